@@ -1,0 +1,230 @@
+"""Exchanges, symbols and accounts in Django's admin."""
+
+import logging
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Count, Q
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from redis import RedisError
+
+from exchanges import accounts, listing, venues
+from exchanges.errors import LivermoreError
+from exchanges.forms import UserExchangeForm
+from exchanges.models import Exchange, Symbol, UserExchange
+
+logger = logging.getLogger(__name__)
+
+INLINE_SYMBOLS = 50
+
+
+def _symbols_url(exchange, **filters):
+    query = urlencode({"exchange__id__exact": exchange.pk, **filters})
+    return f"{reverse('admin:exchanges_symbol_changelist')}?{query}"
+
+
+class FirstSymbols(BaseInlineFormSet):
+    """The formset's rows, cut: an exchange may have thousands."""
+
+    def get_queryset(self):
+        if not hasattr(self, "_cut"):
+            self._cut = super().get_queryset()[:INLINE_SYMBOLS]
+        return self._cut
+
+
+class MonitoredSymbolInline(admin.TabularInline):
+    """Show the first monitored symbols; they are changed in their own list."""
+
+    model = Symbol
+    formset = FirstSymbols
+    verbose_name_plural = f"monitored symbols (the first {INLINE_SYMBOLS})"
+    fields = readonly_fields = ("native_symbol", "status", "updated_at")
+    show_change_link = True
+    extra = 0
+    can_delete = False
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(is_monitored=True).order_by("symbol")
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+
+@admin.register(Exchange)
+class ExchangeAdmin(admin.ModelAdmin):
+    list_display = ("name", "display_name", "venue", "is_active", "pacing", "symbol_counts")
+    list_filter = ("is_active", "venue", "pacing")
+    search_fields = ("name", "display_name", "rest_url", "ws_url")
+    fieldsets = (
+        (None, {"fields": ("name", "display_name", "is_active")}),
+        ("Where", {"fields": ("venue", "rest_url", "ws_url")}),
+        ("How fast", {"fields": ("pacing", "batch_size", "batch_delay_ms")}),
+        ("What", {"fields": ("symbol_counts", "created_at", "updated_at")}),
+    )
+    readonly_fields = ("symbol_counts", "created_at", "updated_at")
+    inlines = (MonitoredSymbolInline,)
+    actions = ("sync_symbols",)
+
+    def get_inlines(self, request, obj):
+        return super().get_inlines(request, obj) if obj else ()
+
+    def get_queryset(self, request):
+        monitored = Count("symbols", filter=Q(symbols__is_monitored=True))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(symbols_monitored=monitored, symbols_known=Count("symbols"))
+        )
+
+    @admin.display(description="symbols")
+    def symbol_counts(self, exchange):
+        if exchange.pk is None:
+            return "none yet: save, then choose the action “Sync symbols” in the list"
+        return format_html(
+            '<a href="{}">{} monitored</a> of <a href="{}">{}</a>',
+            _symbols_url(exchange, is_monitored__exact=1),
+            exchange.symbols_monitored,
+            _symbols_url(exchange),
+            exchange.symbols_known,
+        )
+
+    def has_sync_permission(self, request):
+        return request.user.has_perms(
+            ["exchanges.change_exchange", "exchanges.add_symbol", "exchanges.change_symbol"]
+        )
+
+    @admin.action(description="Sync symbols with the exchange's listing", permissions=["sync"])
+    def sync_symbols(self, request, queryset):
+        for exchange in queryset:
+            try:
+                report = _sync(exchange)
+            except (LivermoreError, RedisError) as error:  # Redis paces the request
+                logger.warning("symbols.sync_failed exchange=%s error=%s", exchange.name, error)
+                self.message_user(request, f"{exchange}: {_reason(error)}", messages.ERROR)
+            else:
+                self.message_user(request, f"{exchange}: {report}.", messages.SUCCESS)
+
+
+def _reason(error):
+    if isinstance(error, RedisError):
+        return f"Redis, which paces requests, does not answer: {error} Start it, then try again."
+    return error
+
+
+def _sync(exchange):
+    rest = venues.open_rest(exchange)
+    try:
+        return listing.sync_symbols(exchange, rest.list_symbols())
+    finally:
+        rest.close()
+
+
+@admin.register(Symbol)
+class SymbolAdmin(admin.ModelAdmin):
+    list_display = ("symbol", "exchange", "native_symbol", "status", "is_monitored", "updated_at")
+    list_filter = ("exchange", "status", "is_monitored")
+    list_select_related = ("exchange",)
+    search_fields = ("symbol", "native_symbol")
+    fields = (
+        *("exchange", "symbol", "native_symbol", "base", "quote", "status"),
+        *("is_monitored", "created_at", "updated_at"),
+    )
+    readonly_fields = tuple(name for name in fields if name != "is_monitored")
+    actions = ("monitor", "unmonitor")
+
+    def has_add_permission(self, request):
+        return False  # symbols come from the exchange's listing
+
+    @admin.action(description="Monitor selected symbols", permissions=["change"])
+    def monitor(self, request, queryset):
+        delisted = queryset.filter(status=Symbol.Status.DELISTED).count()
+        count = listing.set_monitored(queryset.exclude(status=Symbol.Status.DELISTED), True)
+        self.message_user(request, f"{count} symbols are monitored now that were not.")
+        if delisted:
+            self.message_user(
+                request,
+                f"{delisted} delisted symbols were left out: there are no candles of them.",
+                messages.WARNING,
+            )
+
+    @admin.action(description="Stop monitoring selected symbols", permissions=["change"])
+    def unmonitor(self, request, queryset):
+        count = listing.set_monitored(queryset, False)
+        self.message_user(request, f"{count} symbols are not monitored any more.")
+
+
+@admin.register(UserExchange)
+class UserExchangeAdmin(admin.ModelAdmin):
+    form = UserExchangeForm
+    list_display = (
+        *("display_name", "user", "exchange", "is_active", "is_default"),
+        *("environment", "last_connected_at"),
+    )
+    list_filter = ("is_active", "is_default", "exchange")
+    list_select_related = ("user", "exchange")
+    search_fields = ("display_name", "user__username", "exchange__name", "exchange__display_name")
+    autocomplete_fields = ("user",)
+    fieldsets = (
+        (None, {"fields": ("user", "exchange", "display_name", "is_active", "is_default")}),
+        (
+            "Keys",
+            {
+                "fields": ("api_key_env", "api_secret_env", "passphrase_env", "environment"),
+                "description": "Only the names of environment variables are kept here. "
+                "Public candles need none.",
+            },
+        ),
+        ("When", {"fields": ("last_connected_at", "created_at", "updated_at")}),
+    )
+    readonly_fields = ("environment", "last_connected_at", "created_at", "updated_at")
+    actions = ("make_default",)
+
+    @admin.display(description="environment")
+    def environment(self, account):
+        states = account.environment().items()
+        lines = [f"{name}: {'set' if is_set else 'not set'}" for name, is_set in states]
+        return ", ".join(lines) or None
+
+    def changeform_view(self, request, *args, **kwargs):
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except ValidationError as error:  # somebody else changed it since the form was checked
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:exchanges_userexchange_changelist"))
+
+    def save_model(self, request, obj, form, change):
+        asked = obj.is_default
+        accounts.save_account(obj)
+        if obj.is_default and not asked:
+            self.message_user(request, f"{obj} is the default: it is the only active account.")
+
+    def delete_model(self, request, obj):
+        accounts.delete_account(obj)
+
+    def delete_queryset(self, request, queryset):
+        with transaction.atomic():
+            for account in queryset.order_by("user_id"):  # one order of locks: no deadlock
+                accounts.delete_account(account)
+
+    @admin.action(description="Make default", permissions=["change"])
+    def make_default(self, request, queryset):
+        chosen = list(queryset)
+        if len({account.user_id for account in chosen}) < len(chosen):
+            text = "A user has one default: choose one account of each user. Nothing was changed."
+            self.message_user(request, text, messages.ERROR)
+            return
+        for account in chosen:
+            try:
+                accounts.make_default(account)
+            except ValidationError as error:
+                self.message_user(request, " ".join(error.messages), messages.ERROR)
+            else:
+                self.message_user(request, f"{account} is the default of {account.user} now.")

@@ -1,0 +1,27 @@
+"""Keys of an exchange, read from the environment when they are needed and kept nowhere else."""
+
+import os
+from dataclasses import dataclass, field
+
+from exchanges.models import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A key and its secret; neither shows in a representation."""
+
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+def find_credentials(exchange: Exchange) -> Credentials | None:
+    """Return the keys of the first active account at `exchange` whose variables are set.
+
+    Default accounts come first, then the oldest. None where there is no such account.
+    """
+    accounts = exchange.user_exchanges.filter(is_active=True)
+    for account in accounts.order_by("-is_default", "created_at", "pk"):
+        key, secret = os.environ.get(account.api_key_env), os.environ.get(account.api_secret_env)
+        if key and secret:
+            return Credentials(key, secret)
+    return None

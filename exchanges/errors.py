@@ -1,0 +1,85 @@
+"""What can go wrong with an exchange, named by what the caller does next.
+
+LivermoreError
+├── Temporary              wait, then try again
+│   ├── RateLimited        .retry_after_seconds
+│   ├── Banned             .until_ms; stop every request to this host
+│   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
+└── Permanent              do not retry
+    ├── BadCredentials     tell a person
+    ├── UnknownSymbol      drop the symbol, tell a person
+    ├── Blocked            HTTP 403 or 451: this address may not call
+    └── BadPayload         count it, skip it; keeps a clipped copy of the text
+"""
+
+from datetime import UTC, datetime
+
+CLIP = 200
+
+
+def clip(text: str | bytes) -> str:
+    """Return the beginning of `text` on one line, fit for a message or a log."""
+    if isinstance(text, bytes):
+        text = text[: 4 * CLIP].decode("utf-8", "replace")
+    line = " ".join(text.split())
+    line = "".join(character if character.isprintable() else "?" for character in line)
+    return line if len(line) <= CLIP else line[: CLIP - 1] + "…"
+
+
+class LivermoreError(Exception):
+    """Anything this project raises on purpose; its text is one line for a person."""
+
+
+class Temporary(LivermoreError):
+    """It may work later: wait, then try again."""
+
+
+class RateLimited(Temporary):
+    """The exchange asked us to slow down (HTTP 429).
+
+    `retry_after_seconds` is what it asked for, None where it named no time.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None):
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Banned(Temporary):
+    """The exchange refuses this address until `until_ms` (UTC epoch milliseconds)."""
+
+    def __init__(self, host: str, until_ms: int):
+        until = datetime.fromtimestamp(until_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        super().__init__(
+            f"{host} banned this address until {until}; nothing is sent to it before. "
+            "Stop other programs that use it from here, then start again after that time"
+        )
+        self.host = host
+        self.until_ms = until_ms
+
+
+class Unreachable(Temporary):
+    """No usable answer: timeout, refused, reset, HTTP 5xx, a reply cut short."""
+
+
+class Permanent(LivermoreError):
+    """Trying again will not help."""
+
+
+class BadCredentials(Permanent):
+    """The exchange does not accept the key."""
+
+
+class UnknownSymbol(Permanent):
+    """The exchange does not know this symbol."""
+
+
+class Blocked(Permanent):
+    """The exchange refuses this address or region (HTTP 403 or 451)."""
+
+
+class BadPayload(Permanent):
+    """An answer that means nothing to us; the message ends in a clipped copy of it."""
+
+    def __init__(self, message: str, text: str | bytes = ""):
+        super().__init__(f"{message}: {clip(text)}" if text else message)

@@ -1,0 +1,42 @@
+"""Run an exchange on this machine that speaks Binance's and Coinbase's protocols."""
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from exchanges.sandbox.config import SandboxConfig
+from exchanges.sandbox.listings import listings
+from exchanges.sandbox.server import run_in_foreground
+
+
+class Command(BaseCommand):
+    help = "Run the sandbox exchange until it is told to stop."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        usual = SandboxConfig()
+        parser.add_argument("--host", default=usual.host)
+        parser.add_argument("--port", type=int, default=8899, help="0 takes a free one")
+        parser.add_argument("--symbols", type=int, help="how many symbols trade on each exchange")
+        parser.add_argument("--seed", type=int, default=usual.seed, help="which market it is")
+        parser.add_argument("--speed", type=float, default=usual.speed, help="clock against ours")
+        parser.add_argument("--latency-ms", type=int, default=usual.latency_ms)
+        parser.add_argument("--weight-limit", type=int, default=usual.weight_limit)
+        parser.add_argument("--strikes", type=int, default=usual.strikes, help="429s before a ban")
+        parser.add_argument("--ban-ms", type=int, default=usual.ban_ms, help="the first ban")
+        parser.add_argument("--coinbase-rate", type=int, default=usual.coinbase_rate)
+
+    def handle(self, *args, **options) -> None:
+        names = ("host", "port", "seed", "speed", "latency_ms", "weight_limit", "strikes", "ban_ms")
+        chosen = {name: options[name] for name in (*names, "coinbase_rate")}
+        try:
+            config = SandboxConfig(**chosen, listings=listings(options["symbols"]))
+        except ValueError as error:
+            raise CommandError(str(error), returncode=2) from error
+        try:
+            run_in_foreground(config, self._ready)
+        except (OSError, OverflowError) as error:
+            address = f"{config.host}:{config.port}"
+            raise CommandError(f"cannot listen on {address}: {error}", returncode=1) from error
+
+    def _ready(self, url: str) -> None:
+        self.stdout.write(f"sandbox exchange at {url}")
+        self.stdout.flush()

@@ -1,0 +1,190 @@
+"""Exchanges, their symbols, and the accounts that users have there."""
+
+import os
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from exchanges.validators import validate_env_name, validate_rest_url, validate_ws_url
+
+
+class Timestamped(models.Model):
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        abstract = True
+
+
+class Exchange(Timestamped):
+    """A place that sells candles: its addresses, and how fast it may be asked.
+
+    Its primary key is the `exchange_id` of every Redis key. `venue` names the code that speaks its
+    protocol, which several exchanges share.
+    """
+
+    class Venue(models.TextChoices):
+        BINANCE = "binance", "Binance"
+        COINBASE = "coinbase", "Coinbase Advanced Trade"
+
+    class Pacing(models.TextChoices):
+        BATCH = "batch", "Batches"
+        WEIGHT = "weight", "Request weight"
+
+    name = models.SlugField(unique=True, help_text="What commands call it, such as binance_us.")
+    display_name = models.CharField(max_length=100)
+    venue = models.CharField(
+        max_length=20, choices=Venue, help_text="The protocol that its addresses speak."
+    )
+    rest_url = models.CharField("REST address", max_length=200, validators=[validate_rest_url])
+    ws_url = models.CharField("WebSocket address", max_length=200, validators=[validate_ws_url])
+    is_active = models.BooleanField("active", default=True)
+    pacing = models.CharField(
+        max_length=10,
+        choices=Pacing,
+        default=Pacing.BATCH,
+        help_text="Weight: as fast as published limits allow. Batches: where none are published.",
+    )
+    batch_size = models.PositiveSmallIntegerField(
+        default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text="Requests at the same time (1 to 50).",
+    )
+    batch_delay_ms = models.PositiveIntegerField(
+        "batch delay (ms)",
+        default=1000,
+        validators=[MaxValueValidator(60_000)],
+        help_text="Milliseconds between two batches (0 to 60000).",
+    )
+
+    class Meta:
+        db_table = "exchanges"
+        ordering = ["name"]
+
+    def __str__(self):
+        return self.display_name or self.name
+
+    def clean(self):
+        # Paths are appended to the base, and some exchanges answer 404 to a double slash.
+        self.rest_url = self.rest_url.rstrip("/")
+        self.ws_url = self.ws_url.rstrip("/")
+
+
+class UserExchange(Timestamped):
+    """An account of a user at an exchange: where its keys are found, never the keys.
+
+    Write it through `exchanges.accounts` only, which keeps exactly one default per user while
+    any account is active. The constraints hold half of that for code that goes around it: never
+    two defaults, never an inactive one.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="user_exchanges"
+    )
+    # PROTECT: a cascade would delete a user's default without promoting another.
+    exchange = models.ForeignKey(Exchange, on_delete=models.PROTECT, related_name="user_exchanges")
+    display_name = models.CharField(max_length=100)
+    api_key_env = models.CharField(
+        "key variable",
+        max_length=255,
+        blank=True,
+        validators=[validate_env_name],
+        help_text="The name of the environment variable that holds the key, never the key itself.",
+    )
+    api_secret_env = models.CharField(
+        "secret variable", max_length=255, blank=True, validators=[validate_env_name]
+    )
+    passphrase_env = models.CharField(
+        "passphrase variable", max_length=255, blank=True, validators=[validate_env_name]
+    )
+    is_active = models.BooleanField("active", default=True)
+    is_default = models.BooleanField("default", default=False)
+    last_connected_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        db_table = "user_exchanges"
+        ordering = ["user", "created_at", "id"]
+        verbose_name = "user exchange"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "exchange", "display_name"],
+                name="user_exchanges_one_per_name",
+                violation_error_message="This user has an account of that name at this exchange.",
+            ),
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=Q(is_default=True),
+                name="user_exchanges_one_default",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_default=False) | Q(is_active=True),
+                name="user_exchanges_default_is_active",
+            ),
+        ]
+
+    def __str__(self):
+        return self.display_name
+
+    def clean(self):
+        if self.is_default and not self.is_active:
+            raise ValidationError(
+                {"is_default": "An inactive account can't be the default: activate it first."}
+            )
+
+    def validate_constraints(self, exclude=None):
+        # A second default is no mistake of the person: saving it unsets the previous one.
+        super().validate_constraints(exclude={*(exclude or ()), "is_default"})
+
+    def environment(self) -> dict[str, bool]:
+        """Return the variables this account names, each with whether this process has it."""
+        names = filter(None, (self.api_key_env, self.api_secret_env, self.passphrase_env))
+        return {name: bool(os.environ.get(name)) for name in names}
+
+
+class SymbolQuerySet(models.QuerySet):
+    def watched(self):
+        """Return the symbols to keep warm: monitored, and still listed by their exchange."""
+        return self.filter(is_monitored=True).exclude(status=Symbol.Status.DELISTED)
+
+
+class Symbol(Timestamped):
+    """A market of an exchange, under the name we use and the one the exchange uses.
+
+    `symbol` is canonical (`BTC-USD`) and part of every Redis key; `native_symbol` is the
+    exchange's (`BTCUSD`). Both come from its listing (`exchanges.listing`). Names may hold any
+    alphabet and begin with a digit.
+    """
+
+    class Status(models.TextChoices):
+        TRADING = "trading", "trading"
+        HALTED = "halted", "halted"
+        DELISTED = "delisted", "delisted"
+
+    exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="symbols")
+    symbol = models.CharField(max_length=100)
+    native_symbol = models.CharField(max_length=100)
+    base = models.CharField(max_length=50)
+    quote = models.CharField(max_length=50)
+    status = models.CharField(max_length=10, choices=Status, default=Status.TRADING)
+    is_monitored = models.BooleanField("monitored", default=False)
+
+    objects = SymbolQuerySet.as_manager()
+
+    class Meta:
+        db_table = "symbols"
+        ordering = ["exchange", "symbol"]
+        constraints = [
+            models.UniqueConstraint(fields=["exchange", "symbol"], name="symbols_one_per_name"),
+            # A delisted row keeps its native name, which the exchange may give to another market.
+            models.UniqueConstraint(
+                fields=["exchange", "native_symbol"],
+                condition=~Q(status="delisted"),
+                name="symbols_one_per_native_name",
+            ),
+        ]
+
+    def __str__(self):
+        return self.symbol

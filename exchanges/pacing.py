@@ -1,0 +1,298 @@
+"""Who may call an exchange when: kept in Redis, so all processes on this address share it.
+
+One hash a host holds until when the host asked to be left alone, when the last batch went out and
+how much request weight went out lately. It vanishes ten minutes after the last call.
+"""
+
+import logging
+import random
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+
+from redis import Redis
+
+from exchanges.errors import Banned, RateLimited, Temporary
+from livermore.market import keys
+
+logger = logging.getLogger(__name__)
+
+SHARE_OF_LIMIT = 0.8  # of what an exchange publishes; the rest is for other programs and for error
+LONGEST_HOLD_SECONDS = 120  # who is told to wait longer is told so, instead of seeming to hang
+IDLE_MS = 600_000
+LIMITS_BELIEVED_MS = 3_600_000
+
+
+class Lane(Enum):
+    """What a call is for; its value is the share of the budget it may use up."""
+
+    HEAL = 1.0
+    LIVE = 0.95
+    BACKFILL = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an exchange allows one address: weight in a minute, requests in five."""
+
+    weight_per_minute: int
+    requests_per_5_minutes: int
+
+
+# All scripts: KEYS[1] the host's hash. The clock is the server's, the same for every process.
+_START = """
+local key = KEYS[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+_BUDGET = (
+    _START
+    + """
+local state, fields = {}, redis.call('HGETALL', key)
+for i = 1, #fields, 2 do state[fields[i]] = fields[i + 1] end
+
+-- A window that slides: what went out is counted in slices of a 60th of it and forgotten when a
+-- whole window has passed. Whenever the exchange's own window begins, it lies within ours.
+local function window(name, length)
+    local slice = length / 60
+    local current, used, slices = math.floor(now / slice), 0, {}
+    for field, amount in pairs(state) do
+        local kind, id = string.match(field, '^(%a+):(%d+)$')
+        if kind == name then
+            id = tonumber(id)
+            if id < current - 60 then
+                redis.call('HDEL', key, field)
+            else
+                used = used + amount
+                slices[#slices + 1] = {id, tonumber(amount)}
+            end
+        end
+    end
+    table.sort(slices, function(a, b) return a[1] < b[1] end)
+    local function wait_for(room)
+        local freed = 0
+        for _, entry in ipairs(slices) do
+            if freed >= room then break end
+            freed = freed + entry[2]
+            if freed >= room then return (entry[1] + 61) * slice - now end
+        end
+        return 0
+    end
+    return {field = name .. ':' .. current, used = used, wait_for = wait_for}
+end
+"""
+)
+
+# ARGV: batch size, delay in ms. Returns {wait in ms, host's hold ends, ban ends}.
+TAKE_BATCH = (
+    _START
+    + """
+local held, banned, last, used = unpack(redis.call('HMGET', key, 'held_until', 'banned_until',
+    'batch_last', 'batch_used'))
+held, banned = tonumber(held or 0), tonumber(banned or 0)
+if math.max(held, banned) > now then
+    return {math.max(held, banned) - now, held, banned}
+end
+last, used = tonumber(last or 0), tonumber(used or 0)
+if now - last >= tonumber(ARGV[2]) then used = 0 end
+if used >= tonumber(ARGV[1]) then
+    return {last + ARGV[2] - now, held, banned}
+end
+redis.call('HSET', key, 'batch_last', now, 'batch_used', used + 1)
+redis.call('PEXPIRE', key, __IDLE__)
+return {0, held, banned}
+"""
+)
+
+# ARGV: weight, share of the limit, weight limit and request limit while none is known.
+# Returns {wait in ms, hold ends, ban ends, weight used, weight allowed, 1 if the limits are known}.
+TAKE_WEIGHT = (
+    _BUDGET
+    + """
+local held, banned = tonumber(state.held_until or 0), tonumber(state.banned_until or 0)
+local share = tonumber(ARGV[2])
+local weight_allowed = math.floor(share * (state.weight_limit or ARGV[3]))
+local requests_allowed = math.floor(share * (state.request_limit or ARGV[4]))
+local weights, requests = window('weight', 60000), window('requests', 300000)
+local wait = math.ceil(math.max(
+    held - now, banned - now, 0,
+    weights.wait_for(weights.used + ARGV[1] - weight_allowed),
+    requests.wait_for(requests.used + 1 - requests_allowed)))
+if wait == 0 then
+    redis.call('HINCRBY', key, weights.field, ARGV[1])
+    redis.call('HINCRBY', key, requests.field, 1)
+    redis.call('PEXPIRE', key, __IDLE__)
+end
+local known = tonumber(state.limits_until or 0) > now
+return {wait, held, banned, weights.used, weight_allowed, known and 1 or 0}
+"""
+)
+
+# ARGV: the weight the exchange says this address has used. Others' calls count as if ours.
+OBSERVE = (
+    _BUDGET
+    + """
+local weights = window('weight', 60000)
+if tonumber(ARGV[1]) > weights.used then
+    redis.call('HINCRBY', key, weights.field, ARGV[1] - weights.used)
+    redis.call('PEXPIRE', key, math.max(__IDLE__, redis.call('PTTL', key)))
+end
+"""
+)
+
+# ARGV: weight limit, request limit, ms for which they are worth believing.
+SET_LIMITS = (
+    _START
+    + """
+redis.call('HSET', key, 'weight_limit', ARGV[1], 'request_limit', ARGV[2],
+    'limits_until', string.format('%.0f', now + ARGV[3]))
+redis.call('PEXPIRE', key, math.max(__IDLE__, redis.call('PTTL', key)))
+"""
+)
+
+# ARGV: held_until or banned_until, milliseconds from now. Never shortens what is already there.
+CLOSE = (
+    _START
+    + """
+local until_ms = math.max(now + ARGV[2], tonumber(redis.call('HGET', key, ARGV[1]) or 0))
+redis.call('HSET', key, ARGV[1], string.format('%.0f', until_ms))
+redis.call('PEXPIRE', key, math.max(until_ms - now + __IDLE__, redis.call('PTTL', key)))
+return until_ms
+"""
+)
+
+
+class Pacer(ABC):
+    """Lets calls to one host through at the pace it allows. Threads may share it.
+
+    `batch_size` is how many calls may be under way at once, None where weight alone decides.
+    """
+
+    batch_size: int | None = None
+
+    def __init__(self, redis: Redis, host: str):
+        self.host = host
+        self._key = keys.pacing(host)
+        self._redis = redis
+        self._closing = threading.Event()
+        self._close = self._script(CLOSE)
+
+    def wait_turn(self, weight: int, lane: Lane) -> None:
+        """Wait until a call of `weight` may go out, and count it as gone.
+
+        Raises Banned while the host bans this address, RateLimited where it asked for a pause
+        too long to sit out, Temporary once the pacer is closed.
+        """
+        while True:
+            wait_ms, held_until, banned_until = self._take(weight, lane)
+            if not wait_ms:
+                return
+            if banned_until > held_until:
+                raise Banned(self.host, banned_until)
+            if wait_ms > LONGEST_HOLD_SECONDS * 1000:
+                seconds = wait_ms / 1000
+                raise RateLimited(f"{self.host} asked for a pause of {seconds:.0f} s", seconds)
+            self.sleep(wait_ms / 1000 + random.uniform(0, 0.02))
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody call the host for `seconds`, as it asked (HTTP 429)."""
+        logger.warning("pacing.hold host=%s seconds=%.1f", self.host, seconds)
+        self._close(keys=[self._key], args=["held_until", round(seconds * 1000)])
+
+    def ban(self, seconds: float) -> Banned:
+        """Let nobody call the host for `seconds`, as it demands (HTTP 418); return the error."""
+        until_ms = self._close(keys=[self._key], args=["banned_until", round(seconds * 1000)])
+        logger.error("pacing.banned host=%s seconds=%.0f", self.host, seconds)
+        return Banned(self.host, int(until_ms))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; Temporary at once when the pacer is closed, so nobody waits for a sleeper."""
+        if self._closing.wait(seconds):
+            raise Temporary(f"stopped before {self.host} was called")
+
+    def close(self) -> None:
+        """Wake and refuse everyone who waits."""
+        self._closing.set()
+
+    def observe_weight(self, used: int) -> None:  # noqa: B027  only some pacers count weight
+        """Take note of the weight that the exchange says this address has used in its minute."""
+
+    def limits_known(self) -> bool:
+        """Return False where the published limits are wanted and were not seen lately."""
+        return True
+
+    def set_limits(self, limits: Limits) -> None:  # noqa: B027
+        """Take note of the limits that the exchange publishes."""
+
+    @abstractmethod
+    def seconds_for(self, calls: int, weight: int) -> float:
+        """Return how long `calls` more calls of `weight` take at the very least."""
+
+    @abstractmethod
+    def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
+        """Count a call if it may go now; return (wait in ms, hold ends, ban ends)."""
+
+    def _script(self, text: str):
+        return self._redis.register_script(text.replace("__IDLE__", str(IDLE_MS)))
+
+
+class BatchPacer(Pacer):
+    """A number of calls, then a pause: for an exchange whose limits we don't know."""
+
+    def __init__(self, redis: Redis, host: str, batch_size: int, batch_delay_ms: int):
+        super().__init__(redis, host)
+        self.batch_size = batch_size
+        self._delay_ms = batch_delay_ms
+        self._take_batch = self._script(TAKE_BATCH)
+
+    def seconds_for(self, calls: int, weight: int) -> float:
+        return max(0, -(-calls // self.batch_size) - 1) * self._delay_ms / 1000
+
+    def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
+        arguments = [self.batch_size, self._delay_ms]
+        wait_ms, held_until, banned_until = self._take_batch(keys=[self._key], args=arguments)
+        return int(wait_ms), int(held_until), int(banned_until)
+
+
+class WeightPacer(Pacer):
+    """As fast as the exchange's published request weight allows, less a fifth."""
+
+    def __init__(self, redis: Redis, host: str, until_known: Limits):
+        super().__init__(redis, host)
+        self._until_known = until_known
+        self._used = 0
+        self._allowed = int(SHARE_OF_LIMIT * until_known.weight_per_minute)
+        self._take_weight = self._script(TAKE_WEIGHT)
+        self._known = False
+        self._observe = self._script(OBSERVE)
+        self._set_limits = self._script(SET_LIMITS)
+
+    def observe_weight(self, used: int) -> None:
+        self._observe(keys=[self._key], args=[used])
+
+    def limits_known(self) -> bool:
+        return self._known
+
+    def set_limits(self, limits: Limits) -> None:
+        weight, requests = limits.weight_per_minute, limits.requests_per_5_minutes
+        self._set_limits(keys=[self._key], args=[weight, requests, LIMITS_BELIEVED_MS])
+        self._known = True
+
+    def seconds_for(self, calls: int, weight: int) -> float:
+        if not self._known and (limit := self._redis.hget(self._key, "weight_limit")):
+            self._allowed = int(SHARE_OF_LIMIT * int(limit))
+        free = max(0, self._allowed - self._used)
+        return max(0, calls * weight - free) / self._allowed * 60
+
+    def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
+        arguments = [
+            weight,
+            SHARE_OF_LIMIT * lane.value,
+            self._until_known.weight_per_minute,
+            self._until_known.requests_per_5_minutes,
+        ]
+        reply = self._take_weight(keys=[self._key], args=arguments)
+        wait_ms, held_until, banned_until, self._used, self._allowed, known = map(int, reply)
+        self._known = bool(known)
+        return wait_ms, held_until, banned_until

@@ -1,0 +1,105 @@
+"""What can be made to go wrong, and to which requests."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from threading import Lock
+
+from exchanges.sandbox.clock import SandboxClock
+from exchanges.sandbox.rows import BAD_ROWS
+
+KINDS = ("status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "skew_ms")
+
+
+@dataclass
+class Fault:
+    """One thing that goes wrong with each request that fits.
+
+    It fits where `protocol`, `endpoint`, `symbol` (canonical) and `timeframe` are None or the
+    request's own, and stops after `times` of them (None: never). By kind:
+    `status` answers with that `status`, with `retry_after` where given; `html200` with a page;
+    `truncated` cuts the body: `cut` "length" promises more bytes than it sends, "json" doesn't;
+    `reset` resets the TCP connection in mid-body; `slow` waits `seconds`; `holes` leaves out the
+    candles of `open_times`; `bad_rows` spoils candle number `row` (the middle one if None) in
+    the `way` that rows.py lists; `skew_ms` puts the whole exchange's clock off by `ms`.
+
+    Raises ValueError for a kind or a way that isn't known.
+    """
+
+    kind: str
+    times: int | None = None
+    protocol: str | None = None
+    endpoint: str | None = None
+    symbol: str | None = None
+    timeframe: str | None = None
+    status: int = 500
+    retry_after: int | None = None
+    seconds: float = 0
+    cut: str = "length"
+    way: str = "low_above_high"
+    row: int | None = None
+    open_times: list[int] = field(default_factory=list)
+    ms: int = 0
+    hits: int = 0
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown fault {self.kind!r}; known are {' '.join(KINDS)}")
+        if self.kind == "bad_rows" and self.way not in BAD_ROWS:
+            raise ValueError(f"unknown way {self.way!r}; known are {' '.join(BAD_ROWS)}")
+
+    def fits(self, protocol: str, endpoint: str, symbol: str | None, timeframe: str | None) -> bool:
+        wanted = (self.protocol, self.endpoint, self.symbol, self.timeframe)
+        found = (protocol, endpoint, symbol, timeframe)
+        exhausted = self.times is not None and self.hits >= self.times
+        return not exhausted and all(
+            want in (None, got) for want, got in zip(wanted, found, strict=True)
+        )
+
+
+class Faults:
+    """The faults in force; set from any thread, taken by the server's."""
+
+    def __init__(self, clock: SandboxClock):
+        self._clock = clock
+        self._lock = Lock()
+        self._faults: list[Fault] = []
+
+    def add(self, kind: str, **settings) -> Fault:
+        """Put one more fault in force and return it; its `hits` count the requests it met."""
+        fault = Fault(kind, **settings)
+        with self._lock:
+            self._faults.append(fault)
+        if kind == "skew_ms":
+            self._clock.skew_ms = fault.ms
+        return fault
+
+    def replace(self, faults: Iterable[dict]) -> None:
+        """Put exactly these in force. Raises ValueError or TypeError, changing nothing."""
+        wanted = [dict(fault) for fault in faults]
+        for settings in wanted:
+            Fault(**settings)
+        self.clear()
+        for settings in wanted:
+            self.add(**settings)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+        self._clock.skew_ms = 0
+
+    def take(
+        self, protocol: str, endpoint: str, symbol: str | None, timeframe: str | None
+    ) -> list[Fault]:
+        """Return the faults that a request meets, each counted as one of its `times`."""
+        if not self._faults:
+            return []
+        with self._lock:
+            met = [f for f in self._faults if f.fits(protocol, endpoint, symbol, timeframe)]
+            for fault in met:
+                fault.hits += 1
+        return met
+
+    @property
+    def active(self) -> list[Fault]:
+        with self._lock:
+            return list(self._faults)

@@ -1,0 +1,23 @@
+"""Whole numbers of ticks and lots, written the way exchanges write decimals."""
+
+
+def fixed(units: int, decimals: int) -> str:
+    """Write `units` of 10^-decimals with all its decimals: (150, 2) is "1.50"."""
+    sign, units = ("-", -units) if units < 0 else ("", units)
+    whole, part = divmod(units, 10**decimals)
+    return f"{sign}{whole}.{part:0{decimals}d}" if decimals else f"{sign}{whole}"
+
+
+def eight(units: int, decimals: int) -> str:
+    """Write `units` of 10^-decimals with the eight decimals that Binance always sends."""
+    return (
+        fixed(units * 10 ** (8 - decimals), 8)
+        if decimals <= 8
+        else fixed(units // 10 ** (decimals - 8), 8)
+    )
+
+
+def short(units: int, decimals: int) -> str:
+    """Write `units` of 10^-decimals without trailing zeros, as Coinbase does."""
+    text = fixed(units, decimals)
+    return text.rstrip("0").rstrip(".") if decimals else text

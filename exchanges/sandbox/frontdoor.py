@@ -1,0 +1,121 @@
+"""What every exchange request passes: the count, the limits, the faults, the wire."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+import orjson
+from aiohttp import web
+
+from exchanges.sandbox.calls import Call, Endpoint, Protocol, Refusal, Reply, as_page
+from exchanges.sandbox.clock import SandboxClock
+from exchanges.sandbox.faults import Fault, Faults
+from exchanges.sandbox.log import RequestLog
+from exchanges.sandbox.rows import leave_out, spoil
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class FrontDoor:
+    """Turn a protocol's pure answers into HTTP, with whatever is meant to go wrong."""
+
+    def __init__(self, clock: SandboxClock, requests: RequestLog, faults: Faults, latency_ms: int):
+        self._clock = clock
+        self._requests = requests
+        self._faults = faults
+        self._latency_seconds = latency_ms / 1000
+
+    def handler(self, protocol: Protocol, endpoint: Endpoint) -> Handler:
+        """Return the aiohttp handler of one endpoint."""
+        name = f"{protocol.name}.{endpoint.name}"
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self._requests.count(name)
+            call = self._call(request)
+            asked = endpoint.candles(call) if endpoint.candles else None
+            if asked:
+                self._requests.add(asked)
+            faults = self._faults.take(
+                protocol.name,
+                endpoint.name,
+                asked and asked.symbol,
+                asked and asked.timeframe,
+            )
+            wait = self._latency_seconds + sum(f.seconds for f in faults if f.kind == "slow")
+            if wait:
+                await asyncio.sleep(wait)
+                call = self._call(request)
+            reply = _reply(protocol, endpoint, call, faults)
+            if asked:
+                asked.weight = int(reply.headers.get("X-MBX-USED-WEIGHT-1M", 0)) or None
+                cut = any(fault.kind == "reset" for fault in faults)
+                asked.status = 0 if cut else reply.status
+            return await _send(request, reply, faults)
+
+        return handle
+
+    def _call(self, request: web.Request) -> Call:
+        segment = request.match_info.get("product_id", "")
+        return Call(request.query, request.headers, request.path, segment, self._clock.now_ms())
+
+
+def _reply(protocol: Protocol, endpoint: Endpoint, call: Call, faults: list[Fault]) -> Reply:
+    headers: dict[str, str] = {}
+    try:
+        headers = protocol.admit(endpoint, call)
+        reply = endpoint.answer(call)
+    except Refusal as refusal:
+        reply = refusal.reply
+    for fault in faults:
+        reply = _spoiled(protocol, endpoint, fault, reply, call.now_ms)
+    reply.headers.update(headers)
+    return reply
+
+
+def _spoiled(
+    protocol: Protocol, endpoint: Endpoint, fault: Fault, reply: Reply, now_ms: int
+) -> Reply:
+    if fault.kind == "status":
+        return protocol.failure(fault.status, fault.retry_after, now_ms)
+    if fault.kind == "html200":
+        return as_page("Just a moment...", 200)
+    if fault.kind == "truncated" and fault.cut == "json":
+        reply.body = reply.body[: len(reply.body) // 2]
+    if fault.kind in ("holes", "bad_rows") and endpoint.candles and reply.status == 200:
+        reply.body = _other_rows(protocol, fault, reply.body)
+    return reply
+
+
+def _other_rows(protocol: Protocol, fault: Fault, body: bytes) -> bytes:
+    content = orjson.loads(body)
+    rows = content[protocol.table] if protocol.table else content
+    if fault.kind == "holes":
+        rows[:] = leave_out(rows, fault.open_times, protocol.columns)
+    else:
+        spoil(rows, fault.way, fault.row, protocol.columns)
+    return orjson.dumps(content)
+
+
+async def _send(request: web.Request, reply: Reply, faults: list[Fault]) -> web.StreamResponse:
+    if any(fault.kind == "reset" for fault in faults):
+        return await _half(request, reply, abort=True)
+    if any(fault.kind == "truncated" and fault.cut == "length" for fault in faults):
+        return await _half(request, reply, abort=False)
+    return web.Response(body=reply.body, status=reply.status, headers=reply.headers)
+
+
+async def _half(request: web.Request, reply: Reply, *, abort: bool) -> web.StreamResponse:
+    """Send half the promised body, then end the connection, rudely if `abort`."""
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    response.content_length = len(reply.body)
+    await response.prepare(request)
+    await response.write(reply.body[: len(reply.body) // 2])
+    if transport := request.transport:
+        if abort:  # no lingering: the peer gets RST, not FIN
+            wire = transport.get_extra_info("socket")
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+        else:
+            transport.close()
+    return response

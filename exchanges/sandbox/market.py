@@ -1,0 +1,69 @@
+"""The made-up market: what every candle truly is, whoever asks and whenever."""
+
+from collections.abc import Iterable
+
+from exchanges.sandbox.book import VOLUME_DECIMALS, Bar, Book, Trade
+from exchanges.sandbox.listings import Listing
+from livermore.market.timeframe import Timeframe
+
+Candle = tuple[int, float, float, float, float, float]
+
+
+class Market:
+    """All books of a sandbox, by canonical symbol.
+
+    Everything in it follows from `seed` and the listings, so a test that knows both can
+    recompute what a server said. It doesn't know the time: a candle is what it will have
+    become once its period is over.
+    """
+
+    def __init__(self, seed: int, listings: Iterable[Listing]):
+        self.listings = {listing.symbol: listing for listing in listings}
+        self._books = {
+            symbol: Book(seed, listing)
+            for symbol, listing in self.listings.items()
+            if not listing.alias
+        }
+
+    def book(self, symbol: str) -> Book:
+        """Return the book of a symbol, or of what it is another name for. KeyError if unlisted."""
+        return self._books[self.listings[symbol].alias or symbol]
+
+    def candle(self, symbol: str, timeframe: Timeframe, open_ms: int) -> Candle | None:
+        """Return `(open_ms, open, high, low, close, volume)`, or None before the listing.
+
+        Equal to the floats a client parses from the exchange's text.
+        """
+        candles = self.closed_candles(symbol, timeframe, open_ms, open_ms + 1)
+        return candles[0] if candles else None
+
+    def closed_candles(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        *,
+        traded_only: bool = False,
+    ) -> list[Candle]:
+        """Return the candles that open in [start_ms, end_ms), oldest first.
+
+        `traded_only` leaves out those without a trade, as Coinbase does.
+        """
+        book = self.book(symbol)
+        return [
+            floats(bar, book.listing)
+            for bar in book.bars(timeframe, start_ms, end_ms)
+            if bar.trades or not traded_only
+        ]
+
+    def trades(self, symbol: str, minute_ms: int) -> list[Trade]:
+        """Return the trades of one minute, which aggregate exactly to its candle."""
+        return self.book(symbol).trades(minute_ms)
+
+
+def floats(bar: Bar, listing: Listing) -> Candle:
+    """Turn a bar of whole numbers into a candle of floats."""
+    tick, unit = 10**listing.decimals, 10**VOLUME_DECIMALS
+    prices = (bar.open / tick, bar.high / tick, bar.low / tick, bar.close / tick)
+    return (bar.open_ms, *prices, bar.volume / unit)

@@ -1,0 +1,117 @@
+"""Run a sandbox: in the foreground until told to stop, or in a thread beside a test."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from threading import Thread
+
+from aiohttp import web
+
+from exchanges.sandbox.app import make_app
+from exchanges.sandbox.clock import SandboxClock
+from exchanges.sandbox.config import SandboxConfig
+from exchanges.sandbox.faults import Faults
+from exchanges.sandbox.log import RequestLog
+from exchanges.sandbox.market import Market
+from exchanges.sandbox.state import SandboxState
+
+_BACKLOG = 512
+_GRACE_SECONDS = 0.5  # for replies under way when told to stop
+
+
+class SandboxServer:
+    """A sandbox on its own event loop in a daemon thread; several can live in one process.
+
+    `start` returns once it accepts connections, and raises OSError where the port is taken.
+    Also a context manager.
+    """
+
+    def __init__(self, config: SandboxConfig | None = None):
+        self._state = SandboxState(config or SandboxConfig())
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._thread = Thread(target=self._run, name="sandbox", daemon=True)
+        self._socket: socket.socket | None = None
+        self.url = ""
+
+    def start(self) -> "SandboxServer":
+        self._socket = _listen(self._state.config)
+        self.url = _url(self._socket)
+        self._loop = asyncio.new_event_loop()
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and wait for the thread; harmless when already stopped."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+
+    def __enter__(self) -> "SandboxServer":
+        return self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    @property
+    def market(self) -> Market:
+        return self._state.market
+
+    @property
+    def clock(self) -> SandboxClock:
+        return self._state.clock
+
+    @property
+    def faults(self) -> Faults:
+        return self._state.faults
+
+    @property
+    def requests(self) -> RequestLog:
+        return self._state.requests
+
+    def reset(self) -> None:
+        """Forget requests, used limits, bans and faults."""
+        self._state.reset()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(_serve(self._state, self._socket, self._stopping))
+        self._loop.close()
+
+
+def run_in_foreground(config: SandboxConfig, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called once with the address.
+
+    Raises OSError where the port is taken.
+    """
+    listening = _listen(config)
+
+    async def main() -> None:
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        ready(_url(listening))
+        await _serve(SandboxState(config), listening, stopping)
+
+    asyncio.run(main())
+
+
+async def _serve(state: SandboxState, listening: socket.socket, stopping: asyncio.Event) -> None:
+    runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=_GRACE_SECONDS)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+        await stopping.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _listen(config: SandboxConfig) -> socket.socket:
+    """Bind and listen at once, so that a client may connect before the loop runs."""
+    return socket.create_server((config.host, config.port), backlog=_BACKLOG)
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{host}:{port}"

@@ -1,0 +1,137 @@
+"""Refuse addresses and variable names that a row must not hold.
+
+An exchange row decides where the server connects to, and a user exchange which of the server's
+secrets are used, so both are held to what a person at the machine has allowed in the environment.
+No message repeats a URL's credentials or what stands where a variable's name should: it may be
+a secret.
+"""
+
+import ipaddress
+import re
+import socket
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+HOSTNAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)*[a-z](?:[a-z0-9-]*[a-z0-9])?")
+PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+
+ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+LONGEST_ENV_NAME = 64
+
+
+def validate_rest_url(url: str) -> None:
+    """Refuse a REST base that is not https, or leads into a private network unasked."""
+    _validate_url(url, secure="https", plain="http")
+
+
+def validate_ws_url(url: str) -> None:
+    """Refuse a WebSocket base that is not wss, or leads into a private network unasked."""
+    _validate_url(url, secure="wss", plain="ws")
+
+
+def validate_env_name(name: str) -> None:
+    """Refuse anything but an allowed environment variable's name, without repeating it."""
+    prefixes = settings.LIVERMORE_KEY_ENV_PREFIXES
+    example = f"{prefixes[0]}KEY" if prefixes else "none is allowed now"
+    if not ENV_NAME.fullmatch(name) or len(name) > LONGEST_ENV_NAME:
+        raise ValidationError(
+            "This is not the name of an environment variable, and was not stored in case it is "
+            "the key itself. Set the key in the server's environment and write the variable's "
+            f"name here ({example}): capital letters, digits and _, "
+            f"at most {LONGEST_ENV_NAME}."
+        )
+    if not name.startswith(tuple(prefixes)):
+        raise ValidationError(
+            f"The variable's name must begin with {' or '.join(prefixes) or '(nothing allowed)'}. "
+            "Rename it, or add its prefix to LIVERMORE_KEY_ENV_PREFIXES."
+        )
+
+
+def _validate_url(url: str, secure: str, plain: str) -> None:
+    parts = _split(url, secure)
+    if parts.scheme not in (secure, plain):
+        raise ValidationError(f"The address must begin with {secure}://.")
+    if "@" in parts.netloc:
+        raise ValidationError(
+            "The address must not hold a user name or password. Keys belong in the environment."
+        )
+    if "?" in url or "#" in url:
+        raise ValidationError("The address must end before any ? or #: give the base alone.")
+    host = (parts.hostname or "").rstrip(".")
+    if not host:
+        raise ValidationError(f"The address names no host: write {secure}://host.")
+    if host in _listed_hosts():
+        return
+    if reason := _why_not_public(host):
+        raise ValidationError(
+            f"{host} {reason}. Use a public host name, or add {host} to "
+            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant."
+        )
+    if parts.scheme == plain:
+        raise ValidationError(
+            f"{plain}:// is not encrypted: use {secure}://, or add {host} to "
+            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant."
+        )
+
+
+def _split(url: str, secure: str) -> SplitResult:
+    # urlsplit drops tabs and newlines and reads a backslash otherwise than HTTP clients do.
+    if "\\" in url or any(character.isspace() or not character.isprintable() for character in url):
+        raise ValidationError("The address must not hold spaces, control characters or \\.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValidationError(
+            f"This is not an address: write {secure}://host or {secure}://host:port."
+        )
+    return parts
+
+
+def _listed_hosts() -> set[str]:
+    listed = settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
+    return {host.strip().strip("[]").rstrip(".").lower() for host in listed}
+
+
+def _why_not_public(host: str) -> str | None:
+    """Return what is wrong with a host in a few words, None for a public one.
+
+    Names are not resolved: where one leads may change after this check.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return _why_not_public_name(host)
+    if any(not hidden.is_global or hidden.is_multicast for hidden in _addresses_in(address)):
+        return "is a private, local or reserved address"
+    return None
+
+
+def _why_not_public_name(host: str) -> str | None:
+    try:
+        socket.inet_aton(host)  # 2130706433, 0x7f.1 and 0177.1 all mean 127.0.0.1 to a resolver
+    except (OSError, UnicodeEncodeError):
+        pass
+    else:
+        return "is an address in an unusual form"
+    if not HOSTNAME.fullmatch(host):
+        return "is not a host name (write other alphabets as xn--...)"
+    if "." not in host or host.endswith(PRIVATE_SUFFIXES):
+        return "is a name inside a private network"
+    return None
+
+
+def _addresses_in(address):
+    """Return the address and every IPv4 address that it carries inside."""
+    found = [address]
+    if address.version == 6:
+        found += [hidden for hidden in (address.ipv4_mapped, address.sixtofour) if hidden]
+        found += address.teredo or ()
+        if address in NAT64:
+            found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return found

@@ -1,0 +1,81 @@
+"""The registry of venues: which code speaks to which exchange.
+
+Adding a venue is a folder beside this file and a line in `MAKERS`.
+"""
+
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from django_redis import get_redis_connection
+from redis import Redis
+
+from exchanges.credentials import find_credentials
+from exchanges.models import Exchange
+from exchanges.pacing import BatchPacer, Limits, Pacer, WeightPacer
+from exchanges.rest_client import RestClient
+from exchanges.venue_rest import VenueRest
+from exchanges.venues.binance import rest as binance
+from exchanges.venues.coinbase import rest as coinbase
+from exchanges.venues.coinbase.signing import Signer
+
+RestMaker = Callable[[Exchange, Redis, Mapping[str, str]], VenueRest]
+
+
+class ExchangeAdapterFactory:
+    """Makes what speaks to an exchange from its row; URLs and pace come from the row alone."""
+
+    def __init__(self, redis: Redis):
+        self._redis = redis
+
+    def rest(self, exchange: Exchange) -> VenueRest:
+        """Return the exchange's REST side; `close()` it when done.
+
+        Raises BadCredentials where an account names a key that can't be used.
+        """
+        names = dict(exchange.symbols.values_list("symbol", "native_symbol"))
+        return MAKERS[exchange.venue](exchange, self._redis, names)
+
+
+def open_rest(exchange: Exchange) -> VenueRest:
+    """Return the exchange's REST side on the configured Redis; `close()` it when done."""
+    return ExchangeAdapterFactory(get_redis_connection("default")).rest(exchange)
+
+
+def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
+    pacer = _pacer(exchange, redis, binance.LIMITS_UNTIL_KNOWN)
+
+    def note_weight(headers: Mapping[str, str]) -> None:
+        if (used := binance.used_weight(headers)) is not None:
+            pacer.observe_weight(used)
+
+    client = RestClient(
+        exchange.rest_url,
+        pacer,
+        workers=pacer.batch_size or binance.WORKERS,
+        read_error=binance.read_error,
+        read_headers=note_weight,
+    )
+    return binance.BinanceRest(exchange.pk, client, names)
+
+
+def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
+    credentials = find_credentials(exchange)
+    pacer = _pacer(exchange, redis, coinbase.LIMITS_UNTIL_KNOWN)
+    client = RestClient(
+        exchange.rest_url,
+        pacer,
+        workers=pacer.batch_size or coinbase.WORKERS,
+        read_error=coinbase.read_error,
+        sign=Signer(credentials.key, credentials.secret) if credentials else lambda _: {},
+    )
+    return coinbase.CoinbaseRest(exchange.pk, client, names, signed=credentials is not None)
+
+
+def _pacer(exchange: Exchange, redis: Redis, until_known: Limits) -> Pacer:
+    host = urlsplit(exchange.rest_url).netloc.lower()
+    if exchange.pacing == Exchange.Pacing.WEIGHT:
+        return WeightPacer(redis, host, until_known)
+    return BatchPacer(redis, host, exchange.batch_size, exchange.batch_delay_ms)
+
+
+MAKERS: dict[str, RestMaker] = {"binance": _binance, "coinbase": _coinbase}

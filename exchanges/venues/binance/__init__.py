@@ -1,0 +1,1 @@
+"""Binance's spot protocol: binance.com, Binance.US and the sandbox, which differ by URL alone."""

@@ -1,0 +1,147 @@
+"""Binance's spot REST interface (github.com/binance/binance-spot-api-docs, rest-api.md)."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from exchanges.candle_reply import CandleReply, Candles, Values
+from exchanges.errors import BadCredentials, BadPayload, LivermoreError, UnknownSymbol, Unreachable
+from exchanges.listing import ListedSymbol
+from exchanges.pacing import Lane, Limits
+from exchanges.rest_client import RestClient
+from exchanges.venue_rest import LONGEST_LOOK_BACK, VenueRest
+from exchanges.venues.binance.symbols import read_limits, read_listing
+from livermore.market.timeframe import Timeframe
+
+# What Binance.US published before August 2026, the least of the family.
+LIMITS_UNTIL_KNOWN = Limits(weight_per_minute=1200, requests_per_5_minutes=5000)
+LISTING_WEIGHT = 20
+WORKERS = 16
+UNKNOWN_SYMBOL, BUSY, BAD_KEY = {-1121}, {-1001, -1007, -1008}, {-2014, -2015}
+# Binance has a row for every period, traded or not. One that is missing at the end of an answer
+# is on its way from their database; one that is missing this long after its end never was.
+LAG_MS = 60_000
+
+
+class BinanceRest(VenueRest):
+    """Candles, listing and clock of a Binance exchange."""
+
+    candles_per_call = 1000
+    candle_weight = 2  # binance.com's; Binance.US may count 1
+    settle_ms = 2_000
+
+    def __init__(
+        self, exchange_id: int, client: RestClient, native_symbols: Mapping[str, str] | None = None
+    ):
+        super().__init__(exchange_id, client, native_symbols)
+        self._learning = threading.Lock()
+
+    def list_symbols(self) -> list[ListedSymbol]:
+        return read_listing(self._exchange_info({}))
+
+    def server_time_ms(self) -> int:
+        body = self.client.get("/api/v3/time", lane=Lane.HEAL)
+        try:
+            return int(body["serverTime"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadPayload("the time is not in Binance's form", str(body)) from error
+
+    def _newest(
+        self, native: str, timeframe: Timeframe, end_ms: int, count: int, lane: Lane
+    ) -> Candles:
+        reply = CandleReply(timeframe, _open_time, _values)
+        earliest = end_ms - LONGEST_LOOK_BACK * timeframe.ms
+        before = {} if end_ms == self._closed_ms(timeframe) else {"endTime": end_ms - 1}
+        closed: list[int] = []
+        history_ends = False
+        while len(closed) < count and not history_ends:
+            # Two more than wanted: the open bar, and one that closed a moment ago.
+            limit = min(count - len(closed) + 2, self.candles_per_call)
+            rows = self._klines(native, timeframe, lane, limit=limit, **before)
+            reply.add_page(rows)
+            seen, closed = len(closed), [time for time in reply.times() if time < end_ms]
+            history_ends = len(rows) < limit or (closed and closed[0] <= earliest)
+            if len(closed) == seen:
+                break
+            before = {"endTime": closed[0] - 1}
+        if len(closed) >= count:
+            start_ms = closed[-count]
+        elif history_ends:
+            start_ms = earliest
+        else:
+            start_ms = closed[0] if closed else end_ms
+        return self._result(reply, timeframe, start_ms, end_ms)
+
+    def _range(
+        self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
+    ) -> Candles:
+        reply = CandleReply(timeframe, _open_time, _values)
+        at = start_ms
+        while at < end_ms:
+            limit = min((end_ms - at) // timeframe.ms, self.candles_per_call)
+            page_end = at + limit * timeframe.ms
+            rows = self._klines(
+                native, timeframe, lane, startTime=at, endTime=page_end - 1, limit=limit
+            )
+            reply.add_page(rows)
+            at = page_end
+        return self._result(reply, timeframe, start_ms, end_ms)
+
+    def _result(
+        self, reply: CandleReply, timeframe: Timeframe, start_ms: int, end_ms: int
+    ) -> Candles:
+        now_ms = self.clock.now_ms()
+        times = reply.times()
+        closed = [time for time in times if time < end_ms]
+        answered_until = closed[-1] + timeframe.ms if closed else start_ms
+        reply.distrust(max(answered_until, timeframe.floor(now_ms - LAG_MS)), end_ms)
+        if times and times[-1] > now_ms:
+            self.clock.forget()  # it is behind: the machine slept, or the exchange's time flies
+        return reply.result(start_ms, end_ms)
+
+    def _klines(self, native: str, timeframe: Timeframe, lane: Lane, **window: int) -> list:
+        self._learn_limits(native)
+        params = {"symbol": native, "interval": str(timeframe), **window}
+        rows = self._get_rows("/api/v3/klines", params, lane)
+        if not isinstance(rows, list):
+            raise BadPayload("the candles are not in Binance's form", str(rows))
+        return rows
+
+    def _learn_limits(self, native: str) -> None:
+        if self.client.pacer.limits_known():
+            return
+        with self._learning:
+            if not self.client.pacer.limits_known():
+                self._exchange_info({"symbol": native})
+
+    def _exchange_info(self, params: Mapping[str, str]) -> Any:
+        body = self.client.get("/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT)
+        if limits := read_limits(body):
+            self.client.pacer.set_limits(limits)
+        return body
+
+
+def read_error(status: int, body: Any) -> LivermoreError | None:
+    """Return the error that Binance's `{"code","msg"}` names, None if it names none of ours."""
+    code, said = (body.get("code"), body.get("msg")) if isinstance(body, dict) else (None, None)
+    if code in UNKNOWN_SYMBOL:
+        return UnknownSymbol(f"the exchange does not know this symbol: {said}")
+    if code in BUSY:
+        return Unreachable(f"the exchange is busy: {said}")
+    if code in BAD_KEY or status == 401:
+        return BadCredentials(f"the exchange does not accept the key: {said}")
+    return None
+
+
+def used_weight(headers: Mapping[str, str]) -> int | None:
+    """Return what this address has used in the exchange's minute, by its own count."""
+    text = headers.get("X-MBX-USED-WEIGHT-1M", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _open_time(row: list) -> int:
+    return row[0]
+
+
+def _values(row: list) -> Values:
+    return float(row[1]), float(row[2]), float(row[3]), float(row[4]), float(row[5])

@@ -1,0 +1,143 @@
+"""Coinbase Advanced Trade's REST interface (docs.cdp.coinbase.com, "Get Public Product Candles")."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from exchanges.candle_reply import CandleReply, Candles, Values
+from exchanges.errors import BadCredentials, BadPayload, LivermoreError, UnknownSymbol
+from exchanges.listing import ListedSymbol
+from exchanges.pacing import Lane, Limits
+from exchanges.rest_client import RestClient
+from exchanges.venue_rest import LONGEST_LOOK_BACK, VenueRest
+from exchanges.venues.coinbase.symbols import read_listing
+from livermore.market.timeframe import Timeframe
+
+# No limit is published; older documents said 10 requests a second. This keeps to half of that.
+LIMITS_UNTIL_KNOWN = Limits(weight_per_minute=375, requests_per_5_minutes=1875)
+PRODUCTS_PER_CALL = 500
+WORKERS = 5
+GRANULARITIES = {
+    Timeframe.M1: "ONE_MINUTE",
+    Timeframe.M5: "FIVE_MINUTE",
+    Timeframe.M15: "FIFTEEN_MINUTE",
+    Timeframe.H1: "ONE_HOUR",
+    Timeframe.H4: "FOUR_HOUR",
+    Timeframe.D1: "ONE_DAY",
+}
+
+
+class CoinbaseRest(VenueRest):
+    """Candles, listing and clock of Coinbase.
+
+    A period without trades has no row here, so an answer is judged by the window that was asked
+    for and never by the number of its rows.
+    """
+
+    candles_per_call = 300  # 350 is where the exchange refuses; reports of the edge disagree
+    settle_ms = 5_000
+
+    def __init__(
+        self,
+        exchange_id: int,
+        client: RestClient,
+        native_symbols: Mapping[str, str] | None = None,
+        *,
+        signed: bool = False,
+    ):
+        super().__init__(exchange_id, client, native_symbols)
+        self._products = "/products" if signed else "/market/products"
+
+    def list_symbols(self) -> list[ListedSymbol]:
+        products: dict[str, Any] = {}
+        while True:
+            page = self._page_of_products(len(products))
+            seen = len(products)
+            products |= {row["product_id"]: row for row in page if "product_id" in row}
+            if len(page) < PRODUCTS_PER_CALL or len(products) == seen:
+                return read_listing(list(products.values()))
+
+    def server_time_ms(self) -> int:
+        body = self.client.get("/time", lane=Lane.HEAL)
+        try:
+            return int(body["epochMillis"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadPayload("the time is not in Coinbase's form", str(body)) from error
+
+    def _newest(
+        self, native: str, timeframe: Timeframe, end_ms: int, count: int, lane: Lane
+    ) -> Candles:
+        reply = CandleReply(timeframe, _open_time, _values)
+        earliest = end_ms - LONGEST_LOOK_BACK * timeframe.ms
+        # The first window reaches over the open bar and one that closed a moment ago.
+        page_end = end_ms + (2 * timeframe.ms if end_ms == self._closed_ms(timeframe) else 0)
+        closed: list[int] = []
+        while len(closed) < count and page_end > earliest:
+            page_start = max(page_end - self.candles_per_call * timeframe.ms, earliest)
+            reply.add_page(self._candles(native, timeframe, page_start, page_end, lane))
+            closed = [time for time in reply.times() if time < end_ms]
+            page_end = page_start
+        return self._result(reply, closed[-count] if len(closed) >= count else earliest, end_ms)
+
+    def _range(
+        self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
+    ) -> Candles:
+        reply = CandleReply(timeframe, _open_time, _values)
+        step = self.candles_per_call * timeframe.ms
+        for at in range(start_ms, end_ms, step):
+            page_end = min(at + step, end_ms)
+            reply.add_page(self._candles(native, timeframe, at, page_end, lane))
+        return self._result(reply, start_ms, end_ms)
+
+    def _result(self, reply: CandleReply, start_ms: int, end_ms: int) -> Candles:
+        times = reply.times()
+        if times and times[-1] > self.clock.now_ms():
+            self.clock.forget()  # it is behind: the machine slept, or the exchange's time flies
+        return reply.result(start_ms, end_ms)
+
+    def _candles(
+        self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
+    ) -> list:
+        """Return the rows of the window, oldest first; the exchange sends the newest first."""
+        params = {
+            "start": start_ms // 1000,
+            "end": (end_ms - timeframe.ms) // 1000,  # inclusive, by the start of the bucket
+            "granularity": GRANULARITIES[timeframe],
+        }
+        body = self._get_rows(f"{self._products}/{quote(native, safe='')}/candles", params, lane)
+        rows = body.get("candles") if isinstance(body, dict) else None
+        if not isinstance(rows, list):
+            raise BadPayload("the candles are not in Coinbase's form", str(body))
+        return rows[::-1]
+
+    def _page_of_products(self, offset: int) -> list:
+        params = {"product_type": "SPOT", "limit": PRODUCTS_PER_CALL, "offset": offset}
+        body = self.client.get(self._products, params)
+        page = body.get("products") if isinstance(body, dict) else None
+        if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
+            raise BadPayload("the listing is not in Coinbase's form", str(body))
+        return page
+
+
+def read_error(status: int, body: Any) -> LivermoreError | None:
+    """Return the error that Coinbase's `{"error","message"}` names, None if it names none of ours."""
+    kind, said = ("", "") if not isinstance(body, dict) else map(body.get, ("error", "message"))
+    if status == 404 and kind == "NOT_FOUND":
+        return UnknownSymbol(f"the exchange does not know this symbol: {said}")
+    if status == 401 or (status == 403 and "scope" in str(said)):
+        return BadCredentials(f"the exchange does not accept the key: {said or 'Unauthorized'}")
+    return None
+
+
+def _open_time(row: Mapping[str, str]) -> int:
+    return int(row["start"]) * 1000
+
+
+def _values(row: Mapping[str, str]) -> Values:
+    return (
+        float(row["open"]),
+        float(row["high"]),
+        float(row["low"]),
+        float(row["close"]),
+        float(row["volume"]),
+    )

@@ -1,0 +1,83 @@
+"""What a person types on a command line, turned into rows and timeframes, or into one clear line."""
+
+import difflib
+from collections.abc import Sequence
+
+from exchanges.listing import sync_symbols
+from exchanges.models import Exchange, Symbol
+from exchanges.venue_rest import VenueRest
+from livermore.command import UsageError
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+
+NAMES_SHOWN = 12
+
+
+def exchange_named(name: str) -> Exchange:
+    """Return the active exchange of that name; UsageError names those there are."""
+    exchange = Exchange.objects.filter(name=name).first()
+    if exchange is None:
+        known = ", ".join(Exchange.objects.values_list("name", flat=True)) or "none yet"
+        raise UsageError(f"unknown exchange {name!r}; known are: {known}")
+    if not exchange.is_active:
+        raise UsageError(f"exchange {name!r} is switched off; activate it in the admin first")
+    return exchange
+
+
+def timeframes_named(text: str | None) -> tuple[Timeframe, ...]:
+    """Return the timeframes of a text such as `1d,1h`, the longest first; all six for None."""
+    if text is None:
+        return LONGEST_FIRST
+    names = _words(text, "--timeframes")
+    if unknown := [name for name in names if name not in LONGEST_FIRST]:
+        known = ", ".join(LONGEST_FIRST)
+        raise UsageError(f"unknown timeframe {', '.join(unknown)}; known are: {known}")
+    return tuple(timeframe for timeframe in LONGEST_FIRST if timeframe in names)
+
+
+def symbol_names(text: str, option: str = "--symbols") -> list[str]:
+    """Return the symbols of a text such as `BTC-USD,eth-usd`, in upper case, each once."""
+    return [name.upper() for name in _words(text, option)]
+
+
+def symbols_to_fetch(exchange: Exchange, text: str | None) -> list[str]:
+    """Return the listed symbols named in `text`, or where it is None the monitored ones."""
+    listed = exchange.symbols.exclude(status=Symbol.Status.DELISTED)
+    if text is None:
+        monitored = list(exchange.symbols.watched().values_list("symbol", flat=True))
+        if not monitored:
+            raise UsageError(
+                f"no symbol of {exchange.name} is monitored; choose some with "
+                f"`symbols {exchange.name} --sync --monitor BTC-USD`, or give --symbols"
+            )
+        return monitored
+    names = symbol_names(text)
+    known = set(listed.filter(symbol__in=names).values_list("symbol", flat=True))
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(_unknown_symbols(exchange, unknown, listed))
+    return names
+
+
+def ensure_listing(exchange: Exchange, rest: VenueRest) -> None:
+    """Fetch the exchange's listing if it never was fetched."""
+    if not exchange.symbols.exists():
+        sync_symbols(exchange, rest.list_symbols())
+
+
+def _words(text: str, option: str) -> list[str]:
+    words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not words:
+        raise UsageError(f"{option} names nothing; write them with commas between, as in A,B")
+    return words
+
+
+def _unknown_symbols(exchange: Exchange, unknown: Sequence[str], listed) -> str:
+    names = list(listed.order_by("-is_monitored", "symbol").values_list("symbol", flat=True))
+    near = [name for each in unknown for name in difflib.get_close_matches(each, names, n=3)]
+    hint = f"similar are: {', '.join(dict.fromkeys(near))}"
+    if not near:
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        hint = f"known are: {', '.join(names[:NAMES_SHOWN]) or 'none yet'}{more}"
+    return (
+        f"unknown symbol on {exchange.name}: {', '.join(unknown)}; {hint}. "
+        f"`symbols {exchange.name} --sync` fetches the listing again"
+    )

@@ -1,0 +1,93 @@
+"""System checks on the settings: what can't work is refused before anything starts."""
+
+import ipaddress
+import os
+import re
+
+from django.conf import settings
+from django.core.checks import Error, Warning, register
+from redis.connection import parse_url
+
+HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
+KEY_ENV_PREFIX = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+@register()
+def check_redis_url(**_options):
+    try:
+        options = parse_url(settings.REDIS_URL)
+        usable = "path" in options or not settings.REDIS_URL.startswith("unix:")
+    except (ValueError, TypeError):
+        usable = False
+    if not usable:
+        yield Error(  # does not repeat it: it may hold a password
+            "REDIS_URL is not an address of a Redis server.",
+            hint="Write redis://host:6379/0, rediss://... or unix:///path?db=0, or unset it.",
+            id="livermore.E001",
+        )
+
+
+@register()
+def check_secret_key(**_options):
+    if settings.DEBUG or os.environ.get("LIVERMORE_SECRET_KEY"):
+        return
+    if public := [host for host in settings.ALLOWED_HOSTS if not _is_loopback(host)]:
+        yield Error(
+            f"LIVERMORE_ALLOWED_HOSTS lets others in ({', '.join(public)}), "
+            "but LIVERMORE_SECRET_KEY is not set.",
+            hint="Set it to 50 or more random characters, the same for every process.",
+            id="livermore.E002",
+        )
+
+
+@register()
+def check_allowed_hosts(**_options):
+    if "*" in settings.ALLOWED_HOSTS:
+        yield Warning(
+            "LIVERMORE_ALLOWED_HOSTS is '*': any host name is accepted.",
+            hint="Name the hosts that browsers use to reach this server.",
+            id="livermore.W003",
+        )
+
+
+@register()
+def check_private_exchange_hosts(**_options):
+    for host in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
+        if not _is_host(host):
+            yield Error(
+                f"LIVERMORE_PRIVATE_EXCHANGE_HOSTS holds {host!r}, which is not a host.",
+                hint="Give host names or IP addresses alone, separated by commas: no scheme, "
+                "port, path or wildcard.",
+                id="livermore.E004",
+            )
+
+
+@register()
+def check_key_env_prefixes(**_options):
+    for prefix in settings.LIVERMORE_KEY_ENV_PREFIXES:
+        if not KEY_ENV_PREFIX.fullmatch(prefix):
+            yield Error(
+                f"LIVERMORE_KEY_ENV_PREFIXES holds {prefix!r}, which begins no variable's name.",
+                hint="Give capital letters, digits and _, separated by commas, such as BINANCE_.",
+                id="livermore.E005",
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    address = _address(host)
+    return (
+        address.is_loopback
+        if address
+        else host.lower() == "localhost" or host.lower().endswith(".localhost")
+    )
+
+
+def _is_host(host: str) -> bool:
+    return _address(host) is not None or HOST.fullmatch(host.rstrip(".")) is not None
+
+
+def _address(host: str):
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None

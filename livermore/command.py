@@ -1,0 +1,151 @@
+"""The base of our management commands: their Redis, their errors, their exit status."""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, SystemCheckError
+from django.db import DatabaseError, OperationalError, ProgrammingError
+from django_redis.exceptions import ConnectionInterrupted
+
+from exchanges.errors import LivermoreError
+from livermore import embedded_redis
+
+INTERRUPTED = 128 + signal.SIGINT
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class UsageError(CommandError):
+    """What a person typed can't be done: one line that names what is known, exit status 2."""
+
+    def __init__(self, *args):
+        super().__init__(*args, returncode=2)
+
+
+class Ended(SystemExit):
+    """SIGTERM or SIGHUP came: leave through every `finally`, with the status shells expect."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(128 + signal_number)
+
+
+class LivermoreCommand(BaseCommand):
+    """A command that says what went wrong in one line.
+
+    Exit status: 0 done, 1 something failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM. Called by
+    `call_command` it raises CommandError (UsageError for status 2) instead. `--traceback` shows
+    where an error came from.
+    """
+
+    needs_redis = True  # the embedded server runs at least as long as handle(), if it is ours
+
+    def execute(self, *args, **options):
+        if not self._called_from_command_line:
+            return self._execute(*args, **options)
+        try:
+            with ending_signals_raise():
+                return self._execute(*args, **options)
+        except SystemCheckError:
+            raise  # many lines, and Django prints them well
+        except CommandError as error:
+            if options["traceback"]:
+                raise
+            self.stderr.write(f"Error: {error}")
+            sys.exit(error.returncode)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+
+    def _execute(self, *args, **options):
+        with errors_for_people(), self._redis():
+            return super().execute(*args, **options)
+
+    def _redis(self):
+        if self.needs_redis and settings.EMBEDDED_REDIS_DIR:
+            return embedded_redis.ensure_running(settings.EMBEDDED_REDIS_DIR)
+        return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def ending_signals_raise() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into Ended; a second one waits until the first has done its work."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number, _frame):
+        for each in ENDING_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Ended(number)
+
+    before = {}
+    for each in ENDING_SIGNALS:
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup's wish
+            before[each] = signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Turn what can go wrong outside this code into a CommandError of one line."""
+    try:
+        yield
+    except (LivermoreError, embedded_redis.EmbeddedRedisError) as error:
+        raise CommandError(str(error)) from error
+    except (redis.RedisError, ConnectionInterrupted) as error:
+        raise CommandError(_redis_message(error)) from error
+    except (OperationalError, ProgrammingError) as error:
+        message = _database_message(error)
+        if message is None:
+            raise
+        raise CommandError(message) from error
+
+
+def url_without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+
+
+def _redis_message(error: Exception) -> str:
+    if isinstance(error, ConnectionInterrupted) and error.__cause__:
+        error = error.__cause__
+    where = f"Redis at {url_without_password(settings.REDIS_URL)}"
+    reason = _first_line(error)
+    gone = isinstance(error, redis.ConnectionError | redis.TimeoutError)
+    if not gone or isinstance(
+        error, redis.AuthenticationError | redis.exceptions.AuthorizationError
+    ):
+        return f"{where} refuses: {reason}"
+    if settings.EMBEDDED_REDIS_DIR:
+        remedy = f"see {settings.EMBEDDED_REDIS_DIR}/server.log"
+    else:
+        remedy = "start it or correct REDIS_URL"
+    return f"{where} is gone ({reason}): {remedy}, then run this again, it goes on from there"
+
+
+def _database_message(error: DatabaseError) -> str | None:
+    """Return the line for a person, None where the error is ours to find."""
+    text = str(error)
+    if "no such table" in text or ('relation "' in text and "does not exist" in text):
+        return "The database has no tables yet, or not all: ./run migrate"
+    if "unable to open database file" in text:
+        name = settings.DATABASES["default"]["NAME"]
+        return f"The database {name} can't be opened: ./run migrate makes it if its folder exists"
+    if isinstance(error, OperationalError):
+        return f"The database does not work: {_first_line(error)}. See DATABASE_URL"
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

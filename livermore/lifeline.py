@@ -1,0 +1,33 @@
+"""Run a Python module that ends when the process that started it is gone.
+
+    python -m livermore.lifeline MODULE [ARGUMENTS]
+
+Its standard input is a pipe whose other end only the parent holds: the end of the file means
+that the parent died, even of SIGKILL. Linux's PR_SET_PDEATHSIG would do without a thread, but
+there is none on macOS, and it fires when the *thread* that forked ends.
+"""
+
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+
+GRACE_SECONDS = 5.0
+
+
+def watch_parent() -> None:
+    while os.read(0, 1024):
+        pass
+    # To the main thread, where Python's handlers run: a sleeping one would not wake up otherwise.
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=watch_parent, daemon=True).start()
+    del sys.argv[0]
+    sys.path[0] = os.getcwd()  # noqa: PTH109  sys.path holds strings
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,0 +1,99 @@
+"""Price bars and tickers: frozen, and checked when they are made."""
+
+from dataclasses import dataclass
+from math import inf, isfinite
+
+from livermore.market.timeframe import Timeframe
+
+# 2000-01-01 and 2100-01-01: a time in seconds falls before, one in microseconds after.
+EARLIEST_MS = 946_684_800_000
+LATEST_MS = 4_102_444_800_000
+
+
+def check_time(time_ms: int) -> None:
+    """Raise ValueError unless `time_ms` is a whole number of epoch milliseconds in this century."""
+    if type(time_ms) is not int or not EARLIEST_MS <= time_ms < LATEST_MS:
+        raise ValueError(f"time {time_ms!r} is not in epoch milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """One price bar, in the same form whichever exchange it came from.
+
+    `timestamp` is the open time in UTC epoch milliseconds, on a boundary of `timeframe`.
+    Prices are in the quote currency, `volume` in the base.
+
+    Raises ValueError off the boundary, in another unit of time, with low above high, open or
+    close outside of them, a price of zero or less, a negative volume, or a value that is not
+    finite: a bad bar is refused here, so nothing downstream checks again.
+    """
+
+    timestamp: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    timeframe: Timeframe
+
+    def __post_init__(self) -> None:
+        check_time(self.timestamp)
+        if self.timestamp % self.timeframe.ms:
+            raise ValueError(f"time {self.timestamp} is off the {self.timeframe} boundary")
+        # Chained comparisons are false for NaN, so they refuse it too.
+        if not 0 < self.low <= self.open <= self.high < inf:
+            raise ValueError(f"open is not between low and high: {self.values()}")
+        if not self.low <= self.close <= self.high:
+            raise ValueError(f"close is not between low and high: {self.values()}")
+        if not 0 <= self.volume < inf:
+            raise ValueError(f"volume is negative or not a number: {self.values()}")
+
+    @property
+    def close_time_ms(self) -> int:
+        """Return the first millisecond after the bar: the next one's open time."""
+        return self.timestamp + self.timeframe.ms
+
+    def values(self) -> list[int | float]:
+        """Return `[timestamp, open, high, low, close, volume]`, the form in which it is stored."""
+        return [self.timestamp, self.open, self.high, self.low, self.close, self.volume]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """A symbol's last price and its rolling 24 hours.
+
+    `change_24h`, prices: quote currency. `change_percent_24h`: 5.0 is five percent.
+    `volume_24h`: base currency. `timestamp`: UTC epoch milliseconds.
+
+    Raises ValueError for a value that is not finite or a price of zero or less.
+    """
+
+    symbol: str
+    price: float
+    change_24h: float
+    change_percent_24h: float
+    high_24h: float
+    low_24h: float
+    volume_24h: float
+    timestamp: int
+
+    def __post_init__(self) -> None:
+        check_time(self.timestamp)
+        numbers = (self.change_24h, self.change_percent_24h, self.high_24h, self.low_24h)
+        if not (
+            0 < self.price < inf and 0 <= self.volume_24h < inf and all(map(isfinite, numbers))
+        ):
+            raise ValueError(f"not a usable ticker: {self}")
+
+    def as_json(self) -> dict[str, str | int | float]:
+        """Return the object that is stored and published."""
+        return {
+            "symbol": self.symbol,
+            "price": self.price,
+            "change24h": self.change_24h,
+            "changePercent24h": self.change_percent_24h,
+            "high24h": self.high_24h,
+            "low24h": self.low_24h,
+            "volume24h": self.volume_24h,
+            "timestamp": self.timestamp,
+        }

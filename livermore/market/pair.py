@@ -1,0 +1,21 @@
+"""A pair is a symbol in one timeframe: what is cached, scanned, fetched and covered as one."""
+
+from collections.abc import Iterable, Sequence
+
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+
+Pair = tuple[str, Timeframe]
+
+
+def pairs_of(
+    symbols: Iterable[str],
+    timeframes: Iterable[Timeframe | str] | None = None,
+    order: Sequence[Timeframe] = LONGEST_FIRST,
+) -> list[Pair]:
+    """Return every symbol in every one of `timeframes` (None: all of `order`).
+
+    Timeframes go as in `order`, within each the symbols as given.
+    """
+    wanted = set(order if timeframes is None else timeframes)
+    symbols = list(symbols)
+    return [(symbol, timeframe) for timeframe in order if timeframe in wanted for symbol in symbols]

@@ -1,0 +1,150 @@
+"""Django's settings. Everything a deployment sets comes from the environment: docs/settings.md."""
+
+from pathlib import Path
+
+import environ
+from django.core.management.utils import get_random_secret_key
+
+from livermore.embedded_redis import socket_path
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+SECRET_KEY_FILE = VAR_DIR / "secret-key"
+
+
+def _secret_key() -> str:
+    """Return the configured key, else the one `./run` keeps, else one for this process alone."""
+    if configured := env.str("LIVERMORE_SECRET_KEY", ""):
+        return configured
+    if SECRET_KEY_FILE.exists():
+        return SECRET_KEY_FILE.read_text().strip()
+    return get_random_secret_key()
+
+
+SECRET_KEY = _secret_key()
+DEBUG = env.bool("LIVERMORE_DEBUG", False)
+ALLOWED_HOSTS = env.list("LIVERMORE_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+
+LIVERMORE_PRIVATE_EXCHANGE_HOSTS = env.list(
+    "LIVERMORE_PRIVATE_EXCHANGE_HOSTS", default=["127.0.0.1"]
+)
+LIVERMORE_KEY_ENV_PREFIXES = env.list(
+    "LIVERMORE_KEY_ENV_PREFIXES", default=["BINANCE_", "COINBASE_", "LIVERMORE_KEY_"]
+)
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "exchanges",
+    "warmup",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "livermore.urls"
+ASGI_APPLICATION = "livermore.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# -- Database
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/livermore.sqlite3")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE takes the write lock when a transaction begins: two of them queue up for `timeout`
+    # seconds, where the default would fail in the middle with "database is locked".
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- Redis: candles, Django's cache and the channel layer
+
+EMBEDDED_REDIS_DIR = None if env.str("REDIS_URL", "") else VAR_DIR / "valkey"
+REDIS_URL = env.str("REDIS_URL", "") or f"unix://{socket_path(VAR_DIR / 'valkey')}?db=0"
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "django",
+        "OPTIONS": {
+            # The client's own defaults retry for seconds before they say that Redis is gone.
+            "CONNECTION_POOL_KWARGS": {
+                "socket_connect_timeout": 2,
+                "socket_timeout": 10,
+                "retry": None,
+            },
+        },
+    }
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    }
+}
+
+# -- Users, language, static files
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True  # serves from the packages themselves: no collectstatic before a start
+
+# -- Logging: event first, then key=value
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {name: {"level": "INFO"} for name in ("livermore", "exchanges", "warmup")},
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env python
+"""Run one of Livermore's or Django's commands: `python manage.py help` lists them."""
+
+import os
+import sys
+
+
+def main():
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livermore.settings")
+    try:
+        from django.core.management import execute_from_command_line
+    except ImportError:
+        sys.exit("Django is not installed in this Python: call ./run instead of manage.py")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from exchanges.sandbox.config import SandboxConfig
+from exchanges.sandbox.server import SandboxServer
+
+ROOT = Path(__file__).parents[3]
+RUN = """
+import sys
+from django.conf import settings
+settings.configure()
+from exchanges.management.commands.sandbox import Command
+Command().run_from_argv(["manage.py", "sandbox", *sys.argv[1:]])
+"""
+
+
+def command(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+
+
+def test_several_servers_live_side_by_side(start, get):
+    one, other = start(seed=1), start(seed=2)
+    path, query = "/api/v3/klines", {"symbol": "BTCUSD", "interval": "1d", "limit": 3}
+    assert get(one, path, **query).json() != get(other, path, **query).json()
+    assert other.requests.counts["binance.klines"] == 1
+
+
+def test_a_stopped_server_closes_its_port_and_can_be_stopped_again():
+    server = SandboxServer().start()
+    server.stop()
+    server.stop()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{server.url}/api/v3/ping", timeout=5)
+
+
+def test_a_taken_port_is_an_error_at_the_start():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        SandboxServer(SandboxConfig(port=taken.getsockname()[1])).start()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_tells_its_address_and_ends_cleanly(number):
+    process = command("--port", "0", "--symbols", "3")
+    url = process.stdout.readline().split()[-1]
+    with requests.Session() as session:  # its idle connection must not hold up the end
+        info = session.get(f"{url}/api/v3/exchangeInfo", timeout=5).json()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    assert sum(one["status"] == "TRADING" for one in info["symbols"]) == 3
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_the_command_says_in_one_line_that_the_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = command("--port", str(taken.getsockname()[1]))
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert err.strip().splitlines() == [err.strip()]
+    assert "in use" in err
+    assert out == ""

@@ -1,0 +1,179 @@
+import pytest
+from django.core.exceptions import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchanges.validators import validate_env_name, validate_rest_url, validate_ws_url
+
+
+def refusal(validate, value):
+    """Return the line a person sees; fails if the value is accepted."""
+    with pytest.raises(ValidationError) as caught:
+        validate(value)
+    (line,) = caught.value.messages
+    assert "\n" not in line
+    return line
+
+
+@pytest.fixture(autouse=True)
+def hosts_allowed(settings):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["127.0.0.1", "Sandbox.Lan", "[::1]"]
+    settings.LIVERMORE_KEY_ENV_PREFIXES = ["BINANCE_", "LIVERMORE_KEY_"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.binance.com",
+        "https://api.coinbase.com/api/v3/brokerage",
+        "HTTPS://API.BINANCE.US",
+        "https://8.8.8.8:8443",
+        "http://127.0.0.1:8899",
+        "https://127.0.0.1",
+        "http://sandbox.lan",
+        "http://[::1]:8899",
+        "https://xn--e1afmkfd.xn--p1ai",
+    ],
+)
+def test_a_public_or_listed_rest_address_is_accepted(url):
+    validate_rest_url(url)
+
+
+def test_a_websocket_address_has_its_own_schemes():
+    validate_ws_url("wss://stream.binance.com:9443")
+    validate_ws_url("ws://127.0.0.1:8899")
+    assert "wss://" in refusal(validate_ws_url, "https://stream.binance.com")
+    assert "https://" in refusal(validate_rest_url, "wss://stream.binance.com")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "api.localhost",
+        "redis",
+        "box.local",
+        "metadata.google.internal",
+        "127.0.0.2",
+        "10.0.0.1",
+        "172.16.3.4",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "224.0.0.1",
+        "240.0.0.1",
+        "127.0.0.2.",
+        "[::]",
+        "[fe80::1]",
+        "[fc00::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:10.0.0.1]",
+        "[2002:7f00:1::]",
+        "[64:ff9b::7f00:1]",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "017700000001",
+        "0177.0.0.1",
+        "127.1",
+        "127.0.1",
+        "134744072",
+        "①②⑦.0.0.2",
+        "127。0。0。2",
+        "%31%32%37.0.0.2",
+        "1.2.3.4.5",
+    ],
+)
+def test_a_host_that_may_be_private_is_refused_unless_listed(host):
+    line = refusal(validate_rest_url, f"https://{host}/api")
+    assert "LIVERMORE_PRIVATE_EXCHANGE_HOSTS" in line
+
+
+def test_plain_http_is_refused_for_a_public_host():
+    assert "use https://" in refusal(validate_rest_url, "http://api.binance.com")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.binance.com",
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "https://",
+        "https://:443",
+        "https://api.binance.com:0",
+        "https://api.binance.com:99999",
+        "https://api.binance.com:port",
+        "https://[::1",
+        "https://api.binance.com?x=1",
+        "https://api.binance.com#x",
+        "https://api.binance.com?",
+        "https://api.binance.com/\n",
+        "https://api.bin ance.com",
+        "https://api.binance.com\\@127.0.0.1",
+        "https://api.binance.com\u200b",
+    ],
+)
+def test_what_is_no_address_is_refused(url):
+    assert refusal(validate_rest_url, url)
+
+
+def test_credentials_in_an_address_are_refused_and_not_repeated():
+    line = refusal(validate_rest_url, "https://user:hunter2@api.binance.com")
+    assert "password" in line
+    assert "hunter2" not in line
+
+
+@given(st.text())
+def test_any_text_is_accepted_or_refused_in_one_line(text):
+    for value in (text, f"https://{text}", f"https://{text}@127.0.0.1"):
+        try:
+            validate_rest_url(value)
+        except ValidationError as error:
+            assert len(error.messages) == 1
+            assert len(error.messages[0].splitlines()) == 1
+
+
+@given(st.ip_addresses(v=4))
+def test_no_private_address_passes_in_any_spelling(address):
+    if (address.is_global and not address.is_multicast) or str(address) == "127.0.0.1":
+        return
+    number = int(address)
+    for host in (address, number, hex(number), f"0{number:o}", f"[::ffff:{address}]"):
+        assert refusal(validate_rest_url, f"https://{host}")
+
+
+@pytest.mark.parametrize("name", ["BINANCE_US_KEY", "LIVERMORE_KEY_1", "BINANCE_2"])
+def test_an_allowed_variable_name_is_accepted(name):
+    validate_env_name(name)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "PATH", "COINBASE_KEY", "MY_BINANCE_KEY"])
+def test_a_variable_outside_the_prefixes_is_refused(name):
+    assert "LIVERMORE_KEY_ENV_PREFIXES" in refusal(validate_env_name, name)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
+        "organizations/6f1e/apiKeys/9d2c",
+        "-----BEGIN EC PRIVATE KEY-----\\nMHcCAQEE\\n-----END EC PRIVATE KEY-----",
+        "BINANCE_" + "A" * 64,
+        "BINANCE_KEY\n",
+        "binance_key",
+        "1234",
+    ],
+)
+def test_a_pasted_key_is_refused_and_not_repeated(secret):
+    line = refusal(validate_env_name, secret)
+    assert secret not in line
+    assert "environment" in line
+
+
+def test_without_prefixes_every_name_is_refused(settings):
+    settings.LIVERMORE_KEY_ENV_PREFIXES = []
+    assert refusal(validate_env_name, "BINANCE_KEY")
+    assert refusal(validate_env_name, "nonsense")

@@ -1,0 +1,89 @@
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from livermore import checks
+from livermore.database_url import checked
+
+
+def ids(check):
+    return [message.id for message in check()]
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://host", "redis://host:port/0", "unix://"])
+def test_a_malformed_redis_url_is_refused(settings, url):
+    settings.REDIS_URL = url
+    assert ids(checks.check_redis_url) == ["livermore.E001"]
+
+
+def test_a_refused_redis_url_is_not_repeated(settings):
+    settings.REDIS_URL = "redis://:secret@host:port"
+    assert "secret" not in str(list(checks.check_redis_url()))
+
+
+@pytest.mark.parametrize("url", ["redis://host:6379/0", "rediss://u:p@host", "unix:///a b?db=0"])
+def test_a_usable_redis_url_passes(settings, url):
+    settings.REDIS_URL = url
+    assert ids(checks.check_redis_url) == []
+
+
+def test_a_server_for_others_needs_a_secret_key(settings, monkeypatch):
+    monkeypatch.delenv("LIVERMORE_SECRET_KEY", raising=False)
+    settings.DEBUG = False
+    settings.ALLOWED_HOSTS = ["localhost", "livermore.example.org"]
+    assert ids(checks.check_secret_key) == ["livermore.E002"]
+    monkeypatch.setenv("LIVERMORE_SECRET_KEY", "x" * 50)
+    assert ids(checks.check_secret_key) == []
+
+
+def test_a_server_for_this_machine_alone_needs_none(settings, monkeypatch):
+    monkeypatch.delenv("LIVERMORE_SECRET_KEY", raising=False)
+    settings.DEBUG = False
+    settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "a.localhost"]
+    assert ids(checks.check_secret_key) == []
+
+
+def test_any_host_is_a_warning(settings):
+    settings.ALLOWED_HOSTS = ["*"]
+    assert ids(checks.check_allowed_hosts) == ["livermore.W003"]
+
+
+@pytest.mark.parametrize(
+    ("host", "refused"),
+    [
+        ("127.0.0.1", False),
+        ("[::1]", False),
+        ("sandbox.internal", False),
+        ("https://host", True),
+        ("host:8899", True),
+        ("10.0.0.0/8", True),
+        ("*.internal", True),
+        ("", True),
+    ],
+)
+def test_a_private_exchange_host_is_a_host_alone(settings, host, refused):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [host]
+    assert bool(ids(checks.check_private_exchange_hosts)) is refused
+
+
+@pytest.mark.parametrize(
+    ("prefix", "refused"), [("BINANCE_", False), ("", True), ("binance_", True), ("A-B", True)]
+)
+def test_a_key_prefix_begins_a_variables_name(settings, prefix, refused):
+    settings.LIVERMORE_KEY_ENV_PREFIXES = [prefix]
+    assert bool(ids(checks.check_key_env_prefixes)) is refused
+
+
+@pytest.mark.parametrize(
+    "url", ["foo://host/db", "nonsense", "postgres://", "postgres://u:secret@host:port/db"]
+)
+def test_a_malformed_database_url_is_refused_without_repeating_it(url):
+    with pytest.raises(ImproperlyConfigured) as error:
+        checked(url)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://u:p%40@host:5432/db", "sqlite:////a/b.sqlite3", "postgresql:///db"]
+)
+def test_a_usable_database_url_passes(url):
+    assert checked(url) == url

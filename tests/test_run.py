@@ -1,0 +1,199 @@
+"""`./run` as a person uses it: in a copy of this checkout, with processes and ports of its own."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from http.cookiejar import CookieJar
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import redis as redis_client
+
+from livermore.embedded_redis import socket_url
+
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")
+READY = "Ctrl-C ends everything."
+OWN_SETTINGS = ("REDIS_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of this checkout that never ran, in a folder with a space, its packages installed."""
+    folder = tmp_path / "a copy"
+    shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+@pytest.fixture
+def up(checkout):
+    started = []
+
+    def start(*arguments):
+        process = run(checkout, *arguments, start_new_session=True)
+        started.append(process)
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if READY in line:
+                return process, "".join(lines)
+        raise AssertionError("".join(lines))
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(30)
+        process.stdout.close()
+
+
+def run(checkout, *arguments, script=None, **options):
+    options.setdefault("env", environment())
+    return subprocess.Popen(
+        [script or checkout / "run", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Whoever runs the tests in the background has SIGINT ignored, and children inherit it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )
+
+
+def environment():
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LIVERMORE_")}
+    return {name: value for name, value in kept.items() if name not in OWN_SETTINGS}
+
+
+def finish(process):
+    out, _ = process.communicate(timeout=60)
+    return process.returncode, out
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def command_lines(folder):
+    """Return what still runs from this folder, on Linux; nothing elsewhere."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in text:
+            found.append(text)
+    return found
+
+
+def assert_nothing_is_left(checkout, *ports):
+    deadline = time.monotonic() + 5
+    while command_lines(checkout) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert command_lines(checkout) == []
+    assert not any(is_listening(port) for port in ports)
+    with (checkout / "var/valkey/server.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def candle_calls(port):
+    """Return how many candle requests the sandbox has served."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/sandbox/requests") as answer:
+        return len(json.load(answer)["log"])
+
+
+def log_in(port, password):
+    """Return the page that follows the log-in form."""
+    login = f"http://127.0.0.1:{port}/admin/login/?next=/admin/"
+    cookies = CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+    browser.open(login).close()
+    token = next(cookie.value for cookie in cookies if cookie.name == "csrftoken")
+    form = {"username": "admin", "password": password, "csrfmiddlewaretoken": token}
+    with browser.open(login, urlencode(form).encode()) as page:
+        return page.read().decode()
+
+
+def test_the_first_run_warms_and_the_second_asks_for_nothing(checkout, up):
+    web, sandbox = free_port(), free_port()
+
+    process, said = up("--port", str(web), "--sandbox-port", str(sandbox))
+    assert f"http://127.0.0.1:{web}/" in said
+    password = re.search(r"password (\S+) \(kept", said)[1]
+    assert "Log out" in log_in(web, password)
+    kept = checkout / "var/admin-password"
+    assert (kept.read_text().strip(), kept.stat().st_mode & 0o777) == (password, 0o600)
+    assert (checkout / "var").stat().st_mode & 0o777 == 0o700
+    with redis_client.Redis.from_url(socket_url(checkout / "var/valkey")) as client:
+        keys = list(client.scan_iter("candles:*", count=1000))
+        assert keys
+        assert all(client.zcard(key) >= 60 for key in keys)
+    assert candle_calls(sandbox) > 0
+    os.killpg(process.pid, signal.SIGINT)  # what the terminal does on Ctrl-C
+    assert process.wait(30) == 0
+    assert_nothing_is_left(checkout, web, sandbox)
+
+    process, said = up("--port", str(web))
+    assert password not in said
+    assert "var/admin-password" in said
+    assert candle_calls(sandbox) == 0
+    assert "Log out" in log_in(web, password)
+    process.terminate()
+    assert process.wait(30) == 0
+    assert_nothing_is_left(checkout, web, sandbox)
+
+
+def test_a_port_that_is_taken_is_one_line(checkout):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        status, said = finish(run(checkout, "up", "--sandbox-port", str(port)))
+    assert status == 1
+    assert said.splitlines()[-1].startswith(f"Error: Port {port}, the sandbox's, is in use")
+    assert_nothing_is_left(checkout)
+
+
+def test_it_works_through_a_link_from_elsewhere_and_passes_the_status_on(checkout, tmp_path):
+    link = tmp_path / "livermore link"
+    link.symlink_to("a copy/run")
+    process = run(checkout, "up", "--port", "zero", script=link, cwd="/")
+    status, said = finish(process)
+    assert status == 2
+    assert "zero is not a port" in said
+
+
+def test_help_needs_nothing_installed(checkout):
+    (checkout / ".venv").unlink()
+    status, said = finish(run(checkout, "help"))
+    assert status == 0
+    assert "./run test" in said
+    assert not (checkout / "var").exists()
+
+
+def test_without_python_it_says_what_it_needs(checkout, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("dirname", "readlink", "cat"):
+        (tools / name).symlink_to(shutil.which(name))
+    process = run(checkout, "check", env={"PATH": str(tools)})
+    status, said = finish(process)
+    assert status == 1
+    assert said.count("\n") == 1
+    assert "Python 3.11" in said

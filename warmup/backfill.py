@@ -1,0 +1,89 @@
+"""Fetching on demand: the newest candles of some pairs, whatever is cached."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from redis import Redis
+
+from exchanges.venue_rest import VenueRest
+from livermore.market.pair import Pair, pairs_of
+from livermore.market.timeframe import Timeframe
+from warmup.cache import CandleCache
+from warmup.fetching import run_all, usable
+
+logger = logging.getLogger(__name__)
+
+# What a trader looks at first comes first. One-minute bars come by request only, at the end.
+ORDER = (
+    Timeframe.M5,
+    Timeframe.M15,
+    Timeframe.H1,
+    Timeframe.H4,
+    Timeframe.D1,
+    Timeframe.M1,
+)
+DEFAULT_TIMEFRAMES = ORDER[:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillConfig:
+    """How many candles a pair gets, and how fast: requests at once, then a pause."""
+
+    candle_count: int = 100
+    batch_size: int = 5
+    batch_delay_ms: int = 1000
+
+
+@dataclass(slots=True)
+class BackfillReport:
+    """What a backfill did: pairs and candles it fetched, and what failed."""
+
+    pairs: int = 0
+    candles: int = 0
+    refused: int = 0
+    failures: list[dict[str, str]] = field(default_factory=list)
+
+
+class StartupBackfillService:
+    """Fetches the newest candles of pairs: to force a refresh, or for symbols just added."""
+
+    def __init__(self, rest_client: VenueRest, redis: Redis, config: BackfillConfig | None = None):
+        self._rest = rest_client
+        self._config = config or BackfillConfig()
+        self._cache = CandleCache(redis, rest_client.exchange_id)
+
+    def backfill(
+        self,
+        symbols: Sequence[str],
+        timeframes: Sequence[Timeframe | str] | None = None,
+        *,
+        on_pair: Callable[[int, int], None] = lambda done, total: None,
+    ) -> BackfillReport:
+        """Fetch every pair, in the order 5m 15m 1h 4h 1d and then of `symbols`.
+
+        `timeframes` None means those five. A pair that fails is in the report; raises where
+        nothing could be done, as a warmup does. `on_pair` is told how many are done, of how many.
+        """
+        pairs = pairs_of(symbols, timeframes or DEFAULT_TIMEFRAMES, ORDER)
+        report = BackfillReport()
+        rest = iter(pairs)
+        while batch := list(islice(rest, self._config.batch_size)):
+            for pair, got, error in run_all(self._rest, batch, self._fetch):
+                self._note(report, pair, got, error)
+                on_pair(report.pairs + len(report.failures), len(pairs))
+            if report.pairs + len(report.failures) < len(pairs):
+                time.sleep(self._config.batch_delay_ms / 1000)
+        logger.info(
+            "backfill.complete exchange=%d pairs=%d candles=%d failed=%d",
+            *(self._rest.exchange_id, report.pairs, report.candles, len(report.failures)),
+        )
+        return report
+
+    def _fetch(self, pair: Pair) -> tuple[int, int]:
+        symbol, timeframe = pair
+        candles = usable(self._rest.get_candles(symbol, timeframe, limit=self._config.candle_count))
+        self._cache.write(symbol, timeframe, candles, candles.covered)
+        return len(candles), len(candles.refused)

@@ -1,0 +1,245 @@
+"""Candles, coverage and tickers in Redis: the only place that reads or writes them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import orjson
+from redis import Redis
+from redis.exceptions import NoScriptError
+
+from livermore.market import keys
+from livermore.market.candle import Candle, Ticker
+from livermore.market.coverage import Coverage
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+
+CANDLES_KEPT = 1000
+PAIRS_PER_PIPELINE = 1000
+TICKER_TTL_SECONDS = 60
+
+# One pair's candles and what is known of them change in one step. Within the stretches that are
+# covered the new candles replace all that was there; elsewhere each replaces the one that opened
+# at its time. A candle that is trimmed away takes the coverage before its successor with it.
+#
+# KEYS: candles, coverage
+# ARGV: candles kept, n, n times (from, to), then any number of (open time, member)
+WRITE = """
+local candles, coverage = KEYS[1], KEYS[2]
+local kept, covered = tonumber(ARGV[1]), tonumber(ARGV[2])
+local first_candle = 3 + 2 * covered
+local spans = {}
+for i = 3, first_candle - 1, 2 do
+    redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], '(' .. ARGV[i + 1])
+    spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}
+end
+for i = first_candle, #ARGV, 2 do
+    redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], ARGV[i])
+    redis.call('ZADD', candles, ARGV[i], ARGV[i + 1])
+end
+local surplus = redis.call('ZCARD', candles) - kept
+if surplus > 0 then
+    redis.call('ZREMRANGEBYRANK', candles, 0, surplus - 1)
+end
+if covered == 0 and surplus <= 0 then
+    return
+end
+
+local earliest = 0
+if surplus > 0 then
+    earliest = tonumber(redis.call('ZRANGE', candles, 0, 0, 'WITHSCORES')[2])
+end
+for _, span in ipairs(cjson.decode(redis.call('GET', coverage) or '[]')) do
+    spans[#spans + 1] = span
+end
+table.sort(spans, function(a, b) return a[1] < b[1] end)
+local merged = {}
+for _, span in ipairs(spans) do
+    local from, to = math.max(span[1], earliest), span[2]
+    local last = merged[#merged]
+    if from < to then
+        if last and from <= last[2] then
+            last[2] = math.max(last[2], to)
+        else
+            merged[#merged + 1] = {from, to}
+        end
+    end
+end
+for i, span in ipairs(merged) do
+    merged[i] = string.format('[%.0f,%.0f]', span[1], span[2])
+end
+redis.call('SET', coverage, '[' .. table.concat(merged, ',') .. ']')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CandleWrite:
+    """What one answer of an exchange changes for one pair.
+
+    `candles` are closed ones in any order; `covered` the stretches of which they are all that
+    the exchange has: what the cache held in there and is not among them goes away.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    candles: Sequence[Candle]
+    covered: Coverage = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PairState:
+    """What the cache holds of one pair: candles counted, their ends, and what is known complete.
+
+    `oldest` and `newest` are open times in ms, None where there is no candle.
+    """
+
+    count: int
+    oldest: int | None
+    newest: int | None
+    coverage: Coverage
+
+
+class CandleCache:
+    """The candles of one exchange: 1,000 closed ones a pair at the most, the open one apart.
+
+    Every method is one round trip, or one for each 1,000 pairs.
+    """
+
+    def __init__(self, redis: Redis, exchange_id: int):
+        self._redis = redis
+        self._exchange_id = exchange_id
+        self._write = redis.register_script(WRITE)
+
+    def write(
+        self, symbol: str, timeframe: Timeframe, candles: Sequence[Candle], covered: Coverage = ()
+    ) -> None:
+        """Store closed candles and extend the pair's coverage, in one atomic step."""
+        self.write_many([CandleWrite(symbol, timeframe, candles, covered)])
+
+    def write_many(self, writes: Iterable[CandleWrite]) -> None:
+        """Store the candles and coverage of many pairs, each pair atomically."""
+        calls = [self._write_arguments(write) for write in writes]
+        try:
+            self._call_write(calls)
+        except NoScriptError:  # the server is new, or its scripts were flushed
+            self._redis.script_load(WRITE)
+            self._call_write(calls)
+
+    def newest(self, symbol: str, timeframe: Timeframe, count: int) -> list[Candle]:
+        """Return the newest `count` closed candles, oldest first."""
+        if count < 1:
+            return []
+        key = keys.candles(self._exchange_id, symbol, timeframe)
+        return self._decode(self._redis.zrange(key, -count, -1), timeframe)
+
+    def between(
+        self, symbol: str, timeframe: Timeframe, start_ms: int, end_ms: int
+    ) -> list[Candle]:
+        """Return the closed candles that opened in `[start_ms, end_ms)`, oldest first."""
+        key = keys.candles(self._exchange_id, symbol, timeframe)
+        return self._decode(self._redis.zrangebyscore(key, start_ms, f"({end_ms}"), timeframe)
+
+    def counts(self, pairs: Sequence[Pair]) -> list[int]:
+        """Return how many closed candles each pair has."""
+        found: list[int] = []
+        for chunk in _chunks(pairs):
+            pipe = self._redis.pipeline(transaction=False)
+            for symbol, timeframe in chunk:
+                pipe.zcard(keys.candles(self._exchange_id, symbol, timeframe))
+            found += pipe.execute()
+        return found
+
+    def states(self, pairs: Sequence[Pair]) -> list[PairState]:
+        """Return what the cache holds of each pair."""
+        found: list[PairState] = []
+        for chunk in _chunks(pairs):
+            pipe = self._redis.pipeline(transaction=False)
+            for symbol, timeframe in chunk:
+                key = keys.candles(self._exchange_id, symbol, timeframe)
+                pipe.zcard(key)
+                pipe.zrange(key, 0, 0, withscores=True)
+                pipe.zrange(key, -1, -1, withscores=True)
+                pipe.get(keys.coverage(self._exchange_id, symbol, timeframe))
+            replies = iter(pipe.execute())
+            found += [_state(*reply) for reply in zip(*[replies] * 4, strict=True)]
+        return found
+
+    def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage:
+        """Return the stretches of which every candle that the exchange has is in the cache."""
+        return _coverage(self._redis.get(keys.coverage(self._exchange_id, symbol, timeframe)))
+
+    def set_live(self, symbol: str, candle: Candle) -> None:
+        """Store the open candle; it vanishes two timeframes after it opened."""
+        self._redis.set(
+            keys.live_candle(self._exchange_id, symbol, candle.timeframe),
+            orjson.dumps(candle.values()),
+            pxat=candle.timestamp + 2 * candle.timeframe.ms,
+        )
+
+    def live(self, symbol: str, timeframe: Timeframe) -> Candle | None:
+        """Return the open candle, None where there is none or it went stale."""
+        stored = self._redis.get(keys.live_candle(self._exchange_id, symbol, timeframe))
+        return Candle(*orjson.loads(stored), timeframe) if stored else None
+
+    def _write_arguments(self, write: CandleWrite) -> list[str | bytes | int]:
+        symbol, timeframe = write.symbol, write.timeframe
+        arguments: list[str | bytes | int] = [
+            2,
+            keys.candles(self._exchange_id, symbol, timeframe),
+            keys.coverage(self._exchange_id, symbol, timeframe),
+            CANDLES_KEPT,
+            len(write.covered),
+        ]
+        for interval in write.covered:
+            arguments += interval
+        for candle in write.candles:
+            arguments += (candle.timestamp, orjson.dumps(candle.values()))
+        return arguments
+
+    def _call_write(self, calls: list[list[str | bytes | int]]) -> None:
+        pipe = self._redis.pipeline(transaction=False)
+        for arguments in calls:
+            pipe.evalsha(self._write.sha, *arguments)
+        pipe.execute()
+
+    @staticmethod
+    def _decode(members: Iterable[bytes], timeframe: Timeframe) -> list[Candle]:
+        return [Candle(*orjson.loads(member), timeframe) for member in members]
+
+
+class TickerCache:
+    """The last ticker of each symbol of one exchange; one that is 60 s old is gone."""
+
+    def __init__(self, redis: Redis, exchange_id: int):
+        self._redis = redis
+        self._exchange_id = exchange_id
+
+    def write_many(self, tickers: Iterable[Ticker]) -> None:
+        """Store and publish tickers, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for ticker in tickers:
+            text = orjson.dumps(ticker.as_json())
+            key = keys.ticker(self._exchange_id, ticker.symbol)
+            pipe.set(key, text, ex=TICKER_TTL_SECONDS)
+            pipe.publish(keys.ticker_channel(self._exchange_id, ticker.symbol), text)
+        pipe.execute()
+
+    def read(self, symbol: str) -> Ticker | None:
+        """Return the last ticker, None where there was none for 60 s."""
+        stored = self._redis.get(keys.ticker(self._exchange_id, symbol))
+        return Ticker(*orjson.loads(stored).values()) if stored else None
+
+
+def _chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    rest = iter(pairs)
+    while chunk := list(islice(rest, PAIRS_PER_PIPELINE)):
+        yield chunk
+
+
+def _coverage(stored: bytes | None) -> Coverage:
+    return tuple((start, end) for start, end in orjson.loads(stored or b"[]"))
+
+
+def _state(count: int, first: list, last: list, coverage: bytes | None) -> PairState:
+    oldest, newest = (int(ends[0][1]) if ends else None for ends in (first, last))
+    return PairState(count, oldest, newest, _coverage(coverage))

@@ -1,0 +1,84 @@
+"""What a warmup would do and cost, found out without a call to the exchange."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from redis import Redis
+
+from exchanges.venue_rest import VenueRest
+from livermore.market.pair import Pair, pairs_of
+from livermore.market.timeframe import Timeframe
+from warmup.cache import CandleCache, PairState
+from warmup.repair import missing_ranges
+from warmup.scanner import DEFAULT_CANDLE_TARGET, MIN_CANDLE_THRESHOLD, is_exhausted
+
+
+@dataclass(slots=True)
+class TimeframePlan:
+    """The pairs of one timeframe, each counted once, and the calls that would mend them.
+
+    `short`: fewer than 60 candles. Of the others `holed` miss some in the middle or at the start,
+    `stale` only the newest, and `sufficient` miss none.
+    """
+
+    timeframe: Timeframe
+    sufficient: int = 0
+    short: int = 0
+    stale: int = 0
+    holed: int = 0
+    warmup_calls: int = 0
+    repair_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupPlan:
+    """The plan of all timeframes, with what the calls weigh and how long they take at the least."""
+
+    timeframes: list[TimeframePlan]
+    calls: int
+    weight: int
+    minutes: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def plan_warmup(
+    redis: Redis,
+    rest: VenueRest,
+    symbols: Sequence[str],
+    timeframes: Sequence[Timeframe],
+    *,
+    with_repair: bool,
+) -> WarmupPlan:
+    """Return what a warmup of these pairs would do; writes nothing, asks the exchange nothing."""
+    now_ms = int(time.time() * 1000)
+    pairs = pairs_of(symbols, timeframes)
+    plans = {timeframe: TimeframePlan(timeframe) for timeframe in timeframes}
+    states = CandleCache(redis, rest.exchange_id).states(pairs)
+    for pair, state in zip(pairs, states, strict=True):
+        _count(plans[pair[1]], pair, state, rest, now_ms)
+    calls = sum(
+        plan.warmup_calls + (plan.repair_calls if with_repair else 0) for plan in plans.values()
+    )
+    seconds = rest.client.pacer.seconds_for(calls, rest.candle_weight)
+    return WarmupPlan(list(plans.values()), calls, calls * rest.candle_weight, seconds / 60)
+
+
+def _count(plan: TimeframePlan, pair: Pair, state: PairState, rest: VenueRest, now_ms: int) -> None:
+    timeframe = pair[1]
+    if state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(state, timeframe, now_ms):
+        plan.short += 1
+        plan.warmup_calls += rest.calls_for(DEFAULT_CANDLE_TARGET)
+        return
+    ranges = missing_ranges(state, timeframe, now_ms)
+    plan.repair_calls += sum(rest.calls_for((end - start) // timeframe.ms) for start, end in ranges)
+    covered_until = state.coverage[-1][1] if state.coverage else 0
+    if not ranges:
+        plan.sufficient += 1
+    elif all(start >= covered_until for start, _ in ranges) and covered_until:
+        plan.stale += 1
+    else:
+        plan.holed += 1

@@ -1,0 +1,77 @@
+"""What is cached: the count of every pair, and whether that will do."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis import Redis
+
+from exchanges.venue_rest import LONGEST_LOOK_BACK
+from livermore.market.coverage import missing, span
+from livermore.market.pair import pairs_of
+from livermore.market.timeframe import Timeframe
+from warmup.cache import CandleCache, PairState
+
+MIN_CANDLE_THRESHOLD = 60
+DEFAULT_CANDLE_TARGET = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CandleStatusResult:
+    """One pair as the scan found it.
+
+    `sufficient`: 60 or more candles are cached. `exhausted`: they are fewer, but the exchange was
+    asked for all it could have and would still not reach 60, so asking again is of no use.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    cached_count: int
+    sufficient: bool
+    exhausted: bool = False
+
+    @property
+    def needs_fetching(self) -> bool:
+        return not (self.sufficient or self.exhausted)
+
+
+class CandleStatusScanner:
+    """Counts what one exchange has in the cache, without a call to the exchange."""
+
+    def __init__(self, redis: Redis, exchange_id: int):
+        self._cache = CandleCache(redis, exchange_id)
+
+    def scan_exchange(
+        self, symbols: Sequence[str], timeframes: Sequence[Timeframe | str] | None = None
+    ) -> list[CandleStatusResult]:
+        """Return a result for every pair, the longest timeframe first, then as `symbols` go.
+
+        `timeframes` None means all six.
+        """
+        pairs = pairs_of(symbols, timeframes)
+        counts = self._cache.counts(pairs)
+        short = [
+            pair for pair, count in zip(pairs, counts, strict=True) if count < MIN_CANDLE_THRESHOLD
+        ]
+        now_ms = int(time.time() * 1000)
+        exhausted = {
+            pair
+            for pair, state in zip(short, self._cache.states(short), strict=True)
+            if is_exhausted(state, pair[1], now_ms)
+        }
+        return [
+            CandleStatusResult(
+                *pair, count, count >= MIN_CANDLE_THRESHOLD, exhausted=pair in exhausted
+            )
+            for pair, count in zip(pairs, counts, strict=True)
+        ]
+
+
+def is_exhausted(state: PairState, timeframe: Timeframe, now_ms: int) -> bool:
+    """Return whether even a candle in every period not yet asked for would leave too few.
+
+    Warmup looks back 1,000 periods at the most, so only those count.
+    """
+    end_ms = timeframe.floor(now_ms)
+    unasked = missing(state.coverage, end_ms - LONGEST_LOOK_BACK * timeframe.ms, end_ms)
+    return state.count + span(unasked) // timeframe.ms < MIN_CANDLE_THRESHOLD

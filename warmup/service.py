@@ -1,0 +1,103 @@
+"""The warmup: scan, write down what is missing, fetch that and nothing else."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from redis import Redis
+
+from exchanges.errors import LivermoreError
+from exchanges.venue_rest import VenueRest
+from livermore.market.timeframe import Timeframe
+from warmup.cache import CandleCache
+from warmup.fetching import run_all, usable
+from warmup.scanner import CandleStatusScanner
+from warmup.schedule import WarmupSchedule, WarmupScheduleBuilder, WarmupScheduleEntry
+from warmup.stats import WarmupStats, WarmupStatsPublisher
+
+logger = logging.getLogger(__name__)
+
+
+class SmartWarmupService:
+    """Brings every pair of one exchange to 100 candles where fewer than 60 are cached.
+
+    Killed and run again it goes on where it was, because it looks at the cache and nowhere else.
+    `on_progress` is called up to 16 times a second, from another thread.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        rest_client: VenueRest,
+        *,
+        on_progress: Callable[[WarmupStats], None] = lambda stats: None,
+    ):
+        self._redis = redis
+        self._exchange_id = exchange_id
+        self._rest = rest_client
+        self._on_progress = on_progress
+        self._cache = CandleCache(redis, exchange_id)
+        self.stats = WarmupStats(exchange_id, self._pacing_seconds)
+
+    def warmup(
+        self, symbols: Sequence[str], timeframes: Sequence[Timeframe | str] | None = None
+    ) -> WarmupSchedule:
+        """Fetch what is missing and return the schedule; `stats` tell how it went.
+
+        Pairs that failed are in `stats.failures`. Raises where nothing could be done: Redis gone,
+        the exchange unreachable, this address banned or blocked, the key refused.
+        """
+        self.stats = WarmupStats(self._exchange_id, self._pacing_seconds)
+        with WarmupStatsPublisher(self._redis, self.stats, self._on_progress) as publisher:
+            try:
+                schedule = self._schedule(symbols, timeframes)
+                self.stats.begin(schedule)
+                self._execute(schedule, publisher)
+            except BaseException as error:
+                self.stats.finish(error=str(error) or f"interrupted ({type(error).__name__})")
+                raise
+            self.stats.finish()
+        logger.info(
+            "warmup.complete exchange=%d fetched=%d skipped=%d failed=%d seconds=%.1f",
+            *(self._exchange_id, self.stats.completed, self.stats.skipped, self.stats.failed),
+            self.stats.seconds,
+        )
+        return schedule
+
+    def _schedule(
+        self, symbols: Sequence[str], timeframes: Sequence[Timeframe | str] | None
+    ) -> WarmupSchedule:
+        results = CandleStatusScanner(self._redis, self._exchange_id).scan_exchange(
+            symbols, timeframes
+        )
+        return WarmupScheduleBuilder(self._redis, self._exchange_id).build_and_persist(results)
+
+    def _execute(self, schedule: WarmupSchedule, publisher: WarmupStatsPublisher) -> None:
+        if not schedule.entries:
+            return
+        self._rest.clock.now_ms()  # an exchange that can't be reached says so here, once
+        for entry, refused, error in run_all(self._rest, schedule.entries, self._fetch):
+            if error:
+                self._failed(entry, error)
+            else:
+                self.stats.pair_completed(refused)
+            publisher.changed()
+
+    def _fetch(self, entry: WarmupScheduleEntry) -> int:
+        """Fetch one pair into the cache; return how many rows of it were refused."""
+        self.stats.work_on(entry)
+        candles = usable(
+            self._rest.get_candles(entry.symbol, entry.timeframe, limit=entry.target_count)
+        )
+        self._cache.write(entry.symbol, entry.timeframe, candles, candles.covered)
+        return len(candles.refused)
+
+    def _failed(self, entry: WarmupScheduleEntry, error: LivermoreError) -> None:
+        self.stats.pair_failed(entry, error)
+        logger.warning(
+            "warmup.pair_failed exchange=%d symbol=%s timeframe=%s error=%s",
+            *(self._exchange_id, entry.symbol, entry.timeframe, error),
+        )
+
+    def _pacing_seconds(self, pairs: int) -> float:
+        return self._rest.client.pacer.seconds_for(pairs, self._rest.candle_weight)

@@ -1,0 +1,126 @@
+"""How a warmup looks on a terminal, and in a log where there is none."""
+
+import time
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from warmup.plan import WarmupPlan
+from warmup.stats import Status, WarmupStats
+
+SECONDS_BETWEEN_LINES = 3
+FAILURES_SHOWN = 10
+
+
+class Progress:
+    """Shows how far a run is: a bar on a terminal, a line every few seconds elsewhere.
+
+    It goes to the error stream it is given, so that standard output holds results only.
+    """
+
+    def __init__(self, title: str, stream: TextIO):
+        self._title = title
+        self._console = Console(file=stream)
+        self._next_line_at = time.monotonic() + SECONDS_BETWEEN_LINES
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f}% {task.fields[text]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(title, total=None, text="")
+
+    def __enter__(self):
+        if self._console.is_terminal:
+            self._bar.start()
+        return self.show
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def _draw(self, done: int, total: int, text: str) -> None:
+        if self._console.is_terminal:
+            self._bar.update(self._task, total=max(total, 1), completed=done, text=text)
+        elif done < total and time.monotonic() >= self._next_line_at:
+            self._next_line_at = time.monotonic() + SECONDS_BETWEEN_LINES
+            line = f"{self._title}: {100 * done / total:.0f} % {text}"
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+class WarmupProgress(Progress):
+    """Shows the stats of a warmup."""
+
+    def show(self, stats: WarmupStats) -> None:
+        if stats.status is not Status.SCANNING:
+            self._draw(stats.processed, stats.total, describe(stats))
+
+
+class CountProgress(Progress):
+    """Shows how many pairs of a repair or backfill are done."""
+
+    def show(self, done: int, total: int) -> None:
+        self._draw(done, total, f"{done}/{total} pairs")
+
+
+def describe(stats: WarmupStats) -> str:
+    """Return the numbers of a run that goes on, on one line."""
+    parts = [f"{stats.processed}/{stats.total} pairs"]
+    if stats.current:
+        parts.append(" ".join(stats.current))
+    if rate := stats.rate():
+        parts.append(f"{rate:.1f}/s")
+    if (eta := stats.eta_seconds()) is not None:
+        parts.append(f"{eta:.0f} s left")
+    if stats.failed:
+        parts.append(f"{stats.failed} failed")
+    return " · ".join(parts)
+
+
+def print_summary(stats: WarmupStats, calls: int, stream: TextIO) -> None:
+    """Print how a warmup ended, as a table, and the first of its failures."""
+    table = Table(title="warmup")
+    for column in ("fetched", "left alone", "failed", "refused candles", "candle calls", "seconds"):
+        table.add_column(column, justify="right")
+    numbers = (stats.completed, stats.skipped, stats.failed, stats.refused, calls)
+    table.add_row(*map(str, numbers), f"{stats.seconds:.1f}")
+    _print(table, stream)
+    print_failures(stats.failures, stream)
+
+
+def print_failures(failures: list[dict[str, str]], stream: TextIO) -> None:
+    """Print the first failures, a line each, and how many more there are."""
+    for failure in failures[:FAILURES_SHOWN]:
+        print(
+            f"failed: {failure['symbol']} {failure['timeframe']}: {failure['error']}", file=stream
+        )
+    if len(failures) > FAILURES_SHOWN:
+        print(f"… and {len(failures) - FAILURES_SHOWN} more failures", file=stream)
+
+
+def print_plan(plan: WarmupPlan, with_repair: bool, stream: TextIO) -> None:
+    """Print a plan as a table, and what it costs."""
+    table = Table(title="warmup plan: nothing was changed, nothing was fetched")
+    columns = ("timeframe", "sufficient", "short", "stale", "holed", "warmup calls", "repair calls")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for each in plan.timeframes:
+        counts = (each.sufficient, each.short, each.stale, each.holed)
+        table.add_row(each.timeframe, *map(str, (*counts, each.warmup_calls, each.repair_calls)))
+    _print(table, stream)
+    what = "warmup and repair" if with_repair else "warmup"
+    print(
+        f"{what}: {plan.calls} candle calls, request weight {plan.weight}, "
+        f"at least {plan.minutes:.1f} minutes",
+        file=stream,
+    )
+
+
+def _print(table: Table, stream: TextIO) -> None:
+    console = Console(file=stream)
+    # Piped output has no width of its own: as wide as the table needs, not 80 columns.
+    console.print(table, width=None if console.is_terminal else 120, soft_wrap=False)
