@@ -142,7 +142,7 @@ class RestClient:
         try:
             return orjson.loads(reply.content)
         except orjson.JSONDecodeError as error:
-            text = clip(reply.content)
+            text = clip(reply.content) or "nothing"
             raise Unreachable(
                 f"{self.host} answered with something else than JSON: {text}"
             ) from error
@@ -186,7 +186,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _ban_seconds(body: Any) -> float:
-    """Return how long the ban lasts that a message such as "IP banned until 1700000000000" tells."""
+    """Return how long a ban lasts, from a message such as "IP banned until 1700000000000"."""
     message = str(body.get("msg", "")) if isinstance(body, dict) else ""
     stamps = [int(word.strip(".,")) for word in message.split() if word.strip(".,").isdigit()]
     return max((stamp / 1000 - time.time() for stamp in stamps if stamp > 10**12), default=0)

@@ -1,4 +1,4 @@
-"""What a person types on a command line, turned into rows and timeframes, or into one clear line."""
+"""What a person types on a command line, turned into rows, or into one clear line."""
 
 import difflib
 from collections.abc import Sequence

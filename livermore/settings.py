@@ -78,7 +78,9 @@ TEMPLATES = [
 
 # -- Database
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/livermore.sqlite3")}
+DATABASES = {
+    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/livermore.sqlite3")
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock when a transaction begins: two of them queue up for `timeout`
     # seconds, where the default would fail in the middle with "database is locked".
@@ -134,7 +136,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True  # serves from the packages themselves: no collectstatic before a start
+WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic before a start
 
 # -- Logging: event first, then key=value
 

@@ -161,6 +161,16 @@ def test_the_first_run_warms_and_the_second_asks_for_nothing(checkout, up):
     assert_nothing_is_left(checkout, web, sandbox)
 
 
+def test_nothing_outlives_a_run_that_was_killed(checkout, up):
+    web, sandbox = free_port(), free_port()
+    process, _ = up("--port", str(web), "--sandbox-port", str(sandbox))
+    status, said = finish(run(checkout))
+    assert (status, said) == (1, f"Error: Livermore runs already from {checkout}\n")
+    process.kill()
+    process.wait()
+    assert_nothing_is_left(checkout, web, sandbox)
+
+
 def test_a_port_that_is_taken_is_one_line(checkout):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -122,7 +122,7 @@ class BinanceRest(VenueRest):
 
 
 def read_error(status: int, body: Any) -> LivermoreError | None:
-    """Return the error that Binance's `{"code","msg"}` names, None if it names none of ours."""
+    """Return the error that Binance's `{"code","msg"}` names, None if none of ours."""
     code, said = (body.get("code"), body.get("msg")) if isinstance(body, dict) else (None, None)
     if code in UNKNOWN_SYMBOL:
         return UnknownSymbol(f"the exchange does not know this symbol: {said}")

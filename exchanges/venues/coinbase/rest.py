@@ -1,4 +1,4 @@
-"""Coinbase Advanced Trade's REST interface (docs.cdp.coinbase.com, "Get Public Product Candles")."""
+"""Coinbase Advanced Trade's REST interface (docs.cdp.coinbase.com, "Get Public Candles")."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -120,7 +120,7 @@ class CoinbaseRest(VenueRest):
 
 
 def read_error(status: int, body: Any) -> LivermoreError | None:
-    """Return the error that Coinbase's `{"error","message"}` names, None if it names none of ours."""
+    """Return the error that Coinbase's `{"error","message"}` names, None if none of ours."""
     kind, said = ("", "") if not isinstance(body, dict) else map(body.get, ("error", "message"))
     if status == 404 and kind == "NOT_FOUND":
         return UnknownSymbol(f"the exchange does not know this symbol: {said}")
