@@ -46,14 +46,14 @@ class Supervisor:
         first_run.private_folder(settings.VAR_DIR)
         with _only_one():
             try:
-                self._start()
-                self._watch()
+                self._watch(self._start())
             except ChildError as error:
                 raise CommandError(str(error)) from error
             finally:
                 self._children.stop()
 
-    def _start(self) -> None:
+    def _start(self) -> list[str]:
+        """Return what a person has to know now."""
         first_run.secret_key(settings.SECRET_KEY_FILE)
         self._migrate()
         password = first_run.admin_password(first_run.admin_password_file())
@@ -61,13 +61,11 @@ class Supervisor:
         page = self._start_web()
         if sandbox:
             self._warm()
-        self._say("")
-        self._say(f"Open {page}")
-        self._say(_how_to_log_in(password))
-        self._say("Ctrl-C ends everything.")
+        return ["", f"Open {page}", _how_to_log_in(password), "Ctrl-C ends everything."]
 
-    def _watch(self) -> None:
+    def _watch(self, announcement: list[str]) -> None:
         try:
+            self._say("\n".join(announcement))
             while True:
                 self._children.step(time.monotonic())
                 time.sleep(WATCH_SECONDS)
