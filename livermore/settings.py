@@ -5,7 +5,8 @@ from pathlib import Path
 import environ
 from django.core.management.utils import get_random_secret_key
 
-from livermore.embedded_redis import socket_path
+from livermore.database_url import checked
+from livermore.embedded_redis import socket_url
 
 env = environ.Env()
 
@@ -43,6 +44,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
+    "livermore",
     "exchanges",
     "warmup",
 ]
@@ -78,9 +80,8 @@ TEMPLATES = [
 
 # -- Database
 
-DATABASES = {
-    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/livermore.sqlite3")
-}
+DATABASE_URL = env.str("DATABASE_URL", "") or f"sqlite:///{VAR_DIR}/livermore.sqlite3"
+DATABASES = {"default": env.db_url_config(checked(DATABASE_URL))}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock when a transaction begins: two of them queue up for `timeout`
     # seconds, where the default would fail in the middle with "database is locked".
@@ -94,7 +95,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # -- Redis: candles, Django's cache and the channel layer
 
 EMBEDDED_REDIS_DIR = None if env.str("REDIS_URL", "") else VAR_DIR / "valkey"
-REDIS_URL = env.str("REDIS_URL", "") or f"unix://{socket_path(VAR_DIR / 'valkey')}?db=0"
+REDIS_URL = env.str("REDIS_URL", "") or socket_url(VAR_DIR / "valkey")
 
 CACHES = {
     "default": {
@@ -148,5 +149,8 @@ LOGGING = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {name: {"level": "INFO"} for name in ("livermore", "exchanges", "warmup")},
+    "loggers": {
+        name: {"level": env.str("LIVERMORE_LOG_LEVEL", "WARNING").upper()}
+        for name in ("livermore", "exchanges", "warmup")
+    },
 }

@@ -3,16 +3,16 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
 
 from redis import Redis
 
+from exchanges.candle_reply import Candles
 from exchanges.venue_rest import VenueRest
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
-from warmup.fetching import run_all, usable
+from warmup.fetching import FetchReport, fetch, run_all
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +37,6 @@ class BackfillConfig:
     batch_delay_ms: int = 1000
 
 
-@dataclass(slots=True)
-class BackfillReport:
-    """What a backfill did: pairs and candles it fetched, and what failed."""
-
-    pairs: int = 0
-    candles: int = 0
-    refused: int = 0
-    failures: list[dict[str, str]] = field(default_factory=list)
-
-
 class StartupBackfillService:
     """Fetches the newest candles of pairs: to force a refresh, or for symbols just added."""
 
@@ -61,29 +51,27 @@ class StartupBackfillService:
         timeframes: Sequence[Timeframe | str] | None = None,
         *,
         on_pair: Callable[[int, int], None] = lambda done, total: None,
-    ) -> BackfillReport:
+    ) -> FetchReport:
         """Fetch every pair, in the order 5m 15m 1h 4h 1d and then of `symbols`.
 
         `timeframes` None means those five. A pair that fails is in the report; raises where
         nothing could be done, as a warmup does. `on_pair` is told how many are done, of how many.
         """
         pairs = pairs_of(symbols, timeframes or DEFAULT_TIMEFRAMES, ORDER)
-        report = BackfillReport()
-        rest = iter(pairs)
-        while batch := list(islice(rest, self._config.batch_size)):
-            for pair, got, error in run_all(self._rest, batch, self._fetch):
-                self._note(report, pair, got, error)
-                on_pair(report.pairs + len(report.failures), len(pairs))
-            if report.pairs + len(report.failures) < len(pairs):
+        report = FetchReport()
+        size, done = self._config.batch_size, 0
+        for begin in range(0, len(pairs), size):
+            if begin:
                 time.sleep(self._config.batch_delay_ms / 1000)
+            for outcome in run_all(self._rest, pairs[begin : begin + size], self._fetch):
+                report.add(*outcome)
+                done += 1
+                on_pair(done, len(pairs))
         logger.info(
             "backfill.complete exchange=%d pairs=%d candles=%d failed=%d",
             *(self._rest.exchange_id, report.pairs, report.candles, len(report.failures)),
         )
         return report
 
-    def _fetch(self, pair: Pair) -> tuple[int, int]:
-        symbol, timeframe = pair
-        candles = usable(self._rest.get_candles(symbol, timeframe, limit=self._config.candle_count))
-        self._cache.write(symbol, timeframe, candles, candles.covered)
-        return len(candles), len(candles.refused)
+    def _fetch(self, pair: Pair) -> list[Candles]:
+        return [fetch(self._rest, self._cache, pair, limit=self._config.candle_count)]

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import RedisError
 
@@ -18,10 +19,23 @@ from exchanges.errors import (
     Unreachable,
 )
 from exchanges.venue_rest import VenueRest
+from livermore.market.timeframe import Timeframe
+from warmup.cache import CandleCache
 
 logger = logging.getLogger(__name__)
 
-Job = TypeVar("Job")
+
+class PairJob(Protocol):
+    """Anything that is to be done for one pair."""
+
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def timeframe(self) -> Timeframe: ...
+
+
+Job = TypeVar("Job", bound=PairJob)
 Result = TypeVar("Result")
 Outcome = tuple[Job, Result | None, LivermoreError | None]
 
@@ -55,6 +69,11 @@ def run_all(
                     isinstance(error, HOPELESS) or not isinstance(error, LivermoreError)
                 ):
                     raise error
+                if error:
+                    logger.warning(
+                        "fetch.pair_failed exchange=%d symbol=%s timeframe=%s error=%s",
+                        *(rest.exchange_id, job.symbol, job.timeframe, error),
+                    )
                 streak = streak + 1 if isinstance(error, Unreachable) else 0
                 yield job, None if error else future.result(), error
                 if streak >= 2 * rest.workers:
@@ -66,11 +85,46 @@ def run_all(
         pool.shutdown(cancel_futures=True)
 
 
-def usable(candles: Candles) -> Candles:
-    """Return `candles`; raise BadPayload where the exchange sent rows and none was usable."""
-    if candles.refused and not candles:
-        count, first = len(candles.refused), candles.refused[0]
-        raise BadPayload(f"none of {count} candles was usable, the first: {first}")
-    for line in candles.refused[:1]:
-        logger.warning("candles.refused count=%d first=%s", len(candles.refused), line)
+def fetch(rest: VenueRest, cache: CandleCache, pair: PairJob, **window: Any) -> Candles:
+    """Bring candles of a pair from the exchange into the cache, with what they cover.
+
+    `window` is what `get_candles` takes. Raises BadPayload where rows came and none was usable.
+    """
+    candles = rest.get_candles(pair.symbol, pair.timeframe, **window)
+    if candles.refused:
+        logger.warning(
+            "candles.refused exchange=%d symbol=%s timeframe=%s count=%d first=%s",
+            *(rest.exchange_id, pair.symbol, pair.timeframe),
+            *(len(candles.refused), candles.refused[0]),
+        )
+        if not candles:
+            count, first = len(candles.refused), candles.refused[0]
+            raise BadPayload(f"none of {count} candles was usable, the first: {first}")
+    cache.write(pair.symbol, pair.timeframe, candles, candles.covered)
     return candles
+
+
+def failure(pair: PairJob, error: Exception) -> dict[str, str]:
+    """Return what is told and stored of a pair that failed."""
+    return {"symbol": pair.symbol, "timeframe": pair.timeframe, "error": str(error)}
+
+
+@dataclass(slots=True)
+class FetchReport:
+    """What a repair or a backfill did: pairs mended by how many answers, and what failed."""
+
+    pairs: int = 0
+    ranges: int = 0
+    candles: int = 0
+    refused: int = 0
+    failures: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, pair: PairJob, answers: list[Candles] | None, error: Exception | None) -> None:
+        """Count a pair by its outcome."""
+        if error:
+            self.failures.append(failure(pair, error))
+            return
+        self.pairs += 1
+        self.ranges += len(answers)
+        self.candles += sum(map(len, answers))
+        self.refused += sum(len(answer.refused) for answer in answers)

@@ -1,20 +1,19 @@
 """Holes: which stretches of a pair the cache can't vouch for, and fetching exactly those."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from redis import Redis
 
-from exchanges.errors import LivermoreError
+from exchanges.candle_reply import Candles
 from exchanges.pacing import Lane
 from exchanges.venue_rest import VenueRest
 from livermore.market.coverage import Coverage, missing, span
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CANDLES_KEPT, CandleCache, PairState
-from warmup.fetching import run_all, usable
+from warmup.fetching import FetchReport, fetch, run_all
 from warmup.scanner import DEFAULT_CANDLE_TARGET
 
 logger = logging.getLogger(__name__)
@@ -46,17 +45,6 @@ class PairHoles:
         return span(self.ranges) // self.timeframe.ms
 
 
-@dataclass(slots=True)
-class RepairReport:
-    """What a repair did: pairs and stretches it fetched, candles it got, and what failed."""
-
-    pairs: int = 0
-    ranges: int = 0
-    candles: int = 0
-    refused: int = 0
-    failures: list[dict[str, str]] = field(default_factory=list)
-
-
 class CandleRepair:
     """Fetches what one exchange's cache is missing, by coverage and not by count."""
 
@@ -68,9 +56,9 @@ class CandleRepair:
     def find(
         self, symbols: Sequence[str], timeframes: Sequence[Timeframe | str] | None = None
     ) -> list[PairHoles]:
-        """Return the pairs that miss something, the longest timeframe first; makes no call."""
+        """Return the pairs that miss something by the exchange's clock, longest timeframe first."""
         pairs = pairs_of(symbols, timeframes)
-        now_ms = int(time.time() * 1000)
+        now_ms = self._rest.clock.now_ms()
         return [
             PairHoles(symbol, timeframe, ranges)
             for (symbol, timeframe), state in zip(pairs, self._cache.states(pairs), strict=True)
@@ -84,23 +72,17 @@ class CandleRepair:
         *,
         lane: Lane = Lane.BACKFILL,
         on_pair: Callable[[int, int], None] = lambda done, total: None,
-    ) -> RepairReport:
+    ) -> FetchReport:
         """Fetch all that is missing, and nothing else; a pair that fails is in the report.
 
         Raises where nothing could be done, as a warmup does. `on_pair` is told how many pairs
         are done, of how many.
         """
         holes = self.find(symbols, timeframes)
-        report = RepairReport()
+        report = FetchReport()
         outcomes = run_all(self._rest, holes, lambda pair: self._mend(pair, lane))
-        for done, (pair, got, error) in enumerate(outcomes, start=1):
-            if error:
-                self._failed(report, pair, error)
-            else:
-                report.pairs += 1
-                report.ranges += len(pair.ranges)
-                report.candles += got[0]
-                report.refused += got[1]
+        for done, outcome in enumerate(outcomes, start=1):
+            report.add(*outcome)
             on_pair(done, len(holes))
         logger.info(
             "repair.complete exchange=%d pairs=%d ranges=%d candles=%d failed=%d",
@@ -109,23 +91,8 @@ class CandleRepair:
         )
         return report
 
-    def _mend(self, pair: PairHoles, lane: Lane) -> tuple[int, int]:
-        """Fetch a pair's stretches; return how many candles came and how many were refused."""
-        fetched = refused = 0
-        for start_ms, end_ms in pair.ranges:
-            candles = usable(
-                self._rest.get_candles(pair.symbol, pair.timeframe, start_ms, end_ms, lane=lane)
-            )
-            self._cache.write(pair.symbol, pair.timeframe, candles, candles.covered)
-            fetched += len(candles)
-            refused += len(candles.refused)
-        return fetched, refused
-
-    def _failed(self, report: RepairReport, pair: PairHoles, error: LivermoreError) -> None:
-        report.failures.append(
-            {"symbol": pair.symbol, "timeframe": pair.timeframe, "error": str(error)}
-        )
-        logger.warning(
-            "repair.pair_failed exchange=%d symbol=%s timeframe=%s error=%s",
-            *(self._exchange_id, pair.symbol, pair.timeframe, error),
-        )
+    def _mend(self, pair: PairHoles, lane: Lane) -> list[Candles]:
+        return [
+            fetch(self._rest, self._cache, pair, start_ms=start_ms, end_ms=end_ms, lane=lane)
+            for start_ms, end_ms in pair.ranges
+        ]

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 from redis import Redis
 
-from exchanges.errors import LivermoreError
+from exchanges.candle_reply import Candles
 from exchanges.venue_rest import VenueRest
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
-from warmup.fetching import run_all, usable
+from warmup.fetching import fetch, run_all
 from warmup.scanner import CandleStatusScanner
 from warmup.schedule import WarmupSchedule, WarmupScheduleBuilder, WarmupScheduleEntry
 from warmup.stats import WarmupStats, WarmupStatsPublisher
@@ -76,28 +76,16 @@ class SmartWarmupService:
         if not schedule.entries:
             return
         self._rest.clock.now_ms()  # an exchange that can't be reached says so here, once
-        for entry, refused, error in run_all(self._rest, schedule.entries, self._fetch):
+        for entry, candles, error in run_all(self._rest, schedule.entries, self._fetch):
             if error:
-                self._failed(entry, error)
+                self.stats.pair_failed(entry, error)
             else:
-                self.stats.pair_completed(refused)
+                self.stats.pair_completed(len(candles.refused))
             publisher.changed()
 
-    def _fetch(self, entry: WarmupScheduleEntry) -> int:
-        """Fetch one pair into the cache; return how many rows of it were refused."""
+    def _fetch(self, entry: WarmupScheduleEntry) -> Candles:
         self.stats.work_on(entry)
-        candles = usable(
-            self._rest.get_candles(entry.symbol, entry.timeframe, limit=entry.target_count)
-        )
-        self._cache.write(entry.symbol, entry.timeframe, candles, candles.covered)
-        return len(candles.refused)
-
-    def _failed(self, entry: WarmupScheduleEntry, error: LivermoreError) -> None:
-        self.stats.pair_failed(entry, error)
-        logger.warning(
-            "warmup.pair_failed exchange=%d symbol=%s timeframe=%s error=%s",
-            *(self._exchange_id, entry.symbol, entry.timeframe, error),
-        )
+        return fetch(self._rest, self._cache, entry, limit=entry.target_count)
 
     def _pacing_seconds(self, pairs: int) -> float:
         return self._rest.client.pacer.seconds_for(pairs, self._rest.candle_weight)

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
+from warmup.fetching import failure
 from warmup.schedule import WarmupSchedule, WarmupScheduleEntry
 
 logger = logging.getLogger(__name__)
@@ -96,9 +97,7 @@ class WarmupStats:
         """Count a pair as failed, with its error."""
         with self._lock:
             self.failed += 1
-            self.failures.append(
-                {"symbol": entry.symbol, "timeframe": entry.timeframe, "error": str(error)}
-            )
+            self.failures.append(failure(entry, error))
             self._done_at.append(time.monotonic())
 
     def finish(self, error: str | None = None) -> None:

@@ -1,10 +1,16 @@
 """A pair is a symbol in one timeframe: what is cached, scanned, fetched and covered as one."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 
-Pair = tuple[str, Timeframe]
+
+class Pair(NamedTuple):
+    """A canonical symbol in one timeframe."""
+
+    symbol: str
+    timeframe: Timeframe
 
 
 def pairs_of(
@@ -18,4 +24,4 @@ def pairs_of(
     """
     wanted = set(order if timeframes is None else timeframes)
     symbols = list(symbols)
-    return [(symbol, timeframe) for timeframe in order if timeframe in wanted for symbol in symbols]
+    return [Pair(symbol, each) for each in order if each in wanted for symbol in symbols]

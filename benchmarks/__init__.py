@@ -1,0 +1,1 @@
+"""How fast and how small Livermore is, measured on this machine: `./run bench`."""

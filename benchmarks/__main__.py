@@ -1,0 +1,83 @@
+"""Run benchmarks and print what they found: `python -m benchmarks --help`."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import ground
+from benchmarks.figure import Figure
+from benchmarks.registry import BENCHMARKS
+from livermore.command import ending_signals_raise
+from livermore.embedded_redis import EmbeddedRedisError
+
+COLUMNS = ("benchmark", "measured", "figure", "note", "target", "holds")
+PIPED_WIDTH = 160
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return the exit status: 0 all targets hold, 1 one does not, 2 wrong usage, 130 Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    if options.list:
+        for name, about in BENCHMARKS.items():
+            print(f"{name:10} {about}")
+        return 0
+    if unknown := [name for name in options.names if name not in BENCHMARKS]:
+        known = " ".join(BENCHMARKS)
+        print(f"unknown benchmark {' '.join(unknown)}; known are: {known}", file=sys.stderr)
+        return 2
+    try:
+        with ending_signals_raise():
+            return _run(list(dict.fromkeys(options.names)) or list(BENCHMARKS))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./run bench",
+        description="Measure Livermore on this machine, apart from all that it keeps: each "
+        "benchmark has a process, a Redis and a database of its own, for as long as it lasts. "
+        "Exit status: 0 all targets hold, 1 one does not or a benchmark failed, 2 wrong usage.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
+    parser.add_argument("--list", action="store_true", help="name them and what they measure")
+    return parser
+
+
+def _run(names: Sequence[str]) -> int:
+    found: dict[str, list[Figure]] = {}
+    failures: dict[str, Exception] = {}
+    for name in names:
+        print(f"{name}: {BENCHMARKS[name]} …", file=sys.stderr, flush=True)
+        try:
+            found[name] = ground.run(name)
+        except (ground.BenchmarkError, EmbeddedRedisError) as error:
+            failures[name] = error
+    _print(found)
+    for name, error in failures.items():
+        print(f"{name} failed: {error}", file=sys.stderr)
+    missed = any(not figure.holds for figures in found.values() for figure in figures)
+    return 1 if failures or missed else 0
+
+
+def _print(found: dict[str, list[Figure]]) -> None:
+    table = Table()
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column in ("figure", "target") else "left")
+    for name, figures in found.items():
+        for figure in figures:
+            table.add_row(name, *figure.row())
+            name = ""
+        table.add_section()
+    # Piped output has no width of its own, and rich would take 80 columns.
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    Console(width=width).print(table)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main(sys.argv[1:]))

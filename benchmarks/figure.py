@@ -1,0 +1,39 @@
+"""What a benchmark found out."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One thing measured; `at_most` is its target, None where it is there to compare with."""
+
+    what: str
+    value: float
+    unit: str = ""
+    at_most: float | None = None
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.at_most is None or self.value <= self.at_most
+
+    def row(self) -> list[str]:
+        """Return what, figure, note, target and verdict, as a person reads them."""
+        if self.at_most is None:
+            return [self.what, _text(self.value, self.unit), self.note, "", ""]
+        target = _text(self.at_most, self.unit)
+        verdict = "yes" if self.holds else "NO"
+        return [self.what, _text(self.value, self.unit), self.note, target, verdict]
+
+
+def median_seconds(what: str, runs: Sequence[float], at_most: float | None = None) -> Figure:
+    """Return the median of several runs as a figure that tells their range too."""
+    note = f"{len(runs)} runs, {min(runs):.3g} to {max(runs):.3g} s"
+    return Figure(what, statistics.median(runs), "s", at_most, note)
+
+
+def _text(value: float, unit: str) -> str:
+    number = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{number} {unit}".rstrip()

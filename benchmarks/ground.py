@@ -1,0 +1,80 @@
+"""Runs a benchmark where nothing of the user's is: a process, a Redis and a database of its own."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import orjson
+
+from benchmarks.figure import Figure
+from livermore import embedded_redis
+
+ROOT = Path(__file__).resolve().parent.parent
+GRACE_SECONDS = 10
+
+
+class BenchmarkError(Exception):
+    """A benchmark did not come to its end; the text is the last that it said."""
+
+
+def run(name: str) -> list[Figure]:
+    """Return what the benchmark found out. Raises BenchmarkError, EmbeddedRedisError."""
+    with tempfile.TemporaryDirectory(prefix="livermore-bench-") as text:
+        folder = Path(text)
+        with embedded_redis.ensure_running(folder / "redis") as server:
+            environment = _environment(folder, server.url)
+            output = _output_of(["manage", "migrate", "--verbosity=0"], folder, environment)
+            output = _output_of(["benchmarks.worker", name], folder, environment)
+    return [Figure(**each) for each in orjson.loads(output)]
+
+
+def _environment(folder: Path, redis_url: str) -> dict[str, str]:
+    usual = {name: text for name, text in os.environ.items() if not name.startswith("LIVERMORE_")}
+    return usual | {
+        "DJANGO_SETTINGS_MODULE": "livermore.settings",
+        "DATABASE_URL": f"sqlite:///{folder / 'livermore.sqlite3'}",
+        "REDIS_URL": redis_url,
+        "LIVERMORE_SECRET_KEY": "of no use to anybody",
+        "TMPDIR": str(folder),
+    }
+
+
+def _output_of(arguments: list[str], folder: Path, environment: Mapping[str, str]) -> bytes:
+    log = folder / "errors.log"
+    with _running(arguments, log, environment) as process:
+        output = process.stdout.read()
+        if process.wait():
+            lines = log.read_text(errors="replace").strip().splitlines()
+            raise BenchmarkError(lines[-1] if lines else f"it ended with {process.returncode}")
+    return output
+
+
+@contextlib.contextmanager
+def _running(
+    arguments: list[str], log: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen]:
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "livermore.lifeline", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,  # the lifeline: it ends when this process is gone
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C must reach us alone, who end it in order
+        )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(GRACE_SECONDS)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it may have started ends with it

@@ -1,0 +1,24 @@
+from collections.abc import Iterator
+
+from benchmarks.bench import Bench
+from benchmarks.candles import fill
+from benchmarks.figure import Figure, median_seconds
+from warmup.cache import CandleCache
+
+SYMBOLS = 300
+RUNS = 5
+TARGET_SECONDS = 2
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    exchange, symbols = bench.exchange(SYMBOLS)
+    what = f"warmup --plan of {SYMBOLS} symbols x 6"
+    yield median_seconds(f"{what}, none cached", _runs(bench, exchange.name), TARGET_SECONDS)
+    fill(CandleCache(bench.redis, exchange.pk), symbols)
+    yield median_seconds(f"{what}, all cached", _runs(bench, exchange.name), TARGET_SECONDS)
+    yield median_seconds("of which a command that does nothing", _runs(bench, None))
+
+
+def _runs(bench: Bench, exchange: str | None) -> list[float]:
+    arguments = ("warmup", exchange, "--plan") if exchange else ("warmup", "--help")
+    return [bench.manage(*arguments)[0] for _ in range(RUNS)]

@@ -1,0 +1,14 @@
+"""Which benchmarks there are.
+
+Adding one is a line here and a module of that name beside this file, whose `measure(bench)` yields
+figures: see `benchmarks.bench` for what it is given and `benchmarks.figure` for what it gives.
+"""
+
+BENCHMARKS = {
+    "scan": "count what is cached of 1,000 symbols x 6",
+    "plan": "the command warmup --plan of 300 symbols x 6, with its process start",
+    "warmup": "warm 25 and 200 symbols x 6, beside a plain loop (a minute)",
+    "restart": "warm 200 symbols x 6 that are all there",
+    "memory": "the peak of the command warmup of 200 symbols x 6",
+    "writes": "candles into the cache",
+}

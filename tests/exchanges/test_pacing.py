@@ -1,0 +1,332 @@
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import redis as redis_client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exchanges.errors import Banned, RateLimited, Temporary
+from exchanges.pacing import BatchPacer, Lane, Limits, Pacer, WeightPacer
+from livermore.market import keys
+
+HOST = "exchange.test"
+LIMITS = Limits(weight_per_minute=100, requests_per_5_minutes=10_000)
+START = 1_790_000_000_300  # not on a second, so that whole seconds are no special case
+
+
+class Clock:
+    """The Redis server's time, moved by hand: it stands where the scripts look for it."""
+
+    def __init__(self, redis):
+        self._redis = redis
+        self.now_ms = START
+        self.advance(0)
+
+    def advance(self, seconds):
+        self.now_ms += round(seconds * 1000)
+        self._redis.delete("test:clock")
+        self._redis.rpush("test:clock", self.now_ms // 1000, self.now_ms % 1000 * 1000)
+
+
+@pytest.fixture
+def clock(redis, monkeypatch):
+    """Return a clock that only moves when a pacer sleeps or a test says so."""
+    clock = Clock(redis)
+    made = Pacer._script
+    fake = "redis.call('LRANGE', 'test:clock', 0, -1)"
+
+    def script(pacer, text):
+        return made(pacer, text.replace("redis.call('TIME')", fake))
+
+    monkeypatch.setattr(Pacer, "_script", script)
+    monkeypatch.setattr(Pacer, "sleep", lambda pacer, seconds: clock.advance(seconds))
+    return clock
+
+
+def weight_pacer(redis, limits=LIMITS, host=HOST):
+    return WeightPacer(redis, host, limits)
+
+
+def batch_pacer(redis, size=5, delay_ms=1000, host=HOST):
+    return BatchPacer(redis, host, size, delay_ms)
+
+
+def sent_at(clock, pacer, calls, weight=1, lane=Lane.BACKFILL):
+    """Return at which millisecond after now each of so many calls may go."""
+    start, times = clock.now_ms, []
+    for _ in range(calls):
+        pacer.wait_turn(weight, lane)
+        times.append(clock.now_ms - start)
+    return times
+
+
+def most_in_a_window(calls, length_ms):
+    """Return the most weight of `(time, weight)` that any window of that length holds."""
+    return max(
+        (sum(w for t, w in calls if start <= t < start + length_ms) for start, _ in calls),
+        default=0,
+    )
+
+
+# Batches
+
+
+def test_after_five_calls_comes_a_second_of_rest(redis, clock):
+    times = sent_at(clock, batch_pacer(redis), 11)
+    assert times[:5] == [0] * 5
+    assert times[5:10] == [times[5]] * 5
+    assert 1000 <= times[5] < 1100
+    assert 1000 <= times[10] - times[5] < 1100
+
+
+def test_calls_that_come_slowly_never_wait(redis, clock):
+    pacer = batch_pacer(redis)
+    for _ in range(8):
+        assert sent_at(clock, pacer, 1) == [0]
+        clock.advance(1)
+
+
+def test_two_pacers_of_a_host_share_its_batches(redis, clock):
+    one, other = batch_pacer(redis), batch_pacer(redis)
+    assert sent_at(clock, one, 3) == [0] * 3
+    assert sent_at(clock, other, 2) == [0] * 2
+    assert sent_at(clock, other, 1)[0] >= 1000
+
+
+def test_hosts_are_paced_apart(redis, clock):
+    sent_at(clock, batch_pacer(redis), 5)
+    assert sent_at(clock, batch_pacer(redis, host="other.test"), 5) == [0] * 5
+
+
+def test_a_batch_of_threads_takes_the_time_of_its_pauses(redis):
+    pacer = batch_pacer(redis, size=5, delay_ms=100)
+    threads = [threading.Thread(target=pacer.wait_turn, args=(1, Lane.LIVE)) for _ in range(11)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert time.monotonic() - began >= 0.2
+    assert redis.hget(keys.pacing(HOST), "batch_used") == b"1"
+
+
+def test_the_time_that_batches_take_at_least_is_their_pauses(redis):
+    pacer = batch_pacer(redis, size=5, delay_ms=1000)
+    assert [pacer.seconds_for(calls, 2) for calls in (0, 1, 5, 6, 10, 11)] == [0, 0, 0, 1, 1, 2]
+
+
+# Weight
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 0, 0, 0.2, 0.7, 1, 13, 59.2, 60, 61]),  # seconds until it comes
+            st.sampled_from([1, 2, 2, 2, 20]),
+            st.booleans(),
+            st.sampled_from(Lane),
+        ),
+        max_size=60,
+    )
+)
+def test_no_minute_holds_more_than_four_fifths_of_the_limit(redis, clock, wishes):
+    redis.delete(keys.pacing(HOST))
+    pacers, sent = (weight_pacer(redis), weight_pacer(redis)), []
+    for seconds, weight, second, lane in wishes:
+        clock.advance(seconds)
+        pacers[second].wait_turn(weight, lane)
+        sent.append((clock.now_ms, weight))
+    assert most_in_a_window(sent, 60_000) <= 80
+
+
+def test_weight_that_is_used_up_comes_back_after_a_minute(redis, clock):
+    pacer = weight_pacer(redis)
+    assert sent_at(clock, pacer, 36, weight=2) == [0] * 36
+    assert 60_000 <= sent_at(clock, pacer, 1, weight=2)[0] <= 61_100
+
+
+def test_five_minutes_hold_no_more_than_four_fifths_of_the_requests(redis, clock):
+    pacer = weight_pacer(redis, Limits(weight_per_minute=1_000, requests_per_5_minutes=50))
+    sent = []
+    for _ in range(40):
+        pacer.wait_turn(1, Lane.HEAL)
+        sent.append((clock.now_ms, 1))
+        clock.advance(2)
+    assert most_in_a_window(sent, 300_000) <= 40
+
+
+def test_two_pacers_of_a_host_share_its_weight(redis, clock):
+    one, other = weight_pacer(redis), weight_pacer(redis)
+    sent_at(clock, one, 1, weight=70)
+    assert sent_at(clock, other, 1, weight=2) == [0]
+    assert sent_at(clock, other, 1, weight=2)[0] >= 59_000
+
+
+def test_another_process_takes_from_the_same_weight(redis, clock):
+    program = (
+        "import sys, redis\n"
+        "from exchanges.pacing import Lane, Limits, WeightPacer\n"
+        "client = redis.Redis.from_url(sys.argv[1])\n"
+        "WeightPacer(client, sys.argv[2], Limits(100, 10000)).wait_turn(72, Lane.BACKFILL)\n"
+    )
+    clock.now_ms = 0
+    clock.advance(time.time())
+    subprocess.run([sys.executable, "-c", program, url_of(redis), HOST], check=True, timeout=30)
+    assert sent_at(clock, weight_pacer(redis), 1)[0] > 50_000
+
+
+def url_of(redis):
+    return f"unix://{redis.connection_pool.connection_kwargs['path']}"
+
+
+def test_each_lane_has_room_left_when_the_one_below_is_full(redis, clock):
+    pacer = weight_pacer(redis)
+    for lane, allowed in ((Lane.BACKFILL, 72), (Lane.LIVE, 4), (Lane.HEAL, 4)):
+        assert sent_at(clock, pacer, allowed, lane=lane) == [0] * allowed
+    assert sent_at(clock, pacer, 1, lane=Lane.HEAL)[0] >= 59_000
+
+
+def test_weight_that_others_used_counts_as_ours(redis, clock):
+    pacer = weight_pacer(redis)
+    sent_at(clock, pacer, 1, weight=10)
+    pacer.observe_weight(70)
+    assert sent_at(clock, pacer, 1, weight=2) == [0]
+    assert sent_at(clock, pacer, 1, weight=2)[0] >= 59_000
+
+
+def test_a_header_that_tells_of_less_frees_nothing(redis, clock):
+    pacer = weight_pacer(redis)
+    sent_at(clock, pacer, 1, weight=72)
+    pacer.observe_weight(2)  # the exchange's minute began anew
+    assert sent_at(clock, pacer, 1, weight=2)[0] >= 59_000
+
+
+def test_limits_that_were_learnt_hold_for_every_pacer_of_the_host(redis, clock):
+    one, other = weight_pacer(redis), weight_pacer(redis)
+    one.set_limits(Limits(weight_per_minute=1000, requests_per_5_minutes=10_000))
+    assert sent_at(clock, other, 1, weight=720) == [0]
+    assert sent_at(clock, other, 1, weight=1)[0] >= 59_000
+
+
+def test_limits_are_asked_for_once_and_again_after_an_hour(redis, clock):
+    one, other = weight_pacer(redis), weight_pacer(redis)
+    one.wait_turn(1, Lane.HEAL)
+    assert not one.limits_known()
+    one.set_limits(LIMITS)
+    other.wait_turn(1, Lane.HEAL)
+    assert one.limits_known() and other.limits_known()
+    clock.advance(3600)
+    other.wait_turn(1, Lane.HEAL)
+    assert not other.limits_known()
+
+
+def test_the_time_that_weight_takes_at_least_counts_what_is_used(redis, clock):
+    pacer = weight_pacer(redis)
+    pacer.wait_turn(2, Lane.HEAL)
+    assert pacer.seconds_for(10, 2) == 0
+    sent_at(clock, pacer, 35, weight=2)
+    assert pacer.seconds_for(36, 2) == pytest.approx(60, abs=2)
+
+
+def test_a_host_that_is_left_alone_leaves_nothing_behind(redis):
+    weight_pacer(redis).wait_turn(2, Lane.LIVE)
+    batch_pacer(redis, host="other.test").wait_turn(2, Lane.LIVE)
+    for host in (HOST, "other.test"):
+        assert 0 < redis.pttl(keys.pacing(host)) <= 600_000
+
+
+# Holds and bans
+
+
+@pytest.fixture(params=[weight_pacer, batch_pacer])
+def other(request, redis, clock):
+    """Return another process's pacer of the same host, in either mode."""
+    with redis_client.Redis.from_url(url_of(redis)) as client:
+        yield request.param(client)
+
+
+@pytest.mark.parametrize("make", [weight_pacer, batch_pacer])
+def test_a_hold_is_kept_by_every_pacer_of_the_host(redis, clock, other, make):
+    make(redis).hold(7.5)
+    assert 7_500 <= sent_at(clock, other, 1)[0] <= 7_600
+
+
+@pytest.mark.parametrize("make", [weight_pacer, batch_pacer])
+def test_a_ban_stops_every_pacer_of_the_host_until_it_ends(redis, clock, other, make):
+    error = make(redis).ban(120)
+    assert error.until_ms == clock.now_ms + 120_000
+    for _ in range(2):
+        with pytest.raises(Banned) as refusal:
+            other.wait_turn(1, Lane.HEAL)
+        assert refusal.value.until_ms == error.until_ms
+        clock.advance(59.999)
+    clock.advance(0.002)
+    assert sent_at(clock, other, 1) == [0]
+
+
+def test_a_ban_says_which_host_and_until_when(redis, clock):
+    clock.advance(-clock.now_ms / 1000 + 1_790_000_000)
+    message = str(batch_pacer(redis).ban(60))
+    assert message.startswith(f"{HOST} banned this address until 2026-09-21 14:14:20 UTC")
+
+
+def test_a_ban_leaves_other_hosts_alone(redis, clock):
+    batch_pacer(redis).ban(120)
+    assert sent_at(clock, batch_pacer(redis, host="other.test"), 1) == [0]
+
+
+def test_a_shorter_hold_or_ban_does_not_end_a_longer_one(redis, clock, other):
+    other.hold(60)
+    other.hold(1)
+    assert sent_at(clock, other, 1)[0] >= 60_000
+    until_ms = other.ban(7200).until_ms
+    assert other.ban(120).until_ms == until_ms
+
+
+def test_a_ban_outlives_the_time_after_which_a_host_is_forgotten(redis, clock):
+    batch_pacer(redis).ban(3 * 86_400)
+    assert redis.pttl(keys.pacing(HOST)) > 3 * 86_400_000
+
+
+def test_a_hold_too_long_to_sit_out_is_told_instead(redis, clock, other):
+    other.hold(600)
+    with pytest.raises(RateLimited) as refusal:
+        other.wait_turn(1, Lane.HEAL)
+    assert refusal.value.retry_after_seconds == pytest.approx(600)
+    assert clock.now_ms == START
+
+
+# Closing
+
+
+def test_closing_wakes_those_who_sleep(redis):
+    pacer, woken = batch_pacer(redis, size=1, delay_ms=60_000), []
+    pacer.wait_turn(1, Lane.LIVE)
+
+    def wait():
+        with pytest.raises(Temporary, match=f"stopped before {HOST} was called"):
+            pacer.wait_turn(1, Lane.LIVE)
+        woken.append(True)
+
+    sleepers = [threading.Thread(target=wait) for _ in range(3)]
+    for sleeper in sleepers:
+        sleeper.start()
+    pacer.close()
+    for sleeper in sleepers:
+        sleeper.join(5)
+    assert woken == [True] * 3
+
+
+def test_a_closed_pacer_refuses_to_sleep(redis):
+    pacer = weight_pacer(redis)
+    pacer.close()
+    with pytest.raises(Temporary, match="stopped"):
+        pacer.sleep(60)

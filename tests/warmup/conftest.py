@@ -1,0 +1,84 @@
+import time
+
+import pytest
+
+from exchanges.models import Exchange
+from exchanges.sandbox.config import SandboxConfig
+from exchanges.sandbox.server import SandboxServer
+from exchanges.venues import ExchangeAdapterFactory
+from livermore.market.timeframe import LONGEST_FIRST
+
+SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]
+QUIET = ["AERO-USD", "DASH-USD"]  # Coinbase leaves out their minutes without a trade
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """Serve a market whose clock stands still, so that two answers never differ."""
+    config = SandboxConfig(start_ms=int(time.time() * 1000), speed=0, coinbase_rate=10**6)
+    with SandboxServer(config) as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(shared):
+    started_ms = shared.clock.now_ms()
+    shared.reset()
+    yield shared
+    shared.clock.advance(started_ms - shared.clock.now_ms())
+
+
+@pytest.fixture
+def exchange(db, sandbox):
+    row = Exchange.objects.get(name="sandbox")
+    row.rest_url = sandbox.url
+    row.save()
+    return row
+
+
+@pytest.fixture
+def coinbase(db, sandbox):
+    row = Exchange.objects.get(name="coinbase")
+    row.rest_url = f"{sandbox.url}/api/v3/brokerage"
+    row.batch_delay_ms = 0
+    row.save()
+    return row
+
+
+@pytest.fixture
+def open_rest(redis):
+    """Open an exchange's REST side, closed after the test."""
+    opened = []
+
+    def open_rest(row):
+        opened.append(ExchangeAdapterFactory(redis).rest(row))
+        return opened[-1]
+
+    yield open_rest
+    for rest in opened:
+        rest.close()
+
+
+@pytest.fixture
+def rest(exchange, open_rest):
+    return open_rest(exchange)
+
+
+@pytest.fixture
+def truth(sandbox):
+    """Return the newest closed candles of a pair as the sandbox knows them, as stored rows."""
+
+    def truth(symbol, timeframe, count=100, settle_ms=2000, traded_only=False):
+        end = timeframe.floor(sandbox.clock.now_ms() - settle_ms)
+        periods = 10 * count if traded_only else count
+        rows = sandbox.market.closed_candles(
+            symbol, timeframe, end - periods * timeframe.ms, end, traded_only=traded_only
+        )
+        return [list(row) for row in rows[-count:]]
+
+    return truth
+
+
+@pytest.fixture
+def all_pairs():
+    return [(symbol, timeframe) for timeframe in LONGEST_FIRST for symbol in SYMBOLS]
