@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from livermore.database_url import checked
@@ -141,6 +142,10 @@ WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic be
 
 # -- Logging: event first, then key=value
 
+LOG_LEVEL = env.str("LIVERMORE_LOG_LEVEL", "WARNING").upper()
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+    raise ImproperlyConfigured("LIVERMORE_LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -149,8 +154,5 @@ LOGGING = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {
-        name: {"level": env.str("LIVERMORE_LOG_LEVEL", "WARNING").upper()}
-        for name in ("livermore", "exchanges", "warmup")
-    },
+    "loggers": {name: {"level": LOG_LEVEL} for name in ("livermore", "exchanges", "warmup")},
 }

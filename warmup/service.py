@@ -54,7 +54,8 @@ class SmartWarmupService:
                 self.stats.begin(schedule)
                 self._execute(schedule, publisher)
             except BaseException as error:
-                self.stats.finish(error=str(error) or f"interrupted ({type(error).__name__})")
+                told = isinstance(error, Exception) and str(error)
+                self.stats.finish(error=told or f"interrupted ({type(error).__name__})")
                 raise
             self.stats.finish()
         logger.info(

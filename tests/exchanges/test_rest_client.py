@@ -1,0 +1,421 @@
+"""The client against a server that says exactly what it is told to, over real sockets."""
+
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from exchanges.errors import (
+    BadPayload,
+    Banned,
+    Blocked,
+    Permanent,
+    RateLimited,
+    Temporary,
+    Unreachable,
+)
+from exchanges.pacing import BatchPacer
+from exchanges.rest_client import ATTEMPTS, RestClient
+from livermore.market import keys
+
+WAF_PAGE = b"<html><head><title>403 Forbidden</title></head>\n<body>Access denied</body></html>"
+BINANCE_451 = (
+    b'{"code":0,"msg":"Service unavailable from a restricted location according to '
+    b"'b. Eligibility' in https://www.binance.com/en/terms.\"}"
+)
+OK = (200, {}, b'{"ok":true}')
+SECRET = "sEcReT-9f8e7d"
+
+
+class Server(ThreadingHTTPServer):
+    """Gives `replies` in turn, the last one for ever; a reply is status, headers and body.
+
+    A body longer than its Content-Length header says is whole; a shorter one is cut there, by a
+    reset where the status is "reset".
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.replies = deque([OK])
+        self.seen = []
+        self.url = f"http://{self.host}"
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def host(self):
+        return f"127.0.0.1:{self.server_port}"
+
+    def answer(self, *replies):
+        self.replies = deque(replies)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self):
+        self.server.seen.append((self.path, dict(self.headers)))
+        replies = self.server.replies
+        status, headers, body = replies.popleft() if len(replies) > 1 else replies[0]
+        self.send_response(200 if status == "reset" else status)
+        for name, value in ({"Content-Length": len(body)} | headers).items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(body)
+        if int(headers.get("Content-Length", len(body))) > len(body):
+            self.close_connection = True
+        if status == "reset":
+            linger = struct.pack("ii", 1, 0)  # the peer gets RST, not FIN
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.server.shutdown_request = self.server.close_request
+
+    def log_message(self, *_):
+        """Keep quiet."""
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch):
+    monkeypatch.setattr("exchanges.rest_client.FIRST_DELAY_SECONDS", 0.001)
+
+
+@pytest.fixture
+def connect(redis):
+    """Return a maker of clients that don't wait for a turn; they are closed after the test."""
+    clients = []
+
+    def connect(server, **settings):
+        pacer = BatchPacer(redis, server.host, 1000, 0)
+        clients.append(RestClient(server.url, pacer, workers=2, **settings))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def client(server, connect):
+    return connect(server)
+
+
+@pytest.fixture
+def waits(client, redis, monkeypatch):
+    """Return the pauses the client made, in seconds; instead of sleeping the hold is lifted."""
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        redis.hdel(keys.pacing(client.host), "held_until")
+
+    monkeypatch.setattr(client.pacer, "sleep", sleep)
+    return waits
+
+
+def held_seconds(redis, host):
+    """Return for how long the host's other callers are held back from now on."""
+    until_ms = float(redis.hget(keys.pacing(host), "held_until") or 0)
+    return until_ms / 1000 - time.time()
+
+
+def failure_of(client, expected=Exception):
+    with pytest.raises(expected) as failure:
+        client.get("/x")
+    return failure.value
+
+
+# What goes out
+
+
+def test_a_call_is_a_get_of_base_path_and_parameters(server, connect):
+    server.url += "/base/"
+    client = connect(server)
+    assert client.get("/klines", {"symbol": "BTCUSD", "limit": 5}) == {"ok": True}
+    ((path, headers),) = server.seen
+    assert path == "/base/klines?symbol=BTCUSD&limit=5"
+    assert headers["User-Agent"] == "livermore"
+    assert client.calls == 1
+
+
+def test_one_connection_serves_many_calls(server, client):
+    ports = set()
+    server.process_request = lambda request, address: (
+        ports.add(address[1]),
+        ThreadingHTTPServer.process_request(server, request, address),
+    )
+    for _ in range(5):
+        client.get("/x")
+    assert len(ports) == 1
+
+
+def test_the_signer_is_given_host_and_path_and_signs_each_try_anew(server, connect):
+    numbers = iter("123")
+    client = connect(server, sign=lambda where: {"X-Signed": f"{where} {next(numbers)}"})
+    server.answer((500, {}, b""), OK)
+    client.get("/x", {"limit": 5})
+    signed = [headers["X-Signed"] for _, headers in server.seen]
+    assert signed == [f"{server.host}/x 1", f"{server.host}/x 2"]
+
+
+def test_proxies_of_the_environment_are_ignored(server, client, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert client.get("/x") == {"ok": True}
+
+
+def test_passwords_of_a_netrc_file_are_not_sent(server, client, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password hidden\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    client.get("/x")
+    assert "Authorization" not in server.seen[0][1]
+
+
+def test_the_reader_of_headers_sees_those_of_failures_too(server, connect):
+    used = []
+    client = connect(server, read_headers=lambda headers: used.append(headers["x-used"]))
+    server.answer((500, {"X-Used": 7}, b""), (200, {"X-Used": 9}, b"{}"))
+    client.get("/x")
+    assert used == ["7", "9"]
+
+
+# What comes back, tried again
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        pytest.param((500, {}, b'{"code":-1000,"msg":"Unknown"}'), r"HTTP 500.*-1000", id="500"),
+        pytest.param((502, {}, b"<html>Bad Gateway</html>"), r"HTTP 502.*Bad Gateway", id="502"),
+        pytest.param((503, {}, b""), r"HTTP 503\): nothing", id="503"),
+        pytest.param((504, {}, b"\xff\xfe\x00"), r"HTTP 504", id="504"),
+        pytest.param((200, {}, b"<html>Just a moment...</html>"), "Just a moment", id="html"),
+        pytest.param((200, {}, b'[[1,"2'), "something else than JSON", id="cut json"),
+        pytest.param((200, {}, b""), "something else than JSON: nothing", id="empty"),
+        pytest.param((200, {}, b"[NaN]"), "something else than JSON", id="nan"),
+        pytest.param((200, {"Content-Length": 99}, b"[1,2"), "cannot be reached", id="truncated"),
+        pytest.param(("reset", {"Content-Length": 99}, b"[1,2"), "cannot be reached", id="reset"),
+        pytest.param(
+            (200, {"Content-Encoding": "gzip"}, b"[1,2]"), "cannot be reached", id="not gzip"
+        ),
+    ],
+)
+def test_a_passing_failure_is_tried_again(server, client, reply, said):
+    server.answer(reply, reply, OK)
+    assert client.get("/x") == {"ok": True}
+    assert client.calls == 3
+    server.answer(reply)
+    failure = failure_of(client, Unreachable)
+    assert failure.args[0].startswith(server.host)
+    pytest.raises(Unreachable, match=said, check=lambda error: str(error) == str(failure))
+    assert len(server.seen) == client.calls == 3 + ATTEMPTS
+
+
+def test_a_refused_connection_is_unreachable(redis, connect):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    class Nobody:
+        host = f"127.0.0.1:{port}"
+        url = f"http://{host}"
+
+    client = connect(Nobody)
+    assert "refused" in str(failure_of(client, Unreachable))
+    assert client.calls == ATTEMPTS
+
+
+def test_a_name_that_does_not_resolve_is_unreachable(connect):
+    class Nowhere:
+        host = "nowhere.invalid"
+        url = "http://nowhere.invalid"
+
+    assert str(failure_of(connect(Nowhere), Unreachable)).startswith("nowhere.invalid cannot be")
+
+
+def test_silence_is_unreachable(client, monkeypatch):
+    monkeypatch.setattr("exchanges.rest_client.READ_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
+        client._base_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert str(failure_of(client, Unreachable)).endswith("no answer in time")
+
+
+# What comes back, and stays
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "said"),
+    [
+        pytest.param((403, {}, WAF_PAGE), Blocked, "403.*Access denied", id="firewall"),
+        pytest.param((451, {}, BINANCE_451), Blocked, "451.*restricted location", id="region"),
+        pytest.param((451, {}, b""), Blocked, r"451\): nothing", id="region without a word"),
+        pytest.param((400, {}, b'{"code":-1100}'), BadPayload, "400.*-1100", id="bad request"),
+        pytest.param((404, {}, b"<html>no</html>"), BadPayload, "404.*no", id="not found"),
+        pytest.param((204, {}, b""), BadPayload, "204", id="no content"),
+    ],
+)
+def test_a_lasting_failure_is_not_tried_again(server, client, reply, kind, said):
+    server.answer(reply)
+    with pytest.raises(kind, match=said) as failure:
+        client.get("/x")
+    assert isinstance(failure.value, Permanent)
+    assert str(failure.value).startswith(server.host)
+    assert client.calls == 1
+
+
+def test_who_is_blocked_is_told_what_to_do(server, client):
+    server.answer((451, {}, BINANCE_451))
+    assert "Run from a place that the exchange serves" in str(failure_of(client, Blocked))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(server, client, status):
+    server.answer((status, {"Location": f"{server.url}/elsewhere"}, b""))
+    assert f"HTTP {status}" in str(failure_of(client, BadPayload))
+    assert [path for path, _ in server.seen] == ["/x"]
+
+
+def test_the_venue_is_asked_first_what_an_error_means(server, connect):
+    said = {}
+
+    def read_error(status, body):
+        said[status] = body
+        return BadPayload("mine") if status == 400 else None
+
+    client = connect(server, read_error=read_error)
+    server.answer((400, {}, b'{"code":-1121}'), (403, {}, WAF_PAGE))
+    assert str(failure_of(client, BadPayload)) == "mine"
+    failure_of(client, Blocked)
+    assert said == {400: {"code": -1121}, 403: None}
+
+
+def test_a_long_reply_is_clipped_to_one_printable_line(server, client):
+    server.answer((400, {}, b"a\x00\x1b[31m\r\n" + "é".encode() * 5000))
+    message = str(failure_of(client, BadPayload))
+    assert len(message) < 300
+    assert message.isprintable()
+
+
+# Too many requests
+
+
+def test_too_many_requests_hold_everybody_for_as_long_as_is_asked(server, client, redis, waits):
+    server.answer((429, {"Retry-After": 7}, b'{"code":-1003}'), OK)
+    assert client.get("/x") == {"ok": True}
+    assert client.calls == 2
+    assert waits == [pytest.approx(7, abs=0.5)]
+
+
+def test_too_many_requests_without_a_time_are_backed_off_from(server, client, monkeypatch, waits):
+    monkeypatch.setattr("exchanges.rest_client.FIRST_DELAY_SECONDS", 4.0)
+    monkeypatch.setattr("exchanges.rest_client.random.uniform", lambda low, high: high)
+    server.answer((429, {}, b""), (429, {}, b""), OK)
+    client.get("/x")
+    assert waits == [pytest.approx(4, abs=0.5), pytest.approx(8, abs=0.5)]
+
+
+@pytest.mark.parametrize("header", [{}, {"Retry-After": "soon"}, {"Retry-After": "-5"}])
+def test_too_many_requests_for_ever_end_in_an_error(server, client, waits, header):
+    server.answer((429, header, b""))
+    error = failure_of(client, RateLimited)
+    assert error.retry_after_seconds is None
+    assert client.calls == ATTEMPTS
+
+
+def test_a_pause_too_long_to_sit_out_ends_in_an_error_without_another_call(server, client, redis):
+    server.answer((429, {"Retry-After": 600}, b""))
+    assert failure_of(client, RateLimited).retry_after_seconds == pytest.approx(600, abs=2)
+    assert client.calls == 1
+    assert held_seconds(redis, server.host) > 590
+
+
+# Bans
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        pytest.param({"Retry-After": 300}, b"", 300, id="header"),
+        pytest.param({}, b"", 120, id="without a time"),
+        pytest.param({}, b"<html>banned</html>", 120, id="page"),
+        pytest.param({"Retry-After": 0}, b"", 120, id="no time at all"),
+    ],
+)
+def test_a_ban_is_not_tried_again_and_lasts_as_long_as_is_said(
+    server, client, headers, body, seconds
+):
+    server.answer((418, headers, body))
+    error = failure_of(client, Banned)
+    assert error.until_ms / 1000 - time.time() == pytest.approx(seconds, abs=2)
+    assert client.calls == 1
+
+
+def test_a_ban_may_be_told_in_words_alone(server, client):
+    until_ms = int(time.time() * 1000) + 3_600_000
+    text = f"Way too much request weight used; IP banned until {until_ms}. Please use WebSocket."
+    server.answer((418, {}, b'{"code":-1003,"msg":"%s"}' % text.encode()))
+    assert failure_of(client, Banned).until_ms == pytest.approx(until_ms, abs=2000)
+
+
+def test_after_a_ban_nothing_is_sent_by_anybody(server, client, connect):
+    server.answer((418, {"Retry-After": 300}, b""), OK)
+    failure_of(client, Banned)
+    for other in (client, connect(server)):
+        failure_of(other, Banned)
+    assert len(server.seen) == 1
+
+
+# Secrets and ends
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (401, {}, b"Unauthorized"),
+        (403, {}, WAF_PAGE),
+        (418, {}, b""),
+        (500, {}, b""),
+        (200, {}, b"<html>"),
+        ("reset", {"Content-Length": 99}, b"[1"),
+    ],
+)
+def test_no_error_or_log_holds_what_was_signed(server, connect, caplog, reply):
+    caplog.set_level("DEBUG")
+    client = connect(server, sign=lambda _: {"Authorization": f"Bearer {SECRET}"})
+    server.answer(reply)
+    error = failure_of(client)
+    assert server.seen[0][1]["Authorization"] == f"Bearer {SECRET}"
+    while error:
+        assert SECRET not in repr(error)
+        error = error.__cause__ or error.__context__
+    assert SECRET not in caplog.text
+
+
+def test_closing_ends_a_wait_for_another_try(server, client, monkeypatch):
+    monkeypatch.setattr("exchanges.rest_client.FIRST_DELAY_SECONDS", 600.0)
+    monkeypatch.setattr("exchanges.rest_client.random.uniform", lambda low, high: high)
+    server.answer((500, {}, b""))
+    errors = []
+    caller = threading.Thread(target=lambda: errors.append(failure_of(client, Temporary)))
+    caller.start()
+    deadline = time.monotonic() + 5
+    while not server.seen and time.monotonic() < deadline:
+        threading.Event().wait(0.005)
+    client.close()
+    caller.join(5)
+    assert "stopped before" in str(errors[0])
+    assert client.calls == 1
