@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Sequence
 
+from django.core.management.base import CommandParser
+
 from exchanges.listing import sync_symbols
 from exchanges.models import Exchange, Symbol
 from exchanges.venue_rest import VenueRest
@@ -10,6 +12,24 @@ from livermore.command import UsageError
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 
 NAMES_SHOWN = 12
+
+
+def add_exchange(parser: CommandParser) -> None:
+    """Let a command take the name of an exchange."""
+    parser.add_argument("exchange", help="name of the exchange's row, such as binance_us")
+
+
+def add_pairs(parser: CommandParser) -> None:
+    """Let a command take an exchange, and which of its symbols and timeframes."""
+    add_exchange(parser)
+    parser.add_argument(
+        "--symbols",
+        metavar="A,B",
+        help="these symbols, as in BTC-USD,ETH-USD (default: the monitored ones)",
+    )
+    parser.add_argument(
+        "--timeframes", metavar="1d,1h", help="some of 1d 4h 1h 15m 5m 1m (default: all)"
+    )
 
 
 def exchange_named(name: str) -> Exchange:
@@ -47,7 +67,7 @@ def symbols_to_fetch(exchange: Exchange, text: str | None) -> list[str]:
         if not monitored:
             raise UsageError(
                 f"no symbol of {exchange.name} is monitored; choose some with "
-                f"`symbols {exchange.name} --sync --monitor BTC-USD`, or give --symbols"
+                f"`./run symbols {exchange.name} --sync --monitor BTC-USD`, or give --symbols"
             )
         return monitored
     names = symbol_names(text)
@@ -79,5 +99,5 @@ def _unknown_symbols(exchange: Exchange, unknown: Sequence[str], listed) -> str:
         hint = f"known are: {', '.join(names[:NAMES_SHOWN]) or 'none yet'}{more}"
     return (
         f"unknown symbol on {exchange.name}: {', '.join(unknown)}; {hint}. "
-        f"`symbols {exchange.name} --sync` fetches the listing again"
+        f"`./run symbols {exchange.name} --sync` fetches the listing again"
     )

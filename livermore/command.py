@@ -42,6 +42,16 @@ class LivermoreCommand(BaseCommand):
     where an error came from.
     """
 
+    # Django's own options stay, but their help would bury ours.
+    suppressed_base_arguments = {
+        "--version",
+        "--verbosity",
+        "--settings",
+        "--pythonpath",
+        "--no-color",
+        "--force-color",
+        "--skip-checks",
+    }
     needs_redis = True  # the embedded server runs at least as long as handle(), if it is ours
 
     def execute(self, *args, **options):

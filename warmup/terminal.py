@@ -8,6 +8,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from warmup.fetching import FetchReport
 from warmup.plan import WarmupPlan
 from warmup.stats import Status, WarmupStats
 
@@ -81,25 +82,37 @@ def describe(stats: WarmupStats) -> str:
     return " · ".join(parts)
 
 
-def print_summary(stats: WarmupStats, calls: int, stream: TextIO) -> None:
+def print_summary(exchange: str, stats: WarmupStats, calls: int, stream: TextIO) -> None:
     """Print how a warmup ended, as a table, and the first of its failures."""
-    table = Table(title="warmup")
+    table = Table(title=f"warmup of {exchange}")
     for column in ("fetched", "left alone", "failed", "refused candles", "candle calls", "seconds"):
         table.add_column(column, justify="right")
     numbers = (stats.completed, stats.skipped, stats.failed, stats.refused, calls)
     table.add_row(*map(str, numbers), f"{stats.seconds:.1f}")
     _print(table, stream)
     print_failures(stats.failures, stream)
+    if not stats.total:
+        stream.write(
+            f"{exchange} was warm already: {stats.skipped} pairs, zero REST candle calls\n"
+        )
 
 
 def print_failures(failures: list[dict[str, str]], stream: TextIO) -> None:
     """Print the first failures, a line each, and how many more there are."""
     for failure in failures[:FAILURES_SHOWN]:
-        print(
-            f"failed: {failure['symbol']} {failure['timeframe']}: {failure['error']}", file=stream
-        )
+        pair = f"{failure['symbol']} {failure['timeframe']}"
+        stream.write(f"failed: {pair}: {failure['error']}\n")
     if len(failures) > FAILURES_SHOWN:
-        print(f"… and {len(failures) - FAILURES_SHOWN} more failures", file=stream)
+        stream.write(f"… and {len(failures) - FAILURES_SHOWN} more failures\n")
+
+
+def print_report(exchange: str, what: str, report: FetchReport, calls: int, stream: TextIO) -> None:
+    """Print what a repair or backfill did, on one line, and the first of its failures."""
+    stream.write(
+        f"{exchange}: {what} {report.pairs} pairs: {report.candles} candles in {report.ranges} "
+        f"stretches by {calls} calls, {report.refused} refused, {len(report.failures)} failed\n"
+    )
+    print_failures(report.failures, stream)
 
 
 def print_plan(plan: WarmupPlan, with_repair: bool, stream: TextIO) -> None:
@@ -113,10 +126,9 @@ def print_plan(plan: WarmupPlan, with_repair: bool, stream: TextIO) -> None:
         table.add_row(each.timeframe, *map(str, (*counts, each.warmup_calls, each.repair_calls)))
     _print(table, stream)
     what = "warmup and repair" if with_repair else "warmup"
-    print(
+    stream.write(
         f"{what}: {plan.calls} candle calls, request weight {plan.weight}, "
-        f"at least {plan.minutes:.1f} minutes",
-        file=stream,
+        f"at least {plan.minutes:.1f} minutes\n"
     )
 
 

@@ -1,5 +1,6 @@
 """The client against a server that says exactly what it is told to, over real sockets."""
 
+import re
 import socket
 import struct
 import threading
@@ -34,8 +35,8 @@ SECRET = "sEcReT-9f8e7d"
 class Server(ThreadingHTTPServer):
     """Gives `replies` in turn, the last one for ever; a reply is status, headers and body.
 
-    A body longer than its Content-Length header says is whole; a shorter one is cut there, by a
-    reset where the status is "reset".
+    Where Content-Length promises more than the body, the connection ends there, by a reset where
+    the status is "reset".
     """
 
     daemon_threads = True
@@ -54,6 +55,9 @@ class Server(ThreadingHTTPServer):
 
     def answer(self, *replies):
         self.replies = deque(replies)
+
+    def shutdown_request(self, request):
+        self.close_request(request)  # without the FIN that would come before a reset
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -74,7 +78,6 @@ class Handler(BaseHTTPRequestHandler):
         if status == "reset":
             linger = struct.pack("ii", 1, 0)  # the peer gets RST, not FIN
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self.server.shutdown_request = self.server.close_request
 
     def log_message(self, *_):
         """Keep quiet."""
@@ -97,9 +100,9 @@ def connect(redis):
     """Return a maker of clients that don't wait for a turn; they are closed after the test."""
     clients = []
 
-    def connect(server, **settings):
-        pacer = BatchPacer(redis, server.host, 1000, 0)
-        clients.append(RestClient(server.url, pacer, workers=2, **settings))
+    def connect(url, **settings):
+        pacer = BatchPacer(redis, url.partition("://")[2].partition("/")[0], 1000, 0)
+        clients.append(RestClient(url, pacer, workers=2, **settings))
         return clients[-1]
 
     yield connect
@@ -109,7 +112,7 @@ def connect(redis):
 
 @pytest.fixture
 def client(server, connect):
-    return connect(server)
+    return connect(server.url)
 
 
 @pytest.fixture
@@ -141,8 +144,7 @@ def failure_of(client, expected=Exception):
 
 
 def test_a_call_is_a_get_of_base_path_and_parameters(server, connect):
-    server.url += "/base/"
-    client = connect(server)
+    client = connect(f"{server.url}/base/")
     assert client.get("/klines", {"symbol": "BTCUSD", "limit": 5}) == {"ok": True}
     ((path, headers),) = server.seen
     assert path == "/base/klines?symbol=BTCUSD&limit=5"
@@ -163,7 +165,7 @@ def test_one_connection_serves_many_calls(server, client):
 
 def test_the_signer_is_given_host_and_path_and_signs_each_try_anew(server, connect):
     numbers = iter("123")
-    client = connect(server, sign=lambda where: {"X-Signed": f"{where} {next(numbers)}"})
+    client = connect(server.url, sign=lambda where: {"X-Signed": f"{where} {next(numbers)}"})
     server.answer((500, {}, b""), OK)
     client.get("/x", {"limit": 5})
     signed = [headers["X-Signed"] for _, headers in server.seen]
@@ -188,7 +190,7 @@ def test_passwords_of_a_netrc_file_are_not_sent(server, client, monkeypatch, tmp
 
 def test_the_reader_of_headers_sees_those_of_failures_too(server, connect):
     used = []
-    client = connect(server, read_headers=lambda headers: used.append(headers["x-used"]))
+    client = connect(server.url, read_headers=lambda headers: used.append(headers["x-used"]))
     server.answer((500, {"X-Used": 7}, b""), (200, {"X-Used": 9}, b"{}"))
     client.get("/x")
     assert used == ["7", "9"]
@@ -221,36 +223,28 @@ def test_a_passing_failure_is_tried_again(server, client, reply, said):
     assert client.calls == 3
     server.answer(reply)
     failure = failure_of(client, Unreachable)
-    assert failure.args[0].startswith(server.host)
-    pytest.raises(Unreachable, match=said, check=lambda error: str(error) == str(failure))
+    assert str(failure).startswith(server.host)
+    assert re.search(said, str(failure))
     assert len(server.seen) == client.calls == 3 + ATTEMPTS
 
 
-def test_a_refused_connection_is_unreachable(redis, connect):
+def test_a_refused_connection_is_unreachable(connect):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-
-    class Nobody:
-        host = f"127.0.0.1:{port}"
-        url = f"http://{host}"
-
-    client = connect(Nobody)
+    client = connect(f"http://127.0.0.1:{port}")
     assert "refused" in str(failure_of(client, Unreachable))
     assert client.calls == ATTEMPTS
 
 
 def test_a_name_that_does_not_resolve_is_unreachable(connect):
-    class Nowhere:
-        host = "nowhere.invalid"
-        url = "http://nowhere.invalid"
-
-    assert str(failure_of(connect(Nowhere), Unreachable)).startswith("nowhere.invalid cannot be")
+    failure = failure_of(connect("http://nowhere.invalid"), Unreachable)
+    assert str(failure).startswith("nowhere.invalid cannot be reached")
 
 
-def test_silence_is_unreachable(client, monkeypatch):
+def test_silence_is_unreachable(connect, monkeypatch):
     monkeypatch.setattr("exchanges.rest_client.READ_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
-        client._base_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        client = connect(f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert str(failure_of(client, Unreachable)).endswith("no answer in time")
 
 
@@ -296,7 +290,7 @@ def test_the_venue_is_asked_first_what_an_error_means(server, connect):
         said[status] = body
         return BadPayload("mine") if status == 400 else None
 
-    client = connect(server, read_error=read_error)
+    client = connect(server.url, read_error=read_error)
     server.answer((400, {}, b'{"code":-1121}'), (403, {}, WAF_PAGE))
     assert str(failure_of(client, BadPayload)) == "mine"
     failure_of(client, Blocked)
@@ -313,7 +307,7 @@ def test_a_long_reply_is_clipped_to_one_printable_line(server, client):
 # Too many requests
 
 
-def test_too_many_requests_hold_everybody_for_as_long_as_is_asked(server, client, redis, waits):
+def test_too_many_requests_are_waited_out_for_as_long_as_is_asked(server, client, waits):
     server.answer((429, {"Retry-After": 7}, b'{"code":-1003}'), OK)
     assert client.get("/x") == {"ok": True}
     assert client.calls == 2
@@ -374,7 +368,7 @@ def test_a_ban_may_be_told_in_words_alone(server, client):
 def test_after_a_ban_nothing_is_sent_by_anybody(server, client, connect):
     server.answer((418, {"Retry-After": 300}, b""), OK)
     failure_of(client, Banned)
-    for other in (client, connect(server)):
+    for other in (client, connect(server.url)):
         failure_of(other, Banned)
     assert len(server.seen) == 1
 
@@ -395,7 +389,7 @@ def test_after_a_ban_nothing_is_sent_by_anybody(server, client, connect):
 )
 def test_no_error_or_log_holds_what_was_signed(server, connect, caplog, reply):
     caplog.set_level("DEBUG")
-    client = connect(server, sign=lambda _: {"Authorization": f"Bearer {SECRET}"})
+    client = connect(server.url, sign=lambda _: {"Authorization": f"Bearer {SECRET}"})
     server.answer(reply)
     error = failure_of(client)
     assert server.seen[0][1]["Authorization"] == f"Bearer {SECRET}"
@@ -405,7 +399,7 @@ def test_no_error_or_log_holds_what_was_signed(server, connect, caplog, reply):
     assert SECRET not in caplog.text
 
 
-def test_closing_ends_a_wait_for_another_try(server, client, monkeypatch):
+def test_closing_ends_the_wait_for_another_try(server, client, monkeypatch):
     monkeypatch.setattr("exchanges.rest_client.FIRST_DELAY_SECONDS", 600.0)
     monkeypatch.setattr("exchanges.rest_client.random.uniform", lambda low, high: high)
     server.answer((500, {}, b""))

@@ -1,15 +1,17 @@
 """Run an exchange on this machine that speaks Binance's and Coinbase's protocols."""
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.listings import listings
 from exchanges.sandbox.server import run_in_foreground
+from livermore.command import LivermoreCommand
 
 
-class Command(BaseCommand):
+class Command(LivermoreCommand):
     help = "Run the sandbox exchange until it is told to stop."
     requires_system_checks = []
+    needs_redis = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         usual = SandboxConfig()

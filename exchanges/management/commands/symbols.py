@@ -1,10 +1,12 @@
+from contextlib import closing
+
 from rich.console import Console
 from rich.table import Table
 
 from exchanges.errors import UnknownSymbol
 from exchanges.listing import monitor, sync_symbols, unmonitor
 from exchanges.venues import open_rest
-from livermore.arguments import exchange_named, symbol_names
+from livermore.arguments import add_exchange, exchange_named, symbol_names
 from livermore.command import LivermoreCommand, UsageError
 
 
@@ -15,7 +17,7 @@ class Command(LivermoreCommand):
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("exchange", help="name of the exchange's row, such as binance_us")
+        add_exchange(parser)
         parser.add_argument(
             "--sync", action="store_true", help="fetch the exchange's listing first"
         )
@@ -39,11 +41,8 @@ class Command(LivermoreCommand):
             self._list(exchange, options["all"])
 
     def _sync(self, exchange):
-        rest = open_rest(exchange)
-        try:
+        with closing(open_rest(exchange)) as rest:
             report = sync_symbols(exchange, rest.list_symbols())
-        finally:
-            rest.close()
         self.stdout.write(f"{exchange.name} lists {exchange.symbols.count()} symbols: {report}")
 
     def _change(self, option, change, exchange, names):
@@ -58,7 +57,7 @@ class Command(LivermoreCommand):
         if not rows:
             self.stdout.write(
                 f"{exchange.name} has no {'' if everything else 'monitored '}symbol; "
-                f"`symbols {exchange.name} --sync` fetches its listing, --monitor A,B chooses"
+                f"`./run symbols {exchange.name} --sync` fetches its listing, --monitor A,B chooses"
             )
             return
         table = Table()

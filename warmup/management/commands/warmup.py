@@ -1,9 +1,12 @@
 import json
+from contextlib import closing
+from dataclasses import asdict
 
 from django_redis import get_redis_connection
 
 from exchanges.venues import open_rest
 from livermore.arguments import (
+    add_pairs,
     ensure_listing,
     exchange_named,
     symbols_to_fetch,
@@ -13,7 +16,13 @@ from livermore.command import LivermoreCommand
 from warmup.plan import plan_warmup
 from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
-from warmup.terminal import WarmupProgress, print_failures, print_plan, print_summary
+from warmup.terminal import (
+    CountProgress,
+    WarmupProgress,
+    print_plan,
+    print_report,
+    print_summary,
+)
 
 
 class Command(LivermoreCommand):
@@ -25,15 +34,7 @@ class Command(LivermoreCommand):
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("exchange", help="name of the exchange's row, such as binance_us")
-        parser.add_argument(
-            "--symbols",
-            metavar="A,B",
-            help="these symbols, as in BTC-USD,ETH-USD (default: the monitored ones)",
-        )
-        parser.add_argument(
-            "--timeframes", metavar="1d,1h", help="some of 1d 4h 1h 15m 5m 1m (default: all)"
-        )
+        add_pairs(parser)
         parser.add_argument(
             "--plan",
             action="store_true",
@@ -50,50 +51,46 @@ class Command(LivermoreCommand):
         exchange = exchange_named(options["exchange"])
         timeframes = timeframes_named(options["timeframes"])
         redis = get_redis_connection("default")
-        rest = open_rest(exchange)
-        try:
+        with closing(open_rest(exchange)) as rest:
             if options["plan"]:
-                self._plan(exchange, redis, rest, timeframes, options)
+                symbols = symbols_to_fetch(exchange, options["symbols"])
+                self._plan(redis, rest, symbols, timeframes, options)
                 return
             ensure_listing(exchange, rest)
             symbols = symbols_to_fetch(exchange, options["symbols"])
-            self._warm(exchange, redis, rest, symbols, timeframes, options)
-        finally:
-            rest.close()
+            result = self._warm(redis, exchange, rest, symbols, timeframes, options)
+            if options["repair"]:
+                result |= self._repair(redis, exchange, rest, symbols, timeframes, options)
+        if options["json"]:
+            self.stdout.write(json.dumps(result, indent=2))
+        if result["stats"]["failedPairs"] or result.get("repair", {}).get("failures"):
+            raise SystemExit(1)
 
-    def _plan(self, exchange, redis, rest, timeframes, options):
-        symbols = symbols_to_fetch(exchange, options["symbols"])
+    def _plan(self, redis, rest, symbols, timeframes, options):
         plan = plan_warmup(redis, rest, symbols, timeframes, with_repair=options["repair"])
         if options["json"]:
             self.stdout.write(json.dumps(plan.as_json(), indent=2))
         else:
             print_plan(plan, options["repair"], self.stdout)
 
-    def _warm(self, exchange, redis, rest, symbols, timeframes, options):
+    def _warm(self, redis, exchange, rest, symbols, timeframes, options):
         with WarmupProgress(exchange.name, self.stderr) as show:
             service = SmartWarmupService(redis, exchange.pk, rest, on_progress=show)
             schedule = service.warmup(symbols, timeframes)
-        repaired = None
-        if options["repair"]:
-            repaired = CandleRepair(redis, exchange.pk, rest).repair(symbols, timeframes)
-        if options["json"]:
-            result = {"schedule": schedule.as_json(), "stats": service.stats.as_json()}
-            result["candleCalls"] = rest.candle_calls
-            self.stdout.write(json.dumps(result, indent=2))
-        else:
-            self._say(exchange, service.stats, repaired, rest.candle_calls)
-        if service.stats.failed or (repaired and repaired.failures):
-            raise SystemExit(1)
+        if not options["json"]:
+            print_summary(exchange.name, service.stats, rest.candle_calls, self.stdout)
+        return {
+            "schedule": schedule.as_json(),
+            "stats": service.stats.as_json(),
+            "candleCalls": rest.candle_calls,
+        }
 
-    def _say(self, exchange, stats, repaired, calls):
-        print_summary(stats, calls, self.stdout)
-        if not calls:
-            self.stdout.write(
-                f"{exchange.name} was warm already: {stats.skipped} pairs, zero REST candle calls"
-            )
-        if repaired:
-            self.stdout.write(
-                f"repaired {repaired.pairs} pairs in {repaired.ranges} stretches: "
-                f"{repaired.candles} candles, {len(repaired.failures)} failed"
-            )
-            print_failures(repaired.failures, self.stdout)
+    def _repair(self, redis, exchange, rest, symbols, timeframes, options):
+        calls = rest.candle_calls
+        with CountProgress(f"repairing {exchange.name}", self.stderr) as on_pair:
+            repair = CandleRepair(redis, exchange.pk, rest)
+            report = repair.repair(symbols, timeframes, on_pair=on_pair)
+        calls = rest.candle_calls - calls
+        if not options["json"]:
+            print_report(exchange.name, "repaired", report, calls, self.stdout)
+        return {"repair": asdict(report), "repairCalls": calls}

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+
+from exchanges.models import Exchange
+from exchanges.sandbox.config import SandboxConfig
+from exchanges.sandbox.listings import DEFAULT, Listing
+from exchanges.sandbox.server import SandboxServer
+from exchanges.venues import ExchangeAdapterFactory
+from tests.exchanges.test_rest_client import Server
+
+NOW_MS = 1_790_000_123_456  # 2026-09-21 14:15:23.456 UTC, in the middle of a minute
+TODAY_MS = NOW_MS - NOW_MS % 86_400_000
+NEW = Listing("NEW-USD", "12.3400", lot=1_000_000, listed_ms=TODAY_MS + 5 * 3_600_000)
+ROOMY = {"weight_limit": 10**9, "coinbase_rate": 10**9, "coinbase_private_rate": 10**9}
+
+
+@pytest.fixture(scope="session")
+def shared():
+    config = SandboxConfig(start_ms=NOW_MS, speed=0, listings=(*DEFAULT, NEW), **ROOMY)
+    with SandboxServer(config) as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(shared):
+    """Return a server whose clock stands at NOW_MS and whose limits are out of reach."""
+    shared.reset()
+    shared.clock.advance(NOW_MS - shared.clock.now_ms())
+    return shared
+
+
+@pytest.fixture
+def start():
+    """Start a server with its own settings, stopped after the test."""
+    running = []
+
+    def start(**settings):
+        running.append(SandboxServer(SandboxConfig(**settings)).start())
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture
+def wire():
+    """Return a server that says what it is told to."""
+    with Server() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch):
+    monkeypatch.setattr("exchanges.rest_client.FIRST_DELAY_SECONDS", 0.001)
+
+
+@pytest.fixture
+def row(db):
+    """Return a maker of exchange rows that lead to a server; they pace without any pause."""
+
+    def row(venue, server, **settings):
+        path = "/api/v3/brokerage" if venue == "coinbase" else ""
+        settings = {"batch_size": 50, "batch_delay_ms": 0} | settings
+        name = f"{venue}-{Exchange.objects.count()}"
+        return Exchange.objects.create(
+            name=name, display_name=name, venue=venue, rest_url=server.url + path, **settings
+        )
+
+    return row
+
+
+@pytest.fixture
+def adapters(redis):
+    """Return a maker of REST sides as the registry makes them, closed after the test."""
+    made = []
+
+    def adapter(exchange):
+        made.append(ExchangeAdapterFactory(redis).rest(exchange))
+        return made[-1]
+
+    yield adapter
+    for rest in made:
+        rest.close()
+
+
+@pytest.fixture
+def binance(row, adapters, sandbox):
+    return adapters(row("binance", sandbox))
+
+
+@pytest.fixture
+def coinbase(row, adapters, sandbox):
+    return adapters(row("coinbase", sandbox))
+
+
+@pytest.fixture
+def payload():
+    """Return a recorded reply, whole."""
+    folder = Path(__file__).parent / "payloads"
+    return lambda name: (folder / f"{name}.json").read_bytes()
+
+
+def values(candles):
+    return [tuple(candle.values()) for candle in candles]

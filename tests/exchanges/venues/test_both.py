@@ -1,0 +1,343 @@
+"""What is true of candles whichever protocol they came through, against the sandbox's truth."""
+
+import pytest
+
+from exchanges.errors import Banned, Blocked, UnknownSymbol, Unreachable
+from exchanges.sandbox.rows import BAD_ROWS
+from exchanges.venue_rest import CLOCK_MAX_AGE_SECONDS
+from livermore.market.coverage import missing
+from livermore.market.timeframe import Timeframe
+from tests.exchanges.venues.conftest import NEW, NOW_MS, TODAY_MS, values
+
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+NOW_MINUTE_MS = Timeframe.M1.floor(NOW_MS)
+AGO_MS = NOW_MINUTE_MS - 600 * MINUTE_MS
+
+
+@pytest.fixture(params=["binance", "coinbase"])
+def venue(request):
+    return request.param
+
+
+@pytest.fixture
+def rest(venue, row, adapters, sandbox):
+    return adapters(row(venue, sandbox))
+
+
+@pytest.fixture
+def truth(venue, sandbox):
+    """Return what this exchange has of a pair in a stretch of time."""
+
+    def truth(symbol, timeframe, start_ms, end_ms):
+        return sandbox.market.closed_candles(
+            symbol, Timeframe(timeframe), start_ms, end_ms, traded_only=venue == "coinbase"
+        )
+
+    return truth
+
+
+# The newest
+
+
+@pytest.mark.parametrize("timeframe", Timeframe)
+def test_the_newest_are_the_exchanges_own(rest, truth, timeframe):
+    end_ms = timeframe.floor(NOW_MS)
+    got = rest.get_candles("ETH-USD", timeframe, limit=100)
+    assert values(got) == truth("ETH-USD", timeframe, end_ms - 100 * timeframe.ms, end_ms)
+    assert len(got) == 100
+    assert got.covered == ((end_ms - 100 * timeframe.ms, end_ms),)
+    assert got.refused == []
+    assert {candle.timeframe for candle in got} == {timeframe}
+
+
+def test_one_hundred_is_the_usual_number(rest):
+    assert len(rest.get_candles("BTC-USD", "5m")) == 100
+
+
+def test_as_many_as_one_thousand_come_in_pages(rest, truth, sandbox):
+    got = rest.get_candles("BTC-USD", "1m", limit=1000)
+    assert values(got) == truth("BTC-USD", "1m", NOW_MINUTE_MS - 1000 * MINUTE_MS, NOW_MINUTE_MS)
+    assert rest.candle_calls == len(sandbox.requests.candles) > 1
+
+
+def test_the_newest_before_an_end_are_told_without_an_open_one(rest, truth):
+    end_ms = NOW_MINUTE_MS - 500 * MINUTE_MS
+    got = rest.get_candles("BTC-USD", "1m", end_ms=end_ms, limit=7)
+    assert values(got) == truth("BTC-USD", "1m", end_ms - 7 * MINUTE_MS, end_ms)
+    assert got.open_candle is None
+    assert got.covered == ((end_ms - 7 * MINUTE_MS, end_ms),)
+
+
+def test_a_short_history_is_covered_back_past_its_first_candle(rest, truth):
+    got = rest.get_candles(NEW.symbol, "1h", limit=100)
+    end_ms = Timeframe.H1.floor(NOW_MS)
+    assert values(got) == truth(NEW.symbol, "1h", 0, end_ms)
+    assert len(got) == 9
+    assert got[0].timestamp == NEW.listed_ms
+    assert got.covered == ((end_ms - 1000 * HOUR_MS, end_ms),)
+
+
+def test_a_symbol_that_was_just_listed_has_no_closed_candle(rest):
+    got = rest.get_candles(NEW.symbol, "1d", limit=100)
+    assert list(got) == []
+    assert got.open_candle.timestamp == TODAY_MS
+    assert got.covered[0][1] == TODAY_MS
+
+
+# Ranges
+
+
+@pytest.mark.parametrize(("timeframe", "periods"), [("1m", 2345), ("15m", 301), ("1d", 1001)])
+def test_a_range_is_fetched_in_as_few_pages_as_the_exchange_allows(
+    rest, truth, sandbox, timeframe, periods
+):
+    timeframe = Timeframe(timeframe)
+    end_ms = timeframe.floor(NOW_MS) - 3 * timeframe.ms
+    start_ms = end_ms - periods * timeframe.ms
+    got = rest.get_candles("BTC-USD", timeframe, start_ms, end_ms)
+    assert values(got) == truth("BTC-USD", timeframe, start_ms, end_ms)
+    assert len(got) == periods
+    assert got.covered == ((start_ms, end_ms),)
+    assert len(sandbox.requests.candles) == rest.calls_for(periods)
+    assert {request.status for request in sandbox.requests.candles} == {200}
+
+
+def test_a_range_holds_what_opened_from_its_start_until_before_its_end(rest, truth):
+    edges = [(0, 0, 5), (1, 1, 5), (-1, -1, 5), (1, -1, 4)]
+    for start_off, end_off, count in edges:
+        start_ms, end_ms = AGO_MS + start_off, AGO_MS + 5 * MINUTE_MS + end_off
+        got = rest.get_candles("BTC-USD", "1m", start_ms, end_ms)
+        assert values(got) == truth("BTC-USD", "1m", start_ms, end_ms)
+        assert len(got) == count
+
+
+def test_a_range_without_an_end_goes_up_to_now_and_not_into_the_open_candle(rest, truth):
+    start_ms = NOW_MINUTE_MS - 20 * MINUTE_MS
+    for end_ms in (None, NOW_MS, NOW_MS + 1_000 * HOUR_MS):
+        got = rest.get_candles("BTC-USD", "1m", start_ms, end_ms)
+        assert values(got) == truth("BTC-USD", "1m", start_ms, NOW_MINUTE_MS)
+        assert got.covered == ((start_ms, NOW_MINUTE_MS),)
+        assert got.open_candle is None
+
+
+def test_a_limit_from_a_start_counts_periods(rest, truth):
+    got = rest.get_candles("BTC-USD", "1m", AGO_MS, limit=30)
+    assert values(got) == truth("BTC-USD", "1m", AGO_MS, AGO_MS + 30 * MINUTE_MS)
+    assert got.covered == ((AGO_MS, AGO_MS + 30 * MINUTE_MS),)
+    both = rest.get_candles("BTC-USD", "1m", AGO_MS, AGO_MS + 10 * MINUTE_MS, limit=30)
+    assert len(both) == 10
+
+
+def test_an_empty_range_costs_no_call(rest, sandbox):
+    for start_ms, end_ms in ((AGO_MS, AGO_MS), (AGO_MS, AGO_MS - 1), (NOW_MS, None)):
+        got = rest.get_candles("BTC-USD", "1m", start_ms, end_ms)
+        assert (list(got), got.covered) == ([], ())
+    assert sandbox.requests.candles == []
+
+
+def test_an_empty_answer_covers_what_was_asked(rest):
+    start_ms = NEW.listed_ms - 50 * HOUR_MS
+    got = rest.get_candles(NEW.symbol, "1h", start_ms, start_ms + 9 * HOUR_MS)
+    assert list(got) == []
+    assert got.covered == ((start_ms, start_ms + 9 * HOUR_MS),)
+
+
+# Open and closed
+
+
+@pytest.mark.parametrize("timeframe", Timeframe)
+def test_the_open_candle_comes_apart(rest, sandbox, timeframe):
+    got = rest.get_candles("BTC-USD", timeframe, limit=3)
+    opened = timeframe.floor(NOW_MS)
+    assert got.open_candle.timestamp == opened
+    assert got[-1].close_time_ms == opened
+    whole = sandbox.market.candle("BTC-USD", timeframe, opened)
+    assert got.open_candle.open == whole[1]
+    assert got.open_candle.volume < whole[5]
+
+
+@pytest.mark.parametrize("timeframe", Timeframe)
+def test_a_bar_that_closed_a_moment_ago_may_still_change(rest, truth, sandbox, timeframe):
+    boundary_ms = timeframe.ceil(NOW_MS)
+    sandbox.clock.advance(boundary_ms + rest.settle_ms - 1 - NOW_MS)
+    got = rest.get_candles("BTC-USD", timeframe, limit=2)
+    assert got[-1].close_time_ms == got.covered[-1][1] == boundary_ms - timeframe.ms
+    assert got.open_candle.timestamp >= boundary_ms - timeframe.ms
+    assert values(got) == truth(
+        "BTC-USD", timeframe, boundary_ms - 3 * timeframe.ms, boundary_ms - timeframe.ms
+    )
+
+
+def test_a_bar_is_closed_once_it_has_settled(rest, truth, sandbox):
+    boundary_ms = NOW_MINUTE_MS + MINUTE_MS
+    sandbox.clock.advance(boundary_ms + rest.settle_ms - NOW_MS)
+    got = rest.get_candles("BTC-USD", "1m", limit=2)
+    assert got[-1].close_time_ms == got.covered[-1][1] == boundary_ms
+    assert values(got) == truth("BTC-USD", "1m", boundary_ms - 2 * MINUTE_MS, boundary_ms)
+
+
+@pytest.mark.parametrize("hours", [-7, 7])
+def test_the_exchanges_clock_decides_and_not_ours(rest, truth, sandbox, hours):
+    sandbox.faults.add("skew_ms", ms=hours * HOUR_MS)
+    got = rest.get_candles("BTC-USD", "1h", limit=5)
+    end_ms = Timeframe.H1.floor(NOW_MS + hours * HOUR_MS)
+    assert values(got) == truth("BTC-USD", "1h", end_ms - 5 * HOUR_MS, end_ms)
+    assert got.open_candle.timestamp == end_ms
+
+
+def test_a_clock_that_turns_out_late_is_asked_again(rest, venue, sandbox):
+    rest.get_candles("BTC-USD", "1m", limit=5)
+    sandbox.clock.advance(2 * MINUTE_MS)  # as after this machine slept
+    late = rest.get_candles("BTC-USD", "1m", limit=5)
+    assert late[-1].close_time_ms == NOW_MINUTE_MS
+    good = rest.get_candles("BTC-USD", "1m", limit=5)
+    assert good[-1].close_time_ms == NOW_MINUTE_MS + 2 * MINUTE_MS
+    assert sandbox.requests.counts[f"{venue}.time"] == 2
+
+
+def test_the_clock_is_asked_once_in_a_while(rest, venue, sandbox, monkeypatch):
+    for _ in range(3):
+        rest.get_candles("BTC-USD", "1m", limit=1)
+    assert sandbox.requests.counts[f"{venue}.time"] == 1
+    monkeypatch.setattr("exchanges.venue_rest.CLOCK_MAX_AGE_SECONDS", -CLOCK_MAX_AGE_SECONDS)
+    rest.get_candles("BTC-USD", "1m", limit=1)
+    assert sandbox.requests.counts[f"{venue}.time"] > 1
+
+
+# Bad rows
+
+UNTIMED = {"seconds", "microseconds", "milliseconds"}
+SPOILS_VALUES = sorted(set(BAD_ROWS) - UNTIMED - {"duplicate", "out_of_order", "missing_field"})
+
+
+@pytest.mark.parametrize("way", SPOILS_VALUES)
+def test_a_bad_row_is_refused_and_its_time_stays_unknown(rest, truth, sandbox, way):
+    sandbox.faults.add("bad_rows", way=way, row=4)
+    end_ms = AGO_MS + 10 * MINUTE_MS
+    got = rest.get_candles("BTC-USD", "1m", AGO_MS, end_ms)
+    (line,) = got.refused
+    ((bad_ms, bad_end_ms),) = missing(got.covered, AGO_MS, end_ms)
+    assert bad_end_ms - bad_ms == MINUTE_MS
+    assert values(got) == [row for row in truth("BTC-USD", "1m", AGO_MS, end_ms) if row[0] != bad_ms]
+    assert len(got) == 9
+    assert str(bad_ms // 1000)[:-2] in line
+
+
+@pytest.mark.parametrize("way", sorted(UNTIMED))
+def test_a_row_of_an_unknown_time_leaves_only_its_neighbours_known(
+    rest, venue, truth, sandbox, way
+):
+    if (venue, way) in (("binance", "milliseconds"), ("coinbase", "seconds")):
+        return  # the unit it should be in
+    sandbox.faults.add("bad_rows", way=way, row=4)
+    end_ms = AGO_MS + 10 * MINUTE_MS
+    got = rest.get_candles("BTC-USD", "1m", AGO_MS, end_ms)
+    assert len(got.refused) == 1
+    assert len(got) == 9
+    assert missing(got.covered, AGO_MS, end_ms)
+    assert set(values(got)) < set(truth("BTC-USD", "1m", AGO_MS, end_ms))
+
+
+def test_a_row_that_comes_twice_is_counted_and_costs_nothing(rest, truth, sandbox):
+    sandbox.faults.add("bad_rows", way="duplicate")
+    end_ms = AGO_MS + 10 * MINUTE_MS
+    got = rest.get_candles("BTC-USD", "1m", AGO_MS, end_ms)
+    assert values(got) == truth("BTC-USD", "1m", AGO_MS, end_ms)
+    assert got.covered == ((AGO_MS, end_ms),)
+    assert len(got.refused) == 1
+
+
+def test_a_row_out_of_order_is_refused(rest, truth, sandbox):
+    sandbox.faults.add("bad_rows", way="out_of_order")
+    end_ms = AGO_MS + 10 * MINUTE_MS
+    got = rest.get_candles("BTC-USD", "1m", AGO_MS, end_ms)
+    assert len(got.refused) == 1
+    assert len(got) == 9
+    assert set(values(got)) < set(truth("BTC-USD", "1m", AGO_MS, end_ms))
+    kept = {candle.timestamp for candle in got}
+    ((bad_ms, _),) = missing(got.covered, AGO_MS, end_ms)
+    assert bad_ms not in kept
+
+
+@pytest.mark.parametrize("way", ["nan", "off_boundary", "out_of_order"])
+def test_the_newest_are_found_around_a_bad_row(rest, truth, sandbox, way):
+    sandbox.faults.add("bad_rows", way=way, symbol="BTC-USD", times=1)
+    got = rest.get_candles("BTC-USD", "1m", limit=50)
+    assert len(got) == 50
+    assert len(got.refused) == 1
+    start_ms = got[0].timestamp
+    assert set(values(got)) < set(truth("BTC-USD", "1m", start_ms, NOW_MINUTE_MS))
+    assert len(missing(got.covered, start_ms, NOW_MINUTE_MS)) == 1
+
+
+# Names
+
+
+def test_an_unknown_symbol_costs_no_candle_call(rest, sandbox):
+    with pytest.raises(UnknownSymbol, match="lists no symbol NOPE-USD"):
+        rest.get_candles("NOPE-USD", "1m")
+    assert sandbox.requests.candles == []
+
+
+def test_a_symbol_that_the_exchange_took_off_is_unknown(venue, row, adapters, sandbox):
+    exchange = row(venue, sandbox)
+    exchange.symbols.create(symbol="GONE-USD", native_symbol="GONE", base="GONE", quote="USD")
+    rest = adapters(exchange)
+    with pytest.raises(UnknownSymbol, match=r"Invalid symbol|GONE not supported"):
+        rest.get_candles("GONE-USD", "1m")
+
+
+def test_the_listing_is_fetched_once_and_only_without_rows(venue, row, adapters, sandbox):
+    listings = {"binance": "binance.exchangeInfo", "coinbase": "coinbase.products"}
+    native = {"binance": "BTCUSD", "coinbase": "BTC-USD"}
+    bare, filled = row(venue, sandbox), row(venue, sandbox)
+    filled.symbols.create(symbol="BTC-USD", native_symbol=native[venue], base="BTC", quote="USD")
+    for exchange, calls in ((filled, 0), (bare, 1)):
+        rest = adapters(exchange)
+        for _ in range(2):
+            rest.get_candles("BTC-USD", "1m", limit=1)
+        assert sandbox.requests.counts[listings[venue]] == calls
+
+
+def test_the_listing_tells_what_trades(rest, venue, sandbox):
+    listed = {item.symbol: item for item in rest.list_symbols()}
+    expected = {s: l for s, l in sandbox.market.listings.items() if venue in l.protocols}
+    assert set(listed) == set(expected)
+    for symbol, item in listed.items():
+        assert item.is_trading == (expected[symbol].status == "TRADING")
+        assert (item.base, item.quote) == (expected[symbol].base, expected[symbol].quote)
+
+
+def test_a_timeframe_that_is_none_is_refused(rest, sandbox):
+    with pytest.raises(ValueError, match="2h"):
+        rest.get_candles("BTC-USD", "2h")
+    assert sandbox.requests.candles == []
+
+
+def test_the_exchange_tells_its_time(rest, sandbox):
+    assert rest.server_time_ms() == NOW_MS
+
+
+# Failures
+
+
+@pytest.mark.parametrize("fault", [
+    {"kind": "html200"}, {"kind": "truncated"}, {"kind": "truncated", "cut": "json"},
+    {"kind": "reset"}, {"kind": "status", "status": 500}, {"kind": "status", "status": 503},
+])  # fmt: skip
+def test_a_failure_that_passes_costs_a_call_and_no_candle(rest, truth, sandbox, fault):
+    sandbox.faults.add(**fault, times=1, symbol="BTC-USD")
+    got = rest.get_candles("BTC-USD", "1m", AGO_MS, AGO_MS + 9 * MINUTE_MS)
+    assert values(got) == truth("BTC-USD", "1m", AGO_MS, AGO_MS + 9 * MINUTE_MS)
+    assert len(sandbox.requests.candles) == 2
+    sandbox.faults.add(**fault, symbol="BTC-USD")
+    with pytest.raises(Unreachable):
+        rest.get_candles("BTC-USD", "1m", AGO_MS, AGO_MS + 9 * MINUTE_MS)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, Blocked), (451, Blocked), (418, Banned)])
+def test_a_failure_that_stays_is_named(rest, sandbox, status, kind):
+    sandbox.faults.add("status", status=status, symbol="BTC-USD")
+    with pytest.raises(kind):
+        rest.get_candles("BTC-USD", "1m", limit=1)
+    assert len(sandbox.requests.candles) == 1
