@@ -32,7 +32,9 @@ def names_in(path):
 def test_every_setting_is_documented_and_nothing_else():
     used = set()
     for path in [*SOURCES, ROOT / "run"]:
-        used |= set(re.findall(r"""["'](LIVERMORE_[A-Z_]+|REDIS_URL|DATABASE_URL)["']""", path.read_text()))
+        used |= set(
+            re.findall(r"""["'](LIVERMORE_[A-Z_]+|REDIS_URL|DATABASE_URL)["']""", path.read_text())
+        )
     documented = set(re.findall(r"^\| `([A-Z_]+)` ", (ROOT / "docs/settings.md").read_text(), re.M))
     assert used - {"LIVERMORE_KEY_"} == documented
 

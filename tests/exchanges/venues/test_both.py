@@ -218,7 +218,9 @@ def test_a_bad_row_is_refused_and_its_time_stays_unknown(rest, truth, sandbox, w
     (line,) = got.refused
     ((bad_ms, bad_end_ms),) = missing(got.covered, AGO_MS, end_ms)
     assert bad_end_ms - bad_ms == MINUTE_MS
-    assert values(got) == [row for row in truth("BTC-USD", "1m", AGO_MS, end_ms) if row[0] != bad_ms]
+    assert values(got) == [
+        row for row in truth("BTC-USD", "1m", AGO_MS, end_ms) if row[0] != bad_ms
+    ]
     assert len(got) == 9
     assert str(bad_ms // 1000)[:-2] in line
 
