@@ -264,8 +264,8 @@ def test_a_row_out_of_order_is_refused(rest, truth, sandbox):
 @pytest.mark.parametrize("way", ["nan", "off_boundary", "out_of_order"])
 def test_the_newest_are_found_around_a_bad_row(rest, truth, sandbox, way):
     sandbox.faults.add("bad_rows", way=way, symbol="BTC-USD", times=1)
-    got = rest.get_candles("BTC-USD", "1m", limit=50)
-    assert len(got) == 50
+    got = rest.get_candles("BTC-USD", "1m", limit=200)
+    assert len(got) == 200
     assert len(got.refused) == 1
     start_ms = got[0].timestamp
     assert set(values(got)) < set(truth("BTC-USD", "1m", start_ms, NOW_MINUTE_MS))
