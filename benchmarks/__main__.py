@@ -57,7 +57,8 @@ def _run(names: Sequence[str]) -> int:
             found[name] = ground.run(name)
         except (ground.BenchmarkError, EmbeddedRedisError) as error:
             failures[name] = error
-    _print(found)
+    if found:
+        _print(found)
     for name, error in failures.items():
         print(f"{name} failed: {error}", file=sys.stderr)
     missed = any(not figure.holds for figures in found.values() for figure in figures)

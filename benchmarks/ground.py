@@ -16,6 +16,7 @@ from livermore import embedded_redis
 
 ROOT = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 10
+LINES_SHOWN = 6  # of a traceback, the call in the benchmark and what it met
 
 
 class BenchmarkError(Exception):
@@ -28,8 +29,9 @@ def run(name: str) -> list[Figure]:
         folder = Path(text)
         with embedded_redis.ensure_running(folder / "redis") as server:
             environment = _environment(folder, server.url)
-            output = _output_of(["manage", "migrate", "--verbosity=0"], folder, environment)
-            output = _output_of(["benchmarks.worker", name], folder, environment)
+            _output_of(["manage", "migrate", "--verbosity=0"], folder, environment)
+            worker = ["benchmarks.worker", name, str(server.directory)]
+            output = _output_of(worker, folder, environment)
     return [Figure(**each) for each in orjson.loads(output)]
 
 
@@ -49,8 +51,8 @@ def _output_of(arguments: list[str], folder: Path, environment: Mapping[str, str
     with _running(arguments, log, environment) as process:
         output = process.stdout.read()
         if process.wait():
-            lines = log.read_text(errors="replace").strip().splitlines()
-            raise BenchmarkError(lines[-1] if lines else f"it ended with {process.returncode}")
+            lines = log.read_text(errors="replace").strip().splitlines()[-LINES_SHOWN:]
+            raise BenchmarkError("\n".join([f"it ended with {process.returncode}", *lines]))
     return output
 
 

@@ -1,22 +1,30 @@
-"""The process of one benchmark: `python -m benchmarks.worker NAME` prints its figures as JSON."""
+"""The process of one benchmark: `python -m benchmarks.worker NAME FOLDER`.
+
+It prints its figures as JSON. FOLDER is that of its Redis.
+"""
 
 import sys
 from dataclasses import asdict
 from importlib import import_module
+from pathlib import Path
 
 import django
 import orjson
 
+from livermore import embedded_redis
+from livermore.command import ending_signals_raise
 
-def main(name: str) -> None:
-    django.setup()
-    # Both need Django's models, which can be imported from here on only.
-    bench = import_module("benchmarks.bench").Bench()
-    benchmark = import_module(f"benchmarks.{name}")
-    with import_module("livermore.command").ending_signals_raise():
+
+def main(name: str, folder: Path) -> None:
+    # A user of the server too: it ends with this process where the one that started it is gone.
+    with ending_signals_raise(), embedded_redis.ensure_running(folder):
+        django.setup()
+        # Both need Django's models, which can be imported from here on only.
+        bench = import_module("benchmarks.bench").Bench()
+        benchmark = import_module(f"benchmarks.{name}")
         figures = [asdict(figure) for figure in benchmark.measure(bench)]
     sys.stdout.buffer.write(orjson.dumps(figures))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -58,4 +58,4 @@ def _figure(
         write(changes)
         rates.append(len(changes) * CANDLES_A_PAIR / (time.perf_counter() - started))
         trips = CountingConnection.sent - before
-    return Figure(what, statistics.median(rates), "/s", note=f"{trips} round trips")
+    return Figure(what, statistics.median(rates), "/s", note=f"round trips: {trips}")

@@ -106,7 +106,7 @@ return {0, held, banned}
 )
 
 # ARGV: weight, share of the limit, weight limit and request limit while none is known.
-# Returns {wait in ms, hold ends, ban ends, weight used, weight allowed, 1 if the limits are known}.
+# Returns {wait in ms, hold ends, ban ends, weight used with this, weight allowed, limits known}.
 TAKE_WEIGHT = (
     _BUDGET
     + """
@@ -121,6 +121,7 @@ local wait = math.ceil(math.max(
     requests.wait_for(requests.used + 1 - requests_allowed)))
 if wait == 0 then
     redis.call('HINCRBY', key, weights.field, ARGV[1])
+    weights.used = weights.used + ARGV[1]
     redis.call('HINCRBY', key, requests.field, 1)
     redis.call('PEXPIRE', key, __IDLE__)
 end
@@ -269,7 +270,8 @@ class WeightPacer(Pacer):
         self._set_limits = self._script(SET_LIMITS)
 
     def observe_weight(self, used: int) -> None:
-        self._observe(keys=[self._key], args=[used])
+        if used > self._used:  # else there is nothing that we don't count already
+            self._observe(keys=[self._key], args=[used])
 
     def limits_known(self) -> bool:
         return self._known

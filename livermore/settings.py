@@ -37,7 +37,6 @@ LIVERMORE_KEY_ENV_PREFIXES = env.list(
 )
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -23,7 +23,7 @@ TICKER_TTL_SECONDS = 60
 # at its time. A candle that is trimmed away takes the coverage before its successor with it.
 #
 # KEYS: candles, coverage
-# ARGV: candles kept, n, n times (from, to), then any number of (open time, member)
+# ARGV: candles kept, n, n times (from, to), then any number of (open time, member), no time twice
 WRITE = """
 local candles, coverage = KEYS[1], KEYS[2]
 local kept, covered = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -35,7 +35,9 @@ for i = 3, first_candle - 1, 2 do
 end
 for i = first_candle, #ARGV, 2 do
     redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], ARGV[i])
-    redis.call('ZADD', candles, ARGV[i], ARGV[i + 1])
+end
+for i = first_candle, #ARGV, 2000 do
+    redis.call('ZADD', candles, unpack(ARGV, i, math.min(i + 1999, #ARGV)))
 end
 local surplus = redis.call('ZCARD', candles) - kept
 if surplus > 0 then
@@ -164,6 +166,16 @@ class CandleCache:
             found += [_state(*reply) for reply in zip(*[replies] * 4, strict=True)]
         return found
 
+    def coverages(self, pairs: Sequence[Pair]) -> list[Coverage]:
+        """Return the coverage of each pair."""
+        found: list[Coverage] = []
+        for chunk in _chunks(pairs):
+            pipe = self._redis.pipeline(transaction=False)
+            for symbol, timeframe in chunk:
+                pipe.get(keys.coverage(self._exchange_id, symbol, timeframe))
+            found += map(_coverage, pipe.execute())
+        return found
+
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage:
         """Return the stretches of which every candle that the exchange has is in the cache."""
         return _coverage(self._redis.get(keys.coverage(self._exchange_id, symbol, timeframe)))
@@ -192,8 +204,8 @@ class CandleCache:
         ]
         for interval in write.covered:
             arguments += interval
-        for candle in write.candles:
-            arguments += (candle.timestamp, orjson.dumps(candle.values()))
+        for time, candle in {candle.timestamp: candle for candle in write.candles}.items():
+            arguments += (time, orjson.dumps(candle.values()))
         return arguments
 
     def _call_write(self, calls: list[list[str | bytes | int]]) -> None:

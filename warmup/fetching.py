@@ -39,6 +39,7 @@ Job = TypeVar("Job", bound=PairJob)
 Result = TypeVar("Result")
 Outcome = tuple[Job, Result | None, LivermoreError | None]
 
+FAILURES_IN_A_ROW = 10
 # Whatever the pair, the next one would meet the same.
 HOPELESS = (Banned, Blocked, BadCredentials, RedisError)
 
@@ -49,9 +50,10 @@ def run_all(
     """Yield `(job, result, error)` of each job as it ends; one of the two is None.
 
     As many jobs run at once as the exchange takes. Where no further job could succeed (banned,
-    blocked, refused key, Redis gone, unreachable for two rounds of jobs in a row) that error is
-    raised, `rest` is closed and the rest of the jobs is not begun; the same when the caller stops.
+    blocked, refused key, Redis gone, a whole round of jobs unreachable) that error is raised,
+    `rest` is closed and the rest of the jobs is not begun; the same when the caller stops.
     """
+    patience = max(rest.workers, FAILURES_IN_A_ROW)
     streak = 0
     waiting = iter(jobs)
     pool = ThreadPoolExecutor(rest.workers, thread_name_prefix="fetch")
@@ -76,7 +78,7 @@ def run_all(
                     )
                 streak = streak + 1 if isinstance(error, Unreachable) else 0
                 yield job, None if error else future.result(), error
-                if streak >= 2 * rest.workers:
+                if streak >= patience:
                     raise Unreachable(f"gave up after {streak} failures in a row: {error}")
     except BaseException:
         rest.close()  # wakes those who wait for their turn

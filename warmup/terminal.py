@@ -133,6 +133,6 @@ def print_plan(plan: WarmupPlan, with_repair: bool, stream: TextIO) -> None:
 
 
 def _print(table: Table, stream: TextIO) -> None:
-    console = Console(file=stream)
     # Piped output has no width of its own: as wide as the table needs, not 80 columns.
-    console.print(table, width=None if console.is_terminal else 120, soft_wrap=False)
+    width = None if Console(file=stream).is_terminal else 120
+    Console(file=stream, width=width).print(table)

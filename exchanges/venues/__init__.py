@@ -14,8 +14,8 @@ from exchanges.models import Exchange
 from exchanges.pacing import BatchPacer, Limits, Pacer, WeightPacer
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import VenueRest
-from exchanges.venues.binance import rest as binance
-from exchanges.venues.coinbase import rest as coinbase
+from exchanges.venues.binance import rest as binance_rest
+from exchanges.venues.coinbase import rest as coinbase_rest
 from exchanges.venues.coinbase.signing import Signer
 
 RestMaker = Callable[[Exchange, Redis, Mapping[str, str]], VenueRest]
@@ -42,33 +42,33 @@ def open_rest(exchange: Exchange) -> VenueRest:
 
 
 def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
-    pacer = _pacer(exchange, redis, binance.LIMITS_UNTIL_KNOWN)
+    pacer = _pacer(exchange, redis, binance_rest.LIMITS_UNTIL_KNOWN)
 
     def note_weight(headers: Mapping[str, str]) -> None:
-        if (used := binance.used_weight(headers)) is not None:
+        if (used := binance_rest.used_weight(headers)) is not None:
             pacer.observe_weight(used)
 
     client = RestClient(
         exchange.rest_url,
         pacer,
-        workers=pacer.batch_size or binance.WORKERS,
-        read_error=binance.read_error,
+        workers=pacer.batch_size or binance_rest.WORKERS,
+        read_error=binance_rest.read_error,
         read_headers=note_weight,
     )
-    return binance.BinanceRest(exchange.pk, client, names)
+    return binance_rest.BinanceRest(exchange.pk, client, names)
 
 
 def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
     credentials = find_credentials(exchange)
-    pacer = _pacer(exchange, redis, coinbase.LIMITS_UNTIL_KNOWN)
+    pacer = _pacer(exchange, redis, coinbase_rest.LIMITS_UNTIL_KNOWN)
     client = RestClient(
         exchange.rest_url,
         pacer,
-        workers=pacer.batch_size or coinbase.WORKERS,
-        read_error=coinbase.read_error,
+        workers=pacer.batch_size or coinbase_rest.WORKERS,
+        read_error=coinbase_rest.read_error,
         sign=Signer(credentials.key, credentials.secret) if credentials else lambda _: {},
     )
-    return coinbase.CoinbaseRest(exchange.pk, client, names, signed=credentials is not None)
+    return coinbase_rest.CoinbaseRest(exchange.pk, client, names, signed=credentials is not None)
 
 
 def _pacer(exchange: Exchange, redis: Redis, until_known: Limits) -> Pacer:

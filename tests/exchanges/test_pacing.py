@@ -89,6 +89,14 @@ def test_calls_that_come_slowly_never_wait(redis, clock):
         clock.advance(1)
 
 
+def test_a_batch_goes_on_until_a_whole_pause_was_kept(redis, clock):
+    pacer = batch_pacer(redis)
+    sent_at(clock, pacer, 4)
+    clock.advance(0.9)
+    assert sent_at(clock, pacer, 1) == [0]
+    assert sent_at(clock, pacer, 1)[0] >= 1000
+
+
 def test_two_pacers_of_a_host_share_its_batches(redis, clock):
     one, other = batch_pacer(redis), batch_pacer(redis)
     assert sent_at(clock, one, 3) == [0] * 3

@@ -12,10 +12,10 @@ import redis as redis_client
 
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.server import SandboxServer
+from exchanges.venues.binance.rest import WORKERS
 from livermore import embedded_redis
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WORKERS = 16
 WARMUP = ("warmup", "sandbox", "--symbols", "BTC-USD,ETH-USD,SOL-USD,ADA-USD,XRP-USD,LTC-USD")
 PAIRS = 36
 KILLED_AFTER = Random(20261120).sample(range(1, PAIRS - 1), 4)

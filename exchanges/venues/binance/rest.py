@@ -16,7 +16,7 @@ from livermore.market.timeframe import Timeframe
 # What Binance.US published before August 2026, the least of the family.
 LIMITS_UNTIL_KNOWN = Limits(weight_per_minute=1200, requests_per_5_minutes=5000)
 LISTING_WEIGHT = 20
-WORKERS = 16
+WORKERS = 24
 UNKNOWN_SYMBOL, BUSY, BAD_KEY = {-1121}, {-1001, -1007, -1008}, {-2014, -2015}
 # Binance has a row for every period, traded or not. One that is missing at the end of an answer
 # is on its way from their database; one that is missing this long after its end never was.

@@ -12,12 +12,13 @@ from tests.exchanges.test_rest_client import Server
 NOW_MS = 1_790_000_123_456  # 2026-09-21 14:15:23.456 UTC, in the middle of a minute
 TODAY_MS = NOW_MS - NOW_MS % 86_400_000
 NEW = Listing("NEW-USD", "12.3400", lot=1_000_000, listed_ms=TODAY_MS + 5 * 3_600_000)
+LISTINGS = (*DEFAULT, NEW)
 ROOMY = {"weight_limit": 10**9, "coinbase_rate": 10**9, "coinbase_private_rate": 10**9}
 
 
 @pytest.fixture(scope="session")
 def shared():
-    config = SandboxConfig(start_ms=NOW_MS, speed=0, listings=(*DEFAULT, NEW), **ROOMY)
+    config = SandboxConfig(start_ms=NOW_MS, speed=0, listings=LISTINGS, **ROOMY)
     with SandboxServer(config) as server:
         yield server
 

@@ -7,7 +7,7 @@ from exchanges.sandbox.rows import BAD_ROWS
 from exchanges.venue_rest import CLOCK_MAX_AGE_SECONDS
 from livermore.market.coverage import missing
 from livermore.market.timeframe import Timeframe
-from tests.exchanges.venues.conftest import NEW, NOW_MS, TODAY_MS, values
+from tests.exchanges.venues.conftest import LISTINGS, NEW, NOW_MS, TODAY_MS, values
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 NOW_MINUTE_MS = Timeframe.M1.floor(NOW_MS)
@@ -301,9 +301,9 @@ def test_the_listing_is_fetched_once_and_only_without_rows(venue, row, adapters,
         assert sandbox.requests.counts[listings[venue]] == calls
 
 
-def test_the_listing_tells_what_trades(rest, venue, sandbox):
+def test_the_listing_tells_what_trades(rest, venue):
     listed = {item.symbol: item for item in rest.list_symbols()}
-    expected = {s: l for s, l in sandbox.market.listings.items() if venue in l.protocols}
+    expected = {one.symbol: one for one in LISTINGS if venue in one.protocols}
     assert set(listed) == set(expected)
     for symbol, item in listed.items():
         assert item.is_trading == (expected[symbol].status == "TRADING")

@@ -1,0 +1,284 @@
+import threading
+
+import pytest
+import requests
+
+from exchanges.errors import BadCredentials, BadPayload, Temporary, UnknownSymbol, Unreachable
+from exchanges.models import Exchange
+from exchanges.pacing import Limits, Pacer
+from exchanges.venues.binance.rest import read_error, used_weight
+from exchanges.venues.binance.symbols import read_limits, read_listing
+from livermore.market import keys
+from livermore.market.candle import Candle
+from livermore.market.timeframe import Timeframe
+from tests.exchanges.venues.conftest import NOW_MS, values
+
+MINUTE_MS = 60_000
+NOW_MINUTE_MS = Timeframe.M1.floor(NOW_MS)
+WEIGHT = Exchange.Pacing.WEIGHT
+TIME = (200, {}, b'{"serverTime":1500000000000}')
+DAY_MS = 1_499_040_000_000
+
+
+@pytest.fixture
+def on_wire(row, adapters, wire):
+    """Return a REST side whose exchange first tells its time, then what it is told to."""
+
+    def on_wire(*replies, status=200):
+        exchange = row("binance", wire)
+        exchange.symbols.create(symbol="A-B", native_symbol="AB", base="A", quote="B")
+        wire.answer(TIME, *((status, {}, reply) for reply in replies))
+        return adapters(exchange)
+
+    return on_wire
+
+
+def test_a_recorded_row_is_read(on_wire, wire, payload):
+    rest = on_wire(payload("binance/http_get_klines"))
+    (candle,) = rest.get_candles("A-B", "1d", DAY_MS, DAY_MS + 86_400_000)
+    assert candle == Candle(
+        DAY_MS, 0.0163479, 0.8, 0.015758, 0.015771, 148976.11427815, Timeframe.D1
+    )
+    assert wire.seen[1][0] == (
+        "/api/v3/klines?symbol=AB&interval=1d&startTime=1499040000000&endTime=1499126399999&limit=1"
+    )
+
+
+@pytest.mark.parametrize("body", [b"{}", b"null", b'"x"', b"1"])
+def test_an_answer_that_is_no_list_is_refused(on_wire, body):
+    with pytest.raises(BadPayload, match="not in Binance's form"):
+        on_wire(body).get_candles("A-B", "1d", limit=1)
+
+
+@pytest.mark.parametrize(
+    "bad", [b"null", b"1", b'"abc"', b"[]", b"{}", b"[[]]", b"[1499040000000]"]
+)
+def test_a_row_that_is_no_row_is_refused_and_nothing_is_covered(on_wire, bad):
+    got = on_wire(b"[%s]" % bad).get_candles("A-B", "1d", DAY_MS, DAY_MS + 86_400_000)
+    assert (list(got), len(got.refused), got.covered) == ([], 1, ())
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"serverTime":null}', b'{"serverTime":"x"}'])
+def test_a_time_that_is_none_is_refused(row, adapters, wire, body):
+    wire.answer((200, {}, body))
+    with pytest.raises(BadPayload, match="the time is not in Binance's form"):
+        adapters(row("binance", wire)).server_time_ms()
+
+
+def test_an_unknown_symbol_is_told_with_the_exchanges_words(on_wire, payload):
+    rest = on_wire(payload("binance/http_unknown_symbol"), status=400)
+    with pytest.raises(UnknownSymbol, match=r"Invalid symbol\."):
+        rest.get_candles("A-B", "1d", limit=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"code": -1121, "msg": "Invalid symbol."}, UnknownSymbol),
+        (400, {"code": -1001, "msg": "Internal error"}, Unreachable),
+        (408, {"code": -1007, "msg": "Timeout waiting"}, Unreachable),
+        (400, {"code": -1008, "msg": "Server is currently overloaded"}, Unreachable),
+        (400, {"code": -2014, "msg": "API-key format invalid."}, BadCredentials),
+        (401, {"code": -2015, "msg": "Invalid API-key"}, BadCredentials),
+        (401, None, BadCredentials),
+        (400, {"code": -1100, "msg": "Illegal characters"}, type(None)),
+        (403, None, type(None)),
+        (400, [], type(None)),
+        (400, "text", type(None)),
+    ],
+)
+def test_codes_are_named_by_what_to_do(status, body, kind):
+    assert type(read_error(status, body)) is kind
+
+
+@pytest.mark.parametrize(
+    ("headers", "weight"),
+    [
+        ({"X-MBX-USED-WEIGHT-1M": "120"}, 120),
+        ({"X-MBX-USED-WEIGHT-1M": "-1"}, None),
+        ({"X-MBX-USED-WEIGHT-1M": "²"}, None),
+        ({"X-MBX-USED-WEIGHT-1M": "many"}, None),
+        ({"X-MBX-USED-WEIGHT": "120"}, None),
+        ({}, None),
+    ],
+)
+def test_used_weight_is_read_where_it_is_told(headers, weight):
+    assert used_weight(headers) == weight
+
+
+# Candles
+
+
+@pytest.mark.parametrize(("count", "limits"), [(1, [3]), (998, [1000]), (1000, [1000, 3])])
+def test_the_newest_take_two_rows_more_than_wanted(binance, sandbox, count, limits):
+    got = binance.get_candles("BTC-USD", "1m", limit=count)
+    assert len(got) == count
+    assert [request.limit for request in sandbox.requests.candles] == limits
+
+
+def test_a_symbol_of_another_script_is_fetched(binance, sandbox):
+    got = binance.get_candles("币安人生-USDT", "1m", limit=5)
+    start_ms = NOW_MINUTE_MS - 5 * MINUTE_MS
+    truth = sandbox.market.closed_candles("币安人生-USDT", Timeframe.M1, start_ms, NOW_MINUTE_MS)
+    assert values(got) == truth
+
+
+def test_a_minute_without_trades_is_a_candle_here(binance):
+    got = binance.get_candles("AERO-USD", "1m", limit=500)
+    quiet = [candle for candle in got if not candle.volume]
+    assert len(got) == 500
+    assert quiet
+    assert all(candle.open == candle.close for candle in quiet)
+
+
+def test_a_hole_in_the_middle_is_the_exchanges_own(binance, sandbox):
+    start_ms, end_ms = NOW_MINUTE_MS - 30 * MINUTE_MS, NOW_MINUTE_MS - 20 * MINUTE_MS
+    sandbox.faults.add("holes", open_times=[start_ms + 3 * MINUTE_MS, start_ms + 4 * MINUTE_MS])
+    got = binance.get_candles("BTC-USD", "1m", start_ms, end_ms)
+    assert len(got) == 8
+    assert got.covered == ((start_ms, end_ms),)
+
+
+def test_a_newest_bar_that_is_not_there_yet_is_asked_for_again(binance, sandbox):
+    start_ms = NOW_MINUTE_MS - 5 * MINUTE_MS
+    sandbox.faults.add("holes", open_times=[NOW_MINUTE_MS - MINUTE_MS], symbol="BTC-USD", times=1)
+    late = binance.get_candles("BTC-USD", "1m", start_ms)
+    assert late.covered == ((start_ms, NOW_MINUTE_MS - MINUTE_MS),)
+    assert binance.get_candles("BTC-USD", "1m", start_ms).covered == ((start_ms, NOW_MINUTE_MS),)
+
+
+def test_a_newest_bar_that_is_missing_for_a_minute_never_was(binance, sandbox):
+    sandbox.clock.advance(40_000)  # the last closed minute ended 63 seconds ago
+    end_ms = Timeframe.M1.floor(sandbox.clock.now_ms())
+    gone = [end_ms - 2 * MINUTE_MS, end_ms - MINUTE_MS]
+    sandbox.faults.add("holes", open_times=gone, symbol="BTC-USD")
+    got = binance.get_candles("BTC-USD", "1m", end_ms - 5 * MINUTE_MS)
+    assert got.covered == ((end_ms - 5 * MINUTE_MS, end_ms - MINUTE_MS),)
+
+
+# Weight
+
+
+def test_the_limits_are_learnt_once_from_the_exchange(row, adapters, start, redis):
+    server = start(weight_limit=4321, raw_limit=9876)
+    for _ in range(2):
+        adapters(row("binance", server, pacing=WEIGHT)).get_candles("BTC-USD", "1m", limit=1)
+    told = redis.hmget(keys.pacing(server.url[7:]), "weight_limit", "request_limit")
+    assert told == [b"4321", b"9876"]
+
+
+def test_threads_that_begin_together_ask_for_the_limits_once(row, adapters, start):
+    server = start(latency_ms=5)
+    exchange = row("binance", server, pacing=WEIGHT)
+    exchange.symbols.create(symbol="BTC-USD", native_symbol="BTCUSD", base="BTC", quote="USD")
+    rest = adapters(exchange)
+    threads = [threading.Thread(target=rest.get_candles, args=("BTC-USD", "1m")) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert server.requests.counts["binance.exchangeInfo"] == 1
+    assert server.requests.counts["binance.klines"] == 8
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Give up instead of waiting for more weight."""
+
+    def sleep(pacer, seconds):
+        raise Temporary("enough")
+
+    monkeypatch.setattr(Pacer, "sleep", sleep)
+
+
+def fetch_until_weight_is_used_up(rests):
+    given_up = set()
+    while len(given_up) < len(rests):
+        for number, rest in enumerate(rests):
+            try:
+                rest.get_candles("BTC-USD", "1m", limit=1)
+            except Temporary:
+                given_up.add(number)
+
+
+def test_two_clients_together_stay_at_four_fifths_of_the_limit(row, adapters, start, impatient):
+    server = start(speed=0, start_ms=NOW_MS, weight_limit=200)
+    rests = [adapters(row("binance", server, pacing=WEIGHT)) for _ in range(2)]
+    fetch_until_weight_is_used_up(rests)
+    weights = [request.weight for request in server.requests.candles]
+    assert 140 <= max(weights) <= 160
+    assert {request.status for request in server.requests.candles} == {200}
+
+
+def test_the_weight_that_another_program_uses_is_left_to_it(row, adapters, start, impatient):
+    server = start(speed=0, start_ms=NOW_MS, weight_limit=300)
+    rest = adapters(row("binance", server, pacing=WEIGHT))
+    rest.get_candles("BTC-USD", "1m", limit=1)
+    for _ in range(5):
+        requests.get(f"{server.url}/api/v3/exchangeInfo", timeout=5)  # 20 each
+    fetch_until_weight_is_used_up([rest])
+    assert 200 <= max(request.weight for request in server.requests.candles) <= 240
+
+
+def test_an_exchange_paced_in_batches_is_not_asked_for_limits(row, adapters, sandbox):
+    exchange = row("binance", sandbox)
+    exchange.symbols.create(symbol="BTC-USD", native_symbol="BTCUSD", base="BTC", quote="USD")
+    adapters(exchange).get_candles("BTC-USD", "1m", limit=1)
+    assert sandbox.requests.counts["binance.exchangeInfo"] == 0
+
+
+# Listing and limits
+
+
+def listed(**changes):
+    row = {"symbol": "AB", "status": "TRADING", "baseAsset": "A", "quoteAsset": "B"}
+    (item,) = read_listing({"symbols": [row | changes]})
+    return item
+
+
+def test_names_come_from_base_and_quote_and_never_from_splitting():
+    item = listed(symbol="BNBUSD", baseAsset="BN", quoteAsset="BUSD")
+    assert (item.symbol, item.native_symbol, item.base, item.quote) == (
+        "BN-BUSD", "BNBUSD", "BN", "BUSD",
+    )  # fmt: skip
+
+
+def test_only_the_status_trading_trades():
+    assert listed().is_trading
+    assert listed(permissions=[], permissionSets=[["SPOT"]]).is_trading
+    for status in ("BREAK", "HALT", "END_OF_DAY", "CANCEL_ONLY", "SOMETHING_NEW", None):
+        assert not listed(status=status).is_trading
+    assert not listed(isSpotTradingAllowed=False).is_trading
+
+
+@pytest.mark.parametrize(
+    "body", [None, [], {}, {"symbols": None}, {"symbols": [1]}, {"symbols": [{"symbol": "AB"}]}]
+)
+def test_a_listing_in_another_form_is_refused(body):
+    with pytest.raises(BadPayload, match="the listing is not in Binance's form"):
+        read_listing(body)
+
+
+def limit(kind, interval, number, value):
+    return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": value}
+
+
+def test_the_limits_of_one_address_are_read():
+    weight, requests = (
+        limit("REQUEST_WEIGHT", "MINUTE", 1, 6000),
+        limit("RAW_REQUESTS", "MINUTE", 5, 61_000),
+    )
+    orders = limit("ORDERS", "SECOND", 10, 100)
+    assert read_limits({"rateLimits": [orders, weight, requests]}) == Limits(6000, 61_000)
+    assert read_limits({"rateLimits": [weight]}) == Limits(6000, 30_000)
+    assert read_limits({"rateLimits": [orders, requests]}) is None
+    assert read_limits({"rateLimits": []}) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, {}, {"rateLimits": [1]}, {"rateLimits": [limit("REQUEST_WEIGHT", "MINUTE", 1, "x")]}],
+)
+def test_limits_in_another_form_are_refused(body):
+    with pytest.raises(BadPayload, match="the limits are not in Binance's form"):
+        read_limits(body)

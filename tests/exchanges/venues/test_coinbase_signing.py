@@ -1,0 +1,199 @@
+import base64
+import time
+import traceback
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from django.contrib.auth import get_user_model
+
+from exchanges.accounts import save_account
+from exchanges.errors import BadCredentials
+from exchanges.models import UserExchange
+from exchanges.venues.coinbase.signing import Signer
+from livermore.market.timeframe import Timeframe
+from tests.exchanges.venues.conftest import NOW_MS, values
+
+NAME = "organizations/0000/apiKeys/1111"
+URI = "api.coinbase.com/api/v3/brokerage/products"
+EC = generate_ec(SECP256R1())
+ED25519 = Ed25519PrivateKey.generate()
+SEED = ED25519.private_bytes_raw()
+TIME = (200, {}, b'{"epochMillis":"1712224800000"}')
+NO_CANDLES = (200, {}, b'{"candles":[]}')
+
+
+def pem(key, form=PrivateFormat.PKCS8, encryption=None):
+    return key.private_bytes(Encoding.PEM, form, encryption or NoEncryption()).decode()
+
+
+FORMS = {
+    "ec, sec1": (pem(EC, PrivateFormat.TraditionalOpenSSL), EC),
+    "ec, pkcs8": (pem(EC), EC),
+    "ec, literal line breaks": (pem(EC).replace("\n", "\\n"), EC),
+    "ec, spaces around": (f"  {pem(EC)}\n\n", EC),
+    "ec, windows line breaks": (pem(EC).replace("\n", "\r\n"), EC),
+    "ed25519": (pem(ED25519), ED25519),
+    "ed25519, literal line breaks": (pem(ED25519).replace("\n", "\\n"), ED25519),
+    "ed25519, 32 bytes": (base64.b64encode(SEED).decode(), ED25519),
+    "ed25519, 64 bytes": (
+        base64.b64encode(SEED + ED25519.public_key().public_bytes_raw()).decode(),
+        ED25519,
+    ),
+}
+
+
+def token_of(headers):
+    (name, value), *others = headers.items()
+    assert (name, others) == ("Authorization", [])
+    return value.removeprefix("Bearer ")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_token_is_true_by_the_public_key(form):
+    secret, key = FORMS[form]
+    token = token_of(Signer(NAME, secret)(URI))
+    algorithm = "ES256" if key is EC else "EdDSA"
+    claims = jwt.decode(token, key.public_key(), algorithms=[algorithm], issuer="cdp")
+    assert claims == claims | {"iss": "cdp", "sub": NAME, "uri": f"GET {URI}"}
+    assert set(claims) == {"iss", "sub", "nbf", "exp", "uri"}
+    header = jwt.get_unverified_header(token)
+    assert (header["alg"], header["kid"]) == (algorithm, NAME)
+
+
+def test_a_token_of_another_key_is_not_true():
+    token = token_of(Signer(NAME, pem(generate_ec(SECP256R1())))(URI))
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token, EC.public_key(), algorithms=["ES256"])
+
+
+def test_a_token_is_valid_for_two_minutes_from_a_moment_ago():
+    claims = jwt.decode(token_of(Signer(NAME, pem(EC))(URI)), options={"verify_signature": False})
+    assert claims["exp"] - claims["nbf"] == 120
+    assert 0 < time.time() - claims["nbf"] < 30
+
+
+def test_every_request_has_a_token_of_its_own():
+    signer = Signer(NAME, pem(EC))
+    nonces = {jwt.get_unverified_header(token_of(signer(URI)))["nonce"] for _ in range(20)}
+    assert len(nonces) == 20
+
+
+JUNK = {
+    "nothing": "",
+    "words": "this is no key but it is secret",
+    "too short": base64.b64encode(b"s" * 31).decode(),
+    "not base64": "é" * 44,
+    "an empty pem": "-----BEGIN EC PRIVATE KEY-----\n-----END EC PRIVATE KEY-----",
+    "half a pem": pem(EC)[:90],
+    "a public key": EC.public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode(),
+    "an encrypted key": pem(ED25519, encryption=BestAvailableEncryption(b"password")),
+}
+
+
+@pytest.mark.parametrize("kind", JUNK)
+def test_a_secret_that_is_no_key_is_refused_without_being_told(kind):
+    secret = JUNK[kind]
+    with pytest.raises(BadCredentials, match="neither a PEM private key nor base64") as refusal:
+        Signer(NAME, secret)
+    told = "".join(traceback.format_exception(refusal.value))
+    assert not any(line in told for line in secret.split("\n") if line and "---" not in line)
+    assert refusal.value.__context__ is None
+
+
+def test_a_signer_does_not_show_its_key():
+    signer = Signer(NAME, FORMS["ed25519, 32 bytes"][0])
+    assert FORMS["ed25519, 32 bytes"][0] not in repr(signer)
+    assert repr(SEED) not in repr(vars(signer))
+
+
+# Which requests are signed
+
+
+@pytest.fixture
+def with_keys(monkeypatch):
+    """Return a function that gives an exchange row an account whose variables are set."""
+
+    def with_keys(exchange, secret):
+        monkeypatch.setenv("CB_KEY", NAME)
+        monkeypatch.setenv("CB_SECRET", secret)
+        user = get_user_model().objects.create(username="someone")
+        save_account(
+            UserExchange(
+                user=user,
+                exchange=exchange,
+                display_name="mine",
+                api_key_env="CB_KEY",
+                api_secret_env="CB_SECRET",
+            )
+        )
+        return exchange
+
+    return with_keys
+
+
+def test_without_keys_the_public_paths_are_called_unsigned(row, adapters, wire):
+    exchange = row("coinbase", wire)
+    exchange.symbols.create(symbol="A-B", native_symbol="A-B", base="A", quote="B")
+    wire.answer(TIME, NO_CANDLES)
+    adapters(exchange).get_candles("A-B", "1h", limit=1)
+    path, headers = wire.seen[1]
+    assert path.startswith("/api/v3/brokerage/market/products/A-B/candles?")
+    assert "Authorization" not in headers
+
+
+@pytest.mark.parametrize("form", ["ec, literal line breaks", "ed25519, 32 bytes"])
+def test_with_keys_the_private_twins_are_called_signed(row, adapters, wire, with_keys, form):
+    secret, key = FORMS[form]
+    exchange = with_keys(row("coinbase", wire), secret)
+    exchange.symbols.create(symbol="A-B", native_symbol="A-B", base="A", quote="B")
+    wire.answer(TIME, NO_CANDLES)
+    adapters(exchange).get_candles("A-B", "1h", limit=1)
+    path, headers = wire.seen[1]
+    asked = path.partition("?")[0]
+    assert asked == "/api/v3/brokerage/products/A-B/candles"
+    token = headers["Authorization"].removeprefix("Bearer ")
+    claims = jwt.decode(token, key.public_key(), algorithms=["ES256", "EdDSA"])
+    assert claims["uri"] == f"GET {wire.host}{asked}"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_exchange_takes_the_token(row, adapters, sandbox, with_keys, form):
+    rest = adapters(with_keys(row("coinbase", sandbox), FORMS[form][0]))
+    end_ms = Timeframe.H1.floor(NOW_MS)
+    got = rest.get_candles("BTC-USD", "1h", limit=3)
+    start_ms = end_ms - 3 * Timeframe.H1.ms
+    assert values(got) == sandbox.market.closed_candles(
+        "BTC-USD", Timeframe.H1, start_ms, end_ms, traded_only=True
+    )
+
+
+def test_a_token_that_the_exchange_refuses_is_bad_credentials(
+    row, adapters, sandbox, with_keys, monkeypatch
+):
+    forged = {"Authorization": "Bearer e30.e30.e30"}
+    monkeypatch.setattr(Signer, "__call__", lambda signer, host_and_path: forged)
+    rest = adapters(with_keys(row("coinbase", sandbox), pem(EC)))
+    with pytest.raises(BadCredentials, match="does not accept the key: Unauthorized"):
+        rest.get_candles("BTC-USD", "1h", limit=3)
+
+
+def test_a_key_that_cannot_be_used_is_told_before_anything_is_called(
+    row, adapters, sandbox, with_keys
+):
+    exchange = with_keys(row("coinbase", sandbox), "junk-secret")
+    with pytest.raises(BadCredentials) as refusal:
+        adapters(exchange)
+    assert "junk-secret" not in str(refusal.value)
+    assert not sandbox.requests.counts

@@ -1,0 +1,76 @@
+import pytest
+
+from exchanges.credentials import Credentials
+from exchanges.models import Exchange
+from exchanges.pacing import BatchPacer, WeightPacer
+from exchanges.presets import PRESETS
+from exchanges.venues import MAKERS, open_rest
+from exchanges.venues.binance.rest import BinanceRest
+from exchanges.venues.coinbase.rest import CoinbaseRest
+from livermore.market import keys
+
+
+def test_every_venue_that_a_row_may_name_can_be_made():
+    assert set(MAKERS) == set(Exchange.Venue.values)
+    assert {preset.venue for preset in PRESETS.values()} <= set(MAKERS)
+
+
+@pytest.mark.parametrize(("venue", "kind"), [("binance", BinanceRest), ("coinbase", CoinbaseRest)])
+def test_a_row_becomes_its_venue(row, adapters, sandbox, venue, kind):
+    exchange = row(venue, sandbox)
+    rest = adapters(exchange)
+    assert type(rest) is kind
+    assert rest.exchange_id == exchange.pk
+
+
+@pytest.mark.parametrize("venue", MAKERS)
+def test_the_row_decides_the_pace(row, adapters, sandbox, venue):
+    batches = adapters(row(venue, sandbox, pacing="batch", batch_size=7, batch_delay_ms=900))
+    assert isinstance(batches.client.pacer, BatchPacer)
+    assert batches.workers == batches.client.pacer.batch_size == 7
+    assert batches.client.pacer.seconds_for(8, 1) == pytest.approx(0.9)
+    flowing = adapters(row(venue, sandbox, pacing="weight"))
+    assert isinstance(flowing.client.pacer, WeightPacer)
+    assert flowing.workers > 1
+
+
+def test_all_rows_of_a_host_are_paced_as_one(row, adapters, sandbox, redis):
+    for venue in MAKERS:
+        adapters(row(venue, sandbox)).server_time_ms()
+    assert redis.keys("pacing:*") == [keys.pacing(sandbox.url.removeprefix("http://")).encode()]
+
+
+def test_a_host_is_the_same_in_capitals(row, adapters, sandbox, redis):
+    port = sandbox.url.rpartition(":")[2]
+    for host in ("LOCALHOST", "localhost"):
+        exchange = row("binance", sandbox)
+        exchange.rest_url = f"http://{host}:{port}"
+        adapters(exchange).server_time_ms()
+    assert redis.keys("pacing:*") == [keys.pacing(f"localhost:{port}").encode()]
+
+
+def test_native_names_come_from_the_rows_symbols(row, adapters, wire):
+    exchange, other = row("binance", wire), row("binance", wire)
+    exchange.symbols.create(symbol="BTC-USD", native_symbol="XBTUSD", base="BTC", quote="USD")
+    other.symbols.create(symbol="BTC-USD", native_symbol="WRONG", base="BTC", quote="USD")
+    wire.answer((200, {}, b'{"serverTime":1700000000000}'), (200, {}, b"[]"))
+    adapters(exchange).get_candles("BTC-USD", "1d", limit=1)
+    assert "symbol=XBTUSD&" in wire.seen[1][0]
+
+
+def test_binance_needs_no_keys_and_sends_none(row, adapters, wire, monkeypatch):
+    monkeypatch.setattr(
+        "exchanges.venues.find_credentials", lambda exchange: Credentials("key", "secret")
+    )
+    wire.answer((200, {}, b'{"serverTime":1700000000000}'))
+    adapters(row("binance", wire)).server_time_ms()
+    assert not {"Authorization", "X-MBX-APIKEY"} & set(wire.seen[0][1])
+
+
+def test_an_exchange_is_opened_on_the_configured_redis(row, sandbox, redis):
+    rest = open_rest(row("binance", sandbox))
+    try:
+        rest.server_time_ms()
+    finally:
+        rest.close()
+    assert redis.exists(keys.pacing(sandbox.url.removeprefix("http://")))

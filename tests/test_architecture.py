@@ -1,0 +1,163 @@
+"""The rooms and who may enter them, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = {"livermore", "exchanges", "warmup"}
+STANDARD_IN_CORE = {
+    "collections",
+    "dataclasses",
+    "enum",
+    "functools",
+    "itertools",
+    "math",
+    "typing",
+}
+HTTP_CLIENTS = {"requests", "websocket", "websockets", "httpx", "urllib3", "http", "aiohttp"}
+SOCKETS = {"exchanges/rest_client.py", "exchanges/connection.py"}
+ASKS_ITS_CHILDREN = {"livermore/children.py"}  # whether they answer yet, on this machine
+REDIS = {
+    "exchanges/pacing.py",
+    "exchanges/instances.py",
+    "warmup/cache.py",
+    "warmup/sink.py",
+    "warmup/stats.py",
+    "warmup/schedule.py",
+    "warmup/follower.py",
+    "warmup/agent.py",
+}
+KEY_STARTS = (
+    "candles:", "candle:", "coverage:", "ticker:", "indicator:", "exchange:", "channel:", "pacing:",
+)  # fmt: skip
+
+
+def sources(*rooms):
+    """Return the path of every module in these folders, from the root."""
+    found = [path.relative_to(ROOT) for room in rooms for path in (ROOT / room).rglob("*.py")]
+    assert found, f"nothing found in {rooms}"
+    return sorted(path for path in found if "migrations" not in path.parts)
+
+
+def in_core(path):
+    return path.is_relative_to("livermore/market")
+
+
+def is_command(path):
+    return "management" in path.parts
+
+
+def in_sandbox(path):
+    return path.is_relative_to("exchanges/sandbox")
+
+
+def tree(path):
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path))
+
+
+def imported(path):
+    """Return the dotted names that a module imports, wherever in it it does."""
+    names = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def ours_imported(path):
+    return {name for name in imported(path) if name.partition(".")[0] in OURS}
+
+
+def is_of(name, *packages):
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("path", sources("livermore/market"), ids=str)
+def test_the_core_knows_nothing_but_itself_and_arithmetic(path):
+    for name in imported(path):
+        assert is_of(name, "livermore.market", *STANDARD_IN_CORE), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", sources("exchanges"), ids=str)
+def test_exchanges_know_the_core_alone(path):
+    if not is_command(path):
+        for name in ours_imported(path):
+            assert is_of(name, "exchanges", "livermore.market"), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", sources("warmup"), ids=str)
+def test_warmup_knows_exchanges_and_the_core(path):
+    if not is_command(path):
+        allowed = ("warmup", "exchanges", "livermore.market")
+        for name in ours_imported(path):
+            assert is_of(name, *allowed), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", sources("exchanges", "warmup"), ids=str)
+def test_nobody_but_the_sandboxs_own_command_knows_the_sandbox(path):
+    if not in_sandbox(path) and path.name != "sandbox.py":
+        assert not [name for name in imported(path) if is_of(name, "exchanges.sandbox")]
+
+
+@pytest.mark.parametrize("path", sources("exchanges/venues"), ids=str)
+def test_no_venue_knows_another(path):
+    if path.parent.name != "venues":
+        others = {f.name for f in (ROOT / "exchanges/venues").iterdir()} - {path.parent.name}
+        for name in imported(path):
+            assert not is_of(name, *(f"exchanges.venues.{other}" for other in others))
+
+
+@pytest.mark.parametrize("path", sources(*OURS), ids=str)
+def test_few_modules_open_sockets_to_an_exchange(path):
+    if not in_sandbox(path) and path.as_posix() not in SOCKETS | ASKS_ITS_CHILDREN:
+        for name in imported(path):
+            assert not is_of(name, *HTTP_CLIENTS, "urllib.request"), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", sources("exchanges", "warmup"), ids=str)
+def test_few_modules_talk_to_redis(path):
+    if path.as_posix() not in REDIS:
+        assert redis_calls(tree(path)) == [], path
+
+
+def redis_calls(module):
+    """Return the calls of a method of something named as Redis clients and pipelines are here."""
+    found = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            name = getattr(owner, "attr", None) or getattr(owner, "id", "")
+            if name.strip("_") in {"redis", "pipe", "pipeline"}:
+                found.append(ast.unparse(node.func))
+    return found
+
+
+@pytest.mark.parametrize("path", sources(*OURS), ids=str)
+def test_every_name_in_redis_is_made_in_one_module(path):
+    if path != Path("livermore/market/keys.py"):
+        assert key_texts(tree(path)) == [], path
+
+
+def key_texts(module):
+    return [
+        node.value
+        for node in ast.walk(module)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.startswith(KEY_STARTS)
+    ]
+
+
+def test_these_checks_would_notice():
+    careless = ast.parse(
+        "self._redis.get(f'candles:{pk}:{symbol}')\n"
+        "redis.set('ticker:' + name)\n"
+        "pipe.zadd('exchange:%s' % pk)\n"
+    )
+    assert redis_calls(careless) == ["self._redis.get", "redis.set", "pipe.zadd"]
+    assert set(key_texts(careless)) == {"candles:", "ticker:", "exchange:%s"}
