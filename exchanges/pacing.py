@@ -22,6 +22,7 @@ SHARE_OF_LIMIT = 0.8  # of what an exchange publishes; the rest is for other pro
 LONGEST_HOLD_SECONDS = 120  # who is told to wait longer is told so, instead of seeming to hang
 IDLE_MS = 600_000
 LIMITS_BELIEVED_MS = 3_600_000
+LONGEST_BAN_SECONDS = 7 * 86_400  # Binance's end after three days; more than a week is a mistake
 
 
 class Lane(Enum):
@@ -52,6 +53,10 @@ _BUDGET = (
 local state, fields = {}, redis.call('HGETALL', key)
 for i = 1, #fields, 2 do state[fields[i]] = fields[i + 1] end
 
+local function left(field)
+    return math.max(tonumber(state[field] or 0) - now, 0)
+end
+
 -- A window that slides: what went out is counted in slices of a 60th of it and forgotten when a
 -- whole window has passed. Whenever the exchange's own window begins, it lies within ours.
 local function window(name, length)
@@ -71,52 +76,53 @@ local function window(name, length)
     end
     table.sort(slices, function(a, b) return a[1] < b[1] end)
     local function wait_for(room)
-        local freed = 0
+        local freed, wait = 0, 0
         for _, entry in ipairs(slices) do
             if freed >= room then break end
             freed = freed + entry[2]
-            if freed >= room then return (entry[1] + 61) * slice - now end
+            wait = (entry[1] + 61) * slice - now
         end
-        return 0
+        return wait
     end
     return {field = name .. ':' .. current, used = used, wait_for = wait_for}
 end
 """
 )
 
-# ARGV: batch size, delay in ms. Returns {wait in ms, host's hold ends, ban ends}.
+# ARGV: batch size, delay in ms.
+# Returns {ms to wait, ms left of a hold, when a ban ends or 0}.
 TAKE_BATCH = (
     _START
     + """
 local held, banned, last, used = unpack(redis.call('HMGET', key, 'held_until', 'banned_until',
     'batch_last', 'batch_used'))
-held, banned = tonumber(held or 0), tonumber(banned or 0)
-if math.max(held, banned) > now then
-    return {math.max(held, banned) - now, held, banned}
-end
+held, banned = math.max(tonumber(held or 0) - now, 0), tonumber(banned or 0)
+if banned > now then return {banned - now, held, banned} end
+if held > 0 then return {held, held, 0} end
 last, used = tonumber(last or 0), tonumber(used or 0)
 if now - last >= tonumber(ARGV[2]) then used = 0 end
 if used >= tonumber(ARGV[1]) then
-    return {last + ARGV[2] - now, held, banned}
+    return {last + ARGV[2] - now, 0, 0}
 end
 redis.call('HSET', key, 'batch_last', now, 'batch_used', used + 1)
 redis.call('PEXPIRE', key, __IDLE__)
-return {0, held, banned}
+return {0, 0, 0}
 """
 )
 
 # ARGV: weight, share of the limit, weight limit and request limit while none is known.
-# Returns {wait in ms, hold ends, ban ends, weight used with this, weight allowed, limits known}.
+# Returns {ms to wait, ms left of a hold, when a ban ends or 0, weight used with this call,
+# weight allowed, 1 if the limits are known}.
 TAKE_WEIGHT = (
     _BUDGET
     + """
-local held, banned = tonumber(state.held_until or 0), tonumber(state.banned_until or 0)
+local held, banned = left('held_until'), left('banned_until')
 local share = tonumber(ARGV[2])
 local weight_allowed = math.floor(share * (state.weight_limit or ARGV[3]))
 local requests_allowed = math.floor(share * (state.request_limit or ARGV[4]))
 local weights, requests = window('weight', 60000), window('requests', 300000)
 local wait = math.ceil(math.max(
-    held - now, banned - now, 0,
+    held, banned,
     weights.wait_for(weights.used + ARGV[1] - weight_allowed),
     requests.wait_for(requests.used + 1 - requests_allowed)))
 if wait == 0 then
@@ -126,7 +132,8 @@ if wait == 0 then
     redis.call('PEXPIRE', key, __IDLE__)
 end
 local known = tonumber(state.limits_until or 0) > now
-return {wait, held, banned, weights.used, weight_allowed, known and 1 or 0}
+local ban_ends = banned > 0 and now + banned or 0
+return {wait, held, ban_ends, weights.used, weight_allowed, known and 1 or 0}
 """
 )
 
@@ -185,25 +192,27 @@ class Pacer(ABC):
         Raises Banned while the host bans this address, RateLimited where it asked for a pause
         too long to sit out, Temporary once the pacer is closed.
         """
+        delay = 0.0
         while True:
-            wait_ms, held_until, banned_until = self._take(weight, lane)
+            self.sleep(delay)
+            wait_ms, held_ms, banned_until_ms = self._take(weight, lane)
+            if banned_until_ms:
+                raise Banned(self.host, banned_until_ms)
+            if held_ms > LONGEST_HOLD_SECONDS * 1000:
+                seconds = held_ms / 1000
+                raise RateLimited(f"{self.host} asked for a pause of {seconds:.0f} s", seconds)
             if not wait_ms:
                 return
-            if banned_until > held_until:
-                raise Banned(self.host, banned_until)
-            if wait_ms > LONGEST_HOLD_SECONDS * 1000:
-                seconds = wait_ms / 1000
-                raise RateLimited(f"{self.host} asked for a pause of {seconds:.0f} s", seconds)
-            self.sleep(wait_ms / 1000 + random.uniform(0, 0.02))
+            delay = wait_ms / 1000 + random.uniform(0, 0.02)
 
     def hold(self, seconds: float) -> None:
         """Let nobody call the host for `seconds`, as it asked (HTTP 429)."""
         logger.warning("pacing.hold host=%s seconds=%.1f", self.host, seconds)
-        self._close(keys=[self._key], args=["held_until", round(seconds * 1000)])
+        self._close(keys=[self._key], args=["held_until", _ms(seconds)])
 
     def ban(self, seconds: float) -> Banned:
         """Let nobody call the host for `seconds`, as it demands (HTTP 418); return the error."""
-        until_ms = self._close(keys=[self._key], args=["banned_until", round(seconds * 1000)])
+        until_ms = self._close(keys=[self._key], args=["banned_until", _ms(seconds)])
         logger.error("pacing.banned host=%s seconds=%.0f", self.host, seconds)
         return Banned(self.host, int(until_ms))
 
@@ -232,7 +241,7 @@ class Pacer(ABC):
 
     @abstractmethod
     def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
-        """Count a call if it may go now; return (wait in ms, hold ends, ban ends)."""
+        """Count a call if it may go now; return (ms to wait, ms held, when a ban ends or 0)."""
 
     def _script(self, text: str):
         return self._redis.register_script(text.replace("__IDLE__", str(IDLE_MS)))
@@ -252,8 +261,8 @@ class BatchPacer(Pacer):
 
     def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
         arguments = [self.batch_size, self._delay_ms]
-        wait_ms, held_until, banned_until = self._take_batch(keys=[self._key], args=arguments)
-        return int(wait_ms), int(held_until), int(banned_until)
+        wait_ms, held_ms, banned_until_ms = self._take_batch(keys=[self._key], args=arguments)
+        return int(wait_ms), int(held_ms), int(banned_until_ms)
 
 
 class WeightPacer(Pacer):
@@ -285,7 +294,7 @@ class WeightPacer(Pacer):
         if not self._known and (limit := self._redis.hget(self._key, "weight_limit")):
             self._allowed = int(SHARE_OF_LIMIT * int(limit))
         free = max(0, self._allowed - self._used)
-        return max(0, calls * weight - free) / self._allowed * 60
+        return max(0, calls * weight - free) / max(self._allowed, 1) * 60
 
     def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
         arguments = [
@@ -295,6 +304,10 @@ class WeightPacer(Pacer):
             self._until_known.requests_per_5_minutes,
         ]
         reply = self._take_weight(keys=[self._key], args=arguments)
-        wait_ms, held_until, banned_until, self._used, self._allowed, known = map(int, reply)
+        wait_ms, held_ms, banned_until_ms, self._used, self._allowed, known = map(int, reply)
         self._known = bool(known)
-        return wait_ms, held_until, banned_until
+        return wait_ms, held_ms, banned_until_ms
+
+
+def _ms(seconds: float) -> int:
+    return round(1000 * min(seconds, LONGEST_BAN_SECONDS))

@@ -2,9 +2,12 @@
 
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +32,7 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS, READ_SECONDS = 5, 20
 ATTEMPTS = 4
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 8.0
+PAUSE_SECONDS = 1.0  # for a 429 that names no time
 BAN_SECONDS = 120  # the shortest that Binance gives, for a ban that doesn't say how long it is
 
 # Makes an error of a reply with a status of 400 or more that only the venue understands: the
@@ -99,8 +103,8 @@ class RestClient:
         """
         delays = backoff()
         for attempt in range(1, ATTEMPTS + 1):
+            self.pacer.wait_turn(weight, lane)
             try:
-                self.pacer.wait_turn(weight, lane)
                 return self._get_once(self._base_url + path, params)
             except Banned:
                 raise
@@ -108,20 +112,13 @@ class RestClient:
                 if attempt == ATTEMPTS:
                     raise
                 logger.info("rest.retry host=%s attempt=%d error=%s", self.host, attempt, error)
-                self._pause(error, next(delays))
+                self.pacer.sleep(next(delays))
         raise AssertionError("the last attempt returns or raises")
 
     def close(self) -> None:
         """Close the connections and wake whoever waits for a turn."""
         self.pacer.close()
         self._session.close()
-
-    def _pause(self, error: Temporary, delay: float) -> None:
-        if isinstance(error, RateLimited):
-            # Everybody who calls this host waits, not this thread alone.
-            self.pacer.hold(max(error.retry_after_seconds or 0, delay))
-        else:
-            self.pacer.sleep(delay)
 
     def _get_once(self, url: str, params: Mapping[str, str | int] | None) -> Any:
         with self._counting:
@@ -155,8 +152,10 @@ class RestClient:
             body = None
         retry_after = _retry_after(reply.headers)
         if status == 418:
-            return self.pacer.ban(max(retry_after or BAN_SECONDS, _ban_seconds(body)))
+            return self.pacer.ban(retry_after or _ban_seconds(body) or BAN_SECONDS)
         if status == 429:
+            # Everybody who calls this host waits, not this thread alone.
+            self.pacer.hold(PAUSE_SECONDS if retry_after is None else retry_after)
             return RateLimited(f"{self.host} says too many requests (HTTP 429)", retry_after)
         if error := self._read_error(status, body):
             return error
@@ -181,12 +180,19 @@ def _reason(error: requests.RequestException) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    text = headers.get("Retry-After", "")
-    return float(text) if text.isascii() and text.isdigit() else None
+    """Return the seconds of a Retry-After header, written as such or as a date."""
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch("[0-9]{1,9}", text):
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _ban_seconds(body: Any) -> float:
-    """Return how long a ban lasts, from a message such as "IP banned until 1700000000000"."""
+    """Return how long a ban lasts by a message such as "IP banned until 1700000000000", else 0."""
     message = str(body.get("msg", "")) if isinstance(body, dict) else ""
-    stamps = [int(word.strip(".,")) for word in message.split() if word.strip(".,").isdigit()]
-    return max((stamp / 1000 - time.time() for stamp in stamps if stamp > 10**12), default=0)
+    stamps = re.findall(r"\b[0-9]{13}\b", message)
+    return max((int(stamp) / 1000 - time.time() for stamp in stamps), default=0.0)

@@ -89,12 +89,31 @@ class VenueRest(ABC):
         """Return closed candles that opened in `[start_ms, end_ms)`, oldest first.
 
         Without `end_ms` up to now. With `start_ms` all of them, or those of the first `limit`
-        periods; without it the newest `limit` (100 if None), where the exchange omits quiet
-        periods none older than 1,000 periods. As many calls are made as the exchange's page
-        needs. Only an answer that reaches up to now, without `start_ms`, has an `open_candle`.
+        periods; without it the newest `limit`: 100 if None, 1,000 at the most, and where the
+        exchange omits quiet periods none older than 1,000 periods. As many calls are made as the
+        exchange's page needs. Only an answer that reaches up to now, without `start_ms`, has an
+        `open_candle`.
         """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is 1 or more, not {limit}")
         timeframe = Timeframe(timeframe)
         native = self._native(symbol)
+        candles = self._get_candles(native, timeframe, start_ms, end_ms, limit, lane)
+        if candles.runs_ahead:
+            # Our idea of the exchange's time is behind: the machine slept, or theirs flies.
+            self.clock.forget()
+            candles = self._get_candles(native, timeframe, start_ms, end_ms, limit, lane)
+        return candles
+
+    def _get_candles(
+        self,
+        native: str,
+        timeframe: Timeframe,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int | None,
+        lane: Lane,
+    ) -> Candles:
         closed_ms = self._closed_ms(timeframe)
         end_ms = closed_ms if end_ms is None else min(timeframe.ceil(end_ms), closed_ms)
         if start_ms is None:
@@ -145,7 +164,9 @@ class VenueRest(ABC):
     def _native(self, symbol: str) -> str:
         with self._lock:
             if not self._native_symbols:
-                self._native_symbols = {s.symbol: s.native_symbol for s in self.list_symbols()}
+                # Of two native names for one symbol the one that trades comes last, and stays.
+                listed = sorted(self.list_symbols(), key=lambda item: item.is_trading)
+                self._native_symbols = {item.symbol: item.native_symbol for item in listed}
         try:
             return self._native_symbols[symbol]
         except KeyError:

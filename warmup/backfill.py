@@ -40,10 +40,17 @@ class BackfillConfig:
 class StartupBackfillService:
     """Fetches the newest candles of pairs: to force a refresh, or for symbols just added."""
 
-    def __init__(self, rest_client: VenueRest, redis: Redis, config: BackfillConfig | None = None):
+    def __init__(
+        self,
+        rest_client: VenueRest,
+        redis: Redis,
+        config: BackfillConfig | None = None,
+        *,
+        epoch: int | None = None,
+    ):
         self._rest = rest_client
         self._config = config or BackfillConfig()
-        self._cache = CandleCache(redis, rest_client.exchange_id)
+        self._cache = CandleCache(redis, rest_client.exchange_id, epoch)
 
     def backfill(
         self,

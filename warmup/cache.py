@@ -8,6 +8,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import NoScriptError
 
+from exchanges.instances import FENCE, refusals
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import Coverage
@@ -18,18 +19,57 @@ CANDLES_KEPT = 1000
 PAIRS_PER_PIPELINE = 1000
 TICKER_TTL_SECONDS = 60
 
+# For scripts that store candles of a pair: trims what is too much, and adds `spans` ({from, to},
+# complete from now on) to the pair's coverage. A candle that is trimmed away takes the coverage
+# before its successor with it.
+EXTEND = """
+local function extend(candles, coverage, kept, spans)
+    local surplus, earliest = redis.call('ZCARD', candles) - kept, 0
+    if surplus > 0 then
+        redis.call('ZREMRANGEBYRANK', candles, 0, surplus - 1)
+        earliest = tonumber(redis.call('ZRANGE', candles, 0, 0, 'WITHSCORES')[2])
+    elseif #spans == 0 then
+        return
+    end
+    for _, span in ipairs(cjson.decode(redis.call('GET', coverage) or '[]')) do
+        spans[#spans + 1] = span
+    end
+    table.sort(spans, function(a, b) return a[1] < b[1] end)
+    local merged = {}
+    for _, span in ipairs(spans) do
+        local from, to, last = math.max(span[1], earliest), span[2], merged[#merged]
+        if from < to then
+            if last and from <= last[2] then
+                last[2] = math.max(last[2], to)
+            else
+                merged[#merged + 1] = {from, to}
+            end
+        end
+    end
+    for i, span in ipairs(merged) do
+        merged[i] = string.format('[%.0f,%.0f]', span[1], span[2])
+    end
+    redis.call('SET', coverage, '[' .. table.concat(merged, ',') .. ']')
+end
+"""
+
 # One pair's candles and what is known of them change in one step. Within the stretches that are
 # covered the new candles replace all that was there; elsewhere each replaces the one that opened
-# at its time. A candle that is trimmed away takes the coverage before its successor with it.
+# at its time.
 #
-# KEYS: candles, coverage
-# ARGV: candles kept, n, n times (from, to), then any number of (open time, member), no time twice
-WRITE = """
+# KEYS: candles, coverage, epoch
+# ARGV: epoch or '', candles kept, n, n times (from, to), then any number of (open time, member),
+#   no time twice
+WRITE = (
+    FENCE
+    + EXTEND
+    + """
+local refused = fence(KEYS[3], ARGV[1])
+if refused then return refused end
 local candles, coverage = KEYS[1], KEYS[2]
-local kept, covered = tonumber(ARGV[1]), tonumber(ARGV[2])
-local first_candle = 3 + 2 * covered
+local first_candle = 4 + 2 * tonumber(ARGV[3])
 local spans = {}
-for i = 3, first_candle - 1, 2 do
+for i = 4, first_candle - 1, 2 do
     redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], '(' .. ARGV[i + 1])
     spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}
 end
@@ -39,39 +79,9 @@ end
 for i = first_candle, #ARGV, 2000 do
     redis.call('ZADD', candles, unpack(ARGV, i, math.min(i + 1999, #ARGV)))
 end
-local surplus = redis.call('ZCARD', candles) - kept
-if surplus > 0 then
-    redis.call('ZREMRANGEBYRANK', candles, 0, surplus - 1)
-end
-if covered == 0 and surplus <= 0 then
-    return
-end
-
-local earliest = 0
-if surplus > 0 then
-    earliest = tonumber(redis.call('ZRANGE', candles, 0, 0, 'WITHSCORES')[2])
-end
-for _, span in ipairs(cjson.decode(redis.call('GET', coverage) or '[]')) do
-    spans[#spans + 1] = span
-end
-table.sort(spans, function(a, b) return a[1] < b[1] end)
-local merged = {}
-for _, span in ipairs(spans) do
-    local from, to = math.max(span[1], earliest), span[2]
-    local last = merged[#merged]
-    if from < to then
-        if last and from <= last[2] then
-            last[2] = math.max(last[2], to)
-        else
-            merged[#merged + 1] = {from, to}
-        end
-    end
-end
-for i, span in ipairs(merged) do
-    merged[i] = string.format('[%.0f,%.0f]', span[1], span[2])
-end
-redis.call('SET', coverage, '[' .. table.concat(merged, ',') .. ']')
+extend(candles, coverage, tonumber(ARGV[2]), spans)
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +114,14 @@ class PairState:
 class CandleCache:
     """The candles of one exchange: 1,000 closed ones a pair at the most, the open one apart.
 
-    Every method is one round trip, or one for each 1,000 pairs.
+    Every method is one round trip, or one for each 1,000 pairs. With the `epoch` of a lease a
+    write raises Fenced once somebody else has the exchange.
     """
 
-    def __init__(self, redis: Redis, exchange_id: int):
+    def __init__(self, redis: Redis, exchange_id: int, epoch: int | None = None):
         self._redis = redis
         self._exchange_id = exchange_id
+        self._epoch: int | str = "" if epoch is None else epoch
         self._write = redis.register_script(WRITE)
 
     def write(
@@ -196,9 +208,11 @@ class CandleCache:
     def _write_arguments(self, write: CandleWrite) -> list[str | bytes | int]:
         symbol, timeframe = write.symbol, write.timeframe
         arguments: list[str | bytes | int] = [
-            2,
+            3,
             keys.candles(self._exchange_id, symbol, timeframe),
             keys.coverage(self._exchange_id, symbol, timeframe),
+            keys.epoch(self._exchange_id),
+            self._epoch,
             CANDLES_KEPT,
             len(write.covered),
         ]
@@ -212,7 +226,8 @@ class CandleCache:
         pipe = self._redis.pipeline(transaction=False)
         for arguments in calls:
             pipe.evalsha(self._write.sha, *arguments)
-        pipe.execute()
+        with refusals():
+            pipe.execute()
 
     @staticmethod
     def _decode(members: Iterable[bytes], timeframe: Timeframe) -> list[Candle]:

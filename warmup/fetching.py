@@ -18,6 +18,7 @@ from exchanges.errors import (
     LivermoreError,
     Unreachable,
 )
+from exchanges.instances import Fenced
 from exchanges.venue_rest import VenueRest
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
@@ -41,7 +42,7 @@ Outcome = tuple[Job, Result | None, LivermoreError | None]
 
 FAILURES_IN_A_ROW = 10
 # Whatever the pair, the next one would meet the same.
-HOPELESS = (Banned, Blocked, BadCredentials, RedisError)
+HOPELESS = (Banned, Blocked, BadCredentials, Fenced, RedisError)
 
 
 def run_all(

@@ -48,8 +48,10 @@ class PairHoles:
 class CandleRepair:
     """Fetches what one exchange's cache is missing, by coverage and not by count."""
 
-    def __init__(self, redis: Redis, exchange_id: int, rest_client: VenueRest):
-        self._cache = CandleCache(redis, exchange_id)
+    def __init__(
+        self, redis: Redis, exchange_id: int, rest_client: VenueRest, *, epoch: int | None = None
+    ):
+        self._cache = CandleCache(redis, exchange_id, epoch)
         self._exchange_id = exchange_id
         self._rest = rest_client
 

@@ -83,7 +83,7 @@ class MarketData:
 
     def _ticker(self, listing: Listing, now_ms: int, mini: bool) -> dict | None:
         bar = self._market.book(listing.symbol).day_before(now_ms)
-        return bar and _day_ticker(listing, bar, now_ms, mini)
+        return bar and day_ticker(listing, bar, now_ms, mini)
 
 
 def _limit(kind: str, minutes: int, limit: int) -> dict:
@@ -140,7 +140,9 @@ def _symbol_info(listing: Listing, show_sets: bool) -> dict:
     return info
 
 
-def _day_ticker(listing: Listing, bar: Bar, now_ms: int, mini: bool) -> dict:
+def day_ticker(listing: Listing, bar: Bar, now_ms: int, mini: bool) -> dict:
+    """Write 24 hours in one bar as REST does; `mini` is the shorter form."""
+
     def price(ticks: int) -> str:
         return eight(ticks, listing.decimals)
 

@@ -80,7 +80,7 @@ class Book:
         start_ms = timeframe.ceil(max(start_ms, timeframe.floor(listed_ms)))
         bars: list[Bar] = []
         if start_ms < listed_ms and start_ms < end_ms:
-            bars.append(self._span(start_ms, listed_ms, start_ms + timeframe.ms))
+            bars.append(self.span(start_ms, listed_ms, start_ms + timeframe.ms))
             start_ms += timeframe.ms
         while start_ms < end_ms:
             day, into_ms = divmod(start_ms, DAY_MS)
@@ -94,7 +94,7 @@ class Book:
     def open_bar(self, timeframe: Timeframe, now_ms: int) -> Bar | None:
         """Return the bar that holds `now_ms`, made of the trades up to and including then."""
         open_ms = timeframe.floor(now_ms)
-        return self._span(open_ms, max(open_ms, self.listing.listed_ms), now_ms + 1)
+        return self.span(open_ms, max(open_ms, self.listing.listed_ms), now_ms + 1)
 
     def bars_at(self, timeframe: Timeframe, first_ms: int, last_ms: int, now_ms: int) -> list[Bar]:
         """Return the bars that open in [first_ms, last_ms], as someone sees them at `now_ms`."""
@@ -107,7 +107,7 @@ class Book:
     def day_before(self, now_ms: int) -> Bar | None:
         """Return the last 24 hours up to `now_ms` as one bar that opens on a whole minute."""
         start_ms = Timeframe.M1.ceil(now_ms - DAY_MS)
-        return self._span(start_ms, max(start_ms, self.listing.listed_ms), now_ms + 1)
+        return self.span(start_ms, max(start_ms, self.listing.listed_ms), now_ms + 1)
 
     def trades(self, minute_ms: int) -> list[Trade]:
         """Return the trades of the minute that opens at `minute_ms`, in the order they happened."""
@@ -126,8 +126,11 @@ class Book:
             for at in range(shape.first, shape.first + shape.trades)
         ]
 
-    def _span(self, open_ms: int, start_ms: int, end_ms: int) -> Bar | None:
-        """Aggregate the trades in [start_ms, end_ms); `start_ms` is a whole minute."""
+    def span(self, open_ms: int, start_ms: int, end_ms: int) -> Bar | None:
+        """Aggregate the trades in [start_ms, end_ms), or return None where that is empty.
+
+        `start_ms` is a whole minute at or after the listing; `open_ms` is what the bar will say.
+        """
         parts = []
         at_ms = start_ms
         while at_ms < end_ms:
@@ -140,7 +143,7 @@ class Book:
             shape = today.pattern.bars[timeframe][at_ms % DAY_MS // timeframe.ms]
             parts += self._bars(today, [shape], at_ms, timeframe.ms)
             at_ms += timeframe.ms
-        return _join(parts, open_ms) if parts else None
+        return join(parts, open_ms) if parts else None
 
     def _bars(self, today: _Day, shapes: list[Shape], start_ms: int, step_ms: int) -> list[Bar]:
         at, scale, unit, first_id = today.opening, self._scale, self._unit, today.first_id
@@ -188,7 +191,8 @@ def _so_far(drawn: Pattern, minute: Shape, elapsed_ms: int) -> Shape:
     return Shape(*span, sum(lots), end - first, weight, first)
 
 
-def _join(parts: list[Bar], open_ms: int) -> Bar:
+def join(parts: list[Bar], open_ms: int) -> Bar:
+    """Aggregate neighbouring bars, first to last, into one that opens at `open_ms`."""
     return Bar(
         open_ms,
         parts[0].open,

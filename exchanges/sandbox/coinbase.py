@@ -85,7 +85,7 @@ class Coinbase:
         book = self._market.book(listing.symbol)
         bars = book.bars_at(timeframe, first_ms, last_ms, call.now_ms)
         traded = [bar for bar in reversed(bars) if bar.trades][:limit]
-        rows = [_row(bar, book.listing.decimals) for bar in traded]
+        rows = [candle_json(bar, book.listing.decimals) for bar in traded]
         return as_json({"candles": rows}, **_CACHE)
 
     def asked(self, call: Call) -> CandleRequest:
@@ -134,7 +134,8 @@ def failure(status: int, retry_after: int | None, now_ms: int) -> Reply:
     return reply
 
 
-def _row(bar: Bar, decimals: int) -> dict[str, str]:
+def candle_json(bar: Bar, decimals: int) -> dict[str, str]:
+    """Write one candle."""
     return {
         "start": str(bar.open_ms // 1000),
         "low": short(bar.low, decimals),

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from exchanges.sandbox.book import VOLUME_DECIMALS, Trade
+from exchanges.sandbox.book import VOLUME_DECIMALS, Book, Trade
 from exchanges.sandbox.calls import Call, Refusal, Reply, as_json, whole_number
 from exchanges.sandbox.figures import short
 from exchanges.sandbox.listings import BREAK, CANCEL_ONLY, COINBASE, TRADING, Listing
@@ -65,14 +65,7 @@ class Products:
     def _trades(
         self, listing: Listing, start_ms: int | None, end_ms: int, limit: int
     ) -> list[Trade]:
-        """Return the newest `limit` trades in [start_ms, end_ms], newest first."""
-        book, newest, found = self._market.book(listing.symbol), Timeframe.M1.floor(end_ms), []
-        for minute_ms in range(newest, newest - _LOOK_BACK * MINUTE_MS, -MINUTE_MS):
-            trades = reversed(book.trades(minute_ms))
-            found += [t for t in trades if (start_ms or 0) <= t.time_ms <= end_ms]
-            if len(found) >= limit or minute_ms <= (start_ms or 0):
-                break
-        return found[:limit]
+        return newest_trades(self._market.book(listing.symbol), start_ms or 0, end_ms, limit)
 
     def _product(self, listing: Listing, now_ms: int) -> dict:
         book = self._market.book(listing.symbol)
@@ -113,6 +106,17 @@ class Products:
             "display_name": listing.symbol,
             "product_venue": "CBE",
         }
+
+
+def newest_trades(book: Book, start_ms: int, end_ms: int, limit: int) -> list[Trade]:
+    """Return the newest `limit` trades in [start_ms, end_ms], newest first."""
+    newest, found = Timeframe.M1.floor(end_ms), []
+    for minute_ms in range(newest, newest - _LOOK_BACK * MINUTE_MS, -MINUTE_MS):
+        trades = reversed(book.trades(minute_ms))
+        found += [trade for trade in trades if start_ms <= trade.time_ms <= end_ms]
+        if len(found) >= limit or minute_ms <= start_ms:
+            break
+    return found[:limit]
 
 
 def trade_json(trade: Trade, product_id: str, decimals: int) -> dict:

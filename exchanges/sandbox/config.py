@@ -12,7 +12,9 @@ class SandboxConfig:
     `port` 0 takes a free one. Limits and bans are counted on the sandbox's own clock
     (`speed`, `start_ms`: see SandboxClock). `strikes` is how many calls are answered 429
     before the ban; each ban is twice the one before, up to `longest_ban_ms`.
-    `coinbase_retry_after` None sends no such header, as Coinbase does.
+    `coinbase_retry_after` None sends no such header, as Coinbase does. Everything about WebSockets
+    (`ws_…` is Binance's) is counted in this machine's seconds. `scenarios` are settings of
+    Scenario, in force from the start.
     """
 
     host: str = "127.0.0.1"
@@ -31,3 +33,17 @@ class SandboxConfig:
     coinbase_private_rate: int = 30
     coinbase_retry_after: int | None = None
     log_size: int = 5000
+    ws_messages_per_second: int = 5
+    ws_message_bytes: int = 4088
+    ws_connects_per_5_minutes: int = 300
+    ws_streams: int = 1024
+    ws_ping_seconds: float = 20
+    ws_pong_seconds: float = 60
+    ws_lifetime_seconds: float = 86_400
+    ws_notice_seconds: float = 10
+    coinbase_connects_per_second: int = 8
+    coinbase_messages_per_second: int = 8
+    coinbase_subscribe_seconds: float = 5
+    coinbase_idle_seconds: float = 75
+    most_buffered_bytes: int = 8_000_000
+    scenarios: tuple[dict, ...] = ()

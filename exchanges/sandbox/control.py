@@ -5,6 +5,8 @@ from dataclasses import asdict
 import orjson
 from aiohttp import web
 
+from exchanges.sandbox.faults import Faults
+from exchanges.sandbox.scenarios import Scenarios
 from exchanges.sandbox.state import SandboxState
 from livermore.market.timeframe import parse_timeframe
 
@@ -20,6 +22,9 @@ class Control:
         router.add_post("/sandbox/reset", self.reset)
         router.add_get("/sandbox/faults", self.faults)
         router.add_post("/sandbox/faults", self.set_faults)
+        router.add_get("/sandbox/scenarios", self.scenarios)
+        router.add_post("/sandbox/scenarios", self.set_scenarios)
+        router.add_get("/sandbox/streams", self.streams)
         router.add_get("/sandbox/truth", self.truth)
         router.add_get("/sandbox/clock", self.clock)
 
@@ -35,15 +40,17 @@ class Control:
 
     async def set_faults(self, request: web.Request) -> web.Response:
         """Take a list, which replaces the faults in force, or one object, which joins them."""
-        try:
-            content = orjson.loads(await request.read())
-            if isinstance(content, dict):
-                self._state.faults.add(**content)
-            else:
-                self._state.faults.replace(content)
-        except (TypeError, ValueError) as error:
-            return _json({"error": str(error)}, 400)
-        return await self.faults(request)
+        return await _put(request, self._state.faults) or await self.faults(request)
+
+    async def scenarios(self, request: web.Request) -> web.Response:
+        return _json([scenario.as_json() for scenario in self._state.scenarios.in_force])
+
+    async def set_scenarios(self, request: web.Request) -> web.Response:
+        """Take a list, which replaces the scenarios in force, or one object, which joins them."""
+        return await _put(request, self._state.scenarios) or await self.scenarios(request)
+
+    async def streams(self, request: web.Request) -> web.Response:
+        return _json({name: counts.as_json() for name, counts in self._state.streams.items()})
 
     async def truth(self, request: web.Request) -> web.Response:
         """Answer the candles that open in [start, end) and are closed now.
@@ -72,6 +79,19 @@ class Control:
         clock = self._state.clock
         content = {"now_ms": clock.now_ms(), "speed": clock.speed, "skew_ms": clock.skew_ms}
         return _json(content)
+
+
+async def _put(request: web.Request, into: Faults | Scenarios) -> web.Response | None:
+    """Put what a request carries in force; return the answer that refuses it, or None."""
+    try:
+        content = orjson.loads(await request.read())
+        if isinstance(content, dict):
+            into.add(**content)
+        else:
+            into.replace(content)
+    except (TypeError, ValueError) as error:
+        return _json({"error": str(error)}, 400)
+    return None
 
 
 def _json(content: object, status: int = 200) -> web.Response:

@@ -19,7 +19,8 @@ class Fault:
     `status` answers with that `status`, with `retry_after` where given; `html200` with a page;
     `truncated` cuts the body: `cut` "length" promises more bytes than it sends, "json" doesn't;
     `reset` resets the TCP connection in mid-body; `slow` waits `seconds`; `holes` leaves out the
-    candles of `open_times`; `bad_rows` spoils candle number `row` (the middle one if None) in
+    candles of `open_times`, or that `chance` share of all, the same
+    ones each time; `bad_rows` spoils candle number `row` (the middle one if None) in
     the `way` that rows.py lists; `skew_ms` puts the whole exchange's clock off by `ms`.
 
     Raises ValueError for a kind or a way that isn't known.
@@ -38,6 +39,7 @@ class Fault:
     way: str = "low_above_high"
     row: int | None = None
     open_times: list[int] = field(default_factory=list)
+    chance: float = 0
     ms: int = 0
     hits: int = 0
 
@@ -81,6 +83,11 @@ class Faults:
         self.clear()
         for settings in wanted:
             self.add(**settings)
+
+    def remove(self, fault: Fault) -> None:
+        """Take one out of force; harmless where it is gone already."""
+        with self._lock:
+            self._faults = [one for one in self._faults if one is not fault]
 
     def clear(self) -> None:
         with self._lock:

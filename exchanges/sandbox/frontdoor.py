@@ -91,7 +91,7 @@ def _other_rows(protocol: Protocol, fault: Fault, body: bytes) -> bytes:
     content = orjson.loads(body)
     rows = content[protocol.table] if protocol.table else content
     if fault.kind == "holes":
-        rows[:] = leave_out(rows, fault.open_times, protocol.columns)
+        rows[:] = leave_out(rows, fault.open_times, protocol.columns, fault.chance)
     else:
         spoil(rows, fault.way, fault.row, protocol.columns)
     return orjson.dumps(content)

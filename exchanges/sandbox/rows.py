@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import NamedTuple
+from zlib import crc32
 
 
 class Columns(NamedTuple):
@@ -23,9 +24,18 @@ def spoil(rows: list, way: str, at: int | None, columns: Columns) -> None:
         BAD_ROWS[way](rows, at, columns)
 
 
-def leave_out(rows: list, open_times: list[int], columns: Columns) -> list:
-    """Return the rows that don't open at one of `open_times`, in milliseconds."""
-    return [row for row in rows if int(row[columns.time]) * columns.ms not in open_times]
+def leave_out(rows: list, open_times: list[int], columns: Columns, chance: float = 0) -> list:
+    """Return the rows that don't open at one of `open_times`, in milliseconds.
+
+    `chance` leaves out that share of them more, by their time alone: an outage is one for all
+    symbols, and the same at every look.
+    """
+    times = [int(row[columns.time]) * columns.ms for row in rows]
+    return [
+        row
+        for row, time_ms in zip(rows, times, strict=True)
+        if time_ms not in open_times and crc32(b"%d" % time_ms) / 2**32 >= chance
+    ]
 
 
 def _low_above_high(rows: list, at: int, columns: Columns) -> None:

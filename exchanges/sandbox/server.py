@@ -14,7 +14,9 @@ from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.faults import Faults
 from exchanges.sandbox.log import RequestLog
 from exchanges.sandbox.market import Market
+from exchanges.sandbox.scenarios import Scenarios
 from exchanges.sandbox.state import SandboxState
+from exchanges.sandbox.stream_log import StreamCounts
 
 _BACKLOG = 512
 _GRACE_SECONDS = 0.5  # for replies under way when told to stop
@@ -70,8 +72,22 @@ class SandboxServer:
     def requests(self) -> RequestLog:
         return self._state.requests
 
+    @property
+    def scenarios(self) -> Scenarios:
+        return self._state.scenarios
+
+    @property
+    def streams(self) -> dict[str, StreamCounts]:
+        """What WebSocket clients did, by protocol: `server.streams["binance"].connects`."""
+        return self._state.streams
+
+    @property
+    def ws_url(self) -> str:
+        """The address for both protocols' WebSockets, without a path."""
+        return self.url.replace("http", "ws", 1)
+
     def reset(self) -> None:
-        """Forget requests, used limits, bans and faults."""
+        """Forget requests, used limits, bans, faults and scenarios."""
         self._state.reset()
 
     def _run(self) -> None:

@@ -4,12 +4,15 @@ from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.faults import Faults
 from exchanges.sandbox.limits import RateLimit, WeightLimit
+from exchanges.sandbox.listings import BOTH
 from exchanges.sandbox.log import RequestLog
 from exchanges.sandbox.market import Market
+from exchanges.sandbox.scenarios import Scenarios
+from exchanges.sandbox.stream_log import StreamCounts
 
 
 class SandboxState:
-    """The market, its clock, the limits, the faults in force and the log of requests."""
+    """The market, its clock, the limits, what goes wrong, and the log of who asked what."""
 
     def __init__(self, config: SandboxConfig):
         self.config = config
@@ -17,6 +20,9 @@ class SandboxState:
         self.market = Market(config.seed, config.listings)
         self.requests = RequestLog(config.log_size)
         self.faults = Faults(self.clock)
+        self.scenarios = Scenarios(next(iter(self.market.listings), ""))
+        self.scenarios.replace(config.scenarios)
+        self.streams = {protocol: StreamCounts() for protocol in BOTH}
         self.weights = WeightLimit(
             config.weight_limit, config.strikes, config.ban_ms, config.longest_ban_ms
         )
@@ -24,8 +30,11 @@ class SandboxState:
         self.private_rate = RateLimit(config.coinbase_private_rate)
 
     def reset(self) -> None:
-        """Forget requests, used limits, bans and faults; the market and the clock go on."""
+        """Forget requests, used limits, bans, faults and scenarios; the rest goes on."""
         self.requests.reset()
         self.faults.clear()
+        self.scenarios.clear()
+        for counts in self.streams.values():
+            counts.reset()
         for limit in (self.weights, self.public_rate, self.private_rate):
             limit.reset()

@@ -14,7 +14,9 @@ from exchanges.models import Exchange
 from exchanges.pacing import BatchPacer, Limits, Pacer, WeightPacer
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import VenueRest
+from exchanges.venue_stream import VenueStream
 from exchanges.venues.binance import rest as binance_rest
+from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase import rest as coinbase_rest
 from exchanges.venues.coinbase.signing import Signer
 
@@ -27,18 +29,25 @@ class ExchangeAdapterFactory:
     def __init__(self, redis: Redis):
         self._redis = redis
 
+    def stream(self, exchange: Exchange) -> VenueStream:
+        """Return the exchange's streaming side."""
+        return STREAMS[exchange.venue](exchange.ws_url, _native_symbols(exchange))
+
     def rest(self, exchange: Exchange) -> VenueRest:
         """Return the exchange's REST side; `close()` it when done.
 
         Raises BadCredentials where an account names a key that can't be used.
         """
-        names = dict(exchange.symbols.values_list("symbol", "native_symbol"))
-        return MAKERS[exchange.venue](exchange, self._redis, names)
+        return MAKERS[exchange.venue](exchange, self._redis, _native_symbols(exchange))
 
 
 def open_rest(exchange: Exchange) -> VenueRest:
     """Return the exchange's REST side on the configured Redis; `close()` it when done."""
     return ExchangeAdapterFactory(get_redis_connection("default")).rest(exchange)
+
+
+def _native_symbols(exchange: Exchange) -> dict[str, str]:
+    return dict(exchange.symbols.values_list("symbol", "native_symbol"))
 
 
 def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
@@ -79,3 +88,4 @@ def _pacer(exchange: Exchange, redis: Redis, until_known: Limits) -> Pacer:
 
 
 MAKERS: dict[str, RestMaker] = {"binance": _binance, "coinbase": _coinbase}
+STREAMS: dict[str, type[VenueStream]] = {"binance": BinanceStream}

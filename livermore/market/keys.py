@@ -20,6 +20,16 @@ def coverage(exchange_id: int, symbol: str, timeframe: str) -> str:
     return f"coverage:{exchange_id}:{symbol}:{timeframe}"
 
 
+def candle_channel(exchange_id: int, symbol: str, timeframe: str) -> str:
+    """Name the pub/sub channel of every change of a candle, its close among them."""
+    return f"channel:candle:{exchange_id}:{symbol}:{timeframe}"
+
+
+def close_channel(exchange_id: int, symbol: str, timeframe: str) -> str:
+    """Name the pub/sub channel of closed candles."""
+    return f"channel:candle:close:{exchange_id}:{symbol}:{timeframe}"
+
+
 def ticker(exchange_id: int, symbol: str) -> str:
     """Name the string that holds the last ticker."""
     return f"ticker:{exchange_id}:{symbol}"
@@ -38,6 +48,31 @@ def warmup_schedule(exchange_id: int) -> str:
 def warmup_stats(exchange_id: int) -> str:
     """Name the string that holds the last warmup's progress."""
     return f"exchange:{exchange_id}:warm-up-schedule:stats"
+
+
+def lock(exchange_id: int) -> str:
+    """Name the string that says who may write this exchange's data."""
+    return f"exchange:{exchange_id}:lock"
+
+
+def epoch(exchange_id: int) -> str:
+    """Name the counter of the last fencing epoch given out."""
+    return f"exchange:{exchange_id}:epoch"
+
+
+def status(exchange_id: int) -> str:
+    """Name the string in which the lock's holder says what it does."""
+    return f"exchange:{exchange_id}:status"
+
+
+def events(exchange_id: int) -> str:
+    """Name the stream of closed and healed candles, for readers that must not lose one."""
+    return f"exchange:{exchange_id}:events"
+
+
+def control(exchange_id: int) -> str:
+    """Name the stream of commands to the lock's holder and of its replies."""
+    return f"exchange:{exchange_id}:control"
 
 
 def pacing(host: str) -> str:

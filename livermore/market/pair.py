@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe, parse_timeframe
 
 
 class Pair(NamedTuple):
@@ -20,8 +20,9 @@ def pairs_of(
 ) -> list[Pair]:
     """Return every symbol in every one of `timeframes` (None: all of `order`).
 
-    Timeframes go as in `order`, within each the symbols as given.
+    Timeframes go as in `order`, within each the symbols as given. ValueError for a timeframe that
+    is none of the six.
     """
-    wanted = set(order if timeframes is None else timeframes)
+    wanted = set(order if timeframes is None else map(parse_timeframe, timeframes))
     symbols = list(symbols)
     return [Pair(symbol, each) for each in order if each in wanted for symbol in symbols]

@@ -2,6 +2,8 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
+from math import inf
 
 import pytest
 import redis as redis_client
@@ -179,6 +181,20 @@ def test_two_pacers_of_a_host_share_its_weight(redis, clock):
     assert sent_at(clock, other, 1, weight=2)[0] >= 59_000
 
 
+def test_a_call_heavier_than_the_allowance_waits_until_no_other_counts(redis, clock):
+    pacer = weight_pacer(redis, Limits(weight_per_minute=20, requests_per_5_minutes=10_000))
+    times = sent_at(clock, pacer, 4, weight=20)
+    assert times[0] == 0
+    assert all(60_000 <= later - sooner <= 61_100 for sooner, later in pairwise(times))
+
+
+def test_a_wait_for_the_budget_is_sat_out_however_long_it_is(redis, clock):
+    pacer = weight_pacer(redis, Limits(weight_per_minute=100_000, requests_per_5_minutes=10))
+    times = sent_at(clock, pacer, 8)
+    assert times[:7] == [0] * 7
+    assert 300_000 <= times[7] <= 305_100
+
+
 def test_another_process_takes_from_the_same_weight(redis, clock):
     program = (
         "import sys, redis\n"
@@ -245,6 +261,11 @@ def test_the_time_that_weight_takes_at_least_counts_what_is_used(redis, clock):
     assert pacer.seconds_for(36, 2) == pytest.approx(60, abs=2)
 
 
+def test_the_time_that_weight_takes_is_told_even_where_nothing_is_allowed(redis):
+    pacer = weight_pacer(redis, Limits(weight_per_minute=1, requests_per_5_minutes=1))
+    assert 0 < pacer.seconds_for(5, 2) < inf
+
+
 def test_a_host_that_is_left_alone_leaves_nothing_behind(redis):
     weight_pacer(redis).wait_turn(2, Lane.LIVE)
     batch_pacer(redis, host="other.test").wait_turn(2, Lane.LIVE)
@@ -281,6 +302,20 @@ def test_a_ban_stops_every_pacer_of_the_host_until_it_ends(redis, clock, other, 
     assert sent_at(clock, other, 1) == [0]
 
 
+def test_a_ban_that_ended_is_not_raised_again_by_a_wait_for_the_budget(redis, clock, other):
+    other.ban(10)
+    clock.advance(11)
+    assert sent_at(clock, other, 100)[-1] > 0
+
+
+def test_a_ban_is_told_though_a_hold_lasts_longer(redis, clock, other):
+    other.hold(60)
+    until_ms = other.ban(30).until_ms
+    with pytest.raises(Banned) as refusal:
+        other.wait_turn(1, Lane.HEAL)
+    assert refusal.value.until_ms == until_ms == START + 30_000
+
+
 def test_a_ban_says_which_host_and_until_when(redis, clock):
     clock.advance(-clock.now_ms / 1000 + 1_790_000_000)
     message = str(batch_pacer(redis).ban(60))
@@ -313,6 +348,15 @@ def test_a_hold_too_long_to_sit_out_is_told_instead(redis, clock, other):
     assert clock.now_ms == START
 
 
+@pytest.mark.parametrize("seconds", [8 * 86_400, 1e13, 1e20, inf])
+def test_no_hold_or_ban_lasts_longer_than_a_week(redis, clock, other, seconds):
+    other.hold(seconds)
+    with pytest.raises(RateLimited) as refusal:
+        other.wait_turn(1, Lane.HEAL)
+    assert refusal.value.retry_after_seconds == 7 * 86_400
+    assert other.ban(seconds).until_ms == START + 7 * 86_400_000
+
+
 # Closing
 
 
@@ -339,3 +383,12 @@ def test_a_closed_pacer_refuses_to_sleep(redis):
     pacer.close()
     with pytest.raises(Temporary, match="stopped"):
         pacer.sleep(60)
+
+
+@pytest.mark.parametrize("make", [weight_pacer, batch_pacer])
+def test_a_closed_pacer_refuses_even_where_no_wait_is_due(redis, make):
+    pacer = make(redis)
+    pacer.close()
+    with pytest.raises(Temporary, match=f"stopped before {HOST} was called"):
+        pacer.wait_turn(1, Lane.HEAL)
+    assert not redis.exists(keys.pacing(HOST))

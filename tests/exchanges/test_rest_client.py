@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections import deque
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -117,12 +118,14 @@ def client(server, connect):
 
 @pytest.fixture
 def waits(client, redis, monkeypatch):
-    """Return the pauses the client made, in seconds; instead of sleeping the hold is lifted."""
-    waits = []
+    """Return the pauses the client made, in seconds; instead of sleeping a hold gets shorter."""
+    waits, key = [], keys.pacing(client.host)
 
     def sleep(seconds):
-        waits.append(seconds)
-        redis.hdel(keys.pacing(client.host), "held_until")
+        if seconds:
+            waits.append(seconds)
+            until_ms = float(redis.hget(key, "held_until") or 0)
+            redis.hset(key, "held_until", round(until_ms - 1000 * seconds))
 
     monkeypatch.setattr(client.pacer, "sleep", sleep)
     return waits
@@ -307,11 +310,17 @@ def test_a_long_reply_is_clipped_to_one_printable_line(server, client):
 # Too many requests
 
 
-def test_too_many_requests_are_waited_out_for_as_long_as_is_asked(server, client, waits):
-    server.answer((429, {"Retry-After": 7}, b'{"code":-1003}'), OK)
+def http_date(seconds):
+    """Return the time so many seconds from now as headers write it."""
+    return formatdate(time.time() + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize("told", [lambda: 7, lambda: " 7 ", lambda: http_date(7)])
+def test_too_many_requests_are_waited_out_for_as_long_as_is_asked(server, client, waits, told):
+    server.answer((429, {"Retry-After": told()}, b'{"code":-1003}'), OK)
     assert client.get("/x") == {"ok": True}
     assert client.calls == 2
-    assert waits == [pytest.approx(7, abs=0.5)]
+    assert sum(waits) == pytest.approx(7, abs=1.1)  # a date has no fractions
 
 
 def test_too_many_requests_without_a_time_are_backed_off_from(server, client, monkeypatch, waits):
@@ -320,6 +329,49 @@ def test_too_many_requests_without_a_time_are_backed_off_from(server, client, mo
     server.answer((429, {}, b""), (429, {}, b""), OK)
     client.get("/x")
     assert waits == [pytest.approx(4, abs=0.5), pytest.approx(8, abs=0.5)]
+
+
+def test_others_are_held_while_the_first_still_backs_off(server, client, redis, monkeypatch):
+    held = []
+
+    def sleep(seconds):
+        held.append(held_seconds(redis, server.host))
+        redis.delete(keys.pacing(server.host))
+
+    monkeypatch.setattr(client.pacer, "sleep", sleep)
+    server.answer((429, {"Retry-After": 30}, b""), OK)
+    client.get("/x")
+    assert pytest.approx(30, abs=2) in held
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [(lambda: 60, 60), (lambda: http_date(60), 60), (lambda: "soon", 1)]
+)
+def test_the_last_of_the_refusals_holds_the_host_too(server, client, redis, waits, told, seconds):
+    server.answer((429, {"Retry-After": told()}, b""))
+    failure_of(client, RateLimited)
+    assert client.calls == ATTEMPTS
+    assert held_seconds(redis, server.host) == pytest.approx(seconds, abs=2)
+
+
+def test_a_date_that_is_past_asks_for_no_pause(server, client, waits):
+    server.answer((429, {"Retry-After": http_date(-60)}, b""))
+    assert failure_of(client, RateLimited).retry_after_seconds == 0
+    assert sum(waits) < 1
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *("soon", "-5", "1.5", "1e3", "²", "99999999999", "9" * 400),
+        *("Mon, 99 Foo 2026 00:00:00 GMT", "Mon, 01 Jan 99999 00:00:00 GMT"),
+        "Thu, 01 Jan 2099 00:00:00 -0000",
+    ],
+)
+def test_a_pause_that_is_no_time_is_one_second(server, client, redis, waits, told):
+    server.answer((429, {"Retry-After": told}, b""))
+    assert failure_of(client, RateLimited).retry_after_seconds is None
+    assert held_seconds(redis, server.host) == pytest.approx(1, abs=0.5)
 
 
 @pytest.mark.parametrize("header", [{}, {"Retry-After": "soon"}, {"Retry-After": "-5"}])
@@ -337,6 +389,15 @@ def test_a_pause_too_long_to_sit_out_ends_in_an_error_without_another_call(serve
     assert held_seconds(redis, server.host) > 590
 
 
+def test_a_turn_that_is_refused_is_not_tried_again(server, client, redis, waits, caplog):
+    caplog.set_level("INFO")
+    client.pacer.hold(600)
+    failure_of(client, RateLimited)
+    assert (client.calls, server.seen, waits) == (0, [], [])
+    assert "rest.retry" not in caplog.text
+    assert held_seconds(redis, server.host) == pytest.approx(600, abs=2)
+
+
 # Bans
 
 
@@ -347,6 +408,15 @@ def test_a_pause_too_long_to_sit_out_ends_in_an_error_without_another_call(serve
         pytest.param({}, b"", 120, id="without a time"),
         pytest.param({}, b"<html>banned</html>", 120, id="page"),
         pytest.param({"Retry-After": 0}, b"", 120, id="no time at all"),
+        pytest.param({"Retry-After": "99999999999"}, b"", 120, id="odd header"),
+        pytest.param({"Retry-After": "999999999"}, b"", 7 * 86_400, id="years"),
+        pytest.param({}, b'{"msg":"IP banned until tomorrow"}', 120, id="words without a time"),
+        pytest.param({}, b'{"msg":"banned until 99999999999999999"}', 120, id="microseconds"),
+        pytest.param({}, b'{"msg":"banned until %s"}' % (b"9" * 5000), 120, id="many digits"),
+        pytest.param({}, '{"msg":"banned until ²"}'.encode(), 120, id="odd digits"),
+        pytest.param({}, b'{"msg":"banned until 9999999999999"}', 7 * 86_400, id="centuries"),
+        pytest.param({}, b'{"msg":"banned until 1700000000000"}', 120, id="until long ago"),
+        pytest.param({}, b'{"msg":null}', 120, id="no words"),
     ],
 )
 def test_a_ban_is_not_tried_again_and_lasts_as_long_as_is_said(
@@ -363,6 +433,17 @@ def test_a_ban_may_be_told_in_words_alone(server, client):
     text = f"Way too much request weight used; IP banned until {until_ms}. Please use WebSocket."
     server.answer((418, {}, b'{"code":-1003,"msg":"%s"}' % text.encode()))
     assert failure_of(client, Banned).until_ms == pytest.approx(until_ms, abs=2000)
+
+
+def test_a_ban_lasts_as_long_as_its_header_says_whatever_clock_its_words_go_by(server, client):
+    words = b'{"msg":"IP banned until %d."}' % (time.time() * 1000 + 7 * 3_600_000)
+    server.answer((418, {"Retry-After": 60}, words))
+    assert failure_of(client, Banned).until_ms / 1000 - time.time() == pytest.approx(60, abs=2)
+
+
+def test_a_ban_may_end_at_a_date(server, client):
+    server.answer((418, {"Retry-After": http_date(300)}, b""))
+    assert failure_of(client, Banned).until_ms / 1000 - time.time() == pytest.approx(300, abs=2)
 
 
 def test_after_a_ban_nothing_is_sent_by_anybody(server, client, connect):
@@ -413,3 +494,9 @@ def test_closing_ends_the_wait_for_another_try(server, client, monkeypatch):
     caller.join(5)
     assert "stopped before" in str(errors[0])
     assert client.calls == 1
+
+
+def test_a_closed_client_calls_nobody(server, client):
+    client.close()
+    assert "stopped before" in str(failure_of(client, Temporary))
+    assert server.seen == []

@@ -4,6 +4,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.listings import listings
+from exchanges.sandbox.scenarios import KINDS, parse_scenarios
 from exchanges.sandbox.server import run_in_foreground
 from livermore.command import LivermoreCommand
 
@@ -20,6 +21,12 @@ class Command(LivermoreCommand):
         parser.add_argument("--symbols", type=int, help="how many symbols trade on each exchange")
         parser.add_argument("--seed", type=int, default=usual.seed, help="which market it is")
         parser.add_argument("--speed", type=float, default=usual.speed, help="clock against ours")
+        parser.add_argument(
+            "--scenario",
+            default="",
+            metavar="NAME[:OPTION=VALUE...],...",
+            help=f"what goes wrong, see docs/sandbox.md; names: {', '.join(KINDS)}",
+        )
         parser.add_argument("--latency-ms", type=int, default=usual.latency_ms)
         parser.add_argument("--weight-limit", type=int, default=usual.weight_limit)
         parser.add_argument("--strikes", type=int, default=usual.strikes, help="429s before a ban")
@@ -30,7 +37,10 @@ class Command(LivermoreCommand):
         names = ("host", "port", "seed", "speed", "latency_ms", "weight_limit", "strikes", "ban_ms")
         chosen = {name: options[name] for name in (*names, "coinbase_rate")}
         try:
-            config = SandboxConfig(**chosen, listings=listings(options["symbols"]))
+            scenarios = tuple(parse_scenarios(options["scenario"]))
+            config = SandboxConfig(
+                **chosen, listings=listings(options["symbols"]), scenarios=scenarios
+            )
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:

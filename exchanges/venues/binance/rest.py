@@ -4,20 +4,22 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from exchanges.candle_reply import CandleReply, Candles, Values
+from exchanges.candle_reply import CandleReply, Candles, Values, number
 from exchanges.errors import BadCredentials, BadPayload, LivermoreError, UnknownSymbol, Unreachable
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane, Limits
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import LONGEST_LOOK_BACK, VenueRest
 from exchanges.venues.binance.symbols import read_limits, read_listing
+from livermore.market.candle import LATEST_MS
 from livermore.market.timeframe import Timeframe
 
 # What Binance.US published before August 2026, the least of the family.
 LIMITS_UNTIL_KNOWN = Limits(weight_per_minute=1200, requests_per_5_minutes=5000)
 LISTING_WEIGHT = 20
+COLUMNS = 12
 WORKERS = 24
-UNKNOWN_SYMBOL, BUSY, BAD_KEY = {-1121}, {-1001, -1007, -1008}, {-2014, -2015}
+UNKNOWN_SYMBOL, BUSY, BAD_KEY = {"-1121"}, {"-1001", "-1007", "-1008"}, {"-2014", "-2015"}
 # Binance has a row for every period, traded or not. One that is missing at the end of an answer
 # is on its way from their database; one that is missing this long after its end never was.
 LAG_MS = 60_000
@@ -51,19 +53,21 @@ class BinanceRest(VenueRest):
     ) -> Candles:
         reply = CandleReply(timeframe, _open_time, _values)
         earliest = end_ms - LONGEST_LOOK_BACK * timeframe.ms
-        before = {} if end_ms == self._closed_ms(timeframe) else {"endTime": end_ms - 1}
+        last_ms = None if end_ms == self._closed_ms(timeframe) else end_ms - 1
         closed: list[int] = []
         history_ends = False
         while len(closed) < count and not history_ends:
             # Two more than wanted: the open bar, and one that closed a moment ago.
             limit = min(count - len(closed) + 2, self.candles_per_call)
-            rows = self._klines(native, timeframe, lane, limit=limit, **before)
-            reply.add_page(rows)
+            window = {} if last_ms is None else {"endTime": last_ms}
+            rows = self._klines(native, timeframe, lane, limit=limit, **window)
+            reply.add_page(rows, 0, LATEST_MS if last_ms is None else last_ms)
             seen, closed = len(closed), [time for time in reply.times() if time < end_ms]
-            history_ends = len(rows) < limit or (closed and closed[0] <= earliest)
+            # A page may be short for reasons of theirs: history ends where a page is empty.
+            history_ends = not rows or bool(closed and closed[0] <= earliest)
             if len(closed) == seen:
                 break
-            before = {"endTime": closed[0] - 1}
+            last_ms = closed[0] - 1
         if len(closed) >= count:
             start_ms = closed[-count]
         elif history_ends:
@@ -83,21 +87,20 @@ class BinanceRest(VenueRest):
             rows = self._klines(
                 native, timeframe, lane, startTime=at, endTime=page_end - 1, limit=limit
             )
-            reply.add_page(rows)
-            at = page_end
+            reply.add_page(rows, at, page_end - 1)
+            newest = max((time for time in reply.times() if time >= at), default=page_end)
+            # After a short page go on behind its last row, whatever made it short.
+            at = page_end if len(rows) >= limit else min(newest + timeframe.ms, page_end)
         return self._result(reply, timeframe, start_ms, end_ms)
 
     def _result(
         self, reply: CandleReply, timeframe: Timeframe, start_ms: int, end_ms: int
     ) -> Candles:
         now_ms = self.clock.now_ms()
-        times = reply.times()
-        closed = [time for time in times if time < end_ms]
+        closed = [time for time in reply.times() if time < end_ms]
         answered_until = closed[-1] + timeframe.ms if closed else start_ms
         reply.distrust(max(answered_until, timeframe.floor(now_ms - LAG_MS)), end_ms)
-        if times and times[-1] > now_ms:
-            self.clock.forget()  # it is behind: the machine slept, or the exchange's time flies
-        return reply.result(start_ms, end_ms)
+        return reply.result(start_ms, end_ms, now_ms)
 
     def _klines(self, native: str, timeframe: Timeframe, lane: Lane, **window: int) -> list:
         self._learn_limits(native)
@@ -116,14 +119,14 @@ class BinanceRest(VenueRest):
 
     def _exchange_info(self, params: Mapping[str, str]) -> Any:
         body = self.client.get("/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT)
-        if limits := read_limits(body):
-            self.client.pacer.set_limits(limits)
+        self.client.pacer.set_limits(read_limits(body) or LIMITS_UNTIL_KNOWN)
         return body
 
 
 def read_error(status: int, body: Any) -> LivermoreError | None:
     """Return the error that Binance's `{"code","msg"}` names, None if none of ours."""
-    code, said = (body.get("code"), body.get("msg")) if isinstance(body, dict) else (None, None)
+    body = body if isinstance(body, dict) else {}
+    code, said = str(body.get("code")), body.get("msg")
     if code in UNKNOWN_SYMBOL:
         return UnknownSymbol(f"the exchange does not know this symbol: {said}")
     if code in BUSY:
@@ -143,5 +146,14 @@ def _open_time(row: list) -> int:
     return row[0]
 
 
-def _values(row: list) -> Values:
-    return float(row[1]), float(row[2]), float(row[3]), float(row[4]), float(row[5])
+def _values(row: list, timeframe: Timeframe) -> Values:
+    if len(row) != COLUMNS or row[6] != row[0] + timeframe.ms - 1:
+        raise ValueError(f"not a {timeframe} row: its columns or its close time are off")
+    return (
+        number(row[1]),
+        number(row[2]),
+        number(row[3]),
+        number(row[4]),
+        number(row[5]),
+        timeframe,
+    )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from exchanges.candle_reply import CandleReply, Candles, Values
+from exchanges.candle_reply import CandleReply, Candles, Values, number
 from exchanges.errors import BadCredentials, BadPayload, LivermoreError, UnknownSymbol
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane, Limits
@@ -74,10 +74,11 @@ class CoinbaseRest(VenueRest):
         closed: list[int] = []
         while len(closed) < count and page_end > earliest:
             page_start = max(page_end - self.candles_per_call * timeframe.ms, earliest)
-            reply.add_page(self._candles(native, timeframe, page_start, page_end, lane))
+            self._add_page(reply, native, timeframe, page_start, page_end, lane)
             closed = [time for time in reply.times() if time < end_ms]
             page_end = page_start
-        return self._result(reply, closed[-count] if len(closed) >= count else earliest, end_ms)
+        start_ms = closed[-count] if len(closed) >= count else earliest
+        return reply.result(start_ms, end_ms, self.clock.now_ms())
 
     def _range(
         self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
@@ -85,30 +86,32 @@ class CoinbaseRest(VenueRest):
         reply = CandleReply(timeframe, _open_time, _values)
         step = self.candles_per_call * timeframe.ms
         for at in range(start_ms, end_ms, step):
-            page_end = min(at + step, end_ms)
-            reply.add_page(self._candles(native, timeframe, at, page_end, lane))
-        return self._result(reply, start_ms, end_ms)
+            self._add_page(reply, native, timeframe, at, min(at + step, end_ms), lane)
+        return reply.result(start_ms, end_ms, self.clock.now_ms())
 
-    def _result(self, reply: CandleReply, start_ms: int, end_ms: int) -> Candles:
-        times = reply.times()
-        if times and times[-1] > self.clock.now_ms():
-            self.clock.forget()  # it is behind: the machine slept, or the exchange's time flies
-        return reply.result(start_ms, end_ms)
-
-    def _candles(
-        self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
-    ) -> list:
-        """Return the rows of the window, oldest first; the exchange sends the newest first."""
+    def _add_page(
+        self,
+        reply: CandleReply,
+        native: str,
+        timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        lane: Lane,
+    ) -> None:
+        """Take the rows of `[start_ms, end_ms)`; the exchange sends the newest first."""
         params = {
             "start": start_ms // 1000,
-            "end": (end_ms - timeframe.ms) // 1000,  # inclusive, by the start of the bucket
+            # Said to be inclusive, but nowhere promised: one bucket more is asked for, and the
+            # window is still no wider than the exchange allows.
+            "end": end_ms // 1000,
             "granularity": GRANULARITIES[timeframe],
         }
-        body = self._get_rows(f"{self._products}/{quote(native, safe='')}/candles", params, lane)
+        path = f"{self._products}/{quote(native, safe='')}/candles"
+        body = self._get_rows(path, params, lane)
         rows = body.get("candles") if isinstance(body, dict) else None
         if not isinstance(rows, list):
             raise BadPayload("the candles are not in Coinbase's form", str(body))
-        return rows[::-1]
+        reply.add_page(rows[::-1], start_ms, end_ms)
 
     def _page_of_products(self, offset: int) -> list:
         params = {"product_type": "SPOT", "limit": PRODUCTS_PER_CALL, "offset": offset}
@@ -130,14 +133,18 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
 
 
 def _open_time(row: Mapping[str, str]) -> int:
-    return int(row["start"]) * 1000
+    start = row["start"]
+    if type(start) is not str:
+        raise TypeError(f"not a time as a string: {start!r}")
+    return int(start) * 1000
 
 
-def _values(row: Mapping[str, str]) -> Values:
+def _values(row: Mapping[str, str], timeframe: Timeframe) -> Values:
     return (
-        float(row["open"]),
-        float(row["high"]),
-        float(row["low"]),
-        float(row["close"]),
-        float(row["volume"]),
+        number(row["open"]),
+        number(row["high"]),
+        number(row["low"]),
+        number(row["close"]),
+        number(row["volume"]),
+        timeframe,
     )

@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -46,16 +47,19 @@ class Signer:
 
 
 def _load(secret: str) -> EllipticCurvePrivateKey | Ed25519PrivateKey:
+    text = secret.replace("\\n", "\n").strip().strip("\"'").strip()
     try:
-        if secret.lstrip().startswith("-----BEGIN"):
-            key = load_pem_private_key(secret.replace("\\n", "\n").strip().encode(), None)
+        if text.startswith("-----BEGIN"):
+            key = load_pem_private_key(text.encode(), None)
         else:
-            key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(secret, validate=True)[:32])
-    except (ValueError, TypeError):
+            raw = base64.b64decode(text, validate=True)
+            key = Ed25519PrivateKey.from_private_bytes(raw[:32]) if len(raw) in (32, 64) else None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
-    if not isinstance(key, EllipticCurvePrivateKey | Ed25519PrivateKey):
+    p256 = isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1)
+    if not (p256 or isinstance(key, Ed25519PrivateKey)):
         raise BadCredentials(
-            "the Coinbase secret is neither a PEM private key nor base64 of an Ed25519 key: "
-            "copy it again from the key file that Coinbase gave you"
+            "the Coinbase secret is neither a PEM private key (EC P-256 or Ed25519) nor base64 of "
+            "an Ed25519 key: copy it again from the key file that Coinbase gave you"
         )
     return key

@@ -1,5 +1,11 @@
+import json
+import time
+from contextlib import ExitStack
+
 import pytest
 import requests
+import websockets.sync.client
+from websockets.exceptions import ConnectionClosed
 
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.server import SandboxServer
@@ -69,3 +75,78 @@ def candles(get):
         return get(server, path, granularity=granularity, **params)
 
     return candles
+
+
+class Client:
+    """A WebSocket client that reads JSON and waits with a deadline."""
+
+    def __init__(self, socket):
+        self.socket = socket
+
+    def send(self, content):
+        self.socket.send(content if isinstance(content, str) else json.dumps(content))
+
+    def next(self, seconds=5):
+        return json.loads(self.socket.recv(timeout=seconds))
+
+    def ask(self, method, params=None, request_id=1):
+        """Send one of Binance's commands and return what is answered, whatever comes between."""
+        params = {} if params is None else {"params": params}
+        self.send({"method": method, **params, "id": request_id})
+        return self.first(lambda frame: "id" in frame)
+
+    def subscribe(self, channel, *products):
+        """Subscribe on Coinbase and return the frames up to the answer, which comes last."""
+        self.send({"type": "subscribe", "channel": channel, "product_ids": products})
+        return self.until(lambda frame: frame.get("channel") in (None, "subscriptions"))
+
+    def until(self, wanted, seconds=5):
+        """Return the frames up to the first wanted one, which is the last of them."""
+        deadline, frames = time.monotonic() + seconds, []
+        while not frames or not wanted(frames[-1]):
+            frames.append(self.next(max(0, deadline - time.monotonic())))
+        return frames
+
+    def first(self, wanted, seconds=5):
+        return self.until(wanted, seconds)[-1]
+
+    def is_silent(self, seconds=0.3):
+        try:
+            self.next(seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    def closed(self, seconds=5):
+        """Wait for the end of the connection and return its code."""
+        deadline = time.monotonic() + seconds
+        try:
+            while True:
+                self.socket.recv(timeout=max(0, deadline - time.monotonic()))
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else 1006
+
+
+@pytest.fixture
+def connect():
+    """Open WebSockets with a client that shares no code with ours."""
+    with ExitStack() as opened:
+
+        def connect(server, path="/ws", **options):
+            options = {"close_timeout": 0.2} | options  # frames nobody read would hold it up
+            client = websockets.sync.client.connect(server.ws_url + path, **options)
+            return Client(opened.enter_context(client))
+
+        yield connect
+
+
+@pytest.fixture
+def eventually():
+    def eventually(condition, seconds=5):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it never happened"
+            time.sleep(0.005)
+        return True
+
+    return eventually

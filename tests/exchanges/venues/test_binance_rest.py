@@ -1,5 +1,6 @@
 import threading
 
+import orjson
 import pytest
 import requests
 
@@ -16,7 +17,9 @@ from tests.exchanges.venues.conftest import NOW_MS, values
 MINUTE_MS = 60_000
 NOW_MINUTE_MS = Timeframe.M1.floor(NOW_MS)
 WEIGHT = Exchange.Pacing.WEIGHT
-TIME = (200, {}, b'{"serverTime":1500000000000}')
+OPEN_MS = 1_500_000_000_000
+TIME = (200, {}, b'{"serverTime":1500000030000}')  # half of the minute OPEN_MS is over
+PAST_MS = OPEN_MS - 3000 * MINUTE_MS
 DAY_MS = 1_499_040_000_000
 
 
@@ -24,8 +27,8 @@ DAY_MS = 1_499_040_000_000
 def on_wire(row, adapters, wire):
     """Return a REST side whose exchange first tells its time, then what it is told to."""
 
-    def on_wire(*replies, status=200):
-        exchange = row("binance", wire)
+    def on_wire(*replies, status=200, **settings):
+        exchange = row("binance", wire, **settings)
         exchange.symbols.create(symbol="A-B", native_symbol="AB", base="A", quote="B")
         wire.answer(TIME, *((status, {}, reply) for reply in replies))
         return adapters(exchange)
@@ -33,8 +36,29 @@ def on_wire(row, adapters, wire):
     return on_wire
 
 
+def kline(open_ms, *, step_ms=MINUTE_MS, volume="10"):
+    """Return a row as Binance writes it."""
+    return [open_ms, "1", "2", "0.5", "1.5", volume, open_ms + step_ms - 1, "1", 1, "1", "1", "0"]
+
+
+def klines(first, last=None, **changes):
+    """Return a reply of rows from the minute `first` to `last`, both counted from PAST_MS."""
+    rows = [kline(PAST_MS + n * MINUTE_MS, **changes) for n in range(first, (last or first) + 1)]
+    return orjson.dumps(rows)
+
+
+def minute_of(time_ms):
+    return (time_ms - PAST_MS) // MINUTE_MS
+
+
+def minutes(candles):
+    return [minute_of(candle.timestamp) for candle in candles]
+
+
 def test_a_recorded_row_is_read(on_wire, wire, payload):
-    rest = on_wire(payload("binance/http_get_klines"))
+    # The document's example is a week's bar: its last millisecond is made that of its first day.
+    day = payload("binance/http_get_klines").replace(b"1499644799999", b"1499126399999")
+    rest = on_wire(day)
     (candle,) = rest.get_candles("A-B", "1d", DAY_MS, DAY_MS + 86_400_000)
     assert candle == Candle(
         DAY_MS, 0.0163479, 0.8, 0.015758, 0.015771, 148976.11427815, Timeframe.D1
@@ -42,6 +66,53 @@ def test_a_recorded_row_is_read(on_wire, wire, payload):
     assert wire.seen[1][0] == (
         "/api/v3/klines?symbol=AB&interval=1d&startTime=1499040000000&endTime=1499126399999&limit=1"
     )
+
+
+def test_a_row_of_another_length_than_asked_for_is_refused(on_wire, payload):
+    rest = on_wire(payload("binance/http_get_klines"))  # a week's
+    got = rest.get_candles("A-B", "1d", DAY_MS, DAY_MS + 86_400_000)
+    assert (list(got), len(got.refused), got.covered) == ([], 1, ())
+    assert got.refused[0].startswith("not a 1d row")
+
+
+@pytest.mark.parametrize("column", range(1, 6))
+@pytest.mark.parametrize("told", [True, 1.5, 1, None, "1_000"])
+def test_a_value_that_is_no_decimal_string_is_refused(on_wire, column, told):
+    row = kline(PAST_MS)
+    row[column] = told
+    got = on_wire(orjson.dumps([row])).get_candles("A-B", "1m", PAST_MS, PAST_MS + MINUTE_MS)
+    assert (list(got), len(got.refused), got.covered) == ([], 1, ())
+
+
+@pytest.mark.parametrize("columns", [11, 13])
+def test_a_row_of_more_or_fewer_columns_is_refused(on_wire, columns):
+    row = [*kline(PAST_MS), "0"][:columns]
+    got = on_wire(orjson.dumps([row])).get_candles("A-B", "1m", PAST_MS, PAST_MS + MINUTE_MS)
+    assert (list(got), len(got.refused), got.covered) == ([], 1, ())
+
+
+def test_rows_outside_of_a_past_range_are_refused_and_none_is_the_open_candle(on_wire):
+    got = on_wire(klines(0, 2)).get_candles("A-B", "1m", PAST_MS, PAST_MS + MINUTE_MS)
+    assert minutes(got) == [0]
+    assert len(got.refused) == 2
+    assert got.open_candle is None
+
+
+def test_a_row_from_the_far_future_is_refused_and_is_not_the_open_candle(on_wire):
+    now = minute_of(OPEN_MS)
+    rows = klines(now - 3, now)[:-1] + b"," + orjson.dumps([kline(4_000_000_020_000)])[1:]
+    got = on_wire(rows, TIME[2], rows).get_candles("A-B", "1m", limit=2)
+    assert minutes(got) == [now - 2, now - 1]
+    assert minutes([got.open_candle]) == [now]
+    assert [line.partition(":")[0] for line in got.refused] == ["opens in the future"]
+
+
+def test_an_exchange_that_ignores_the_window_overwrites_and_covers_nothing(on_wire):
+    rest = on_wire(klines(0, 999), klines(0, 999, volume="99"))
+    got = rest.get_candles("A-B", "1m", PAST_MS, PAST_MS + 2000 * MINUTE_MS)
+    assert {candle.volume for candle in got} == {10.0}
+    assert got.covered == ((PAST_MS, PAST_MS + 1000 * MINUTE_MS),)
+    assert len(got.refused) == 1000
 
 
 @pytest.mark.parametrize("body", [b"{}", b"null", b'"x"', b"1"])
@@ -83,6 +154,12 @@ def test_an_unknown_symbol_is_told_with_the_exchanges_words(on_wire, payload):
         (401, None, BadCredentials),
         (400, {"code": -1100, "msg": "Illegal characters"}, type(None)),
         (403, None, type(None)),
+        (400, {"code": "-1121"}, UnknownSymbol),
+        (400, {"code": [1]}, type(None)),
+        (400, {"code": {"a": 1}}, type(None)),
+        (400, {"code": None}, type(None)),
+        (400, {}, type(None)),
+        (400, None, type(None)),
         (400, [], type(None)),
         (400, "text", type(None)),
     ],
@@ -141,9 +218,10 @@ def test_a_hole_in_the_middle_is_the_exchanges_own(binance, sandbox):
 
 def test_a_newest_bar_that_is_not_there_yet_is_asked_for_again(binance, sandbox):
     start_ms = NOW_MINUTE_MS - 5 * MINUTE_MS
-    sandbox.faults.add("holes", open_times=[NOW_MINUTE_MS - MINUTE_MS], symbol="BTC-USD", times=1)
+    sandbox.faults.add("holes", open_times=[NOW_MINUTE_MS - MINUTE_MS], symbol="BTC-USD")
     late = binance.get_candles("BTC-USD", "1m", start_ms)
     assert late.covered == ((start_ms, NOW_MINUTE_MS - MINUTE_MS),)
+    sandbox.faults.clear()
     assert binance.get_candles("BTC-USD", "1m", start_ms).covered == ((start_ms, NOW_MINUTE_MS),)
 
 
@@ -156,6 +234,37 @@ def test_a_newest_bar_that_is_missing_for_a_minute_never_was(binance, sandbox):
     assert got.covered == ((end_ms - 5 * MINUTE_MS, end_ms - MINUTE_MS),)
 
 
+def test_a_range_goes_on_behind_a_short_page(on_wire, wire):
+    rest = on_wire(klines(0, 499), klines(500, 999), klines(1000, 1199))
+    end_ms = PAST_MS + 1200 * MINUTE_MS
+    got = rest.get_candles("A-B", "1m", PAST_MS, end_ms)
+    assert minutes(got) == list(range(1200))
+    assert (got.refused, got.covered) == ([], ((PAST_MS, end_ms),))
+    assert len(wire.seen) == 1 + 3
+
+
+def test_what_a_short_page_left_out_is_asked_for_once_more(on_wire, wire):
+    rest = on_wire(klines(0, 6), klines(7, 9))
+    got = rest.get_candles("A-B", "1m", PAST_MS, PAST_MS + 10 * MINUTE_MS)
+    assert minutes(got) == list(range(10))
+    assert f"startTime={PAST_MS + 7 * MINUTE_MS}&" in wire.seen[2][0]
+
+
+def test_a_short_page_is_not_the_end_of_history(on_wire):
+    now = minute_of(OPEN_MS)
+    rest = on_wire(klines(now - 40, now), klines(now - 90, now - 41), klines(now - 130, now - 91))
+    got = rest.get_candles("A-B", "1m", limit=100)
+    assert minutes(got) == list(range(now - 100, now))
+    assert got.covered == ((OPEN_MS - 100 * MINUTE_MS, OPEN_MS),)
+
+
+def test_an_empty_page_is_the_end_of_history(on_wire):
+    now = minute_of(OPEN_MS)
+    got = on_wire(klines(now - 40, now), b"[]").get_candles("A-B", "1m", limit=100)
+    assert minutes(got) == list(range(now - 40, now))
+    assert got.covered == ((OPEN_MS - 1000 * MINUTE_MS, OPEN_MS),)
+
+
 # Weight
 
 
@@ -165,6 +274,17 @@ def test_the_limits_are_learnt_once_from_the_exchange(row, adapters, start, redi
         adapters(row("binance", server, pacing=WEIGHT)).get_candles("BTC-USD", "1m", limit=1)
     told = redis.hmget(keys.pacing(server.url[7:]), "weight_limit", "request_limit")
     assert told == [b"4321", b"9876"]
+
+
+def test_an_exchange_that_tells_no_limit_of_weight_is_asked_once(on_wire, wire):
+    rest = on_wire(b'{"rateLimits":[]}', klines(0), pacing=WEIGHT)
+    for _ in range(2):
+        rest.get_candles("A-B", "1m", PAST_MS, PAST_MS + MINUTE_MS)
+    assert [path.partition("?")[0] for path, _ in wire.seen[1:]] == [
+        "/api/v3/exchangeInfo",
+        *["/api/v3/klines"] * 2,
+    ]
+    assert rest.client.pacer.limits_known()
 
 
 def test_threads_that_begin_together_ask_for_the_limits_once(row, adapters, start):
@@ -186,7 +306,8 @@ def impatient(monkeypatch):
     """Give up instead of waiting for more weight."""
 
     def sleep(pacer, seconds):
-        raise Temporary("enough")
+        if seconds:
+            raise Temporary("enough")
 
     monkeypatch.setattr(Pacer, "sleep", sleep)
 
@@ -230,6 +351,16 @@ def test_an_exchange_paced_in_batches_is_not_asked_for_limits(row, adapters, san
 # Listing and limits
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_native_names_the_one_that_trades_is_asked_for(row, adapters, wire, order):
+    names = [("GOOD", "TRADING"), ("BAD", "BREAK")][::order]
+    symbols = [{"symbol": n, "status": s, "baseAsset": "A", "quoteAsset": "B"} for n, s in names]
+    listing = orjson.dumps({"rateLimits": [], "symbols": symbols})
+    wire.answer((200, {}, listing), TIME, (200, {}, b"[]"))
+    adapters(row("binance", wire)).get_candles("A-B", "1m", limit=1)
+    assert "symbol=GOOD&" in wire.seen[2][0]
+
+
 def listed(**changes):
     row = {"symbol": "AB", "status": "TRADING", "baseAsset": "A", "quoteAsset": "B"}
     (item,) = read_listing({"symbols": [row | changes]})
@@ -248,7 +379,18 @@ def test_only_the_status_trading_trades():
     assert listed(permissions=[], permissionSets=[["SPOT"]]).is_trading
     for status in ("BREAK", "HALT", "END_OF_DAY", "CANCEL_ONLY", "SOMETHING_NEW", None):
         assert not listed(status=status).is_trading
-    assert not listed(isSpotTradingAllowed=False).is_trading
+    assert listed(isSpotTradingAllowed=False).is_trading is False
+
+
+def test_a_market_of_which_it_is_not_said_whether_it_trades_does_not(row, adapters, wire):
+    market = {"status": "TRADING", "baseAsset": "A", "isSpotTradingAllowed": None}
+    symbols = [market | {"symbol": f"A{quote}", "quoteAsset": quote} for quote in "BC"]
+    symbols[1]["isSpotTradingAllowed"] = True
+    listing = orjson.dumps({"rateLimits": [], "symbols": symbols})
+    wire.answer((200, {}, listing), TIME, (200, {}, b"[]"))
+    rest = adapters(row("binance", wire))
+    assert list(rest.get_candles("A-C", "1m", limit=1)) == []
+    assert not listed(isSpotTradingAllowed=None).is_trading
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import orjson
 import pytest
 
 from exchanges.errors import BadCredentials, BadPayload, UnknownSymbol
@@ -46,7 +47,7 @@ def test_a_recorded_reply_is_read_oldest_first(on_wire, wire, payload):
     ]
     assert wire.seen[1][0] == (
         "/api/v3/brokerage/market/products/A-B/candles"
-        "?start=1712188800&end=1712192400&granularity=ONE_HOUR"
+        "?start=1712188800&end=1712196000&granularity=ONE_HOUR"
     )
 
 
@@ -63,11 +64,42 @@ def test_a_row_that_is_no_row_is_refused_and_nothing_is_covered(on_wire, bad):
     assert (list(got), len(got.refused), got.covered) == ([], 1, ())
 
 
+def test_the_bucket_that_opens_at_the_end_is_dropped_silently(on_wire, payload):
+    rest = on_wire(payload("coinbase/http_get_candles"))
+    got = rest.get_candles("A-B", "1h", HOUR_MS, HOUR_MS + 3_600_000)
+    assert [candle.timestamp for candle in got] == [HOUR_MS]
+    assert (got.refused, got.open_candle) == ([], None)
+    assert got.covered == ((HOUR_MS, HOUR_MS + 3_600_000),)
+
+
+def test_a_row_outside_of_the_window_is_refused(on_wire, payload):
+    rest = on_wire(payload("coinbase/http_get_candles"))
+    start_ms = HOUR_MS - 3_600_000
+    got = rest.get_candles("A-B", "1h", start_ms, HOUR_MS)
+    assert (list(got), len(got.refused), got.covered) == ([], 1, ())
+
+
+@pytest.mark.parametrize("start", [1712188800, 1712188800.0, 1712188800.5, True, None])
+def test_a_time_that_is_no_string_is_refused(on_wire, start):
+    row = dict.fromkeys(("open", "high", "low", "close", "volume"), "1") | {"start": start}
+    body = orjson.dumps({"candles": [row]})
+    got = on_wire(body).get_candles("A-B", "1h", HOUR_MS, HOUR_MS + 3_600_000)
+    assert (list(got), len(got.refused), got.covered) == ([], 1, ())
+
+
+@pytest.mark.parametrize("told", [1, 1.5, True, None, "1_000"])
+def test_a_value_that_is_no_decimal_string_is_refused(on_wire, told):
+    row = dict.fromkeys(("open", "high", "low", "close"), "1")
+    body = orjson.dumps({"candles": [row | {"start": f"{HOUR_MS // 1000}", "volume": told}]})
+    got = on_wire(body).get_candles("A-B", "1h", HOUR_MS, HOUR_MS + 3_600_000)
+    assert (list(got), len(got.refused), got.covered) == ([], 1, ())
+
+
 def test_a_row_without_a_field_is_refused_and_its_time_stays_unknown(coinbase, sandbox):
     start_ms, end_ms = NOW_MINUTE_MS - 30 * MINUTE_MS, NOW_MINUTE_MS - 20 * MINUTE_MS
     sandbox.faults.add("bad_rows", way="missing_field", row=4, symbol="BTC-USD")
     got = coinbase.get_candles("BTC-USD", "1m", start_ms, end_ms)
-    bad_ms = start_ms + 5 * MINUTE_MS  # the newest row comes first
+    bad_ms = start_ms + 6 * MINUTE_MS  # the newest row comes first, and is one too many
     assert len(got.refused) == 1
     assert bad_ms not in {candle.timestamp for candle in got}
     assert got.covered == ((start_ms, bad_ms), (bad_ms + MINUTE_MS, end_ms))
@@ -105,6 +137,8 @@ def test_a_window_that_is_too_wide_would_be_told(on_wire, payload):
         (403, None, type(None)),
         (400, [], type(None)),
         (400, {"error": {}, "message": []}, type(None)),
+        (404, {"error": [1]}, type(None)),
+        (404, "text", type(None)),
         (500, {"error": "INTERNAL"}, type(None)),
     ],
 )
@@ -119,7 +153,7 @@ def test_errors_are_named_by_what_to_do(status, body, kind):
 def test_no_window_is_wider_than_three_hundred_periods(coinbase, sandbox, count):
     assert len(coinbase.get_candles("BTC-USD", "1m", limit=count)) == count
     calls = sandbox.requests.candles
-    assert all((call.end_ms - call.start_ms) // MINUTE_MS < 300 for call in calls)
+    assert all((call.end_ms - call.start_ms) // MINUTE_MS <= 300 for call in calls)
     assert {call.status for call in calls} == {200}
     assert len(calls) <= coinbase.calls_for(count + 2)
 

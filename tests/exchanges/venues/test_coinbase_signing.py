@@ -4,9 +4,10 @@ import traceback
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256K1, SECP256R1, SECP384R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -40,11 +41,17 @@ FORMS = {
     "ec, sec1": (pem(EC, PrivateFormat.TraditionalOpenSSL), EC),
     "ec, pkcs8": (pem(EC), EC),
     "ec, literal line breaks": (pem(EC).replace("\n", "\\n"), EC),
+    "ec, quotes around": (f'"{pem(EC)}"', EC),
     "ec, spaces around": (f"  {pem(EC)}\n\n", EC),
     "ec, windows line breaks": (pem(EC).replace("\n", "\r\n"), EC),
     "ed25519": (pem(ED25519), ED25519),
     "ed25519, literal line breaks": (pem(ED25519).replace("\n", "\\n"), ED25519),
+    "ed25519, windows line breaks": (pem(ED25519).replace("\n", "\r\n"), ED25519),
+    "ed25519, quotes, literal line breaks": (f'"{pem(ED25519)}"'.replace("\n", "\\n"), ED25519),
     "ed25519, 32 bytes": (base64.b64encode(SEED).decode(), ED25519),
+    "ed25519, 32 bytes, line break": (base64.b64encode(SEED).decode() + "\n", ED25519),
+    "ed25519, 32 bytes, literal line break": (base64.b64encode(SEED).decode() + "\\n", ED25519),
+    "ed25519, 32 bytes, quotes": (f"'{base64.b64encode(SEED).decode()}'", ED25519),
     "ed25519, 64 bytes": (
         base64.b64encode(SEED + ED25519.public_key().public_bytes_raw()).decode(),
         ED25519,
@@ -88,16 +95,23 @@ def test_every_request_has_a_token_of_its_own():
     assert len(nonces) == 20
 
 
+REFUSAL = r"neither a PEM private key \(EC P-256 or Ed25519\) nor base64 of an Ed25519 key"
 JUNK = {
     "nothing": "",
     "words": "this is no key but it is secret",
     "too short": base64.b64encode(b"s" * 31).decode(),
+    "between short and long": base64.b64encode(b"s" * 45).decode(),
+    "too long": base64.b64encode(b"s" * 65).decode(),
     "not base64": "é" * 44,
+    "undecodable bytes": "-----BEGIN \udcff",
     "an empty pem": "-----BEGIN EC PRIVATE KEY-----\n-----END EC PRIVATE KEY-----",
     "half a pem": pem(EC)[:90],
     "a public key": EC.public_key()
     .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     .decode(),
+    "a key on another curve": pem(generate_ec(SECP384R1())),
+    "a key of bitcoin's curve": pem(generate_ec(SECP256K1())),
+    "an rsa key": pem(generate_rsa(65537, 1024)),
     "an encrypted key": pem(ED25519, encryption=BestAvailableEncryption(b"password")),
 }
 
@@ -105,7 +119,7 @@ JUNK = {
 @pytest.mark.parametrize("kind", JUNK)
 def test_a_secret_that_is_no_key_is_refused_without_being_told(kind):
     secret = JUNK[kind]
-    with pytest.raises(BadCredentials, match="neither a PEM private key nor base64") as refusal:
+    with pytest.raises(BadCredentials, match=REFUSAL) as refusal:
         Signer(NAME, secret)
     told = "".join(traceback.format_exception(refusal.value))
     assert not any(line in told for line in secret.split("\n") if line and "---" not in line)

@@ -16,6 +16,11 @@ from livermore.market.timeframe import Timeframe
         (keys.ticker_channel(7, "BTC-USD"), "channel:ticker:7:BTC-USD"),
         (keys.warmup_schedule(7), "exchange:7:warm-up-schedule:symbols"),
         (keys.warmup_stats(7), "exchange:7:warm-up-schedule:stats"),
+        (keys.lock(7), "exchange:7:lock"),
+        (keys.epoch(7), "exchange:7:epoch"),
+        (keys.status(7), "exchange:7:status"),
+        (keys.events(7), "exchange:7:events"),
+        (keys.control(7), "exchange:7:control"),
         (keys.pacing("api.binance.com"), "pacing:api.binance.com"),
         (keys.pacing("127.0.0.1:8899"), "pacing:127.0.0.1:8899"),
     ],
@@ -34,10 +39,14 @@ def test_a_symbol_may_be_of_any_script():
 
 def test_no_two_things_share_a_name():
     of_a_pair = (keys.candles, keys.live_candle, keys.coverage)
+    of_an_exchange = (
+        keys.warmup_schedule, keys.warmup_stats,
+        keys.lock, keys.epoch, keys.status, keys.events, keys.control,
+    )  # fmt: skip
     names = [
         *(name(pk, symbol, t) for name in of_a_pair for pk in (1, 11) for symbol in ("A-B", "1A-B")
           for t in Timeframe),
         *(name(pk, "A-B") for name in (keys.ticker, keys.ticker_channel) for pk in (1, 11)),
-        *(name(pk) for name in (keys.warmup_schedule, keys.warmup_stats) for pk in (1, 11)),
+        *(name(pk) for name in of_an_exchange for pk in (1, 11)),
     ]  # fmt: skip
     assert len(names) == len(set(names))

@@ -1,3 +1,5 @@
+import pytest
+
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
 
@@ -29,3 +31,9 @@ def test_symbols_may_come_from_an_iterator():
 
 def test_no_symbols_or_no_timeframes_make_no_pairs():
     assert pairs_of([]) == pairs_of(["A"], []) == []
+
+
+@pytest.mark.parametrize("unknown", ["2h", "1M", "", "1h "])
+def test_a_timeframe_that_is_none_is_refused(unknown):
+    with pytest.raises(ValueError, match=f"unknown timeframe '{unknown}'; known are 1m 5m"):
+        pairs_of(["A"], ["1h", unknown])

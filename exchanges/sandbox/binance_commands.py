@@ -1,0 +1,84 @@
+"""What Binance's clients ask for on a WebSocket, and how it answers."""
+
+from typing import Any
+
+import orjson
+
+METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+
+
+class BadCommand(Exception):
+    """A command that can't be done; `reply` is what the client hears."""
+
+    def __init__(self, code: int, message: str, request_id: object = None):
+        super().__init__(message)
+        content = {"code": code, "msg": message}
+        self.reply = orjson.dumps(content | ({} if request_id is None else {"id": request_id}))
+
+
+def read_command(text: str | bytes) -> tuple[str, list, int | str | None]:
+    """Return method, parameters and id of one message. Raises BadCommand."""
+    try:
+        sent = orjson.loads(text)
+    except ValueError:
+        raise BadCommand(3, "Invalid JSON: expected value at line 1 column 1") from None
+    if not isinstance(sent, dict):
+        raise BadCommand(2, "Invalid request: expected an object at line 1 column 1")
+    request_id = _request_id(sent.get("id"))
+    if "method" not in sent:
+        raise BadCommand(2, "Invalid request: missing field `method`", request_id)
+    method, params = sent["method"], sent.get("params", [])
+    if method not in METHODS:
+        expected = ", ".join(f"`{one}`" for one in METHODS)
+        message = f"Invalid request: unknown variant `{method}`, expected one of {expected}"
+        raise BadCommand(2, message, request_id)
+    if not isinstance(params, list):
+        raise BadCommand(2, "Invalid request: params must be an array", request_id)
+    return method, params, request_id
+
+
+def stream_names(params: list, request_id: object) -> list[str]:
+    """Return the parameters of (UN)SUBSCRIBE. Raises BadCommand unless all are text."""
+    if not params or not all(isinstance(name, str) for name in params):
+        raise BadCommand(2, "Invalid request: stream names must be strings", request_id)
+    return params
+
+
+def property_value(params: list, request_id: object) -> bool:
+    """Return what SET_PROPERTY sets `combined` to. Raises BadCommand."""
+    _known_property(params, 2, request_id)
+    if not isinstance(params[1], bool):
+        raise BadCommand(1, "Invalid value type: expected Boolean", request_id)
+    return params[1]
+
+
+def check_property(params: list, request_id: object) -> None:
+    """Raise BadCommand unless GET_PROPERTY asks for `combined`."""
+    _known_property(params, 1, request_id)
+
+
+def result(value: object, request_id: object) -> bytes:
+    return orjson.dumps({"result": value, "id": request_id})
+
+
+def too_many(request_id: object) -> bytes:
+    """The one error that comes nested."""
+    error = {"code": 4, "msg": "Too many subscriptions"}
+    return orjson.dumps({"error": error, "id": request_id})
+
+
+def _request_id(value: Any) -> int | str | None:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    fits = number and -(2**63) <= value < 2**63
+    if value is None or fits or (isinstance(value, str) and len(value) <= 36):
+        return value
+    raise BadCommand(2, "Invalid request: request ID must be an integer or a short string")
+
+
+def _known_property(params: list, count: int, request_id: object) -> None:
+    if len(params) > count:
+        raise BadCommand(2, "Invalid request: too many parameters", request_id)
+    if len(params) < count or not isinstance(params[0], str):
+        raise BadCommand(2, "Invalid request: property name must be a string", request_id)
+    if params[0] != "combined":
+        raise BadCommand(0, "Unknown property", request_id)

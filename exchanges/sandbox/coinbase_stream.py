@@ -1,0 +1,200 @@
+"""Coinbase's WebSocket channels: subscriptions, their limits, and what is sent when."""
+
+from collections import deque
+
+import orjson
+
+from exchanges.sandbox import coinbase_frames as frames
+from exchanges.sandbox.clock import SandboxClock
+from exchanges.sandbox.coinbase_desk import EVERY, Channel, Desk
+from exchanges.sandbox.config import SandboxConfig
+from exchanges.sandbox.listings import BREAK, COINBASE
+from exchanges.sandbox.market import Market
+from exchanges.sandbox.mischief import Mischief
+from exchanges.sandbox.stream_log import StreamCounts
+from exchanges.sandbox.wire import PING, POLICY, PONG, Connection
+
+HEARTBEATS = "heartbeats"
+HEARTBEAT_SECONDS = 1.0
+
+
+class CoinbaseStreams:
+    """The streaming side of the protocol over a market, without its sockets.
+
+    A connection's streams are named `channel:product`. Products that don't exist or are delisted
+    are left out of the answer, without an error. Every frame but an error takes the connection's
+    next sequence number, also one that is lost.
+    """
+
+    name = COINBASE
+
+    def __init__(
+        self,
+        market: Market,
+        clock: SandboxClock,
+        config: SandboxConfig,
+        counts: StreamCounts,
+        mischief: Mischief,
+    ):
+        self.counts = counts
+        self._clock, self._config, self._mischief = clock, config, mischief
+        listed = {
+            symbol: market.book(symbol)
+            for symbol, one in market.listings.items()
+            if COINBASE in one.protocols and one.status != BREAK
+        }
+        desks = {book: Desk(book) for book in listed.values()}
+        self._desks = {symbol: desks[book] for symbol, book in listed.items()}  # aliases share one
+        self._all = list(desks.values())
+        self._hearts: set[Connection] = set()
+        self._beat_due = 0.0
+        self._beats = 0
+        self._connects: deque[float] = deque()
+        self._messages: deque[float] = deque()
+
+    # What the sockets call
+
+    def refusal(self, now: float) -> int | None:
+        """Count an attempt to connect; return the HTTP status that refuses it, if it is refused."""
+        self.counts.attempt(now)
+        limit = self._config.coinbase_connects_per_second
+        return 429 if _in_this_second(self._connects, now) > limit else None
+
+    def open(self, connection: Connection, path: str, streams: list[str]) -> None:
+        """Take a new connection; it has a few seconds to ask for something."""
+
+    def hear(self, connection: Connection, opcode: int, data: bytes, now: float) -> None:
+        """Take one message or control frame from a client."""
+        connection.heard(now)
+        if opcode == PING:
+            connection.pong(data)
+        elif opcode != PONG:
+            self.counts.received(len(data))
+            limit = self._config.coinbase_messages_per_second
+            if _in_this_second(self._messages, now) > limit:
+                connection.send(frames.error("rate limit exceeded"))
+            else:
+                self._obey(connection, data)
+
+    def leave(self, connection: Connection) -> None:
+        for stream in list(connection.streams):
+            self._unsubscribe(connection, stream)
+
+    def look_after(self, connection: Connection, now: float) -> None:
+        """End a connection that asked for nothing in time, or that had nothing to say for long."""
+        config = self._config
+        waited = now - connection.opened > config.coinbase_subscribe_seconds
+        if waited and not connection.subscribed:
+            connection.close(POLICY, "no subscription")
+        elif now - connection.last_sent > config.coinbase_idle_seconds and not connection.silenced:
+            connection.close(1001, "idle")
+
+    def warn(self, connection: Connection, now: float) -> None:
+        """Say nothing: this exchange doesn't announce its ends."""
+
+    def turn(self, now_ms: int, now: float) -> None:
+        """Publish what became due."""
+        for desk in self._all:
+            desk.turn(now_ms, now, self._publish)
+        if self._hearts and now >= self._beat_due:
+            self._beat_due = max(self._beat_due + HEARTBEAT_SECONDS, now)
+            self._beats += 1
+            event = frames.heartbeat(now_ms, self._beats)
+            for connection in self._hearts:
+                self._send(connection, HEARTBEATS, event)
+
+    # What messages do
+
+    def _obey(self, connection: Connection, text: bytes) -> None:
+        try:
+            sent = orjson.loads(text)
+            kind, channel = sent["type"], sent["channel"]
+            products = sent.get("product_ids") or []
+            if kind not in ("subscribe", "unsubscribe") or not isinstance(products, list):
+                raise ValueError(kind)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            connection.send(frames.error("failure to parse message"))
+            return
+        if channel not in (*EVERY, HEARTBEATS):
+            connection.send(frames.error("authentication failure"))
+            return
+        act = self._subscribe if kind == "subscribe" else self._unsubscribe
+        connection.subscribed = connection.subscribed or kind == "subscribe"
+        for stream in _named(channel, products):
+            act(connection, stream)
+        self._send(connection, "subscriptions", frames.subscriptions(_current(connection)))
+
+    def _subscribe(self, connection: Connection, stream: str) -> None:
+        name, _, product = stream.partition(":")
+        desk = self._desks.get(product)
+        if stream in connection.streams or (desk is None and name != HEARTBEATS):
+            return
+        connection.streams[stream] = None
+        self.counts.subscribed(stream, len(connection.streams))
+        if desk is None:
+            self._hearts.add(connection)
+            return
+        channel, now_ms = desk.channels[name], self._clock.now_ms()
+        if self._mischief.deaf(channel.marks.symbol, channel.marks.timeframe):
+            return
+        if not channel.listeners:
+            desk.wake(channel, now_ms)
+        channel.listeners.add(connection)
+        if event := desk.snapshot(name, now_ms):
+            self._send(connection, name, event)
+
+    def _unsubscribe(self, connection: Connection, stream: str) -> None:
+        if stream not in connection.streams:
+            return
+        del connection.streams[stream]
+        self.counts.unsubscribed(stream)
+        name, _, product = stream.partition(":")
+        if name == HEARTBEATS:
+            self._hearts.discard(connection)
+        elif not self._has_alias(connection, name, product):
+            self._desks[product].channels[name].listeners.discard(connection)
+
+    def _has_alias(self, connection: Connection, name: str, product: str) -> bool:
+        """Tell whether another name of this product is still subscribed."""
+        desk = self._desks[product]
+        return any(
+            f"{name}:{other}" in connection.streams
+            for other, its_desk in self._desks.items()
+            if its_desk is desk
+        )
+
+    # What is sent
+
+    def _publish(self, channel: Channel, event: bytes) -> None:
+        for one in self._mischief.spoil(channel, channel.marks, event, self._clock.now_ms()):
+            for connection in channel.listeners:
+                self._send(connection, channel.name, one)
+
+    def _send(self, connection: Connection, channel: str, event: bytes | None) -> None:
+        sequence = connection.sequence
+        connection.sequence += 1
+        if event is not None:
+            now_ms = self._clock.now_ms()
+            connection.send(frames.envelope(channel, sequence, now_ms, event))
+
+
+def _named(channel: str, products: list) -> list[str]:
+    if channel == HEARTBEATS:
+        return [HEARTBEATS]
+    return [f"{channel}:{product}" for product in products]
+
+
+def _current(connection: Connection) -> dict[str, list[str]]:
+    """Return all that a connection has, by channel, as the answer tells it."""
+    current: dict[str, list[str]] = {}
+    for stream in connection.streams:
+        channel, _, product = stream.partition(":")
+        current.setdefault(channel, []).append(product or HEARTBEATS)
+    return current
+
+
+def _in_this_second(times: deque[float], now: float) -> int:
+    while times and times[0] <= now - 1:
+        times.popleft()
+    times.append(now)
+    return len(times)

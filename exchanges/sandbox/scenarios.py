@@ -1,0 +1,206 @@
+"""What shall go wrong on the WebSockets and, over time, in REST: a drill's script."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from random import Random
+from threading import Lock
+from typing import get_args
+
+# Something happens to the server or to a connection; `times` counts how often it begins.
+STRIKES = (
+    "drop", "refuse", "silence", "pong_only", "early_cut",
+    "rest_429", "rest_418", "rest_holes", "slow", "skew",
+)  # fmt: skip
+# Something happens to a frame; `times` counts frames.
+FRAMES = (
+    "silent_symbol", "malformed", "loss", "duplicates", "reordering", "late_close", "missing_close",
+)  # fmt: skip
+KINDS = (*STRIKES, *FRAMES, "ack_without_data")
+WAYS = ("truncated", "types", "missing", "list", "text", "utf8")
+USUAL_EVERY = 60.0
+_CHANCES = {"malformed": 0.02, "loss": 0.02, "duplicates": 0.1, "reordering": 0.1}
+_NUMBERS = ("every", "seconds", "times", "chance", "delay", "status", "retry_after")
+_DELAYS = {"late_close": 10.0, "slow": 2.0, "early_cut": 10.0}
+
+
+@dataclass
+class Scenario:
+    """One thing that goes wrong, again and again or once.
+
+    When: it begins at once, or with `every` after that many seconds and then every so many; each
+    time it lasts `seconds` (None: a third of `every`, or without that until it is taken away);
+    `times` ends it. A kind that happens to frames happens to one frame each time if `every` comes
+    without `seconds`. Seconds are this machine's, never the exchange's accelerated ones.
+
+    What, by kind:
+    `drop` cuts every socket, without a word; `early_cut` announces it (Binance: `serverShutdown`)
+    and closes after `delay` seconds; `refuse` answers new connections with HTTP `status`;
+    `silence` keeps the sockets and sends nothing but pings; `pong_only` also answers the client's;
+    `ack_without_data` acknowledges a subscription and never serves it on that connection;
+    `silent_symbol` sends nothing for `symbol` (the first one listed if None);
+    `malformed` breaks a frame in one `way` (None: any), `loss` leaves it out, `duplicates` sends
+    it twice, `reordering` sends it after the next one of its stream; `missing_close` leaves out
+    closing frames, `late_close` sends them `delay` seconds of the exchange's time late;
+    `rest_429` and `rest_418` answer every REST call so, with `retry_after`; `rest_holes` leaves
+    the same random candles out of every reply; `slow` lets each REST call wait `delay` seconds;
+    `skew` puts the exchange's clock off by `ms`.
+
+    Which: `protocol`, `symbol` (canonical) and `timeframe` narrow it down where they make sense;
+    `chance` is the share of frames or candles; `only` "closing" or "open" picks among the kline
+    frames; `sockets` "old" spares connections made after it began.
+    Raises ValueError for what isn't known.
+    """
+
+    kind: str
+    every: float | None = None
+    seconds: float | None = None
+    times: int | None = None
+    protocol: str | None = None
+    symbol: str | None = None
+    timeframe: str | None = None
+    chance: float | None = None
+    only: str | None = None
+    way: str | None = None
+    delay: float | None = None
+    status: int = 503
+    retry_after: int = 1
+    ms: int = 5000
+    sockets: str = "all"
+    hits: int = 0
+    active: bool = field(default=False, init=False)
+    began: float = field(default=0.0, init=False)  # when it last began, monotonic seconds
+    _added: float = field(default=0.0, init=False, repr=False)
+    _strikes: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self):
+        for value, known, name in (
+            (self.kind, KINDS, "scenario"),
+            (self.way, (None, *WAYS), "way"),
+            (self.only, (None, "closing", "open"), "only"),
+            (self.sockets, ("all", "old"), "sockets"),
+        ):
+            if value not in known:
+                listed = " ".join(one for one in known if one)
+                raise ValueError(f"unknown {name} {value!r}; known are {listed}")
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and value >= 0):
+                raise ValueError(f"{name}={value!r} must be a number, 0 or more")
+        if self.every == 0:
+            raise ValueError("every=0 must be more than 0 seconds")
+        self._one_each = self.every is not None and self.seconds is None and self.kind in FRAMES
+        if self.chance is None:
+            rate = 0.05 if self.kind == "rest_holes" else 1.0
+            self.chance = 1.0 if self._one_each else _CHANCES.get(self.kind, rate)
+        if self.delay is None:
+            self.delay = _DELAYS.get(self.kind, 0.0)
+        if self.seconds is None and self.every is not None:
+            self.seconds = self.every / 3
+        self._added = time.monotonic()
+
+    def turn(self, now: float) -> bool:
+        """Notice the time; return whether it begins right now."""
+        elapsed = now - self._added
+        due = 1 if self.every is None else int(elapsed // self.every)
+        if self.kind in STRIKES and self.times is not None:
+            due = min(due, self.times)
+        begins = due > self._strikes
+        if begins:
+            self._strikes = due
+            self.began = now
+            self.hits += self.kind in STRIKES
+        lasts = self.seconds is None or now - self.began < self.seconds
+        self.active = due > 0 and (lasts or self._one_each)
+        return begins
+
+    def concerns(self, protocol: str, symbol: str | None, timeframe: str | None) -> bool:
+        return (
+            self.protocol in (None, protocol)
+            and self.symbol in (None, symbol)
+            and self.timeframe in (None, timeframe)
+        )
+
+    def meets(self, dice: Random) -> bool:
+        """Count one more frame that this happens to, unless it is spared."""
+        if not self.active or (self.times is not None and self.hits >= self.times):
+            return False
+        if self._one_each and self.hits >= self._strikes:
+            return False
+        if self.chance < 1 and dice.random() >= self.chance:
+            return False
+        self.hits += 1
+        return True
+
+    def as_json(self) -> dict:
+        told = [one.name for one in fields(self) if not one.name.startswith("_")]
+        return {name: getattr(self, name) for name in told if name != "began"}
+
+
+class Scenarios:
+    """The scenarios in force; set from any thread, played by the server's."""
+
+    def __init__(self, first_symbol: str):
+        self._first_symbol = first_symbol
+        self._lock = Lock()
+        self._scenarios: tuple[Scenario, ...] = ()
+
+    def add(self, kind: str, **settings) -> Scenario:
+        """Put one more in force and return it; its `hits` count what it did."""
+        scenario = self._made({"kind": kind} | settings)
+        with self._lock:
+            self._scenarios += (scenario,)
+        return scenario
+
+    def replace(self, scenarios: Iterable[dict]) -> None:
+        """Put exactly these in force. Raises ValueError or TypeError, changing nothing."""
+        made = tuple(self._made(dict(settings)) for settings in scenarios)
+        with self._lock:
+            self._scenarios = made
+
+    def clear(self) -> None:
+        self.replace(())
+
+    def _made(self, settings: dict) -> Scenario:
+        if settings.get("kind") == "silent_symbol":
+            settings.setdefault("symbol", self._first_symbol)
+        return Scenario(**settings)
+
+    @property
+    def in_force(self) -> tuple[Scenario, ...]:
+        return self._scenarios
+
+
+def parse_scenarios(text: str) -> list[dict]:
+    """Read `drop:every=60,late_close:delay=10:symbol=BTC-USD` as settings, one per scenario.
+
+    A strike without `every` gets one, as a strike at the start would meet nobody.
+    Raises ValueError for what can't be read.
+    """
+    return [_parsed(part) for part in text.split(",") if part]
+
+
+def _parsed(part: str) -> dict:
+    kind, *options = part.split(":")
+    settings: dict = {"kind": kind}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or name not in _OPTIONS:
+            raise ValueError(f"unknown option {option!r} of {kind}; known are {' '.join(_OPTIONS)}")
+        settings[name] = _OPTIONS[name](value)
+    if kind in STRIKES:
+        settings.setdefault("every", USUAL_EVERY)
+    Scenario(**settings)
+    return settings
+
+
+def _reader(annotation: object) -> type:
+    """Return int, float or str, whatever else the annotation allows."""
+    return next(one for one in (*get_args(annotation), annotation) if one in (int, float, str))
+
+
+_OPTIONS = {
+    one.name: _reader(one.type)
+    for one in fields(Scenario)
+    if one.init and one.name not in ("kind", "hits")
+}

@@ -1,0 +1,54 @@
+"""What a venue's stream says, in the same form whichever exchange it came from."""
+
+from dataclasses import dataclass
+
+from livermore.market.candle import Candle, Ticker
+
+
+@dataclass(frozen=True, slots=True)
+class CandleUpdate:
+    """A candle as it stands: the whole bar so far, `closed` only where the exchange says so."""
+
+    symbol: str
+    candle: Candle
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One match. Ids are contiguous per symbol; `time_ms` is when it happened."""
+
+    symbol: str
+    id: int
+    time_ms: int
+    price: float
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The exchange's time when it sent the frame."""
+
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Frames of this connection are missing: `count` of them, None where nobody can tell."""
+
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """The exchange will soon close this connection: move over to a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The exchange refused what we sent, for this reason."""
+
+    reason: str
+
+
+Event = CandleUpdate | Trade | Ticker | Clock | Lost | Shutdown | Refused

@@ -1,0 +1,290 @@
+"""Many connections as one stream: who carries what, reconnecting, renewing, hearing silence."""
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from exchanges.connection import Connection
+from exchanges.stream_events import CandleUpdate, Clock, Lost, Shutdown, Trade
+from exchanges.venue_stream import Topic, VenueStream
+from livermore.market.candle import Ticker
+from livermore.market.pair import Pair
+
+logger = logging.getLogger(__name__)
+
+PUMP_SECONDS = 0.05
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 60.0
+GOOD_LIFE_SECONDS = 60  # after so long a connection has proved itself, and delays begin anew
+SECONDS_BETWEEN_LISTENING = 5
+LEAST_SILENCE_SECONDS = 30
+TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is heard again
+
+
+class Sink(Protocol):
+    """Where a stream's events go. All calls come from one thread, `tick` after each round."""
+
+    def candle(self, update: CandleUpdate) -> None: ...
+    def trade(self, trade: Trade) -> None: ...
+    def ticker(self, ticker: Ticker) -> None: ...
+
+    def clock(self, time_ms: int) -> None:
+        """Take the exchange's time when it sent a frame."""
+
+    def connected(self, pairs: Iterable[Pair]) -> None:
+        """Learn that these are streamed from now on: look for what closed before."""
+
+    def disconnected(self, pairs: Iterable[Pair]) -> None:
+        """Learn that these are not streamed any more: nothing is known of them until they are."""
+
+    def tick(self) -> None: ...
+
+
+def backoff() -> Iterator[float]:
+    """Yield seconds to wait before each further try: full jitter under a doubling ceiling."""
+    ceiling = FIRST_DELAY_SECONDS
+    while True:
+        yield random.uniform(0, ceiling)
+        ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
+
+
+class Lane:
+    """A share of the topics on one connection, or on two while the first is being renewed.
+
+    It looks at what is and does what is missing: each step compares the topics it shall have with
+    those of its connection, and the pairs that the sink was told of with those that are streamed.
+    """
+
+    def __init__(self, stream: VenueStream, sink: Sink, may_connect: Callable[[], bool]):
+        self.topics: dict[Topic, list[Pair]] = {}
+        self.counters: Counter[str] = Counter()
+        self._stream = stream
+        self._sink = sink
+        self._may_connect = may_connect
+        self._current: Connection | None = None
+        self._successor: Connection | None = None
+        self._announced: set[Pair] = set()
+        self._delays = backoff()
+        self._next_try_at = 0.0
+        self._ends_soon = False
+        self._heard_at: dict[Pair, float] = {}
+        self._asked_again: Counter[Pair] = Counter()
+        self._next_listening_at = 0.0
+
+    @property
+    def connected(self) -> bool:
+        return self._current is not None and self._current.opened
+
+    def step(self, now: float) -> None:
+        """Read what came, then see to the connections. `now` is monotonic, in seconds."""
+        for connection in self._connections():
+            self._read(connection, now)
+        if self._current and self._current.ended.is_set():
+            self._disconnected(now)
+        if self._current is None:
+            self._connect(now)
+            return
+        self._renew(now)
+        self._reconcile(now)
+        if now >= self._next_listening_at:
+            self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
+            self._ask_the_silent(now)
+
+    def close(self) -> None:
+        """Begin to end the connections."""
+        for connection in self._connections():
+            connection.close()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the connections to end, and read what they still had."""
+        for connection in self._connections():
+            connection.join(seconds)
+            self._read(connection, time.monotonic())
+
+    def _connections(self) -> list[Connection]:
+        return [each for each in (self._current, self._successor) if each]
+
+    def _read(self, connection: Connection, now: float) -> None:
+        self.counters += connection.counted()
+        for event in connection.read():
+            match event:
+                case CandleUpdate():
+                    pair = Pair(event.symbol, event.candle.timeframe)
+                    self._heard_at[pair] = now
+                    self._asked_again.pop(pair, None)
+                    self._sink.candle(event)
+                case Trade():
+                    self._sink.trade(event)
+                case Ticker():
+                    self._sink.ticker(event)
+                case Clock():
+                    self._sink.clock(event.time_ms)
+                case Lost():
+                    self.counters["lost"] += event.count or 1
+                    self._announced.clear()  # so that they are announced, and healed, anew
+                case Shutdown():
+                    self._ends_soon = True
+
+    def _connect(self, now: float) -> None:
+        if self.topics and now >= self._next_try_at and self._may_connect():
+            self._current = self._open()
+
+    def _open(self) -> Connection:
+        connection = Connection(self._stream, self.topics)
+        connection.start()
+        return connection
+
+    def _disconnected(self, now: float) -> None:
+        gone, self._current = self._current, None
+        logger.warning("stream.disconnected url=%s reason=%s", self._stream.url, gone.reason)
+        if self._successor and self._successor.opened:
+            self._current, self._successor = self._successor, None
+            return
+        if gone.opened:
+            self.counters["reconnects"] += 1
+        if gone.age_seconds > GOOD_LIFE_SECONDS:
+            self._delays = backoff()
+        self._next_try_at = now + next(self._delays)
+        self._sink.disconnected(self._announced)
+        self._announced = set()
+
+    def _renew(self, now: float) -> None:
+        """Replace a connection that is old or about to be closed, once its successor is there."""
+        limit = self._stream.limits.longest_life_seconds
+        old = self._ends_soon or self._current.age_seconds > limit
+        if self._successor is None:
+            if old and now >= self._next_try_at and self._may_connect():
+                self._successor = self._open()
+        elif self._successor.opened:
+            logger.info("stream.renewed url=%s", self._stream.url)
+            self._current.close()
+            self._current, self._successor = self._successor, None
+            self._ends_soon = False
+            self._announced.clear()  # all is streamed without a break, but looking costs nothing
+        elif self._successor.ended.is_set():
+            self._next_try_at = now + next(self._delays)
+            self._successor = None
+
+    def _reconcile(self, now: float) -> None:
+        wanted, carried = self.topics.keys(), self._current.topics
+        if wanted != carried:
+            self._current.add(wanted - carried)
+            self._current.remove(carried - wanted)
+        if not self._current.opened or self._current.session.unacknowledged():
+            return
+        pairs = {pair for pairs in self.topics.values() for pair in pairs}
+        if new := pairs - self._announced:
+            self._heard_at.update(dict.fromkeys(new, now))
+            self._sink.connected(new)
+        if gone := self._announced - pairs:
+            self._sink.disconnected(gone)
+        self._announced = pairs
+
+    def _ask_the_silent(self, now: float) -> None:
+        """Subscribe anew what has not been heard for two bars although it used to trade."""
+        silent = []
+        for topic, pairs in self.topics.items():
+            for pair in pairs:
+                patience = max(LEAST_SILENCE_SECONDS, 2 * pair.timeframe.ms / 1000)
+                if now - self._heard_at.get(pair, now) <= patience:
+                    continue
+                self._heard_at[pair] = now
+                if self._asked_again[pair] < TRIES_PER_SILENCE:
+                    self._asked_again[pair] += 1
+                    silent.append(topic)
+        if silent and self._current.opened:
+            logger.warning("stream.silent url=%s topics=%d", self._stream.url, len(silent))
+            self._current.again(silent)
+
+
+class Streamer:
+    """Streams an exchange's symbols into a sink until it is stopped; never gives up.
+
+    `start` returns at once: one thread pumps, each connection has its own. Other methods may be
+    called from any thread.
+    """
+
+    def __init__(self, stream: VenueStream, sink: Sink):
+        self.error: BaseException | None = None  # what ended the pump, None while all is well
+        self._stream = stream
+        self._sink = sink
+        self._lanes: list[Lane] = []
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._next_connect_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="streamer", daemon=True)
+
+    def start(self, symbols: Iterable[str]) -> None:
+        """Begin to stream `symbols`."""
+        self.add(symbols)
+        self._thread.start()
+
+    def stop(self, seconds: float = 3.0) -> None:
+        """End all connections; what came before is handed to the sink."""
+        self._stopping.set()
+        self._thread.join(seconds)
+
+    def add(self, symbols: Iterable[str]) -> None:
+        """Stream more symbols; the others are not touched."""
+        with self._lock:
+            known = {topic for lane in self._lanes for topic in lane.topics}
+            for topic, pairs in self._stream.topics(symbols).items():
+                if topic not in known:
+                    self._lane_with_room().topics[topic] = pairs
+
+    def remove(self, symbols: Iterable[str]) -> None:
+        """Stream these symbols no longer; the others are not touched."""
+        gone = set(symbols)
+        with self._lock:
+            for lane in self._lanes:
+                lane.topics = {
+                    topic: pairs
+                    for topic, pairs in lane.topics.items()
+                    if not pairs or any(pair.symbol not in gone for pair in pairs)
+                }
+
+    def counters(self) -> Counter[str]:
+        """Return frames, malformed, unknown, lost and reconnects so far, and connections now."""
+        with self._lock:
+            total = sum((lane.counters for lane in self._lanes), Counter())
+            total["connections"] = sum(lane.connected for lane in self._lanes)
+            return total
+
+    def step(self) -> None:
+        """Do one round: see to every lane, then let the sink work."""
+        with self._lock:
+            for lane in self._lanes:
+                lane.step(time.monotonic())
+        self._sink.tick()
+
+    def _lane_with_room(self) -> Lane:
+        for lane in self._lanes:
+            if len(lane.topics) < self._stream.limits.topics_per_connection:
+                return lane
+        self._lanes.append(Lane(self._stream, self._sink, self._may_connect))
+        return self._lanes[-1]
+
+    def _may_connect(self) -> bool:
+        """Return whether a connection may be opened now, and count it as opened if so."""
+        now = time.monotonic()
+        if now < self._next_connect_at:
+            return False
+        self._next_connect_at = now + self._stream.limits.seconds_between_connects
+        return True
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self.step()
+                self._stopping.wait(PUMP_SECONDS)
+        except Exception as error:
+            self.error = error
+            logger.error("streamer.ended url=%s error=%s", self._stream.url, error)
+        finally:
+            for lane in self._lanes:
+                lane.close()
+            for lane in self._lanes:
+                lane.join(1.0)

@@ -1,0 +1,181 @@
+"""Binance's market streams (github.com/binance/binance-spot-api-docs, web-socket-streams.md)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from exchanges.candle_reply import number
+from exchanges.errors import BadPayload
+from exchanges.stream_events import CandleUpdate, Clock, Event, Refused, Shutdown
+from exchanges.venue_stream import StreamLimits, StreamSession, Topic, VenueStream
+from livermore.market.candle import Candle, Ticker
+from livermore.market.pair import Pair
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+TICKERS = "!miniTicker@arr"
+LONGEST_LIFE_SECONDS = 23 * 3600  # they cut at 24 h
+
+
+class BinanceStream(VenueStream):
+    """Candles of all six timeframes and tickers of a Binance exchange."""
+
+    limits = StreamLimits(
+        topics_per_connection=1024,
+        topics_per_message=100,
+        # Above about 4,088 bytes the server says nothing at all until its next ping.
+        bytes_per_message=4000,
+        seconds_between_messages=0.25,  # 5 a second, pongs among them
+        seconds_between_connects=1.0,  # 300 in five minutes
+        longest_life_seconds=LONGEST_LIFE_SECONDS,
+    )
+
+    def __init__(self, ws_url: str, native_symbols: Mapping[str, str]):
+        super().__init__(ws_url, native_symbols)
+        self._symbols = {native: symbol for symbol, native in native_symbols.items()}
+
+    @property
+    def url(self) -> str:
+        return f"{self.ws_url}/stream"
+
+    def topics(self, symbols: Iterable[str]) -> dict[Topic, list[Pair]]:
+        found: dict[Topic, list[Pair]] = {TICKERS: []}
+        for symbol in symbols:
+            native = self._native_symbols[symbol].lower()  # in upper case it would stay silent
+            for timeframe in LONGEST_FIRST:
+                found[f"{native}@kline_{timeframe}"] = [Pair(symbol, timeframe)]
+        return found
+
+    def session(self) -> StreamSession:
+        return BinanceSession(self._symbols, self.limits)
+
+
+class BinanceSession(StreamSession):
+    """One connection to the combined stream; `symbols` maps native to canonical names."""
+
+    def __init__(self, symbols: Mapping[str, str], limits: StreamLimits):
+        super().__init__()
+        self._symbols = symbols
+        self._limits = limits
+        self._last_id = 0
+        self._asked: dict[int, tuple[str, list[Topic]]] = {}
+        self._wanted: set[Topic] = set()
+        self._confirmed: set[Topic] = set()
+        self._readers: dict[str, Callable[[Any], list[Event]]] = {
+            "kline": self._kline,
+            "24hrTicker": self._ticker,
+            "24hrMiniTicker": self._ticker,
+            "serverShutdown": lambda data: [Shutdown()],
+        }
+
+    def subscribe(self, topics: Iterable[Topic]) -> list[str]:
+        topics = list(topics)
+        self._wanted.update(topics)
+        return self._messages("SUBSCRIBE", topics)
+
+    def unsubscribe(self, topics: Iterable[Topic]) -> list[str]:
+        topics = list(topics)
+        self._wanted.difference_update(topics)
+        self._confirmed.difference_update(topics)
+        return self._messages("UNSUBSCRIBE", topics)
+
+    def unacknowledged(self) -> set[Topic]:
+        return self._wanted - self._confirmed
+
+    def superseded_by(self, frame: bytes) -> bytes | None:
+        # {"stream":"btcusdt@kline_1m","data":{…,"k":{"t":1633998240000,…,"x":false,…
+        if b'"x":false' not in frame or not frame.startswith(b'{"stream":"'):
+            return None
+        name_ends = frame.find(b'"', 11)
+        opened = frame.find(b'"t":', name_ends)
+        return frame[11:name_ends] + frame[opened + 4 : opened + 17]
+
+    def parse(self, frame: bytes) -> list[Event]:
+        try:
+            message = orjson.loads(frame)
+            data = message["data"] if "stream" in message else message
+            if isinstance(data, list):
+                return [event for each in data for event in self._read(each)]
+            return self._read(data)
+        except UNREADABLE as error:
+            raise BadPayload(f"a frame that can't be read ({error})", frame) from error
+
+    def _read(self, data: Any) -> list[Event]:
+        kind = data.get("e")  # a book ticker has none
+        if kind is None:
+            if "id" in data or "error" in data:
+                return self._answer(data)
+        elif reader := self._readers.get(kind):
+            return reader(data)
+        self.unknown += kind is not None or "b" not in data
+        return []
+
+    def _answer(self, data: Mapping[str, Any]) -> list[Event]:
+        verb, topics = self._asked.pop(data.get("id"), ("", []))
+        error = data.get("error") or (data if "code" in data else None)
+        if error:
+            return [Refused(f"code {error.get('code')}: {error.get('msg')}")]
+        if verb == "SUBSCRIBE":
+            self._confirmed.update(self._wanted.intersection(topics))
+        return []
+
+    def _kline(self, data: Mapping[str, Any]) -> list[Event]:
+        clock = Clock(int(data["E"]))
+        symbol = self._symbols.get(data["s"])
+        bar = data["k"]
+        if symbol is None or bar["i"] not in LONGEST_FIRST:
+            return [clock]
+        candle = Candle(
+            bar["t"],
+            number(bar["o"]),
+            number(bar["h"]),
+            number(bar["l"]),
+            number(bar["c"]),
+            number(bar["v"]),
+            Timeframe(bar["i"]),
+        )
+        if type(bar["x"]) is not bool:
+            raise TypeError("the flag of a closed bar is neither true nor false")
+        return [clock, CandleUpdate(symbol, candle, bar["x"])]
+
+    def _ticker(self, data: Mapping[str, Any]) -> list[Event]:
+        clock = Clock(int(data["E"]))
+        symbol = self._symbols.get(data["s"])
+        if symbol is None:
+            return [clock]
+        price, opened = number(data["c"]), number(data["o"])
+        change = number(data["p"]) if "p" in data else price - opened
+        ticker = Ticker(
+            symbol,
+            price,
+            change,
+            number(data["P"]) if "P" in data else 100 * change / opened,
+            number(data["h"]),
+            number(data["l"]),
+            number(data["v"]),
+            clock.time_ms,
+        )
+        return [clock, ticker]
+
+    def _messages(self, verb: str, topics: list[Topic]) -> list[str]:
+        messages, part = [], []
+        for topic in topics:
+            if part and not self._fits(verb, [*part, topic]):
+                messages.append(self._message(verb, part))
+                part = []
+            part.append(topic)
+        if part:
+            messages.append(self._message(verb, part))
+        return messages
+
+    def _fits(self, verb: str, topics: list[Topic]) -> bool:
+        size = sum(len(topic.encode()) + 3 for topic in topics) + 60  # quotes, commas, the rest
+        limits = self._limits
+        return len(topics) <= limits.topics_per_message and size <= limits.bytes_per_message
+
+    def _message(self, verb: str, topics: list[Topic]) -> str:
+        self._last_id += 1
+        self._asked[self._last_id] = (verb, topics)
+        message = {"method": verb, "params": topics, "id": self._last_id}
+        return orjson.dumps(message).decode()

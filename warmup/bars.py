@@ -1,0 +1,95 @@
+"""When a bar is final: the rules that turn what a stream says into closes, each once and in order.
+
+Pure: it is told what came and what time it is, and returns what is to be done.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from livermore.market.candle import Candle
+from livermore.market.coverage import Coverage, Interval
+from livermore.market.timeframe import Timeframe
+
+GRACE_MS = 5_000  # how long after its end a bar may wait for the stream to close it
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """A bar that became final, or where `candle` is None a stretch known to hold none.
+
+    `covered` is the stretch that is complete with it; `healed` where it came over REST.
+    """
+
+    candle: Candle | None
+    covered: Interval
+    healed: bool
+
+
+@dataclass(slots=True)
+class Bars:
+    """One pair of a stream: everything before `next_ms` is final and was told.
+
+    The next bar closes when the exchange says so. Where that doesn't come (the frame was lost, the
+    market is quiet, the connection was down) the answer of REST decides, and what closed meanwhile
+    waits for it, so that closes are never told out of order or twice.
+    """
+
+    timeframe: Timeframe
+    next_ms: int
+    streamed: bool = False
+    asked: bool = False  # REST was asked, and has not answered yet
+    retry_at_ms: int = 0
+    _ahead: dict[int, Candle] = field(default_factory=dict)
+
+    def update(self, candle: Candle, closed: bool) -> list[Close]:
+        """Take a candle from the stream; return the closes that follow, in order."""
+        if not closed or candle.timestamp < self.next_ms:
+            return []
+        self._ahead[candle.timestamp] = candle
+        return self._in_turn()
+
+    def is_live(self, candle: Candle) -> bool:
+        """Return whether an open candle of the stream is news."""
+        return candle.timestamp >= self.next_ms and candle.timestamp not in self._ahead
+
+    def overdue(self, now_ms: int, grace_ms: int = GRACE_MS) -> Interval | None:
+        """Return the stretch to ask REST for, None where nothing is or it was asked already."""
+        due_ms = self.next_ms + self.timeframe.ms + grace_ms
+        if not self.streamed or self.asked or now_ms < max(due_ms, self.retry_at_ms):
+            return None
+        return (self.next_ms, self.timeframe.floor(now_ms - grace_ms))
+
+    def healed(self, candles: Sequence[Candle], covered: Coverage) -> list[Close]:
+        """Take what REST knows, oldest first; return the closes that follow, in order."""
+        self.asked = False
+        until_ms = next((end for start, end in covered if start <= self.next_ms < end), 0)
+        closes = []
+        for candle in candles:
+            if self.next_ms <= candle.timestamp < until_ms:
+                closes.append(self._close(candle, healed=True))
+        if self.next_ms < until_ms:
+            closes.append(Close(None, (self.next_ms, until_ms), True))
+            self.next_ms = until_ms
+        self._ahead = {time: each for time, each in self._ahead.items() if time >= self.next_ms}
+        return closes + self._in_turn()
+
+    def failed(self, retry_at_ms: int) -> None:
+        """Learn that REST did not answer; it may be asked again at `retry_at_ms`."""
+        self.asked = False
+        self.retry_at_ms = retry_at_ms
+
+    def take_back(self, from_ms: int) -> None:
+        """Learn that what closed from `from_ms` on was not stored: it has to be healed."""
+        self.next_ms = min(self.next_ms, from_ms)
+        self._ahead.clear()
+
+    def _in_turn(self) -> list[Close]:
+        closes = []
+        while candle := self._ahead.pop(self.next_ms, None):
+            closes.append(self._close(candle, healed=False))
+        return closes
+
+    def _close(self, candle: Candle, healed: bool) -> Close:
+        covered = (self.next_ms, candle.close_time_ms)
+        self.next_ms = candle.close_time_ms
+        return Close(candle, covered, healed)

@@ -1,0 +1,47 @@
+from django_redis import get_redis_connection
+
+from exchanges.instances import ExchangeLock
+from exchanges.venues import open_rest
+from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
+from livermore.command import Ended, LivermoreCommand
+from warmup.runner import ExchangeRunner
+from warmup.terminal import WarmupProgress
+
+
+class Command(LivermoreCommand):
+    help = (
+        "Keep an exchange warm and live: take its lock, warm up, repair, then stream until it is "
+        "told to end. Exit status: 0 ended as asked, 1 something failed or another holds the "
+        "lock, 2 wrong usage."
+    )
+
+    def add_arguments(self, parser):
+        add_exchange(parser)
+        parser.add_argument("--symbols", metavar="A,B", help="these (default: the monitored ones)")
+        parser.add_argument(
+            "--take-over",
+            action="store_true",
+            help="if another process or machine holds the lock, end its work and go on here",
+        )
+
+    def handle(self, **options):
+        exchange = exchange_named(options["exchange"])
+        redis = get_redis_connection("default")
+        rest = open_rest(exchange)
+        ensure_listing(exchange, rest)
+        rest.close()
+        symbols = symbols_to_fetch(exchange, options["symbols"])
+        holder = ExchangeLock(redis, exchange.pk).holder() if options["take_over"] else None
+        with WarmupProgress(exchange.name, self.stderr) as show:
+            runner = ExchangeRunner(
+                redis,
+                exchange,
+                symbols,
+                take_over=holder.instance_id if holder else None,
+                reason="start --take-over",
+                on_warmup=show,
+            )
+            try:
+                runner.run()
+            except (KeyboardInterrupt, Ended):
+                return  # the end it was waiting for: all is flushed and released

@@ -1,0 +1,324 @@
+"""From a stream's events to the cache: one round trip a flush, refused under a stale epoch."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import orjson
+from redis import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from exchanges.candle_reply import Candles
+from exchanges.errors import LivermoreError
+from exchanges.instances import FENCE, refusals
+from exchanges.pacing import Lane
+from exchanges.stream_events import CandleUpdate, Trade
+from exchanges.venue_rest import VenueRest
+from livermore.market import keys
+from livermore.market.candle import Candle, Ticker
+from livermore.market.pair import Pair
+from warmup.bars import GRACE_MS, Bars, Close
+from warmup.cache import CANDLES_KEPT, EXTEND, TICKER_TTL_SECONDS, CandleCache
+
+logger = logging.getLogger(__name__)
+
+EVENTS_KEPT = 100_000
+CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
+CLOSES_PER_FLUSH = 5_000
+HEAL_RETRY_MS = 5_000
+SECONDS_BETWEEN_LOOKS = 0.5
+
+# KEYS: epoch, events stream, then per close: candles, coverage, open candle; per open candle and
+#   per ticker: its key
+# ARGV: epoch, candles kept, events kept, n closes, n open candles, n tickers, then
+#   per close: covered from, covered to, open time or '', member, message, two channels
+#   per open candle: value, ms to live, message, channel
+#   per ticker: value, ms to live, channel
+# A close whose time is covered was written before (the reply got lost) and is not told again.
+# Returns how many closes were told.
+FLUSH = (
+    FENCE
+    + EXTEND
+    + """
+local refused = fence(KEYS[1], ARGV[1])
+if refused then return refused end
+local k, a, told = 3, 7, 0
+
+local function is_known(coverage, from, to)
+    for _, span in ipairs(cjson.decode(redis.call('GET', coverage) or '[]')) do
+        if span[1] <= from and to <= span[2] then return true end
+    end
+    return false
+end
+
+for _ = 1, tonumber(ARGV[4]) do
+    local candles, coverage, live = KEYS[k], KEYS[k + 1], KEYS[k + 2]
+    local from, to, time = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), ARGV[a + 2]
+    if not is_known(coverage, from, to) then
+        if time ~= '' then
+            redis.call('ZREMRANGEBYSCORE', candles, time, time)
+            redis.call('ZADD', candles, time, ARGV[a + 3])
+            redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', ARGV[a + 4])
+            redis.call('PUBLISH', ARGV[a + 5], ARGV[a + 4])
+            redis.call('PUBLISH', ARGV[a + 6], ARGV[a + 4])
+            if string.sub(redis.call('GET', live) or '', 2, 1 + #time) == time then
+                redis.call('DEL', live)
+            end
+            told = told + 1
+        end
+        extend(candles, coverage, tonumber(ARGV[2]), {{from, to}})
+    end
+    k, a = k + 3, a + 7
+end
+for _ = 1, tonumber(ARGV[5]) do
+    redis.call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
+    redis.call('PUBLISH', ARGV[a + 3], ARGV[a + 2])
+    k, a = k + 1, a + 4
+end
+for _ = 1, tonumber(ARGV[6]) do
+    redis.call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
+    redis.call('PUBLISH', ARGV[a + 2], ARGV[a])
+    k, a = k + 1, a + 3
+end
+return told
+"""
+)
+
+
+class CandleSink:
+    """Keeps one exchange's cache current from its stream.
+
+    The streamer's thread calls it. What is missing is asked of `rest` by threads of its own.
+    A flush that fails is kept and tried again: open candles and tickers only in their newest
+    state, closes all of them up to 200,000, after which their pairs are marked to be healed.
+    Raises Fenced when another holder has the lock by now; `may_write` is asked before each flush.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        rest: VenueRest,
+        epoch: int,
+        may_write: Callable[[], bool] = lambda: True,
+    ):
+        self._redis = redis
+        self._exchange_id = exchange_id
+        self._rest = rest
+        self._epoch = epoch
+        self._may_write = may_write
+        self._bars: dict[Pair, Bars] = {}
+        self._closes: deque[tuple[Pair, Close]] = deque()
+        self._live: dict[Pair, Candle] = {}
+        self._tickers: dict[str, Ticker] = {}
+        self._answers: deque[tuple[Pair, Candles | None]] = deque()
+        self._flush_script = redis.register_script(FLUSH)
+        self._pool = ThreadPoolExecutor(rest.workers, thread_name_prefix="heal")
+        self._now_ms = 0
+        self._now_at = 0.0
+        self._next_look_at = self._retry_at = 0.0
+        self._failing = False
+        self.closes = self.healed = self.flush_failures = 0
+        self.newest_close_ms = 0
+
+    # -- from the stream
+
+    def candle(self, update: CandleUpdate) -> None:
+        pair = Pair(update.symbol, update.candle.timeframe)
+        bars = self._bars.get(pair)
+        if bars is None:
+            return
+        if update.closed:
+            self._tell(pair, bars.update(update.candle, True))
+        elif bars.is_live(update.candle):
+            self._live[pair] = update.candle
+
+    def trade(self, trade: Trade) -> None:
+        """Trades make no candle here yet: venues that need it build theirs before."""
+
+    def ticker(self, ticker: Ticker) -> None:
+        self._tickers[ticker.symbol] = ticker
+
+    def clock(self, time_ms: int) -> None:
+        now = time.monotonic()
+        if not self._now_ms or time_ms > self._now_ms + 1000 * (now - self._now_at):
+            self._now_ms, self._now_at = time_ms, now
+
+    def connected(self, pairs: Iterable[Pair]) -> None:
+        pairs = list(pairs)
+        self._load([pair for pair in pairs if pair not in self._bars])
+        for pair in pairs:
+            bars = self._bars[pair]
+            bars.streamed = True
+            self._heal(pair, bars, grace_ms=0)  # what closed meanwhile, at once
+
+    def disconnected(self, pairs: Iterable[Pair]) -> None:
+        for pair in pairs:
+            if pair in self._bars:
+                self._bars[pair].streamed = False
+
+    def tick(self) -> None:
+        """Take what REST answered, ask for what is overdue, write what there is."""
+        while self._answers:
+            self._take_answer(*self._answers.popleft())
+        now = time.monotonic()
+        if now >= self._next_look_at and not self._failing:
+            self._next_look_at = now + SECONDS_BETWEEN_LOOKS
+            for pair, bars in self._bars.items():
+                self._heal(pair, bars, GRACE_MS)
+        self.flush()
+
+    def close(self) -> None:
+        """Write what there is, and begin nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.flush()
+
+    def now_ms(self) -> int:
+        """Return the exchange's time, never ahead of it."""
+        if not self._now_ms:
+            return self._rest.clock.now_ms()
+        return self._now_ms + int(1000 * (time.monotonic() - self._now_at))
+
+    def pending(self) -> int:
+        """Return how many closes wait to be written."""
+        return len(self._closes)
+
+    def holes(self) -> int:
+        """Return how many pairs lack a bar that should have closed by now."""
+        return sum(bars.asked for bars in self._bars.values())
+
+    # -- healing
+
+    def _load(self, pairs: list[Pair]) -> None:
+        """Begin with pairs where the cache's coverage of them ends."""
+        now_ms = self.now_ms()
+        cache = CandleCache(self._redis, self._exchange_id)
+        for pair, coverage in zip(pairs, cache.coverages(pairs), strict=True):
+            current_ms = pair.timeframe.floor(now_ms)
+            earliest_ms = current_ms - CANDLES_KEPT * pair.timeframe.ms
+            known_until_ms = coverage[-1][1] if coverage else current_ms
+            self._bars[pair] = Bars(pair.timeframe, max(earliest_ms, known_until_ms))
+
+    def _heal(self, pair: Pair, bars: Bars, grace_ms: int) -> None:
+        if span := bars.overdue(self.now_ms(), grace_ms):
+            bars.asked = True
+            self._pool.submit(self._ask, pair, *span)
+
+    def _ask(self, pair: Pair, start_ms: int, end_ms: int) -> None:
+        """Fetch a stretch, in a thread of the pool; the answer is taken by the next tick."""
+        answer = None
+        try:
+            answer = self._rest.get_candles(*pair, start_ms, end_ms, lane=Lane.HEAL)
+        except (LivermoreError, RedisError) as error:
+            logger.warning("sink.heal_failed pair=%s/%s error=%s", *pair, error)
+        finally:
+            self._answers.append((pair, answer))
+
+    def _take_answer(self, pair: Pair, answer: Candles | None) -> None:
+        bars = self._bars[pair]
+        before_ms = bars.next_ms
+        if answer is not None:
+            closes = bars.healed(answer, answer.covered)
+            self.healed += sum(close.healed and close.candle is not None for close in closes)
+            self._tell(pair, closes)
+        if bars.next_ms == before_ms:
+            bars.failed(self.now_ms() + HEAL_RETRY_MS)
+
+    # -- writing
+
+    def _tell(self, pair: Pair, closes: list[Close]) -> None:
+        for close in closes:
+            if len(self._closes) >= CLOSES_HELD:
+                logger.error("sink.full pair=%s/%s from=%d", *pair, close.covered[0])
+                self._bars[pair].take_back(close.covered[0])
+                return
+            self._closes.append((pair, close))
+
+    def flush(self) -> None:
+        """Write what waits, in one round trip; keep it where that fails."""
+        now = time.monotonic()
+        if now < self._retry_at or not (self._closes or self._live or self._tickers):
+            return
+        if not self._may_write():
+            return
+        closes = [self._closes[i] for i in range(min(len(self._closes), CLOSES_PER_FLUSH))]
+        live, tickers = self._live, self._tickers
+        self._live, self._tickers = {}, {}
+        try:
+            self._write(closes, live, tickers)
+        except RedisError as error:
+            self._live, self._tickers = live | self._live, tickers | self._tickers
+            self._flush_failed(error, now)
+            return
+        self._failing = False
+        for _ in closes:
+            self._closes.popleft()
+        told = [close.candle for _, close in closes if close.candle]
+        self.closes += len(told)
+        self.newest_close_ms = max(
+            (candle.close_time_ms for candle in told), default=self.newest_close_ms
+        )
+
+    def _flush_failed(self, error: RedisError, now: float) -> None:
+        if not self._failing:
+            logger.warning("sink.flush_failed exchange=%d error=%s", self._exchange_id, error)
+        self._failing = True
+        self.flush_failures += 1
+        self._retry_at = now + SECONDS_BETWEEN_LOOKS
+
+    def _write(
+        self,
+        closes: list[tuple[Pair, Close]],
+        live: dict[Pair, Candle],
+        tickers: dict[str, Ticker],
+    ) -> None:
+        number, now_ms = self._exchange_id, self.now_ms()
+        live = {pair: c for pair, c in live.items() if c.timestamp >= self._bars[pair].next_ms}
+        names: list[str] = [keys.epoch(number), keys.events(number)]
+        values: list[str | int | bytes] = [self._epoch, CANDLES_KEPT, EVENTS_KEPT]
+        values += (len(closes), len(live), len(tickers))
+        for pair, close in closes:
+            names += (keys.candles(number, *pair), keys.coverage(number, *pair))
+            names.append(keys.live_candle(number, *pair))
+            values += close.covered
+            if close.candle is None:
+                values += ("", "", "", "", "")
+                continue
+            values += (close.candle.timestamp, orjson.dumps(close.candle.values()))
+            values.append(self._message(pair, close.candle, closed=True, healed=close.healed))
+            values.append(keys.close_channel(number, *pair))
+            values.append(keys.candle_channel(number, *pair))
+        for pair, candle in live.items():
+            names.append(keys.live_candle(number, *pair))
+            lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
+            values += (orjson.dumps(candle.values()), max(lives_ms, 1))
+            values.append(self._message(pair, candle, closed=False, healed=False))
+            values.append(keys.candle_channel(number, *pair))
+        for symbol, ticker in tickers.items():
+            names.append(keys.ticker(number, symbol))
+            values += (orjson.dumps(ticker.as_json()), 1000 * TICKER_TTL_SECONDS)
+            values.append(keys.ticker_channel(number, symbol))
+        try:
+            with refusals():
+                self._redis.evalsha(self._flush_script.sha, len(names), *names, *values)
+        except NoScriptError:  # the server is new, or its scripts were flushed
+            self._redis.eval(FLUSH, len(names), *names, *values)
+
+    def _message(self, pair: Pair, candle: Candle, *, closed: bool, healed: bool) -> bytes:
+        return orjson.dumps(
+            {
+                "exchangeId": self._exchange_id,
+                "symbol": pair.symbol,
+                "timeframe": pair.timeframe,
+                "timestamp": candle.timestamp,
+                "open": candle.open,
+                "high": candle.high,
+                "low": candle.low,
+                "close": candle.close,
+                "volume": candle.volume,
+                "closed": closed,
+                "healed": healed,
+            }
+        )
