@@ -50,8 +50,8 @@ local function fence(epoch_key, epoch)
 end
 """
 
-# The epoch is at least the server's time in ms, so that it rises even past a Redis that lost its
-# data or fell back to a replica that was behind. Called again with the same id, as a client
+# The epoch begins at the server's time in ms, so that it rises past a Redis that lost its data.
+# Called again with the same id, as a client
 # does after a lost reply, it says the same.
 #
 # KEYS: lock, epoch, status (of the holder before, which ends with it).
@@ -66,9 +66,9 @@ if lock then
 end
 local time = redis.call('TIME')
 mine.connectedSince = time[1] * 1000 + math.floor(time[2] / 1000)
-mine.epoch = math.max((tonumber(redis.call('GET', KEYS[2])) or 0) + 1, mine.connectedSince)
+redis.call('SET', KEYS[2], string.format('%.0f', mine.connectedSince), 'NX')
+mine.epoch = redis.call('INCR', KEYS[2])
 lock = cjson.encode(mine)
-redis.call('SET', KEYS[2], string.format('%.0f', mine.epoch))
 redis.call('SET', KEYS[1], lock, 'PX', ARGV[2])
 redis.call('DEL', KEYS[3])
 return {1, lock}

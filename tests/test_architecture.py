@@ -22,6 +22,7 @@ ASKS_ITS_CHILDREN = {"livermore/children.py"}  # whether they answer yet, on thi
 REDIS = {
     "exchanges/pacing.py",
     "exchanges/instances.py",
+    "exchanges/control.py",
     "warmup/cache.py",
     "warmup/sink.py",
     "warmup/stats.py",

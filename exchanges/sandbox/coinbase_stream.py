@@ -1,7 +1,5 @@
 """Coinbase's WebSocket channels: subscriptions, their limits, and what is sent when."""
 
-from collections import deque
-
 import orjson
 
 from exchanges.sandbox import coinbase_frames as frames
@@ -49,16 +47,14 @@ class CoinbaseStreams:
         self._hearts: set[Connection] = set()
         self._beat_due = 0.0
         self._beats = 0
-        self._connects: deque[float] = deque()
-        self._messages: deque[float] = deque()
 
     # What the sockets call
 
     def refusal(self, now: float) -> int | None:
         """Count an attempt to connect; return the HTTP status that refuses it, if it is refused."""
         self.counts.attempt(now)
-        limit = self._config.coinbase_connects_per_second
-        return 429 if _in_this_second(self._connects, now) > limit else None
+        in_this_second = sum(at > now - 1 for at in self.counts.attempts)
+        return 429 if in_this_second > self._config.coinbase_connects_per_second else None
 
     def open(self, connection: Connection, path: str, streams: list[str]) -> None:
         """Take a new connection; it has a few seconds to ask for something."""
@@ -70,8 +66,7 @@ class CoinbaseStreams:
             connection.pong(data)
         elif opcode != PONG:
             self.counts.received(len(data))
-            limit = self._config.coinbase_messages_per_second
-            if _in_this_second(self._messages, now) > limit:
+            if self._in_this_second(now) > self._config.coinbase_messages_per_second:
                 connection.send(frames.error("rate limit exceeded"))
             else:
                 self._obey(connection, data)
@@ -163,6 +158,14 @@ class CoinbaseStreams:
             if its_desk is desk
         )
 
+    def _in_this_second(self, now: float) -> int:
+        """Count a message of the address, whichever of its connections sent it."""
+        heard = self.counts.heard
+        while heard and heard[0] <= now - 1:
+            heard.popleft()
+        heard.append(now)
+        return len(heard)
+
     # What is sent
 
     def _publish(self, channel: Channel, event: bytes) -> None:
@@ -191,10 +194,3 @@ def _current(connection: Connection) -> dict[str, list[str]]:
         channel, _, product = stream.partition(":")
         current.setdefault(channel, []).append(product or HEARTBEATS)
     return current
-
-
-def _in_this_second(times: deque[float], now: float) -> int:
-    while times and times[0] <= now - 1:
-        times.popleft()
-    times.append(now)
-    return len(times)

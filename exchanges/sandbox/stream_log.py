@@ -4,6 +4,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 WINDOW_SECONDS = 300
+_INTERNAL = ("attempts", "heard")
 
 
 @dataclass
@@ -30,7 +31,8 @@ class StreamCounts:
     most_streams: int = 0  # of one connection
     most_frame_bytes: int = 0  # of one incoming message
     most_connects_in_5_minutes: int = 0
-    attempts: deque[float] = field(default_factory=deque, repr=False)
+    attempts: deque[float] = field(default_factory=deque, repr=False)  # when, within 5 minutes
+    heard: deque[float] = field(default_factory=deque, repr=False)  # when, within a second
 
     def attempt(self, now: float) -> int:
         """Count one attempt to connect; return how many there were within five minutes."""
@@ -68,5 +70,5 @@ class StreamCounts:
         self.__dict__.update(StreamCounts().__dict__ | kept)
 
     def as_json(self) -> dict:
-        told = {name: value for name, value in self.__dict__.items() if name != "attempts"}
+        told = {name: value for name, value in self.__dict__.items() if name not in _INTERNAL}
         return told | {"closed": self.closed.copy(), "subscriptions": self.subscriptions.copy()}

@@ -19,6 +19,7 @@ from exchanges.venues.binance import rest as binance_rest
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase import rest as coinbase_rest
 from exchanges.venues.coinbase.signing import Signer
+from exchanges.venues.coinbase.stream import CoinbaseStream
 
 RestMaker = Callable[[Exchange, Redis, Mapping[str, str]], VenueRest]
 
@@ -88,4 +89,4 @@ def _pacer(exchange: Exchange, redis: Redis, until_known: Limits) -> Pacer:
 
 
 MAKERS: dict[str, RestMaker] = {"binance": _binance, "coinbase": _coinbase}
-STREAMS: dict[str, type[VenueStream]] = {"binance": BinanceStream}
+STREAMS: dict[str, type[VenueStream]] = {"binance": BinanceStream, "coinbase": CoinbaseStream}

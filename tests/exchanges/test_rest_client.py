@@ -390,7 +390,7 @@ def test_a_pause_too_long_to_sit_out_ends_in_an_error_without_another_call(serve
 
 
 def test_a_turn_that_is_refused_is_not_tried_again(server, client, redis, waits, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "exchanges.rest_client")
     client.pacer.hold(600)
     failure_of(client, RateLimited)
     assert (client.calls, server.seen, waits) == (0, [], [])
@@ -470,6 +470,7 @@ def test_after_a_ban_nothing_is_sent_by_anybody(server, client, connect):
 )
 def test_no_error_or_log_holds_what_was_signed(server, connect, caplog, reply):
     caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", "exchanges")
     client = connect(server.url, sign=lambda _: {"Authorization": f"Bearer {SECRET}"})
     server.answer(reply)
     error = failure_of(client)

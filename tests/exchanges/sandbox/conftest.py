@@ -95,6 +95,11 @@ class Client:
         self.send({"method": method, **params, "id": request_id})
         return self.first(lambda frame: "id" in frame)
 
+    def ready(self):
+        """Wait until Binance has taken in the streams of the URL, before the clock is moved."""
+        self.ask("LIST_SUBSCRIPTIONS")
+        return self
+
     def subscribe(self, channel, *products):
         """Subscribe on Coinbase and return the frames up to the answer, which comes last."""
         self.send({"type": "subscribe", "channel": channel, "product_ids": products})

@@ -50,7 +50,7 @@ def test_the_closing_frames_of_all_timeframes_equal_rest(start, connect, klines)
 @pytest.mark.parametrize("timeframe", Timeframe)
 def test_every_frame_is_the_whole_candle_so_far(start, connect, klines, timeframe):
     server = start()
-    client = connect(server, f"/ws/btcusd@kline_{timeframe}")
+    client = connect(server, f"/ws/btcusd@kline_{timeframe}").ready()
     for number in range(1, 7):
         trades = server.market.trades("BTC-USD", Timeframe.M1.floor(NOW_MS) + number * MINUTE_MS)
         server.clock.advance(trades[-1].time_ms - server.clock.now_ms())
@@ -94,7 +94,7 @@ def test_at_sixty_times_the_speed_no_close_is_missing(start, connect):
     ]
     names = [f"{one.native.lower()}@kline_{t}" for one in trading for t in Timeframe]
     clients = [connect(server, f"/stream?streams={'/'.join(names)}") for _ in range(3)]
-    until_ms = server.clock.now_ms() + 3 * MINUTE_MS
+    until_ms = server.clock.now_ms() + 130_000
     for client in clients:
         frames = client.until(lambda frame: frame["data"]["E"] > until_ms, seconds=10)
         closed = {}
@@ -111,7 +111,7 @@ def test_at_sixty_times_the_speed_no_close_is_missing(start, connect):
 
 def test_a_leap_of_the_clock_closes_every_bar_on_the_way(start, connect):
     server = start()
-    client = connect(server, "/ws/btcusd@kline_1m")
+    client = connect(server, "/ws/btcusd@kline_1m").ready()
     server.clock.advance(30 * MINUTE_MS)
     opens = [client.first(is_closing)["k"]["t"] for _ in range(30)]
     minute_ms = Timeframe.M1.floor(NOW_MS)
@@ -120,7 +120,7 @@ def test_a_leap_of_the_clock_closes_every_bar_on_the_way(start, connect):
 
 def test_a_clock_put_back_tells_that_times_bars_again(start, connect):
     server = start()
-    client = connect(server, "/ws/btcusd@kline_1m")
+    client = connect(server, "/ws/btcusd@kline_1m").ready()
     server.clock.advance(MINUTE_MS)
     first = client.first(is_closing)["k"]
     server.clock.advance(-MINUTE_MS)
@@ -194,15 +194,15 @@ def test_a_bad_command_is_answered_with_a_flat_error(sandbox, connect, sent, ans
     assert told == answer
 
 
-def test_too_many_streams_is_the_nested_error_and_changes_nothing(sandbox, connect):
-    client = connect(sandbox)
+def test_too_many_streams_is_the_nested_error_and_changes_nothing(start, connect):
+    server = start(ws_messages_per_second=100)
+    client = connect(server)
     for first in range(0, 1000, 250):
         client.ask("SUBSCRIBE", [f"a{n}@x" for n in range(first, first + 250)])
-    time.sleep(1)  # five messages a second
     told = client.ask("SUBSCRIBE", [f"b{n}@x" for n in range(25)], 9)
     assert told == {"error": {"code": 4, "msg": "Too many subscriptions"}, "id": 9}
     assert len(client.ask("LIST_SUBSCRIPTIONS")["result"]) == 1000
-    assert sandbox.streams["binance"].most_streams == 1000
+    assert server.streams["binance"].most_streams == 1000
 
 
 @pytest.mark.parametrize(
@@ -245,14 +245,14 @@ def test_connecting_too_often_is_refused(start, connect, eventually):
     assert counts.most_connects_in_5_minutes == 3
 
 
-def test_an_overlong_message_is_swallowed_until_the_next_ping(start, connect):
+def test_an_overlong_message_is_swallowed_until_the_next_ping(start, connect, eventually):
     server = start(ws_ping_seconds=0.7)
     client = connect(server)
     long = ["btcusd@kline_1m", "x" * 4100]
     client.send({"method": "SUBSCRIBE", "params": long, "id": 1})
     client.send({"method": "LIST_SUBSCRIPTIONS", "id": 2})
     assert client.is_silent(0.3)
-    time.sleep(0.6)
+    eventually(lambda: server.streams["binance"].messages == 3)  # the third one is a pong
     assert client.ask("LIST_SUBSCRIPTIONS", request_id=3) == {"result": [], "id": 3}
     assert server.streams["binance"].most_frame_bytes > 4100
 
@@ -329,7 +329,7 @@ def test_a_client_that_does_not_read_is_cut_and_delays_nobody(start, connect, ev
     server = start(most_buffered_bytes=200_000)
     names = [f"{one.native.lower()}@kline_1m" for one in listings() if one.native.isascii()]
     slow = websocket.create_connection(f"{server.ws_url}/stream?streams={'/'.join(names)}")
-    quick = connect(server, "/ws/btcusd@kline_1m")
+    quick = connect(server, "/ws/btcusd@kline_1m").ready()
     for _ in range(40):
         server.clock.advance(60 * MINUTE_MS)
         for _ in range(60):

@@ -1,0 +1,58 @@
+"""One-minute candles from trades, and only where every trade of the minute was seen."""
+
+from exchanges.stream_events import CandleUpdate
+from livermore.market.candle import Candle
+from livermore.market.timeframe import Timeframe
+
+M1 = Timeframe.M1
+
+
+class MinuteBuilder:
+    """Builds the minutes of one symbol from its trades, whose ids have no gaps.
+
+    A minute counts from its first trade on, known by the id before it having been seen in an
+    earlier minute. Where an id is missing, the minute and the one after it are left to REST.
+    """
+
+    def __init__(self, symbol: str):
+        self._symbol = symbol
+        self._last_id: int | None = None
+        self._minute_ms = 0
+        self._whole = False
+        self._open = self._high = self._low = self._close = self._volume = 0.0
+
+    def add(self, trade_id: int, time_ms: int, price: float, size: float) -> list[CandleUpdate]:
+        """Take the next trade, by id; return the minute it closed, and the one it belongs to."""
+        if self._last_id is not None and trade_id <= self._last_id:
+            return []  # the snapshot and the updates overlap
+        unbroken = self._last_id is not None and trade_id == self._last_id + 1
+        self._last_id = trade_id
+        minute_ms = M1.floor(time_ms)
+        found = []
+        if minute_ms > self._minute_ms:
+            # Only a trade that follows at once shows that the minute before lost none at its end.
+            if self._whole and unbroken:
+                found.append(CandleUpdate(self._symbol, self._candle(), closed=True))
+            self._begin(minute_ms, price, size, whole=unbroken)
+        elif minute_ms == self._minute_ms:
+            self._extend(price, size, unbroken)
+        else:  # an id that rises while the time goes back a minute: which bar was right?
+            self._whole = False
+        if self._whole:
+            found.append(CandleUpdate(self._symbol, self._candle(), closed=False))
+        return found
+
+    def _begin(self, minute_ms: int, price: float, size: float, whole: bool) -> None:
+        self._minute_ms, self._whole = minute_ms, whole
+        self._open = self._high = self._low = self._close = price
+        self._volume = size
+
+    def _extend(self, price: float, size: float, unbroken: bool) -> None:
+        self._whole = self._whole and unbroken
+        self._high, self._low = max(self._high, price), min(self._low, price)
+        self._close = price
+        self._volume += size
+
+    def _candle(self) -> Candle:
+        values = (self._open, self._high, self._low, self._close, self._volume)
+        return Candle(self._minute_ms, *values, M1)

@@ -1,0 +1,215 @@
+"""Coinbase Advanced Trade's market channels (docs.cdp.coinbase.com, "WebSocket channels")."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from exchanges.candle_reply import number
+from exchanges.errors import BadPayload
+from exchanges.stream_events import CandleUpdate, Clock, Event, Lost, Refused
+from exchanges.venue_stream import StreamLimits, StreamSession, Topic, VenueStream
+from exchanges.venues.coinbase.minutes import MinuteBuilder
+from livermore.market.candle import Candle, Ticker
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+HEARTBEATS = "heartbeats"  # without it a channel whose products are quiet is closed
+CANDLES, TRADES, TICKERS = "candles", "market_trades", "ticker_batch"
+# The channel has five minutes only. From trades come the minutes, from both the longer ones.
+FED_BY_CANDLES = (Timeframe.D1, Timeframe.H4, Timeframe.H1, Timeframe.M15, Timeframe.M5)
+
+
+class CoinbaseStream(VenueStream):
+    """Five-minute candles, trades and tickers; everything else is made of them.
+
+    A topic is `channel:product`.
+    """
+
+    limits = StreamLimits(
+        topics_per_connection=300,
+        topics_per_message=100,
+        bytes_per_message=16_000,
+        seconds_between_messages=0.2,  # 8 a second
+        seconds_between_connects=1.0,  # 8 a second
+        longest_life_seconds=23 * 3600,
+    )
+
+    @property
+    def url(self) -> str:
+        return self.ws_url
+
+    def topics(self, symbols: Iterable[str]) -> dict[Topic, list[Pair]]:
+        found: dict[Topic, list[Pair]] = {}
+        for symbol in symbols:
+            product = self._native_symbols[symbol]
+            found[f"{CANDLES}:{product}"] = [Pair(symbol, each) for each in FED_BY_CANDLES]
+            found[f"{TRADES}:{product}"] = [Pair(symbol, Timeframe.M1)]
+            found[f"{TICKERS}:{product}"] = []
+        return found
+
+    def session(self) -> StreamSession:
+        symbols = {native: symbol for symbol, native in self._native_symbols.items()}
+        return CoinbaseSession(symbols, self.limits)
+
+
+class CoinbaseSession(StreamSession):
+    """One connection; `symbols` maps products to canonical names.
+
+    Frames are numbered from 0 over all channels: a number left out is a frame that was lost.
+    """
+
+    def __init__(self, symbols: Mapping[str, str], limits: StreamLimits):
+        super().__init__()
+        self._symbols = symbols
+        self._limits = limits
+        self._wanted: set[Topic] = set()
+        self._confirmed: set[Topic] = set()
+        self._next_number: int | None = None
+        self._minutes: dict[str, MinuteBuilder] = {}
+        self._readers = {
+            "subscriptions": self._acknowledge,
+            HEARTBEATS: lambda event, time_ms: [],
+            CANDLES: self._candles,
+            TRADES: self._trades,
+            "ticker": self._tickers,
+            TICKERS: self._tickers,
+        }
+
+    def subscribe(self, topics: Iterable[Topic]) -> list[str]:
+        topics = list(topics)
+        first = [] if self._wanted else [_message("subscribe", HEARTBEATS)]
+        self._wanted.update(topics)
+        return first + self._messages("subscribe", topics)
+
+    def unsubscribe(self, topics: Iterable[Topic]) -> list[str]:
+        topics = list(topics)
+        self._wanted.difference_update(topics)
+        self._confirmed.difference_update(topics)
+        for topic in topics:
+            self._minutes.pop(topic.partition(":")[2], None)
+        return self._messages("unsubscribe", topics)
+
+    def unacknowledged(self) -> set[Topic]:
+        return self._wanted - self._confirmed
+
+    def parse(self, frame: bytes) -> list[Event]:
+        try:
+            return self._read(orjson.loads(frame))
+        except UNREADABLE as error:
+            raise BadPayload(f"a frame that can't be read ({error})", frame) from error
+
+    def _read(self, message: Mapping[str, Any]) -> list[Event]:
+        if message.get("type") == "error":
+            return [Refused(str(message.get("message")))]
+        found: list[Event] = self._count(message["sequence_num"])
+        reader = self._readers.get(message["channel"])
+        if reader is None:
+            self.unknown += 1
+            return found
+        time_ms = _time_ms(message["timestamp"])
+        found.append(Clock(time_ms))
+        for event in message["events"]:
+            found += reader(event, time_ms)
+        return found
+
+    def _count(self, given: Any) -> list[Event]:
+        number_, expected = int(given), self._next_number
+        self._next_number = number_ + 1
+        if expected is None or number_ == expected:
+            return []
+        return [Lost(number_ - expected if number_ > expected else None)]
+
+    def _acknowledge(self, event: Mapping[str, Any], _time_ms: int) -> list[Event]:
+        confirmed = {
+            f"{channel}:{product}"
+            for channel, products in event["subscriptions"].items()
+            for product in products
+        }
+        self._confirmed = confirmed & self._wanted
+        return []
+
+    def _candles(self, event: Mapping[str, Any], _time_ms: int) -> list[Event]:
+        if event["type"] == "snapshot":
+            return []  # up to a hundred bars with holes among them: nothing to build on
+        found: list[Event] = []
+        for row in event["candles"]:
+            if symbol := self._symbol(row["product_id"]):
+                candle = Candle(
+                    int(row["start"]) * 1000,
+                    number(row["open"]),
+                    number(row["high"]),
+                    number(row["low"]),
+                    number(row["close"]),
+                    number(row["volume"]),
+                    Timeframe.M5,
+                )
+                found.append(CandleUpdate(symbol, candle, closed=False))
+        return found
+
+    def _trades(self, event: Mapping[str, Any], _time_ms: int) -> list[Event]:
+        found: list[Event] = []
+        for row in sorted(event["trades"], key=lambda row: int(row["trade_id"])):
+            product = row["product_id"]
+            if symbol := self._symbol(product):
+                builder = self._minutes.setdefault(product, MinuteBuilder(symbol))
+                found += builder.add(
+                    int(row["trade_id"]),
+                    _time_ms(row["time"]),
+                    number(row["price"]),
+                    number(row["size"]),
+                )
+        return found
+
+    def _tickers(self, event: Mapping[str, Any], time_ms: int) -> list[Event]:
+        found: list[Event] = []
+        for row in event["tickers"]:
+            if symbol := self._symbol(row["product_id"]):
+                price = number(row["price"])
+                percent = number(row["price_percent_chg_24_h"])
+                ticker = Ticker(
+                    symbol,
+                    price,
+                    price - price / (1 + percent / 100),
+                    percent,
+                    number(row["high_24_h"]),
+                    number(row["low_24_h"]),
+                    number(row["volume_24_h"]),
+                    time_ms,
+                )
+                found.append(ticker)
+        return found
+
+    def _symbol(self, product: str) -> str | None:
+        """Return the symbol under which the frame is labelled, which may be an alias's target."""
+        symbol = self._symbols.get(product)
+        self.unknown += symbol is None
+        return symbol
+
+    def _messages(self, verb: str, topics: list[Topic]) -> list[str]:
+        by_channel: dict[str, list[str]] = {}
+        for topic in topics:
+            channel, _, product = topic.partition(":")
+            by_channel.setdefault(channel, []).append(product)
+        size = self._limits.topics_per_message
+        return [
+            _message(verb, channel, products[at : at + size])
+            for channel, products in by_channel.items()
+            for at in range(0, len(products), size)
+        ]
+
+
+def _message(verb: str, channel: str, products: list[str] | None = None) -> str:
+    message: dict[str, Any] = {"type": verb, "channel": channel}
+    if products is not None:
+        message["product_ids"] = products
+    return orjson.dumps(message).decode()
+
+
+def _time_ms(text: str) -> int:
+    """Return RFC 3339 with up to nanoseconds, in ms; `fromisoformat` reads no more than six."""
+    whole, dot, rest = text.rstrip("Z").partition(".")
+    seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()
+    return round(seconds * 1000) + (int(rest[:3].ljust(3, "0")) if dot else 0)
