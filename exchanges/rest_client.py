@@ -155,7 +155,7 @@ class RestClient:
             return self.pacer.ban(retry_after or _ban_seconds(body) or BAN_SECONDS)
         if status == 429:
             # Everybody who calls this host waits, not this thread alone.
-            self.pacer.hold(PAUSE_SECONDS if retry_after is None else retry_after)
+            self.pacer.hold(max(retry_after or 0, PAUSE_SECONDS))
             return RateLimited(f"{self.host} says too many requests (HTTP 429)", retry_after)
         if error := self._read_error(status, body):
             return error
@@ -195,4 +195,4 @@ def _ban_seconds(body: Any) -> float:
     """Return how long a ban lasts by a message such as "IP banned until 1700000000000", else 0."""
     message = str(body.get("msg", "")) if isinstance(body, dict) else ""
     stamps = re.findall(r"\b[0-9]{13}\b", message)
-    return max((int(stamp) / 1000 - time.time() for stamp in stamps), default=0.0)
+    return max([0.0, *(int(stamp) / 1000 - time.time() for stamp in stamps)])

@@ -124,7 +124,9 @@ class VenueRest(ABC):
             end_ms = min(end_ms, start_ms + limit * timeframe.ms)
         if start_ms >= end_ms:
             return Candles()
-        return self._range(native, timeframe, start_ms, end_ms, lane)
+        candles = self._range(native, timeframe, start_ms, end_ms, lane)
+        candles.open_candle = None
+        return candles
 
     @abstractmethod
     def list_symbols(self) -> list[ListedSymbol]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from exchanges.stream_events import Event
 from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
 
 Topic = str  # one thing to subscribe to, in the venue's own words
 
@@ -63,6 +64,9 @@ class VenueStream(ABC):
     """One exchange's stream: what to subscribe for which symbols, and where."""
 
     limits: StreamLimits
+    # The timeframe of which the open candles of longer ones are made, None where the exchange
+    # streams those itself.
+    rolls_up_from: Timeframe | None = None
 
     def __init__(self, ws_url: str, native_symbols: Mapping[str, str]):
         self.ws_url = ws_url.rstrip("/")

@@ -83,8 +83,16 @@ class ExchangeRunner:
         if self._stopping.is_set():
             return
         self._compute_indicators()
-        sink = CandleSink(self._redis, self._exchange.pk, rest, lease.epoch, lease.may_write)
-        streamer = Streamer(factory.stream(self._exchange), sink)
+        stream = factory.stream(self._exchange)
+        sink = CandleSink(
+            self._redis,
+            self._exchange.pk,
+            rest,
+            lease.epoch,
+            lease.may_write,
+            stream.rolls_up_from,
+        )
+        streamer = Streamer(stream, sink)
         self._sink, self._streamer = sink, streamer
         lease.report(State.ACTIVE, "streaming")
         streamer.start(self._symbols)

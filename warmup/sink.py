@@ -19,8 +19,10 @@ from exchanges.venue_rest import VenueRest
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
 from warmup.bars import GRACE_MS, Bars, Close
 from warmup.cache import CANDLES_KEPT, EXTEND, TICKER_TTL_SECONDS, CandleCache
+from warmup.rollup import Rollup
 
 logger = logging.getLogger(__name__)
 
@@ -103,12 +105,15 @@ class CandleSink:
         rest: VenueRest,
         epoch: int,
         may_write: Callable[[], bool] = lambda: True,
+        rolls_up_from: Timeframe | None = None,
     ):
         self._redis = redis
         self._exchange_id = exchange_id
         self._rest = rest
         self._epoch = epoch
         self._may_write = may_write
+        self._rolls_up_from = rolls_up_from
+        self._rollups: dict[str, Rollup] = {}
         self._bars: dict[Pair, Bars] = {}
         self._closes: deque[tuple[Pair, Close]] = deque()
         self._live: dict[Pair, Candle] = {}
@@ -134,6 +139,9 @@ class CandleSink:
             self._tell(pair, bars.update(update.candle, True))
         elif bars.is_live(update.candle):
             self._live[pair] = update.candle
+            if pair.timeframe is self._rolls_up_from and update.candle.timestamp == bars.next_ms:
+                for candle in self._rollups[pair.symbol].open_candles(update.candle):
+                    self._live[Pair(pair.symbol, candle.timeframe)] = candle
 
     def trade(self, trade: Trade) -> None:
         """Trades make no candle here yet: venues that need it build theirs before."""
@@ -200,6 +208,10 @@ class CandleSink:
             earliest_ms = current_ms - CANDLES_KEPT * pair.timeframe.ms
             known_until_ms = coverage[-1][1] if coverage else current_ms
             self._bars[pair] = Bars(pair.timeframe, max(earliest_ms, known_until_ms))
+            if pair.timeframe is self._rolls_up_from:
+                start_ms = coverage[-1][0] if coverage else current_ms
+                closed = cache.between(*pair, start_ms, known_until_ms)
+                self._rollups[pair.symbol] = Rollup(pair.timeframe, closed, start_ms)
 
     def _heal(self, pair: Pair, bars: Bars, grace_ms: int) -> None:
         if span := bars.overdue(self.now_ms(), grace_ms):
@@ -235,6 +247,8 @@ class CandleSink:
                 self._bars[pair].take_back(close.covered[0])
                 return
             self._closes.append((pair, close))
+            if close.candle and pair.timeframe is self._rolls_up_from:
+                self._rollups[pair.symbol].close(close.candle)
 
     def flush(self) -> None:
         """Write what waits, in one round trip; keep it where that fails."""

@@ -62,12 +62,12 @@ class BinanceRest(VenueRest):
             window = {} if last_ms is None else {"endTime": last_ms}
             rows = self._klines(native, timeframe, lane, limit=limit, **window)
             reply.add_page(rows, 0, LATEST_MS if last_ms is None else last_ms)
-            seen, closed = len(closed), [time for time in reply.times() if time < end_ms]
+            closed = [time for time in reply.times() if time < end_ms]
             # A page may be short for reasons of theirs: history ends where a page is empty.
             history_ends = not rows or bool(closed and closed[0] <= earliest)
-            if len(closed) == seen:
+            seen, last_ms = last_ms, (closed[0] if closed else end_ms) - 1
+            if last_ms == seen:
                 break
-            last_ms = closed[0] - 1
         if len(closed) >= count:
             start_ms = closed[-count]
         elif history_ends:

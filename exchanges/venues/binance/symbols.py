@@ -20,7 +20,8 @@ def read_listing(body: Any) -> list[ListedSymbol]:
                 native_symbol=row["symbol"],
                 base=row["baseAsset"],
                 quote=row["quoteAsset"],
-                is_trading=row["status"] == "TRADING" and row.get("isSpotTradingAllowed", True),
+                is_trading=row["status"] == "TRADING"
+                and bool(row.get("isSpotTradingAllowed", True)),
             )
             for row in body["symbols"]
         ]

@@ -1,5 +1,7 @@
 """One-minute candles from trades, and only where every trade of the minute was seen."""
 
+from decimal import Decimal
+
 from exchanges.stream_events import CandleUpdate
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
@@ -12,6 +14,7 @@ class MinuteBuilder:
 
     A minute counts from its first trade on, known by the id before it having been seen in an
     earlier minute. Where an id is missing, the minute and the one after it are left to REST.
+    Volumes are added as decimals, so that they equal the exchange's own.
     """
 
     def __init__(self, symbol: str):
@@ -19,9 +22,10 @@ class MinuteBuilder:
         self._last_id: int | None = None
         self._minute_ms = 0
         self._whole = False
-        self._open = self._high = self._low = self._close = self._volume = 0.0
+        self._open = self._high = self._low = self._close = 0.0
+        self._volume = Decimal(0)
 
-    def add(self, trade_id: int, time_ms: int, price: float, size: float) -> list[CandleUpdate]:
+    def add(self, trade_id: int, time_ms: int, price: float, size: Decimal) -> list[CandleUpdate]:
         """Take the next trade, by id; return the minute it closed, and the one it belongs to."""
         if self._last_id is not None and trade_id <= self._last_id:
             return []  # the snapshot and the updates overlap
@@ -42,17 +46,17 @@ class MinuteBuilder:
             found.append(CandleUpdate(self._symbol, self._candle(), closed=False))
         return found
 
-    def _begin(self, minute_ms: int, price: float, size: float, whole: bool) -> None:
+    def _begin(self, minute_ms: int, price: float, size: Decimal, whole: bool) -> None:
         self._minute_ms, self._whole = minute_ms, whole
         self._open = self._high = self._low = self._close = price
         self._volume = size
 
-    def _extend(self, price: float, size: float, unbroken: bool) -> None:
+    def _extend(self, price: float, size: Decimal, unbroken: bool) -> None:
         self._whole = self._whole and unbroken
         self._high, self._low = max(self._high, price), min(self._low, price)
         self._close = price
         self._volume += size
 
     def _candle(self) -> Candle:
-        values = (self._open, self._high, self._low, self._close, self._volume)
-        return Candle(self._minute_ms, *values, M1)
+        prices = (self._open, self._high, self._low, self._close)
+        return Candle(self._minute_ms, *prices, float(self._volume), M1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -28,6 +29,7 @@ class CoinbaseStream(VenueStream):
     A topic is `channel:product`.
     """
 
+    rolls_up_from = Timeframe.M5
     limits = StreamLimits(
         topics_per_connection=300,
         topics_per_message=100,
@@ -159,7 +161,7 @@ class CoinbaseSession(StreamSession):
                     int(row["trade_id"]),
                     _time_ms(row["time"]),
                     number(row["price"]),
-                    number(row["size"]),
+                    Decimal(row["size"]),
                 )
         return found
 

@@ -1,0 +1,36 @@
+"""Open candles of longer timeframes, where the exchange streams only a short one."""
+
+from collections.abc import Sequence
+
+from livermore.market.aggregate import join
+from livermore.market.candle import Candle
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+
+
+class Rollup:
+    """One symbol's longer open candles, made of its closed short ones and the open one.
+
+    Closed bars are never made here: those come over REST. A bar whose base isn't complete from
+    its beginning is not made at all.
+    """
+
+    def __init__(self, base: Timeframe, closed: Sequence[Candle], complete_from_ms: int):
+        """`closed` are all there are from `complete_from_ms` on, oldest first."""
+        self._longer = [each for each in LONGEST_FIRST if each.ms > base.ms]
+        self._closed = list(closed)
+        self._complete_from_ms = complete_from_ms
+
+    def close(self, candle: Candle) -> None:
+        """Take the next closed candle."""
+        today_ms = LONGEST_FIRST[0].floor(candle.timestamp)
+        self._closed = [each for each in self._closed if each.timestamp >= today_ms] + [candle]
+
+    def open_candles(self, candle: Candle) -> list[Candle]:
+        """Return the longer bars that hold `candle`, the open one after the closed ones."""
+        found = []
+        for timeframe in self._longer:
+            opened = timeframe.floor(candle.timestamp)
+            if opened >= self._complete_from_ms:
+                parts = [each for each in self._closed if each.timestamp >= opened]
+                found.append(join([*parts, candle], timeframe))
+        return found
