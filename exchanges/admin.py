@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from redis import RedisError
 
-from exchanges import accounts, listing, venues
+from exchanges import accounts, listing
 from exchanges.errors import LivermoreError
+from exchanges.fetch_listing import fetch_listing
 from exchanges.forms import UserExchangeForm
 from exchanges.models import Exchange, Symbol, UserExchange
 
@@ -105,7 +106,7 @@ class ExchangeAdmin(admin.ModelAdmin):
     def sync_symbols(self, request, queryset):
         for exchange in queryset:
             try:
-                report = _sync(exchange)
+                report = fetch_listing(exchange)
             except (LivermoreError, RedisError) as error:  # Redis paces the request
                 logger.warning("symbols.sync_failed exchange=%s error=%s", exchange.name, error)
                 self.message_user(request, f"{exchange}: {_reason(error)}", messages.ERROR)
@@ -117,14 +118,6 @@ def _reason(error):
     if isinstance(error, RedisError):
         return f"Redis, which paces requests, does not answer: {error} Start it, then try again."
     return error
-
-
-def _sync(exchange):
-    rest = venues.open_rest(exchange)
-    try:
-        return listing.sync_symbols(exchange, rest.list_symbols())
-    finally:
-        rest.close()
 
 
 @admin.register(Symbol)

@@ -3,6 +3,7 @@
 LivermoreError
 ├── Temporary              wait, then try again
 │   ├── RateLimited        .retry_after_seconds
+│   │   └── Paused         for too long to sit it out; stop, and come back then
 │   ├── Banned             .until_ms; stop every request to this host
 │   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
 └── Permanent              do not retry
@@ -43,6 +44,10 @@ class RateLimited(Temporary):
     def __init__(self, message: str, retry_after_seconds: float | None = None):
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class Paused(RateLimited):
+    """The exchange asked for a pause too long to sit out: end, and come back after it."""
 
 
 class Banned(Temporary):

@@ -68,6 +68,10 @@ class Exchange(Timestamped):
         return self.display_name or self.name
 
     def clean(self):
+        if self.venue == self.Venue.COINBASE and self.pacing == self.Pacing.WEIGHT:
+            raise ValidationError(
+                {"pacing": "Coinbase publishes no request weight: choose batches."}
+            )
         # Paths are appended to the base, and some exchanges answer 404 to a double slash.
         self.rest_url = self.rest_url.rstrip("/")
         self.ws_url = self.ws_url.rstrip("/")

@@ -13,7 +13,7 @@ from enum import Enum
 
 from redis import Redis
 
-from exchanges.errors import Banned, RateLimited, Temporary
+from exchanges.errors import Banned, Paused, Temporary
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ local function window(name, length)
         local kind, id = string.match(field, '^(%a+):(%d+)$')
         if kind == name then
             id = tonumber(id)
-            if id < current - 60 then
+            if id < current - 60 or id > current then -- over, or the clock stepped back
                 redis.call('HDEL', key, field)
             else
                 used = used + amount
@@ -100,6 +100,7 @@ held, banned = math.max(tonumber(held or 0) - now, 0), tonumber(banned or 0)
 if banned > now then return {banned - now, held, banned} end
 if held > 0 then return {held, held, 0} end
 last, used = tonumber(last or 0), tonumber(used or 0)
+if last > now then last, used = 0, 0 end -- the server's clock stepped back
 if now - last >= tonumber(ARGV[2]) then used = 0 end
 if used >= tonumber(ARGV[1]) then
     return {last + ARGV[2] - now, 0, 0}
@@ -160,7 +161,7 @@ redis.call('PEXPIRE', key, math.max(__IDLE__, redis.call('PTTL', key)))
 )
 
 # ARGV: held_until or banned_until, milliseconds from now. Never shortens what is already there.
-CLOSE = (
+SHUT_HOST = (
     _START
     + """
 local until_ms = math.max(now + ARGV[2], tonumber(redis.call('HGET', key, ARGV[1]) or 0))
@@ -184,13 +185,13 @@ class Pacer(ABC):
         self._key = keys.pacing(host)
         self._redis = redis
         self._closing = threading.Event()
-        self._close = self._script(CLOSE)
+        self._shut_host = self._script(SHUT_HOST)
 
     def wait_turn(self, weight: int, lane: Lane) -> None:
         """Wait until a call of `weight` may go out, and count it as gone.
 
-        Raises Banned while the host bans this address, RateLimited where it asked for a pause
-        too long to sit out, Temporary once the pacer is closed.
+        Raises Banned while the host bans this address, Paused where it asked for a pause too
+        long to sit out, Temporary once the pacer is closed.
         """
         delay = 0.0
         while True:
@@ -200,7 +201,10 @@ class Pacer(ABC):
                 raise Banned(self.host, banned_until_ms)
             if held_ms > LONGEST_HOLD_SECONDS * 1000:
                 seconds = held_ms / 1000
-                raise RateLimited(f"{self.host} asked for a pause of {seconds:.0f} s", seconds)
+                raise Paused(
+                    f"{self.host} asked for a pause of {seconds:.0f} s: run this again after it",
+                    seconds,
+                )
             if not wait_ms:
                 return
             delay = wait_ms / 1000 + random.uniform(0, 0.02)
@@ -208,11 +212,11 @@ class Pacer(ABC):
     def hold(self, seconds: float) -> None:
         """Let nobody call the host for `seconds`, as it asked (HTTP 429)."""
         logger.warning("pacing.hold host=%s seconds=%.1f", self.host, seconds)
-        self._close(keys=[self._key], args=["held_until", _ms(seconds)])
+        self._shut_host(keys=[self._key], args=["held_until", _ms(seconds)])
 
     def ban(self, seconds: float) -> Banned:
         """Let nobody call the host for `seconds`, as it demands (HTTP 418); return the error."""
-        until_ms = self._close(keys=[self._key], args=["banned_until", _ms(seconds)])
+        until_ms = self._shut_host(keys=[self._key], args=["banned_until", _ms(seconds)])
         logger.error("pacing.banned host=%s seconds=%.0f", self.host, seconds)
         return Banned(self.host, int(until_ms))
 

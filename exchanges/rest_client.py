@@ -96,14 +96,18 @@ class RestClient:
         *,
         weight: int = 1,
         lane: Lane = Lane.BACKFILL,
+        on_send: Callable[[], None] = lambda: None,
     ) -> Any:
         """Return the parsed JSON of a GET, tried again while the failure is a passing one.
+
+        `on_send` is called before each try.
 
         Raises an error of the tree in `exchanges.errors`, always with the host in its text.
         """
         delays = backoff()
         for attempt in range(1, ATTEMPTS + 1):
             self.pacer.wait_turn(weight, lane)
+            on_send()
             try:
                 return self._get_once(self._base_url + path, params)
             except Banned:
@@ -111,7 +115,7 @@ class RestClient:
             except Temporary as error:
                 if attempt == ATTEMPTS:
                     raise
-                logger.info("rest.retry host=%s attempt=%d error=%s", self.host, attempt, error)
+                logger.debug("rest.retry host=%s attempt=%d error=%s", self.host, attempt, error)
                 self.pacer.sleep(next(delays))
         raise AssertionError("the last attempt returns or raises")
 

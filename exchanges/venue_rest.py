@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
-from exchanges.candle_reply import Candles
+from exchanges.candle_reply import CandleReply, Candles
 from exchanges.errors import UnknownSymbol
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane
@@ -55,6 +55,8 @@ class VenueRest(ABC):
     candles_per_call: int
     candle_weight = 1  # request weight of a candle call, where the exchange counts weight
     settle_ms: int  # how long after its end a bar may still change in REST answers
+    # How long after its end a bar that is missing may still be on its way; later it never was.
+    lag_ms: int
 
     def __init__(
         self, exchange_id: int, client: RestClient, native_symbols: Mapping[str, str] | None = None
@@ -64,7 +66,8 @@ class VenueRest(ABC):
         self.clock = ExchangeClock(self.server_time_ms)
         self._native_symbols = dict(native_symbols or {})
         self._candle_calls = 0
-        self._lock = threading.Lock()
+        self._counting = threading.Lock()
+        self._listing = threading.Lock()
 
     @property
     def workers(self) -> int:
@@ -73,7 +76,7 @@ class VenueRest(ABC):
 
     @property
     def candle_calls(self) -> int:
-        """Return how many candle requests were asked of the exchange, retries aside."""
+        """Return how many candle requests were sent, retries among them."""
         return self._candle_calls
 
     def get_candles(
@@ -146,6 +149,16 @@ class VenueRest(ABC):
         self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
     ) -> Candles: ...
 
+    def _result(
+        self, reply: CandleReply, timeframe: Timeframe, start_ms: int, end_ms: int
+    ) -> Candles:
+        """Return what `reply` holds of `[start_ms, end_ms)`, all of it closed."""
+        now_ms = self.clock.now_ms()
+        closed = [time for time in reply.times() if time < end_ms]
+        answered_until = closed[-1] + timeframe.ms if closed else start_ms
+        reply.distrust(max(answered_until, timeframe.floor(now_ms - self.lag_ms)), end_ms)
+        return reply.result(start_ms, end_ms, now_ms)
+
     def calls_for(self, periods: int) -> int:
         """Return how many candle calls it takes to fetch a range of so many periods."""
         return -(-periods // self.candles_per_call)
@@ -159,12 +172,16 @@ class VenueRest(ABC):
         return timeframe.floor(self.clock.now_ms() - self.settle_ms)
 
     def _get_rows(self, path: str, params: Mapping[str, str | int], lane: Lane):
-        with self._lock:
+        return self.client.get(
+            path, params, weight=self.candle_weight, lane=lane, on_send=self._count
+        )
+
+    def _count(self) -> None:
+        with self._counting:
             self._candle_calls += 1
-        return self.client.get(path, params, weight=self.candle_weight, lane=lane)
 
     def _native(self, symbol: str) -> str:
-        with self._lock:
+        with self._listing:
             if not self._native_symbols:
                 # Of two native names for one symbol the one that trades comes last, and stays.
                 listed = sorted(self.list_symbols(), key=lambda item: item.is_trading)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from django.core.management.base import CommandParser
 
-from exchanges.listing import sync_symbols
+from exchanges.fetch_listing import fetch_listing
 from exchanges.models import Exchange, Symbol
-from exchanges.venue_rest import VenueRest
 from livermore.command import UsageError
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 
@@ -19,16 +18,18 @@ def add_exchange(parser: CommandParser) -> None:
     parser.add_argument("exchange", help="name of the exchange's row, such as binance_us")
 
 
-def add_pairs(parser: CommandParser) -> None:
+def add_pairs(
+    parser: CommandParser, symbols: str = "default: the monitored ones", timeframes: str = "all"
+) -> None:
     """Let a command take an exchange, and which of its symbols and timeframes."""
     add_exchange(parser)
     parser.add_argument(
-        "--symbols",
-        metavar="A,B",
-        help="these symbols, as in BTC-USD,ETH-USD (default: the monitored ones)",
+        "--symbols", metavar="A,B", help=f"these symbols, as in BTC-USD,ETH-USD ({symbols})"
     )
     parser.add_argument(
-        "--timeframes", metavar="1d,1h", help="some of 1d 4h 1h 15m 5m 1m (default: all)"
+        "--timeframes",
+        metavar="1d,1h",
+        help=f"some of 1d 4h 1h 15m 5m 1m (default: {timeframes})",
     )
 
 
@@ -77,10 +78,10 @@ def symbols_to_fetch(exchange: Exchange, text: str | None) -> list[str]:
     return names
 
 
-def ensure_listing(exchange: Exchange, rest: VenueRest) -> None:
+def ensure_listing(exchange: Exchange) -> None:
     """Fetch the exchange's listing if it never was fetched."""
     if not exchange.symbols.exists():
-        sync_symbols(exchange, rest.list_symbols())
+        fetch_listing(exchange)
 
 
 def _words(text: str, option: str) -> list[str]:

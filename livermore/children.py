@@ -1,6 +1,7 @@
 """Child processes that end with their parent, and are started again when they die on their own."""
 
 import contextlib
+import http.client
 import logging
 import os
 import random
@@ -164,7 +165,7 @@ def answers(url: str) -> bool:
             return True
     except urllib.error.HTTPError:
         return True
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 

@@ -50,7 +50,6 @@ class LivermoreCommand(BaseCommand):
         "--pythonpath",
         "--no-color",
         "--force-color",
-        "--skip-checks",
     }
     needs_redis = True  # the embedded server runs at least as long as handle(), if it is ours
 

@@ -229,14 +229,17 @@ def _start(directory: Path) -> None:
     # A description of its own: the lock is the server's alone once ours is closed.
     with _opened(directory / "server.lock") as lock, _log(directory).open("ab") as log:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        process = subprocess.Popen(  # noqa: S603
-            [binary, *_options(data, path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[lock.fileno()],
-            start_new_session=True,  # Ctrl-C in the terminal must not reach it
-        )
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                [binary, *_options(data, path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[lock.fileno()],
+                start_new_session=True,  # Ctrl-C in the terminal must not reach it
+            )
+        except OSError as error:
+            raise EmbeddedRedisError(f"{binary} can't be run: {error}. Set REDIS_URL") from error
         lock.write_pid(process.pid)
     _children[process.pid] = process
 

@@ -1,7 +1,6 @@
 """Fetching on demand: the newest candles of some pairs, whatever is cached."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -66,14 +65,16 @@ class StartupBackfillService:
         """
         pairs = pairs_of(symbols, timeframes or DEFAULT_TIMEFRAMES, ORDER)
         report = FetchReport()
-        size, done = self._config.batch_size, 0
-        for begin in range(0, len(pairs), size):
-            if begin:
-                time.sleep(self._config.batch_delay_ms / 1000)
-            for outcome in run_all(self._rest, pairs[begin : begin + size], self._fetch):
-                report.add(*outcome)
-                done += 1
-                on_pair(done, len(pairs))
+        outcomes = run_all(
+            self._rest,
+            pairs,
+            self._fetch,
+            batch_size=self._config.batch_size,
+            batch_delay_seconds=self._config.batch_delay_ms / 1000,
+        )
+        for done, outcome in enumerate(outcomes, start=1):
+            report.add(*outcome)
+            on_pair(done, len(pairs))
         logger.info(
             "backfill.complete exchange=%d pairs=%d candles=%d failed=%d",
             *(self._rest.exchange_id, report.pairs, report.candles, len(report.failures)),

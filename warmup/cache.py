@@ -100,14 +100,13 @@ class CandleWrite:
 
 @dataclass(frozen=True, slots=True)
 class PairState:
-    """What the cache holds of one pair: candles counted, their ends, and what is known complete.
+    """What the cache holds of one pair: how many candles, from when, and what is known complete.
 
-    `oldest` and `newest` are open times in ms, None where there is no candle.
+    `oldest` is an open time in ms, None where there is no candle.
     """
 
     count: int
     oldest: int | None
-    newest: int | None
     coverage: Coverage
 
 
@@ -172,10 +171,9 @@ class CandleCache:
                 key = keys.candles(self._exchange_id, symbol, timeframe)
                 pipe.zcard(key)
                 pipe.zrange(key, 0, 0, withscores=True)
-                pipe.zrange(key, -1, -1, withscores=True)
                 pipe.get(keys.coverage(self._exchange_id, symbol, timeframe))
             replies = iter(pipe.execute())
-            found += [_state(*reply) for reply in zip(*[replies] * 4, strict=True)]
+            found += [_state(*reply) for reply in zip(*[replies] * 3, strict=True)]
         return found
 
     def coverages(self, pairs: Sequence[Pair]) -> list[Coverage]:
@@ -190,7 +188,7 @@ class CandleCache:
 
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage:
         """Return the stretches of which every candle that the exchange has is in the cache."""
-        return _coverage(self._redis.get(keys.coverage(self._exchange_id, symbol, timeframe)))
+        return self.coverages([Pair(symbol, timeframe)])[0]
 
     def set_live(self, symbol: str, candle: Candle) -> None:
         """Store the open candle; it vanishes two timeframes after it opened."""
@@ -254,7 +252,7 @@ class TickerCache:
     def read(self, symbol: str) -> Ticker | None:
         """Return the last ticker, None where there was none for 60 s."""
         stored = self._redis.get(keys.ticker(self._exchange_id, symbol))
-        return Ticker(*orjson.loads(stored).values()) if stored else None
+        return Ticker.from_json(orjson.loads(stored)) if stored else None
 
 
 def _chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
@@ -267,6 +265,5 @@ def _coverage(stored: bytes | None) -> Coverage:
     return tuple((start, end) for start, end in orjson.loads(stored or b"[]"))
 
 
-def _state(count: int, first: list, last: list, coverage: bytes | None) -> PairState:
-    oldest, newest = (int(ends[0][1]) if ends else None for ends in (first, last))
-    return PairState(count, oldest, newest, _coverage(coverage))
+def _state(count: int, first: list, coverage: bytes | None) -> PairState:
+    return PairState(count, int(first[0][1]) if first else None, _coverage(coverage))

@@ -1,10 +1,9 @@
 """Many pairs at once: one that fails never stops the others, unless nothing can be done at all."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import RedisError
@@ -16,6 +15,7 @@ from exchanges.errors import (
     Banned,
     Blocked,
     LivermoreError,
+    Paused,
     Unreachable,
 )
 from exchanges.instances import Fenced
@@ -42,50 +42,60 @@ Outcome = tuple[Job, Result | None, LivermoreError | None]
 
 FAILURES_IN_A_ROW = 10
 # Whatever the pair, the next one would meet the same.
-HOPELESS = (Banned, Blocked, BadCredentials, Fenced, RedisError)
+HOPELESS = (Banned, Paused, Blocked, BadCredentials, Fenced, RedisError)
 
 
 def run_all(
-    rest: VenueRest, jobs: Iterable[Job], work: Callable[[Job], Result]
+    rest: VenueRest,
+    jobs: Sequence[Job],
+    work: Callable[[Job], Result],
+    *,
+    batch_size: int | None = None,
+    batch_delay_seconds: float = 0,
 ) -> Iterator[Outcome]:
     """Yield `(job, result, error)` of each job as it ends; one of the two is None.
 
-    As many jobs run at once as the exchange takes. Where no further job could succeed (banned,
-    blocked, refused key, Redis gone, a whole round of jobs unreachable) that error is raised,
-    `rest` is closed and the rest of the jobs is not begun; the same when the caller stops.
+    As many jobs run at once as the exchange takes; or where `batch_size` is given so many, and
+    when they have ended a pause. Where no further job could succeed (banned, paused, blocked,
+    refused key, Redis gone, a whole round of jobs unreachable) that error is raised, `rest` is
+    closed for good and no further job is begun; the same when the caller stops.
     """
-    patience = max(rest.workers, FAILURES_IN_A_ROW)
-    streak = 0
-    waiting = iter(jobs)
+    if not jobs:
+        return
+    rest.clock.now_ms()  # an exchange that can't be reached says so here, once
+    size = batch_size or len(jobs)
+    failures_in_a_row = 0
     pool = ThreadPoolExecutor(rest.workers, thread_name_prefix="fetch")
-    running: dict[Future, Job] = {}
     try:
-        while True:
-            for job in islice(waiting, 2 * rest.workers - len(running)):
-                running[pool.submit(work, job)] = job
-            if not running:
-                break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                job = running.pop(future)
-                error = future.exception()
-                if error is not None and (
-                    isinstance(error, HOPELESS) or not isinstance(error, LivermoreError)
-                ):
-                    raise error
-                if error:
-                    logger.warning(
-                        "fetch.pair_failed exchange=%d symbol=%s timeframe=%s error=%s",
-                        *(rest.exchange_id, job.symbol, job.timeframe, error),
-                    )
-                streak = streak + 1 if isinstance(error, Unreachable) else 0
-                yield job, None if error else future.result(), error
-                if streak >= patience:
-                    raise Unreachable(f"gave up after {streak} failures in a row: {error}")
+        for begin in range(0, len(jobs), size):
+            if begin:
+                rest.client.pacer.sleep(batch_delay_seconds)
+            running = {pool.submit(work, job): job for job in jobs[begin : begin + size]}
+            for future in as_completed(running):
+                job, error = running.pop(future), future.exception()
+                if error is None:
+                    failures_in_a_row = 0
+                    yield job, future.result(), None
+                    continue
+                _raise_if_hopeless(error)
+                logger.warning(
+                    "fetch.pair_failed exchange=%d symbol=%s timeframe=%s error=%s",
+                    *(rest.exchange_id, job.symbol, job.timeframe, error),
+                )
+                yield job, None, error
+                failures_in_a_row += isinstance(error, Unreachable)
+                if failures_in_a_row >= max(rest.workers, FAILURES_IN_A_ROW):
+                    raise Unreachable(f"gave up after so many failures in a row: {error}")
     except BaseException:
         rest.close()  # wakes those who wait for their turn
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _raise_if_hopeless(error: BaseException) -> None:
+    if isinstance(error, HOPELESS) or not isinstance(error, LivermoreError):
+        raise error
 
 
 def fetch(rest: VenueRest, cache: CandleCache, pair: PairJob, **window: Any) -> Candles:
@@ -131,3 +141,13 @@ class FetchReport:
         self.ranges += len(answers)
         self.candles += sum(map(len, answers))
         self.refused += sum(len(answer.refused) for answer in answers)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what programs read."""
+        return {
+            "pairs": self.pairs,
+            "ranges": self.ranges,
+            "candles": self.candles,
+            "refusedCandles": self.refused,
+            "failures": self.failures,
+        }

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
@@ -31,6 +31,17 @@ class TimeframePlan:
     warmup_calls: int = 0
     repair_calls: int = 0
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "timeframe": self.timeframe,
+            "sufficient": self.sufficient,
+            "short": self.short,
+            "stale": self.stale,
+            "holed": self.holed,
+            "warmupCalls": self.warmup_calls,
+            "repairCalls": self.repair_calls,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class WarmupPlan:
@@ -42,7 +53,13 @@ class WarmupPlan:
     minutes: float
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return what programs read."""
+        return {
+            "timeframes": [each.as_json() for each in self.timeframes],
+            "calls": self.calls,
+            "weight": self.weight,
+            "minutes": self.minutes,
+        }
 
 
 def plan_warmup(
@@ -54,12 +71,12 @@ def plan_warmup(
     with_repair: bool,
 ) -> WarmupPlan:
     """Return what a warmup of these pairs would do; writes nothing, asks the exchange nothing."""
-    now_ms = int(time.time() * 1000)
+    now_ms = int(time.time() * 1000) - rest.settle_ms
     pairs = pairs_of(symbols, timeframes)
     plans = {timeframe: TimeframePlan(timeframe) for timeframe in timeframes}
     states = CandleCache(redis, rest.exchange_id).states(pairs)
     for pair, state in zip(pairs, states, strict=True):
-        _count(plans[pair[1]], pair, state, rest, now_ms)
+        _count(plans[pair.timeframe], pair, state, rest, now_ms)
     calls = sum(
         plan.warmup_calls + (plan.repair_calls if with_repair else 0) for plan in plans.values()
     )
@@ -68,7 +85,7 @@ def plan_warmup(
 
 
 def _count(plan: TimeframePlan, pair: Pair, state: PairState, rest: VenueRest, now_ms: int) -> None:
-    timeframe = pair[1]
+    timeframe = pair.timeframe
     if state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(
         state.count, state.coverage, timeframe, now_ms
     ):

@@ -60,7 +60,7 @@ class CandleRepair:
     ) -> list[PairHoles]:
         """Return the pairs that miss something by the exchange's clock, longest timeframe first."""
         pairs = pairs_of(symbols, timeframes)
-        now_ms = self._rest.clock.now_ms()
+        now_ms = self._rest.clock.now_ms() - self._rest.settle_ms
         return [
             PairHoles(symbol, timeframe, ranges)
             for (symbol, timeframe), state in zip(pairs, self._cache.states(pairs), strict=True)

@@ -76,9 +76,6 @@ class SmartWarmupService:
         return WarmupScheduleBuilder(self._redis, self._exchange_id).build_and_persist(results)
 
     def _execute(self, schedule: WarmupSchedule, publisher: WarmupStatsPublisher) -> None:
-        if not schedule.entries:
-            return
-        self._rest.clock.now_ms()  # an exchange that can't be reached says so here, once
         for entry, candles, error in run_all(self._rest, schedule.entries, self._fetch):
             if error:
                 self.stats.pair_failed(entry, error)

@@ -175,11 +175,16 @@ class WarmupStatsPublisher:
         self._thread.start()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         self._stopping.set()
         self._changed.set()
         self._thread.join()
-        self._write()
+        try:
+            self._write()
+        except RedisError:
+            if error is None:
+                raise
+        self._show()
 
     def changed(self) -> None:
         """Ask for the stats to be written at the next occasion."""
@@ -193,9 +198,15 @@ class WarmupStatsPublisher:
                 self._write()
             except RedisError as error:  # the run itself meets it at its next write and ends
                 logger.warning("warmup.stats_not_written error=%s", error)
+            self._show()
             self._stopping.wait(SECONDS_BETWEEN)
 
     def _write(self) -> None:
         text = orjson.dumps(self._stats.as_json())
         self._redis.set(keys.warmup_stats(self._stats.exchange_id), text)
-        self._on_publish(self._stats)
+
+    def _show(self) -> None:
+        try:
+            self._on_publish(self._stats)
+        except (OSError, ValueError) as error:  # a terminal that was closed ends no warmup
+            logger.warning("warmup.not_shown error=%s", error)

@@ -57,7 +57,9 @@ def _add_streams(app: web.Application, state: SandboxState) -> None:
 
     async def serve(app: web.Application) -> AsyncIterator[None]:
         serving = asyncio.create_task(sockets.run())
+        state.turn_now = sockets.turn_from_anywhere(asyncio.get_running_loop())
         yield
+        state.turn_now = lambda: None
         serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await serving

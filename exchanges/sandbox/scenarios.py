@@ -1,7 +1,7 @@
 """What shall go wrong on the WebSockets and, over time, in REST: a drill's script."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from random import Random
 from threading import Lock
@@ -138,10 +138,14 @@ class Scenario:
 
 
 class Scenarios:
-    """The scenarios in force; set from any thread, played by the server's."""
+    """The scenarios in force; set from any thread, played by the server's.
 
-    def __init__(self, first_symbol: str):
+    `on_change` is called after each change and makes it hold before the caller goes on.
+    """
+
+    def __init__(self, first_symbol: str, on_change: Callable[[], None] = lambda: None):
         self._first_symbol = first_symbol
+        self._on_change = on_change
         self._lock = Lock()
         self._scenarios: tuple[Scenario, ...] = ()
 
@@ -150,6 +154,7 @@ class Scenarios:
         scenario = self._made({"kind": kind} | settings)
         with self._lock:
             self._scenarios += (scenario,)
+        self._on_change()
         return scenario
 
     def replace(self, scenarios: Iterable[dict]) -> None:
@@ -157,6 +162,7 @@ class Scenarios:
         made = tuple(self._made(dict(settings)) for settings in scenarios)
         with self._lock:
             self._scenarios = made
+        self._on_change()
 
     def clear(self) -> None:
         self.replace(())

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 
 from aiohttp import web
 
@@ -33,6 +33,7 @@ class SandboxServer:
         self._state = SandboxState(config or SandboxConfig())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
+        self._serving = Event()
         self._thread = Thread(target=self._run, name="sandbox", daemon=True)
         self._socket: socket.socket | None = None
         self.url = ""
@@ -42,6 +43,7 @@ class SandboxServer:
         self.url = _url(self._socket)
         self._loop = asyncio.new_event_loop()
         self._thread.start()
+        self._serving.wait()
         return self
 
     def stop(self) -> None:
@@ -81,6 +83,10 @@ class SandboxServer:
         """What WebSocket clients did, by protocol: `server.streams["binance"].connects`."""
         return self._state.streams
 
+    def turn(self) -> None:
+        """Send what is due on the WebSockets now instead of within the next few milliseconds."""
+        self._state.turn_now()
+
     @property
     def ws_url(self) -> str:
         """The address for both protocols' WebSockets, without a path."""
@@ -92,8 +98,12 @@ class SandboxServer:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(_serve(self._state, self._socket, self._stopping))
-        self._loop.close()
+        serving = _serve(self._state, self._socket, self._stopping, self._serving.set)
+        try:
+            self._loop.run_until_complete(serving)
+        finally:
+            self._serving.set()  # or `start` would wait for ever
+            self._loop.close()
 
 
 def run_in_foreground(config: SandboxConfig, ready: Callable[[str], None]) -> None:
@@ -107,17 +117,22 @@ def run_in_foreground(config: SandboxConfig, ready: Callable[[str], None]) -> No
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        ready(_url(listening))
-        await _serve(SandboxState(config), listening, stopping)
+        await _serve(SandboxState(config), listening, stopping, lambda: ready(_url(listening)))
 
     asyncio.run(main())
 
 
-async def _serve(state: SandboxState, listening: socket.socket, stopping: asyncio.Event) -> None:
+async def _serve(
+    state: SandboxState,
+    listening: socket.socket,
+    stopping: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
     runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     try:
         await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+        ready()
         await stopping.wait()
     finally:
         await runner.cleanup()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -14,6 +15,7 @@ from exchanges.sandbox.wire import PING, PONG, TEXT, Connection
 
 TICK_SECONDS = 0.02
 _CLOSING_SECONDS = 2.0  # for the client's half of a goodbye
+_TURN_SECONDS = 10.0  # longer than any pass
 _MOST_INCOMING = 1 << 20
 _OPCODES = {
     WSMsgType.TEXT: TEXT,
@@ -72,22 +74,40 @@ class Sockets:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             try:
-                self.turn(self._state.clock.now_ms(), time.monotonic())
+                self._turn()
             except Exception:  # the clockwork must not stop for one broken payload
                 logger.exception("sandbox.turn_failed")
 
-    def turn(self, now_ms: int, now: float) -> None:
-        """Do one pass."""
+    def turn_from_anywhere(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        """Return a function that does one pass now and waits for it, whichever thread calls.
+
+        To be called on the loop's own thread.
+        """
+        own = threading.get_ident()
+
+        async def turn() -> None:
+            self._turn()
+
+        def turn_now() -> None:
+            if threading.get_ident() == own:
+                self._turn()
+            else:
+                asyncio.run_coroutine_threadsafe(turn(), loop).result(_TURN_SECONDS)
+
+        return turn_now
+
+    def cut_all(self) -> None:
+        for connection in list(self._open):
+            connection.cut()
+
+    def _turn(self) -> None:
+        now_ms, now = self._state.clock.now_ms(), time.monotonic()
         self._director.turn(now, self._open)
         for streams in set(self._open.values()):
             streams.turn(now_ms, now)
         for connection, streams in list(self._open.items()):
             streams.look_after(connection, now)
             connection.flush(now)
-
-    def cut_all(self) -> None:
-        for connection in list(self._open):
-            connection.cut()
 
     async def _serve(
         self, request: web.Request, streams: Streams, asked: list[str]

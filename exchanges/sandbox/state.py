@@ -1,5 +1,7 @@
 """Everything a running sandbox holds, apart from its sockets."""
 
+from collections.abc import Callable
+
 from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.faults import Faults
@@ -20,7 +22,9 @@ class SandboxState:
         self.market = Market(config.seed, config.listings)
         self.requests = RequestLog(config.log_size)
         self.faults = Faults(self.clock)
-        self.scenarios = Scenarios(next(iter(self.market.listings), ""))
+        self.turn_now: Callable[[], None] = lambda: None  # until the sockets are served
+        first = next(iter(self.market.listings), "")
+        self.scenarios = Scenarios(first, lambda: self.turn_now())
         self.scenarios.replace(config.scenarios)
         self.streams = {protocol: StreamCounts() for protocol in BOTH}
         self.weights = WeightLimit(

@@ -11,7 +11,7 @@ from redis import Redis
 
 from exchanges.credentials import find_credentials
 from exchanges.models import Exchange
-from exchanges.pacing import BatchPacer, Limits, Pacer, WeightPacer
+from exchanges.pacing import BatchPacer, Pacer, WeightPacer
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
@@ -52,7 +52,10 @@ def _native_symbols(exchange: Exchange) -> dict[str, str]:
 
 
 def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
-    pacer = _pacer(exchange, redis, binance_rest.LIMITS_UNTIL_KNOWN)
+    if exchange.pacing == Exchange.Pacing.WEIGHT:
+        pacer: Pacer = WeightPacer(redis, _host(exchange), binance_rest.LIMITS_UNTIL_KNOWN)
+    else:
+        pacer = _batches(exchange, redis)
 
     def note_weight(headers: Mapping[str, str]) -> None:
         if (used := binance_rest.used_weight(headers)) is not None:
@@ -70,22 +73,23 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
 
 def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
     credentials = find_credentials(exchange)
-    pacer = _pacer(exchange, redis, coinbase_rest.LIMITS_UNTIL_KNOWN)
+    pacer = _batches(exchange, redis)  # it publishes no limits, so no weight could be kept
     client = RestClient(
         exchange.rest_url,
         pacer,
-        workers=pacer.batch_size or coinbase_rest.WORKERS,
+        workers=exchange.batch_size,
         read_error=coinbase_rest.read_error,
         sign=Signer(credentials.key, credentials.secret) if credentials else lambda _: {},
     )
     return coinbase_rest.CoinbaseRest(exchange.pk, client, names, signed=credentials is not None)
 
 
-def _pacer(exchange: Exchange, redis: Redis, until_known: Limits) -> Pacer:
-    host = urlsplit(exchange.rest_url).netloc.lower()
-    if exchange.pacing == Exchange.Pacing.WEIGHT:
-        return WeightPacer(redis, host, until_known)
-    return BatchPacer(redis, host, exchange.batch_size, exchange.batch_delay_ms)
+def _host(exchange: Exchange) -> str:
+    return urlsplit(exchange.rest_url).netloc.lower()
+
+
+def _batches(exchange: Exchange, redis: Redis) -> Pacer:
+    return BatchPacer(redis, _host(exchange), exchange.batch_size, exchange.batch_delay_ms)
 
 
 MAKERS: dict[str, RestMaker] = {"binance": _binance, "coinbase": _coinbase}

@@ -1,7 +1,9 @@
 """Price bars and tickers: frozen, and checked when they are made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import Any
 
 from livermore.market.timeframe import Timeframe
 
@@ -84,6 +86,20 @@ class Ticker:
             0 < self.price < inf and 0 <= self.volume_24h < inf and all(map(isfinite, numbers))
         ):
             raise ValueError(f"not a usable ticker: {self}")
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Ticker":
+        """Return the ticker that `as_json` wrote; fields that we don't know are left alone."""
+        return cls(
+            stored["symbol"],
+            stored["price"],
+            stored["change24h"],
+            stored["changePercent24h"],
+            stored["high24h"],
+            stored["low24h"],
+            stored["volume24h"],
+            stored["timestamp"],
+        )
 
     def as_json(self) -> dict[str, str | int | float]:
         """Return the object that is stored and published."""

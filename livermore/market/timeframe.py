@@ -34,9 +34,6 @@ class Timeframe(StrEnum):
         """Return the first open time at or after `time_ms`."""
         return -(-time_ms // self.ms) * self.ms
 
-    def is_open_time(self, time_ms: int) -> bool:
-        return time_ms % self.ms == 0
-
 
 SHORTEST_FIRST = tuple(Timeframe)
 LONGEST_FIRST = tuple(reversed(Timeframe))

@@ -195,6 +195,14 @@ def test_a_wait_for_the_budget_is_sat_out_however_long_it_is(redis, clock):
     assert 300_000 <= times[7] <= 305_100
 
 
+def test_a_server_clock_that_stepped_back_holds_nobody(redis, clock):
+    batches, weights = batch_pacer(redis), weight_pacer(redis, host="other.test")
+    sent_at(clock, batches, 5)
+    sent_at(clock, weights, 36, weight=2)
+    clock.advance(-3600)
+    assert sent_at(clock, batches, 1) == sent_at(clock, weights, 1, weight=2) == [0]
+
+
 def test_another_process_takes_from_the_same_weight(redis, clock):
     program = (
         "import sys, redis\n"
@@ -202,9 +210,9 @@ def test_another_process_takes_from_the_same_weight(redis, clock):
         "client = redis.Redis.from_url(sys.argv[1])\n"
         "WeightPacer(client, sys.argv[2], Limits(100, 10000)).wait_turn(72, Lane.BACKFILL)\n"
     )
-    clock.now_ms = 0
-    clock.advance(time.time())
     subprocess.run([sys.executable, "-c", program, url_of(redis), HOST], check=True, timeout=30)
+    clock.now_ms = 0
+    clock.advance(time.time())  # the other process saw the server's real time
     assert sent_at(clock, weight_pacer(redis), 1)[0] > 50_000
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from exchanges.errors import Unreachable
 from livermore.market.timeframe import Timeframe
 from tests.warmup.conftest import SYMBOLS
 from warmup.backfill import BackfillConfig, StartupBackfillService
@@ -43,10 +44,20 @@ def test_minutes_are_fetched_when_asked_for(redis, exchange, rest, truth):
 
 def test_between_batches_there_is_a_pause(redis, rest, sandbox, monkeypatch):
     seen = []
-    monkeypatch.setattr("warmup.backfill.time.sleep", lambda seconds: seen.append(seconds))
+    pause = rest.client.pacer.sleep
+    monkeypatch.setattr(
+        rest.client.pacer, "sleep", lambda seconds: (seconds and seen.append(seconds)) or pause(0)
+    )
     service = StartupBackfillService(rest, redis, quick(batch_size=2, batch_delay_ms=300))
     service.backfill(SYMBOLS, ["1h"], on_pair=lambda *count: seen.append(count))
     assert seen == [(1, 3), (2, 3), 0.3, (3, 3)]
+
+
+def test_an_exchange_that_goes_away_ends_it(redis, rest, sandbox):
+    sandbox.faults.add("reset", endpoint="klines")
+    symbols = [*SYMBOLS, "ADA-USD", "XRP-USD", "LTC-USD"]
+    with pytest.raises(Unreachable, match="in a row"):
+        StartupBackfillService(rest, redis, quick()).backfill(symbols)
 
 
 def test_a_pair_that_fails_does_not_stop_the_others(redis, rest, sandbox):

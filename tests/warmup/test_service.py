@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from exchanges.errors import Banned, Blocked, Unreachable
+from exchanges.errors import Banned, Blocked, Paused, Unreachable
 from exchanges.models import Exchange
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import QUIET, SYMBOLS
@@ -144,6 +144,30 @@ def test_after_a_ban_nothing_is_sent_by_a_new_client_either(
     with pytest.raises(Banned):
         SmartWarmupService(redis, exchange.pk, open_rest(exchange)).warmup(SYMBOLS)
     assert sum(sandbox.requests.counts.values()) == 0
+
+
+def test_a_pause_too_long_to_sit_out_stops_the_run_and_is_told(service, sandbox, stored_stats):
+    sandbox.faults.add("status", status=429, retry_after=600, endpoint="klines")
+    with pytest.raises(Paused, match="run this again after it"):
+        service.warmup(SYMBOLS)
+    assert (stored_stats()["status"], stored_stats()["failures"]) == ("error", [])
+
+
+def test_an_empty_answer_is_no_proof_that_there_is_no_history(service, sandbox, redis, exchange):
+    sandbox.faults.add("holes", open_times=list(range(0, 2 * 10**12, Timeframe.D1.ms)))
+    service.warmup(["BTC-USD"], ["1d"])
+    assert CandleCache(redis, exchange.pk).coverage("BTC-USD", Timeframe.D1) == ()
+    sandbox.reset()
+    assert service.warmup(["BTC-USD"], ["1d"]).needs_fetching == 1
+    assert redis.zcard(f"candles:{exchange.pk}:BTC-USD:1d") == 100
+
+
+def test_a_display_that_fails_does_not_stop_the_run(redis, exchange, rest, stored_stats):
+    def broken(stats):
+        raise BrokenPipeError
+
+    SmartWarmupService(redis, exchange.pk, rest, on_progress=broken).warmup(["BTC-USD"])
+    assert (stored_stats()["status"], stored_stats()["completedPairs"]) == ("complete", 6)
 
 
 def test_an_exchange_that_is_gone_is_one_error(db, redis, exchange, open_rest, stored_stats):

@@ -1,11 +1,9 @@
-from contextlib import closing
-
 from rich.console import Console
 from rich.table import Table
 
 from exchanges.errors import UnknownSymbol
-from exchanges.listing import monitor, sync_symbols, unmonitor
-from exchanges.venues import open_rest
+from exchanges.fetch_listing import fetch_listing
+from exchanges.listing import monitor, unmonitor
 from livermore.arguments import add_exchange, exchange_named, symbol_names
 from livermore.command import LivermoreCommand, UsageError
 
@@ -41,8 +39,7 @@ class Command(LivermoreCommand):
             self._list(exchange, options["all"])
 
     def _sync(self, exchange):
-        with closing(open_rest(exchange)) as rest:
-            report = sync_symbols(exchange, rest.list_symbols())
+        report = fetch_listing(exchange)
         self.stdout.write(f"{exchange.name} lists {exchange.symbols.count()} symbols: {report}")
 
     def _change(self, option, change, exchange, names):

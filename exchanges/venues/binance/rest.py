@@ -20,9 +20,6 @@ LISTING_WEIGHT = 20
 COLUMNS = 12
 WORKERS = 24
 UNKNOWN_SYMBOL, BUSY, BAD_KEY = {"-1121"}, {"-1001", "-1007", "-1008"}, {"-2014", "-2015"}
-# Binance has a row for every period, traded or not. One that is missing at the end of an answer
-# is on its way from their database; one that is missing this long after its end never was.
-LAG_MS = 60_000
 
 
 class BinanceRest(VenueRest):
@@ -31,6 +28,7 @@ class BinanceRest(VenueRest):
     candles_per_call = 1000
     candle_weight = 2  # binance.com's; Binance.US may count 1
     settle_ms = 2_000
+    lag_ms = 60_000  # every period has a row, traded or not, which comes from their database
 
     def __init__(
         self, exchange_id: int, client: RestClient, native_symbols: Mapping[str, str] | None = None
@@ -39,7 +37,7 @@ class BinanceRest(VenueRest):
         self._learning = threading.Lock()
 
     def list_symbols(self) -> list[ListedSymbol]:
-        return read_listing(self._exchange_info({}))
+        return read_listing(self._exchange_info({}, Lane.BACKFILL))
 
     def server_time_ms(self) -> int:
         body = self.client.get("/api/v3/time", lane=Lane.HEAL)
@@ -63,8 +61,11 @@ class BinanceRest(VenueRest):
             rows = self._klines(native, timeframe, lane, limit=limit, **window)
             reply.add_page(rows, 0, LATEST_MS if last_ms is None else last_ms)
             closed = [time for time in reply.times() if time < end_ms]
-            # A page may be short for reasons of theirs: history ends where a page is empty.
-            history_ends = not rows or bool(closed and closed[0] <= earliest)
+            # A page may be short for reasons of theirs: history ends where a page is empty. The
+            # newest can't be: what is listed has an open bar at least.
+            history_ends = (not rows and last_ms is not None) or bool(
+                closed and closed[0] <= earliest
+            )
             seen, last_ms = last_ms, (closed[0] if closed else end_ms) - 1
             if last_ms == seen:
                 break
@@ -93,32 +94,23 @@ class BinanceRest(VenueRest):
             at = page_end if len(rows) >= limit else min(newest + timeframe.ms, page_end)
         return self._result(reply, timeframe, start_ms, end_ms)
 
-    def _result(
-        self, reply: CandleReply, timeframe: Timeframe, start_ms: int, end_ms: int
-    ) -> Candles:
-        now_ms = self.clock.now_ms()
-        closed = [time for time in reply.times() if time < end_ms]
-        answered_until = closed[-1] + timeframe.ms if closed else start_ms
-        reply.distrust(max(answered_until, timeframe.floor(now_ms - LAG_MS)), end_ms)
-        return reply.result(start_ms, end_ms, now_ms)
-
     def _klines(self, native: str, timeframe: Timeframe, lane: Lane, **window: int) -> list:
-        self._learn_limits(native)
+        self._learn_limits(native, lane)
         params = {"symbol": native, "interval": str(timeframe), **window}
         rows = self._get_rows("/api/v3/klines", params, lane)
         if not isinstance(rows, list):
             raise BadPayload("the candles are not in Binance's form", str(rows))
         return rows
 
-    def _learn_limits(self, native: str) -> None:
+    def _learn_limits(self, native: str, lane: Lane) -> None:
         if self.client.pacer.limits_known():
             return
         with self._learning:
             if not self.client.pacer.limits_known():
-                self._exchange_info({"symbol": native})
+                self._exchange_info({"symbol": native}, lane)
 
-    def _exchange_info(self, params: Mapping[str, str]) -> Any:
-        body = self.client.get("/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT)
+    def _exchange_info(self, params: Mapping[str, str], lane: Lane) -> Any:
+        body = self.client.get("/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT, lane=lane)
         self.client.pacer.set_limits(read_limits(body) or LIMITS_UNTIL_KNOWN)
         return body
 

@@ -7,16 +7,13 @@ from urllib.parse import quote
 from exchanges.candle_reply import CandleReply, Candles, Values, number
 from exchanges.errors import BadCredentials, BadPayload, LivermoreError, UnknownSymbol
 from exchanges.listing import ListedSymbol
-from exchanges.pacing import Lane, Limits
+from exchanges.pacing import Lane
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import LONGEST_LOOK_BACK, VenueRest
 from exchanges.venues.coinbase.symbols import read_listing
 from livermore.market.timeframe import Timeframe
 
-# No limit is published; older documents said 10 requests a second. This keeps to half of that.
-LIMITS_UNTIL_KNOWN = Limits(weight_per_minute=375, requests_per_5_minutes=1875)
 PRODUCTS_PER_CALL = 500
-WORKERS = 5
 GRANULARITIES = {
     Timeframe.M1: "ONE_MINUTE",
     Timeframe.M5: "FIVE_MINUTE",
@@ -36,6 +33,7 @@ class CoinbaseRest(VenueRest):
 
     candles_per_call = 300  # 350 is where the exchange refuses; reports of the edge disagree
     settle_ms = 5_000
+    lag_ms = 20_000  # long enough to be asked twice; after that a minute was without trades
 
     def __init__(
         self,
@@ -78,7 +76,7 @@ class CoinbaseRest(VenueRest):
             closed = [time for time in reply.times() if time < end_ms]
             page_end = page_start
         start_ms = closed[-count] if len(closed) >= count else earliest
-        return reply.result(start_ms, end_ms, self.clock.now_ms())
+        return self._result(reply, timeframe, start_ms, end_ms)
 
     def _range(
         self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
@@ -87,7 +85,7 @@ class CoinbaseRest(VenueRest):
         step = self.candles_per_call * timeframe.ms
         for at in range(start_ms, end_ms, step):
             self._add_page(reply, native, timeframe, at, min(at + step, end_ms), lane)
-        return reply.result(start_ms, end_ms, self.clock.now_ms())
+        return self._result(reply, timeframe, start_ms, end_ms)
 
     def _add_page(
         self,

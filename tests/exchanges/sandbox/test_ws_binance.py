@@ -1,4 +1,5 @@
 import time
+from itertools import pairwise
 
 import pytest
 import websocket
@@ -78,11 +79,11 @@ def test_a_bar_without_a_trade_is_closed_by_the_clock(start, connect):
 
 
 def test_nothing_is_pushed_while_nothing_changes_nor_twice_within_two_seconds(start, connect):
-    server = start(speed=60)
+    server = start(speed=120)
     client = connect(server, "/ws/ethusd@kline_5m")
     told = [client.next() for _ in range(8)]
     times = [frame["E"] for frame in told if not frame["k"]["x"]]
-    assert all(later - earlier >= 2000 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 2000 for earlier, later in pairwise(times))
     counts = [(frame["k"]["t"], frame["k"]["n"], frame["k"]["x"]) for frame in told]
     assert len(set(counts)) == len(counts)
 
@@ -124,7 +125,7 @@ def test_a_clock_put_back_tells_that_times_bars_again(start, connect):
     server.clock.advance(MINUTE_MS)
     first = client.first(is_closing)["k"]
     server.clock.advance(-MINUTE_MS)
-    time.sleep(0.1)  # the clock must be seen to stand there
+    server.turn()
     server.clock.advance(MINUTE_MS)
     assert client.first(is_closing)["k"] == first
 
@@ -150,7 +151,7 @@ def test_a_path_may_name_several_streams_of_any_script(start, connect):
 
 
 def test_subscriptions_can_be_listed_and_ended(start, connect):
-    server = start(speed=60)
+    server = start(speed=300)
     client = connect(server)
     client.ask("SUBSCRIBE", ["btcusd@kline_1m", "btcusd@kline_5m", "btcusd@kline_1m"])
     assert client.ask("UNSUBSCRIBE", ["btcusd@kline_1m", "never@had"], "two") == {
@@ -205,15 +206,13 @@ def test_too_many_streams_is_the_nested_error_and_changes_nothing(start, connect
     assert server.streams["binance"].most_streams == 1000
 
 
-@pytest.mark.parametrize(
-    "name", ["BTCUSD@kline_1m", "btcusd@kline_2m", "nope@kline_1m", "lunausd@ticker"]
-)
-def test_a_name_that_no_stream_has_is_acknowledged_and_silent(start, connect, name):
+def test_a_name_that_no_stream_has_is_acknowledged_and_silent(start, connect):
     server = start(speed=600)
     client = connect(server)
-    assert client.ask("SUBSCRIBE", [name]) == {"result": None, "id": 1}
+    names = ["BTCUSD@kline_1m", "btcusd@kline_2m", "nope@kline_1m", "lunausd@ticker"]
+    assert client.ask("SUBSCRIBE", names) == {"result": None, "id": 1}
     assert client.is_silent()
-    assert server.streams["binance"].subscriptions[name] == 1
+    assert server.streams["binance"].subscriptions == dict.fromkeys(names, 1)
 
 
 def test_the_sixth_message_within_a_second_ends_the_connection(sandbox, connect):
@@ -258,7 +257,7 @@ def test_an_overlong_message_is_swallowed_until_the_next_ping(start, connect, ev
 
 
 def test_a_client_that_does_not_pong_is_dropped(start, connect, eventually):
-    server = start(ws_ping_seconds=0.1, ws_pong_seconds=0.4, ws_messages_per_second=100)
+    server = start(ws_ping_seconds=0.05, ws_pong_seconds=0.2, ws_messages_per_second=100)
     deaf = websocket.create_connection(f"{server.ws_url}/ws", timeout=5)
     connect(server)  # this one answers by itself
     eventually(lambda: server.streams["binance"].closed == {1006: 1})
@@ -267,7 +266,7 @@ def test_a_client_that_does_not_pong_is_dropped(start, connect, eventually):
 
 
 def test_a_pong_with_another_payload_does_not_count(start, eventually):
-    server = start(ws_ping_seconds=0.1, ws_pong_seconds=0.5, ws_messages_per_second=100)
+    server = start(ws_ping_seconds=0.05, ws_pong_seconds=0.2, ws_messages_per_second=100)
     client = websocket.create_connection(f"{server.ws_url}/ws", timeout=5)
     deadline = time.monotonic() + 5
     while not server.streams["binance"].closed and time.monotonic() < deadline:
@@ -279,7 +278,7 @@ def test_a_pong_with_another_payload_does_not_count(start, eventually):
 
 @pytest.mark.parametrize("path", ["/ws", "/stream"])
 def test_a_connection_ends_after_its_lifetime_with_a_warning(start, connect, path):
-    server = start(ws_lifetime_seconds=0.6, ws_notice_seconds=0.3)
+    server = start(ws_lifetime_seconds=0.3, ws_notice_seconds=0.1)
     client = connect(server, path)
     warning = {"e": "serverShutdown", "E": NOW_MS}
     wrapped = {"stream": "!serverShutdown", "data": warning}

@@ -248,7 +248,7 @@ def test_a_row_of_an_unknown_time_leaves_only_its_neighbours_known(
     rest, venue, truth, sandbox, way
 ):
     if (venue, way) in (("binance", "milliseconds"), ("coinbase", "seconds")):
-        return  # the unit it should be in
+        pytest.skip("the unit it should be in")
     sandbox.faults.add("bad_rows", way=way, row=4)
     end_ms = AGO_MS + 10 * MINUTE_MS
     got = rest.get_candles("BTC-USD", "1m", AGO_MS, end_ms)

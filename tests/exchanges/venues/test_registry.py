@@ -23,8 +23,13 @@ def test_a_row_becomes_its_venue(row, adapters, sandbox, venue, kind):
     assert rest.exchange_id == exchange.pk
 
 
-@pytest.mark.parametrize("venue", MAKERS)
-def test_the_row_decides_the_pace(row, adapters, sandbox, venue):
+def test_coinbase_goes_in_batches_whatever_the_row_says(row, adapters, sandbox):
+    rest = adapters(row("coinbase", sandbox, pacing="weight"))
+    assert isinstance(rest.client.pacer, BatchPacer)
+
+
+def test_the_row_decides_the_pace(row, adapters, sandbox):
+    venue = "binance"
     batches = adapters(row(venue, sandbox, pacing="batch", batch_size=7, batch_delay_ms=900))
     assert isinstance(batches.client.pacer, BatchPacer)
     assert batches.workers == batches.client.pacer.batch_size == 7

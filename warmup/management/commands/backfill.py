@@ -1,6 +1,5 @@
 import json
 from contextlib import closing
-from dataclasses import asdict
 
 from django_redis import get_redis_connection
 
@@ -20,13 +19,13 @@ from warmup.terminal import CountProgress, print_report
 
 class Command(LivermoreCommand):
     help = (
-        "Fetch the newest candles of some symbols whatever is cached, five pairs a second: to "
-        "force a refresh, or for symbols just added. Without --timeframes all but 1m. "
+        "Fetch the newest candles of some symbols whatever is cached, five pairs and then a "
+        "second's pause: to force a refresh, or for symbols just added. "
         "Exit status: 0 done, 1 something failed, 2 wrong usage."
     )
 
     def add_arguments(self, parser):
-        add_pairs(parser)
+        add_pairs(parser, symbols="needed", timeframes="all but 1m")
         parser.add_argument(
             "--count", type=int, default=100, help="candles a pair, 1 to 1000 (default: 100)"
         )
@@ -39,16 +38,16 @@ class Command(LivermoreCommand):
             raise UsageError("--symbols is needed: say which, as in --symbols BTC-USD,ETH-USD")
         exchange = exchange_named(options["exchange"])
         named = options["timeframes"]
+        ensure_listing(exchange)
         timeframes = DEFAULT_TIMEFRAMES if named is None else timeframes_named(named)
         with closing(open_rest(exchange)) as rest:
-            ensure_listing(exchange, rest)
             symbols = symbols_to_fetch(exchange, options["symbols"])
             config = BackfillConfig(candle_count=options["count"])
             service = StartupBackfillService(rest, get_redis_connection("default"), config)
             with CountProgress(f"backfilling {exchange.name}", self.stderr) as on_pair:
                 report = service.backfill(symbols, timeframes, on_pair=on_pair)
         if options["json"]:
-            result = asdict(report) | {"candleCalls": rest.candle_calls}
+            result = report.as_json() | {"candleCalls": rest.candle_calls}
             self.stdout.write(json.dumps(result, indent=2))
         else:
             print_report(exchange.name, "fetched", report, rest.candle_calls, self.stdout)

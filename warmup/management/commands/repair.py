@@ -1,6 +1,5 @@
 import json
 from contextlib import closing
-from dataclasses import asdict
 
 from django_redis import get_redis_connection
 
@@ -31,7 +30,7 @@ class Command(LivermoreCommand):
             with CountProgress(f"repairing {exchange.name}", self.stderr) as on_pair:
                 report = repair.repair(symbols, timeframes, on_pair=on_pair)
         if options["json"]:
-            result = asdict(report) | {"candleCalls": rest.candle_calls}
+            result = report.as_json() | {"candleCalls": rest.candle_calls}
             self.stdout.write(json.dumps(result, indent=2))
         else:
             print_report(exchange.name, "repaired", report, rest.candle_calls, self.stdout)

@@ -1,7 +1,6 @@
 from django_redis import get_redis_connection
 
 from exchanges.instances import ExchangeLock
-from exchanges.venues import open_rest
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
 from livermore.command import Ended, LivermoreCommand
 from warmup.runner import ExchangeRunner
@@ -27,9 +26,7 @@ class Command(LivermoreCommand):
     def handle(self, **options):
         exchange = exchange_named(options["exchange"])
         redis = get_redis_connection("default")
-        rest = open_rest(exchange)
-        ensure_listing(exchange, rest)
-        rest.close()
+        ensure_listing(exchange)
         symbols = symbols_to_fetch(exchange, options["symbols"])
         holder = ExchangeLock(redis, exchange.pk).holder() if options["take_over"] else None
         with WarmupProgress(exchange.name, self.stderr) as show:

@@ -1,6 +1,5 @@
 import json
 from contextlib import closing
-from dataclasses import asdict
 
 from django_redis import get_redis_connection
 
@@ -51,13 +50,13 @@ class Command(LivermoreCommand):
         exchange = exchange_named(options["exchange"])
         timeframes = timeframes_named(options["timeframes"])
         redis = get_redis_connection("default")
+        if not options["plan"]:
+            ensure_listing(exchange)
+        symbols = symbols_to_fetch(exchange, options["symbols"])
         with closing(open_rest(exchange)) as rest:
             if options["plan"]:
-                symbols = symbols_to_fetch(exchange, options["symbols"])
                 self._plan(redis, rest, symbols, timeframes, options)
                 return
-            ensure_listing(exchange, rest)
-            symbols = symbols_to_fetch(exchange, options["symbols"])
             result = self._warm(redis, exchange, rest, symbols, timeframes, options)
             if options["repair"]:
                 result |= self._repair(redis, exchange, rest, symbols, timeframes, options)
@@ -93,4 +92,4 @@ class Command(LivermoreCommand):
         calls = rest.candle_calls - calls
         if not options["json"]:
             print_report(exchange.name, "repaired", report, calls, self.stdout)
-        return {"repair": asdict(report), "repairCalls": calls}
+        return {"repair": report.as_json(), "repairCalls": calls}
