@@ -10,6 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil
 
 from redis import Redis
 
@@ -297,8 +298,9 @@ class WeightPacer(Pacer):
     def seconds_for(self, calls: int, weight: int) -> float:
         if not self._known and (limit := self._redis.hget(self._key, "weight_limit")):
             self._allowed = int(SHARE_OF_LIMIT * int(limit))
+        # What is used up comes back when it is a minute old, all of it more or less at once.
         free = max(0, self._allowed - self._used)
-        return max(0, calls * weight - free) / max(self._allowed, 1) * 60
+        return 60.0 * ceil(max(0, calls * weight - free) / max(self._allowed, 1))
 
     def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
         arguments = [

@@ -136,7 +136,10 @@ class RestClient:
                 allow_redirects=False,  # a redirect could lead to a host that nobody allowed
             )
         except requests.RequestException as error:
-            raise Unreachable(f"{self.host} cannot be reached: {_reason(error)}") from error
+            raise Unreachable(
+                f"{self.host} cannot be reached: {_reason(error)}. "
+                "Check the network and the exchange's REST address, then run this again"
+            ) from error
         self._read_headers(reply.headers)
         if reply.status_code != 200:
             raise self._error(reply)

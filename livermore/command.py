@@ -1,6 +1,7 @@
 """The base of our management commands: their Redis, their errors, their exit status."""
 
 import contextlib
+import re
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, SystemCheckError
-from django.db import DatabaseError, OperationalError, ProgrammingError
+from django.db import DatabaseError, OperationalError
 from django_redis.exceptions import ConnectionInterrupted
 
 from exchanges.errors import LivermoreError
@@ -111,7 +112,7 @@ def errors_for_people() -> Iterator[None]:
         raise CommandError(str(error)) from error
     except (redis.RedisError, ConnectionInterrupted) as error:
         raise CommandError(_redis_message(error)) from error
-    except (OperationalError, ProgrammingError) as error:
+    except DatabaseError as error:
         message = _database_message(error)
         if message is None:
             raise
@@ -119,6 +120,8 @@ def errors_for_people() -> Iterator[None]:
 
 
 def url_without_password(url: str) -> str:
+    """Return `url` with what may be a secret in it replaced by ***."""
+    url = re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", url)
     parts = urlsplit(url)
     if parts.password is None:
         return url
@@ -151,7 +154,7 @@ def _database_message(error: DatabaseError) -> str | None:
     if "unable to open database file" in text:
         name = settings.DATABASES["default"]["NAME"]
         return f"The database {name} can't be opened: ./run migrate makes it if its folder exists"
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError) or "not a database" in text:
         return f"The database does not work: {_first_line(error)}. See DATABASE_URL"
     return None
 

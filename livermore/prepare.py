@@ -89,5 +89,9 @@ def _included(requirements: str) -> list[str]:
 if __name__ == "__main__":
     try:
         prepare(sys.argv[1])
+    except PermissionError as error:
+        sys.exit(
+            f"run: may not write {error.filename}: run it as who owns this folder, or in a copy"
+        )
     except KeyboardInterrupt:
         sys.exit(130)

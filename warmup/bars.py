@@ -10,6 +10,7 @@ from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval
 from livermore.market.timeframe import Timeframe
 
+RETRY_MS, LONGEST_RETRY_MS = 5_000, 300_000
 GRACE_MS = 5_000  # how long after its end a bar may wait for the stream to close it
 
 
@@ -39,6 +40,7 @@ class Bars:
     streamed: bool = False
     asked: bool = False  # REST was asked, and has not answered yet
     retry_at_ms: int = 0
+    failures: int = 0
     _ahead: dict[int, Candle] = field(default_factory=dict)
 
     def update(self, candle: Candle, closed: bool) -> list[Close]:
@@ -73,10 +75,11 @@ class Bars:
         self._ahead = {time: each for time, each in self._ahead.items() if time >= self.next_ms}
         return closes + self._in_turn()
 
-    def failed(self, retry_at_ms: int) -> None:
-        """Learn that REST did not answer; it may be asked again at `retry_at_ms`."""
+    def failed(self, now_ms: int) -> None:
+        """Learn that REST had no news; it is asked again later, and later each time."""
         self.asked = False
-        self.retry_at_ms = retry_at_ms
+        self.retry_at_ms = now_ms + min(RETRY_MS * 2**self.failures, LONGEST_RETRY_MS)
+        self.failures = min(self.failures + 1, 16)
 
     def take_back(self, from_ms: int) -> None:
         """Learn that what closed from `from_ms` on was not stored: it has to be healed."""
@@ -90,6 +93,7 @@ class Bars:
         return closes
 
     def _close(self, candle: Candle, healed: bool) -> Close:
+        self.failures = 0
         covered = (self.next_ms, candle.close_time_ms)
         self.next_ms = candle.close_time_ms
         return Close(candle, covered, healed)

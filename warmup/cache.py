@@ -1,5 +1,6 @@
 """Candles, coverage and tickers in Redis: the only place that reads or writes them."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -8,12 +9,15 @@ import orjson
 from redis import Redis
 from redis.exceptions import NoScriptError
 
+from exchanges.errors import clip
 from exchanges.instances import FENCE, refusals
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
-from livermore.market.coverage import Coverage
+from livermore.market.coverage import Coverage, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+
+logger = logging.getLogger(__name__)
 
 CANDLES_KEPT = 1000
 PAIRS_PER_PIPELINE = 1000
@@ -23,6 +27,11 @@ TICKER_TTL_SECONDS = 60
 # complete from now on) to the pair's coverage. A candle that is trimmed away takes the coverage
 # before its successor with it.
 EXTEND = """
+local function known(coverage)
+    local readable, spans = pcall(cjson.decode, redis.call('GET', coverage) or '[]')
+    return readable and type(spans) == 'table' and spans or {}
+end
+
 local function extend(candles, coverage, kept, spans)
     local surplus, earliest = redis.call('ZCARD', candles) - kept, 0
     if surplus > 0 then
@@ -31,7 +40,7 @@ local function extend(candles, coverage, kept, spans)
     elseif #spans == 0 then
         return
     end
-    for _, span in ipairs(cjson.decode(redis.call('GET', coverage) or '[]')) do
+    for _, span in ipairs(known(coverage)) do
         spans[#spans + 1] = span
     end
     table.sort(spans, function(a, b) return a[1] < b[1] end)
@@ -53,9 +62,8 @@ local function extend(candles, coverage, kept, spans)
 end
 """
 
-# One pair's candles and what is known of them change in one step. Within the stretches that are
-# covered the new candles replace all that was there; elsewhere each replaces the one that opened
-# at its time.
+# One pair's candles and what is known of them change in one step. Each candle replaces the one that
+# opened at its time; nothing goes away because an answer lacks it.
 #
 # KEYS: candles, coverage, epoch
 # ARGV: epoch or '', candles kept, n, n times (from, to), then any number of (open time, member),
@@ -70,7 +78,6 @@ local candles, coverage = KEYS[1], KEYS[2]
 local first_candle = 4 + 2 * tonumber(ARGV[3])
 local spans = {}
 for i = 4, first_candle - 1, 2 do
-    redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], '(' .. ARGV[i + 1])
     spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}
 end
 for i = first_candle, #ARGV, 2 do
@@ -89,7 +96,7 @@ class CandleWrite:
     """What one answer of an exchange changes for one pair.
 
     `candles` are closed ones in any order; `covered` the stretches of which they are all that
-    the exchange has: what the cache held in there and is not among them goes away.
+    the exchange has.
     """
 
     symbol: str
@@ -262,8 +269,15 @@ def _chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
 
 
 def _coverage(stored: bytes | None) -> Coverage:
-    return tuple((start, end) for start, end in orjson.loads(stored or b"[]"))
+    try:
+        return union((start, end) for start, end in orjson.loads(stored or b"[]"))
+    except (ValueError, TypeError) as error:
+        logger.warning("cache.coverage_unreadable stored=%s error=%s", clip(stored), error)
+        return ()
 
 
 def _state(count: int, first: list, coverage: bytes | None) -> PairState:
-    return PairState(count, int(first[0][1]) if first else None, _coverage(coverage))
+    # Coverage of no candle at all is what is left where somebody deleted them, or Redis evicted
+    # them: it is not believed.
+    oldest = int(first[0][1]) if first else None
+    return PairState(count, oldest, _coverage(coverage) if count else ())

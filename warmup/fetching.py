@@ -16,6 +16,7 @@ from exchanges.errors import (
     Blocked,
     LivermoreError,
     Paused,
+    Temporary,
     Unreachable,
 )
 from exchanges.instances import Fenced
@@ -57,8 +58,8 @@ def run_all(
 
     As many jobs run at once as the exchange takes; or where `batch_size` is given so many, and
     when they have ended a pause. Where no further job could succeed (banned, paused, blocked,
-    refused key, Redis gone, a whole round of jobs unreachable) that error is raised, `rest` is
-    closed for good and no further job is begun; the same when the caller stops.
+    refused key, Redis gone, a whole round of jobs without an answer) that error is raised, `rest`
+    is closed for good and no further job is begun; the same when the caller stops.
     """
     if not jobs:
         return
@@ -83,7 +84,7 @@ def run_all(
                     *(rest.exchange_id, job.symbol, job.timeframe, error),
                 )
                 yield job, None, error
-                failures_in_a_row += isinstance(error, Unreachable)
+                failures_in_a_row += isinstance(error, Temporary)
                 if failures_in_a_row >= max(rest.workers, FAILURES_IN_A_ROW):
                     raise Unreachable(f"gave up after so many failures in a row: {error}")
     except BaseException:

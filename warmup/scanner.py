@@ -70,6 +70,8 @@ def is_exhausted(count: int, coverage: Coverage, timeframe: Timeframe, now_ms: i
 
     `count` candles are cached. Warmup looks back 1,000 periods at the most, so only those count.
     """
+    if not count:
+        return False  # whoever deleted the candles may have left their coverage
     end_ms = timeframe.floor(now_ms)
     unasked = missing(coverage, end_ms - LONGEST_LOOK_BACK * timeframe.ms, end_ms)
     return count + span(unasked) // timeframe.ms < MIN_CANDLE_THRESHOLD

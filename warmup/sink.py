@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 EVENTS_KEPT = 100_000
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
 CLOSES_PER_FLUSH = 5_000
-HEAL_RETRY_MS = 5_000
 SECONDS_BETWEEN_LOOKS = 0.5
 
 # KEYS: epoch, events stream, then per close: candles, coverage, open candle; per open candle and
@@ -49,7 +48,7 @@ if refused then return refused end
 local k, a, told = 3, 7, 0
 
 local function is_known(coverage, from, to)
-    for _, span in ipairs(cjson.decode(redis.call('GET', coverage) or '[]')) do
+    for _, span in ipairs(known(coverage)) do
         if span[1] <= from and to <= span[2] then return true end
     end
     return false
@@ -236,7 +235,7 @@ class CandleSink:
             self.healed += sum(close.healed and close.candle is not None for close in closes)
             self._tell(pair, closes)
         if bars.next_ms == before_ms:
-            bars.failed(self.now_ms() + HEAL_RETRY_MS)
+            bars.failed(self.now_ms())
 
     # -- writing
 

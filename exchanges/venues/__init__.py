@@ -85,7 +85,11 @@ def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Ven
 
 
 def _host(exchange: Exchange) -> str:
-    return urlsplit(exchange.rest_url).netloc.lower()
+    """Return the host whose limits these calls use up, without the port that its scheme implies."""
+    address = urlsplit(exchange.rest_url)
+    usual = {"https": 443, "http": 80}.get(address.scheme)
+    host = address.hostname or ""
+    return host if address.port in (None, usual) else f"{host}:{address.port}"
 
 
 def _batches(exchange: Exchange, redis: Redis) -> Pacer:

@@ -12,10 +12,11 @@ EARLIEST_MS = 946_684_800_000
 LATEST_MS = 4_102_444_800_000
 
 
-def check_time(time_ms: int) -> None:
-    """Raise ValueError unless `time_ms` is a whole number of epoch milliseconds in this century."""
+def check_time(time_ms: int) -> int:
+    """Return `time_ms`; ValueError unless it is whole epoch milliseconds in this century."""
     if type(time_ms) is not int or not EARLIEST_MS <= time_ms < LATEST_MS:
         raise ValueError(f"time {time_ms!r} is not in epoch milliseconds")
+    return time_ms
 
 
 @dataclass(frozen=True, slots=True)

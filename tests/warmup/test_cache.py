@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import union
+from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CANDLES_KEPT, CandleCache, CandleWrite, TickerCache
 
@@ -70,10 +71,25 @@ def test_trimming_without_new_coverage_cuts_it_too(cache):
     assert cache.coverage("BTC-USD", M1) == (stretch(1, 1000),)
 
 
-def test_within_a_covered_stretch_the_answer_is_all_there_is(cache):
+def test_an_answer_that_lacks_a_candle_deletes_none(cache):
     cache.write("BTC-USD", M1, minutes(0, 10))
-    cache.write("BTC-USD", M1, [minute(5)], [stretch(3, 7)])
-    assert cache.newest("BTC-USD", M1, 20) == [*minutes(0, 3), minute(5), *minutes(7, 10)]
+    cache.write("BTC-USD", M1, [minute(5, close=2.5)], [stretch(3, 7)])
+    stored = cache.newest("BTC-USD", M1, 20)
+    assert stored == [*minutes(0, 5), minute(5, close=2.5), *minutes(6, 10)]
+
+
+@pytest.mark.parametrize("stored", ["oops", "null", '{"a":1}', "[1]"])
+def test_coverage_that_cannot_be_read_counts_for_nothing_and_is_replaced(cache, redis, stored):
+    cache.write("BTC-USD", M1, [minute(0)])
+    redis.set("coverage:7:BTC-USD:1m", stored)
+    assert cache.coverage("BTC-USD", M1) == ()
+
+
+def test_coverage_without_any_candle_is_not_believed(cache, redis):
+    cache.write("BTC-USD", M1, minutes(0, 9), [stretch(0, 9)])
+    redis.delete("candles:7:BTC-USD:1m")
+    [state] = cache.states([Pair("BTC-USD", M1)])
+    assert (state.count, state.coverage) == (0, ())
 
 
 def test_an_empty_answer_extends_coverage(cache, redis):

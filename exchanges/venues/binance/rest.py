@@ -1,5 +1,6 @@
 """Binance's spot REST interface (github.com/binance/binance-spot-api-docs, rest-api.md)."""
 
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from exchanges.pacing import Lane, Limits
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import LONGEST_LOOK_BACK, VenueRest
 from exchanges.venues.binance.symbols import read_limits, read_listing
-from livermore.market.candle import LATEST_MS
+from livermore.market.candle import LATEST_MS, check_time
 from livermore.market.timeframe import Timeframe
 
 # What Binance.US published before August 2026, the least of the family.
@@ -42,7 +43,7 @@ class BinanceRest(VenueRest):
     def server_time_ms(self) -> int:
         body = self.client.get("/api/v3/time", lane=Lane.HEAL)
         try:
-            return int(body["serverTime"])
+            return check_time(body["serverTime"])
         except (KeyError, TypeError, ValueError) as error:
             raise BadPayload("the time is not in Binance's form", str(body)) from error
 
@@ -51,7 +52,8 @@ class BinanceRest(VenueRest):
     ) -> Candles:
         reply = CandleReply(timeframe, _open_time, _values)
         earliest = end_ms - LONGEST_LOOK_BACK * timeframe.ms
-        last_ms = None if end_ms == self._closed_ms(timeframe) else end_ms - 1
+        reaches_now = end_ms == self._closed_ms(timeframe)
+        last_ms = None if reaches_now else end_ms - 1
         closed: list[int] = []
         history_ends = False
         while len(closed) < count and not history_ends:
@@ -61,11 +63,10 @@ class BinanceRest(VenueRest):
             rows = self._klines(native, timeframe, lane, limit=limit, **window)
             reply.add_page(rows, 0, LATEST_MS if last_ms is None else last_ms)
             closed = [time for time in reply.times() if time < end_ms]
-            # A page may be short for reasons of theirs: history ends where a page is empty. The
-            # newest can't be: what is listed has an open bar at least.
-            history_ends = (not rows and last_ms is not None) or bool(
-                closed and closed[0] <= earliest
-            )
+            if not rows and last_ms is None:
+                break  # what is listed has an open bar at least: this is no answer
+            # A page may be short for reasons of theirs: history ends where one is empty.
+            history_ends = not rows or bool(closed and closed[0] <= earliest)
             seen, last_ms = last_ms, (closed[0] if closed else end_ms) - 1
             if last_ms == seen:
                 break
@@ -75,23 +76,44 @@ class BinanceRest(VenueRest):
             start_ms = earliest
         else:
             start_ms = closed[0] if closed else end_ms
-        return self._result(reply, timeframe, start_ms, end_ms)
+        return self._closed_result(reply, timeframe, start_ms, end_ms, reaches_now)
 
     def _range(
         self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
     ) -> Candles:
         reply = CandleReply(timeframe, _open_time, _values)
+        reaches_now = end_ms == self._closed_ms(timeframe)
         at = start_ms
+        # Up to two bars more: the one after the last shows that it is closed.
+        beyond = 2 if reaches_now else 0
         while at < end_ms:
-            limit = min((end_ms - at) // timeframe.ms, self.candles_per_call)
-            page_end = at + limit * timeframe.ms
-            rows = self._klines(
-                native, timeframe, lane, startTime=at, endTime=page_end - 1, limit=limit
-            )
-            reply.add_page(rows, at, page_end - 1)
+            page_end = min(end_ms, at + (self.candles_per_call - beyond) * timeframe.ms)
+            last_ms = page_end - 1 + beyond * timeframe.ms
+            window = {"startTime": at, "endTime": last_ms, "limit": self.candles_per_call}
+            rows = self._klines(native, timeframe, lane, **window)
+            if not rows:  # an outage of theirs leaves holes, but is this one?
+                rows = self._klines(native, timeframe, lane, **window)
+            reply.add_page(rows, at, last_ms)
             newest = max((time for time in reply.times() if time >= at), default=page_end)
             # After a short page go on behind its last row, whatever made it short.
-            at = page_end if len(rows) >= limit else min(newest + timeframe.ms, page_end)
+            at = min(newest + timeframe.ms, page_end) if newest < page_end else page_end
+        return self._closed_result(reply, timeframe, start_ms, end_ms, reaches_now)
+
+    def _closed_result(
+        self,
+        reply: CandleReply,
+        timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        reaches_now: bool,
+    ) -> Candles:
+        """Return the result without its newest row where that one may be the open bar.
+
+        Every period has a row, so whatever any clock says a bar is closed when the next has begun.
+        """
+        times = reply.times()
+        if reaches_now and times:
+            end_ms = max(start_ms, min(end_ms, times[-1]))
         return self._result(reply, timeframe, start_ms, end_ms)
 
     def _klines(self, native: str, timeframe: Timeframe, lane: Lane, **window: int) -> list:
@@ -131,7 +153,7 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
 def used_weight(headers: Mapping[str, str]) -> int | None:
     """Return what this address has used in the exchange's minute, by its own count."""
     text = headers.get("X-MBX-USED-WEIGHT-1M", "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def _open_time(row: list) -> int:

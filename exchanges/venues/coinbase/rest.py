@@ -11,6 +11,7 @@ from exchanges.pacing import Lane
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import LONGEST_LOOK_BACK, VenueRest
 from exchanges.venues.coinbase.symbols import read_listing
+from livermore.market.candle import check_time
 from livermore.market.timeframe import Timeframe
 
 PRODUCTS_PER_CALL = 500
@@ -58,7 +59,7 @@ class CoinbaseRest(VenueRest):
     def server_time_ms(self) -> int:
         body = self.client.get("/time", lane=Lane.HEAL)
         try:
-            return int(body["epochMillis"])
+            return check_time(int(body["epochMillis"]))
         except (KeyError, TypeError, ValueError) as error:
             raise BadPayload("the time is not in Coinbase's form", str(body)) from error
 

@@ -64,7 +64,7 @@ def test_a_recorded_row_is_read(on_wire, wire, payload):
         DAY_MS, 0.0163479, 0.8, 0.015758, 0.015771, 148976.11427815, Timeframe.D1
     )
     assert wire.seen[1][0] == (
-        "/api/v3/klines?symbol=AB&interval=1d&startTime=1499040000000&endTime=1499126399999&limit=1"
+        "/api/v3/klines?symbol=AB&interval=1d&startTime=1499040000000&endTime=1499126399999&limit=1000"
     )
 
 
