@@ -38,6 +38,13 @@ class ExchangeClock:
                 self._asked_at = time.monotonic()
             return self._answer_ms + int(1000 * (time.monotonic() - self._asked_at))
 
+    def observe(self, time_ms: int) -> None:
+        """Learn the time from elsewhere, such as a frame the exchange has sent."""
+        with self._lock:
+            now = time.monotonic()
+            if time_ms > self._answer_ms + 1000 * (now - self._asked_at):
+                self._answer_ms, self._asked_at = time_ms, now
+
     def forget(self) -> None:
         """Ask the exchange again next time."""
         with self._lock:

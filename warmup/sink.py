@@ -173,6 +173,7 @@ class CandleSink:
         now = time.monotonic()
         if now >= self._next_look_at and not self._failing:
             self._next_look_at = now + SECONDS_BETWEEN_LOOKS
+            self._rest.clock.observe(self.now_ms())
             for pair, bars in self._bars.items():
                 self._heal(pair, bars, GRACE_MS)
         self.flush()

@@ -73,7 +73,7 @@ class CoinbaseSession(StreamSession):
         self._minutes: dict[str, MinuteBuilder] = {}
         self._readers = {
             "subscriptions": self._acknowledge,
-            HEARTBEATS: lambda event, time_ms: [],
+            HEARTBEATS: lambda event, sent_ms: [],
             CANDLES: self._candles,
             TRADES: self._trades,
             "ticker": self._tickers,
@@ -124,7 +124,7 @@ class CoinbaseSession(StreamSession):
             return []
         return [Lost(number_ - expected if number_ > expected else None)]
 
-    def _acknowledge(self, event: Mapping[str, Any], _time_ms: int) -> list[Event]:
+    def _acknowledge(self, event: Mapping[str, Any], sent_ms: int) -> list[Event]:
         confirmed = {
             f"{channel}:{product}"
             for channel, products in event["subscriptions"].items()
@@ -133,7 +133,7 @@ class CoinbaseSession(StreamSession):
         self._confirmed = confirmed & self._wanted
         return []
 
-    def _candles(self, event: Mapping[str, Any], _time_ms: int) -> list[Event]:
+    def _candles(self, event: Mapping[str, Any], sent_ms: int) -> list[Event]:
         if event["type"] == "snapshot":
             return []  # up to a hundred bars with holes among them: nothing to build on
         found: list[Event] = []
@@ -151,7 +151,7 @@ class CoinbaseSession(StreamSession):
                 found.append(CandleUpdate(symbol, candle, closed=False))
         return found
 
-    def _trades(self, event: Mapping[str, Any], _time_ms: int) -> list[Event]:
+    def _trades(self, event: Mapping[str, Any], sent_ms: int) -> list[Event]:
         found: list[Event] = []
         for row in sorted(event["trades"], key=lambda row: int(row["trade_id"])):
             product = row["product_id"]
@@ -165,7 +165,7 @@ class CoinbaseSession(StreamSession):
                 )
         return found
 
-    def _tickers(self, event: Mapping[str, Any], time_ms: int) -> list[Event]:
+    def _tickers(self, event: Mapping[str, Any], sent_ms: int) -> list[Event]:
         found: list[Event] = []
         for row in event["tickers"]:
             if symbol := self._symbol(row["product_id"]):
@@ -179,7 +179,7 @@ class CoinbaseSession(StreamSession):
                     number(row["high_24_h"]),
                     number(row["low_24_h"]),
                     number(row["volume_24_h"]),
-                    time_ms,
+                    sent_ms,
                 )
                 found.append(ticker)
         return found
