@@ -70,7 +70,14 @@ class VenueStream(ABC):
 
     def __init__(self, ws_url: str, native_symbols: Mapping[str, str]):
         self.ws_url = ws_url.rstrip("/")
-        self._native_symbols = dict(native_symbols)
+        self._native_symbols: dict[str, str] = {}
+        self._symbols: dict[str, str] = {}  # canonical by native; sessions look into it too
+        self.learn(native_symbols)
+
+    def learn(self, native_symbols: Mapping[str, str]) -> None:
+        """Learn names, those of symbols that were listed since among them."""
+        self._native_symbols.update(native_symbols)
+        self._symbols.update({native: symbol for symbol, native in native_symbols.items()})
 
     @property
     @abstractmethod

@@ -45,11 +45,11 @@ class StartupBackfillService:
         redis: Redis,
         config: BackfillConfig | None = None,
         *,
-        epoch: int | None = None,
+        cache: CandleCache | None = None,
     ):
         self._rest = rest_client
         self._config = config or BackfillConfig()
-        self._cache = CandleCache(redis, rest_client.exchange_id, epoch)
+        self._cache = cache or CandleCache(redis, rest_client.exchange_id)
 
     def backfill(
         self,

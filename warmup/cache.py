@@ -1,7 +1,7 @@
 """Candles, coverage and tickers in Redis: the only place that reads or writes them."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -121,13 +121,21 @@ class CandleCache:
     """The candles of one exchange: 1,000 closed ones a pair at the most, the open one apart.
 
     Every method is one round trip, or one for each 1,000 pairs. With the `epoch` of a lease a
-    write raises Fenced once somebody else has the exchange.
+    write raises Fenced once somebody else has the exchange. `final_until(pair)` is where a stream
+    has got to: what closes from there on is the stream's to write and to tell, so it is left out.
     """
 
-    def __init__(self, redis: Redis, exchange_id: int, epoch: int | None = None):
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        epoch: int | None = None,
+        final_until: Callable[[Pair], int | None] = lambda pair: None,
+    ):
         self._redis = redis
         self._exchange_id = exchange_id
         self._epoch: int | str = "" if epoch is None else epoch
+        self._final_until = final_until
         self._write = redis.register_script(WRITE)
 
     def write(
@@ -212,6 +220,11 @@ class CandleCache:
 
     def _write_arguments(self, write: CandleWrite) -> list[str | bytes | int]:
         symbol, timeframe = write.symbol, write.timeframe
+        candles, covered = write.candles, write.covered
+        until_ms = self._final_until(Pair(symbol, timeframe))
+        if until_ms is not None:
+            candles = [candle for candle in candles if candle.timestamp < until_ms]
+            covered = union((start, min(end, until_ms)) for start, end in covered)
         arguments: list[str | bytes | int] = [
             3,
             keys.candles(self._exchange_id, symbol, timeframe),
@@ -219,11 +232,11 @@ class CandleCache:
             keys.epoch(self._exchange_id),
             self._epoch,
             CANDLES_KEPT,
-            len(write.covered),
+            len(covered),
         ]
-        for interval in write.covered:
+        for interval in covered:
             arguments += interval
-        for time, candle in {candle.timestamp: candle for candle in write.candles}.items():
+        for time, candle in {candle.timestamp: candle for candle in candles}.items():
             arguments += (time, orjson.dumps(candle.values()))
         return arguments
 

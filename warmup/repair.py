@@ -49,9 +49,14 @@ class CandleRepair:
     """Fetches what one exchange's cache is missing, by coverage and not by count."""
 
     def __init__(
-        self, redis: Redis, exchange_id: int, rest_client: VenueRest, *, epoch: int | None = None
+        self,
+        redis: Redis,
+        exchange_id: int,
+        rest_client: VenueRest,
+        *,
+        cache: CandleCache | None = None,
     ):
-        self._cache = CandleCache(redis, exchange_id, epoch)
+        self._cache = cache or CandleCache(redis, exchange_id)
         self._exchange_id = exchange_id
         self._rest = rest_client
 

@@ -21,8 +21,8 @@ class SmartWarmupService:
     """Brings every pair of one exchange to 100 candles where fewer than 60 are cached.
 
     Killed and run again it goes on where it was, because it looks at the cache and nowhere else.
-    `on_progress` is called up to 16 times a second, from another thread. `epoch` is that of the
-    lease under which it writes.
+    `on_progress` is called up to 16 times a second, from another thread. `cache` is one that writes
+    under a lease.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class SmartWarmupService:
         rest_client: VenueRest,
         *,
         on_progress: Callable[[WarmupStats], None] = lambda stats: None,
-        epoch: int | None = None,
+        cache: CandleCache | None = None,
     ):
         self._redis = redis
         self._exchange_id = exchange_id
         self._rest = rest_client
         self._on_progress = on_progress
-        self._cache = CandleCache(redis, exchange_id, epoch)
+        self._cache = cache or CandleCache(redis, exchange_id)
         self.stats = WarmupStats(exchange_id, self._pacing_seconds)
 
     def warmup(

@@ -105,13 +105,16 @@ class CandleSink:
         epoch: int,
         may_write: Callable[[], bool] = lambda: True,
         rolls_up_from: Timeframe | None = None,
+        on_close: Callable[[str, Candle, bool], None] = lambda symbol, candle, healed: None,
     ):
+        """`on_close(symbol, candle, healed)` is called for each close once it is stored."""
         self._redis = redis
         self._exchange_id = exchange_id
         self._rest = rest
         self._epoch = epoch
         self._may_write = may_write
         self._rolls_up_from = rolls_up_from
+        self._on_close = on_close
         self._rollups: dict[str, Rollup] = {}
         self._bars: dict[Pair, Bars] = {}
         self._closes: deque[tuple[Pair, Close]] = deque()
@@ -189,11 +192,16 @@ class CandleSink:
             return self._rest.clock.now_ms()
         return self._now_ms + int(1000 * (time.monotonic() - self._now_at))
 
+    def final_until(self, pair: Pair) -> int | None:
+        """Return before which time a pair's bars are final and told, None where it isn't live."""
+        bars = self._bars.get(pair)
+        return bars.next_ms if bars else None
+
     def pending(self) -> int:
         """Return how many closes wait to be written."""
         return len(self._closes)
 
-    def holes(self) -> int:
+    def healing(self) -> int:
         """Return how many pairs lack a bar that should have closed by now."""
         return sum(bars.asked for bars in self._bars.values())
 
@@ -269,6 +277,9 @@ class CandleSink:
         self._failing = False
         for _ in closes:
             self._closes.popleft()
+        for pair, close in closes:
+            if close.candle:
+                self._on_close(pair.symbol, close.candle, close.healed)
         told = [close.candle for _, close in closes if close.candle]
         self.closes += len(told)
         self.newest_close_ms = max(

@@ -31,10 +31,6 @@ class BinanceStream(VenueStream):
         longest_life_seconds=LONGEST_LIFE_SECONDS,
     )
 
-    def __init__(self, ws_url: str, native_symbols: Mapping[str, str]):
-        super().__init__(ws_url, native_symbols)
-        self._symbols = {native: symbol for symbol, native in native_symbols.items()}
-
     @property
     def url(self) -> str:
         return f"{self.ws_url}/stream"

@@ -53,8 +53,7 @@ class CoinbaseStream(VenueStream):
         return found
 
     def session(self) -> StreamSession:
-        symbols = {native: symbol for symbol, native in self._native_symbols.items()}
-        return CoinbaseSession(symbols, self.limits)
+        return CoinbaseSession(self._symbols, self.limits)
 
 
 class CoinbaseSession(StreamSession):

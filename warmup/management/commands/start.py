@@ -25,20 +25,13 @@ class Command(LivermoreCommand):
 
     def handle(self, **options):
         exchange = exchange_named(options["exchange"])
-        redis = get_redis_connection("default")
         ensure_listing(exchange)
         symbols = symbols_to_fetch(exchange, options["symbols"])
+        redis = get_redis_connection("default")
         holder = ExchangeLock(redis, exchange.pk).holder() if options["take_over"] else None
         with WarmupProgress(exchange.name, self.stderr) as show:
-            runner = ExchangeRunner(
-                redis,
-                exchange,
-                symbols,
-                take_over=holder.instance_id if holder else None,
-                reason="start --take-over",
-                on_warmup=show,
-            )
+            runner = ExchangeRunner(redis, exchange, symbols, on_warmup=show)
             try:
-                runner.run()
+                runner.run(holder and holder.instance_id, "start --take-over")
             except (KeyboardInterrupt, Ended):
                 return  # the end it was waiting for: all is flushed and released
