@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         with ending_signals_raise():
-            return _run(list(dict.fromkeys(options.names)) or list(BENCHMARKS))
+            return _run(list(dict.fromkeys(options.names)) or list(BENCHMARKS), options.thorough)
     except KeyboardInterrupt:
         return 130
 
@@ -45,16 +45,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
     parser.add_argument("--list", action="store_true", help="name them and what they measure")
+    parser.add_argument(
+        "--thorough", action="store_true", help="stream for ten minutes instead of one"
+    )
     return parser
 
 
-def _run(names: Sequence[str]) -> int:
+def _run(names: Sequence[str], thorough: bool) -> int:
     found: dict[str, list[Figure]] = {}
     failures: dict[str, Exception] = {}
     for name in names:
         print(f"{name}: {BENCHMARKS[name]} …", file=sys.stderr, flush=True)
         try:
-            found[name] = ground.run(name)
+            found[name] = ground.run(name, thorough)
         except (ground.BenchmarkError, EmbeddedRedisError) as error:
             failures[name] = error
     if found:

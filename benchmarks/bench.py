@@ -54,7 +54,9 @@ class Sandbox:
 class Bench:
     """The Redis and the database of this process, which are empty at first, as fixtures."""
 
-    def __init__(self):
+    def __init__(self, thorough: bool = False):
+        """`thorough`: take the time it needs to find out what shows after minutes only."""
+        self.thorough = thorough
         self.redis = get_redis_connection("default")
 
     @contextlib.contextmanager

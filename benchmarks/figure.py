@@ -7,23 +7,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One thing measured; `at_most` is its target, None where it is there to compare with."""
+    """One thing measured; its target is `at_most` or `at_least`, neither where it only compares."""
 
     what: str
     value: float
     unit: str = ""
     at_most: float | None = None
     note: str = ""
+    at_least: float | None = None
 
     @property
     def holds(self) -> bool:
-        return self.at_most is None or self.value <= self.at_most
+        high_enough = self.at_least is None or self.value >= self.at_least
+        return high_enough and (self.at_most is None or self.value <= self.at_most)
 
     def row(self) -> list[str]:
         """Return what, figure, note, target and verdict, as a person reads them."""
-        if self.at_most is None:
+        if self.at_most is not None:
+            target = _text(self.at_most, self.unit)
+        elif self.at_least is not None:
+            target = f"≥ {_text(self.at_least, self.unit)}"
+        else:
             return [self.what, _text(self.value, self.unit), self.note, "", ""]
-        target = _text(self.at_most, self.unit)
         verdict = "yes" if self.holds else "NO"
         return [self.what, _text(self.value, self.unit), self.note, target, verdict]
 

@@ -23,7 +23,7 @@ class BenchmarkError(Exception):
     """A benchmark did not come to its end; the text is the last that it said."""
 
 
-def run(name: str) -> list[Figure]:
+def run(name: str, thorough: bool = False) -> list[Figure]:
     """Return what the benchmark found out. Raises BenchmarkError, EmbeddedRedisError."""
     with tempfile.TemporaryDirectory(prefix="livermore-bench-") as text:
         folder = Path(text)
@@ -31,6 +31,7 @@ def run(name: str) -> list[Figure]:
             environment = _environment(folder, server.url)
             _output_of(["manage", "migrate", "--verbosity=0"], folder, environment)
             worker = ["benchmarks.worker", name, str(server.directory)]
+            worker += ["thorough"] if thorough else []
             output = _output_of(worker, folder, environment)
     return [Figure(**each) for each in orjson.loads(output)]
 

@@ -11,4 +11,5 @@ BENCHMARKS = {
     "restart": "warm 200 symbols x 6 that are all there",
     "memory": "the peak of the command warmup of 200 symbols x 6",
     "writes": "candles into the cache",
+    "stream": "frames of 500 symbols x 6 into Redis, beside a plain loop (two minutes)",
 }

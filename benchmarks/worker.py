@@ -1,4 +1,4 @@
-"""The process of one benchmark: `python -m benchmarks.worker NAME FOLDER`.
+"""The process of one benchmark: `python -m benchmarks.worker NAME FOLDER [thorough]`.
 
 It prints its figures as JSON. FOLDER is that of its Redis.
 """
@@ -15,16 +15,16 @@ from livermore import embedded_redis
 from livermore.command import ending_signals_raise
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, thorough: bool) -> None:
     # A user of the server too: it ends with this process where the one that started it is gone.
     with ending_signals_raise(), embedded_redis.ensure_running(folder):
         django.setup()
         # Both need Django's models, which can be imported from here on only.
-        bench = import_module("benchmarks.bench").Bench()
+        bench = import_module("benchmarks.bench").Bench(thorough)
         benchmark = import_module(f"benchmarks.{name}")
         figures = [asdict(figure) for figure in benchmark.measure(bench)]
     sys.stdout.buffer.write(orjson.dumps(figures))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), "thorough" in sys.argv[3:])

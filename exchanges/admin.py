@@ -65,7 +65,7 @@ class ExchangeAdmin(admin.ModelAdmin):
     list_filter = ("is_active", "venue", "pacing")
     search_fields = ("name", "display_name", "rest_url", "ws_url")
     fieldsets = (
-        (None, {"fields": ("name", "display_name", "is_active")}),
+        (None, {"fields": ("name", "display_name", "is_active", "wanted")}),
         ("Where", {"fields": ("venue", "rest_url", "ws_url")}),
         ("How fast", {"fields": ("pacing", "batch_size", "batch_delay_ms")}),
         ("What", {"fields": ("symbol_counts", "created_at", "updated_at")}),

@@ -232,6 +232,10 @@ class ExchangeLock:
         stored = self._redis.get(keys.lock(self._exchange_id))
         return Holder.from_json(stored) if stored else None
 
+    def left_ms(self) -> int:
+        """Return how long the lock lasts unless it is renewed, negative where nobody has it."""
+        return self._redis.pttl(keys.lock(self._exchange_id))
+
     def acquire(self) -> "Lease":
         """Take the free lock. Raises Held."""
         return self._take("")

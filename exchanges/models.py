@@ -34,6 +34,10 @@ class Exchange(Timestamped):
         BATCH = "batch", "Batches"
         WEIGHT = "weight", "Request weight"
 
+    class Wanted(models.TextChoices):
+        RUNNING = "running", "running"
+        STOPPED = "stopped", "stopped"
+
     name = models.SlugField(unique=True, help_text="What commands call it, such as binance_us.")
     display_name = models.CharField(max_length=100)
     venue = models.CharField(
@@ -42,6 +46,12 @@ class Exchange(Timestamped):
     rest_url = models.CharField("REST address", max_length=200, validators=[validate_rest_url])
     ws_url = models.CharField("WebSocket address", max_length=200, validators=[validate_ws_url])
     is_active = models.BooleanField("active", default=True)
+    wanted = models.CharField(
+        max_length=10,
+        choices=Wanted,
+        default=Wanted.STOPPED,
+        help_text="Whether an agent, on whichever machine, keeps it warm and live.",
+    )
     pacing = models.CharField(
         max_length=10,
         choices=Pacing,

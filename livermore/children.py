@@ -33,10 +33,11 @@ class ChildError(Exception):
 class Child:
     """A Python module as a process of its own session, its output in `log`.
 
-    `arguments` begin with the module's name. It is up when `url` answers, whatever the status.
+    `arguments` begin with the module's name. It is up when `url` answers, whatever the status;
+    one without a `url` is up as soon as it runs.
     """
 
-    def __init__(self, name: str, arguments: list[str], url: str, log: Path, folder: Path):
+    def __init__(self, name: str, arguments: list[str], url: str | None, log: Path, folder: Path):
         self.name = name
         self.url = url
         self.log = log
@@ -66,7 +67,7 @@ class Child:
     def wait_until_up(self) -> None:
         """Raises ChildError if it ends or stays silent instead."""
         deadline = time.monotonic() + START_SECONDS
-        while not answers(self.url):
+        while self.url and not answers(self.url):
             if self._process.poll() is not None:
                 raise ChildError(f"{self.name} ended at its start: {self.words()}")
             if time.monotonic() > deadline:

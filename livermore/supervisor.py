@@ -61,6 +61,9 @@ class Supervisor:
         page = self._start_web()
         if sandbox:
             self._warm()
+        self._children.start(self._child("agent", ["manage", "agent"], None))
+        live = ", ".join(_wanted()) or "none"
+        self._say(f"Agent: keeps live what is wanted ({live})")
         return ["", f"Open {page}", _how_to_log_in(password), "Ctrl-C ends everything."]
 
     def _watch(self, announcement: list[str]) -> None:
@@ -128,7 +131,7 @@ class Supervisor:
         except SystemExit:  # the command's status, after it said what failed
             self._say(f"Not all of the sandbox was warmed: {again}")
 
-    def _child(self, name: str, arguments: list[str], url: str) -> Child:
+    def _child(self, name: str, arguments: list[str], url: str | None) -> Child:
         log = settings.VAR_DIR / "log" / f"{name}.log"
         return Child(name, arguments, url, log, settings.BASE_DIR)
 
@@ -141,6 +144,11 @@ def _only_one() -> Iterator[None]:
         except BlockingIOError:
             raise CommandError(f"Livermore runs already from {settings.BASE_DIR}") from None
         yield
+
+
+def _wanted() -> list[str]:
+    rows = Exchange.objects.filter(is_active=True, wanted=Exchange.Wanted.RUNNING)
+    return list(rows.values_list("name", flat=True))
 
 
 def _move(exchange: Exchange, port: int) -> None:

@@ -10,6 +10,7 @@ OURS = {"livermore", "exchanges", "warmup"}
 STANDARD_IN_CORE = {
     "collections",
     "dataclasses",
+    "decimal",
     "enum",
     "functools",
     "itertools",

@@ -64,6 +64,8 @@ class ExchangeRunner:
             try:
                 self._live(lease)
             except Exception as error:
+                if self._stopping.is_set():
+                    return  # broken off on the way, as it was asked to
                 lease.report(State.ERROR, str(error))
                 raise
 

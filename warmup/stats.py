@@ -142,6 +142,7 @@ class WarmupStats:
                 "failedPairs": self.failed,
                 "percentComplete": self.percent,
                 "etaMs": None if eta is None else round(eta * 1000),
+                "pairsPerSecond": self.rate(),
                 "currentSymbol": symbol,
                 "currentTimeframe": timeframe,
                 "failures": list(self.failures),

@@ -1,16 +1,15 @@
 """How a warmup looks on a terminal, and in a log where there is none."""
 
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from warmup.fetching import FetchReport
 from warmup.plan import WarmupPlan
-from warmup.stats import Status, WarmupStats
+from warmup.stats import Status
 
 SECONDS_BETWEEN_LINES = 3
 FAILURES_SHOWN = 10
@@ -54,47 +53,51 @@ class Progress:
 
 
 class WarmupProgress(Progress):
-    """Shows the stats of a warmup."""
+    """Shows the stats of a warmup, in the form in which they are stored."""
 
-    def show(self, stats: WarmupStats) -> None:
-        if stats.status is not Status.SCANNING:
-            self._draw(stats.processed, stats.total, describe(stats))
+    def show(self, stats: dict[str, Any]) -> None:
+        if stats["status"] != Status.SCANNING:
+            done = stats["completedPairs"] + stats["failedPairs"]
+            self._draw(done, stats["totalPairs"], describe(stats))
 
 
 class CountProgress(Progress):
     """Shows how many pairs of a repair or backfill are done."""
 
-    def show(self, done: int, total: int) -> None:
+    def show(self, count: dict[str, int]) -> None:
+        done, total = count["done"], count["total"]
         self._draw(done, total, f"{done}/{total} pairs")
 
 
-def describe(stats: WarmupStats) -> str:
+def describe(stats: dict[str, Any]) -> str:
     """Return the numbers of a run that goes on, on one line."""
-    parts = [f"{stats.processed}/{stats.total} pairs"]
-    if stats.current:
-        parts.append(" ".join(stats.current))
-    if rate := stats.rate():
-        parts.append(f"{rate:.1f}/s")
-    if (eta := stats.eta_seconds()) is not None:
-        parts.append(f"{eta:.0f} s left")
-    if stats.failed:
-        parts.append(f"{stats.failed} failed")
+    parts = [f"{stats['completedPairs'] + stats['failedPairs']}/{stats['totalPairs']} pairs"]
+    if stats["currentSymbol"]:
+        parts.append(f"{stats['currentSymbol']} {stats['currentTimeframe']}")
+    if stats["pairsPerSecond"]:
+        parts.append(f"{stats['pairsPerSecond']:.1f}/s")
+    if stats["etaMs"] is not None:
+        parts.append(f"{stats['etaMs'] / 1000:.0f} s left")
+    if stats["failedPairs"]:
+        parts.append(f"{stats['failedPairs']} failed")
     return " · ".join(parts)
 
 
-def print_summary(exchange: str, stats: WarmupStats, calls: int, stream: TextIO) -> None:
+def print_summary(exchange: str, result: dict[str, Any], stream: TextIO) -> None:
     """Print how a warmup ended, as a table, and the first of its failures."""
+    stats = result["stats"]
     table = Table(title=f"warmup of {exchange}")
     for column in ("fetched", "left alone", "failed", "refused candles", "candle calls", "seconds"):
         table.add_column(column, justify="right")
-    numbers = (stats.completed, stats.skipped, stats.failed, stats.refused, calls)
-    table.add_row(*map(str, numbers), f"{stats.seconds:.1f}")
+    names = ("completedPairs", "skippedPairs", "failedPairs", "refusedCandles")
+    seconds = (stats["updatedAt"] - stats["startedAt"]) / 1000
+    numbers = [*(stats[name] for name in names), result["candleCalls"]]
+    table.add_row(*map(str, numbers), f"{seconds:.1f}")
     _print(table, stream)
-    print_failures(stats.failures, stream)
-    if not stats.total:
-        stream.write(
-            f"{exchange} was warm already: {stats.skipped} pairs, zero REST candle calls\n"
-        )
+    print_failures(stats["failures"], stream)
+    if not stats["totalPairs"]:
+        pairs = stats["skippedPairs"]
+        stream.write(f"{exchange} was warm already: {pairs} pairs, zero REST candle calls\n")
 
 
 def print_failures(failures: list[dict[str, str]], stream: TextIO) -> None:
@@ -106,13 +109,14 @@ def print_failures(failures: list[dict[str, str]], stream: TextIO) -> None:
         stream.write(f"… and {len(failures) - FAILURES_SHOWN} more failures\n")
 
 
-def print_report(exchange: str, what: str, report: FetchReport, calls: int, stream: TextIO) -> None:
+def print_report(exchange: str, what: str, report: dict[str, Any], stream: TextIO) -> None:
     """Print what a repair or backfill did, on one line, and the first of its failures."""
     stream.write(
-        f"{exchange}: {what} {report.pairs} pairs: {report.candles} candles in {report.ranges} "
-        f"stretches by {calls} calls, {report.refused} refused, {len(report.failures)} failed\n"
+        f"{exchange}: {what} {report['pairs']} pairs: {report['candles']} candles in "
+        f"{report['ranges']} stretches by {report['candleCalls']} calls, "
+        f"{report['refusedCandles']} refused, {len(report['failures'])} failed\n"
     )
-    print_failures(report.failures, stream)
+    print_failures(report["failures"], stream)
 
 
 def print_plan(plan: WarmupPlan, with_repair: bool, stream: TextIO) -> None:

@@ -1,8 +1,8 @@
 """Closed candles of a timeframe -> candles of a higher one."""
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from itertools import groupby
-from math import fsum
 
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage
@@ -17,7 +17,7 @@ def join(candles: Sequence[Candle], timeframe: Timeframe) -> Candle:
         max(candle.high for candle in candles),
         min(candle.low for candle in candles),
         candles[-1].close,
-        fsum(candle.volume for candle in candles),
+        float(sum(Decimal(repr(candle.volume)) for candle in candles)),  # 0.1 + 0.2 is 0.3
         timeframe,
     )
 

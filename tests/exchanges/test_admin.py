@@ -77,6 +77,7 @@ def exchange_form(**values):
         "rest_url": "https://api.example.com",
         "ws_url": "wss://stream.example.com",
         "is_active": "on",
+        "wanted": "stopped",
         "pacing": "batch",
         "batch_size": "5",
         "batch_delay_ms": "1000",

@@ -41,6 +41,7 @@ def test_the_stats_are_stored_in_the_form_readers_know(redis):
         "failedPairs": 1,
         "percentComplete": 50.0,
         "etaMs": None,
+        "pairsPerSecond": None,
         "currentSymbol": "S1-USD",
         "currentTimeframe": "1h",
         "failures": [{"symbol": "S1-USD", "timeframe": "1h", "error": "no such thing"}],

@@ -14,6 +14,7 @@ from livermore.arguments import (
 from livermore.command import LivermoreCommand, UsageError
 from warmup.backfill import DEFAULT_TIMEFRAMES, BackfillConfig, StartupBackfillService
 from warmup.cache import CANDLES_KEPT
+from warmup.hand_over import under_lock
 from warmup.terminal import CountProgress, print_report
 
 
@@ -40,16 +41,30 @@ class Command(LivermoreCommand):
         named = options["timeframes"]
         ensure_listing(exchange)
         timeframes = DEFAULT_TIMEFRAMES if named is None else timeframes_named(named)
-        with closing(open_rest(exchange)) as rest:
-            symbols = symbols_to_fetch(exchange, options["symbols"])
-            config = BackfillConfig(candle_count=options["count"])
-            service = StartupBackfillService(rest, get_redis_connection("default"), config)
-            with CountProgress(f"backfilling {exchange.name}", self.stderr) as on_pair:
-                report = service.backfill(symbols, timeframes, on_pair=on_pair)
+        symbols = symbols_to_fetch(exchange, options["symbols"])
+        report = self._backfill(exchange, symbols, timeframes, options["count"])
         if options["json"]:
-            result = report.as_json() | {"candleCalls": rest.candle_calls}
-            self.stdout.write(json.dumps(result, indent=2))
+            self.stdout.write(json.dumps(report, indent=2))
         else:
-            print_report(exchange.name, "fetched", report, rest.candle_calls, self.stdout)
-        if report.failures:
+            print_report(exchange.name, "fetched", report, self.stdout)
+        if report["failures"]:
             raise SystemExit(1)
+
+    def _backfill(self, exchange, symbols, timeframes, count):
+        redis = get_redis_connection("default")
+
+        def work(cache):
+            with closing(open_rest(exchange)) as rest:
+                config = BackfillConfig(candle_count=count)
+                report = StartupBackfillService(rest, redis, config, cache=cache).backfill(
+                    symbols,
+                    timeframes,
+                    on_pair=lambda done, total: show({"done": done, "total": total}),
+                )
+                return report.as_json() | {"candleCalls": rest.candle_calls}
+
+        arguments = {"symbols": symbols, "timeframes": timeframes, "count": count}
+        with CountProgress(f"backfilling {exchange.name}", self.stderr) as show:
+            return under_lock(
+                redis, exchange, "force-backfill", arguments, work, show, self.stderr.write
+            )

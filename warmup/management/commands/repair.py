@@ -6,6 +6,7 @@ from django_redis import get_redis_connection
 from exchanges.venues import open_rest
 from livermore.arguments import add_pairs, exchange_named, symbols_to_fetch, timeframes_named
 from livermore.command import LivermoreCommand
+from warmup.hand_over import under_lock
 from warmup.repair import CandleRepair
 from warmup.terminal import CountProgress, print_report
 
@@ -25,14 +26,28 @@ class Command(LivermoreCommand):
         exchange = exchange_named(options["exchange"])
         timeframes = timeframes_named(options["timeframes"])
         symbols = symbols_to_fetch(exchange, options["symbols"])
-        with closing(open_rest(exchange)) as rest:
-            repair = CandleRepair(get_redis_connection("default"), exchange.pk, rest)
-            with CountProgress(f"repairing {exchange.name}", self.stderr) as on_pair:
-                report = repair.repair(symbols, timeframes, on_pair=on_pair)
+        redis = get_redis_connection("default")
+        report = repair(redis, exchange, symbols, timeframes, self.stderr)
         if options["json"]:
-            result = report.as_json() | {"candleCalls": rest.candle_calls}
-            self.stdout.write(json.dumps(result, indent=2))
+            self.stdout.write(json.dumps(report, indent=2))
         else:
-            print_report(exchange.name, "repaired", report, rest.candle_calls, self.stdout)
-        if report.failures:
+            print_report(exchange.name, "repaired", report, self.stdout)
+        if report["failures"]:
             raise SystemExit(1)
+
+
+def repair(redis, exchange, symbols, timeframes, stream):
+    """Repair with a progress bar on `stream`; return the report."""
+
+    def work(cache):
+        with closing(open_rest(exchange)) as rest:
+            report = CandleRepair(redis, exchange.pk, rest, cache=cache).repair(
+                symbols,
+                timeframes,
+                on_pair=lambda done, total: show({"done": done, "total": total}),
+            )
+            return report.as_json() | {"candleCalls": rest.candle_calls}
+
+    arguments = {"symbols": symbols, "timeframes": timeframes}
+    with CountProgress(f"repairing {exchange.name}", stream) as show:
+        return under_lock(redis, exchange, "repair", arguments, work, show, stream.write)

@@ -30,7 +30,9 @@ class Command(LivermoreCommand):
         redis = get_redis_connection("default")
         holder = ExchangeLock(redis, exchange.pk).holder() if options["take_over"] else None
         with WarmupProgress(exchange.name, self.stderr) as show:
-            runner = ExchangeRunner(redis, exchange, symbols, on_warmup=show)
+            runner = ExchangeRunner(
+                redis, exchange, symbols, on_warmup=lambda stats: show(stats.as_json())
+            )
             try:
                 runner.run(holder and holder.instance_id, "start --take-over")
             except (KeyboardInterrupt, Ended):

@@ -12,16 +12,11 @@ from livermore.arguments import (
     timeframes_named,
 )
 from livermore.command import LivermoreCommand
+from warmup.hand_over import under_lock
+from warmup.management.commands.repair import repair
 from warmup.plan import plan_warmup
-from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
-from warmup.terminal import (
-    CountProgress,
-    WarmupProgress,
-    print_plan,
-    print_report,
-    print_summary,
-)
+from warmup.terminal import WarmupProgress, print_plan, print_report, print_summary
 
 
 class Command(LivermoreCommand):
@@ -53,43 +48,46 @@ class Command(LivermoreCommand):
         if not options["plan"]:
             ensure_listing(exchange)
         symbols = symbols_to_fetch(exchange, options["symbols"])
-        with closing(open_rest(exchange)) as rest:
-            if options["plan"]:
-                self._plan(redis, rest, symbols, timeframes, options)
-                return
-            result = self._warm(redis, exchange, rest, symbols, timeframes, options)
-            if options["repair"]:
-                result |= self._repair(redis, exchange, rest, symbols, timeframes, options)
+        if options["plan"]:
+            self._plan(redis, exchange, symbols, timeframes, options)
+            return
+        result = self._warm(redis, exchange, symbols, timeframes)
+        if not options["json"]:
+            print_summary(exchange.name, result, self.stdout)
+        if options["repair"]:
+            result["repair"] = repaired = repair(redis, exchange, symbols, timeframes, self.stderr)
+            if not options["json"]:
+                print_report(exchange.name, "repaired", repaired, self.stdout)
         if options["json"]:
             self.stdout.write(json.dumps(result, indent=2))
         if result["stats"]["failedPairs"] or result.get("repair", {}).get("failures"):
             raise SystemExit(1)
 
-    def _plan(self, redis, rest, symbols, timeframes, options):
-        plan = plan_warmup(redis, rest, symbols, timeframes, with_repair=options["repair"])
+    def _plan(self, redis, exchange, symbols, timeframes, options):
+        with closing(open_rest(exchange)) as rest:
+            plan = plan_warmup(redis, rest, symbols, timeframes, with_repair=options["repair"])
         if options["json"]:
             self.stdout.write(json.dumps(plan.as_json(), indent=2))
         else:
             print_plan(plan, options["repair"], self.stdout)
 
-    def _warm(self, redis, exchange, rest, symbols, timeframes, options):
-        with WarmupProgress(exchange.name, self.stderr) as show:
-            service = SmartWarmupService(redis, exchange.pk, rest, on_progress=show)
-            schedule = service.warmup(symbols, timeframes)
-        if not options["json"]:
-            print_summary(exchange.name, service.stats, rest.candle_calls, self.stdout)
-        return {
-            "schedule": schedule.as_json(),
-            "stats": service.stats.as_json(),
-            "candleCalls": rest.candle_calls,
-        }
+    def _warm(self, redis, exchange, symbols, timeframes):
+        def work(cache):
+            with closing(open_rest(exchange)) as rest:
+                service = SmartWarmupService(
+                    redis,
+                    exchange.pk,
+                    rest,
+                    on_progress=lambda stats: show(stats.as_json()),
+                    cache=cache,
+                )
+                schedule = service.warmup(symbols, timeframes)
+                return {
+                    "schedule": schedule.as_json(),
+                    "stats": service.stats.as_json(),
+                    "candleCalls": rest.candle_calls,
+                }
 
-    def _repair(self, redis, exchange, rest, symbols, timeframes, options):
-        calls = rest.candle_calls
-        with CountProgress(f"repairing {exchange.name}", self.stderr) as on_pair:
-            repair = CandleRepair(redis, exchange.pk, rest)
-            report = repair.repair(symbols, timeframes, on_pair=on_pair)
-        calls = rest.candle_calls - calls
-        if not options["json"]:
-            print_report(exchange.name, "repaired", report, calls, self.stdout)
-        return {"repair": report.as_json(), "repairCalls": calls}
+        arguments = {"symbols": symbols, "timeframes": timeframes}
+        with WarmupProgress(exchange.name, self.stderr) as show:
+            return under_lock(redis, exchange, "warmup", arguments, work, show, self.stderr.write)

@@ -1,0 +1,106 @@
+import statistics
+import time
+from collections.abc import Iterator
+
+from benchmarks import plain_stream
+from benchmarks.bench import Bench
+from benchmarks.figure import Figure
+from benchmarks.helper import Helper
+from benchmarks.live import NATIVE, PAIRS, Live, Usage, live, peak_bytes
+from exchanges.venues.binance.stream import BinanceStream
+from livermore.market.timeframe import Timeframe
+
+LEAD_SECONDS = 12  # before the first bars close: there must be time to connect
+SETTLE_SECONDS = 2
+USUAL_SECONDS, LONG_USUAL_SECONDS = 15, 600
+FLOOD_SECONDS = 12
+LOOP_SECONDS = 5
+BURSTS = 3
+MB = 1_000_000
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    yield from _usual(bench, LONG_USUAL_SECONDS if bench.thorough else USUAL_SECONDS)
+    yield from _bursts(bench)
+    yield from _flood(bench)
+
+
+def _usual(bench: Bench, seconds: float) -> Iterator[Figure]:
+    with live(bench.redis, 1, "usual", LEAD_SECONDS, Timeframe.H1) as streaming:
+        time.sleep(SETTLE_SECONDS)
+        used = list(_usages(streaming, seconds))
+        streaming.end()
+        astray = streaming.astray()
+    first, last = used[0], used[-1]
+    took = last.at - first.at
+    what = f"{(last.frames - first.frames) / took:,.0f} frames/s, share of a core"
+    note = f"Redis: {100 * (last.redis_cpu_seconds - first.redis_cpu_seconds) / took:.2g} %"
+    yield Figure(what, 100 * (last.cpu_seconds - first.cpu_seconds) / took, "%", 10, note)
+    yield from _delays(streaming)
+    settled = used[len(used) // 3].resident_bytes
+    note = f"over the last {took * 2 / 3:.0f} s, at {last.resident_bytes / MB:.0f} MB"
+    yield Figure("its growth of memory", (last.resident_bytes - settled) / MB, "MB", 5, note)
+    yield _lost(streaming, astray)
+
+
+def _bursts(bench: Bench) -> Iterator[Figure]:
+    for number in range(BURSTS):
+        with live(bench.redis, 10 + number, "burst", LEAD_SECONDS / 2, Timeframe.D1) as streaming:
+            deadline = time.monotonic() + LEAD_SECONDS
+            while streaming.closes() < PAIRS and time.monotonic() < deadline:
+                time.sleep(0.1)
+            streaming.end()
+            astray = streaming.astray()
+        what = f"burst of {streaming.sent:,} closes, until the last is published"
+        note = f"half of them after {statistics.median(streaming.delays_ms):.0f} ms"
+        yield Figure(what, streaming.delays_ms[-1], "ms", 250, note)
+        yield _lost(streaming, astray)
+
+
+def _flood(bench: Bench) -> Iterator[Figure]:
+    with live(bench.redis, 2, "flood", LEAD_SECONDS, Timeframe.H1) as streaming:
+        time.sleep(SETTLE_SECONDS)
+        first, *_, last = _usages(streaming, FLOOD_SECONDS)
+        streaming.end()
+        astray = streaming.astray()
+    peak = peak_bytes()
+    with Helper("benchmarks.feeder", "flood", LEAD_SECONDS, Timeframe.H1) as feeder:
+        url = f"ws://127.0.0.1:{feeder.word}"
+        topics = [
+            topic for topic, pairs in BinanceStream(url, NATIVE).topics(NATIVE).items() if pairs
+        ]
+        loop = plain_stream.rate(url, topics, bench.redis, LOOP_SECONDS)
+    frames, took = last.frames - first.frames, last.at - first.at
+    note = f"parsed: {(last.parsed - first.parsed) / took:,.0f}/s, the newest of each pair"
+    yield Figure("frames taken in", frames / took, "/s", at_least=60_000, note=note)
+    used = 1e6 * (last.cpu_seconds - first.cpu_seconds) / frames
+    note = f"Redis: {100 * (last.redis_cpu_seconds - first.redis_cpu_seconds) / took:.0f} %"
+    yield Figure("its CPU for 1,000 frames", used, "ms", note=note)
+    yield Figure("plain loop, one SET and one PUBLISH a frame", loop, "/s")
+    yield Figure("times as fast as that", frames / took / loop, at_least=15)
+    yield from _delays(streaming, targets=False)
+    yield Figure("peak memory of all of this", peak / MB, "MB")
+    yield _lost(streaming, astray)
+
+
+def _usages(streaming: Live, seconds: float) -> Iterator[Usage]:
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        yield streaming.usage()
+        streaming.check()
+        time.sleep(seconds / 30)
+    yield streaming.usage()
+
+
+def _delays(streaming: Live, *, targets: bool = True) -> Iterator[Figure]:
+    delays = streaming.delays_ms
+    note = f"{len(delays):,} closes, from the frame's sending to its close's arrival"
+    yield Figure("its closes published after, p50", statistics.median(delays), "ms", note=note)
+    p99 = delays[int(0.99 * len(delays))]
+    yield Figure("its closes published after, p99", p99, "ms", 100 if targets else None)
+
+
+def _lost(streaming: Live, astray: int) -> Figure:
+    return Figure(
+        "its closes lost, doubled, late", astray, at_most=0, note=f"of {streaming.sent:,}"
+    )

@@ -1,0 +1,139 @@
+"""A machine's part of the work: makes what runs here what the database wants to run.
+
+Every pass looks at the rows, the locks and the runners of this process, and does what is missing.
+So several agents share the exchanges through their locks, and when one dies its locks end and
+another takes over.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from django.db import DatabaseError, close_old_connections
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.errors import LivermoreError
+from exchanges.fetch_listing import fetch_listing
+from exchanges.instances import Held
+from exchanges.models import Exchange
+from exchanges.streamer import backoff
+from warmup.runner import ExchangeRunner
+
+logger = logging.getLogger(__name__)
+
+STEP_SECONDS = 2.0
+END_SECONDS = 5.0
+GOOD_LIFE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Job:
+    """One exchange that this agent runs, or tries to."""
+
+    exchange: Exchange
+    runner: ExchangeRunner | None = None
+    thread: threading.Thread | None = None
+    started_at: float = 0.0
+    next_try_at: float = 0.0
+    delays: Iterator[float] = field(default_factory=backoff)
+
+    @property
+    def alive(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
+
+
+class Agent:
+    """Runs the exchanges that are wanted and that nobody else runs, each in a thread.
+
+    `say` is told in a line what begins and ends.
+    """
+
+    def __init__(self, redis: Redis, say: Callable[[str], None]):
+        self._redis = redis
+        self._say = say
+        self._jobs: dict[int, Job] = {}
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Work until `stop` is called, then end what runs here."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self.step()
+                except (DatabaseError, RedisError) as error:
+                    logger.error("agent.step_failed error=%s", error)
+                self._stopping.wait(STEP_SECONDS)
+        finally:
+            self._end_all()
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopping.set()
+
+    def step(self) -> None:
+        """Compare what is wanted with what runs here, and mend the difference."""
+        close_old_connections()
+        wanted = {
+            row.pk: row
+            for row in Exchange.objects.filter(is_active=True, wanted=Exchange.Wanted.RUNNING)
+        }
+        for number, job in list(self._jobs.items()):
+            if number not in wanted:
+                self._end(number, job)
+        for number, row in wanted.items():
+            job = self._jobs.setdefault(number, Job(row))
+            if not job.alive and time.monotonic() >= job.next_try_at:
+                job.exchange = row
+                self._begin(job)
+
+    def running(self) -> list[str]:
+        """Return the names of the exchanges that run here."""
+        return [job.exchange.name for job in self._jobs.values() if job.alive]
+
+    def _begin(self, job: Job) -> None:
+        if time.monotonic() - job.started_at > GOOD_LIFE_SECONDS:
+            job.delays = backoff()
+        job.started_at = time.monotonic()
+        job.next_try_at = job.started_at + STEP_SECONDS + next(job.delays)
+        job.thread = threading.Thread(
+            target=self._live, args=(job,), name=f"runner-{job.exchange.name}", daemon=True
+        )
+        job.thread.start()
+
+    def _live(self, job: Job) -> None:
+        name = job.exchange.name
+        try:
+            if not job.exchange.symbols.exists():
+                fetch_listing(job.exchange)
+            symbols = list(job.exchange.symbols.watched().values_list("symbol", flat=True))
+            job.runner = ExchangeRunner(self._redis, job.exchange, symbols)
+            close_old_connections()
+            job.runner.run()
+            self._say(f"{name} ended")
+        except Held as error:
+            logger.debug("agent.held exchange=%s holder=%s", name, error.holder)
+        except (LivermoreError, RedisError, DatabaseError) as error:
+            logger.error("agent.runner_ended exchange=%s error=%s", name, error)
+            self._say(f"{name}: {error}")
+        except Exception:
+            logger.exception("agent.runner_died exchange=%s", name)
+        finally:
+            close_old_connections()
+
+    def _end(self, number: int, job: Job) -> None:
+        if job.runner and job.alive:
+            job.runner.stop()
+        if not job.alive:
+            del self._jobs[number]
+
+    def _end_all(self) -> None:
+        for job in self._jobs.values():
+            if job.runner:
+                job.runner.stop()
+        ends_at = time.monotonic() + END_SECONDS
+        for job in self._jobs.values():
+            if job.thread:
+                job.thread.join(max(0.0, ends_at - time.monotonic()))

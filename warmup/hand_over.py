@@ -1,0 +1,78 @@
+"""Work that writes candles: done here under the lock, or by the runner that holds it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis import Redis
+
+from exchanges.control import ControlClient
+from exchanges.errors import Permanent
+from exchanges.instances import ExchangeLock, Held, Lease, State, read_status
+from exchanges.models import Exchange
+from warmup.cache import CandleCache
+
+SECONDS_OF_SILENCE = 60
+SECONDS_BETWEEN_TRIES = 0.2
+# Shorter than a runner's: who kills a command and starts it again shall not wait long.
+TTL_MS, RENEW_MS = 6_000, 2_000
+
+Result = dict[str, Any]
+
+
+def under_lock(
+    redis: Redis,
+    exchange: Exchange,
+    command: str,
+    arguments: dict[str, Any],
+    work: Callable[[CandleCache], Result],
+    show: Callable[[Result], None],
+    say: Callable[[str], object],
+) -> Result:
+    """Return the result of `work`, or of `command` where a runner has the exchange.
+
+    `work` is given a cache that writes under our lease. A runner is sent `command` with
+    `arguments`, and `show` is told of its progress. A holder that does something else is waited
+    for, as `say` is told; so is the lock of one that died. Raises Held where that one goes on,
+    Permanent with what a runner said if it could not do it.
+    """
+    lock = ExchangeLock(redis, exchange.pk, ttl_ms=TTL_MS, renew_ms=RENEW_MS)
+    try:
+        lease = lock.acquire()
+    except Held as held:
+        if read_status(redis, exchange.pk).state is State.ACTIVE:
+            return _ask_holder(redis, exchange, command, arguments, show)
+        say(f"{held}. Waiting for it to end")
+        lease = _acquire_when_free(lock)
+    with lease:
+        lease.report(State.WARMING, command)
+        return work(CandleCache(redis, exchange.pk, lease.epoch))
+
+
+def _acquire_when_free(lock: ExchangeLock) -> Lease:
+    """Take the lock once it is given back or runs out; raise Held when its holder renews it."""
+    left_ms = lock.left_ms()
+    while True:
+        time.sleep(SECONDS_BETWEEN_TRIES)
+        try:
+            return lock.acquire()
+        except Held:
+            before_ms, left_ms = left_ms, lock.left_ms()
+            if left_ms > before_ms:
+                raise
+
+
+def _ask_holder(
+    redis: Redis,
+    exchange: Exchange,
+    command: str,
+    arguments: dict[str, Any],
+    show: Callable[[Result], None],
+) -> Result:
+    client = ControlClient(redis, exchange.pk)
+    reply = client.wait(
+        client.send(command, **arguments), SECONDS_OF_SILENCE, lambda reply: show(reply.result)
+    )
+    if not reply.ok:
+        raise Permanent(f"the runner of {exchange.name} could not do it: {reply.error}")
+    return reply.result
