@@ -66,9 +66,8 @@ def _flood(bench: Bench) -> Iterator[Figure]:
     peak = peak_bytes()
     with Helper("benchmarks.feeder", "flood", LEAD_SECONDS, Timeframe.H1) as feeder:
         url = f"ws://127.0.0.1:{feeder.word}"
-        topics = [
-            topic for topic, pairs in BinanceStream(url, NATIVE).topics(NATIVE).items() if pairs
-        ]
+        feeds = BinanceStream(url, NATIVE).topics(NATIVE)
+        topics = [topic for topic, pairs in feeds.items() if pairs]
         loop = plain_stream.rate(url, topics, bench.redis, LOOP_SECONDS)
     frames, took = last.frames - first.frames, last.at - first.at
     note = f"parsed: {(last.parsed - first.parsed) / took:,.0f}/s, the newest of each pair"

@@ -1,6 +1,7 @@
+from django.core.management.base import CommandError
 from django_redis import get_redis_connection
 
-from exchanges.instances import ExchangeLock
+from exchanges.instances import ExchangeLock, Held
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
 from livermore.command import Ended, LivermoreCommand
 from warmup.runner import ExchangeRunner
@@ -35,5 +36,10 @@ class Command(LivermoreCommand):
             )
             try:
                 runner.run(holder and holder.instance_id, "start --take-over")
+            except Held as error:
+                raise CommandError(
+                    f"{exchange.name} is held by {error.holder}: end it there, or let it end with "
+                    "--take-over"
+                ) from error
             except (KeyboardInterrupt, Ended):
                 return  # the end it was waiting for: all is flushed and released
