@@ -12,8 +12,8 @@ from livermore.market.timeframe import Timeframe
 
 LEAD_SECONDS = 12  # before the first bars close: there must be time to connect
 SETTLE_SECONDS = 2
-USUAL_SECONDS, LONG_USUAL_SECONDS = 15, 600
-FLOOD_SECONDS = 12
+USUAL_SECONDS, LONG_USUAL_SECONDS = 62, 600
+FLOOD_SECONDS = 15
 LOOP_SECONDS = 5
 BURSTS = 3
 MB = 1_000_000

@@ -19,7 +19,8 @@ import orjson
 from redis import Redis
 
 from exchanges.errors import BadPayload, Temporary, clip
-from exchanges.instances import FENCE, Lease, own_client, refusals
+from exchanges.fencing import FENCE, refusals
+from exchanges.instances import Lease, own_client
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)

@@ -11,21 +11,18 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
+from collections.abc import Callable, Mapping
 from os import getpid
 from typing import Any
 
 import orjson
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from exchanges.errors import Permanent, Temporary, clip
+from exchanges.status import ENDED, Holder, State, Status
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
@@ -37,18 +34,6 @@ SECONDS_BETWEEN_STATUSES = 0.25
 LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well before the lock ends
 # Unlike `time.monotonic` it goes on while the machine sleeps, as the lock's time in Redis does.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-# For other scripts to begin with: `local refused = fence(KEYS[n], ARGV[m])`, then
-# `if refused then return refused end`. '' as epoch is a writer that needs no lock.
-FENCE = """
-local function fence(epoch_key, epoch)
-    local current = redis.call('GET', epoch_key)
-    if epoch ~= '' and epoch ~= current then
-        return redis.error_reply('FENCED epoch ' .. epoch .. ' is not the current one, '
-            .. (current or 'there is none'))
-    end
-end
-"""
 
 # The epoch begins at the server's time in ms, so that it rises past a Redis that lost its data.
 # Called again with the same id, as a client
@@ -99,99 +84,6 @@ end
 """
 
 
-class State(StrEnum):
-    """What an exchange's runner does; OFFLINE is the absence of a status."""
-
-    OFFLINE = "offline"
-    IDLE = "idle"
-    STARTING = "starting"
-    WARMING = "warming"
-    ACTIVE = "active"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    ERROR = "error"
-
-
-ENDED = (State.STOPPED, State.ERROR)
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds an exchange's lock. `connected_since` is Redis's time, in ms, for all alike."""
-
-    instance_id: str
-    epoch: int
-    hostname: str
-    ip: str
-    pid: int
-    connected_since: int
-
-    @classmethod
-    def from_json(cls, text: bytes | str) -> "Holder":
-        """Return the holder that the lock's text describes."""
-        found = orjson.loads(text)
-        names = ("instanceId", "epoch", "hostname", "ip", "pid", "connectedSince")
-        return cls(*(found[name] for name in names))
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the object that is stored."""
-        return {
-            "instanceId": self.instance_id,
-            "epoch": self.epoch,
-            "hostname": self.hostname,
-            "ip": self.ip,
-            "pid": self.pid,
-            "connectedSince": self.connected_since,
-        }
-
-    def __str__(self) -> str:
-        since = datetime.fromtimestamp(self.connected_since / 1000, UTC)
-        return (
-            f"{self.hostname} ({self.ip}) since {since:%Y-%m-%d %H:%M:%S} UTC, process {self.pid}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the holder last said of itself; `details` are rates, lag and counters.
-
-    `phase` is text for a person ("taken over by b (10.0.0.2)"), `percent` None where there is no
-    end to measure against, `heartbeat` when it was written, in ms. OFFLINE has nothing but a state.
-    """
-
-    state: State
-    phase: str = ""
-    percent: float | None = None
-    heartbeat: int | None = None
-    holder: Holder | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, text: bytes | str | None) -> "Status":
-        """Return the status that was stored, OFFLINE for None."""
-        if text is None:
-            return cls(State.OFFLINE)
-        found = orjson.loads(text)
-        names = ("instanceId", "epoch", "hostname", "ip", "pid", "startedAt")
-        holder = Holder(*(found.pop(name) for name in names))
-        core = [found.pop(name) for name in ("state", "phase", "percent", "heartbeat")]
-        return cls(State(core[0]), *core[1:], holder, found)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the object that is stored; a detail can't replace one of the fixed fields."""
-        holder = self.holder.as_json() if self.holder else {}
-        started_at = holder.pop("connectedSince", None)
-        return {
-            **self.details,
-            "state": self.state,
-            "phase": self.phase,
-            "percent": self.percent,
-            "heartbeat": self.heartbeat,
-            "startedAt": started_at,
-            **holder,
-        }
-
-
 class Held(Temporary):
     """Somebody else holds the exchange: `holder`."""
 
@@ -207,10 +99,6 @@ class NotRenewed(Temporary):
 
 class LostLock(Permanent):
     """The exchange is no longer ours: stop, and start anew if it should run."""
-
-
-class Fenced(Permanent):
-    """Redis refused a write of an epoch that is over: somebody else has the exchange since."""
 
 
 class ExchangeLock:
@@ -489,22 +377,6 @@ class Lease:
 
     def _seconds_to_renewal(self) -> float:
         return max(0.0, self._next_renewal - _now())
-
-
-def read_status(redis: Redis, exchange_id: int) -> Status:
-    """Return what the exchange's holder last said of itself, OFFLINE after its silence."""
-    return Status.from_json(redis.get(keys.status(exchange_id)))
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Turn Redis's refusal of a write, in a pipeline or alone, into Fenced."""
-    try:
-        yield
-    except ResponseError as error:
-        if "FENCED epoch" not in str(error):
-            raise
-        raise Fenced(f"The write was refused, its {str(error).partition('FENCED ')[2]}") from error
 
 
 def own_client(redis: Redis, socket_timeout: float) -> Redis:

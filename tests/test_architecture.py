@@ -24,6 +24,7 @@ REDIS = {
     "exchanges/pacing.py",
     "exchanges/instances.py",
     "exchanges/control.py",
+    "exchanges/status.py",
     "warmup/cache.py",
     "warmup/sink.py",
     "warmup/stats.py",

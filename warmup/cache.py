@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError
 
 from exchanges.errors import clip
-from exchanges.instances import FENCE, refusals
+from exchanges.fencing import FENCE, refusals
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import Coverage, union

@@ -19,7 +19,7 @@ from exchanges.errors import (
     Temporary,
     Unreachable,
 )
-from exchanges.instances import Fenced
+from exchanges.fencing import Fenced
 from exchanges.venue_rest import VenueRest
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache

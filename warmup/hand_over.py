@@ -8,8 +8,9 @@ from redis import Redis
 
 from exchanges.control import ControlClient
 from exchanges.errors import Permanent
-from exchanges.instances import ExchangeLock, Held, Lease, State, read_status
+from exchanges.instances import ExchangeLock, Held, Lease
 from exchanges.models import Exchange
+from exchanges.status import State, read_status
 from warmup.cache import CandleCache
 
 SECONDS_OF_SILENCE = 60

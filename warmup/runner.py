@@ -8,8 +8,9 @@ from typing import Any
 
 from redis import Redis
 
-from exchanges.instances import ExchangeLock, Lease, LostLock, State
+from exchanges.instances import ExchangeLock, Lease, LostLock
 from exchanges.models import Exchange
+from exchanges.status import State
 from exchanges.streamer import Streamer
 from exchanges.venues import ExchangeAdapterFactory
 from warmup.cache import CandleCache

@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from exchanges.candle_reply import Candles
 from exchanges.errors import LivermoreError
-from exchanges.instances import FENCE, refusals
+from exchanges.fencing import FENCE, refusals
 from exchanges.pacing import Lane
 from exchanges.stream_events import CandleUpdate, Trade
 from exchanges.venue_rest import VenueRest

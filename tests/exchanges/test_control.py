@@ -12,7 +12,8 @@ import redis as redis_client
 from exchanges import control
 from exchanges.control import COMMANDS, ControlClient, ControlReader, NoReply, Reply
 from exchanges.errors import Temporary
-from exchanges.instances import ExchangeLock, Fenced
+from exchanges.fencing import Fenced
+from exchanges.instances import ExchangeLock
 from livermore.market import keys
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -14,18 +14,9 @@ import redis as redis_client
 
 from exchanges import instances
 from exchanges.errors import Permanent, Temporary
-from exchanges.instances import (
-    FENCE,
-    ExchangeLock,
-    Fenced,
-    Held,
-    LostLock,
-    NotRenewed,
-    State,
-    Status,
-    read_status,
-    refusals,
-)
+from exchanges.fencing import FENCE, Fenced, refusals
+from exchanges.instances import ExchangeLock, Held, LostLock, NotRenewed
+from exchanges.status import State, Status, read_status
 from livermore import embedded_redis
 from livermore.market import keys
 
@@ -349,7 +340,9 @@ def test_a_renewal_that_comes_too_rarely_is_refused(redis):
 STOPPED = (
     f"FENCED_SET = {FENCED_SET!r}\n"
     + """
-from exchanges.instances import ExchangeLock, Fenced, State, refusals
+from exchanges.fencing import Fenced, refusals
+from exchanges.instances import ExchangeLock
+from exchanges.status import State
 lease = ExchangeLock(redis, 7, ttl_ms=600, renew_ms=150).acquire().start()
 lease.report(State.ACTIVE, "the old one")
 print("holding", lease.epoch)

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from django_redis import get_redis_connection
 
-from exchanges.instances import ExchangeLock, LostLock, State
+from exchanges.instances import ExchangeLock, LostLock
+from exchanges.status import State
 from exchanges.streamer import Streamer
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
