@@ -81,6 +81,11 @@ class Bars:
         self.retry_at_ms = now_ms + min(RETRY_MS * 2**self.failures, LONGEST_RETRY_MS)
         self.failures = min(self.failures + 1, 16)
 
+    def skip_to(self, earliest_ms: int) -> None:
+        """Leave alone what closed before `earliest_ms`: it would not be kept."""
+        if self.next_ms < earliest_ms:
+            self.next_ms = earliest_ms
+
     def take_back(self, from_ms: int) -> None:
         """Learn that what closed from `from_ms` on was not stored: it has to be healed."""
         self.next_ms = min(self.next_ms, from_ms)

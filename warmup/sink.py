@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import orjson
 from redis import Redis
@@ -117,6 +118,7 @@ class CandleSink:
         self._on_close = on_close
         self._rollups: dict[str, Rollup] = {}
         self._bars: dict[Pair, Bars] = {}
+        self._stored_until: dict[Pair, int] = {}
         self._closes: deque[tuple[Pair, Close]] = deque()
         self._live: dict[Pair, Candle] = {}
         self._tickers: dict[str, Ticker] = {}
@@ -159,9 +161,11 @@ class CandleSink:
     def connected(self, pairs: Iterable[Pair]) -> None:
         pairs = list(pairs)
         self._load([pair for pair in pairs if pair not in self._bars])
+        now_ms = self.now_ms()
         for pair in pairs:
             bars = self._bars[pair]
             bars.streamed = True
+            bars.skip_to(pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms)
             self._heal(pair, bars, grace_ms=0)  # what closed meanwhile, at once
 
     def disconnected(self, pairs: Iterable[Pair]) -> None:
@@ -193,9 +197,8 @@ class CandleSink:
         return self._now_ms + int(1000 * (time.monotonic() - self._now_at))
 
     def final_until(self, pair: Pair) -> int | None:
-        """Return before which time a pair's bars are final and told, None where it isn't live."""
-        bars = self._bars.get(pair)
-        return bars.next_ms if bars else None
+        """Return before which time a pair's bars are stored and told, None where it isn't live."""
+        return self._stored_until.get(pair)
 
     def pending(self) -> int:
         """Return how many closes wait to be written."""
@@ -216,6 +219,7 @@ class CandleSink:
             earliest_ms = current_ms - CANDLES_KEPT * pair.timeframe.ms
             known_until_ms = coverage[-1][1] if coverage else current_ms
             self._bars[pair] = Bars(pair.timeframe, max(earliest_ms, known_until_ms))
+            self._stored_until[pair] = self._bars[pair].next_ms
             if pair.timeframe is self._rolls_up_from:
                 start_ms = coverage[-1][0] if coverage else current_ms
                 closed = cache.between(*pair, start_ms, known_until_ms)
@@ -265,7 +269,7 @@ class CandleSink:
             return
         if not self._may_write():
             return
-        closes = [self._closes[i] for i in range(min(len(self._closes), CLOSES_PER_FLUSH))]
+        closes = list(islice(self._closes, CLOSES_PER_FLUSH))
         live, tickers = self._live, self._tickers
         self._live, self._tickers = {}, {}
         try:
@@ -278,6 +282,7 @@ class CandleSink:
         for _ in closes:
             self._closes.popleft()
         for pair, close in closes:
+            self._stored_until[pair] = close.covered[1]
             if close.candle:
                 self._on_close(pair.symbol, close.candle, close.healed)
         told = [close.candle for _, close in closes if close.candle]
@@ -325,11 +330,11 @@ class CandleSink:
             names.append(keys.ticker(number, symbol))
             values += (orjson.dumps(ticker.as_json()), 1000 * TICKER_TTL_SECONDS)
             values.append(keys.ticker_channel(number, symbol))
-        try:
-            with refusals():
+        with refusals():
+            try:
                 self._redis.evalsha(self._flush_script.sha, len(names), *names, *values)
-        except NoScriptError:  # the server is new, or its scripts were flushed
-            self._redis.eval(FLUSH, len(names), *names, *values)
+            except NoScriptError:  # the server is new, or its scripts were flushed
+                self._redis.eval(FLUSH, len(names), *names, *values)
 
     def _message(self, pair: Pair, candle: Candle, *, closed: bool, healed: bool) -> bytes:
         return orjson.dumps(
