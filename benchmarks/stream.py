@@ -12,7 +12,8 @@ from livermore.market.timeframe import Timeframe
 
 LEAD_SECONDS = 12  # before the first bars close: there must be time to connect
 SETTLE_SECONDS = 2
-USUAL_SECONDS, LONG_USUAL_SECONDS = 62, 600
+# Each ends between two minutes: ended while bars close, the feeder would count what it never sent.
+USUAL_SECONDS, LONG_USUAL_SECONDS = 76, 590
 FLOOD_SECONDS = 15
 LOOP_SECONDS = 5
 BURSTS = 3
@@ -40,21 +41,24 @@ def _usual(bench: Bench, seconds: float) -> Iterator[Figure]:
     settled = used[len(used) // 3].resident_bytes
     note = f"over the last {took * 2 / 3:.0f} s, at {last.resident_bytes / MB:.0f} MB"
     yield Figure("its growth of memory", (last.resident_bytes - settled) / MB, "MB", 5, note)
-    yield _lost(streaming, astray)
+    yield _lost(streaming.sent, astray)
 
 
 def _bursts(bench: Bench) -> Iterator[Figure]:
+    took, sent, astray = [], 0, 0
     for number in range(BURSTS):
         with live(bench.redis, 10 + number, "burst", LEAD_SECONDS / 2, Timeframe.D1) as streaming:
             deadline = time.monotonic() + LEAD_SECONDS
             while streaming.closes() < PAIRS and time.monotonic() < deadline:
                 time.sleep(0.1)
             streaming.end()
-            astray = streaming.astray()
-        what = f"burst of {streaming.sent:,} closes, until the last is published"
-        note = f"half of them after {statistics.median(streaming.delays_ms):.0f} ms"
-        yield Figure(what, streaming.delays_ms[-1], "ms", 250, note)
-        yield _lost(streaming, astray)
+            took.append(streaming.delays_ms[-1])
+            sent += streaming.sent
+            astray += streaming.astray()
+    what = f"{PAIRS:,} closes at midnight, all published after"
+    note = f"the worst of {', '.join(f'{each:.0f}' for each in sorted(took))}"
+    yield Figure(what, max(took), "ms", 250, note)
+    yield _lost(sent, astray)
 
 
 def _flood(bench: Bench) -> Iterator[Figure]:
@@ -79,7 +83,7 @@ def _flood(bench: Bench) -> Iterator[Figure]:
     yield Figure("times as fast as that", frames / took / loop, at_least=15)
     yield from _delays(streaming, targets=False)
     yield Figure("peak memory of all of this", peak / MB, "MB")
-    yield _lost(streaming, astray)
+    yield _lost(streaming.sent, astray)
 
 
 def _usages(streaming: Live, seconds: float) -> Iterator[Usage]:
@@ -93,13 +97,12 @@ def _usages(streaming: Live, seconds: float) -> Iterator[Usage]:
 
 def _delays(streaming: Live, *, targets: bool = True) -> Iterator[Figure]:
     delays = streaming.delays_ms
-    note = f"{len(delays):,} closes, from the frame's sending to its close's arrival"
+    note = f"{len(delays):,} closes, from sending the frame to hearing it"
     yield Figure("its closes published after, p50", statistics.median(delays), "ms", note=note)
     p99 = delays[int(0.99 * len(delays))]
     yield Figure("its closes published after, p99", p99, "ms", 100 if targets else None)
 
 
-def _lost(streaming: Live, astray: int) -> Figure:
-    return Figure(
-        "its closes lost, doubled, late", astray, at_most=0, note=f"of {streaming.sent:,}"
-    )
+def _lost(sent: int, astray: int) -> Figure:
+    what = "its closes lost, doubled or out of order"
+    return Figure(what, astray, at_most=0, note=f"of {sent:,}")
