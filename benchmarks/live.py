@@ -99,6 +99,8 @@ class Live:
 
     def start(self) -> None:
         """Connect; returns when all pairs are streamed."""
+        gc.collect()
+        gc.freeze()  # as the runner does
         self._streamer.start(NATIVE)
         connections = -(-(PAIRS + 1) // HastyStream.limits.topics_per_connection)
         deadline = time.monotonic() + SECONDS_TO_CONNECT

@@ -60,6 +60,7 @@ class Lane:
 
     def __init__(self, stream: VenueStream, sink: Sink, may_connect: Callable[[], bool]):
         self.topics: dict[Topic, list[Pair]] = {}
+        self.pairs: set[Pair] = set()  # of the topics; made anew in every step they cost more
         self.counters: Counter[str] = Counter()
         self._stream = stream
         self._sink = sink
@@ -93,6 +94,20 @@ class Lane:
             self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
             self._ask_the_silent(now)
 
+    def add(self, topic: Topic, pairs: list[Pair]) -> None:
+        """Carry one topic more, from the next step on."""
+        self.topics[topic] = pairs
+        self.pairs.update(pairs)
+
+    def remove(self, symbols: set[str]) -> None:
+        """Carry nothing of these any more, from the next step on."""
+        self.topics = {
+            topic: pairs
+            for topic, pairs in self.topics.items()
+            if not pairs or any(pair.symbol not in symbols for pair in pairs)
+        }
+        self.pairs = {pair for pairs in self.topics.values() for pair in pairs}
+
     def close(self) -> None:
         """Begin to end the connections."""
         for connection in self._connections():
@@ -116,12 +131,12 @@ class Lane:
                     self._heard_at[pair] = now
                     self._asked_again.pop(pair, None)
                     self._sink.candle(event)
+                case Clock():  # one with each of them: ahead of what is rare
+                    self._sink.clock(event.time_ms)
                 case Trade():
                     self._sink.trade(event)
                 case Ticker():
                     self._sink.ticker(event)
-                case Clock():
-                    self._sink.clock(event.time_ms)
                 case Lost():
                     self.counters["lost"] += event.count or 1
                     self._announced.clear()  # so that they are announced, and healed, anew
@@ -175,13 +190,14 @@ class Lane:
             self._current.remove(carried - wanted)
         if not self._current.opened or self._current.session.unacknowledged():
             return
-        pairs = {pair for pairs in self.topics.values() for pair in pairs}
-        if new := pairs - self._announced:
+        if self.pairs == self._announced:
+            return
+        if new := self.pairs - self._announced:
             self._heard_at.update(dict.fromkeys(new, now))
             self._sink.connected(new)
-        if gone := self._announced - pairs:
+        if gone := self._announced - self.pairs:
             self._sink.disconnected(gone)
-        self._announced = pairs
+        self._announced = set(self.pairs)
 
     def _ask_the_silent(self, now: float) -> None:
         """Subscribe anew what has not been heard for two bars although it used to trade."""
@@ -233,18 +249,14 @@ class Streamer:
             known = {topic for lane in self._lanes for topic in lane.topics}
             for topic, pairs in self._stream.topics(symbols).items():
                 if topic not in known:
-                    self._lane_with_room().topics[topic] = pairs
+                    self._lane_with_room().add(topic, pairs)
 
     def remove(self, symbols: Iterable[str]) -> None:
         """Stream these symbols no longer; the others are not touched."""
         gone = set(symbols)
         with self._lock:
             for lane in self._lanes:
-                lane.topics = {
-                    topic: pairs
-                    for topic, pairs in lane.topics.items()
-                    if not pairs or any(pair.symbol not in gone for pair in pairs)
-                }
+                lane.remove(gone)
 
     def counters(self) -> Counter[str]:
         """Return frames, malformed, unknown, lost and reconnects so far, and connections now."""

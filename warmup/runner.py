@@ -1,5 +1,6 @@
 """One exchange's life: lock, warm, repair, indicators, stream, until it is told to end."""
 
+import gc
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -105,6 +106,8 @@ class ExchangeRunner:
                 self._redis, self._exchange, lease, stream, streamer, sink, self._symbols, self.stop
             )
             self._sink, self._streamer = sink, streamer
+            gc.collect()
+            gc.freeze()  # a full collection takes long, and a burst of closes brings one about
             streamer.start(self._symbols)
             try:
                 self._watch(lease, streamer, orders)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import NamedTuple
 
 import orjson
 from redis import Redis
@@ -89,6 +90,26 @@ return told
 )
 
 
+class Names(NamedTuple):
+    """A pair's names in Redis, made once: else they take a third of the time of a write."""
+
+    candles: str
+    coverage: str
+    live: str
+    closes: str
+    changes: str
+
+
+def _names(number: int, pair: Pair) -> Names:
+    return Names(
+        keys.candles(number, *pair),
+        keys.coverage(number, *pair),
+        keys.live_candle(number, *pair),
+        keys.close_channel(number, *pair),
+        keys.candle_channel(number, *pair),
+    )
+
+
 class CandleSink:
     """Keeps one exchange's cache current from its stream.
 
@@ -119,6 +140,7 @@ class CandleSink:
         self._rollups: dict[str, Rollup] = {}
         self._bars: dict[Pair, Bars] = {}
         self._stored_until: dict[Pair, int] = {}
+        self._names: dict[Pair, Names] = {}
         self._closes: deque[tuple[Pair, Close]] = deque()
         self._live: dict[Pair, Candle] = {}
         self._tickers: dict[str, Ticker] = {}
@@ -215,6 +237,7 @@ class CandleSink:
         now_ms = self.now_ms()
         cache = CandleCache(self._redis, self._exchange_id)
         for pair, coverage in zip(pairs, cache.coverages(pairs), strict=True):
+            self._names[pair] = _names(self._exchange_id, pair)
             current_ms = pair.timeframe.floor(now_ms)
             earliest_ms = current_ms - CANDLES_KEPT * pair.timeframe.ms
             known_until_ms = coverage[-1][1] if coverage else current_ms
@@ -310,22 +333,22 @@ class CandleSink:
         values: list[str | int | bytes] = [self._epoch, CANDLES_KEPT, EVENTS_KEPT]
         values += (len(closes), len(live), len(tickers))
         for pair, close in closes:
-            names += (keys.candles(number, *pair), keys.coverage(number, *pair))
-            names.append(keys.live_candle(number, *pair))
+            of_pair = self._names[pair]
+            names += of_pair[:3]
             values += close.covered
             if close.candle is None:
                 values += ("", "", "", "", "")
                 continue
             values += (close.candle.timestamp, orjson.dumps(close.candle.values()))
             values.append(self._message(pair, close.candle, closed=True, healed=close.healed))
-            values.append(keys.close_channel(number, *pair))
-            values.append(keys.candle_channel(number, *pair))
+            values += of_pair[3:]
         for pair, candle in live.items():
-            names.append(keys.live_candle(number, *pair))
+            of_pair = self._names[pair]
+            names.append(of_pair.live)
             lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
             values += (orjson.dumps(candle.values()), max(lives_ms, 1))
             values.append(self._message(pair, candle, closed=False, healed=False))
-            values.append(keys.candle_channel(number, *pair))
+            values.append(of_pair.changes)
         for symbol, ticker in tickers.items():
             names.append(keys.ticker(number, symbol))
             values += (orjson.dumps(ticker.as_json()), 1000 * TICKER_TTL_SECONDS)

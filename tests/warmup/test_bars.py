@@ -240,3 +240,13 @@ def test_what_was_not_stored_is_asked_for_again(from_number):
     missing = [bar(number, REST) for number in range(from_number, 3)]
     told = bars.healed(missing, ((at(0), at(3)),))
     assert numbers(told) == [(number, True) for number in range(from_number, 3)] + [(3, False)]
+
+
+def test_what_would_not_be_kept_is_left_out_and_nothing_is_told_again():
+    bars = new_bars()
+    bars.skip_to(at(3))
+    assert bars.update(bar(2), True) == []
+    assert bars.update(bar(3), True) == [Close(bar(3), (at(3), at(4)), False)]
+    bars.skip_to(at(1))
+    assert bars.update(bar(2), True) == []
+    assert bars.overdue(at(5) + GRACE_MS) == (at(4), at(5))

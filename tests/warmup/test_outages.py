@@ -1,0 +1,222 @@
+"""Redis going away under a runner, and a runner going away under its exchange."""
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+
+import pytest
+import redis as redis_client
+
+from exchanges import streamer
+from exchanges.instances import ExchangeLock, LostLock
+from exchanges.status import State, read_status
+from livermore import embedded_redis
+from livermore.market import keys
+from livermore.market.timeframe import Timeframe
+from tests.warmup.live import (
+    MIDNIGHT_MS,
+    MINUTE_MS,
+    Comparison,
+    Running,
+    end,
+    make_row,
+    processes,
+    running,
+    serve,
+    short_lease,
+    wait_for_time,
+    wait_until,
+    with_short_lease,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def manage():
+    with processes() as manage:
+        yield manage
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(streamer, "FIRST_DELAY_SECONDS", 0.1)
+
+
+@contextmanager
+def client_of(server):
+    with redis_client.Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def own_redis(tmp_path):
+    """A server of the test's own, which can be stopped and started again with its data."""
+
+    class OwnRedis:
+        folder = tmp_path / "valkey"
+
+        def start(self):
+            self.server = embedded_redis.ensure_running(self.folder)
+            return self.server
+
+        def stop(self):
+            self.server.leave()
+
+        @property
+        def pid(self):
+            return int((self.folder / "server.lock").read_text())
+
+    one = OwnRedis()
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.mark.parametrize("seconds", [0, 3], ids=["restarted", "gone for three seconds"])
+@pytest.mark.parametrize("cut", [False, True], ids=["stream goes on", "stream is cut too"])
+def test_redis_away_costs_nothing(own_redis, seconds, cut):
+    with serve() as sandbox, client_of(own_redis.server) as redis:
+        row = make_row(sandbox)
+        truth = Comparison(redis, sandbox, row)
+        with running(redis, row):
+            truth.wait(sandbox.clock.now_ms())
+            live_ms = sandbox.clock.now_ms()
+            own_redis.stop()
+            if cut:
+                sandbox.scenarios.add("drop", every=0.1, times=1)
+            deadline = time.monotonic() + seconds
+            wait_until(lambda: time.monotonic() >= deadline)
+            own_redis.start()
+            wait_for_time(sandbox, MIDNIGHT_MS + MINUTE_MS)
+            truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+            assert truth.faults(since_ms=live_ms) == []
+
+
+def test_redis_hanging_costs_nothing(own_redis):
+    with serve() as sandbox, client_of(own_redis.server) as redis:
+        row = make_row(sandbox)
+        truth = Comparison(redis, sandbox, row)
+        with running(redis, row):
+            truth.wait(sandbox.clock.now_ms())
+            live_ms = sandbox.clock.now_ms()
+            os.kill(own_redis.pid, signal.SIGSTOP)
+            wait_for_time(sandbox, max(MIDNIGHT_MS, live_ms) + 2 * MINUTE_MS)
+            os.kill(own_redis.pid, signal.SIGCONT)
+            truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+            assert truth.faults(since_ms=live_ms) == []
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_fifteen_hours_asleep_are_healed_and_told(redis, name):
+    with serve() as sandbox:
+        row = make_row(sandbox, name)
+        truth = Comparison(redis, sandbox, row)
+        with running(redis, row):
+            truth.wait(sandbox.clock.now_ms())
+            live_ms = sandbox.clock.now_ms()
+            sandbox.scenarios.add("drop", every=0.05, times=1)
+            sandbox.clock.advance(15 * Timeframe.H1.ms)
+            truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+            assert truth.faults(since_ms=live_ms) == []
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_started_again_after_three_days_it_knows_of_every_hole(redis, name):
+    with serve() as sandbox:
+        row = make_row(sandbox, name)
+        truth = Comparison(redis, sandbox, row)
+        with running(redis, row):
+            truth.wait(sandbox.clock.now_ms())
+        sandbox.clock.advance(3 * Timeframe.D1.ms)
+        with running(redis, row):
+            truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+            assert truth.faults(told=False) == []
+
+
+def test_redis_away_for_longer_than_the_lease_ends_the_runner_and_the_next_one_heals(
+    own_redis, monkeypatch
+):
+    short_lease(monkeypatch)
+    with serve() as sandbox, client_of(own_redis.server) as redis:
+        row = make_row(sandbox)
+        truth = Comparison(redis, sandbox, row)
+        first = Running(redis, row).wait_until_live()
+        truth.wait(sandbox.clock.now_ms())
+        own_redis.stop()
+        wait_until(lambda: first.ended)
+        assert isinstance(first.error, LostLock)
+        own_redis.start()
+        with running(redis, row):
+            truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+            assert truth.faults(told=False) == []
+
+
+def test_a_redis_that_lost_everything_ends_the_runner_and_the_next_one_warms_anew(
+    redis, monkeypatch
+):
+    short_lease(monkeypatch)
+    with serve() as sandbox:
+        row = make_row(sandbox)
+        truth = Comparison(redis, sandbox, row)
+        first = Running(redis, row).wait_until_live()
+        truth.wait(sandbox.clock.now_ms())
+        redis.flushall()
+        wait_until(lambda: first.ended)
+        assert "stopped: " in str(first.error)
+        assert not redis.keys("candles:*")
+        with running(redis, row):
+            truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+            assert truth.faults(told=False) == []
+
+
+def test_after_a_kill_the_next_one_goes_on_once_the_lock_ran_out(redis, manage):
+    with serve() as sandbox:
+        row = make_row(sandbox)
+        truth = Comparison(redis, sandbox, row)
+        first = manage(code=with_short_lease("start", "sandbox"))
+        wait_until(lambda: read_status(redis, row.pk).state is State.ACTIVE)
+        truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+        end(first, signal.SIGKILL)
+        refused = manage("start", "sandbox")
+        assert refused.wait(20) == 1
+        wait_until(lambda: not redis.exists(keys.lock(row.pk)))
+        second = manage(code=with_short_lease("start", "sandbox"))
+        wait_until(lambda: read_status(redis, row.pk).state is State.ACTIVE)
+        truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+        assert truth.faults(told=False) == []
+        assert end(second)[0] == 0
+
+
+def content(redis, row):
+    """Return everything of the exchange that is kept, byte for byte."""
+    found = {}
+    for key in redis.scan_iter():
+        if not key.startswith((b"candles:", b"candle:", b"coverage:", b"ticker:", b"exchange:")):
+            continue
+        if key.decode() in (keys.lock(row.pk), keys.status(row.pk), keys.control(row.pk)):
+            continue
+        found[key] = redis.dump(key)
+    return found
+
+
+@pytest.mark.parametrize("followed", [True, False], ids=["another follows", "nobody follows"])
+def test_a_holder_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(redis, manage, followed):
+    with serve() as sandbox:
+        row = make_row(sandbox)
+        process = manage(code=with_short_lease("start", "sandbox"))
+        wait_until(lambda: read_status(redis, row.pk).state is State.ACTIVE)
+        wait_for_time(sandbox, sandbox.clock.now_ms() + MINUTE_MS)
+        process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: not redis.exists(keys.lock(row.pk)))
+        lease = ExchangeLock(redis, row.pk).acquire() if followed else None
+        before = content(redis, row)
+        process.send_signal(signal.SIGCONT)
+        _, said = process.communicate(timeout=20)
+        assert process.returncode == 1
+        assert "stopped: " in said
+        assert content(redis, row).items() <= before.items()  # open candles may run out
+        if lease:
+            assert ExchangeLock(redis, row.pk).holder() == lease.holder
+            lease.release()

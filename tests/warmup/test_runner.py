@@ -1,0 +1,194 @@
+"""One exchange's life, from its lock to its last flush."""
+
+import threading
+
+import pytest
+
+from exchanges.control import ControlClient
+from exchanges.errors import Unreachable
+from exchanges.instances import ExchangeLock, Held
+from exchanges.status import State, read_status
+from livermore.market import keys
+from livermore.market.timeframe import LONGEST_FIRST
+from tests.warmup.live import (
+    MINUTE_MS,
+    SYMBOLS,
+    Comparison,
+    Running,
+    events_of,
+    make_row,
+    running,
+    serve,
+    stored,
+    wait_until,
+)
+from warmup.runner import ExchangeRunner
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def sandbox():
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def row(redis, sandbox):
+    return make_row(sandbox)
+
+
+def test_indicators_are_computed_when_all_is_warm_and_before_the_first_frame(redis, row, sandbox):
+    found = {}
+
+    def compute():
+        found["counts"] = {
+            len(stored(redis, row.pk, symbol, timeframe)[0])
+            for symbol in SYMBOLS
+            for timeframe in LONGEST_FIRST
+        }
+        found["connects"] = sandbox.streams["binance"].connects
+        found["state"] = read_status(redis, row.pk).state
+
+    with running(redis, row, compute_indicators=compute):
+        assert found == {"counts": {100}, "connects": 0, "state": State.WARMING}
+
+
+def test_the_lock_is_there_before_the_first_call_and_until_the_last_write(redis, row, sandbox):
+    sandbox.requests.reset()
+    lease = ExchangeLock(redis, row.pk).acquire()
+    with pytest.raises(Held) as caught:
+        ExchangeRunner(redis, row, SYMBOLS).run()
+    assert caught.value.holder == lease.holder
+    assert not sandbox.requests.counts
+    lease.release()
+    with running(redis, row):
+        assert ExchangeLock(redis, row.pk).holder().epoch == lease.epoch + 1
+    assert not redis.exists(keys.lock(row.pk))
+
+
+def test_the_progress_of_the_warmup_is_told_and_is_in_the_status(redis, row, sandbox):
+    sandbox.scenarios.add("slow", delay=0.2)
+    told = []
+    one = Running(redis, row, on_warmup=lambda stats: told.append(stats.percent))
+    warming = wait_until(
+        lambda: (status := read_status(redis, row.pk)).state is State.WARMING and status
+    )
+    assert warming.phase in ("warming", "repairing")
+    sandbox.scenarios.clear()
+    one.wait_until_live().stop()
+    assert told == sorted(told)
+    assert told[-1] == 100
+
+
+def test_the_status_of_a_live_exchange_says_how_it_goes(redis, row, sandbox):
+    with running(redis, row):
+        wait_until(lambda: read_status(redis, row.pk).details["closes"] >= 6)
+        status = read_status(redis, row.pk)
+    details = status.details
+    assert (status.state, status.phase) == (State.ACTIVE, "streaming")
+    assert (details["symbols"], details["connections"], details["pendingCloses"]) == (3, 1, 0)
+    assert details["frames"] > 0
+    assert details["newestClose"] % MINUTE_MS == 0
+    assert abs(details["newestClose"] - sandbox.clock.now_ms()) < 5 * MINUTE_MS
+
+
+def test_what_a_listener_hears_is_what_the_stream_of_events_keeps(redis, row, sandbox):
+    with redis.pubsub() as listening:
+        listening.subscribe(keys.close_channel(row.pk, "BTC-USD", LONGEST_FIRST[-1]))
+        assert listening.get_message(timeout=5)["type"] == "subscribe"
+        with running(redis, row):
+            wait_until(lambda: len(events_of(redis, row.pk).get(("BTC-USD", "1m"), [])) >= 3)
+        heard = list(iter(lambda: listening.get_message(timeout=0.2), None))
+    events = redis.xrange(keys.events(row.pk))
+    in_stream = [
+        fields[b"event"]
+        for _, fields in events
+        if b'"BTC-USD","timeframe":"1m"' in fields[b"event"]
+    ]
+    assert [message["data"] for message in heard] == in_stream
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_started_again_it_tells_no_close_twice_and_misses_none(redis, sandbox, name):
+    row = make_row(sandbox, name)
+    truth = Comparison(redis, sandbox, row)
+    with running(redis, row):
+        truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+    with running(redis, row):
+        truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+        assert truth.faults(told=False) == []
+    times = [event["timestamp"] for event in events_of(redis, row.pk)[("BTC-USD", "1m")]]
+    assert times == sorted(set(times))
+
+
+def test_told_to_stop_before_it_began_it_only_takes_and_frees_the_lock(redis, row, sandbox):
+    runner = ExchangeRunner(redis, row, SYMBOLS)
+    runner.stop()
+    runner.run()
+    assert sandbox.streams["binance"].connects == 0
+    assert read_status(redis, row.pk).state is State.STOPPED
+    assert not redis.exists(keys.lock(row.pk))
+
+
+def test_told_to_stop_in_the_middle_of_a_warmup_it_breaks_it_off(redis, row, sandbox):
+    begun = threading.Event()
+    sandbox.scenarios.add("slow", delay=0.3)
+    one = Running(redis, row, on_warmup=lambda stats: begun.set())
+    assert begun.wait(10)
+    one.stop()
+    assert one.error is None
+    assert read_status(redis, row.pk).state is State.STOPPED
+
+
+def test_an_exchange_that_is_gone_is_an_error_that_the_status_keeps(redis, row, sandbox):
+    sandbox.stop()
+    with pytest.raises(Unreachable):
+        ExchangeRunner(redis, row, SYMBOLS).run()
+    status = read_status(redis, row.pk)
+    assert status.state is State.ERROR
+    assert "cannot be reached" in status.phase
+    assert not redis.exists(keys.lock(row.pk))
+
+
+def test_taken_over_while_the_stream_is_silent_it_says_by_whom(redis, row, sandbox, monkeypatch):
+    monkeypatch.setitem(ExchangeLock.__init__.__kwdefaults__, "renew_ms", 300)
+    one = Running(redis, row).wait_until_live()
+    sandbox.scenarios.add("silence")
+    sandbox.scenarios.add("rest_429")
+    lock = ExchangeLock(redis, row.pk)
+    with lock.take_over(lock.holder().instance_id, "a test") as lease:
+        wait_until(lambda: one.ended)
+        assert str(one.error).startswith("stopped: taken over by ")
+        assert lock.holder() == lease.holder
+        assert sandbox.streams["binance"].open == 0
+
+
+def test_a_fault_of_a_hook_ends_it_and_frees_the_lock(redis, row):
+    def compute():
+        raise ValueError("no such indicator")
+
+    with pytest.raises(ValueError, match="no such indicator"):
+        ExchangeRunner(redis, row, SYMBOLS, compute_indicators=compute).run()
+    assert read_status(redis, row.pk).phase == "no such indicator"
+    assert not redis.exists(keys.lock(row.pk))
+
+
+def test_the_exchanges_limits_are_kept(redis, row, sandbox):
+    client = ControlClient(redis, row.pk)
+    with running(redis, row):
+        assert client.wait(client.send("remove-symbol", symbol="ETH-USD"), 20).ok
+        assert client.wait(client.send("add-symbol", symbol="ETH-USD"), 20).ok
+        wait_until(lambda: sandbox.streams["binance"].subscriptions["ethusd@kline_1m"])
+        counts = sandbox.streams["binance"]
+        assert counts.most_messages_per_second <= 5
+        assert counts.most_frame_bytes < 4088
+        assert (counts.connects, counts.refused, counts.too_slow) == (1, 0, 0)
+
+
+def test_nothing_of_it_is_left_running(redis, row):
+    before = set(threading.enumerate())
+    with running(redis, row):
+        pass
+    left = {each for each in threading.enumerate() if each not in before}
+    wait_until(lambda: not [each for each in left if each.is_alive()], 5)

@@ -1,0 +1,94 @@
+"""Everything that the sandbox can make go wrong, each with the same ending."""
+
+import pytest
+
+from exchanges import connection, streamer
+from tests.warmup.live import (
+    MIDNIGHT_MS,
+    MINUTE_MS,
+    SYMBOLS,
+    Comparison,
+    chosen,
+    make_row,
+    running,
+    serve,
+    wait_for_time,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SPEED = 120
+CUT = {"kind": "drop", "every": 0.2, "times": 1}
+BINANCE = {
+    "drop": [{"kind": "drop", "every": 0.7}],
+    "refuse": [{"kind": "refuse"}, CUT],
+    "silence": [{"kind": "silence"}],
+    "pong-only": [{"kind": "pong_only"}],
+    "early-cut": [{"kind": "early_cut", "every": 0.2, "times": 1, "delay": 0.5}],
+    "rest-429": [{"kind": "rest_429"}, CUT],
+    "rest-418": [{"kind": "rest_418"}, CUT],
+    "rest-holes": [{"kind": "rest_holes", "chance": 0.2}],
+    "slow": [{"kind": "slow", "delay": 0.4}, CUT],
+    "skew-ahead": [{"kind": "skew", "ms": 5000}],
+    "skew-behind": [{"kind": "skew", "ms": -5000}],
+    "silent-symbol": [{"kind": "silent_symbol"}],
+    "malformed": [{"kind": "malformed", "chance": 0.3}],
+    "loss": [{"kind": "loss", "chance": 0.3}],
+    "duplicates": [{"kind": "duplicates", "chance": 0.5}],
+    "reordering": [{"kind": "reordering", "chance": 0.5}],
+    "late-close": [{"kind": "late_close"}],
+    "missing-close": [{"kind": "missing_close"}],
+    "ack-without-data": [{"kind": "ack_without_data"}, CUT],
+    "ack-without-data-of-one": [{"kind": "ack_without_data", "symbol": "ETH-USD"}, CUT],
+    "all-at-once": [
+        {"kind": "drop", "every": 1.1},
+        {"kind": "loss", "chance": 0.1},
+        {"kind": "malformed", "chance": 0.1},
+        {"kind": "reordering", "chance": 0.3},
+        {"kind": "duplicates", "chance": 0.3},
+        {"kind": "late_close", "symbol": "SOL-USD"},
+        {"kind": "slow", "delay": 0.1},
+    ],
+}
+RECONNECTS = {"drop", "refuse", "silence", "pong-only", "early-cut", "ack-without-data"}
+COINBASE = ["drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"]
+QUIET = ["BTC-USD", "AERO-USD", "DASH-USD"]  # Coinbase leaves out minutes without a trade
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """What waits for half a minute on a real exchange waits for half a second here."""
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "ACK_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "RECEIVE_SECONDS", 0.1)
+    monkeypatch.setattr(streamer, "LEAST_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(streamer, "SECONDS_BETWEEN_LISTENING", 0.25)
+    monkeypatch.setattr(streamer, "FIRST_DELAY_SECONDS", 0.1)
+
+
+def after_it_is_lifted(redis, name, drill, symbols=SYMBOLS):
+    """Play a drill over midnight; return what is wrong a minute or two after it ended."""
+    with serve(speed=SPEED, listings=chosen(symbols)) as sandbox:
+        row = make_row(sandbox, name, symbols)
+        truth = Comparison(redis, sandbox, row, symbols)
+        with running(redis, row, symbols):
+            truth.wait(sandbox.clock.now_ms())
+            live_ms = sandbox.clock.now_ms()
+            played = [sandbox.scenarios.add(**each) for each in BINANCE[drill]]
+            wait_for_time(sandbox, max(MIDNIGHT_MS, live_ms + MINUTE_MS) + 3 * MINUTE_MS // 2)
+            latest_ms = sandbox.clock.now_ms()  # of a clock that may be about to go back
+            sandbox.scenarios.clear()
+            truth.wait(latest_ms + MINUTE_MS)
+            assert all(each.hits for each in played)
+            assert (sandbox.streams[row.venue].connects > 1) >= (drill in RECONNECTS)
+            return truth.faults(since_ms=live_ms)
+
+
+@pytest.mark.parametrize("drill", BINANCE)
+def test_binance_ends_complete_and_true(redis, drill):
+    assert after_it_is_lifted(redis, "sandbox", drill) == []
+
+
+@pytest.mark.parametrize("drill", COINBASE)
+def test_coinbase_ends_complete_and_true(redis, drill):
+    assert after_it_is_lifted(redis, "coinbase", drill, QUIET) == []

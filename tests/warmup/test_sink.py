@@ -1,0 +1,662 @@
+"""From a stream's events to the real Redis; only the exchange's REST side is played."""
+
+import json
+import threading
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.exceptions import ConnectionError as RedisGone
+
+from exchanges.candle_reply import Candles
+from exchanges.errors import Unreachable
+from exchanges.fencing import Fenced
+from exchanges.stream_events import CandleUpdate
+from livermore.market import keys
+from livermore.market.candle import Candle, Ticker
+from livermore.market.pair import Pair, pairs_of
+from livermore.market.timeframe import Timeframe
+from warmup import sink as sink_module
+from warmup.bars import GRACE_MS
+from warmup.cache import CANDLES_KEPT, CandleCache, TickerCache
+from warmup.sink import CandleSink
+
+EXCHANGE, EPOCH = 7, 3
+BTC, ETH = "BTC-USD", "ETH-USD"
+M1, M5, M15, H1, D1 = Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.D1
+PAIR = Pair(BTC, M1)
+NOW = H1.floor(1_790_000_123_456)  # the open bar of every timeframe up to an hour begins here
+STREAM, REST, OPEN = 1.0, 2.0, 3.0  # the volume of a bar tells who said it
+
+
+def at(number, timeframe=M1):
+    return NOW + number * timeframe.ms
+
+
+def bar(number, volume=STREAM, timeframe=M1):
+    return Candle(at(number, timeframe), 10.0, 12.0, 9.0, 11.0, volume, timeframe)
+
+
+def closed(number, symbol=BTC, timeframe=M1):
+    return CandleUpdate(symbol, bar(number, STREAM, timeframe), closed=True)
+
+
+def still_open(number, symbol=BTC, timeframe=M1, volume=OPEN):
+    return CandleUpdate(symbol, bar(number, volume, timeframe), closed=False)
+
+
+class Rest:
+    """An exchange that has every bar of `traded`, in any timeframe, and answers when it may."""
+
+    workers = 2
+
+    def __init__(self):
+        self.clock = self
+        self.traded = range(-2000, 2000)
+        self.asked = []
+        self.error = None
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    def now_ms(self):
+        return NOW
+
+    def observe(self, time_ms):
+        pass
+
+    def get_candles(self, symbol, timeframe, start_ms, end_ms, *, lane):
+        self.asked.append((symbol, timeframe, start_ms, end_ms))
+        self.may_answer.wait(10)
+        if self.error:
+            raise self.error
+        numbers = range((start_ms - NOW) // timeframe.ms, (end_ms - NOW) // timeframe.ms)
+        found = Candles(bar(n, REST, timeframe) for n in numbers if n in self.traded)
+        found.covered = ((start_ms, end_ms),)
+        return found
+
+
+class Unreliable:
+    """A client of Redis whose scripts fail `times`: before they run, or their reply is lost."""
+
+    def __init__(self, redis, times=0, runs=False):
+        self._redis, self.times, self.runs = redis, times, runs
+
+    def __getattr__(self, name):
+        return getattr(self._redis, name)
+
+    def evalsha(self, *arguments):
+        if not self.times:
+            return self._redis.evalsha(*arguments)
+        self.times -= 1
+        if self.runs:
+            self._redis.evalsha(*arguments)
+        raise RedisGone("the connection was lost")
+
+
+@pytest.fixture(autouse=True)
+def prompt(monkeypatch):
+    """Let the sink look for what is overdue, and try again, at each tick."""
+    monkeypatch.setattr(sink_module, "SECONDS_BETWEEN_LOOKS", 0)
+
+
+@pytest.fixture
+def rest():
+    rest = Rest()
+    yield rest
+    rest.may_answer.set()
+
+
+@pytest.fixture
+def make(redis, rest):
+    """Make sinks as the runner does; they are closed after the test."""
+    made = []
+
+    def make(client=redis, **options):
+        redis.set(keys.epoch(EXCHANGE), EPOCH, nx=True)
+        made.append(CandleSink(client, EXCHANGE, rest, EPOCH, **options))
+        made[-1].clock(NOW)
+        return made[-1]
+
+    yield make
+    rest.may_answer.set()
+    for sink in made:
+        sink._pool.shutdown()
+
+
+@pytest.fixture
+def sink(make):
+    sink = make()
+    sink.connected([PAIR])
+    return sink
+
+
+@pytest.fixture
+def cache(redis):
+    return CandleCache(redis, EXCHANGE)
+
+
+@pytest.fixture
+def listen(redis):
+    """Subscribe to channels; the returned function gives what was published up to now."""
+    pubsub = redis.pubsub(ignore_subscribe_messages=True)
+
+    def listen(*channels):
+        pubsub.subscribe("end", *channels)
+        for _ in range(1 + len(channels)):
+            pubsub.get_message(timeout=5)
+
+        def heard():
+            redis.publish("end", "")
+            messages = []
+            while (message := pubsub.get_message(timeout=5)) is None or message["data"]:
+                if message:
+                    messages.append((message["channel"].decode(), json.loads(message["data"])))
+            return messages
+
+        return heard
+
+    yield listen
+    pubsub.close()
+
+
+def tick_until(sink, condition):
+    deadline = time.monotonic() + 10
+    sink.tick()
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.002)
+        sink.tick()
+
+
+def events(redis):
+    return [json.loads(fields[b"event"]) for _, fields in redis.xrange(keys.events(EXCHANGE))]
+
+
+def told(redis, symbol=BTC, timeframe=M1):
+    """Return the bars of a pair in the events stream, and whether they were healed."""
+    return [
+        ((event["timestamp"] - NOW) // timeframe.ms, event["healed"])
+        for event in events(redis)
+        if (event["symbol"], event["timeframe"]) == (symbol, timeframe)
+    ]
+
+
+def stored(cache, symbol=BTC, timeframe=M1):
+    found = cache.newest(symbol, timeframe, CANDLES_KEPT)
+    return [((each.timestamp - NOW) // timeframe.ms, each.volume) for each in found]
+
+
+# -- Closes
+
+
+def test_a_close_is_stored_covered_and_told_once_in_the_stream_and_on_both_channels(
+    redis, sink, cache, listen
+):
+    channels = keys.close_channel(EXCHANGE, *PAIR), keys.candle_channel(EXCHANGE, *PAIR)
+    heard = listen(*channels)
+    for number in range(3):
+        sink.candle(closed(number))
+        sink.tick()
+    assert stored(cache) == [(0, STREAM), (1, STREAM), (2, STREAM)]
+    assert cache.coverage(*PAIR) == ((at(0), at(3)),)
+    messages = heard()
+    for channel in channels:
+        assert [message for name, message in messages if name == channel] == events(redis)
+    assert [event["timestamp"] for event in events(redis)] == [at(0), at(1), at(2)]
+    assert events(redis)[0] == {
+        "exchangeId": EXCHANGE, "symbol": BTC, "timeframe": "1m", "timestamp": NOW,
+        "open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": STREAM,
+        "closed": True, "healed": False,
+    }  # fmt: skip
+    assert (sink.closes, sink.healed, sink.newest_close_ms, sink.pending()) == (3, 0, at(3), 0)
+
+
+def test_a_burst_of_closes_is_one_round_trip(redis, make):
+    sink = make()
+    symbols = [f"S{number}-USD" for number in range(300)]
+    sink.connected(pairs_of(symbols, [M1, M5]))
+    sink.candle(closed(0, symbols[0]))
+    sink.tick()
+    redis.config_resetstat()
+    for symbol in symbols:
+        sink.candle(closed(1, symbol) if symbol == symbols[0] else closed(0, symbol))
+        sink.candle(closed(0, symbol, M5))
+    sink.tick()
+    assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    assert redis.xlen(keys.events(EXCHANGE)) == 601
+    assert sink.pending() == 0
+
+
+def test_what_is_not_streamed_is_not_stored(redis, make, cache):
+    sink = make()
+    sink.candle(closed(0))
+    sink.candle(still_open(0))
+    sink.tick()
+    assert events(redis) == []
+    assert cache.live(*PAIR) is None
+
+
+def test_a_repeated_or_late_close_changes_nothing(redis, sink, cache):
+    sink.candle(closed(0))
+    sink.candle(closed(1))
+    sink.candle(CandleUpdate(BTC, bar(0, volume=99.0), closed=True))
+    sink.tick()
+    sink.candle(closed(1))
+    sink.tick()
+    assert told(redis) == [(0, False), (1, False)]
+    assert stored(cache) == [(0, STREAM), (1, STREAM)]
+
+
+def test_one_who_comes_after_goes_on_where_the_cache_ends(redis, make, cache, rest):
+    first = make()
+    first.connected([PAIR])
+    first.candle(closed(0))
+    first.tick()
+    second = make()
+    second.clock(at(2) + 100)
+    second.connected([PAIR])
+    second.candle(closed(0))
+    second.candle(closed(2))
+    tick_until(second, lambda: len(told(redis)) == 3)
+    assert rest.asked == [(BTC, M1, at(1), at(2))]
+    assert told(redis) == [(0, False), (1, True), (2, False)]
+    assert cache.coverage(*PAIR) == ((at(0), at(3)),)
+
+
+def test_the_end_writes_what_there_is(redis, make, cache):
+    sink = make()
+    sink.connected([PAIR])
+    sink.candle(closed(0))
+    sink.close()
+    assert stored(cache) == [(0, STREAM)]
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["reply lost", "never ran"])
+def test_who_wants_to_know_of_closes_is_told_once_they_are_stored(redis, make, cache, runs):
+    heard = []
+    unreliable = Unreliable(redis, times=1, runs=runs)
+
+    def on_close(symbol, candle, healed):
+        assert stored(cache)[-1] == (0, candle.volume)
+        heard.append((symbol, candle, healed))
+
+    redis.script_load(sink_module.FLUSH)
+    sink = make(unreliable, on_close=on_close)
+    sink.connected([PAIR])
+    sink.candle(closed(0))
+    sink.tick()
+    assert heard == []
+    sink.tick()
+    assert heard == [(BTC, bar(0), False)]
+
+
+# -- Healing
+
+
+def test_what_closed_before_a_connection_is_fetched_and_told_before_what_follows(
+    redis, make, cache, rest
+):
+    cache.write(*PAIR, [bar(-10)], ((at(-10), at(-9)),))
+    rest.may_answer.clear()
+    sink = make()
+    sink.connected([PAIR])
+    sink.candle(closed(0))
+    sink.tick()
+    assert told(redis) == []
+    rest.may_answer.set()
+    tick_until(sink, lambda: len(told(redis)) == 10)
+    assert rest.asked == [(BTC, M1, at(-9), at(0))]
+    assert told(redis) == [(number, True) for number in range(-9, 0)] + [(0, False)]
+    assert cache.coverage(*PAIR) == ((at(-10), at(1)),)
+    assert sink.healed == 9
+
+
+def test_after_an_interruption_exactly_what_was_missed_is_fetched(redis, sink, rest):
+    sink.candle(closed(0))
+    sink.tick()
+    sink.disconnected([PAIR])
+    sink.clock(at(4) + 1)
+    sink.tick()
+    assert rest.asked == []
+    sink.connected([PAIR])
+    tick_until(sink, lambda: len(told(redis)) == 4)
+    assert rest.asked == [(BTC, M1, at(1), at(4))]
+    assert told(redis) == [(0, False), (1, True), (2, True), (3, True)]
+
+
+def test_a_bar_whose_close_never_came_is_fetched_five_seconds_after_its_end(redis, sink, rest):
+    sink.candle(still_open(0))
+    sink.clock(at(1) + GRACE_MS - 1000)
+    sink.tick()
+    assert rest.asked == []
+    sink.clock(at(1) + GRACE_MS)
+    tick_until(sink, lambda: told(redis) == [(0, True)])
+    sink.candle(closed(0))  # it came after all
+    sink.tick()
+    assert told(redis) == [(0, True)]
+    assert rest.asked == [(BTC, M1, at(0), at(1))]
+
+
+def test_a_stretch_without_trades_is_covered_and_nothing_is_told_of_it(redis, sink, cache, rest):
+    rest.traded = [2]
+    sink.clock(at(4) + GRACE_MS)
+    tick_until(sink, lambda: cache.coverage(*PAIR) == ((at(0), at(4)),))
+    assert told(redis) == [(2, True)]
+    assert stored(cache) == [(2, REST)]
+
+
+def test_while_rest_fails_nothing_is_told_and_it_is_asked_again_later(redis, sink, rest):
+    rest.error = Unreachable("no route to host")
+    sink.clock(at(1) + GRACE_MS)
+    sink.candle(closed(1))
+    tick_until(sink, lambda: len(rest.asked) == 1 and sink.healing() == 0)
+    for _ in range(5):
+        sink.tick()
+    assert len(rest.asked) == 1
+    assert told(redis) == []
+    rest.error = None
+    sink.clock(at(1) + 2 * GRACE_MS)
+    tick_until(sink, lambda: told(redis) == [(0, True), (1, False)])
+
+
+def test_a_gap_in_memory_longer_than_what_is_kept_is_not_fetched_as_a_whole(make, cache, rest):
+    cache.write(*PAIR, [bar(-1900)], ((at(-1900), at(-1899)),))
+    sink = make()
+    sink.connected([PAIR])
+    tick_until(sink, lambda: rest.asked)
+    assert rest.asked == [(BTC, M1, at(-CANDLES_KEPT), at(0))]
+
+
+# -- Failing writes
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["reply lost", "never ran"])
+def test_a_failed_flush_is_tried_again_and_tells_nothing_twice(redis, make, cache, listen, runs):
+    unreliable = Unreliable(redis, runs=runs)
+    sink = make(unreliable)
+    sink.connected([PAIR])
+    heard = listen(keys.close_channel(EXCHANGE, *PAIR))
+    sink.candle(closed(0))
+    sink.tick()
+    unreliable.times = 3
+    for number in range(1, 4):
+        sink.candle(closed(number))
+        sink.candle(still_open(number + 1))
+        sink.tick()
+        assert sink.pending() == number
+    sink.tick()
+    assert told(redis) == [(number, False) for number in range(4)]
+    assert [message["timestamp"] for _, message in heard()] == [at(n) for n in range(4)]
+    assert stored(cache) == [(number, STREAM) for number in range(4)]
+    assert cache.live(*PAIR) == bar(4, OPEN)
+    assert (sink.pending(), sink.flush_failures, sink.closes) == (0, 3, 4)
+
+
+def test_of_open_bars_and_tickers_only_the_newest_state_is_kept(redis, make, cache):
+    unreliable = Unreliable(redis)
+    sink = make(unreliable)
+    sink.connected([PAIR])
+    sink.candle(closed(0))
+    sink.tick()
+    unreliable.times = 2
+    for number in range(1, 4):
+        sink.candle(still_open(1, volume=float(number)))
+        sink.ticker(ticker(float(number)))
+        sink.tick()
+    assert cache.live(*PAIR).volume == 3.0
+    assert TickerCache(redis, EXCHANGE).read(BTC).price == 3.0
+
+
+def test_closes_for_which_there_is_no_room_are_fetched_later(redis, make, cache, rest, monkeypatch):
+    monkeypatch.setattr(sink_module, "CLOSES_HELD", 3)
+    unreliable = Unreliable(redis)
+    sink = make(unreliable)
+    sink.connected([PAIR])
+    sink.candle(closed(0))
+    sink.tick()
+    unreliable.times = 6
+    for number in range(1, 7):
+        sink.candle(closed(number))
+        sink.clock(at(number + 1))
+        sink.tick()
+    assert sink.pending() == 3
+    assert rest.asked == []
+    sink.clock(at(7) + GRACE_MS)
+    tick_until(sink, lambda: len(told(redis)) == 7)
+    assert rest.asked == [(BTC, M1, at(4), at(7))]
+    assert told(redis) == [(n, False) for n in range(4)] + [(n, True) for n in range(4, 7)]
+    assert cache.coverage(*PAIR) == ((at(0), at(7)),)
+
+
+def test_scripts_that_redis_forgot_are_sent_again(redis, sink, cache):
+    sink.candle(closed(0))
+    sink.tick()
+    redis.script_flush()
+    sink.candle(closed(1))
+    sink.tick()
+    sink.candle(closed(2))
+    sink.tick()
+    assert told(redis) == [(0, False), (1, False), (2, False)]
+    assert sink.flush_failures == 0
+
+
+def test_under_a_stale_epoch_nothing_is_written(redis, sink, cache, listen):
+    sink.candle(closed(0))
+    sink.tick()
+    heard = listen(keys.close_channel(EXCHANGE, *PAIR), keys.candle_channel(EXCHANGE, *PAIR))
+    redis.set(keys.epoch(EXCHANGE), EPOCH + 1)
+    for symbol_is_news in (closed(1), still_open(2)):
+        sink.candle(symbol_is_news)
+    sink.ticker(ticker(5.0))
+    with pytest.raises(Fenced):
+        sink.tick()
+    assert told(redis) == [(0, False)]
+    assert stored(cache) == [(0, STREAM)]
+    assert cache.coverage(*PAIR) == ((at(0), at(1)),)
+    assert cache.live(*PAIR) is None
+    assert TickerCache(redis, EXCHANGE).read(BTC) is None
+    assert heard() == []
+
+
+def test_a_stale_epoch_is_noticed_by_a_redis_that_does_not_know_the_script(redis, sink):
+    redis.script_flush()
+    redis.set(keys.epoch(EXCHANGE), EPOCH + 1)
+    sink.candle(closed(0))
+    with pytest.raises(Fenced):
+        sink.tick()
+    assert events(redis) == []
+
+
+def test_what_may_not_be_written_now_is_written_when_it_may(redis, make):
+    lease = {"held": False}
+    sink = make(may_write=lambda: lease["held"])
+    sink.connected([PAIR])
+    sink.candle(closed(0))
+    sink.tick()
+    assert events(redis) == []
+    lease["held"] = True
+    sink.tick()
+    assert told(redis) == [(0, False)]
+
+
+EVENTS = st.one_of(
+    st.tuples(st.sampled_from(["close", "close", "open"]), st.integers(0, 8)),
+    st.tuples(st.just("lose"), st.integers(0, 3), st.booleans()),
+    st.sampled_from([("tick",), ("tick",), ("down",), ("up",), ("forget",)]),
+    st.tuples(st.just("later"), st.sampled_from([10, 60, 70, 200])),
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(EVENTS, max_size=40), st.sets(st.integers(0, 12)))
+def test_whatever_fails_every_close_is_told_once_and_in_order(redis, cache, happens, traded):
+    redis.flushall()
+    redis.set(keys.epoch(EXCHANGE), EPOCH)
+    rest, unreliable, now_ms = Rest(), Unreliable(redis), NOW
+    rest.traded = traded
+    sink = CandleSink(unreliable, EXCHANGE, rest, EPOCH)
+    sink.clock(now_ms)
+    sink.connected([PAIR])
+    for name, *arguments in [*happens, ("lose", 0, False), ("later", 3600), ("up",)]:
+        match name:
+            case "close" if arguments[0] in traded and at(arguments[0] + 1) <= now_ms:
+                sink.candle(closed(arguments[0]))
+            case "open" if arguments[0] in traded and at(arguments[0]) <= now_ms:
+                sink.candle(still_open(arguments[0]))
+            case "lose":
+                unreliable.times, unreliable.runs = arguments
+            case "tick":
+                sink.tick()
+            case "down":
+                sink.disconnected([PAIR])
+            case "up":
+                sink.connected([PAIR])
+            case "forget":
+                redis.script_flush()
+            case "later":
+                now_ms += 1000 * arguments[0]
+                sink.clock(now_ms)
+    tick_until(sink, lambda: cache.coverage(*PAIR) == ((at(0), M1.floor(now_ms)),))
+    sink.close()
+    numbers = [number for number, _ in told(redis)]
+    assert numbers == sorted(traded)
+    assert [number for number, _ in stored(cache)] == numbers
+    assert OPEN not in {volume for _, volume in stored(cache)}
+    live = cache.live(*PAIR)
+    assert live is None or live.timestamp >= M1.floor(now_ms)
+
+
+# -- Open bars
+
+
+def test_an_open_bar_is_stored_and_published_until_two_timeframes_after_it_began(
+    redis, sink, cache, listen
+):
+    heard = listen(keys.candle_channel(EXCHANGE, *PAIR))
+    sink.clock(at(0) + 20_000)
+    sink.candle(still_open(0))
+    sink.tick()
+    assert cache.live(*PAIR) == bar(0, OPEN)
+    ((_, message),) = heard()
+    assert (message["timestamp"], message["volume"], message["closed"]) == (NOW, OPEN, False)
+    left = redis.pttl(keys.live_candle(EXCHANGE, *PAIR))
+    assert 95_000 < left <= 100_000
+    assert events(redis) == []
+
+
+def test_a_bar_that_closed_is_not_shown_as_open_any_more(sink, cache):
+    sink.candle(still_open(0))
+    sink.tick()
+    sink.candle(closed(0))
+    sink.tick()
+    assert cache.live(*PAIR) is None
+    sink.candle(still_open(0))
+    sink.tick()
+    assert cache.live(*PAIR) is None
+
+
+def test_a_close_leaves_the_next_open_bar_alone(sink, cache):
+    sink.candle(still_open(1))
+    sink.tick()
+    sink.candle(closed(0))
+    sink.tick()
+    assert cache.live(*PAIR) == bar(1, OPEN)
+
+
+def test_a_late_state_of_a_closed_bar_does_not_hide_the_open_one(sink, cache):
+    sink.candle(closed(0))
+    sink.candle(still_open(1))
+    sink.candle(still_open(0))
+    sink.tick()
+    assert cache.live(*PAIR) == bar(1, OPEN)
+
+
+def test_an_open_bar_and_its_close_in_one_flush_leave_the_close(sink, cache):
+    sink.candle(still_open(0))
+    sink.candle(closed(0))
+    sink.tick()
+    assert stored(cache) == [(0, STREAM)]
+    assert cache.live(*PAIR) is None
+
+
+def test_an_open_bar_that_rest_closed_is_not_shown_as_open_any_more(redis, sink, cache):
+    sink.candle(still_open(0))
+    sink.tick()
+    sink.clock(at(1) + GRACE_MS)
+    tick_until(sink, lambda: told(redis) == [(0, True)])
+    assert cache.live(*PAIR) is None
+
+
+# -- Longer open bars
+
+
+def test_open_bars_of_longer_timeframes_are_made_of_five_minutes(make, cache):
+    sink = make(rolls_up_from=M5)
+    sink.connected(pairs_of([BTC], [M5, M15, H1, Timeframe.H4, D1]))
+    sink.candle(closed(0, timeframe=M5))
+    sink.candle(still_open(1, timeframe=M5))
+    sink.tick()
+    for timeframe in (M15, H1):
+        candle = cache.live(BTC, timeframe)
+        assert (candle.timestamp, candle.volume) == (NOW, STREAM + OPEN)
+    assert cache.live(BTC, M5) == bar(1, OPEN, M5)
+
+
+def test_no_longer_bar_is_made_while_a_part_of_it_is_missing(redis, make, cache, rest):
+    rest.may_answer.clear()
+    sink = make(rolls_up_from=M5)
+    sink.connected(pairs_of([BTC], [M5, M15, H1, Timeframe.H4, D1]))
+    sink.clock(at(1, M5) + GRACE_MS)
+    sink.candle(still_open(1, timeframe=M5))
+    sink.tick()
+    assert cache.live(BTC, M5) == bar(1, OPEN, M5)
+    assert cache.live(BTC, M15) is None
+    rest.may_answer.set()
+    tick_until(sink, lambda: told(redis, timeframe=M5) == [(0, True)])
+    sink.candle(still_open(1, timeframe=M5))
+    sink.tick()
+    assert cache.live(BTC, M15).volume == REST + OPEN
+
+
+# -- Tickers
+
+
+def ticker(price, symbol=BTC):
+    return Ticker(symbol, price, 1.0, 2.0, 30.0, 0.5, 100.0, NOW)
+
+
+def test_a_ticker_is_stored_for_a_minute_and_published(redis, sink, listen):
+    heard = listen(keys.ticker_channel(EXCHANGE, BTC))
+    sink.ticker(ticker(20.0))
+    sink.tick()
+    assert TickerCache(redis, EXCHANGE).read(BTC) == ticker(20.0)
+    assert 55_000 < redis.pttl(keys.ticker(EXCHANGE, BTC)) <= 60_000
+    assert [message for _, message in heard()] == [ticker(20.0).as_json()]
+
+
+def test_between_two_flushes_only_the_newest_ticker_counts(redis, sink, listen):
+    heard = listen(keys.ticker_channel(EXCHANGE, BTC), keys.ticker_channel(EXCHANGE, ETH))
+    for price in (1.0, 2.0, 3.0):
+        sink.ticker(ticker(price))
+    sink.ticker(ticker(9.0, ETH))
+    sink.tick()
+    assert [(each["symbol"], each["price"]) for _, each in heard()] == [(BTC, 3.0), (ETH, 9.0)]
+
+
+# -- Time
+
+
+def test_time_never_goes_back_and_goes_on_between_frames(sink):
+    sink.clock(at(1))
+    sink.clock(at(0))
+    first = sink.now_ms()
+    assert first >= at(1)
+    deadline = time.monotonic() + 5
+    while sink.now_ms() <= first:
+        assert time.monotonic() < deadline
+    readings = [sink.now_ms() for _ in range(100)]
+    assert all(earlier <= later for earlier, later in pairwise(readings))
