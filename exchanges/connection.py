@@ -105,6 +105,7 @@ class Connection:
         self.session: StreamSession = stream.session()
         self.inbox = Inbox(self.session.superseded_by)
         self.opened = False
+        self.given_up: set[Topic] = set()
         self.malformed = 0
         self._told: Counter[str] = Counter()
         self.ended = threading.Event()
@@ -176,19 +177,22 @@ class Connection:
             self._outbox += self.session.unsubscribe(topics) + self.session.subscribe(topics)
 
     def _run(self) -> None:
+        doing = "cannot connect: "
         try:
             socket = self._connect()
+            doing = ""
+            try:
+                self._talk(socket)
+            finally:
+                socket.shutdown()
+            self.reason = "closed by us"
         except FAILURES as error:
-            self._end(f"cannot connect: {clip(str(error)) or type(error).__name__}")
-            return
-        try:
-            self._talk(socket)
-        except FAILURES as error:
-            self._end(clip(str(error)) or type(error).__name__)
-        else:
-            self._end("closed by us")
+            self.reason = doing + (clip(str(error)) or type(error).__name__)
+        except Exception:
+            self.reason = "a fault of ours, see the log"
+            logger.exception("connection.died url=%s", self._stream.url)
         finally:
-            socket.shutdown()
+            self.ended.set()
 
     def _connect(self) -> BufferedWebSocket:
         socket = BufferedWebSocket(enable_multithread=False)
@@ -196,7 +200,10 @@ class Connection:
         socket.connect(
             self._stream.url,
             suppress_origin=True,
-            http_no_proxy=["*"],  # what the row says, no proxy from the environment
+            # What the row says, no proxy from the environment; the library looks at the second
+            # only where there is the first.
+            http_proxy_host="none",
+            http_no_proxy=["*"],
             redirect_limit=0,
         )
         status = socket.handshake_response.status
@@ -246,11 +253,21 @@ class Connection:
         if not missing:
             return float("inf"), 1
         if tries >= ACK_TRIES:
-            raise Unreachable(f"{len(missing)} subscriptions were never confirmed")
+            return self._give_up(missing)
         logger.warning("connection.unconfirmed topics=%d try=%d", len(missing), tries)
         with self._sending:
             self._outbox += self.session.subscribe(sorted(missing))
         return now, tries + 1
+
+    def _give_up(self, missing: set[Topic]) -> tuple[float, int]:
+        """Do without what the exchange doesn't confirm, as it does with names that are dead."""
+        if not self.topics - self.given_up - missing:
+            raise Unreachable(f"{len(missing)} subscriptions were never confirmed")
+        logger.error("connection.given_up url=%s topics=%s", self._stream.url, sorted(missing)[:20])
+        with self._sending:
+            self.session.unsubscribe(missing)  # forgotten; there is nothing to end
+            self.given_up |= missing
+        return float("inf"), 1
 
     def _complain(self, what: str, text: object) -> None:
         if time.monotonic() - self._complained_at > SECONDS_BETWEEN_COMPLAINTS:
@@ -259,10 +276,6 @@ class Connection:
                 "connection.%s url=%s malformed=%d text=%s",
                 *(what, self._stream.url, self.malformed, clip(str(text))),
             )
-
-    def _end(self, reason: str) -> None:
-        self.reason = reason
-        self.ended.set()
 
 
 def _close_text(frame: bytes) -> str:

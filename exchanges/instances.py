@@ -231,6 +231,12 @@ class Lease:
             seconds = self._seconds_unrenewed()
             raise NotRenewed(f"Exchange {self.exchange_id}: lock not renewed for {seconds:.1f} s")
 
+    def loss(self) -> LostLock:
+        """Return the error that says how it was lost, having asked Redis if that isn't known."""
+        self.recheck()
+        self.lost.wait(LONGEST_RENEWAL_SECONDS)
+        return LostLock(f"stopped: {self.lost_reason or 'a write was refused'}")
+
     def recheck(self) -> None:
         """Ask for a renewal at once: whoever was refused a write learns soon why."""
         self._next_renewal = 0.0

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Protocol
 
 from exchanges.connection import Connection
@@ -68,11 +68,12 @@ class Lane:
         self._current: Connection | None = None
         self._successor: Connection | None = None
         self._announced: set[Pair] = set()
+        self._announce_again = False
         self._delays = backoff()
         self._next_try_at = 0.0
         self._ends_soon = False
         self._heard_at: dict[Pair, float] = {}
-        self._asked_again: Counter[Pair] = Counter()
+        self._asked_again: Counter[Topic] = Counter()
         self._next_listening_at = 0.0
 
     @property
@@ -99,13 +100,9 @@ class Lane:
         self.topics[topic] = pairs
         self.pairs.update(pairs)
 
-    def remove(self, symbols: set[str]) -> None:
+    def remove(self, topics: Set[Topic]) -> None:
         """Carry nothing of these any more, from the next step on."""
-        self.topics = {
-            topic: pairs
-            for topic, pairs in self.topics.items()
-            if not pairs or any(pair.symbol not in symbols for pair in pairs)
-        }
+        self.topics = {topic: p for topic, p in self.topics.items() if topic not in topics}
         self.pairs = {pair for pairs in self.topics.values() for pair in pairs}
 
     def close(self) -> None:
@@ -127,9 +124,7 @@ class Lane:
         for event in connection.read():
             match event:
                 case CandleUpdate():
-                    pair = Pair(event.symbol, event.candle.timeframe)
-                    self._heard_at[pair] = now
-                    self._asked_again.pop(pair, None)
+                    self._heard_at[Pair(event.symbol, event.candle.timeframe)] = now
                     self._sink.candle(event)
                 case Clock():  # one with each of them: ahead of what is rare
                     self._sink.clock(event.time_ms)
@@ -139,7 +134,7 @@ class Lane:
                     self._sink.ticker(event)
                 case Lost():
                     self.counters["lost"] += event.count or 1
-                    self._announced.clear()  # so that they are announced, and healed, anew
+                    self._announce_again = True  # so that what was lost is healed
                 case Shutdown():
                     self._ends_soon = True
 
@@ -155,9 +150,12 @@ class Lane:
     def _disconnected(self, now: float) -> None:
         gone, self._current = self._current, None
         logger.warning("stream.disconnected url=%s reason=%s", self._stream.url, gone.reason)
-        if self._successor and self._successor.opened:
+        self._ends_soon = False
+        if self._successor:
             self._current, self._successor = self._successor, None
-            return
+            self._announce_again = True
+            if self._current.opened:
+                return
         if gone.opened:
             self.counters["reconnects"] += 1
         if gone.age_seconds > GOOD_LIFE_SECONDS:
@@ -178,7 +176,9 @@ class Lane:
             self._current.close()
             self._current, self._successor = self._successor, None
             self._ends_soon = False
-            self._announced.clear()  # all is streamed without a break, but looking costs nothing
+            self._announce_again = (
+                True  # all is streamed without a break, but looking costs nothing
+            )
         elif self._successor.ended.is_set():
             self._next_try_at = now + next(self._delays)
             self._successor = None
@@ -190,27 +190,38 @@ class Lane:
             self._current.remove(carried - wanted)
         if not self._current.opened or self._current.session.unacknowledged():
             return
-        if self.pairs == self._announced:
+        streamed = self._streamed()
+        if streamed == self._announced and not self._announce_again:
             return
-        if new := self.pairs - self._announced:
+        new = streamed if self._announce_again else streamed - self._announced
+        if new:
             self._heard_at.update(dict.fromkeys(new, now))
             self._sink.connected(new)
-        if gone := self._announced - self.pairs:
+        if gone := self._announced - streamed:
             self._sink.disconnected(gone)
-        self._announced = set(self.pairs)
+        self._announced, self._announce_again = set(streamed), False
+
+    def _streamed(self) -> set[Pair]:
+        """Return the pairs of the topics, less those that the exchange never confirmed."""
+        given_up = self._current.given_up & self.topics.keys()
+        return self.pairs.difference(*(self.topics[topic] for topic in given_up))
 
     def _ask_the_silent(self, now: float) -> None:
         """Subscribe anew what has not been heard for two bars although it used to trade."""
         silent = []
         for topic, pairs in self.topics.items():
-            for pair in pairs:
-                patience = max(LEAST_SILENCE_SECONDS, 2 * pair.timeframe.ms / 1000)
-                if now - self._heard_at.get(pair, now) <= patience:
-                    continue
-                self._heard_at[pair] = now
-                if self._asked_again[pair] < TRIES_PER_SILENCE:
-                    self._asked_again[pair] += 1
-                    silent.append(topic)
+            if not pairs or topic in self._current.given_up:
+                continue
+            # Of a topic that feeds several timeframes only the shortest is heard.
+            shortest = min(pairs, key=lambda pair: pair.timeframe.ms)
+            patience = max(LEAST_SILENCE_SECONDS, 2 * shortest.timeframe.ms / 1000)
+            silence = now - self._heard_at.get(shortest, now)
+            if silence <= patience * (1 + self._asked_again[topic]):
+                if silence <= patience:
+                    self._asked_again.pop(topic, None)
+            elif self._asked_again[topic] < TRIES_PER_SILENCE:
+                self._asked_again[topic] += 1
+                silent.append(topic)
         if silent and self._current.opened:
             logger.warning("stream.silent url=%s topics=%d", self._stream.url, len(silent))
             self._current.again(silent)
@@ -253,7 +264,7 @@ class Streamer:
 
     def remove(self, symbols: Iterable[str]) -> None:
         """Stream these symbols no longer; the others are not touched."""
-        gone = set(symbols)
+        gone = self._stream.topics(symbols).keys() - self._stream.topics(()).keys()
         with self._lock:
             for lane in self._lanes:
                 lane.remove(gone)

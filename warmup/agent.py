@@ -96,6 +96,7 @@ class Agent:
     def _begin(self, job: Job) -> None:
         if time.monotonic() - job.started_at > GOOD_LIFE_SECONDS:
             job.delays = backoff()
+        job.runner = None
         job.started_at = time.monotonic()
         job.next_try_at = job.started_at + STEP_SECONDS + next(job.delays)
         job.thread = threading.Thread(
@@ -109,9 +110,10 @@ class Agent:
             if not job.exchange.symbols.exists():
                 fetch_listing(job.exchange)
             symbols = list(job.exchange.symbols.watched().values_list("symbol", flat=True))
-            job.runner = ExchangeRunner(self._redis, job.exchange, symbols)
+            runner = job.runner = ExchangeRunner(self._redis, job.exchange, symbols)
             close_old_connections()
-            job.runner.run()
+            if not self._stopping.is_set():
+                runner.run()
             self._say(f"{name} ended")
         except Held as error:
             logger.debug("agent.held exchange=%s holder=%s", name, error.holder)

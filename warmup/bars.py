@@ -66,9 +66,13 @@ class Bars:
         self.asked = False
         until_ms = next((end for start, end in covered if start <= self.next_ms < end), 0)
         closes = []
-        for candle in candles:
-            if self.next_ms <= candle.timestamp < until_ms:
-                closes.append(self._close(candle, healed=True))
+        # What the stream closed stays, where REST doesn't know of it.
+        known = {time: (candle, False) for time, candle in self._ahead.items()}
+        known |= {candle.timestamp: (candle, True) for candle in candles}
+        for time in sorted(known):
+            if self.next_ms <= time < until_ms:
+                candle, healed = known[time]
+                closes.append(self._close(candle, healed))
         if self.next_ms < until_ms:
             closes.append(Close(None, (self.next_ms, until_ms), True))
             self.next_ms = until_ms
@@ -80,6 +84,11 @@ class Bars:
         self.asked = False
         self.retry_at_ms = now_ms + min(RETRY_MS * 2**self.failures, LONGEST_RETRY_MS)
         self.failures = min(self.failures + 1, 16)
+
+    def reconnected(self) -> None:
+        """Learn that it is streamed from now on; REST may be asked at once."""
+        self.streamed = True
+        self.failures = self.retry_at_ms = 0
 
     def skip_to(self, earliest_ms: int) -> None:
         """Leave alone what closed before `earliest_ms`: it would not be kept."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +21,7 @@ from exchanges.errors import (
 )
 from exchanges.fencing import Fenced
 from exchanges.venue_rest import VenueRest
+from exchanges.workers import Workers
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
 
@@ -66,12 +67,12 @@ def run_all(
     rest.clock.now_ms()  # an exchange that can't be reached says so here, once
     size = batch_size or len(jobs)
     failures_in_a_row = 0
-    pool = ThreadPoolExecutor(rest.workers, thread_name_prefix="fetch")
+    workers = Workers(rest.workers, "fetch")
     try:
         for begin in range(0, len(jobs), size):
             if begin:
                 rest.client.pacer.sleep(batch_delay_seconds)
-            running = {pool.submit(work, job): job for job in jobs[begin : begin + size]}
+            running = {workers.submit(work, job): job for job in jobs[begin : begin + size]}
             for future in as_completed(running):
                 job, error = running.pop(future), future.exception()
                 if error is None:
@@ -91,7 +92,7 @@ def run_all(
         rest.close()  # wakes those who wait for their turn
         raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        workers.close()
 
 
 def _raise_if_hopeless(error: BaseException) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from redis import Redis
 
-from exchanges.control import ControlClient
+from exchanges.control import ControlClient, NoReply, Reply
 from exchanges.errors import Permanent
 from exchanges.instances import ExchangeLock, Held, Lease
 from exchanges.models import Exchange
@@ -15,6 +15,7 @@ from warmup.cache import CandleCache
 
 SECONDS_OF_SILENCE = 60
 SECONDS_BETWEEN_TRIES = 0.2
+SECONDS_BETWEEN_LOOKS = 2.0
 # Shorter than a runner's: who kills a command and starts it again shall not wait long.
 TTL_MS, RENEW_MS = 6_000, 2_000
 
@@ -41,8 +42,11 @@ def under_lock(
     try:
         lease = lock.acquire()
     except Held as held:
-        if read_status(redis, exchange.pk).state is State.ACTIVE:
-            return _ask_holder(redis, exchange, command, arguments, show)
+        status = read_status(redis, exchange.pk)
+        if status.state is State.ACTIVE and status.details.get("obeys"):
+            result = _ask_holder(redis, exchange, command, arguments, show, lock)
+            if result is not None:
+                return result
         say(f"{held}. Waiting for it to end")
         lease = _acquire_when_free(lock)
     with lease:
@@ -69,11 +73,27 @@ def _ask_holder(
     command: str,
     arguments: dict[str, Any],
     show: Callable[[Result], None],
-) -> Result:
+    lock: ExchangeLock,
+) -> Result | None:
+    """Return what the runner answers, None if it died before that."""
     client = ControlClient(redis, exchange.pk)
-    reply = client.wait(
-        client.send(command, **arguments), SECONDS_OF_SILENCE, lambda reply: show(reply.result)
-    )
-    if not reply.ok:
-        raise Permanent(f"the runner of {exchange.name} could not do it: {reply.error}")
-    return reply.result
+    request_id = client.send(command, **arguments)
+    heard_at = time.monotonic()
+
+    def heard(reply: Reply) -> None:
+        nonlocal heard_at
+        heard_at = time.monotonic()
+        show(reply.result)
+
+    while True:
+        try:
+            reply = client.wait(request_id, SECONDS_BETWEEN_LOOKS, heard)
+        except NoReply:
+            if lock.left_ms() < 0:
+                return None
+            if time.monotonic() - heard_at > SECONDS_OF_SILENCE:
+                raise
+        else:
+            if not reply.ok:
+                raise Permanent(f"the runner of {exchange.name} could not do it: {reply.error}")
+            return reply.result

@@ -4,9 +4,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from queue import SimpleQueue
 from typing import Any
 
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -20,6 +21,7 @@ from exchanges.streamer import Streamer
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
 from exchanges.venues import ExchangeAdapterFactory
+from livermore.market.pair import pairs_of
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.backfill import BackfillConfig, StartupBackfillService
 from warmup.cache import CandleCache
@@ -30,6 +32,7 @@ from warmup.sink import CandleSink
 logger = logging.getLogger(__name__)
 
 POLL_MS = 500
+ENDING = ("stop", "takeover")
 SECONDS_AFTER_FAULT = 1.0
 
 
@@ -57,12 +60,17 @@ class Orders:
         self._stream = stream
         self._streamer = streamer
         self._symbols = symbols
+        self._sink = sink
         self._stop = stop
         self._cache = CandleCache(redis, exchange.pk, lease.epoch, sink.final_until)
         self._reader = ControlReader(redis, exchange.pk, lease)
         self._stopping = threading.Event()
         self._rest: VenueRest | None = None
-        self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
+        self._waiting: SimpleQueue[Command | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._read, name="orders-read", daemon=True),
+            threading.Thread(target=self._work, name="orders-work", daemon=True),
+        ]
         self._handlers: dict[str, Callable[[Command], Any]] = {
             "stop": self._end,
             "takeover": self._end,
@@ -75,34 +83,54 @@ class Orders:
         }
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Begin nothing more; what is under way is broken off and comes again to the next one."""
         self._stopping.set()
         if rest := self._rest:
             rest.close()
-        if self._thread.is_alive():
-            self._thread.join(2)
+        self._waiting.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(1)
         self._reader.close()
 
-    def _run(self) -> None:
+    def _read(self) -> None:
+        """Take commands in; one that ends the runner waits for no other."""
         while not self._stopping.is_set():
             try:
                 for command in self._reader.poll(POLL_MS):
-                    self._obey(command)
+                    if command.name in ENDING:
+                        self._obey(command)
+                    else:
+                        self._waiting.put(command)
             except Fenced:
                 return  # the runner learns it from its lease
             except RedisError as error:
                 logger.warning("orders.not_read exchange=%s error=%s", self._exchange.name, error)
                 self._stopping.wait(SECONDS_AFTER_FAULT)
 
+    def _work(self) -> None:
+        while (command := self._waiting.get()) and not self._stopping.is_set():
+            try:
+                self._obey(command)
+            except Fenced:
+                return
+            except RedisError as error:  # it stays pending, and comes again to the next holder
+                logger.warning("orders.not_told exchange=%s error=%s", self._exchange.name, error)
+
     def _obey(self, command: Command) -> None:
         logger.info("orders.begun exchange=%s command=%s", self._exchange.name, command.name)
-        close_old_connections()
         try:
+            close_old_connections()
             result = self._handlers[command.name](command)
-        except (LivermoreError, ValueError, TypeError) as error:
+        except (Fenced, RedisError):
+            raise
+        except Exception as error:
+            if not isinstance(error, LivermoreError | ValueError | TypeError | DatabaseError):
+                logger.exception("orders.died exchange=%s", self._exchange.name)
             if not self._stopping.is_set():  # else it is pending, and the next holder does it
                 self._reader.fail(command, str(error))
         else:
@@ -136,7 +164,7 @@ class Orders:
 
     def _backfill(self, command: Command) -> dict[str, Any]:
         symbols, timeframes = self._pairs(command)
-        count = int(command.arguments.get("count", BackfillConfig.candle_count))
+        count = int(command.arguments.get("count", BackfillConfig().candle_count))
         with self._open_rest() as rest:
             service = StartupBackfillService(
                 rest, self._redis, BackfillConfig(candle_count=count), cache=self._cache
@@ -162,6 +190,7 @@ class Orders:
         unmonitor(self._exchange, symbols)
         gone = [symbol for symbol in symbols if symbol in self._symbols]
         self._streamer.remove(gone)
+        self._sink.forget(pairs_of(gone))
         self._symbols[:] = [symbol for symbol in self._symbols if symbol not in gone]
         return {"removed": gone}
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from redis import Redis
 
-from exchanges.instances import ExchangeLock, Lease, LostLock
+from exchanges.fencing import Fenced
+from exchanges.instances import ExchangeLock, Lease
 from exchanges.models import Exchange
 from exchanges.status import State
 from exchanges.streamer import Streamer
@@ -68,6 +69,8 @@ class ExchangeRunner:
             except Exception as error:
                 if self._stopping.is_set():
                     return  # broken off on the way, as it was asked to
+                if isinstance(error, Fenced):  # refused before the heartbeat learned why
+                    raise lease.loss() from error
                 lease.report(State.ERROR, str(error))
                 raise
 
@@ -76,6 +79,7 @@ class ExchangeRunner:
         if not self._streamer or not self._sink:
             return {}
         return {
+            "obeys": True,
             **self._streamer.counters(),
             "symbols": len(self._symbols),
             "closes": self._sink.closes,
@@ -138,7 +142,7 @@ class ExchangeRunner:
         steps = 0
         while not self._stopping.wait(STEP_SECONDS):
             if lease.lost.is_set():
-                raise LostLock(f"stopped: {lease.lost_reason}")
+                raise lease.loss()
             if streamer.error:
                 raise streamer.error
             if steps % STEPS_PER_REPORT == 0:

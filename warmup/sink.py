@@ -4,7 +4,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from exchanges.fencing import FENCE, refusals
 from exchanges.pacing import Lane
 from exchanges.stream_events import CandleUpdate, Trade
 from exchanges.venue_rest import VenueRest
+from exchanges.workers import Workers
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
@@ -32,6 +32,7 @@ EVENTS_KEPT = 100_000
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
 CLOSES_PER_FLUSH = 5_000
 SECONDS_BETWEEN_LOOKS = 0.5
+LEAP_MS, LEAPS_DOUBTED = 600_000, 5  # a leap of the exchange's time is believed the sixth time
 
 # KEYS: epoch, events stream, then per close: candles, coverage, open candle; per open candle and
 #   per ticker: its key
@@ -59,6 +60,9 @@ end
 for _ = 1, tonumber(ARGV[4]) do
     local candles, coverage, live = KEYS[k], KEYS[k + 1], KEYS[k + 2]
     local from, to, time = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), ARGV[a + 2]
+    if redis.call('EXISTS', candles) == 0 then
+        redis.call('DEL', coverage) -- of candles that somebody deleted, or Redis evicted
+    end
     if not is_known(coverage, from, to) then
         if time ~= '' then
             redis.call('ZREMRANGEBYSCORE', candles, time, time)
@@ -146,11 +150,14 @@ class CandleSink:
         self._tickers: dict[str, Ticker] = {}
         self._answers: deque[tuple[Pair, Candles | None]] = deque()
         self._flush_script = redis.register_script(FLUSH)
-        self._pool = ThreadPoolExecutor(rest.workers, thread_name_prefix="heal")
+        self._workers = Workers(rest.workers, "heal")
         self._now_ms = 0
         self._now_at = 0.0
         self._next_look_at = self._retry_at = 0.0
         self._failing = False
+        self._leaps = 0
+        self._unloaded: set[Pair] = set()
+        self._forgotten: deque[Pair] = deque()
         self.closes = self.healed = self.flush_failures = 0
         self.newest_close_ms = 0
 
@@ -163,11 +170,15 @@ class CandleSink:
             return
         if update.closed:
             self._tell(pair, bars.update(update.candle, True))
-        elif bars.is_live(update.candle):
+        elif bars.is_live(update.candle) and not self._is_older(pair, update.candle):
             self._live[pair] = update.candle
             if pair.timeframe is self._rolls_up_from and update.candle.timestamp == bars.next_ms:
                 for candle in self._rollups[pair.symbol].open_candles(update.candle):
                     self._live[Pair(pair.symbol, candle.timeframe)] = candle
+
+    def _is_older(self, pair: Pair, candle: Candle) -> bool:
+        waiting = self._live.get(pair)
+        return waiting is not None and waiting.timestamp > candle.timestamp
 
     def trade(self, trade: Trade) -> None:
         """Trades make no candle here yet: venues that need it build theirs before."""
@@ -177,39 +188,63 @@ class CandleSink:
 
     def clock(self, time_ms: int) -> None:
         now = time.monotonic()
-        if not self._now_ms or time_ms > self._now_ms + 1000 * (now - self._now_at):
-            self._now_ms, self._now_at = time_ms, now
+        ahead_ms = time_ms - self._now_ms - 1000 * (now - self._now_at)
+        if self._now_ms and ahead_ms <= 0:
+            self._leaps = 0
+            return
+        if self._now_ms and ahead_ms > LEAP_MS and self._leaps < LEAPS_DOUBTED:
+            self._leaps += 1  # one wrong time must not make everything overdue for ever
+            return
+        self._now_ms, self._now_at, self._leaps = time_ms, now, 0
 
     def connected(self, pairs: Iterable[Pair]) -> None:
-        pairs = list(pairs)
-        self._load([pair for pair in pairs if pair not in self._bars])
+        pairs = set(pairs) | self._unloaded
+        try:
+            self._load([pair for pair in pairs if pair not in self._bars])
+        except RedisError as error:
+            logger.warning("sink.not_loaded pairs=%d error=%s", len(pairs), error)
+            self._unloaded = pairs  # the next tick tries again
+            return
+        self._unloaded = set()
         now_ms = self.now_ms()
         for pair in pairs:
             bars = self._bars[pair]
-            bars.streamed = True
+            bars.reconnected()
             bars.skip_to(pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms)
             self._heal(pair, bars, grace_ms=0)  # what closed meanwhile, at once
 
     def disconnected(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
+            self._unloaded.discard(pair)
             if pair in self._bars:
                 self._bars[pair].streamed = False
+
+    def forget(self, pairs: Iterable[Pair]) -> None:
+        """Learn, in any thread, that these are not to be streamed any more."""
+        self._forgotten.extend(pairs)
 
     def tick(self) -> None:
         """Take what REST answered, ask for what is overdue, write what there is."""
         while self._answers:
             self._take_answer(*self._answers.popleft())
         now = time.monotonic()
-        if now >= self._next_look_at and not self._failing:
+        if self._now_ms and now >= self._next_look_at and not self._failing:
             self._next_look_at = now + SECONDS_BETWEEN_LOOKS
+            if self._unloaded:
+                self.connected(())
             self._rest.clock.observe(self.now_ms())
             for pair, bars in self._bars.items():
                 self._heal(pair, bars, GRACE_MS)
         self.flush()
+        while self._forgotten and not self._closes:
+            pair = self._forgotten.popleft()
+            if pair in self._bars and not self._bars[pair].streamed:
+                for known in (self._bars, self._stored_until, self._live):
+                    known.pop(pair, None)
 
     def close(self) -> None:
         """Write what there is, and begin nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
         self.flush()
 
     def now_ms(self) -> int:
@@ -251,7 +286,7 @@ class CandleSink:
     def _heal(self, pair: Pair, bars: Bars, grace_ms: int) -> None:
         if span := bars.overdue(self.now_ms(), grace_ms):
             bars.asked = True
-            self._pool.submit(self._ask, pair, *span)
+            self._workers.submit(self._ask, pair, *span)
 
     def _ask(self, pair: Pair, start_ms: int, end_ms: int) -> None:
         """Fetch a stretch, in a thread of the pool; the answer is taken by the next tick."""
@@ -260,11 +295,15 @@ class CandleSink:
             answer = self._rest.get_candles(*pair, start_ms, end_ms, lane=Lane.HEAL)
         except (LivermoreError, RedisError) as error:
             logger.warning("sink.heal_failed pair=%s/%s error=%s", *pair, error)
+        except Exception:
+            logger.exception("sink.heal_died pair=%s/%s", *pair)
         finally:
             self._answers.append((pair, answer))
 
     def _take_answer(self, pair: Pair, answer: Candles | None) -> None:
-        bars = self._bars[pair]
+        bars = self._bars.get(pair)
+        if bars is None:
+            return  # removed meanwhile
         before_ms = bars.next_ms
         if answer is not None:
             closes = bars.healed(answer, answer.covered)
@@ -305,7 +344,8 @@ class CandleSink:
         for _ in closes:
             self._closes.popleft()
         for pair, close in closes:
-            self._stored_until[pair] = close.covered[1]
+            if pair in self._bars:
+                self._stored_until[pair] = close.covered[1]
             if close.candle:
                 self._on_close(pair.symbol, close.candle, close.healed)
         told = [close.candle for _, close in closes if close.candle]
@@ -328,7 +368,7 @@ class CandleSink:
         tickers: dict[str, Ticker],
     ) -> None:
         number, now_ms = self._exchange_id, self.now_ms()
-        live = {pair: c for pair, c in live.items() if c.timestamp >= self._bars[pair].next_ms}
+        live = {pair: c for pair, c in live.items() if self._is_news(pair, c, now_ms)}
         names: list[str] = [keys.epoch(number), keys.events(number)]
         values: list[str | int | bytes] = [self._epoch, CANDLES_KEPT, EVENTS_KEPT]
         values += (len(closes), len(live), len(tickers))
@@ -346,7 +386,7 @@ class CandleSink:
             of_pair = self._names[pair]
             names.append(of_pair.live)
             lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
-            values += (orjson.dumps(candle.values()), max(lives_ms, 1))
+            values += (orjson.dumps(candle.values()), lives_ms)
             values.append(self._message(pair, candle, closed=False, healed=False))
             values.append(of_pair.changes)
         for symbol, ticker in tickers.items():
@@ -358,6 +398,12 @@ class CandleSink:
                 self._redis.evalsha(self._flush_script.sha, len(names), *names, *values)
             except NoScriptError:  # the server is new, or its scripts were flushed
                 self._redis.eval(FLUSH, len(names), *names, *values)
+
+    def _is_news(self, pair: Pair, candle: Candle, now_ms: int) -> bool:
+        """Tell whether an open candle is one still: not closed, and not two bars old."""
+        bars = self._bars.get(pair)
+        ends_ms = candle.timestamp + 2 * pair.timeframe.ms
+        return bars is not None and candle.timestamp >= bars.next_ms and ends_ms > now_ms
 
     def _message(self, pair: Pair, candle: Candle, *, closed: bool, healed: bool) -> bytes:
         return orjson.dumps(

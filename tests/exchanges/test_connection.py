@@ -517,7 +517,9 @@ def test_who_speaks_now_and_then_is_not_silent(serve, connect, impatient):
 MANY = [f"s{number:03d}usd@kline_1m" for number in range(150)]
 
 
-def test_what_is_not_confirmed_is_asked_again_and_in_the_end_given_up(serve, connect, impatient):
+def test_what_is_never_confirmed_is_asked_for_three_times_and_then_done_without(
+    serve, connect, impatient
+):
     asked = []
 
     def script(client):
@@ -530,11 +532,28 @@ def test_what_is_not_confirmed_is_asked_again_and_in_the_end_given_up(serve, con
             client.send(tick(1))
 
     connection = connect(serve(script), MANY)
-    while not connection.ended.wait(0.005):
+    deadline = time.monotonic() + 10
+    while not connection.opened and time.monotonic() < deadline:
         connection.read()
-    assert connection.reason == "50 subscriptions were never confirmed"
+        connection.ended.wait(0.005)
+    assert connection.opened
+    assert not connection.ended.is_set()
+    assert len(connection.given_up) == 50
     assert [len(names) for names in asked] == [100, 50, 50, 50]
     assert asked[1] == asked[2] == asked[3]
+
+
+def test_where_nothing_at_all_is_confirmed_the_connection_ends(serve, connect, impatient):
+    def script(client):
+        while True:
+            with suppress(TimeoutError):
+                client.recv(timeout=0.05)
+            client.send(tick(1))
+
+    connection = connect(serve(script), MANY)
+    while not connection.ended.wait(0.005):
+        connection.read()
+    assert connection.reason == "150 subscriptions were never confirmed"
 
 
 def test_who_confirms_late_is_not_left(serve, connect, impatient):

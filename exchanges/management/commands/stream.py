@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from django_redis import get_redis_connection
 
-from exchanges.instances import ExchangeLock, LostLock
+from exchanges.fencing import Fenced
+from exchanges.instances import ExchangeLock
 from exchanges.status import State
 from exchanges.streamer import Streamer
 from exchanges.venues import ExchangeAdapterFactory
@@ -62,10 +63,10 @@ class Command(LivermoreCommand):
         before = 0
         while time.monotonic() < ends_at:
             time.sleep(min(1.0, max(0.0, ends_at - time.monotonic())))
+            if lease.lost.is_set() or isinstance(streamer.error, Fenced):
+                raise lease.loss()
             if streamer.error:
                 raise streamer.error
-            if lease.lost.is_set():
-                raise LostLock(f"stopped: {lease.lost_reason}")
             counters = streamer.counters()
             self.stdout.write(
                 f"{counters['frames'] - before} frames/s, {counters['connections']} connections, "

@@ -9,7 +9,7 @@ from exchanges.candle_reply import number
 from exchanges.errors import BadPayload
 from exchanges.stream_events import CandleUpdate, Clock, Event, Refused, Shutdown
 from exchanges.venue_stream import StreamLimits, StreamSession, Topic, VenueStream
-from livermore.market.candle import Candle, Ticker
+from livermore.market.candle import Candle, Ticker, check_time
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 
@@ -93,11 +93,23 @@ class BinanceSession(StreamSession):
         try:
             message = orjson.loads(frame)
             data = message["data"] if "stream" in message else message
-            if isinstance(data, list):
-                return [event for each in data for event in self._read(each)]
-            return self._read(data)
+            return self._read_all(data) if isinstance(data, list) else self._read(data)
         except UNREADABLE as error:
             raise BadPayload(f"a frame that can't be read ({error})", frame) from error
+
+    def _read_all(self, rows: list[Any]) -> list[Event]:
+        """Return what the rows say; one that can't be read is counted and spoils no other."""
+        events: list[Event] = []
+        failure: Exception | None = None
+        for row in rows:
+            try:
+                events += self._read(row)
+            except UNREADABLE as error:
+                self.unknown += 1
+                failure = error
+        if failure and not events:
+            raise failure
+        return events
 
     def _read(self, data: Any) -> list[Event]:
         kind = data.get("e")  # a book ticker has none
@@ -119,7 +131,7 @@ class BinanceSession(StreamSession):
         return []
 
     def _kline(self, data: Mapping[str, Any]) -> list[Event]:
-        clock = Clock(int(data["E"]))
+        clock = Clock(check_time(data["E"]))
         symbol = self._symbols.get(data["s"])
         bar = data["k"]
         timeframe = TIMEFRAMES.get(bar["i"])
@@ -139,7 +151,7 @@ class BinanceSession(StreamSession):
         return [clock, CandleUpdate(symbol, candle, bar["x"])]
 
     def _ticker(self, data: Mapping[str, Any]) -> list[Event]:
-        clock = Clock(int(data["E"]))
+        clock = Clock(check_time(data["E"]))
         symbol = self._symbols.get(data["s"])
         if symbol is None:
             return [clock]

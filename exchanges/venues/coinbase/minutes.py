@@ -1,6 +1,7 @@
 """One-minute candles from trades, and only where every trade of the minute was seen."""
 
 from decimal import Decimal
+from math import inf
 
 from exchanges.stream_events import CandleUpdate
 from livermore.market.candle import Candle
@@ -27,6 +28,8 @@ class MinuteBuilder:
 
     def add(self, trade_id: int, time_ms: int, price: float, size: Decimal) -> list[CandleUpdate]:
         """Take the next trade, by id; return the minute it closed, and the one it belongs to."""
+        if not 0 < price < inf:
+            raise ValueError(f"not a price: {price}")
         if self._last_id is not None and trade_id <= self._last_id:
             return []  # the snapshot and the updates overlap
         unbroken = self._last_id is not None and trade_id == self._last_id + 1

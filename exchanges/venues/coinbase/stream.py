@@ -12,7 +12,7 @@ from exchanges.errors import BadPayload
 from exchanges.stream_events import CandleUpdate, Clock, Event, Lost, Refused
 from exchanges.venue_stream import StreamLimits, StreamSession, Topic, VenueStream
 from exchanges.venues.coinbase.minutes import MinuteBuilder
-from livermore.market.candle import Candle, Ticker
+from livermore.market.candle import Candle, Ticker, check_time
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 
@@ -90,7 +90,9 @@ class CoinbaseSession(StreamSession):
         self._wanted.difference_update(topics)
         self._confirmed.difference_update(topics)
         for topic in topics:
-            self._minutes.pop(topic.partition(":")[2], None)
+            channel, _, product = topic.partition(":")
+            if channel == TRADES:
+                self._minutes.pop(product, None)
         return self._messages("unsubscribe", topics)
 
     def unacknowledged(self) -> set[Topic]:
@@ -110,7 +112,7 @@ class CoinbaseSession(StreamSession):
         if reader is None:
             self.unknown += 1
             return found
-        time_ms = _time_ms(message["timestamp"])
+        time_ms = check_time(_time_ms(message["timestamp"]))
         found.append(Clock(time_ms))
         for event in message["events"]:
             found += reader(event, time_ms)
@@ -160,7 +162,7 @@ class CoinbaseSession(StreamSession):
                     int(row["trade_id"]),
                     _time_ms(row["time"]),
                     number(row["price"]),
-                    Decimal(row["size"]),
+                    decimal(row["size"]),
                 )
         return found
 
@@ -207,6 +209,14 @@ def _message(verb: str, channel: str, products: list[str] | None = None) -> str:
     if products is not None:
         message["product_ids"] = products
     return orjson.dumps(message).decode()
+
+
+def decimal(text: str) -> Decimal:
+    """Return a size as the exchange wrote it; ValueError where it is none."""
+    size = Decimal(text) if type(text) is str else Decimal("NaN")
+    if not (size.is_finite() and size > 0):
+        raise ValueError(f"not a size: {text!r}")
+    return size
 
 
 def _time_ms(text: str) -> int:

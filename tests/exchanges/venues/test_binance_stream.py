@@ -346,8 +346,8 @@ def test_reading_the_newest_frame_of_each_name_tells_all_that_reading_every_fram
 def test_of_the_states_of_an_open_bar_only_the_newest_waits():
     inbox = Inbox(new_session().superseded_by)
     for volume in range(1, 1000):
-        inbox.put(kline("omgbusd", M1, 0, False, volume, OPENED + volume))
-    inbox.put(kline("omgbusd", M1, 1, False, 5, OPENED + 60_000))
+        inbox.put([kline("omgbusd", M1, 0, False, volume, OPENED + volume)])
+    inbox.put([kline("omgbusd", M1, 1, False, 5, OPENED + 60_000)])
     assert [json.loads(frame)["data"]["k"]["v"] for frame in inbox.take()] == ["999", "5"]
     assert inbox.take() == []
     assert inbox.received == 1000
