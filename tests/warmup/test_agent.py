@@ -141,3 +141,11 @@ def test_it_ends_within_five_seconds_and_leaves_its_locks_free(
     assert (status, "sandbox ended" in out) == (0, True)
     assert ExchangeLock(redis, row.pk).holder() is None
     assert read_status(redis, row.pk).state is State.STOPPED
+
+
+def test_it_ends_within_five_seconds_while_a_warmup_hangs(redis, row, sandbox, agents):
+    sandbox.scenarios.add("slow", delay=12, symbol="BTC-USD")
+    agent = agents()
+    wait_until(lambda: (read_status(redis, row.pk).percent or 0) > 20)
+    assert end(agent)[0] == 0
+    assert ExchangeLock(redis, row.pk).holder() is None

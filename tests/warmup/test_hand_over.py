@@ -21,6 +21,7 @@ from tests.warmup.live import (
     serve,
     stored,
     wait_until,
+    with_short_lease,
 )
 from warmup import hand_over
 from warmup.hand_over import TTL_MS
@@ -174,3 +175,26 @@ def test_who_is_taken_over_in_the_middle_writes_nothing_more(redis, row, sandbox
     assert redis.keys("candles:*") == before
     assert lock.holder() == lease.holder
     lease.release()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(hand_over, "SECONDS_OF_SILENCE", 4)
+
+
+def test_beside_a_stream_without_a_runner_it_is_not_left_without_an_answer(
+    redis, row, sandbox, manage, impatient
+):
+    manage("stream", "sandbox", "--symbols", "BTC-USD")
+    wait_until(lambda: read_status(redis, row.pk).state is State.ACTIVE)
+    with pytest.raises(CommandError, match="is held by"):
+        run(*BACKFILL)
+
+
+def test_after_a_runner_was_killed_it_goes_on_once_the_lock_ran_out(
+    redis, row, sandbox, manage, impatient
+):
+    runner = manage(code=with_short_lease("start", "sandbox"))
+    wait_until(lambda: read_status(redis, row.pk).state is State.ACTIVE)
+    end(runner, signal.SIGKILL)
+    assert "7 candles" in run(*BACKFILL)[0]

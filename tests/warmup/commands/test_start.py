@@ -129,3 +129,34 @@ def test_an_exchange_that_is_gone_is_one_line_and_the_status_says_so(redis, row,
     assert "Traceback" not in said
     assert read_status(redis, row.pk).state is State.ERROR
     assert not redis.exists(keys.lock(row.pk))
+
+
+def test_it_ends_within_five_seconds_from_a_warmup_that_hangs(redis, row, sandbox, manage):
+    sandbox.scenarios.add("slow", delay=12, symbol="BTC-USD")
+    process = manage("start", "sandbox")
+    wait_until(lambda: (read_status(redis, row.pk).percent or 0) > 20)
+    assert end(process)[0] == 0
+    assert not redis.exists(keys.lock(row.pk))
+    assert read_status(redis, row.pk).state is State.STOPPED
+
+
+def test_it_ends_within_five_seconds_while_it_heals(redis, row, sandbox, live):
+    process = live()
+    sandbox.scenarios.add("slow", delay=12)
+    sandbox.scenarios.add("missing_close")
+    wait_until(lambda: read_status(redis, row.pk).details.get("healing"))
+    assert end(process)[0] == 0
+    assert not redis.exists(keys.lock(row.pk))
+
+
+def test_taking_over_ends_the_other_and_goes_on(redis, row, sandbox, live):
+    first = live()
+    second = live("sandbox", "--take-over")
+    _, said = first.communicate(timeout=10)
+    assert first.returncode == 1
+    assert "stopped: taken over by " in said.strip().splitlines()[-1]
+    assert ExchangeLock(redis, row.pk).holder().pid == second.pid
+    truth = Comparison(redis, sandbox, row)
+    truth.wait(sandbox.clock.now_ms())
+    assert truth.faults() == []
+    assert end(second)[0] == 0
