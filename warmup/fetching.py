@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import RedisError
@@ -43,6 +45,7 @@ Result = TypeVar("Result")
 Outcome = tuple[Job, Result | None, LivermoreError | None]
 
 FAILURES_IN_A_ROW = 10
+SECONDS_BETWEEN_LOOKS = 0.5
 # Whatever the pair, the next one would meet the same.
 HOPELESS = (Banned, Paused, Blocked, BadCredentials, Fenced, RedisError)
 
@@ -72,8 +75,12 @@ def run_all(
         for begin in range(0, len(jobs), size):
             if begin:
                 rest.client.pacer.sleep(batch_delay_seconds)
+            ended: SimpleQueue[Future] = SimpleQueue()
             running = {workers.submit(work, job): job for job in jobs[begin : begin + size]}
-            for future in as_completed(running):
+            for future in list(running):
+                future.add_done_callback(ended.put)
+            while running:
+                future = _next(rest, ended)
                 job, error = running.pop(future), future.exception()
                 if error is None:
                     failures_in_a_row = 0
@@ -93,6 +100,14 @@ def run_all(
         raise
     finally:
         workers.close()
+
+
+def _next(rest: VenueRest, ended: SimpleQueue[Future]) -> Future:
+    """Return what ended next; Temporary once `rest` was closed, whatever still hangs."""
+    while True:
+        rest.client.pacer.sleep(0)
+        with suppress(Empty):
+            return ended.get(timeout=SECONDS_BETWEEN_LOOKS)
 
 
 def _raise_if_hopeless(error: BaseException) -> None:
