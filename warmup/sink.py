@@ -60,9 +60,6 @@ end
 for _ = 1, tonumber(ARGV[4]) do
     local candles, coverage, live = KEYS[k], KEYS[k + 1], KEYS[k + 2]
     local from, to, time = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), ARGV[a + 2]
-    if redis.call('EXISTS', candles) == 0 then
-        redis.call('DEL', coverage) -- of candles that somebody deleted, or Redis evicted
-    end
     if not is_known(coverage, from, to) then
         if time ~= '' then
             redis.call('ZREMRANGEBYSCORE', candles, time, time)
