@@ -145,7 +145,7 @@ class CandleSink:
         self._closes: deque[tuple[Pair, Close]] = deque()
         self._live: dict[Pair, Candle] = {}
         self._tickers: dict[str, Ticker] = {}
-        self._answers: deque[tuple[Pair, Candles | None]] = deque()
+        self._answers: deque[tuple[Pair, int, Candles | None]] = deque()
         self._flush_script = redis.register_script(FLUSH)
         self._workers = Workers(rest.workers, "heal")
         self._now_ms = 0
@@ -295,9 +295,9 @@ class CandleSink:
         except Exception:
             logger.exception("sink.heal_died pair=%s/%s", *pair)
         finally:
-            self._answers.append((pair, answer))
+            self._answers.append((pair, end_ms, answer))
 
-    def _take_answer(self, pair: Pair, answer: Candles | None) -> None:
+    def _take_answer(self, pair: Pair, end_ms: int, answer: Candles | None) -> None:
         bars = self._bars.get(pair)
         if bars is None:
             return  # removed meanwhile
@@ -306,7 +306,9 @@ class CandleSink:
             closes = bars.healed(answer, answer.covered)
             self.healed += sum(close.healed and close.candle is not None for close in closes)
             self._tell(pair, closes)
-        if bars.next_ms == before_ms:
+        if bars.next_ms >= end_ms:
+            bars.asked = False  # answered, be it by the stream meanwhile
+        elif bars.next_ms == before_ms:
             bars.failed(self.now_ms())
 
     # -- writing

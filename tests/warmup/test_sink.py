@@ -162,7 +162,7 @@ def listen(redis):
 
 
 def tick_until(sink, condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     sink.tick()
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
