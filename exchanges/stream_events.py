@@ -15,17 +15,6 @@ class CandleUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Trade:
-    """One match. Ids are contiguous per symbol; `time_ms` is when it happened."""
-
-    symbol: str
-    id: int
-    time_ms: int
-    price: float
-    size: float
-
-
-@dataclass(frozen=True, slots=True)
 class Clock:
     """The exchange's time when it sent the frame."""
 
@@ -51,4 +40,4 @@ class Refused:
     reason: str
 
 
-Event = CandleUpdate | Trade | Ticker | Clock | Lost | Shutdown | Refused
+Event = CandleUpdate | Ticker | Clock | Lost | Shutdown | Refused

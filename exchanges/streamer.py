@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Protocol
 
 from exchanges.connection import Connection
-from exchanges.stream_events import CandleUpdate, Clock, Lost, Shutdown, Trade
+from exchanges.stream_events import CandleUpdate, Clock, Lost, Shutdown
 from exchanges.venue_stream import Topic, VenueStream
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
@@ -28,7 +28,6 @@ class Sink(Protocol):
     """Where a stream's events go. All calls come from one thread, `tick` after each round."""
 
     def candle(self, update: CandleUpdate) -> None: ...
-    def trade(self, trade: Trade) -> None: ...
     def ticker(self, ticker: Ticker) -> None: ...
 
     def clock(self, time_ms: int) -> None:
@@ -128,8 +127,6 @@ class Lane:
                     self._sink.candle(event)
                 case Clock():  # one with each of them: ahead of what is rare
                     self._sink.clock(event.time_ms)
-                case Trade():
-                    self._sink.trade(event)
                 case Ticker():
                     self._sink.ticker(event)
                 case Lost():

@@ -15,7 +15,7 @@ from exchanges.candle_reply import Candles
 from exchanges.errors import LivermoreError
 from exchanges.fencing import FENCE, refusals
 from exchanges.pacing import Lane
-from exchanges.stream_events import CandleUpdate, Trade
+from exchanges.stream_events import CandleUpdate
 from exchanges.venue_rest import VenueRest
 from exchanges.workers import Workers
 from livermore.market import keys
@@ -176,9 +176,6 @@ class CandleSink:
     def _is_older(self, pair: Pair, candle: Candle) -> bool:
         waiting = self._live.get(pair)
         return waiting is not None and waiting.timestamp > candle.timestamp
-
-    def trade(self, trade: Trade) -> None:
-        """Trades make no candle here yet: venues that need it build theirs before."""
 
     def ticker(self, ticker: Ticker) -> None:
         self._tickers[ticker.symbol] = ticker
