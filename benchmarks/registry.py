@@ -11,5 +11,6 @@ BENCHMARKS = {
     "restart": "warm 200 symbols x 6 that are all there",
     "memory": "the peak of the command warmup of 200 symbols x 6",
     "writes": "candles into the cache",
+    "indicators": "MACD-V of 500 symbols x 6, from the cache and as all of them close at once",
     "stream": "frames of 500 symbols x 6 into Redis, beside a plain loop (two minutes)",
 }

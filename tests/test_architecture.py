@@ -28,9 +28,13 @@ REDIS = {
     "warmup/cache.py",
     "warmup/sink.py",
     "warmup/stats.py",
+    "warmup/metrics.py",
     "warmup/schedule.py",
     "warmup/follower.py",
+    "warmup/indicator_cache.py",
     "warmup/agent.py",
+    "warmup/agents.py",
+    "warmup/harness/stored.py",
 }
 KEY_STARTS = (
     "candles:", "candle:", "coverage:", "ticker:", "indicator:", "exchange:", "channel:", "pacing:",

@@ -25,6 +25,7 @@ from livermore.market.pair import pairs_of
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.backfill import BackfillConfig, StartupBackfillService
 from warmup.cache import CandleCache
+from warmup.follower import IndicatorFollower
 from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
 from warmup.sink import CandleSink
@@ -50,6 +51,7 @@ class Orders:
         stream: VenueStream,
         streamer: Streamer,
         sink: CandleSink,
+        follower: IndicatorFollower,
         symbols: list[str],
         stop: Callable[[], None],
     ):
@@ -61,11 +63,15 @@ class Orders:
         self._streamer = streamer
         self._symbols = symbols
         self._sink = sink
+        self._follower = follower
         self._stop = stop
-        self._cache = CandleCache(redis, exchange.pk, lease.epoch, sink.final_until)
+        self._cache = CandleCache(
+            redis, exchange.pk, lease.epoch, sink.final_until, follower.changed
+        )
         self._reader = ControlReader(redis, exchange.pk, lease)
         self._stopping = threading.Event()
         self._rest: VenueRest | None = None
+        self.doing: dict[str, Any] | None = None  # the command under way, for the status
         self._waiting: SimpleQueue[Command | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._read, name="orders-read", daemon=True),
@@ -115,11 +121,14 @@ class Orders:
     def _work(self) -> None:
         while (command := self._waiting.get()) and not self._stopping.is_set():
             try:
+                self.doing = {"command": command.name, **command.arguments}
                 self._obey(command)
             except Fenced:
                 return
             except RedisError as error:  # it stays pending, and comes again to the next holder
                 logger.warning("orders.not_told exchange=%s error=%s", self._exchange.name, error)
+            finally:
+                self.doing = None
 
     def _obey(self, command: Command) -> None:
         logger.info("orders.begun exchange=%s command=%s", self._exchange.name, command.name)
@@ -181,6 +190,7 @@ class Orders:
         with self._open_rest() as rest:
             service = StartupBackfillService(rest, self._redis, cache=self._cache)
             report = service.backfill(new, LONGEST_FIRST, on_pair=self._counting(command))
+        self._follower.add(pairs_of(new))
         self._streamer.add(new)
         self._symbols += new
         return report.as_json() | {"added": new}
@@ -191,6 +201,7 @@ class Orders:
         gone = [symbol for symbol in symbols if symbol in self._symbols]
         self._streamer.remove(gone)
         self._sink.forget(pairs_of(gone))
+        self._follower.remove(pairs_of(gone))
         self._symbols[:] = [symbol for symbol in self._symbols if symbol not in gone]
         return {"removed": gone}
 

@@ -14,8 +14,11 @@ from exchanges.instances import ExchangeLock, Lease
 from exchanges.models import Exchange
 from exchanges.status import State
 from exchanges.streamer import Streamer
+from exchanges.venue_rest import VenueRest
 from exchanges.venues import ExchangeAdapterFactory
+from livermore.market.pair import pairs_of
 from warmup.cache import CandleCache
+from warmup.follower import IndicatorFollower
 from warmup.orders import Orders
 from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
@@ -32,8 +35,7 @@ class ExchangeRunner:
     """Keeps one exchange warm and live in this process.
 
     `run` blocks until `stop` is called, and raises what made it end otherwise: Held at the start,
-    LostLock when somebody took over, or what the exchange or Redis said. `compute_indicators` is
-    called when all is warm and before the first frame.
+    LostLock when somebody took over, or what the exchange or Redis said.
     """
 
     def __init__(
@@ -43,13 +45,11 @@ class ExchangeRunner:
         symbols: Sequence[str],
         *,
         on_warmup: Callable[[WarmupStats], None] = lambda stats: None,
-        compute_indicators: Callable[[], None] = lambda: None,
     ):
         self._redis = redis
         self._exchange = exchange
         self._symbols = list(symbols)
         self._on_warmup = on_warmup
-        self._compute_indicators = compute_indicators
         self._factory = ExchangeAdapterFactory(redis)
         self._stopping = threading.Event()
         self._streamer: Streamer | None = None
@@ -94,32 +94,41 @@ class ExchangeRunner:
         self._warm(lease)
         if self._stopping.is_set():
             return
-        self._compute_indicators()
-        with closing(self._factory.rest(self._exchange)) as rest:
-            stream = self._factory.stream(self._exchange)
-            sink = CandleSink(
-                self._redis,
-                self._exchange.pk,
-                rest,
-                lease.epoch,
-                lease.may_write,
-                stream.rolls_up_from,
-            )
-            streamer = Streamer(stream, sink)
-            orders = Orders(
-                self._redis, self._exchange, lease, stream, streamer, sink, self._symbols, self.stop
-            )
-            self._sink, self._streamer = sink, streamer
-            gc.collect()
-            gc.freeze()  # a full collection takes long, and a burst of closes brings one about
-            streamer.start(self._symbols)
-            try:
-                self._watch(lease, streamer, orders)
-            finally:
-                lease.report(State.STOPPING)
-                orders.close()
-                streamer.stop()
-                sink.close()
+        with (
+            closing(IndicatorFollower(self._redis, self._exchange.pk, lease.epoch)) as follower,
+            closing(self._factory.rest(self._exchange)) as rest,
+        ):
+            lease.report(State.WARMING, "computing indicators", 100.0)
+            follower.compute(pairs_of(self._symbols))
+            self._stream(lease, rest, follower)
+
+    def _stream(self, lease: Lease, rest: VenueRest, follower: IndicatorFollower) -> None:
+        stream = self._factory.stream(self._exchange)
+        sink = CandleSink(
+            self._redis,
+            self._exchange.pk,
+            rest,
+            lease.epoch,
+            lease.may_write,
+            stream.rolls_up_from,
+        )
+        streamer = Streamer(stream, sink)
+        orders = Orders(
+            self._redis, self._exchange, lease, stream, streamer, sink, follower, self._symbols,
+            self.stop,
+        )  # fmt: skip
+        self._sink, self._streamer = sink, streamer
+        gc.collect()
+        gc.freeze()  # a full collection takes long, and a burst of closes brings one about
+        follower.start()
+        streamer.start(self._symbols)
+        try:
+            self._watch(lease, streamer, follower, orders)
+        finally:
+            lease.report(State.STOPPING)
+            orders.close()
+            streamer.stop()
+            sink.close()
 
     def _warm(self, lease: Lease) -> None:
         cache = CandleCache(self._redis, self._exchange.pk, lease.epoch)
@@ -137,14 +146,16 @@ class ExchangeRunner:
             lease.report(State.WARMING, "repairing", 100.0)
             CandleRepair(self._redis, number, rest, cache=cache).repair(self._symbols)
 
-    def _watch(self, lease: Lease, streamer: Streamer, orders: Orders) -> None:
+    def _watch(
+        self, lease: Lease, streamer: Streamer, follower: IndicatorFollower, orders: Orders
+    ) -> None:
         orders.start()
         steps = 0
         while not self._stopping.wait(STEP_SECONDS):
             if lease.lost.is_set():
                 raise lease.loss()
-            if streamer.error:
-                raise streamer.error
+            if error := streamer.error or follower.error:
+                raise error
             if steps % STEPS_PER_REPORT == 0:
-                lease.report(State.ACTIVE, "streaming")
+                lease.report(State.ACTIVE, "streaming", order=orders.doing)
             steps += 1

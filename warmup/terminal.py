@@ -8,6 +8,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from livermore.market.timeframe import Timeframe
 from warmup.plan import WarmupPlan
 from warmup.stats import Status
 
@@ -136,7 +137,51 @@ def print_plan(plan: WarmupPlan, with_repair: bool, stream: TextIO) -> None:
     )
 
 
+def print_indicators(
+    exchange: str, values: list[dict[str, Any]], now_ms: int, stream: TextIO
+) -> None:
+    """Print MACD-V of pairs as a table: the numbers, and what each stands on."""
+    table = Table(title=f"MACD-V of {exchange}")
+    for column in ("symbol", "timeframe"):
+        table.add_column(column)
+    for column in ("value", "signal", "histogram"):
+        table.add_column(column, justify="right")
+    table.add_column("stage")
+    for column in ("closed", "ranges", "bars", "liquidity"):
+        table.add_column(column, justify="right")
+    table.add_column("complete")
+    for value in values:
+        table.add_row(*_indicator_cells(value, now_ms))
+    _print(table, stream)
+    known = sum(value["value"] is not None for value in values)
+    stream.write(f"{known} of {len(values)} pairs have a value\n")
+
+
+def _indicator_cells(value: dict[str, Any], now_ms: int) -> list[str]:
+    numbers = [value[name] for name in ("value", "signal", "histogram")]
+    cells = [value["symbol"], value["timeframe"]]
+    cells += ["–" if number is None else f"{number:.2f}" for number in numbers]
+    cells.append(value["stage"] or value["reason"])
+    if value["timestamp"] is None:
+        return cells
+    closed_ms = value["timestamp"] + Timeframe(value["timeframe"]).ms
+    return [
+        *cells,
+        f"{ago(now_ms - closed_ms)} ago",
+        *(str(value["nEff"]), str(value["spanBars"]), f"{value['liquidity']:.0%}"),
+        "yes" if value["coverageComplete"] else "NO",
+    ]
+
+
+def ago(age_ms: int) -> str:
+    """Return an age in its largest whole unit, such as `3 min`."""
+    for unit, length_ms in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000)):
+        if age_ms >= length_ms:
+            return f"{age_ms // length_ms} {unit}"
+    return f"{max(age_ms, 0) // 1000} s"
+
+
 def _print(table: Table, stream: TextIO) -> None:
     # Piped output has no width of its own: as wide as the table needs, not 80 columns.
-    width = None if Console(file=stream).is_terminal else 120
+    width = None if Console(file=stream).is_terminal else 140
     Console(file=stream, width=width).print(table)

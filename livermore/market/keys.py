@@ -40,6 +40,16 @@ def ticker_channel(exchange_id: int, symbol: str) -> str:
     return f"channel:ticker:{exchange_id}:{symbol}"
 
 
+def indicator(exchange_id: int, symbol: str, timeframe: str) -> str:
+    """Name the string that holds MACD-V of the newest closed candle."""
+    return f"indicator:{exchange_id}:{symbol}:{timeframe}:macd-v"
+
+
+def indicator_channel(exchange_id: int, symbol: str, timeframe: str) -> str:
+    """Name the pub/sub channel on which each new MACD-V is published."""
+    return f"channel:indicator:{exchange_id}:{symbol}:{timeframe}:macd-v"
+
+
 def warmup_schedule(exchange_id: int) -> str:
     """Name the string that holds the last warmup's schedule."""
     return f"exchange:{exchange_id}:warm-up-schedule:symbols"
@@ -73,6 +83,19 @@ def events(exchange_id: int) -> str:
 def control(exchange_id: int) -> str:
     """Name the stream of commands to the lock's holder and of its replies."""
     return f"exchange:{exchange_id}:control"
+
+
+def exchange_changed(exchange_id: int) -> str:
+    """Name the pub/sub channel that says what of an exchange changed that a page shows."""
+    return f"channel:exchange:{exchange_id}:changed"
+
+
+EXCHANGES_CHANGED = "channel:exchange:*:changed"  # of all exchanges, for PSUBSCRIBE
+
+
+def agents() -> str:
+    """Name the hash in which each agent says that it is alive and what it runs."""
+    return "agents"
 
 
 def pacing(host: str) -> str:

@@ -19,7 +19,6 @@ from tests.warmup.live import (
     make_row,
     running,
     serve,
-    stored,
     wait_until,
 )
 from warmup.runner import ExchangeRunner
@@ -36,22 +35,6 @@ def sandbox():
 @pytest.fixture
 def row(redis, sandbox):
     return make_row(sandbox)
-
-
-def test_indicators_are_computed_when_all_is_warm_and_before_the_first_frame(redis, row, sandbox):
-    found = {}
-
-    def compute():
-        found["counts"] = {
-            len(stored(redis, row.pk, symbol, timeframe)[0])
-            for symbol in SYMBOLS
-            for timeframe in LONGEST_FIRST
-        }
-        found["connects"] = sandbox.streams["binance"].connects
-        found["state"] = read_status(redis, row.pk).state in (State.STARTING, State.WARMING)
-
-    with running(redis, row, compute_indicators=compute):
-        assert found == {"counts": {100}, "connects": 0, "state": True}
 
 
 def test_the_lock_is_there_before_the_first_call_and_until_the_last_write(redis, row, sandbox):
@@ -162,16 +145,6 @@ def test_taken_over_while_the_stream_is_silent_it_says_by_whom(redis, row, sandb
         assert str(one.error).startswith("stopped: taken over by ")
         assert lock.holder() == lease.holder
         assert sandbox.streams["binance"].open == 0
-
-
-def test_a_fault_of_a_hook_ends_it_and_frees_the_lock(redis, row):
-    def compute():
-        raise ValueError("no such indicator")
-
-    with pytest.raises(ValueError, match="no such indicator"):
-        ExchangeRunner(redis, row, SYMBOLS, compute_indicators=compute).run()
-    assert read_status(redis, row.pk).phase == "no such indicator"
-    assert not redis.exists(keys.lock(row.pk))
 
 
 def test_the_exchanges_limits_are_kept(redis, row, sandbox):

@@ -1,0 +1,82 @@
+import time
+from collections.abc import Iterator, Sequence
+
+import orjson
+
+from benchmarks.bench import Bench
+from benchmarks.candles import fill
+from benchmarks.figure import Figure
+from benchmarks.live import NATIVE
+from livermore.market import keys
+from livermore.market.candle import Candle
+from livermore.market.pair import Pair, pairs_of
+from warmup.cache import CandleCache
+from warmup.follower import IndicatorFollower
+from warmup.indicator_cache import IndicatorCache
+
+TARGET_SECONDS = 3
+ROUNDS = 3
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    exchange, _ = bench.exchange(1)
+    pairs = pairs_of(NATIVE)
+    cache = CandleCache(bench.redis, exchange.pk)
+    fill(cache, list(NATIVE))
+    follower = IndicatorFollower(bench.redis, exchange.pk)
+    started, used = time.perf_counter(), time.process_time()
+    follower.compute(pairs)
+    what = f"MACD-V of {len(pairs):,} pairs x 100 candles, from the cache"
+    note = f"{time.process_time() - used:.2f} s of a core"
+    yield Figure(what, time.perf_counter() - started, "s", note=note)
+    yield from _closes(bench, exchange.pk, cache, follower, pairs)
+    follower.close()
+
+
+def _closes(
+    bench: Bench,
+    number: int,
+    cache: CandleCache,
+    follower: IndicatorFollower,
+    pairs: Sequence[Pair],
+) -> Iterator[Figure]:
+    """Let the next bar of every pair close at once; the follower reads them from the stream."""
+    newest = {pair: cache.newest(*pair, 1)[0] for pair in pairs}
+    seconds, used = [], []
+    for _ in range(ROUNDS):
+        newest = {pair: _next(candle) for pair, candle in newest.items()}
+        _tell(bench, number, newest)
+        started, used_before = time.perf_counter(), time.process_time()
+        while _behind(bench, number, pairs[-1], newest):
+            follower.step()
+        seconds.append(time.perf_counter() - started)
+        used.append(time.process_time() - used_before)
+    what = f"{len(pairs):,} closes in the same second, every value written"
+    note = f"the worst of {ROUNDS}; {max(used):.2f} s of a core"
+    yield Figure(what, max(seconds), "s", TARGET_SECONDS, note)
+    values = IndicatorCache(bench.redis, number).read_many(pairs)
+    late = sum(
+        value["timestamp"] != newest[pair].timestamp
+        for pair, value in zip(pairs, values, strict=True)
+    )
+    yield Figure("values that stand on an older candle", late, at_most=0, note=f"of {len(pairs):,}")
+
+
+def _next(candle: Candle) -> Candle:
+    return Candle(candle.close_time_ms, *candle.values()[1:], candle.timeframe)
+
+
+def _tell(bench: Bench, number: int, candles: dict[Pair, Candle]) -> None:
+    pipe = bench.redis.pipeline(transaction=False)
+    for (symbol, timeframe), candle in candles.items():
+        names = ("timestamp", "open", "high", "low", "close", "volume")
+        event = {"exchangeId": number, "symbol": symbol, "timeframe": timeframe}
+        event |= dict(zip(names, candle.values(), strict=True)) | {"closed": True, "healed": False}
+        pipe.xadd(keys.events(number), {"event": orjson.dumps(event)})
+    pipe.execute()
+
+
+def _behind(bench: Bench, number: int, last: Pair, newest: dict[Pair, Candle]) -> bool:
+    """Tell whether the last close that was told is not computed yet: they are taken in order."""
+    value = IndicatorCache(bench.redis, number).read_many([last])[0]
+    return value["timestamp"] != newest[last].timestamp

@@ -1,0 +1,375 @@
+import threading
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exchanges.control import ControlClient
+from exchanges.fencing import Fenced
+from exchanges.instances import ExchangeLock
+from livermore.market import keys
+from livermore.market.candle import Candle
+from livermore.market.indicators import macd_v
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+from tests.warmup.live import (
+    MINUTE_MS,
+    SYMBOLS,
+    make_row,
+    running,
+    serve,
+    stored,
+    wait_until,
+)
+from warmup.cache import CandleCache
+from warmup.follower import IndicatorFollower
+from warmup.indicator_cache import IndicatorCache
+
+NUMBER = 7
+M1 = Timeframe.M1
+PAIR, OTHER = Pair("BTC-USD", M1), Pair("ETH-USD", Timeframe.H1)
+START_MS = 1_795_046_400_000
+
+
+def bar(number, timeframe=M1):
+    """Return a bar of a market that goes up and down; which one depends on the number alone."""
+    middle = 1000 + 7 * ((number * 37) % 101) / 10
+    spread = 1 + number % 5
+    return Candle(
+        START_MS + number * timeframe.ms,
+        middle, middle + spread, middle - spread, middle + spread / 2, 3.5, timeframe,
+    )  # fmt: skip
+
+
+def cover(pair, first, last):
+    return ((START_MS + first * pair.timeframe.ms, START_MS + (last + 1) * pair.timeframe.ms),)
+
+
+def store(redis, pair, numbers, covered=None):
+    candles = [bar(number, pair.timeframe) for number in numbers]
+    if covered is None and numbers:
+        covered = cover(pair, min(numbers), max(numbers))
+    CandleCache(redis, NUMBER).write(*pair, candles, covered or ())
+
+
+def close(redis, pair, number):
+    """Store a bar and tell of it, as the sink does."""
+    store(redis, pair, [number])
+    names = ("timestamp", "open", "high", "low", "close", "volume")
+    event = {"exchangeId": NUMBER, "symbol": pair.symbol, "timeframe": pair.timeframe}
+    event |= dict(zip(names, bar(number, pair.timeframe).values(), strict=True))
+    redis.xadd(keys.events(NUMBER), {"event": orjson.dumps(event | {"closed": True})})
+
+
+def value(redis, pair=PAIR, exchange_id=NUMBER):
+    return IndicatorCache(redis, exchange_id).read_many([pair])[0]
+
+
+def expected(numbers, timeframe=M1):
+    return macd_v([bar(number, timeframe) for number in numbers], timeframe)
+
+
+@pytest.fixture
+def follower(redis):
+    follower = IndicatorFollower(redis, NUMBER)
+    yield follower
+    follower.close()
+
+
+def test_each_pair_is_computed_from_all_that_the_cache_has(redis, follower):
+    store(redis, PAIR, range(100))
+    store(redis, OTHER, range(60))
+    follower.compute([PAIR, OTHER])
+    found, reference = value(redis), expected(range(100))
+    assert found == {
+        "exchangeId": NUMBER,
+        "symbol": "BTC-USD",
+        "timeframe": "1m",
+        "timestamp": bar(99).timestamp,
+        "value": reference.value,
+        "signal": reference.signal,
+        "histogram": reference.histogram,
+        "ema12": reference.ema12,
+        "ema26": reference.ema26,
+        "atr": reference.atr,
+        "stage": reference.stage,
+        "reason": None,
+        "seeded": True,
+        "nEff": 99,
+        "spanBars": 100,
+        "liquidity": 1.0,
+        "firstTimestamp": bar(0).timestamp,
+        "lastTimestamp": bar(99).timestamp,
+        "coverageComplete": True,
+    }
+    assert value(redis, OTHER)["value"] == expected(range(60), Timeframe.H1).value
+
+
+def test_below_sixty_candles_there_is_no_value_and_one_of_before_goes_away(redis, follower):
+    store(redis, PAIR, range(59))
+    redis.set(keys.indicator(NUMBER, *PAIR), '{"timestamp":1}')
+    follower.compute([PAIR])
+    assert not redis.exists(keys.indicator(NUMBER, *PAIR))
+    close(redis, PAIR, 59)
+    follower.step(1)
+    assert value(redis)["nEff"] == 59
+
+
+def test_a_close_moves_its_pair_to_the_numbers_of_the_whole_window(redis, follower):
+    store(redis, PAIR, range(80))
+    store(redis, OTHER, range(80))
+    follower.compute([PAIR, OTHER])
+    before = redis.get(keys.indicator(NUMBER, *OTHER))
+    for number in range(80, 90):
+        close(redis, PAIR, number)
+        follower.step(1)
+        found, reference = value(redis), expected(range(number + 1))
+        assert (found["timestamp"], found["value"]) == (bar(number).timestamp, reference.value)
+        assert (found["signal"], found["atr"]) == (reference.signal, reference.atr)
+    assert redis.get(keys.indicator(NUMBER, *OTHER)) == before
+
+
+def test_every_value_is_published(redis, follower):
+    store(redis, PAIR, range(60))
+    with redis.pubsub(ignore_subscribe_messages=True) as listening:
+        listening.subscribe(keys.indicator_channel(NUMBER, *PAIR))
+        listening.get_message(timeout=5)
+        follower.compute([PAIR])
+        close(redis, PAIR, 60)
+        follower.step(1)
+        heard = [orjson.loads(listening.get_message(timeout=5)["data"]) for _ in range(2)]
+    assert [each["timestamp"] for each in heard] == [bar(59).timestamp, bar(60).timestamp]
+    assert heard[1] == value(redis)
+
+
+def test_a_healed_hole_changes_its_pairs_value_and_no_other(redis, follower):
+    hole = set(range(40, 50))
+    store(redis, PAIR, sorted(set(range(80)) - hole), cover(PAIR, 0, 39) + cover(PAIR, 50, 79))
+    store(redis, OTHER, range(80))
+    follower.compute([PAIR, OTHER])
+    holed, other = value(redis), redis.get(keys.indicator(NUMBER, *OTHER))
+    assert not holed["coverageComplete"]
+    store(redis, PAIR, sorted(hole))
+    follower.changed(PAIR)
+    follower.step(1)
+    mended = value(redis)
+    assert mended["value"] == expected(range(80)).value != holed["value"]
+    assert mended["coverageComplete"]
+    assert redis.get(keys.indicator(NUMBER, *OTHER)) == other
+
+
+def test_minutes_without_trades_are_no_hole_and_carry_the_range_on(redis, follower):
+    numbers = [*range(0, 200, 2)]
+    store(redis, PAIR, numbers, cover(PAIR, 0, 198))
+    follower.compute([PAIR])
+    close(redis, PAIR, 204)
+    store(redis, PAIR, [], cover(PAIR, 199, 204))
+    follower.step(1)
+    found, reference = value(redis), expected([*numbers, 204])
+    assert found["coverageComplete"]
+    assert (found["value"], found["atr"]) == (reference.value, reference.atr)
+    assert (found["nEff"], found["spanBars"]) == (100, 205)
+    assert found["liquidity"] == 101 / 205
+
+
+def test_closes_told_while_nobody_read_are_taken_in_order_afterwards(redis):
+    store(redis, PAIR, range(60))
+    first = IndicatorFollower(redis, NUMBER)
+    first.compute([PAIR])
+    for number in range(60, 70):
+        close(redis, PAIR, number)
+    first.step(1)
+    assert value(redis)["timestamp"] == bar(69).timestamp
+    first.close()
+    close(redis, PAIR, 70)  # between two processes
+    second = IndicatorFollower(redis, NUMBER)
+    second.compute([PAIR])
+    assert value(redis)["value"] == expected(range(71)).value
+    second.close()
+
+
+def test_events_trimmed_before_they_were_read_lose_no_value(redis, follower):
+    store(redis, PAIR, range(60))
+    store(redis, OTHER, range(60))
+    follower.compute([PAIR, OTHER])
+    for number in range(60, 65):
+        close(redis, PAIR, number)
+        close(redis, OTHER, number)
+    redis.xtrim(keys.events(NUMBER), maxlen=1, approximate=False)
+    close(redis, PAIR, 65)
+    follower._look_for_gap()
+    follower.step(1)
+    assert value(redis)["value"] == expected(range(66)).value
+    assert value(redis, OTHER)["value"] == expected(range(65), Timeframe.H1).value
+
+
+def test_a_newer_value_is_left_alone(redis, follower):
+    store(redis, PAIR, range(60))
+    newer = orjson.dumps({"timestamp": bar(60).timestamp, "value": 1.0})
+    redis.set(keys.indicator(NUMBER, *PAIR), newer)
+    follower.compute([PAIR])
+    assert redis.get(keys.indicator(NUMBER, *PAIR)) == newer
+
+
+def test_a_pair_that_is_added_is_computed_and_one_removed_is_left(redis, follower):
+    store(redis, PAIR, range(60))
+    store(redis, OTHER, range(60))
+    follower.compute([PAIR])
+    follower.add([OTHER])
+    follower.remove([PAIR])
+    close(redis, PAIR, 60)
+    follower.step(1)
+    assert value(redis, OTHER)["nEff"] == 59
+    assert value(redis)["timestamp"] == bar(59).timestamp
+
+
+def test_an_epoch_that_is_over_writes_nothing(redis):
+    store(redis, PAIR, range(60))
+    lease = ExchangeLock(redis, NUMBER).acquire()
+    follower = IndicatorFollower(redis, NUMBER, lease.epoch)
+    lease.release()
+    ExchangeLock(redis, NUMBER).acquire()
+    with pytest.raises(Fenced):
+        follower.compute([PAIR])
+    assert value(redis) is None
+    follower.close()
+
+
+def test_candles_that_nobody_can_read_stop_no_other_pair(redis, follower, caplog):
+    store(redis, PAIR, range(60))
+    store(redis, OTHER, range(60))
+    off_boundary = bar(60).timestamp + 1
+    row = orjson.dumps([off_boundary, *bar(60).values()[1:]])
+    redis.zadd(keys.candles(NUMBER, *PAIR), {row: off_boundary})
+    follower.compute([PAIR, OTHER])
+    assert value(redis) is None
+    assert value(redis, OTHER)
+    assert "follower.unreadable pair=BTC-USD/1m" in caplog.text
+
+
+def test_a_window_that_grew_long_is_read_anew(redis, follower):
+    store(redis, PAIR, range(100))
+    follower.compute([PAIR])
+    for first in range(100, 2100, 500):
+        for number in range(first, first + 500):
+            close(redis, PAIR, number)
+        follower.step(1)
+    found, oldest = value(redis), bar(1100).timestamp
+    assert found["timestamp"] == bar(2099).timestamp
+    assert found["spanBars"] <= 2001
+    assert found["firstTimestamp"] <= oldest
+    assert found["value"] == pytest.approx(expected(range(1100, 2100)).value, rel=1e-12)
+
+
+def test_redis_restarted_under_it_costs_no_value(redis, follower):
+    store(redis, PAIR, range(60))
+    follower.compute([PAIR])
+    follower.start()
+    redis.client_kill_filter(_type="normal", skipme=True)
+    redis.script_flush()
+    close(redis, PAIR, 60)
+    wait_until(lambda: value(redis)["timestamp"] == bar(60).timestamp)
+    assert follower.error is None
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("close"), st.integers(1, 4)),
+            st.tuples(st.just("repair"), st.integers(0, 59)),
+            st.tuples(st.just("step"), st.just(0)),
+        ),
+        max_size=40,
+    )
+)
+def test_whatever_comes_the_value_is_that_of_the_window(redis, orders):
+    redis.flushall()
+    numbers = {n for n in range(70) if n % 7}
+    store(redis, PAIR, sorted(numbers))
+    follower = IndicatorFollower(redis, NUMBER)
+    follower.compute([PAIR])
+    for kind, amount in orders:
+        if kind == "close":
+            number = max(numbers) + amount
+            close(redis, PAIR, number)
+            numbers.add(number)
+        elif kind == "repair":
+            store(redis, PAIR, [amount])
+            numbers.add(amount)
+            follower.changed(PAIR)
+        else:
+            follower.step(1)
+    close(redis, PAIR, max(numbers) + 1)
+    numbers.add(max(numbers) + 1)
+    follower.step(1)
+    found, reference = value(redis), expected(sorted(numbers))
+    assert (found["value"], found["signal"]) == (reference.value, reference.signal)
+    assert (found["nEff"], found["spanBars"]) == (reference.n_eff, reference.span_bars)
+    follower.close()
+
+
+# -- In a runner
+
+
+@pytest.fixture
+def sandbox(db):
+    with serve() as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_a_running_exchange_has_every_value_before_the_first_frame_and_keeps_it(
+    redis, sandbox, name, transactional_db
+):
+    row = make_row(sandbox, name)
+    pairs = [Pair(symbol, timeframe) for symbol in SYMBOLS for timeframe in Timeframe]
+    seen = []
+    venue = "coinbase" if name == "coinbase" else "binance"
+
+    def watch():
+        wait_until(lambda: all(IndicatorCache(redis, row.pk).read_many(pairs)), 30)
+        seen.append(sandbox.streams[venue].connects)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    with running(redis, row):
+        watching.join(30)
+        assert seen == [0]
+        until_ms = sandbox.clock.now_ms() + 3 * MINUTE_MS
+
+        def current():
+            found = value(redis, PAIR, row.pk)
+            return found["timestamp"] + M1.ms >= until_ms and found
+
+        wait_until(current, 30)
+    rows, _ = stored(redis, row.pk, *PAIR)
+    found = value(redis, PAIR, row.pk)
+    candles = [Candle(*each, M1) for each in rows if each[0] <= found["timestamp"]]
+    assert found["value"] == pytest.approx(macd_v(candles, M1).value, rel=1e-9)
+    assert found["coverageComplete"]
+
+
+def test_a_repair_of_a_running_exchange_computes_what_it_changed_and_nothing_else(
+    redis, sandbox, transactional_db
+):
+    row = make_row(sandbox)
+    day, other = Pair("BTC-USD", Timeframe.D1), Pair("ETH-USD", Timeframe.D1)
+    sandbox.clock.speed = 0
+    with running(redis, row):
+        right = value(redis, day, row.pk)
+        rows, ((start_ms, end_ms),) = stored(redis, row.pk, *day)
+        hole = (rows[50][0], rows[60][0])
+        redis.zremrangebyscore(keys.candles(row.pk, *day), hole[0], f"({hole[1]}")
+        coverage = orjson.dumps([[start_ms, hole[0]], [hole[1], end_ms]])
+        redis.set(keys.coverage(row.pk, *day), coverage)
+        for pair in (day, other):
+            wrong = orjson.dumps(value(redis, pair, row.pk) | {"value": 0.0})
+            redis.set(keys.indicator(row.pk, *pair), wrong)
+        client = ControlClient(redis, row.pk)
+        assert client.wait(client.send("repair"), 20).result["pairs"] == 1
+        wait_until(lambda: value(redis, day, row.pk) == right)
+        assert value(redis, other, row.pk)["value"] == 0.0

@@ -1,0 +1,65 @@
+import json
+import time
+
+from django_redis import get_redis_connection
+
+from livermore.arguments import add_exchange, exchange_named, symbols_to_fetch, timeframes_named
+from livermore.command import LivermoreCommand, UsageError
+from livermore.market.indicators import Reason, Stage
+from livermore.market.pair import pairs_of
+from warmup.indicator_cache import IndicatorCache
+from warmup.terminal import print_indicators
+
+
+class Command(LivermoreCommand):
+    help = (
+        "Print MACD-V of an exchange's monitored pairs, as the runner keeps it in Redis. "
+        "Exit status: 0 done, 2 wrong usage."
+    )
+
+    def add_arguments(self, parser):
+        add_exchange(parser)
+        parser.add_argument("--symbols", metavar="A,B", help="these (default: the monitored ones)")
+        parser.add_argument(
+            *("--timeframe", "--timeframes"),
+            metavar="1d,1h",
+            help="some of 1d 4h 1h 15m 5m 1m (default: all)",
+        )
+        parser.add_argument(
+            "--stage", metavar="STAGE", help=f"pairs in this stage alone: one of {' '.join(Stage)}"
+        )
+        parser.add_argument("--json", action="store_true", help="print what is stored as JSON")
+
+    def handle(self, **options):
+        exchange = exchange_named(options["exchange"])
+        stage = stage_named(options["stage"])
+        timeframes = timeframes_named(options["timeframe"])
+        pairs = pairs_of(symbols_to_fetch(exchange, options["symbols"]), timeframes)
+        stored = IndicatorCache(get_redis_connection("default"), exchange.pk).read_many(pairs)
+        values = [
+            value or missing_value(exchange.pk, *pair)
+            for pair, value in zip(pairs, stored, strict=True)
+        ]
+        if stage:
+            values = [value for value in values if value["stage"] == stage]
+        if options["json"]:
+            self.stdout.write(json.dumps(values, indent=2))
+        else:
+            now_ms = int(time.time() * 1000)
+            print_indicators(exchange.name, values, now_ms, self.stdout)
+
+
+def missing_value(exchange_id, symbol, timeframe):
+    """Return what is printed of a pair of which nothing is stored."""
+    names = {"exchangeId": exchange_id, "symbol": symbol, "timeframe": timeframe}
+    empty = dict.fromkeys(("timestamp", "value", "signal", "histogram", "stage"))
+    return names | empty | {"reason": Reason.TOO_FEW_CANDLES, "seeded": False}
+
+
+def stage_named(text):
+    """Return the stage of that name, None for None."""
+    if text is None:
+        return None
+    if text.lower() not in list(Stage):
+        raise UsageError(f"unknown stage {text!r}; known are: {', '.join(Stage)}")
+    return Stage(text.lower())
