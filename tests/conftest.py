@@ -4,7 +4,9 @@ import os
 import shutil
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis as redis_client
@@ -22,6 +24,8 @@ os.environ["REDIS_URL"] = SERVER.url
 sys.modules.pop("livermore.settings", None)
 settings._wrapped = empty
 
+BLOCKER = pytest.StashKey()
+
 
 def pytest_unconfigure(config):
     SERVER.leave()
@@ -36,6 +40,30 @@ def django_db_modify_db_settings(django_db_modify_db_settings):
     default = connections.settings["default"]
     if default["ENGINE"] == "django.db.backends.sqlite3":
         default["TEST"]["NAME"] = str(FOLDER / "test.sqlite3")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
+    """Put back what migrations wrote, where a test that commits has emptied the tables.
+
+    Several processes share the tests out among them, so that one which rolls back may follow.
+    """
+    result = yield
+    if "transactional_db" in item.fixturenames or any(
+        marker.kwargs.get("transaction") for marker in item.iter_markers("django_db")
+    ):
+        from django.apps import apps
+        from django.db import connection
+
+        presets = import_module("exchanges.migrations.0002_presets")
+        with item.config.stash[BLOCKER].unblock():
+            presets.add_presets(apps, SimpleNamespace(connection=connection))
+    return result
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keep_blocker(request, django_db_blocker):
+    request.config.stash[BLOCKER] = django_db_blocker
 
 
 @pytest.fixture

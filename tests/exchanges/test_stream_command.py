@@ -46,7 +46,7 @@ def manage():
 
 def test_it_prints_rates_and_each_close_and_ends_in_time(redis, row, sandbox, manage):
     process = manage("stream", row.name, "--symbols", "BTC-USD,ETH-USD", "--seconds", "4")
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     lines = out.splitlines()
     rates = [line for line in lines if re.fullmatch(RATES, line)]
@@ -64,7 +64,7 @@ def test_it_prints_rates_and_each_close_and_ends_in_time(redis, row, sandbox, ma
 
 def test_what_it_leaves_is_true_and_claims_nothing_of_before(redis, row, sandbox, manage):
     begun_ms = sandbox.clock.now_ms()
-    manage("stream", row.name, "--symbols", "BTC-USD", "--seconds", "4").wait(20)
+    manage("stream", row.name, "--symbols", "BTC-USD", "--seconds", "4").wait(60)
     rows, coverage = stored(redis, row.pk, "BTC-USD", Timeframe.M1)
     assert rows
     assert coverage[0][0] >= Timeframe.M1.floor(begun_ms)

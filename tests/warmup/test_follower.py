@@ -1,5 +1,3 @@
-import threading
-
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +6,7 @@ from hypothesis import strategies as st
 from exchanges.control import ControlClient
 from exchanges.fencing import Fenced
 from exchanges.instances import ExchangeLock
+from exchanges.streamer import Streamer
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.indicators import macd_v
@@ -323,22 +322,20 @@ def sandbox(db):
 
 @pytest.mark.parametrize("name", ["sandbox", "coinbase"])
 def test_a_running_exchange_has_every_value_before_the_first_frame_and_keeps_it(
-    redis, sandbox, name, transactional_db
+    redis, sandbox, name, transactional_db, monkeypatch
 ):
     row = make_row(sandbox, name)
     pairs = [Pair(symbol, timeframe) for symbol in SYMBOLS for timeframe in Timeframe]
     seen = []
-    venue = "coinbase" if name == "coinbase" else "binance"
 
-    def watch():
-        wait_until(lambda: all(IndicatorCache(redis, row.pk).read_many(pairs)), 30)
-        seen.append(sandbox.streams[venue].connects)
+    def start_streaming(streamer, symbols):
+        seen.append(all(IndicatorCache(redis, row.pk).read_many(pairs)))
+        begin(streamer, symbols)
 
-    watching = threading.Thread(target=watch, daemon=True)
-    watching.start()
+    begin = Streamer.start
+    monkeypatch.setattr(Streamer, "start", start_streaming)
     with running(redis, row):
-        watching.join(30)
-        assert seen == [0]
+        assert seen == [True]
         until_ms = sandbox.clock.now_ms() + 3 * MINUTE_MS
 
         def current():

@@ -168,7 +168,7 @@ def test_who_is_taken_over_in_the_middle_writes_nothing_more(redis, row, sandbox
     holder = wait_until(lock.holder)
     lease = lock.take_over(holder.instance_id, "a test")
     before = redis.keys("candles:*")
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in said
     assert said.strip().splitlines()[-1].startswith("Error: The write was refused")

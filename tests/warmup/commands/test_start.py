@@ -62,7 +62,7 @@ def is_live(redis, pk, pid):
 def test_where_another_holds_the_lock_it_names_it_and_fails(redis, row, live, manage):
     first = live()
     second = manage("start", "sandbox")
-    _, said = second.communicate(timeout=20)
+    _, said = second.communicate(timeout=60)
     holder = ExchangeLock(redis, row.pk).holder()
     assert (second.returncode, holder.pid) == (1, first.pid)
     [line] = said.strip().splitlines()
