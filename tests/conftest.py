@@ -43,12 +43,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings):
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item):
+def pytest_runtest_teardown(item, nextitem):
     """Put back what migrations wrote, where a test that commits has emptied the tables.
 
     Several processes share the tests out among them, so that one which rolls back may follow.
     """
     result = yield
+    if nextitem is None:
+        return result  # the test database is gone
     if "transactional_db" in item.fixturenames or any(
         marker.kwargs.get("transaction") for marker in item.iter_markers("django_db")
     ):
