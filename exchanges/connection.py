@@ -1,15 +1,20 @@
 """One WebSocket to an exchange: connect, subscribe, hand over frames, notice silence."""
 
+import json
 import logging
+import socket as sockets
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
 
 import websocket
 
-from exchanges.errors import BadPayload, Unreachable, clip
+from exchanges.errors import BadPayload, Misled, Unreachable, clip
 from exchanges.stream_events import Event, Refused
+from exchanges.validators import addresses_of
 from exchanges.venue_stream import StreamSession, Topic, VenueStream
 
 logger = logging.getLogger(__name__)
@@ -22,7 +27,15 @@ ACK_SECONDS = 10
 ACK_TRIES = 3
 SECONDS_BETWEEN_COMPLAINTS = 60
 WHOLE_TEXT, TWO_BYTES_FOLLOW = 0x81, 126  # RFC 6455, 5.2: FIN and opcode, length
-FAILURES = (OSError, ValueError, websocket.WebSocketException, Unreachable)
+FAILURES = (OSError, ValueError, websocket.WebSocketException, Unreachable, Misled)
+PORTS = {"wss": 443, "ws": 80}
+# Why a frame can't be read, by what its reader met; the first that fits.
+REASONS: dict[str, tuple[type[Exception], ...]] = {
+    "not_json": (json.JSONDecodeError,),
+    "missing_field": (LookupError,),
+    "wrong_type": (TypeError, AttributeError),
+    "bad_value": (Exception,),
+}
 
 
 class BufferedWebSocket(websocket.WebSocket):
@@ -107,6 +120,7 @@ class Connection:
         self.opened = False
         self.given_up: set[Topic] = set()
         self.malformed = 0
+        self._refused: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
         self.ended = threading.Event()
         self.reason = ""
@@ -140,6 +154,11 @@ class Connection:
         since, self._told = now - self._told, now
         return since
 
+    def refused(self) -> Counter[str]:
+        """Return why frames could not be read since the last call: a reason and how many."""
+        since, self._refused = self._refused, Counter()
+        return since
+
     def read(self) -> list[Event]:
         """Return what came since the last call, in order."""
         events: list[Event] = []
@@ -149,6 +168,7 @@ class Connection:
                     events += self.session.parse(frame)
                 except BadPayload as error:
                     self.malformed += 1
+                    self._refused[_reason(error)] += 1
                     self._complain("malformed", error)
             self.opened = self.opened or bool(events and not self.session.unacknowledged())
         for event in events:
@@ -199,6 +219,7 @@ class Connection:
         socket.settimeout(CONNECT_SECONDS)
         socket.connect(
             self._stream.url,
+            socket=_dial(self._stream.url),
             suppress_origin=True,
             # What the row says, no proxy from the environment; the library looks at the second
             # only where there is the first.
@@ -276,6 +297,37 @@ class Connection:
                 "connection.%s url=%s malformed=%d text=%s",
                 *(what, self._stream.url, self.malformed, clip(str(text))),
             )
+
+
+def _dial(url: str) -> sockets.socket:
+    """Connect to an address of the URL's host that was checked, encrypted where it says wss."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.scheme not in PORTS:
+        raise ValueError(f"{clip(url)} is no address of a WebSocket")
+    wire = _first_that_answers(parts.hostname, parts.port or PORTS[parts.scheme])
+    try:
+        wire.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        if parts.scheme == "ws":
+            return wire
+        return ssl.create_default_context().wrap_socket(wire, server_hostname=parts.hostname)
+    except Exception:
+        wire.close()
+        raise
+
+
+def _first_that_answers(host: str, port: int) -> sockets.socket:
+    failure = OSError(f"{host} has no address")
+    for address in addresses_of(host, port):
+        try:
+            return sockets.create_connection((address, port), CONNECT_SECONDS)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _reason(error: BadPayload) -> str:
+    cause = error.__cause__ or error
+    return next(name for name, kinds in REASONS.items() if isinstance(cause, kinds))
 
 
 def _close_text(frame: bytes) -> str:

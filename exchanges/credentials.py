@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass, field
 
+from django.views.decorators.debug import sensitive_variables
+
 from exchanges.models import Exchange
 
 
@@ -14,6 +16,7 @@ class Credentials:
     secret: str = field(repr=False)
 
 
+@sensitive_variables()
 def find_credentials(exchange: Exchange) -> Credentials | None:
     """Return the keys of the first active account at `exchange` whose variables are set.
 

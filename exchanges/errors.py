@@ -10,6 +10,7 @@ LivermoreError
     ├── BadCredentials     tell a person
     ├── UnknownSymbol      drop the symbol, tell a person
     ├── Blocked            HTTP 403 or 451: this address may not call
+    │   └── Misled         the host's name leads into a private network
     └── BadPayload         count it, skip it; keeps a clipped copy of the text
 """
 
@@ -81,6 +82,17 @@ class UnknownSymbol(Permanent):
 
 class Blocked(Permanent):
     """The exchange refuses this address or region (HTTP 403 or 451)."""
+
+
+class Misled(Blocked):
+    """A host that should be public leads to an address that is not: nothing is sent there."""
+
+    def __init__(self, host: str, found: str):
+        super().__init__(
+            f"{host} is not called: {found}, and who answers there may not be the exchange. Check "
+            "the row's address and this machine's name server, or add "
+            f"{host} to LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant"
+        )
 
 
 class BadPayload(Permanent):

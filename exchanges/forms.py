@@ -1,8 +1,9 @@
-"""Forms of the admin that do more than their model says."""
+"""Forms of accounts that do more than their model says: the admin's, and a person's own."""
 
 from django import forms
+from django.contrib.auth.models import AbstractBaseUser
 
-from exchanges.models import UserExchange
+from exchanges.models import NAME_TAKEN, Exchange, UserExchange
 
 ENV_FIELDS = ("api_key_env", "api_secret_env", "passphrase_env")
 
@@ -26,4 +27,24 @@ class UserExchangeForm(forms.ModelForm):
         # Who only unticks "active" on the default means both.
         if "is_active" in self.changed_data and "is_default" not in self.changed_data:
             cleaned["is_default"] = cleaned["is_default"] and cleaned["is_active"]
+        self._refuse_taken_name(cleaned)
         return cleaned
+
+    def _refuse_taken_name(self, cleaned):
+        """Say what the model's constraint says, next to the field where it can be mended."""
+        names = {name: cleaned.get(name) for name in ("user", "exchange", "display_name")}
+        if all(names.values()):
+            others = UserExchange.objects.filter(**names).exclude(pk=self.instance.pk)
+            if others.exists():
+                self.add_error("display_name", NAME_TAKEN)
+
+
+class OwnAccountForm(UserExchangeForm):
+    """The same form for one user at one exchange: both are fixed, whatever is sent."""
+
+    def __init__(self, user: AbstractBaseUser, exchange: Exchange, data=None, instance=None):
+        account = instance or UserExchange(user=user, exchange=exchange)
+        super().__init__(data, instance=account)
+        for name in ("user", "exchange"):
+            self.fields[name].widget = forms.HiddenInput()
+            self.fields[name].disabled = True

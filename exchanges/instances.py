@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from exchanges.changes import changed
 from exchanges.errors import Permanent, Temporary, clip
 from exchanges.status import ENDED, Holder, State, Status
 from livermore.market import keys
@@ -70,16 +71,21 @@ end
 return {0, lock}
 """
 
-# KEYS: lock. ARGV: id.
+# KEYS: lock. ARGV: id, channel and message for those who show it.
 RELEASE = """
 local lock = redis.call('GET', KEYS[1])
-if lock and cjson.decode(lock).instanceId == ARGV[1] then redis.call('DEL', KEYS[1]) end
+if lock and cjson.decode(lock).instanceId == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+    redis.call('PUBLISH', ARGV[2], ARGV[3])
+end
 """
 
-# KEYS: status, epoch. ARGV: status, epoch, ttl. A late holder must not hide the one after it.
+# KEYS: status, epoch. ARGV: status, epoch, ttl, channel, message.
+# A late holder must not hide the one after it.
 WRITE_STATUS = """
 if redis.call('GET', KEYS[2]) == ARGV[2] then
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+    redis.call('PUBLISH', ARGV[4], ARGV[5])
 end
 """
 
@@ -197,6 +203,7 @@ class Lease:
         self._renew_script = self._redis.register_script(RENEW)
         self._release_script = self._redis.register_script(RELEASE)
         self._status_script = self._redis.register_script(WRITE_STATUS)
+        self._told = changed(exchange_id, "status")
 
     @property
     def epoch(self) -> int:
@@ -259,7 +266,8 @@ class Lease:
             self._write_status()
             try:
                 self._release_script(
-                    keys=[keys.lock(self.exchange_id)], args=[self.holder.instance_id]
+                    keys=[keys.lock(self.exchange_id)],
+                    args=[self.holder.instance_id, *self._told],
                 )
             except RedisError as error:
                 logger.warning(
@@ -301,7 +309,7 @@ class Lease:
         names = [keys.status(self.exchange_id), keys.epoch(self.exchange_id)]
         try:
             text = orjson.dumps(status.as_json(), option=orjson.OPT_NON_STR_KEYS)
-            self._status_script(keys=names, args=[text, self.epoch, STATUS_TTL_MS])
+            self._status_script(keys=names, args=[text, self.epoch, STATUS_TTL_MS, *self._told])
         except (RedisError, TypeError) as error:
             logger.debug(
                 "lock.status_not_written exchange=%s error=%s", self.exchange_id, clip(str(error))

@@ -10,6 +10,8 @@ from django.db.models import Q
 
 from exchanges.validators import validate_env_name, validate_rest_url, validate_ws_url
 
+NAME_TAKEN = "This user has an account of that name at this exchange."
+
 
 class Timestamped(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
@@ -52,6 +54,11 @@ class Exchange(Timestamped):
         default=Wanted.STOPPED,
         help_text="Whether an agent, on whichever machine, keeps it warm and live.",
     )
+    # Set with `wanted`: when somebody asked last, by the database's clock, and from which holder
+    # of the lock (an instance id) an agent shall take the exchange. An agent obeys soon or never.
+    wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    take_over_from = models.CharField(max_length=64, blank=True, default="", editable=False)
+    take_over_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
     pacing = models.CharField(
         max_length=10,
         choices=Pacing,
@@ -73,6 +80,7 @@ class Exchange(Timestamped):
     class Meta:
         db_table = "exchanges"
         ordering = ["name"]
+        permissions = [("operate_exchange", "Can operate exchanges on the Network page")]
 
     def __str__(self):
         return self.display_name or self.name
@@ -126,7 +134,7 @@ class UserExchange(Timestamped):
             models.UniqueConstraint(
                 fields=["user", "exchange", "display_name"],
                 name="user_exchanges_one_per_name",
-                violation_error_message="This user has an account of that name at this exchange.",
+                violation_error_message=NAME_TAKEN,
             ),
             models.UniqueConstraint(
                 fields=["user"],

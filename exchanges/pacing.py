@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
+from urllib.parse import urlsplit
 
 from redis import Redis
 
@@ -313,6 +314,50 @@ class WeightPacer(Pacer):
         wait_ms, held_ms, banned_until_ms, self._used, self._allowed, known = map(int, reply)
         self._known = bool(known)
         return wait_ms, held_ms, banned_until_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What went to a host lately, and what holds calls to it back.
+
+    `weight` is that of the last minute, `weight_limit` what the host allows in one: both None
+    where no weight is kept. `held_ms` and `banned_ms` are how long nothing may go out, 0 for none.
+    """
+
+    weight: int | None
+    weight_limit: int | None
+    held_ms: int
+    banned_ms: int
+
+
+def read_usage(redis: Redis, host: str) -> Usage:
+    """Return what all processes that use this Redis have used up of a host, changing nothing."""
+    pipe = redis.pipeline(transaction=False)
+    pipe.hgetall(keys.pacing(host))
+    pipe.time()
+    fields, (seconds, microseconds) = pipe.execute()
+    now_ms = 1000 * seconds + microseconds // 1000
+    weights = {  # by second, as _BUDGET counts them: a 60th of a minute
+        int(name.removeprefix(b"weight:")): int(amount)
+        for name, amount in fields.items()
+        if name.startswith(b"weight:")
+    }
+    limit = fields.get(b"weight_limit")
+    used = sum(amount for second, amount in weights.items() if 0 <= seconds - second <= 60)
+    return Usage(
+        used if weights or limit else None,
+        int(limit) if limit else None,
+        max(0, int(fields.get(b"held_until", 0)) - now_ms),
+        max(0, int(fields.get(b"banned_until", 0)) - now_ms),
+    )
+
+
+def host_of(url: str) -> str:
+    """Return the host whose limits calls to `url` use up, without the port its scheme implies."""
+    address = urlsplit(url)
+    usual = {"https": 443, "http": 80}.get(address.scheme)
+    host = address.hostname or ""
+    return host if address.port in (None, usual) else f"{host}:{address.port}"
 
 
 def _ms(seconds: float) -> int:

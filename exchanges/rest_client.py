@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 import orjson
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from exchanges.errors import (
     BadPayload,
@@ -26,6 +29,7 @@ from exchanges.errors import (
     clip,
 )
 from exchanges.pacing import Lane, Pacer
+from exchanges.validators import addresses_of
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,52 @@ def backoff() -> Iterator[float]:
     while True:
         yield random.uniform(0, ceiling)
         ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
+
+
+class _Checked:
+    """Connects to an address that was checked: asked twice, a name may lead to two places.
+
+    `_new_conn` and `_dns_host` are private to urllib3; a test holds what is relied on.
+    """
+
+    def _new_conn(self):
+        name, failure = self._dns_host, None
+        try:
+            addresses = addresses_of(name, self.port)
+        except (OSError, UnicodeError) as error:
+            raise NewConnectionError(self, f"{name} has no address: {error}") from error
+        for self._dns_host in addresses:
+            try:
+                return super()._new_conn()
+            except (NewConnectionError, ConnectTimeoutError) as error:
+                failure = error
+            finally:
+                self._dns_host = name  # encryption goes by it
+        raise failure
+
+
+class _Connection(_Checked, HTTPConnection):
+    pass
+
+
+class _EncryptedConnection(_Checked, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _EncryptedPool(HTTPSConnectionPool):
+    ConnectionCls = _EncryptedConnection
+
+
+class CheckingAdapter(HTTPAdapter):
+    """Connects where `addresses_of` allows, and nowhere else."""
+
+    def init_poolmanager(self, *sizes, **options):
+        super().init_poolmanager(*sizes, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _EncryptedPool}
 
 
 class RestClient:
@@ -78,7 +128,7 @@ class RestClient:
         # No proxy, netrc or certificate bundle from the environment: what the row says, no more.
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "livermore"
-        adapter = HTTPAdapter(pool_maxsize=workers, max_retries=0)
+        adapter = CheckingAdapter(pool_maxsize=workers, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._calls = 0

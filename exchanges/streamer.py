@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Protocol
 
-from exchanges.connection import Connection
+from exchanges.connection import REASONS, Connection
 from exchanges.stream_events import CandleUpdate, Clock, Lost, Shutdown
 from exchanges.venue_stream import Topic, VenueStream
 from livermore.market.candle import Ticker
@@ -21,6 +21,7 @@ FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 60.0
 GOOD_LIFE_SECONDS = 60  # after so long a connection has proved itself, and delays begin anew
 SECONDS_BETWEEN_LISTENING = 5
 LEAST_SILENCE_SECONDS = 30
+COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is heard again
 
 
@@ -61,6 +62,7 @@ class Lane:
         self.topics: dict[Topic, list[Pair]] = {}
         self.pairs: set[Pair] = set()  # of the topics; made anew in every step they cost more
         self.counters: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self._stream = stream
         self._sink = sink
         self._may_connect = may_connect
@@ -134,6 +136,7 @@ class Lane:
                     self._announce_again = True  # so that what was lost is healed
                 case Shutdown():
                     self._ends_soon = True
+        self.refused += connection.refused()
 
     def _connect(self, now: float) -> None:
         if self.topics and now >= self._next_try_at and self._may_connect():
@@ -267,10 +270,18 @@ class Streamer:
                 lane.remove(gone)
 
     def counters(self) -> Counter[str]:
-        """Return frames, malformed, unknown, lost and reconnects so far, and connections now."""
+        """Return frames, malformed, unknown, lost, reconnects so far; connections, streams now."""
         with self._lock:
-            total = sum((lane.counters for lane in self._lanes), Counter())
+            total = _sum(COUNTED, (lane.counters for lane in self._lanes))
             total["connections"] = sum(lane.connected for lane in self._lanes)
+            total["streams"] = sum(len(lane.topics) for lane in self._lanes)
+            return total
+
+    def refused(self) -> Counter[str]:
+        """Return how many frames were not taken so far, by reason; `unknown` could be read."""
+        with self._lock:
+            total = _sum(REASONS, (lane.refused for lane in self._lanes))
+            total["unknown"] = sum(lane.counters["unknown"] for lane in self._lanes)
             return total
 
     def step(self) -> None:
@@ -308,3 +319,11 @@ class Streamer:
                 lane.close()
             for lane in self._lanes:
                 lane.join(1.0)
+
+
+def _sum(names: Iterable[str], counters: Iterable[Counter[str]]) -> Counter[str]:
+    """Return the sum; what never happened is in it too, as 0."""
+    total = Counter(dict.fromkeys(names, 0))
+    for each in counters:
+        total.update(each)
+    return total

@@ -3,7 +3,8 @@
 An exchange row decides where the server connects to, and a user exchange which of the server's
 secrets are used, so both are held to what a person at the machine has allowed in the environment.
 No message repeats a URL's credentials or what stands where a variable's name should: it may be
-a secret.
+a secret. Where a name leads may change after its row was saved, so it is looked at again at each
+connect: `addresses_of`.
 """
 
 import ipaddress
@@ -13,6 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+
+from exchanges.errors import Misled
 
 HOSTNAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)*[a-z](?:[a-z0-9-]*[a-z0-9])?")
 PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
@@ -48,6 +51,21 @@ def validate_env_name(name: str) -> None:
             f"The variable's name must begin with {' or '.join(prefixes) or '(nothing allowed)'}. "
             "Rename it, or add its prefix to LIVERMORE_KEY_ENV_PREFIXES."
         )
+
+
+def addresses_of(host: str, port: int) -> list[str]:
+    """Return the addresses that a host leads to now, to connect to them and to no others.
+
+    Raises Misled where one of them is not public and nobody listed the host; OSError or
+    UnicodeError, as the resolver does, where it leads nowhere.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(entry[4][0]) for entry in found]
+    if _plain(host) not in _listed_hosts():
+        for address in addresses:
+            if reason := _why_not_public(address):
+                raise Misled(host, f"{address} {reason}")
+    return list(dict.fromkeys(addresses))
 
 
 def _validate_url(url: str, secure: str, plain: str) -> None:
@@ -95,7 +113,11 @@ def _split(url: str, secure: str) -> SplitResult:
 
 def _listed_hosts() -> set[str]:
     listed = settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
-    return {host.strip().strip("[]").rstrip(".").lower() for host in listed}
+    return {_plain(host) for host in listed}
+
+
+def _plain(host: str) -> str:
+    return host.strip().strip("[]").rstrip(".").lower()
 
 
 def _why_not_public(host: str) -> str | None:

@@ -9,6 +9,7 @@ from django.core.checks import Error, Warning, register
 from redis.connection import parse_url
 
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
+METRICS_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")  # what RFC 6750 lets a header hold
 KEY_ENV_PREFIX = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -71,6 +72,17 @@ def check_key_env_prefixes(**_options):
                 hint="Give capital letters, digits and _, separated by commas, such as BINANCE_.",
                 id="livermore.E005",
             )
+
+
+@register()
+def check_metrics_token(**_options):
+    token = settings.LIVERMORE_METRICS_TOKEN
+    if token and not METRICS_TOKEN.fullmatch(token):
+        yield Error(  # does not repeat it
+            "LIVERMORE_METRICS_TOKEN is not 16 or more letters, digits and ._~+/=-.",
+            hint="Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
+            id="livermore.E006",
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
 """Django's settings. Everything a deployment sets comes from the environment: docs/settings.md."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import environ
@@ -35,6 +36,23 @@ LIVERMORE_PRIVATE_EXCHANGE_HOSTS = env.list(
 LIVERMORE_KEY_ENV_PREFIXES = env.list(
     "LIVERMORE_KEY_ENV_PREFIXES", default=["BINANCE_", "COINBASE_", "LIVERMORE_KEY_"]
 )
+LIVERMORE_METRICS_TOKEN = env.str("LIVERMORE_METRICS_TOKEN", "")
+
+# -- HTTPS, where others reach this server
+
+LIVERMORE_HTTPS = env.bool("LIVERMORE_HTTPS", False)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LIVERMORE_HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^health/"]  # who asks that stands beside this server, not before it
+_hsts_seconds = env.str("LIVERMORE_HSTS_SECONDS", "") or "3600"
+if not (_hsts_seconds.isascii() and _hsts_seconds.isdigit()):
+    raise ImproperlyConfigured("LIVERMORE_HSTS_SECONDS is a number of seconds, such as 31536000")
+SECURE_HSTS_SECONDS = int(_hsts_seconds) if LIVERMORE_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = LIVERMORE_HTTPS
+# Browsers' preload lists are hard to leave, so that is for a domain's owner to decide, elsewhere.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
+LIVERMORE_BEHIND_PROXY = env.bool("LIVERMORE_BEHIND_PROXY", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if LIVERMORE_BEHIND_PROXY else None
+CSRF_TRUSTED_ORIGINS = env.list("LIVERMORE_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -90,6 +108,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+else:  # a server that is gone without a word would else hang whoever asks whether it is there
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Redis: candles, Django's cache and the channel layer
@@ -136,7 +156,9 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# Plotly's own script, out of its package: found without importing it.
+PLOTLY_DATA_DIR = Path(find_spec("plotly").origin).parent / "package_data"
+STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", PLOTLY_DATA_DIR)]
 WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic before a start
 
 # -- Logging: event first, then key=value
@@ -145,13 +167,30 @@ LOG_LEVEL = env.str("LIVERMORE_LOG_LEVEL", "WARNING").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR"):
     raise ImproperlyConfigured("LIVERMORE_LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR")
 
+LOG_FORMAT = env.str("LIVERMORE_LOG_FORMAT", "text").lower()
+if LOG_FORMAT not in ("text", "json"):
+    raise ImproperlyConfigured("LIVERMORE_LOG_FORMAT is one of text, json")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "text": {
+            "class": "livermore.logs.TextFormatter",
+            "format": "{asctime} {levelname} {name} {message}",
+            "style": "{",
+        },
+        "json": {"class": "livermore.logs.JsonFormatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {name: {"level": LOG_LEVEL} for name in ("livermore", "exchanges", "warmup")},
+    "loggers": {
+        **{name: {"level": LOG_LEVEL} for name in ("livermore", "exchanges", "warmup")},
+        # Django gives these handlers of its own, which know neither format nor secrets.
+        "django": {"handlers": [], "level": "WARNING"},
+        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+    },
 }
+
+DEFAULT_EXCEPTION_REPORTER = "livermore.error_pages.Reporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "livermore.error_pages.Filter"

@@ -117,7 +117,7 @@ class Supervisor:
             raise CommandError(f"Port {port} is in use by another program: give another --port")
         page = f"http://127.0.0.1:{port}/"
         arguments = ["-b", "127.0.0.1", "-p", str(port), "livermore.asgi:application"]
-        self._children.start(self._child("web", ["daphne", *arguments], f"{page}admin/login/"))
+        self._children.start(self._child("web", ["daphne", *arguments], f"{page}health/live/"))
         return page
 
     def _warm(self) -> None:

@@ -1,12 +1,20 @@
 """Every address of the web side."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
+
+from livermore.health import live, ready
+from livermore.metrics import metrics
 
 admin.site.site_header = admin.site.site_title = "Livermore"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/network/", include("warmup.urls")),  # before the admin, which takes all the rest
     path("admin/", admin.site.urls),
+    path("health/", ready),
+    path("health/live/", live),
+    path("health/ready/", ready),
+    path("metrics", metrics),
 ]

@@ -34,6 +34,10 @@ REDIS = {
     "warmup/indicator_cache.py",
     "warmup/agent.py",
     "warmup/agents.py",
+    "warmup/exchange_view.py",
+    "warmup/bell.py",
+    "warmup/feed.py",
+    "warmup/actions.py",
     "warmup/harness/stored.py",
 }
 KEY_STARTS = (

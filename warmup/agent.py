@@ -6,20 +6,26 @@ another takes over.
 """
 
 import logging
+import os
+import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from django.db import DatabaseError, close_old_connections
+from django.db.models.functions import Now
 from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import LivermoreError
 from exchanges.fetch_listing import fetch_listing
-from exchanges.instances import Held
+from exchanges.instances import ExchangeLock, Held, outgoing_ip
 from exchanges.models import Exchange
 from exchanges.streamer import backoff
+from warmup.agents import Registration, deregister, register
 from warmup.runner import ExchangeRunner
 
 logger = logging.getLogger(__name__)
@@ -27,6 +33,7 @@ logger = logging.getLogger(__name__)
 STEP_SECONDS = 2.0
 END_SECONDS = 5.0
 GOOD_LIFE_SECONDS = 60.0
+OLDEST_TAKE_OVER = timedelta(minutes=2)  # whoever asked has looked elsewhere since
 
 
 @dataclass(slots=True)
@@ -56,6 +63,9 @@ class Agent:
         self._say = say
         self._jobs: dict[int, Job] = {}
         self._stopping = threading.Event()
+        self._registration = Registration(
+            str(uuid.uuid4()), socket.gethostname(), outgoing_ip(), os.getpid(), 0, 0
+        )
 
     def run(self) -> None:
         """Work until `stop` is called, then end what runs here."""
@@ -68,43 +78,71 @@ class Agent:
                 self._stopping.wait(STEP_SECONDS)
         finally:
             self._end_all()
+            self._deregister()
 
     def stop(self) -> None:
         """Let `run` end."""
         self._stopping.set()
 
     def step(self) -> None:
-        """Compare what is wanted with what runs here, and mend the difference."""
+        """Compare what is wanted with what runs here, mend the difference, say who is here."""
         close_old_connections()
-        wanted = {
-            row.pk: row
-            for row in Exchange.objects.filter(is_active=True, wanted=Exchange.Wanted.RUNNING)
-        }
-        for number, job in list(self._jobs.items()):
-            if number not in wanted:
-                self._end(number, job)
-        for number, row in wanted.items():
-            job = self._jobs.setdefault(number, Job(row))
-            if not job.alive and time.monotonic() >= job.next_try_at:
-                job.exchange = row
-                self._begin(job)
+        try:
+            self._mend(_wanted_rows())
+        finally:
+            self._register()
 
     def running(self) -> list[str]:
         """Return the names of the exchanges that run here."""
         return [job.exchange.name for job in self._jobs.values() if job.alive]
 
-    def _begin(self, job: Job) -> None:
+    def _mend(self, wanted: dict[int, Exchange]) -> None:
+        for number, job in list(self._jobs.items()):
+            if number not in wanted:
+                self._end(number, job)
+        for number, row in wanted.items():
+            job = self._jobs.setdefault(number, Job(row))
+            from_whom = self._whom_to_replace(row)
+            if job.alive:
+                continue
+            if row.wanted_at != job.exchange.wanted_at:  # somebody asked again, and waits
+                job.delays, job.next_try_at = backoff(), 0.0
+            if time.monotonic() >= job.next_try_at:
+                job.exchange = row
+                self._begin(job, from_whom)
+
+    def _whom_to_replace(self, row: Exchange) -> str | None:
+        """Return the holder from whom the exchange shall be taken, None where nobody asks that.
+
+        The first agent that obeys gives the lock another holder, which ends the request for all:
+        so two agents never take an exchange from each other in turn.
+        """
+        if not row.take_over_from:
+            return None
+        holder = ExchangeLock(self._redis, row.pk).holder()
+        if _is_soon(row) and holder and holder.instance_id == row.take_over_from:
+            return row.take_over_from
+        # Only this one: somebody may have asked for another since.
+        Exchange.objects.filter(pk=row.pk, take_over_from=row.take_over_from).update(
+            take_over_from="", take_over_reason=""
+        )
+        return None
+
+    def _begin(self, job: Job, from_whom: str | None) -> None:
         if time.monotonic() - job.started_at > GOOD_LIFE_SECONDS:
             job.delays = backoff()
         job.runner = None
         job.started_at = time.monotonic()
         job.next_try_at = job.started_at + STEP_SECONDS + next(job.delays)
         job.thread = threading.Thread(
-            target=self._live, args=(job,), name=f"runner-{job.exchange.name}", daemon=True
+            target=self._live,
+            args=(job, from_whom),
+            name=f"runner-{job.exchange.name}",
+            daemon=True,
         )
         job.thread.start()
 
-    def _live(self, job: Job) -> None:
+    def _live(self, job: Job, from_whom: str | None) -> None:
         name = job.exchange.name
         try:
             if not job.exchange.symbols.exists():
@@ -113,7 +151,7 @@ class Agent:
             runner = job.runner = ExchangeRunner(self._redis, job.exchange, symbols)
             close_old_connections()
             if not self._stopping.is_set():
-                runner.run()
+                runner.run(from_whom, job.exchange.take_over_reason)
             self._say(f"{name} ended")
         except Held as error:
             logger.debug("agent.held exchange=%s holder=%s", name, error.holder)
@@ -139,3 +177,27 @@ class Agent:
         for job in self._jobs.values():
             if job.thread:
                 job.thread.join(max(0.0, ends_at - time.monotonic()))
+
+    def _register(self) -> None:
+        """Say in Redis that this agent is alive; a Redis that is gone ends nothing here."""
+        registration = replace(self._registration, running=tuple(self.running()))
+        try:
+            self._registration = register(self._redis, registration)
+        except RedisError as error:
+            logger.warning("agent.not_registered error=%s", error)
+
+    def _deregister(self) -> None:
+        try:
+            deregister(self._redis, self._registration.agent_id)
+        except RedisError as error:
+            logger.warning("agent.not_deregistered error=%s", error)
+
+
+def _wanted_rows() -> dict[int, Exchange]:
+    rows = Exchange.objects.filter(is_active=True, wanted=Exchange.Wanted.RUNNING)
+    return {row.pk: row for row in rows.annotate(read_at=Now())}
+
+
+def _is_soon(row: Exchange) -> bool:
+    """Tell whether what is asked of a row was asked just now, by the database's clock alone."""
+    return row.wanted_at is not None and row.read_at - row.wanted_at < OLDEST_TAKE_OVER

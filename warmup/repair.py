@@ -9,7 +9,7 @@ from redis import Redis
 from exchanges.candle_reply import Candles
 from exchanges.pacing import Lane
 from exchanges.venue_rest import VenueRest
-from livermore.market.coverage import Coverage, missing, span
+from livermore.market.coverage import Coverage, Interval, missing, span
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CANDLES_KEPT, CandleCache, PairState
@@ -19,17 +19,22 @@ from warmup.scanner import DEFAULT_CANDLE_TARGET
 logger = logging.getLogger(__name__)
 
 
-def missing_ranges(state: PairState, timeframe: Timeframe, now_ms: int) -> Coverage:
-    """Return the stretches to fetch, in ms, half-open: the window less what is covered.
+def window(state: PairState, timeframe: Timeframe, now_ms: int) -> Interval:
+    """Return the stretch that is to be complete, in ms, half-open.
 
-    The window goes from the oldest cached candle, but at least over the newest 100 periods and
-    at most over the newest 1,000, to the end of the last closed one.
+    It goes from the oldest cached candle, but at least over the newest 100 periods and at most
+    over the newest 1,000, to the end of the last closed one.
     """
     end_ms = timeframe.floor(now_ms)
     least = end_ms - DEFAULT_CANDLE_TARGET * timeframe.ms
     most = end_ms - CANDLES_KEPT * timeframe.ms
     oldest = least if state.oldest is None else state.oldest
-    return missing(state.coverage, max(most, min(oldest, least)), end_ms)
+    return max(most, min(oldest, least)), end_ms
+
+
+def missing_ranges(state: PairState, timeframe: Timeframe, now_ms: int) -> Coverage:
+    """Return the stretches to fetch, in ms, half-open: the window less what is covered."""
+    return missing(state.coverage, *window(state, timeframe, now_ms))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.pair import pairs_of
 from warmup.cache import CandleCache
 from warmup.follower import IndicatorFollower
+from warmup.measures import History, Rate
 from warmup.orders import Orders
 from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
@@ -54,6 +55,7 @@ class ExchangeRunner:
         self._stopping = threading.Event()
         self._streamer: Streamer | None = None
         self._sink: CandleSink | None = None
+        self._frame_rate, self._frame_rates = Rate(), History()
 
     def stop(self) -> None:
         """Let `run` end: last flush, release."""
@@ -78,15 +80,23 @@ class ExchangeRunner:
         """Return rates, lag and counters for the status."""
         if not self._streamer or not self._sink:
             return {}
+        counters = self._streamer.counters()
+        frame_rate = self._frame_rate.after(counters["frames"])
         return {
             "obeys": True,
-            **self._streamer.counters(),
+            **counters,
+            "framesPerSecond": frame_rate,
+            "frameRates": self._frame_rates.after(frame_rate),
+            "refused": self._streamer.refused(),
             "symbols": len(self._symbols),
             "closes": self._sink.closes,
             "healed": self._sink.healed,
             "pendingCloses": self._sink.pending(),
             "healing": self._sink.healing(),
             "newestClose": self._sink.newest_close_ms or None,
+            "exchangeTime": self._sink.streamed_now_ms(),
+            "closeDelays": self._sink.delays.as_json(),
+            "flushFailures": self._sink.flush_failures,
         }
 
     def _live(self, lease: Lease) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from exchanges.changes import changed
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from warmup.scanner import DEFAULT_CANDLE_TARGET, CandleStatusResult
@@ -93,5 +94,8 @@ class WarmupScheduleBuilder:
         """Return the schedule after writing it to Redis, in place of the previous one."""
         schedule = self.build(results)
         key = keys.warmup_schedule(self._exchange_id)
-        self._redis.set(key, orjson.dumps(schedule.as_json()))
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.set(key, orjson.dumps(schedule.as_json()))
+        pipe.publish(*changed(self._exchange_id, "schedule"))
+        pipe.execute()
         return schedule

@@ -24,6 +24,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.bars import GRACE_MS, Bars, Close
 from warmup.cache import CANDLES_KEPT, EXTEND, TICKER_TTL_SECONDS, CandleCache
+from warmup.measures import Delays
 from warmup.rollup import Rollup
 
 logger = logging.getLogger(__name__)
@@ -157,6 +158,7 @@ class CandleSink:
         self._forgotten: deque[Pair] = deque()
         self.closes = self.healed = self.flush_failures = 0
         self.newest_close_ms = 0
+        self.delays = Delays()  # of closes that the stream told, from the bar's end to Redis
 
     # -- from the stream
 
@@ -246,6 +248,10 @@ class CandleSink:
         if not self._now_ms:
             return self._rest.clock.now_ms()
         return self._now_ms + int(1000 * (time.monotonic() - self._now_at))
+
+    def streamed_now_ms(self) -> int | None:
+        """Return the exchange's time as its frames tell it, None before the first; never waits."""
+        return self.now_ms() if self._now_ms else None
 
     def final_until(self, pair: Pair) -> int | None:
         """Return before which time a pair's bars are stored and told, None where it isn't live."""
@@ -349,6 +355,9 @@ class CandleSink:
         self.newest_close_ms = max(
             (candle.close_time_ms for candle in told), default=self.newest_close_ms
         )
+        if told and self._now_ms:
+            streamed = [close.covered[1] for _, close in closes if not close.healed]
+            self.delays.add(streamed, self.now_ms())
 
     def _flush_failed(self, error: RedisError, now: float) -> None:
         if not self._failing:

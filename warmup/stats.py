@@ -12,6 +12,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.changes import changed
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from warmup.fetching import failure
@@ -203,8 +204,11 @@ class WarmupStatsPublisher:
             self._stopping.wait(SECONDS_BETWEEN)
 
     def _write(self) -> None:
-        text = orjson.dumps(self._stats.as_json())
-        self._redis.set(keys.warmup_stats(self._stats.exchange_id), text)
+        number = self._stats.exchange_id
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.set(keys.warmup_stats(number), orjson.dumps(self._stats.as_json()))
+        pipe.publish(*changed(number, "stats"))
+        pipe.execute()
 
     def _show(self) -> None:
         try:

@@ -4,14 +4,13 @@ Adding a venue is a folder beside this file and a line in `MAKERS`.
 """
 
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
 
 from django_redis import get_redis_connection
 from redis import Redis
 
 from exchanges.credentials import find_credentials
 from exchanges.models import Exchange
-from exchanges.pacing import BatchPacer, Pacer, WeightPacer
+from exchanges.pacing import BatchPacer, Pacer, WeightPacer, host_of
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
@@ -53,7 +52,8 @@ def _native_symbols(exchange: Exchange) -> dict[str, str]:
 
 def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
     if exchange.pacing == Exchange.Pacing.WEIGHT:
-        pacer: Pacer = WeightPacer(redis, _host(exchange), binance_rest.LIMITS_UNTIL_KNOWN)
+        host = host_of(exchange.rest_url)
+        pacer: Pacer = WeightPacer(redis, host, binance_rest.LIMITS_UNTIL_KNOWN)
     else:
         pacer = _batches(exchange, redis)
 
@@ -84,16 +84,9 @@ def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Ven
     return coinbase_rest.CoinbaseRest(exchange.pk, client, names, signed=credentials is not None)
 
 
-def _host(exchange: Exchange) -> str:
-    """Return the host whose limits these calls use up, without the port that its scheme implies."""
-    address = urlsplit(exchange.rest_url)
-    usual = {"https": 443, "http": 80}.get(address.scheme)
-    host = address.hostname or ""
-    return host if address.port in (None, usual) else f"{host}:{address.port}"
-
-
 def _batches(exchange: Exchange, redis: Redis) -> Pacer:
-    return BatchPacer(redis, _host(exchange), exchange.batch_size, exchange.batch_delay_ms)
+    host = host_of(exchange.rest_url)
+    return BatchPacer(redis, host, exchange.batch_size, exchange.batch_delay_ms)
 
 
 MAKERS: dict[str, RestMaker] = {"binance": _binance, "coinbase": _coinbase}

@@ -21,6 +21,7 @@ from exchanges import connection as connection_module
 from exchanges.connection import BufferedWebSocket, Connection
 from exchanges.stream_events import CandleUpdate, Clock, Refused
 from exchanges.venues.binance.stream import BinanceStream
+from tests.exchanges.wire import certificate, lead
 
 TICKER = '{"stream":"!miniTicker@arr","data":[{"e":"24hrMiniTicker","E":%d,"s":"?"}]}'
 OPENED = 1633996800000
@@ -300,6 +301,38 @@ def test_a_redirect_is_not_followed(serve, serve_bytes, connect):
     assert elsewhere.messages == []
 
 
+def test_a_public_name_that_leads_inside_is_not_connected_to(serve, connect, monkeypatch):
+    heard = Heard(tick(1))
+    port = serve(heard).rpartition(":")[2]
+    lead(monkeypatch, "stream.exchange.example", "127.0.0.1")
+    reason = end_of(connect(f"ws://stream.exchange.example:{port}"))
+    said = "cannot connect: stream.exchange.example is not called: 127.0.0.1 is a private"
+    assert reason.startswith(said)
+    assert heard.messages == []
+
+
+def test_a_listed_name_may_lead_inside_and_is_resolved_once(serve, connect, monkeypatch, settings):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["exchange.lan"]
+    port = serve(Heard(tick(1))).rpartition(":")[2]
+    asked = lead(monkeypatch, "exchange.lan", "127.0.0.1", "127.0.0.9")
+    read_until(connect(f"ws://exchange.lan:{port}"), told)
+    assert len(asked) == 1
+
+
+def test_an_encrypted_connection_wants_the_hosts_own_certificate(
+    serve, connect, monkeypatch, settings, tmp_path
+):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["exchange.lan", "other.lan"]
+    trusted, context = certificate(tmp_path, "exchange.lan")
+    port = serve(Heard(tick(1)), ssl=context).rpartition(":")[2]
+    for name in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
+        lead(monkeypatch, name, "127.0.0.1")
+    assert "certificate" in end_of(connect(f"wss://exchange.lan:{port}"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    read_until(connect(f"wss://exchange.lan:{port}"), told)
+    assert "other.lan" in end_of(connect(f"wss://other.lan:{port}"))
+
+
 @pytest.mark.parametrize("status", [200, 401, 403, 429, 451, 503])
 def test_a_refusal_names_the_status(serve_bytes, connect, status):
     reply = f"HTTP/1.1 {status} No\r\nContent-Length: 2\r\n\r\nno".encode()
@@ -430,9 +463,9 @@ def test_what_comes_is_told_in_order(serve, connect):
         confirm_all(client)
 
     connection = connect(serve(script))
-    events = read_until(connection, lambda events: len(told(events)) == 2000)
-    assert told(events) == list(range(2000))
-    assert connection.counted()["frames"] == 2001  # and the answer
+    eventually(lambda: connection.inbox.received == 2001)  # the answer comes last
+    assert told(connection.read()) == list(range(2000))
+    assert connection.counted()["frames"] == 2001
 
 
 # -- Broken frames
@@ -453,6 +486,27 @@ def test_broken_frames_are_counted_and_one_of_them_is_logged(serve, connect, cap
     (line,) = [each for each in caplog.messages if "connection.malformed" in each]
     assert "not UTF-8" in line
     assert not connection.ended.is_set()
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        ('{"stream":"btcusdt@kline_1m","data"', "not_json"),
+        ('{"stream":"btcusdt@kline_1m"}', "missing_field"),
+        ("7", "wrong_type"),
+        ('{"stream":"x","data":{"e":"24hrMiniTicker","E":1}}', "bad_value"),
+    ],
+)
+def test_why_a_frame_could_not_be_read_is_told_once(serve, connect, frame, reason):
+    def script(client):
+        confirm(client, client.recv())
+        client.send(frame)
+        confirm_all(client)
+
+    connection = connect(serve(script))
+    eventually(lambda: connection.read() or connection.malformed)
+    assert connection.refused() == {reason: 1}
+    assert connection.refused() == {}
 
 
 def test_a_minute_after_a_broken_frame_the_next_one_is_logged(serve, connect, caplog, monkeypatch):

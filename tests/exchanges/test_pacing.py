@@ -11,7 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exchanges.errors import Banned, RateLimited, Temporary
-from exchanges.pacing import BatchPacer, Lane, Limits, Pacer, WeightPacer
+from exchanges.pacing import (
+    BatchPacer,
+    Lane,
+    Limits,
+    Pacer,
+    Usage,
+    WeightPacer,
+    host_of,
+    read_usage,
+)
 from livermore.market import keys
 
 HOST = "exchange.test"
@@ -400,3 +409,51 @@ def test_a_closed_pacer_refuses_even_where_no_wait_is_due(redis, make):
     with pytest.raises(Temporary, match=f"stopped before {HOST} was called"):
         pacer.wait_turn(1, Lane.HEAL)
     assert not redis.exists(keys.pacing(HOST))
+
+
+# Reading
+
+
+def test_what_was_used_up_is_read_without_changing_it(redis):
+    pacer = weight_pacer(redis)
+    pacer.set_limits(LIMITS)
+    for weight in (1, 2, 4):
+        pacer.wait_turn(weight, Lane.LIVE)
+    before = redis.hgetall(keys.pacing(HOST))
+    assert read_usage(redis, HOST) == Usage(7, 100, 0, 0)
+    assert redis.hgetall(keys.pacing(HOST)) == before
+
+
+@pytest.mark.parametrize(("seconds", "used"), [(0, 5), (58, 5), (62, 0), (-2, 0)])
+def test_weight_counts_as_used_for_a_minute(redis, seconds, used):
+    redis.hset(keys.pacing(HOST), f"weight:{redis.time()[0] - seconds}", 5)
+    assert read_usage(redis, HOST).weight == used
+
+
+def test_a_hold_and_a_ban_are_read_with_their_ends(redis):
+    pacer = weight_pacer(redis)
+    pacer.hold(30)
+    pacer.ban(90)
+    usage = read_usage(redis, HOST)
+    assert 29_000 < usage.held_ms <= 30_000
+    assert 89_000 < usage.banned_ms <= 90_000
+
+
+def test_of_a_host_that_was_never_called_nothing_is_known(redis):
+    batch_pacer(redis).wait_turn(1, Lane.LIVE)
+    for host in (HOST, "never.test"):
+        assert read_usage(redis, host) == Usage(None, None, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://api.binance.com", "api.binance.com"),
+        ("https://API.binance.com:443/path", "api.binance.com"),
+        ("http://host:443", "host:443"),
+        ("http://127.0.0.1:8899/api", "127.0.0.1:8899"),
+        ("", ""),
+    ],
+)
+def test_a_host_is_named_without_the_port_its_scheme_implies(url, host):
+    assert host_of(url) == host

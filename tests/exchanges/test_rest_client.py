@@ -15,6 +15,7 @@ from exchanges.errors import (
     BadPayload,
     Banned,
     Blocked,
+    Misled,
     Permanent,
     RateLimited,
     Temporary,
@@ -23,6 +24,7 @@ from exchanges.errors import (
 from exchanges.pacing import BatchPacer
 from exchanges.rest_client import ATTEMPTS, RestClient
 from livermore.market import keys
+from tests.exchanges.wire import certificate, lead
 
 WAF_PAGE = b"<html><head><title>403 Forbidden</title></head>\n<body>Access denied</body></html>"
 BINANCE_451 = (
@@ -249,6 +251,48 @@ def test_silence_is_unreachable(connect, monkeypatch):
     with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
         client = connect(f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert str(failure_of(client, Unreachable)).partition(". ")[0].endswith("no answer in time")
+
+
+# Where it connects
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "::ffff:127.0.0.1", "10.0.0.1", "169.254.169.254"]
+)
+def test_a_public_name_that_leads_inside_is_not_called(server, connect, monkeypatch, address):
+    lead(monkeypatch, "api.exchange.example", address)
+    client = connect(f"http://api.exchange.example:{server.server_port}")
+    failure = failure_of(client, Misled)
+    assert str(failure).startswith(f"api.exchange.example is not called: {address} is a private")
+    assert (client.calls, server.seen) == (1, [])
+
+
+def test_a_listed_name_may_lead_inside_and_is_asked_for_once(
+    server, connect, monkeypatch, settings
+):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["Exchange.Lan."]
+    asked = lead(monkeypatch, "exchange.lan", "127.0.0.1", "127.0.0.9")
+    assert connect(f"http://exchange.lan:{server.server_port}").get("/x") == {"ok": True}
+    assert len(asked) == 1
+
+
+def test_encryption_goes_by_the_name_not_by_its_address(
+    server, connect, monkeypatch, settings, tmp_path
+):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["exchange.lan", "other.lan"]
+    trusted, context = certificate(tmp_path, "exchange.lan")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    for name in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
+        lead(monkeypatch, name, "127.0.0.1")
+    ours, theirs = (
+        connect(f"https://{name}:{server.server_port}")
+        for name in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
+    )
+    assert "certificate" in str(failure_of(ours, Unreachable))  # nobody vouches for it
+    for client in (ours, theirs):
+        client._session.verify = str(trusted)
+    assert ours.get("/x") == {"ok": True}
+    assert "other.lan" in str(failure_of(theirs, Unreachable))
 
 
 # What comes back, and stays

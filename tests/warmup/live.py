@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 from django.db import connections
 
+from exchanges import connection, streamer
 from exchanges.fetch_listing import fetch_listing
 from exchanges.instances import ExchangeLock
 from exchanges.models import Exchange
@@ -155,12 +156,10 @@ class Comparison:
 
     def behind(self, until_ms):
         """Return the pairs whose coverage does not reach the last bar closed by `until_ms`."""
-        return [
-            pair
-            for pair in self._pairs
-            if (stored(self._redis, self._row.pk, *pair)[1] or [[0, 0]])[-1][1]
-            < pair[1].floor(until_ms)
-        ]
+        return [pair for pair in self._pairs if self._known_until(pair) < pair[1].floor(until_ms)]
+
+    def _known_until(self, pair):
+        return (stored(self._redis, self._row.pk, *pair)[1] or [[0, 0]])[-1][1]
 
     def wait(self, until_ms, seconds=45):
         """Wait until every pair is complete up to `until_ms` of the exchange's time."""
@@ -174,13 +173,14 @@ class Comparison:
 
         Every bar that ended after `since_ms` must have been told, if `told`.
         """
+        # Before the events: what closes while this looks must not seem untold.
+        ends = {pair: self._known_until(pair) for pair in self._pairs}
         events = events_of(self._redis, self._row.pk)
         found = []
         for pair in self._pairs:
             found += [f"{pair[0]} {pair[1]}: {text}" for text in self._of_cache(*pair)]
             if told:
-                of_pair = events.get(pair, [])
-                texts = self._of_events(*pair, of_pair, since_ms)
+                texts = self._of_events(*pair, events.get(pair, []), since_ms, ends[pair])
                 found += [f"{pair[0]} {pair[1]}: {text}" for text in texts]
         return found
 
@@ -203,13 +203,12 @@ class Comparison:
         if missing(coverage, rows[0][0], rows[-1][0] + timeframe.ms):
             yield "candles outside of the coverage"
 
-    def _of_events(self, symbol, timeframe, events, since_ms):
+    def _of_events(self, symbol, timeframe, events, since_ms, end_ms):
         times = [event["timestamp"] for event in events]
         if times != sorted(set(times)):
             yield f"told twice or out of order: {times}"
         names = ("timestamp", "open", "high", "low", "close", "volume")
         told = [[event[name] for name in names] for event in events]
-        end_ms = stored(self._redis, self._row.pk, symbol, timeframe)[1][-1][1]
         first_ms = timeframe.floor(since_ms) if since_ms else times[0] if times else end_ms
         late = [row for row in told if first_ms <= row[0] < end_ms]
         yield from (
@@ -228,6 +227,16 @@ def _differences(found, expected):
             yield f"{other} is not {row}"
     for row in by_time.values():
         yield f"{row} does not exist"
+
+
+def hurry(monkeypatch):
+    """Let what waits for half a minute on a real exchange wait for half a second here."""
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "ACK_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "RECEIVE_SECONDS", 0.1)
+    monkeypatch.setattr(streamer, "LEAST_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(streamer, "SECONDS_BETWEEN_LISTENING", 0.25)
+    monkeypatch.setattr(streamer, "FIRST_DELAY_SECONDS", 0.1)
 
 
 def short_lease(monkeypatch):

@@ -25,7 +25,7 @@ from tests.warmup.live import (
     wait_until,
     with_short_lease,
 )
-from tests.warmup.redis_away import OwnRedis, faults_after
+from tests.warmup.redis_away import OwnRedis, faults_after, faults_after_losing_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -118,18 +118,7 @@ def test_a_redis_that_lost_everything_ends_the_runner_and_the_next_one_warms_ane
     redis, monkeypatch
 ):
     short_lease(monkeypatch)
-    with serve() as sandbox:
-        row = make_row(sandbox)
-        truth = Comparison(redis, sandbox, row)
-        first = Running(redis, row).wait_until_live()
-        truth.wait(sandbox.clock.now_ms())
-        redis.flushall()
-        wait_until(lambda: first.ended)
-        assert "stopped: " in str(first.error)
-        assert not redis.keys("candles:*")
-        with running(redis, row):
-            truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
-            assert truth.faults(told=False) == []
+    assert faults_after_losing_all(redis) == []
 
 
 def test_after_a_kill_the_next_one_goes_on_once_the_lock_ran_out(redis, manage):
@@ -162,8 +151,8 @@ def content(redis, row):
     return found
 
 
-@pytest.mark.parametrize("followed", [True, False], ids=["another follows", "nobody follows"])
-def test_a_holder_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(redis, manage, followed):
+def faults_of_a_stopped_holder(redis, manage, followed):
+    """Stop a runner's process beyond its lease and let it go on; yield what it did wrong then."""
     with serve() as sandbox:
         row = make_row(sandbox)
         process = manage(code=with_short_lease("start", "sandbox"))
@@ -174,10 +163,17 @@ def test_a_holder_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(redis,
         lease = ExchangeLock(redis, row.pk).acquire() if followed else None
         before = content(redis, row)
         process.send_signal(signal.SIGCONT)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 1
-        assert "stopped: " in said
-        assert content(redis, row).items() <= before.items()  # open candles may run out
+        _, said = process.communicate(timeout=20)
+        if (process.returncode, "stopped: " in said) != (1, True):
+            yield f"it ended with {process.returncode} and said {said}"
+        if written := content(redis, row).items() - before.items():  # open candles may run out
+            yield f"it wrote {sorted(dict(written))}"
         if lease:
-            assert ExchangeLock(redis, row.pk).holder() == lease.holder
+            if ExchangeLock(redis, row.pk).holder() != lease.holder:
+                yield "its follower has lost the lock"
             lease.release()
+
+
+@pytest.mark.parametrize("followed", [True, False], ids=["another follows", "nobody follows"])
+def test_a_holder_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(redis, manage, followed):
+    assert list(faults_of_a_stopped_holder(redis, manage, followed)) == []

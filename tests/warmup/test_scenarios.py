@@ -2,13 +2,13 @@
 
 import pytest
 
-from exchanges import connection, streamer
 from tests.warmup.live import (
     MIDNIGHT_MS,
     MINUTE_MS,
     SYMBOLS,
     Comparison,
     chosen,
+    hurry,
     make_row,
     running,
     serve,
@@ -57,13 +57,7 @@ QUIET = ["BTC-USD", "AERO-USD", "DASH-USD"]  # Coinbase leaves out minutes witho
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    """What waits for half a minute on a real exchange waits for half a second here."""
-    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(connection, "ACK_SECONDS", 0.5)
-    monkeypatch.setattr(connection, "RECEIVE_SECONDS", 0.1)
-    monkeypatch.setattr(streamer, "LEAST_SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(streamer, "SECONDS_BETWEEN_LISTENING", 0.25)
-    monkeypatch.setattr(streamer, "FIRST_DELAY_SECONDS", 0.1)
+    hurry(monkeypatch)
 
 
 def after_it_is_lifted(redis, name, drill, symbols=SYMBOLS):

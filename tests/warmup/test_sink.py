@@ -213,6 +213,32 @@ def test_a_close_is_stored_covered_and_told_once_in_the_stream_and_on_both_chann
     assert (sink.closes, sink.healed, sink.newest_close_ms, sink.pending()) == (3, 0, at(3), 0)
 
 
+def test_how_long_after_its_end_a_bar_is_stored_is_counted(sink):
+    sink.clock(at(1) + 700)
+    sink.candle(closed(0))
+    sink.tick()
+    assert sum(sink.delays.counts) == 1
+    assert 700 <= sink.delays.sum_ms < 700 + 40_000  # the rest is this machine's
+
+
+def test_a_bar_that_waited_for_redis_is_late_by_so_much(redis, make):
+    sink = make(Unreliable(redis, times=1))
+    sink.connected([PAIR])
+    sink.clock(at(1))
+    sink.candle(closed(0))
+    sink.tick()
+    assert sum(sink.delays.counts) == 0
+    sink.clock(at(1) + 4000)
+    tick_until(sink, lambda: not sink.pending())
+    assert (sum(sink.delays.counts), sink.delays.sum_ms >= 4000) == (1, True)
+
+
+def test_a_healed_bar_is_not_among_the_delays_of_the_stream(sink):
+    sink.clock(at(1) + GRACE_MS)
+    tick_until(sink, lambda: sink.closes == 1)
+    assert (sink.healed, sum(sink.delays.counts)) == (1, 0)
+
+
 def test_a_burst_of_closes_is_one_round_trip(redis, make):
     sink = make()
     symbols = [f"S{number}-USD" for number in range(300)]

@@ -10,6 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from django.views.decorators.debug import sensitive_variables
 
 from exchanges.errors import BadCredentials
 
@@ -25,12 +26,14 @@ class Signer:
     secret is never part of a message.
     """
 
+    @sensitive_variables()  # no error page shows what is in here, nor in what it calls
     def __init__(self, key_name: str, secret: str):
         self._key_name = key_name
         self._key = _load(secret)
         ed25519 = isinstance(self._key, Ed25519PrivateKey)
         self._algorithm = "EdDSA" if ed25519 else "ES256"
 
+    @sensitive_variables()
     def __call__(self, host_and_path: str) -> Mapping[str, str]:
         """Return the headers of one GET; each request needs a token of its own."""
         starts = int(time.time()) - CLOCK_SLACK_SECONDS

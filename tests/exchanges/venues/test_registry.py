@@ -45,7 +45,8 @@ def test_all_rows_of_a_host_are_paced_as_one(row, adapters, sandbox, redis):
     assert redis.keys("pacing:*") == [keys.pacing(sandbox.url.removeprefix("http://")).encode()]
 
 
-def test_a_host_is_the_same_in_capitals(row, adapters, sandbox, redis):
+def test_a_host_is_the_same_in_capitals(row, adapters, sandbox, redis, settings):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["localhost"]
     port = sandbox.url.rpartition(":")[2]
     for host in ("LOCALHOST", "localhost"):
         exchange = row("binance", sandbox)

@@ -1,0 +1,40 @@
+"""`/metrics` for Prometheus, to whoever brings the token; without one configured it isn't there."""
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
+from django_redis import get_redis_connection
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from exchanges.instances import own_client
+from warmup.completeness import Measured
+from warmup.metrics import ExchangeCollector
+
+PATIENCE_SECONDS = 4.0  # Prometheus has ten
+measured = Measured()  # what outlives a scrape
+
+
+@csrf_exempt
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer with every exchange's metrics, in the format that the client accepts."""
+    if not settings.LIVERMORE_METRICS_TOKEN:
+        raise Http404
+    if not _is_authorized(request):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    registry = CollectorRegistry(auto_describe=False)
+    with own_client(get_redis_connection("default"), PATIENCE_SECONDS) as redis:
+        registry.register(ExchangeCollector(redis, measured))
+        return HttpResponse(encode(registry), content_type=content_type)
+
+
+def _is_authorized(request: HttpRequest) -> bool:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    is_right = constant_time_compare(token.strip(), settings.LIVERMORE_METRICS_TOKEN)
+    return scheme.lower() == "bearer" and is_right

@@ -1,0 +1,70 @@
+"""Take known secrets out of what people read: the last defence, for what no code puts there."""
+
+import html
+import json
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from django.conf import settings
+
+MASK = "***"
+LEAST_LENGTH = 6  # what is shorter would blank half of every line
+LEAST_LINE = 16  # of a secret of several lines, such as a PEM key
+TOKENS = re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{6,}|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
+
+
+def redacted(text: str) -> str:
+    """Return `text` with every secret of this process in it replaced by ***.
+
+    Those are the variables that accounts may name, the keys and tokens of the settings, the
+    passwords in addresses, and whatever looks like a signed token.
+    """
+    if pattern := _pattern(frozenset(_secrets())):
+        text = pattern.sub(MASK, text)
+    return TOKENS.sub(MASK, text)
+
+
+def _secrets() -> Iterator[str]:
+    prefixes = tuple(filter(None, settings.LIVERMORE_KEY_ENV_PREFIXES))
+    yield from (value for name, value in os.environ.items() if name.startswith(prefixes))
+    yield settings.SECRET_KEY
+    yield settings.LIVERMORE_METRICS_TOKEN
+    yield str(settings.DATABASES["default"].get("PASSWORD") or "")
+    yield from _passwords(settings.DATABASE_URL)
+    yield from _passwords(settings.REDIS_URL)
+
+
+def _passwords(url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return
+    if parts.password:
+        yield parts.password
+        yield unquote(parts.password)
+    yield from (value for name, value in parse_qsl(parts.query) if name == "password")
+
+
+@lru_cache(maxsize=4)  # the environment hardly ever changes
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
+    forms = {form for secret in secrets for form in _forms(secret)}
+    longest_first = sorted(forms, key=lambda form: (-len(form), form))
+    return re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it may stand in a text: as it is, quoted or escaped, line by line."""
+    if len(secret.strip()) < LEAST_LENGTH:
+        return
+    lines = [line.strip() for line in re.split(r"\s*\n|\\n", secret)]
+    parts = [line for line in lines if len(line) >= LEAST_LINE and not line.startswith("-----")]
+    for text in (secret, secret.strip(), *(parts if len(lines) > 1 else ())):
+        yield text
+        yield repr(text)[1:-1]
+        yield json.dumps(text)[1:-1]
+        yield quote(text, safe="")
+        yield html.escape(text)
+        yield html.escape(repr(text)[1:-1])

@@ -1,0 +1,487 @@
+"""What goes wrong on the way to an exchange, each at its step and with what to do about it."""
+
+import socket
+
+import orjson
+import pytest
+from django.contrib.auth import get_user_model
+
+from exchanges.models import Exchange, UserExchange
+from exchanges.sandbox.listings import DEFAULT, Listing
+from exchanges.stream_events import CandleUpdate, Clock
+from livermore.market import keys
+from livermore.market.candle import Candle
+from livermore.market.timeframe import Timeframe
+from tests.warmup.harness.conftest import WELL, failures, move, results, row_of, step_of
+from tests.warmup.harness.tls import TlsFront
+from tests.warmup.live import MIDNIGHT_MS, serve, stored, wait_until
+from tests.warmup.live import chosen as those
+from warmup.harness import candles, facts, subscription
+from warmup.harness.facts import NoAnswer, within
+
+pytestmark = pytest.mark.django_db
+PORT_OF_NOBODY = 9  # discard
+
+
+def lines(step):
+    """Return what a person reads of a step that failed; both are one line, and there is one."""
+    assert step.result == "FAIL"
+    assert step.remedy
+    assert "\n" not in step.detail + step.remedy
+    return f"{step.detail} | {step.remedy}"
+
+
+# -- REST
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed", "says"),
+    [
+        ({"kind": "status", "status": 451}, "clock", ["HTTP 451", "in a place that"]),
+        ({"kind": "status", "status": 403}, "clock", ["HTTP 403", "in a place that"]),
+        ({"kind": "status", "status": 429}, "clock", ["HTTP 429", "wait a minute"]),
+        ({"kind": "status", "status": 418, "retry_after": 60}, "clock", ["banned this address"]),
+        ({"kind": "html200"}, "clock", ["something else than JSON", "curl -i http://127.0.0.1"]),
+        (
+            {"kind": "truncated", "cut": "json", "endpoint": "exchangeInfo"},
+            "symbol",
+            ["something else than JSON"],
+        ),
+        ({"kind": "bad_rows", "endpoint": "klines"}, "warmup", ["no usable candles: 1", "format"]),
+        ({"kind": "status", "status": 500, "endpoint": "klines"}, "warmup", ["HTTP 500"]),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_what_rest_says_fails_where_it_is_said(sandbox, row, checked, fault, failed, says):
+    sandbox.faults.add(**fault)
+    report = checked(row)
+    assert failures(report) == [failed]
+    for each in says:
+        assert each in lines(step_of(report, failed))
+    assert results(report)["subscription"] == "PASS"  # with the symbol that the database knows
+
+
+def test_rest_that_is_gone_leaves_the_stream_to_be_tried(row, checked):
+    report = checked(move(row, rest_url=f"http://127.0.0.1:{PORT_OF_NOBODY}"))
+    skipped = {"symbol": "SKIP", "warmup": "SKIP", "keys": "SKIP", "limits": "SKIP"}
+    assert results(report) == WELL | {"clock": "FAIL"} | skipped
+    assert "cannot be reached: [Errno 111]" in lines(step_of(report, "clock"))
+    assert step_of(report, "symbol").detail == "not tried, as this failed: clock"
+
+
+def test_without_rest_and_a_listing_there_is_no_symbol_to_try(row, checked):
+    row.symbols.all().delete()
+    report = checked(move(row, rest_url=f"http://127.0.0.1:{PORT_OF_NOBODY}"))
+    assert failures(report) == ["clock"]
+    assert results(report)["subscription"] == "SKIP"
+
+
+def test_a_pause_that_is_too_long_to_wait_for_is_told(sandbox, row, checked, monkeypatch):
+    monkeypatch.setattr(facts, "ANSWER_SECONDS", 0.3)
+    sandbox.faults.add("status", status=429, retry_after=60)
+    report = checked(row)
+    assert failures(report) == ["clock"]
+    assert "asked for a pause (HTTP 429), of which " in lines(step_of(report, "clock"))
+
+
+def test_an_exchange_that_never_answers_is_not_waited_for(sandbox, row, checked, monkeypatch):
+    monkeypatch.setattr(facts, "ANSWER_SECONDS", 0.3)
+    sandbox.faults.add("slow", seconds=3, times=1)
+    report = checked(row)
+    assert failures(report) == ["clock"]
+    assert "gave no answer within 0.3 s" in lines(step_of(report, "clock"))
+
+
+def test_patience_keeps_apart_what_takes_long_and_what_fails():
+    assert within(1, int, "7") == 7
+    with pytest.raises(ValueError, match="seven"):
+        within(1, int, "seven")
+    with pytest.raises(NoAnswer):
+        within(0.01, socket.create_server(("127.0.0.1", 0)).accept)
+
+    def own():
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        within(1, own)
+
+
+def test_a_day_that_the_exchange_tells_otherwise_now_is_found(redis, sandbox, row, checked):
+    assert checked(row).passed
+    sandbox.faults.add("holes", endpoint="klines", open_times=[newest_day(redis, row)], times=1)
+    report = checked(row)  # the cache still holds the day that REST leaves out once
+    assert failures(report) == []
+    sandbox.faults.add("holes", endpoint="klines", open_times=[newest_day(redis, row)])
+    report = checked(row)
+    assert failures(report) == ["warmup"]
+    assert "the cache holds" in lines(step_of(report, "warmup"))
+    assert "./run repair sandbox" in step_of(report, "warmup").remedy
+
+
+def newest_day(redis, row):
+    return stored(redis, row.pk, "BTC-USD", Timeframe.D1)[0][-1][0]
+
+
+def test_a_market_that_stood_still_yesterday_is_found(redis, sandbox, row, checked):
+    assert checked(row).passed
+    newest = newest_day(redis, row)
+    redis.flushall()
+    sandbox.faults.add("holes", endpoint="klines", open_times=[newest])
+    report = checked(row)
+    assert failures(report) == ["warmup"]
+    assert "yesterday was 2026-11-17" in lines(step_of(report, "warmup"))
+
+
+def test_just_after_midnight_the_day_that_ended_may_still_be_on_its_way(redis, checked):
+    with serve(start_ms=MIDNIGHT_MS + 60_000, speed=1, listings=DEFAULT) as sandbox:
+        yesterday = MIDNIGHT_MS - Timeframe.D1.ms
+        sandbox.faults.add("holes", endpoint="candles", open_times=[yesterday])
+        report = checked(row_of(sandbox, "coinbase"))
+    assert results(report) == WELL
+    assert "the newest 2026-11-17" in step_of(report, "warmup").detail
+
+
+def test_a_day_that_is_not_over_is_found(redis, sandbox, row, checked):
+    today = Timeframe.D1.floor(sandbox.clock.now_ms())
+    text = orjson.dumps([today, 1.0, 2.0, 1.0, 2.0, 3.0])
+    redis.zadd(keys.candles(row.pk, "BTC-USD", Timeframe.D1), {text: today})
+    report = checked(row)
+    assert failures(report) == ["warmup"]
+    assert "the newest day, 2026-11-18, is not over there" in lines(step_of(report, "warmup"))
+
+
+def test_too_few_days_are_found_where_there_are_more(row, checked, monkeypatch):
+    monkeypatch.setattr(candles, "MIN_CANDLE_THRESHOLD", 101)
+    report = checked(row)
+    assert failures(report) == ["warmup"]
+    assert "100 days are cached, and REST should have more" in lines(step_of(report, "warmup"))
+
+
+def test_a_market_with_a_short_history_has_all_there_is(redis, checked, impatient):
+    day = Timeframe.D1.ms
+    young = Listing("BTC-USD", "67012.37", lot=20_000, listed_ms=MIDNIGHT_MS - 20 * day)
+    with serve(start_ms=MIDNIGHT_MS - day // 2, listings=(young,)) as sandbox:
+        report = checked(row_of(sandbox, "sandbox"))
+    assert results(report) == WELL
+    assert "19 closed days" in step_of(report, "warmup").detail
+
+
+# -- Symbols
+
+
+@pytest.mark.parametrize(
+    ("symbol", "says"),
+    [
+        ("LUNA-USD", "does not trade now"),
+        ("btc-usdd", "similar are: BTC-USD"),
+        ("WXYZ-QQQ", "does not list WXYZ-QQQ | choose another with --symbol"),
+    ],
+)
+def test_a_symbol_that_is_of_no_use_fails_there(row, checked, symbol, says):
+    report = checked(row, symbol)
+    assert failures(report) == ["symbol"]
+    assert says in lines(step_of(report, "symbol"))
+    assert report.symbol == symbol.upper()
+    assert results(report)["subscription"] == results(report)["warmup"] == "SKIP"
+
+
+@pytest.mark.parametrize(
+    ("listed", "monitored", "chosen"),
+    [
+        (["ETH-USD", "BTC-USDT", "BTC-USD"], ["ETH-USD"], "BTC-USD"),
+        (["ETH-USD", "BTC-USDT"], ["ETH-USD"], "BTC-USDT"),
+        (["ETH-USD", "SOL-USD"], ["SOL-USD"], "SOL-USD"),
+    ],
+)
+def test_the_symbol_is_btc_or_one_that_is_kept_warm(checked, redis, listed, monitored, chosen):
+    with serve(start_ms=MIDNIGHT_MS - Timeframe.D1.ms // 2, listings=those(listed)) as sandbox:
+        row = row_of(sandbox, "sandbox")
+        row.symbols.update(is_monitored=False)
+        row.symbols.filter(symbol__in=monitored).update(is_monitored=True)
+        report = checked(row)
+    assert report.symbol == chosen
+    assert results(report) == WELL
+
+
+def test_where_there_is_nothing_to_choose_it_asks_for_a_name(checked, redis):
+    with serve(listings=those(["ETH-USD"])) as sandbox:
+        row = row_of(sandbox, "sandbox")
+        row.symbols.update(is_monitored=False)
+        report = checked(row)
+    assert failures(report) == ["symbol"]
+    assert "--symbol" in step_of(report, "symbol").remedy
+
+
+def test_a_symbol_that_the_database_does_not_know_yet_is_tried_all_the_same(row, checked):
+    row.symbols.filter(symbol="SOL-USD").delete()
+    report = checked(row, "SOL-USD")
+    assert results(report) == WELL
+    assert step_of(report, "symbol").remedy.endswith("`./run symbols sandbox --sync`")
+
+
+# -- WebSocket
+
+
+def test_what_is_told_of_before_is_no_live_candle():
+    heard = subscription.Heard("BTC-USD")
+    minute = Timeframe.M1.ms
+    heard.take(Clock(MIDNIGHT_MS))
+    for age in (-1, 2, 3):  # what is to come, and what ended more than a bar ago
+        heard.take(update(MIDNIGHT_MS - age * minute))
+    assert not heard.candles
+    for age in (0, 1):
+        heard.take(update(MIDNIGHT_MS - age * minute))
+    heard.take(update(MIDNIGHT_MS, "ETH-USD"))
+    assert heard.candles == {Timeframe.M1: 2}
+    assert not heard.complete
+
+
+def update(opened, symbol="BTC-USD"):
+    return CandleUpdate(symbol, Candle(opened, 1.0, 2.0, 1.0, 2.0, 3.0, Timeframe.M1), False)
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+@pytest.mark.parametrize(
+    ("drill", "says"),
+    [
+        ({"kind": "silence"}, "not even an answer"),
+        ({"kind": "refuse"}, "Handshake status 503 Service Unavailable |"),
+        ({"kind": "ack_without_data"}, "not both candles and tickers came"),
+        ({"kind": "malformed", "chance": 1, "way": "types"}, "could not be read"),
+        ({"kind": "drop", "every": 0.3}, "the connection ended: "),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+def test_a_stream_that_is_out_of_order_fails_there_alone(
+    sandbox, checked, monkeypatch, name, drill, says
+):
+    if drill["kind"] == "ack_without_data":
+        monkeypatch.setattr(subscription, "PATIENCE_SECONDS", 0.3)
+    if drill["kind"] == "silence":
+        monkeypatch.setattr(subscription, "ACK_SECONDS", 0.3)
+    row = row_of(sandbox, name)
+
+    def begin(step):
+        if step.name == "warmup":
+            sandbox.scenarios.add(**drill)
+
+    seconds = 1.0 if drill["kind"] in ("drop", "malformed") else 0.1
+    report = checked(row, seconds=seconds, on_step=begin)
+    assert failures(report) == ["subscription"]
+    assert says in lines(step_of(report, "subscription"))
+    assert results(report)["keys"] == "SKIP"
+    wait_until(lambda: not sandbox.streams[row.venue].open)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("ws://127.0.0.1:{port}/nowhere", "Handshake status 404 Not Found"),
+        (f"ws://127.0.0.1:{PORT_OF_NOBODY}", "cannot connect: [Errno 111] Connection refused"),
+    ],
+)
+def test_a_wrong_address_of_the_stream_is_told(sandbox, row, checked, address, says):
+    port = sandbox.url.rpartition(":")[2]
+    report = checked(move(row, ws_url=address.format(port=port)))
+    assert failures(report) == ["subscription"]
+    assert says in lines(step_of(report, "subscription"))
+    assert "WebSocket address" in step_of(report, "subscription").remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "says"),
+    [
+        ("sandbox", {"ws_streams": 3}, "code 4: Too many subscriptions"),
+        ("coinbase", {"coinbase_messages_per_second": 1}, "rate limit exceeded"),
+    ],
+)
+def test_a_subscription_that_is_refused_is_told(redis, checked, name, limit, says):
+    with serve(**limit) as sandbox:
+        report = checked(row_of(sandbox, name))
+    assert failures(report) == ["subscription"]
+    assert f"refused the subscription: {says}" in lines(step_of(report, "subscription"))
+
+
+def test_a_symbol_that_is_quiet_for_a_while_is_waited_for(sandbox, row, checked):
+    quiet = []
+
+    def hush(step):
+        if step.name == "warmup":
+            quiet.append(sandbox.scenarios.add("silent_symbol", symbol="BTC-USD", seconds=1))
+
+    assert checked(row, on_step=hush).passed
+    assert quiet[0].hits
+
+
+# -- Accounts
+
+
+def add_account(row, **names):
+    user, _ = get_user_model().objects.get_or_create(username="trader")
+    names = {f"api_{what}_env": name for what, name in names.items()}
+    return UserExchange.objects.create(user=user, exchange=row, display_name="main", **names)
+
+
+def test_a_variable_that_is_missing_is_named(row, checked, monkeypatch):
+    add_account(row, key="BINANCE_KEY", secret="BINANCE_SECRET")
+    monkeypatch.setenv("BINANCE_KEY", "geheim")
+    report = checked(row)
+    assert results(report) == WELL | {"environment": "FAIL"}
+    text = lines(step_of(report, "environment"))
+    assert "account main: BINANCE_SECRET is not set" in text
+    assert "BINANCE_KEY" not in text
+    assert "geheim" not in str(report.as_json())
+
+
+def test_a_key_that_cannot_be_used_is_told_without_it(coinbase, checked, monkeypatch):
+    add_account(coinbase, key="COINBASE_KEY", secret="COINBASE_SECRET")
+    monkeypatch.setenv("COINBASE_KEY", "organizations/geheim")
+    monkeypatch.setenv("COINBASE_SECRET", "streng geheim")
+    report = checked(coinbase)
+    assert failures(report) == ["environment"]
+    assert "neither a PEM private key" in lines(step_of(report, "environment"))
+    assert results(report)["clock"] == "SKIP"
+    assert "geheim" not in str(report.as_json())
+
+
+def test_variables_that_are_set_are_named_and_nothing_else(sandbox, row, checked, monkeypatch):
+    retired = add_account(row, key="BINANCE_OLD")
+    UserExchange.objects.filter(pk=retired.pk).update(is_active=False, display_name="old")
+    add_account(row, key="BINANCE_KEY")
+    monkeypatch.setenv("BINANCE_KEY", "geheim")
+    report = checked(row)
+    assert results(report) == WELL | {"environment": "PASS"}
+    assert step_of(report, "environment").detail == "set: BINANCE_KEY"
+    assert "geheim" not in str(report.as_json())
+
+
+def test_what_stands_where_a_name_should_is_not_repeated(row, checked):
+    add_account(row, key="sk-live-geheim")
+    report = checked(row)
+    assert "its key variable has no name" in lines(step_of(report, "environment"))
+    assert "geheim" not in str(report.as_json())
+
+
+# -- Names and encryption
+
+
+def answering(monkeypatch, name, *addresses):
+    """Let a name server answer for `name`."""
+    real = socket.getaddrinfo
+
+    def resolve(host, port, *args, **kwargs):
+        if host != name:
+            return real(host, port, *args, **kwargs)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+def test_a_name_without_an_address_stops_what_needs_it(row, checked):
+    report = checked(move(row, rest_url="https://api.exchange.invalid"))
+    assert failures(report) == ["dns"]
+    assert "api.exchange.invalid has no address" in lines(step_of(report, "dns"))
+    assert results(report)["clock"] == "SKIP"
+    assert results(report)["subscription"] == "PASS"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "10.1.2.3", "64:ff9b::a00:1"])
+def test_a_name_that_leads_inside_is_refused(row, checked, monkeypatch, address):
+    answering(monkeypatch, "api.example.com", "93.184.215.14", address)
+    row = move(row, rest_url="https://api.example.com", ws_url="wss://api.example.com")
+    report = checked(row)
+    assert failures(report) == ["dns"]
+    assert f"api.example.com is not called: {address} is a private" in lines(step_of(report, "dns"))
+    assert results(report)["subscription"] == results(report)["clock"] == "SKIP"
+
+
+def test_a_private_name_that_is_listed_may_lead_inside(
+    sandbox, row, checked, monkeypatch, settings
+):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["Sandbox.lan"]
+    answering(monkeypatch, "sandbox.lan", "127.0.0.1")
+    port = sandbox.url.rpartition(":")[2]
+    row = move(row, rest_url=f"http://sandbox.lan:{port}", ws_url=f"ws://sandbox.lan:{port}")
+    report = checked(row)
+    assert results(report) == WELL
+    assert step_of(report, "dns").detail == "sandbox.lan is 127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def front(shared, tmp_path_factory):
+    with TlsFront(shared.url, tmp_path_factory.mktemp("tls")) as front:
+        yield front
+
+
+@pytest.fixture
+def encrypted(row, front):
+    return move(row, rest_url=front.rest_url, ws_url=front.ws_url)
+
+
+@pytest.fixture
+def trusted(front, monkeypatch):
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", front.certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", front.certificate)
+
+
+def test_all_is_well_through_encryption(encrypted, trusted, checked):
+    report = checked(encrypted)
+    assert results(report) == WELL | {"tls": "PASS"}, report.as_json()
+
+
+def test_a_certificate_that_nobody_vouches_for_stops_both(encrypted, checked):
+    report = checked(encrypted)
+    assert failures(report) == ["tls"]
+    text = lines(step_of(report, "tls"))
+    assert text.count("certificate verify failed") == 2
+    assert results(report)["clock"] == results(report)["subscription"] == "SKIP"
+
+
+def test_a_plain_server_behind_an_encrypted_address_is_told(sandbox, row, checked):
+    row = move(row, ws_url=sandbox.ws_url.replace("ws:", "wss:"))
+    report = checked(row)
+    assert failures(report) == ["tls"]
+    assert "WebSocket: cannot connect" in lines(step_of(report, "tls"))
+    assert results(report)["warmup"] == "PASS"
+
+
+def test_encryption_is_not_blamed_for_what_is_said_through_it(encrypted, trusted, checked, sandbox):
+    sandbox.faults.add("status", status=451)
+    sandbox.scenarios.add("refuse")
+    report = checked(encrypted)
+    assert failures(report) == ["clock", "subscription"]
+    assert results(report)["tls"] == "PASS"
+
+
+def test_where_nothing_answers_encryption_is_not_praised(row, checked):
+    address = f"https://127.0.0.1:{PORT_OF_NOBODY}"
+    report = checked(move(row, rest_url=address))
+    assert failures(report) == ["tls"]
+    assert "Connection refused" in lines(step_of(report, "tls"))
+
+
+# -- Limits
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        ("sandbox", {"pacing": "batch", "batch_delay_ms": 0}, "may use inf"),
+        ("sandbox", {"pacing": "batch", "batch_size": 50, "batch_delay_ms": 1000}, "may use 6000"),
+        ("coinbase", {"batch_size": 11, "batch_delay_ms": 1000}, "batches make 11 at most"),
+    ],
+)
+def test_a_row_that_may_be_faster_than_allowed_fails(sandbox, checked, name, values, says):
+    report = checked(move(row_of(sandbox, name), **values))
+    assert failures(report) == ["limits"]
+    assert says in lines(step_of(report, "limits"))
+    assert name in step_of(report, "limits").remedy
+
+
+def test_limits_are_told_as_they_are_published(sandbox, row, checked):
+    step = step_of(checked(row), "limits")
+    assert "published: 6000 weight in a minute, 300000 requests in five" in step.detail
+    assert "stays below 4800" in step.detail
+    move(row, pacing=Exchange.Pacing.BATCH, batch_delay_ms=1000)
+    step = step_of(checked(row), "limits")
+    assert step.detail.endswith("use 600 at most (its preset has pacing weight)")

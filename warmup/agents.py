@@ -1,0 +1,112 @@
+"""Which agents are alive, and what each of them runs: one hash in Redis, a field per agent."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from redis import Redis
+
+from exchanges.status import Holder
+from livermore.market import keys
+
+ALIVE_MS = 10_000
+FORGOTTEN_MS = 60_000  # so long what a dead one said is kept, for a person who looks
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What an agent says of itself. Times are Redis's, in ms; `running` names its exchanges."""
+
+    agent_id: str
+    hostname: str
+    ip: str
+    pid: int
+    started_at: int
+    heartbeat: int
+    running: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> "Registration":
+        """Return what was stored; ValueError where it is none."""
+        try:
+            found = orjson.loads(text)
+            names = ("agentId", "hostname", "ip", "pid", "startedAt", "heartbeat")
+            running = tuple(str(name) for name in found["running"])
+            values = (found[name] for name in names)
+            registration = cls(*values, running)
+            registration.heartbeat + registration.started_at + registration.pid  # are numbers
+        except (LookupError, TypeError) as error:
+            raise ValueError(f"not an agent's registration: {error!r}") from error
+        return registration
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that is stored."""
+        return {
+            "agentId": self.agent_id,
+            "hostname": self.hostname,
+            "ip": self.ip,
+            "pid": self.pid,
+            "startedAt": self.started_at,
+            "heartbeat": self.heartbeat,
+            "running": list(self.running),
+        }
+
+    def runs(self, name: str, holder: Holder) -> bool:
+        """Tell whether the holder of the lock of the exchange `name` is this agent's runner."""
+        mine = (self.hostname, self.ip, self.pid) == (holder.hostname, holder.ip, holder.pid)
+        return mine and name in self.running
+
+
+def read_agents(redis: Redis, now_ms: int | None = None) -> list[Registration]:
+    """Return the agents that are alive, the oldest first.
+
+    `now_ms` None asks Redis, whose clock the heartbeats are of: this machine's may be off.
+    """
+    now_ms = _now_ms(redis) if now_ms is None else now_ms
+    alive = [each for each in _stored(redis).values() if each and _is_alive(each, now_ms)]
+    return sorted(alive, key=lambda each: (each.started_at, each.agent_id))
+
+
+def register(redis: Redis, agent: Registration) -> Registration:
+    """Write what an agent says of itself, as of now; forget agents that are long dead."""
+    now_ms = _now_ms(redis)
+    agent = replace(agent, heartbeat=now_ms, started_at=agent.started_at or now_ms)
+    redis.hset(keys.agents(), agent.agent_id, orjson.dumps(agent.as_json()))
+    forgotten = _forgotten(_stored(redis), now_ms)
+    if forgotten:
+        redis.hdel(keys.agents(), *forgotten)
+    return agent
+
+
+def deregister(redis: Redis, agent_id: str) -> None:
+    """Take an agent that ends out of the hash."""
+    redis.hdel(keys.agents(), agent_id)
+
+
+def _stored(redis: Redis) -> dict[bytes, Registration | None]:
+    """Return what is stored by field, None for what is no registration."""
+    found: dict[bytes, Registration | None] = {}
+    for agent_id, text in redis.hgetall(keys.agents()).items():
+        try:
+            found[agent_id] = Registration.from_json(text)
+        except ValueError:
+            found[agent_id] = None
+    return found
+
+
+def _forgotten(stored: dict[bytes, Registration | None], now_ms: int) -> Iterable[bytes]:
+    return [
+        agent_id
+        for agent_id, agent in stored.items()
+        if agent is None or now_ms - agent.heartbeat > FORGOTTEN_MS
+    ]
+
+
+def _is_alive(agent: Registration, now_ms: int) -> bool:
+    return now_ms - agent.heartbeat <= ALIVE_MS
+
+
+def _now_ms(redis: Redis) -> int:
+    seconds, microseconds = redis.time()
+    return seconds * 1000 + microseconds // 1000

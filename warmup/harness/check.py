@@ -1,0 +1,123 @@
+"""The steps of a check, in order: what each needs, and what its failure takes from the others."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.errors import (
+    BadCredentials,
+    Banned,
+    Blocked,
+    LivermoreError,
+    RateLimited,
+    Unreachable,
+    clip,
+)
+from exchanges.models import Exchange
+from warmup.harness.candles import check_warmup
+from warmup.harness.contract import check_keys
+from warmup.harness.facts import Facts
+from warmup.harness.limits import check_limits
+from warmup.harness.lock import check_lock
+from warmup.harness.network import check_clock, check_encryption, check_names
+from warmup.harness.remedies import remedy_for
+from warmup.harness.report import CheckReport, Failed, Outcome, Result, Step
+from warmup.harness.row import check_environment, check_row
+from warmup.harness.subscription import check_subscription
+from warmup.harness.symbol import check_symbol
+
+LEAST_SECONDS, MOST_SECONDS = 1, 300
+# Whatever is asked next over REST, it would meet the same.
+SPOIL_REST = (RateLimited, Banned, Unreachable, Blocked, BadCredentials)
+ALL_NEEDS = ("redis", "row", "rest", "stream", "symbol")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A step: `needs` are what it can't do without, `spoils` what an error in it takes away."""
+
+    name: str
+    title: str
+    do: Callable[[Facts], Outcome]
+    needs: tuple[str, ...] = ()
+    spoils: tuple[str, ...] = ()
+
+
+KINDS = (
+    Kind("row", "row and addresses", check_row),
+    Kind("environment", "environment variables", check_environment, ("row",)),
+    Kind("dns", "names (DNS)", check_names, ("row",)),
+    Kind("tls", "encryption (TLS)", check_encryption, ("row", "rest", "stream")),
+    Kind("clock", "clock", check_clock, ("row", "rest"), ("rest",)),
+    Kind("symbol", "symbol", check_symbol, ("row", "rest")),
+    Kind("warmup", "warmup of 1d", check_warmup, ("row", "rest", "symbol")),
+    Kind("subscription", "WebSocket subscription", check_subscription, ("row", "stream", "symbol")),
+    Kind("keys", "keys in Redis", check_keys, ("redis",)),
+    Kind("lock", "lock", check_lock, ("redis",)),
+    Kind("limits", "rate limits", check_limits, ("row", "rest")),
+)
+
+
+class ExchangeCheck:
+    """Tries an exchange from its row to live frames, and leaves nothing but warmed candles.
+
+    `symbol` is canonical; None takes BTC-USD or what comes nearest to it. `seconds` is how long to
+    listen, 1 to 300; ValueError otherwise. It may run in any thread, and several may run at once;
+    the thread's owner closes its connection to the database.
+    """
+
+    steps_total = len(KINDS)
+
+    def __init__(
+        self, redis: Redis, exchange: Exchange, symbol: str | None = None, seconds: float = 2
+    ):
+        if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+            raise ValueError(f"seconds is {LEAST_SECONDS} to {MOST_SECONDS}, not {seconds:g}")
+        self._redis = redis
+        self._exchange = exchange
+        self._symbol = symbol.upper() if symbol else None
+        self._seconds = seconds
+
+    def run(self, on_step: Callable[[Step], None] = lambda step: None) -> CheckReport:
+        """Return what was found; `on_step` is called with each step when it is done."""
+        facts = Facts(self._redis, self._exchange, self._symbol, self._seconds)
+        report = CheckReport(self._exchange.name, self._exchange.pk)
+        spoiled: dict[str, str] = {}  # what is needed -> the step that took it away
+        try:
+            for kind in KINDS:
+                step = _skipped(kind, spoiled) or _tried(kind, facts, spoiled)
+                report.steps.append(step)
+                report.symbol = facts.market.symbol if facts.market else self._symbol
+                on_step(step)
+        finally:
+            facts.close()
+        return report
+
+
+def _skipped(kind: Kind, spoiled: dict[str, str]) -> Step | None:
+    culprit = next((spoiled[need] for need in kind.needs if need in spoiled), None)
+    if culprit is None:
+        return None
+    return Step(kind.name, kind.title, Result.SKIP, 0.0, f"not tried, as this failed: {culprit}")
+
+
+def _tried(kind: Kind, facts: Facts, spoiled: dict[str, str]) -> Step:
+    begun = time.monotonic()
+    remedy, lost = None, ()
+    try:
+        outcome = kind.do(facts)
+        result, detail, remedy = outcome.result, outcome.detail, outcome.advice
+    except Failed as failure:
+        result, detail, remedy, lost = Result.FAIL, str(failure), failure.remedy, failure.spoils
+    except LivermoreError as error:
+        result, detail, remedy = Result.FAIL, str(error), remedy_for(error, facts.exchange)
+        lost = (*kind.spoils, *(["rest"] if isinstance(error, SPOIL_REST) else []))
+    except RedisError as error:
+        result, detail, lost = Result.FAIL, f"Redis does not work: {clip(str(error))}", ALL_NEEDS
+        remedy = "start Redis or correct REDIS_URL, then run this again"
+    for need in lost:
+        spoiled.setdefault(need, kind.title)
+    return Step(kind.name, kind.title, result, time.monotonic() - begun, detail, remedy)

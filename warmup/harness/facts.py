@@ -1,0 +1,100 @@
+"""What a check is about, what its steps have found so far, and how they ask with patience."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from redis import Redis
+
+from exchanges.errors import RateLimited, Unreachable
+from exchanges.listing import ListedSymbol
+from exchanges.models import Exchange
+from exchanges.pacing import host_of, read_usage
+from exchanges.venue_rest import VenueRest
+from exchanges.venue_stream import VenueStream
+from exchanges.venues import MAKERS, STREAMS
+from exchanges.workers import Workers
+from livermore.market.candle import Ticker
+
+ANSWER_SECONDS = 30.0
+
+Answer = TypeVar("Answer")
+
+
+class NoAnswer(Unreachable):
+    """It took longer than anybody should wait."""
+
+
+def within(seconds: float, work: Callable[..., Answer], *arguments: Any) -> Answer:
+    """Return what `work` returns, raise what it raises, or NoAnswer when it takes too long.
+
+    It then goes on in a thread that nobody waits for.
+    """
+    workers = Workers(1, "check")
+    future = workers.submit(work, *arguments)
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        if future.done():
+            raise  # its own
+        raise NoAnswer(f"no answer within {seconds:g} s") from None
+    finally:
+        workers.close()
+
+
+@dataclass(slots=True)
+class Facts:
+    """One check's subject and findings; used by one thread."""
+
+    redis: Redis
+    exchange: Exchange
+    wanted: str | None  # the symbol that was asked for
+    seconds: float
+    market: ListedSymbol | None = None
+    ticker: Ticker | None = None
+    _rest: VenueRest | None = None
+
+    @property
+    def rest(self) -> VenueRest:
+        """Return the exchange's REST side, opened when first needed; raises BadCredentials."""
+        return self._rest or self.open_rest()
+
+    def open_rest(self) -> VenueRest:
+        """Open the exchange's REST side anew."""
+        self.close()
+        self._rest = MAKERS[self.exchange.venue](self.exchange, self.redis, self._names())
+        return self._rest
+
+    def stream(self) -> VenueStream:
+        """Return the exchange's streaming side."""
+        return STREAMS[self.exchange.venue](self.exchange.ws_url, self._names())
+
+    def choose(self, market: ListedSymbol) -> None:
+        """Go on with this symbol, under the name that it was found under."""
+        self.close()
+        self.market = market
+
+    def ask(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Return what a REST call returns; RateLimited or Unreachable when it takes too long."""
+        try:
+            return within(ANSWER_SECONDS, work, *arguments)
+        except NoAnswer as error:
+            self.close()  # else its next tries would go on behind our back
+            host = host_of(self.exchange.rest_url)
+            held_ms = read_usage(self.redis, host).held_ms
+            if held_ms:
+                seconds = held_ms / 1000
+                raise RateLimited(
+                    f"{host} asked for a pause (HTTP 429), of which {seconds:.0f} s are left",
+                    seconds,
+                ) from error
+            raise Unreachable(f"{host} gave no answer within {ANSWER_SECONDS:g} s") from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._rest is not None:
+            self._rest.close()
+            self._rest = None
+
+    def _names(self) -> dict[str, str]:
+        return {self.market.symbol: self.market.native_symbol} if self.market else {}

@@ -1,0 +1,79 @@
+"""What an exchange allows, as it publishes it, beside what the row lets us do."""
+
+from collections.abc import Callable
+from functools import partial
+
+from exchanges.models import Exchange
+from exchanges.pacing import SHARE_OF_LIMIT
+from exchanges.presets import PRESETS
+from exchanges.venues.binance.rest import LISTING_WEIGHT
+from exchanges.venues.binance.symbols import read_limits
+from warmup.harness.facts import Facts
+from warmup.harness.report import Failed, Outcome, Result
+
+# docs.cdp.coinbase.com, Advanced Trade "REST API Rate Limits", until 2025: the page is gone since,
+# and nothing else is published.
+COINBASE_PER_SECOND = 10
+
+
+def check_limits(facts: Facts) -> Outcome:
+    """Compare the row's pace with what the exchange publishes of its limits."""
+    reader = READERS.get(facts.exchange.venue)
+    if reader is None:
+        text = f"nothing is known of what {facts.exchange.venue} publishes"
+        return Outcome(text, result=Result.SKIP)
+    return reader(facts)
+
+
+def _binance(facts: Facts) -> Outcome:
+    row, rest = facts.exchange, facts.rest
+    params = {"symbol": facts.market.native_symbol} if facts.market else {}
+    ask = partial(rest.client.get, "/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT)
+    limits = read_limits(facts.ask(ask))
+    if limits is None:
+        raise Failed("it publishes no request weight", _slower(row))
+    allowed = SHARE_OF_LIMIT * limits.weight_per_minute
+    text = (
+        f"published: {limits.weight_per_minute} weight in a minute, "
+        f"{limits.requests_per_5_minutes} requests in five"
+    )
+    if row.pacing == Exchange.Pacing.WEIGHT:
+        return Outcome(f"{text}; pacing weight stays below {allowed:.0f}{_unlike_preset(row)}")
+    most = 60 * calls_per_second(row) * rest.candle_weight
+    if most > allowed:
+        raise Failed(
+            f"{text}; batches of {row.batch_size} each {row.batch_delay_ms} ms may use {most:.0f}",
+            f"set pacing to weight in the row {row.name}, or longer delays between batches",
+        )
+    return Outcome(f"{text}; the row's batches use {most:.0f} at most{_unlike_preset(row)}")
+
+
+def _coinbase(facts: Facts) -> Outcome:
+    row = facts.exchange
+    most = calls_per_second(row)
+    text = (
+        f"none is published now; it used to be {COINBASE_PER_SECOND} calls a second, and the row's "
+        f"batches make {most:g} at most"
+    )
+    if most > COINBASE_PER_SECOND:
+        raise Failed(text, _slower(row))
+    return Outcome(f"{text}{_unlike_preset(row)}")
+
+
+READERS: dict[str, Callable[[Facts], Outcome]] = {"binance": _binance, "coinbase": _coinbase}
+
+
+def calls_per_second(row: Exchange) -> float:
+    """Return how many calls a second the row's batches may make; infinite without a delay."""
+    return 1000 * row.batch_size / row.batch_delay_ms if row.batch_delay_ms else float("inf")
+
+
+def _slower(row: Exchange) -> str:
+    return f"in the row {row.name} set pacing to batch, 5 requests and 1000 ms between batches"
+
+
+def _unlike_preset(row: Exchange) -> str:
+    preset = PRESETS.get(row.name)
+    if preset is None or preset.pacing == row.pacing:
+        return ""
+    return f" (its preset has pacing {preset.pacing})"

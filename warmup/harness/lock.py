@@ -1,0 +1,66 @@
+"""Who has the exchange, and whether it still shows that it lives."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from exchanges.instances import STATUS_TTL_MS, ExchangeLock
+from exchanges.status import Holder, Status, read_status
+from livermore.market import keys
+from warmup.harness.facts import Facts
+from warmup.harness.report import Failed, Outcome
+
+ENDLESS = -1  # what Redis says of a key that does not expire
+
+
+def check_lock(facts: Facts) -> Outcome:
+    """Tell who holds the lock; free or held are both right, and nobody is ended."""
+    holder = read_holder(facts)
+    if holder is None:
+        return Outcome("free")
+    status = status_of(facts)
+    age_ms = _age_ms(status)
+    if age_ms is None or age_ms > STATUS_TTL_MS:
+        return Outcome(
+            f"held by {holder}, who has shown no sign of life for {STATUS_TTL_MS // 1000} s",
+            "look at that process: it hangs, or is none of Livermore's; "
+            f"`./run start {facts.exchange.name} --take-over` replaces it",
+        )
+    doing = f"{status.state}{f', {status.phase}' if status.phase else ''}"
+    return Outcome(f"held by {holder}: {doing}, last heard of {age_ms / 1000:.0f} s ago")
+
+
+def read_holder(facts: Facts) -> Holder | None:
+    """Return who holds the lock, None where it is free. Raises Failed for what is no lock."""
+    lock = ExchangeLock(facts.redis, facts.exchange.pk)
+    with _told(keys.lock(facts.exchange.pk)):
+        holder = lock.holder()
+    if holder and lock.left_ms() == ENDLESS:
+        text = f"held by {holder}, with a lock that never ends"
+        raise Failed(text, _remedy(keys.lock(facts.exchange.pk)))
+    return holder
+
+
+def status_of(facts: Facts) -> Status:
+    """Return what the holder says of itself. Raises Failed for what is no status."""
+    with _told(keys.status(facts.exchange.pk)):
+        return read_status(facts.redis, facts.exchange.pk)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Failed(f"what is in {name} can't be read", _remedy(name)) from error
+
+
+def _remedy(name: str) -> str:
+    return f"no Livermore wrote {name}: find out who did, and delete it"
+
+
+def _age_ms(status: Status) -> float | None:
+    """Return how old a status is, by clocks of two machines that may differ."""
+    if status.heartbeat is None:
+        return None
+    return max(0.0, time.time() * 1000 - status.heartbeat)

@@ -1,0 +1,135 @@
+"""On the way to the exchange: names, encryption, and what time it is there."""
+
+import time
+from urllib.parse import urlsplit
+
+from exchanges.connection import Connection
+from exchanges.errors import LivermoreError, Misled, Unreachable
+from exchanges.validators import addresses_of
+from warmup.harness.facts import Facts, NoAnswer, within
+from warmup.harness.report import Failed, Outcome, Result
+
+NAME_SECONDS = 10.0
+CONNECT_SECONDS = 12.0  # a little longer than a connection takes to give up by itself
+ADDRESSES_SHOWN = 3
+# Signed calls are refused from here on: Binance takes none from a second ahead.
+LONGEST_SKEW_MS = 1000
+CLOCK_CALLS, GOOD_CALL_MS = 3, 200
+PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+# How a WebSocket's handshake fails that got as far as an answer, so through TLS.
+ANSWERED = ("Handshake status", "answered HTTP")
+
+
+def check_names(facts: Facts) -> Outcome:
+    """Resolve both hosts; no address may lead into a private network unasked."""
+    told, faults = {}, {}
+    for need, url in (("rest", facts.exchange.rest_url), ("stream", facts.exchange.ws_url)):
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        try:
+            found = within(NAME_SECONDS, addresses_of, host, parts.port or PORTS[parts.scheme])
+        except Misled as error:
+            faults[need] = str(error).partition(". ")[0]
+        except (OSError, UnicodeError, NoAnswer) as error:
+            faults[need] = f"{host} has no address: {getattr(error, 'strerror', None) or error}"
+        else:
+            told[host] = _listed(host, found)
+    if faults:
+        raise Failed(
+            "; ".join(dict.fromkeys(faults.values())),
+            "check the row's addresses and this machine's name server; a filter or a line in "
+            "/etc/hosts may answer for it; a host that is meant goes into "
+            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS",
+            faults,
+        )
+    return Outcome("; ".join(told.values()))
+
+
+def _listed(host: str, addresses: list[str]) -> str:
+    if addresses == [host]:
+        return f"{host} is an address"
+    more = len(addresses) - ADDRESSES_SHOWN
+    shown = ", ".join(addresses[:ADDRESSES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"{host} is {shown}"
+
+
+def check_encryption(facts: Facts) -> Outcome:
+    """Shake hands where the address is encrypted, as every call and connection does."""
+    told, faults = [], {}
+    if facts.exchange.rest_url.startswith("https:"):
+        told.append("REST")
+        if fault := _rest_fault(facts):
+            faults["rest"] = f"REST: {fault}"
+    if facts.exchange.ws_url.startswith("wss:"):
+        told.append("WebSocket")
+        if fault := _stream_fault(facts):
+            faults["stream"] = f"WebSocket: {fault}"
+    if faults:
+        raise Failed(
+            "; ".join(faults.values()),
+            "a firewall or a proxy that looks into encrypted traffic, a certificate that is not "
+            "this host's, or this machine's date: compare with `curl -v` of the address",
+            faults,
+        )
+    if not told:
+        text = "both addresses are plain, as those in LIVERMORE_PRIVATE_EXCHANGE_HOSTS may be"
+        return Outcome(text, result=Result.SKIP)
+    return Outcome(f"{' and '.join(told)}: encrypted, and the certificate is the host's")
+
+
+def _rest_fault(facts: Facts) -> str | None:
+    try:
+        facts.ask(facts.rest.server_time_ms)
+    except LivermoreError as error:
+        # Whatever else it says, it was said through an encrypted connection.
+        unheard = isinstance(error, Unreachable) and isinstance(error.__cause__, OSError | NoAnswer)
+        return str(error) if unheard else None
+    return None
+
+
+def _stream_fault(facts: Facts) -> str | None:
+    stream = facts.stream()
+    connection = Connection(stream, stream.topics(()))
+    connection.start()
+    deadline = time.monotonic() + CONNECT_SECONDS
+    try:
+        while time.monotonic() < deadline:
+            if connection.counted()["frames"]:
+                return None
+            if connection.ended.wait(0.05):
+                reason = connection.reason
+                return None if any(text in reason for text in ANSWERED) else reason
+        return f"nothing came within {CONNECT_SECONDS:g} s"
+    finally:
+        connection.close()
+        connection.join(1.0)
+
+
+def check_clock(facts: Facts) -> Outcome:
+    """Compare this machine's clock with the exchange's, by the quickest of a few calls."""
+    calls = []
+    for _ in range(CLOCK_CALLS):
+        calls.append(_ask_time(facts))
+        if calls[-1][0] < GOOD_CALL_MS:
+            break
+    took_ms, ahead_ms = min(calls)
+    way = "behind" if ahead_ms > 0 else "ahead of"
+    text = (
+        f"this machine's clock is {abs(ahead_ms) / 1000:.2f} s {way} the exchange's, "
+        f"± {took_ms / 2000:.2f} s"
+    )
+    if abs(ahead_ms) - took_ms / 2 > LONGEST_SKEW_MS:
+        raise Failed(
+            text,
+            "let this machine take the time from the network (`timedatectl set-ntp true`): signed "
+            "calls are refused; candles are safe, as the exchange's clock decides what is closed",
+        )
+    return Outcome(text)
+
+
+def _ask_time(facts: Facts) -> tuple[float, float]:
+    """Return how long a call took, and how far the exchange is ahead of us, in ms."""
+    sent_ms, sent = time.time() * 1000, time.monotonic()
+    theirs_ms = facts.ask(facts.rest.server_time_ms)
+    took_ms = 1000 * (time.monotonic() - sent)
+    return took_ms, theirs_ms - sent_ms - took_ms / 2

@@ -1,0 +1,66 @@
+"""The first two steps: the exchange's row, and the variables that its accounts name."""
+
+from django.core.exceptions import ValidationError
+
+from exchanges.models import Exchange, UserExchange
+from exchanges.validators import validate_env_name
+from warmup.harness.facts import Facts
+from warmup.harness.report import Failed, Outcome, Result
+
+VARIABLES = {"key": "api_key_env", "secret": "api_secret_env", "passphrase": "passphrase_env"}
+
+
+def check_row(facts: Facts) -> Outcome:
+    """Read the row anew, and hold it to the rules that the admin holds it to."""
+    row = Exchange.objects.filter(pk=facts.exchange.pk).first()
+    if row is None:
+        raise Failed(
+            "its row is gone from the database", "add the exchange again in the admin", ["row"]
+        )
+    facts.exchange = row
+    if not row.is_active:
+        raise Failed(
+            "it is switched off", "activate it in the admin: nothing is sent to it before", ["row"]
+        )
+    try:
+        row.clean_fields(exclude=["name", "display_name"])  # what it is called stops nothing
+        row.clean()
+    except ValidationError as error:
+        faults = [f"{name}: {text}" for name, texts in error.message_dict.items() for text in texts]
+        remedy = f"correct the row {row.name} in the admin"
+        raise Failed(" ".join(faults), remedy, ["row"]) from error
+    return Outcome(f"{row.rest_url} and {row.ws_url}, venue {row.venue}, pacing {row.pacing}")
+
+
+def check_environment(facts: Facts) -> Outcome:
+    """Look whether this process has each variable; never at what is in it."""
+    accounts = facts.exchange.user_exchanges.filter(is_active=True).order_by("pk")
+    faults = [fault for account in accounts for fault in _faults_of(account)]
+    if faults:
+        raise Failed(
+            "; ".join(faults),
+            "set it in the environment of this command and of whatever runs the exchange, or clear "
+            "the name in the account: public candles need no key",
+        )
+    facts.open_rest()  # a key that can't be used says so when it is loaded
+    names = {name for account in accounts for name in account.environment()}
+    if not names:
+        text = "no active account names a variable: public candles need none"
+        return Outcome(text, result=Result.SKIP)
+    return Outcome(f"set: {', '.join(sorted(names))}")
+
+
+def _faults_of(account: UserExchange) -> list[str]:
+    found = []
+    for what, field in VARIABLES.items():
+        name = getattr(account, field)
+        if not name:
+            continue
+        try:
+            validate_env_name(name)
+        except ValidationError:  # not repeated: it may be the secret itself
+            found.append(f"account {account}: its {what} variable has no name that is allowed")
+            continue
+        if not account.environment()[name]:
+            found.append(f"account {account}: {name} is not set")
+    return found

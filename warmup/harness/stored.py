@@ -1,0 +1,86 @@
+"""What is in Redis as any reader finds it, and leaving it as it was."""
+
+import re
+from typing import NamedTuple
+
+from redis import Redis
+
+from livermore.market import keys
+
+NAMES_PER_SCAN = 1000
+
+# Under the epoch of a lease that is over, and only while nobody else has had one since.
+#
+# KEYS: status, epoch. ARGV: that epoch, the status before or '', when that one ends in ms.
+PUT_BACK = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return end
+local time = redis.call('TIME')
+local left = tonumber(ARGV[3]) - (time[1] * 1000 + math.floor(time[2] / 1000))
+if ARGV[2] ~= '' and left > 0 then
+    redis.call('SET', KEYS[1], ARGV[2], 'PX', string.format('%.0f', left))
+else
+    redis.call('DEL', KEYS[1])
+end
+"""
+
+
+class Text(NamedTuple):
+    """A string key: its content, None where it is no string, and how long it lasts in ms."""
+
+    content: bytes | None
+    lasts_ms: int
+
+
+class StatusKept:
+    """Leaves an exchange's status as it was before a lease that was only needed for a moment.
+
+    Call `ours` with the lease's epoch once there is one, and `waited` if another holder had to
+    end first: then what it said of itself is over too.
+    """
+
+    def __init__(self, redis: Redis, exchange_id: int):
+        self._redis = redis
+        self._names = [keys.status(exchange_id), keys.epoch(exchange_id)]
+        self._before: bytes = b""
+        self._ends_ms = 0
+        self._epoch: int | None = None
+
+    def __enter__(self) -> "StatusKept":
+        self._before = self._redis.get(self._names[0]) or b""
+        self._ends_ms = self._redis.pexpiretime(self._names[0])
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._epoch is not None:
+            values = [self._epoch, self._before, self._ends_ms]
+            self._redis.eval(PUT_BACK, len(self._names), *self._names, *values)
+
+    def ours(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def waited(self) -> None:
+        self._before = b""
+
+
+def members(redis: Redis, name: str) -> list[tuple[bytes, float]] | None:
+    """Return a sorted set's members with their scores, none where there is no such key.
+
+    None where it is something else.
+    """
+    if redis.type(name) not in (b"zset", b"none"):
+        return None
+    return redis.zrange(name, 0, -1, withscores=True)
+
+
+def text(redis: Redis, name: str) -> Text | None:
+    """Return what a string key holds, None where there is no such key."""
+    kind = redis.type(name)
+    if kind == b"none":
+        return None
+    return Text(redis.get(name) if kind == b"string" else None, redis.pttl(name))
+
+
+def names_like(redis: Redis, name: str) -> list[str]:
+    """Return the keys that are named so, where `*` stands for anything."""
+    pattern = re.sub(r"([\\?\[\]])", r"\\\1", name)
+    return sorted(each.decode() for each in redis.scan_iter(pattern, count=NAMES_PER_SCAN))

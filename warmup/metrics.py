@@ -1,0 +1,142 @@
+"""What Prometheus is told of every active exchange: read from Redis, whichever machine runs it."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from django.db import DatabaseError
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.instances import RENEW_MS, STATUS_TTL_MS
+from exchanges.models import Exchange
+from exchanges.pacing import Usage, host_of, read_usage
+from exchanges.status import State, Status
+from livermore.market import keys
+from warmup.completeness import ByTimeframe, Completeness, Measured, measure
+from warmup.metric_sheet import Sheet
+from warmup.stats import Status as WarmupStatus
+
+ALIVE = (State.STARTING, State.WARMING, State.ACTIVE, State.STOPPING)
+FRESH_SECONDS = 2 * RENEW_MS / 1000  # a status is written with each renewal of the lock at least
+OF_STREAM = {  # by the name of the detail of the status
+    "frames_total": "frames",
+    "frames_per_second": "framesPerSecond",
+    "frames_lost_total": "lost",
+    "connections": "connections",
+    "reconnects_total": "reconnects",
+    "closes_total": "closes",
+    "closes_healed_total": "healed",
+    "closes_pending": "pendingCloses",
+    "pairs_healing": "healing",
+    "flush_failures_total": "flushFailures",
+}
+
+
+class ExchangeCollector(Collector):
+    """Reads what there is to tell when a registry asks for it; `measured` outlives a scrape."""
+
+    def __init__(self, redis: Redis, measured: Measured):
+        self._redis = redis
+        self._measured = measured
+
+    def collect(self) -> Iterable[Metric]:
+        sheet = Sheet()
+        up = dict.fromkeys(("database_up", "redis_up"), True)
+        exchanges: list[Exchange] = []
+        try:
+            exchanges += Exchange.objects.filter(is_active=True)
+        except DatabaseError:
+            up["database_up"] = False
+        for exchange in exchanges:
+            wanted = exchange.wanted == Exchange.Wanted.RUNNING
+            sheet.put("exchange_wanted", wanted, exchange.name)
+        try:
+            self._redis.ping()
+            for exchange in exchanges:
+                self._read(sheet, exchange)
+        except RedisError:
+            up["redis_up"] = False
+        except DatabaseError:
+            up["database_up"] = False
+        for name, is_up in up.items():
+            sheet.put(name, is_up)
+        return sheet.families.values()
+
+    def _read(self, sheet: Sheet, exchange: Exchange) -> None:
+        number, name = exchange.pk, exchange.name
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.get(keys.status(number))
+        pipe.pttl(keys.status(number))
+        pipe.exists(keys.lock(number))
+        pipe.get(keys.epoch(number))
+        pipe.get(keys.warmup_stats(number))
+        text, left_ms, held, epoch, stats = pipe.execute()
+        status = Status.from_json(text)
+        # By Redis's clock: that of the machine which wrote the heartbeat may be wrong.
+        age = (STATUS_TTL_MS - left_ms) / 1000 if left_ms >= 0 else None
+        sheet.put("lock_held", held, name)
+        sheet.put("lock_epoch", epoch, name)
+        put_status(sheet, name, status, age)
+        put_stream(sheet, name, status.details, age or 0.0)
+        put_usage(sheet, name, read_usage(self._redis, host_of(exchange.rest_url)))
+        if stats:
+            put_warmup(sheet, name, orjson.loads(stats))
+        found = self._measured.of(number, lambda: self._complete(exchange, status, age or 0.0))
+        for timeframe, complete in found.items():
+            put_completeness(sheet, (name, timeframe), complete)
+
+    def _complete(self, exchange: Exchange, status: Status, age: float) -> ByTimeframe:
+        symbols = list(exchange.symbols.watched().values_list("symbol", flat=True))
+        told_ms = status.details.get("exchangeTime")
+        now_ms = told_ms + int(1000 * age) if told_ms else int(1000 * time.time())
+        return measure(self._redis, exchange.pk, symbols, now_ms)
+
+
+def put_status(sheet: Sheet, name: str, status: Status, age: float | None) -> None:
+    """Put what the holder says it does. `age` is how old that is, in seconds."""
+    is_fresh = age is not None and age <= FRESH_SECONDS
+    sheet.put("exchange_up", is_fresh and status.state in ALIVE, name)
+    sheet.put("heartbeat_age_seconds", age, name)
+    for state in State:
+        sheet.put("exchange_state", status.state is state, name, state)
+
+
+def put_stream(sheet: Sheet, name: str, details: Mapping[str, Any], age: float) -> None:
+    """Put what a runner has measured of its stream; nothing before it streams."""
+    for metric, detail in OF_STREAM.items():
+        sheet.put(metric, details.get(detail), name)
+    for reason, count in details.get("refused", {}).items():
+        sheet.put("frames_refused_total", count, name, reason)
+    if delays := details.get("closeDelays"):
+        sheet.put_delays(delays, name)
+    newest_ms, now_ms = details.get("newestClose"), details.get("exchangeTime")
+    if newest_ms and now_ms:
+        sheet.put("newest_close_age_seconds", (now_ms - newest_ms) / 1000 + age, name)
+
+
+def put_usage(sheet: Sheet, name: str, usage: Usage) -> None:
+    """Put how much the exchange was asked, and whether it wants to be left alone."""
+    sheet.put("request_weight_used", usage.weight, name)
+    sheet.put("request_weight_limit", usage.weight_limit, name)
+    sheet.put("host_held_seconds", usage.held_ms / 1000, name)
+    sheet.put("host_banned_seconds", usage.banned_ms / 1000, name)
+
+
+def put_warmup(sheet: Sheet, name: str, stats: Mapping[str, Any]) -> None:
+    """Put how the last warmup went."""
+    sheet.put("warmup_percent", stats["percentComplete"], name)
+    sheet.put("warmup_pairs_failed", stats["failedPairs"], name)
+    sheet.put("warmup_error", stats["status"] == WarmupStatus.ERROR, name)
+
+
+def put_completeness(sheet: Sheet, labels: tuple[str, str], found: Completeness) -> None:
+    """Put how complete the pairs of one timeframe are."""
+    sheet.put("pairs", found.pairs, *labels)
+    sheet.put("pairs_holed", found.holed, *labels)
+    sheet.put("pairs_stale", found.stale, *labels)
+    sheet.put("periods_missing", found.missing_periods, *labels)
+    sheet.put("coverage_ratio", found.ratio, *labels)
