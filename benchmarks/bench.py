@@ -62,7 +62,7 @@ class Bench:
     @contextlib.contextmanager
     def sandbox(self, symbols: int) -> Iterator[Sandbox]:
         """Run a sandbox with so many symbols and binance.com's limits."""
-        url = f"http://127.0.0.1:{_free_port()}"
+        url = f"http://127.0.0.1:{free_port()}"
         options = {
             "--port": url.rpartition(":")[2],
             "--symbols": str(symbols),
@@ -125,7 +125,7 @@ class Bench:
         return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -25,15 +25,22 @@ class BenchmarkError(Exception):
 
 def run(name: str, thorough: bool = False) -> list[Figure]:
     """Return what the benchmark found out. Raises BenchmarkError, EmbeddedRedisError."""
+    output = output_of("benchmarks.worker", name, *(["thorough"] if thorough else []))
+    return [Figure(**each) for each in orjson.loads(output)]
+
+
+def output_of(worker: str, name: str, *options: str) -> bytes:
+    """Return what a worker's module printed; its arguments: name, its Redis's folder, options.
+
+    Raises BenchmarkError, EmbeddedRedisError.
+    """
     with tempfile.TemporaryDirectory(prefix="livermore-bench-") as text:
         folder = Path(text)
         with embedded_redis.ensure_running(folder / "redis") as server:
             environment = _environment(folder, server.url)
             _output_of(["manage", "migrate", "--verbosity=0"], folder, environment)
-            worker = ["benchmarks.worker", name, str(server.directory)]
-            worker += ["thorough"] if thorough else []
-            output = _output_of(worker, folder, environment)
-    return [Figure(**each) for each in orjson.loads(output)]
+            arguments = [worker, name, str(server.directory), *options]
+            return _output_of(arguments, folder, environment)
 
 
 def _environment(folder: Path, redis_url: str) -> dict[str, str]:

@@ -12,5 +12,6 @@ BENCHMARKS = {
     "memory": "the peak of the command warmup of 200 symbols x 6",
     "writes": "candles into the cache",
     "indicators": "MACD-V of 500 symbols x 6, from the cache and as all of them close at once",
+    "network": "a warmup of 100 symbols x 6 with 200 browsers looking, one frozen (three minutes)",
     "stream": "frames of 500 symbols x 6 into Redis, beside a plain loop (two minutes)",
 }

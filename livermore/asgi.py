@@ -1,9 +1,11 @@
-"""The web side as daphne serves it: HTTP now, WebSockets beside it."""
+"""The web side as daphne serves it: HTTP, and WebSockets beside it."""
 
 import atexit
 import os
 
-from channels.routing import ProtocolTypeRouter
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from channels.sessions import SessionMiddlewareStack
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
@@ -14,4 +16,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livermore.settings")
 if settings.EMBEDDED_REDIS_DIR:
     atexit.register(embedded_redis.ensure_running(settings.EMBEDDED_REDIS_DIR).leave)
 
-application = ProtocolTypeRouter({"http": get_asgi_application()})
+http_application = get_asgi_application()
+
+from warmup.routing import websocket_urlpatterns  # noqa: E402  it needs the models loaded
+
+application = ProtocolTypeRouter(
+    {
+        "http": http_application,
+        "websocket": AllowedHostsOriginValidator(
+            SessionMiddlewareStack(URLRouter(websocket_urlpatterns))
+        ),
+    }
+)

@@ -31,7 +31,8 @@ MIDNIGHT_MS = 1_795_046_400_000  # 2026-11-19 00:00 UTC: bars of all six timefra
 SHORT_LEASE = {"ttl_ms": 1500, "renew_ms": 300}
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]
 # As a row of the exchange has them, with the sandbox's address.
-REST_PATHS = {"binance": "", "binance_us": "", "coinbase": "/api/v3/brokerage", "sandbox": ""}
+COINBASE_PATH = "/api/v3/brokerage"
+REST_PATHS = {"binance": "", "binance_us": "", "coinbase": COINBASE_PATH, "sandbox": ""}
 
 
 def chosen(symbols):
@@ -52,10 +53,10 @@ def serve(**settings):
 
 def make_row(sandbox, name="sandbox", symbols=SYMBOLS, **values):
     """Return the exchange's row with the sandbox's addresses and `symbols` monitored."""
-    venue = "coinbase" if name == "coinbase" else "binance"
+    venue = "coinbase" if name.startswith("coinbase") else "binance"
     usual = {
         "venue": venue,
-        "rest_url": f"{sandbox.url}{REST_PATHS[name]}",
+        "rest_url": sandbox.url + (COINBASE_PATH if venue == "coinbase" else ""),
         "ws_url": sandbox.ws_url,
         "pacing": "batch" if venue == "coinbase" else "weight",
         "batch_delay_ms": 0,

@@ -1,0 +1,159 @@
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.contrib.auth.models import Permission
+from django.contrib.sessions.backends.db import SessionStore
+
+from benchmarks.bench import Bench, Sandbox, free_port
+from benchmarks.figure import Figure
+from benchmarks.helper import Helper
+from exchanges.models import Exchange
+from livermore.children import Child, Children
+
+SYMBOLS = 100
+BROWSERS = 200
+RUNS, LONG_RUNS = 7, 25
+MB = 1_000_000
+SECONDS_TO_FREEZE = 15  # a browser that says nothing is dropped after ten
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """A web server with nothing else to do."""
+
+    port: int
+    pid: int
+
+    def resident_bytes(self) -> int:
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+
+    def cpu_seconds(self) -> float:
+        times = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, times)) / 100
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    runs = LONG_RUNS if bench.thorough else RUNS
+    with bench.sandbox(SYMBOLS) as sandbox, _web() as web:
+        exchange, symbols = bench.exchange(SYMBOLS, sandbox.url)
+        watched = _Watched(bench, sandbox, web, exchange, symbols)
+        watched.run(looking=False)  # the first call of each pair costs the sandbox the most
+        watched.run(looking=True)
+        watched.forget()
+        for _ in range(runs):
+            watched.run(looking=False)
+            watched.run(looking=True)
+        yield from watched.figures()
+
+
+class _Watched:
+    """Warmups of some symbols, with nobody and with many browsers looking."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        sandbox: Sandbox,
+        web: Web,
+        exchange: Exchange,
+        symbols: Sequence[str],
+    ):
+        self._bench = bench
+        self._sandbox = sandbox
+        self._web = web
+        self._exchange = exchange
+        self._symbols = symbols
+        self._sessions = Path(tempfile.gettempdir()) / "sessions"
+        self._sessions.write_text("\n".join(_sessions(BROWSERS)))
+        self.forget()
+
+    def forget(self) -> None:
+        self._seconds: dict[bool, list[float]] = {False: [], True: []}
+        self._seen: list[dict] = []
+        self._resident = [self._web.resident_bytes()]
+        self._cpu_seconds: list[float] = []
+
+    def run(self, looking: bool) -> None:
+        self._bench.redis.flushdb()
+        self._sandbox.forget()
+        if not looking:
+            self._seconds[False].append(self._bench.warm(self._exchange, self._symbols))
+            return
+        with Helper("benchmarks.browsers", self._web.port, self._sessions) as browsers:
+            used = self._web.cpu_seconds()
+            seconds = self._bench.warm(self._exchange, self._symbols)
+            self._cpu_seconds.append((self._web.cpu_seconds() - used) / seconds)
+            self._seconds[True].append(seconds)
+            time.sleep(SECONDS_TO_FREEZE)
+            self._resident.append(self._web.resident_bytes())
+            self._seen.append(orjson.loads(browsers.end()))
+
+    def figures(self) -> Iterator[Figure]:
+        alone, looked_at = (statistics.median(self._seconds[each]) for each in (False, True))
+        ratios = [
+            with_them / without - 1
+            for without, with_them in zip(*self._seconds.values(), strict=True)
+        ]
+        what = f"warmup of {len(self._symbols)} symbols x 6, slower by {BROWSERS} browsers"
+        note = f"{alone:.2f} and {looked_at:.2f} s, medians of {len(ratios)} each, one by one"
+        note += f" {100 * min(ratios):+.0f} to {100 * max(ratios):+.0f} %"
+        yield Figure(what, 100 * (looked_at / alone - 1), "%", 5, note)
+        delays, waits = (
+            sorted(each for seen in self._seen for each in seen[name])
+            for name in ("delays_ms", "waits_ms")
+        )
+        note = f"median {statistics.median(delays):.0f} ms, of {len(delays):,} messages"
+        yield Figure("from write to browser, p99", _p99(delays), "ms", 250, note)
+        note = "with its wait for the next message, at the most"
+        yield Figure("from any write to browser, p99", _p99(waits), "ms", note=note)
+        growth = (self._resident[-1] - self._resident[1]) / MB
+        note = f"over {len(self._seen)} times {BROWSERS} browsers, at {self._resident[-1] / MB:.0f}"
+        yield Figure("the web server's growth of memory", growth, "MB", 5, note + " MB")
+        share = 100 * statistics.median(self._cpu_seconds)
+        yield Figure("share of a core that it takes meanwhile", share, "%")
+        yield Figure("browsers lost", sum(seen["lost"] for seen in self._seen), at_most=0)
+        kept = sum(not seen["frozen"] for seen in self._seen)
+        yield Figure("frozen browsers kept", kept, at_most=0)
+
+
+def _p99(ascending: Sequence[float]) -> float:
+    return ascending[int(0.99 * (len(ascending) - 1))]
+
+
+@contextmanager
+def _web() -> Iterator[Web]:
+    port = free_port()
+    arguments = ["daphne", "-b", "127.0.0.1", "-p", str(port), "livermore.asgi:application"]
+    log = Path(tempfile.gettempdir()) / "web.log"
+    children = Children(print)
+    try:
+        url = f"http://127.0.0.1:{port}/admin/login/"
+        child = Child("web", arguments, url, log, settings.BASE_DIR)
+        children.start(child)
+        yield Web(port, child.pid)
+    finally:
+        children.stop()
+
+
+def _sessions(count: int) -> list[str]:
+    """Return as many sessions, each of a user of its own."""
+    found, permission = [], Permission.objects.get(codename="view_exchange")
+    for number in range(count):
+        user = get_user_model().objects.create(username=f"user-{number}", is_staff=True)
+        user.user_permissions.add(permission)
+        session = SessionStore()
+        session[SESSION_KEY] = str(user.pk)
+        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        session.create()
+        found.append(session.session_key)
+    return found

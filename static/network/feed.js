@@ -1,0 +1,157 @@
+// The socket to the server: says what came, and how fresh that is.
+
+import { exact } from "./times.js";
+
+const FIRST_DELAY_MS = 1000;
+const LONGEST_DELAY_MS = 30_000;
+const SEEN_EVERY_MS = 1000;
+const SILENCE_MS = 45_000; // after that we ask: a line that was cut somewhere says nothing
+const ANSWER_MS = 10_000;
+
+const DAY_OLD = 4000;
+const REFUSED = { 401: 4401, 403: 4403 }; // a socket that was refused can't say why, a request can
+const ENDED = {
+  4401: "You are not logged in any more: log in again to go on.",
+  4403: "You may not see this page any more.",
+};
+
+export class Feed {
+  /** `onMessage(message)` takes each; `onLink({state, since, retryAt, text})` the connection's
+      state: connecting, live, stale or ended. The first message after each start is a snapshot. */
+  constructor({ onMessage, onLink, onOpen = () => {} }) {
+    Object.assign(this, { onMessage, onLink, onOpen });
+    this.delay = FIRST_DELAY_MS;
+    this.heardAt = Date.now(); // the page came with a snapshot
+    this.ended = false;
+    window.addEventListener("online", () => this.tryNow());
+    document.addEventListener("visibilitychange", () => document.hidden || this.tryNow());
+    setInterval(() => this.checkSilence(), 5000);
+  }
+
+  connect() {
+    clearTimeout(this.retry);
+    this.retry = null;
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = (this.socket = new WebSocket(`${scheme}//${location.host}/ws/network/`));
+    this.count = 0;
+    this.asked = null;
+    let opened = false;
+    socket.onopen = () => ((opened = true), this.onOpen());
+    socket.onmessage = (event) => this.take(socket, event);
+    socket.onclose = async (event) => {
+      const code = opened ? event.code : ((await whyRefused()) ?? event.code);
+      if (socket === this.socket) this.closed(code);
+    };
+  }
+
+  send(message) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  refresh() {
+    this.send({ type: "refresh" });
+  }
+
+  tryNow() {
+    if (this.retry) this.connect();
+  }
+
+  take(socket, event) {
+    if (socket !== this.socket) return;
+    this.heardAt = Date.now();
+    this.asked = null;
+    this.count += 1;
+    const message = JSON.parse(event.data);
+    if (message.type === "snapshot") {
+      this.delay = FIRST_DELAY_MS;
+      this.onLink({ state: "live" });
+    }
+    this.onMessage(message);
+    this.acknowledge();
+  }
+
+  /** Tell the server how much we have taken, at most once a second: see warmup/consumers.py. */
+  acknowledge() {
+    const wait = (this.seenAt ?? 0) + SEEN_EVERY_MS - Date.now();
+    if (wait > 0) {
+      this.seen ??= setTimeout(() => ((this.seen = null), this.acknowledge()), wait);
+      return;
+    }
+    this.seenAt = Date.now();
+    this.send({ type: "seen", count: this.count });
+  }
+
+  closed(code) {
+    this.socket = null;
+    if (code in ENDED) {
+      this.ended = true;
+      this.onLink({ state: "ended", since: this.heardAt, text: ENDED[code] });
+    } else if (code === DAY_OLD) {
+      this.connect();
+    } else {
+      const wait = this.delay * (0.5 + Math.random() / 2);
+      this.delay = Math.min(LONGEST_DELAY_MS, this.delay * 2);
+      this.retry = setTimeout(() => this.connect(), wait);
+      this.onLink({ state: "stale", since: this.heardAt, retryAt: Date.now() + wait });
+    }
+  }
+
+  checkSilence() {
+    const now = Date.now();
+    if (this.ended || this.socket?.readyState !== WebSocket.OPEN) return;
+    if (this.asked && now - this.asked > ANSWER_MS) {
+      const socket = this.socket;
+      this.closed(1006); // its own close event may take minutes
+      socket.close();
+    } else if (!this.asked && now - this.heardAt > SILENCE_MS) {
+      this.asked = now;
+      this.refresh();
+    }
+  }
+}
+
+/** Return the close code that a socket would have had which was not let in, if it is for that. */
+async function whyRefused() {
+  const asked = { method: "HEAD", headers: { Accept: "application/json" } };
+  return fetch(location.href, asked).then(({ status }) => REFUSED[status], () => undefined);
+}
+
+/** Show the connection's state in the banner of templates/network/link.html. */
+export class LinkBanner {
+  constructor(element, feed) {
+    this.element = element;
+    this.text = element.querySelector("[data-link-text]");
+    this.wait = element.querySelector("[data-link-wait]");
+    this.again = element.querySelector("[data-link-again]");
+    this.again.addEventListener("click", () => feed().tryNow());
+    setInterval(() => this.countDown(), 1000);
+  }
+
+  show({ state, since, retryAt, text }) {
+    this.element.dataset.link = state;
+    document.documentElement.classList.toggle("is-stale", state === "stale" || state === "ended");
+    this.retryAt = retryAt;
+    this.again.hidden = state !== "stale";
+    if (state !== "stale" || this.since !== since) {
+      this.since = state === "stale" ? since : null;
+      this.text.textContent = this.sentence(state, since, text);
+    }
+    this.countDown();
+  }
+
+  sentence(state, since, text) {
+    if (state === "live") return "Live";
+    if (state === "stale") return `Stale since ${clock(since)}: the connection was lost.`;
+    return `${text} What you see is of ${clock(since)}.`;
+  }
+
+  countDown() {
+    const seconds = Math.ceil((this.retryAt - Date.now()) / 1000);
+    const text = seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting…";
+    this.wait.textContent = this.retryAt ? text : "";
+  }
+}
+
+function clock(ms) {
+  return `${exact(ms).slice(11, 19)} UTC`;
+}

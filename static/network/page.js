@@ -1,0 +1,135 @@
+// The Network page: begins with the snapshot it came with, then follows /ws/network/.
+
+import { enhanceActions } from "./actions.js";
+import { CardView, newCard } from "./card.js";
+import { Feed, LinkBanner } from "./feed.js";
+import { completeSymbols } from "./symbols.js";
+import { heardFromServer, setServerTime, tickTimes } from "./times.js";
+import { toast } from "./toasts.js";
+
+const views = new Map(); // exchange's id -> CardView
+let waiting = false; // for a snapshot, because something was missed
+
+const take = {
+  snapshot({ serverTime, mayOperate, cards, agents, accounts }) {
+    waiting = false;
+    if (mayOperate !== snapshot.mayOperate) location.reload(); // other buttons than this page has
+    setServerTime(serverTime);
+    const ids = new Set(cards.map((card) => card.exchangeId));
+    for (const id of views.keys()) if (!ids.has(id)) take.gone({ exchangeId: id });
+    for (const card of cards) (views.get(card.exchangeId) ?? addCard(card)).show(card);
+    take.agents({ agents });
+    take.accounts({ accounts });
+  },
+
+  card({ exchangeId, since, version, serverTime, changes }) {
+    if (waiting) return;
+    heardFromServer(serverTime);
+    if (since === 0 && !views.has(exchangeId)) addCard({ exchangeId, ...changes });
+    const view = views.get(exchangeId);
+    if (!view || (since !== 0 && view.version !== since)) {
+      waiting = true;
+      feed.refresh();
+      return;
+    }
+    view.show({ ...changes, version });
+  },
+
+  gone({ exchangeId }) {
+    views.get(exchangeId)?.element.remove();
+    views.delete(exchangeId);
+    countCards();
+  },
+
+  agents({ agents }) {
+    const box = document.getElementById("agents");
+    for (const line of box.querySelectorAll(".agent")) line.remove();
+    box.prepend(...agents.map(agentLine));
+    box.querySelector("[data-no-agent]").hidden = agents.length > 0;
+  },
+
+  accounts({ accounts }) {
+    document.querySelector("#accounts tbody").replaceChildren(...accounts.map(accountRow));
+    document.querySelector("#accounts").hidden = !accounts.length;
+    document.querySelector("[data-no-accounts]").hidden = accounts.length > 0;
+  },
+
+  error({ text }) {
+    toast(text, { bad: true });
+  },
+};
+
+/** Add a card where it belongs by name. */
+function addCard(card) {
+  const element = newCard(card.exchangeId);
+  const before = [...document.querySelectorAll("#cards .card")].find(
+    (other) => other.querySelector("[data-text=name]").textContent > card.name,
+  );
+  document.getElementById("cards").insertBefore(element, before ?? null);
+  const view = new CardView(element, null);
+  views.set(card.exchangeId, view);
+  countCards();
+  return view;
+}
+
+function countCards() {
+  document.getElementById("no-cards").hidden = views.size > 0;
+}
+
+function agentLine({ hostname, ip, pid, running }) {
+  const line = document.createElement("p");
+  line.className = "agent";
+  const dot = document.createElement("span");
+  dot.className = "dot";
+  dot.ariaHidden = "true";
+  const name = document.createElement("b");
+  name.textContent = hostname;
+  const what = running.length ? `runs ${running.join(", ")}` : "runs nothing";
+  line.append(dot, name, ` ${ip}, process ${pid}: ${what}`);
+  return line;
+}
+
+function accountRow(account) {
+  const row = document.getElementById("account-template").content.firstElementChild.cloneNode(true);
+  const [name, exchange, state, keys] = row.children;
+  row.dataset.account = account.id;
+  name.textContent = account.displayName;
+  exchange.textContent = account.exchange;
+  state.replaceChildren();
+  if (account.isDefault) state.append(tag("★ default", "good"));
+  if (!account.isActive) state.append(tag("inactive"));
+  const variables = Object.entries(account.environment);
+  if (variables.length) keys.replaceChildren(...variables.flatMap(variable));
+  return row;
+}
+
+function variable([name, isSet]) {
+  const code = document.createElement("code");
+  code.textContent = name;
+  return [code, " ", isSet ? tag("✓ set", "good") : tag("! not set", "warn"), " "];
+}
+
+function tag(text, tone = "") {
+  const made = document.createElement("span");
+  made.className = `tag ${tone}`;
+  made.textContent = text;
+  return made;
+}
+
+const banner = new LinkBanner(document.getElementById("link"), () => feed);
+const feed = new Feed({
+  onMessage: (message) => take[message.type]?.(message),
+  onLink: (link) => banner.show(link),
+});
+
+document.documentElement.classList.add("js");
+const snapshot = JSON.parse(document.getElementById("snapshot").textContent);
+setServerTime(snapshot.serverTime);
+for (const card of snapshot.cards) {
+  const element = document.getElementById(`exchange-${card.exchangeId}`);
+  views.set(card.exchangeId, new CardView(element, card));
+}
+tickTimes();
+enhanceActions();
+completeSymbols();
+feed.connect();

@@ -1,0 +1,297 @@
+"""What a person reads on a card; times in ms, now is the noon of a day."""
+
+import pytest
+
+from exchanges.models import Exchange
+from exchanges.pacing import Usage
+from exchanges.status import Holder, State, Status
+from warmup.cards import NO_GRID, present, unheard
+from warmup.cells import Work
+from warmup.exchange_view import Action, ExchangeRow, ExchangeView, Schedule
+from warmup.stats import WarmupStats
+
+NOW = 1_795_046_400_000
+HOLDER = Holder("i-1", 3, "trader-1", "10.0.0.2", 4711, NOW - 60_000)
+NO_USAGE = Usage(None, None, 0, 0)
+LIVE = {
+    "obeys": True, "symbols": 18, "streams": 109, "connections": 1, "reconnects": 0,
+    "framesPerSecond": 12.34, "frameRates": [11.0, 12.34], "newestClose": NOW - 5_000,
+}  # fmt: skip
+
+
+def row_of(wanted="running", action=None, **values):
+    usual = {"pacing": "weight", "rest_url": "https://api.binance.com"}
+    exchange = Exchange(pk=4, name="sandbox", display_name="Sandbox", wanted=wanted)
+    for name, value in (usual | values).items():
+        setattr(exchange, name, value)
+    return ExchangeRow(exchange, ("BTC-USD", "ETH-USD"), action)
+
+
+def status(state, phase="", **details):
+    return Status(State(state), phase, None, NOW - 1_000, HOLDER, details)
+
+
+def view_of(said=None, *, age_ms=1_000, holder=HOLDER, stats=None, schedule=None, usage=NO_USAGE):
+    said = said or Status(State.OFFLINE)
+    age_ms = None if said.state is State.OFFLINE else age_ms
+    return ExchangeView(holder, said, age_ms, stats, schedule, usage)
+
+
+def stats_of(status, **values):
+    usual = {"startedAt": NOW - 12_000, "updatedAt": NOW - 500, "status": status}
+    return WarmupStats(4).as_json() | usual | values
+
+
+def card_of(view, row=None, grid=NO_GRID, agent_alive=True):
+    return present(row or row_of(), view, grid, agent_alive, NOW)
+
+
+def test_a_live_exchange_as_it_is_read():
+    usage = Usage(112, 4800, 0, 0)
+    action = Action("ada", NOW - 9_000, "Connect (new keys)")
+    view = view_of(status("active", "streaming", **LIVE), usage=usage)
+    card = card_of(view, row_of(action=action))
+    assert card == {
+        "exchangeId": 4,
+        "name": "sandbox",
+        "displayName": "Sandbox",
+        "state": "active",
+        "stateText": "Active: streaming",
+        "lockHeld": True,
+        "buttons": ["take-over", "stop", "warmup", "repair", "add-symbols", "check", "setup"],
+        "lines": {
+            "host": "trader-1",
+            "address": "10.0.0.2",
+            "pid": "4711",
+            "symbols": "18 symbols, 109 streams on 1 connection",
+            "rate": "12.3 frames/s",
+            "reconnects": "none",
+            "holes": "–",
+            "weight": "112 of 4,800 a minute",
+            "action": "ada: Connect (new keys)",
+            "wanted": "should run",
+        },
+        "times": {
+            "connectedSince": NOW - 60_000,
+            "newestClose": NOW - 5_000,
+            "heartbeat": NOW - 1_000,
+            "action": NOW - 9_000,
+        },
+        "sparkline": [11.0, 12.34],
+        "warmup": None,
+        "grid": NO_GRID,
+    }
+
+
+# -- The state
+
+NOBODY = {"holder": None}
+
+
+@pytest.mark.parametrize(
+    ("view", "row", "agent_alive", "expected"),
+    [
+        (view_of(**NOBODY), row_of(), True, ("offline", "Offline: it should run")),
+        (view_of(**NOBODY), row_of("stopped"), False, ("offline", "Offline")),
+        (view_of(**NOBODY), row_of("stopped"), True, ("idle", "Idle: an agent is ready")),
+        (view_of(status("starting")), row_of(), True, ("starting", "Starting")),
+        (view_of(status("warming", "warming")), row_of(), True, ("warming", "Warming")),
+        (view_of(status("warming", "repair")), row_of(), True, ("warming", "Warming: repair")),
+        (view_of(status("stopping")), row_of(), True, ("stopping", "Stopping")),
+        (view_of(status("stopped"), **NOBODY), row_of(), True, ("stopped", "Stopped")),
+        (view_of(status("error", "gone"), **NOBODY), row_of(), True, ("error", "Error: gone")),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_every_state_has_its_words(view, row, agent_alive, expected):
+    card = card_of(view, row, agent_alive=agent_alive)
+    assert (card["state"], card["stateText"]) == expected
+
+
+def test_a_late_heartbeat_is_stale_before_it_is_offline():
+    active = status("active", "streaming")
+    assert card_of(view_of(active, age_ms=10_000))["state"] == "active"
+    stale = card_of(view_of(active, age_ms=10_001))
+    assert stale["stateText"] == "Stale: no sign of life, was active"
+    assert card_of(view_of(active, age_ms=40_000, holder=None))["state"] == "offline"
+
+
+def test_a_state_that_is_written_with_the_lock_alone_may_be_older():
+    assert card_of(view_of(status("starting"), age_ms=16_000))["state"] == "starting"
+    assert card_of(view_of(status("starting"), age_ms=20_001))["state"] == "stale"
+
+
+def test_a_holder_that_says_nothing_is_starting_at_first_and_stale_then():
+    assert card_of(view_of())["state"] == "stale"
+    new = Holder("i-2", 4, "trader-2", "10.0.0.3", 1, NOW - 1_000)
+    assert card_of(view_of(holder=new))["state"] == "starting"
+
+
+def test_the_heartbeat_is_told_by_redis_where_the_holders_clock_is_wrong():
+    ahead = Status(State.ACTIVE, "", None, NOW + 3_600_000, HOLDER, {})
+    assert card_of(view_of(ahead, age_ms=3_500))["times"]["heartbeat"] == NOW - 4_000
+
+
+def test_where_redis_is_silent_the_card_says_so_and_keeps_what_is_known():
+    card = card_of(None)
+    assert (card["state"], card["buttons"]) == ("stale", ["setup"])
+    assert card["stateText"] == "Stale: Redis does not answer"
+    known = card_of(view_of(status("active", "streaming", **LIVE)))
+    changed = {name for name, value in unheard(known).items() if known[name] != value}
+    assert changed == {"state", "stateText", "buttons"}
+
+
+# -- The buttons
+
+
+@pytest.mark.parametrize(
+    ("view", "wanted", "expected"),
+    [
+        (view_of(**NOBODY), "stopped", {"connect"}),
+        (view_of(**NOBODY), "running", {"connect", "stop"}),
+        (view_of(status("stopped"), **NOBODY), "stopped", {"connect"}),
+        (view_of(status("error"), **NOBODY), "running", {"connect", "stop"}),
+        (view_of(status("warming")), "running", {"take-over", "stop"}),
+        (view_of(status("active")), "stopped", {"take-over", "stop", "warmup", "repair"}),
+        (view_of(status("active"), age_ms=30_000), "running", {"take-over", "stop"}),
+    ],
+)
+def test_the_buttons_are_those_that_make_sense(view, wanted, expected):
+    card = card_of(view, row_of(wanted))
+    assert set(card["buttons"]) == expected | {"add-symbols", "check", "setup"}
+
+
+# -- The lines
+
+
+def line(name, view=None, row=None, grid=NO_GRID):
+    return card_of(view or view_of(**NOBODY), row, grid)["lines"][name]
+
+
+def test_of_an_exchange_that_is_not_live_only_what_is_known_is_told():
+    lines = card_of(view_of(**NOBODY))["lines"]
+    assert (lines["host"], lines["rate"], lines["reconnects"]) == ("–", "–", "–")
+    assert lines["symbols"] == "2 symbols"
+
+
+def test_reconnects_are_counted():
+    assert line("reconnects", view_of(status("active", connections=2, reconnects=1200))) == "1,200"
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], "–"),
+        (["cc", "cq"], "none known"),
+        (["ch", "hk"], "2 with holes, 1 cold of 4 pairs"),
+        (["r"], "1 being repaired of 1 pair"),
+    ],
+)
+def test_the_holes_are_those_of_the_grid(rows, expected):
+    assert line("holes", grid=NO_GRID | {"rows": rows}) == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (Usage(None, None, 0, 0), "0 of unknown a minute"),
+        (Usage(1200, 6000, 0, 0), "1,200 of 6,000 a minute"),
+        (Usage(1, 6000, 30_000, 0), "held for 30 s, as asked"),
+        (Usage(1, 6000, 1, 600_000), "banned for 10 min"),
+    ],
+)
+def test_the_request_weight_is_told_of_its_limit(usage, expected):
+    assert line("weight", view_of(usage=usage)) == expected
+
+
+def test_where_weight_is_not_counted_the_pace_is_told():
+    row = row_of(pacing="batch", batch_size=5, batch_delay_ms=1500)
+    assert line("weight", row=row) == "not counted: 5 calls at once, then 1.5 s"
+
+
+# -- The warmup
+
+
+def warmup(stats, schedule=None):
+    return card_of(view_of(stats=stats, schedule=schedule))["warmup"]
+
+
+def test_a_warmup_on_its_way():
+    failures = [{"symbol": "X-USD", "timeframe": "1d", "error": "unknown"}]
+    stats = stats_of(
+        "executing", totalPairs=124, completedPairs=99, skippedPairs=3, failedPairs=1,
+        percentComplete=80.6, etaMs=12_345, pairsPerSecond=45.01, currentSymbol="BTC-USD",
+        currentTimeframe="1h", failures=failures,
+    )  # fmt: skip
+    found = warmup(stats, Schedule(NOW - 11_000, (("1d", 18), ("4h", 18))))
+    assert found == {
+        "status": "executing",
+        "alive": True,
+        "percent": 80.6,
+        "line": "Warming: BTC-USD 1h",
+        "eta": "about 12 s left",
+        "counts": "99 done, 3 skipped, 1 failed of 124",
+        "rate": "45.0 pairs/s",
+        "schedule": [["1d", 18], ["4h", 18]],
+        "failures": failures,
+        "updatedAt": NOW - 500,
+        "error": None,
+    }
+
+
+def test_a_warmup_that_was_killed_is_not_alive():
+    found = warmup(stats_of("executing", updatedAt=NOW - 11_000, currentSymbol="BTC-USD"))
+    assert (found["alive"], found["line"], found["eta"]) == (False, "Broken off at BTC-USD", "")
+
+
+@pytest.mark.parametrize(
+    ("stats", "line", "rate"),
+    [
+        (stats_of("scanning"), "Looking what is cached", ""),
+        (stats_of("complete", totalPairs=8), "Warmup complete", "in 12 s"),
+        (stats_of("complete"), "Was warm already", "in 12 s"),
+        (stats_of("error", error="gone"), "Warmup ended by an error", "in 12 s"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_result_of_a_warmup_stays(stats, line, rate):
+    found = warmup(stats)
+    assert (found["line"], found["rate"], found["error"]) == (line, rate, stats["error"])
+
+
+def test_the_schedule_of_the_warmup_before_is_not_shown_with_this_one():
+    old = Schedule(NOW - 13_000, (("1d", 18),))
+    assert warmup(stats_of("scanning"), old)["schedule"] == []
+
+
+def test_a_hundred_failures_are_listed_and_all_of_them_counted():
+    many = [{"symbol": "X-USD", "timeframe": "1d", "error": "no"}] * 6000
+    found = warmup(stats_of("executing", failures=many, failedPairs=6000))
+    assert len(found["failures"]) == 100
+    assert "6,000 failed" in found["counts"]
+
+
+# -- What is being repaired
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (view_of(**NOBODY), Work()),
+        (view_of(status("active", "streaming", healing=0)), Work()),
+        (view_of(status("active", "streaming", healing=2)), Work(healing=True)),
+        (view_of(status("warming", "repairing")), Work(None)),
+        (view_of(status("warming", "warming")), Work()),
+        (view_of(status("warming", "repair"), age_ms=30_000), Work()),
+        (view_of(status("active", order={"command": "repair"})), Work(None)),
+        (view_of(status("active", order={"command": "repair", "symbols": ["A-B"]})), Work(["A-B"])),
+        (view_of(status("active", order={"command": "add-symbol", "symbol": "A"})), Work(["A"])),
+        (view_of(status("active", order={"command": "stop"})), Work()),
+        (
+            view_of(status("active", healing=1, order={"command": "repair", "timeframes": ["1d"]})),
+            Work(None, ["1d"], True),
+        ),
+    ],
+)
+def test_what_is_being_repaired_is_told_by_the_holder(view, expected):
+    assert view.work() == expected

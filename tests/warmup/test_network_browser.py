@@ -1,0 +1,441 @@
+"""The Network page in a real Chromium, against the real web side, a Redis and the sandbox."""
+
+import os
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from django.contrib.sessions.models import Session
+from selenium.webdriver.common.keys import Keys
+
+from exchanges import accounts
+from exchanges.models import Exchange, Symbol, UserExchange
+from exchanges.sandbox.config import SandboxConfig
+from exchanges.sandbox.server import SandboxServer
+from exchanges.status import State
+from livermore.market import keys
+from tests.warmup import browser as browsers
+from tests.warmup.live import SYMBOLS, chosen, make_row, processes, running
+from tests.warmup.operators import held_by, holder_of, live, person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3, level AA
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with browsers.chromium() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def web(browser, django_db_setup, tmp_path_factory):
+    server = browsers.Web(tmp_path_factory.mktemp("web") / "log")
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS))) as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(shared):
+    shared.reset()
+    return shared
+
+
+@pytest.fixture
+def row(redis, sandbox):
+    """Return the only exchange."""
+    Exchange.objects.exclude(name="sandbox").delete()
+    return make_row(sandbox, display_name="Sandbox", wanted="stopped")
+
+
+@pytest.fixture
+def ada():
+    return person("ada", "operate_exchange", "view_exchange")
+
+
+@pytest.fixture
+def page(browser, web, row, ada):
+    one = browsers.Page(browser, web)
+    one.log_in(ada)
+    yield one
+    one.reset()
+
+
+@pytest.fixture
+def manage():
+    with processes() as manage:
+        yield manage
+
+
+def percent(page):
+    return float(page.attribute(".warmup progress", "value") or 0)
+
+
+# -- What moves by itself
+
+
+def test_a_warmup_begun_on_the_command_line_moves_the_bar_and_ends_complete(page, sandbox, manage):
+    page.open()
+    sandbox.scenarios.add("slow", delay=1, symbol="BTC-USD")
+    page.js(
+        "window.seen = [];"
+        "new MutationObserver(() => seen.push(document.querySelector('progress').value))"
+        ".observe(document.querySelector('progress'), {attributes: true})"
+    )
+    command = manage("warmup", "sandbox")
+    page.wait(lambda: page.attribute(".warmup", "data-status") == "complete", 30)
+    assert command.wait(10) == 0
+    seen = page.js("return seen")
+    assert [each for each in seen if 0 < each < 100], seen
+    assert (percent(page), page.is_the_same) == (100, True)
+    assert "18 done" in page.text(".warmup-facts")
+    page.wait(lambda: not page.count(".pairs a[data-code=k]"))
+    assert page.count(".pairs a[aria-label$=' 1d: complete']") == len(SYMBOLS)
+
+
+def test_when_the_server_is_restarted_the_page_says_it_is_stale_and_recovers(page, web, redis, row):
+    page.open()
+    web.end()
+    page.wait_for("#link", "Stale since")
+    assert "Try now" in page.text("#link")
+    held_by(redis, row, state="active", phase="streaming")
+    web.start()
+    page.wait_for("#link", "Live", 40)
+    page.wait_for(".pill", "Active: streaming")
+    assert page.is_the_same
+
+
+# Lets a page lose the next message on a card.
+LOSE_ONE = """
+window.WebSocket = class extends WebSocket {
+  set onmessage(take) {
+    super.onmessage = (event) => {
+      if (window.lose && JSON.parse(event.data).type === "card") window.lose = false;
+      else take(event);
+    };
+  }
+};
+"""
+
+
+def test_a_message_that_was_lost_is_noticed_and_made_up_for(page, redis, row):
+    page.prepare(LOSE_ONE)
+    page.open()
+    page.js("window.lose = true")
+    held_by(redis, row, state="active", phase="streaming")
+    page.wait(lambda: not page.js("return window.lose"))
+    assert page.text(".pill") != "Active: streaming"
+    stats = {"status": "complete", "startedAt": 1, "updatedAt": 2, "failures": []}
+    redis.set(keys.warmup_stats(row.pk), orjson.dumps(stats))
+    page.wait_for(".warmup", "Was warm already")
+    page.wait_for(".pill", "Active: streaming")
+    assert page.is_the_same
+
+
+def test_who_is_logged_out_is_told_so_and_nothing_is_tried_again(page, web):
+    page.open()
+    Session.objects.all().delete()
+    web.end()
+    web.start()
+    page.wait_for("#link", "not logged in any more", 40)
+    assert page.attribute("#link", "data-link") == "ended"
+    assert "Reconnecting" not in page.text("#link")
+
+
+def test_times_go_on_by_themselves(page, redis, row):
+    holder = held_by(redis, row, state="active", phase="streaming")
+    now_ms = redis.time()[0] * 1000
+    just_now = replace(holder, connected_since=now_ms).as_json()
+    redis.set(keys.lock(row.pk), orjson.dumps(just_now), px=45_000)
+    page.open()
+    since = "[data-time=connectedSince]"
+    shown = page.text(since)
+    assert re.fullmatch(r"\d s ago", shown)
+    exact = datetime.fromtimestamp(now_ms / 1000, UTC)
+    assert page.attribute(since, "title") == f"{exact:%Y-%m-%d %H:%M:%S} UTC"
+    page.wait(lambda: page.text(since) > shown)
+
+
+# -- Actions
+
+
+def test_connect_starts_an_exchange_that_is_free(page, redis, row, monkeypatch):
+    with browsers.agent(redis, monkeypatch):
+        page.open()
+        assert page.count(".agent") == 1
+        page.click("[data-button=connect]")
+        page.wait_for("#toasts", "shall run")
+        page.wait_for(".pill", "Active: streaming", 30)
+        page.wait_for(".figure", "frames/s")
+        page.wait_for(".last", "ada: Connect")
+        assert page.is_the_same
+
+
+def test_without_an_agent_it_says_so_and_how_to_start_one(page):
+    page.open()
+    assert "No agent is alive" in page.text("#agents")
+    assert page.text("#agents code") == "./run agent"
+
+
+def test_an_exchange_that_is_held_elsewhere_is_taken_over_by_its_name_only(
+    page, redis, row, monkeypatch
+):
+    holder = held_by(redis, row, state="active", phase="streaming")
+    with browsers.agent(redis, monkeypatch):
+        page.open()
+        page.click("[data-button=take-over]")
+        page.wait_for("dialog[open]", "host-1")
+        assert "10.0.0.9" in page.text("dialog[open]")
+        page.click("dialog[open] [data-close]")
+        page.wait(lambda: not page.count("dialog[open]"))
+        assert holder_of(redis, row).instance_id == holder.instance_id
+
+        page.click("[data-button=take-over]")
+        page.wait_for("dialog[open]", "host-1")
+        assert page.js("return document.activeElement.name") == "confirm"
+        page.type("[name=confirm]", "sandbx")
+        page.type("dialog[open] [name=reason]", "it hangs")
+        page.click("dialog[open] .danger")
+        page.wait_for("dialog[open] .errorlist", "sandbox")
+        assert holder_of(redis, row).instance_id == holder.instance_id
+
+        page.type("[name=confirm]", "sandbox")
+        page.click("dialog[open] .danger")
+        page.wait(lambda: not page.count("dialog[open]"))
+        page.wait(lambda: holder_of(redis, row).pid == os.getpid(), 20)
+        page.wait_for(".pill", "Active: streaming", 30)
+        page.wait_for(".last", "it hangs")
+
+
+def test_another_persons_action_shows_without_a_reload(page, redis, row, browser):
+    live(redis, row)
+    page.open()
+    first = browser.current_window_handle
+    page.log_in(person("bob", "operate_exchange", "view_exchange"), "localhost")
+    browser.switch_to.new_window("window")
+    page.open(host="localhost")
+    page.click("[data-button=stop]")
+    page.wait_for("dialog[open]", "Stop Sandbox?")
+    page.type("dialog[open] [name=reason]", "maintenance")
+    page.click("dialog[open] .danger")
+    page.wait_for(".last", "bob: Stop (maintenance)")
+    browser.switch_to.window(first)
+    page.wait_for(".last", "bob: Stop (maintenance)")
+    assert page.is_the_same
+    assert Exchange.objects.get(pk=row.pk).wanted == Exchange.Wanted.STOPPED
+
+
+def test_symbols_are_completed_from_the_listing_and_added(page, row):
+    row.symbols.filter(symbol="SOL-USD").update(is_monitored=False)
+    page.open()
+    page.click(".symbols summary")
+    page.type("[name=symbols]", "so")
+    page.wait(lambda: page.attribute("datalist option", "value") == "SOL-USD")
+    page.type("[name=symbols]", "sol-usd")
+    page.click(".symbols button.primary")
+    page.wait_for("#toasts", "1 of 1 newly monitored")
+    page.wait(lambda: page.count(".pairs a[aria-label^=SOL-USD]") == 6)
+    assert page.is_the_same
+
+
+# -- Setup
+
+
+@pytest.fixture
+def two_accounts(ada, row):
+    return [
+        accounts.save_account(UserExchange(user=ada, exchange=row, display_name=name))
+        for name in ("Main", "Spare")
+    ]
+
+
+def test_a_new_default_is_shown_at_once_and_the_old_one_is_none_any_more(page, two_accounts):
+    main, spare = two_accounts
+    page.open()
+    assert "default" in page.text(f"[data-account='{main.pk}']")
+    page.click("[data-button=setup]")
+    page.wait_for("dialog[open]", "Setup: Sandbox")
+    page.click("dialog[open] [aria-label='Change Spare']")
+    page.wait_for("dialog[open] h3", "Change Spare")
+    page.click("dialog[open] [name=is_default]")
+    page.click("dialog[open] button.primary")
+    page.wait_for(f"[data-account='{spare.pk}']", "default")
+    assert "default" not in page.text(f"[data-account='{main.pk}']")
+    assert page.is_the_same
+
+
+def test_what_is_wrong_in_the_setup_stands_next_to_its_field(page):
+    page.open()
+    page.click("[data-button=setup]")
+    page.wait_for("dialog[open]", "New account")
+    page.type("dialog[open] [name=display_name]", "Main")
+    page.type("dialog[open] [name=api_key_env]", "PATH")
+    page.click("dialog[open] button.primary")
+    page.wait_for(".field:has([name=api_key_env]) .errorlist", "BINANCE_")
+    assert not page.count(".field:has([name=display_name]) .errorlist")
+    assert not UserExchange.objects.exists()
+
+
+# -- The pair
+
+
+def chart(page, script):
+    return page.js(f"const all = document.getElementById('chart').data; return all && {script}")
+
+
+@pytest.fixture
+def hurried():
+    with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS), speed=20)) as server:
+        yield server
+
+
+def test_a_pairs_chart_follows_the_open_candle(page, redis, hurried):
+    with running(redis, make_row(hurried)):
+        page.open()
+        page.wait(lambda: page.count(".pairs a[data-code=c]"))
+        page.click("[aria-label^='BTC-USD 1m']")
+        page.wait_for("#link", "Live")
+        page.js("window.mark = true")
+        assert chart(page, "all[0].type") == "candlestick"
+        assert chart(page, "all.map(each => each.name)") == [
+            *("Price", "Volume", "Quiet", "Histogram", "MACD-V", "Signal")
+        ]
+        assert chart(page, "all[0].x.length") >= 60
+        shown = chart(page, "all[0].close.at(-1) + '/' + all[1].y.at(-1)")
+        page.wait(lambda: chart(page, "all[0].close.at(-1) + '/' + all[1].y.at(-1)") != shown, 30)
+        assert page.count("#candles tbody tr") == 20
+        page.click("#pair form button")
+        page.wait_for("#toasts", "BTC-USD 1m")
+        assert page.is_the_same
+
+
+def test_holes_of_a_pair_are_marked_and_counted(page, redis, row, manage):
+    assert manage("warmup", "sandbox").wait(30) == 0
+    name = keys.coverage(row.pk, "BTC-USD", "1h")
+    [[start, end]] = orjson.loads(redis.get(name))
+    hour = 3_600_000
+    parts = [[start, end - 20 * hour], [end - 15 * hour, end]]
+    redis.set(name, orjson.dumps(parts))
+    page.open(f"{browsers.NETWORK}{row.pk}/pairs/BTC-USD/1h/")
+    assert page.text("[data-missing]") == "(1 stretch)"
+    script = "return document.getElementById('chart').layout.shapes.filter(s => s.type === 'rect')"
+    [hole] = page.js(script)
+    assert [hole["x0"], hole["x1"]] == [parts[0][1], parts[1][0]]
+
+
+# -- Everybody can use it
+
+
+def test_without_scripts_it_shows_all_and_its_buttons_work(page, redis, row):
+    live(redis, row)
+    page.disable_scripts()
+    page.open(live=False)
+    assert "Active: streaming" in page.one(".pill").text
+    assert len(page.all(".pairs a")) == 18
+    assert not page.one(".grid-tools").is_displayed()
+    page.click("[data-button=stop]")
+    page.wait(lambda: "shall not run" in "".join(each.text for each in page.all(".messagelist")))
+    page.click("[aria-label^='BTC-USD 1h']")
+    page.wait(lambda: "No candle is cached yet" in "".join(each.text for each in page.all("td")))
+    assert Exchange.objects.get(pk=row.pk).wanted == Exchange.Wanted.STOPPED
+
+
+def test_nothing_is_wider_than_a_narrow_screen(page, redis, row, two_accounts):
+    live(redis, row)
+    page.be_wide(400)
+    for path in (browsers.NETWORK, f"{browsers.NETWORK}{row.pk}/pairs/BTC-USD/1h/"):
+        page.open(path)
+        assert page.js("return document.documentElement.scrollWidth") <= 400
+    page.open()
+    page.click("[data-button=setup]")
+    page.wait_for("dialog[open]", "Setup: Sandbox")
+    assert page.js("return document.querySelector('dialog').scrollWidth") <= 400
+
+
+def test_a_thousand_symbols_can_be_filtered_scrolled_and_walked_through(page, redis, row):
+    names = [f"C{number:03}-USD" for number in range(997)]
+    Symbol.objects.bulk_create(
+        Symbol(exchange=row, symbol=n, native_symbol=n, base=n[:4], quote="USD", is_monitored=True)
+        for n in names
+    )
+    page.open()
+    assert page.count(".pairs a") == 6000
+    page.type("[data-filter]", "c99")
+    page.wait_for("[data-shown]", "7 of 1000 symbols")
+    assert page.count(".pairs:not([hidden]) a") == 7 * 6
+    page.type("[data-filter]", "btc")
+    page.wait_for("[data-shown]", "1 of 1000 symbols")
+    page.js("document.querySelector('.pairs:not([hidden]) a').focus()")
+    page.one("[aria-label^='BTC-USD 1m']").send_keys(2 * Keys.RIGHT)
+    assert page.js("return document.activeElement.ariaLabel") == "BTC-USD 15m: cold"
+    page.one("[data-filter]").send_keys(3 * Keys.BACKSPACE)
+    page.wait(lambda: page.count(".pairs[hidden]") == 0)
+    page.js("document.querySelector('.chunks').lastElementChild.lastElementChild.scrollIntoView()")
+    last = "document.querySelector('[aria-label^=\"SOL-USD 1d\"]')"
+    assert page.js(f"return {last}.checkVisibility({{contentVisibilityAuto: true}})")
+    page.click("[data-problems]")
+    assert page.count(".pairs:not([hidden]) a") == 6000  # all are cold
+    assert page.count(".pairs a[tabindex='0']") == 1
+
+
+# Texts, their colour and the colour behind them, as the browser computed both.
+COLOURS = """
+const behind = (element) => {
+  for (let each = element; each; each = each.parentElement) {
+    const colour = getComputedStyle(each).backgroundColor;
+    if (!/rgba\\(.*, 0\\)/.test(colour)) return colour;
+  }
+  return "rgb(255, 255, 255)";
+};
+return [...document.querySelectorAll("#content *")]
+  .filter((each) => each.checkVisibility() && !each.closest(":disabled, svg, .chart"))
+  .filter((each) => [...each.childNodes].some((child) => child.nodeType === 3 && child.data.trim()))
+  .map((each) => [each.innerText.slice(0, 40), getComputedStyle(each).color, behind(each)]);
+"""
+
+
+def contrast(one, other):
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour):
+    parts = [int(each) / 255 for each in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def weak(page):
+    """Return the texts that are hard to read."""
+    found = page.js(COLOURS)
+    assert len(found) > 20
+    return [each for each in found if contrast(*each[1:]) < LEAST_CONTRAST]
+
+
+def test_contrast_is_measured_as_the_standard_says():
+    assert contrast("rgb(0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(21)
+    assert contrast("rgb(118, 118, 118)", "rgb(255, 255, 255)") == pytest.approx(4.54, abs=0.01)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_can_be_read(page, redis, row, two_accounts, theme):
+    held_by(redis, row, state="active", phase="streaming")
+    page.look(theme)
+    page.open()
+    for state in [*State, "stale"]:
+        page.js("document.querySelector('.card').dataset.state = arguments[0]", state)
+        assert (state, weak(page)) == (state, [])
+    for code in "crqhk":
+        page.js("document.querySelector('.pairs a').dataset.code = arguments[0]", code)
+        assert (code, weak(page)) == (code, [])
+    page.open(f"{browsers.NETWORK}{row.pk}/pairs/BTC-USD/1h/")
+    assert weak(page) == []

@@ -1,0 +1,294 @@
+"""What a person does to an exchange on the Network page: checked, done, written down, told.
+
+The database says what shall run, and agents make it so; what already runs is told by commands.
+Whatever is refused has changed nothing. Whatever is done leaves one row in the admin's log, which
+is the history of the exchange there, and a nudge for every page that shows it.
+"""
+
+import logging
+import re
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models.functions import Now
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges import accounts
+from exchanges.changes import What, changed
+from exchanges.control import ControlClient
+from exchanges.errors import Permanent, clip
+from exchanges.instances import Held
+from exchanges.listing import monitor, unmonitor
+from exchanges.models import Exchange, UserExchange
+from livermore.market.timeframe import parse_timeframe
+from warmup.audit import last_action, record
+from warmup.harness import CheckReport, ExchangeCheck, Result
+from warmup.situation import Situation
+
+__all__ = ["Actions", "Refused", "check_line", "last_action"]
+
+logger = logging.getLogger(__name__)
+
+LONGEST_REASON = 200
+
+Wanted = Exchange.Wanted
+
+
+class Refused(Permanent):
+    """It was not done, and nothing was changed: the text says why."""
+
+
+class Actions:
+    """What one person may do to one exchange; every method returns a line on what happens now.
+
+    `reason` is why, for the log; only a take-over needs one. Raises Refused, Held where the lock
+    is elsewhere, UnknownSymbol, ValidationError by field for what was typed wrong, RedisError.
+    """
+
+    def __init__(self, redis: Redis, exchange: Exchange, user: AbstractBaseUser, reason: str = ""):
+        self._redis = redis
+        self._exchange = exchange
+        self._name = exchange.name
+        self._user = user
+        self._reason = " ".join(reason.split())
+        self._control = ControlClient(redis, exchange.pk)
+
+    def connect(self) -> str:
+        """Let agents run the exchange. Raises Held where somebody else has its lock."""
+        self._check()
+        now = self._look()
+        if now.holder:
+            self._refuse_what_runs(now)
+        with transaction.atomic():
+            self._want(Wanted.RUNNING)
+            self._record("Connect")
+        self._tell()
+        if now.holder:
+            return f"{self._name} is just ending on {now.holder.hostname}, and starts again then."
+        return f"{self._name} shall run{now.who_begins()}."
+
+    def take_over(self, instance_id: str, confirm: str) -> str:
+        """Let an agent take the exchange from the holder of that instance id.
+
+        `confirm` repeats the exchange's name. Raises Held where another holds it by now: that one
+        nobody agreed to end.
+        """
+        self._check()
+        now = self._look()
+        if now.holder is None:
+            return f"The lock is free by now. {self.connect()}"
+        if now.holder.instance_id != instance_id:
+            raise Held(self._exchange.pk, now.holder)
+        if now.run_by_agent and not now.others:
+            raise Refused(now.runs_already())
+        self._check_confirmation(confirm)
+        host, ip, pid = now.holder.hostname, now.holder.ip, now.holder.pid
+        with transaction.atomic():
+            self._want(Wanted.RUNNING, take_over_from=instance_id)
+            self._record(f"Take over from {host} ({ip}), process {pid}")
+        self._tell()
+        until = "" if now.others else " The request ends after two minutes."
+        return f"{self._name} shall be taken from {host}{now.who_begins()}.{until}"
+
+    def stop(self) -> str:
+        """Let the exchange run no more, whoever runs it."""
+        self._check()
+        now = self._look()
+        if now.holder is None and self._exchange.wanted == Wanted.STOPPED:
+            raise Refused(f"{self._name} is stopped already.")
+        with transaction.atomic():
+            self._want(Wanted.STOPPED)
+            self._record("Stop")
+            how = self._end(now)
+        self._tell()
+        return f"{self._name} shall not run: {how}."
+
+    def warm(self) -> str:
+        """Let the runner look for pairs with too few candles, and fetch them."""
+        self._check()
+        self._check_obeys(self._look())
+        self._send("Warm now", "warmup")
+        return f"Warming {self._name}: the card shows how far it is."
+
+    def repair(self, symbol: str = "", timeframe: str = "") -> str:
+        """Let the runner fetch what is missing: of one pair, or of all that it keeps."""
+        self._check()
+        arguments: dict[str, Any] = {}
+        if symbol := symbol.strip().upper():
+            arguments["symbols"] = [self._watched(symbol)]
+        if timeframe := timeframe.strip():
+            arguments["timeframes"] = [_timeframe(timeframe)]
+        self._check_obeys(self._look())
+        pair = " ".join(filter(None, (symbol, timeframe)))
+        self._send(f"Repair {pair}".rstrip(), "repair", **arguments)
+        return f"Repairing {pair} of {self._name}." if pair else f"Repairing {self._name}."
+
+    def add_symbols(self, text: str) -> str:
+        """Keep symbols warm from now on, all that are named or none."""
+        self._check()
+        symbols = _symbols(text)
+        with transaction.atomic():
+            count = monitor(self._exchange, symbols)
+            self._record(f"Add symbols: {', '.join(symbols)}")
+            follows = self._follow("bulk-add-symbols", symbols)
+        self._tell()
+        return f"{count} of {len(symbols)} newly monitored on {self._name}{follows}."
+
+    def remove_symbols(self, text: str) -> str:
+        """Keep symbols warm no longer, all that are named or none."""
+        self._check()
+        symbols = _symbols(text)
+        with transaction.atomic():
+            count = unmonitor(self._exchange, symbols)
+            self._record(f"Remove symbols: {', '.join(symbols)}")
+            follows = self._follow("remove-symbol", symbols)
+        self._tell()
+        return f"{count} of {len(symbols)} no longer monitored on {self._name}{follows}."
+
+    def check(self, symbol: str = "") -> CheckReport:
+        """Try the exchange from its row to live frames, in this thread."""
+        self._check()
+        symbol = symbol.strip().upper()
+        if symbol:
+            self._watched(symbol)
+        report = ExchangeCheck(self._redis, self._exchange, symbol or None).run()
+        self._record(f"Check: {check_line(report)}")
+        self._tell()
+        return report
+
+    def save_account(self, account: UserExchange) -> str:
+        """Save an account of this person at the exchange, by the rules of `exchanges.accounts`."""
+        self._check()
+        asked = account.is_default
+        verb = "changed" if account.pk else "added"
+        with transaction.atomic():
+            accounts.save_account(account)
+            self._record(f"Setup: account “{account}” {verb}")
+        self._tell("accounts")
+        default = ""
+        if account.is_default:
+            default = ", the default" if asked else ", the default: it is the only active one"
+        return f"{account} was {verb}{default}."
+
+    # -- What may be done
+
+    def _check(self) -> None:
+        if not self._exchange.is_active:
+            raise Refused(f"{self._name} is switched off: activate it in the admin first.")
+        if len(self._reason) > LONGEST_REASON:
+            text = f"At most {LONGEST_REASON} characters; these are {len(self._reason)}."
+            raise ValidationError({"reason": text})
+        if not self._reason.isprintable():
+            raise ValidationError({"reason": "Control characters are not allowed."})
+
+    def _check_confirmation(self, confirm: str) -> None:
+        errors = {}
+        if confirm.strip() != self._name:
+            errors["confirm"] = f"To confirm, write the exchange's name: {self._name}"
+        if not self._reason:
+            errors["reason"] = "Say why: it is written into the history of the exchange."
+        if errors:
+            raise ValidationError(errors)
+
+    def _refuse_what_runs(self, now: Situation) -> None:
+        """Raise unless it ends anyway: there an agent starts it again as soon as it has ended."""
+        if now.run_by_agent and self._exchange.wanted == Wanted.STOPPED:
+            return
+        if now.run_by_agent and not now.others:
+            raise Refused(now.runs_already())
+        raise Held(self._exchange.pk, now.holder)
+
+    def _check_obeys(self, now: Situation) -> None:
+        """Raise where no runner would do a command now."""
+        if now.obeys:
+            return
+        if now.holder is None:
+            raise Refused(f"Nothing runs {self._name} now: Connect starts it, and warms it first.")
+        if now.starting:
+            raise Refused(f"{self._name} is being warmed already: the card shows how far it is.")
+        raise Refused(
+            f"{self._name} is held by {now.holder}, which takes no commands now "
+            f"({now.status.state})."
+        )
+
+    def _watched(self, symbol: str) -> str:
+        if symbol not in self._exchange.symbols.watched().values_list("symbol", flat=True):
+            text = f"{clip(symbol)} is not monitored on {self._name}: add it first."
+            raise ValidationError({"symbol": text})
+        return symbol
+
+    def _look(self) -> Situation:
+        return Situation.look(self._redis, self._exchange)
+
+    # -- Doing it
+
+    def _want(self, wanted: str, take_over_from: str = "") -> None:
+        # Only these columns: somebody may be changing others in the admin.
+        Exchange.objects.filter(pk=self._exchange.pk).update(
+            wanted=wanted,
+            wanted_at=Now(),
+            take_over_from=take_over_from,
+            take_over_reason=self._reason if take_over_from else "",
+            updated_at=Now(),
+        )
+
+    def _end(self, now: Situation) -> str:
+        """See to it that the holder ends; return how it does."""
+        if now.holder is None:
+            return "nobody has it now, and no agent starts it"
+        if now.run_by_agent:
+            return f"the agent on {now.holder.hostname} ends it"
+        if command := now.single_command:
+            return f"the command {command} on {now.holder.hostname} has it now, and ends by itself"
+        self._control.send("stop")
+        when = "as soon as it is warm" if now.starting else "now"
+        return (
+            f"the runner on {now.holder.hostname} ({now.holder.ip}), process {now.holder.pid}, "
+            f"which no agent started, was asked to end {when}"
+        )
+
+    def _send(self, what: str, command: str, **arguments: Any) -> None:
+        with transaction.atomic():
+            self._record(what)
+            self._control.send(command, **arguments)
+        self._tell()
+
+    def _follow(self, command: str, symbols: list[str]) -> str:
+        """Tell the runner of symbols that came or went; return what it will do."""
+        if self._look().holder is None and self._exchange.wanted == Wanted.STOPPED:
+            return ""
+        # One that is just starting may have read the list before: it finds the command later.
+        self._control.send(command, symbols=symbols)
+        return ", and its runner follows"
+
+    def _record(self, what: str) -> None:
+        record(self._exchange, self._user, what, self._reason)
+
+    def _tell(self, what: What = "action") -> None:
+        try:
+            self._redis.publish(*changed(self._exchange.pk, what))
+        except RedisError as error:  # it is done, and a page that missed this sees it later
+            logger.warning("actions.not_told exchange=%s error=%s", self._name, error)
+
+
+def check_line(report: CheckReport) -> str:
+    """Return in a few words what a check found."""
+    failed = report.count(Result.FAIL)
+    return f"{failed} of {len(report.steps)} steps failed" if failed else "all is well"
+
+
+def _symbols(text: str) -> list[str]:
+    symbols = list(dict.fromkeys(filter(None, re.split(r"[\s,;]+", text.upper()))))
+    if not symbols:
+        raise ValidationError({"symbols": "Name at least one symbol, such as BTC-USD."})
+    return symbols
+
+
+def _timeframe(text: str) -> str:
+    try:
+        return parse_timeframe(text)
+    except ValueError as error:
+        raise ValidationError({"timeframe": clip(str(error))}) from None

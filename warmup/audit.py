@@ -1,0 +1,28 @@
+"""Who did what to an exchange, when and why: rows of the admin's log, its history there."""
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.contenttypes.models import ContentType
+
+from exchanges.errors import clip
+from exchanges.models import Exchange
+
+
+def record(exchange: Exchange, user: AbstractBaseUser, what: str, why: str = "") -> None:
+    """Write one row; it is kept whole, however long."""
+    text = f"{what} ({why})" if why else what
+    LogEntry.objects.log_actions(user.pk, [exchange], CHANGE, text)
+
+
+def last_action(exchange_id: int) -> tuple[str, int, str] | None:
+    """Return who did something to an exchange last, when (UTC epoch ms), and what, on one line.
+
+    What was changed in the admin counts too.
+    """
+    content_type = ContentType.objects.get_for_model(Exchange)
+    entries = LogEntry.objects.filter(content_type=content_type, object_id=str(exchange_id))
+    entry = entries.select_related("user").order_by("-action_time", "-pk").first()
+    if entry is None:
+        return None
+    at_ms = int(entry.action_time.timestamp() * 1000)
+    return entry.user.get_username(), at_ms, clip(entry.get_change_message())

@@ -1,0 +1,98 @@
+"""Redis's pub/sub as a web process hears it, whatever happens to Redis meanwhile."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from livermore.market import keys
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 2.0
+SILENCE_SECONDS = 10.0  # then Redis is asked whether it is there
+SECONDS_BETWEEN_TRIES = 0.5
+
+
+class Bell:
+    """Calls `heard(channel, message)` for every change of an exchange, and for what is added.
+
+    `opened(again)` is called when it begins to hear, after a break too: what was told before that
+    was missed.
+    """
+
+    def __init__(
+        self, url: str, heard: Callable[[str, bytes], None], opened: Callable[[bool], None]
+    ):
+        self._url = url
+        self._heard = heard
+        self._opened = opened
+        self._channels: set[str] = set()
+        self._pubsub: PubSub | None = None
+        self._times_opened = 0
+
+    async def run(self) -> None:
+        """Hear until cancelled."""
+        failing = False
+        while True:
+            try:
+                await self._hear()
+            except (RedisError, OSError) as error:
+                if not failing:
+                    logger.warning("bell.broken error=%s", error)
+                failing = True
+            else:
+                failing = False
+            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+
+    async def add(self, *channels: str) -> None:
+        """Hear these too."""
+        self._channels.update(channels)
+        await self._try(PubSub.subscribe, *channels)
+
+    async def remove(self, *channels: str) -> None:
+        """Hear these no more."""
+        self._channels.difference_update(channels)
+        await self._try(PubSub.unsubscribe, *channels)
+
+    async def _try(self, what: Callable, *channels: str) -> None:
+        if self._pubsub:
+            try:
+                await what(self._pubsub, *channels)
+            except (RedisError, OSError) as error:  # the next connection begins with all of them
+                logger.debug("bell.not_changed error=%s", error)
+
+    async def _hear(self) -> None:
+        client = Redis.from_url(
+            self._url, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 0)
+        )
+        async with client, client.pubsub() as pubsub:
+            await pubsub.psubscribe(keys.EXCHANGES_CHANGED)
+            if self._channels:
+                await pubsub.subscribe(*self._channels)
+            self._pubsub = pubsub
+            try:
+                self._times_opened += 1
+                self._opened(self._times_opened > 1)
+                await self._listen(pubsub)
+            finally:
+                self._pubsub = None
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        asked = False
+        while True:
+            message = await pubsub.get_message(timeout=SILENCE_SECONDS)
+            if message is None:
+                if asked:
+                    return  # not even that was answered: the connection leads nowhere
+                await pubsub.ping()
+                asked = True
+                continue
+            asked = False
+            if message["type"] in ("message", "pmessage"):
+                self._heard(message["channel"].decode(), message["data"])

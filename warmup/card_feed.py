@@ -1,0 +1,160 @@
+"""One exchange's card as it changes: read again, compared, numbered, told."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from redis import Redis
+from redis.exceptions import RedisError
+
+from warmup import cards
+from warmup.cells import Grid
+from warmup.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange
+from warmup.paced import Paced
+
+SECONDS_BETWEEN = 0.25
+GRID_KEPT_MS = 10_000
+
+# Calls a blocking function in a thread. Tells a message, which has to have `kind` and `text`.
+InThread = Callable[..., Awaitable[Any]]
+Tell = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class CardFeed:
+    """Keeps one card current, and tells what changed, at most four times a second.
+
+    `version` rises by one with each message, which names the version that it follows.
+    """
+
+    def __init__(self, redis: Redis, row: ExchangeRow, in_thread: InThread, tell: Tell):
+        self.row = row
+        self.version = 0
+        self.agent_alive = False
+        self.told_at = 0.0
+        self._redis = redis
+        self._in_thread = in_thread
+        self._tell = tell
+        self._view: ExchangeView | None = None
+        self._schedule: Schedule | None = None
+        self._grid: dict[str, Any] = cards.NO_GRID
+        self._grid_reader = Grid(row.exchange.pk)
+        self._grid_basis: object = None
+        self._card: cards.Card = {}
+        self._reading = asyncio.Lock()
+        self._paced = Paced(SECONDS_BETWEEN, self.refresh)
+
+    @property
+    def card(self) -> cards.Card:
+        """Return the card as it was told last."""
+        return self._card | {"version": self.version}
+
+    def poke(self, what: str = "") -> None:
+        """Learn that something changed, and what."""
+        if what == "schedule":
+            self._schedule = None
+        self._paced.poke()
+
+    def stop(self) -> None:
+        self._paced.stop()
+
+    def time_ms(self) -> int:
+        """Return the exchange's time."""
+        now_ms = _now_ms()
+        return self._view.time_ms(now_ms) if self._view else now_ms
+
+    async def look(self) -> None:
+        """Read the grid, if anything could have changed in it, and in any case the card again."""
+        if self._view:
+            with contextlib.suppress(RedisError):  # the card will say so
+                await self._read_grid(self._view)
+        self.poke()
+
+    async def refresh(self) -> None:
+        """Read the card; tell what changed."""
+        async with self._reading:
+            now_ms = _now_ms()
+            await self._read_view(now_ms)
+            before = self._card
+            if self._view is None and before:
+                card = cards.unheard(before)
+            else:
+                arguments = (self.row, self._view, self._grid, self.agent_alive, now_ms)
+                card = cards.present(*arguments)
+            self._card = card
+            changes = {name: value for name, value in card.items() if before.get(name) != value}
+            if changes:
+                self.version += 1
+                self.told_at = time.monotonic()
+                await self._tell(self._message(_with_cells(changes, before), self.version - 1))
+
+    async def _read_view(self, now_ms: int) -> None:
+        arguments = (self._redis, self.row.exchange, now_ms, self._schedule)
+        try:
+            self._view = await self._in_thread(read_exchange, *arguments)
+            self._schedule = self._view.schedule
+            if self._grid is cards.NO_GRID:
+                await self._read_grid(self._view)
+        except RedisError:
+            self._view = None
+
+    def whole(self) -> dict[str, Any]:
+        """Return the message that tells the whole card, to who doesn't know it."""
+        return self._message(self._card, 0)
+
+    async def confirm(self) -> None:
+        """Tell which version is the newest: who missed one learns it by that."""
+        self.told_at = time.monotonic()
+        await self._tell(self._message({}, self.version))
+
+    def _message(self, changes: dict[str, Any], since: int) -> dict[str, Any]:
+        number = self.row.exchange.pk
+        message = {
+            "type": "card",
+            "exchangeId": number,
+            "since": since,
+            "version": self.version,
+            "serverTime": _now_ms(),
+            "changes": changes,
+        }
+        text = orjson.dumps(message).decode()
+        about = {"exchange": number, "since": since, "version": self.version}
+        return {"kind": "card", **about, "text": text}
+
+    async def _read_grid(self, view: ExchangeView) -> None:
+        symbols, work, time_ms = self.row.symbols, view.work(), view.time_ms(_now_ms())
+        basis = (symbols, work, _activity(view), time_ms // GRID_KEPT_MS)
+        if basis == self._grid_basis:
+            return
+        arguments = (self._redis, symbols, time_ms, work)
+        self._grid = await self._in_thread(self._grid_reader.read, *arguments)
+        self._grid_basis = basis
+
+
+def _activity(view: ExchangeView) -> object:
+    """Return what is another wherever candles were written."""
+    stats, details = view.stats or {}, view.status.details
+    names = ("closes", "healed", "healing", "pendingCloses")
+    heartbeat = view.status.heartbeat if view.status.phase != "streaming" else None
+    return (stats.get("updatedAt"), heartbeat, *(details.get(name) for name in names))
+
+
+def _with_cells(changes: dict[str, Any], before: cards.Card) -> dict[str, Any]:
+    """Return the changes with single cells in place of a grid of the same symbols."""
+    grid, old = changes.get("grid"), before.get("grid")
+    if not grid or not old or grid["symbols"] != old["symbols"]:
+        return changes
+    cells = [
+        [at, column, letter]
+        for at, (row, was) in enumerate(zip(grid["rows"], old["rows"], strict=True))
+        if row != was
+        for column, letter in enumerate(row)
+        if letter != was[column]
+    ]
+    return {name: value for name, value in changes.items() if name != "grid"} | {"cells": cells}
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,185 @@
+"""What a person reads of an exchange: one card, all of its texts made here. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from exchanges.errors import clip
+from exchanges.models import Exchange
+from exchanges.pacing import Usage
+from exchanges.status import ENDED, State, Status
+from livermore.market.timeframe import SHORTEST_FIRST
+from warmup.cells import COLD, HOLED, REPAIRING
+from warmup.exchange_view import ExchangeRow, ExchangeView
+from warmup.progress import present_warmup
+from warmup.wording import count, duration
+
+Card = dict[str, Any]
+
+STALE, NO_REDIS = "stale", "Stale: Redis does not answer"
+NO_GRID = {"timeframes": list(SHORTEST_FIRST), "symbols": [], "rows": []}
+UNKNOWN = "–"
+CONNECTABLE = (State.OFFLINE, State.IDLE, *ENDED)
+SILENCE_MS = 10_000  # so long who just took the lock may say nothing
+SKEW_MS = 2_000
+
+
+def present(
+    row: ExchangeRow,
+    view: ExchangeView | None,
+    grid: Mapping[str, Any],
+    agent_alive: bool,
+    now_ms: int,
+) -> Card:
+    """Return the card of an exchange, less its version; `view` None where Redis is silent."""
+    exchange = row.exchange
+    wanted = exchange.wanted == Exchange.Wanted.RUNNING
+    state = _state(view, wanted, agent_alive, now_ms)
+    details = view.status.details if view else {}
+    warmup = None
+    if view and view.stats:
+        warmup = present_warmup(view.stats, view.schedule, now_ms)
+    return {
+        "exchangeId": exchange.pk,
+        "name": exchange.name,
+        "displayName": str(exchange),
+        "state": state,
+        "stateText": _state_text(state, view, wanted),
+        "lockHeld": bool(view and view.holder),
+        "buttons": _buttons(state, view, wanted),
+        "lines": _lines(row, view, grid, wanted),
+        "times": {
+            "connectedSince": view.holder.connected_since if view and view.holder else None,
+            "newestClose": details.get("newestClose"),
+            "heartbeat": _heartbeat(view, now_ms) if view else None,
+            "action": row.action.at_ms if row.action else None,
+        },
+        "sparkline": list(details.get("frameRates") or ()),
+        "warmup": warmup,
+        "grid": grid,
+    }
+
+
+def unheard(card: Card) -> Card:
+    """Return the last known card of an exchange of which Redis doesn't tell any more."""
+    return card | {"state": STALE, "stateText": NO_REDIS, "buttons": ["setup"]}
+
+
+# -- The state
+
+
+def _state(view: ExchangeView | None, wanted: bool, agent_alive: bool, now_ms: int) -> str:
+    if view is None:
+        return STALE
+    state = view.status.state
+    if view.holder is None:
+        if state in ENDED:
+            return state
+        # Whatever it said last, the lock is gone, so it is too.
+        return State.IDLE if agent_alive and not wanted else State.OFFLINE
+    if state is State.OFFLINE:  # it says nothing yet, or no longer
+        just_begun = now_ms - view.holder.connected_since < SILENCE_MS
+        return State.STARTING if just_begun else STALE
+    return STALE if view.late else state
+
+
+def _state_text(state: str, view: ExchangeView | None, wanted: bool) -> str:
+    if view is None:
+        return NO_REDIS
+    match state:
+        case State.OFFLINE:
+            return "Offline: it should run" if wanted else "Offline"
+        case State.IDLE:
+            return "Idle: an agent is ready"
+        case "stale":
+            return f"Stale: no sign of life, was {view.status.state}"
+    phase = view.status.phase
+    if not phase or phase == state:
+        return state.capitalize()
+    return f"{state.capitalize()}: {clip(phase)}"
+
+
+def _heartbeat(view: ExchangeView, now_ms: int) -> int | None:
+    """Return when the status was written: as the holder says, if its clock is like Redis's."""
+    if view.status_age_ms is None:
+        return None
+    written_ms = now_ms - view.status_age_ms
+    told = view.status.heartbeat
+    if isinstance(told, int) and abs(told - written_ms) < SKEW_MS:
+        return told
+    return written_ms // 1000 * 1000
+
+
+def _buttons(state: str, view: ExchangeView | None, wanted: bool) -> list[str]:
+    if view is None:
+        return ["setup"]
+    held = view.holder is not None
+    makes_sense = {
+        "connect": state in CONNECTABLE,
+        "take-over": held,
+        "stop": held or wanted,
+        "warmup": state == State.ACTIVE,
+        "repair": state == State.ACTIVE,
+        "add-symbols": True,
+        "check": True,
+        "setup": True,
+    }
+    return [name for name, sensible in makes_sense.items() if sensible]
+
+
+# -- The lines
+
+
+def _lines(
+    row: ExchangeRow, view: ExchangeView | None, grid: Mapping[str, Any], wanted: bool
+) -> dict[str, str]:
+    status = view.status if view else Status(State.OFFLINE)
+    holder = (view.holder if view else None) or status.holder
+    rate = status.details.get("framesPerSecond")
+    return {
+        "host": holder.hostname if holder else UNKNOWN,
+        "address": holder.ip if holder else UNKNOWN,
+        "pid": str(holder.pid) if holder else UNKNOWN,
+        "symbols": _symbols(len(row.symbols), status.details),
+        "rate": UNKNOWN if rate is None else f"{rate:,.1f} frames/s",
+        "reconnects": _reconnects(status.details),
+        "holes": _holes(grid),
+        "weight": _weight(row.exchange, view.usage) if view else UNKNOWN,
+        "action": f"{row.action.who}: {row.action.what}" if row.action else "",
+        "wanted": "should run" if wanted else "should not run",
+    }
+
+
+def _symbols(monitored: int, details: Mapping[str, Any]) -> str:
+    text = count(details.get("symbols", monitored), "symbol")
+    if details.get("connections"):
+        streams, connections = details.get("streams", 0), details["connections"]
+        text += f", {count(streams, 'stream')} on {count(connections, 'connection')}"
+    return text
+
+
+def _reconnects(details: Mapping[str, Any]) -> str:
+    if "connections" not in details:
+        return UNKNOWN
+    return f"{details['reconnects']:,}" if details.get("reconnects") else "none"
+
+
+def _holes(grid: Mapping[str, Any]) -> str:
+    letters = Counter("".join(grid["rows"]))
+    if not letters:
+        return UNKNOWN
+    known = ((HOLED, "with holes"), (COLD, "cold"), (REPAIRING, "being repaired"))
+    parts = [f"{letters[code]:,} {what}" for code, what in known if letters[code]]
+    return f"{', '.join(parts)} of {count(letters.total(), 'pair')}" if parts else "none known"
+
+
+def _weight(exchange: Exchange, usage: Usage) -> str:
+    if usage.banned_ms:
+        return f"banned for {duration(usage.banned_ms)}"
+    if usage.held_ms:
+        return f"held for {duration(usage.held_ms)}, as asked"
+    if exchange.pacing == Exchange.Pacing.BATCH:
+        pause = f"{exchange.batch_delay_ms / 1000:g} s"
+        return f"not counted: {count(exchange.batch_size, 'call')} at once, then {pause}"
+    limit = f"{usage.weight_limit:,}" if usage.weight_limit else "unknown"
+    return f"{usage.weight or 0:,} of {limit} a minute"

@@ -1,0 +1,99 @@
+"""How complete each pair of an exchange is, as one letter: what the Network page's grid shows."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from livermore.market.pair import Pair
+from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
+from warmup.cache import CandleCache, Glance, PairState
+from warmup.repair import missing_ranges
+from warmup.scanner import MIN_CANDLE_THRESHOLD, is_exhausted
+
+COMPLETE, REPAIRING, QUIET, HOLED, COLD = "crqhk"
+# What closed a moment ago may still be on its way: from the stream, or on a quiet market from REST.
+GRACE_MS = 30_000
+QUIET_BARS = 2
+
+
+def cell(
+    state: PairState,
+    timeframe: Timeframe,
+    now_ms: int,
+    newest_ms: int | None,
+    repairing: bool,
+    healing: bool = False,
+) -> str:
+    """Return the letter of one pair, by the exchange's time.
+
+    - `k` cold: fewer than 60 candles, and not known to be all that the exchange has
+    - `h` holed: some stretch of its window is not covered, be it the newest one
+    - `r` repairing: cold or holed, and somebody is at work on it: `repairing`, or where only the
+      newest stretch is missing `healing`, as a stream asks for that by itself
+    - `q` quiet: complete, but the newest two closed bars or more had no trade
+    - `c` complete
+
+    `newest_ms` is the open time of the newest closed candle. A bar that closed less than 30 s ago
+    is not missed yet.
+    """
+    now_ms -= GRACE_MS
+    lacks = missing_ranges(state, timeframe, now_ms)
+    cold = state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(
+        state.count, state.coverage, timeframe, now_ms
+    )
+    if lacks or cold:
+        late = bool(state.coverage) and all(start >= state.coverage[-1][1] for start, _ in lacks)
+        if repairing or (healing and late and not cold):
+            return REPAIRING
+        return COLD if cold else HOLED
+    silent_ms = timeframe.floor(now_ms) - newest_ms - timeframe.ms if newest_ms is not None else 0
+    return QUIET if silent_ms >= QUIET_BARS * timeframe.ms else COMPLETE
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is being repaired: these pairs, all of them where None, and late ends if `healing`."""
+
+    symbols: Collection[str] | None = ()
+    timeframes: Collection[str] | None = None
+    healing: bool = False
+
+    def is_at(self, pair: Pair) -> bool:
+        """Tell whether somebody is at work on this pair."""
+        return (self.symbols is None or pair.symbol in self.symbols) and (
+            self.timeframes is None or pair.timeframe in self.timeframes
+        )
+
+
+class Grid:
+    """The letters of one exchange's pairs, kept so that only what changed is thought over again."""
+
+    def __init__(self, exchange_id: int):
+        self._exchange_id = exchange_id
+        self._known: dict[Pair, tuple[Any, str]] = {}
+
+    def read(self, redis: Redis, symbols: Sequence[str], now_ms: int, work: Work) -> dict[str, Any]:
+        """Return `{"timeframes", "symbols", "rows"}`: a text of letters for each symbol."""
+        pairs = [Pair(symbol, timeframe) for symbol in symbols for timeframe in SHORTEST_FIRST]
+        glances = CandleCache(redis, self._exchange_id).glances(pairs)
+        letters = [
+            self._letter(pair, glance, now_ms, work)
+            for pair, glance in zip(pairs, glances, strict=True)
+        ]
+        width = len(SHORTEST_FIRST)
+        rows = ["".join(letters[at : at + width]) for at in range(0, len(letters), width)]
+        if len(self._known) > len(pairs):
+            self._known = {pair: self._known[pair] for pair in pairs}
+        return {"timeframes": list(SHORTEST_FIRST), "symbols": list(symbols), "rows": rows}
+
+    def _letter(self, pair: Pair, glance: Glance, now_ms: int, work: Work) -> str:
+        timeframe = pair.timeframe
+        basis = (glance, timeframe.floor(now_ms - GRACE_MS), work.is_at(pair), work.healing)
+        before, letter = self._known.get(pair, (None, ""))
+        if before != basis:
+            state = glance.state()
+            letter = cell(state, timeframe, now_ms, glance.newest, basis[2], work.healing)
+            self._known[pair] = (basis, letter)
+        return letter

@@ -1,0 +1,169 @@
+"""What is known of one exchange at one moment: its row of the database, its keys of Redis."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import orjson
+from redis import Redis
+
+from exchanges.errors import clip
+from exchanges.instances import STATUS_TTL_MS
+from exchanges.models import Exchange, Symbol
+from exchanges.pacing import Usage, host_of, read_usage
+from exchanges.status import Holder, State, Status
+from livermore.market import keys
+from livermore.market.timeframe import LONGEST_FIRST
+from warmup.audit import last_action
+from warmup.cells import Work
+from warmup.stats import Status as WarmupStatus
+from warmup.stats import WarmupStats
+
+logger = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
+
+LATE_MS = 20_000  # a status is written with each renewal of the lock, every 15 s, at least
+LATE_WHILE_ACTIVE_MS = 10_000  # and then every second
+EMPTY_STATS = WarmupStats(0).as_json()
+REPAIRING_PHASES = ("repairing", "repair", "backfill")
+REPAIRING_ORDERS = ("repair", "warmup", "force-backfill", "add-symbol", "bulk-add-symbols")
+
+
+class Action(NamedTuple):
+    """Who did something to an exchange last, when (UTC epoch ms), and what."""
+
+    who: str
+    at_ms: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRow:
+    """What the database knows of one exchange."""
+
+    exchange: Exchange
+    symbols: tuple[str, ...]
+    action: Action | None
+
+
+class Schedule(NamedTuple):
+    """The last warmup's schedule: when it was made, and how many pairs of which timeframe."""
+
+    created_at: int
+    counts: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeView:
+    """What Redis says of one exchange at one moment.
+
+    `status_age_ms` is by Redis's clock, None without a status. `stats` and `schedule` are those of
+    the last warmup, as it left them.
+    """
+
+    holder: Holder | None
+    status: Status
+    status_age_ms: int | None
+    stats: Mapping[str, Any] | None
+    schedule: Schedule | None
+    usage: Usage
+
+    @property
+    def late(self) -> bool:
+        """Tell whether the holder should have given a sign of life by now."""
+        limit_ms = LATE_WHILE_ACTIVE_MS if self.status.state is State.ACTIVE else LATE_MS
+        return self.status_age_ms is not None and self.status_age_ms > limit_ms
+
+    def time_ms(self, now_ms: int) -> int:
+        """Return the exchange's time, as its frames told it, else `now_ms`."""
+        told = self.status.details.get("exchangeTime")
+        return told if isinstance(told, int) and not self.late else now_ms
+
+    def work(self) -> Work:
+        """Return what is being repaired."""
+        status = self.status
+        if self.late or self.holder is None:
+            return Work()
+        if status.state is State.WARMING and status.phase in REPAIRING_PHASES:
+            return Work(None)
+        healing = bool(status.details.get("healing"))
+        order = status.details.get("order") or {}
+        if order.get("command") not in REPAIRING_ORDERS:
+            return Work(healing=healing)
+        symbols = order.get("symbols", order.get("symbol"))
+        symbols = [symbols] if isinstance(symbols, str) else symbols
+        return Work(symbols, order.get("timeframes"), healing)
+
+
+def read_exchange(
+    redis: Redis, exchange: Exchange, now_ms: int, schedule: Schedule | None = None
+) -> ExchangeView:
+    """Return what Redis says of an exchange; what can't be understood counts as not there.
+
+    `schedule` is one that was read before and is still the newest: it may be long.
+    """
+    number = exchange.pk
+    pipe = redis.pipeline(transaction=False)
+    for name in (keys.lock, keys.status, keys.warmup_stats):
+        pipe.get(name(number))
+    pipe.pttl(keys.status(number))
+    if schedule is None:
+        pipe.get(keys.warmup_schedule(number))
+    lock, status, stats, left_ms, *stored = pipe.execute()
+    return ExchangeView(
+        _understand(Holder.from_json, lock),
+        _understand(Status.from_json, status) or Status(State.OFFLINE),
+        STATUS_TTL_MS - left_ms if status and left_ms >= 0 else None,
+        _understand(_progress, stats),
+        _understand(_schedule, stored[0]) if stored else schedule,
+        read_usage(redis, host_of(exchange.rest_url)),
+    )
+
+
+def read_rows() -> list[ExchangeRow]:
+    """Return the active exchanges with what is kept of them."""
+    symbols: dict[int, list[str]] = {}
+    watched = Symbol.objects.watched().order_by("symbol")
+    for number, symbol in watched.values_list("exchange_id", "symbol"):
+        symbols.setdefault(number, []).append(symbol)
+    return [
+        ExchangeRow(row, tuple(symbols.get(row.pk, ())), _action(row.pk))
+        for row in Exchange.objects.filter(is_active=True)
+    ]
+
+
+def _action(exchange_id: int) -> Action | None:
+    found = last_action(exchange_id)
+    return Action(*found) if found else None
+
+
+def _progress(text: bytes) -> Mapping[str, Any]:
+    found = orjson.loads(text)
+    WarmupStatus(found["status"])
+    stats = EMPTY_STATS | found
+    for name, usual in EMPTY_STATS.items():
+        expected = int | float if isinstance(usual, int | float) else type(usual)
+        if usual is not None and name != "status" and not isinstance(stats[name], expected):
+            raise TypeError(f"{name} is {stats[name]!r}")
+    return stats
+
+
+def _schedule(text: bytes) -> Schedule:
+    found = orjson.loads(text)
+    counts = Counter(entry["timeframe"] for entry in found["entries"])
+    return Schedule(
+        found["createdAt"], tuple((str(t), counts[t]) for t in LONGEST_FIRST if counts[t])
+    )
+
+
+def _understand(parse: Callable[[bytes], Found], text: bytes | None) -> Found | None:
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        logger.warning("snapshot.unreadable text=%s error=%r", clip(text), error)
+        return None

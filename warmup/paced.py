@@ -1,0 +1,40 @@
+"""Work that is asked for often and done seldom: at once where it may, and never for nothing."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+logger = logging.getLogger(__name__)
+
+
+class Paced:
+    """Does `work` soon after `poke`, with `seconds` between the end of one and the next.
+
+    The first poke is followed at once; those that come meanwhile are one, and are not forgotten.
+    """
+
+    def __init__(self, seconds: float, work: Callable[[], Awaitable[None]]):
+        self._seconds = seconds
+        self._work = work
+        self._task: asyncio.Task | None = None
+        self._again = False
+
+    def poke(self) -> None:
+        """Ask for the work to be done."""
+        self._again = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def stop(self) -> None:
+        """Break off, and begin no more."""
+        if self._task:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        while self._again:
+            self._again = False
+            try:
+                await self._work()
+            except Exception:  # the next poke may find it mended
+                logger.exception("paced.failed work=%s", self._work.__qualname__)
+            await asyncio.sleep(self._seconds)

@@ -1,0 +1,131 @@
+"""One pair as a page shows it: its candles, what is known of them, and MACD-V."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+from redis import Redis
+
+from livermore.market.coverage import Coverage
+from livermore.market.indicators import macd_v_series
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe, parse_timeframe
+from warmup.cache import CANDLES_KEPT, CandleCache, PairState
+from warmup.cells import GRACE_MS
+from warmup.indicator_cache import IndicatorCache
+from warmup.repair import missing_ranges
+
+logger = logging.getLogger(__name__)
+
+POINT = ("timestamps", "value", "signal", "histogram")
+Row = list[int | float]
+Point = tuple[int, float | None, float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PairView:
+    """A pair as it was at `time_ms` of the exchange's time, read at `server_ms` of ours.
+
+    `rows` and `points` are oldest first, a row is `[timestamp, open, high, low, close, volume]`.
+    `missing` are the stretches of its window that are not covered, less what closed a moment ago.
+    `points` are MACD-V's value, signal and histogram as of each candle, None where there is none.
+    """
+
+    exchange_id: int
+    pair: Pair
+    time_ms: int
+    server_ms: int
+    rows: Sequence[Row]
+    live: Row | None
+    coverage: Coverage
+    missing: Coverage
+    indicator: dict[str, Any] | None
+    points: Sequence[Point]
+
+    def quiet(self) -> list[int]:
+        """Return the open times of covered bars without a candle: nothing was traded in them."""
+        length = self.pair.timeframe.ms
+        end_ms = self.pair.timeframe.floor(self.time_ms)
+        traded = {row[0] for row in self.rows}
+        first_ms = max(min(traded, default=end_ms), end_ms - CANDLES_KEPT * length)
+        times = (
+            time
+            for start, end in self.coverage
+            for time in range(max(start, first_ms), min(end, end_ms), length)
+        )
+        return [time for time in times if time not in traded]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        columns = list(zip(*self.points, strict=True)) or [()] * 4
+        return self._head() | {
+            "candles": self.rows,
+            "live": self.live,
+            "coverage": self.coverage,
+            "missing": self.missing,
+            "quiet": self.quiet(),
+            "indicator": self.indicator,
+            "macdv": dict(zip(POINT, columns, strict=True)),
+        }
+
+    def since(self, before: "PairView | None") -> dict[str, Any]:
+        """Return the message `pair` of `warmup.consumers`: what is new or has changed."""
+        rows = {row[0]: row for row in before.rows} if before else {}
+        points = {point[0]: point for point in before.points} if before else {}
+        return (
+            {"type": "pair"}
+            | self._head()
+            | {
+                "candles": [row for row in self.rows if rows.get(row[0]) != row],
+                "live": self.live,
+                "indicator": self.indicator,
+                "missing": self.missing,
+                "macdv": [point for point in self.points if points.get(point[0]) != point],
+            }
+        )
+
+    def _head(self) -> dict[str, Any]:
+        symbol, timeframe = self.pair
+        return {
+            "exchangeId": self.exchange_id,
+            "symbol": symbol,
+            "timeframe": timeframe,
+            "serverTime": self.server_ms,
+        }
+
+
+def read_pair(
+    redis: Redis, exchange_id: int, symbol: str, timeframe: Timeframe | str, time_ms: int
+) -> PairView:
+    """Return a pair with up to 1,000 closed candles, at `time_ms` of the exchange's time."""
+    pair = Pair(symbol, parse_timeframe(timeframe))
+    cache = CandleCache(redis, exchange_id)
+    [(_, rows, coverage)] = cache.windows([pair])
+    live = cache.live(*pair)
+    [indicator] = IndicatorCache(redis, exchange_id).read_many([pair])
+    state = PairState(len(rows), rows[0][0] if rows else None, coverage if rows else ())
+    return PairView(
+        exchange_id,
+        pair,
+        time_ms,
+        int(time.time() * 1000),
+        rows,
+        live.values() if live else None,
+        coverage,
+        missing_ranges(state, pair.timeframe, time_ms - GRACE_MS),
+        indicator,
+        _points(rows, pair),
+    )
+
+
+def _points(rows: Sequence[Row], pair: Pair) -> list[Point]:
+    try:
+        series = macd_v_series(rows, pair.timeframe)
+    except (ValueError, TypeError) as error:  # rows that somebody else wrote
+        logger.warning("pair.no_indicator pair=%s/%s error=%s", *pair, error)
+        return []
+    numbers = zip(*([None if isnan(each) else each for each in of] for of in series), strict=True)
+    return [(row[0], *point) for row, point in zip(rows, numbers, strict=True)]

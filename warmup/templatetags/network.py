@@ -1,0 +1,126 @@
+"""What the Network page's templates place: moments, sparklines and the grid of pairs.
+
+The scripts in static/network draw the same things again when they change.
+"""
+
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from livermore.market.timeframe import SHORTEST_FIRST
+
+register = template.Library()
+
+CELLS = {  # code -> name, glyph: told apart without colour too
+    "c": ("complete", "✓"),
+    "r": ("repairing", "↻"),
+    "q": ("quiet", "·"),
+    "h": ("holed", "!"),
+    "k": ("cold", "○"),
+}
+ROWS_IN_CHUNK = 50  # what the browser lays out, or skips, at once
+UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+SPARK_POINTS, SPARK_HEIGHT = 120, 24
+
+
+@register.simple_tag
+def moment(ms: int | None, now_ms: int, name: str = "") -> SafeString:
+    """Return a `<time>`: how long ago it was, and on hover exactly when. Ticks by script."""
+    if not ms:  # None, or '' where the template has no card
+        return format_html('<time data-time="{}"></time>', name)
+    at = datetime.fromtimestamp(ms / 1000, UTC)
+    return format_html(
+        '<time data-time="{}" data-ms="{}" datetime="{}" title="{}">{}</time>',
+        *(name, ms, at.isoformat(timespec="seconds"), f"{at:%Y-%m-%d %H:%M:%S} UTC"),
+        ago(ms, now_ms),
+    )
+
+
+@register.filter
+def utc(ms: int) -> str:
+    """Return a time as text, to the minute."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
+
+
+@register.filter
+def two(number: float | None) -> str:
+    """Return a number with two decimals, nothing for None."""
+    return f"{number:.2f}" if isinstance(number, int | float) else ""
+
+
+@register.filter
+def newest(rows: list, count: int) -> list:
+    """Return the last rows, the newest first."""
+    return rows[: -count - 1 : -1]
+
+
+@register.simple_tag
+def timeframes() -> tuple[str, ...]:
+    """Return all timeframes, for links from one to the others."""
+    return SHORTEST_FIRST
+
+
+def ago(ms: int, now_ms: int) -> str:
+    """Return how long ago a time was, in its largest unit."""
+    seconds = max(0, now_ms - ms) // 1000
+    for size, unit in UNITS:
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+@register.filter
+def spark_points(values: list[float]) -> str:
+    """Return the points of a polyline, the newest value at the right edge, the highest on top."""
+    if not values:
+        return ""
+    top = max(*values, 1)
+    first = SPARK_POINTS - len(values)
+    return " ".join(
+        f"{first + at},{SPARK_HEIGHT - 1 - value / top * (SPARK_HEIGHT - 3):.1f}"
+        for at, value in enumerate(values)
+    )
+
+
+@register.filter
+def legend(grid: dict) -> list[dict]:
+    """Return how many pairs are in which state, for all states, with their names and glyphs."""
+    codes = "".join(grid["rows"]) if grid else ""
+    return [
+        {"code": code, "name": name, "glyph": glyph, "count": codes.count(code)}
+        for code, (name, glyph) in CELLS.items()
+    ]
+
+
+@register.simple_tag
+def grid_rows(card: dict) -> SafeString:
+    """Return the rows of a card's grid, each cell a link to its pair, in chunks."""
+    grid = card["grid"]
+    rows = [
+        _row(f"{card['exchangeId']}/pairs/{quote(symbol, safe='')}/", symbol, grid, codes)
+        for symbol, codes in zip(grid["symbols"], grid["rows"], strict=True)
+    ]
+    chunks = [rows[at : at + ROWS_IN_CHUNK] for at in range(0, len(rows), ROWS_IN_CHUNK)]
+    return format_html_join(
+        "\n",
+        '<div role="rowgroup" class="chunk">{}</div>',
+        ((format_html_join("\n", "{}", ((row,) for row in chunk)),) for chunk in chunks),
+    )
+
+
+def _row(path, symbol, grid, codes):
+    cells = format_html_join(
+        "",
+        '<span role="gridcell"><a href="{}{}/" class="cell" data-code="{}" aria-label="{} {}: {}">'
+        "{}</a></span>",
+        (
+            (path, timeframe, code, symbol, timeframe, *CELLS[code])
+            for timeframe, code in zip(grid["timeframes"], codes, strict=True)
+        ),
+    )
+    return format_html(
+        '<div role="row" class="pairs"><span role="rowheader">{}</span>{}</div>', symbol, cells
+    )
