@@ -10,7 +10,7 @@ from benchmarks.live import NATIVE
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of
-from warmup.cache import CandleCache
+from warmup.cache import CandleCache, CandleWrite
 from warmup.follower import IndicatorFollower
 from warmup.indicator_cache import IndicatorCache
 
@@ -29,29 +29,33 @@ def measure(bench: Bench) -> Iterator[Figure]:
     what = f"MACD-V of {len(pairs):,} pairs x 100 candles, from the cache"
     note = f"{time.process_time() - used:.2f} s of a core"
     yield Figure(what, time.perf_counter() - started, "s", note=note)
-    yield from _closes(bench, exchange.pk, cache, follower, pairs)
+    what = f"{len(pairs):,} closes in the same second, every value written"
+    yield from _closes(what, 1, bench, exchange.pk, cache, follower, pairs)
+    what = "the same after a gap, so that every pair is read from the cache again"
+    yield from _closes(what, 2, bench, exchange.pk, cache, follower, pairs)
     follower.close()
 
 
 def _closes(
+    what: str,
+    bars: int,
     bench: Bench,
     number: int,
     cache: CandleCache,
     follower: IndicatorFollower,
     pairs: Sequence[Pair],
 ) -> Iterator[Figure]:
-    """Let the next bar of every pair close at once; the follower reads them from the stream."""
+    """Let a bar of every pair close at once, so many after its last; the follower reads them."""
     newest = {pair: cache.newest(*pair, 1)[0] for pair in pairs}
     seconds, used = [], []
     for _ in range(ROUNDS):
-        newest = {pair: _next(candle) for pair, candle in newest.items()}
+        newest = {pair: _later(candle, bars) for pair, candle in newest.items()}
         _tell(bench, number, newest)
         started, used_before = time.perf_counter(), time.process_time()
         while _behind(bench, number, pairs[-1], newest):
             follower.step()
         seconds.append(time.perf_counter() - started)
         used.append(time.process_time() - used_before)
-    what = f"{len(pairs):,} closes in the same second, every value written"
     note = f"the worst of {ROUNDS}; {max(used):.2f} s of a core"
     yield Figure(what, max(seconds), "s", TARGET_SECONDS, note)
     values = IndicatorCache(bench.redis, number).read_many(pairs)
@@ -62,11 +66,15 @@ def _closes(
     yield Figure("values that stand on an older candle", late, at_most=0, note=f"of {len(pairs):,}")
 
 
-def _next(candle: Candle) -> Candle:
-    return Candle(candle.close_time_ms, *candle.values()[1:], candle.timeframe)
+def _later(candle: Candle, bars: int) -> Candle:
+    return Candle(
+        candle.timestamp + bars * candle.timeframe.ms, *candle.values()[1:], candle.timeframe
+    )
 
 
 def _tell(bench: Bench, number: int, candles: dict[Pair, Candle]) -> None:
+    cache = CandleCache(bench.redis, number)
+    cache.write_many(CandleWrite(*pair, [candle]) for pair, candle in candles.items())
     pipe = bench.redis.pipeline(transaction=False)
     for (symbol, timeframe), candle in candles.items():
         names = ("timestamp", "open", "high", "low", "close", "volume")

@@ -1,6 +1,7 @@
 """The base of our management commands: their Redis, their errors, their exit status."""
 
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -18,6 +19,7 @@ from exchanges.errors import LivermoreError
 from livermore import embedded_redis
 
 INTERRUPTED = 128 + signal.SIGINT
+CLOSED = 128 + signal.SIGPIPE
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -38,7 +40,8 @@ class Ended(SystemExit):
 class LivermoreCommand(BaseCommand):
     """A command that says what went wrong in one line.
 
-    Exit status: 0 done, 1 something failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM. Called by
+    Exit status: 0 done, 1 something failed, 2 wrong usage, 130 Ctrl-C, 141 output closed, 143
+    SIGTERM. Called by
     `call_command` it raises CommandError (UsageError for status 2) instead. `--traceback` shows
     where an error came from.
     """
@@ -69,6 +72,9 @@ class LivermoreCommand(BaseCommand):
             sys.exit(error.returncode)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
+        except BrokenPipeError:  # who read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(CLOSED)
 
     def _execute(self, *args, **options):
         with errors_for_people(), self._redis():

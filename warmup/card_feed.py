@@ -13,9 +13,10 @@ from redis.exceptions import RedisError
 from warmup import cards
 from warmup.cells import Grid
 from warmup.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange
-from warmup.paced import Paced
+from warmup.paced import Allowance, Paced
 
-SECONDS_BETWEEN = 0.25
+SECONDS_BETWEEN_READS = 0.05
+TOLD_PER_SECOND, BEAT_SECONDS = 4, 0.3
 GRID_KEPT_MS = 10_000
 
 # Calls a blocking function in a thread. Tells a message, which has to have `kind` and `text`.
@@ -24,7 +25,7 @@ Tell = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class CardFeed:
-    """Keeps one card current, and tells what changed, at most four times a second.
+    """Keeps one card current, and tells what changed, at most four times in any second.
 
     `version` rises by one with each message, which names the version that it follows.
     """
@@ -39,12 +40,15 @@ class CardFeed:
         self._tell = tell
         self._view: ExchangeView | None = None
         self._schedule: Schedule | None = None
+        self._schedule_changed = True
         self._grid: dict[str, Any] = cards.NO_GRID
         self._grid_reader = Grid(row.exchange.pk)
         self._grid_basis: object = None
         self._card: cards.Card = {}
         self._reading = asyncio.Lock()
-        self._paced = Paced(SECONDS_BETWEEN, self.refresh)
+        self._paced = Paced(SECONDS_BETWEEN_READS, self.refresh)
+        self._allowance = Allowance(TOLD_PER_SECOND, BEAT_SECONDS)
+        self._later: asyncio.TimerHandle | None = None
 
     @property
     def card(self) -> cards.Card:
@@ -54,11 +58,13 @@ class CardFeed:
     def poke(self, what: str = "") -> None:
         """Learn that something changed, and what."""
         if what == "schedule":
-            self._schedule = None
+            self._schedule_changed = True
         self._paced.poke()
 
     def stop(self) -> None:
         self._paced.stop()
+        if self._later:
+            self._later.cancel()
 
     def time_ms(self) -> int:
         """Return the exchange's time."""
@@ -73,32 +79,49 @@ class CardFeed:
         self.poke()
 
     async def refresh(self) -> None:
-        """Read the card; tell what changed."""
+        """Read the card; tell what changed, or do so later where it was told too often lately."""
         async with self._reading:
             now_ms = _now_ms()
             await self._read_view(now_ms)
-            before = self._card
-            if self._view is None and before:
-                card = cards.unheard(before)
-            else:
-                arguments = (self.row, self._view, self._grid, self.agent_alive, now_ms)
-                card = cards.present(*arguments)
-            self._card = card
-            changes = {name: value for name, value in card.items() if before.get(name) != value}
-            if changes:
-                self.version += 1
-                self.told_at = time.monotonic()
-                await self._tell(self._message(_with_cells(changes, before), self.version - 1))
+            card = self._present(now_ms)
+            if card == self._card:
+                return
+            now = time.monotonic()
+            wait_seconds = self._allowance.wait_seconds(now, _is_urgent(card, self._card))
+            if wait_seconds:
+                self._poke_later(wait_seconds)
+                return
+            self._allowance.note(now)
+            await self._tell_changes(card)
+
+    def _present(self, now_ms: int) -> cards.Card:
+        if self._view is None and self._card:
+            return cards.unheard(self._card)
+        return cards.present(self.row, self._view, self._grid, self.agent_alive, now_ms)
+
+    async def _tell_changes(self, card: cards.Card) -> None:
+        before, self._card = self._card, card
+        changes = {name: value for name, value in card.items() if before.get(name) != value}
+        self.version += 1
+        self.told_at = time.monotonic()
+        await self._tell(self._message(_with_cells(changes, before), self.version - 1))
+
+    def _poke_later(self, seconds: float) -> None:
+        if self._later:
+            self._later.cancel()
+        self._later = asyncio.get_running_loop().call_later(seconds, self._paced.poke)
 
     async def _read_view(self, now_ms: int) -> None:
-        arguments = (self._redis, self.row.exchange, now_ms, self._schedule)
+        schedule = None if self._schedule_changed else self._schedule
+        self._schedule_changed = False
         try:
+            arguments = (self._redis, self.row.exchange, now_ms, schedule)
             self._view = await self._in_thread(read_exchange, *arguments)
             self._schedule = self._view.schedule
             if self._grid is cards.NO_GRID:
                 await self._read_grid(self._view)
         except RedisError:
-            self._view = None
+            self._view, self._schedule_changed = None, True
 
     def whole(self) -> dict[str, Any]:
         """Return the message that tells the whole card, to who doesn't know it."""
@@ -131,6 +154,16 @@ class CardFeed:
         arguments = (self._redis, symbols, time_ms, work)
         self._grid = await self._in_thread(self._grid_reader.read, *arguments)
         self._grid_basis = basis
+
+
+def _is_urgent(card: cards.Card, before: cards.Card) -> bool:
+    """Tell whether it is more than a number that went on: something begins, ends or goes wrong."""
+
+    def essence(of: cards.Card) -> object:
+        warmup = of.get("warmup") or {}
+        return of.get("stateText"), of.get("lockHeld"), warmup.get("status"), warmup.get("alive")
+
+    return essence(card) != essence(before)
 
 
 def _activity(view: ExchangeView) -> object:

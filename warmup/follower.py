@@ -2,8 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -13,77 +12,66 @@ from redis.exceptions import RedisError
 from exchanges.fencing import Fenced
 from exchanges.instances import own_client
 from livermore.market import keys
-from livermore.market.coverage import Coverage, missing
-from livermore.market.indicators import MacdVState
+from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import parse_timeframe
-from warmup.cache import CANDLES_KEPT, CandleCache
+from warmup.cache import PAIRS_PER_WINDOWS, CandleCache
 from warmup.indicator_cache import IndicatorCache
-from warmup.scanner import MIN_CANDLE_THRESHOLD
+from warmup.window import ROW, Window
 
 logger = logging.getLogger(__name__)
+
+Event = tuple[Pair, Mapping[str, Any]]
 
 EVENTS_PER_READ = 1000
 BLOCK_MS = 250  # also how long a change that no event tells of may wait
 SOCKET_SECONDS = 5.0
 SECONDS_AFTER_FAULT = 0.5
-# What was taken in long ago weighs nothing any more, but the window told should stay near the
-# cache's: at this length it is read anew.
-LONGEST_WINDOW_BARS = 2 * CANDLES_KEPT
-ROW = ("timestamp", "open", "high", "low", "close", "volume")
-
-
-@dataclass(slots=True)
-class Window:
-    """What one pair's value stands on: all candles since it was read from the cache."""
-
-    state: MacdVState
-    complete: bool  # the cache vouches for every bar from the first to the last
-
-    def advance(self, event: dict[str, Any]) -> bool:
-        """Take a close in where that is exact; return whether the window holds it now."""
-        state, time = self.state, event["timestamp"]
-        if time <= state.last_ms:
-            return True  # it was in the cache already when the window was read
-        length = state.timeframe.ms
-        if time > state.last_ms + length or time - state.first_ms > LONGEST_WINDOW_BARS * length:
-            return False
-        state.extend([[event[name] for name in ROW]])
-        return True
+NOTHING = b"0-0"  # the id before the first
 
 
 class IndicatorFollower:
     """Keeps MACD-V of one exchange's pairs current, reading nothing but the cache.
 
-    `compute` takes pairs in, `start` follows the closes after that in a thread. A close that
-    follows the last bar is added to the sums of those before; whatever else may have changed
-    (`changed`: a repair, a backfill; a close after bars without trades) is computed from the
-    pair's whole window again. `error` is what ended the thread, None where it was told to end.
+    `compute` takes pairs in, `start` follows the closes after that in a thread. A close is added
+    to the sums of those before where that is exact; else, and where candles were written that
+    nobody told (`changed`: a repair, a backfill), a pair is computed from its window again.
+    `may_write` is asked before each step. `error` is what ended the thread, None where it was
+    told to end.
     """
 
-    def __init__(self, redis: Redis, exchange_id: int, epoch: int | None = None):
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        epoch: int | None = None,
+        may_write: Callable[[], bool] = lambda: True,
+    ):
         self._redis = own_client(redis, SOCKET_SECONDS)
         self._exchange_id = exchange_id
         self._cache = CandleCache(self._redis, exchange_id)
         self._indicators = IndicatorCache(self._redis, exchange_id, epoch)
+        self._may_write = may_write
         self._key = keys.events(exchange_id)
         self._windows: dict[Pair, Window | None] = {}  # None: too few candles
         self._changed: set[Pair] = set()
         self._lock = threading.Lock()
-        self._last_id = b"0-0"
+        self._last_id = NOTHING
+        self._left_told = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="indicators", daemon=True)
         self.error: Exception | None = None
 
-    def compute(self, pairs: Sequence[Pair]) -> None:
+    def compute(self, pairs: Sequence[Pair], stopping: Callable[[], bool] = lambda: False) -> None:
         """Compute every pair from the cache; closes that are told from here on are followed.
 
-        Raises RedisError, and Fenced once another holder has the exchange.
+        It is broken off where `stopping` says so. Raises RedisError, and Fenced once another
+        holder has the exchange.
         """
         newest = self._redis.xrevrange(self._key, count=1)
-        self._last_id = newest[0][0] if newest else b"0-0"
+        self._last_id = newest[0][0] if newest else NOTHING
         self._windows = dict.fromkeys(pairs)
-        self._recompute(pairs)
+        self._recompute(pairs, stopping)
 
     def start(self) -> None:
         """Follow the closes from the last `compute` on."""
@@ -116,17 +104,23 @@ class IndicatorFollower:
                 self._changed.add(pair)
 
     def step(self, block_ms: int = BLOCK_MS) -> None:
-        """Wait so long for closes; bring the pairs that they or a repair changed up to date."""
+        """Wait so long for closes; bring the pairs that they or a repair changed up to date.
+
+        Where that fails the next step does it again: the closes are read once more.
+        """
+        if not self._may_write():
+            self._stopping.wait(block_ms / 1000)
+            return
         found = self._redis.xread({self._key: self._last_id}, EVENTS_PER_READ, block_ms)
         entries = _entries(found)
         with self._lock:
+            windows = dict(self._windows)
             changed, self._changed = self._changed, set()
         try:
-            self._take([orjson.loads(fields[b"event"]) for _, fields in entries], changed)
+            self._take(_events(entries), windows, changed)
         except RedisError:
-            # Taken in and not written: what is in the cache tells all of it again.
             with self._lock:
-                self._changed |= changed.union(self._windows if entries else ())
+                self._changed |= changed
             raise
         if entries:
             self._last_id = entries[-1][0]
@@ -156,77 +150,74 @@ class IndicatorFollower:
                 return
 
     def _look_for_gap(self) -> None:
-        """Compute everything anew where events went by that were trimmed before we read them."""
+        """Compute everything anew where events may have gone by before we read them."""
         oldest = self._redis.xrange(self._key, count=1)
-        if oldest and _order(oldest[0][0]) > _order(self._last_id):
+        first = _order(oldest[0][0] if oldest else NOTHING)
+        known = _order(self._last_id)
+        if first > known or (not oldest and known > _order(NOTHING)):
             with self._lock:
                 self._changed.update(self._windows)
 
-    def _take(self, events: list[dict[str, Any]], changed: set[Pair]) -> None:
-        updated: set[Pair] = set()
-        for event in events:
-            pair = Pair(event["symbol"], parse_timeframe(event["timeframe"]))
-            if pair in changed or pair not in self._windows:
-                continue
-            window = self._windows[pair]
-            if window is None or not window.advance(event):
-                changed.add(pair)
-            else:
-                updated.add(pair)
-        self._indicators.write_many(
-            {pair: self._value(pair, self._windows[pair]) for pair in updated - changed}
-        )
-        self._recompute([pair for pair in changed if pair in self._windows])
-
-    def _recompute(self, pairs: Sequence[Pair]) -> None:
-        values = {}
-        for pair, rows, coverage in self._cache.windows(pairs):
-            window = _read(pair, rows, coverage)
-            with self._lock:
-                if pair not in self._windows:
-                    continue  # removed meanwhile
-                self._windows[pair] = window
-            values[pair] = self._value(pair, window)
-        self._indicators.write_many(values)
-
-    def _value(self, pair: Pair, window: Window | None) -> dict[str, Any] | None:
-        if window is None:
-            return None
-        found = window.state.result()
-        return {
-            "exchangeId": self._exchange_id,
-            "symbol": pair.symbol,
-            "timeframe": pair.timeframe,
-            "timestamp": found.last_ms,
-            "value": found.value,
-            "signal": found.signal,
-            "histogram": found.histogram,
-            "ema12": found.ema12,
-            "ema26": found.ema26,
-            "atr": found.atr,
-            "stage": found.stage,
-            "reason": found.reason,
-            "seeded": found.seeded,
-            "nEff": found.n_eff,
-            "spanBars": found.span_bars,
-            "liquidity": found.liquidity,
-            "firstTimestamp": found.first_ms,
-            "lastTimestamp": found.last_ms,
-            "coverageComplete": window.complete,
+    def _take(
+        self, events: Sequence[Event], windows: dict[Pair, Window | None], changed: set[Pair]
+    ) -> None:
+        """Advance `windows` by events; compute those of `changed`, and of what isn't exact."""
+        after_gap = {
+            pair
+            for pair, event in events
+            if pair not in changed and (window := windows.get(pair)) and window.leaves_gap(event)
         }
+        coverages = dict(zip(after_gap, self._cache.coverages(list(after_gap)), strict=True))
+        updated: dict[Pair, Window] = {}
+        for pair, event in events:
+            if pair in changed or pair not in windows:
+                continue
+            window = windows[pair]
+            if window and window.advance(event, coverages.get(pair)):
+                updated[pair] = window
+            else:
+                changed.add(pair)
+                updated.pop(pair, None)
+        self._write({pair: window.as_json(self._exchange_id) for pair, window in updated.items()})
+        self._recompute([pair for pair in changed if pair in windows])
+
+    def _recompute(
+        self, pairs: Sequence[Pair], stopping: Callable[[], bool] = lambda: False
+    ) -> None:
+        for begin in range(0, len(pairs), PAIRS_PER_WINDOWS):
+            if stopping() or self._stopping.is_set():
+                return
+            values = {}
+            chunk = pairs[begin : begin + PAIRS_PER_WINDOWS]
+            for pair, members, coverage in self._cache.windows(chunk):
+                window = Window.read(pair, members, coverage)
+                with self._lock:
+                    if pair not in self._windows:
+                        continue  # removed meanwhile
+                    self._windows[pair] = window
+                values[pair] = window and window.as_json(self._exchange_id)
+            self._write(values)
+
+    def _write(self, values: Mapping[Pair, dict[str, Any] | None]) -> None:
+        left = self._indicators.write_many(values)
+        if left and not self._left_told:
+            self._left_told = True
+            logger.warning("follower.newer_left_alone exchange=%d", self._exchange_id)
 
 
-def _read(pair: Pair, rows: list[list], coverage: Coverage) -> Window | None:
-    if len(rows) < MIN_CANDLE_THRESHOLD:
-        return None
-    timeframe = pair.timeframe
-    state = MacdVState(timeframe)
-    try:
-        state.extend(rows)
-    except (ValueError, TypeError) as error:  # written by somebody else: no reason to stop
-        logger.error("follower.unreadable pair=%s/%s error=%s", *pair, error)
-        return None
-    return Window(state, not missing(coverage, rows[0][0], rows[-1][0] + timeframe.ms))
+def _events(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> list[Event]:
+    """Return the closes of stream entries, without those that somebody else wrote there."""
+    found = []
+    for entry_id, fields in entries:
+        try:
+            event = orjson.loads(fields[b"event"])
+            pair = Pair(event["symbol"], parse_timeframe(event["timeframe"]))
+            Candle(*(event[name] for name in ROW), pair.timeframe)
+        except (ValueError, TypeError, LookupError) as error:
+            logger.error("follower.unreadable entry=%s error=%s", entry_id.decode(), error)
+        else:
+            found.append((pair, event))
+    return found
 
 
 def _entries(found: Any) -> list:

@@ -23,7 +23,7 @@ WRITE = (
     + """
 local refused = fence(KEYS[1], ARGV[1])
 if refused then return refused end
-local written = 0
+local left = 0
 for i = 2, #KEYS do
     local a = 3 * i - 4
     local time, value = tonumber(ARGV[a]), ARGV[a + 1]
@@ -35,11 +35,12 @@ for i = 2, #KEYS do
         if newest <= time then
             redis.call('SET', KEYS[i], value)
             redis.call('PUBLISH', ARGV[a + 2], value)
-            written = written + 1
+        else
+            left = left + 1
         end
     end
 end
-return written
+return left
 """
 )
 
@@ -53,23 +54,26 @@ class IndicatorCache:
         self._epoch: int | str = "" if epoch is None else epoch
         self._write = redis.register_script(WRITE)
 
-    def write_many(self, values: Mapping[Pair, dict[str, Any] | None]) -> None:
-        """Store and publish values, unless a later candle's is there; None deletes what is."""
+    def write_many(self, values: Mapping[Pair, dict[str, Any] | None]) -> int:
+        """Store and publish values, unless a later candle's is there; None deletes what is.
+
+        Returns how many were left as they are.
+        """
         pairs = list(values)
         chunks = [pairs[i : i + VALUES_PER_CALL] for i in range(0, len(pairs), VALUES_PER_CALL)]
         calls = [self._arguments([(pair, values[pair]) for pair in chunk]) for chunk in chunks]
         try:
-            self._call(calls)
+            return self._call(calls)
         except NoScriptError:  # the server is new, or its scripts were flushed
             self._redis.script_load(WRITE)
-            self._call(calls)
+            return self._call(calls)
 
     def read_many(self, pairs: Sequence[Pair]) -> list[dict[str, Any] | None]:
         """Return the stored value of each pair, None where there is none."""
         if not pairs:
             return []
         stored = self._redis.mget([keys.indicator(self._exchange_id, *pair) for pair in pairs])
-        return [orjson.loads(each) if each else None for each in stored]
+        return [_value(each) for each in stored]
 
     def _arguments(self, values: Iterable[tuple[Pair, dict[str, Any] | None]]) -> list:
         names: list[str] = [keys.epoch(self._exchange_id)]
@@ -83,9 +87,17 @@ class IndicatorCache:
                 arguments += (value["timestamp"], orjson.dumps(value), channel)
         return [len(names), *names, *arguments]
 
-    def _call(self, calls: list[list]) -> None:
+    def _call(self, calls: list[list]) -> int:
         pipe = self._redis.pipeline(transaction=False)
         for arguments in calls:
             pipe.evalsha(self._write.sha, *arguments)
         with refusals():
-            pipe.execute()
+            return sum(pipe.execute())
+
+
+def _value(stored: bytes | None) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(stored or b"null")
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else None  # else somebody else wrote it

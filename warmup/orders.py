@@ -187,10 +187,10 @@ class Orders:
         monitor(self._exchange, symbols)
         new = [symbol for symbol in symbols if symbol not in self._symbols]
         self._stream.learn(dict(self._exchange.symbols.values_list("symbol", "native_symbol")))
+        self._follower.add(pairs_of(new))  # each has its value as soon as it is fetched
         with self._open_rest() as rest:
             service = StartupBackfillService(rest, self._redis, cache=self._cache)
             report = service.backfill(new, LONGEST_FIRST, on_pair=self._counting(command))
-        self._follower.add(pairs_of(new))
         self._streamer.add(new)
         self._symbols += new
         return report.as_json() | {"added": new}

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 logger = logging.getLogger(__name__)
@@ -38,3 +39,29 @@ class Paced:
             except Exception:  # the next poke may find it mended
                 logger.exception("paced.failed work=%s", self._work.__qualname__)
             await asyncio.sleep(self._seconds)
+
+
+class Allowance:
+    """How often something may be told: `per_second` times in any second. Pure.
+
+    What is usual comes in an even beat that leaves one in reserve, so that what is urgent need not
+    wait for its turn.
+    """
+
+    def __init__(self, per_second: int, beat_seconds: float):
+        self._told: deque[float] = deque(maxlen=per_second)
+        self._beat_seconds = beat_seconds
+
+    def wait_seconds(self, now: float, urgent: bool) -> float:
+        """Return for how long nothing may be told yet, 0 where it may be now."""
+        if not self._told:
+            return 0.0
+        is_full = len(self._told) == self._told.maxlen
+        next_at = self._told[0] + 1.0 if is_full else 0.0
+        if not urgent:
+            next_at = max(next_at, self._told[-1] + self._beat_seconds)
+        return max(0.0, next_at - now)
+
+    def note(self, now: float) -> None:
+        """Count one that is told now."""
+        self._told.append(now)

@@ -17,6 +17,7 @@ from warmup.cache import CANDLES_KEPT, CandleCache, PairState
 from warmup.cells import GRACE_MS
 from warmup.indicator_cache import IndicatorCache
 from warmup.repair import missing_ranges
+from warmup.window import rows_of
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ def read_pair(
     """Return a pair with up to 1,000 closed candles, at `time_ms` of the exchange's time."""
     pair = Pair(symbol, parse_timeframe(timeframe))
     cache = CandleCache(redis, exchange_id)
-    [(_, rows, coverage)] = cache.windows([pair])
+    [(_, members, coverage)] = cache.windows([pair])
+    rows = rows_of(members)
     live = cache.live(*pair)
     [indicator] = IndicatorCache(redis, exchange_id).read_many([pair])
     state = PairState(len(rows), rows[0][0] if rows else None, coverage if rows else ())

@@ -105,12 +105,15 @@ class ExchangeRunner:
         if self._stopping.is_set():
             return
         with (
-            closing(IndicatorFollower(self._redis, self._exchange.pk, lease.epoch)) as follower,
+            closing(
+                IndicatorFollower(self._redis, self._exchange.pk, lease.epoch, lease.may_write)
+            ) as follower,
             closing(self._factory.rest(self._exchange)) as rest,
         ):
             lease.report(State.WARMING, "computing indicators", 100.0)
-            follower.compute(pairs_of(self._symbols))
-            self._stream(lease, rest, follower)
+            follower.compute(pairs_of(self._symbols), self._stopping.is_set)
+            if not self._stopping.is_set():
+                self._stream(lease, rest, follower)
 
     def _stream(self, lease: Lease, rest: VenueRest, follower: IndicatorFollower) -> None:
         stream = self._factory.stream(self._exchange)

@@ -168,7 +168,7 @@ def _indicator_cells(value: dict[str, Any], now_ms: int) -> list[str]:
     return [
         *cells,
         f"{ago(now_ms - closed_ms)} ago",
-        *(str(value["nEff"]), str(value["spanBars"]), f"{value['liquidity']:.0%}"),
+        *(str(value["nEff"]), str(value["spanBars"]), f"{value['liquidity'] or 0:.0%}"),
         "yes" if value["coverageComplete"] else "NO",
     ]
 

@@ -1,7 +1,10 @@
+from contextlib import contextmanager
+
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.exceptions import NoPermissionError
 
 from exchanges.control import ControlClient
 from exchanges.fencing import Fenced
@@ -15,6 +18,7 @@ from livermore.market.timeframe import Timeframe
 from tests.warmup.live import (
     MINUTE_MS,
     SYMBOLS,
+    Running,
     make_row,
     running,
     serve,
@@ -24,6 +28,7 @@ from tests.warmup.live import (
 from warmup.cache import CandleCache
 from warmup.follower import IndicatorFollower
 from warmup.indicator_cache import IndicatorCache
+from warmup.window import Window
 
 NUMBER = 7
 M1 = Timeframe.M1
@@ -55,9 +60,13 @@ def store(redis, pair, numbers, covered=None):
 def close(redis, pair, number):
     """Store a bar and tell of it, as the sink does."""
     store(redis, pair, [number])
+    tell(redis, pair, bar(number, pair.timeframe))
+
+
+def tell(redis, pair, candle):
     names = ("timestamp", "open", "high", "low", "close", "volume")
     event = {"exchangeId": NUMBER, "symbol": pair.symbol, "timeframe": pair.timeframe}
-    event |= dict(zip(names, bar(number, pair.timeframe).values(), strict=True))
+    event |= dict(zip(names, candle.values(), strict=True))
     redis.xadd(keys.events(NUMBER), {"event": orjson.dumps(event | {"closed": True})})
 
 
@@ -67,6 +76,16 @@ def value(redis, pair=PAIR, exchange_id=NUMBER):
 
 def expected(numbers, timeframe=M1):
     return macd_v([bar(number, timeframe) for number in numbers], timeframe)
+
+
+@contextmanager
+def refused(redis, command):
+    """Let the server refuse a command to everybody for a while."""
+    redis.acl_setuser("default", enabled=True, commands=[f"-{command}"])
+    try:
+        yield
+    finally:
+        redis.acl_setuser("default", enabled=True, commands=[f"+{command}"])
 
 
 @pytest.fixture
@@ -192,13 +211,14 @@ def test_events_trimmed_before_they_were_read_lose_no_value(redis, follower):
     store(redis, PAIR, range(60))
     store(redis, OTHER, range(60))
     follower.compute([PAIR, OTHER])
-    for number in range(60, 65):
-        close(redis, PAIR, number)
-        close(redis, OTHER, number)
-    redis.xtrim(keys.events(NUMBER), maxlen=1, approximate=False)
-    close(redis, PAIR, 65)
-    follower._look_for_gap()
-    follower.step(1)
+    with refused(redis, "xread"):
+        follower.start()
+        for number in range(60, 65):
+            close(redis, PAIR, number)
+            close(redis, OTHER, number)
+        redis.xtrim(keys.events(NUMBER), maxlen=1, approximate=False)
+        close(redis, PAIR, 65)
+    wait_until(lambda: value(redis, OTHER)["timestamp"] == bar(64, Timeframe.H1).timestamp)
     assert value(redis)["value"] == expected(range(66)).value
     assert value(redis, OTHER)["value"] == expected(range(65), Timeframe.H1).value
 
@@ -235,16 +255,15 @@ def test_an_epoch_that_is_over_writes_nothing(redis):
     follower.close()
 
 
-def test_candles_that_nobody_can_read_stop_no_other_pair(redis, follower, caplog):
+@pytest.mark.parametrize("member", ["garbage", '{"t":1}', "[]", "7", "[1795046400001,1,1,1,1,1]"])
+def test_candles_that_nobody_can_read_stop_no_other_pair(redis, follower, caplog, member):
     store(redis, PAIR, range(60))
     store(redis, OTHER, range(60))
-    off_boundary = bar(60).timestamp + 1
-    row = orjson.dumps([off_boundary, *bar(60).values()[1:]])
-    redis.zadd(keys.candles(NUMBER, *PAIR), {row: off_boundary})
+    redis.zadd(keys.candles(NUMBER, *PAIR), {member: bar(60).timestamp})
     follower.compute([PAIR, OTHER])
     assert value(redis) is None
     assert value(redis, OTHER)
-    assert "follower.unreadable pair=BTC-USD/1m" in caplog.text
+    assert "window.unreadable pair=BTC-USD/1m" in caplog.text
 
 
 def test_a_window_that_grew_long_is_read_anew(redis, follower):
@@ -270,6 +289,133 @@ def test_redis_restarted_under_it_costs_no_value(redis, follower):
     close(redis, PAIR, 60)
     wait_until(lambda: value(redis)["timestamp"] == bar(60).timestamp)
     assert follower.error is None
+
+
+def quiet(number):
+    """Return a bar that Binance writes where nothing was traded."""
+    close = bar(number - number % 50).close
+    return Candle(START_MS + number * M1.ms, close, close, close, close, 0.0, M1)
+
+
+@pytest.mark.parametrize("busy_every", [50, 10, 2])
+def test_rows_without_trades_push_the_ones_with_out_of_the_window(redis, follower, busy_every):
+    def candle(number):
+        return bar(number) if number % busy_every == 0 else quiet(number)
+
+    def write(numbers):
+        covered = cover(PAIR, numbers[0], numbers[-1])
+        CandleCache(redis, NUMBER).write(*PAIR, [candle(each) for each in numbers], covered)
+
+    write(range(1000))
+    follower.compute([PAIR])
+    for first in range(1000, 1700, 100):
+        for number in range(first, first + 100):
+            write([number])
+            tell(redis, PAIR, candle(number))
+        follower.step(1)
+        last = first + 99
+        found = value(redis)
+        reference = macd_v([candle(number) for number in range(last - 999, last + 1)], M1)
+        assert found["reason"] == reference.reason
+        assert found["value"] == (reference.value and pytest.approx(reference.value, rel=1e-9))
+
+
+def test_a_pair_removed_while_its_close_is_taken_ends_nothing(redis, follower, monkeypatch):
+    store(redis, PAIR, range(60))
+    store(redis, OTHER, range(60))
+    follower.compute([PAIR, OTHER])
+    close(redis, PAIR, 60)
+    close(redis, OTHER, 60)
+
+    def advance(window, event, coverage=None):
+        follower.remove([PAIR])
+        return take(window, event, coverage)
+
+    take = Window.advance
+    monkeypatch.setattr(Window, "advance", advance)
+    follower.step(1)
+    assert value(redis, OTHER)["timestamp"] == bar(60, Timeframe.H1).timestamp
+
+
+def test_a_write_that_fails_is_made_good_by_the_next_step(redis, follower):
+    store(redis, PAIR, range(60))
+    store(redis, OTHER, range(60))
+    follower.compute([PAIR, OTHER])
+    close(redis, PAIR, 60)
+    store(redis, OTHER, [20])
+    follower.changed(OTHER)
+    redis.delete(keys.indicator(NUMBER, *OTHER))
+    with refused(redis, "evalsha"), pytest.raises(NoPermissionError):
+        follower.step(1)
+    assert value(redis)["timestamp"] == bar(59).timestamp
+    follower.step(1)
+    assert value(redis)["value"] == expected(range(61)).value
+    assert value(redis, OTHER)
+
+
+def test_told_to_stop_it_computes_no_further(redis, follower):
+    pairs = [Pair(f"S{number}-USD", M1) for number in range(60)]
+    for pair in pairs:
+        store(redis, pair, range(60))
+    calls = []
+    follower.compute(pairs, lambda: len(calls) > 0 or calls.append(1))
+    assert value(redis, pairs[0])
+    assert value(redis, pairs[-1]) is None
+
+
+def test_while_it_may_not_write_it_takes_nothing(redis):
+    allowed = [True]
+    follower = IndicatorFollower(redis, NUMBER, may_write=lambda: allowed[0])
+    store(redis, PAIR, range(60))
+    follower.compute([PAIR])
+    close(redis, PAIR, 60)
+    allowed[0] = False
+    follower.step(1)
+    assert value(redis)["timestamp"] == bar(59).timestamp
+    allowed[0] = True
+    follower.step(1)
+    assert value(redis)["timestamp"] == bar(60).timestamp
+    follower.close()
+
+
+def test_events_that_nobody_can_read_stop_nothing(redis, follower, caplog):
+    store(redis, PAIR, range(60))
+    follower.compute([PAIR])
+    redis.xadd(keys.events(NUMBER), {"other": "field"})
+    for text in ("no json", "[]", '{"symbol":"BTC-USD","timeframe":"2m"}'):
+        redis.xadd(keys.events(NUMBER), {"event": text})
+    close(redis, PAIR, 60)
+    follower.step(1)
+    assert value(redis)["timestamp"] == bar(60).timestamp
+    assert caplog.text.count("follower.unreadable entry=") == 4
+
+
+def test_a_stream_that_vanished_has_everything_computed_anew(redis, follower):
+    store(redis, PAIR, range(60))
+    close(redis, PAIR, 60)
+    follower.compute([PAIR])
+    with refused(redis, "xread"):
+        follower.start()
+        redis.delete(keys.events(NUMBER))
+        store(redis, PAIR, [61])
+    wait_until(lambda: value(redis)["timestamp"] == bar(61).timestamp)
+
+
+def test_a_close_after_an_uncovered_gap_says_that_something_may_be_missing(redis, follower):
+    store(redis, PAIR, range(60))
+    follower.compute([PAIR])
+    close(redis, PAIR, 65)
+    follower.step(1)
+    assert value(redis)["timestamp"] == bar(65).timestamp
+    assert not value(redis)["coverageComplete"]
+
+
+def test_what_is_before_a_gap_longer_than_a_window_counts_no_more(redis, follower):
+    store(redis, PAIR, range(70))
+    store(redis, PAIR, range(500_000, 500_080))
+    follower.compute([PAIR])
+    assert value(redis)["value"] == expected(range(500_000, 500_080)).value
+    assert value(redis)["spanBars"] == 80
 
 
 @settings(
@@ -370,3 +516,27 @@ def test_a_repair_of_a_running_exchange_computes_what_it_changed_and_nothing_els
         assert client.wait(client.send("repair"), 20).result["pairs"] == 1
         wait_until(lambda: value(redis, day, row.pk) == right)
         assert value(redis, other, row.pk)["value"] == 0.0
+
+
+def test_a_removed_symbol_is_followed_no_more_and_an_added_one_is(redis, sandbox, transactional_db):
+    row = make_row(sandbox)
+    client = ControlClient(redis, row.pk)
+    gone, new = Pair("ETH-USD", M1), Pair("SOL-USD", M1)
+    with running(redis, row, ["BTC-USD", "ETH-USD"]):
+        assert client.wait(client.send("remove-symbol", symbol="ETH-USD"), 20).ok
+        assert client.wait(client.send("add-symbol", symbol="SOL-USD"), 20).ok
+        assert wait_until(lambda: value(redis, new, row.pk))["spanBars"] >= 100
+        last = value(redis, gone, row.pk)
+        until_ms = sandbox.clock.now_ms() + 2 * MINUTE_MS
+        wait_until(lambda: value(redis, new, row.pk)["timestamp"] + M1.ms >= until_ms)
+        assert value(redis, gone, row.pk) == last
+
+
+def test_a_runner_ends_with_a_follower_that_died(redis, sandbox, transactional_db, monkeypatch):
+    def fail(window, exchange_id):
+        raise ZeroDivisionError("a fault of ours")
+
+    one = Running(redis, make_row(sandbox)).wait_until_live()
+    monkeypatch.setattr(Window, "as_json", fail)
+    wait_until(lambda: one.ended)
+    assert isinstance(one.error, ZeroDivisionError)

@@ -7,8 +7,15 @@ from livermore.arguments import add_exchange, exchange_named, symbols_to_fetch, 
 from livermore.command import LivermoreCommand, UsageError
 from livermore.market.indicators import Reason, Stage
 from livermore.market.pair import pairs_of
+from warmup.cache import CandleCache
 from warmup.indicator_cache import IndicatorCache
+from warmup.scanner import MIN_CANDLE_THRESHOLD
 from warmup.terminal import print_indicators
+
+FIELDS = (
+    *("timestamp", "value", "signal", "histogram", "ema12", "ema26", "atr", "stage"),
+    *("nEff", "spanBars", "liquidity", "firstTimestamp", "lastTimestamp", "coverageComplete"),
+)
 
 
 class Command(LivermoreCommand):
@@ -35,10 +42,12 @@ class Command(LivermoreCommand):
         stage = stage_named(options["stage"])
         timeframes = timeframes_named(options["timeframe"])
         pairs = pairs_of(symbols_to_fetch(exchange, options["symbols"]), timeframes)
-        stored = IndicatorCache(get_redis_connection("default"), exchange.pk).read_many(pairs)
+        redis = get_redis_connection("default")
+        stored = IndicatorCache(redis, exchange.pk).read_many(pairs)
+        counts = CandleCache(redis, exchange.pk).counts(pairs)
         values = [
-            value or missing_value(exchange.pk, *pair)
-            for pair, value in zip(pairs, stored, strict=True)
+            no_value(exchange.pk, *pair, count) | (value or {})
+            for pair, value, count in zip(pairs, stored, counts, strict=True)
         ]
         if stage:
             values = [value for value in values if value["stage"] == stage]
@@ -49,11 +58,13 @@ class Command(LivermoreCommand):
             print_indicators(exchange.name, values, now_ms, self.stdout)
 
 
-def missing_value(exchange_id, symbol, timeframe):
-    """Return what is printed of a pair of which nothing is stored."""
+def no_value(exchange_id, symbol, timeframe, count):
+    """Return what is printed of a pair of which nothing is stored, with so many candles cached."""
     names = {"exchangeId": exchange_id, "symbol": symbol, "timeframe": timeframe}
-    empty = dict.fromkeys(("timestamp", "value", "signal", "histogram", "stage"))
-    return names | empty | {"reason": Reason.TOO_FEW_CANDLES, "seeded": False}
+    empty = dict.fromkeys(FIELDS)
+    few = count < MIN_CANDLE_THRESHOLD
+    reason = Reason.TOO_FEW_CANDLES if few else "not computed: no runner has it"
+    return names | empty | {"reason": reason, "seeded": False}
 
 
 def stage_named(text):
