@@ -1,0 +1,131 @@
+"""compose.yaml and Dockerfile, as far as they can be held to something without containers."""
+
+import fnmatch
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from tests.handoff.units import read_unit
+from tests.test_run import LEFT_OUT, ROOT, environment
+
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service.get("build")]
+VARIABLE = re.compile(r"\$\{([A-Z_]+)")
+
+
+def test_there_is_all_that_it_takes():
+    assert SERVICES.keys() == {"postgres", "valkey", "migrate", "web", "agent"}
+    assert OURS == ["migrate", "web", "agent"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_commands_exist(name):
+    program, *words = SERVICES[name]["command"]
+    if program == "python":
+        assert words[0] == "manage.py"
+        assert words[1] in get_commands()
+    else:
+        start = read_unit(ROOT / "deploy/livermore-web.service")["Service"]["ExecStart"].split()
+        bound = [word.replace("0.0.0.0", "127.0.0.1") for word in (program, *words)]
+        assert bound == [start[0].rpartition("/")[2], *start[1:]]
+
+
+def test_every_variable_is_documented():
+    documented = re.findall(r"^\| `([A-Z_]+)` ", (ROOT / "docs/settings.md").read_text(), re.M)
+    for name in OURS:
+        assert SERVICES[name]["environment"].keys() <= set(documented)
+    taken = set(VARIABLE.findall((ROOT / "compose.yaml").read_text()))
+    assert taken == {"POSTGRES_PASSWORD"}
+    assert "\n#POSTGRES_PASSWORD=\n" in (ROOT / "deploy/livermore.env.example").read_text()
+
+
+def test_secrets_come_from_a_file_and_only_ours_get_it():
+    for name, service in SERVICES.items():
+        assert service.get("env_file") == ("var/livermore.env" if name in OURS else None)
+    assert "var" not in (ROOT / ".dockerignore").read_text()
+    assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
+
+
+def test_each_waits_for_what_it_needs_and_only_this_machine_gets_in():
+    for name in ("web", "agent"):
+        needs = {needed: how["condition"] for needed, how in SERVICES[name]["depends_on"].items()}
+        assert needs == {
+            "postgres": "service_healthy",
+            "valkey": "service_healthy",
+            "migrate": "service_completed_successfully",
+        }
+    for name in ("postgres", "valkey", "web"):
+        assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+    published = {port for service in SERVICES.values() for port in service.get("ports", ())}
+    assert published == {"127.0.0.1:8000:8000"}
+
+
+def test_what_is_to_be_kept_is_in_a_volume_and_redis_evicts_nothing():
+    kept = {volume.partition(":")[0] for s in SERVICES.values() for volume in s.get("volumes", ())}
+    assert kept == set(COMPOSE["volumes"]) == {"postgres", "valkey"}
+    options = SERVICES["valkey"]["command"]
+    assert options[options.index("--maxmemory-policy") + 1] == "noeviction"
+    assert options[options.index("--appendonly") + 1] == "yes"
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
+def test_the_web_server_is_healthy_exactly_if_it_is_ready(status, healthy):
+    class Ready(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status if self.path == "/health/ready/" else 404)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Ready) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        _, *command = SERVICES["web"]["healthcheck"]["test"]
+        command = [word.replace(":8000/", f":{server.server_port}/") for word in command]
+        done = subprocess.run([sys.executable, *command[1:]], capture_output=True)
+        server.shutdown()
+        thread.join()
+    assert (done.returncode == 0) is healthy
+
+
+LOOK = """
+from django.contrib.staticfiles.finders import find
+from django.core.management import call_command
+from django.template.loader import get_template
+call_command("check", fail_level="WARNING")
+get_template("network/page.html")
+print(find("network/page.js"), find("plotly/plotly.min.js"))
+"""
+
+
+def test_the_image_holds_all_that_the_project_needs(tmp_path):
+    """What .dockerignore lets in is code, templates and static files."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    for name in [line[1:] for line in lines if line.startswith("!")]:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=LEFT_OUT)
+        else:
+            shutil.copy(ROOT / name, tmp_path)
+    look = [sys.executable, "manage.py", "shell", "--no-imports", "--command", LOOK]
+    env = environment() | {"REDIS_URL": "redis://valkey:6379/0"}
+    done = subprocess.run(look, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith(f"{tmp_path}/static/network/page.js /")
+
+
+def test_the_image_is_made_of_files_that_are_there():
+    text = (ROOT / "Dockerfile").read_text()
+    sources = re.findall(r"^COPY (\S+)", text, re.MULTILINE)
+    assert sources == ["requirements.txt", "."]
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines()]
+    assert any(fnmatch.fnmatch("requirements.txt", each) for each in allowed)
+    assert "\nUSER livermore\n" in text

@@ -1,0 +1,77 @@
+"""The systemd units: what can be told of them without running them, which tests/handoff does."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+from daphne.cli import CommandLineInterface
+from django.core.management import get_commands
+
+from tests.handoff.units import HOME, read_unit
+from tests.test_run import ROOT
+
+UNITS = sorted((ROOT / "deploy").glob("*.service"))
+OWN = {"Description", "ExecStart", "TimeoutStopSec", "RestartSec"}  # what differs between them
+SHELTER = {
+    "User": "livermore",
+    "ProtectSystem": "strict",
+    "ReadWritePaths": f"{HOME}/var",
+    "NoNewPrivileges": "true",
+    "CapabilityBoundingSet": "",
+    "PrivateTmp": "true",
+    "UMask": "0077",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout without its code, with its units."""
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/livermore.env").touch()
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    for unit in UNITS:
+        text = unit.read_text().replace(HOME, str(tmp_path)).replace("User=livermore", "User=root")
+        (tmp_path / unit.name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+def test_systemd_understands_all_of_them(checkout):
+    units = [checkout / unit.name for unit in UNITS]
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_its_program_is_there_and_knows_what_it_is_told(unit, checkout):
+    program, *words = shlex.split(read_unit(checkout / unit.name)["Service"]["ExecStart"])
+    assert os.access(program, os.X_OK)
+    if words[0] == "manage.py":
+        assert words[1] in get_commands()
+    else:
+        assert CommandLineInterface().parser.parse_args(words).application
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_it_starts_again_for_ever_and_may_do_little(unit):
+    found = read_unit(unit)
+    assert found["Service"]["Restart"] == "always"
+    assert found["Unit"]["StartLimitIntervalSec"] == "0"
+    assert SHELTER.items() <= dict(found["Service"]).items()
+
+
+def test_there_are_two_and_they_are_alike():
+    agent, web = map(read_unit, UNITS)
+    assert [path.name for path in UNITS] == ["livermore-agent.service", "livermore-web.service"]
+    for section in agent:
+        assert agent[section].keys() == web[section].keys()
+        for name in agent[section].keys() - OWN:
+            assert agent[section][name] == web[section][name], name
+
+
+def test_they_take_the_settings_that_the_documents_speak_of():
+    paths = {read_unit(unit)["Service"]["EnvironmentFile"] for unit in UNITS}
+    assert paths == {f"{HOME}/var/livermore.env"}

@@ -1,0 +1,63 @@
+"""A service as systemd runs it, by its file in `deploy/`."""
+
+import shlex
+import subprocess
+from configparser import RawConfigParser
+from pathlib import Path
+
+HOME = "/srv/livermore"  # where units expect the checkout
+
+
+class Unit:
+    """A unit of a checkout that is somewhere else."""
+
+    def __init__(self, checkout: Path, name: str, path: str):
+        """`path` is the PATH that it gets."""
+        service = read_unit(checkout / f"deploy/{name}.service")["Service"]
+        here = {key: text.replace(HOME, str(checkout)) for key, text in service.items()}
+        self._command = shlex.split(here["ExecStart"])
+        self._folder = here["WorkingDirectory"]
+        self._env = {"PATH": path} | read_environment(Path(here["EnvironmentFile"]))
+        self._seconds = int(here["TimeoutStopSec"])
+        self._log = checkout / f"var/{name}.log"
+        self._process: subprocess.Popen | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log
+            )
+
+    def stop(self) -> None:
+        """End it with SIGTERM, and hold it to an end in peace."""
+        assert self.runs, self._log.read_text()
+        self._process.terminate()
+        try:
+            status = self._process.wait(self._seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        assert status == 0, f"status {status}: {self._log.read_text()}"
+
+
+def read_unit(path: Path) -> RawConfigParser:
+    """Return a unit's sections. What systemd allows to be said twice, none of ours says twice."""
+    parser = RawConfigParser(delimiters=("=",), comment_prefixes=("#", ";"))
+    parser.optionxform = str
+    parser.read_string(path.read_text())
+    return parser
+
+
+def read_environment(path: Path) -> dict[str, str]:
+    """Return the variables of an EnvironmentFile, as systemd takes them."""
+    found = {}
+    for line in path.read_text().splitlines():
+        if line.strip() and not line.startswith(("#", ";")):
+            name, _, text = line.partition("=")
+            quoted = len(text) > 1 and text[0] == text[-1] == "'"
+            found[name] = text[1:-1] if quoted else text
+    return found
