@@ -57,6 +57,8 @@ class Supervisor:
         first_run.secret_key(settings.SECRET_KEY_FILE)
         self._migrate()
         password = first_run.admin_password(first_run.admin_password_file())
+        if password:  # of a new database: what a person stopped later stays so
+            Exchange.objects.filter(name=SANDBOX).update(wanted=Exchange.Wanted.RUNNING)
         sandbox = self._start_sandbox()
         page = self._start_web()
         if sandbox:

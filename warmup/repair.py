@@ -66,16 +66,27 @@ class CandleRepair:
         self._rest = rest_client
 
     def find(
-        self, symbols: Sequence[str], timeframes: Sequence[Timeframe | str] | None = None
+        self,
+        symbols: Sequence[str],
+        timeframes: Sequence[Timeframe | str] | None = None,
+        *,
+        holes_only: bool = False,
     ) -> list[PairHoles]:
-        """Return the pairs that miss something by the exchange's clock, longest timeframe first."""
+        """Return the pairs that miss something by the exchange's clock, longest timeframe first.
+
+        `holes_only` leaves out what closed after all that is known of a pair: a stream catches up
+        with that, and tells it.
+        """
         pairs = pairs_of(symbols, timeframes)
         now_ms = self._rest.clock.now_ms() - self._rest.settle_ms
-        return [
-            PairHoles(symbol, timeframe, ranges)
-            for (symbol, timeframe), state in zip(pairs, self._cache.states(pairs), strict=True)
-            if (ranges := missing_ranges(state, timeframe, now_ms))
-        ]
+        found = []
+        for (symbol, timeframe), state in zip(pairs, self._cache.states(pairs), strict=True):
+            ranges = missing_ranges(state, timeframe, now_ms)
+            if holes_only and state.coverage:
+                ranges = tuple(each for each in ranges if each[0] < state.coverage[-1][1])
+            if ranges:
+                found.append(PairHoles(symbol, timeframe, ranges))
+        return found
 
     def repair(
         self,
@@ -84,13 +95,14 @@ class CandleRepair:
         *,
         lane: Lane = Lane.BACKFILL,
         on_pair: Callable[[int, int], None] = lambda done, total: None,
+        holes_only: bool = False,
     ) -> FetchReport:
-        """Fetch all that is missing, and nothing else; a pair that fails is in the report.
+        """Fetch all that `find` finds missing, and nothing else; what fails is in the report.
 
         Raises where nothing could be done, as a warmup does. `on_pair` is told how many pairs
         are done, of how many.
         """
-        holes = self.find(symbols, timeframes)
+        holes = self.find(symbols, timeframes, holes_only=holes_only)
         report = FetchReport()
         outcomes = run_all(self._rest, holes, lambda pair: self._mend(pair, lane))
         for done, outcome in enumerate(outcomes, start=1):

@@ -3,6 +3,7 @@
 import gc
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -14,7 +15,7 @@ from exchanges.instances import ExchangeLock, Lease
 from exchanges.models import Exchange
 from exchanges.status import State
 from exchanges.streamer import Streamer
-from exchanges.venue_rest import VenueRest
+from exchanges.venue_stream import VenueStream
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.pair import pairs_of
 from warmup.cache import CandleCache
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 0.25
 STEPS_PER_REPORT = 4
+LONGEST_CATCHING_UP_SECONDS = 120.0
 
 
 class ExchangeRunner:
@@ -110,21 +112,41 @@ class ExchangeRunner:
             ) as follower,
             closing(self._factory.rest(self._exchange)) as rest,
         ):
+            stream = self._factory.stream(self._exchange)
+            sink = CandleSink(
+                self._redis,
+                self._exchange.pk,
+                rest,
+                lease.epoch,
+                lease.may_write,
+                stream.rolls_up_from,
+            )
+            self._catch_up(lease, sink)
             lease.report(State.WARMING, "computing indicators", 100.0)
             follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             if not self._stopping.is_set():
-                self._stream(lease, rest, follower)
+                self._stream(lease, stream, sink, follower)
 
-    def _stream(self, lease: Lease, rest: VenueRest, follower: IndicatorFollower) -> None:
-        stream = self._factory.stream(self._exchange)
-        sink = CandleSink(
-            self._redis,
-            self._exchange.pk,
-            rest,
-            lease.epoch,
-            lease.may_write,
-            stream.rolls_up_from,
-        )
+    def _catch_up(self, lease: Lease, sink: CandleSink) -> None:
+        """Let the sink fetch and tell what closed while nobody ran the exchange.
+
+        What isn't there in time is asked for again once the stream is connected.
+        """
+        lease.report(State.WARMING, "catching up", 100.0)
+        pairs = pairs_of(self._symbols)
+        sink.connected(pairs)
+        deadline = time.monotonic() + LONGEST_CATCHING_UP_SECONDS
+        while sink.healing() or sink.pending():
+            if lease.lost.is_set() or time.monotonic() > deadline:
+                break
+            if self._stopping.wait(STEP_SECONDS / 10):
+                break
+            sink.tick()
+        sink.disconnected(pairs)
+
+    def _stream(
+        self, lease: Lease, stream: VenueStream, sink: CandleSink, follower: IndicatorFollower
+    ) -> None:
         streamer = Streamer(stream, sink)
         orders = Orders(
             self._redis, self._exchange, lease, stream, streamer, sink, follower, self._symbols,
@@ -157,7 +179,9 @@ class ExchangeRunner:
             service = SmartWarmupService(self._redis, number, rest, on_progress=show, cache=cache)
             service.warmup(self._symbols)
             lease.report(State.WARMING, "repairing", 100.0)
-            CandleRepair(self._redis, number, rest, cache=cache).repair(self._symbols)
+            CandleRepair(self._redis, number, rest, cache=cache).repair(
+                self._symbols, holes_only=True
+            )
 
     def _watch(
         self, lease: Lease, streamer: Streamer, follower: IndicatorFollower, orders: Orders

@@ -1,11 +1,4 @@
-"""Let a row say whether its exchange shall run; the sandbox does, from the start."""
-
 from django.db import migrations, models
-
-
-def run_the_sandbox(apps, schema_editor):
-    exchanges = apps.get_model("exchanges", "Exchange").objects.using(schema_editor.connection.alias)
-    exchanges.filter(name="sandbox").update(wanted="running")
 
 
 class Migration(migrations.Migration):
@@ -21,5 +14,4 @@ class Migration(migrations.Migration):
                 max_length=10,
             ),
         ),
-        migrations.RunPython(run_the_sandbox, migrations.RunPython.noop),
     ]

@@ -88,4 +88,4 @@ def faults_after_losing_all(redis, name="sandbox"):
         assert not redis.keys("candles:*")
         with running(redis, row):
             truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
-            return truth.faults(told=False)
+            return truth.faults()

@@ -79,7 +79,7 @@ def test_when_the_agent_that_runs_it_is_killed_the_other_carries_on(
     second = wait_until_live(row, other_than=first)
     assert [second] == list(both)
     truth.wait(sandbox.clock.now_ms() + 60_000)
-    assert truth.faults(told=False) == []
+    assert truth.faults() == []
     assert sandbox.streams["binance"].open == 1
 
 

@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 
 from exchanges.accounts import save_account
 from exchanges.changes import changed
+from exchanges.control import ControlClient
 from exchanges.instances import ExchangeLock
 from exchanges.models import Exchange, UserExchange
 from exchanges.status import State
@@ -17,10 +18,11 @@ from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
+from tests.warmup.live import make_row, running, serve
 from tests.warmup.operators import agent, held_by, listed_exchange, person
 from tests.warmup.redis_away import OwnRedis
 from tests.warmup.sockets import Browser, browsing, in_a_loop, log_in, wait_until
-from warmup import audience, feed
+from warmup import audience, card_feed, feed
 from warmup.agents import deregister
 from warmup.audit import record
 from warmup.cache import CandleCache
@@ -314,6 +316,38 @@ async def test_progress_ends_with_the_warmup_and_the_result_stays(redis, exchang
         card = await browser.until_card(exchange, state_is("active"))
         assert card["warmup"] == done["warmup"]
         assert (card["warmup"]["status"], card["warmup"]["alive"]) == ("error", False)
+
+
+# -- All of it
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_live_exchange_is_shown_as_it_is_and_its_holes_while_they_are_mended(redis, monkeypatch):
+    monkeypatch.setattr(card_feed, "GRID_KEPT_MS", 100)
+    with serve(speed=1) as sandbox:
+        row = make_row(sandbox)
+        with running(redis, row):
+            session = log_in(person("ada", "operate_exchange"))
+            in_a_loop(_look_at_live_exchange)(redis, row, session)
+
+
+async def _look_at_live_exchange(redis, row, session):
+    def of_day(letter):
+        return lambda card: card["grid"]["rows"][0][-1] == letter
+
+    async with browsing(application, session) as browser:
+        card = await browser.until_card(row, lambda card: card["sparkline"])
+        assert card["stateText"] == "Active: streaming"
+        assert card["lines"]["symbols"] == "3 symbols, 19 streams on 1 connection"
+        assert card["lines"]["rate"].endswith("frames/s")
+        assert card["warmup"]["line"] == "Warmup complete"
+        await browser.until_card(row, lambda card: card["grid"]["rows"] == ["cccccc"] * 3)
+        redis.delete(keys.coverage(row.pk, "BTC-USD", "1d"))
+        await browser.until_card(row, of_day("h"))
+        # In batches of five with a second between, the days last: long enough to be seen.
+        ControlClient(redis, row.pk).send("force-backfill")
+        await browser.until_card(row, of_day("r"))
+        await browser.until_card(row, of_day("c"))
 
 
 # -- A pair

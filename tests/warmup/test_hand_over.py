@@ -150,7 +150,7 @@ def test_after_a_kill_the_next_run_goes_on_once_the_lock_ran_out(redis, row, san
     out, err = run("warmup", "sandbox", "--json")
     assert json.loads(out)["stats"]["completedPairs"] > 0
     assert "Waiting for it to end" in err
-    assert Comparison(redis, sandbox, row).faults(told=False) == []
+    assert Comparison(redis, sandbox, row).faults() == []
 
 
 def test_each_run_has_an_epoch_of_its_own_and_leaves_the_lock_free(redis, row):

@@ -1,7 +1,7 @@
 import pytest
 
 from warmup import measures
-from warmup.measures import BOUNDS_MS, Delays, Rate
+from warmup.measures import BOUNDS_MS, HISTORY_LENGTH, Delays, History, Rate
 
 
 @pytest.fixture
@@ -41,6 +41,25 @@ def test_a_count_that_is_asked_for_seldom_is_still_measured(clock):
     assert rate.after(6000) == 100
     clock.now += 60
     assert rate.after(6000) == 0
+
+
+def test_a_history_has_a_value_every_two_seconds_of_the_last_four_minutes(clock):
+    history = History()
+    for second in range(0, 1000, 1):
+        clock.now = 1000 + second + 0.1 * (second % 3)
+        found = history.after(second)
+    assert len(found) == HISTORY_LENGTH
+    assert 0 <= 999 - found[-1] <= 2
+    assert 998 - 2 * HISTORY_LENGTH <= found[0] <= 1002 - 2 * HISTORY_LENGTH
+
+
+def test_a_history_that_was_not_told_of_for_long_goes_on_in_its_beat(clock):
+    history = History()
+    history.after(1)
+    clock.now += 3600
+    assert history.after(2) == history.after(3) == [1, 2]
+    clock.now += 2
+    assert history.after(4) == [1, 2, 4]
 
 
 def test_delays_are_counted_up_to_each_bound():

@@ -1,11 +1,20 @@
+from django_redis import get_redis_connection
 from rich.console import Console
 from rich.table import Table
 
+from exchanges.control import ControlClient
 from exchanges.errors import UnknownSymbol
 from exchanges.fetch_listing import fetch_listing
+from exchanges.instances import ExchangeLock
 from exchanges.listing import monitor, unmonitor
 from livermore.arguments import add_exchange, exchange_named, symbol_names
 from livermore.command import LivermoreCommand, UsageError
+
+# Option, what it does to the rows, and the command to whoever runs the exchange.
+CHANGES = (
+    ("monitor", monitor, "bulk-add-symbols"),
+    ("unmonitor", unmonitor, "remove-symbol"),
+)
 
 
 class Command(LivermoreCommand):
@@ -30,11 +39,12 @@ class Command(LivermoreCommand):
         if options["sync"]:
             self._sync(exchange)
         changes = False
-        for option, change in (("monitor", monitor), ("unmonitor", unmonitor)):
+        for option, change, order in CHANGES:
             if options[option] is not None:
                 changes = True
                 names = symbol_names(options[option], f"--{option}")
                 self._change(option, change, exchange, names)
+                self._tell_runner(exchange, order, names)
         if (not changes and not options["sync"]) or options["all"]:
             self._list(exchange, options["all"])
 
@@ -48,6 +58,13 @@ class Command(LivermoreCommand):
         except UnknownSymbol as error:
             raise UsageError(str(error)) from error
         self.stdout.write(f"{exchange.name}: {changed} of {len(names)} newly {option}ed")
+
+    def _tell_runner(self, exchange, order, names):
+        """Let who runs the exchange stream these symbols too, or no longer."""
+        redis = get_redis_connection("default")
+        if ExchangeLock(redis, exchange.pk).holder():
+            ControlClient(redis, exchange.pk).send(order, symbols=names)
+            self.stdout.write(f"{exchange.name}: its runner was told")
 
     def _list(self, exchange, everything):
         rows = exchange.symbols.all() if everything else exchange.symbols.watched()
