@@ -10,8 +10,8 @@ from rich.table import Table
 
 from benchmarks import ground
 from benchmarks.figure import Figure
+from benchmarks.menu import make_parser, run_named
 from benchmarks.registry import BENCHMARKS
-from livermore.command import ending_signals_raise
 from livermore.embedded_redis import EmbeddedRedisError
 
 COLUMNS = ("benchmark", "measured", "figure", "note", "target", "holds")
@@ -21,30 +21,16 @@ PIPED_WIDTH = 160
 def main(arguments: Sequence[str]) -> int:
     """Return the exit status: 0 all targets hold, 1 one does not, 2 wrong usage, 130 Ctrl-C."""
     options = _parser().parse_args(arguments)
-    if options.list:
-        for name, about in BENCHMARKS.items():
-            print(f"{name:10} {about}")
-        return 0
-    if unknown := [name for name in options.names if name not in BENCHMARKS]:
-        known = " ".join(BENCHMARKS)
-        print(f"unknown benchmark {' '.join(unknown)}; known are: {known}", file=sys.stderr)
-        return 2
-    try:
-        with ending_signals_raise():
-            return _run(list(dict.fromkeys(options.names)) or list(BENCHMARKS), options.thorough)
-    except KeyboardInterrupt:
-        return 130
+    return run_named(options, BENCHMARKS, lambda names: _run(names, options.thorough))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="./run bench",
-        description="Measure Livermore on this machine, apart from all that it keeps: each "
+    parser = make_parser(
+        "./run bench",
+        "Measure Livermore on this machine, apart from all that it keeps: each "
         "benchmark has a process, a Redis and a database of its own, for as long as it lasts. "
         "Exit status: 0 all targets hold, 1 one does not or a benchmark failed, 2 wrong usage.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
-    parser.add_argument("--list", action="store_true", help="name them and what they measure")
     parser.add_argument(
         "--thorough", action="store_true", help="stream for ten minutes instead of one"
     )

@@ -89,9 +89,8 @@ class Misled(Blocked):
 
     def __init__(self, host: str, found: str):
         super().__init__(
-            f"{host} is not called: {found}, and who answers there may not be the exchange. Check "
-            "the row's address and this machine's name server, or add "
-            f"{host} to LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant"
+            f"{host} is not called: {found}. Correct the row's address, or add {host} to "
+            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant"
         )
 
 

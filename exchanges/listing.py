@@ -108,7 +108,8 @@ def _is_usable(item):
     names = (item.symbol, item.native_symbol, item.base, item.quote)
     # A colon would end a part of a Redis key.
     return all(
-        name and name.isprintable() and not set(name) & {":", " "} for name in names
+        isinstance(name, str) and name and name.isprintable() and not set(name) & {":", " "}
+        for name in names
     ) and all(
         len(name) <= Symbol._meta.get_field(field).max_length
         for field, name in zip(("symbol", "native_symbol", "base", "quote"), names, strict=True)

@@ -64,7 +64,7 @@ def addresses_of(host: str, port: int) -> list[str]:
     if _plain(host) not in _listed_hosts():
         for address in addresses:
             if reason := _why_not_public(address):
-                raise Misled(host, f"{address} {reason}")
+                raise Misled(host, f"it {reason}" if address == host else f"{address} {reason}")
     return list(dict.fromkeys(addresses))
 
 

@@ -58,7 +58,7 @@ def commands_in(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_in_a_document_exists(document):
-    known = {*get_commands(), "test", "lint", "bench", "help"}
+    known = {*get_commands(), "test", "lint", "bench", "experiments", "help"}
     assert set(commands_in(document)) <= known
 
 

@@ -102,6 +102,12 @@ def test_a_symbol_that_would_break_a_key_is_left_out(exchange, bad):
     assert [*statuses(exchange)] == ["BTC-USD"]
 
 
+@pytest.mark.parametrize("native", [5, True, ["XUSD"], {"X": "USD"}])
+def test_a_name_that_is_no_text_is_left_out(exchange, native):
+    sync_symbols(exchange, [listed("BTC-USD"), listed("X-USD", native)])
+    assert [*statuses(exchange)] == ["BTC-USD"]
+
+
 @pytest.mark.parametrize("listing", [[], [listed("")]])
 def test_a_listing_without_symbols_is_refused_and_delists_nothing(exchange, listing):
     sync_symbols(exchange, [listed("BTC-USD")])

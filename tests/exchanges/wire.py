@@ -13,15 +13,18 @@ from cryptography.x509.oid import NameOID
 def lead(monkeypatch, name, *addresses):
     """Let the resolver answer `addresses` for a name, in turn; return how often it was asked.
 
-    The last one is its answer for ever. All other names lead where they always did.
+    The last one is its answer for ever; a tuple is several at once. All other names lead where
+    they always did.
     """
     resolve, asked = socket.getaddrinfo, []
 
     def getaddrinfo(host, *rest, **options):
-        if host == name:
-            asked.append(host)
-            host = addresses[min(len(asked), len(addresses)) - 1]
-        return resolve(host, *rest, **options)
+        if host != name:
+            return resolve(host, *rest, **options)
+        asked.append(host)
+        answer = addresses[min(len(asked), len(addresses)) - 1]
+        answer = (answer,) if isinstance(answer, str) else answer
+        return [entry for each in answer for entry in resolve(each, *rest, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return asked

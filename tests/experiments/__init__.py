@@ -1,0 +1,1 @@
+"""What Livermore promises, tried on this machine: `./run experiments --list`."""

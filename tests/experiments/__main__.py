@@ -1,0 +1,112 @@
+"""Run experiments and write down what they found: `python -m tests.experiments --help`."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from benchmarks import ground
+from benchmarks.menu import make_parser, run_named
+from livermore.embedded_redis import EmbeddedRedisError
+from tests.experiments.document import ROOT, Report, duration, render
+from tests.experiments.outcome import Outcome
+from tests.experiments.registry import EXPERIMENTS
+
+DOCUMENT = ROOT / "docs" / "experiments.md"
+SOAK_MINUTES_ALONE, SOAK_MINUTES_AMONG_OTHERS = 60, 10
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return the exit status: 0 all hold, 1 one does not, 2 wrong usage, 130 Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    return run_named(options, EXPERIMENTS, lambda names: _run(names, options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser(
+        "./run experiments",
+        "Try what Livermore promises, each promise in a process with a Redis and a "
+        "database of its own. All of them take about 35 minutes and write docs/experiments.md. "
+        "Exit status: 0 all hold, 1 one does not or an experiment failed, 2 wrong usage.",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a little of each, as the tests do it: two minutes"
+    )
+    parser.add_argument(
+        "--soak-minutes",
+        type=float,
+        metavar="N",
+        help=f"how long the soak lasts (default: {SOAK_MINUTES_ALONE} where it runs alone, "
+        f"{SOAK_MINUTES_AMONG_OTHERS} among others)",
+    )
+    parser.add_argument(
+        "--document",
+        type=Path,
+        metavar="FILE",
+        help="where to write what was found (default: docs/experiments.md where all of them ran "
+        "in full, else nowhere)",
+    )
+    return parser
+
+
+def _run(names: Sequence[str], options: argparse.Namespace) -> int:
+    reports = []
+    for name in names:
+        print(f"{name}: {EXPERIMENTS[name]} …", file=sys.stderr, flush=True)
+        reports.append(_report(name, _sizes(name, names, options)))
+        _print(reports[-1])
+    if document := _document(names, options):
+        document.write_text(render(reports, _command(options)))
+        print(f"written: {document}")
+    return 0 if all(report.holds for report in reports) else 1
+
+
+def _sizes(name: str, names: Sequence[str], options: argparse.Namespace) -> str:
+    """Return what the worker is told."""
+    if options.quick:
+        return "quick"
+    if name != "soak":
+        return "{}"
+    usual = SOAK_MINUTES_ALONE if len(names) == 1 else SOAK_MINUTES_AMONG_OTHERS
+    return orjson.dumps({"minutes": options.soak_minutes or usual}).decode()
+
+
+def _report(name: str, sizes: str) -> Report:
+    outcome, error, started = None, "", time.monotonic()
+    try:
+        found = ground.output_of("tests.experiments.worker", name, sizes)
+        outcome = Outcome(**orjson.loads(found))
+    except (ground.BenchmarkError, EmbeddedRedisError) as failure:
+        error = str(failure)
+    return Report(name, time.monotonic() - started, outcome, error)
+
+
+def _print(report: Report) -> None:
+    print(f"{report.name}: {report.verdict} ({duration(report.seconds)})")
+    if report.outcome is None:
+        print(report.error)
+        return
+    for fault in report.outcome.faults:
+        print(f"  AGAINST IT: {fault}")
+    for what, value in report.outcome.figures.items():
+        print(f"  {what}: {value}")
+
+
+def _document(names: Sequence[str], options: argparse.Namespace) -> Path | None:
+    if options.document or options.quick or len(names) < len(EXPERIMENTS):
+        return options.document
+    return DOCUMENT
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return what a person types to repeat the run."""
+    words = ["./run experiments", *options.names, *(["--quick"] if options.quick else [])]
+    words += ["--soak-minutes", f"{options.soak_minutes:g}"] if options.soak_minutes else []
+    return " ".join(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""The document that a run of the experiments writes."""
+
+import ast
+import os
+import platform
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.experiments.outcome import Figure, Outcome
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one experiment: an outcome, or the error that ended it."""
+
+    name: str
+    seconds: float
+    outcome: Outcome | None
+    error: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Return whether its promise holds, in words."""
+        if self.outcome is None:
+            return "did not come to its end"
+        return "does not hold" if self.outcome.faults else "holds"
+
+    @property
+    def holds(self) -> bool:
+        return self.verdict == "holds"
+
+
+def promise(name: str) -> list[str]:
+    """Return the paragraphs of an experiment's docstring, the first of them what is promised."""
+    source = (Path(__file__).parent / f"{name}.py").read_text()
+    text = ast.get_docstring(ast.parse(source)) or ""
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+
+
+def render(reports: list[Report], command: str) -> str:
+    """Return the whole document."""
+    return "\n".join([_head(reports, command), *map(_section, reports)]).rstrip() + "\n"
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def _head(reports: list[Report], command: str) -> str:
+    total = duration(sum(report.seconds for report in reports))
+    rows = "\n".join(map(_row, reports))
+    return f"""# Experiments
+
+What Livermore promises, tried where it would break if it were not so. This document was written by
+`{command}`, in {total}; that command tries all of it again and writes it anew.
+`./run experiments --list` names the experiments, `./run experiments NAME` runs one, and
+[tests/experiments](../tests/experiments) is what they do. Each has a process, a Redis and a
+database of its own, and calls nothing beyond this machine.
+
+| run | |
+|---|---|
+| commit | {_commit()} |
+| date | {datetime.now(UTC):%Y-%m-%d %H:%M} UTC |
+| machine | {os.cpu_count()} cores, {platform.system()} {platform.machine()} |
+| Python | {platform.python_version()} |
+
+| experiment | promise | seen | took |
+|---|---|---|---|
+{rows}
+"""
+
+
+def _row(report: Report) -> str:
+    seen = report.verdict if report.holds else f"**{report.verdict}**"
+    link = f"[{report.name}](#{report.name})"
+    return f"| {link} | {promise(report.name)[0]} | {seen} | {duration(report.seconds)} |"
+
+
+def _section(report: Report) -> str:
+    first, *more = promise(report.name)
+    return (
+        "\n\n".join([f"## {report.name}", f"**Promise.** {first}", *_found(report), *more]) + "\n"
+    )
+
+
+def _found(report: Report) -> list[str]:
+    outcome = report.outcome
+    if outcome is None:
+        return [f"**Seen.** It did not come to its end: {_cell(report.error)}"]
+    seen = "nothing that breaks the promise." if report.holds else "what breaks the promise:"
+    figures = "\n".join(
+        f"| {_cell(what)} | {_text(value)} |" for what, value in outcome.figures.items()
+    )
+    return [
+        f"**Done.** {outcome.did}",
+        f"**Seen.** In {duration(report.seconds)}: {seen}",
+        *(["\n".join(f"- {_cell(fault)}" for fault in outcome.faults)] if outcome.faults else []),
+        f"| figure | |\n|---|---|\n{figures}",
+    ]
+
+
+def _text(value: Figure) -> str:
+    if isinstance(value, str):
+        return _cell(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
+
+
+def _cell(text: str) -> str:
+    """Return a text that can't end a cell or begin a tag."""
+    return " ".join(re.sub(r"([|<>*])", r"\\\1", text).split())
+
+
+def _commit() -> str:
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", ".", ":!docs/experiments.md")
+    if not commit:
+        return "unknown: no checkout of git"
+    return f"{commit}, with changes that are not in it" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    return subprocess.run(
+        [git, *arguments], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()

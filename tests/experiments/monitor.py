@@ -1,0 +1,55 @@
+"""What Redis did in a while, as it tells it itself (MONITOR)."""
+
+import hashlib
+import threading
+from contextlib import contextmanager, suppress
+
+from redis.exceptions import RedisError
+
+from exchanges.instances import own_client
+from warmup import cache, indicator_cache, sink
+
+LONGEST_SILENCE_SECONDS = 600
+READING = ("GET", "ZCARD", "ZRANGE")
+WRITING = {
+    hashlib.sha1(text.encode()).hexdigest(): text
+    for text in (cache.WRITE, indicator_cache.WRITE, sink.FLUSH)
+}
+
+
+class Writes:
+    """Each command that a script of ours did: the epoch under which it was let through."""
+
+    def __init__(self):
+        self.epochs = []
+        self._epoch = None
+
+    def see(self, command):
+        """Take one line of MONITOR: who sent it, and what."""
+        words = command["command"].split(" ")
+        if command["client_type"] == "lua":
+            if self._epoch and words[0].upper() not in READING:
+                self.epochs.append(self._epoch)
+        elif words[0].upper() == "EVALSHA" and words[1] in WRITING:
+            # the number of keys, the keys, and the first argument of each of these: its epoch
+            self._epoch = int(words[3 + int(words[2])] or 0)
+        else:
+            self._epoch = None
+
+
+@contextmanager
+def monitored(redis):
+    """Watch what is written while the block lasts."""
+    writes = Writes()
+    with own_client(redis, LONGEST_SILENCE_SECONDS) as client, client.monitor() as monitor:
+
+        def watch():
+            with suppress(RedisError, ValueError, OSError, AttributeError):  # it was closed
+                for command in monitor.listen():
+                    writes.see(command)
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        yield writes
+        monitor.connection.disconnect()
+        thread.join(5)

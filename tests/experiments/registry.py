@@ -1,0 +1,18 @@
+"""Which experiments there are.
+
+Adding one is a line here and a module of that name beside this file. Its docstring says what is
+promised, and which tests show parts of it in every run; `run(redis, folder, **sizes)` tries it and
+returns an `Outcome`; `QUICK` are the sizes of a run that the tests can afford. It is given an empty
+Redis, a database with its tables, and a folder of its own.
+"""
+
+EXPERIMENTS = {
+    "killed": "a warmup killed at 200 points, and started again (8 minutes)",
+    "lock": "races, stops and takeovers under the lock (2 minutes)",
+    "outages": "Redis restarted, emptied, hanging and full (2 minutes)",
+    "streams": "all that goes wrong with streams, and cuts from 1 s to 6 h (7 minutes)",
+    "bans": "limits, refusals and bans, by two processes of one address (4 minutes)",
+    "hostile": "names, commands and frames that mean harm",
+    "ssrf": "addresses that lead into private networks",
+    "soak": "two exchanges live for hours of their time, cut every minute",
+}

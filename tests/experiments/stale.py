@@ -1,0 +1,100 @@
+"""All ways in which the holder of an exchange writes, to try them once it has been deposed."""
+
+from contextlib import closing
+
+from exchanges.control import ControlClient, ControlReader
+from exchanges.fencing import Fenced
+from exchanges.instances import ExchangeLock
+from exchanges.status import State
+from livermore.market.candle import Ticker
+from tests.warmup.test_sink import BTC, EXCHANGE, M1, NOW, PAIR, Rest, at, bar, closed, still_open
+from warmup.cache import CandleCache
+from warmup.indicator_cache import IndicatorCache
+from warmup.sink import CandleSink
+
+SILENT = {"status"}  # is not written, and nobody is told: a status is news, not data
+
+
+class Holder:
+    """What one holder writes with, made while it has the lock."""
+
+    def __init__(self, redis):
+        self.lease = ExchangeLock(redis, EXCHANGE).acquire()
+        epoch = self.lease.epoch
+        self.cache = CandleCache(redis, EXCHANGE, epoch)
+        self.indicators = IndicatorCache(redis, EXCHANGE, epoch)
+        self.sink = CandleSink(redis, EXCHANGE, Rest(), epoch)
+        self.sink.clock(NOW)
+        self.sink.connected([PAIR])
+        self.client = ControlClient(redis, EXCHANGE)
+        self.reader = ControlReader(redis, EXCHANGE, self.lease)
+        self.commands = self._ordered(8)
+
+    def ways(self, number):
+        """Return what it can do, by name; of another `number` it writes something else."""
+        return {
+            "candles of REST": lambda: self.cache.write(BTC, M1, [bar(number - 9)]),
+            "coverage alone": lambda: self.cache.write(BTC, M1, [], ((at(-9), at(number - 8)),)),
+            "a close of the stream": lambda: self._streamed(closed(number)),
+            "an open candle": lambda: self._streamed(still_open(number + 1)),
+            "a ticker": lambda: self._ticker(number),
+            "an indicator": lambda: self.indicators.write_many({PAIR: {"timestamp": number + 1}}),
+            "an indicator taken away": lambda: self.indicators.write_many({PAIR: None}),
+            "status": lambda: self.lease.report(State.ACTIVE, f"number {number}"),
+            "taking a command": self.reader.poll,
+            "progress of a command": lambda: self.reader.reply(self.commands[number], number),
+            "the result of a command": lambda: self.reader.done(self.commands[2 + number]),
+            "the failure of a command": lambda: self.reader.fail(self.commands[4 + number], "no"),
+        }
+
+    def close(self):
+        self.sink._workers.close()
+        self.reader.close()
+
+    def _ordered(self, count):
+        for number in range(count):
+            self.client.send("force-backfill", symbol=f"S{number}-USD")
+        return self.reader.poll()
+
+    def _streamed(self, update):
+        self.sink.candle(update)
+        self.sink.flush()
+
+    def _ticker(self, number):
+        self.sink.ticker(Ticker(BTC, 100.0 + number, 1.0, 1.0, 200.0, 1.0, 1.0, NOW))
+        self.sink.flush()
+
+
+def faults_of_stale_writes(redis):
+    """Yield each write of a deposed holder that was not refused, and each that never worked."""
+    redis.flushall()
+    with closing(Holder(redis)) as old:
+        for name, write in old.ways(0).items():
+            if not _changes(redis, old, write)[0]:
+                yield f"{name}: changes nothing even with the lock, so this shows nothing"
+        new = ExchangeLock(redis, EXCHANGE).take_over(old.lease.holder.instance_id, "tried")
+        for name, write in old.ways(1).items():
+            changed, refused = _changes(redis, old, write)
+            if changed or refused == (name in SILENT):
+                yield f"{name}: {'written' if changed else 'not refused'} under an old epoch"
+        old.lease.start().recheck()
+        if not old.lease.lost.wait(5):
+            yield "renewing the lock under an old epoch was not refused"
+        old.lease.release()
+        if ExchangeLock(redis, EXCHANGE).holder() != new.holder:
+            yield "the old holder released its successor's lock"
+
+
+def _changes(redis, holder, write):
+    """Return whether a write changed anything, and whether it was refused."""
+    holder.client.send("stop")  # so that there is a command to take
+    before, refused = _content(redis), False
+    try:
+        write()
+    except Fenced:
+        refused = True
+    return _content(redis) != before, refused
+
+
+def _content(redis):
+    return {key: redis.dump(key) for key in redis.scan_iter()}

@@ -1,0 +1,106 @@
+"""What the experiments look for, they would find."""
+
+import pytest
+
+from exchanges import connection, rest_client
+from exchanges.fencing import Fenced
+from exchanges.instances import ExchangeLock
+from livermore.market import keys
+from livermore.market.timeframe import Timeframe
+from tests.experiments import ssrf
+from tests.experiments.bans import Address, Arrival
+from tests.experiments.claims import Claims
+from tests.experiments.contenders import faults_of_writes
+from tests.experiments.hostile import faults_of_keys
+from tests.experiments.monitor import monitored
+from tests.experiments.outcome import faults_of
+from tests.experiments.soak import Usage, growth
+from tests.warmup.live import MIDNIGHT_MS, make_row, serve, wait_until
+from warmup.cache import CandleCache
+
+M1 = Timeframe.M1
+
+
+@pytest.fixture
+def sandbox():
+    with serve(speed=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def row(transactional_db, sandbox):
+    return make_row(sandbox)
+
+
+def test_what_is_waited_for_in_vain_is_a_fault_of_its_part():
+    def in_vain():
+        yield "one"
+        raise AssertionError("waited in vain")
+
+    assert faults_of("part", lambda: ["one"]) == ["part: one"]
+    assert faults_of("part", in_vain) == ["part: waited in vain"]
+
+
+def test_a_late_write_and_two_writers_are_found():
+    assert list(faults_of_writes([(1, b"a"), (1, b"a"), (2, b"b")])) == []
+    assert len(list(faults_of_writes([(1, b"a"), (2, b"b"), (1, b"a")]))) == 1
+    assert len(list(faults_of_writes([(1, b"a"), (1, b"b")]))) == 1
+
+
+def test_a_write_is_known_by_its_epoch_and_a_refused_one_is_none(redis):
+    old = ExchangeLock(redis, 7).acquire()
+    with monitored(redis) as writes:
+        CandleCache(redis, 7, old.epoch).write("BTC-USD", M1, [], ((0, M1.ms),))
+        new = ExchangeLock(redis, 7).take_over(old.holder.instance_id, "test")
+        with pytest.raises(Fenced):
+            CandleCache(redis, 7, old.epoch).write("BTC-USD", M1, [], ((0, 2 * M1.ms),))
+        CandleCache(redis, 7, new.epoch).write("BTC-USD", M1, [], ((0, 3 * M1.ms),))
+        wait_until(lambda: new.epoch in writes.epochs)
+    assert writes.epochs == [old.epoch, new.epoch]
+
+
+def test_a_false_claim_is_found(redis, sandbox, row):
+    claims = Claims(redis, sandbox, row)
+    claims.look()
+    assert claims.false == []
+    span = (MIDNIGHT_MS - 9 * M1.ms, MIDNIGHT_MS - 5 * M1.ms)
+    CandleCache(redis, row.pk).write("BTC-USD", M1, [], (span,))
+    claims.look()
+    assert len(claims.false) == 1
+    CandleCache(redis, row.pk).write("ETH-USD", M1, [], ((MIDNIGHT_MS, MIDNIGHT_MS + M1.ms),))
+    claims.look()
+    assert any("claims the future" in text for text in claims.false)
+
+
+def test_a_key_of_another_name_is_found(redis, row):
+    redis.set(keys.coverage(row.pk, "BTC-USD", "1m"), "[]")
+    assert list(faults_of_keys(redis, row)) == []
+    redis.set(keys.coverage(row.pk, "*", "1m"), "[]")
+    assert len(list(faults_of_keys(redis, row))) == 1
+
+
+def test_a_busy_minute_and_a_call_in_a_ban_are_found(sandbox):
+    begun_ms = sandbox.clock.now_ms() - 10_000
+    arrivals = [Arrival(begun_ms + ms, 20) for ms in (-70_000, -20_000, 100, 3000)]
+    address = Address(sandbox, None, arrivals, [])
+    assert address.busiest(60_000) == 60
+    assert list(address.faults_of_silence(begun_ms, 2)) == []
+    assert list(address.faults_of_silence(begun_ms, 4)) == [
+        "calls arrived [3000] ms after it had begun"
+    ]
+
+
+def test_what_grows_is_found():
+    steady = [Usage(80_000_000, 20, 16)] * 40
+    assert list(growth(steady)) == []
+    leaking = [Usage(80_000_000 + number * 10**6, 20 + number, 16) for number in range(40)]
+    assert len(list(growth(leaking))) == 2
+
+
+@pytest.mark.parametrize("module", [rest_client, connection])
+def test_an_unchecked_connection_is_found(transactional_db, redis, monkeypatch, module):
+    monkeypatch.setattr(ssrf, "LEADS_TO", ["127.0.0.1"])
+    trials = ssrf.Trials(redis)
+    assert list(trials.rebound()) == []
+    monkeypatch.setattr(module, "addresses_of", lambda host, port: ["127.0.0.1"])
+    assert any("sockets were connected" in text for text in trials.rebound())

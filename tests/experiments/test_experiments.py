@@ -1,0 +1,29 @@
+"""Each experiment, as much of it as every run of the tests can afford."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.document import promise
+from tests.experiments.registry import EXPERIMENTS
+from tests.experiments.test_command import IN_PROCESS_OF_ITS_OWN
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != IN_PROCESS_OF_ITS_OWN])
+def test_the_promise_holds(name, redis, tmp_path):
+    experiment = import_module(f"tests.experiments.{name}")
+    outcome = experiment.run(redis, tmp_path, **experiment.QUICK)
+    assert outcome.faults == []
+    assert outcome.figures
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_tests_that_an_experiment_names_are_there(name):
+    named = re.findall(r"`(tests/[^`]+)`", " ".join(promise(name)))
+    assert named
+    assert all((ROOT / path).is_file() for path in named), named
