@@ -94,9 +94,7 @@ def test_the_message_of_somebody_else_has_no_event(as_json):
     assert set(line) == {"time", "level", "logger", "message"}
 
 
-@pytest.mark.parametrize(
-    "text", ["two\nlines", "a\u2028b", "\udcff", 'quotes " and \\'], ids=ascii
-)
+@pytest.mark.parametrize("text", ["two\nlines", "a\u2028b", "\udcff", 'quotes " and \\'], ids=ascii)
 def test_a_line_is_one_object_whatever_is_in_it(as_json, text):
     assert as_json("some.event text=%s", text)["text"] == text
 
