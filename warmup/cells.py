@@ -38,8 +38,8 @@ def cell(
     `newest_ms` is the open time of the newest closed candle. A bar that closed less than 30 s ago
     is not missed yet.
     """
+    lacks = missing_ranges(state, timeframe, now_ms, GRACE_MS)
     now_ms -= GRACE_MS
-    lacks = missing_ranges(state, timeframe, now_ms)
     cold = state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(
         state.count, state.coverage, timeframe, now_ms
     )
@@ -90,7 +90,8 @@ class Grid:
 
     def _letter(self, pair: Pair, glance: Glance, now_ms: int, work: Work) -> str:
         timeframe = pair.timeframe
-        basis = (glance, timeframe.floor(now_ms - GRACE_MS), work.is_at(pair), work.healing)
+        moments = (timeframe.floor(now_ms), timeframe.floor(now_ms - GRACE_MS))
+        basis = (glance, moments, work.is_at(pair), work.healing)
         before, letter = self._known.get(pair, (None, ""))
         if before != basis:
             state = glance.state()

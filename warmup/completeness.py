@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from livermore.market.coverage import missing, span
+from livermore.market.coverage import span
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.cache import CandleCache, PairState
-from warmup.repair import window
+from warmup.repair import missing_ranges, window
 
 GRACE_MS = 90_000  # what closed a moment ago may still be on its way, on a quiet market from REST
 SECONDS_KEPT = 15.0
@@ -42,7 +42,7 @@ class Completeness:
         end_ms = timeframe.floor(now_ms - GRACE_MS)
         self.pairs += 1
         self.window_ms += end_ms - start_ms
-        ranges = missing(state.coverage, start_ms, end_ms)
+        ranges = missing_ranges(state, timeframe, now_ms, GRACE_MS)
         if not ranges:
             return
         missing_ms = span(ranges)

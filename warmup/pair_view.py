@@ -117,7 +117,7 @@ def read_pair(
         rows,
         live.values() if live else None,
         coverage,
-        missing_ranges(state, pair.timeframe, time_ms - GRACE_MS),
+        missing_ranges(state, pair.timeframe, time_ms, GRACE_MS),
         indicator,
         _points(rows, pair),
     )

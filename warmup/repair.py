@@ -32,9 +32,15 @@ def window(state: PairState, timeframe: Timeframe, now_ms: int) -> Interval:
     return max(most, min(oldest, least)), end_ms
 
 
-def missing_ranges(state: PairState, timeframe: Timeframe, now_ms: int) -> Coverage:
-    """Return the stretches to fetch, in ms, half-open: the window less what is covered."""
-    return missing(state.coverage, *window(state, timeframe, now_ms))
+def missing_ranges(
+    state: PairState, timeframe: Timeframe, now_ms: int, grace_ms: int = 0
+) -> Coverage:
+    """Return the stretches to fetch, in ms, half-open: the window less what is covered.
+
+    What closed less than `grace_ms` ago is not missed yet.
+    """
+    start_ms, _ = window(state, timeframe, now_ms)
+    return missing(state.coverage, start_ms, timeframe.floor(now_ms - grace_ms))
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ class Trials:
             wait_until(lambda: time.monotonic() >= ends_at)
 
     def _fill(self, own_redis, client, sandbox, row):
-        with _limited(client, client.info("memory")["used_memory"]), _sink_says() as said:
+        with _limited(client, client.info("memory")["used_memory"] // 2), _sink_says() as said:
             wait_for_time(sandbox, max(MIDNIGHT_MS, sandbox.clock.now_ms()) + 2 * MINUTE_MS)
         wait_until(lambda: read_status(client, row.pk).details.get("flushFailures"))
         details = read_status(client, row.pk).details

@@ -23,7 +23,10 @@ from warmup import agent as agents
 REQUIRED = "LIVERMORE_BROWSER_TESTS"  # "required": a missing browser is a failure
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000")
 NETWORK = "/admin/network/"
-SETTINGS = {"DJANGO_SETTINGS_MODULE": "livermore.settings"}
+SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "livermore.settings",
+    "LIVERMORE_SECRET_KEY": settings.SECRET_KEY,  # one for both: the test makes the sessions
+}
 # Between two tests the database is emptied, which gives content types other numbers.
 SERVE = """
 import sys

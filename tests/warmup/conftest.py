@@ -1,3 +1,4 @@
+import threading
 import time
 
 import pytest
@@ -57,6 +58,10 @@ def open_rest(redis):
     yield open_rest
     for rest in opened:
         rest.close()
+    # What is still under way would write its hold or ban into the next test's Redis.
+    for thread in threading.enumerate():
+        if thread.name.startswith("fetch-"):
+            thread.join(10)
 
 
 @pytest.fixture

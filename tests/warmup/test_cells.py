@@ -41,6 +41,10 @@ def test_what_closed_a_moment_ago_is_not_missed_yet():
     assert letter(late, newest=2, now=NOW) == "h"
 
 
+def test_a_pair_is_whole_as_soon_as_its_newest_bar_is_there():
+    assert letter(state(), now=END + 1) == "c"
+
+
 @pytest.mark.parametrize("of", [state(0, []), state(59, [(59, 0)])], ids=["none", "59"])
 def test_fewer_than_60_are_cold(of):
     assert letter(of, newest=None) == "k"
