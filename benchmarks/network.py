@@ -21,7 +21,7 @@ from livermore.children import Child, Children
 
 SYMBOLS = 100
 BROWSERS = 200
-RUNS, LONG_RUNS = 7, 25
+RUNS, LONG_RUNS = 15, 45
 MB = 1_000_000
 SECONDS_TO_FREEZE = 15  # a browser that says nothing is dropped after ten
 
@@ -50,9 +50,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
         watched.run(looking=False)  # the first call of each pair costs the sandbox the most
         watched.run(looking=True)
         watched.forget()
-        for _ in range(runs):
-            watched.run(looking=False)
-            watched.run(looking=True)
+        for number in range(runs):
+            for looking in (True, False) if number % 2 else (False, True):
+                watched.run(looking)
+        watched.run(looking=True, stay_seconds=SECONDS_TO_FREEZE)
         yield from watched.figures()
 
 
@@ -82,7 +83,7 @@ class _Watched:
         self._resident = [self._web.resident_bytes()]
         self._cpu_seconds: list[float] = []
 
-    def run(self, looking: bool) -> None:
+    def run(self, looking: bool, stay_seconds: float = 0) -> None:
         self._bench.redis.flushdb()
         self._sandbox.forget()
         if not looking:
@@ -93,19 +94,16 @@ class _Watched:
             seconds = self._bench.warm(self._exchange, self._symbols)
             self._cpu_seconds.append((self._web.cpu_seconds() - used) / seconds)
             self._seconds[True].append(seconds)
-            time.sleep(SECONDS_TO_FREEZE)
+            time.sleep(stay_seconds)
             self._resident.append(self._web.resident_bytes())
             self._seen.append(orjson.loads(browsers.end()))
 
     def figures(self) -> Iterator[Figure]:
         alone, looked_at = (statistics.median(self._seconds[each]) for each in (False, True))
-        ratios = [
-            with_them / without - 1
-            for without, with_them in zip(*self._seconds.values(), strict=True)
-        ]
         what = f"warmup of {len(self._symbols)} symbols x 6, slower by {BROWSERS} browsers"
-        note = f"{alone:.2f} and {looked_at:.2f} s, medians of {len(ratios)} each, one by one"
-        note += f" {100 * min(ratios):+.0f} to {100 * max(ratios):+.0f} %"
+        runs = self._seconds[False]
+        note = f"{alone:.2f} and {looked_at:.2f} s, medians of {len(runs)} in turn, "
+        note += f"{min(runs):.2f} to {max(runs):.2f} s alone"
         yield Figure(what, 100 * (looked_at / alone - 1), "%", 5, note)
         delays, waits = (
             sorted(each for seen in self._seen for each in seen[name])
@@ -115,14 +113,15 @@ class _Watched:
         yield Figure("from write to browser, p99", _p99(delays), "ms", 250, note)
         note = "with its wait for the next message, at the most"
         yield Figure("from any write to browser, p99", _p99(waits), "ms", note=note)
-        growth = (self._resident[-1] - self._resident[1]) / MB
-        note = f"over {len(self._seen)} times {BROWSERS} browsers, at {self._resident[-1] / MB:.0f}"
-        yield Figure("the web server's growth of memory", growth, "MB", 5, note + " MB")
+        last, settled = self._resident[-1], self._resident[len(self._resident) // 3]
+        times = len(self._resident) * 2 // 3
+        note = f"over the last {times} times {BROWSERS} browsers, at {last / MB:.0f} MB"
+        yield Figure("the web server's growth of memory", (last - settled) / MB, "MB", 5, note)
         share = 100 * statistics.median(self._cpu_seconds)
         yield Figure("share of a core that it takes meanwhile", share, "%")
         yield Figure("browsers lost", sum(seen["lost"] for seen in self._seen), at_most=0)
-        kept = sum(not seen["frozen"] for seen in self._seen)
-        yield Figure("frozen browsers kept", kept, at_most=0)
+        kept = int(not self._seen[-1]["frozen"])
+        yield Figure("frozen browsers kept", kept, at_most=0, note="after a quarter of a minute")
 
 
 def _p99(ascending: Sequence[float]) -> float:

@@ -34,10 +34,10 @@ REDIS = {
     "warmup/indicator_cache.py",
     "warmup/agent.py",
     "warmup/agents.py",
-    "warmup/exchange_view.py",
-    "warmup/bell.py",
-    "warmup/feed.py",
-    "warmup/actions.py",
+    "warmup/network/exchange_view.py",
+    "warmup/network/bell.py",
+    "warmup/network/feed.py",
+    "warmup/network/actions.py",
     "warmup/harness/stored.py",
 }
 KEY_STARTS = (

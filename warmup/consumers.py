@@ -42,12 +42,12 @@ from redis.exceptions import RedisError
 
 from exchanges.errors import clip
 from livermore.market.timeframe import parse_timeframe
-from warmup.feed import Feed, current_feed
-from warmup.outbox import Outbox
-from warmup.pair_feed import OpenPair
-from warmup.snapshot import read_accounts
-from warmup.socket_life import TRY_LATER, USUAL, Limits, wait_for_end
-from warmup.visitors import NotAdmitted, Visitor, admit
+from warmup.network.feed import Feed, current_feed
+from warmup.network.outbox import Outbox
+from warmup.network.pair_feed import OpenPair
+from warmup.network.snapshot import read_accounts
+from warmup.network.socket_life import TRY_LATER, USUAL, Limits, wait_for_end
+from warmup.network.visitors import NotAdmitted, Visitor, admit
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
             await self._quit(self._feed.group(number))
         if self._is_news(event):
             self._outbox.put(event)
-            await self._flush()
+        await self._flush()
 
     def _is_news(self, event: dict[str, Any]) -> bool:
         """Tell whether the browser's last snapshot, or the one that is due, lacks it."""
@@ -254,7 +254,11 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
             self._later = loop.call_later(wait_seconds, self._flush_later)
 
     def _flush_later(self) -> None:
-        self._flushing = asyncio.ensure_future(self._flush())
+        self._flushing = asyncio.ensure_future(self._try_to_flush())
+
+    async def _try_to_flush(self) -> None:
+        with contextlib.suppress(DatabaseError):  # what comes next tries again
+            await self._flush()
 
     async def _open_pair(self, content: dict[str, Any]) -> None:
         pair = _pair(content)

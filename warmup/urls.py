@@ -3,7 +3,7 @@
 from django.urls import path
 
 from warmup import views
-from warmup.setup import setup
+from warmup.network.setup import setup
 
 app_name = "network"
 

@@ -16,11 +16,11 @@ from exchanges.instances import ExchangeLock, Held
 from exchanges.models import Exchange, Symbol
 from exchanges.status import Holder
 from livermore.market.timeframe import Timeframe, parse_timeframe
-from warmup.actions import LONGEST_REASON, Actions, check_line
-from warmup.answers import Answer, notice, wants_json
-from warmup.gate import looks, operates
-from warmup.snapshot import read_exchange, read_network, read_pair
-from warmup.visitors import may_operate
+from warmup.network.actions import LONGEST_REASON, Actions, check_line
+from warmup.network.answers import Answer, notice, wants_json
+from warmup.network.gate import looks, operates
+from warmup.network.snapshot import read_exchange, read_network, read_pair
+from warmup.network.visitors import may_operate
 
 SYMBOLS_PROPOSED = 20
 

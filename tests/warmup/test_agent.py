@@ -25,9 +25,9 @@ from tests.warmup.live import (
 )
 from tests.warmup.operators import holder_of, person
 from warmup import agent as agent_module
-from warmup.actions import Actions
 from warmup.agent import Agent
 from warmup.agents import read_agents
+from warmup.network.actions import Actions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,9 +21,9 @@ from tests.warmup.operators import held_by, listed_exchange, person
 from tests.warmup.sockets import Browser, browsing, in_a_loop, log_in, wait_until
 from warmup import consumers
 from warmup.consumers import NetworkConsumer
-from warmup.feed import current_feed
-from warmup.outbox import Outbox
-from warmup.socket_life import Limits
+from warmup.network.feed import current_feed
+from warmup.network.outbox import Outbox
+from warmup.network.socket_life import Limits
 
 pytestmark = pytest.mark.django_db
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from warmup.outbox import Outbox, merge
+from warmup.network.outbox import Outbox, merge
 
 
 def card(since, version, exchange=4, **changes):

@@ -14,7 +14,7 @@ from exchanges.models import Exchange, UserExchange
 from livermore.market import keys
 from tests.warmup.live import Running, make_row, serve, stored, wait_until
 from tests.warmup.operators import agent, commands, held_by, listed_exchange, live, person
-from warmup.actions import Actions, Refused, last_action
+from warmup.network.actions import Actions, Refused, last_action
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache, CandleWrite, PairState
-from warmup.cells import GRACE_MS, Grid, Work, cell
+from warmup.network.cells import GRACE_MS, Grid, Work, cell
 
 M1 = Timeframe.M1
 MINUTE = M1.ms

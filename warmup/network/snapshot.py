@@ -10,12 +10,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.models import UserExchange
-from warmup import cards
 from warmup.agents import read_agents
-from warmup.cells import Grid
-from warmup.exchange_view import ExchangeRow, ExchangeView, read_exchange, read_rows
-from warmup.pair_view import PairView, read_pair
-from warmup.visitors import may_operate
+from warmup.network import cards
+from warmup.network.cells import Grid
+from warmup.network.exchange_view import ExchangeRow, ExchangeView, read_exchange, read_rows
+from warmup.network.pair_view import PairView, read_pair
+from warmup.network.visitors import may_operate
 
 __all__ = [
     "ExchangeView",

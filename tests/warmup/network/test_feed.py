@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from io import StringIO
 
 import orjson
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.management import call_command
 
 from exchanges.accounts import save_account
 from exchanges.changes import changed
@@ -13,7 +15,6 @@ from exchanges.control import ControlClient
 from exchanges.instances import ExchangeLock
 from exchanges.models import Exchange, UserExchange
 from exchanges.status import State
-from exchanges.venues import ExchangeAdapterFactory
 from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.candle import Candle
@@ -22,15 +23,14 @@ from tests.warmup.live import make_row, running, serve
 from tests.warmup.operators import agent, held_by, listed_exchange, person
 from tests.warmup.redis_away import OwnRedis
 from tests.warmup.sockets import Browser, browsing, in_a_loop, log_in, wait_until
-from warmup import audience, card_feed, feed
 from warmup.agents import deregister
-from warmup.audit import record
 from warmup.cache import CandleCache
-from warmup.feed import current_feed
-from warmup.paced import Allowance, Paced
+from warmup.network import audience, card_feed, feed
+from warmup.network.audit import record
+from warmup.network.feed import current_feed
+from warmup.network.paced import Allowance, Paced
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
-from warmup.service import SmartWarmupService
 from warmup.stats import WarmupStats, WarmupStatsPublisher
 
 pytestmark = pytest.mark.django_db
@@ -260,27 +260,22 @@ async def test_symbols_that_are_added_get_their_row(redis, exchange, session):
 
 
 @in_a_loop
-async def test_a_warmup_is_followed_from_its_start_to_its_end(redis, exchange, session, sandbox):
+async def test_a_warmup_by_the_command_is_followed_from_its_start_to_its_end(
+    redis, exchange, session, sandbox
+):
     exchange.rest_url = sandbox.url
     await exchange.asave()
-    symbols = ["BTC-USD", "ETH-USD"]
-
-    def warm():
-        rest = ExchangeAdapterFactory(redis).rest(exchange)
-        try:
-            SmartWarmupService(redis, exchange.pk, rest).warmup(symbols)
-        finally:
-            rest.close()
-
     async with browsing(application, session) as browser:
         assert browser.cards[exchange.pk]["warmup"] is None
-        await in_thread(warm)()
+        await in_thread(call_command)("warmup", "sandbox", stdout=StringIO(), stderr=StringIO())
         card = await browser.until_card(
             exchange, lambda card: card["warmup"] and card["warmup"]["status"] == "complete"
         )
         assert card["warmup"]["counts"] == "12 done, 0 skipped, 0 failed of 12"
         assert dict(card["warmup"]["schedule"]) == dict.fromkeys(Timeframe, 2)
         await browser.until_card(exchange, lambda card: "k" not in "".join(card["grid"]["rows"]))
+        told = [message.get("changes", {}).get("state") for message in browser.messages]
+        assert "warming" in told
 
 
 @in_a_loop
@@ -449,6 +444,10 @@ async def test_a_redis_that_hangs_is_one_that_is_gone(own_redis, exchange, sessi
     async with browsing(application, session) as browser:
         with own_redis.hanging():
             await browser.until_card(exchange, state_is("stale"))
+            await browser.say(
+                type="open-pair", exchangeId=exchange.pk, symbol="BTC-USD", timeframe="1m"
+            )
+        await browser.until(kind("pair"))
         await goes_on(own_redis, browser, exchange)
 
 

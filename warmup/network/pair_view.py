@@ -14,8 +14,8 @@ from livermore.market.indicators import macd_v_series
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.cache import CANDLES_KEPT, CandleCache, PairState
-from warmup.cells import GRACE_MS
 from warmup.indicator_cache import IndicatorCache
+from warmup.network.cells import GRACE_MS
 from warmup.repair import missing_ranges
 from warmup.window import rows_of
 

@@ -5,9 +5,9 @@ import pytest
 from exchanges.models import Exchange
 from exchanges.pacing import Usage
 from exchanges.status import Holder, State, Status
-from warmup.cards import NO_GRID, present, unheard
-from warmup.cells import Work
-from warmup.exchange_view import Action, ExchangeRow, ExchangeView, Schedule
+from warmup.network.cards import NO_GRID, present, unheard
+from warmup.network.cells import Work
+from warmup.network.exchange_view import Action, ExchangeRow, ExchangeView, Schedule
 from warmup.stats import WarmupStats
 
 NOW = 1_795_046_400_000

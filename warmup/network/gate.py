@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 
 from exchanges.errors import clip
 from exchanges.models import Exchange
-from warmup.answers import notice, wants_json
-from warmup.visitors import may_look, may_operate
+from warmup.network.answers import notice, wants_json
+from warmup.network.visitors import may_look, may_operate
 
 logger = logging.getLogger(__name__)
 

@@ -25,13 +25,13 @@ from redis.exceptions import RedisError
 from exchanges.changes import parse_change
 from exchanges.instances import own_client
 from warmup.agents import read_agents
-from warmup.audience import Audience, Member, Message
-from warmup.bell import Bell
-from warmup.card_feed import CardFeed
-from warmup.exchange_view import ExchangeRow, read_rows
-from warmup.paced import Paced
-from warmup.pair_feed import OpenPair, OpenPairs, PairFeed, name_of
-from warmup.snapshot import read_accounts_of
+from warmup.network.audience import Audience, Member, Message
+from warmup.network.bell import Bell
+from warmup.network.card_feed import CardFeed
+from warmup.network.exchange_view import ExchangeRow, read_rows
+from warmup.network.paced import Paced
+from warmup.network.pair_feed import OpenPair, OpenPairs, PairFeed, name_of
+from warmup.network.snapshot import read_accounts_of
 
 logger = logging.getLogger(__name__)
 

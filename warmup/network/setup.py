@@ -9,10 +9,10 @@ from django_redis import get_redis_connection
 from exchanges.errors import LivermoreError
 from exchanges.forms import OwnAccountForm
 from exchanges.models import NAME_TAKEN, Exchange, UserExchange
-from warmup.actions import Actions
-from warmup.answers import Answer, notice
-from warmup.gate import fills_in
-from warmup.snapshot import read_accounts
+from warmup.network.actions import Actions
+from warmup.network.answers import Answer, notice
+from warmup.network.gate import fills_in
+from warmup.network.snapshot import read_accounts
 
 
 @fills_in

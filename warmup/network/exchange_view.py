@@ -16,8 +16,8 @@ from exchanges.pacing import Usage, host_of, read_usage
 from exchanges.status import Holder, State, Status
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
-from warmup.audit import last_action
-from warmup.cells import Work
+from warmup.network.audit import last_action
+from warmup.network.cells import Work
 from warmup.stats import Status as WarmupStatus
 from warmup.stats import WarmupStats
 
@@ -99,11 +99,15 @@ class ExchangeView:
 
 
 def read_exchange(
-    redis: Redis, exchange: Exchange, now_ms: int, schedule: Schedule | None = None
+    redis: Redis,
+    exchange: Exchange,
+    now_ms: int,
+    schedule: Schedule | None = None,
+    usage: Usage | None = None,
 ) -> ExchangeView:
     """Return what Redis says of an exchange; what can't be understood counts as not there.
 
-    `schedule` is one that was read before and is still the newest: it may be long.
+    `schedule` and `usage` are what was read before and will still do: both are large.
     """
     number = exchange.pk
     pipe = redis.pipeline(transaction=False)
@@ -119,7 +123,7 @@ def read_exchange(
         STATUS_TTL_MS - left_ms if status and left_ms >= 0 else None,
         _understand(_progress, stats),
         _understand(_schedule, stored[0]) if stored else schedule,
-        read_usage(redis, host_of(exchange.rest_url)),
+        usage or read_usage(redis, host_of(exchange.rest_url)),
     )
 
 

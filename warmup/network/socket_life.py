@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from django.db import DatabaseError
 
-from warmup.outbox import Outbox
-from warmup.visitors import NotAdmitted
+from warmup.network.outbox import Outbox
+from warmup.network.visitors import NotAdmitted
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from exchanges.models import Exchange
 from exchanges.pacing import Usage
 from exchanges.status import ENDED, State, Status
 from livermore.market.timeframe import SHORTEST_FIRST
-from warmup.cells import COLD, HOLED, REPAIRING
-from warmup.exchange_view import ExchangeRow, ExchangeView
+from warmup.network.cells import COLD, HOLED, REPAIRING
+from warmup.network.exchange_view import ExchangeRow, ExchangeView
+from warmup.network.wording import count, duration
 from warmup.progress import present_warmup
-from warmup.wording import count, duration
 
 Card = dict[str, Any]
 

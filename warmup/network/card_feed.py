@@ -10,10 +10,11 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from warmup import cards
-from warmup.cells import Grid
-from warmup.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange
-from warmup.paced import Allowance, Paced
+from exchanges.pacing import Usage
+from warmup.network import cards
+from warmup.network.cells import Grid
+from warmup.network.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange
+from warmup.network.paced import Allowance, Paced
 
 SECONDS_BETWEEN_READS = 0.05
 TOLD_PER_SECOND, BEAT_SECONDS = 4, 0.3
@@ -41,11 +42,12 @@ class CardFeed:
         self._view: ExchangeView | None = None
         self._schedule: Schedule | None = None
         self._schedule_changed = True
+        self._usage: Usage | None = None
         self._grid: dict[str, Any] = cards.NO_GRID
         self._grid_reader = Grid(row.exchange.pk)
         self._grid_basis: object = None
         self._card: cards.Card = {}
-        self._reading = asyncio.Lock()
+        self._reading, self._reading_grid = asyncio.Lock(), asyncio.Lock()
         self._paced = Paced(SECONDS_BETWEEN_READS, self.refresh)
         self._allowance = Allowance(TOLD_PER_SECOND, BEAT_SECONDS)
         self._later: asyncio.TimerHandle | None = None
@@ -76,6 +78,7 @@ class CardFeed:
         if self._view:
             with contextlib.suppress(RedisError):  # the card will say so
                 await self._read_grid(self._view)
+        self._usage = None  # it is read anew with each look, not with each change
         self.poke()
 
     async def refresh(self) -> None:
@@ -115,9 +118,9 @@ class CardFeed:
         schedule = None if self._schedule_changed else self._schedule
         self._schedule_changed = False
         try:
-            arguments = (self._redis, self.row.exchange, now_ms, schedule)
+            arguments = (self._redis, self.row.exchange, now_ms, schedule, self._usage)
             self._view = await self._in_thread(read_exchange, *arguments)
-            self._schedule = self._view.schedule
+            self._schedule, self._usage = self._view.schedule, self._view.usage
             if self._grid is cards.NO_GRID:
                 await self._read_grid(self._view)
         except RedisError:
@@ -149,11 +152,11 @@ class CardFeed:
     async def _read_grid(self, view: ExchangeView) -> None:
         symbols, work, time_ms = self.row.symbols, view.work(), view.time_ms(_now_ms())
         basis = (symbols, work, _activity(view), time_ms // GRID_KEPT_MS)
-        if basis == self._grid_basis:
-            return
-        arguments = (self._redis, symbols, time_ms, work)
-        self._grid = await self._in_thread(self._grid_reader.read, *arguments)
-        self._grid_basis = basis
+        async with self._reading_grid:
+            if basis != self._grid_basis:
+                arguments = (self._redis, symbols, time_ms, work)
+                self._grid = await self._in_thread(self._grid_reader.read, *arguments)
+                self._grid_basis = basis
 
 
 def _is_urgent(card: cards.Card, before: cards.Card) -> bool:

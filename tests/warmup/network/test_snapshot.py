@@ -14,12 +14,12 @@ from livermore.market.candle import Candle
 from livermore.market.indicators import macd_v_of_rows
 from livermore.market.timeframe import Timeframe
 from tests.warmup.operators import agent, held_by, listed_exchange, person
-from warmup.audit import record
 from warmup.cache import CandleCache
-from warmup.cells import GRACE_MS
+from warmup.network.audit import record
+from warmup.network.cells import GRACE_MS
+from warmup.network.snapshot import read_exchange, read_network, read_pair
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
-from warmup.snapshot import read_exchange, read_network, read_pair
 from warmup.stats import WarmupStats, WarmupStatsPublisher
 
 pytestmark = pytest.mark.django_db

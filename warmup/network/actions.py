@@ -24,9 +24,9 @@ from exchanges.instances import Held
 from exchanges.listing import monitor, unmonitor
 from exchanges.models import Exchange, UserExchange
 from livermore.market.timeframe import parse_timeframe
-from warmup.audit import last_action, record
 from warmup.harness import CheckReport, ExchangeCheck, Result
-from warmup.situation import Situation
+from warmup.network.audit import last_action, record
+from warmup.network.situation import Situation
 
 __all__ = ["Actions", "Refused", "check_line", "last_action"]
 

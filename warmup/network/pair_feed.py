@@ -10,10 +10,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from livermore.market import keys
-from warmup.bell import Bell
-from warmup.card_feed import InThread, Tell
-from warmup.paced import Paced
-from warmup.pair_view import PairView, read_pair
+from warmup.network.bell import Bell
+from warmup.network.card_feed import InThread, Tell
+from warmup.network.paced import Paced
+from warmup.network.pair_view import PairView, read_pair
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class PairFeed:
         self._in_thread = in_thread
         self._tell = tell
         self._view: PairView | None = None
+        self._is_owed = False
         self._paced = Paced(SECONDS_BETWEEN, self._refresh)
 
     @property
@@ -58,10 +59,16 @@ class PairFeed:
     async def all(self) -> dict[str, Any]:
         """Return the message with all there is, for who just opened it. Raises RedisError."""
         if self._view is None:
-            self._view = await self._read()
+            try:
+                self._view = await self._read()
+            except RedisError:
+                self._is_owed = True
+                raise
         return self._message(self._view.since(None))
 
     async def _refresh(self) -> None:
+        if self._view is None and not self._is_owed:
+            return  # whoever opened it is about to get all of it
         try:
             view = await self._read()
         except RedisError as error:
