@@ -94,7 +94,8 @@ class Agent:
 
     def running(self) -> list[str]:
         """Return the names of the exchanges that run here."""
-        return [job.exchange.name for job in self._jobs.values() if job.alive]
+        jobs = [job for job in self._jobs.values() if job.alive]
+        return [job.exchange.name for job in jobs if job.runner and job.runner.holds]
 
     def _mend(self, wanted: dict[int, Exchange]) -> None:
         for number, job in list(self._jobs.items()):

@@ -23,8 +23,9 @@ It takes
 - `{"type": "open-pair", "exchangeId", "symbol", "timeframe"}`, `{"type": "close-pair"}`
 
 Close codes: 4401 not logged in (any more), 4403 no permission (any more), 4408 too slow: it owed
-a `seen` for ten seconds, 4000 a day old: connect again at once, 1013 try again later. Where it is
-refused from the first, 4401 or 4403, HTTP says 403 in place of the upgrade.
+a `seen` for ten seconds, 4000 a day old: connect again at once, 1008 more than 200 messages in
+five seconds, 1013 try again later. Where it is refused from the first, 4401 or 4403, HTTP says 403
+in place of the upgrade.
 """
 
 import asyncio
@@ -52,6 +53,7 @@ from warmup.network.visitors import NotAdmitted, Visitor, admit
 logger = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 4096
+FLOOD, FLOOD_MESSAGES, FLOOD_SECONDS = 1008, 200, 5.0
 SECONDS_BETWEEN_SNAPSHOTS = 1.0
 IN_SNAPSHOT = ("card", "gone", "agents", "accounts")
 
@@ -73,6 +75,7 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         self._later: asyncio.TimerHandle | None = None
         self._sending = asyncio.Lock()
         self._ended = False
+        self._counted, self._counted_since = 0, 0.0
         self._snapshot_due = True
         self._next_snapshot_at = 0.0
         self._handlers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
@@ -223,6 +226,11 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self._ended:
             return
+        if self._floods():
+            self._ended = True
+            logger.warning("network.flooded user=%s", self.user.pk)
+            await self.close(FLOOD)
+            return
         if text_data is None or len(text_data) > LONGEST_MESSAGE:
             await self._say(f"a message is text, of {LONGEST_MESSAGE} characters at the most")
             return
@@ -236,6 +244,17 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
             await handler(content)
         except (ValueError, LookupError) as error:
             await self._say(f"{content['type']}: {clip(str(error))}")
+
+    def _floods(self) -> bool:
+        """Count a message; tell whether this browser sends more than a page ever would.
+
+        The web server keeps in memory whatever was sent and not read yet.
+        """
+        now = _now()
+        if now - self._counted_since >= FLOOD_SECONDS:
+            self._counted_since, self._counted = now, 0
+        self._counted += 1
+        return self._counted > FLOOD_MESSAGES
 
     async def _seen(self, content: dict[str, Any]) -> None:
         count = content.get("count")

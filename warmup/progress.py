@@ -31,7 +31,7 @@ def present_warmup(stats: Stats, schedule: Schedule | None, now_ms: int) -> dict
             f"{stats['completedPairs']:,} done, {stats['skippedPairs']:,} skipped, "
             f"{stats['failedPairs']:,} failed of {stats['totalPairs']:,}"
         ),
-        "rate": _rate(stats, running),
+        "rate": _rate(stats, running, running and not alive),
         "schedule": [list(each) for each in schedule.counts] if is_own else [],
         "failures": stats["failures"][:FAILURES_SHOWN],
         "updatedAt": stats["updatedAt"],
@@ -53,7 +53,9 @@ def _line(stats: Stats, is_dead: bool) -> str:
     return "Warmup ended by an error"
 
 
-def _rate(stats: Stats, running: bool) -> str:
+def _rate(stats: Stats, running: bool, is_dead: bool) -> str:
+    if is_dead:
+        return ""
     if running:
         rate = stats["pairsPerSecond"]
         return f"{rate:,.1f} pairs/s" if rate else ""

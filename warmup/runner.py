@@ -55,6 +55,7 @@ class ExchangeRunner:
         self._on_warmup = on_warmup
         self._factory = ExchangeAdapterFactory(redis)
         self._stopping = threading.Event()
+        self.holds = False  # the exchange's lock
         self._streamer: Streamer | None = None
         self._sink: CandleSink | None = None
         self._frame_rate, self._frame_rates = Rate(), History()
@@ -68,6 +69,7 @@ class ExchangeRunner:
         lock = ExchangeLock(self._redis, self._exchange.pk)
         with lock.take_over(take_over, reason) if take_over else lock.acquire() as lease:
             lease.measure_with(self.measured)
+            self.holds = True
             try:
                 self._live(lease)
             except Exception as error:
@@ -77,6 +79,8 @@ class ExchangeRunner:
                     raise lease.loss() from error
                 lease.report(State.ERROR, str(error))
                 raise
+            finally:
+                self.holds = False
 
     def measured(self) -> Mapping[str, Any]:
         """Return rates, lag and counters for the status."""

@@ -33,6 +33,9 @@ export class CardView {
     state(state) {
       if (this.element.dataset.state !== state) this.element.dataset.state = state;
     },
+    troubled(troubled) {
+      this.element.toggleAttribute("data-troubled", troubled);
+    },
     stateText(text) {
       setText(this.find("[data-text=stateText]"), text);
     },

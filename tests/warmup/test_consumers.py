@@ -20,7 +20,7 @@ from livermore.asgi import application
 from tests.warmup.operators import held_by, listed_exchange, person
 from tests.warmup.sockets import Browser, browsing, in_a_loop, log_in, wait_until
 from warmup import consumers
-from warmup.consumers import NetworkConsumer
+from warmup.consumers import FLOOD_MESSAGES, NetworkConsumer
 from warmup.network.feed import current_feed
 from warmup.network.outbox import Outbox
 from warmup.network.socket_life import Limits
@@ -209,6 +209,14 @@ async def test_a_socket_is_renewed_before_the_day_is_over(session):
 async def test_a_group_lasts_longer_than_a_socket():
     layer = get_channel_layer()
     assert Limits().life_seconds < getattr(layer, "group_expiry", 86_400)
+
+
+@in_a_loop
+async def test_who_floods_is_closed_out(session):
+    async with browsing(quick(), session) as browser:
+        for _ in range(FLOOD_MESSAGES + 1):
+            await browser.say(type="close-pair")
+        assert await browser.until_closed() == 1008
 
 
 # -- Slow browsers

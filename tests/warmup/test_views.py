@@ -225,11 +225,12 @@ def test_a_check_shows_each_step(row, script, form):
     row.rest_url = row.ws_url = "http://127.0.0.1:9"
     row.save()
     status, answer = script("check", row)
-    assert (status, answer["ok"]) == (200, True)
+    assert (status, answer["ok"]) == (200, False)
     assert "steps failed" in answer["text"]
     assert "row and addresses" in answer["html"]
     text, status = form("check", row)
     assert (status, "row and addresses" in text) == (200, True)
+    assert '<li class="warning">' in text
     assert LogEntry.objects.count() == 2
 
 
@@ -443,6 +444,14 @@ def test_a_symbol_with_a_slash_has_a_page_too(row, browser):
     assert browser.get(f"/admin/network/{row.pk}/pairs/A%2FB-USD/1h/").status_code == 200
 
 
+def test_a_key_of_the_wrong_type_is_named_in_a_line(redis, row, browser):
+    redis.set(keys.candles(row.pk, "BTC-USD", "1h"), "oops")
+    answer = browser.get(url("pair", row, "BTC-USD", "1h"), headers={"Accept": JSON})
+    assert (answer.status_code, answer.json()["ok"]) == (503, False)
+    assert "Redis refused a command" in answer.json()["text"]
+    assert "WRONGTYPE" in answer.json()["text"]
+
+
 # -- Setup
 
 
@@ -480,6 +489,9 @@ def test_a_first_account_is_added_as_the_default(row, ada, script, form):
     assert (status, answer["ok"]) == (200, True)
     assert answer["text"] == "Main was added, the default: it is the only active one."
     assert "Main" in answer["html"]
+    assert "New account" in answer["html"]
+    assert "?account=" not in answer["html"].split("<form")[1]
+    assert 'value="Main"' not in answer["html"]
     text, status = form("setup", row, **account_form(display_name="Second", is_default="on"))
     assert (status, "Second was added, the default." in text) == (200, True)
     assert default_of(ada) == "Second"
@@ -585,6 +597,16 @@ def test_an_account_that_another_window_added_first_is_said_at_its_name(
 
 
 # -- Without Redis
+
+
+def test_without_redis_the_page_does_not_say_that_no_agent_is_alive(row, page, monkeypatch):
+    from redis import Redis
+
+    gone = Redis(port=1, socket_connect_timeout=1, retry=None)
+    monkeypatch.setattr("warmup.views.get_redis_connection", lambda name: gone)
+    text, status = page("page")
+    assert (status, "Redis does not answer:" in text) == (200, True)
+    assert "data-no-agent hidden" in text
 
 
 def test_without_redis_actions_say_so_and_change_nothing(row, script, form, monkeypatch):

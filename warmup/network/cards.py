@@ -7,7 +7,7 @@ from typing import Any
 from exchanges.errors import clip
 from exchanges.models import Exchange
 from exchanges.pacing import Usage
-from exchanges.status import ENDED, State, Status
+from exchanges.status import ENDED, State
 from livermore.market.timeframe import SHORTEST_FIRST
 from warmup.network.cells import COLD, HOLED, REPAIRING
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
@@ -35,7 +35,7 @@ def present(
     exchange = row.exchange
     wanted = exchange.wanted == Exchange.Wanted.RUNNING
     state = _state(view, wanted, agent_alive, now_ms)
-    details = view.status.details if view else {}
+    details = _current(view)
     warmup = None
     if view and view.stats:
         warmup = present_warmup(view.stats, view.schedule, now_ms)
@@ -44,6 +44,7 @@ def present(
         "name": exchange.name,
         "displayName": str(exchange),
         "state": state,
+        "troubled": state == State.ACTIVE and bool(_trouble(details)),
         "stateText": _state_text(state, view, wanted),
         "lockHeld": bool(view and view.holder),
         "buttons": _buttons(state, view, wanted),
@@ -58,6 +59,11 @@ def present(
         "warmup": warmup,
         "grid": grid,
     }
+
+
+def _current(view: ExchangeView | None) -> Mapping[str, Any]:
+    """Return what the holder counts, nothing where that may be of long ago."""
+    return view.status.details if view and view.holder and not view.late else {}
 
 
 def unheard(card: Card) -> Card:
@@ -94,9 +100,20 @@ def _state_text(state: str, view: ExchangeView | None, wanted: bool) -> str:
         case "stale":
             return f"Stale: no sign of life, was {view.status.state}"
     phase = view.status.phase
+    if state == State.ACTIVE:
+        phase = _trouble(view.status.details) or phase
     if not phase or phase == state:
         return state.capitalize()
     return f"{state.capitalize()}: {clip(phase)}"
+
+
+def _trouble(details: Mapping[str, Any]) -> str:
+    """Return why nothing comes from a stream that should, "" where something does."""
+    if not details.get("obeys"):  # whoever looks without a runner tells no more than it counts
+        return ""
+    if not details.get("connections"):
+        return "no connection, trying again"
+    return "" if details.get("framesPerSecond") != 0 else "connected, but nothing comes"
 
 
 def _heartbeat(view: ExchangeView, now_ms: int) -> int | None:
@@ -133,16 +150,16 @@ def _buttons(state: str, view: ExchangeView | None, wanted: bool) -> list[str]:
 def _lines(
     row: ExchangeRow, view: ExchangeView | None, grid: Mapping[str, Any], wanted: bool
 ) -> dict[str, str]:
-    status = view.status if view else Status(State.OFFLINE)
-    holder = (view.holder if view else None) or status.holder
-    rate = status.details.get("framesPerSecond")
+    details = _current(view)
+    holder = view.holder if view else None
+    rate = details.get("framesPerSecond")
     return {
         "host": holder.hostname if holder else UNKNOWN,
         "address": holder.ip if holder else UNKNOWN,
         "pid": str(holder.pid) if holder else UNKNOWN,
-        "symbols": _symbols(len(row.symbols), status.details),
+        "symbols": _symbols(len(row.symbols), details),
         "rate": UNKNOWN if rate is None else f"{rate:,.1f} frames/s",
-        "reconnects": _reconnects(status.details),
+        "reconnects": _reconnects(details),
         "holes": _holes(grid),
         "weight": _weight(row.exchange, view.usage) if view else UNKNOWN,
         "action": f"{row.action.who}: {row.action.what}" if row.action else "",

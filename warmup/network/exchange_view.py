@@ -28,7 +28,10 @@ Found = TypeVar("Found")
 LATE_MS = 20_000  # a status is written with each renewal of the lock, every 15 s, at least
 LATE_WHILE_ACTIVE_MS = 10_000  # and then every second
 EMPTY_STATS = WarmupStats(0).as_json()
-REPAIRING_PHASES = ("repairing", "repair", "backfill")
+REPAIRING_PHASES = (
+    *("warming", "repairing", "catching up", "computing indicators"),  # a runner that starts
+    *("warmup", "repair", "force-backfill"),  # a command
+)
 REPAIRING_ORDERS = ("repair", "warmup", "force-backfill", "add-symbol", "bulk-add-symbols")
 
 

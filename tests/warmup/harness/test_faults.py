@@ -1,5 +1,6 @@
 """What goes wrong on the way to an exchange, each at its step and with what to do about it."""
 
+import re
 import socket
 
 import orjson
@@ -16,7 +17,7 @@ from tests.warmup.harness.conftest import WELL, failures, move, results, row_of,
 from tests.warmup.harness.tls import TlsFront
 from tests.warmup.live import MIDNIGHT_MS, serve, stored, wait_until
 from tests.warmup.live import chosen as those
-from warmup.harness import candles, facts, subscription
+from warmup.harness import ExchangeCheck, candles, facts, subscription
 from warmup.harness.facts import NoAnswer, within
 
 pytestmark = pytest.mark.django_db
@@ -353,6 +354,23 @@ def test_variables_that_are_set_are_named_and_nothing_else(sandbox, row, checked
     assert results(report) == WELL | {"environment": "PASS"}
     assert step_of(report, "environment").detail == "set: BINANCE_KEY"
     assert "geheim" not in str(report.as_json())
+
+
+def test_a_person_is_told_of_accounts_of_others_without_their_names(row, redis, impatient):
+    add_account(row, key="BINANCE_THEIRS")
+    ada = get_user_model().objects.create_user("ada")
+    report = ExchangeCheck(redis, row, seconds=0.1, user=ada).run()
+    assert results(report) == WELL
+    text = lines(step_of(report, "environment"))
+    assert "1 account of others: 1 variable is not set" in text
+    assert not re.search("main|BINANCE", text)
+    mine = UserExchange.objects.create(user=ada, exchange=row, display_name="mine")
+    UserExchange.objects.filter(pk=mine.pk).update(api_key_env="BINANCE_MINE")
+    report = ExchangeCheck(redis, row, seconds=0.1, user=ada).run()
+    assert failures(report) == ["environment"]
+    assert "account mine: BINANCE_MINE is not set; 1 account of" in lines(
+        step_of(report, "environment")
+    )
 
 
 def test_what_stands_where_a_name_should_is_not_repeated(row, checked):

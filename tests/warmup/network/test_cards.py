@@ -56,6 +56,7 @@ def test_a_live_exchange_as_it_is_read():
         "name": "sandbox",
         "displayName": "Sandbox",
         "state": "active",
+        "troubled": False,
         "stateText": "Active: streaming",
         "lockHeld": True,
         "buttons": ["take-over", "stop", "warmup", "repair", "add-symbols", "check", "setup"],
@@ -81,6 +82,25 @@ def test_a_live_exchange_as_it_is_read():
         "warmup": None,
         "grid": NO_GRID,
     }
+
+
+@pytest.mark.parametrize(
+    ("counted", "text"),
+    [
+        ({"connections": 0}, "Active: no connection, trying again"),
+        ({"framesPerSecond": 0}, "Active: connected, but nothing comes"),
+    ],
+)
+def test_an_exchange_from_which_nothing_comes_is_not_shown_as_well(counted, text):
+    card = card_of(view_of(status("active", "streaming", **LIVE | {"obeys": True} | counted)))
+    assert (card["state"], card["troubled"], card["stateText"]) == ("active", True, text)
+
+
+def test_what_was_counted_long_ago_is_not_shown_as_of_now():
+    card = card_of(view_of(status("active", "streaming", **LIVE), age_ms=30_000))
+    assert card["state"] == "stale"
+    assert card["lines"]["rate"] == card["lines"]["reconnects"] == "–"
+    assert "streams" not in card["lines"]["symbols"]
 
 
 # -- The state
@@ -281,7 +301,8 @@ def test_a_hundred_failures_are_listed_and_all_of_them_counted():
         (view_of(status("active", "streaming", healing=0)), Work()),
         (view_of(status("active", "streaming", healing=2)), Work(healing=True)),
         (view_of(status("warming", "repairing")), Work(None)),
-        (view_of(status("warming", "warming")), Work()),
+        (view_of(status("warming", "warming")), Work(None)),
+        (view_of(status("warming", "elsewhere")), Work()),
         (view_of(status("warming", "repair"), age_ms=30_000), Work()),
         (view_of(status("active", order={"command": "repair"})), Work(None)),
         (view_of(status("active", order={"command": "repair", "symbols": ["A-B"]})), Work(["A-B"])),

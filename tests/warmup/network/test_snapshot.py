@@ -1,4 +1,5 @@
 import json
+import socket
 import time
 
 import orjson
@@ -189,6 +190,28 @@ def test_without_redis_the_cards_say_so(exchange, tmp_path):
     with redis_client.Redis(unix_socket_path=str(tmp_path / "none"), retry=None) as nobody:
         found = read_network(nobody, None)
     assert {card["stateText"] for card in found["cards"]} == {"Stale: Redis does not answer"}
+    assert found["agents"] is None
+
+
+def test_a_redis_that_hangs_is_asked_once(exchange, monkeypatch):
+    monkeypatch.setattr("warmup.network.snapshot.PATIENCE_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(0)
+        with redis_client.Redis(port=silent.getsockname()[1]) as nobody:
+            found = read_network(nobody, None)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert found["agents"] is None
+    assert {card["state"] for card in found["cards"]} == {"stale"}
+    assert len(found["cards"]) > 1
+
+
+def test_a_key_of_the_wrong_type_takes_nothing_from_the_others(redis, exchange):
+    redis.set(keys.agents(), "oops")
+    found = read_network(redis, None)
+    assert found["agents"] is None
+    assert "stale" not in {card["state"] for card in found["cards"]}
 
 
 # -- One pair
@@ -260,3 +283,16 @@ def test_rows_that_somebody_else_wrote_have_no_indicator(redis):
     found = read_pair(redis, 7, "BTC-USD", "1m", NOW).as_json()
     assert len(found["candles"]) == 2
     assert found["macdv"]["timestamps"] == ()
+
+
+@pytest.mark.parametrize(
+    "junk", ["oops", "[]", "[1, 2]", "null", '{"a": 1}', '["a", 1, 2, 3, 4, 5]']
+)
+def test_rows_that_cannot_be_read_are_left_out(redis, junk):
+    candles = write_pair(redis)
+    redis.zadd(keys.candles(7, "BTC-USD", M1), {junk: END - 1})
+    redis.set(keys.live_candle(7, "BTC-USD", M1), junk)
+    found = read_pair(redis, 7, "BTC-USD", "1m", NOW).as_json()
+    assert found["candles"] == [each.values() for each in candles]
+    assert found["live"] is None
+    assert len(found["macdv"]["timestamps"]) == 200
