@@ -68,6 +68,15 @@ def ensure_running(directory: Path) -> "Membership":
     return membership
 
 
+def is_running(directory: Path) -> bool:
+    """Tell whether the server of `directory` is alive, be it that it just starts."""
+    directory = Path(directory).absolute()
+    if not directory.is_dir():
+        return False
+    with _opened(directory / "server.lock") as server:
+        return _is_alive(server)
+
+
 class Membership:
     """The right to use the server of `directory` until `leave()`."""
 
@@ -220,6 +229,8 @@ def _answers(directory: Path, server: _Descriptor) -> bool:
 
 
 def _start(directory: Path) -> None:
+    for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
+        del _children[pid]  # one that was killed
     engine, binary = _find_engine()
     # Named after the engine: Redis can't read an append-only file written by Valkey.
     data = directory / f"{engine}-data"

@@ -14,13 +14,15 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
 from exchanges.models import Exchange
-from livermore import first_run
+from livermore import embedded_redis, first_run
 from livermore.children import Child, ChildError, Children, port_is_free
 from livermore.command import Ended
 
 FIRST_WEB_PORT = 8000
 WEB_PORTS_TRIED = 100
 WATCH_SECONDS = 0.5
+REDIS_SECONDS = 2.0  # between looks whether the embedded Redis lives
+REDIS_AGAIN_SECONDS = 30.0  # where it could not be started
 SANDBOX = "sandbox"
 
 
@@ -41,6 +43,8 @@ class Supervisor:
         self._web_port = web_port
         self._sandbox_port = sandbox_port
         self._children = Children(say)
+        self._redis: embedded_redis.Membership | None = None  # of one that was started anew
+        self._look_at_redis = 0.0  # monotonic
 
     def run(self) -> None:
         first_run.private_folder(settings.VAR_DIR)
@@ -51,6 +55,8 @@ class Supervisor:
                 raise CommandError(str(error)) from error
             finally:
                 self._children.stop()
+                if self._redis:
+                    self._redis.leave()
 
     def _start(self) -> list[str]:
         """Return what a person has to know now."""
@@ -72,10 +78,29 @@ class Supervisor:
         try:
             self._say("\n".join(announcement))
             while True:
+                self._keep_redis(time.monotonic())
                 self._children.step(time.monotonic())
                 time.sleep(WATCH_SECONDS)
         except (KeyboardInterrupt, Ended):  # what it waited for: the end of a good run
             self._say("Ending.")
+
+    def _keep_redis(self, now: float) -> None:
+        """Start the embedded Redis again where it died: those who use it wait for that."""
+        directory = settings.EMBEDDED_REDIS_DIR
+        if directory is None or now < self._look_at_redis:
+            return
+        self._look_at_redis = now + REDIS_SECONDS
+        if embedded_redis.is_running(directory):
+            return
+        self._say("The embedded Redis ended: it is started again.")
+        try:
+            # Kept, as where the folder was replaced ours is no right to use the new server.
+            before, self._redis = self._redis, embedded_redis.ensure_running(directory)
+            if before:
+                before.leave()
+        except embedded_redis.EmbeddedRedisError as error:
+            self._say(str(error))
+            self._look_at_redis = now + REDIS_AGAIN_SECONDS
 
     def _migrate(self) -> None:
         connection = connections["default"]

@@ -1,5 +1,6 @@
 """`./run` as a person uses it: in a copy of this checkout, with processes and ports of its own."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -114,6 +115,19 @@ def assert_nothing_is_left(checkout, *ports):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def kill_redis_and_wait_for_the_next(checkout):
+    killed = (checkout / "var/valkey/server.lock").read_text()
+    os.kill(int(killed), signal.SIGKILL)
+    deadline = time.monotonic() + 15
+    with redis_client.Redis.from_url(socket_url(checkout / "var/valkey")) as client:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(redis_client.ConnectionError):
+                if client.ping() and (checkout / "var/valkey/server.lock").read_text() != killed:
+                    return
+            time.sleep(0.05)
+    raise AssertionError("the embedded Redis was not started again")
+
+
 def candle_calls(port):
     """Return how many candle requests the sandbox has served."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/sandbox/requests") as answer:
@@ -166,6 +180,7 @@ def test_nothing_outlives_a_run_that_was_killed(checkout, up):
     process, _ = up("--port", str(web), "--sandbox-port", str(sandbox))
     status, said = finish(run(checkout))
     assert (status, said) == (1, f"Error: Livermore runs already from {checkout}\n")
+    kill_redis_and_wait_for_the_next(checkout)
     process.kill()
     process.wait()
     assert_nothing_is_left(checkout, web, sandbox)

@@ -5,8 +5,8 @@ from typing import Any
 
 from exchanges.errors import clip
 from warmup.network.exchange_view import Schedule
-from warmup.network.wording import duration
 from warmup.stats import Status
+from warmup.wording import duration
 
 RUNNING = (Status.SCANNING, Status.EXECUTING)
 SILENCE_MS = 10_000  # a warmup that lives says so every second

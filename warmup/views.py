@@ -134,7 +134,8 @@ def check(request: HttpRequest, exchange: Exchange) -> HttpResponse:
         return _refusal(error).response(request)
     context = {"exchange": exchange, "report": report.as_json()}
     text = f"{exchange.name}: {check_line(report)}."
-    return Answer(text, fragment="network/check.html", context=context).response(request)
+    bad = not report.passed
+    return Answer(text, fragment="network/check.html", context=context, bad=bad).response(request)
 
 
 def _redis():

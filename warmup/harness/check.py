@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.contrib.auth.models import AbstractBaseUser
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -65,14 +66,20 @@ class ExchangeCheck:
     """Tries an exchange from its row to live frames, and leaves nothing but warmed candles.
 
     `symbol` is canonical; None takes BTC-USD or what comes nearest to it. `seconds` is how long to
-    listen, 1 to 300; ValueError otherwise. It may run in any thread, and several may run at once;
+    listen, 1 to 300; ValueError otherwise. Of accounts it names those of `user`, all where that is
+    None. It may run in any thread, and several may run at once;
     the thread's owner closes its connection to the database.
     """
 
     steps_total = len(KINDS)
 
     def __init__(
-        self, redis: Redis, exchange: Exchange, symbol: str | None = None, seconds: float = 2
+        self,
+        redis: Redis,
+        exchange: Exchange,
+        symbol: str | None = None,
+        seconds: float = 2,
+        user: AbstractBaseUser | None = None,
     ):
         if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
             raise ValueError(f"seconds is {LEAST_SECONDS} to {MOST_SECONDS}, not {seconds:g}")
@@ -80,10 +87,11 @@ class ExchangeCheck:
         self._exchange = exchange
         self._symbol = symbol.upper() if symbol else None
         self._seconds = seconds
+        self._user = user
 
     def run(self, on_step: Callable[[Step], None] = lambda step: None) -> CheckReport:
         """Return what was found; `on_step` is called with each step when it is done."""
-        facts = Facts(self._redis, self._exchange, self._symbol, self._seconds)
+        facts = Facts(self._redis, self._exchange, self._symbol, self._seconds, self._user)
         report = CheckReport(self._exchange.name, self._exchange.pk)
         spoiled: dict[str, str] = {}  # what is needed -> the step that took it away
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from django.contrib.auth.models import AbstractBaseUser
 from redis import Redis
 
 from exchanges.errors import RateLimited, Unreachable
@@ -50,6 +51,7 @@ class Facts:
     exchange: Exchange
     wanted: str | None  # the symbol that was asked for
     seconds: float
+    user: AbstractBaseUser | None = None  # who may read its report, None: whoever runs it all
     market: ListedSymbol | None = None
     ticker: Ticker | None = None
     _rest: VenueRest | None = None

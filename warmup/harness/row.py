@@ -1,11 +1,14 @@
 """The first two steps: the exchange's row, and the variables that its accounts name."""
 
+from collections.abc import Collection
+
 from django.core.exceptions import ValidationError
 
 from exchanges.models import Exchange, UserExchange
 from exchanges.validators import validate_env_name
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
+from warmup.wording import count
 
 VARIABLES = {"key": "api_key_env", "secret": "api_secret_env", "passphrase": "passphrase_env"}
 
@@ -33,21 +36,38 @@ def check_row(facts: Facts) -> Outcome:
 
 
 def check_environment(facts: Facts) -> Outcome:
-    """Look whether this process has each variable; never at what is in it."""
+    """Look whether this process has each variable; never at what is in it.
+
+    Where a user looks, accounts of others are counted: they are not that user's to know or mend.
+    """
     accounts = facts.exchange.user_exchanges.filter(is_active=True).order_by("pk")
+    others = accounts.exclude(user=facts.user) if facts.user else ()
+    if facts.user:
+        accounts = accounts.filter(user=facts.user)
+    note = _note_on(others)
     faults = [fault for account in accounts for fault in _faults_of(account)]
     if faults:
         raise Failed(
-            "; ".join(faults),
+            "; ".join(faults) + note,
             "set it in the environment of this command and of whatever runs the exchange, or clear "
             "the name in the account: public candles need no key",
         )
     facts.open_rest()  # a key that can't be used says so when it is loaded
     names = {name for account in accounts for name in account.environment()}
     if not names:
-        text = "no active account names a variable: public candles need none"
-        return Outcome(text, result=Result.SKIP)
-    return Outcome(f"set: {', '.join(sorted(names))}")
+        whose = "no active account of yours" if facts.user else "no active account"
+        text = f"{whose} names a variable: public candles need none"
+        return Outcome(text + note, result=Result.SKIP)
+    return Outcome(f"set: {', '.join(sorted(names))}{note}")
+
+
+def _note_on(others: Collection[UserExchange]) -> str:
+    """Return how accounts of others fare, without a name; nothing where there are none."""
+    if not others:
+        return ""
+    unset = sum(len(_faults_of(account)) for account in others)
+    found = f"{count(unset, 'variable')} {'is' if unset == 1 else 'are'} not set"
+    return f"; {count(len(others), 'account')} of others: {found if unset else 'all is set'}"
 
 
 def _faults_of(account: UserExchange) -> list[str]:

@@ -154,7 +154,7 @@ class Actions:
         symbol = symbol.strip().upper()
         if symbol:
             self._watched(symbol)
-        report = ExchangeCheck(self._redis, self._exchange, symbol or None).run()
+        report = ExchangeCheck(self._redis, self._exchange, symbol or None, user=self._user).run()
         self._record(f"Check: {check_line(report)}")
         self._tell()
         return report

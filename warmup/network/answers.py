@@ -23,7 +23,7 @@ class Answer:
     """What came of a request. `fragment` is a template, rendered with `context`.
 
     `back` is where a browser without scripts goes on; empty: to the page, or, where there is a
-    fragment, nowhere.
+    fragment, nowhere. `bad`: it was done, and what was found is not well.
     """
 
     text: str
@@ -32,17 +32,20 @@ class Answer:
     fragment: str = ""
     context: dict[str, Any] = field(default_factory=dict)
     back: str = ""
+    bad: bool = False
 
     @property
     def ok(self) -> bool:
-        """Tell whether what was asked for was done."""
-        return self.status < 400
+        """Tell whether what was asked for was done, and is well."""
+        return self.status < 400 and not self.bad
 
     def response(self, request: HttpRequest) -> HttpResponse:
         """Return the answer in the form that the browser, or the script in it, asked for."""
         if wants_json(request):
             return JsonResponse(self._as_json(request), status=self.status)
         if self.fragment and (not self.ok or not self.back):
+            if self.bad:
+                messages.warning(request, self.text)
             return whole_page(request, self.fragment, self.status, self.text, self.context)
         level = messages.SUCCESS if self.ok else messages.ERROR
         messages.add_message(request, level, self.text)

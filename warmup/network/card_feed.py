@@ -18,6 +18,7 @@ from warmup.network.paced import Allowance, Paced
 
 SECONDS_BETWEEN_READS = 0.05
 TOLD_PER_SECOND, BEAT_SECONDS = 4, 0.3
+SENT_PER_SECOND = 400  # to all sockets together: where many look the beat is slower
 GRID_KEPT_MS = 10_000
 
 # Calls a blocking function in a thread. Tells a message, which has to have `kind` and `text`.
@@ -31,7 +32,14 @@ class CardFeed:
     `version` rises by one with each message, which names the version that it follows.
     """
 
-    def __init__(self, redis: Redis, row: ExchangeRow, in_thread: InThread, tell: Tell):
+    def __init__(
+        self,
+        redis: Redis,
+        row: ExchangeRow,
+        in_thread: InThread,
+        tell: Tell,
+        count_viewers: Callable[[], int] = lambda: 1,
+    ):
         self.row = row
         self.version = 0
         self.agent_alive = False
@@ -39,6 +47,7 @@ class CardFeed:
         self._redis = redis
         self._in_thread = in_thread
         self._tell = tell
+        self._count_viewers = count_viewers
         self._view: ExchangeView | None = None
         self._schedule: Schedule | None = None
         self._schedule_changed = True
@@ -49,7 +58,7 @@ class CardFeed:
         self._card: cards.Card = {}
         self._reading, self._reading_grid = asyncio.Lock(), asyncio.Lock()
         self._paced = Paced(SECONDS_BETWEEN_READS, self.refresh)
-        self._allowance = Allowance(TOLD_PER_SECOND, BEAT_SECONDS)
+        self._allowance = Allowance(TOLD_PER_SECOND)
         self._later: asyncio.TimerHandle | None = None
 
     @property
@@ -90,8 +99,9 @@ class CardFeed:
             if card == self._card:
                 return
             now = time.monotonic()
-            wait_seconds = self._allowance.wait_seconds(now, _is_urgent(card, self._card))
-            if wait_seconds:
+            beat_seconds = max(BEAT_SECONDS, self._count_viewers() / SENT_PER_SECOND)
+            urgent = _is_urgent(card, self._card)
+            if wait_seconds := self._allowance.wait_seconds(now, beat_seconds, urgent):
                 self._poke_later(wait_seconds)
                 return
             self._allowance.note(now)

@@ -11,8 +11,8 @@ from exchanges.status import ENDED, State
 from livermore.market.timeframe import SHORTEST_FIRST
 from warmup.network.cells import COLD, HOLED, REPAIRING
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
-from warmup.network.wording import count, duration
 from warmup.progress import present_warmup
+from warmup.wording import count, duration
 
 Card = dict[str, Any]
 

@@ -221,7 +221,9 @@ class Feed:
         async def tell(message: Message) -> None:
             await self._tell(self.group(number), message)
 
-        card = self._cards[number] = CardFeed(self._redis, row, self._in_thread, tell)
+        members = self._audience.members
+        card = CardFeed(self._redis, row, self._in_thread, tell, lambda: len(members))
+        self._cards[number] = card
         card.agent_alive = bool(self._agents)
         return card
 

@@ -10,7 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from exchanges.errors import clip
 from exchanges.models import Exchange
@@ -60,6 +60,9 @@ def _guarded(view: View, may: Callable[[AbstractBaseUser], bool], *methods: str)
             return _to_stranger(request)
         try:
             return behind_login(request, **kwargs)
+        except ResponseError as error:  # it does answer: a key that somebody else wrote, mostly
+            logger.warning("network.redis_refused path=%s error=%s", request.path, error)
+            return notice(request, f"Redis refused a command: {clip(str(error))}", 503)
         except RedisError as error:
             logger.warning("network.no_redis path=%s error=%s", request.path, error)
             text = f"Redis does not answer: {clip(str(error))}. Start it, then try again."

@@ -44,22 +44,21 @@ class Paced:
 class Allowance:
     """How often something may be told: `per_second` times in any second. Pure.
 
-    What is usual comes in an even beat that leaves one in reserve, so that what is urgent need not
-    wait for its turn.
+    What is usual comes in an even beat, slow enough to leave one in reserve, so that what is urgent
+    need not wait for its turn.
     """
 
-    def __init__(self, per_second: int, beat_seconds: float):
+    def __init__(self, per_second: int):
         self._told: deque[float] = deque(maxlen=per_second)
-        self._beat_seconds = beat_seconds
 
-    def wait_seconds(self, now: float, urgent: bool) -> float:
+    def wait_seconds(self, now: float, beat_seconds: float, urgent: bool) -> float:
         """Return for how long nothing may be told yet, 0 where it may be now."""
         if not self._told:
             return 0.0
         is_full = len(self._told) == self._told.maxlen
         next_at = self._told[0] + 1.0 if is_full else 0.0
         if not urgent:
-            next_at = max(next_at, self._told[-1] + self._beat_seconds)
+            next_at = max(next_at, self._told[-1] + beat_seconds)
         return max(0.0, next_at - now)
 
     def note(self, now: float) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
+import orjson
 from redis import Redis
 
 from livermore.market.coverage import Coverage
@@ -17,7 +18,7 @@ from warmup.cache import CANDLES_KEPT, CandleCache, PairState
 from warmup.indicator_cache import IndicatorCache
 from warmup.network.cells import GRACE_MS
 from warmup.repair import missing_ranges
-from warmup.window import rows_of
+from warmup.window import ROW, rows_of
 
 logger = logging.getLogger(__name__)
 
@@ -105,8 +106,7 @@ def read_pair(
     pair = Pair(symbol, parse_timeframe(timeframe))
     cache = CandleCache(redis, exchange_id)
     [(_, members, coverage)] = cache.windows([pair])
-    rows = rows_of(members)
-    live = cache.live(*pair)
+    rows = _rows(members, pair)
     [indicator] = IndicatorCache(redis, exchange_id).read_many([pair])
     state = PairState(len(rows), rows[0][0] if rows else None, coverage if rows else ())
     return PairView(
@@ -115,11 +115,49 @@ def read_pair(
         time_ms,
         int(time.time() * 1000),
         rows,
-        live.values() if live else None,
+        _live(cache, pair),
         coverage,
         missing_ranges(state, pair.timeframe, time_ms, GRACE_MS),
         indicator,
         _points(rows, pair),
+    )
+
+
+def _rows(members: Sequence[bytes], pair: Pair) -> list[Row]:
+    """Return the rows that can be read: somebody else may have written others."""
+    try:
+        found = rows_of(members)
+    except ValueError:
+        found = [_parsed(member) for member in members]
+    rows = [row for row in found if _is_row(row)]
+    if len(rows) < len(members):
+        logger.warning("pair.rows_unreadable pair=%s/%s rows=%d", *pair, len(members) - len(rows))
+    return rows
+
+
+def _live(cache: CandleCache, pair: Pair) -> Row | None:
+    try:
+        candle = cache.live(*pair)
+        row = candle.values() if candle else None
+    except (ValueError, TypeError) as error:
+        logger.warning("pair.live_unreadable pair=%s/%s error=%s", *pair, error)
+        return None
+    return row if _is_row(row) else None
+
+
+def _parsed(member: bytes) -> Any:
+    try:
+        return orjson.loads(member)
+    except ValueError:
+        return None
+
+
+def _is_row(found: Any) -> bool:
+    return (
+        isinstance(found, list)
+        and len(found) == len(ROW)
+        and isinstance(found[0], int)
+        and all(isinstance(number, int | float) for number in found)
     )
 
 

@@ -36,7 +36,8 @@ def setup(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     text = _save(form, actions) if form.is_valid() else ""
     if not text:
         return _answer(request, exchange, form, 400, "Please correct what is marked.")
-    fresh = OwnAccountForm(request.user, exchange, instance=form.instance)
+    # Of a new account too: empty, for another one, else the next save would overwrite the first.
+    fresh = OwnAccountForm(request.user, exchange, instance=account)
     return _answer(request, exchange, fresh, text=text)
 
 

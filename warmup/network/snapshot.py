@@ -2,13 +2,14 @@
 
 import logging
 import time
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
+from exchanges.instances import own_client
 from exchanges.models import UserExchange
 from warmup.agents import read_agents
 from warmup.network import cards
@@ -27,6 +28,10 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 2.0
+
+Found = TypeVar("Found")
 
 
 def read_accounts(user: AbstractBaseUser) -> list[dict[str, Any]]:
@@ -56,30 +61,47 @@ def read_accounts_of(user_ids: Collection[int]) -> dict[int, list[dict[str, Any]
 def read_network(redis: Redis, user: AbstractBaseUser | None) -> dict[str, Any]:
     """Return the message `snapshot` of `warmup.consumers`.
 
-    Where Redis does not answer the cards say so.
+    Where Redis does not answer the cards say so, and `agents` is None: nobody knows.
     """
     now_ms = int(time.time() * 1000)
-    try:
-        agents = [agent.as_json() for agent in read_agents(redis)]
-    except RedisError as error:
-        logger.warning("snapshot.redis_failed error=%s", error)
-        agents = []
+    with own_client(redis, PATIENCE_SECONDS) as patient:
+        asked = _Asked(patient)
+        agents = asked.read("agents", read_agents)
+        shown = [_card(asked, row, bool(agents), now_ms) for row in read_rows()]
     return {
         "type": "snapshot",
         "serverTime": now_ms,
         "feed": "",
         "mayOperate": user is not None and may_operate(user),
-        "cards": [_card(redis, row, bool(agents), now_ms) for row in read_rows()],
-        "agents": agents,
+        "cards": shown,
+        "agents": None if agents is None else [agent.as_json() for agent in agents],
         "accounts": [] if user is None else read_accounts(user),
     }
 
 
-def _card(redis: Redis, row: ExchangeRow, agent_alive: bool, now_ms: int) -> dict[str, Any]:
-    view, grid = None, cards.NO_GRID
-    try:
-        view = read_exchange(redis, row.exchange, now_ms)
-        grid = Grid(row.exchange.pk).read(redis, row.symbols, view.time_ms(now_ms), view.work())
-    except RedisError as error:
-        logger.warning("snapshot.redis_failed exchange=%s error=%s", row.exchange.name, error)
-    return cards.present(row, view, grid, agent_alive, now_ms) | {"version": 0}
+class _Asked:
+    """A Redis that is asked no more once it was silent: a page can't wait for each exchange."""
+
+    def __init__(self, redis: Redis):
+        self._redis = redis
+        self._silent = False
+
+    def read(self, what: str, reader: Callable[..., Found], *arguments: Any) -> Found | None:
+        """Return what `reader` finds in Redis, None where that does not tell."""
+        if self._silent:
+            return None
+        try:
+            return reader(self._redis, *arguments)
+        except RedisError as error:
+            logger.warning("snapshot.redis_failed what=%s error=%s", what, error)
+            self._silent = isinstance(error, ConnectionError | TimeoutError)
+            return None
+
+
+def _card(asked: _Asked, row: ExchangeRow, agent_alive: bool, now_ms: int) -> dict[str, Any]:
+    name, grid = row.exchange.name, None
+    view = asked.read(name, read_exchange, row.exchange, now_ms)
+    if view:
+        reader = Grid(row.exchange.pk).read
+        grid = asked.read(name, reader, row.symbols, view.time_ms(now_ms), view.work())
+    return cards.present(row, view, grid or cards.NO_GRID, agent_alive, now_ms) | {"version": 0}

@@ -361,7 +361,7 @@ def test_a_person_is_told_of_accounts_of_others_without_their_names(row, redis, 
     ada = get_user_model().objects.create_user("ada")
     report = ExchangeCheck(redis, row, seconds=0.1, user=ada).run()
     assert results(report) == WELL
-    text = lines(step_of(report, "environment"))
+    text = step_of(report, "environment").detail
     assert "1 account of others: 1 variable is not set" in text
     assert not re.search("main|BINANCE", text)
     mine = UserExchange.objects.create(user=ada, exchange=row, display_name="mine")

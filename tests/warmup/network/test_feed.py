@@ -481,21 +481,22 @@ async def test_work_is_done_at_once_then_seldom_and_never_forgotten():
 
 
 def test_what_is_usual_is_told_in_an_even_beat():
-    allowance = Allowance(4, 0.3)
-    assert allowance.wait_seconds(100, urgent=False) == 0
+    allowance = Allowance(4)
+    assert allowance.wait_seconds(100, 0.3, urgent=False) == 0
     allowance.note(100)
-    assert allowance.wait_seconds(100.1, urgent=False) == pytest.approx(0.2)
-    assert allowance.wait_seconds(100.3, urgent=False) == pytest.approx(0)
+    assert allowance.wait_seconds(100.1, 0.3, urgent=False) == pytest.approx(0.2)
+    assert allowance.wait_seconds(100.1, 0.6, urgent=False) == pytest.approx(0.5)
+    assert allowance.wait_seconds(100.3, 0.3, urgent=False) == pytest.approx(0)
 
 
 def test_what_is_urgent_is_told_at_once_but_never_a_fifth_time_in_a_second():
-    allowance = Allowance(4, 0.3)
+    allowance = Allowance(4)
     for now in (100, 100.3, 100.6, 100.7):
-        assert allowance.wait_seconds(now, urgent=True) == 0
+        assert allowance.wait_seconds(now, 0.3, urgent=True) == 0
         allowance.note(now)
-    assert allowance.wait_seconds(100.8, urgent=True) == pytest.approx(0.2)
-    assert allowance.wait_seconds(100.8, urgent=False) == pytest.approx(0.2)
-    assert allowance.wait_seconds(101, urgent=True) == 0
+    assert allowance.wait_seconds(100.8, 0.3, urgent=True) == pytest.approx(0.2)
+    assert allowance.wait_seconds(100.8, 0.1, urgent=False) == pytest.approx(0.2)
+    assert allowance.wait_seconds(101, 0.3, urgent=True) == 0
 
 
 @in_a_loop
