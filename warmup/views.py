@@ -126,7 +126,7 @@ def remove_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
 
 @operates
 def check(request: HttpRequest, exchange: Exchange) -> HttpResponse:
-    """Try the exchange from its row to live frames, which takes up to 20 seconds."""
+    """Try the exchange from its row to live frames, which takes up to a minute."""
     actions = _actions(request, exchange)
     try:
         report = actions.check(request.POST.get("symbol", ""))

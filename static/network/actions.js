@@ -48,18 +48,17 @@ function confirmFirst(asking, button) {
 }
 
 async function send(address, body, form, button) {
-  if (form.dataset.busy) return;
-  form.dataset.busy = "yes";
-  button?.setAttribute("aria-busy", "true");
+  const pressed = button ?? form; // the form's other buttons work meanwhile
+  if (pressed.hasAttribute("aria-busy")) return;
+  pressed.setAttribute("aria-busy", "true");
   const waiting = button?.dataset.slow ? showWaiting(button.dataset.slow) : null;
   try {
     const response = await fetch(address, { method: "POST", body, headers: JSON_PLEASE });
-    answered(response, await readAnswer(response), form, address);
+    answered(response, await readAnswer(response), { form, address, waiting });
   } catch {
     toast("The server did not answer: nothing may have happened. Try again.", { bad: true });
   } finally {
-    delete form.dataset.busy;
-    button?.removeAttribute("aria-busy");
+    pressed.removeAttribute("aria-busy");
     if (waiting?.isConnected) dialog.close();
   }
 }
@@ -70,12 +69,13 @@ async function readAnswer(response) {
   return { ok: false, text: `The server refused (${response.status}): reload the page.` };
 }
 
-function answered(response, answer, form, address) {
+function answered(response, answer, { form, address, waiting }) {
   const failed = !response.ok || !answer.ok;
-  const fieldsRefused = failed && answer.html && response.status !== 409;
-  if (answer.text && !fieldsRefused && response.status !== 409) toast(answer.text, { bad: failed });
+  const unwanted = waiting && !(waiting.isConnected && dialog.open); // closed, or another form there
+  const saysItself = !response.ok && answer.html && !unwanted; // a form to correct or to confirm
+  if (answer.text && !saysItself) toast(answer.text, { bad: failed });
   if (answer.html) {
-    show(answer.html);
+    if (!unwanted) show(answer.html);
   } else if (!failed) {
     form.closest("dialog")?.close();
     if (form.closest("details.symbols")) form.reset();
@@ -116,7 +116,14 @@ function showWaiting(text) {
   title.textContent = text;
   const bar = document.createElement("progress");
   bar.ariaLabel = text;
-  box.append(title, bar);
+  const hide = document.createElement("button");
+  hide.type = "button";
+  hide.dataset.close = "";
+  hide.textContent = "Hide";
+  const buttons = document.createElement("p");
+  buttons.className = "modal-buttons";
+  buttons.append(hide);
+  box.append(title, bar, buttons);
   show("");
   dialog.replaceChildren(box);
   return box;

@@ -5,8 +5,8 @@ import { exact } from "./times.js";
 const FIRST_DELAY_MS = 1000;
 const LONGEST_DELAY_MS = 30_000;
 const SEEN_EVERY_MS = 1000;
-const SILENCE_MS = 45_000; // after that we ask: a line that was cut somewhere says nothing
-const ANSWER_MS = 10_000;
+const SILENCE_MS = 20_000; // after that we ask: what changed or a confirmation comes each 15 s
+const ANSWER_MS = 10_000; // the longest that we wait for anything we asked for
 
 const DAY_OLD = 4000;
 const REFUSED = { 401: 4401, 403: 4403 }; // a socket that was refused can't say why, a request can
@@ -23,14 +23,15 @@ export class Feed {
     this.delay = FIRST_DELAY_MS;
     this.heardAt = Date.now(); // the page came with a snapshot
     this.ended = false;
-    window.addEventListener("online", () => this.tryNow());
-    document.addEventListener("visibilitychange", () => document.hidden || this.tryNow());
+    window.addEventListener("online", () => this.wake());
+    document.addEventListener("visibilitychange", () => document.hidden || this.wake());
     setInterval(() => this.checkSilence(), 5000);
   }
 
   connect() {
     clearTimeout(this.retry);
     this.retry = null;
+    this.socket?.close();
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = (this.socket = new WebSocket(`${scheme}//${location.host}/ws/network/`));
     this.count = 0;
@@ -39,9 +40,12 @@ export class Feed {
     socket.onopen = () => ((opened = true), this.onOpen());
     socket.onmessage = (event) => this.take(socket, event);
     socket.onclose = async (event) => {
+      if (socket !== this.socket) return; // given up
       const code = opened ? event.code : ((await whyRefused()) ?? event.code);
       if (socket === this.socket) this.closed(code);
     };
+    const isLate = () => socket === this.socket && socket.readyState === WebSocket.CONNECTING;
+    setTimeout(() => isLate() && this.giveUp(), ANSWER_MS);
   }
 
   send(message) {
@@ -52,7 +56,14 @@ export class Feed {
     this.send({ type: "refresh" });
   }
 
+  /** Begin anew, also where an attempt is on its way. */
   tryNow() {
+    this.onLink({ state: "stale", since: this.heardAt, retryAt: Date.now() });
+    this.connect();
+  }
+
+  /** Don't wait any longer where the next attempt waits for its time. */
+  wake() {
     if (this.retry) this.connect();
   }
 
@@ -96,13 +107,17 @@ export class Feed {
     }
   }
 
+  giveUp() {
+    const socket = this.socket;
+    this.closed(1006); // its own close event may take minutes
+    socket.close();
+  }
+
   checkSilence() {
     const now = Date.now();
     if (this.ended || this.socket?.readyState !== WebSocket.OPEN) return;
     if (this.asked && now - this.asked > ANSWER_MS) {
-      const socket = this.socket;
-      this.closed(1006); // its own close event may take minutes
-      socket.close();
+      this.giveUp();
     } else if (!this.asked && now - this.heardAt > SILENCE_MS) {
       this.asked = now;
       this.refresh();
@@ -112,7 +127,8 @@ export class Feed {
 
 /** Return the close code that a socket would have had which was not let in, if it is for that. */
 async function whyRefused() {
-  const asked = { method: "HEAD", headers: { Accept: "application/json" } };
+  const signal = AbortSignal.timeout(ANSWER_MS); // or no attempt would follow
+  const asked = { method: "HEAD", headers: { Accept: "application/json" }, signal };
   return fetch(location.href, asked).then(({ status }) => REFUSED[status], () => undefined);
 }
 

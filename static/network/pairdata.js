@@ -1,5 +1,8 @@
 // What a pair's page knows: the pair as it came with the page, and what the socket said since.
 
+const TOLD_BARS = 990; // `missing` tells of the newest 1,000 bars,
+const UNTOLD_BARS = 3; // but for those that closed less than two bars ago
+
 export class PairData {
   constructor(pair, barMs) {
     this.barMs = barMs;
@@ -46,16 +49,24 @@ export class PairData {
     return Math.max(this.now - (this.now % this.barMs), this.candles().at(-1)?.[0] ?? 0);
   }
 
-  /** Return the open times of bars that nothing was traded in. */
+  /** Return the open times of bars that nothing was traded in, as far as that is known. */
   quiet() {
-    const times = new Set(this.knownQuiet.filter((time) => !this.rows.has(time)));
-    let before = null;
-    for (const [time] of this.candles()) {
-      for (let gap = (before ?? time) + this.barMs; gap < time; gap += this.barMs) {
-        if (!this.missing.some(([from, to]) => from <= gap && gap < to)) times.add(gap);
-      }
-      before = time;
-    }
-    return [...times].sort((one, other) => one - other);
+    const times = new Set([...this.knownQuiet, ...this.told()]);
+    const isQuiet = (time) => !this.rows.has(time) && !this.isMissing(time);
+    return [...times].filter(isQuiet).sort((one, other) => one - other);
+  }
+
+  /** Return the open times of the bars that are covered where they aren't `missing`. */
+  told() {
+    const candles = this.candles();
+    if (!candles.length) return [];
+    const end = candles.at(-1)[0] - UNTOLD_BARS * this.barMs;
+    const start = Math.max(candles[0][0], this.end() - TOLD_BARS * this.barMs);
+    const count = Math.max(0, (end - start) / this.barMs + 1);
+    return Array.from({ length: count }, (_, at) => start + at * this.barMs);
+  }
+
+  isMissing(time) {
+    return this.missing.some(([from, to]) => from <= time && time < to);
   }
 }

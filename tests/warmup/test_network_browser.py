@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -98,7 +99,7 @@ def test_a_warmup_begun_on_the_command_line_moves_the_bar_and_ends_complete(page
     assert [each for each in seen if 0 < each < 100], seen
     assert (percent(page), page.is_the_same) == (100, True)
     assert "18 done" in page.text(".warmup-facts")
-    page.wait(lambda: not page.count(".pairs a[data-code=k]"))
+    page.wait(lambda: not page.count(".pairs a:is([data-code=k], [data-code=r])"))
     assert page.count(".pairs a[aria-label$=' 1d: complete']") == len(SYMBOLS)
 
 
@@ -139,6 +140,35 @@ def test_a_message_that_was_lost_is_noticed_and_made_up_for(page, redis, row):
     page.wait_for(".warmup", "Was warm already")
     page.wait_for(".pill", "Active: streaming")
     assert page.is_the_same
+
+
+# Lets sockets go to a port that says nothing; and ten seconds of the page's last one.
+HANG = """
+window.sockets = [];
+window.WebSocket = class extends WebSocket {
+  constructor(address) {
+    super(window.silent ? `ws://127.0.0.1:${window.silent}/` : address);
+    sockets.push(this);
+  }
+};
+const later = window.setTimeout;
+window.setTimeout = (work, ms, ...rest) => later(work, ms / 10, ...rest);
+"""
+TRY_NOW = "const before = sockets.length; document.querySelector('[data-link-again]').click();"
+
+
+def test_an_attempt_that_hangs_is_given_up_and_try_now_does_not_wait_for_that(page):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        page.prepare(HANG)
+        page.open()
+        page.js("window.silent = arguments[0]; sockets.at(-1).close()", silent.getsockname()[1])
+        page.wait_for("#link", "Stale since")
+        page.wait(lambda: page.js("return sockets.length") >= 3)  # none was refused
+        assert page.js("return sockets[1].readyState") == 3
+        assert page.js(f"{TRY_NOW} return sockets.length - before") == 1
+        page.js(f"window.silent = 0; {TRY_NOW}")
+        page.wait_for("#link", "Live")
+        assert page.js("return sockets.filter(each => each.readyState < 2).length") == 1
 
 
 def test_who_is_logged_out_is_told_so_and_nothing_is_tried_again(page, web):
@@ -247,6 +277,50 @@ def test_symbols_are_completed_from_the_listing_and_added(page, row):
     assert page.is_the_same
 
 
+# Lets the answer of a check come when the test says so, and what.
+CHECK = """
+const real = window.fetch;
+window.fetch = (address, asked) => {
+  if (!String(address).endsWith("/check/")) return real(address, asked);
+  const headers = {"Content-Type": "application/json"};
+  return new Promise((answer) => {
+    window.answer = (text) => answer(new Response(text, {headers}));
+  });
+};
+"""
+FAILED = '{"ok": false, "text": "sandbox: failed", "html": "<h2 data-title>Its report</h2>"}'
+
+
+def test_a_check_that_failed_is_shown_as_that(page):
+    page.prepare(CHECK)
+    page.open()
+    page.click("[data-button=check]")
+    page.wait_for("dialog[open]", "Checking")
+    page.js("answer(arguments[0])", FAILED)
+    page.wait_for("dialog[open]", "Its report")
+    assert "sandbox: failed" in page.text("#toasts .bad")
+
+
+def test_a_late_answer_leaves_the_form_that_was_opened_meanwhile(page):
+    page.prepare(CHECK)
+    page.be_wide(1300)
+    page.open()
+    page.click("[data-button=check]")
+    page.click("dialog[open] [data-close]")
+    page.click("[data-button=connect]")
+    page.wait_for("#toasts", "shall run")
+    page.click("[data-button=setup]")
+    page.wait_for("dialog[open]", "Setup: Sandbox")
+    page.type("dialog[open] [name=display_name]", "Main")
+    page.js("answer(arguments[0])", FAILED)
+    page.wait_for("#toasts .bad", "sandbox: failed")
+    assert page.js("return document.querySelector('dialog[open] [name=display_name]').value")
+    right = page.js("return document.querySelector('#toasts').getBoundingClientRect().right")
+    left = page.js("return document.querySelector('dialog[open]').getBoundingClientRect().left")
+    assert 0 < right < left
+    assert not page.count("[data-button=check][aria-busy]")
+
+
 # -- Setup
 
 
@@ -332,11 +406,45 @@ def test_holes_of_a_pair_are_marked_and_counted(page, redis, row, manage):
     assert [hole["x0"], hole["x1"]] == [parts[0][1], parts[1][0]]
 
 
+# What a page knows of a pair with bars of a minute, numbered from a thousand on.
+QUIET = """
+const done = arguments[0];
+const ms = (bar) => (1000 + bar) * 60000;
+const row = (bar) => [ms(bar), 1, 1, 1, 1, 1];
+const script = document.querySelector("script[src$='/pair.js']").src;
+import(script.replace("pair.js", "pairdata.js")).then(({PairData}) => {
+  const macdv = {timestamps: [], value: [], signal: [], histogram: []};
+  const candles = [0, 2, 4, 8].map(row);
+  const missing = [[ms(5), ms(7)]];
+  const quiet = [ms(1), ms(3), ms(7)];
+  const pair = {serverTime: ms(9), candles, live: null, missing, quiet, macdv};
+  const data = new PairData(pair, 60000);
+  const take = (bar, more, missing) => {
+    data.take({serverTime: ms(bar), candles: more, live: row(bar), missing, macdv: []});
+    return data.quiet().map((each) => each / 60000 - 1000);
+  };
+  done([
+    take(12, [], missing),
+    take(13, [], missing),
+    take(16, [row(12)], [[ms(1), ms(2)], [ms(9), ms(10)]]),
+  ]);
+});
+"""
+
+
+def test_a_bar_is_quiet_only_where_that_is_known(page, row):
+    page.open(f"{browsers.NETWORK}{row.pk}/pairs/BTC-USD/1m/")
+    young, older, repaired = page.driver.execute_async_script(QUIET)
+    assert young == [1, 3, 7, 9]
+    assert older == [1, 3, 7, 9, 10]
+    assert repaired == [3, 5, 6, 7, 10, 11, 13]
+
+
 # -- Everybody can use it
 
 
 def test_without_scripts_it_shows_all_and_its_buttons_work(page, redis, row):
-    live(redis, row)
+    held_by(redis, row, state="active", phase="streaming", obeys=True, connections=1)
     page.disable_scripts()
     page.open(live=False)
     assert "Active: streaming" in page.one(".pill").text
