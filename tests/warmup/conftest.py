@@ -1,4 +1,3 @@
-import threading
 import time
 
 import pytest
@@ -8,6 +7,7 @@ from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.server import SandboxServer
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.timeframe import LONGEST_FIRST
+from tests.warmup.live import let_calls_end
 
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]
 QUIET = ["AERO-USD", "DASH-USD"]  # Coinbase leaves out their minutes without a trade
@@ -58,10 +58,7 @@ def open_rest(redis):
     yield open_rest
     for rest in opened:
         rest.close()
-    # What is still under way would write its hold or ban into the next test's Redis.
-    for thread in threading.enumerate():
-        if thread.name.startswith("fetch-"):
-            thread.join(10)
+    let_calls_end()  # they would write their hold or ban into the next test's Redis
 
 
 @pytest.fixture

@@ -76,6 +76,13 @@ def wait_until(condition, seconds=20):
     return found
 
 
+def let_calls_end():
+    """Wait for calls that were on their way when something broke off."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("fetch-"):
+            thread.join(10)
+
+
 def wait_for_time(sandbox, time_ms, seconds=60):
     """Wait until the exchange's clock has come to `time_ms`."""
     wait_until(lambda: sandbox.clock.now_ms() >= time_ms, seconds)

@@ -6,6 +6,7 @@ from exchanges.errors import Banned, Blocked, Paused, Unreachable
 from exchanges.models import Exchange
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import QUIET, SYMBOLS
+from tests.warmup.live import let_calls_end
 from warmup.cache import CandleCache
 from warmup.service import SmartWarmupService
 
@@ -140,6 +141,7 @@ def test_after_a_ban_nothing_is_sent_by_a_new_client_either(
     sandbox.faults.add("status", status=418, retry_after=300, endpoint="klines")
     with pytest.raises(Banned):
         service.warmup(SYMBOLS)
+    let_calls_end()
     sandbox.reset()
     with pytest.raises(Banned):
         SmartWarmupService(redis, exchange.pk, open_rest(exchange)).warmup(SYMBOLS)

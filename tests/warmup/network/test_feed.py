@@ -331,8 +331,9 @@ async def _look_at_live_exchange(redis, row, session):
         return lambda card: card["grid"]["rows"][0][-1] == letter
 
     async with browsing(application, session) as browser:
-        card = await browser.until_card(row, lambda card: card["sparkline"])
-        assert card["stateText"] == "Active: streaming"
+        card = await browser.until_card(
+            row, lambda card: card["stateText"] == "Active: streaming" and card["sparkline"]
+        )
         assert card["lines"]["symbols"] == "3 symbols, 19 streams on 1 connection"
         assert card["lines"]["rate"].endswith("frames/s")
         assert card["warmup"]["line"] == "Warmup complete"
