@@ -23,6 +23,7 @@ SYMBOLS = 100
 BROWSERS = 200
 RUNS, LONG_RUNS = 15, 45
 MB = 1_000_000
+SECONDS_TO_SETTLE = 2
 SECONDS_TO_FREEZE = 15  # a browser that says nothing is dropped after ten
 
 
@@ -90,6 +91,7 @@ class _Watched:
             self._seconds[False].append(self._bench.warm(self._exchange, self._symbols))
             return
         with Helper("benchmarks.browsers", self._web.port, self._sessions) as browsers:
+            time.sleep(SECONDS_TO_SETTLE)
             used = self._web.cpu_seconds()
             seconds = self._bench.warm(self._exchange, self._symbols)
             self._cpu_seconds.append((self._web.cpu_seconds() - used) / seconds)
