@@ -457,7 +457,7 @@ def test_a_quiet_pair_is_asked_for_twice_and_then_left(sandbox, stream, clock):
             later(server),
         )
         asked.append(server.streams["binance"].messages - messages)
-    assert asked[2] == 0
+    assert asked[1] == 0  # 80 s: at the third time it may be due, by what has passed meanwhile
     assert asked[-1] == 4  # two to unsubscribe, two to subscribe
     assert notes.news == [("+", set(pairs_of(symbols)))]
 

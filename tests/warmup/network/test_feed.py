@@ -263,6 +263,7 @@ async def test_symbols_that_are_added_get_their_row(redis, exchange, session):
 async def test_a_warmup_by_the_command_is_followed_from_its_start_to_its_end(
     redis, exchange, session, sandbox
 ):
+    sandbox.scenarios.add("slow", delay=0.3)  # else it may be over before it is told
     exchange.rest_url = sandbox.url
     await exchange.asave()
     async with browsing(application, session) as browser:
