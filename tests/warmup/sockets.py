@@ -126,7 +126,10 @@ class Browser:
 
 @asynccontextmanager
 async def browsing(application, session, *, may_miss=False, **options):
-    """Open a page's socket, with its first snapshot taken; no change may be missed."""
+    """Open a page's socket, with its first snapshot taken.
+
+    No change may be missed, unless the test takes away what messages are under way in.
+    """
     browser = Browser(application, session, **options)
     connected, code = await browser.connect()
     assert connected, code

@@ -141,7 +141,12 @@ class CardFeed:
         return self._message(self._card, 0)
 
     async def confirm(self) -> None:
-        """Tell which version is the newest: who missed one learns it by that."""
+        """Tell which version is the newest: who missed one learns it by that.
+
+        Not while another is under way, which this could overtake: later, then.
+        """
+        if self._reading.locked():
+            return
         self.told_at = time.monotonic()
         await self._tell(self._message({}, self.version))
 

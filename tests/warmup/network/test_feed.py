@@ -27,6 +27,8 @@ from warmup.agents import deregister
 from warmup.cache import CandleCache
 from warmup.network import audience, card_feed, feed
 from warmup.network.audit import record
+from warmup.network.card_feed import CardFeed
+from warmup.network.exchange_view import read_rows
 from warmup.network.feed import current_feed
 from warmup.network.paced import Allowance, Paced
 from warmup.scanner import CandleStatusResult
@@ -140,6 +142,27 @@ async def test_a_version_is_confirmed_so_that_a_lost_message_is_noticed(
         message = await browser.next()
         assert (message["type"], message["changes"]) == ("card", {})
         assert message["since"] == message["version"] == browser.cards[exchange.pk]["version"]
+
+
+@in_a_loop
+async def test_a_confirmation_does_not_overtake_what_it_confirms(redis, exchange):
+    told, may_end = [], asyncio.Event()
+
+    async def tell(message):
+        told.append((message["since"], message["version"]))
+        if len(told) == 1:
+            await may_end.wait()
+
+    [row] = await in_thread(read_rows)()
+    card = CardFeed(redis, row, asyncio.to_thread, tell)
+    telling = asyncio.ensure_future(card.refresh())
+    await wait_until(lambda: told)
+    await card.confirm()
+    assert told == [(0, 1)]
+    may_end.set()
+    await telling
+    await card.confirm()
+    assert told == [(0, 1), (1, 1)]
 
 
 @in_a_loop
@@ -427,7 +450,7 @@ async def test_when_redis_goes_the_page_says_so_and_when_it_is_back_it_goes_on(
 ):
     with own_redis.client() as redis:
         beat(redis, exchange)
-    async with browsing(application, session) as browser:
+    async with browsing(application, session, may_miss=True) as browser:
         before = current_feed()
         assert browser.cards[exchange.pk]["state"] == "active"
         own_redis.stop()
@@ -443,7 +466,7 @@ async def test_when_redis_goes_the_page_says_so_and_when_it_is_back_it_goes_on(
 async def test_a_redis_that_hangs_is_one_that_is_gone(own_redis, exchange, session, monkeypatch):
     monkeypatch.setattr(feed, "READ_SECONDS", 0.2)
     monkeypatch.setattr(audience, "SEND_SECONDS", 0.2)
-    async with browsing(application, session) as browser:
+    async with browsing(application, session, may_miss=True) as browser:
         with own_redis.hanging():
             await browser.until_card(exchange, state_is("stale"))
             await browser.say(
