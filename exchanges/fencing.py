@@ -19,6 +19,24 @@ local function fence(epoch_key, epoch)
 end
 """
 
+# One value, told to those who show it, unless somebody else has the exchange by now.
+#
+# KEYS: what is written, epoch. ARGV: epoch or '', value, channel and message.
+SET_AND_TELL = (
+    FENCE
+    + """
+local refused = fence(KEYS[2], ARGV[1])
+if refused then return refused end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('PUBLISH', ARGV[3], ARGV[4])
+"""
+)
+
+
+def stamp(epoch: int | None) -> int | str:
+    """Return an epoch as scripts take it, None being a writer that needs no lock."""
+    return "" if epoch is None else epoch
+
 
 class Fenced(Permanent):
     """Redis refused a write of an epoch that is over: somebody else has the exchange since."""

@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError
 
 from exchanges.errors import clip
-from exchanges.fencing import FENCE, refusals
+from exchanges.fencing import FENCE, refusals, stamp
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import Coverage, union
@@ -172,7 +172,7 @@ class CandleCache:
     ):
         self._redis = redis
         self._exchange_id = exchange_id
-        self._epoch: int | str = "" if epoch is None else epoch
+        self.epoch = epoch
         self._final_until = final_until
         self._on_write = on_write
         self._write = redis.register_script(WRITE)
@@ -290,7 +290,7 @@ class CandleCache:
             keys.candles(self._exchange_id, symbol, timeframe),
             keys.coverage(self._exchange_id, symbol, timeframe),
             keys.epoch(self._exchange_id),
-            self._epoch,
+            stamp(self.epoch),
             CANDLES_KEPT,
             len(covered),
         ]

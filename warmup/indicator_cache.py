@@ -7,7 +7,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import NoScriptError
 
-from exchanges.fencing import FENCE, refusals
+from exchanges.fencing import FENCE, refusals, stamp
 from livermore.market import keys
 from livermore.market.pair import Pair
 
@@ -51,7 +51,7 @@ class IndicatorCache:
     def __init__(self, redis: Redis, exchange_id: int, epoch: int | None = None):
         self._redis = redis
         self._exchange_id = exchange_id
-        self._epoch: int | str = "" if epoch is None else epoch
+        self._epoch = stamp(epoch)
         self._write = redis.register_script(WRITE)
 
     def write_many(self, values: Mapping[Pair, dict[str, Any] | None]) -> int:

@@ -9,6 +9,7 @@ import orjson
 from redis import Redis
 
 from exchanges.changes import changed
+from exchanges.fencing import SET_AND_TELL, refusals, stamp
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from warmup.scanner import DEFAULT_CANDLE_TARGET, CandleStatusResult
@@ -66,11 +67,12 @@ class WarmupSchedule:
 
 
 class WarmupScheduleBuilder:
-    """Turns what a scan found into the schedule of what is missing."""
+    """Turns what a scan found into the schedule of what is missing; `epoch` is that of a lease."""
 
-    def __init__(self, redis: Redis, exchange_id: int):
-        self._redis = redis
+    def __init__(self, redis: Redis, exchange_id: int, epoch: int | None = None):
         self._exchange_id = exchange_id
+        self._epoch = stamp(epoch)
+        self._write = redis.register_script(SET_AND_TELL)
 
     def build(self, results: Sequence[CandleStatusResult]) -> WarmupSchedule:
         """Return the schedule of the pairs that need fetching, in the order of `results`."""
@@ -91,11 +93,16 @@ class WarmupScheduleBuilder:
         )
 
     def build_and_persist(self, results: Sequence[CandleStatusResult]) -> WarmupSchedule:
-        """Return the schedule after writing it to Redis, in place of the previous one."""
+        """Return the schedule after writing it to Redis, in place of the previous one.
+
+        Raises Fenced where somebody else has the exchange by now.
+        """
         schedule = self.build(results)
-        key = keys.warmup_schedule(self._exchange_id)
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.set(key, orjson.dumps(schedule.as_json()))
-        pipe.publish(*changed(self._exchange_id, "schedule"))
-        pipe.execute()
+        number = self._exchange_id
+        text = orjson.dumps(schedule.as_json())
+        with refusals():
+            self._write(
+                keys=[keys.warmup_schedule(number), keys.epoch(number)],
+                args=[self._epoch, text, *changed(number, "schedule")],
+            )
         return schedule

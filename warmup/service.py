@@ -50,7 +50,8 @@ class SmartWarmupService:
         the exchange unreachable, this address banned or blocked, the key refused.
         """
         self.stats = WarmupStats(self._exchange_id, self._pacing_seconds)
-        with WarmupStatsPublisher(self._redis, self.stats, self._on_progress) as publisher:
+        epoch = self._cache.epoch
+        with WarmupStatsPublisher(self._redis, self.stats, self._on_progress, epoch) as publisher:
             try:
                 schedule = self._schedule(symbols, timeframes)
                 self.stats.begin(schedule)
@@ -73,7 +74,8 @@ class SmartWarmupService:
         results = CandleStatusScanner(self._redis, self._exchange_id).scan_exchange(
             symbols, timeframes
         )
-        return WarmupScheduleBuilder(self._redis, self._exchange_id).build_and_persist(results)
+        builder = WarmupScheduleBuilder(self._redis, self._exchange_id, self._cache.epoch)
+        return builder.build_and_persist(results)
 
     def _execute(self, schedule: WarmupSchedule, publisher: WarmupStatsPublisher) -> None:
         for entry, candles, error in run_all(self._rest, schedule.entries, self._fetch):

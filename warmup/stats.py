@@ -13,6 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.changes import changed
+from exchanges.fencing import SET_AND_TELL, Fenced, refusals, stamp
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from warmup.fetching import failure
@@ -156,7 +157,8 @@ class WarmupStatsPublisher:
     """Writes the stats to Redis from a thread of its own, for as long as the `with` block lasts.
 
     `changed()` asks for a write soon; the last state is written when the block ends. `on_publish`
-    is called in that thread after each write.
+    is called in that thread after each write. `epoch` is that of a lease: entering and leaving the
+    block raise Fenced where somebody else has the exchange by now.
     """
 
     def __init__(
@@ -164,9 +166,11 @@ class WarmupStatsPublisher:
         redis: Redis,
         stats: WarmupStats,
         on_publish: Callable[[WarmupStats], None] = lambda stats: None,
+        epoch: int | None = None,
     ):
-        self._redis = redis
         self._stats = stats
+        self._epoch = stamp(epoch)
+        self._set_and_tell = redis.register_script(SET_AND_TELL)
         self._on_publish = on_publish
         self._changed = threading.Event()
         self._stopping = threading.Event()
@@ -183,7 +187,7 @@ class WarmupStatsPublisher:
         self._thread.join()
         try:
             self._write()
-        except RedisError:
+        except (Fenced, RedisError):
             if error is None:
                 raise
         self._show()
@@ -198,17 +202,22 @@ class WarmupStatsPublisher:
             self._changed.clear()
             try:
                 self._write()
-            except RedisError as error:  # the run itself meets it at its next write and ends
+            except (
+                Fenced,
+                RedisError,
+            ) as error:  # the run itself meets it at its next write and ends
                 logger.warning("warmup.stats_not_written error=%s", error)
             self._show()
             self._stopping.wait(SECONDS_BETWEEN)
 
     def _write(self) -> None:
         number = self._stats.exchange_id
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.set(keys.warmup_stats(number), orjson.dumps(self._stats.as_json()))
-        pipe.publish(*changed(number, "stats"))
-        pipe.execute()
+        text = orjson.dumps(self._stats.as_json())
+        with refusals():
+            self._set_and_tell(
+                keys=[keys.warmup_stats(number), keys.epoch(number)],
+                args=[self._epoch, text, *changed(number, "stats")],
+            )
 
     def _show(self) -> None:
         try:

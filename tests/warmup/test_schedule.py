@@ -1,6 +1,9 @@
 import json
 import time
 
+import pytest
+
+from exchanges.fencing import Fenced
 from livermore.market.timeframe import Timeframe
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
@@ -43,3 +46,10 @@ def test_the_schedule_is_stored_in_the_form_readers_know(redis):
 def test_building_alone_writes_nothing(redis):
     WarmupScheduleBuilder(redis, 7).build(RESULTS)
     assert redis.keys() == []
+
+
+def test_a_run_of_before_a_take_over_writes_no_schedule(redis):
+    redis.set("exchange:7:epoch", 2)
+    with pytest.raises(Fenced):
+        WarmupScheduleBuilder(redis, 7, epoch=1).build_and_persist(RESULTS)
+    assert redis.keys() == [b"exchange:7:epoch"]

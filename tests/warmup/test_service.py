@@ -3,6 +3,7 @@ import json
 import pytest
 
 from exchanges.errors import Banned, Blocked, Paused, Unreachable
+from exchanges.fencing import Fenced
 from exchanges.models import Exchange
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import QUIET, SYMBOLS
@@ -68,6 +69,15 @@ def test_only_what_is_missing_is_fetched(service, sandbox, redis, exchange):
     service.warmup(SYMBOLS)
     asked = [(call.symbol, call.timeframe) for call in sandbox.requests.candles]
     assert sorted(asked) == [("ETH-USD", "4h"), ("SOL-USD", "1m")]
+
+
+def test_a_run_that_was_taken_over_asks_nothing_and_leaves_nothing(sandbox, redis, exchange, rest):
+    redis.set(f"exchange:{exchange.pk}:epoch", 2)
+    stale = CandleCache(redis, exchange.pk, epoch=1)
+    with pytest.raises(Fenced):
+        SmartWarmupService(redis, exchange.pk, rest, cache=stale).warmup(SYMBOLS)
+    assert not sandbox.requests.candles
+    assert not redis.keys(f"exchange:{exchange.pk}:warm-up-schedule:*")
 
 
 def test_the_schedule_is_written_before_the_first_call(service, sandbox, redis, exchange):

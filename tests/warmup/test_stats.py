@@ -2,7 +2,11 @@ import json
 import time
 from itertools import pairwise
 
+import pytest
+
+from exchanges.fencing import Fenced
 from livermore.market.timeframe import Timeframe
+from tests.warmup.live import wait_until
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
 from warmup.stats import WarmupStats, WarmupStatsPublisher
@@ -106,3 +110,29 @@ def test_a_run_that_waits_still_says_that_it_lives(redis):
         while len(updates) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert updates[0] < updates[1] < updates[2]
+
+
+def test_a_run_of_before_a_take_over_leaves_the_stats_of_the_next_one_alone(redis):
+    redis.set("exchange:7:epoch", 1)
+    stats, writes = WarmupStats(7), []
+    with (
+        pytest.raises(Fenced),
+        WarmupStatsPublisher(redis, stats, lambda _: writes.append(1), epoch=1) as publisher,
+    ):
+        redis.set("exchange:7:epoch", 2)
+        redis.set(KEY, "those of the next one")
+        written = len(writes)
+        publisher.changed()
+        wait_until(lambda: len(writes) > written)
+        stats.finish()
+    assert redis.get(KEY) == b"those of the next one"
+
+
+def test_a_run_that_a_take_over_ended_tells_how_it_ended_and_nothing_else(redis):
+    redis.set("exchange:7:epoch", 1)
+    with (
+        pytest.raises(LookupError, match="how it ended"),
+        WarmupStatsPublisher(redis, WarmupStats(7), epoch=1),
+    ):
+        redis.set("exchange:7:epoch", 2)
+        raise LookupError("how it ended")
