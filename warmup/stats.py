@@ -177,7 +177,7 @@ class WarmupStatsPublisher:
         self._thread = threading.Thread(target=self._run, name="warmup-stats", daemon=True)
 
     def __enter__(self) -> "WarmupStatsPublisher":
-        self._write()
+        self.write()
         self._thread.start()
         return self
 
@@ -186,7 +186,7 @@ class WarmupStatsPublisher:
         self._changed.set()
         self._thread.join()
         try:
-            self._write()
+            self.write()
         except (Fenced, RedisError):
             if error is None:
                 raise
@@ -196,21 +196,8 @@ class WarmupStatsPublisher:
         """Ask for the stats to be written at the next occasion."""
         self._changed.set()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._changed.wait(LONGEST_SILENCE_SECONDS)
-            self._changed.clear()
-            try:
-                self._write()
-            except (
-                Fenced,
-                RedisError,
-            ) as error:  # the run itself meets it at its next write and ends
-                logger.warning("warmup.stats_not_written error=%s", error)
-            self._show()
-            self._stopping.wait(SECONDS_BETWEEN)
-
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the stats as they are now. Raises Fenced, and RedisError."""
         number = self._stats.exchange_id
         text = orjson.dumps(self._stats.as_json())
         with refusals():
@@ -218,6 +205,17 @@ class WarmupStatsPublisher:
                 keys=[keys.warmup_stats(number), keys.epoch(number)],
                 args=[self._epoch, text, *changed(number, "stats")],
             )
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._changed.wait(LONGEST_SILENCE_SECONDS)
+            self._changed.clear()
+            try:
+                self.write()
+            except (Fenced, RedisError) as error:  # the run meets it at its next write and ends
+                logger.warning("warmup.stats_not_written error=%s", error)
+            self._show()
+            self._stopping.wait(SECONDS_BETWEEN)
 
     def _show(self) -> None:
         try:

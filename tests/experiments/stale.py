@@ -10,7 +10,10 @@ from livermore.market.candle import Ticker
 from tests.warmup.test_sink import BTC, EXCHANGE, M1, NOW, PAIR, Rest, at, bar, closed, still_open
 from warmup.cache import CandleCache
 from warmup.indicator_cache import IndicatorCache
+from warmup.scanner import CandleStatusResult
+from warmup.schedule import WarmupScheduleBuilder
 from warmup.sink import CandleSink
+from warmup.stats import WarmupStats, WarmupStatsPublisher
 
 SILENT = {"status"}  # is not written, and nobody is told: a status is news, not data
 
@@ -23,6 +26,8 @@ class Holder:
         epoch = self.lease.epoch
         self.cache = CandleCache(redis, EXCHANGE, epoch)
         self.indicators = IndicatorCache(redis, EXCHANGE, epoch)
+        self.schedules = WarmupScheduleBuilder(redis, EXCHANGE, epoch)
+        self.stats = WarmupStatsPublisher(redis, WarmupStats(EXCHANGE), epoch=epoch)
         self.sink = CandleSink(redis, EXCHANGE, Rest(), epoch)
         self.sink.clock(NOW)
         self.sink.connected([PAIR])
@@ -35,6 +40,8 @@ class Holder:
         return {
             "candles of REST": lambda: self.cache.write(BTC, M1, [bar(number - 9)]),
             "coverage alone": lambda: self.cache.write(BTC, M1, [], ((at(-9), at(number - 8)),)),
+            "a warmup's schedule": lambda: self._schedule(number),
+            "a warmup's stats": self.stats.write,
             "a close of the stream": lambda: self._streamed(closed(number)),
             "an open candle": lambda: self._streamed(still_open(number + 1)),
             "a ticker": lambda: self._ticker(number),
@@ -55,6 +62,9 @@ class Holder:
         for number in range(count):
             self.client.send("force-backfill", symbol=f"S{number}-USD")
         return self.reader.poll()
+
+    def _schedule(self, count):
+        self.schedules.build_and_persist([CandleStatusResult(BTC, M1, count, False)])
 
     def _streamed(self, update):
         self.sink.candle(update)
