@@ -20,7 +20,8 @@ from redis import Redis
 
 from exchanges.errors import BadPayload, Temporary, clip
 from exchanges.fencing import FENCE, refusals
-from exchanges.instances import Lease, own_client
+from exchanges.lease import Lease
+from exchanges.redis_client import own_client
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)

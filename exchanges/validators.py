@@ -19,6 +19,7 @@ from exchanges.errors import Misled
 
 HOSTNAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)*[a-z](?:[a-z0-9-]*[a-z0-9])?")
 PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
+GIVEN_OUT = ipaddress.ip_network("2000::/3")  # RFC 4291: of IPv6, nothing else is public
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -129,9 +130,16 @@ def _why_not_public(host: str) -> str | None:
         address = ipaddress.ip_address(host)
     except ValueError:
         return _why_not_public_name(host)
-    if any(not hidden.is_global or hidden.is_multicast for hidden in _addresses_in(address)):
+    if not all(map(_is_public, _addresses_in(address))):
         return "is a private, local or reserved address"
     return None
+
+
+def _is_public(address) -> bool:
+    # `is_global` alone takes site-local addresses and those that carry an IPv4 one for public.
+    if address.version == 6 and address not in GIVEN_OUT and address not in NAT64:
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def _why_not_public_name(host: str) -> str | None:

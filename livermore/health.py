@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from django_redis import get_redis_connection
 from redis import RedisError
 
-from exchanges.instances import own_client
+from exchanges.redis_client import own_client
 
 logger = logging.getLogger(__name__)
 

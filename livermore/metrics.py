@@ -10,7 +10,7 @@ from django_redis import get_redis_connection
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from exchanges.instances import own_client
+from exchanges.redis_client import own_client
 from warmup.completeness import Measured
 from warmup.metrics import ExchangeCollector
 

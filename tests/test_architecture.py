@@ -23,6 +23,7 @@ ASKS_ITS_CHILDREN = {"livermore/children.py"}  # whether they answer yet, on thi
 REDIS = {
     "exchanges/pacing.py",
     "exchanges/instances.py",
+    "exchanges/lease.py",
     "exchanges/control.py",
     "exchanges/status.py",
     "warmup/cache.py",

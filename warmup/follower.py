@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.fencing import Fenced
-from exchanges.instances import own_client
+from exchanges.redis_client import own_client
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair

@@ -8,7 +8,8 @@ from redis import Redis
 
 from exchanges.control import ControlClient, NoReply, Reply
 from exchanges.errors import Permanent
-from exchanges.instances import ExchangeLock, Held, Lease
+from exchanges.instances import ExchangeLock, Held
+from exchanges.lease import Lease
 from exchanges.models import Exchange
 from exchanges.status import State, read_status
 from warmup.cache import CandleCache

@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.instances import RENEW_MS, STATUS_TTL_MS
+from exchanges.instances import RENEW_MS
+from exchanges.lease import STATUS_TTL_MS
 from exchanges.models import Exchange
 from exchanges.pacing import Usage, host_of, read_usage
 from exchanges.status import State, Status

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from exchanges.control import Command, ControlReader
 from exchanges.errors import LivermoreError
 from exchanges.fencing import Fenced
-from exchanges.instances import Lease
+from exchanges.lease import Lease
 from exchanges.listing import monitor, unmonitor
 from exchanges.models import Exchange
 from exchanges.streamer import Streamer

@@ -11,7 +11,8 @@ from typing import Any
 from redis import Redis
 
 from exchanges.fencing import Fenced
-from exchanges.instances import ExchangeLock, Lease
+from exchanges.instances import ExchangeLock
+from exchanges.lease import Lease
 from exchanges.models import Exchange
 from exchanges.status import State
 from exchanges.streamer import Streamer

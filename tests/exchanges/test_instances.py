@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
-from exchanges import instances
+from exchanges import instances, lease
 from exchanges.errors import Permanent, Temporary
 from exchanges.fencing import FENCE, Fenced, refusals
-from exchanges.instances import ExchangeLock, Held, LostLock, NotRenewed
+from exchanges.instances import ExchangeLock, Held
+from exchanges.lease import LostLock, NotRenewed
 from exchanges.status import State, Status, read_status
 from livermore import embedded_redis
 from livermore.market import keys
@@ -97,8 +98,8 @@ def quick(redis):
 def clock(monkeypatch):
     """Return a function that moves the leases' clock."""
     ahead = 0.0
-    now = instances._now
-    monkeypatch.setattr(instances, "_now", lambda: now() + ahead)
+    now = lease.now
+    monkeypatch.setattr(lease, "now", lambda: now() + ahead)
 
     def advance(seconds):
         nonlocal ahead

@@ -71,6 +71,10 @@ def test_a_websocket_address_has_its_own_schemes():
         "[::ffff:10.0.0.1]",
         "[2002:7f00:1::]",
         "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::a00:1]",  # RFC 8215, for networks of one's own
+        "[::127.0.0.1]",
+        "[::ffff:0:127.0.0.1]",
+        "[fec0::1]",
         "2130706433",
         "0x7f000001",
         "0x7f.1",

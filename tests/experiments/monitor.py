@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 from redis.exceptions import RedisError
 
-from exchanges.instances import own_client
+from exchanges.redis_client import own_client
 from warmup import cache, indicator_cache, sink
 
 LONGEST_SILENCE_SECONDS = 600

@@ -5,7 +5,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exchanges.instances import STATUS_TTL_MS, ExchangeLock
+from exchanges.instances import ExchangeLock
+from exchanges.lease import STATUS_TTL_MS
 from exchanges.models import Exchange
 from exchanges.pacing import Limits, WeightPacer, host_of
 from exchanges.status import State

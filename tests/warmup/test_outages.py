@@ -6,7 +6,8 @@ import time
 import pytest
 
 from exchanges import streamer
-from exchanges.instances import ExchangeLock, Held, LostLock
+from exchanges.instances import ExchangeLock, Held
+from exchanges.lease import LostLock
 from exchanges.status import State, read_status
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe

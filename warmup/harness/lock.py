@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from exchanges.instances import STATUS_TTL_MS, ExchangeLock
+from exchanges.instances import ExchangeLock
+from exchanges.lease import STATUS_TTL_MS
 from exchanges.status import Holder, Status, read_status
 from livermore.market import keys
 from warmup.harness.facts import Facts

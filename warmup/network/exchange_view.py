@@ -10,7 +10,7 @@ import orjson
 from redis import Redis
 
 from exchanges.errors import clip
-from exchanges.instances import STATUS_TTL_MS
+from exchanges.lease import STATUS_TTL_MS
 from exchanges.models import Exchange, Symbol
 from exchanges.pacing import Usage, host_of, read_usage
 from exchanges.status import Holder, State, Status

@@ -25,7 +25,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.changes import parse_change
-from exchanges.instances import own_client
+from exchanges.redis_client import own_client
 from warmup.agents import read_agents
 from warmup.network.audience import Audience, Member, Message
 from warmup.network.bell import Bell

@@ -9,8 +9,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from redis import Redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
-from exchanges.instances import own_client
 from exchanges.models import UserExchange
+from exchanges.redis_client import own_client
 from warmup.agents import read_agents
 from warmup.network import cards
 from warmup.network.cells import Grid
