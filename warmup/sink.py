@@ -1,115 +1,35 @@
-"""From a stream's events to the cache: one round trip a flush, refused under a stale epoch."""
+"""From a stream's events to the cache: every close once, in order, and what is missing fetched."""
 
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import NamedTuple
 
-import orjson
 from redis import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from exchanges.candle_reply import Candles
 from exchanges.errors import LivermoreError
-from exchanges.fencing import FENCE, refusals
 from exchanges.pacing import Lane
 from exchanges.stream_events import CandleUpdate
 from exchanges.venue_rest import VenueRest
 from exchanges.workers import Workers
-from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.bars import GRACE_MS, Bars, Close
-from warmup.cache import CANDLES_KEPT, EXTEND, TICKER_TTL_SECONDS, CandleCache
+from warmup.cache import CANDLES_KEPT, CandleCache
+from warmup.flush import Flusher
 from warmup.measures import Delays
 from warmup.rollup import Rollup
 
 logger = logging.getLogger(__name__)
 
-EVENTS_KEPT = 100_000
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
 CLOSES_PER_FLUSH = 5_000
 SECONDS_BETWEEN_LOOKS = 0.5
 LEAP_MS, LEAPS_DOUBTED = 600_000, 5  # a leap of the exchange's time is believed the sixth time
-
-# KEYS: epoch, events stream, then per close: candles, coverage, open candle; per open candle and
-#   per ticker: its key
-# ARGV: epoch, candles kept, events kept, n closes, n open candles, n tickers, then
-#   per close: covered from, covered to, open time or '', member, message, two channels
-#   per open candle: value, ms to live, message, channel
-#   per ticker: value, ms to live, channel
-# A close whose time is covered was written before (the reply got lost) and is not told again.
-# Returns how many closes were told.
-FLUSH = (
-    FENCE
-    + EXTEND
-    + """
-local refused = fence(KEYS[1], ARGV[1])
-if refused then return refused end
-local k, a, told = 3, 7, 0
-
-local function is_known(coverage, from, to)
-    for _, span in ipairs(known(coverage)) do
-        if span[1] <= from and to <= span[2] then return true end
-    end
-    return false
-end
-
-for _ = 1, tonumber(ARGV[4]) do
-    local candles, coverage, live = KEYS[k], KEYS[k + 1], KEYS[k + 2]
-    local from, to, time = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), ARGV[a + 2]
-    if not is_known(coverage, from, to) then
-        if time ~= '' then
-            redis.call('ZREMRANGEBYSCORE', candles, time, time)
-            redis.call('ZADD', candles, time, ARGV[a + 3])
-            redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', ARGV[a + 4])
-            redis.call('PUBLISH', ARGV[a + 5], ARGV[a + 4])
-            redis.call('PUBLISH', ARGV[a + 6], ARGV[a + 4])
-            if string.sub(redis.call('GET', live) or '', 2, 1 + #time) == time then
-                redis.call('DEL', live)
-            end
-            told = told + 1
-        end
-        extend(candles, coverage, tonumber(ARGV[2]), {{from, to}})
-    end
-    k, a = k + 3, a + 7
-end
-for _ = 1, tonumber(ARGV[5]) do
-    redis.call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
-    redis.call('PUBLISH', ARGV[a + 3], ARGV[a + 2])
-    k, a = k + 1, a + 4
-end
-for _ = 1, tonumber(ARGV[6]) do
-    redis.call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
-    redis.call('PUBLISH', ARGV[a + 2], ARGV[a])
-    k, a = k + 1, a + 3
-end
-return told
-"""
-)
-
-
-class Names(NamedTuple):
-    """A pair's names in Redis, made once: else they take a third of the time of a write."""
-
-    candles: str
-    coverage: str
-    live: str
-    closes: str
-    changes: str
-
-
-def _names(number: int, pair: Pair) -> Names:
-    return Names(
-        keys.candles(number, *pair),
-        keys.coverage(number, *pair),
-        keys.live_candle(number, *pair),
-        keys.close_channel(number, *pair),
-        keys.candle_channel(number, *pair),
-    )
 
 
 class CandleSink:
@@ -135,19 +55,17 @@ class CandleSink:
         self._redis = redis
         self._exchange_id = exchange_id
         self._rest = rest
-        self._epoch = epoch
         self._may_write = may_write
         self._rolls_up_from = rolls_up_from
         self._on_close = on_close
         self._rollups: dict[str, Rollup] = {}
         self._bars: dict[Pair, Bars] = {}
         self._stored_until: dict[Pair, int] = {}
-        self._names: dict[Pair, Names] = {}
         self._closes: deque[tuple[Pair, Close]] = deque()
         self._live: dict[Pair, Candle] = {}
         self._tickers: dict[str, Ticker] = {}
         self._answers: deque[tuple[Pair, int, Candles | None]] = deque()
-        self._flush_script = redis.register_script(FLUSH)
+        self._flusher = Flusher(redis, exchange_id, epoch)
         self._workers = Workers(rest.workers, "heal")
         self._now_ms = 0
         self._now_at = 0.0
@@ -272,7 +190,6 @@ class CandleSink:
         now_ms = self.now_ms()
         cache = CandleCache(self._redis, self._exchange_id)
         for pair, coverage in zip(pairs, cache.coverages(pairs), strict=True):
-            self._names[pair] = _names(self._exchange_id, pair)
             current_ms = pair.timeframe.floor(now_ms)
             earliest_ms = current_ms - CANDLES_KEPT * pair.timeframe.ms
             known_until_ms = coverage[-1][1] if coverage else current_ms
@@ -334,10 +251,12 @@ class CandleSink:
         if not self._may_write():
             return
         closes = list(islice(self._closes, CLOSES_PER_FLUSH))
-        live, tickers = self._live, self._tickers
+        now_ms = self.now_ms()
+        live = {pair: c for pair, c in self._live.items() if self._is_news(pair, c, now_ms)}
+        tickers = self._tickers
         self._live, self._tickers = {}, {}
         try:
-            self._write(closes, live, tickers)
+            self._flusher.write(closes, live, tickers, now_ms)
         except RedisError as error:
             self._live, self._tickers = live | self._live, tickers | self._tickers
             self._flush_failed(error, now)
@@ -366,63 +285,8 @@ class CandleSink:
         self.flush_failures += 1
         self._retry_at = now + SECONDS_BETWEEN_LOOKS
 
-    def _write(
-        self,
-        closes: list[tuple[Pair, Close]],
-        live: dict[Pair, Candle],
-        tickers: dict[str, Ticker],
-    ) -> None:
-        number, now_ms = self._exchange_id, self.now_ms()
-        live = {pair: c for pair, c in live.items() if self._is_news(pair, c, now_ms)}
-        names: list[str] = [keys.epoch(number), keys.events(number)]
-        values: list[str | int | bytes] = [self._epoch, CANDLES_KEPT, EVENTS_KEPT]
-        values += (len(closes), len(live), len(tickers))
-        for pair, close in closes:
-            of_pair = self._names[pair]
-            names += of_pair[:3]
-            values += close.covered
-            if close.candle is None:
-                values += ("", "", "", "", "")
-                continue
-            values += (close.candle.timestamp, orjson.dumps(close.candle.values()))
-            values.append(self._message(pair, close.candle, closed=True, healed=close.healed))
-            values += of_pair[3:]
-        for pair, candle in live.items():
-            of_pair = self._names[pair]
-            names.append(of_pair.live)
-            lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
-            values += (orjson.dumps(candle.values()), lives_ms)
-            values.append(self._message(pair, candle, closed=False, healed=False))
-            values.append(of_pair.changes)
-        for symbol, ticker in tickers.items():
-            names.append(keys.ticker(number, symbol))
-            values += (orjson.dumps(ticker.as_json()), 1000 * TICKER_TTL_SECONDS)
-            values.append(keys.ticker_channel(number, symbol))
-        with refusals():
-            try:
-                self._redis.evalsha(self._flush_script.sha, len(names), *names, *values)
-            except NoScriptError:  # the server is new, or its scripts were flushed
-                self._redis.eval(FLUSH, len(names), *names, *values)
-
     def _is_news(self, pair: Pair, candle: Candle, now_ms: int) -> bool:
         """Tell whether an open candle is one still: not closed, and not two bars old."""
         bars = self._bars.get(pair)
         ends_ms = candle.timestamp + 2 * pair.timeframe.ms
         return bars is not None and candle.timestamp >= bars.next_ms and ends_ms > now_ms
-
-    def _message(self, pair: Pair, candle: Candle, *, closed: bool, healed: bool) -> bytes:
-        return orjson.dumps(
-            {
-                "exchangeId": self._exchange_id,
-                "symbol": pair.symbol,
-                "timeframe": pair.timeframe,
-                "timestamp": candle.timestamp,
-                "open": candle.open,
-                "high": candle.high,
-                "low": candle.low,
-                "close": candle.close,
-                "volume": candle.volume,
-                "closed": closed,
-                "healed": healed,
-            }
-        )

@@ -6,22 +6,28 @@ from contextlib import contextmanager, suppress
 
 from redis.exceptions import RedisError
 
+from exchanges import fencing
 from exchanges.redis_client import own_client
-from warmup import cache, indicator_cache, sink
+from warmup import cache, flush, indicator_cache
 
 LONGEST_SILENCE_SECONDS = 600
-READING = ("GET", "ZCARD", "ZRANGE")
+READING = ("GET", "MGET", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "DUMP", "EXISTS")
+OF_MARKET = ("candles:", "candle:", "coverage:", "ticker:", "indicator:")  # keys of market data
 WRITING = {
     hashlib.sha1(text.encode()).hexdigest(): text
-    for text in (cache.WRITE, indicator_cache.WRITE, sink.FLUSH)
+    for text in (cache.WRITE, indicator_cache.WRITE, flush.FLUSH, fencing.SET_AND_TELL)
 }
 
 
 class Writes:
-    """Each command that a script of ours did: the epoch under which it was let through."""
+    """Each command that a script of ours did: the epoch under which it was let through.
+
+    `unguarded` are those that wrote market data outside of a script, where nothing asks for one.
+    """
 
     def __init__(self):
         self.epochs = []
+        self.unguarded = []
         self._epoch = None
 
     def see(self, command):
@@ -35,6 +41,8 @@ class Writes:
             self._epoch = int(words[3 + int(words[2])] or 0)
         else:
             self._epoch = None
+            if words[0].upper() not in READING and "".join(words[1:2]).startswith(OF_MARKET):
+                self.unguarded.append(" ".join(words[:2]))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
+from warmup import flush
 from warmup import sink as sink_module
 from warmup.bars import GRACE_MS
 from warmup.cache import CANDLES_KEPT, CandleCache, TickerCache
@@ -308,7 +309,7 @@ def test_who_wants_to_know_of_closes_is_told_once_they_are_stored(redis, make, c
         assert stored(cache)[-1] == (0, candle.volume)
         heard.append((symbol, candle, healed))
 
-    redis.script_load(sink_module.FLUSH)
+    redis.script_load(flush.FLUSH)
     sink = make(unreliable, on_close=on_close)
     sink.connected([PAIR])
     sink.candle(closed(0))
