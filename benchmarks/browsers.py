@@ -24,7 +24,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-SECONDS_BETWEEN_ANSWERS = 1.0
+SECONDS_BETWEEN_ANSWERS = 2.0
 SECONDS_FOR_THE_FROZEN = 3.0
 AT_ONCE = 20
 

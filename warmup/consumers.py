@@ -17,8 +17,8 @@ It sends
 - `{"type": "error", "text"}`: what it can't do, in a line.
 
 It takes
-- `{"type": "seen", "count"}`: how many messages have been taken in so far. A message that comes a
-  second or more after the last `seen` is to be answered at once.
+- `{"type": "seen", "count"}`: how many messages have been taken in so far. A message that comes two
+  seconds or more after the last `seen` is to be answered at once.
 - `{"type": "refresh"}`
 - `{"type": "open-pair", "exchangeId", "symbol", "timeframe"}`, `{"type": "close-pair"}`
 

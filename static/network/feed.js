@@ -4,7 +4,7 @@ import { exact } from "./times.js";
 
 const FIRST_DELAY_MS = 1000;
 const LONGEST_DELAY_MS = 30_000;
-const SEEN_EVERY_MS = 1000;
+const SEEN_EVERY_MS = 2000;
 const SILENCE_MS = 20_000; // after that we ask: what changed or a confirmation comes each 15 s
 const ANSWER_MS = 10_000; // the longest that we wait for anything we asked for
 
@@ -81,7 +81,7 @@ export class Feed {
     this.acknowledge();
   }
 
-  /** Tell the server how much we have taken, at most once a second: see warmup/consumers.py. */
+  /** Tell the server how much we have taken, at most every two seconds: see warmup/consumers.py. */
   acknowledge() {
     const wait = (this.seenAt ?? 0) + SEEN_EVERY_MS - Date.now();
     if (wait > 0) {

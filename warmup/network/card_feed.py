@@ -16,9 +16,9 @@ from warmup.network.cells import Grid
 from warmup.network.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange
 from warmup.network.paced import Allowance, Paced
 
-SECONDS_BETWEEN_READS = 0.05
+SECONDS_BETWEEN_READS = 0.1
 TOLD_PER_SECOND, BEAT_SECONDS = 4, 0.3
-SENT_PER_SECOND = 400  # to all sockets together: where many look the beat is slower
+SENT_PER_SECOND = 200  # to all sockets together: where many look the beat is slower
 GRID_KEPT_MS = 10_000
 
 # Calls a blocking function in a thread. Tells a message, which has to have `kind` and `text`.

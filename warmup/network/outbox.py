@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
-WINDOW = 40
+WINDOW = 80
 SILENCE_SECONDS = 10.0
-# A browser says what it has seen once a second at the most, and not again if nothing follows:
+# A browser says what it has seen every two seconds at the most, and not again if nothing follows:
 # only a message that comes later than that has to be answered.
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 3.0
 
 Message = dict[str, Any]  # `kind`, `text`, and what distinguishes it from others of its kind
 

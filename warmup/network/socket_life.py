@@ -24,7 +24,7 @@ class Limits:
     """
 
     step_seconds: float = 1.0
-    check_seconds: float = 15.0
+    check_seconds: float = 20.0
     longest_unchecked_seconds: float = 25.0
     life_seconds: float = 82_800.0
 
