@@ -3,8 +3,9 @@
 import time
 from typing import Any, TextIO
 
+from django.core.management.base import OutputWrapper
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
@@ -14,6 +15,20 @@ from warmup.stats import Status
 
 SECONDS_BETWEEN_LINES = 3
 FAILURES_SHOWN = 10
+ONLY = TaskID(0)  # the bar's one task
+
+
+class Verbatim:
+    """A command's stream without the line end and the colour that it gives to each write."""
+
+    def __init__(self, stream: OutputWrapper):
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        self._stream.write(text, style_func=str, ending="")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Progress:
@@ -22,44 +37,54 @@ class Progress:
     It goes to the error stream it is given, so that standard output holds results only.
     """
 
-    def __init__(self, title: str, stream: TextIO):
+    def __init__(self, title: str, stream: OutputWrapper):
         self._title = title
-        self._console = Console(file=stream)
+        self._console = Console(file=Verbatim(stream))
         self._next_line_at = time.monotonic() + SECONDS_BETWEEN_LINES
-        self._bar = Bar(
+        self._bar: Bar | None = None
+
+    def __enter__(self):
+        return self.show
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._take_away()
+
+    def _draw(self, done: int, total: int, text: str) -> None:
+        if self._console.is_terminal:
+            self._bar = self._bar or self._begin_bar()
+            self._bar.update(ONLY, total=max(total, 1), completed=done, text=text)
+        elif done < total and time.monotonic() >= self._next_line_at:
+            self._next_line_at = time.monotonic() + SECONDS_BETWEEN_LINES
+            line = f"{self._title}: {100 * done / total:.0f} % {text}"
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def _begin_bar(self) -> Bar:
+        bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f}% {task.fields[text]}"),
             console=self._console,
             transient=True,
         )
-        self._task = self._bar.add_task(title, total=None, text="")
+        bar.add_task(self._title, total=None, text="")
+        bar.start()
+        return bar
 
-    def __enter__(self):
-        if self._console.is_terminal:
-            self._bar.start()
-        return self.show
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._console.is_terminal:
+    def _take_away(self) -> None:
+        if self._bar:
             self._bar.stop()
-
-    def _draw(self, done: int, total: int, text: str) -> None:
-        if self._console.is_terminal:
-            self._bar.update(self._task, total=max(total, 1), completed=done, text=text)
-        elif done < total and time.monotonic() >= self._next_line_at:
-            self._next_line_at = time.monotonic() + SECONDS_BETWEEN_LINES
-            line = f"{self._title}: {100 * done / total:.0f} % {text}"
-            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+            self._bar = None
 
 
 class WarmupProgress(Progress):
-    """Shows the stats of a warmup, in the form in which they are stored."""
+    """Shows the stats of a warmup, in the form in which they are stored, while it goes on."""
 
     def show(self, stats: dict[str, Any]) -> None:
-        if stats["status"] != Status.SCANNING:
+        if stats["status"] == Status.EXECUTING and stats["totalPairs"]:
             done = stats["completedPairs"] + stats["failedPairs"]
             self._draw(done, stats["totalPairs"], describe(stats))
+        elif stats["status"] in (Status.COMPLETE, Status.ERROR):
+            self._take_away()  # whoever started it may go on for days
 
 
 class CountProgress(Progress):
