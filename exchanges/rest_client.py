@@ -177,11 +177,12 @@ class RestClient:
     def _get_once(self, url: str, params: Mapping[str, str | int] | None) -> Any:
         with self._counting:
             self._calls += 1
+        proof = self._sign(url.partition("://")[2])
         try:
             reply = self._session.get(
                 url,
                 params=params,
-                headers=self._sign(url.partition("://")[2]),
+                headers=proof,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,  # a redirect could lead to a host that nobody allowed
             )
@@ -192,19 +193,19 @@ class RestClient:
             ) from error
         self._read_headers(reply.headers)
         if reply.status_code != 200:
-            raise self._error(reply)
+            raise self._error(reply, _without(proof, reply.content))
         try:
             return orjson.loads(reply.content)
         except orjson.JSONDecodeError as error:
-            text = clip(reply.content) or "nothing"
+            text = clip(_without(proof, reply.content)) or "nothing"
             raise Unreachable(
                 f"{self.host} answered with something else than JSON: {text}"
             ) from error
 
-    def _error(self, reply: requests.Response) -> LivermoreError:
+    def _error(self, reply: requests.Response, content: bytes) -> LivermoreError:
         status = reply.status_code
         try:
-            body = orjson.loads(reply.content)
+            body = orjson.loads(content)
         except orjson.JSONDecodeError:
             body = None
         retry_after = _retry_after(reply.headers)
@@ -216,7 +217,7 @@ class RestClient:
             return RateLimited(f"{self.host} says too many requests (HTTP 429)", retry_after)
         if error := self._read_error(status, body):
             return error
-        said = clip(reply.content) or "nothing"
+        said = clip(content) or "nothing"
         if status in (403, 451):
             return Blocked(
                 f"{self.host} refuses this address or region (HTTP {status}): {said}. "
@@ -225,6 +226,13 @@ class RestClient:
         if status >= 500:
             return Unreachable(f"{self.host} has a fault of its own (HTTP {status}): {said}")
         return BadPayload(f"{self.host} refused the request (HTTP {status})", said)
+
+
+def _without(proof: Mapping[str, str], content: bytes) -> bytes:
+    """Take out of an answer by what we proved who we are: some answer with what they were sent."""
+    for text in filter(None, proof.values()):
+        content = content.replace(text.rpartition(" ")[2].encode(), b"***")
+    return content
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from django.core.management.base import CommandParser
 
+from exchanges.errors import clip
 from exchanges.fetch_listing import fetch_listing
 from exchanges.models import Exchange, Symbol
 from livermore.command import UsageError
@@ -51,7 +52,7 @@ def timeframes_named(text: str | None) -> tuple[Timeframe, ...]:
     names = _words(text, "--timeframes")
     if unknown := [name for name in names if name not in LONGEST_FIRST]:
         known = ", ".join(LONGEST_FIRST)
-        raise UsageError(f"unknown timeframe {', '.join(unknown)}; known are: {known}")
+        raise UsageError(f"unknown timeframe {_listed(unknown)}; known are: {known}")
     return tuple(timeframe for timeframe in LONGEST_FIRST if timeframe in names)
 
 
@@ -99,6 +100,11 @@ def _unknown_symbols(exchange: Exchange, unknown: Sequence[str], listed) -> str:
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         hint = f"known are: {', '.join(names[:NAMES_SHOWN]) or 'none yet'}{more}"
     return (
-        f"unknown symbol on {exchange.name}: {', '.join(unknown)}; {hint}. "
+        f"unknown symbol on {exchange.name}: {_listed(unknown)}; {hint}. "
         f"`./run symbols {exchange.name} --sync` fetches the listing again"
     )
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return words as they were typed, but for what would be no line any more."""
+    return ", ".join(map(clip, words))

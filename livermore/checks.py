@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
@@ -11,13 +12,19 @@ from redis.connection import parse_url
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
 METRICS_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")  # what RFC 6750 lets a header hold
 KEY_ENV_PREFIX = re.compile(r"[A-Z][A-Z0-9_]*")
+WHERE_ALL_IS = ("DATABASE_URL", "REDIS_URL")
 
 
 @register()
 def check_redis_url(**_options):
     try:
         options = parse_url(settings.REDIS_URL)
-        usable = "path" in options or not settings.REDIS_URL.startswith("unix:")
+        if settings.REDIS_URL.startswith("unix:"):
+            place = urlsplit(settings.REDIS_URL).netloc
+            # What stands there without an @ is of a password with a / in it that isn't quoted.
+            usable = "path" in options and (not place or "@" in place)
+        else:
+            usable = True
     except (ValueError, TypeError):
         usable = False
     if not usable:
@@ -82,6 +89,23 @@ def check_metrics_token(**_options):
             "LIVERMORE_METRICS_TOKEN is not 16 or more letters, digits and ._~+/=-.",
             hint="Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
             id="livermore.E006",
+        )
+
+
+@register()
+def check_services_settings(**_options):
+    """Warn who looks elsewhere than this checkout's services do: a terminal without their file."""
+    try:
+        text = (settings.VAR_DIR / "livermore.env").read_text(errors="replace")
+    except OSError:  # there is none, or it isn't for us
+        return
+    named = [name for name in WHERE_ALL_IS if re.search(rf"^{name}=.", text, re.MULTILINE)]
+    if missing := [name for name in named if name not in os.environ]:
+        yield Warning(
+            f"var/livermore.env sets {' and '.join(missing)}, and this process was not told: it "
+            "works on another database or Redis than the services.",
+            hint="Take it into this terminal: set -a; . var/livermore.env; set +a",
+            id="livermore.W007",
         )
 
 

@@ -17,6 +17,7 @@ from django_redis.exceptions import ConnectionInterrupted
 
 from exchanges.errors import LivermoreError
 from livermore import embedded_redis
+from livermore.redaction import redacted
 
 INTERRUPTED = 128 + signal.SIGINT
 CLOSED = 128 + signal.SIGPIPE
@@ -115,14 +116,14 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except (LivermoreError, embedded_redis.EmbeddedRedisError) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(redacted(str(error))) from error
     except (redis.RedisError, ConnectionInterrupted) as error:
-        raise CommandError(_redis_message(error)) from error
+        raise CommandError(redacted(_redis_message(error))) from error
     except DatabaseError as error:
         message = _database_message(error)
         if message is None:
             raise
-        raise CommandError(message) from error
+        raise CommandError(redacted(message)) from error
 
 
 def url_without_password(url: str) -> str:

@@ -35,7 +35,20 @@ class Filter(SafeExceptionReporterFilter):
     ) -> list[tuple[str, Any]]:
         found = super().get_traceback_frame_variables(request, tb_frame)
         # Here and not on the page alone, where a long value is cut, maybe in the middle of one.
-        return [(name, Shown(redacted(pprint(value)))) for name, value in found]
+        return [(name, Shown(_text(value))) for name, value in found]
+
+
+def _text(value: Any) -> str:
+    """Return a value laid out in lines, or on one where a secret was in it.
+
+    Lines would have cut a long one in pieces that nobody knows again.
+    """
+    try:
+        text = repr(value)
+    except Exception:  # whatever it is, its page is about another error
+        text = ""
+    covered = redacted(text)
+    return redacted(pprint(value)) if covered == text else covered
 
 
 class Reporter(ExceptionReporter):

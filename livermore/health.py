@@ -13,10 +13,12 @@ from django_redis import get_redis_connection
 from redis import RedisError
 
 from exchanges.redis_client import own_client
+from warmup.redis_server import read_memory, refusal
 
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 2.0  # whoever asks has little more, and a Redis that is slower serves nobody
+SILENT = "it does not answer, or lets nobody in"
 
 
 @csrf_exempt  # else a POST would be refused for another reason than it is
@@ -31,37 +33,52 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Say whether the database, its tables and Redis are there; 503 names what is not."""
-    failing = []
-    if not _passes("database", _database_answers):
-        failing.append("database")  # of its tables nothing can be said
-    elif not _passes("migrations", _migrations_are_applied):
-        failing.append("migrations")
-    if not _passes("redis", _redis_answers):
-        failing.append("redis")
-    status = 503 if failing else 200
-    return JsonResponse({"ready": not failing, "failing": failing}, status=status)
+    """Say whether the database, its tables and Redis are there; 503 names what is not, and why.
+
+    A Redis that can be read and not written is not: what is live here goes through it, and so
+    does all that people do. One that may drop keys is, but that is said too. The words are
+    ours alone: anybody may ask, and the errors' own texts are in the log.
+    """
+    warnings: list[str] = []
+    checks = {"database": _database_fault, "redis": lambda: _redis_fault(warnings)}
+    failing = {part: why for part, check in checks.items() if (why := _asked(part, check))}
+    if "database" not in failing and (why := _asked("migrations", _migrations_fault)):
+        failing["migrations"] = why
+    answer = {"ready": not failing, "failing": list(failing)}
+    if failing:
+        answer["why"] = failing
+    if warnings:
+        answer["warnings"] = warnings
+    return JsonResponse(answer, status=503 if failing else 200)
 
 
-def _passes(part: str, check: Callable[[], bool]) -> bool:
+def _asked(part: str, check: Callable[[], str]) -> str:
     try:
-        return check()
-    except (DatabaseError, RedisError) as error:
+        why = error = check()
+    except (DatabaseError, RedisError, ValueError) as found:  # the last: an address that is none
+        why, error = SILENT, str(found)
+    if why:
         logger.warning("health.failing part=%s error=%s", part, error)
-        return False
+    return why
 
 
-def _database_answers() -> bool:
+def _database_fault() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-        return True
+        return ""
 
 
-def _migrations_are_applied() -> bool:
+def _migrations_fault() -> str:
     executor = MigrationExecutor(connection)
-    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    lacking = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return "its tables are not there, or not all: ./run migrate" if lacking else ""
 
 
-def _redis_answers() -> bool:
+def _redis_fault(warnings: list[str]) -> str:
     with own_client(get_redis_connection("default"), PATIENCE_SECONDS) as redis:
-        return bool(redis.ping())
+        redis.ping()
+        why = refusal(redis)
+        memory = read_memory(redis)
+    if memory and memory.evicts:
+        warnings.append(f"redis: it drops keys when it is full (maxmemory-policy {memory.evicts})")
+    return why

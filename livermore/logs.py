@@ -6,6 +6,8 @@ Every message of ours is an event's name, then key=value: `lock.lost exchange=3 
 import json
 import logging
 import re
+import sys
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +17,21 @@ EVENT = re.compile(r"[a-z_]+(\.[a-z_]+)+(?= |$)")
 # A value may hold spaces: it goes on until the next key, or to the end.
 FIELD = re.compile(r"(?<= )([a-z_]+)=(.*?)(?= [a-z_]+=|$)", re.DOTALL)
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]+)?")
+# What would end a line, or steer a terminal: whoever names something could write lines of ours.
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+logger = logging.getLogger(__name__)
 
 
 class TextFormatter(logging.Formatter):
-    """The lines of the standard library, without secrets."""
+    """The lines of the standard library, without secrets.
+
+    What goes on in a further line is indented, and no other character ends one.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
+        text = CONTROL.sub(_escaped, redacted(super().format(record)))
+        return text.replace("\n", "\n    ")
 
 
 class JsonFormatter(logging.Formatter):
@@ -60,3 +70,34 @@ def _value(text: str) -> str | int | float:
     if not number:
         return text
     return float(text) if number[2] else int(text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]
+
+
+def log_last_words() -> None:
+    """Let the log tell what ends a process or a thread, and Python's warnings, in its format.
+
+    Python would write them as they are, with whatever is in the error's text. Who has hooks of
+    their own keeps them.
+    """
+    logging.captureWarnings(True)
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _log_end_of_process
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _log_end_of_thread
+
+
+def _log_end_of_process(kind, error, trace) -> None:
+    if issubclass(kind, Exception):
+        logger.critical("process.died error=%s", kind.__name__, exc_info=(kind, error, trace))
+    else:
+        sys.__excepthook__(kind, error, trace)  # Ctrl-C
+
+
+def _log_end_of_thread(arguments: threading.ExceptHookArgs) -> None:
+    if not issubclass(arguments.exc_type, SystemExit):
+        thread = arguments.thread.name if arguments.thread else "unknown"
+        trace = (arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+        logger.critical("thread.died thread=%s", thread, exc_info=trace)

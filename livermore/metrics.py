@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus, to whoever brings the token; without one configured it isn't there."""
+"""`/metrics` for Prometheus, to whoever brings the token; without a proper one it isn't there."""
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from exchanges.redis_client import own_client
+from livermore.checks import METRICS_TOKEN
 from warmup.completeness import Measured
 from warmup.metrics import ExchangeCollector
 
@@ -23,8 +24,8 @@ measured = Measured()  # what outlives a scrape
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with every exchange's metrics, in the format that the client accepts."""
-    if not settings.LIVERMORE_METRICS_TOKEN:
-        raise Http404
+    if not METRICS_TOKEN.fullmatch(settings.LIVERMORE_METRICS_TOKEN):
+        raise Http404  # one that `check` refuses could be guessed
     if not _is_authorized(request):
         return HttpResponse(status=401, headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -13,14 +13,17 @@ from django.conf import settings
 MASK = "***"
 LEAST_LENGTH = 6  # what is shorter would blank half of every line
 LEAST_LINE = 16  # of a secret of several lines, such as a PEM key
-TOKENS = re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{6,}|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
+# One start in a run of such characters: with more of them a long path of "-eyJ" takes seconds.
+TOKENS = re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{6,}|(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
+OTHERS = ("POSTGRES_PASSWORD", "PGPASSWORD")  # libpq's own, and compose's
+USER_INFO = re.compile(r"://[^:/?#@]*:(.*)@", re.DOTALL)
 
 
 def redacted(text: str) -> str:
     """Return `text` with every secret of this process in it replaced by ***.
 
     Those are the variables that accounts may name, the keys and tokens of the settings, the
-    passwords in addresses, and whatever looks like a signed token.
+    passwords in addresses and of PostgreSQL, and whatever looks like a signed token.
     """
     if pattern := _pattern(frozenset(_secrets())):
         text = pattern.sub(MASK, text)
@@ -30,6 +33,7 @@ def redacted(text: str) -> str:
 def _secrets() -> Iterator[str]:
     prefixes = tuple(filter(None, settings.LIVERMORE_KEY_ENV_PREFIXES))
     yield from (value for name, value in os.environ.items() if name.startswith(prefixes))
+    yield from (os.environ.get(name, "") for name in OTHERS)
     yield settings.SECRET_KEY
     yield settings.LIVERMORE_METRICS_TOKEN
     yield str(settings.DATABASES["default"].get("PASSWORD") or "")
@@ -38,14 +42,19 @@ def _secrets() -> Iterator[str]:
 
 
 def _passwords(url: str) -> Iterator[str]:
+    """Yield what may be a password in an address, be it one that nobody could call."""
     try:
-        parts = urlsplit(url)
+        password = urlsplit(url).password
     except ValueError:
-        return
-    if parts.password:
-        yield parts.password
-        yield unquote(parts.password)
-    yield from (value for name, value in parse_qsl(parts.query) if name == "password")
+        password = None
+    if password is None and (found := USER_INFO.search(url)):  # a / or # in it ends the host
+        password = found[1]
+        yield from re.split("[/?#@]", password)
+    if password:
+        yield password
+        yield unquote(password)
+    query = url.partition("?")[2]
+    yield from (value for name, value in parse_qsl(query) if name.endswith("password"))
 
 
 @lru_cache(maxsize=4)  # the environment hardly ever changes

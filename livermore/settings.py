@@ -42,7 +42,9 @@ LIVERMORE_METRICS_TOKEN = env.str("LIVERMORE_METRICS_TOKEN", "")
 
 LIVERMORE_HTTPS = env.bool("LIVERMORE_HTTPS", False)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LIVERMORE_HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health/"]  # who asks that stands beside this server, not before it
+# Who asks these stands beside this server, not before it. A redirect would not save the token of
+# who asks for metrics over HTTP: by then it was sent.
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
 _hsts_seconds = env.str("LIVERMORE_HSTS_SECONDS", "") or "3600"
 if not (_hsts_seconds.isascii() and _hsts_seconds.isdigit()):
     raise ImproperlyConfigured("LIVERMORE_HSTS_SECONDS is a number of seconds, such as 31536000")

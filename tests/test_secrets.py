@@ -12,9 +12,15 @@ import logging
 import os
 import re
 import secrets
+import shlex
+import socket
 import subprocess
 import sys
+import threading
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
@@ -32,7 +38,7 @@ from django_redis import get_redis_connection
 
 from exchanges.accounts import save_account
 from exchanges.credentials import find_credentials
-from exchanges.errors import BadCredentials, Unreachable
+from exchanges.errors import BadCredentials, LivermoreError, Unreachable
 from exchanges.models import Exchange, UserExchange
 from exchanges.status import State, read_status
 from exchanges.venues import open_rest
@@ -45,7 +51,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 KEY, SECRET, PASSPHRASE = "COINBASE_CANARY_KEY", "COINBASE_CANARY_SECRET", "COINBASE_CANARY_PHRASE"
 REDIS_USER = "canary"
-TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}")  # a signed token carries the key's name
+TOKEN = re.compile(r"eyJ[\w-]{30,}")  # a signed token, or its beginning; it carries the key's name
 DECODED = 45 * b"\x07"  # too much for a key
 PIECE = 16  # so much of a secret in a row is a leak, where a text was cut
 
@@ -316,6 +322,39 @@ def test_a_runner_that_fails_leaves_no_secret_behind(
     assert everywhere() == {}
 
 
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what it was sent, as some proxies do when they refuse it."""
+
+    def do_GET(self):
+        text = f"you sent {self.headers['Authorization']}"
+        json_text = json.dumps({"error": "no", "message": text, "error_details": text})
+        status, body = self.server.answer
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write((json_text if body == "json" else text).encode())
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, "text"), (401, "json"), (403, "text"), (500, "json")]
+)
+def test_an_exchange_that_tells_what_it_was_sent_spreads_nothing(
+    row, canaries, everywhere, impatient, status, body
+):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        server.answer = (status, body)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        row.rest_url = f"http://127.0.0.1:{server.server_port}/api/v3/brokerage"
+        with own_redis(canaries) as own:
+            one = Running(own, row, ["BTC-USD"])
+            wait_until(lambda: one.ended)
+        server.shutdown()
+    assert isinstance(one.error, LivermoreError), one.error
+    assert everywhere(error=repr(one.error)) == {}
+
+
 def own_redis(canaries):
     return redis_client.Redis.from_url(redis_url(canaries))
 
@@ -345,34 +384,118 @@ COMMANDS = {
         1,
         "is gone",
     ),
+    "a redis whose address is cut": (
+        "warmup coinbase",
+        {"REDIS_URL": lambda planted: cut(redis_url(planted), planted["redis"])},
+        1,
+        "livermore.E001",
+    ),
+    "a database whose address is cut": (
+        "warmup coinbase",
+        {"DATABASE_URL": lambda planted: cut(postgres(planted), planted["database"])},
+        1,
+        "is not an address",
+    ),
+    "a command of Django's": ("migrate", {"DATABASE_URL": postgres}, 1, "process.died"),
+    "an error that nobody catches": (
+        "shell --no-imports --command 'import os; raise RuntimeError(dict(os.environ))'",
+        {"POSTGRES_PASSWORD": "database", "LIVERMORE_LOG_FORMAT": "json"},
+        1,
+        "process.died",
+    ),
 }
+
+
+def cut(address, password):
+    """Return an address whose password holds, unquoted, what ends a host."""
+    half = len(password) - 24
+    return address.replace(password, f"{password[:half]}/{password[half:]}")
 
 
 def test_no_command_says_a_secret_whatever_goes_wrong(row, canaries, sandbox, everywhere):
     logging.getLogger("tests").info("the commands begin")  # they log to their own output
     started = {
-        name: start(canaries, command.split(), changes)
+        name: start(canaries, ["manage.py", *shlex.split(command)], changes)
         for name, (command, changes, *_) in COMMANDS.items()
     }
-    said = {name: process.communicate(timeout=60)[0] for name, process in started.items()}
+    said = {name: process.communicate(timeout=120)[0] for name, process in started.items()}
     for name, (_, _, returned, expected) in COMMANDS.items():
         assert (started[name].returncode, expected in said[name]) == (returned, True), said[name]
     assert everywhere(**said) == {}
 
 
 def start(planted, arguments, changes):
-    """Start a command that logs all it can, with the planted environment and some changes."""
+    """Start a program that logs all it can, with the planted environment and some changes."""
     environment = {
         name: value(planted) if callable(value) else planted.get(value, value)
         for name, value in changes.items()
     }
     usual = {"DATABASE_URL": database_url(), "LIVERMORE_LOG_LEVEL": "DEBUG"}
     return subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
+        [sys.executable, *arguments],
         env=os.environ | usual | environment,
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True,
     )  # fmt: skip
+
+
+# -- Services
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"DATABASE_URL": postgres, "REDIS_URL": lambda planted: redis_url(planted, "nobody")},
+        {"REDIS_URL": lambda planted: cut(redis_url(planted), planted["redis"])},
+    ],
+    ids=["what refuses", "an address that is cut"],
+)
+def test_a_web_server_that_lacks_all_says_no_secret(redis, canaries, everywhere, changes):
+    redis.set("something", 1)
+    logging.getLogger("tests").info("the web server begins")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    daphne = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "livermore.asgi:application"]
+    web = start(canaries, daphne, changes)
+    bearer = {"Authorization": f"Bearer {canaries['token']}"}
+    try:
+        wait_until(lambda: answer(port, "/health/live/"))
+        said = {path: answer(port, path, bearer) for path in ("/health/", "/metrics", "/admin/")}
+        said["ps"] = Path(f"/proc/{web.pid}/cmdline").read_text()
+    finally:
+        web.terminate()
+        said["web"] = web.communicate(timeout=20)[0]
+    assert '"redis"' in said["/health/"]
+    assert "health.failing part=redis" in said["web"]
+    assert everywhere(**said) == {}
+
+
+def answer(port, path, headers=()):
+    """Return what a web server says, "" where there is none yet."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as web:
+        try:
+            web.request("GET", path, headers=dict(headers))
+        except ConnectionRefusedError:
+            return ""
+        reply = web.getresponse()
+        return f"{reply.status} {reply.headers}\n{reply.read().decode()}"
+
+
+def test_an_agent_that_lacks_all_says_no_secret(redis, canaries, everywhere):
+    redis.set("something", 1)
+    logging.getLogger("tests").info("the agent begins")
+    nobody = {"DATABASE_URL": postgres, "REDIS_URL": lambda planted: redis_url(planted, "nobody")}
+    agent = start(canaries, ["manage.py", "agent"], nobody)
+    said = {"agent": ""}
+    while "agent.not_registered" not in said["agent"]:
+        line = agent.stdout.readline()
+        assert line, said["agent"]
+        said["agent"] += line
+    said["ps"] = Path(f"/proc/{agent.pid}/cmdline").read_text()
+    agent.terminate()
+    said["agent"] += agent.communicate(timeout=20)[0]
+    assert (agent.returncode, "agent.ended" in said["agent"]) == (0, True)
+    assert everywhere(**said) == {}
 
 
 # -- Pages
@@ -386,8 +509,9 @@ def careless(request):
     key, secret = credentials.key, credentials.secret
     options = get_redis_connection("default").connection_pool.connection_kwargs
     addresses = (django_settings.DATABASE_URL, django_settings.REDIS_URL)
+    cut_in_it = 4060 * "x" + django_settings.LIVERMORE_METRICS_TOKEN  # Django shows 4096 characters
     token = Signer(key, secret)("host/path")
-    raise RuntimeError(planted, everything, options, addresses, token)
+    raise RuntimeError(planted, everything, options, addresses, token, cut_in_it[-9:])
 
 
 def signing(request):

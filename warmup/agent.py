@@ -69,6 +69,8 @@ class Agent:
 
     def run(self) -> None:
         """Work until `stop` is called, then end what runs here."""
+        here = self._registration
+        logger.info("agent.started host=%s ip=%s pid=%d", here.hostname, here.ip, here.pid)
         try:
             while not self._stopping.is_set():
                 try:
@@ -79,6 +81,7 @@ class Agent:
         finally:
             self._end_all()
             self._deregister()
+            logger.info("agent.ended host=%s pid=%d", here.hostname, here.pid)
 
     def stop(self) -> None:
         """Let `run` end."""

@@ -1,7 +1,9 @@
 """How complete an exchange's cache is, by timeframe; counted anew every 15 seconds at the most."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from redis import Redis
@@ -67,15 +69,30 @@ def measure(redis: Redis, exchange_id: int, symbols: Sequence[str], now_ms: int)
 
 
 class Measured:
-    """Remembers what was measured of each exchange: 6,000 pairs take a tenth of a second."""
+    """Remembers what was measured of each exchange: 6,000 pairs take a tenth of a second.
+
+    Any thread may ask; those who ask while it is measured wait for the one that does.
+    """
 
     def __init__(self):
-        self._found: dict[int, tuple[float, ByTimeframe]] = {}
+        self._lock = threading.Lock()
+        self._found: dict[int, tuple[float, Future[ByTimeframe]]] = {}
 
     def of(self, exchange_id: int, measure: Callable[[], ByTimeframe]) -> ByTimeframe:
-        """Return what `measure()` finds, or what it found less than 15 seconds ago."""
-        at, found = self._found.get(exchange_id, (float("-inf"), {}))
-        if time.monotonic() - at >= SECONDS_KEPT:
-            found = measure()
-            self._found[exchange_id] = (time.monotonic(), found)
-        return found
+        """Return what `measure()` finds, or what it found less than 15 seconds ago.
+
+        What it raises is raised for all who wait for it, and forgotten.
+        """
+        with self._lock:
+            at, found = self._found.get(exchange_id, (float("-inf"), None))
+            is_ours = found is None or time.monotonic() - at >= SECONDS_KEPT
+            if is_ours:
+                found = Future()
+                self._found[exchange_id] = (time.monotonic(), found)
+        if is_ours:
+            try:
+                found.set_result(measure())
+            except BaseException as error:
+                self._found.pop(exchange_id, None)
+                found.set_exception(error)
+        return found.result()

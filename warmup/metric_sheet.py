@@ -25,6 +25,10 @@ BY_TIMEFRAME = ("exchange", "timeframe")
 METRICS = {
     "database_up": Kind(GAUGE, "1 if the database answered this scrape", ()),
     "redis_up": Kind(GAUGE, "1 if Redis answered this scrape", ()),
+    "redis_writable": Kind(GAUGE, "1 if Redis takes what is written", ()),
+    "redis_evicts": Kind(GAUGE, "1 if Redis drops keys when it is full", ()),
+    "redis_memory_used_bytes": Kind(GAUGE, "Memory that Redis uses", ()),
+    "redis_memory_limit_bytes": Kind(GAUGE, "Redis's maxmemory, where it has one", ()),
     "exchange_wanted": Kind(GAUGE, "1 if the exchange is wanted to run"),
     "exchange_up": Kind(GAUGE, "1 if a runner has it and has given a sign of life lately"),
     "exchange_state": Kind(GAUGE, "1 for the state it is in", ("exchange", "state")),

@@ -1,7 +1,9 @@
 """What Prometheus is told of every active exchange: read from Redis, whichever machine runs it."""
 
+import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -9,8 +11,9 @@ from django.db import DatabaseError
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
+from exchanges.errors import clip
 from exchanges.instances import RENEW_MS
 from exchanges.lease import STATUS_TTL_MS
 from exchanges.models import Exchange
@@ -19,7 +22,10 @@ from exchanges.status import State, Status
 from livermore.market import keys
 from warmup.completeness import ByTimeframe, Completeness, Measured, measure
 from warmup.metric_sheet import Sheet
+from warmup.redis_server import read_memory, refusal
 from warmup.stats import Status as WarmupStatus
+
+logger = logging.getLogger(__name__)
 
 ALIVE = (State.STARTING, State.WARMING, State.ACTIVE, State.STOPPING)
 FRESH_SECONDS = 2 * RENEW_MS / 1000  # a status is written with each renewal of the lock at least
@@ -57,14 +63,15 @@ class ExchangeCollector(Collector):
             sheet.put("exchange_wanted", wanted, exchange.name)
         try:
             self._redis.ping()
+            put_server(sheet, self._redis)
             for exchange in exchanges:
                 self._read(sheet, exchange)
         except RedisError:
             up["redis_up"] = False
         except DatabaseError:
             up["database_up"] = False
-        for name, is_up in up.items():
-            sheet.put(name, is_up)
+        for name, answered in up.items():
+            sheet.put(name, answered)
         return sheet.families.values()
 
     def _read(self, sheet: Sheet, exchange: Exchange) -> None:
@@ -75,20 +82,28 @@ class ExchangeCollector(Collector):
         pipe.exists(keys.lock(number))
         pipe.get(keys.epoch(number))
         pipe.get(keys.warmup_stats(number))
-        text, left_ms, held, epoch, stats = pipe.execute()
-        status = Status.from_json(text)
-        # By Redis's clock: that of the machine which wrote the heartbeat may be wrong.
-        age = (STATUS_TTL_MS - left_ms) / 1000 if left_ms >= 0 else None
-        sheet.put("lock_held", held, name)
-        sheet.put("lock_epoch", epoch, name)
+        text, left_ms, held, epoch, stats = pipe.execute(raise_on_error=False)
+        status, age = Status(State.OFFLINE), None
+        with _readable(name, "status"):
+            status = Status.from_json(text)
+            # By Redis's clock: that of the machine which wrote the heartbeat may be wrong.
+            age = (STATUS_TTL_MS - left_ms) / 1000 if left_ms >= 0 else None
         put_status(sheet, name, status, age)
-        put_stream(sheet, name, status.details, age or 0.0)
-        put_usage(sheet, name, read_usage(self._redis, host_of(exchange.rest_url)))
+        if is_up(status, age):
+            with _readable(name, "stream"):
+                put_stream(sheet, name, status.details, age or 0.0)
+        with _readable(name, "lock"):
+            sheet.put("lock_held", held, name)
+            sheet.put("lock_epoch", epoch, name)
+        with _readable(name, "pacing"):
+            put_usage(sheet, name, read_usage(self._redis, host_of(exchange.rest_url)))
         if stats:
-            put_warmup(sheet, name, orjson.loads(stats))
-        found = self._measured.of(number, lambda: self._complete(exchange, status, age or 0.0))
-        for timeframe, complete in found.items():
-            put_completeness(sheet, (name, timeframe), complete)
+            with _readable(name, "warmup"):
+                put_warmup(sheet, name, orjson.loads(stats))
+        with _readable(name, "completeness"):
+            found = self._measured.of(number, lambda: self._complete(exchange, status, age or 0.0))
+            for timeframe, complete in found.items():
+                put_completeness(sheet, (name, timeframe), complete)
 
     def _complete(self, exchange: Exchange, status: Status, age: float) -> ByTimeframe:
         symbols = list(exchange.symbols.watched().values_list("symbol", flat=True))
@@ -97,17 +112,40 @@ class ExchangeCollector(Collector):
         return measure(self._redis, exchange.pk, symbols, now_ms)
 
 
+@contextmanager
+def _readable(name: str, what: str) -> Iterator[None]:
+    """Let what can't be read be missing alone: all the rest is to be told."""
+    try:
+        yield
+    except (ResponseError, ValueError, LookupError, TypeError, AttributeError) as error:
+        text = clip(f"{type(error).__name__}: {error}")
+        logger.warning("metrics.unreadable exchange=%s what=%s error=%s", name, what, text)
+
+
+def is_up(status: Status, age: float | None) -> bool:
+    """Tell whether a runner has it, and was heard `age` seconds ago; None: nobody knows when."""
+    return age is not None and age <= FRESH_SECONDS and status.state in ALIVE
+
+
+def put_server(sheet: Sheet, redis: Redis) -> None:
+    """Put what the Redis server can be relied upon for."""
+    sheet.put("redis_writable", not refusal(redis))
+    if memory := read_memory(redis):
+        sheet.put("redis_evicts", bool(memory.evicts))
+        sheet.put("redis_memory_used_bytes", memory.used)
+        sheet.put("redis_memory_limit_bytes", memory.limit)
+
+
 def put_status(sheet: Sheet, name: str, status: Status, age: float | None) -> None:
     """Put what the holder says it does. `age` is how old that is, in seconds."""
-    is_fresh = age is not None and age <= FRESH_SECONDS
-    sheet.put("exchange_up", is_fresh and status.state in ALIVE, name)
+    sheet.put("exchange_up", is_up(status, age), name)
     sheet.put("heartbeat_age_seconds", age, name)
     for state in State:
         sheet.put("exchange_state", status.state is state, name, state)
 
 
 def put_stream(sheet: Sheet, name: str, details: Mapping[str, Any], age: float) -> None:
-    """Put what a runner has measured of its stream; nothing before it streams."""
+    """Put what a runner measured of its stream `age` seconds ago; nothing before it streams."""
     for metric, detail in OF_STREAM.items():
         sheet.put(metric, details.get(detail), name)
     for reason, count in details.get("refused", {}).items():

@@ -23,6 +23,7 @@ from warmup.cache import CandleCache
 from warmup.follower import IndicatorFollower
 from warmup.measures import History, Rate
 from warmup.orders import Orders
+from warmup.redis_server import read_memory
 from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
 from warmup.sink import CandleSink
@@ -108,6 +109,7 @@ class ExchangeRunner:
 
     def _live(self, lease: Lease) -> None:
         lease.report(State.STARTING)
+        self._warn_of_eviction()
         self._warm(lease)
         if self._stopping.is_set():
             return
@@ -162,6 +164,10 @@ class ExchangeRunner:
         gc.freeze()  # a full collection takes long, and a burst of closes brings one about
         follower.start()
         streamer.start(self._symbols)
+        logger.info(
+            "runner.streaming exchange=%s symbols=%d streams=%d epoch=%d",
+            self._exchange.name, len(self._symbols), streamer.counters()["streams"], lease.epoch,
+        )  # fmt: skip
         try:
             self._watch(lease, streamer, follower, orders)
         finally:
@@ -169,6 +175,14 @@ class ExchangeRunner:
             orders.close()
             streamer.stop()
             sink.close()
+
+    def _warn_of_eviction(self) -> None:
+        memory = read_memory(self._redis)
+        if memory and memory.evicts:
+            logger.warning(
+                "runner.redis_evicts exchange=%s policy=%s maxmemory=%d used=%d",
+                self._exchange.name, memory.evicts, memory.limit, memory.used,
+            )  # fmt: skip
 
     def _warm(self, lease: Lease) -> None:
         cache = CandleCache(self._redis, self._exchange.pk, lease.epoch)

@@ -98,6 +98,11 @@ def agents() -> str:
     return "agents"
 
 
+def nothing() -> str:
+    """Name a string that is never there: to it nothing is written, to see whether one could."""
+    return "exchange:0:nothing"
+
+
 def pacing(host: str) -> str:
     """Name the hash that all processes on this address share to keep `host`'s limits.
 

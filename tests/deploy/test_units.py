@@ -11,7 +11,7 @@ from daphne.cli import CommandLineInterface
 from django.core.management import get_commands
 
 from tests.handoff.units import HOME, read_unit
-from tests.test_run import ROOT
+from tests.test_run import ROOT, environment
 
 UNITS = sorted((ROOT / "deploy").glob("*.service"))
 OWN = {"Description", "ExecStart", "TimeoutStopSec", "RestartSec"}  # what differs between them
@@ -53,6 +53,18 @@ def test_its_program_is_there_and_knows_what_it_is_told(unit, checkout):
         assert words[1] in get_commands()
     else:
         assert CommandLineInterface().parser.parse_args(words).application
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_settings_that_cannot_work_are_refused_before_it_starts(unit, checkout):
+    """Daphne would not look at them."""
+    _, *words = shlex.split(read_unit(checkout / unit.name)["Service"]["ExecStartPre"])
+    wrong = environment() | {"REDIS_URL": "redis://:secret@host:port", "DJANGO_COLORS": "nocolor"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env=wrong, capture_output=True, text=True
+    )
+    assert (done.returncode, "livermore.E001" in done.stderr) == (1, True)
+    assert "secret" not in done.stderr
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)

@@ -16,6 +16,7 @@ class Unit:
         service = read_unit(checkout / f"deploy/{name}.service")["Service"]
         here = {key: text.replace(HOME, str(checkout)) for key, text in service.items()}
         self._command = shlex.split(here["ExecStart"])
+        self._before = shlex.split(here["ExecStartPre"])
         self._folder = here["WorkingDirectory"]
         self._env = {"PATH": path} | read_environment(Path(here["EnvironmentFile"]))
         self._seconds = int(here["TimeoutStopSec"])
@@ -28,9 +29,9 @@ class Unit:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log
-            )
+            options = {"cwd": self._folder, "env": self._env, "stdout": log, "stderr": log}
+            subprocess.run(self._before, check=True, **options)
+            self._process = subprocess.Popen(self._command, **options)
 
     def stop(self) -> None:
         """End it with SIGTERM, and hold it to an end in peace."""

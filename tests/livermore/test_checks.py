@@ -9,7 +9,9 @@ def ids(check):
     return [message.id for message in check()]
 
 
-@pytest.mark.parametrize("url", ["localhost:6379", "http://host", "redis://host:port/0", "unix://"])
+@pytest.mark.parametrize("url", ["localhost:6379", "http://host", "redis://host:port/0", "unix://",
+     "redis://:pass/word@host:6379/0", "redis://:pass#word@host:6379/0", "unix://:pass/word@/path"],
+)  # fmt: skip
 def test_a_malformed_redis_url_is_refused(settings, url):
     settings.REDIS_URL = url
     assert ids(checks.check_redis_url) == ["livermore.E001"]
@@ -20,7 +22,9 @@ def test_a_refused_redis_url_is_not_repeated(settings):
     assert "secret" not in str(list(checks.check_redis_url()))
 
 
-@pytest.mark.parametrize("url", ["redis://host:6379/0", "rediss://u:p@host", "unix:///a b?db=0"])
+@pytest.mark.parametrize(
+    "url", ["redis://host:6379/0", "rediss://u:p@host", "unix:///a b?db=0", "unix://u:p@/a@b"]
+)
 def test_a_usable_redis_url_passes(settings, url):
     settings.REDIS_URL = url
     assert ids(checks.check_redis_url) == []
@@ -87,3 +91,33 @@ def test_a_malformed_database_url_is_refused_without_repeating_it(url):
 )
 def test_a_usable_database_url_passes(url):
     assert checked(url) == url
+
+
+@pytest.fixture
+def services_file(settings, tmp_path, monkeypatch):
+    settings.VAR_DIR = tmp_path
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "livermore.env"
+
+
+def test_a_terminal_without_the_services_settings_is_warned(services_file, monkeypatch):
+    services_file.write_text("LIVERMORE_LOG_LEVEL=INFO\nDATABASE_URL=postgres://u:secret@h/n\n")
+    (message,) = checks.check_services_settings()
+    assert (message.id, "DATABASE_URL" in message.msg) == ("livermore.W007", True)
+    assert "REDIS_URL" not in message.msg
+    assert "secret" not in str(message)
+    monkeypatch.setenv("DATABASE_URL", "sqlite:////elsewhere")  # on purpose, then
+    assert ids(checks.check_services_settings) == []
+
+
+@pytest.mark.parametrize("text", ["", "#REDIS_URL=redis://h\n", "REDIS_URL=\n", "MY_REDIS_URL=x\n"])
+def test_settings_that_name_neither_warn_of_nothing(services_file, text):
+    services_file.write_text(text)
+    assert ids(checks.check_services_settings) == []
+
+
+def test_without_services_there_is_nothing_to_warn_of(services_file):
+    assert ids(checks.check_services_settings) == []
+    services_file.mkdir()  # as unreadable as another user's
+    assert ids(checks.check_services_settings) == []

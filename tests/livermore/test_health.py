@@ -5,6 +5,8 @@ import pytest
 from django.db import connections
 from django.test import Client
 
+from tests.conftest import SERVER
+
 GONE = "redis://127.0.0.1:1/0"
 
 
@@ -47,7 +49,56 @@ def test_all_there_is_ready(client, db, redis, path):
 
 def test_without_redis_it_is_not_ready_and_says_no_more(client, db, no_redis):
     answer = client.get("/health/ready/")
-    assert (answer.status_code, answer.json()) == (503, {"ready": False, "failing": ["redis"]})
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "ready": False,
+        "failing": ["redis"],
+        "why": {"redis": "it does not answer, or lets nobody in"},
+    }
+
+
+def test_a_redis_that_is_full_is_named_with_the_reason(client, db, redis):
+    redis.config_set("maxmemory", 1)
+    try:
+        answer = client.get("/health/ready/")
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert (answer.status_code, answer.json()["why"]) == (503, {"redis": "it is full"})
+
+
+def test_a_redis_that_evicts_is_ready_with_a_warning(client, db, redis):
+    redis.config_set("maxmemory", "1gb", "maxmemory-policy", "allkeys-lfu")
+    try:
+        answer = client.get("/health/ready/")
+    finally:
+        redis.config_set("maxmemory", 0, "maxmemory-policy", "noeviction")
+    assert (answer.status_code, answer.json()["ready"]) == (200, True)
+    assert answer.json()["warnings"] == [
+        "redis: it drops keys when it is full (maxmemory-policy allkeys-lfu)"
+    ]
+
+
+def test_a_redis_that_may_only_be_read_is_not_ready(client, db, redis, settings):
+    """Its user may not ask for its memory either."""
+    redis.acl_setuser(
+        "reader", enabled=True, passwords=["+any"], categories=["+@read", "+@connection"]
+    )
+    address = SERVER.url.replace("unix://", "unix://reader:any@")
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": address}}
+    try:
+        answer = client.get("/health/ready/")
+    finally:
+        redis.acl_deluser("reader")
+    assert (answer.status_code, answer.json()["why"]) == (503, {"redis": "its user may not write"})
+
+
+def test_an_address_that_is_none_is_not_ready_and_not_told(client, db, settings, caplog):
+    address = "redis://:a-pass/word@127.0.0.1:6379/0"  # the / would have to be %2F
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": address}}
+    answer = client.get("/health/ready/")
+    assert (answer.status_code, answer.json()["failing"]) == (503, ["redis"])
+    assert "a-pass" not in answer.content.decode()
+    assert "health.failing part=redis" in caplog.text
 
 
 def test_without_a_database_it_is_not_ready(ready_with_database, redis):

@@ -99,6 +99,19 @@ def test_a_line_is_one_object_whatever_is_in_it(as_json, text):
     assert as_json("some.event text=%s", text)["text"] == text
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\u2028", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_nobody_writes_a_line_of_ours(written, end):
+    forged = f"x{end}2026-11-20 10:00:00,000 ERROR livermore it is all over"
+    lines = written(TextFormatter("%(levelname)s %(message)s"), lambda log: log.error(forged))
+    assert lines[0].startswith("ERROR x")
+    assert all(line.startswith("    ") for line in lines[1:])
+
+
+def test_nobody_steers_a_terminal(written):
+    (line,) = written(TextFormatter(), lambda log: log.error("a\x1b[2Jb\x00c\td\x9be\x7f"))
+    assert line == "a\\x1b[2Jb\\x00c\\td\\x9be\\x7f"
+
+
 def test_what_no_encoding_can_write_is_written_all_the_same():
     # Not logged: pytest would send what it captures to another process, and can't.
     record = logging.makeLogRecord({"msg": "some.event text=%s", "args": ("\udcff",)})
@@ -155,3 +168,39 @@ def test_a_process_logs_in_the_format_it_is_told_each_line_once():
 def test_an_unknown_format_is_refused():
     done = check(LIVERMORE_LOG_FORMAT="xml")
     assert done.stderr.strip().endswith("LIVERMORE_LOG_FORMAT is one of text, json")
+
+
+LAST_WORDS = """
+import django; django.setup()
+import os, threading, warnings
+def fail(): raise ValueError("it was " + os.environ["BINANCE_SECRET"])
+thread = threading.Thread(target=fail, name="some-thread"); thread.start(); thread.join()
+thread = threading.Thread(target=exit); thread.start(); thread.join()
+warnings.warn("beware of " + os.environ["BINANCE_SECRET"])
+fail()
+"""
+
+
+def last_words(code=LAST_WORDS, **environment):
+    settings = {"DJANGO_SETTINGS_MODULE": "livermore.settings", "BINANCE_SECRET": SECRET}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | settings | environment,
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_what_ends_a_thread_or_a_process_is_a_line_like_others():
+    done = last_words(LIVERMORE_LOG_FORMAT="json")
+    thread, warning, process = map(json.loads, done.stderr.splitlines())
+    assert (thread["event"], thread["thread"]) == ("thread.died", "some-thread")
+    assert warning["logger"] == "py.warnings"
+    assert (process["event"], process["error"]) == ("process.died", "ValueError")
+    for line in (thread, process):
+        assert line["exc_info"].endswith("ValueError: it was ***")
+    assert (done.returncode, SECRET in done.stderr) == (1, False)
+
+
+def test_who_interrupts_a_process_sees_what_python_says():
+    done = last_words("import django; django.setup(); raise KeyboardInterrupt")
+    assert "process.died" not in done.stderr
+    assert done.stderr.endswith("KeyboardInterrupt\n")

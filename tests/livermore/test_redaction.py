@@ -46,6 +46,11 @@ def test_a_key_of_several_lines_is_covered_line_by_line(monkeypatch, line_break)
         ("REDIS_URL", "redis://user:pass%40word-1@host:6379/0", "pass%40word-1"),
         ("REDIS_URL", "unix:///path?db=0&password=pass@word-1", "pass@word-1"),
         ("DATABASE_URL", "postgres://user:pass%40word-1@host/name", "pass@word-1"),
+        ("DATABASE_URL", "postgres://user@host/name?sslpassword=pass-word", "pass-word"),
+        ("REDIS_URL", "redis://:before/after-it@host:6379/0", "before"),
+        ("REDIS_URL", "redis://:before/after-it@host:6379/0", "after-it"),
+        ("REDIS_URL", "redis://:before#after-it@host:6379/0", "before#after-it"),
+        ("REDIS_URL", "redis://:pass@word-1@host:6379/0", "pass@word-1"),
     ],
 )
 def test_what_the_settings_hold_is_covered(settings, name, value, secret):
@@ -59,6 +64,24 @@ def test_a_password_that_only_the_database_knows_is_covered(settings):
         assert redacted("password=of-the-database") == "password=***"
     finally:
         settings.DATABASES["default"]["PASSWORD"] = ""
+
+
+@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "PGPASSWORD"])
+def test_a_password_that_others_read_from_the_environment_is_covered(monkeypatch, name):
+    monkeypatch.setenv(name, "of-the-database")
+    assert redacted("password=of-the-database") == "password=***"
+
+
+def test_hosts_are_no_secrets(settings):
+    settings.REDIS_URL = "redis://user:password@redis.example.org:6379/0?name=a@b"
+    assert redacted("redis.example.org said a@b") == "redis.example.org said a@b"
+
+
+@pytest.mark.parametrize("text", ["-eyJ", "eyJaaaaaaaa.", "bearer ", "eyJ"])
+def test_no_text_takes_long(text):
+    """It would take minutes: anybody's address stands in the log."""
+    long = text * (400_000 // len(text))
+    assert len(redacted(long)) <= len(long)
 
 
 def test_signed_tokens_are_covered_whoever_signed_them():

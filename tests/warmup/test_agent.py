@@ -1,6 +1,9 @@
 """Agents that share the exchanges, in processes of their own, or in threads to see both sides."""
 
+import logging
+import os
 import signal
+import socket
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
@@ -339,3 +342,15 @@ def test_asking_again_ends_the_wait_after_a_failure(redis, row, machines, live_h
     row.refresh_from_db()
     Actions(redis, row, person("ada")).connect()
     live_holder()
+
+
+def test_its_start_and_its_end_are_told(redis, caplog):
+    caplog.set_level(logging.INFO, "warmup.agent")
+    agent = Agent(redis, print)
+    agent.stop()
+    agent.run()
+    here = f"host={socket.gethostname()}"
+    started, ended = (record.getMessage() for record in caplog.records)
+    assert started.startswith(f"agent.started {here} ip=")
+    assert started.endswith(f" pid={os.getpid()}")
+    assert ended == f"agent.ended {here} pid={os.getpid()}"

@@ -1,4 +1,6 @@
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -89,3 +91,29 @@ def test_it_is_measured_once_in_fifteen_seconds(monkeypatch):
     assert measured.of(2, lambda: next(counted)) == 1
     now[0] += 0.1
     assert measured.of(1, lambda: next(counted)) == 2
+
+
+def test_who_asks_while_it_is_measured_waits_for_that():
+    measured, counted = Measured(), itertools.count()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly():
+        begun.set()
+        assert go_on.wait(10)
+        return next(counted)
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(measured.of, 1, slowly)
+        assert begun.wait(10)
+        others = [threads.submit(measured.of, 1, lambda: next(counted)) for _ in range(3)]
+        assert threads.submit(measured.of, 2, lambda: "another").result(10) == "another"
+        assert not any(each.done() for each in others)
+        go_on.set()
+        assert [each.result(10) for each in (first, *others)] == [0, 0, 0, 0]
+
+
+def test_what_failed_is_measured_again():
+    measured = Measured()
+    with pytest.raises(ZeroDivisionError):
+        measured.of(1, lambda: 1 // 0)
+    assert measured.of(1, lambda: "found") == "found"

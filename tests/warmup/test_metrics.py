@@ -25,6 +25,15 @@ from warmup.metrics import ExchangeCollector
 from warmup.stats import Status as WarmupStatus
 from warmup.stats import WarmupStats, WarmupStatsPublisher
 
+STREAM = {
+    "frames": 7, "framesPerSecond": 3.5, "connections": 1, "reconnects": 2, "pendingCloses": 4,
+    "healing": 5, "newestClose": 1_790_000_000_000, "exchangeTime": 1_790_000_007_000,
+}  # fmt: skip
+STREAMED = {
+    "frames_total", "frames_per_second", "connections", "reconnects_total", "closes_pending",
+    "pairs_healing", "newest_close_age_seconds",
+}  # fmt: skip
+
 
 class Scrape:
     """One exchange's values, read as Prometheus does."""
@@ -53,6 +62,12 @@ class Scrape:
             if sample.name == f"livermore_{name}"
             and sample.labels.get("exchange", self._name) == self._name
         }
+
+    @property
+    def told(self):
+        """Return the names of the metrics that this exchange has."""
+        names = {sample.name.removeprefix("livermore_") for sample in self._samples}
+        return {name for name in names if self.all(name)}
 
     @property
     def state(self):
@@ -157,6 +172,67 @@ def test_a_runner_that_fell_silent_is_not_up(redis, lease):
     found = Scrape(redis)
     assert found["exchange_up"] == 0
     assert 31 <= found["heartbeat_age_seconds"] < 33
+
+
+def test_of_a_runner_that_fell_silent_nothing_is_told_that_was_true_once(redis, lease):
+    lease.report(State.ACTIVE, **STREAM)
+    assert Scrape(redis).told >= STREAMED
+    redis.pexpire(keys.status(lease.exchange_id), STATUS_TTL_MS - 31_000)
+    assert not Scrape(redis).told & STREAMED
+
+
+@pytest.mark.parametrize("state", [State.ERROR, State.STOPPED])
+def test_nor_of_one_that_ended(redis, lease, state):
+    lease.report(state, **STREAM)
+    assert not Scrape(redis).told & STREAMED
+
+
+def test_the_newest_close_grows_older_by_redis_clock(redis, lease):
+    lease.report(State.ACTIVE, newestClose=1_790_000_000_000, exchangeTime=1_790_000_007_000)
+    redis.pexpire(keys.status(lease.exchange_id), STATUS_TTL_MS - 20_000)
+    assert 27 <= Scrape(redis)["newest_close_age_seconds"] < 29
+
+
+@pytest.mark.parametrize(
+    "details",
+    [{"frames": "many"}, {"frames": [1]}, {"refused": [1]}, {"refused": {"a": "b"}},
+     {"closeDelays": 5}, {"closeDelays": {"boundsMs": [1], "counts": [1], "sumMs": 0}},
+     {"newestClose": "x", "exchangeTime": 4}, {"exchangeTime": "x"}, {"exchangeTime": 10**17}],
+    ids=str,
+)  # fmt: skip
+def test_details_that_nobody_can_read_spoil_nothing_else(redis, lease, details):
+    lease.report(State.ACTIVE, **details)
+    found = Scrape(redis)
+    assert (found["redis_up"], found["exchange_up"], found.state) == (1, 1, "active")
+    assert Scrape(redis, "coinbase")["exchange_up"] == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("value", [b"x", b"[]", b"{}", b'{"state":"active"}', b"\xff", ["a list"]])
+@pytest.mark.parametrize("name", [keys.status, keys.epoch, keys.warmup_stats, keys.lock])
+def test_a_value_that_nobody_can_read_is_missing_alone(redis, caplog, name, value):
+    number = Exchange.objects.get(name="sandbox").pk
+    redis.set(name(number), value) if isinstance(value, bytes) else redis.rpush(
+        name(number), *value
+    )
+    found, other = Scrape(redis), Scrape(redis, "coinbase")
+    assert (found["redis_up"], found["exchange_up"], other["exchange_up"]) == (1, 0, 0)
+    assert found.told >= other.told - {"lock_held"}
+    assert ("metrics.unreadable exchange=sandbox" in caplog.text) is (name != keys.lock)
+
+
+@pytest.mark.django_db
+def test_pacing_that_nobody_can_read_is_missing_alone(redis):
+    redis.set(keys.pacing(host_of(Exchange.objects.get(name="binance").rest_url)), "x")
+    found = Scrape(redis, "binance")
+    assert (found["redis_up"], found.all("request_weight_used")) == (1, {})
+    assert set(found.all("pairs")) == {(each,) for each in LONGEST_FIRST}
+
+
+def test_a_reason_may_be_called_anything(redis, lease):
+    reason = 'a "b"\n\\ é'
+    lease.report(State.ACTIVE, refused={reason: 3})
+    assert Scrape(redis).all("frames_refused_total") == {(reason,): 3}
 
 
 def test_the_epoch_rises_with_each_holder(redis, lease):

@@ -1,5 +1,6 @@
 """One exchange's life, from its lock to its last flush."""
 
+import logging
 import threading
 
 import pytest
@@ -166,3 +167,25 @@ def test_nothing_of_it_is_left_running(redis, row):
         pass
     left = {each for each in threading.enumerate() if each not in before}
     wait_until(lambda: not [each for each in left if each.is_alive()], 5)
+
+
+def test_that_it_streams_is_told_once_and_no_more(redis, row, caplog):
+    caplog.set_level(logging.INFO, "warmup.runner")
+    with running(redis, row):
+        epoch = ExchangeLock(redis, row.pk).holder().epoch
+    (told,) = (record for record in caplog.records if record.name == "warmup.runner")
+    text = f"runner.streaming exchange=sandbox symbols=3 streams=19 epoch={epoch}"
+    assert (told.levelname, told.getMessage()) == ("INFO", text)
+
+
+def test_a_redis_that_evicts_is_warned_of_once(redis, row, caplog):
+    redis.config_set("maxmemory", "1gb", "maxmemory-policy", "allkeys-lru")
+    try:
+        with running(redis, row):
+            wait_until(lambda: read_status(redis, row.pk).details["closes"] > 0)
+    finally:
+        redis.config_set("maxmemory", 0, "maxmemory-policy", "noeviction")
+    (told,) = (record for record in caplog.records if record.name == "warmup.runner")
+    text = "runner.redis_evicts exchange=sandbox policy=allkeys-lru maxmemory=1073741824 used="
+    assert told.levelname == "WARNING"
+    assert told.getMessage().startswith(text)

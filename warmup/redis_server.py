@@ -1,0 +1,69 @@
+"""What the Redis server can be relied upon for: that it takes what is written, and keeps it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
+
+from livermore.market import keys
+
+KEEPS_ALL = "noeviction"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much memory the server uses; `limit` is None where it has none of its own.
+
+    `evicts` names the policy by which a full server drops keys: what it drops is missing without
+    a word. It is empty where the server refuses writes instead, or never is full.
+    """
+
+    used: int
+    limit: int | None
+    evicts: str
+
+
+def refusal(redis: Redis) -> str:
+    """Return why the server refuses writes, in a few words; "" where it takes them.
+
+    It writes nothing into a string that isn't there, which changes nothing, and which a server
+    that is full or a replica refuses as it would any other write. Raises RedisError where it does
+    not answer.
+    """
+    try:
+        redis.setrange(keys.nothing(), 0, b"")
+    except ResponseError as error:
+        return _in_words(error)
+    return ""
+
+
+def read_memory(redis: Redis) -> Memory | None:
+    """Return what the server tells of its memory, None where we may not ask.
+
+    Raises RedisError where it does not answer.
+    """
+    try:
+        found: Mapping[str, Any] = redis.info("memory")
+        limit = int(found["maxmemory"]) or None
+        policy = str(found["maxmemory_policy"])
+        return Memory(
+            int(found["used_memory"]), limit, policy if limit and policy != KEEPS_ALL else ""
+        )
+    except (ResponseError, LookupError, ValueError):  # a server somewhere else may hide it
+        return None
+
+
+def _in_words(error: ResponseError) -> str:
+    if isinstance(error, OutOfMemoryError):
+        return "it is full"
+    if isinstance(error, ReadOnlyError):
+        return "it is a replica, which can't be written to"
+    if isinstance(error, NoPermissionError):
+        return "its user may not write"
+    if str(error).startswith("MISCONF"):
+        return "it can't save to its disk, and takes no writes until it can"
+    if str(error).startswith("NOREPLICAS"):
+        return "it lacks the replicas that it waits for"
+    return "it refuses writes"
