@@ -59,6 +59,17 @@ def check_allowed_hosts(**_options):
 
 
 @register()
+def check_host_names(**_options):
+    for host in settings.ALLOWED_HOSTS:
+        if host != "*" and not _is_host(host.removeprefix(".")):
+            yield Error(
+                f"LIVERMORE_ALLOWED_HOSTS holds {host!r}, which is not a host's name.",
+                hint="Give the names alone, separated by commas: no scheme, port or path.",
+                id="livermore.E008",
+            )
+
+
+@register()
 def check_private_exchange_hosts(**_options):
     for host in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
         if not _is_host(host):

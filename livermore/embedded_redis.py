@@ -57,24 +57,39 @@ def ensure_running(directory: Path) -> "Membership":
     Raises EmbeddedRedisError.
     """
     directory = Path(directory).absolute()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(directory / "start.lock"):
-        membership = Membership(directory)
-        try:
-            membership._enter()
-        except BaseException:
-            membership._close()
-            raise
+    with _permitted():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(directory / "start.lock"):
+            membership = Membership(directory)
+            try:
+                membership._enter()
+            except BaseException:
+                membership._close()
+                raise
     return membership
 
 
 def is_running(directory: Path) -> bool:
-    """Tell whether the server of `directory` is alive, be it that it just starts."""
+    """Tell whether the server of `directory` is alive, be it that it just starts.
+
+    Raises EmbeddedRedisError where it is another user's.
+    """
     directory = Path(directory).absolute()
     if not directory.is_dir():
         return False
-    with _opened(directory / "server.lock") as server:
+    with _permitted(), _opened(directory / "server.lock") as server:
         return _is_alive(server)
+
+
+@contextlib.contextmanager
+def _permitted() -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise EmbeddedRedisError(
+            f"{error.filename} is another user's: run this as that user, or give the folder to "
+            "this one (chown -R), or set REDIS_URL"
+        ) from error
 
 
 class Membership:

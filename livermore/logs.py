@@ -11,6 +11,8 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from livermore.redaction import redacted
 
 EVENT = re.compile(r"[a-z_]+(\.[a-z_]+)+(?= |$)")
@@ -32,6 +34,17 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = CONTROL.sub(_escaped, redacted(super().format(record)))
         return text.replace("\n", "\n    ")
+
+
+class InBrief(logging.Filter):
+    """Tells of Redis being away in a line, where a library shows its traceback each second."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info and record.exc_info[1]
+        if isinstance(error, RedisError):
+            record.msg = f"{record.getMessage()} {type(error).__name__}: {error}"
+            record.args = record.exc_info = None
+        return True
 
 
 class JsonFormatter(logging.Formatter):

@@ -26,8 +26,18 @@ def _secret_key() -> str:
     return get_random_secret_key()
 
 
+def _flag(name: str) -> bool:
+    """Return whether a variable says yes; what says neither yes nor no must not count as no."""
+    text = env.str(name, "").strip().lower()
+    if text in env.BOOLEAN_TRUE_STRINGS:
+        return True
+    if text in ("", "false", "off", "n", "no", "0"):
+        return False
+    raise ImproperlyConfigured(f"{name} is one of true, false")
+
+
 SECRET_KEY = _secret_key()
-DEBUG = env.bool("LIVERMORE_DEBUG", False)
+DEBUG = _flag("LIVERMORE_DEBUG")
 ALLOWED_HOSTS = env.list("LIVERMORE_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
 LIVERMORE_PRIVATE_EXCHANGE_HOSTS = env.list(
@@ -40,7 +50,7 @@ LIVERMORE_METRICS_TOKEN = env.str("LIVERMORE_METRICS_TOKEN", "")
 
 # -- HTTPS, where others reach this server
 
-LIVERMORE_HTTPS = env.bool("LIVERMORE_HTTPS", False)
+LIVERMORE_HTTPS = _flag("LIVERMORE_HTTPS")
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LIVERMORE_HTTPS
 # Who asks these stands beside this server, not before it. A redirect would not save the token of
 # who asks for metrics over HTTP: by then it was sent.
@@ -52,7 +62,7 @@ SECURE_HSTS_SECONDS = int(_hsts_seconds) if LIVERMORE_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = LIVERMORE_HTTPS
 # Browsers' preload lists are hard to leave, so that is for a domain's owner to decide, elsewhere.
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
-LIVERMORE_BEHIND_PROXY = env.bool("LIVERMORE_BEHIND_PROXY", False)
+LIVERMORE_BEHIND_PROXY = _flag("LIVERMORE_BEHIND_PROXY")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if LIVERMORE_BEHIND_PROXY else None
 CSRF_TRUSTED_ORIGINS = env.list("LIVERMORE_TRUSTED_ORIGINS", default=[])
 
@@ -191,7 +201,9 @@ LOGGING = {
         # Django gives these handlers of its own, which know neither format nor secrets.
         "django": {"handlers": [], "level": "WARNING"},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        "channels_redis.pubsub": {"filters": ["in_brief"]},
     },
+    "filters": {"in_brief": {"()": "livermore.logs.InBrief"}},
 }
 
 DEFAULT_EXCEPTION_REPORTER = "livermore.error_pages.Reporter"

@@ -54,6 +54,24 @@ def test_any_host_is_a_warning(settings):
 @pytest.mark.parametrize(
     ("host", "refused"),
     [
+        ("*", False),
+        (".example.org", False),
+        ("livermore.example.org", False),
+        ("[::1]", False),
+        ("https://livermore.example.org", True),
+        ("livermore.example.org:8000", True),
+        ("livermore.example.org/", True),
+        ("", True),
+    ],
+)
+def test_an_allowed_host_is_a_name_alone(settings, host, refused):
+    settings.ALLOWED_HOSTS = [host]
+    assert bool(ids(checks.check_host_names)) is refused
+
+
+@pytest.mark.parametrize(
+    ("host", "refused"),
+    [
         ("127.0.0.1", False),
         ("[::1]", False),
         ("sandbox.internal", False),

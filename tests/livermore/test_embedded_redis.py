@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import os
 import signal
@@ -10,7 +11,12 @@ import pytest
 import redis
 
 from livermore import embedded_redis
-from livermore.embedded_redis import EmbeddedRedisError, ensure_running, socket_path
+from livermore.embedded_redis import (
+    EmbeddedRedisError,
+    ensure_running,
+    is_running,
+    socket_path,
+)
 
 JOIN = """
 import sys
@@ -204,6 +210,16 @@ def test_a_folder_that_others_could_open_is_refused_for_the_socket(folder, monke
     monkeypatch.setattr(embedded_redis, "socket_path", lambda directory: shared / "s.sock")
     with pytest.raises(EmbeddedRedisError, match="nobody else"):
         ensure_running(folder / "data")
+
+
+@pytest.mark.parametrize("use", [ensure_running, is_running])
+def test_a_folder_of_another_user_is_named_with_what_to_do(folder, monkeypatch, use):
+    def refuse(path, *_arguments):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.open", refuse)  # root, as which tests may run, is never refused
+    with pytest.raises(EmbeddedRedisError, match=r"lock is another user's.*chown.*REDIS_URL"):
+        use(folder)
 
 
 def test_without_any_engine_the_error_says_what_to_install(folder, monkeypatch):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from redis.exceptions import ConnectionError
 
-from livermore.logs import JsonFormatter, TextFormatter
+from livermore.logs import InBrief, JsonFormatter, TextFormatter
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "a secret of an account"
@@ -163,6 +164,36 @@ def test_a_process_logs_in_the_format_it_is_told_each_line_once():
     ]
     lines = check(LIVERMORE_LOG_FORMAT="JSON", LIVERMORE_DEBUG="true").stderr.splitlines()
     assert [json.loads(line)["logger"] for line in lines] == ["django.request", "warmup"]
+
+
+def log_in_brief(error):
+    def log(logger):
+        logger.addFilter(brief := InBrief())
+        try:
+            raise error
+        except type(error):
+            logger.exception("Tried in %s:", "vain")
+        finally:
+            logger.removeFilter(brief)
+
+    return log
+
+
+def test_redis_being_away_is_a_line_where_a_library_shows_its_traceback(written):
+    (line,) = written(TextFormatter("%(message)s"), log_in_brief(ConnectionError("nobody there")))
+    assert line == "Tried in vain: ConnectionError: nobody there"
+
+
+def test_any_other_error_keeps_its_traceback(written):
+    lines = written(TextFormatter("%(message)s"), log_in_brief(ValueError("a fault")))
+    assert (lines[0], lines[-1].strip()) == ("Tried in vain:", "ValueError: a fault")
+
+
+@pytest.mark.parametrize("name", ["HTTPS", "DEBUG", "BEHIND_PROXY"])
+def test_what_says_neither_yes_nor_no_is_refused(name):
+    done = check(**{f"LIVERMORE_{name}": "ja"})
+    assert done.returncode != 0
+    assert done.stderr.strip().endswith(f"LIVERMORE_{name} is one of true, false")
 
 
 def test_an_unknown_format_is_refused():

@@ -10,7 +10,7 @@ from exchanges.models import Exchange
 from exchanges.status import Holder, State, Status, read_status
 from warmup.agents import Registration, read_agents
 
-START_AN_AGENT = "./run agent"
+START_AN_AGENT = "./run agent, or its service where there is one"
 STARTING = (State.STARTING, State.WARMING)
 SINGLE_COMMANDS = ("warmup", "repair", "force-backfill")  # the phases that they report
 
