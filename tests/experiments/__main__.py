@@ -1,6 +1,8 @@
 """Run experiments and write down what they found: `python -m tests.experiments --help`."""
 
 import argparse
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,12 +13,20 @@ import orjson
 from benchmarks import ground
 from benchmarks.menu import make_parser, run_named
 from livermore.embedded_redis import EmbeddedRedisError
-from tests.experiments.document import ROOT, Report, duration, render
+from tests.experiments.document import (
+    ROOT,
+    Report,
+    duration,
+    faults_shown,
+    render,
+    tried_commit,
+)
 from tests.experiments.outcome import Outcome
 from tests.experiments.registry import EXPERIMENTS
 
 DOCUMENT = ROOT / "docs" / "experiments.md"
 SOAK_MINUTES_ALONE, SOAK_MINUTES_AMONG_OTHERS = 60, 10
+LONGEST_SOAK_MINUTES = 10_000  # a week
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "./run experiments",
         "Try what Livermore promises, each promise in a process with a Redis and a "
-        "database of its own. All of them take about 35 minutes and write docs/experiments.md. "
+        "database of its own. All of them take about 45 minutes and write docs/experiments.md. "
         "Exit status: 0 all hold, 1 one does not or an experiment failed, 2 wrong usage.",
     )
     parser.add_argument(
@@ -37,14 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--soak-minutes",
-        type=float,
+        type=_minutes,
         metavar="N",
         help=f"how long the soak lasts (default: {SOAK_MINUTES_ALONE} where it runs alone, "
         f"{SOAK_MINUTES_AMONG_OTHERS} among others)",
     )
     parser.add_argument(
         "--document",
-        type=Path,
+        type=_document_file,
         metavar="FILE",
         help="where to write what was found (default: docs/experiments.md where all of them ran "
         "in full, else nowhere)",
@@ -52,14 +62,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _minutes(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < (minutes := float(text)) <= LONGEST_SOAK_MINUTES:
+            return minutes
+    raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and {LONGEST_SOAK_MINUTES:,}")
+
+
+def _document_file(text: str) -> Path:
+    """Refuse now what would be found out after half an hour."""
+    path = Path(text)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text} can't be written")
+    return path
+
+
 def _run(names: Sequence[str], options: argparse.Namespace) -> int:
-    reports = []
+    reports, commit = [], tried_commit()
     for name in names:
         print(f"{name}: {EXPERIMENTS[name]} …", file=sys.stderr, flush=True)
         reports.append(_report(name, _sizes(name, names, options)))
         _print(reports[-1])
     if document := _document(names, options):
-        document.write_text(render(reports, _command(options)))
+        if tried_commit() != commit:
+            commit += ", and something was changed while it ran"
+        document.write_text(render(reports, _command(options), commit))
         print(f"written: {document}")
     return 0 if all(report.holds for report in reports) else 1
 
@@ -89,7 +116,7 @@ def _print(report: Report) -> None:
     if report.outcome is None:
         print(report.error)
         return
-    for fault in report.outcome.faults:
+    for fault in faults_shown(report.outcome):
         print(f"  AGAINST IT: {fault}")
     for what, value in report.outcome.figures.items():
         print(f"  {what}: {value}")
@@ -105,6 +132,7 @@ def _command(options: argparse.Namespace) -> str:
     """Return what a person types to repeat the run."""
     words = ["./run experiments", *options.names, *(["--quick"] if options.quick else [])]
     words += ["--soak-minutes", f"{options.soak_minutes:g}"] if options.soak_minutes else []
+    words += ["--document FILE"] if options.document else []
     return " ".join(words)
 
 

@@ -1,40 +1,49 @@
 """An exchange's limits are kept by all processes of one address together: at most 80 % of what it
-publishes goes out, however much of it others use up and whether or not it says what is used;
+publishes goes out, what others used up before included, and whether or not it says what is used;
+where others use up more meanwhile, at most what is under way comes on top, and nothing is refused;
 nothing is sent while it asks for a pause, and nothing in a ban.
 
 Two commands warm two rows that lead to one sandbox, at the same time, and every call that arrives
-there is noted. What was on its way when a pause or a ban began may arrive within its first second.
+there is noted. Counted is what had arrived, of whomever, when a call of ours came: within any 60
+seconds, and within a minute of the exchange's own where others call meanwhile. Of these its answers
+alone tell, which don't tell of the calls that are under way then: 24 of each process. What was on
+its way when a pause or a ban began may arrive within its first second.
 `tests/exchanges/test_pacing.py` and `tests/exchanges/test_rest_client.py` show single steps of it
 in every run of the tests.
 """
 
-from collections import deque
+import threading
+from collections import Counter, deque
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
 import requests
 
-from exchanges.pacing import SHARE_OF_LIMIT
 from exchanges.sandbox.binance import Binance
 from exchanges.sandbox.coinbase import Coinbase
 from exchanges.sandbox.listings import BINANCE, TRADING, listings
 from tests.experiments.outcome import Outcome, faults_of
 from tests.warmup.live import SYMBOLS, make_row, processes, serve, wait_until
 
-QUICK = {"kinds": ["banned"]}
+QUICK = {"kinds": ["unsaid"]}
 # Binance.US's, the least of the family. Of a smaller one, the calls that are under way at once
 # (24 a process, of a weight of 2) would be no small share.
 WEIGHT_A_MINUTE = 1200
 CALLS_A_SECOND = 10
-# How long it is, how much fits in, and the share that may be used of it: Coinbase publishes no
-# limit to keep a distance from, five calls a second are half of what it is known to allow.
+UNDER_WAY_WEIGHT = 2 * 24 * 2
+# How long it is, how much fits in, and the share that may be used of it. That is what is promised,
+# not what the code happens to say. Coinbase publishes no limit to keep a distance from, five calls
+# a second are half of what it is known to allow.
 WINDOWS = {
-    "minute": (60_000, WEIGHT_A_MINUTE, SHARE_OF_LIMIT),
+    "minute": (60_000, WEIGHT_A_MINUTE, 0.8),
+    "minute of the exchange": (None, WEIGHT_A_MINUTE, 0.8 + UNDER_WAY_WEIGHT / WEIGHT_A_MINUTE),
     "second": (1000, CALLS_A_SECOND, 1.0),
 }
 OTHERS_CALLS = 20  # of a weight of 20 each: a third of the limit
-PAUSE_SECONDS, BAN_SECONDS = 4, 8
+OTHERS_PATH, OTHERS_LATER_CALLS, OURS_BETWEEN = "ticker/24hr", 5, 40  # of 80 each: a third, too
+PAUSE_SECONDS, BAN_SECONDS = 4, 15
+SILENCE_SECONDS = 5  # of a ban that does not say how long it is: two minutes, says the client
 ON_ITS_WAY_MS = 1000
 # Where a pause or a ban is to meet a warmup that is under way, and no limit is.
 UNDER_WAY = {"latency_ms": 100, "weight_limit": 6000}
@@ -60,10 +69,11 @@ def run(redis, folder, kinds=None):
 
 
 class Arrival(NamedTuple):
-    """A call that arrived: when by the sandbox's clock, and what it weighs."""
+    """A call that arrived: when by the sandbox's clock, what it weighs, and whether it is ours."""
 
     at_ms: int
     weight: int
+    is_ours: bool = True
 
 
 class Address:
@@ -78,22 +88,40 @@ class Address:
         return [self._manage("warmup", name) for name in self._names]
 
     def busiest(self, window_ms):
-        """Return the largest weight that arrived within so many milliseconds."""
+        """Return the largest weight that arrived within so many milliseconds up to one of ours."""
         recent, weight, most = deque(), 0, 0
         for arrival in self.arrivals:
             recent.append(arrival)
             weight += arrival.weight
             while recent[0].at_ms <= arrival.at_ms - window_ms:
                 weight -= recent.popleft().weight
-            most = max(most, weight)
+            if arrival.is_ours:
+                most = max(most, weight)
         return most
 
-    def refuse(self, kind, seconds):
-        """Refuse what comes at one moment of a warmup under way; return when that was."""
-        wait_until(lambda: len(self.sandbox.requests.candles) >= CALLS_BEFORE, LONGEST_SECONDS)
-        self.sandbox.scenarios.add(kind, retry_after=seconds)
-        wait_until(lambda: any(each.status in (418, 429) for each in self.sandbox.requests.candles))
-        self.sandbox.scenarios.clear()
+    def busiest_minute(self):
+        """Return the same of the exchange's own minutes, as it counts itself."""
+        weights, most = Counter(), 0
+        for arrival in self.arrivals:
+            minute = arrival.at_ms // 60_000
+            weights[minute] += arrival.weight
+            if arrival.is_ours:
+                most = max(most, weights[minute])
+        return most
+
+    def wait_for_calls(self, count):
+        """Wait until so many calls for candles arrived."""
+        wait_until(lambda: len(self.sandbox.requests.candles) >= count, LONGEST_SECONDS)
+
+    def refuse(self, status, seconds):
+        """Refuse what comes at one moment of a warmup under way; return when that was.
+
+        `seconds` is how long nothing shall come, by the answer; None leaves it unsaid.
+        """
+        self.wait_for_calls(CALLS_BEFORE)
+        fault = self.sandbox.faults.add("status", status=status, retry_after=seconds)
+        wait_until(lambda: any(each.status == status for each in self.sandbox.requests.candles))
+        self.sandbox.faults.remove(fault)
         return self.sandbox.clock.now_ms()
 
     def faults_of_silence(self, since_ms, seconds):
@@ -123,7 +151,8 @@ def address(manage, *names, told=True, symbols=TRADED, row=None, **settings):
 
 def _noting(admit, arrivals, told):
     def noting(self, endpoint, call):
-        arrivals.append(Arrival(call.now_ms, endpoint.weight(call)))
+        is_ours = not endpoint.path.endswith(OTHERS_PATH)
+        arrivals.append(Arrival(call.now_ms, endpoint.weight(call), is_ours))
         headers = admit(self, endpoint, call)
         return headers if told else {}
 
@@ -159,6 +188,25 @@ def others(manage, figures):
         yield from _keep_limit(one, "minute", figures, "weight of two warmups and another program")
 
 
+def shrinking(manage, figures):
+    """The same, while another program uses up a third of the limit, a little at a time."""
+    with address(manage, "sandbox", "binance") as one:
+
+        def use_up():
+            for number in range(OTHERS_LATER_CALLS):
+                one.wait_for_calls((number + 1) * OURS_BETWEEN)
+                requests.get(f"{one.sandbox.url}/api/v3/{OTHERS_PATH}", timeout=10)
+
+        thread = threading.Thread(target=use_up, daemon=True)
+        thread.start()
+        what = "weight of two warmups and another program meanwhile"
+        yield from _keep_limit(one, "minute of the exchange", figures, what)
+        thread.join(10)
+        called = sum(not each.is_ours for each in one.arrivals)
+        if called != OTHERS_LATER_CALLS:
+            yield f"the other program called {called} times, so this shows nothing"
+
+
 def batches(manage, figures):
     """Warm two rows of Coinbase, which publishes no limit: five calls, then a second."""
     row = {"batch_size": 5, "batch_delay_ms": 1000}
@@ -173,7 +221,7 @@ def _keep_limit(one, window, figures, what):
     for process in one.start():
         yield from ended(process, 0)
     window_ms, limit, share = WINDOWS[window]
-    busiest = one.busiest(window_ms)
+    busiest = one.busiest(window_ms) if window_ms else one.busiest_minute()
     figures[f"{what}: within a {window} at the most, of {limit:,}"] = busiest
     if not share * limit / 2 <= busiest <= share * limit:
         yield f"{busiest} within a {window} at the most"
@@ -185,7 +233,7 @@ def paused(manage, figures):
     """Answer 429 in the middle, with a time to wait: both wait, and go on."""
     with address(manage, "sandbox", "binance", **UNDER_WAY) as one:
         processes = one.start()
-        began_ms = one.refuse("rest_429", PAUSE_SECONDS)
+        began_ms = one.refuse(429, PAUSE_SECONDS)
         yield from one.faults_of_silence(began_ms, PAUSE_SECONDS)
         for process in processes:
             yield from ended(process, 0)
@@ -196,24 +244,39 @@ def paused(manage, figures):
 def banned(manage, figures):
     """Answer 418 in the middle: both end, and nobody calls until the ban is over."""
     with address(manage, "sandbox", "binance", **UNDER_WAY) as one:
-        processes = one.start()
-        began_ms = one.refuse("rest_418", BAN_SECONDS)
-        for process in processes + one.start():
-            yield from ended(process, 1, "banned this address until")
-        now_ms = one.sandbox.clock.now_ms()
-        assert now_ms < began_ms + 1000 * BAN_SECONDS, "this machine is too slow for it"
-        yield from one.faults_of_silence(began_ms, BAN_SECONDS)
-        refused = [each for each in one.sandbox.requests.candles if each.status == 418]
-        figures["calls that met the ban"] = len(refused)
+        yield from _ban(one, BAN_SECONDS, BAN_SECONDS, figures, "calls that met the ban")
         for process in one.start():
             yield from ended(process, 0)
+
+
+def unsaid(manage, figures):
+    """The same, where no answer says how long the ban is."""
+    with address(manage, "sandbox", "binance", **UNDER_WAY) as one:
+        what = "calls that met the ban of which no length is said"
+        yield from _ban(one, None, SILENCE_SECONDS, figures, what)
+
+
+def _ban(one, said_seconds, seconds, figures, what):
+    """Ban two warmups under way; yield what did not end, or called within so many seconds."""
+    processes = one.start()
+    began_ms = one.refuse(418, said_seconds)
+    for process in processes + one.start():
+        yield from ended(process, 1, "banned this address until")
+    if said_seconds:
+        now_ms = one.sandbox.clock.now_ms()
+        assert now_ms < began_ms + 1000 * said_seconds, "this machine is too slow for it"
+    yield from one.faults_of_silence(began_ms, seconds)
+    refused = [each for each in one.sandbox.requests.candles if each.status == 418]
+    figures[what] = len(refused)
 
 
 KINDS = {
     "both": both,
     "untold": untold,
     "others": others,
+    "shrinking": shrinking,
     "batches": batches,
     "paused": paused,
     "banned": banned,
+    "unsaid": unsaid,
 }

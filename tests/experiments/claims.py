@@ -68,5 +68,7 @@ def watched_claims(redis, sandbox, row):
     try:
         yield claims
     finally:
+        if not thread.is_alive():
+            claims.false.append("the watch has ended by a fault of its own")
         ending.set()
         thread.join(10)

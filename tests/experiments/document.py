@@ -13,6 +13,9 @@ from pathlib import Path
 from tests.experiments.outcome import Figure, Outcome
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+FAULTS_SHOWN = 20  # of an experiment: what is wrong all the time would fill the document
+LONGEST_FAULT = 500
+FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/\"':]+/)+")  # of a file, on whatever machine this ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +46,49 @@ def promise(name: str) -> list[str]:
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 
 
-def render(reports: list[Report], command: str) -> str:
-    """Return the whole document."""
-    return "\n".join([_head(reports, command), *map(_section, reports)]).rstrip() + "\n"
+def render(reports: list[Report], command: str, commit: str) -> str:
+    """Return the whole document; `commit` is what was tried."""
+    return "\n".join([_head(reports, command, commit), *map(_section, reports)]).rstrip() + "\n"
+
+
+def faults_shown(outcome: Outcome) -> list[str]:
+    """Return the first faults, each cut to a length that can be read, and how many more there are.
+
+    Without folders: where this machine keeps its files is nobody's business.
+    """
+    shown = [FOLDERS.sub("", fault) for fault in outcome.faults[:FAULTS_SHOWN]]
+    shown = [f"{text[:LONGEST_FAULT]} …" if len(text) > LONGEST_FAULT else text for text in shown]
+    more = len(outcome.faults) - len(shown)
+    return [*shown, f"and {more:,} more"] if more else shown
 
 
 def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
 
-def _head(reports: list[Report], command: str) -> str:
+def tried_commit() -> str:
+    """Return what is checked out now, and whether something was changed since."""
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", ".", ":!docs/experiments.md")
+    if not commit:
+        return "unknown: no checkout of git"
+    return f"{commit}, with changes that are not in it" if changed else commit
+
+
+def _head(reports: list[Report], command: str, commit: str) -> str:
     total = duration(sum(report.seconds for report in reports))
     rows = "\n".join(map(_row, reports))
     return f"""# Experiments
 
 What Livermore promises, tried where it would break if it were not so. This document was written by
-`{command}`, in {total}; that command tries all of it again and writes it anew.
+`{command}`, in {total}; the same command tries it again and writes it anew.
 `./run experiments --list` names the experiments, `./run experiments NAME` runs one, and
 [tests/experiments](../tests/experiments) is what they do. Each has a process, a Redis and a
 database of its own, and calls nothing beyond this machine.
 
 | run | |
 |---|---|
-| commit | {_commit()} |
+| commit | {commit} |
 | date | {datetime.now(UTC):%Y-%m-%d %H:%M} UTC |
 | machine | {os.cpu_count()} cores, {platform.system()} {platform.machine()} |
 | Python | {platform.python_version()} |
@@ -92,7 +115,8 @@ def _section(report: Report) -> str:
 def _found(report: Report) -> list[str]:
     outcome = report.outcome
     if outcome is None:
-        return [f"**Seen.** It did not come to its end: {_cell(report.error)}"]
+        error = FOLDERS.sub("", report.error)
+        return [f"**Seen.** It did not come to its end: {_cell(error)}"]
     seen = "nothing that breaks the promise." if report.holds else "what breaks the promise:"
     figures = "\n".join(
         f"| {_cell(what)} | {_text(value)} |" for what, value in outcome.figures.items()
@@ -100,7 +124,7 @@ def _found(report: Report) -> list[str]:
     return [
         f"**Done.** {outcome.did}",
         f"**Seen.** In {duration(report.seconds)}: {seen}",
-        *(["\n".join(f"- {_cell(fault)}" for fault in outcome.faults)] if outcome.faults else []),
+        *(["\n".join(f"- {_cell(text)}" for text in faults_shown(outcome))] * (not report.holds)),
         f"| figure | |\n|---|---|\n{figures}",
     ]
 
@@ -114,14 +138,6 @@ def _text(value: Figure) -> str:
 def _cell(text: str) -> str:
     """Return a text that can't end a cell or begin a tag."""
     return " ".join(re.sub(r"([|<>*])", r"\\\1", text).split())
-
-
-def _commit() -> str:
-    commit = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--", ".", ":!docs/experiments.md")
-    if not commit:
-        return "unknown: no checkout of git"
-    return f"{commit}, with changes that are not in it" if changed else commit
 
 
 def _git(*arguments: str) -> str:

@@ -86,6 +86,7 @@ def faults_of_takeovers(redis, manage, takeovers, figures):
         end(holder)
         yield from _twice(events_of(redis, row.pk))
     yield from faults_of_writes((epoch, epoch) for epoch in writes.epochs)
+    yield from (f"{command} was sent without an epoch" for command in writes.unguarded)
     figures |= {
         "takeovers of live runners": takeovers,
         "commands of their writes that Redis did": len(writes.epochs),

@@ -2,10 +2,13 @@
 well again every close is there and told, once and in order.
 
 Redis is restarted with its data, loses all of it, stops answering for ten seconds (SIGSTOP: what
-was sent to it meanwhile it does afterwards, tried again or not), and is full (`maxmemory` below
-what is needed, `noeviction`) and later is not; all of that around midnight, when bars of
-six timeframes close. Claims are compared with the truth five times a second all the while.
-`tests/warmup/test_outages.py` restarts, empties and stops it in every run of the tests.
+was sent to it meanwhile it does afterwards, tried again or not), is parted from the runner for ten
+seconds (the reply to a close that it wrote is lost, then all replies, then all that is sent either
+way, and in the end the connections break), and is full (`maxmemory` below what is needed,
+`noeviction`) and later is not; all of that around midnight, when bars of six timeframes close. The
+runner calls it over a wire, with Livermore's own timeouts. Claims are compared with the truth five
+times a second all the while. `tests/warmup/test_outages.py` restarts, empties and stops it in every
+run of the tests.
 """
 
 import logging
@@ -19,6 +22,7 @@ from exchanges.sandbox.listings import DEFAULT
 from exchanges.status import read_status
 from tests.experiments.claims import Claims, watched_claims
 from tests.experiments.outcome import Outcome, faults_of
+from tests.experiments.partition import RemoteRedis
 from tests.warmup.live import (
     MIDNIGHT_MS,
     MINUTE_MS,
@@ -29,11 +33,11 @@ from tests.warmup.live import (
     wait_for_time,
     wait_until,
 )
-from tests.warmup.redis_away import OwnRedis, faults_after, faults_after_losing_all
+from tests.warmup.redis_away import faults_after, faults_after_losing_all
 
 QUICK = {"venues": ["sandbox"], "kinds": ["full"], "rounds": 1}
 VENUES = ["sandbox", "coinbase"]
-HANGS_SECONDS = 10
+HANGS_SECONDS = PARTED_SECONDS = 10
 FULL = "used memory > 'maxmemory'"  # how Redis says it
 ROOM_BYTES = 300_000  # for a part of a warmup
 
@@ -67,6 +71,7 @@ class Trials:
             "outages": 0,
             "looks at the claims of 18 pairs": 0,
             "looks that Redis did not answer": 0,
+            "bytes lost on the wire": 0,
             "writes that a full Redis refused": 0,
         }
 
@@ -75,6 +80,9 @@ class Trials:
 
     def hanging(self, name):
         return self._disturbed(name, self._hang)
+
+    def parted(self, name):
+        return self._disturbed(name, self._part)
 
     def full(self, name):
         return self._disturbed(name, self._fill)
@@ -111,19 +119,24 @@ class Trials:
         """Run an exchange while its Redis is disturbed; return all that was wrong."""
         self._count += 1
         self.figures["outages"] += 1
-        found = []
+        watches = []
 
         def watched(sandbox, row):
             with own_redis.client() as client, watched_claims(client, sandbox, row) as claims:
+                watches.append(claims)
                 disturb(own_redis, client, sandbox, row)
                 wait_for_time(sandbox, sandbox.clock.now_ms() + MINUTE_MS)
+
+        with RemoteRedis(self._folder / f"redis-{self._count}") as own_redis:
+            faults = faults_of("afterwards", faults_after, own_redis, watched, name)
+            self.figures["bytes lost on the wire"] += own_redis.wire.lost
+        for claims in watches:
             self.figures["looks at the claims of 18 pairs"] += claims.looks
             self.figures["looks that Redis did not answer"] += claims.failed_looks
-            found.extend(claims.false)
-
-        with OwnRedis(self._folder / f"redis-{self._count}") as own_redis:
-            faults = faults_after(own_redis, watched, name)
-        return found + faults
+            faults += claims.false
+            if not claims.looks:
+                faults.append("nobody could look at the claims, so of them this shows nothing")
+        return faults
 
     def _restart(self, own_redis, client, sandbox, row):
         wait_for_time(sandbox, MIDNIGHT_MS - MINUTE_MS // 2)
@@ -134,6 +147,9 @@ class Trials:
         ends_at = time.monotonic() + HANGS_SECONDS
         with own_redis.hanging():
             wait_until(lambda: time.monotonic() >= ends_at)
+
+    def _part(self, own_redis, client, sandbox, row):
+        own_redis.part(PARTED_SECONDS)
 
     def _fill(self, own_redis, client, sandbox, row):
         with _limited(client, client.info("memory")["used_memory"] // 2), _sink_says() as said:
@@ -149,6 +165,7 @@ KINDS = {
     "restarted": Trials.restarted,
     "emptied": Trials.emptied,
     "hanging": Trials.hanging,
+    "parted": Trials.parted,
     "full": Trials.full,
 }
 

@@ -1,5 +1,7 @@
 """What an experiment found."""
 
+import subprocess
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -21,9 +23,18 @@ class Outcome:
 def faults_of(name: str, find: Callable[..., Iterable[str]], *arguments: object) -> list[str]:
     """Return the faults that one part of an experiment found, under its name.
 
-    What it waited for in vain is one: the parts after it are tried all the same.
+    What it waited for in vain is one, after those found till then: the parts after it are tried all
+    the same.
     """
+    found = []
     try:
-        return [f"{name}: {text}" for text in find(*arguments)]
-    except AssertionError as error:
-        return [f"{name}: {str(error) or 'a check failed'}"]
+        for text in find(*arguments):
+            found.append(f"{name}: {text}")
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        found.append(f"{name}: {str(error) or _line_of(error)}")
+    return found
+
+
+def _line_of(error: BaseException) -> str:
+    """Return the check that says nothing by itself."""
+    return f"a check failed: {traceback.extract_tb(error.__traceback__)[-1].line}"

@@ -7,11 +7,11 @@ Redis, a database with its tables, and a folder of its own.
 """
 
 EXPERIMENTS = {
-    "killed": "a warmup killed at 200 points, and started again (8 minutes)",
+    "killed": "a warmup killed at 200 points, and started again (14 minutes)",
     "lock": "races, stops and takeovers under the lock (2 minutes)",
-    "outages": "Redis restarted, emptied, hanging and full (2 minutes)",
-    "streams": "all that goes wrong with streams, and cuts from 1 s to 6 h (7 minutes)",
-    "bans": "limits, refusals and bans, by two processes of one address (4 minutes)",
+    "outages": "Redis restarted, emptied, hanging, parted and full (4 minutes)",
+    "streams": "all that goes wrong with streams, and cuts from 1 s to 6 h (5 minutes)",
+    "bans": "limits, refusals and bans, by two processes of one address (6 minutes)",
     "hostile": "names, commands and frames that mean harm",
     "ssrf": "addresses that lead into private networks",
     "soak": "two exchanges live for hours of their time, cut every minute",

@@ -12,13 +12,13 @@ QUIET = {"ping_interval": None, "compression": None, "close_timeout": 0.2}
 
 
 class Relay:
-    """Adds one of `frames` after every few of the sandbox's, each once; `sent` counts them."""
+    """Adds one of `frames` after every few of the sandbox's, each once; `sent` are those."""
 
     def __init__(self, sandbox, frames):
         self._sandbox = sandbox
         self._left = list(frames)
+        self.sent = []
         self._lock = threading.Lock()
-        self.sent = 0
         self.url = ""
 
     @property
@@ -41,8 +41,8 @@ class Relay:
     def _add(self, client):
         with self._lock:
             if self._left:
-                client.send(self._left.pop(0), text=True)
-                self.sent += 1
+                client.send(self._left[0].text, text=True)
+                self.sent.append(self._left.pop(0))
 
 
 def _pass_on(client, upstream):

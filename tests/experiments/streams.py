@@ -45,7 +45,7 @@ LEAD_MS = 9 * MINUTE_MS  # of the clock, for a runner to be live; what is left o
 
 
 def run(redis, folder, drills=None, venues=tuple(VENUES), cuts=CUTS):
-    faults, counted, dice = [], Counter(), Random(SEED)
+    faults, counted, dice, lasted = [], Counter(), Random(SEED), []
     drills = list(BINANCE) if drills is None else drills
     played = 0
     with pytest.MonkeyPatch.context() as patch:
@@ -60,27 +60,41 @@ def run(redis, folder, drills=None, venues=tuple(VENUES), cuts=CUTS):
             for seconds in cuts:
                 redis.flushall()
                 title = f"cut of {seconds} s, {name}"
-                faults += faults_of(title, cut, redis, name, seconds, dice.random())
+                faults += faults_of(title, cut, redis, name, seconds, dice.random(), lasted)
                 counted += _closes(redis)
     return Outcome(
         f"Three symbols in six timeframes, {' and '.join(venues)}. Scenarios: "
         f"{', '.join(drills) or 'none'}. Cuts, in seconds of the exchange's time: "
         f"{', '.join(map(str, cuts)) or 'none'}.",
-        {"scenarios played": played, "cuts": len(cuts) * len(venues)}
+        {"scenarios played": played, "cuts": len(lasted)}
+        | figures_of(lasted)
         | {f"closes told, {timeframe}": counted[str(timeframe)] for timeframe in Timeframe}
         | {"of these healed": counted["healed"]},
         faults,
     )
 
 
+def figures_of(lasted):
+    """Return what is known of cuts: how long one was to last, when it began and when it ended."""
+    if not lasted:
+        return {}
+    shares = [(end_ms - begin_ms) / 1000 / seconds for seconds, begin_ms, end_ms in lasted]
+    over_midnight = [begin_ms < MIDNIGHT_MS <= end_ms for _, begin_ms, end_ms in lasted]
+    return {
+        "of these over midnight": sum(over_midnight),
+        "shortest cut, as a share of what it was to last": min(shares),
+        "longest cut, as a share of what it was to last": max(shares),
+    }
+
+
 def _is_there(drill, name):
     return name == "sandbox" or drill not in BINANCE_ALONE
 
 
-def cut(redis, name, seconds, before):
+def cut(redis, name, seconds, before, lasted):
     """Cut the streams so long; return what is wrong after it.
 
-    The share `before` of the cut is over at midnight.
+    The share `before` of the cut is over at midnight. How it was is added to `lasted`.
     """
     speed = min(60, max(2, seconds / 2))
     begins_ms = MIDNIGHT_MS - int(1000 * seconds * before)
@@ -95,23 +109,29 @@ def cut(redis, name, seconds, before):
             sandbox.clock.advance(max(0, begins_ms - live_ms - int(1000 * speed)))
             assert sandbox.clock.now_ms() < begins_ms, "this machine is too slow for it"
             wait_for_time(sandbox, begins_ms)
-            _keep_away(sandbox, row, ends_ms, seconds)
+            lasted.append((seconds, *_keep_away(sandbox, row, ends_ms, seconds)))
             truth.wait(ends_ms + MINUTE_MS)
             return truth.faults(since_ms=live_ms)
 
 
 def _keep_away(sandbox, row, ends_ms, seconds):
-    """Cut all connections and refuse new ones until the exchange's clock says `ends_ms`."""
+    """Cut all connections and refuse new ones until the exchange's clock says `ends_ms`.
+
+    Returns when there was no connection any more, and when there was one again.
+    """
     streams = sandbox.streams[row.venue]
     sandbox.scenarios.add("refuse")
     sandbox.scenarios.add("drop")
     wait_until(lambda: not streams.open)
+    began_ms = sandbox.clock.now_ms()
     if seconds > LONGEST_UNSLEPT_SECONDS:
         sandbox.clock.advance(ends_ms - sandbox.clock.now_ms() - MINUTE_MS)
     wait_for_time(sandbox, ends_ms)
     sandbox.scenarios.clear()
     wait_until(lambda: streams.open)
+    ended_ms = sandbox.clock.now_ms()
     sandbox.clock.advance(MINUTE_MS)  # so that what is slow by now takes no minute of ours
+    return began_ms, ended_ms
 
 
 def _closes(redis):

@@ -1,6 +1,10 @@
 """What the experiments look for, they would find."""
 
+import socket
+import threading
+
 import pytest
+from redis.exceptions import RedisError
 
 from exchanges import connection, rest_client
 from exchanges.fencing import Fenced
@@ -12,8 +16,10 @@ from tests.experiments.bans import Address, Arrival
 from tests.experiments.claims import Claims
 from tests.experiments.contenders import faults_of_writes
 from tests.experiments.hostile import faults_of_keys
+from tests.experiments.killed import moments, slow_answers
 from tests.experiments.monitor import monitored
 from tests.experiments.outcome import faults_of
+from tests.experiments.partition import RemoteRedis
 from tests.experiments.soak import Usage, growth
 from tests.warmup.live import MIDNIGHT_MS, make_row, serve, wait_until
 from warmup.cache import CandleCache
@@ -38,7 +44,21 @@ def test_what_is_waited_for_in_vain_is_a_fault_of_its_part():
         raise AssertionError("waited in vain")
 
     assert faults_of("part", lambda: ["one"]) == ["part: one"]
-    assert faults_of("part", in_vain) == ["part: waited in vain"]
+    assert faults_of("part", in_vain) == ["part: one", "part: waited in vain"]
+
+
+def test_a_check_that_says_nothing_is_shown_itself():
+    def checked():
+        yield "one"
+        assert 2 < 1
+
+    assert any("assert 2 < 1" in text for text in faults_of("part", checked))
+
+
+def test_two_runs_kill_at_the_same_moments():
+    assert moments(9, 1.0, 2.0) == moments(9, 1.0, 2.0)
+    assert moments(9, 1.0, 2.0)[:5] == moments(9, 2.0, 3.0)[:5]
+    assert slow_answers() == slow_answers()
 
 
 def test_a_late_write_and_two_writers_are_found():
@@ -84,6 +104,11 @@ def test_a_busy_minute_and_a_call_in_a_ban_are_found(sandbox):
     arrivals = [Arrival(begun_ms + ms, 20) for ms in (-70_000, -20_000, 100, 3000)]
     address = Address(sandbox, None, arrivals, [])
     assert address.busiest(60_000) == 60
+    arrivals.append(Arrival(begun_ms + 3000, 80, is_ours=False))
+    assert address.busiest(60_000) == 60
+    arrivals.append(Arrival(begun_ms + 3000, 20))
+    assert address.busiest(60_000) == 160
+    del arrivals[-2:]
     assert list(address.faults_of_silence(begun_ms, 2)) == []
     assert list(address.faults_of_silence(begun_ms, 4)) == [
         "calls arrived [3000] ms after it had begun"
@@ -91,10 +116,51 @@ def test_a_busy_minute_and_a_call_in_a_ban_are_found(sandbox):
 
 
 def test_what_grows_is_found():
-    steady = [Usage(80_000_000, 20, 16)] * 40
-    assert list(growth(steady)) == []
-    leaking = [Usage(80_000_000 + number * 10**6, 20 + number, 16) for number in range(40)]
-    assert len(list(growth(leaking))) == 2
+    windows = [Usage(70_000_000 + min(number, 9) * 10**6, 20, 16, 99) for number in range(40)]
+    assert list(growth(windows)) == []
+    of_a_mb_in_ten_minutes = [
+        Usage(80_000_000 + number * 250_000, 20 + number // 3, 16, 99 + 3 * number)
+        for number in range(40)
+    ]
+    assert [text.split()[0] for text in growth(of_a_mb_in_ten_minutes)] == [
+        "memory",
+        "files",
+        "keys",
+    ]
+
+
+def test_data_that_is_written_without_an_epoch_is_found(redis):
+    with monitored(redis) as writes:
+        redis.get(keys.coverage(7, "BTC-USD", "1m"))
+        redis.set(keys.coverage(7, "BTC-USD", "1m"), "[]")
+        wait_until(lambda: writes.unguarded)
+    assert writes.unguarded == ["SET coverage:7:BTC-USD:1m"]
+
+
+def test_a_name_that_is_checked_and_then_asked_for_again_is_found(
+    transactional_db, redis, monkeypatch
+):
+    trials, connect = ssrf.Trials(redis), socket.create_connection
+    assert list(trials.rebound_by_turns()) == []
+    monkeypatch.setattr(
+        socket,
+        "create_connection",
+        lambda address, *rest: connect((ssrf.NAME, address[1]), *rest),
+    )
+    assert any("sockets were connected" in text for text in trials.rebound_by_turns())
+
+
+def test_a_reply_is_lost_but_not_what_was_asked_for(tmp_path):
+    with RemoteRedis(tmp_path) as server, server.client() as client:
+        client.set("a", 1)
+        thread = threading.Thread(target=server.part, args=[0.2])
+        server.wire.go_deaf_at_a_close()
+        thread.start()
+        with pytest.raises(RedisError):
+            client.set("a", '"closed":true')
+        thread.join(10)
+        assert client.get("a") == b'"closed":true'
+        assert server.wire.lost
 
 
 @pytest.mark.parametrize("module", [rest_client, connection])

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.experiments.__main__ import main
 from tests.experiments.document import Report, render
 from tests.experiments.outcome import Outcome
 from tests.experiments.registry import EXPERIMENTS
@@ -31,6 +34,23 @@ def test_an_unknown_name_is_one_line_and_status_2():
     assert "killed" in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("soak", "--soak-minutes", "0"), "'0' is not between 0 and"),
+        (("soak", "--soak-minutes", "long"), "'long' is not between 0 and"),
+        (("ssrf", "--document", "nowhere/found.md"), "nowhere/found.md can't be written"),
+        (("ssrf", "--document", "."), ". can't be written"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_tried(capsys, arguments, says):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert says in said.err.splitlines()[-1]
+
+
 def test_one_is_run_and_written_down(tmp_path):
     document = tmp_path / "experiments.md"
     name = IN_PROCESS_OF_ITS_OWN
@@ -38,7 +58,9 @@ def test_one_is_run_and_written_down(tmp_path):
     assert status == 0, said + error
     assert said.startswith(f"{name}: holds (")
     text = document.read_text()
-    assert f"by\n`./run experiments {name} --quick`" in text
+    assert f"by\n`./run experiments {name} --quick --document FILE`" in text
+    assert "| commit | " in text
+    assert str(ROOT) not in text
     assert f"\n## {name}\n" in text
     assert "nothing that breaks the promise" in text
 
@@ -46,12 +68,32 @@ def test_one_is_run_and_written_down(tmp_path):
 def test_the_document_tells_of_what_failed():
     broken = Outcome("It was tried.", {"tries": 1200}, ["<b>two | holders</b>"])
     reports = [Report("lock", 100, broken), Report("soak", 3, None, "it ended with 1\nBoom")]
-    text = render(reports, "./run experiments")
+    text = render(reports, "./run experiments", "c0ffee, with changes that are not in it")
+    assert "| commit | c0ffee, with changes that are not in it |" in text
     assert "| **does not hold** | 1.7 min |" in text
     assert "\n- \\<b\\>two \\| holders\\</b\\>\n" in text
     assert "| tries | 1,200 |" in text
     assert "| **did not come to its end** | 3 s |" in text
     assert "It did not come to its end: it ended with 1 Boom" in text
+
+
+def test_the_document_shows_the_first_of_many_faults_and_no_folder():
+    faults = [f"{number}: {'x' * 1000}" for number in range(50)]
+    faults[0] = f'File "{ROOT}/manage.py" of https://host/api'
+    died = Report("soak", 3, None, f'it ended with 1\nFile "{ROOT}/manage.py", line 7')
+    text = render([Report("lock", 1, Outcome("Tried.", {}, faults)), died], "./run", "c0ffee")
+    assert '\n- File "manage.py" of https://host/api\n' in text
+    assert "\n- and 30 more\n" in text
+    assert 'File "manage.py", line 7' in text
+    assert "x" * 501 not in text
+
+
+def test_one_that_does_not_come_to_its_end_makes_the_exit_status_1(monkeypatch, capsys):
+    monkeypatch.setitem(EXPERIMENTS, "nonsense", "there is no such module")
+    assert main(["nonsense"]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("nonsense: did not come to its end (")
+    assert "No module named 'tests.experiments.nonsense'" in said
 
 
 def test_the_document_tells_of_each():

@@ -106,6 +106,8 @@ def test_repair_mends_what_the_count_does_not_see(run, redis, exchange):
         (("warmup", "sandbox", "--symbols", " , "), "--symbols names nothing"),
         (("warmup", "sandbox", "--timeframes", "2h"), "known are: 1d, 4h, 1h, 15m, 5m, 1m"),
         (("repair", "sandbox", "--symbols", "A:B"), "unknown symbol on sandbox: A:B"),
+        (("repair", "sandbox", "--symbols", "A\nB\0"), "unknown symbol on sandbox: A B?"),
+        (("warmup", "sandbox", "--timeframes", "1d\r\n2h"), "unknown timeframe 1d 2h"),
         (("backfill", "sandbox", "--symbols", "BTC-USD", "--count", "0"), "1 to 1000"),
         (("symbols", "sandbox", "--monitor", "BTC-USDX"), "BTC-USDX"),
         (("symbols", "nasdaq"), "known are: "),
