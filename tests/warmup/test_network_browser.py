@@ -301,6 +301,24 @@ def test_a_check_that_failed_is_shown_as_that(page):
     assert "sandbox: failed" in page.text("#toasts .bad")
 
 
+def test_the_report_of_a_check_can_be_read_on_a_phone(page, row):
+    Exchange.objects.update(rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9")
+    page.be_wide(400)
+    page.open()
+    page.click("[data-button=check]")
+    page.wait(lambda: page.count("dialog[open] .steps tbody tr") == 11, 30)
+    assert page.count("dialog[open] [data-result=FAIL] .remedy") >= 1
+    assert "Connection refused" in page.text("dialog[open] [data-result=FAIL]")
+    widths = page.js(
+        "const found = document.querySelector('dialog[open] [data-result=FAIL] td:nth-child(3)');"
+        "const modal = found.closest('dialog');"
+        "return [found.clientWidth, modal.clientWidth, modal.scrollWidth]"
+    )
+    assert widths[0] > 0.8 * widths[1]
+    assert widths[1] == widths[2]
+    assert "steps failed" in page.text("#toasts .bad")
+
+
 def test_a_late_answer_leaves_the_form_that_was_opened_meanwhile(page):
     page.prepare(CHECK)
     page.be_wide(1300)

@@ -1,6 +1,7 @@
 """A small warmup: the newest 100 days of one symbol, from the exchange to its key and back."""
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from exchanges.errors import clip
 from exchanges.instances import ExchangeLock
 from livermore.market import keys
+from livermore.market.candle import Candle
+from livermore.market.coverage import Coverage, subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
@@ -49,6 +52,7 @@ def check_warmup(facts: Facts) -> Outcome:
         )
     _refuse_bad(result, facts.exchange.name, symbol)
     count, newest = _verify(facts, symbol)
+    facts.warmed = True
     name = keys.candles(facts.exchange.pk, symbol, DAY)
     by = result.get("by", "fetched by the runner that has the lock")
     return Outcome(f"{count} closed days at {name}, the newest {newest} as REST tells it; {by}")
@@ -81,9 +85,11 @@ def _refuse_bad(result: dict[str, Any], name: str, symbol: str) -> None:
 def _verify(facts: Facts, symbol: str) -> tuple[int, str]:
     """Return how many days are cached and the newest of them. Raises Failed."""
     cache = CandleCache(facts.redis, facts.exchange.pk)
-    [told] = facts.ask(partial(facts.rest.get_candles, symbol, DAY, limit=1)) or [None]
+    answer = facts.ask(partial(facts.rest.get_candles, symbol, DAY, limit=1))
+    [told] = answer or [None]
     now_ms = facts.ask(facts.rest.clock.now_ms)
-    [newest] = cache.newest(symbol, DAY, 1) or [None]
+    kept = cache.newest(symbol, DAY, DEFAULT_CANDLE_TARGET)
+    newest = kept[-1] if kept else None
     [state] = cache.states([Pair(symbol, DAY)])
     again = f"`./run repair {facts.exchange.name} --symbols {symbol} --timeframes 1d`, then again"
     if newest is None or told is None:
@@ -101,10 +107,34 @@ def _verify(facts: Facts, symbol: str) -> tuple[int, str]:
             f"the newest day is {_date(newest.timestamp)}, and yesterday was {yesterday} there",
             "the market may be halted, or too quiet: choose another with --symbol",
         )
+    if answer.runs_ahead:
+        raise Failed(
+            f"REST tells a day that begins after {_date(now_ms)}, which it is there",
+            "the exchange's days and its clock disagree: run it again, and trust none of its "
+            "candles if it stays so",
+        )
+    _refuse_gaps(kept, state.coverage, symbol, again)
     enough = state.count >= MIN_CANDLE_THRESHOLD
     if not enough and not is_exhausted(state.count, state.coverage, DAY, now_ms):
         raise Failed(f"{state.count} days are cached, and REST should have more", again)
     return state.count, _date(newest.timestamp)
+
+
+def _refuse_gaps(candles: Sequence[Candle], known: Coverage, symbol: str, again: str) -> None:
+    """Raise Failed where days are missing between the oldest and the newest of `candles`."""
+    times = {candle.timestamp for candle in candles}
+    missing = [at for at in range(min(times), max(times), DAY.ms) if at not in times]
+    if not missing:
+        return
+    unknown = subtract([(at, at + DAY.ms) for at in missing], known)
+    text = f"missing among the newest {len(candles)} days: {len(missing)}, the last of them "
+    raise Failed(
+        text + _date(missing[-1]) + ("" if unknown else ", and REST has none there"),
+        again
+        if unknown
+        else f"{symbol} stood still or is too quiet: choose another with --symbol; of a lively "
+        "one the exchange leaves out days",
+    )
 
 
 def _date(time_ms: int) -> str:

@@ -1,10 +1,12 @@
 """The steps of a check, in order: what each needs, and what its failure takes from the others."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import DatabaseError
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -15,7 +17,6 @@ from exchanges.errors import (
     LivermoreError,
     RateLimited,
     Unreachable,
-    clip,
 )
 from exchanges.models import Exchange
 from warmup.harness.candles import check_warmup
@@ -24,16 +25,17 @@ from warmup.harness.facts import Facts
 from warmup.harness.limits import check_limits
 from warmup.harness.lock import check_lock
 from warmup.harness.network import check_clock, check_encryption, check_names
-from warmup.harness.remedies import remedy_for
-from warmup.harness.report import CheckReport, Failed, Outcome, Result, Step
+from warmup.harness.remedies import database_failure, own_failure, redis_failure, remedy_for
+from warmup.harness.report import CheckReport, Failed, Outcome, Result, Step, one_line
 from warmup.harness.row import check_environment, check_row
 from warmup.harness.subscription import check_subscription
 from warmup.harness.symbol import check_symbol
 
+logger = logging.getLogger(__name__)
+
 LEAST_SECONDS, MOST_SECONDS = 1, 300
 # Whatever is asked next over REST, it would meet the same.
 SPOIL_REST = (RateLimited, Banned, Unreachable, Blocked, BadCredentials)
-ALL_NEEDS = ("redis", "row", "rest", "stream", "symbol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ KINDS = (
     Kind("dns", "names (DNS)", check_names, ("row",)),
     Kind("tls", "encryption (TLS)", check_encryption, ("row", "rest", "stream")),
     Kind("clock", "clock", check_clock, ("row", "rest"), ("rest",)),
-    Kind("symbol", "symbol", check_symbol, ("row", "rest")),
-    Kind("warmup", "warmup of 1d", check_warmup, ("row", "rest", "symbol")),
+    Kind("symbol", "symbol", check_symbol, ("row", "rest"), ("listing",)),
+    Kind("warmup", "warmup of 1d", check_warmup, ("row", "rest", "listing", "symbol")),
     Kind("subscription", "WebSocket subscription", check_subscription, ("row", "stream", "symbol")),
     Kind("keys", "keys in Redis", check_keys, ("redis",)),
     Kind("lock", "lock", check_lock, ("redis",)),
@@ -120,12 +122,26 @@ def _tried(kind: Kind, facts: Facts, spoiled: dict[str, str]) -> Step:
         result, detail, remedy = outcome.result, outcome.detail, outcome.advice
     except Failed as failure:
         result, detail, remedy, lost = Result.FAIL, str(failure), failure.remedy, failure.spoils
-    except LivermoreError as error:
-        result, detail, remedy = Result.FAIL, str(error), remedy_for(error, facts.exchange)
-        lost = (*kind.spoils, *(["rest"] if isinstance(error, SPOIL_REST) else []))
-    except RedisError as error:
-        result, detail, lost = Result.FAIL, f"Redis does not work: {clip(str(error))}", ALL_NEEDS
-        remedy = "start Redis or correct REDIS_URL, then run this again"
+    except Exception as error:  # whatever it is, the other steps and their report are wanted
+        failure = _failure(error, facts)
+        result, detail, remedy = Result.FAIL, str(failure), failure.remedy
+        lost = (*kind.spoils, *failure.spoils)
     for need in lost:
         spoiled.setdefault(need, kind.title)
+    detail, remedy = one_line(detail), one_line(remedy) if remedy else None
     return Step(kind.name, kind.title, result, time.monotonic() - begun, detail, remedy)
+
+
+def _failure(error: Exception, facts: Facts) -> Failed:
+    """Return what an error means that no step has a word of its own for."""
+    match error:
+        case LivermoreError():
+            lost = ["rest"] if isinstance(error, SPOIL_REST) else []
+            lost += ["stream"] if isinstance(error, Banned) else []  # it is the same address
+            return Failed(str(error), remedy_for(error, facts.exchange), lost)
+        case RedisError():
+            return redis_failure(error, facts)
+        case DatabaseError():
+            return database_failure(error)
+    logger.debug("check.died exchange=%s", facts.exchange.name, exc_info=error)
+    return own_failure(error)

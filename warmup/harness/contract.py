@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from exchanges.status import State
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import union
@@ -14,8 +13,9 @@ from livermore.market.timeframe import Timeframe
 from warmup.cache import CANDLES_KEPT, TICKER_TTL_SECONDS
 from warmup.harness import stored
 from warmup.harness.facts import Facts
-from warmup.harness.lock import read_holder, status_of
 from warmup.harness.report import Failed, Outcome, Result
+from warmup.redis_server import read_memory
+from warmup.wording import count
 
 DAY = Timeframe.D1
 COLUMNS = 6
@@ -31,25 +31,48 @@ def check_keys(facts: Facts) -> Outcome:
         return Outcome("there is no symbol whose keys to look at", result=Result.SKIP)
     symbol, number = facts.market.symbol, facts.exchange.pk
     name = keys.candles(number, symbol, DAY)
+    note = _refuse_eviction(facts.redis)
     rows = stored.members(facts.redis, name)
+    if rows == [] and not facts.warmed:
+        return Outcome(f"{name} is not there, as nothing was warmed", note, Result.SKIP)
     if rows == []:
-        return Outcome(f"{name} is not there, as nothing was warmed", result=Result.SKIP)
-    faults = candle_faults(rows, DAY) if rows else [f"{name} is no sorted set"]
-    faults += coverage_faults(stored.text(facts.redis, keys.coverage(number, symbol, DAY)))
+        raise Failed(
+            f"{name} was warmed a moment ago, and is gone",
+            "something else deletes keys of this Redis, or it drops them itself: see its "
+            "maxmemory-policy",
+        )
+    faults = stored.misfits(facts.redis, facts.exchange, symbol)
+    faults += candle_faults(rows, DAY) if rows else []
+    coverage = stored.text(facts.redis, keys.coverage(number, symbol, DAY))
+    # An answer with rows that were refused vouches for nothing; another type was told above.
+    if facts.warmed or (coverage and coverage.content is not None):
+        faults += coverage_faults(coverage)
     faults += [f for pattern in _patterns(symbol) for f in name_faults(facts.redis, pattern)]
     where, ticker = _ticker(facts)
     if ticker is not None:
         faults += ticker_faults(ticker, symbol)
     if faults:
         raise Failed(
-            faults[0] + (f", and {len(faults) - 1} faults more" if len(faults) > 1 else ""),
+            faults[0] + (f", and {count(len(faults) - 1, 'more fault')}" if faults[1:] else ""),
             "something else writes to this Redis, or an older Livermore did: delete these keys, "
             f"then `./run warmup {facts.exchange.name}`",
         )
     text = f"{name}: sorted set of {len(rows)} rows, with coverage"
     if ticker is None:
-        return Outcome(f"{text}; no ticker came that could be looked at", result=Result.SKIP)
-    return Outcome(f"{text}; ticker {where}; no user in a name")
+        return Outcome(f"{text}; no ticker came that could be looked at", note, Result.SKIP)
+    return Outcome(f"{text}; ticker {where}; no user in a name", note)
+
+
+def _refuse_eviction(redis: Redis) -> str | None:
+    """Return a note where a full Redis drops what expires. Raises Failed if candles would go."""
+    memory = read_memory(redis)
+    if memory is None or not memory.evicts:
+        return None
+    text = f"this Redis drops keys when it is full (maxmemory-policy {memory.evicts})"
+    remedy = "set maxmemory-policy to noeviction, and maxmemory to what all candles need"
+    if memory.evicts.startswith("allkeys"):
+        raise Failed(f"{text}, candles among them, without a word", remedy)
+    return f"{text}, locks and tickers among them: {remedy}"
 
 
 def _patterns(symbol: str) -> Iterable[str]:
@@ -59,11 +82,9 @@ def _patterns(symbol: str) -> Iterable[str]:
 
 
 def _ticker(facts: Facts) -> tuple[str, stored.Text | None]:
-    """Return the ticker that a runner keeps, else what one would keep of the stream's."""
-    number, symbol = facts.exchange.pk, facts.market.symbol
-    name = keys.ticker(number, symbol)
-    is_live = status_of(facts).state is State.ACTIVE and read_holder(facts)
-    if is_live and (found := stored.text(facts.redis, name)):
+    """Return the ticker that is there, else what a runner would keep of the stream's."""
+    name = keys.ticker(facts.exchange.pk, facts.market.symbol)
+    if found := stored.text(facts.redis, name):
         return f"at {name}", found
     if facts.ticker is None:
         return "", None

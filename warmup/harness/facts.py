@@ -54,6 +54,8 @@ class Facts:
     user: AbstractBaseUser | None = None  # who may read its report, None: whoever runs it all
     market: ListedSymbol | None = None
     ticker: Ticker | None = None
+    ahead_ms: float | None = None  # how far the exchange's clock is ahead of ours
+    warmed: bool = False  # what was fetched is in the cache, and right
     _rest: VenueRest | None = None
 
     @property
@@ -91,6 +93,10 @@ class Facts:
                     seconds,
                 ) from error
             raise Unreachable(f"{host} gave no answer within {ANSWER_SECONDS:g} s") from error
+
+    def is_banned(self) -> bool:
+        """Tell whether the exchange bans this address: nothing is sent to it then."""
+        return read_usage(self.redis, host_of(self.exchange.rest_url)).banned_ms > 0
 
     def close(self) -> None:
         """Close the connections."""

@@ -40,9 +40,11 @@ def _binance(facts: Facts) -> Outcome:
     if row.pacing == Exchange.Pacing.WEIGHT:
         return Outcome(f"{text}; pacing weight stays below {allowed:.0f}{_unlike_preset(row)}")
     most = 60 * calls_per_second(row) * rest.candle_weight
-    if most > allowed:
+    requests = 300 * calls_per_second(row)
+    if most > allowed or requests > SHARE_OF_LIMIT * limits.requests_per_5_minutes:
         raise Failed(
-            f"{text}; batches of {row.batch_size} each {row.batch_delay_ms} ms may use {most:.0f}",
+            f"{text}; batches of {row.batch_size} each {row.batch_delay_ms} ms may use {most:.0f} "
+            f"and {requests:.0f}",
             f"set pacing to weight in the row {row.name}, or longer delays between batches",
         )
     return Outcome(f"{text}; the row's batches use {most:.0f} at most{_unlike_preset(row)}")

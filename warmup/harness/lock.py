@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from exchanges.instances import ExchangeLock
+from exchanges.instances import TTL_MS, ExchangeLock
 from exchanges.lease import STATUS_TTL_MS
 from exchanges.status import Holder, Status, read_status
 from livermore.market import keys
@@ -17,9 +17,9 @@ ENDLESS = -1  # what Redis says of a key that does not expire
 def check_lock(facts: Facts) -> Outcome:
     """Tell who holds the lock; free or held are both right, and nobody is ended."""
     holder = read_holder(facts)
+    status = status_of(facts)
     if holder is None:
         return Outcome("free")
-    status = status_of(facts)
     age_ms = _age_ms(status)
     if age_ms is None or age_ms > STATUS_TTL_MS:
         return Outcome(
@@ -36,8 +36,12 @@ def read_holder(facts: Facts) -> Holder | None:
     lock = ExchangeLock(facts.redis, facts.exchange.pk)
     with _told(keys.lock(facts.exchange.pk)):
         holder = lock.holder()
-    if holder and lock.left_ms() == ENDLESS:
-        text = f"held by {holder}, with a lock that never ends"
+        text = f"held by {holder}, with a lock that "
+    if holder is None:
+        return None
+    left_ms = lock.left_ms()
+    if left_ms == ENDLESS or left_ms > TTL_MS:
+        text += "never ends" if left_ms == ENDLESS else f"lasts {left_ms / 1000:.0f} s"
         raise Failed(text, _remedy(keys.lock(facts.exchange.pk)))
     return holder
 
@@ -52,7 +56,7 @@ def status_of(facts: Facts) -> Status:
 def _told(name: str) -> Iterator[None]:
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError) as error:
         raise Failed(f"what is in {name} can't be read", _remedy(name)) from error
 
 

@@ -60,7 +60,7 @@ def check_encryption(facts: Facts) -> Outcome:
         told.append("REST")
         if fault := _rest_fault(facts):
             faults["rest"] = f"REST: {fault}"
-    if facts.exchange.ws_url.startswith("wss:"):
+    if facts.exchange.ws_url.startswith("wss:") and not facts.is_banned():
         told.append("WebSocket")
         if fault := _stream_fault(facts):
             faults["stream"] = f"WebSocket: {fault}"
@@ -78,9 +78,12 @@ def check_encryption(facts: Facts) -> Outcome:
 
 
 def _rest_fault(facts: Facts) -> str | None:
+    rest = facts.rest
     try:
-        facts.ask(facts.rest.server_time_ms)
+        facts.ask(rest.server_time_ms)
     except LivermoreError as error:
+        if not rest.client.calls:
+            raise  # a ban or a pause: nothing was sent, so nothing is known
         # Whatever else it says, it was said through an encrypted connection.
         unheard = isinstance(error, Unreachable) and isinstance(error.__cause__, OSError | NoAnswer)
         return str(error) if unheard else None
@@ -113,6 +116,7 @@ def check_clock(facts: Facts) -> Outcome:
         if calls[-1][0] < GOOD_CALL_MS:
             break
     took_ms, ahead_ms = min(calls)
+    facts.ahead_ms = ahead_ms
     way = "behind" if ahead_ms > 0 else "ahead of"
     text = (
         f"this machine's clock is {abs(ahead_ms) / 1000:.2f} s {way} the exchange's, "

@@ -1,4 +1,14 @@
-"""What to do about an error, in a line that names this exchange."""
+"""What an error means, and what to do about it in a line that names this exchange."""
+
+from django.db import DatabaseError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from exchanges.errors import (
     BadCredentials,
@@ -10,9 +20,15 @@ from exchanges.errors import (
     RateLimited,
     UnknownSymbol,
     Unreachable,
+    clip,
 )
 from exchanges.instances import Held
 from exchanges.models import Exchange
+from warmup.harness import stored
+from warmup.harness.facts import Facts
+from warmup.harness.report import Failed
+
+ALL_NEEDS = ("redis", "row", "rest", "stream", "listing", "symbol")
 
 
 def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
@@ -44,3 +60,45 @@ def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
                 "network between here and there"
             )
     return "run this again; if it stays so, LIVERMORE_LOG_LEVEL=DEBUG shows more"
+
+
+def redis_failure(error: RedisError, facts: Facts) -> Failed:
+    """Return what Redis refused: all of it where it is gone or takes nothing, else one key."""
+    text = f"Redis does not work: {clip(str(error))}"
+    match error:
+        case OutOfMemoryError():
+            return Failed(text, "it is full: give it more memory (maxmemory)", ALL_NEEDS)
+        case ReadOnlyError():
+            return Failed(text, "it is a replica: name its primary in REDIS_URL", ALL_NEEDS)
+        case AuthenticationError() | NoPermissionError():
+            remedy = "correct the user and password of REDIS_URL, and what that user may do"
+            return Failed(text, remedy, ALL_NEEDS)
+        case ResponseError() if str(error).startswith(("MISCONF", "NOREPLICAS", "LOADING")):
+            return Failed(text, "see the log of Redis, then run this again", ALL_NEEDS)
+        case ResponseError():
+            return _foreign_key(error, facts)
+    return Failed(text, "start Redis or correct REDIS_URL, then run this again", ALL_NEEDS)
+
+
+def _foreign_key(error: ResponseError, facts: Facts) -> Failed:
+    """Return which key something else has written: Redis itself doesn't say."""
+    found = stored.misfits(facts.redis, facts.exchange, facts.market and facts.market.symbol)
+    text = "; ".join(found) or f"Redis refused a script of ours: {clip(str(error))}"
+    return Failed(text, "no Livermore wrote that: find out who did, and delete it")
+
+
+def database_failure(error: DatabaseError) -> Failed:
+    """Return what the database said; nothing is known of the row then."""
+    return Failed(
+        f"the database does not work: {clip(str(error)) or type(error).__name__}",
+        "start it or correct DATABASE_URL, and `./run migrate`, then run this again",
+        ["row"],
+    )
+
+
+def own_failure(error: Exception) -> Failed:
+    """Return that we were wrong; the error's text is left out, as nobody knows what is in it."""
+    return Failed(
+        f"a fault of Livermore's own: {type(error).__name__}",
+        "report it with what LIVERMORE_LOG_LEVEL=DEBUG shows of it",
+    )

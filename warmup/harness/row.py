@@ -1,5 +1,6 @@
 """The first two steps: the exchange's row, and the variables that its accounts name."""
 
+import os
 from collections.abc import Collection
 
 from django.core.exceptions import ValidationError
@@ -36,7 +37,7 @@ def check_row(facts: Facts) -> Outcome:
 
 
 def check_environment(facts: Facts) -> Outcome:
-    """Look whether this process has each variable; never at what is in it.
+    """Look whether this process has each variable, and tell nothing of what is in it.
 
     Where a user looks, accounts of others are counted: they are not that user's to know or mend.
     """
@@ -81,6 +82,9 @@ def _faults_of(account: UserExchange) -> list[str]:
         except ValidationError:  # not repeated: it may be the secret itself
             found.append(f"account {account}: its {what} variable has no name that is allowed")
             continue
-        if not account.environment()[name]:
-            found.append(f"account {account}: {name} is not set")
+        value = os.environ.get(name, "")  # looked at, and never shown
+        if not value.strip():
+            found.append(f"account {account}: {name} is {'empty' if value else 'not set'}")
+        elif what == "key" and value != value.strip():
+            found.append(f"account {account}: {name} begins or ends with a blank")
     return found

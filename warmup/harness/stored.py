@@ -5,19 +5,25 @@ from typing import NamedTuple
 
 from redis import Redis
 
+from exchanges.models import Exchange
+from exchanges.pacing import host_of
 from livermore.market import keys
+from livermore.market.timeframe import Timeframe
 
 NAMES_PER_SCAN = 1000
+LARGEST_EPOCH = 2**53  # what a script of Redis can count to
 
 # Under the epoch of a lease that is over, and only while nobody else has had one since.
 #
-# KEYS: status, epoch. ARGV: that epoch, the status before or '', when that one ends in ms.
+# KEYS: status, epoch. ARGV: that epoch, the status before or '', when that one ends in ms or -1.
 PUT_BACK = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return end
 local time = redis.call('TIME')
 local left = tonumber(ARGV[3]) - (time[1] * 1000 + math.floor(time[2] / 1000))
 if ARGV[2] ~= '' and left > 0 then
     redis.call('SET', KEYS[1], ARGV[2], 'PX', string.format('%.0f', left))
+elseif ARGV[2] ~= '' and ARGV[3] == '-1' then
+    redis.call('SET', KEYS[1], ARGV[2])
 else
     redis.call('DEL', KEYS[1])
 end
@@ -83,4 +89,35 @@ def text(redis: Redis, name: str) -> Text | None:
 def names_like(redis: Redis, name: str) -> list[str]:
     """Return the keys that are named so, where `*` stands for anything."""
     pattern = re.sub(r"([\\?\[\]])", r"\\\1", name)
-    return sorted(each.decode() for each in redis.scan_iter(pattern, count=NAMES_PER_SCAN))
+    found = redis.scan_iter(pattern, count=NAMES_PER_SCAN)
+    return sorted(each.decode(errors="backslashreplace") for each in found)
+
+
+def misfits(redis: Redis, exchange: Exchange, symbol: str | None) -> list[str]:
+    """Return which of the exchange's keys hold something else than they should, a line each."""
+    number = exchange.pk
+    wanted = {
+        keys.lock(number): b"string",
+        keys.epoch(number): b"string",
+        keys.status(number): b"string",
+        keys.control(number): b"stream",
+        keys.events(number): b"stream",
+        keys.pacing(host_of(exchange.rest_url)): b"hash",
+    }
+    if symbol:
+        wanted[keys.candles(number, symbol, Timeframe.D1)] = b"zset"
+        wanted[keys.coverage(number, symbol, Timeframe.D1)] = b"string"
+        wanted[keys.ticker(number, symbol)] = b"string"
+    types = {name: redis.type(name) for name in wanted}
+    faults = [
+        f"{name} is a {kind.decode()}, not a {wanted[name].decode()}"
+        for name, kind in types.items()
+        if kind not in (wanted[name], b"none")
+    ]
+    if types[keys.epoch(number)] == b"string" and not _is_epoch(redis.get(keys.epoch(number))):
+        faults.append(f"{keys.epoch(number)} is no number that can be counted on")
+    return faults
+
+
+def _is_epoch(text: bytes | None) -> bool:
+    return not text or (text.isdigit() and int(text) < LARGEST_EPOCH)

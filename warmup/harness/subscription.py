@@ -1,68 +1,22 @@
 """A subscription for a moment: one connection of the real stream, with nothing behind it."""
 
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 
 from exchanges.connection import Connection
-from exchanges.stream_events import CandleUpdate, Clock, Event, Lost, Refused
-from livermore.market.candle import Ticker
-from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
+from exchanges.venue_stream import Topic, VenueStream
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
 from warmup.harness.facts import Facts
+from warmup.harness.heard import Heard
 from warmup.harness.report import Failed, Outcome, Result
 from warmup.harness.symbol import choose_from_database
 
 ACK_SECONDS = 15.0  # for connecting, too
 PATIENCE_SECONDS = 60.0  # on top of what was asked for: any minute has an end, and most a trade
 LOOK_SECONDS = 0.05
+LONGEST_LAG_MS = 30_000  # what is older is no live frame, whatever it says of itself
 TOPICS_SHOWN = 4
-
-
-@dataclass
-class Heard:
-    """What a connection has said of one symbol."""
-
-    symbol: str
-    frames: int = 0
-    lost: int = 0
-    candles: Counter[Timeframe] = field(default_factory=Counter)
-    tickers: int = 0
-    ticker: Ticker | None = None
-    refusal: str | None = None
-    _now_ms: int = 0
-
-    @property
-    def complete(self) -> bool:
-        return bool(self.candles and self.ticker)
-
-    def take(self, event: Event) -> None:
-        match event:
-            case Clock():
-                self._now_ms = event.time_ms
-            case CandleUpdate(symbol=self.symbol) if self._is_live(event):
-                self.candles[event.candle.timeframe] += 1
-            case Ticker(symbol=self.symbol):
-                self.tickers, self.ticker = self.tickers + 1, event
-            case Lost():
-                self.lost += event.count or 1
-            case Refused():
-                self.refusal = event.reason
-
-    def _is_live(self, update: CandleUpdate) -> bool:
-        """Tell the bar of now, or the one that just ended, from what is told of before."""
-        candle = update.candle
-        return candle.timestamp <= self._now_ms < candle.close_time_ms + candle.timeframe.ms
-
-    def __str__(self) -> str:
-        counted = [
-            f"{self.candles[each]} of {each}" for each in SHORTEST_FIRST if self.candles[each]
-        ]
-        lost = f", {self.lost} were lost" if self.lost else ""
-        return (
-            f"{self.frames} frames{lost}; candles: {', '.join(counted) or 'none'}; "
-            f"tickers: {self.tickers}"
-        )
 
 
 def check_subscription(facts: Facts) -> Outcome:
@@ -72,9 +26,10 @@ def check_subscription(facts: Facts) -> Outcome:
         return Outcome(text, result=Result.SKIP)
     stream = facts.stream()
     topics = stream.topics([facts.market.symbol])
-    listener = Listener(Connection(stream, topics), Heard(facts.market.symbol))
+    heard = Heard(facts.market.symbol, streamed(stream, topics), facts.ahead_ms)
+    listener = Listener(Connection(stream, topics), heard)
     begun = time.monotonic()
-    with listener as heard:
+    with listener:
         listener.confirm()
         confirmed_after = time.monotonic() - begun
         listener.listen(facts.seconds)
@@ -85,8 +40,19 @@ def check_subscription(facts: Facts) -> Outcome:
     facts.ticker = heard.ticker
     return Outcome(
         f"{len(topics)} subscriptions confirmed within {confirmed_after:.1f} s; "
-        f"in {seconds:.1f} s {heard}"
+        f"in {seconds:.1f} s {heard}",
+        "frames were lost on the way: a runner would fetch what was in them; if it stays so this "
+        "machine or its network is too slow"
+        if heard.lost
+        else None,
     )
+
+
+def streamed(stream: VenueStream, topics: Mapping[Topic, Iterable[Pair]]) -> set[Timeframe]:
+    """Return the timeframes of which the exchange itself sends what makes a candle."""
+    base = stream.rolls_up_from
+    found = {pair.timeframe for pairs in topics.values() for pair in pairs}
+    return {each for each in found if base is None or each.ms <= base.ms}
 
 
 class Listener:
@@ -99,9 +65,9 @@ class Listener:
         self._connection = connection
         self._heard = heard
 
-    def __enter__(self) -> Heard:
+    def __enter__(self) -> "Listener":
         self._connection.start()
-        return self._heard
+        return self
 
     def __exit__(self, *error: object) -> None:
         self._connection.close()
@@ -116,6 +82,7 @@ class Listener:
         """Wait until everything is confirmed."""
         if self.listen(ACK_SECONDS, self._is_confirmed):
             return
+        self._refuse_malformed()
         missing = ", ".join(sorted(self._connection.session.unacknowledged())[:TOPICS_SHOWN])
         if not self._heard.frames:
             raise Failed(
@@ -125,7 +92,8 @@ class Listener:
             )
         raise Failed(
             f"within {ACK_SECONDS:g} s the exchange did not confirm {missing}",
-            "it may stream this symbol no more: choose another with --symbol",
+            "it may stream this symbol no more: choose another with --symbol; or this is another's "
+            "address: compare the row's with the exchange's documents",
         )
 
     def listen(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
@@ -147,19 +115,35 @@ class Listener:
             time.sleep(LOOK_SECONDS)
 
     def judge(self, seconds: float) -> None:
-        """Raise Failed unless frames of both kinds came, all of them readable."""
+        """Raise Failed unless all kinds of frames came, of now and all of them readable."""
         heard = self._heard
-        if self.malformed:
-            raise Failed(
-                f"{self.malformed} of {heard.frames} frames could not be read",
-                "run it again; if it stays so the exchange has changed its format, or something on "
-                "the way changes it: the log holds the first of them",
-            )
+        self._refuse_malformed()
+        self.refuse_stale()
         if not heard.complete:
             raise Failed(
-                f"confirmed, but in {seconds:.0f} s not both candles and tickers came: {heard}",
+                f"confirmed, but in {seconds:.0f} s not all came that was asked for: {heard}",
                 "a quiet symbol: choose a livelier one with --symbol, or listen longer with "
                 "--seconds; on a lively one the exchange's stream is out of order",
+            )
+
+    def refuse_stale(self) -> None:
+        """Raise Failed where no frame was of now, by the clock that REST tells."""
+        heard = self._heard
+        if heard.lag_ms is not None and abs(heard.lag_ms) > LONGEST_LAG_MS:
+            way = "old" if heard.lag_ms > 0 else "ahead"
+            raise Failed(
+                f"the youngest frame was {abs(heard.lag_ms) / 1000:.0f} s {way} by the exchange's "
+                f"own clock: {heard}",
+                "the stream and REST are not of the same exchange, or the stream lags: compare "
+                "both addresses of the row with the exchange's documents, run it again",
+            )
+
+    def _refuse_malformed(self) -> None:
+        if self.malformed:
+            raise Failed(
+                f"{self.malformed} of {self._heard.frames} frames could not be read",
+                "run it again; if it stays so the exchange has changed its format, or something on "
+                "the way changes it: the log holds the first of them",
             )
 
     def _is_confirmed(self) -> bool:
@@ -173,8 +157,8 @@ class Listener:
         if self._heard.refusal:
             raise Failed(
                 f"the exchange refused the subscription: {self._heard.refusal}",
-                "other programs at this address may use up its limits of WebSockets: end them, "
-                "wait a minute, run it again",
+                "do what it says; where it is a limit, other programs at this address use it up: "
+                "end them, wait a minute, run it again",
             )
 
 

@@ -39,7 +39,10 @@ def print_check(report: CheckReport, stream: TextIO) -> None:
         table.add_row(step.title, result, f"{step.seconds:.1f}", Text(step.detail))
     # Piped output has no width of its own.
     width = None if Console(file=stream).is_terminal else PIPED_WIDTH
-    Console(file=stream, width=width).print(table)
+    console = Console(file=stream, width=width)
+    with console.capture() as captured:  # left to itself it would hide that a pipe is closed
+        console.print(table)
+    stream.write(captured.get())
     for step in report.steps:
         if step.remedy:
             what = "to do" if step.result is Result.FAIL else "note"

@@ -7,7 +7,7 @@ from exchanges import connection, rest_client
 from exchanges.sandbox.listings import DEFAULT
 from livermore.market import keys
 from tests.warmup.live import MIDNIGHT_MS, make_row, serve
-from warmup.harness import ExchangeCheck, check, facts, network
+from warmup.harness import ExchangeCheck, check, facts, network, subscription
 
 HALF_A_DAY_MS = 43_200_000
 WELL = {  # with addresses that are plain, and without an account
@@ -39,6 +39,7 @@ def impatient(monkeypatch):
         (facts, "ANSWER_SECONDS", 5.0),
         (network, "LONGEST_SKEW_MS", 10**15),
         (network, "CONNECT_SECONDS", 2.0),
+        (subscription, "LONGEST_LAG_MS", 10**15),
         (connection, "RECEIVE_SECONDS", 0.05),
         (rest_client, "FIRST_DELAY_SECONDS", 0.01),
         (rest_client, "PAUSE_SECONDS", 0.05),

@@ -26,10 +26,13 @@ from tests.warmup.harness.conftest import (
     row_of,
     step_of,
 )
+from tests.warmup.harness.test_faults import TICKER
 from tests.warmup.live import ROOT, running, stored, wait_until
 from warmup.harness import ExchangeCheck
 from warmup.harness.check import KINDS
+from warmup.harness.report import CheckReport, Result, Step
 from warmup.harness.stored import StatusKept
+from warmup.harness.terminal import print_check
 
 pytestmark = pytest.mark.django_db
 D1 = Timeframe.D1
@@ -80,7 +83,7 @@ def test_it_leaves_nothing_but_candles(redis, row, checked, sandbox):
     lease = ExchangeLock(redis, row.pk).acquire()
     lease.report(State.ERROR, "what it ended of")
     lease.release()
-    redis.set(keys.ticker(row.pk, "BTC-USD"), b"{}", px=30_000)
+    redis.set(keys.ticker(row.pk, "BTC-USD"), orjson.dumps(TICKER.as_json()), px=30_000)
     before = everything(redis, row)
     assert checked(row).passed
     assert everything(redis, row) == before
@@ -137,6 +140,34 @@ def test_the_json_is_what_the_page_reads(row, checked):
         assert step.keys() == {"name", "title", "result", "seconds", "detail", "remedy"}
         assert step["seconds"] >= 0
         assert step["remedy"] is None
+
+
+class Pipe(StringIO):
+    """A pipe whose reader has seen enough."""
+
+    def write(self, text):
+        if text:
+            raise BrokenPipeError
+        return 0
+
+
+def test_who_reads_no_longer_ends_it_as_any_command_is_ended():
+    with pytest.raises(BrokenPipeError):
+        print_check(CheckReport("sandbox", 4), Pipe())
+
+
+def test_the_table_tells_each_step_and_what_to_do():
+    steps = [
+        Step("row", "row", Result.PASS, 1, "fine"),
+        Step("lock", "lock", Result.FAIL, 1, "a", "b"),
+    ]
+    out = StringIO()
+    print_check(CheckReport("sandbox", 4, "BTC-USD", steps), out)
+    assert "\x1b" not in out.getvalue()
+    assert out.getvalue().splitlines()[-2:] == [
+        "to do: lock: b",
+        "sandbox with BTC-USD: 1 passed, 1 failed, 0 skipped in 2.0 s",
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,26 +2,39 @@
 
 import re
 import socket
+import time
 
 import orjson
 import pytest
 from django.contrib.auth import get_user_model
 
 from exchanges.models import Exchange, UserExchange
+from exchanges.pacing import BatchPacer, Limits, host_of
 from exchanges.sandbox.listings import DEFAULT, Listing
 from exchanges.stream_events import CandleUpdate, Clock
+from exchanges.venues.binance.rest import BinanceRest
 from livermore.market import keys
-from livermore.market.candle import Candle
+from livermore.market.candle import Candle, Ticker
 from livermore.market.timeframe import Timeframe
-from tests.warmup.harness.conftest import WELL, failures, move, results, row_of, step_of
+from tests.warmup.harness.conftest import (
+    HALF_A_DAY_MS,
+    WELL,
+    failures,
+    move,
+    results,
+    row_of,
+    step_of,
+)
 from tests.warmup.harness.tls import TlsFront
 from tests.warmup.live import MIDNIGHT_MS, serve, stored, wait_until
 from tests.warmup.live import chosen as those
-from warmup.harness import ExchangeCheck, candles, facts, subscription
+from warmup.harness import ExchangeCheck, candles, facts, limits, subscription
 from warmup.harness.facts import NoAnswer, within
+from warmup.harness.report import Failed
 
 pytestmark = pytest.mark.django_db
 PORT_OF_NOBODY = 9  # discard
+TICKER = Ticker("BTC-USD", 2.0, -1.0, -33.3, 3.0, 0.5, 812.5, MIDNIGHT_MS)
 
 
 def lines(step):
@@ -59,7 +72,9 @@ def test_what_rest_says_fails_where_it_is_said(sandbox, row, checked, fault, fai
     assert failures(report) == [failed]
     for each in says:
         assert each in lines(step_of(report, failed))
-    assert results(report)["subscription"] == "PASS"  # with the symbol that the database knows
+    # With the symbol that the database knows; but to who bans us nothing is sent at all.
+    is_banned = fault.get("status") == 418
+    assert results(report)["subscription"] == ("SKIP" if is_banned else "PASS")
 
 
 def test_rest_that_is_gone_leaves_the_stream_to_be_tried(row, checked):
@@ -75,6 +90,41 @@ def test_without_rest_and_a_listing_there_is_no_symbol_to_try(row, checked):
     report = checked(move(row, rest_url=f"http://127.0.0.1:{PORT_OF_NOBODY}"))
     assert failures(report) == ["clock"]
     assert results(report)["subscription"] == "SKIP"
+
+
+@pytest.mark.parametrize("body", ["status", "rate limits"])
+def test_a_listing_that_means_nothing_stops_what_needs_one(sandbox, row, checked, body):
+    if body == "status":
+        sandbox.faults.add("status", status=404, endpoint="exchangeInfo")
+    else:
+        sandbox.faults.add("truncated", cut="json", endpoint="exchangeInfo")
+    report = checked(row)
+    assert "symbol" in failures(report)
+    assert results(report)["warmup"] == "SKIP"
+    assert results(report)["subscription"] == "PASS"
+
+
+def test_within_a_ban_nothing_at_all_is_sent(redis, sandbox, row, checked):
+    pacer_for(redis, row).ban(60)
+    calls = sandbox.requests.counts.copy()
+    report = checked(row)
+    assert failures(report) == ["clock"]
+    assert "banned this address until" in lines(step_of(report, "clock"))
+    assert sandbox.requests.counts == calls
+    assert sandbox.streams["binance"].connects == 0
+
+
+def test_within_a_ban_encryption_is_neither_tried_nor_praised(redis, row, checked):
+    row = move(row, rest_url=f"https://127.0.0.1:{PORT_OF_NOBODY}", ws_url="wss://127.0.0.1:9")
+    pacer_for(redis, row).ban(60)
+    report = checked(row)
+    assert failures(report) == ["tls"]
+    assert "banned this address until" in lines(step_of(report, "tls"))
+    assert results(report)["subscription"] == results(report)["clock"] == "SKIP"
+
+
+def pacer_for(redis, row):
+    return BatchPacer(redis, host_of(row.rest_url), 5, 1000)
 
 
 def test_a_pause_that_is_too_long_to_wait_for_is_told(sandbox, row, checked, monkeypatch):
@@ -151,6 +201,66 @@ def test_a_day_that_is_not_over_is_found(redis, sandbox, row, checked):
     assert "the newest day, 2026-11-18, is not over there" in lines(step_of(report, "warmup"))
 
 
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_days_that_rest_leaves_out_are_found(redis, sandbox, checked, name):
+    row = row_of(sandbox, name)
+    assert checked(row).passed
+    redis.flushall()
+    endpoint = "klines" if name == "sandbox" else "candles"
+    missing = [MIDNIGHT_MS - days * Timeframe.D1.ms for days in (20, 40)]
+    sandbox.faults.add("holes", endpoint=endpoint, open_times=missing)
+    report = checked(row)
+    assert failures(report) == ["warmup"]
+    text = lines(step_of(report, "warmup"))
+    assert "missing among the newest 100 days: 2, the last of them 2026-10-30, and REST" in text
+    assert "--symbol" in text
+
+
+def test_days_that_the_cache_has_lost_since_are_to_be_repaired(redis, row, checked, monkeypatch):
+    assert checked(row).passed
+    [hole] = redis.zrange(keys.candles(row.pk, "BTC-USD", Timeframe.D1), 50, 50)
+    at = orjson.loads(hole)[0]
+
+    def lose(*arguments):  # after it was written, before it is looked at
+        redis.zrem(keys.candles(row.pk, "BTC-USD", Timeframe.D1), hole)
+        coverage = [[at - 50 * Timeframe.D1.ms, at], [at + Timeframe.D1.ms, at + 2**40]]
+        redis.set(keys.coverage(row.pk, "BTC-USD", Timeframe.D1), orjson.dumps(coverage))
+
+    monkeypatch.setattr(candles, "_refuse_bad", lose)
+    report = checked(row)
+    assert "warmup" in failures(report)
+    assert "./run repair sandbox" in step_of(report, "warmup").remedy
+
+
+def test_a_newest_day_with_other_numbers_is_found(redis, row, checked, monkeypatch):
+    name = keys.candles(row.pk, "BTC-USD", Timeframe.D1)
+
+    def alter(*arguments):  # after it was written, before it is looked at
+        [newest] = redis.zrange(name, -1, -1)
+        values = orjson.loads(newest)
+        redis.zrem(name, newest)
+        redis.zadd(name, {orjson.dumps([*values[:5], values[5] + 1]): values[0]})
+
+    monkeypatch.setattr(candles, "_refuse_bad", alter)
+    report = checked(row)
+    assert failures(report) == ["warmup"]
+    assert "the cache holds" in lines(step_of(report, "warmup"))
+
+
+def test_days_that_begin_later_than_it_is_are_found(row, checked, monkeypatch):
+    real = BinanceRest.get_candles
+
+    def ahead(self, *arguments, **options):
+        found = real(self, *arguments, **options)
+        found.runs_ahead = True
+        return found
+
+    monkeypatch.setattr(BinanceRest, "get_candles", ahead)
+    report = checked(row)
+    assert failures(report) == ["warmup"]
+    assert "its clock disagree" in lines(step_of(report, "warmup"))
+
+
 def test_too_few_days_are_found_where_there_are_more(row, checked, monkeypatch):
     monkeypatch.setattr(candles, "MIN_CANDLE_THRESHOLD", 101)
     report = checked(row)
@@ -224,7 +334,7 @@ def test_a_symbol_that_the_database_does_not_know_yet_is_tried_all_the_same(row,
 
 
 def test_what_is_told_of_before_is_no_live_candle():
-    heard = subscription.Heard("BTC-USD")
+    heard = subscription.Heard("BTC-USD", {Timeframe.M1})
     minute = Timeframe.M1.ms
     heard.take(Clock(MIDNIGHT_MS))
     for age in (-1, 2, 3):  # what is to come, and what ended more than a bar ago
@@ -241,13 +351,62 @@ def update(opened, symbol="BTC-USD"):
     return CandleUpdate(symbol, Candle(opened, 1.0, 2.0, 1.0, 2.0, 3.0, Timeframe.M1), False)
 
 
+def test_frames_of_long_ago_are_no_live_ones():
+    heard = subscription.Heard("BTC-USD", {Timeframe.M1}, ahead_ms=0)
+    listener = subscription.Listener(None, heard)
+    day_ago = int(time.time() * 1000) - Timeframe.D1.ms
+    heard.take(Clock(day_ago))
+    heard.take(update(Timeframe.M1.floor(day_ago)))
+    heard.take(TICKER)
+    assert heard.complete  # by its own clock
+    with pytest.raises(Failed, match="youngest frame was 86400 s old"):
+        listener.refuse_stale()
+    heard.take(Clock(int(time.time() * 1000)))
+    listener.refuse_stale()
+
+
+def test_frames_of_another_day_are_told_by_the_clock_of_rest(redis, in_another_day, checked):
+    report = checked(in_another_day)
+    assert failures(report) == ["subscription"]
+    text = lines(step_of(report, "subscription"))
+    assert re.search(r"youngest frame was 1\d{5} s ahead by", text)
+
+
+@pytest.fixture
+def in_another_day(sandbox, db, redis, impatient, monkeypatch):
+    """Return a row whose stream is of an exchange two days ahead."""
+    monkeypatch.setattr(subscription, "LONGEST_LAG_MS", 86_400_000)
+    with serve(start_ms=MIDNIGHT_MS + 3 * HALF_A_DAY_MS, listings=DEFAULT, speed=240) as other:
+        yield move(row_of(sandbox, "sandbox"), ws_url=other.ws_url)
+
+
+@pytest.mark.parametrize(("name", "lacking"), [("sandbox", "4h"), ("coinbase", "5m")])
+def test_candles_of_every_timeframe_that_is_streamed_have_to_come(
+    sandbox, checked, monkeypatch, name, lacking
+):
+    monkeypatch.setattr(subscription, "PATIENCE_SECONDS", 1.5)
+    row = row_of(sandbox, name)
+    sandbox.scenarios.add("silent_symbol", symbol="BTC-USD", timeframe=lacking)
+    report = checked(row)
+    assert failures(report) == ["subscription"]
+    assert f"and none of {lacking}; tickers: " in lines(step_of(report, "subscription"))
+
+
+def test_frames_that_were_lost_are_noted(sandbox, coinbase, checked):
+    sandbox.scenarios.add("loss", symbol="BTC-USD", chance=0.5)
+    report = checked(coinbase, seconds=1.5)
+    assert report.passed
+    assert " were lost" in step_of(report, "subscription").detail
+    assert "frames were lost on the way" in step_of(report, "subscription").remedy
+
+
 @pytest.mark.parametrize("name", ["sandbox", "coinbase"])
 @pytest.mark.parametrize(
     ("drill", "says"),
     [
         ({"kind": "silence"}, "not even an answer"),
         ({"kind": "refuse"}, "Handshake status 503 Service Unavailable |"),
-        ({"kind": "ack_without_data"}, "not both candles and tickers came"),
+        ({"kind": "ack_without_data"}, "not all came that was asked for"),
         ({"kind": "malformed", "chance": 1, "way": "types"}, "could not be read"),
         ({"kind": "drop", "every": 0.3}, "the connection ended: "),
     ],
@@ -331,6 +490,19 @@ def test_a_variable_that_is_missing_is_named(row, checked, monkeypatch):
     text = lines(step_of(report, "environment"))
     assert "account main: BINANCE_SECRET is not set" in text
     assert "BINANCE_KEY" not in text
+    assert "geheim" not in str(report.as_json())
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [("", "is not set"), (" \n", "is empty"), ("geheim\n", "begins or ends with a blank")],
+)
+def test_a_variable_that_holds_no_key_is_told(row, checked, monkeypatch, value, says):
+    add_account(row, key="BINANCE_KEY")
+    monkeypatch.setenv("BINANCE_KEY", value)
+    report = checked(row)
+    assert failures(report) == ["environment"]
+    assert f"account main: BINANCE_KEY {says}" in lines(step_of(report, "environment"))
     assert "geheim" not in str(report.as_json())
 
 
@@ -471,6 +643,14 @@ def test_encryption_is_not_blamed_for_what_is_said_through_it(encrypted, trusted
     assert results(report)["tls"] == "PASS"
 
 
+def test_who_bans_us_while_encryption_is_tried_gets_no_websocket(
+    encrypted, trusted, checked, sandbox
+):
+    sandbox.faults.add("status", status=418, retry_after=60)
+    assert failures(checked(encrypted)) == ["clock"]
+    assert sandbox.streams["binance"].connects == 0
+
+
 def test_where_nothing_answers_encryption_is_not_praised(row, checked):
     address = f"https://127.0.0.1:{PORT_OF_NOBODY}"
     report = checked(move(row, rest_url=address))
@@ -494,6 +674,14 @@ def test_a_row_that_may_be_faster_than_allowed_fails(sandbox, checked, name, val
     assert failures(report) == ["limits"]
     assert says in lines(step_of(report, "limits"))
     assert name in step_of(report, "limits").remedy
+
+
+def test_batches_that_keep_the_weight_but_not_the_requests_fail(row, checked, monkeypatch):
+    published = Limits(weight_per_minute=6000, requests_per_5_minutes=1800)
+    monkeypatch.setattr(limits, "read_limits", lambda body: published)
+    report = checked(move(row, pacing="batch", batch_size=5, batch_delay_ms=1000))
+    assert failures(report) == ["limits"]
+    assert "may use 600 and 1500" in lines(step_of(report, "limits"))
 
 
 def test_limits_are_told_as_they_are_published(sandbox, row, checked):
