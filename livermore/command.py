@@ -22,6 +22,7 @@ from livermore.redaction import redacted
 INTERRUPTED = 128 + signal.SIGINT
 CLOSED = 128 + signal.SIGPIPE
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+SECONDS_UNTIL_AGAIN = 0.05
 
 
 class UsageError(CommandError):
@@ -99,6 +100,24 @@ def ending_signals_raise() -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
         raise Ended(number)
 
+    def note_loss(unraisable):
+        match unraisable.exc_value:
+            case Ended(code=code):
+                number = code - 128
+                signal.signal(number, end)
+            case KeyboardInterrupt():
+                number = signal.SIGINT
+            case _:
+                show(unraisable)
+                return
+        threading.Timer(SECONDS_UNTIL_AGAIN, try_again, [number]).start()
+
+    def try_again(number):
+        if sys.unraisablehook is note_loss:  # else all is over
+            signal.pthread_kill(threading.main_thread().ident, number)
+
+    # What is raised while Python calls back, as when an object goes, ends nothing and is lost.
+    show, sys.unraisablehook = sys.unraisablehook, note_loss
     before = {}
     for each in ENDING_SIGNALS:
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup's wish
@@ -106,6 +125,7 @@ def ending_signals_raise() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.unraisablehook = show
         for each, handler in before.items():
             signal.signal(each, handler)
 

@@ -32,6 +32,18 @@ class Command(LivermoreCommand):
 Command().run_from_argv(["manage.py", "try", *sys.argv[1:]])
 """
 SLEEP = 'print("ready", flush=True); time.sleep(60)'
+# What is raised in the callback of a weak reference goes nowhere.
+SLEEP_IN_A_CALLBACK = f"""
+            import weakref
+            def called(_):
+                {SLEEP}
+            class Thing: pass
+            thing = Thing()
+            reference = weakref.ref(thing, called)
+            del thing
+            time.sleep(60)
+"""
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
 def start(body, *arguments, **environment):
@@ -86,11 +98,10 @@ def test_a_mistake_of_ours_keeps_its_traceback():
     assert "ZeroDivisionError" in err
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
-def test_a_signal_runs_what_cleans_up_and_shows_in_the_status(number, status):
-    process = start(SLEEP)
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+@pytest.mark.parametrize("body", [SLEEP, SLEEP_IN_A_CALLBACK], ids=["usual", "in a callback"])
+def test_a_signal_runs_what_cleans_up_and_shows_in_the_status(number, status, body):
+    process = start(body)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
     assert finish(process) == (status, "cleaned up\n", "")
