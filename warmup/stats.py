@@ -171,6 +171,7 @@ class WarmupStatsPublisher:
         self._stats = stats
         self._epoch = stamp(epoch)
         self._set_and_tell = redis.register_script(SET_AND_TELL)
+        self._told: Status | None = None
         self._on_publish = on_publish
         self._changed = threading.Event()
         self._stopping = threading.Event()
@@ -198,13 +199,15 @@ class WarmupStatsPublisher:
 
     def write(self) -> None:
         """Write the stats as they are now. Raises Fenced, and RedisError."""
-        number = self._stats.exchange_id
-        text = orjson.dumps(self._stats.as_json())
+        number, stats = self._stats.exchange_id, self._stats.as_json()
+        # Who shows it need not hurry for numbers that go on.
+        told = changed(number, "stats" if stats["status"] is self._told else "status")
         with refusals():
             self._set_and_tell(
                 keys=[keys.warmup_stats(number), keys.epoch(number)],
-                args=[self._epoch, text, *changed(number, "stats")],
+                args=[self._epoch, orjson.dumps(stats), *told],
             )
+        self._told = stats["status"]
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -67,10 +67,16 @@ class CardFeed:
         return self._card | {"version": self.version}
 
     def poke(self, what: str = "") -> None:
-        """Learn that something changed, and what."""
+        """Learn that something changed, and what.
+
+        The stats of a warmup go on many times a second: they are read when they may be told.
+        """
         if what == "schedule":
             self._schedule_changed = True
-        self._paced.poke()
+        if what == "stats" and (wait_seconds := self._wait_seconds(urgent=False)):
+            self._poke_later(wait_seconds)
+        else:
+            self._paced.poke()
 
     def stop(self) -> None:
         self._paced.stop()
@@ -98,14 +104,15 @@ class CardFeed:
             card = self._present(now_ms)
             if card == self._card:
                 return
-            now = time.monotonic()
-            beat_seconds = max(BEAT_SECONDS, self._count_viewers() / SENT_PER_SECOND)
-            urgent = _is_urgent(card, self._card)
-            if wait_seconds := self._allowance.wait_seconds(now, beat_seconds, urgent):
+            if wait_seconds := self._wait_seconds(_is_urgent(card, self._card)):
                 self._poke_later(wait_seconds)
                 return
-            self._allowance.note(now)
+            self._allowance.note(time.monotonic())
             await self._tell_changes(card)
+
+    def _wait_seconds(self, urgent: bool) -> float:
+        beat_seconds = max(BEAT_SECONDS, self._count_viewers() / SENT_PER_SECOND)
+        return self._allowance.wait_seconds(time.monotonic(), beat_seconds, urgent)
 
     def _present(self, now_ms: int) -> cards.Card:
         if self._view is None and self._card:

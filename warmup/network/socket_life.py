@@ -23,8 +23,9 @@ class Limits:
     A channel layer forgets the members of a group after a day, so a socket is renewed before.
     """
 
-    step_seconds: float = 1.0
+    step_seconds: float = 2.0
     check_seconds: float = 20.0
+    recheck_seconds: float = 4.0  # where the database gave no answer
     longest_unchecked_seconds: float = 25.0
     life_seconds: float = 82_800.0
 
@@ -57,6 +58,7 @@ async def wait_for_end(outbox: Outbox, check: Callable[[], Awaitable[None]], lim
             return refusal.code
         except DatabaseError as error:
             logger.warning("network.not_checked error=%s", error)
+            next_check_at = now + limits.recheck_seconds
             if now - checked_at > limits.longest_unchecked_seconds:
                 return TRY_LATER
     return DAY_OLD

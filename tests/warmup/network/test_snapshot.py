@@ -110,9 +110,12 @@ def nudges(redis, exchange_id, write):
 
 
 def test_a_warmup_tells_of_its_schedule_and_its_progress(redis):
-    stats = WarmupStatsPublisher(redis, WarmupStats(7))
-    assert nudges(redis, 7, stats.__enter__) == {"stats"}
-    assert nudges(redis, 7, lambda: stats.__exit__(None, None, None)) == {"stats"}
+    stats = WarmupStats(7)
+    publisher = WarmupStatsPublisher(redis, stats)
+    assert "status" in nudges(redis, 7, publisher.__enter__), "it begins"
+    assert nudges(redis, 7, publisher.write) == {"stats"}
+    stats.finish()
+    assert "status" in nudges(redis, 7, lambda: publisher.__exit__(None, None, None)), "it ends"
     build = WarmupScheduleBuilder(redis, 7).build_and_persist
     assert nudges(redis, 7, lambda: build([])) == {"schedule"}
 
