@@ -127,9 +127,13 @@ class CardFeed:
         await self._tell(self._message(_with_cells(changes, before), self.version - 1))
 
     def _poke_later(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         if self._later:
+            if now < self._later.when() <= now + seconds:
+                return  # what is urgent comes sooner
             self._later.cancel()
-        self._later = asyncio.get_running_loop().call_later(seconds, self._paced.poke)
+        self._later = loop.call_later(seconds, self._paced.poke)
 
     async def _read_view(self, now_ms: int) -> None:
         schedule = None if self._schedule_changed else self._schedule

@@ -28,7 +28,7 @@ from warmup.cache import CandleCache
 from warmup.network import audience, card_feed, feed
 from warmup.network.audit import record
 from warmup.network.card_feed import CardFeed
-from warmup.network.exchange_view import read_rows
+from warmup.network.exchange_view import read_exchange, read_rows
 from warmup.network.feed import current_feed
 from warmup.network.paced import Allowance, Paced
 from warmup.scanner import CandleStatusResult
@@ -119,6 +119,30 @@ async def test_a_thousand_changes_are_told_at_most_four_times_a_second(redis, ex
         assert len(told) <= 6
         # By the server's own times: no slow machine makes them closer.
         assert all(later - earlier >= 999 for earlier, later in zip(told, told[4:], strict=False))
+
+
+@in_a_loop
+async def test_progress_is_not_read_before_it_may_be_told_and_what_is_urgent_is(redis, exchange):
+    reads = []
+
+    async def in_thread_counted(function, *arguments):
+        reads.append(function)
+        return await asyncio.to_thread(function, *arguments)
+
+    async def tell(message):
+        pass
+
+    [row] = await in_thread(read_rows)()
+    card = CardFeed(redis, row, in_thread_counted, tell, count_viewers=lambda: 10_000)
+    await card.refresh()
+    reads.clear()
+    for _ in range(50):
+        card.poke("stats")
+        await asyncio.sleep(0.001)
+    assert not reads
+    card.poke("status")
+    await wait_until(lambda: read_exchange in reads)
+    card.stop()
 
 
 @in_a_loop
