@@ -19,12 +19,17 @@ from datetime import UTC, datetime
 CLIP = 200
 
 
+def one_line(text: str) -> str:
+    """Return `text` on one line of printable characters, whatever somebody else wrote into it."""
+    line = " ".join(text.split())
+    return "".join(character if character.isprintable() else "?" for character in line)
+
+
 def clip(text: str | bytes) -> str:
     """Return the beginning of `text` on one line, fit for a message or a log."""
     if isinstance(text, bytes):
         text = text[: 4 * CLIP].decode("utf-8", "replace")
-    line = " ".join(text.split())
-    line = "".join(character if character.isprintable() else "?" for character in line)
+    line = one_line(text)
     return line if len(line) <= CLIP else line[: CLIP - 1] + "…"
 
 

@@ -17,6 +17,7 @@ from exchanges.errors import (
     LivermoreError,
     RateLimited,
     Unreachable,
+    one_line,
 )
 from exchanges.models import Exchange
 from warmup.harness.candles import check_warmup
@@ -26,7 +27,7 @@ from warmup.harness.limits import check_limits
 from warmup.harness.lock import check_lock
 from warmup.harness.network import check_clock, check_encryption, check_names
 from warmup.harness.remedies import database_failure, own_failure, redis_failure, remedy_for
-from warmup.harness.report import CheckReport, Failed, Outcome, Result, Step, one_line
+from warmup.harness.report import CheckReport, Failed, Outcome, Result, Step
 from warmup.harness.row import check_environment, check_row
 from warmup.harness.subscription import check_subscription
 from warmup.harness.symbol import check_symbol

@@ -6,12 +6,6 @@ from enum import StrEnum
 from typing import Any
 
 
-def one_line(text: str) -> str:
-    """Return `text` fit for a line of a report, whatever somebody else wrote into it."""
-    line = " ".join(text.split())
-    return "".join(each if each.isprintable() else "?" for each in line)
-
-
 class Result(StrEnum):
     """How a step ended. SKIP: it wasn't needed, or an earlier failure left nothing to try."""
 

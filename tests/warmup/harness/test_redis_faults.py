@@ -5,13 +5,13 @@ import json
 import pytest
 from django.db import OperationalError
 
+from exchanges.errors import one_line
 from exchanges.pacing import host_of
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.harness.conftest import failures, results, step_of
 from tests.warmup.test_redis_server import configure  # noqa: F401  a fixture
 from warmup.harness import symbol
-from warmup.harness.report import one_line
 
 pytestmark = pytest.mark.django_db
 D1 = Timeframe.D1
