@@ -1,39 +1,90 @@
-"""From the rows of an exchange's answer to candles that can be trusted."""
+"""From the rows of an exchange's answer to candles that can be trusted, and what they prove."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from enum import Enum
+from typing import Any, NamedTuple
 
 from exchanges.errors import clip
 from livermore.market.candle import Candle
-from livermore.market.coverage import Coverage, Interval, subtract, union
+from livermore.market.coverage import Coverage, Interval, missing, span, subtract, union
 from livermore.market.timeframe import Timeframe
 
 Row = Any
 Values = tuple[float, float, float, float, float, Timeframe]  # open to volume, then whose
 
 
+class QuietBars(Enum):
+    """What an exchange's answers do with a period in which nothing was traded."""
+
+    FILLS = "fills"  # there is a row of it all the same: one that is not there is missing
+    OMITS = "omits"  # there is none
+
+
+class Refusal(NamedTuple):
+    """A stretch, half-open, of which a row came that was no usable candle, and why it was none."""
+
+    start_ms: int
+    end_ms: int
+    reason: str
+
+
 class Candles(list[Candle]):
     """Closed candles of one pair, oldest first, and what else the answer said.
 
-    `open_candle` is the bar that was still open, None if the answer held none. `refused` has a
-    line for each row that was no usable candle. `covered` are the stretches of which these
-    candles are all that the exchange has. `runs_ahead`: a row opened later than it is now.
+    `asked` is the closed part of what was asked for. `covered` are the stretches of it of which
+    these candles are proven to be all that the exchange has; of the rest nothing is known yet.
+    `young` is a candle after these that may still grow, as no later one was told with it: it is
+    not among them. `open_candle` is the bar that was still open, None if the answer held none.
+    `refused` has a line for each row that was no usable candle, `refusals` what of `asked` such
+    rows leave open.
+    `anchored`: it has the rows beside the stretch that are known to exist; `contradicts`: it lacks
+    one of them. `is_bare`: not one row of it was usable. `runs_ahead`: a row opened later than it
+    is now.
     """
 
     def __init__(self, candles: Iterable[Candle] = ()):
         super().__init__(candles)
+        self.asked: Coverage = ()
+        self.covered: Coverage = ()
+        self.young: Candle | None = None
         self.open_candle: Candle | None = None
         self.refused: list[str] = []
-        self.covered: Coverage = ()
+        self.refusals: list[Refusal] = []
+        self.anchored = False
+        self.contradicts = False
+        self.is_bare = False
         self.runs_ahead = False
+
+    @property
+    def leaves_open(self) -> bool:
+        """Return whether bars that were asked for have no candle, for whatever reason."""
+        length = sum(each.close_time_ms - each.timestamp for each in self)
+        return bool(self.refusals) or span(self.asked) > length
+
+    @property
+    def quiet(self) -> Coverage:
+        """Return the covered stretches that hold no candle."""
+        return subtract(self.covered, ((each.timestamp, each.close_time_ms) for each in self))
+
+    @property
+    def empty(self) -> Coverage:
+        """Return the stretches told without a row, which this answer alone does not prove."""
+        told = [*self.covered, *((start, end) for start, end, _ in self.refusals)]
+        if self.young:
+            told.append((self.young.timestamp, self.young.close_time_ms))
+        return subtract(self.asked, told)
 
 
 class CandleReply:
     """Collects the rows of one or more pages of an answer, oldest first within a page.
 
     Rows that cannot be candles, lie outside of what was asked for, come twice or out of order are
-    refused and counted. After any such row only the times of the usable ones count as covered: the
-    row may have stood in the place of another, so what is missing will be asked for again.
+    refused and counted. Such a row leaves its own bar uncovered; one that doesn't tell which that
+    is leaves all uncovered that lies between its neighbours.
+
+    What a page proves: where quiet bars are filled, the bars of its rows; where they are left out,
+    all from its first row to its last. The last row itself, which a later page may repeat with
+    rows after it, only if it ended `lag_ms` ago.
     """
 
     def __init__(
@@ -41,41 +92,66 @@ class CandleReply:
         timeframe: Timeframe,
         open_time: Callable[[Row], int],
         values: Callable[[Row, Timeframe], Values],
+        quiet_bars: QuietBars,
+        lag_ms: int,
     ):
         self._timeframe = timeframe
         self._open_time = open_time
         self._values = values
+        self._quiet_bars = quiet_bars
+        self._lag_ms = lag_ms
         self._candles: dict[int, Candle] = {}
-        self._distrusted: list[Interval] = []
-        self._refused: list[str] = []
+        self._pages: list[list[int]] = []  # the times of their usable rows
+        self._proven: list[Interval] = []
+        self._refused: list[Refusal] = []  # a line each, and where the row stood
+        self._refusals: list[Refusal] = []
+        self._anchored = self._contradicts = False
 
     def times(self) -> list[int]:
         """Return the open times of the usable rows so far, ascending."""
         return sorted(self._candles)
 
-    def distrust(self, start_ms: int, end_ms: int) -> None:
-        """Leave `[start_ms, end_ms)` uncovered: the exchange may have more to say of it."""
-        self._distrusted.append((start_ms, end_ms))
+    def add_page(
+        self, rows: Iterable[Row], start_ms: int, last_ms: int, known: Collection[int] = ()
+    ) -> bool:
+        """Take the rows of a page, oldest first, that was to open in `[start_ms, last_ms]`.
 
-    def add_page(self, rows: Iterable[Row], start_ms: int, last_ms: int) -> None:
-        """Take the rows of a page, oldest first, that was to open in `[start_ms, last_ms]`."""
-        newest = 0
+        `known` are open times of rows that exist there. Return whether the page has them: one that
+        lacks any proves no quiet bar, and before the first row of one that has them there is none.
+        """
+        page: dict[int, Candle] = {}
+        end_ms = self._timeframe.floor(last_ms) + self._timeframe.ms
+        known_until, unplaced = start_ms, ""  # why a row after `known_until` has no place
         for row in rows:
             try:
-                candle = Candle(self._open_time(row), *self._values(row, self._timeframe))
+                time, candle = self._read(row, start_ms, last_ms)
             except (ValueError, TypeError, LookupError, OverflowError) as error:
-                self._refuse(row, str(error))
+                unplaced = self._refuse(row, str(error), start_ms, end_ms)
                 continue
-            time = candle.timestamp
-            if not start_ms <= time <= last_ms:
-                self._refuse(row, "outside of what was asked for")
-            elif time > newest:
-                newest = time
-                self._candles[time] = candle
+            if isinstance(candle, str):
+                self._refuse_bar(time, row, candle)
+            elif time < known_until:
+                self._refuse_again(candle, page.get(time))
             else:
-                self._refuse(row, "out of order, or comes twice")
-                if candle != self._candles.get(time):  # which of the two is right?
-                    self.distrust(time, candle.close_time_ms)
+                if unplaced and known_until < time:
+                    self._refusals.append(Refusal(known_until, time, unplaced))
+                unplaced = ""
+                page[time] = candle
+                known_until = candle.close_time_ms
+        if unplaced and known_until < end_ms:
+            self._refusals.append(Refusal(known_until, end_ms, unplaced))
+        times = list(page)
+        # The last row may have grown since, or on another server: of two that differ it yields.
+        self._candles = page | self._candles | {time: page[time] for time in times[:-1]}
+        self._contradicts = not set(known) <= set(times)
+        if self._contradicts:
+            self._proven += [(time, time + self._timeframe.ms) for time in times[:-1]]
+            times = times[-1:]
+        elif known:
+            self._anchored = True
+            self._proven.append((start_ms, times[0]))
+        self._pages.append(times)
+        return not self._contradicts
 
     def result(self, start_ms: int, end_ms: int, now_ms: int) -> Candles:
         """Return the candles that opened in `[start_ms, end_ms)`, all of them closed.
@@ -86,22 +162,81 @@ class CandleReply:
         runs_ahead = any(time > now_ms for time in self._candles)
         for time in self.times():
             if time > now_ms + self._timeframe.ms:
-                self._refuse(self._candles.pop(time), "opens in the future")
+                self._refuse(self._candles.pop(time), "opens in the future", start_ms, end_ms)
         times = self.times()
-        found = Candles(self._candles[time] for time in times if start_ms <= time < end_ms)
+        proven = union(self._all_proven(now_ms))
+        rows = [self._candles[time] for time in times if start_ms <= time < end_ms]
+        found = Candles(row for row in rows if not self._may_grow(row, proven, now_ms))
+        found.young = rows[-1] if rows and rows[-1] not in found[-1:] else None
         if times and times[-1] >= current_ms:
             found.open_candle = self._candles[times[-1]]
+        found.is_bare = not times
         found.runs_ahead = runs_ahead
-        found.refused = self._refused
-        if self._refused:
-            whole = union((candle.timestamp, candle.close_time_ms) for candle in found)
-        else:
-            whole = union([(start_ms, end_ms)])
-        found.covered = subtract(whole, self._distrusted)
+        found.anchored, found.contradicts = self._anchored, self._contradicts
+        found.refused = [line for _, _, line in _within(self._refused, start_ms, end_ms)]
+        found.refusals = _within(self._refusals, start_ms, end_ms)
+        found.asked = union([(start_ms, end_ms)])
+        found.covered = subtract(
+            subtract(found.asked, missing(proven, start_ms, end_ms)),
+            ((start, end) for start, end, _ in found.refusals),
+        )
         return found
 
-    def _refuse(self, row: Row, reason: str) -> None:
-        self._refused.append(f"{clip(reason)}: {clip(str(row))}")
+    def _may_grow(self, candle: Candle, proven: Coverage, now_ms: int) -> bool:
+        young = candle.close_time_ms + self._lag_ms > now_ms
+        return young and bool(missing(proven, candle.timestamp, candle.close_time_ms))
+
+    def _all_proven(self, now_ms: int) -> Iterable[Interval]:
+        yield from self._proven
+        length = self._timeframe.ms
+        for page in self._pages:
+            times = [time for time in page if time in self._candles]
+            for time in times[-1:]:
+                if time + length + self._lag_ms <= now_ms:
+                    yield time, time + length
+            if self._quiet_bars is QuietBars.OMITS:
+                yield from zip(times[:1], times[-1:], strict=True)
+            else:
+                yield from ((time, time + length) for time in times[:-1])
+
+    def _read(self, row: Row, start_ms: int, last_ms: int) -> tuple[int, Candle | str]:
+        """Return a row's place and its candle, or why it is none; raise where it has no place."""
+        time = self._open_time(row)
+        try:
+            candle: Candle | str = Candle(time, *self._values(row, self._timeframe))
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            if type(time) is not int or time % self._timeframe.ms:
+                raise
+            candle = str(error)
+        if not start_ms <= time <= last_ms:
+            raise ValueError(candle if isinstance(candle, str) else "outside of what was asked for")
+        return time, candle
+
+    def _refuse_bar(self, time: int, row: Row, reason: str) -> None:
+        end = time + self._timeframe.ms
+        self._refusals.append(Refusal(time, end, self._refuse(row, reason, time, end)))
+
+    def _refuse_again(self, candle: Candle, other: Candle | None) -> None:
+        """Refuse a row whose time was passed already; which of two that differ was right?"""
+        reason = "out of order, or comes twice"
+        if candle == other:
+            self._refuse(candle, reason, candle.timestamp, candle.close_time_ms)
+        else:
+            self._refuse_bar(candle.timestamp, candle, reason)
+
+    def _refuse(self, row: Row, reason: str, start_ms: int, end_ms: int) -> str:
+        line = f"{clip(reason)}: {clip(str(row))}"
+        self._refused.append(Refusal(start_ms, end_ms, line))
+        return line
+
+
+def _within(refusals: Iterable[Refusal], start_ms: int, end_ms: int) -> list[Refusal]:
+    """Return what lies in a stretch, half-open, cut to it."""
+    return [
+        Refusal(max(start, start_ms), min(end, end_ms), reason)
+        for start, end, reason in refusals
+        if start < end_ms and end > start_ms
+    ]
 
 
 def number(text: str) -> float:

@@ -289,6 +289,9 @@ class WeightPacer(Pacer):
             self._observe(keys=[self._key], args=[used])
 
     def limits_known(self) -> bool:
+        if not self._known:  # by us: another process may have asked for them
+            until_ms = float(self._redis.hget(self._key, "limits_until") or 0)
+            self._known = until_ms > 1000 * self._redis.time()[0]
         return self._known
 
     def set_limits(self, limits: Limits) -> None:

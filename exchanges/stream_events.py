@@ -15,6 +15,23 @@ class CandleUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class Traded:
+    """Something was traded at `time_ms`, whether or not its candle can be told."""
+
+    symbol: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing was traded in `[from_ms, to_ms)`: no trade lies between two that are known."""
+
+    symbol: str
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """The exchange's time when it sent the frame."""
 
@@ -40,4 +57,4 @@ class Refused:
     reason: str
 
 
-Event = CandleUpdate | Ticker | Clock | Lost | Shutdown | Refused
+Event = CandleUpdate | Traded | Quiet | Ticker | Clock | Lost | Shutdown | Refused

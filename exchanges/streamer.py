@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Protocol
 
 from exchanges.connection import REASONS, Connection
-from exchanges.stream_events import CandleUpdate, Clock, Lost, Shutdown
+from exchanges.stream_events import CandleUpdate, Clock, Lost, Quiet, Shutdown, Traded
 from exchanges.venue_stream import Topic, VenueStream
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
@@ -30,6 +30,8 @@ class Sink(Protocol):
 
     def candle(self, update: CandleUpdate) -> None: ...
     def ticker(self, ticker: Ticker) -> None: ...
+    def traded(self, event: Traded) -> None: ...
+    def quiet(self, event: Quiet) -> None: ...
 
     def clock(self, time_ms: int) -> None:
         """Take the exchange's time when it sent a frame."""
@@ -127,6 +129,10 @@ class Lane:
                 case CandleUpdate():
                     self._heard_at[Pair(event.symbol, event.candle.timeframe)] = now
                     self._sink.candle(event)
+                case Traded():
+                    self._sink.traded(event)
+                case Quiet():
+                    self._sink.quiet(event)
                 case Clock():  # one with each of them: ahead of what is rare
                     self._sink.clock(event.time_ms)
                 case Ticker():

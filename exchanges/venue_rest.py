@@ -1,11 +1,12 @@
 """What every venue can do over REST, and what is the same for all of them."""
 
 import threading
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from exchanges.candle_reply import CandleReply, Candles
+from exchanges.candle_reply import CandleReply, Candles, QuietBars, Row, Values
+from exchanges.clock import ExchangeClock
 from exchanges.errors import UnknownSymbol
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane
@@ -13,42 +14,21 @@ from exchanges.rest_client import RestClient
 from livermore.market.timeframe import Timeframe
 
 LONGEST_LOOK_BACK = 1000  # periods; who asks for the newest N candles gets none that are older
-CLOCK_MAX_AGE_SECONDS = 300
+LOOKS = 3  # how often an answer is asked for, in all, that lacks what must be there
 
 
-class ExchangeClock:
-    """The exchange's own time, never ahead of it.
+class Known(NamedTuple):
+    """Open times of rows that exist beside a stretch: the last before it, the first after it.
 
-    It is asked once in a while and carried on by the machine's monotonic clock. As an answer
-    was already on its way, and as a machine may sleep, the result can only be late: a candle is
-    never taken as closed before the exchange closed it.
+    They are asked for again, so that the answer has rows on both sides; one that lacks them is
+    wrong, and proves nothing of what else it lacks. None where no such row is known.
     """
 
-    def __init__(self, ask_ms: Callable[[], int]):
-        self._ask_ms = ask_ms
-        self._lock = threading.Lock()
-        self._asked_at = float("-inf")
-        self._answer_ms = 0
+    before_ms: int | None = None
+    after_ms: int | None = None
 
-    def now_ms(self) -> int:
-        """Return the exchange's time, asking for it if the last answer is too old."""
-        with self._lock:
-            if time.monotonic() - self._asked_at > CLOCK_MAX_AGE_SECONDS:
-                self._answer_ms = self._ask_ms()
-                self._asked_at = time.monotonic()
-            return self._answer_ms + int(1000 * (time.monotonic() - self._asked_at))
 
-    def observe(self, time_ms: int) -> None:
-        """Learn the time from elsewhere, such as a frame the exchange has sent."""
-        with self._lock:
-            now = time.monotonic()
-            if time_ms > self._answer_ms + 1000 * (now - self._asked_at):
-                self._answer_ms, self._asked_at = time_ms, now
-
-    def forget(self) -> None:
-        """Ask the exchange again next time."""
-        with self._lock:
-            self._asked_at = float("-inf")
+UNKNOWN = Known()
 
 
 class VenueRest(ABC):
@@ -62,15 +42,15 @@ class VenueRest(ABC):
     candles_per_call: int
     candle_weight = 1  # request weight of a candle call, where the exchange counts weight
     settle_ms: int  # how long after its end a bar may still change in REST answers
-    # How long after its end a bar that is missing may still be on its way; later it never was.
-    lag_ms: int
+    quiet_bars: QuietBars
+    lag_ms: int  # how long after its end an answer may still lack a bar, or tell a part of it alone
 
     def __init__(
         self, exchange_id: int, client: RestClient, native_symbols: Mapping[str, str] | None = None
     ):
         self.exchange_id = exchange_id
         self.client = client
-        self.clock = ExchangeClock(self.server_time_ms)
+        self.clock = ExchangeClock(self.server_time_ms, client.host)
         self._native_symbols = dict(native_symbols or {})
         self._candle_calls = 0
         self._counting = threading.Lock()
@@ -94,6 +74,7 @@ class VenueRest(ABC):
         end_ms: int | None = None,
         limit: int | None = None,
         *,
+        known: Known = UNKNOWN,
         lane: Lane = Lane.BACKFILL,
     ) -> Candles:
         """Return closed candles that opened in `[start_ms, end_ms)`, oldest first.
@@ -102,17 +83,18 @@ class VenueRest(ABC):
         periods; without it the newest `limit`: 100 if None, 1,000 at the most, and where the
         exchange omits quiet periods none older than 1,000 periods. As many calls are made as the
         exchange's page needs. Only an answer that reaches up to now, without `start_ms`, has an
-        `open_candle`.
+        `open_candle`. `known` are rows beside a stretch that begins at `start_ms`.
         """
         if limit is not None and limit < 1:
             raise ValueError(f"limit is 1 or more, not {limit}")
         timeframe = Timeframe(timeframe)
         native = self._native(symbol)
-        candles = self._get_candles(native, timeframe, start_ms, end_ms, limit, lane)
+        window = (start_ms, end_ms, limit, known)
+        candles = self._get_candles(native, timeframe, *window, lane)
         if candles.runs_ahead:
             # Our idea of the exchange's time is behind: the machine slept, or theirs flies.
-            self.clock.forget()
-            candles = self._get_candles(native, timeframe, start_ms, end_ms, limit, lane)
+            self.clock.settle()
+            candles = self._get_candles(native, timeframe, *window, lane)
         return candles
 
     def _get_candles(
@@ -122,6 +104,7 @@ class VenueRest(ABC):
         start_ms: int | None,
         end_ms: int | None,
         limit: int | None,
+        known: Known,
         lane: Lane,
     ) -> Candles:
         closed_ms = self._closed_ms(timeframe)
@@ -134,7 +117,7 @@ class VenueRest(ABC):
             end_ms = min(end_ms, start_ms + limit * timeframe.ms)
         if start_ms >= end_ms:
             return Candles()
-        candles = self._range(native, timeframe, start_ms, end_ms, lane)
+        candles = self._range(native, timeframe, start_ms, end_ms, known, lane)
         candles.open_candle = None
         return candles
 
@@ -153,18 +136,45 @@ class VenueRest(ABC):
 
     @abstractmethod
     def _range(
-        self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
+        self,
+        native: str,
+        timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        known: Known,
+        lane: Lane,
     ) -> Candles: ...
+
+    @staticmethod
+    @abstractmethod
+    def _open_time(row: Row) -> int:
+        """Return when a row of an answer opened; raises for what is no row."""
+
+    @staticmethod
+    @abstractmethod
+    def _values(row: Row, timeframe: Timeframe) -> Values:
+        """Return what else a row says; raises for what is no row of that timeframe."""
+
+    def _reply(self, timeframe: Timeframe) -> CandleReply:
+        return CandleReply(timeframe, self._open_time, self._values, self.quiet_bars, self.lag_ms)
 
     def _result(
         self, reply: CandleReply, timeframe: Timeframe, start_ms: int, end_ms: int
     ) -> Candles:
-        """Return what `reply` holds of `[start_ms, end_ms)`, all of it closed."""
-        now_ms = self.clock.now_ms()
-        closed = [time for time in reply.times() if time < end_ms]
-        answered_until = closed[-1] + timeframe.ms if closed else start_ms
-        reply.distrust(max(answered_until, timeframe.floor(now_ms - self.lag_ms)), end_ms)
-        return reply.result(start_ms, end_ms, now_ms)
+        return reply.result(start_ms, end_ms, self.clock.now_ms())
+
+    @staticmethod
+    def _earliest(timeframe: Timeframe, end_ms: int) -> int:
+        return end_ms - LONGEST_LOOK_BACK * timeframe.ms
+
+    def _newest_of(
+        self, reply: CandleReply, timeframe: Timeframe, end_ms: int, count: int
+    ) -> Candles:
+        """Return the newest `count` candles of a reply; all of 1,000 periods where it has fewer."""
+        found = self._result(reply, timeframe, self._earliest(timeframe, end_ms), end_ms)
+        if len(found) < count:
+            return found
+        return self._result(reply, timeframe, found[-count].timestamp, end_ms)
 
     def calls_for(self, periods: int) -> int:
         """Return how many candle calls it takes to fetch a range of so many periods."""

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from exchanges.candle_reply import Candles
 from exchanges.venue_rest import VenueRest
-from livermore.market.pair import Pair, pairs_of
+from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
-from warmup.fetching import FetchReport, fetch, run_all
+from warmup.fetching import Fetcher, FetchReport, run_all
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +63,11 @@ class StartupBackfillService:
         nothing could be done, as a warmup does. `on_pair` is told how many are done, of how many.
         """
         pairs = pairs_of(symbols, timeframes or DEFAULT_TIMEFRAMES, ORDER)
-        report = FetchReport()
+        report, fetcher = FetchReport(), Fetcher(self._rest, self._cache, pairs)
         outcomes = run_all(
             self._rest,
             pairs,
-            self._fetch,
+            lambda pair: [fetcher.fetch(pair, limit=self._config.candle_count)],
             batch_size=self._config.batch_size,
             batch_delay_seconds=self._config.batch_delay_ms / 1000,
         )
@@ -80,6 +79,3 @@ class StartupBackfillService:
             *(self._rest.exchange_id, report.pairs, report.candles, len(report.failures)),
         )
         return report
-
-    def _fetch(self, pair: Pair) -> list[Candles]:
-        return [fetch(self._rest, self._cache, pair, limit=self._config.candle_count)]

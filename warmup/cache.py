@@ -1,6 +1,8 @@
 """Candles, coverage and tickers in Redis: the only place that reads or writes them."""
 
 import logging
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,13 +12,26 @@ import orjson
 from redis import Redis
 from redis.exceptions import NoScriptError
 
+from exchanges.candle_reply import Candles
 from exchanges.errors import clip
 from exchanges.fencing import FENCE, refusals, stamp
+from exchanges.venue_rest import Known
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
-from livermore.market.coverage import Coverage, union
+from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+from warmup.told import Told
+from warmup.unconfirmed import (
+    Rules,
+    Stretches,
+    dump,
+    learn,
+    load,
+    newest,
+    told_empty,
+    with_traded,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +41,8 @@ PAIRS_PER_GLANCE = 200  # a millisecond of the server's time
 PAIRS_PER_WINDOWS = 50  # whole windows: 64 KB each
 TICKER_TTL_SECONDS = 60
 GLANCED = (keys.candles, keys.coverage)
+# Who has an exchange's lock may write what is unconfirmed from several threads: one at a time.
+_NOTING: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
 # For scripts that store candles of a pair: trims what is too much, and adds `spans` ({from, to},
 # complete from now on) to the pair's coverage. A candle that is trimmed away takes the coverage
@@ -69,9 +86,9 @@ end
 # One pair's candles and what is known of them change in one step. Each candle replaces the one that
 # opened at its time; nothing goes away because an answer lacks it.
 #
-# KEYS: candles, coverage, epoch
-# ARGV: epoch or '', candles kept, n, n times (from, to), then any number of (open time, member),
-#   no time twice
+# KEYS: candles, coverage, epoch, unconfirmed
+# ARGV: epoch or '', candles kept, n, n times (from, to), the pair's field, what is unconfirmed of
+#   it ('' leaves what is there), then any number of (open time, member), no time twice
 WRITE = (
     FENCE
     + EXTEND
@@ -79,10 +96,17 @@ WRITE = (
 local refused = fence(KEYS[3], ARGV[1])
 if refused then return refused end
 local candles, coverage = KEYS[1], KEYS[2]
-local first_candle = 4 + 2 * tonumber(ARGV[3])
+local after_spans = 4 + 2 * tonumber(ARGV[3])
+local first_candle = after_spans + 2
 local spans = {}
-for i = 4, first_candle - 1, 2 do
+for i = 4, after_spans - 1, 2 do
     spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}
+end
+local field, unconfirmed = ARGV[after_spans], ARGV[after_spans + 1]
+if unconfirmed == '[]' then
+    redis.call('HDEL', KEYS[4], field)
+elseif unconfirmed ~= '' then
+    redis.call('HSET', KEYS[4], field, unconfirmed)
 end
 for i = first_candle, #ARGV, 2 do
     redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], ARGV[i])
@@ -91,6 +115,46 @@ for i = first_candle, #ARGV, 2000 do
     redis.call('ZADD', candles, unpack(ARGV, i, math.min(i + 1999, #ARGV)))
 end
 extend(candles, coverage, tonumber(ARGV[2]), spans)
+"""
+)
+
+# What a clock that was ahead left behind: nothing is known from the cut on, and what opened in the
+# bar that is open now, or later, is no closed candle; nor is what was computed from it true.
+#
+# Readers were told it: those bars count as skipped, so that they are told again, late.
+#
+# KEYS: candles, coverage, epoch, indicator, told
+# ARGV: epoch or '', where to cut, when the open bar opened, the pair's field
+CUT_BACK = (
+    FENCE
+    + EXTEND
+    + """
+local refused = fence(KEYS[3], ARGV[1])
+if refused then return refused end
+local cut, left = tonumber(ARGV[2]), {}
+for _, span in ipairs(known(KEYS[2])) do
+    if span[1] < cut then
+        left[#left + 1] = string.format('[%.0f,%.0f]', span[1], math.min(span[2], cut))
+    end
+end
+redis.call('SET', KEYS[2], '[' .. table.concat(left, ',') .. ']')
+if redis.call('ZREMRANGEBYSCORE', KEYS[1], ARGV[3], '+inf') > 0 then
+    redis.call('DEL', KEYS[4])
+end
+local open = tonumber(ARGV[3])
+local readable, mark = pcall(cjson.decode, redis.call('HGET', KEYS[5], ARGV[4]) or '')
+if readable and type(mark) == 'table' and mark[1] > cut then
+    local skipped = {}
+    for _, span in ipairs(mark[2]) do
+        skipped[#skipped + 1] = string.format('[%.0f,%.0f]', span[1], span[2])
+    end
+    local until_ms = math.min(mark[1], open)
+    if cut < until_ms then
+        skipped[#skipped + 1] = string.format('[%.0f,%.0f]', cut, until_ms)
+    end
+    redis.call('HSET', KEYS[5], ARGV[4],
+        string.format('[%.0f,[', until_ms) .. table.concat(skipped, ',') .. ']]')
+end
 """
 )
 
@@ -123,18 +187,26 @@ class CandleWrite:
     timeframe: Timeframe
     candles: Sequence[Candle]
     covered: Coverage = ()
+    unconfirmed: Stretches | None = None  # of the pair from now on, None leaves what is there
 
 
 @dataclass(frozen=True, slots=True)
 class PairState:
     """What the cache holds of one pair: how many candles, from when, and what is known complete.
 
-    `oldest` is an open time in ms, None where there is no candle.
+    `oldest` is an open time in ms, None where there is no candle. `unconfirmed` is what the
+    exchange has to tell again.
     """
 
     count: int
     oldest: int | None
     coverage: Coverage
+    unconfirmed: Stretches = ()
+
+    @property
+    def asked(self) -> Coverage:
+        """Return of which stretches the exchange told all it had when it was asked."""
+        return union([*self.coverage, *told_empty(self.unconfirmed)])
 
 
 class Glance(NamedTuple):
@@ -148,9 +220,12 @@ class Glance(NamedTuple):
     newest: int | None
     coverage: bytes | None
 
-    def state(self) -> PairState:
-        """Return the same, understood."""
-        return _state(self.count, self.oldest, self.coverage)
+    def state(self, unconfirmed: Stretches = ()) -> PairState:
+        """Return the same, understood, with what is `unconfirmed` of it."""
+        # Coverage of no candle at all is what is left where somebody deleted them, or Redis
+        # evicted them: it is not believed.
+        coverage = _coverage(self.coverage) if self.count else ()
+        return PairState(self.count, self.oldest, coverage, unconfirmed)
 
 
 class CandleCache:
@@ -173,28 +248,42 @@ class CandleCache:
         self._redis = redis
         self._exchange_id = exchange_id
         self.epoch = epoch
-        self._final_until = final_until
+        self.final_until = final_until
         self._on_write = on_write
         self._write = redis.register_script(WRITE)
+        self._noting = _NOTING[exchange_id]
 
     def write(
-        self, symbol: str, timeframe: Timeframe, candles: Sequence[Candle], covered: Coverage = ()
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        candles: Sequence[Candle],
+        covered: Coverage = (),
+        unconfirmed: Stretches | None = None,
     ) -> None:
         """Store closed candles and extend the pair's coverage, in one atomic step."""
-        self.write_many([CandleWrite(symbol, timeframe, candles, covered)])
+        self.write_many([CandleWrite(symbol, timeframe, candles, covered, unconfirmed)])
 
     def write_many(self, writes: Iterable[CandleWrite]) -> None:
         """Store the candles and coverage of many pairs, each pair atomically."""
         writes = list(writes)
-        calls = [self._write_arguments(write) for write in writes]
         try:
-            self._call_write(calls)
-        except NoScriptError:  # the server is new, or its scripts were flushed
-            self._redis.script_load(WRITE)
-            self._call_write(calls)
+            self._store(writes)
         finally:
             for write in writes:
                 self._on_write(Pair(write.symbol, write.timeframe))
+
+    def cut_back(self, pair: Pair, cut_ms: int, now_ms: int) -> None:
+        """Forget what is known of a pair from `cut_ms` on, and candles that are not closed yet."""
+        names = [name(self._exchange_id, *pair) for name in (keys.candles, keys.coverage)]
+        names += [keys.epoch(self._exchange_id), keys.indicator(self._exchange_id, *pair)]
+        names.append(keys.told(self._exchange_id))
+        open_ms = pair.timeframe.floor(now_ms)
+        values = [stamp(self.epoch), cut_ms, open_ms, keys.pair_field(*pair)]
+        script = self._redis.register_script(CUT_BACK)
+        with refusals():
+            script(keys=names, args=values)
+        self._on_write(pair)
 
     def newest(self, symbol: str, timeframe: Timeframe, count: int) -> list[Candle]:
         """Return the newest `count` closed candles, oldest first."""
@@ -236,7 +325,11 @@ class CandleCache:
 
     def states(self, pairs: Sequence[Pair]) -> list[PairState]:
         """Return what the cache holds of each pair."""
-        return [glance.state() for glance in self.glances(pairs)]
+        unconfirmed = self.unconfirmed()
+        return [
+            glance.state(unconfirmed.get(pair, ()))
+            for pair, glance in zip(pairs, self.glances(pairs), strict=True)
+        ]
 
     def glances(self, pairs: Sequence[Pair]) -> list[Glance]:
         """Return what the cache holds of each pair, as it is stored."""
@@ -258,8 +351,81 @@ class CandleCache:
             pipe = self._redis.pipeline(transaction=False)
             for symbol, timeframe in chunk:
                 pipe.get(keys.coverage(self._exchange_id, symbol, timeframe))
-            found += map(_coverage, pipe.execute())
+            found += map(_coverage, pipe.execute(raise_on_error=False))
         return found
+
+    def unconfirmed(self) -> dict[Pair, Stretches]:
+        """Return what the exchange has to tell again, of the pairs of which there is such."""
+        stored = self._redis.hgetall(keys.unconfirmed(self._exchange_id))
+        return {
+            pair: load(value) for field, value in stored.items() if (pair := keys.pair_of(field))
+        }
+
+    def told(self, pairs: Sequence[Pair]) -> dict[Pair, Told]:
+        """Return up to when the closes of each pair were told, of those of which any were."""
+        found: dict[Pair, Told] = {}
+        for chunk in _chunks(pairs):
+            fields = [keys.pair_field(*pair) for pair in chunk]
+            stored = self._redis.hmget(keys.told(self._exchange_id), fields)
+            found |= {
+                pair: told
+                for pair, value in zip(chunk, stored, strict=True)
+                if (told := Told.load(value))
+            }
+        return found
+
+    def learn(
+        self,
+        pair: Pair,
+        answer: Candles,
+        covered: Coverage,
+        rules: Rules,
+        now_ms: int,
+        traded: Coverage = (),
+    ) -> Coverage:
+        """Take note of what an answer leaves open; return what is covered by it and those before.
+
+        `covered` is what was before, `traded` the bars that the answer lacks and that the stream
+        showed to trade. Threads may share it.
+        """
+        field = keys.pair_field(*pair)
+        with self._noting:
+            stored = self._redis.hget(keys.unconfirmed(self._exchange_id), field)
+            before = newest(load(stored), pair.timeframe, now_ms)
+            known = with_traded(before, traded, now_ms) if traded else before
+            left, covered = learn(known, covered, answer, pair.timeframe, rules, now_ms)
+            if left != before:
+                self._store([CandleWrite(*pair, (), (), left)])
+        return covered
+
+    def note_traded(self, pair: Pair, traded: Coverage, now_ms: int) -> None:
+        """Take note of bars that the stream showed to trade and that nobody told the end of."""
+        field = keys.pair_field(*pair)
+        with self._noting:
+            before = load(self._redis.hget(keys.unconfirmed(self._exchange_id), field))
+            left = with_traded(before, traded, now_ms)
+            self._store([CandleWrite(*pair, (), (), left)])
+
+    def beside(
+        self, symbol: str, timeframe: Timeframe, stretches: Sequence[Interval]
+    ) -> list[Known]:
+        """Return the open times of the cached candles next to each stretch, before and after."""
+        key = keys.candles(self._exchange_id, symbol, timeframe)
+        pipe = self._redis.pipeline(transaction=False)
+        for start_ms, end_ms in stretches:
+            pipe.zrange(
+                key,
+                f"({start_ms}",
+                "-inf",
+                desc=True,
+                byscore=True,
+                offset=0,
+                num=1,
+                withscores=True,
+            )
+            pipe.zrange(key, end_ms, "+inf", byscore=True, offset=0, num=1, withscores=True)
+        replies = [int(found[0][1]) if found else None for found in pipe.execute()]
+        return [Known(*replies[at : at + 2]) for at in range(0, len(replies), 2)]
 
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage:
         """Return the stretches of which every candle that the exchange has is in the cache."""
@@ -281,24 +447,35 @@ class CandleCache:
     def _write_arguments(self, write: CandleWrite) -> list[str | bytes | int]:
         symbol, timeframe = write.symbol, write.timeframe
         candles, covered = write.candles, write.covered
-        until_ms = self._final_until(Pair(symbol, timeframe))
+        until_ms = self.final_until(Pair(symbol, timeframe))
         if until_ms is not None:
             candles = [candle for candle in candles if candle.timestamp < until_ms]
             covered = union((start, min(end, until_ms)) for start, end in covered)
         arguments: list[str | bytes | int] = [
-            3,
+            4,
             keys.candles(self._exchange_id, symbol, timeframe),
             keys.coverage(self._exchange_id, symbol, timeframe),
             keys.epoch(self._exchange_id),
+            keys.unconfirmed(self._exchange_id),
             stamp(self.epoch),
             CANDLES_KEPT,
             len(covered),
         ]
         for interval in covered:
             arguments += interval
+        left = write.unconfirmed
+        arguments += (keys.pair_field(symbol, timeframe), "" if left is None else dump(left))
         for time, candle in {candle.timestamp: candle for candle in candles}.items():
             arguments += (time, orjson.dumps(candle.values()))
         return arguments
+
+    def _store(self, writes: Sequence[CandleWrite]) -> None:
+        calls = [self._write_arguments(write) for write in writes]
+        try:
+            self._call_write(calls)
+        except NoScriptError:  # the server is new, or its scripts were flushed
+            self._redis.script_load(WRITE)
+            self._call_write(calls)
 
     def _call_write(self, calls: list[list[str | bytes | int]]) -> None:
         pipe = self._redis.pipeline(transaction=False)
@@ -341,19 +518,16 @@ def _chunks(pairs: Sequence[Pair], size: int = PAIRS_PER_PIPELINE) -> Iterator[l
         yield chunk
 
 
-def _coverage(stored: bytes | None) -> Coverage:
+def _coverage(stored: bytes | Exception | None) -> Coverage:
+    if isinstance(stored, Exception) and "WRONGTYPE" not in str(stored):
+        raise stored
     try:
         return union((start, end) for start, end in orjson.loads(stored or b"[]"))
     except (ValueError, TypeError) as error:
-        logger.warning("cache.coverage_unreadable stored=%s error=%s", clip(stored), error)
+        text = stored if isinstance(stored, bytes) else str(stored)
+        logger.warning("cache.coverage_unreadable stored=%s error=%s", clip(text), error)
         return ()
 
 
 def _time(score: bytes | None) -> int | None:
     return None if score is None else int(float(score))
-
-
-def _state(count: int, oldest: int | None, coverage: bytes | None) -> PairState:
-    # Coverage of no candle at all is what is left where somebody deleted them, or Redis evicted
-    # them: it is not believed.
-    return PairState(count, oldest, _coverage(coverage) if count else ())

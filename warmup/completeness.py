@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from livermore.market.coverage import span
+from livermore.market.coverage import span, subtract
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.cache import CandleCache, PairState
@@ -23,12 +23,14 @@ class Completeness:
     """What is known of one timeframe's pairs, each within its window (see `warmup.repair`).
 
     Of that the newest 90 seconds are left out. `stale` pairs lack their newest candles alone;
-    `holed` ones lack others, or have none at all.
+    `holed` ones lack others, or have none at all; `waiting` ones lack nothing but what the
+    exchange was asked for and has not told for good.
     """
 
     pairs: int = 0
     holed: int = 0
     stale: int = 0
+    waiting: int = 0
     missing_periods: int = 0
     window_ms: int = 0
     missing_ms: int = 0
@@ -50,7 +52,9 @@ class Completeness:
         missing_ms = span(ranges)
         self.missing_ms += missing_ms
         self.missing_periods += missing_ms // timeframe.ms
-        if state.coverage and ranges[0][0] >= state.coverage[-1][1]:
+        if not subtract(ranges, (each[:2] for each in state.unconfirmed)):
+            self.waiting += 1
+        elif state.coverage and ranges[0][0] >= state.coverage[-1][1]:
             self.stale += 1
         else:
             self.holed += 1

@@ -1,7 +1,7 @@
 """Many pairs at once: one that fails never stops the others, unless nothing can be done at all."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 from exchanges.candle_reply import Candles
 from exchanges.errors import (
     BadCredentials,
-    BadPayload,
     Banned,
     Blocked,
     LivermoreError,
@@ -24,8 +23,11 @@ from exchanges.errors import (
 from exchanges.fencing import Fenced
 from exchanges.venue_rest import VenueRest
 from exchanges.workers import Workers
+from livermore.market.coverage import union
+from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
+from warmup.unconfirmed import Rules
 
 logger = logging.getLogger(__name__)
 
@@ -115,38 +117,60 @@ def _raise_if_hopeless(error: BaseException) -> None:
         raise error
 
 
-def fetch(rest: VenueRest, cache: CandleCache, pair: PairJob, **window: Any) -> Candles:
-    """Bring candles of a pair from the exchange into the cache, with what they cover.
+class Fetcher:
+    """Brings candles of some pairs from an exchange into the cache, with what they prove.
 
-    `window` is what `get_candles` takes. Raises BadPayload where rows came and none was usable.
+    It knows what was there when it was made, and what it has fetched since.
     """
-    candles = rest.get_candles(pair.symbol, pair.timeframe, **window)
-    if candles.refused:
-        logger.warning(
-            "candles.refused exchange=%d symbol=%s timeframe=%s count=%d first=%s",
-            *(rest.exchange_id, pair.symbol, pair.timeframe),
-            *(len(candles.refused), candles.refused[0]),
-        )
-        if not candles:
-            count, first = len(candles.refused), candles.refused[0]
-            raise BadPayload(f"none of {count} candles was usable, the first: {first}")
-    cache.write(pair.symbol, pair.timeframe, candles, candles.covered)
-    return candles
+
+    def __init__(self, rest: VenueRest, cache: CandleCache, pairs: Iterable[PairJob]):
+        self._rest = rest
+        self._cache = cache
+        self._rules = Rules(rest.quiet_bars, rest.lag_ms)
+        wanted = list(dict.fromkeys(Pair(each.symbol, each.timeframe) for each in pairs))
+        self._covered = dict(zip(wanted, cache.coverages(wanted), strict=True))
+        self._unconfirmed = set(cache.unconfirmed())
+
+    def fetch(self, job: PairJob, **window: Any) -> Candles:
+        """Fetch a pair's candles; `window` is what `get_candles` takes."""
+        pair = Pair(job.symbol, job.timeframe)
+        candles = self._rest.get_candles(*pair, **window)
+        if candles.refused:
+            logger.warning(
+                "candles.refused exchange=%d symbol=%s timeframe=%s count=%d first=%s",
+                *(self._rest.exchange_id, *pair, len(candles.refused), candles.refused[0]),
+            )
+        covered = candles.covered
+        if pair in self._unconfirmed or candles.leaves_open:
+            self._unconfirmed.add(pair)
+            now_ms = self._rest.clock.now_ms()
+            covered = self._cache.learn(pair, candles, self._covered[pair], self._rules, now_ms)
+        self._cache.write(*pair, candles, covered)
+        self._covered[pair] = union([*self._covered[pair], *covered])
+        return candles
 
 
 def failure(pair: PairJob, error: Exception) -> dict[str, str]:
     """Return what is told and stored of a pair that failed."""
-    return {"symbol": pair.symbol, "timeframe": pair.timeframe, "error": str(error)}
+    return _of(pair) | {"error": str(error)}
+
+
+def _of(pair: PairJob) -> dict[str, str]:
+    return {"symbol": pair.symbol, "timeframe": pair.timeframe}
 
 
 @dataclass(slots=True)
 class FetchReport:
-    """What a repair or a backfill did: pairs mended by how many answers, and what failed."""
+    """What a repair or a backfill did: pairs mended by how many answers, and what failed.
+
+    `left` has an object for each stretch whose row was refused, which is asked for again later.
+    """
 
     pairs: int = 0
     ranges: int = 0
     candles: int = 0
     refused: int = 0
+    left: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, pair: PairJob, answers: list[Candles] | None, error: Exception | None) -> None:
@@ -158,6 +182,17 @@ class FetchReport:
         self.ranges += len(answers)
         self.candles += sum(map(len, answers))
         self.refused += sum(len(answer.refused) for answer in answers)
+        self.left += [
+            {
+                "symbol": pair.symbol,
+                "timeframe": pair.timeframe,
+                "from": start,
+                "to": end,
+                "reason": reason,
+            }
+            for answer in answers
+            for start, end, reason in answer.refusals
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs read."""
@@ -166,5 +201,6 @@ class FetchReport:
             "ranges": self.ranges,
             "candles": self.candles,
             "refusedCandles": self.refused,
+            "left": self.left,
             "failures": self.failures,
         }

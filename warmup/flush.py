@@ -11,18 +11,23 @@ from exchanges.fencing import FENCE, refusals
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
-from warmup.bars import Close
+from warmup.bars import LATE, Close
 from warmup.cache import CANDLES_KEPT, EXTEND, TICKER_TTL_SECONDS
 
 EVENTS_KEPT = 100_000
 
-# KEYS: epoch, events stream, then per close: candles, coverage, open candle; per open candle and
-#   per ticker: its key
-# ARGV: epoch, candles kept, events kept, n closes, n open candles, n tickers, then
-#   per close: covered from, covered to, open time or '', member, message, two channels
+# KEYS: epoch, events stream, told, then per close: candles, coverage, open candle; per open candle
+#   and per ticker: its key
+# ARGV: epoch, candles kept, events kept, n marks, n closes, n open candles, n tickers, then
+#   per mark: the pair's field, from when on its closes are to be told if nobody said so yet
+#   per close: the pair's field, what is to be told ('told', 'late', 'skipped' or ''), covered from,
+#     covered to, open time or '', member ('' if it is stored), message or '', two channels
 #   per open candle: value, ms to live, message, channel
 #   per ticker: value, ms to live, channel
-# A close whose time is covered was written before (the reply got lost) and is not told again.
+#
+# Of each pair `told` holds [up to when all was told, what before that was skipped]. So nothing is
+# told twice where it was written before and the reply got lost: a close is told if it comes after
+# what was told, a late one if its bar is one that was skipped.
 # Returns how many closes were told.
 FLUSH = (
     FENCE
@@ -30,45 +35,91 @@ FLUSH = (
     + """
 local refused = fence(KEYS[1], ARGV[1])
 if refused then return refused end
-local k, a, told = 3, 7, 0
+local k, a, count = 4, 8, 0
+local marks = {}
 
-local function is_known(coverage, from, to)
-    for _, span in ipairs(known(coverage)) do
-        if span[1] <= from and to <= span[2] then return true end
+local function mark_of(field)
+    if not marks[field] then
+        local readable, mark = pcall(cjson.decode, redis.call('HGET', KEYS[3], field) or '[0,[]]')
+        marks[field] = readable and type(mark) == 'table' and mark or {0, {}}
+    end
+    return marks[field]
+end
+
+local function is_skipped(mark, time)
+    for _, span in ipairs(mark[2]) do
+        if span[1] <= time and time < span[2] then return true end
     end
     return false
 end
 
-for _ = 1, tonumber(ARGV[4]) do
-    local candles, coverage, live = KEYS[k], KEYS[k + 1], KEYS[k + 2]
-    local from, to, time = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), ARGV[a + 2]
-    if not is_known(coverage, from, to) then
-        if time ~= '' then
-            redis.call('ZREMRANGEBYSCORE', candles, time, time)
-            redis.call('ZADD', candles, time, ARGV[a + 3])
-            redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', ARGV[a + 4])
-            redis.call('PUBLISH', ARGV[a + 5], ARGV[a + 4])
-            redis.call('PUBLISH', ARGV[a + 6], ARGV[a + 4])
-            if string.sub(redis.call('GET', live) or '', 2, 1 + #time) == time then
-                redis.call('DEL', live)
-            end
-            told = told + 1
+local function take_out(mark, from, to)
+    local left = {}
+    for _, span in ipairs(mark[2]) do
+        if to <= span[1] or span[2] <= from then
+            left[#left + 1] = span
+        else
+            if span[1] < from then left[#left + 1] = {span[1], from} end
+            if to < span[2] then left[#left + 1] = {to, span[2]} end
         end
-        extend(candles, coverage, tonumber(ARGV[2]), {{from, to}})
     end
-    k, a = k + 3, a + 7
+    mark[2] = left
+end
+
+for _ = 1, tonumber(ARGV[4]) do
+    local mark = mark_of(ARGV[a])
+    if mark[1] == 0 then mark[1] = tonumber(ARGV[a + 1]) end
+    a = a + 2
 end
 for _ = 1, tonumber(ARGV[5]) do
+    local candles, coverage, live = KEYS[k], KEYS[k + 1], KEYS[k + 2]
+    local mark, how = mark_of(ARGV[a]), ARGV[a + 1]
+    local from, to, time = tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), ARGV[a + 4]
+    if ARGV[a + 5] ~= '' then
+        redis.call('ZREMRANGEBYSCORE', candles, time, time)
+        redis.call('ZADD', candles, time, ARGV[a + 5])
+        if string.sub(redis.call('GET', live) or '', 2, 1 + #time) == time then
+            redis.call('DEL', live)
+        end
+    end
+    if ARGV[a + 5] ~= '' or (time == '' and how ~= 'skipped') then
+        extend(candles, coverage, tonumber(ARGV[2]), {{from, to}})
+    end
+    local news = time ~= '' and ((how == 'told' and tonumber(time) >= mark[1])
+        or (how == 'late' and is_skipped(mark, tonumber(time))))
+    if news then
+        redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', ARGV[a + 6])
+        redis.call('PUBLISH', ARGV[a + 7], ARGV[a + 6])
+        redis.call('PUBLISH', ARGV[a + 8], ARGV[a + 6])
+        count = count + 1
+    end
+    if how == 'late' then
+        take_out(mark, from, to)
+    elseif how ~= '' and to > mark[1] then
+        if how == 'skipped' then mark[2][#mark[2] + 1] = {math.max(from, mark[1]), to} end
+        mark[1] = to
+    end
+    k, a = k + 3, a + 9
+end
+for field, mark in pairs(marks) do
+    local skipped = {}
+    for i, span in ipairs(mark[2]) do
+        skipped[i] = string.format('[%.0f,%.0f]', span[1], span[2])
+    end
+    redis.call('HSET', KEYS[3], field,
+        string.format('[%.0f,[', mark[1]) .. table.concat(skipped, ',') .. ']]')
+end
+for _ = 1, tonumber(ARGV[6]) do
     redis.call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
     redis.call('PUBLISH', ARGV[a + 3], ARGV[a + 2])
     k, a = k + 1, a + 4
 end
-for _ = 1, tonumber(ARGV[6]) do
+for _ = 1, tonumber(ARGV[7]) do
     redis.call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
     redis.call('PUBLISH', ARGV[a + 2], ARGV[a])
     k, a = k + 1, a + 3
 end
-return told
+return count
 """
 )
 
@@ -79,6 +130,7 @@ class Names(NamedTuple):
     candles: str
     coverage: str
     live: str
+    field: str
     closes: str
     changes: str
 
@@ -88,6 +140,7 @@ def _names(number: int, pair: Pair) -> Names:
         keys.candles(number, *pair),
         keys.coverage(number, *pair),
         keys.live_candle(number, *pair),
+        keys.pair_field(*pair),
         keys.close_channel(number, *pair),
         keys.candle_channel(number, *pair),
     )
@@ -109,32 +162,37 @@ class Flusher:
         live: Mapping[Pair, Candle],
         tickers: Mapping[str, Ticker],
         now_ms: int,
+        marks: Mapping[Pair, int],
     ) -> None:
         """Store and tell all of it, `now_ms` being the exchange's time.
 
-        A close that was written before is left alone. Raises Fenced once another holder has the
-        exchange, and RedisError.
+        What was told before is not told again. `marks` are pairs that are streamed from now on,
+        with the time from when on their closes are to be told where that was never said. Raises
+        Fenced once another holder has the exchange, and RedisError.
         """
         number = self._exchange_id
-        names: list[str] = [keys.epoch(number), keys.events(number)]
+        names: list[str] = [keys.epoch(number), keys.events(number), keys.told(number)]
         values: list[str | int | bytes] = [self._epoch, CANDLES_KEPT, EVENTS_KEPT]
-        values += (len(closes), len(live), len(tickers))
+        values += (len(marks), len(closes), len(live), len(tickers))
+        for pair, from_ms in marks.items():
+            values += (self._names_of(pair).field, from_ms)
         for pair, close in closes:
             of_pair = self._names_of(pair)
             names += of_pair[:3]
-            values += close.covered
+            values += (of_pair.field, close.how, *close.covered)
             if close.candle is None:
                 values += ("", "", "", "", "")
                 continue
-            values += (close.candle.timestamp, orjson.dumps(close.candle.values()))
-            values.append(self._message(pair, close.candle, closed=True, healed=close.healed))
-            values += of_pair[3:]
+            member = b"" if close.stored else orjson.dumps(close.candle.values())
+            values += (close.candle.timestamp, member)
+            values.append(self._message(pair, close.candle, close) if close.how else b"")
+            values += of_pair[4:]
         for pair, candle in live.items():
             of_pair = self._names_of(pair)
             names.append(of_pair.live)
             lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
             values += (orjson.dumps(candle.values()), lives_ms)
-            values.append(self._message(pair, candle, closed=False, healed=False))
+            values.append(self._message(pair, candle))
             values.append(of_pair.changes)
         for symbol, ticker in tickers.items():
             names.append(keys.ticker(number, symbol))
@@ -151,19 +209,20 @@ class Flusher:
             self._names[pair] = _names(self._exchange_id, pair)
         return self._names[pair]
 
-    def _message(self, pair: Pair, candle: Candle, *, closed: bool, healed: bool) -> bytes:
-        return orjson.dumps(
-            {
-                "exchangeId": self._exchange_id,
-                "symbol": pair.symbol,
-                "timeframe": pair.timeframe,
-                "timestamp": candle.timestamp,
-                "open": candle.open,
-                "high": candle.high,
-                "low": candle.low,
-                "close": candle.close,
-                "volume": candle.volume,
-                "closed": closed,
-                "healed": healed,
-            }
-        )
+    def _message(self, pair: Pair, candle: Candle, close: Close | None = None) -> bytes:
+        message = {
+            "exchangeId": self._exchange_id,
+            "symbol": pair.symbol,
+            "timeframe": pair.timeframe,
+            "timestamp": candle.timestamp,
+            "open": candle.open,
+            "high": candle.high,
+            "low": candle.low,
+            "close": candle.close,
+            "volume": candle.volume,
+            "closed": close is not None,
+            "healed": close is not None and close.healed,
+        }
+        if close and close.how == LATE:
+            message["late"] = True
+        return orjson.dumps(message)

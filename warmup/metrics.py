@@ -37,6 +37,7 @@ OF_STREAM = {  # by the name of the detail of the status
     "reconnects_total": "reconnects",
     "closes_total": "closes",
     "closes_healed_total": "healed",
+    "closes_late_total": "late",
     "closes_pending": "pendingCloses",
     "pairs_healing": "healing",
     "flush_failures_total": "flushFailures",
@@ -177,5 +178,6 @@ def put_completeness(sheet: Sheet, labels: tuple[str, str], found: Completeness)
     sheet.put("pairs", found.pairs, *labels)
     sheet.put("pairs_holed", found.holed, *labels)
     sheet.put("pairs_stale", found.stale, *labels)
+    sheet.put("pairs_waiting", found.waiting, *labels)
     sheet.put("periods_missing", found.missing_periods, *labels)
     sheet.put("coverage_ratio", found.ratio, *labels)

@@ -21,7 +21,7 @@ from exchanges.streamer import Streamer
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
 from exchanges.venues import ExchangeAdapterFactory
-from livermore.market.pair import pairs_of
+from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.backfill import BackfillConfig, StartupBackfillService
 from warmup.cache import CandleCache
@@ -65,9 +65,7 @@ class Orders:
         self._sink = sink
         self._follower = follower
         self._stop = stop
-        self._cache = CandleCache(
-            redis, exchange.pk, lease.epoch, sink.final_until, follower.changed
-        )
+        self._cache = CandleCache(redis, exchange.pk, lease.epoch, sink.final_until, self._written)
         self._reader = ControlReader(redis, exchange.pk, lease)
         self._stopping = threading.Event()
         self._rest: VenueRest | None = None
@@ -87,6 +85,11 @@ class Orders:
             "bulk-add-symbols": self._add,
             "remove-symbol": self._remove,
         }
+
+    def _written(self, pair: Pair) -> None:
+        """Let those know who follow a pair that candles of it were written without an event."""
+        self._follower.changed(pair)
+        self._sink.mended(pair)
 
     def start(self) -> None:
         for thread in self._threads:
@@ -218,6 +221,7 @@ class Orders:
     def _open_rest(self) -> Iterator[VenueRest]:
         """Open a client of its own: one that failed stays closed, and the stream's goes on."""
         with closing(ExchangeAdapterFactory(self._redis).rest(self._exchange)) as rest:
+            rest.clock = self._sink.exchange_clock
             self._rest = rest
             try:
                 yield rest

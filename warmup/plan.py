@@ -86,9 +86,7 @@ def plan_warmup(
 
 def _count(plan: TimeframePlan, pair: Pair, state: PairState, rest: VenueRest, now_ms: int) -> None:
     timeframe = pair.timeframe
-    if state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(
-        state.count, state.coverage, timeframe, now_ms
-    ):
+    if state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(state, timeframe, now_ms):
         plan.short += 1
         plan.warmup_calls += rest.calls_for(DEFAULT_CANDLE_TARGET)
         return

@@ -1,20 +1,30 @@
 """Holes: which stretches of a pair the cache can't vouch for, and fetching exactly those."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from redis import Redis
 
 from exchanges.candle_reply import Candles
 from exchanges.pacing import Lane
 from exchanges.venue_rest import VenueRest
-from livermore.market.coverage import Coverage, Interval, missing, span
-from livermore.market.pair import pairs_of
+from livermore.market.coverage import (
+    Coverage,
+    Interval,
+    believable,
+    intersect,
+    missing,
+    span,
+    subtract,
+    union,
+)
+from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CANDLES_KEPT, CandleCache, PairState
-from warmup.fetching import FetchReport, fetch, run_all
+from warmup.fetching import Fetcher, FetchReport, run_all
 from warmup.scanner import DEFAULT_CANDLE_TARGET
+from warmup.unconfirmed import second_looks, withheld
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +45,24 @@ def window(state: PairState, timeframe: Timeframe, now_ms: int) -> Interval:
 def missing_ranges(
     state: PairState, timeframe: Timeframe, now_ms: int, grace_ms: int = 0
 ) -> Coverage:
-    """Return the stretches to fetch, in ms, half-open: the window less what is covered.
+    """Return the stretches that are missing, in ms, half-open: the window less what is covered.
 
     What closed less than `grace_ms` ago is not missed yet.
     """
     start_ms, _ = window(state, timeframe, now_ms)
     return missing(state.coverage, start_ms, timeframe.floor(now_ms - grace_ms))
+
+
+def ranges_to_ask(state: PairState, timeframe: Timeframe, now_ms: int, settled_ms: int) -> Coverage:
+    """Return the stretches to fetch, in ms, half-open.
+
+    What is missing and closed by `settled_ms`, but for rows that were refused a short time ago; and
+    what was told empty once, some time ago.
+    """
+    lacks = missing_ranges(state, timeframe, settled_ms)
+    start_ms, end_ms = window(state, timeframe, settled_ms)
+    looks = intersect(second_looks(state.unconfirmed, now_ms), ((start_ms, end_ms),))
+    return subtract(union([*lacks, *looks]), withheld(state.unconfirmed, now_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +106,49 @@ class CandleRepair:
         with that, and tells it.
         """
         pairs = pairs_of(symbols, timeframes)
-        now_ms = self._rest.clock.now_ms() - self._rest.settle_ms
         found = []
-        for (symbol, timeframe), state in zip(pairs, self._cache.states(pairs), strict=True):
-            ranges = missing_ranges(state, timeframe, now_ms)
-            if holes_only and state.coverage:
-                ranges = tuple(each for each in ranges if each[0] < state.coverage[-1][1])
+        for pair, state, now_ms in self._states(pairs):
+            ranges = self._ranges(pair, state, now_ms)
+            if holes_only:
+                ranges = intersect(ranges, _holes(state, pair.timeframe, now_ms))
             if ranges:
-                found.append(PairHoles(symbol, timeframe, ranges))
+                found.append(PairHoles(*pair, ranges))
         return found
+
+    def find_among(self, pairs: Sequence[Pair]) -> list[PairHoles]:
+        """Return those of `pairs` that miss something, where the stream does not see to it."""
+        return [
+            PairHoles(*pair, ranges)
+            for pair, state, now_ms in self._states(pairs)
+            if (ranges := self._ranges(pair, state, now_ms))
+        ]
+
+    def _states(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, PairState, int]]:
+        states = self._cache.states(pairs)
+        now_ms = self._rest.clock.now_ms()  # asked last, so that nothing read is ahead of it
+        for pair, state in zip(pairs, states, strict=True):
+            yield pair, self._without_future(pair, state, now_ms), now_ms
+
+    def _ranges(self, pair: Pair, state: PairState, now_ms: int) -> Coverage:
+        """Return what to ask for of a pair; what a stream has not got to yet is left to it."""
+        ranges = ranges_to_ask(state, pair.timeframe, now_ms, now_ms - self._rest.settle_ms)
+        until_ms = self._cache.final_until(pair)
+        return ranges if until_ms is None else intersect(ranges, ((0, until_ms),))
+
+    def _without_future(self, pair: Pair, state: PairState, now_ms: int) -> PairState:
+        """Cut back coverage that reaches beyond now: a clock that was ahead left it behind."""
+        clock = self._rest.clock
+        if state.coverage == believable(state.coverage, pair.timeframe, now_ms, clock.apart_ms):
+            return state
+        clock.settle()  # is it ours that is late?
+        now_ms = clock.now_ms()
+        believed = believable(state.coverage, pair.timeframe, now_ms, clock.apart_ms)
+        if believed == state.coverage:
+            return state
+        cut_ms = believed[-1][1] if believed else 0
+        logger.warning("repair.cut_back pair=%s/%s from=%d", *pair, cut_ms)
+        self._cache.cut_back(pair, cut_ms, now_ms)
+        return replace(state, coverage=believed)
 
     def repair(
         self,
@@ -109,8 +165,18 @@ class CandleRepair:
         are done, of how many.
         """
         holes = self.find(symbols, timeframes, holes_only=holes_only)
-        report = FetchReport()
-        outcomes = run_all(self._rest, holes, lambda pair: self._mend(pair, lane))
+        return self.mend(holes, lane=lane, on_pair=on_pair)
+
+    def mend(
+        self,
+        holes: Sequence[PairHoles],
+        *,
+        lane: Lane = Lane.BACKFILL,
+        on_pair: Callable[[int, int], None] = lambda done, total: None,
+    ) -> FetchReport:
+        """Fetch these; see `repair`."""
+        report, fetcher = FetchReport(), Fetcher(self._rest, self._cache, holes)
+        outcomes = run_all(self._rest, holes, lambda pair: self._mend(fetcher, pair, lane))
         for done, outcome in enumerate(outcomes, start=1):
             report.add(*outcome)
             on_pair(done, len(holes))
@@ -121,8 +187,15 @@ class CandleRepair:
         )
         return report
 
-    def _mend(self, pair: PairHoles, lane: Lane) -> list[Candles]:
+    def _mend(self, fetcher: Fetcher, pair: PairHoles, lane: Lane) -> list[Candles]:
+        beside = self._cache.beside(pair.symbol, pair.timeframe, pair.ranges)
         return [
-            fetch(self._rest, self._cache, pair, start_ms=start_ms, end_ms=end_ms, lane=lane)
-            for start_ms, end_ms in pair.ranges
+            fetcher.fetch(pair, start_ms=start_ms, end_ms=end_ms, known=known, lane=lane)
+            for (start_ms, end_ms), known in zip(pair.ranges, beside, strict=True)
         ]
+
+
+def _holes(state: PairState, timeframe: Timeframe, now_ms: int) -> Coverage:
+    """Return what is missing before the end of all that is known."""
+    until_ms = state.coverage[-1][1] if state.coverage else now_ms
+    return intersect(missing_ranges(state, timeframe, now_ms), ((0, until_ms),))

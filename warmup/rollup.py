@@ -21,9 +21,15 @@ class Rollup:
         self._complete_from_ms = complete_from_ms
 
     def close(self, candle: Candle) -> None:
-        """Take the next closed candle."""
-        today_ms = LONGEST_FIRST[0].floor(candle.timestamp)
-        self._closed = [each for each in self._closed if each.timestamp >= today_ms] + [candle]
+        """Take a closed candle: the next one, or one that was missing."""
+        self._closed.append(candle)
+        self._closed.sort(key=lambda each: each.timestamp)
+        today_ms = LONGEST_FIRST[0].floor(self._closed[-1].timestamp)
+        self._closed = [each for each in self._closed if each.timestamp >= today_ms]
+
+    def lacks_before(self, time_ms: int) -> None:
+        """Learn that candles before this time are missing: what they belong to is not made."""
+        self._complete_from_ms = max(self._complete_from_ms, time_ms)
 
     def open_candles(self, candle: Candle) -> list[Candle]:
         """Return the longer bars that hold `candle`, the open one after the closed ones."""

@@ -10,18 +10,21 @@ from typing import Any
 
 from redis import Redis
 
+from exchanges.clock import ExchangeClock
 from exchanges.fencing import Fenced
 from exchanges.instances import ExchangeLock
 from exchanges.lease import Lease
 from exchanges.models import Exchange
 from exchanges.status import State
 from exchanges.streamer import Streamer
+from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.pair import pairs_of
 from warmup.cache import CandleCache
 from warmup.follower import IndicatorFollower
 from warmup.measures import History, Rate
+from warmup.mender import Mender
 from warmup.orders import Orders
 from warmup.redis_server import read_memory
 from warmup.repair import CandleRepair
@@ -34,6 +37,7 @@ logger = logging.getLogger(__name__)
 STEP_SECONDS = 0.25
 STEPS_PER_REPORT = 4
 LONGEST_CATCHING_UP_SECONDS = 120.0
+WAITING_NAMED = 20
 
 
 class ExchangeRunner:
@@ -60,6 +64,7 @@ class ExchangeRunner:
         self.holds = False  # the exchange's lock
         self._streamer: Streamer | None = None
         self._sink: CandleSink | None = None
+        self._clock: ExchangeClock | None = None
         self._frame_rate, self._frame_rates = Rate(), History()
 
     def stop(self) -> None:
@@ -89,6 +94,7 @@ class ExchangeRunner:
         if not self._streamer or not self._sink:
             return {}
         counters = self._streamer.counters()
+        waiting = self._sink.waiting()
         frame_rate = self._frame_rate.after(counters["frames"])
         return {
             "obeys": True,
@@ -101,6 +107,10 @@ class ExchangeRunner:
             "healed": self._sink.healed,
             "pendingCloses": self._sink.pending(),
             "healing": self._sink.healing(),
+            "late": self._sink.late,
+            "waiting": [f"{symbol}/{timeframe}" for symbol, timeframe in waiting[:WAITING_NAMED]],
+            "waitingPairs": len(waiting),
+            "oddClock": self._sink.exchange_clock.odd,
             "newestClose": self._sink.newest_close_ms or None,
             "exchangeTime": self._sink.streamed_now_ms(),
             "closeDelays": self._sink.delays.as_json(),
@@ -119,6 +129,7 @@ class ExchangeRunner:
             ) as follower,
             closing(self._factory.rest(self._exchange)) as rest,
         ):
+            rest.clock, self._clock.ask_ms = self._clock, rest.server_time_ms
             stream = self._factory.stream(self._exchange)
             sink = CandleSink(
                 self._redis,
@@ -141,9 +152,10 @@ class ExchangeRunner:
         """
         lease.report(State.WARMING, "catching up", 100.0)
         pairs = pairs_of(self._symbols)
+        self._clock.settle()
         sink.connected(pairs)
         deadline = time.monotonic() + LONGEST_CATCHING_UP_SECONDS
-        while sink.healing() or sink.pending():
+        while sink.asking() or sink.pending():
             if lease.lost.is_set() or time.monotonic() > deadline:
                 break
             if self._stopping.wait(STEP_SECONDS / 10):
@@ -159,6 +171,14 @@ class ExchangeRunner:
             self._redis, self._exchange, lease, stream, streamer, sink, follower, self._symbols,
             self.stop,
         )  # fmt: skip
+        cache = CandleCache(
+            self._redis,
+            self._exchange.pk,
+            lease.epoch,
+            sink.final_until,
+            lambda pair: (follower.changed(pair), sink.mended(pair)),
+        )
+        mender = Mender(self._redis, self._exchange.pk, cache, sink, self._open_rest, self._symbols)
         self._sink, self._streamer = sink, streamer
         gc.collect()
         gc.freeze()  # a full collection takes long, and a burst of closes brings one about
@@ -169,12 +189,20 @@ class ExchangeRunner:
             self._exchange.name, len(self._symbols), streamer.counters()["streams"], lease.epoch,
         )  # fmt: skip
         try:
+            mender.start()
             self._watch(lease, streamer, follower, orders)
         finally:
             lease.report(State.STOPPING)
+            mender.close()
             orders.close()
             streamer.stop()
             sink.close()
+
+    def _open_rest(self) -> VenueRest:
+        """Return a client of its own that tells the time by the same clock as the stream's."""
+        rest = self._factory.rest(self._exchange)
+        rest.clock = self._clock
+        return rest
 
     def _warn_of_eviction(self) -> None:
         memory = read_memory(self._redis)
@@ -187,6 +215,7 @@ class ExchangeRunner:
     def _warm(self, lease: Lease) -> None:
         cache = CandleCache(self._redis, self._exchange.pk, lease.epoch)
         with closing(self._factory.rest(self._exchange)) as rest:
+            self._clock = rest.clock
 
             def show(stats: WarmupStats) -> None:
                 lease.report(State.WARMING, "warming", stats.percent)

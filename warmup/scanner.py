@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from redis import Redis
 
 from exchanges.venue_rest import LONGEST_LOOK_BACK
-from livermore.market.coverage import Coverage, missing, span
+from livermore.market.coverage import missing, span
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.cache import CandleCache
+from warmup.cache import CandleCache, PairState
 
 MIN_CANDLE_THRESHOLD = 60
 DEFAULT_CANDLE_TARGET = 100
@@ -51,27 +51,27 @@ class CandleStatusScanner:
         pairs = pairs_of(symbols, timeframes)
         counts = dict(zip(pairs, self._cache.counts(pairs), strict=True))
         short = [pair for pair in pairs if counts[pair] < MIN_CANDLE_THRESHOLD]
-        coverages = dict(zip(short, self._cache.coverages(short), strict=True))
+        states = dict(zip(short, self._cache.states(short), strict=True))
         now_ms = int(time.time() * 1000)
         return [
             CandleStatusResult(
                 *pair,
                 cached_count=count,
                 sufficient=count >= MIN_CANDLE_THRESHOLD,
-                exhausted=pair in coverages
-                and is_exhausted(count, coverages[pair], pair.timeframe, now_ms),
+                exhausted=pair in states and is_exhausted(states[pair], pair.timeframe, now_ms),
             )
             for pair, count in counts.items()
         ]
 
 
-def is_exhausted(count: int, coverage: Coverage, timeframe: Timeframe, now_ms: int) -> bool:
+def is_exhausted(state: PairState, timeframe: Timeframe, now_ms: int) -> bool:
     """Return whether even a candle in every period not yet asked for would leave too few.
 
-    `count` candles are cached. Warmup looks back 1,000 periods at the most, so only those count.
+    Warmup looks back 1,000 periods at the most, so only those count. What the exchange told to be
+    empty once was asked for: whether that was true is for a repair to find out.
     """
-    if not count:
+    if not state.count:
         return False  # whoever deleted the candles may have left their coverage
     end_ms = timeframe.floor(now_ms)
-    unasked = missing(coverage, end_ms - LONGEST_LOOK_BACK * timeframe.ms, end_ms)
-    return count + span(unasked) // timeframe.ms < MIN_CANDLE_THRESHOLD
+    unasked = missing(state.asked, end_ms - LONGEST_LOOK_BACK * timeframe.ms, end_ms)
+    return state.count + span(unasked) // timeframe.ms < MIN_CANDLE_THRESHOLD

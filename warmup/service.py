@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from redis import Redis
 
 from exchanges.candle_reply import Candles
+from exchanges.errors import BadPayload
 from exchanges.venue_rest import VenueRest
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
-from warmup.fetching import fetch, run_all
+from warmup.fetching import Fetcher, run_all
 from warmup.scanner import CandleStatusScanner
 from warmup.schedule import WarmupSchedule, WarmupScheduleBuilder, WarmupScheduleEntry
 from warmup.stats import WarmupStats, WarmupStatsPublisher
@@ -78,16 +79,22 @@ class SmartWarmupService:
         return builder.build_and_persist(results)
 
     def _execute(self, schedule: WarmupSchedule, publisher: WarmupStatsPublisher) -> None:
-        for entry, candles, error in run_all(self._rest, schedule.entries, self._fetch):
+        fetcher = Fetcher(self._rest, self._cache, schedule.entries)
+
+        def fetch(entry: WarmupScheduleEntry) -> Candles:
+            self.stats.work_on(entry)
+            candles = fetcher.fetch(entry, limit=entry.target_count)
+            if candles.refused and not candles:
+                count, first = len(candles.refused), candles.refused[0]
+                raise BadPayload(f"none of {count} candles was usable, the first: {first}")
+            return candles
+
+        for entry, candles, error in run_all(self._rest, schedule.entries, fetch):
             if error:
                 self.stats.pair_failed(entry, error)
             else:
                 self.stats.pair_completed(len(candles.refused))
             publisher.changed()
-
-    def _fetch(self, entry: WarmupScheduleEntry) -> Candles:
-        self.stats.work_on(entry)
-        return fetch(self._rest, self._cache, entry, limit=entry.target_count)
 
     def _pacing_seconds(self, pairs: int) -> float:
         return self._rest.client.pacer.seconds_for(pairs, self._rest.candle_weight)

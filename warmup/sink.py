@@ -3,25 +3,25 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.candle_reply import Candles
-from exchanges.errors import LivermoreError
-from exchanges.pacing import Lane
-from exchanges.stream_events import CandleUpdate
+from exchanges.clock import ExchangeClock
+from exchanges.stream_events import CandleUpdate, Quiet, Traded
 from exchanges.venue_rest import VenueRest
-from exchanges.workers import Workers
 from livermore.market.candle import Candle, Ticker
+from livermore.market.coverage import Coverage, intersect, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from warmup.bars import GRACE_MS, Bars, Close
+from warmup.bars import LATE, SKIPPED, TOLD, Bars, Close
 from warmup.cache import CANDLES_KEPT, CandleCache
 from warmup.flush import Flusher
+from warmup.healing import Healer
 from warmup.measures import Delays
+from warmup.resuming import resume
 from warmup.rollup import Rollup
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
 CLOSES_PER_FLUSH = 5_000
 SECONDS_BETWEEN_LOOKS = 0.5
-LEAP_MS, LEAPS_DOUBTED = 600_000, 5  # a leap of the exchange's time is believed the sixth time
+ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to be closed
+LEAST_PATIENCE_SECONDS = 3.0  # for REST, however fast the exchange's time goes
+SECONDS_AHEAD = 2.0  # how long bars have to be ahead of the clock to be taken back
 
 
 class CandleSink:
@@ -39,6 +41,9 @@ class CandleSink:
     A flush that fails is kept and tried again: open candles and tickers only in their newest
     state, closes all of them up to 200,000, after which their pairs are marked to be healed.
     Raises Fenced when another holder has the lock by now; `may_write` is asked before each flush.
+
+    What time it is on the exchange is the clock of `rest` to decide: no bar is final before its
+    end by that, whatever a frame says.
     """
 
     def __init__(
@@ -51,65 +56,97 @@ class CandleSink:
         rolls_up_from: Timeframe | None = None,
         on_close: Callable[[str, Candle, bool], None] = lambda symbol, candle, healed: None,
     ):
-        """`on_close(symbol, candle, healed)` is called for each close once it is stored."""
+        """`on_close(symbol, candle, healed)` is called for each close once it is told."""
         self._redis = redis
         self._exchange_id = exchange_id
         self._rest = rest
         self._may_write = may_write
         self._rolls_up_from = rolls_up_from
+        self._longer = [each for each in Timeframe if rolls_up_from and each.ms > rolls_up_from.ms]
         self._on_close = on_close
+        self._cache = CandleCache(redis, exchange_id, epoch)
+        self._healer = Healer(self._cache, rest)
         self._rollups: dict[str, Rollup] = {}
         self._bars: dict[Pair, Bars] = {}
         self._stored_until: dict[Pair, int] = {}
+        self._skipped: dict[Pair, Coverage] = {}
         self._closes: deque[tuple[Pair, Close]] = deque()
         self._live: dict[Pair, Candle] = {}
         self._tickers: dict[str, Ticker] = {}
-        self._answers: deque[tuple[Pair, int, Candles | None]] = deque()
+        self._marks: dict[Pair, int] = {}
+        self._mended: deque[Pair] = deque()
         self._flusher = Flusher(redis, exchange_id, epoch)
-        self._workers = Workers(rest.workers, "heal")
-        self._now_ms = 0
-        self._now_at = 0.0
+        self._ahead_since: float | None = None
+        self._held_since: dict[Pair, float] = {}  # whose closes wait for one that is missing
         self._next_look_at = self._retry_at = 0.0
         self._failing = False
-        self._leaps = 0
         self._unloaded: set[Pair] = set()
         self._forgotten: deque[Pair] = deque()
-        self.closes = self.healed = self.flush_failures = 0
+        self.closes = self.healed = self.late = self.flush_failures = 0
         self.newest_close_ms = 0
         self.delays = Delays()  # of closes that the stream told, from the bar's end to Redis
 
     # -- from the stream
 
     def candle(self, update: CandleUpdate) -> None:
-        pair = Pair(update.symbol, update.candle.timeframe)
+        candle = update.candle
+        pair = Pair(update.symbol, candle.timeframe)
         bars = self._bars.get(pair)
         if bars is None:
             return
-        if update.closed:
-            self._tell(pair, bars.update(update.candle, True))
-        elif bars.is_live(update.candle) and not self._is_older(pair, update.candle):
-            self._live[pair] = update.candle
-            if pair.timeframe is self._rolls_up_from and update.candle.timestamp == bars.next_ms:
-                for candle in self._rollups[pair.symbol].open_candles(update.candle):
-                    self._live[Pair(pair.symbol, candle.timeframe)] = candle
+        now_ms = self.now_ms()
+        if update.closed and candle.close_time_ms <= now_ms + ROUNDING_MS:
+            self._take(pair, bars.update(candle))
+        elif candle.timestamp <= now_ms + ROUNDING_MS:  # else it has not begun, whoever says so
+            self._take_open(pair, bars, candle)
 
-    def _is_older(self, pair: Pair, candle: Candle) -> bool:
+    def _take_open(self, pair: Pair, bars: Bars, candle: Candle) -> None:
+        """Take a candle that is open still, or that is said to be closed before its end."""
+        wide = bars.widen(candle)
+        if wide is None:
+            return
+        self._show(pair, wide)
+        if pair.timeframe is not self._rolls_up_from:
+            return
+        longer = {}
+        if candle.timestamp == bars.next_ms:
+            found = self._rollups[pair.symbol].open_candles(wide)
+            longer = {each.timeframe: each for each in found}
+        for timeframe in self._longer:
+            other = Pair(pair.symbol, timeframe)
+            if (its_bars := self._bars.get(other)) is None:
+                continue
+            if timeframe not in longer:
+                its_bars.has_traded(candle.timestamp)
+            elif whole := its_bars.widen(longer[timeframe]):
+                self._show(other, whole)
+
+    def _show(self, pair: Pair, candle: Candle) -> None:
         waiting = self._live.get(pair)
-        return waiting is not None and waiting.timestamp > candle.timestamp
+        if waiting is None or waiting.timestamp <= candle.timestamp:
+            self._live[pair] = candle
+
+    def traded(self, event: Traded) -> None:
+        if event.time_ms <= self.now_ms() + ROUNDING_MS:
+            for _, bars in self._bars_of(event.symbol):
+                bars.has_traded(event.time_ms)
+
+    def quiet(self, event: Quiet) -> None:
+        to_ms = min(event.to_ms, self.now_ms())
+        for pair, bars in self._bars_of(event.symbol):
+            self._take(pair, bars.is_quiet(event.from_ms, to_ms))
+
+    def _bars_of(self, symbol: str) -> Iterator[tuple[Pair, Bars]]:
+        for timeframe in Timeframe:
+            pair = Pair(symbol, timeframe)
+            if bars := self._bars.get(pair):
+                yield pair, bars
 
     def ticker(self, ticker: Ticker) -> None:
         self._tickers[ticker.symbol] = ticker
 
     def clock(self, time_ms: int) -> None:
-        now = time.monotonic()
-        ahead_ms = time_ms - self._now_ms - 1000 * (now - self._now_at)
-        if self._now_ms and ahead_ms <= 0:
-            self._leaps = 0
-            return
-        if self._now_ms and ahead_ms > LEAP_MS and self._leaps < LEAPS_DOUBTED:
-            self._leaps += 1  # one wrong time must not make everything overdue for ever
-            return
-        self._now_ms, self._now_at, self._leaps = time_ms, now, 0
+        self._rest.clock.hear(time_ms)
 
     def connected(self, pairs: Iterable[Pair]) -> None:
         pairs = set(pairs) | self._unloaded
@@ -123,9 +160,9 @@ class CandleSink:
         now_ms = self.now_ms()
         for pair in pairs:
             bars = self._bars[pair]
-            bars.reconnected()
+            bars.reconnected(now_ms)
             bars.skip_to(pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms)
-            self._heal(pair, bars, grace_ms=0)  # what closed meanwhile, at once
+            self._healer.heal(pair, bars, now_ms, grace_ms=0)  # what closed meanwhile, at once
 
     def disconnected(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
@@ -137,39 +174,55 @@ class CandleSink:
         """Learn, in any thread, that these are not to be streamed any more."""
         self._forgotten.extend(pairs)
 
+    def mended(self, pair: Pair) -> None:
+        """Learn, in any thread, that candles of a pair were written that were not told."""
+        if pair in self._skipped:
+            self._mended.append(pair)
+
     def tick(self) -> None:
         """Take what REST answered, ask for what is overdue, write what there is."""
-        while self._answers:
-            self._take_answer(*self._answers.popleft())
+        for pair, closes in self._healer.answers(self._bars, self.streamed_now_ms() or 0):
+            self.healed += sum(close.candle is not None and not close.stored for close in closes)
+            self._take(pair, closes)
         now = time.monotonic()
-        if self._now_ms and now >= self._next_look_at and not self._failing:
+        if now >= self._next_look_at and not self._failing and self.streamed_now_ms() is not None:
             self._next_look_at = now + SECONDS_BETWEEN_LOOKS
-            if self._unloaded:
-                self.connected(())
-            self._rest.clock.observe(self.now_ms())
-            for pair, bars in self._bars.items():
-                self._heal(pair, bars, GRACE_MS)
+            self._look(now)
         self.flush()
         while self._forgotten and not self._closes:
             pair = self._forgotten.popleft()
             if pair in self._bars and not self._bars[pair].streamed:
-                for known in (self._bars, self._stored_until, self._live):
+                for known in (self._bars, self._stored_until, self._live, self._skipped):
                     known.pop(pair, None)
+
+    def _look(self, now: float) -> None:
+        """See to what is due."""
+        if self._unloaded:
+            self.connected(())
+        self._healer.keep_time()
+        now_ms = self.now_ms()
+        self._leave_future(now_ms)
+        for pair, bars in self._bars.items():
+            self._healer.heal(pair, bars, now_ms)
+            if not bars.holds_back:
+                self._held_since.pop(pair, None)
+            elif now - self._held_since.setdefault(pair, now) > LEAST_PATIENCE_SECONDS:
+                self._lose_patience(pair, bars, now_ms)
+        self._tell_late()
 
     def close(self) -> None:
         """Write what there is, and begin nothing more."""
-        self._workers.close()
+        self._healer.close()
         self.flush()
 
     def now_ms(self) -> int:
         """Return the exchange's time, never ahead of it."""
-        if not self._now_ms:
-            return self._rest.clock.now_ms()
-        return self._now_ms + int(1000 * (time.monotonic() - self._now_at))
+        believed = self._rest.clock.believed_ms()
+        return self._rest.clock.now_ms() if believed is None else believed
 
     def streamed_now_ms(self) -> int | None:
-        """Return the exchange's time as its frames tell it, None before the first; never waits."""
-        return self.now_ms() if self._now_ms else None
+        """Return the exchange's time, None before it was ever known; never waits."""
+        return self._rest.clock.believed_ms()
 
     def final_until(self, pair: Pair) -> int | None:
         """Return before which time a pair's bars are stored and told, None where it isn't live."""
@@ -181,101 +234,163 @@ class CandleSink:
 
     def healing(self) -> int:
         """Return how many pairs lack a bar that should have closed by now."""
-        return sum(bars.asked for bars in self._bars.values())
+        now_ms = self.now_ms() if self._bars else 0
+        away = self._healer.is_away
+        return sum(
+            bars.asked
+            or bars.holds_back
+            or pair in self._skipped
+            or bool(away and bars.overdue(now_ms))
+            for pair, bars in list(self._bars.items())
+        )
 
-    # -- healing
+    def asking(self) -> int:
+        """Return of how many pairs an answer of REST is awaited."""
+        return sum(bars.asked for bars in list(self._bars.values()))
 
-    def _load(self, pairs: list[Pair]) -> None:
-        """Begin with pairs where the cache's coverage of them ends."""
-        now_ms = self.now_ms()
-        cache = CandleCache(self._redis, self._exchange_id)
-        for pair, coverage in zip(pairs, cache.coverages(pairs), strict=True):
-            current_ms = pair.timeframe.floor(now_ms)
-            earliest_ms = current_ms - CANDLES_KEPT * pair.timeframe.ms
-            known_until_ms = coverage[-1][1] if coverage else current_ms
-            self._bars[pair] = Bars(pair.timeframe, max(earliest_ms, known_until_ms))
-            self._stored_until[pair] = self._bars[pair].next_ms
+    def waiting(self) -> list[Pair]:
+        """Return the pairs of which REST, asked for the newest bar, does not know it yet."""
+        return [pair for pair, bars in list(self._bars.items()) if bars.is_waiting]
+
+    def skipped(self) -> list[Pair]:
+        """Return the pairs of which something was skipped that is not known yet."""
+        return list(self._skipped)
+
+    @property
+    def is_away(self) -> bool:
+        """Return whether the exchange's REST is away, or refuses us."""
+        return self._healer.is_away
+
+    @property
+    def exchange_clock(self) -> ExchangeClock:
+        return self._rest.clock
+
+    # -- beginning with pairs, and leaving them
+
+    def _load(self, pairs: Sequence[Pair]) -> None:
+        begins = resume(self._cache, self._rest.clock, pairs)
+        self._healer.doubt(self._cache.unconfirmed())
+        for pair, begin in begins.items():
+            bars = self._bars[pair] = Bars(pair.timeframe, begin.next_ms)
+            self._stored_until[pair] = self._marks[pair] = begin.next_ms
+            if begin.skipped:
+                self._skipped[pair] = begin.skipped
+                self.mended(pair)  # maybe it was, by a command
+            if begin.next_ms < begin.known_until_ms:
+                candles = self._cache.between(*pair, begin.next_ms, begin.known_until_ms)
+                self._take(pair, bars.cached(candles, begin.coverage))
             if pair.timeframe is self._rolls_up_from:
-                start_ms = coverage[-1][0] if coverage else current_ms
-                closed = cache.between(*pair, start_ms, known_until_ms)
+                start_ms = begin.coverage[-1][0] if begin.coverage else begin.known_until_ms
+                closed = self._cache.between(*pair, start_ms, begin.known_until_ms)
                 self._rollups[pair.symbol] = Rollup(pair.timeframe, closed, start_ms)
 
-    def _heal(self, pair: Pair, bars: Bars, grace_ms: int) -> None:
-        if span := bars.overdue(self.now_ms(), grace_ms):
-            bars.asked = True
-            self._workers.submit(self._ask, pair, *span)
+    def _leave_future(self, now_ms: int) -> None:
+        """Load pairs again whose bars stay ahead of now, as the clock was moved back."""
+        latest_ms = now_ms + self._rest.clock.apart_ms
+        ahead = {pair for pair, bars in self._bars.items() if bars.next_ms > latest_ms}
+        if not ahead:
+            self._ahead_since = None
+        elif self._ahead_since is None:
+            self._ahead_since = time.monotonic()
+            self._rest.clock.forget()
+        elif time.monotonic() - self._ahead_since > SECONDS_AHEAD and not self._closes:
+            streamed = {pair for pair in ahead if self._bars[pair].streamed}
+            for pair in ahead:
+                del self._bars[pair]
+            self._unloaded |= streamed
 
-    def _ask(self, pair: Pair, start_ms: int, end_ms: int) -> None:
-        """Fetch a stretch, in a thread of the pool; the answer is taken by the next tick."""
-        answer = None
+    # -- what is late
+
+    def _lose_patience(self, pair: Pair, bars: Bars, now_ms: int) -> None:
+        """Let closes wait no longer for one that is missing, if they have for a minute."""
+        traded, closes = bars.traded, bars.lose_patience(now_ms)
+        if not closes:
+            return
+        if lacking := intersect(traded, (closes[0].covered,)):
+            try:
+                self._cache.note_traded(pair, lacking, now_ms)
+            except RedisError as error:
+                logger.warning("sink.not_noted pair=%s/%s error=%s", *pair, error)
+        self._take(pair, closes)
+
+    def _tell_late(self) -> None:
+        """Tell what was skipped and is known by now."""
+        pairs = {self._mended.popleft() for _ in range(len(self._mended))} & self._skipped.keys()
         try:
-            answer = self._rest.get_candles(*pair, start_ms, end_ms, lane=Lane.HEAL)
-        except (LivermoreError, RedisError) as error:
-            logger.warning("sink.heal_failed pair=%s/%s error=%s", *pair, error)
-        except Exception:
-            logger.exception("sink.heal_died pair=%s/%s", *pair)
-        finally:
-            self._answers.append((pair, end_ms, answer))
-
-    def _take_answer(self, pair: Pair, end_ms: int, answer: Candles | None) -> None:
-        bars = self._bars.get(pair)
-        if bars is None:
-            return  # removed meanwhile
-        before_ms = bars.next_ms
-        if answer is not None:
-            closes = bars.healed(answer, answer.covered)
-            self.healed += sum(close.healed and close.candle is not None for close in closes)
-            self._tell(pair, closes)
-        if bars.next_ms >= end_ms:
-            bars.asked = False  # answered, be it by the stream meanwhile
-        elif bars.next_ms == before_ms:
-            bars.failed(self.now_ms())
+            for pair in pairs:
+                coverage = self._cache.coverage(*pair)
+                for start_ms, end_ms in intersect(self._skipped[pair], coverage):
+                    candles = self._cache.between(*pair, start_ms, end_ms)
+                    self._closes += [(pair, _late(candle)) for candle in candles]
+                    self._closes.append(
+                        (pair, Close(None, (start_ms, end_ms), True, stored=True, how=LATE))
+                    )
+                self._skipped[pair] = subtract(self._skipped[pair], coverage)
+                if not self._skipped[pair]:
+                    del self._skipped[pair]
+        except RedisError as error:
+            logger.warning("sink.not_told error=%s", error)
+            self._mended.extend(pairs)
 
     # -- writing
 
-    def _tell(self, pair: Pair, closes: list[Close]) -> None:
+    def _take(self, pair: Pair, closes: Iterable[Close]) -> None:
+        """Keep what became known until it is written."""
         for close in closes:
             if len(self._closes) >= CLOSES_HELD:
                 logger.error("sink.full pair=%s/%s from=%d", *pair, close.covered[0])
                 self._bars[pair].take_back(close.covered[0])
                 return
             self._closes.append((pair, close))
-            if close.candle and pair.timeframe is self._rolls_up_from:
+            if close.how == SKIPPED:
+                logger.warning("sink.skipped pair=%s/%s from=%d to=%d", *pair, *close.covered)
+                skipped = self._skipped.get(pair, ())
+                self._skipped[pair] = union([*skipped, close.covered])
+                if pair.timeframe is self._rolls_up_from:
+                    self._rollups[pair.symbol].lacks_before(close.covered[1])
+            if close.candle and close.how and pair.timeframe is self._rolls_up_from:
                 self._rollups[pair.symbol].close(close.candle)
 
     def flush(self) -> None:
         """Write what waits, in one round trip; keep it where that fails."""
         now = time.monotonic()
-        if now < self._retry_at or not (self._closes or self._live or self._tickers):
+        waits = self._closes or self._live or self._tickers or self._marks
+        if now < self._retry_at or not waits:
             return
         if not self._may_write():
             return
         closes = list(islice(self._closes, CLOSES_PER_FLUSH))
         now_ms = self.now_ms()
         live = {pair: c for pair, c in self._live.items() if self._is_news(pair, c, now_ms)}
-        tickers = self._tickers
-        self._live, self._tickers = {}, {}
+        tickers, marks = self._tickers, self._marks
+        self._live, self._tickers, self._marks = {}, {}, {}
         try:
-            self._flusher.write(closes, live, tickers, now_ms)
+            self._flusher.write(closes, live, tickers, now_ms, marks)
         except RedisError as error:
             self._live, self._tickers = live | self._live, tickers | self._tickers
+            self._marks = marks | self._marks
             self._flush_failed(error, now)
             return
         self._failing = False
         for _ in closes:
             self._closes.popleft()
         for pair, close in closes:
-            if pair in self._bars:
+            if pair in self._bars and close.how in (TOLD, SKIPPED):
                 self._stored_until[pair] = close.covered[1]
-            if close.candle:
+            if close.candle and close.how:
                 self._on_close(pair.symbol, close.candle, close.healed)
-        told = [close.candle for _, close in closes if close.candle]
+        told = [close.candle for _, close in closes if close.candle and close.how]
         self.closes += len(told)
+        self.late += sum(close.candle is not None and close.how == LATE for _, close in closes)
         self.newest_close_ms = max(
             (candle.close_time_ms for candle in told), default=self.newest_close_ms
         )
-        if told and self._now_ms:
-            streamed = [close.covered[1] for _, close in closes if not close.healed]
+        streamed = [
+            close.covered[1]
+            for _, close in closes
+            if close.candle and close.how and not close.healed
+        ]
+        if streamed:
             self.delays.add(streamed, self.now_ms())
 
     def _flush_failed(self, error: RedisError, now: float) -> None:
@@ -290,3 +405,7 @@ class CandleSink:
         bars = self._bars.get(pair)
         ends_ms = candle.timestamp + 2 * pair.timeframe.ms
         return bars is not None and candle.timestamp >= bars.next_ms and ends_ms > now_ms
+
+
+def _late(candle: Candle) -> Close:
+    return Close(candle, (candle.timestamp, candle.close_time_ms), True, stored=True, how=LATE)

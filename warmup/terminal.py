@@ -1,6 +1,7 @@
 """How a warmup looks on a terminal, and in a log where there is none."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from django.core.management.base import OutputWrapper
@@ -14,7 +15,7 @@ from warmup.plan import WarmupPlan
 from warmup.stats import Status
 
 SECONDS_BETWEEN_LINES = 3
-FAILURES_SHOWN = 10
+FAILURES_SHOWN = LEFT_SHOWN = 10
 ONLY = TaskID(0)  # the bar's one task
 
 
@@ -142,6 +143,14 @@ def print_report(exchange: str, what: str, report: dict[str, Any], stream: TextI
         f"{report['ranges']} stretches by {report['candleCalls']} calls, "
         f"{report['refusedCandles']} refused, {len(report['failures'])} failed\n"
     )
+    for left in report["left"][:LEFT_SHOWN]:
+        opened = datetime.fromtimestamp(left["from"] / 1000, UTC)
+        stream.write(
+            f"left open: {left['symbol']} {left['timeframe']} {opened:%Y-%m-%d %H:%M}, its row is "
+            f"refused: {left['reason']}. It is asked for again, ever more rarely\n"
+        )
+    if (more := len(report["left"]) - LEFT_SHOWN) > 0:
+        stream.write(f"left open: {more} more\n")
     print_failures(report["failures"], stream)
 
 

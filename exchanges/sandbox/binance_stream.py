@@ -8,7 +8,7 @@ from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.listings import BINANCE, BREAK
 from exchanges.sandbox.market import Market
-from exchanges.sandbox.mischief import Marks, Mischief
+from exchanges.sandbox.mischief import Marks, Mischief, dated
 from exchanges.sandbox.stream_log import StreamCounts
 from exchanges.sandbox.wire import PING, POLICY, PONG, Connection
 
@@ -188,9 +188,11 @@ class BinanceStreams:
     # What is sent
 
     def _publish(self, stream: Stream, marks: Marks, payload: bytes) -> None:
-        for one in self._mischief.spoil(stream, marks, payload, self._clock.now_ms()):
+        now_ms = self._clock.now_ms()
+        for one in self._mischief.spoil(stream, marks, payload, now_ms):
             if one is not None:
-                stream.send(one)
+                off_ms = self._mischief.off_ms(marks)
+                stream.send(dated(one, now_ms + off_ms) if off_ms else one)
 
     def _publish_all_minis(self, now_ms: int) -> None:
         """Send the mini tickers of what traded since the last time, in one array."""

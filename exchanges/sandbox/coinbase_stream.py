@@ -170,14 +170,17 @@ class CoinbaseStreams:
 
     def _publish(self, channel: Channel, event: bytes) -> None:
         for one in self._mischief.spoil(channel, channel.marks, event, self._clock.now_ms()):
+            off_ms = self._mischief.off_ms(channel.marks)
             for connection in channel.listeners:
-                self._send(connection, channel.name, one)
+                self._send(connection, channel.name, one, off_ms)
 
-    def _send(self, connection: Connection, channel: str, event: bytes | None) -> None:
+    def _send(
+        self, connection: Connection, channel: str, event: bytes | None, off_ms: int = 0
+    ) -> None:
         sequence = connection.sequence
         connection.sequence += 1
         if event is not None:
-            now_ms = self._clock.now_ms()
+            now_ms = self._clock.now_ms() + off_ms
             connection.send(frames.envelope(channel, sequence, now_ms, event))
 
 

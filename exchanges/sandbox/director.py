@@ -8,7 +8,9 @@ from exchanges.sandbox.faults import Fault, Faults
 from exchanges.sandbox.scenarios import Scenario, Scenarios
 from exchanges.sandbox.wire import Connection
 
-REST_KINDS = ("rest_429", "rest_418", "rest_holes", "slow")
+REST_KINDS = (
+    "rest_429", "rest_418", "rest_holes", "rest_empty", "rest_late", "rest_time", "slow",
+)  # fmt: skip
 
 
 class Director:
@@ -94,6 +96,12 @@ def _fault(scenario: Scenario) -> dict:
             return scope | {"kind": "slow", "seconds": scenario.delay}
         case "rest_holes":
             return scope | {"kind": "holes", "chance": scenario.chance}
+        case "rest_empty":
+            return scope | {"kind": "empty", "chance": scenario.chance}
+        case "rest_late":
+            return scope | {"kind": "late", "seconds": scenario.delay, "way": scenario.way}
+        case "rest_time":
+            return {"protocol": scenario.protocol, "kind": "time", "ms": scenario.ms}
         case "rest_429":
             return scope | {"kind": "status", "status": 429, "retry_after": scenario.retry_after}
     return scope | {"kind": "status", "status": 418, "retry_after": scenario.retry_after}

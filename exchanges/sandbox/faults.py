@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from random import Random
 from threading import Lock
 
 from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.rows import BAD_ROWS
 
-KINDS = ("status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "skew_ms")
+KINDS = (
+    "status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "empty", "late", "time",
+    "skew_ms",
+)  # fmt: skip
+LATE = ("missing", "stale")
 
 
 @dataclass
@@ -21,7 +26,11 @@ class Fault:
     `reset` resets the TCP connection in mid-body; `slow` waits `seconds`; `holes` leaves out the
     candles of `open_times`, or that `chance` share of all, the same
     ones each time; `bad_rows` spoils candle number `row` (the middle one if None) in
-    the `way` that rows.py lists; `skew_ms` puts the whole exchange's clock off by `ms`.
+    the `way` that rows.py lists, or the one that opens at `open_time` wherever it stands;
+    `empty` answers a `chance` share of candle requests without a row
+    (all of them if 0); `late` answers candle requests without the bars that ended less than
+    `seconds` ago by the exchange's clock, in the `way` "missing", or as they stood then: "stale";
+    `time` tells a time that is off by `ms`; `skew_ms` puts the whole exchange's clock off by `ms`.
 
     Raises ValueError for a kind or a way that isn't known.
     """
@@ -36,8 +45,9 @@ class Fault:
     retry_after: int | None = None
     seconds: float = 0
     cut: str = "length"
-    way: str = "low_above_high"
+    way: str = ""
     row: int | None = None
+    open_time: int | None = None
     open_times: list[int] = field(default_factory=list)
     chance: float = 0
     ms: int = 0
@@ -46,15 +56,21 @@ class Fault:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; known are {' '.join(KINDS)}")
-        if self.kind == "bad_rows" and self.way not in BAD_ROWS:
-            raise ValueError(f"unknown way {self.way!r}; known are {' '.join(BAD_ROWS)}")
+        ways = {"bad_rows": BAD_ROWS, "late": LATE}.get(self.kind)
+        if ways:
+            self.way = self.way or next(iter(ways))
+            if self.way not in ways:
+                raise ValueError(f"unknown way {self.way!r}; known are {' '.join(ways)}")
 
     def fits(self, protocol: str, endpoint: str, symbol: str | None, timeframe: str | None) -> bool:
         wanted = (self.protocol, self.endpoint, self.symbol, self.timeframe)
         found = (protocol, endpoint, symbol, timeframe)
         exhausted = self.times is not None and self.hits >= self.times
-        return not exhausted and all(
-            want in (None, got) for want, got in zip(wanted, found, strict=True)
+        concerned = endpoint == "time" or self.kind != "time"
+        return (
+            not exhausted
+            and concerned
+            and all(want in (None, got) for want, got in zip(wanted, found, strict=True))
         )
 
 
@@ -65,6 +81,7 @@ class Faults:
         self._clock = clock
         self._lock = Lock()
         self._faults: list[Fault] = []
+        self._dice = Random(1)
 
     def add(self, kind: str, **settings) -> Fault:
         """Put one more fault in force and return it; its `hits` count the requests it met."""
@@ -101,10 +118,17 @@ class Faults:
         if not self._faults:
             return []
         with self._lock:
-            met = [f for f in self._faults if f.fits(protocol, endpoint, symbol, timeframe)]
+            met = [
+                fault
+                for fault in self._faults
+                if fault.fits(protocol, endpoint, symbol, timeframe) and self._strikes(fault)
+            ]
             for fault in met:
                 fault.hits += 1
         return met
+
+    def _strikes(self, fault: Fault) -> bool:
+        return fault.kind != "empty" or not fault.chance or self._dice.random() < fault.chance
 
     @property
     def active(self) -> list[Fault]:

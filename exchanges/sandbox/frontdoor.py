@@ -11,8 +11,9 @@ from aiohttp import web
 from exchanges.sandbox.calls import Call, Endpoint, Protocol, Refusal, Reply, as_page
 from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.faults import Fault, Faults
-from exchanges.sandbox.log import RequestLog
-from exchanges.sandbox.rows import leave_out, spoil
+from exchanges.sandbox.log import CandleRequest, RequestLog
+from exchanges.sandbox.rows import Columns, leave_out, spoil
+from livermore.market.timeframe import Timeframe
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,37 +65,66 @@ def _reply(protocol: Protocol, endpoint: Endpoint, call: Call, faults: list[Faul
     headers: dict[str, str] = {}
     try:
         headers = protocol.admit(endpoint, call)
-        reply = endpoint.answer(call)
+        reply = endpoint.answer(_at_its_time(endpoint, call, faults))
     except Refusal as refusal:
         reply = refusal.reply
     for fault in faults:
-        reply = _spoiled(protocol, endpoint, fault, reply, call.now_ms)
+        reply = _spoiled(protocol, endpoint, fault, reply, call)
     reply.headers.update(headers)
     return reply
 
 
+def _at_its_time(endpoint: Endpoint, call: Call, faults: list[Fault]) -> Call:
+    """Return a call as one made when the answer's time is, which may be off or late."""
+    off_ms = sum(fault.ms for fault in faults if fault.kind == "time")
+    if endpoint.candles:
+        off_ms -= sum(int(fault.seconds * 1000) for fault in faults if fault.kind == "late")
+    return call._replace(now_ms=call.now_ms + off_ms)
+
+
 def _spoiled(
-    protocol: Protocol, endpoint: Endpoint, fault: Fault, reply: Reply, now_ms: int
+    protocol: Protocol, endpoint: Endpoint, fault: Fault, reply: Reply, call: Call
 ) -> Reply:
     if fault.kind == "status":
-        return protocol.failure(fault.status, fault.retry_after, now_ms)
+        return protocol.failure(fault.status, fault.retry_after, call.now_ms)
     if fault.kind == "html200":
         return as_page("Just a moment...", 200)
     if fault.kind == "truncated" and fault.cut == "json":
         reply.body = reply.body[: len(reply.body) // 2]
-    if fault.kind in ("holes", "bad_rows") and endpoint.candles and reply.status == 200:
-        reply.body = _other_rows(protocol, fault, reply.body)
+    if fault.kind in _OF_ROWS and endpoint.candles and reply.status == 200:
+        content = orjson.loads(reply.body)
+        rows = content[protocol.table] if protocol.table else content
+        _OF_ROWS[fault.kind](rows, fault, protocol.columns, endpoint.candles(call))
+        reply.body = orjson.dumps(content)
     return reply
 
 
-def _other_rows(protocol: Protocol, fault: Fault, body: bytes) -> bytes:
-    content = orjson.loads(body)
-    rows = content[protocol.table] if protocol.table else content
-    if fault.kind == "holes":
-        rows[:] = leave_out(rows, fault.open_times, protocol.columns, fault.chance)
-    else:
-        spoil(rows, fault.way, fault.row, protocol.columns)
-    return orjson.dumps(content)
+def _leave_out(rows: list, fault: Fault, columns: Columns, asked: CandleRequest) -> None:
+    rows[:] = leave_out(rows, fault.open_times, columns, fault.chance)
+
+
+def _spoil(rows: list, fault: Fault, columns: Columns, asked: CandleRequest) -> None:
+    at = fault.row
+    if fault.open_time is not None:
+        times = [int(row[columns.time]) * columns.ms for row in rows]
+        if fault.open_time not in times:
+            return
+        at = times.index(fault.open_time)
+    spoil(rows, fault.way, at, columns)
+
+
+def _empty(rows: list, fault: Fault, columns: Columns, asked: CandleRequest) -> None:
+    rows.clear()
+
+
+def _leave_out_late(rows: list, fault: Fault, columns: Columns, asked: CandleRequest) -> None:
+    """Leave out what had not ended when the answer's time was; it may stay as it was then."""
+    ended_ms = asked.arrived_ms - int(fault.seconds * 1000) - Timeframe(asked.timeframe).ms
+    if fault.way == "missing":
+        rows[:] = [row for row in rows if int(row[columns.time]) * columns.ms <= ended_ms]
+
+
+_OF_ROWS = {"holes": _leave_out, "bad_rows": _spoil, "empty": _empty, "late": _leave_out_late}
 
 
 async def _send(request: web.Request, reply: Reply, faults: list[Fault]) -> web.StreamResponse:

@@ -9,6 +9,10 @@ import orjson
 
 from exchanges.sandbox.scenarios import FRAMES, WAYS, Scenario, Scenarios
 
+SPOILING = set(FRAMES) - {"frame_time"}
+# The frames that a kind happens to, whatever `only` says.
+_ONLY = {"late_close": "closing", "missing_close": "closing", "early_close": "open"}
+
 
 class Marks(NamedTuple):
     """What a frame is about; `closing` is None unless it is a kline's."""
@@ -29,6 +33,7 @@ class Mischief:
         self._protocol = protocol
         self._dice = Random(f"{seed}/{protocol}")
         self._waiting: dict[Hashable, bytes] = {}  # until the next frame of their stream
+        self._before: dict[Hashable, bytes] = {}  # the open candles told last
         self._late: list[tuple[int, Hashable, bytes]] = []
 
     def spoil(
@@ -40,7 +45,7 @@ class Mischief:
         sent: list[bytes | None] = [payload]
         after = self._waiting.pop(stream, None)
         for scenario in self._scenarios.in_force:
-            if not sent or scenario.kind not in FRAMES or not self._hits(scenario, marks):
+            if not sent or scenario.kind not in SPOILING or not self._hits(scenario, marks):
                 continue
             if scenario.kind == "late_close":
                 self._late.append((now_ms + int(scenario.delay * 1000), stream, payload))
@@ -52,6 +57,11 @@ class Mischief:
             elif scenario.kind == "malformed":
                 way = scenario.way or self._dice.choice(WAYS)
                 sent = [BROKEN[way](one) if one else one for one in sent]
+            elif scenario.kind == "early_close":
+                sent = [_closed(one, scenario.way) if one else one for one in sent]
+            elif scenario.kind == "versions":
+                before, self._before[stream] = self._before.get(stream), payload
+                sent = sent if before is None else [*sent, before]
             else:
                 sent = _SIMPLE[scenario.kind](sent)
         return sent if after is None else [*sent, after]
@@ -62,7 +72,15 @@ class Mischief:
             return []
         due = [(stream, payload) for at, stream, payload in self._late if at <= now_ms]
         self._late = [entry for entry in self._late if entry[0] > now_ms]
-        return [(stream, _dated(payload, now_ms)) for stream, payload in due]
+        return [(stream, dated(payload, now_ms)) for stream, payload in due]
+
+    def off_ms(self, marks: Marks) -> int:
+        """Return by how much the time is off with which the next frame is dated."""
+        return sum(
+            scenario.ms
+            for scenario in self._scenarios.in_force
+            if scenario.kind == "frame_time" and self._hits(scenario, marks)
+        )
 
     def deaf(self, symbol: str | None, timeframe: str | None) -> bool:
         """Tell whether a subscription made now is acknowledged but never served."""
@@ -76,7 +94,9 @@ class Mischief:
     def _hits(self, scenario: Scenario, marks: Marks) -> bool:
         if not scenario.concerns(self._protocol, marks.symbol, marks.timeframe):
             return False
-        only = "closing" if scenario.kind in ("late_close", "missing_close") else scenario.only
+        if scenario.kind == "versions" and (marks.timeframe is None or marks.closing):
+            return False
+        only = _ONLY.get(scenario.kind, scenario.only)
         if only is not None and marks.closing is not (only == "closing"):
             return False
         return scenario.meets(self._dice)
@@ -90,8 +110,20 @@ _SIMPLE: dict[str, Callable[[list], list]] = {
 }
 
 
-def _dated(payload: bytes, now_ms: int) -> bytes:
+def dated(payload: bytes, now_ms: int) -> bytes:
+    """Return a frame of Binance's as one that was sent at another time."""
     return re.sub(rb'"E":\d+', b'"E":%d' % now_ms, payload, count=1)
+
+
+def _closed(payload: bytes, way: str) -> bytes:
+    """Return an open kline's frame as the closing one of its bar, or of the bar after it."""
+    content = orjson.loads(payload)
+    bar = content["k"]
+    bar["x"] = True
+    if way == "later":
+        length = bar["T"] + 1 - bar["t"]
+        bar["t"], bar["T"] = bar["t"] + length, bar["T"] + length
+    return orjson.dumps(content)
 
 
 def _numbers(change: Callable[[dict, str], None]) -> Callable[[bytes], bytes]:

@@ -7,21 +7,29 @@ from random import Random
 from threading import Lock
 from typing import get_args
 
+from exchanges.sandbox.faults import LATE
+
 # Something happens to the server or to a connection; `times` counts how often it begins.
 STRIKES = (
     "drop", "refuse", "silence", "pong_only", "early_cut",
-    "rest_429", "rest_418", "rest_holes", "slow", "skew",
+    "rest_429", "rest_418", "rest_holes", "rest_empty", "rest_late", "rest_time", "slow", "skew",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
 FRAMES = (
     "silent_symbol", "malformed", "loss", "duplicates", "reordering", "late_close", "missing_close",
+    "early_close", "versions", "frame_time",
 )  # fmt: skip
 KINDS = (*STRIKES, *FRAMES, "ack_without_data")
-WAYS = ("truncated", "types", "missing", "list", "text", "utf8")
+WAYS = ("truncated", "types", "missing", "list", "text", "utf8")  # to break a frame
+_WAYS = {"rest_late": LATE, "early_close": ("now", "later")}  # the first one is usual
 USUAL_EVERY = 60.0
-_CHANCES = {"malformed": 0.02, "loss": 0.02, "duplicates": 0.1, "reordering": 0.1}
+_CHANCES = {
+    "malformed": 0.02, "loss": 0.02, "duplicates": 0.1, "reordering": 0.1, "early_close": 0.1,
+    "frame_time": 0.02, "rest_holes": 0.05, "rest_empty": 0.2,
+}  # fmt: skip
 _NUMBERS = ("every", "seconds", "times", "chance", "delay", "status", "retry_after")
-_DELAYS = {"late_close": 10.0, "slow": 2.0, "early_cut": 10.0}
+_DELAYS = {"late_close": 10.0, "slow": 2.0, "early_cut": 10.0, "rest_late": 30.0}
+_OFF_MS = {"frame_time": 300_000, "rest_time": 300_000, "skew": 5000}
 
 
 @dataclass
@@ -43,8 +51,13 @@ class Scenario:
     it twice, `reordering` sends it after the next one of its stream; `missing_close` leaves out
     closing frames, `late_close` sends them `delay` seconds of the exchange's time late;
     `rest_429` and `rest_418` answer every REST call so, with `retry_after`; `rest_holes` leaves
-    the same random candles out of every reply; `slow` lets each REST call wait `delay` seconds;
-    `skew` puts the exchange's clock off by `ms`.
+    the same random candles out of every reply; `rest_empty` answers a `chance` share of the candle
+    calls without any; `rest_late` answers without the bars that ended less than `delay` seconds of
+    the exchange's time ago, or in the `way` "stale" as it all stood then; `slow` lets each REST
+    call wait `delay` seconds; `rest_time` tells a time that is off by `ms`, `frame_time` dates
+    frames so; `skew` puts the exchange's clock off by `ms`; `early_close` sets the closing flag of
+    open kline frames, in the `way` "later" of the bar after; `versions` sends after each open
+    candle the one before it again, as a server that is behind does.
 
     Which: `protocol`, `symbol` (canonical) and `timeframe` narrow it down where they make sense;
     `chance` is the share of frames or candles; `only` "closing" or "open" picks among the kline
@@ -65,7 +78,7 @@ class Scenario:
     delay: float | None = None
     status: int = 503
     retry_after: int = 1
-    ms: int = 5000
+    ms: int | None = None
     sockets: str = "all"
     hits: int = 0
     active: bool = field(default=False, init=False)
@@ -76,7 +89,7 @@ class Scenario:
     def __post_init__(self):
         for value, known, name in (
             (self.kind, KINDS, "scenario"),
-            (self.way, (None, *WAYS), "way"),
+            (self.way, (None, *_WAYS.get(self.kind, WAYS)), "way"),
             (self.only, (None, "closing", "open"), "only"),
             (self.sockets, ("all", "old"), "sockets"),
         ):
@@ -91,10 +104,13 @@ class Scenario:
             raise ValueError("every=0 must be more than 0 seconds")
         self._one_each = self.every is not None and self.seconds is None and self.kind in FRAMES
         if self.chance is None:
-            rate = 0.05 if self.kind == "rest_holes" else 1.0
-            self.chance = 1.0 if self._one_each else _CHANCES.get(self.kind, rate)
+            self.chance = 1.0 if self._one_each else _CHANCES.get(self.kind, 1.0)
         if self.delay is None:
             self.delay = _DELAYS.get(self.kind, 0.0)
+        if self.ms is None:
+            self.ms = _OFF_MS.get(self.kind, 0)
+        if self.way is None and self.kind in _WAYS:
+            self.way = _WAYS[self.kind][0]
         if self.seconds is None and self.every is not None:
             self.seconds = self.every / 3
         self._added = time.monotonic()

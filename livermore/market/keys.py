@@ -4,6 +4,9 @@
 `timeframe` is one of the six texts. Nobody builds such a name anywhere else.
 """
 
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+
 
 def candles(exchange_id: int, symbol: str, timeframe: str) -> str:
     """Name the sorted set of closed candles, scored by open time."""
@@ -18,6 +21,30 @@ def live_candle(exchange_id: int, symbol: str, timeframe: str) -> str:
 def coverage(exchange_id: int, symbol: str, timeframe: str) -> str:
     """Name the string that says for which times the cache holds all that the exchange has."""
     return f"coverage:{exchange_id}:{symbol}:{timeframe}"
+
+
+def unconfirmed(exchange_id: int) -> str:
+    """Name the hash that says, by pair, which stretches an exchange has to tell again."""
+    return f"exchange:{exchange_id}:unconfirmed"
+
+
+def told(exchange_id: int) -> str:
+    """Name the hash that says, by pair, up to where its closes were told."""
+    return f"exchange:{exchange_id}:told"
+
+
+def pair_field(symbol: str, timeframe: str) -> str:
+    """Name a pair in a hash of an exchange."""
+    return f"{symbol}:{timeframe}"
+
+
+def pair_of(field: bytes) -> Pair | None:
+    """Return the pair that a field of such a hash names, None where it names none."""
+    symbol, _, timeframe = field.decode("utf-8", "replace").rpartition(":")
+    try:
+        return Pair(symbol, Timeframe(timeframe))
+    except ValueError:
+        return None
 
 
 def candle_channel(exchange_id: int, symbol: str, timeframe: str) -> str:

@@ -49,6 +49,12 @@ class Notes:
     def ticker(self, ticker):
         self.tickers.append(ticker)
 
+    def traded(self, event):
+        pass
+
+    def quiet(self, event):
+        pass
+
     def clock(self, time_ms):
         self.times.append(time_ms)
 

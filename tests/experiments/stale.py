@@ -29,7 +29,6 @@ class Holder:
         self.schedules = WarmupScheduleBuilder(redis, EXCHANGE, epoch)
         self.stats = WarmupStatsPublisher(redis, WarmupStats(EXCHANGE), epoch=epoch)
         self.sink = CandleSink(redis, EXCHANGE, Rest(), epoch)
-        self.sink.clock(NOW)
         self.sink.connected([PAIR])
         self.client = ControlClient(redis, EXCHANGE)
         self.reader = ControlReader(redis, EXCHANGE, self.lease)
@@ -40,6 +39,10 @@ class Holder:
         return {
             "candles of REST": lambda: self.cache.write(BTC, M1, [bar(number - 9)]),
             "coverage alone": lambda: self.cache.write(BTC, M1, [], ((at(-9), at(number - 8)),)),
+            "what is unconfirmed": lambda: self.cache.note_traded(
+                PAIR, ((at(number + 3), at(number + 4)),), NOW
+            ),
+            "coverage cut back": lambda: self.cache.cut_back(PAIR, at(-9 - number), at(number)),
             "a warmup's schedule": lambda: self._schedule(number),
             "a warmup's stats": self.stats.write,
             "a close of the stream": lambda: self._streamed(closed(number)),
@@ -55,7 +58,7 @@ class Holder:
         }
 
     def close(self):
-        self.sink._workers.close()
+        self.sink._healer.close()
         self.reader.close()
 
     def _ordered(self, count):
@@ -67,6 +70,8 @@ class Holder:
         self.schedules.build_and_persist([CandleStatusResult(BTC, M1, count, False)])
 
     def _streamed(self, update):
+        candle = update.candle
+        self.sink.clock(candle.close_time_ms if update.closed else candle.timestamp)
         self.sink.candle(update)
         self.sink.flush()
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -22,12 +23,15 @@ from exchanges.sandbox.server import SandboxServer
 from exchanges.status import State, read_status
 from livermore.market import keys
 from livermore.market.coverage import missing
+from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from warmup.cache import CandleCache
 from warmup.runner import ExchangeRunner
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MINUTE_MS = Timeframe.M1.ms
 MIDNIGHT_MS = 1_795_046_400_000  # 2026-11-19 00:00 UTC: bars of all six timeframes end there
+HEALED_WITHIN_MS = 3 * MINUTE_MS
 SHORT_LEASE = {"ttl_ms": 1500, "renew_ms": 300}
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]
 # As a row of the exchange has them, with the sandbox's address.
@@ -163,11 +167,18 @@ class Comparison:
         self._pairs = [(symbol, timeframe) for symbol in symbols for timeframe in timeframes]
 
     def behind(self, until_ms):
-        """Return the pairs whose coverage does not reach the last bar closed by `until_ms`."""
-        return [pair for pair in self._pairs if self._known_until(pair) < pair[1].floor(until_ms)]
+        """Return the pairs that are not known, or not told, up to the last bar of `until_ms`."""
+        told = CandleCache(self._redis, self._row.pk).told([Pair(*pair) for pair in self._pairs])
+        return [
+            pair
+            for pair in self._pairs
+            if self._known_until(pair) < pair[1].floor(until_ms)
+            or ((mark := told.get(pair)) and mark.skipped)
+        ]
 
     def _known_until(self, pair):
-        return (stored(self._redis, self._row.pk, *pair)[1] or [[0, 0]])[-1][1]
+        """Return up to when a pair is known without a gap: later closes may be stored already."""
+        return (stored(self._redis, self._row.pk, *pair)[1] or [[0, 0]])[0][1]
 
     def wait(self, until_ms, seconds=45):
         """Wait until every pair is complete up to `until_ms` of the exchange's time."""
@@ -201,20 +212,27 @@ class Comparison:
     def _of_cache(self, symbol, timeframe):
         rows, coverage = stored(self._redis, self._row.pk, symbol, timeframe)
         now_ms = self._sandbox.clock.now_ms()
-        if len(coverage) != 1:
+        # What closed a moment ago may be missing, and what follows it be there already.
+        known_ms = timeframe.floor(now_ms - HEALED_WITHIN_MS)
+        if missing(coverage, coverage[0][0], max(known_ms, coverage[0][1])):
             yield f"coverage {coverage}"
         for start_ms, end_ms in coverage:
             if end_ms > now_ms:
                 yield f"claims {end_ms - now_ms} ms of the future"
             inside = [row for row in rows if start_ms <= row[0] < end_ms]
             yield from _differences(inside, self._truth(symbol, timeframe, start_ms, end_ms))
-        if missing(coverage, rows[0][0], rows[-1][0] + timeframe.ms):
+        if any(missing(coverage, row[0], row[0] + timeframe.ms) for row in rows):
             yield "candles outside of the coverage"
 
     def _of_events(self, symbol, timeframe, events, since_ms, end_ms):
-        times = [event["timestamp"] for event in events]
-        if times != sorted(set(times)):
-            yield f"told twice or out of order: {times}"
+        in_turn = [event["timestamp"] for event in events if not event.get("late")]
+        if in_turn != sorted(in_turn):
+            yield f"told out of order: {in_turn}"
+        times = sorted(event["timestamp"] for event in events)
+        if len(times) != len(set(times)):
+            yield f"told twice: {[a for a, b in pairwise(times) if a == b]}"
+        if not all(event["healed"] for event in events if event.get("late")):
+            yield "told late, and not as healed"
         names = ("timestamp", "open", "high", "low", "close", "volume")
         told = [[event[name] for name in names] for event in events]
         first_ms = timeframe.floor(since_ms) if since_ms else times[0] if times else end_ms

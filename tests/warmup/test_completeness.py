@@ -43,7 +43,7 @@ def test_a_cache_that_was_warmed_a_moment_ago_lacks_nothing(fill, found):
 
 
 def test_an_empty_cache_has_nothing_but_holes(redis, found):
-    assert found()[M1] == Completeness(2, 2, 0, 196, 196 * M1.ms, 196 * M1.ms)
+    assert found()[M1] == Completeness(2, 2, 0, 0, 196, 196 * M1.ms, 196 * M1.ms)
     assert found()[M1].ratio == 0
 
 

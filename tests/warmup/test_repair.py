@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livermore.market.coverage import union
+from livermore.market.coverage import missing, union
+from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from tests.warmup.conftest import SYMBOLS
 from warmup.cache import CandleCache, PairState
@@ -80,7 +81,10 @@ def test_a_hole_in_the_middle_is_fetched_and_nothing_else(warm, redis, exchange,
     sandbox.reset()
     report = warm.repair(SYMBOLS, ["1h"])
     [call] = [call for call in sandbox.requests.candles if call.symbol == "ETH-USD"]
-    assert (call.start_ms, call.end_ms) == (expected[40][0], expected[55][0] - 1)
+    assert (call.start_ms, call.end_ms) == (
+        expected[39][0],
+        expected[55][0],
+    )  # and their neighbours
     assert report.failures == []
     stored = CandleCache(redis, exchange.pk).newest("ETH-USD", H1, 100)
     assert [candle.values() for candle in stored] == expected
@@ -111,10 +115,119 @@ def test_a_newest_minute_that_is_missing_may_be_on_its_way(redis, coinbase, open
     sandbox.faults.add("holes", open_times=[last_ms])
     rest = open_rest(coinbase)
     CandleRepair(redis, coinbase.pk, rest).repair(["BTC-USD"], ["1m"])
-    [covered] = CandleCache(redis, coinbase.pk).coverage("BTC-USD", M1)
-    assert covered[1] == last_ms
+    cache = CandleCache(redis, coinbase.pk)
+    [covered] = cache.coverage("BTC-USD", M1)
+    assert covered[1] < last_ms + M1.ms
     sandbox.faults.clear()
-    assert CandleRepair(redis, coinbase.pk, rest).repair(["BTC-USD"], ["1m"]).candles == 1
+    sandbox.clock.advance(40_000)  # until the minute after it has traded
+    CandleRepair(redis, coinbase.pk, rest).repair(["BTC-USD"], ["1m"])
+    [(from_ms, until_ms)] = cache.coverage("BTC-USD", M1)
+    assert from_ms == covered[0]
+    assert until_ms >= last_ms + M1.ms
+
+
+@pytest.mark.parametrize("name", ["exchange", "coinbase"])
+def test_what_an_empty_answer_leaves_open_is_fetched_by_the_next_repair(
+    name, request, redis, open_rest, sandbox
+):
+    row = request.getfixturevalue(name)
+    sandbox.faults.add("empty", times=3, symbol="BTC-USD", timeframe="1h")
+    SmartWarmupService(redis, row.pk, open_rest(row)).warmup(["BTC-USD"], ["1h"])
+    cache = CandleCache(redis, row.pk)
+    CandleRepair(redis, row.pk, open_rest(row)).repair(["BTC-USD"], ["1h"])
+    now_ms = H1.floor(sandbox.clock.now_ms())
+    truth = sandbox.market.closed_candles("BTC-USD", H1, now_ms - 100 * H1.ms, now_ms)
+    assert [tuple(each.values()) for each in cache.newest("BTC-USD", H1, 100)] == truth
+    assert cache.coverage("BTC-USD", H1)[-1][1] == now_ms
+
+
+def test_of_an_exchange_that_answers_nothing_no_hour_counts_as_empty(
+    redis, coinbase, open_rest, sandbox
+):
+    sandbox.faults.add("empty")
+    rest = open_rest(coinbase)
+    for _ in range(3):
+        CandleRepair(redis, coinbase.pk, rest).repair(["BTC-USD"])
+        sandbox.clock.advance(11 * M1.ms)
+        rest.clock.forget()
+    assert CandleCache(redis, coinbase.pk).coverages(pairs_of(["BTC-USD"])) == [()] * 6
+
+
+def test_a_row_that_stays_bad_costs_its_own_bar_and_is_asked_for_ever_more_rarely(
+    warm, redis, exchange, sandbox, truth
+):
+    expected = truth("ETH-USD", H1)
+    for start, end in ((20, 30), (40, 41), (60, 70)):
+        redis.zremrangebyscore(
+            f"candles:{exchange.pk}:ETH-USD:1h", expected[start][0], expected[end - 1][0]
+        )
+    spans = [[expected[a][0], expected[b][0]] for a, b in ((0, 20), (30, 40), (41, 60), (70, 99))]
+    redis.set(f"coverage:{exchange.pk}:ETH-USD:1h", json.dumps(spans))
+    bad_ms = expected[40][0]
+    sandbox.faults.add("bad_rows", way="nan", symbol="ETH-USD", timeframe="1h", open_time=bad_ms)
+    report = warm.repair(["ETH-USD"], ["1h"])
+    assert report.failures == []
+    (left,) = report.left
+    assert (left["from"], left["to"]) == (bad_ms, bad_ms + H1.ms)
+    assert "not between" in left["reason"]
+    cache = CandleCache(redis, exchange.pk)
+    covered = cache.coverage("ETH-USD", H1)
+    assert missing(covered, expected[0][0], expected[99][0]) == ((bad_ms, bad_ms + H1.ms),)
+    calls = []
+    for _ in range(40):
+        before = warm._rest.candle_calls
+        warm.repair(["ETH-USD"], ["1h"])
+        calls.append(warm._rest.candle_calls - before)
+        sandbox.clock.advance(10 * M1.ms)
+        warm._rest.clock.forget()
+    assert sum(calls) < 20
+    assert sum(calls[20:]) < sum(calls[:20])
+    sandbox.faults.clear()
+    sandbox.clock.advance(24 * H1.ms)
+    warm._rest.clock.forget()
+    warm.repair(["ETH-USD"], ["1h"])
+    assert missing(cache.coverage("ETH-USD", H1), expected[0][0], expected[99][0]) == ()
+
+
+def test_what_was_told_empty_once_is_asked_again_half_an_hour_later(
+    redis, coinbase, open_rest, sandbox
+):
+    now_ms = sandbox.clock.now_ms()
+    gone = list(range(0, now_ms, M1.ms)[-80:-60])
+    sandbox.faults.add("holes", open_times=gone)
+    rest = open_rest(coinbase)
+    repair = CandleRepair(redis, coinbase.pk, rest)
+    repair.repair(["BTC-USD"], ["1m"])
+    sandbox.faults.clear()
+    cache = CandleCache(redis, coinbase.pk)
+    assert not missing(cache.coverage("BTC-USD", M1), gone[0], gone[-1] + M1.ms)
+    for minutes, found in ((20, 0), (11, 20), (31, 0)):
+        sandbox.clock.advance(minutes * M1.ms)
+        rest.clock.forget()
+        repair.repair(["BTC-USD"], ["1m"])
+        kept = cache.between("BTC-USD", M1, gone[0], gone[-1] + 1)
+        assert len(kept) == (20 if found else len(kept))
+    assert [each.timestamp for each in kept] == gone
+
+
+def test_coverage_that_reaches_into_the_future_is_cut_back_and_asked_for_again(
+    warm, redis, exchange, sandbox, truth
+):
+    expected = truth("BTC-USD", M1)
+    key = f"coverage:{exchange.pk}:BTC-USD:1m"
+    [[from_ms, until_ms]] = json.loads(redis.get(key))
+    redis.set(key, json.dumps([[from_ms, until_ms + 4 * M1.ms]]))
+    wrong = {
+        f"[{until_ms + n * M1.ms},1.0,1.0,1.0,1.0,1.0]": until_ms + n * M1.ms for n in range(4)
+    }
+    redis.zadd(f"candles:{exchange.pk}:BTC-USD:1m", wrong)
+    last = expected[-1][0]
+    redis.zremrangebyscore(f"candles:{exchange.pk}:BTC-USD:1m", last, last)
+    redis.zadd(f"candles:{exchange.pk}:BTC-USD:1m", {f"[{last},1.0,1.0,1.0,1.0,1.0]": last})
+    warm.repair(["BTC-USD"], ["1m"])
+    stored = CandleCache(redis, exchange.pk).newest("BTC-USD", M1, 100)
+    assert [each.values() for each in stored][-90:] == truth("BTC-USD", M1)[-90:]
+    assert json.loads(redis.get(key))[-1][1] <= sandbox.clock.now_ms()
 
 
 def test_a_refused_candle_is_asked_for_again(warm, redis, exchange, sandbox, truth):

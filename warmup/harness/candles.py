@@ -14,6 +14,7 @@ from livermore.market.coverage import Coverage, subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
+from warmup.fetching import Fetcher
 from warmup.hand_over import under_lock
 from warmup.harness.facts import Facts
 from warmup.harness.lock import read_holder, status_of
@@ -59,11 +60,9 @@ def check_warmup(facts: Facts) -> Outcome:
 
 
 def _fetch(facts: Facts, cache: CandleCache) -> dict[str, Any]:
-    symbol = facts.market.symbol
-    ask = partial(facts.rest.get_candles, symbol, DAY, limit=DEFAULT_CANDLE_TARGET)
-    candles = facts.ask(ask)
-    if candles:
-        cache.write(symbol, DAY, candles, candles.covered)
+    pair = Pair(facts.market.symbol, DAY)
+    fetcher = Fetcher(facts.rest, cache, [pair])
+    candles = facts.ask(partial(fetcher.fetch, pair, limit=DEFAULT_CANDLE_TARGET))
     return {"refusedCandles": len(candles.refused), "refused": candles.refused, "failures": []}
 
 
@@ -113,9 +112,9 @@ def _verify(facts: Facts, symbol: str) -> tuple[int, str]:
             "the exchange's days and its clock disagree: run it again, and trust none of its "
             "candles if it stays so",
         )
-    _refuse_gaps(kept, state.coverage, symbol, again)
+    _refuse_gaps(kept, state.asked, symbol, again)
     enough = state.count >= MIN_CANDLE_THRESHOLD
-    if not enough and not is_exhausted(state.count, state.coverage, DAY, now_ms):
+    if not enough and not is_exhausted(state, DAY, now_ms):
         raise Failed(f"{state.count} days are cached, and REST should have more", again)
     return state.count, _date(newest.timestamp)
 

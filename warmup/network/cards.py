@@ -9,7 +9,7 @@ from exchanges.models import Exchange
 from exchanges.pacing import Usage
 from exchanges.status import ENDED, State
 from livermore.market.timeframe import SHORTEST_FIRST
-from warmup.network.cells import COLD, HOLED, REPAIRING
+from warmup.network.cells import COLD, HOLED, REPAIRING, WAITING
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
 from warmup.progress import present_warmup
 from warmup.wording import count, duration
@@ -113,7 +113,10 @@ def _trouble(details: Mapping[str, Any]) -> str:
         return ""
     if not details.get("connections"):
         return "no connection, trying again"
-    return "" if details.get("framesPerSecond") != 0 else "connected, but nothing comes"
+    if details.get("framesPerSecond") == 0:
+        return "connected, but nothing comes"
+    odd = details.get("oddClock")
+    return f"not believed: {odd}" if odd else ""
 
 
 def _heartbeat(view: ExchangeView, now_ms: int) -> int | None:
@@ -185,7 +188,12 @@ def _holes(grid: Mapping[str, Any]) -> str:
     letters = Counter("".join(grid["rows"]))
     if not letters:
         return UNKNOWN
-    known = ((HOLED, "with holes"), (COLD, "cold"), (REPAIRING, "being repaired"))
+    known = (
+        (HOLED, "with holes"),
+        (COLD, "cold"),
+        (REPAIRING, "being repaired"),
+        (WAITING, "waiting for the exchange"),
+    )
     parts = [f"{letters[code]:,} {what}" for code, what in known if letters[code]]
     return f"{', '.join(parts)} of {count(letters.total(), 'pair')}" if parts else "none known"
 

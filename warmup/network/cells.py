@@ -6,13 +6,15 @@ from typing import Any
 
 from redis import Redis
 
+from livermore.market.coverage import subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
 from warmup.cache import CandleCache, Glance, PairState
 from warmup.repair import missing_ranges
 from warmup.scanner import MIN_CANDLE_THRESHOLD, is_exhausted
+from warmup.unconfirmed import Stretches
 
-COMPLETE, REPAIRING, QUIET, HOLED, COLD = "crqhk"
+COMPLETE, REPAIRING, QUIET, HOLED, COLD, WAITING = "crqhkw"
 # What closed a moment ago may still be on its way: from the stream, or on a quiet market from REST.
 GRACE_MS = 30_000
 QUIET_BARS = 2
@@ -32,6 +34,7 @@ def cell(
     - `h` holed: some stretch of its window is not covered, be it the newest one
     - `r` repairing: cold or holed, and somebody is at work on it: `repairing`, or where only the
       newest stretch is missing `healing`, as a stream asks for that by itself
+    - `w` waiting for the exchange: what is not covered was asked for, and it told nothing final yet
     - `q` quiet: complete, but the newest two closed bars or more had no trade
     - `c` complete
 
@@ -40,10 +43,10 @@ def cell(
     """
     lacks = missing_ranges(state, timeframe, now_ms, GRACE_MS)
     now_ms -= GRACE_MS
-    cold = state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(
-        state.count, state.coverage, timeframe, now_ms
-    )
+    cold = state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(state, timeframe, now_ms)
     if lacks or cold:
+        if not cold and not subtract(lacks, (each[:2] for each in state.unconfirmed)):
+            return WAITING
         late = bool(state.coverage) and all(start >= state.coverage[-1][1] for start, _ in lacks)
         if repairing or (healing and late and not cold):
             return REPAIRING
@@ -77,10 +80,11 @@ class Grid:
     def read(self, redis: Redis, symbols: Sequence[str], now_ms: int, work: Work) -> dict[str, Any]:
         """Return `{"timeframes", "symbols", "rows"}`: a text of letters for each symbol."""
         pairs = [Pair(symbol, timeframe) for symbol in symbols for timeframe in SHORTEST_FIRST]
-        glances = CandleCache(redis, self._exchange_id).glances(pairs)
+        cache = CandleCache(redis, self._exchange_id)
+        unconfirmed = cache.unconfirmed()
         letters = [
-            self._letter(pair, glance, now_ms, work)
-            for pair, glance in zip(pairs, glances, strict=True)
+            self._letter(pair, glance, unconfirmed.get(pair, ()), now_ms, work)
+            for pair, glance in zip(pairs, cache.glances(pairs), strict=True)
         ]
         width = len(SHORTEST_FIRST)
         rows = ["".join(letters[at : at + width]) for at in range(0, len(letters), width)]
@@ -88,13 +92,15 @@ class Grid:
             self._known = {pair: self._known[pair] for pair in pairs}
         return {"timeframes": list(SHORTEST_FIRST), "symbols": list(symbols), "rows": rows}
 
-    def _letter(self, pair: Pair, glance: Glance, now_ms: int, work: Work) -> str:
+    def _letter(
+        self, pair: Pair, glance: Glance, unconfirmed: Stretches, now_ms: int, work: Work
+    ) -> str:
         timeframe = pair.timeframe
         moments = (timeframe.floor(now_ms), timeframe.floor(now_ms - GRACE_MS))
-        basis = (glance, moments, work.is_at(pair), work.healing)
+        basis = (glance, moments, work.is_at(pair), work.healing, unconfirmed)
         before, letter = self._known.get(pair, (None, ""))
         if before != basis:
-            state = glance.state()
+            state = glance.state(unconfirmed)
             letter = cell(state, timeframe, now_ms, glance.newest, basis[2], work.healing)
             self._known[pair] = (basis, letter)
         return letter

@@ -17,6 +17,7 @@ register = template.Library()
 CELLS = {  # code -> name, glyph: told apart without colour too
     "c": ("complete", "✓"),
     "r": ("repairing", "↻"),
+    "w": ("waiting for the exchange", "…"),
     "q": ("quiet", "·"),
     "h": ("holed", "!"),
     "k": ("cold", "○"),

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from exchanges.candle_reply import CandleReply, Candles, Values, number
+from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, number
 from exchanges.errors import BadCredentials, BadPayload, LivermoreError, UnknownSymbol, Unreachable
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane, Limits
 from exchanges.rest_client import RestClient
-from exchanges.venue_rest import LONGEST_LOOK_BACK, VenueRest
+from exchanges.venue_rest import LOOKS, Known, VenueRest
 from exchanges.venues.binance.symbols import read_limits, read_listing
 from livermore.market.candle import LATEST_MS, check_time
 from livermore.market.timeframe import Timeframe
@@ -29,7 +29,8 @@ class BinanceRest(VenueRest):
     candles_per_call = 1000
     candle_weight = 2  # binance.com's; Binance.US may count 1
     settle_ms = 2_000
-    lag_ms = 60_000  # every period has a row, traded or not, which comes from their database
+    quiet_bars = QuietBars.FILLS
+    lag_ms = 300_000  # rows come from their database; one was seen to lack for a minute
 
     def __init__(
         self, exchange_id: int, client: RestClient, native_symbols: Mapping[str, str] | None = None
@@ -50,71 +51,76 @@ class BinanceRest(VenueRest):
     def _newest(
         self, native: str, timeframe: Timeframe, end_ms: int, count: int, lane: Lane
     ) -> Candles:
-        reply = CandleReply(timeframe, _open_time, _values)
-        earliest = end_ms - LONGEST_LOOK_BACK * timeframe.ms
+        reply = self._reply(timeframe)
+        earliest = self._earliest(timeframe, end_ms)
         reaches_now = end_ms == self._closed_ms(timeframe)
-        last_ms = None if reaches_now else end_ms - 1
+        last_ms = LATEST_MS if reaches_now else end_ms + timeframe.ms - 1
         closed: list[int] = []
-        history_ends = False
-        while len(closed) < count and not history_ends:
+        while True:
             # Two more than wanted: the open bar, and one that closed a moment ago.
             limit = min(count - len(closed) + 2, self.candles_per_call)
-            window = {} if last_ms is None else {"endTime": last_ms}
-            rows = self._klines(native, timeframe, lane, limit=limit, **window)
-            reply.add_page(rows, 0, LATEST_MS if last_ms is None else last_ms)
+            window = {} if last_ms == LATEST_MS else {"endTime": last_ms}
+            rows = self._rows(native, timeframe, lane, LOOKS, limit=limit, **window)
+            reply.add_page(rows, 0, last_ms)
+            before = len(closed)
             closed = [time for time in reply.times() if time < end_ms]
-            if not rows and last_ms is None:
-                break  # what is listed has an open bar at least: this is no answer
-            # A page may be short for reasons of theirs: history ends where one is empty.
-            history_ends = not rows or bool(closed and closed[0] <= earliest)
-            seen, last_ms = last_ms, (closed[0] if closed else end_ms) - 1
-            if last_ms == seen:
+            if len(closed) >= count or len(closed) == before or closed[0] <= earliest:
                 break
-        if len(closed) >= count:
-            start_ms = closed[-count]
-        elif history_ends:
-            start_ms = earliest
-        else:
-            start_ms = closed[0] if closed else end_ms
-        return self._closed_result(reply, timeframe, start_ms, end_ms, reaches_now)
+            # The oldest row again: what lies before it has rows on both sides then.
+            last_ms = closed[0]
+        if 0 < len(closed) < count and closed[0] > earliest:
+            self._find_beginning(reply, native, timeframe, earliest, closed[0], lane)
+        return self._newest_of(reply, timeframe, end_ms, count)
 
-    def _range(
-        self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
-    ) -> Candles:
-        reply = CandleReply(timeframe, _open_time, _values)
-        reaches_now = end_ms == self._closed_ms(timeframe)
-        at = start_ms
-        # Up to two bars more: the one after the last shows that it is closed.
-        beyond = 2 if reaches_now else 0
-        while at < end_ms:
-            page_end = min(end_ms, at + (self.candles_per_call - beyond) * timeframe.ms)
-            last_ms = page_end - 1 + beyond * timeframe.ms
-            window = {"startTime": at, "endTime": last_ms, "limit": self.candles_per_call}
-            rows = self._klines(native, timeframe, lane, **window)
-            if not rows:  # an outage of theirs leaves holes, but is this one?
-                rows = self._klines(native, timeframe, lane, **window)
-            reply.add_page(rows, at, last_ms)
-            newest = max((time for time in reply.times() if time >= at), default=page_end)
-            # After a short page go on behind its last row, whatever made it short.
-            at = min(newest + timeframe.ms, page_end) if newest < page_end else page_end
-        return self._closed_result(reply, timeframe, start_ms, end_ms, reaches_now)
-
-    def _closed_result(
+    def _find_beginning(
         self,
         reply: CandleReply,
+        native: str,
+        timeframe: Timeframe,
+        earliest: int,
+        oldest_ms: int,
+        lane: Lane,
+    ) -> None:
+        """Ask for the first rows since `earliest`: history began where `oldest_ms` is the first."""
+        last_ms = oldest_ms + timeframe.ms - 1
+        window = {"startTime": earliest, "endTime": last_ms, "limit": self.candles_per_call}
+        rows = self._rows(native, timeframe, lane, LOOKS, **window)
+        reply.add_page(rows, earliest, last_ms, [oldest_ms])
+
+    def _range(
+        self,
+        native: str,
         timeframe: Timeframe,
         start_ms: int,
         end_ms: int,
-        reaches_now: bool,
+        known: Known,
+        lane: Lane,
     ) -> Candles:
-        """Return the result without its newest row where that one may be the open bar.
-
-        Every period has a row, so whatever any clock says a bar is closed when the next has begun.
-        """
-        times = reply.times()
-        if reaches_now and times:
-            end_ms = max(start_ms, min(end_ms, times[-1]))
+        reply = self._reply(timeframe)
+        is_young = end_ms + self.lag_ms > self.clock.now_ms()
+        # The bars after the last one show that it is closed: the open one, and another meanwhile.
+        beyond = 2 if is_young else 0
+        at, until_ms = known.before_ms or start_ms, (known.after_ms or end_ms - 1) + 1
+        while at < until_ms:
+            page_end = min(until_ms, at + (self.candles_per_call - beyond) * timeframe.ms)
+            last_ms = page_end - 1 + beyond * timeframe.ms
+            window = {"startTime": at, "endTime": last_ms, "limit": self.candles_per_call}
+            rows = self._rows(native, timeframe, lane, 1 if is_young else LOOKS, **window)
+            here = [time for time in known if time is not None and at <= time <= last_ms]
+            reply.add_page(rows, at, last_ms, here)
+            newest = max((time for time in reply.times() if time >= at), default=page_end)
+            # After a short page go on behind its last row, whatever made it short.
+            at = min(newest + timeframe.ms, page_end) if newest < page_end else page_end
         return self._result(reply, timeframe, start_ms, end_ms)
+
+    def _rows(
+        self, native: str, timeframe: Timeframe, lane: Lane, looks: int, **window: int
+    ) -> list:
+        """Return the rows of a page; where there are none look again, so many times in all."""
+        rows: list = []
+        while not rows and looks:
+            rows, looks = self._klines(native, timeframe, lane, **window), looks - 1
+        return rows
 
     def _klines(self, native: str, timeframe: Timeframe, lane: Lane, **window: int) -> list:
         self._learn_limits(native, lane)
@@ -136,6 +142,23 @@ class BinanceRest(VenueRest):
         self.client.pacer.set_limits(read_limits(body) or LIMITS_UNTIL_KNOWN)
         return body
 
+    @staticmethod
+    def _open_time(row: list) -> int:
+        return row[0]
+
+    @staticmethod
+    def _values(row: list, timeframe: Timeframe) -> Values:
+        if len(row) != COLUMNS or row[6] != row[0] + timeframe.ms - 1:
+            raise ValueError(f"not a {timeframe} row: its columns or its close time are off")
+        return (
+            number(row[1]),
+            number(row[2]),
+            number(row[3]),
+            number(row[4]),
+            number(row[5]),
+            timeframe,
+        )
+
 
 def read_error(status: int, body: Any) -> LivermoreError | None:
     """Return the error that Binance's `{"code","msg"}` names, None if none of ours."""
@@ -154,20 +177,3 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
     """Return what this address has used in the exchange's minute, by its own count."""
     text = headers.get("X-MBX-USED-WEIGHT-1M", "")
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
-
-
-def _open_time(row: list) -> int:
-    return row[0]
-
-
-def _values(row: list, timeframe: Timeframe) -> Values:
-    if len(row) != COLUMNS or row[6] != row[0] + timeframe.ms - 1:
-        raise ValueError(f"not a {timeframe} row: its columns or its close time are off")
-    return (
-        number(row[1]),
-        number(row[2]),
-        number(row[3]),
-        number(row[4]),
-        number(row[5]),
-        timeframe,
-    )

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from math import inf
 
-from exchanges.stream_events import CandleUpdate
+from exchanges.stream_events import CandleUpdate, Quiet, Traded
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
 
@@ -16,26 +16,33 @@ class MinuteBuilder:
     A minute counts from its first trade on, known by the id before it having been seen in an
     earlier minute. Where an id is missing, the minute and the one after it are left to REST.
     Volumes are added as decimals, so that they equal the exchange's own.
+
+    Of minutes that it can't build it tells that something was traded, and where two trades whose
+    ids follow upon each other lie apart that nothing was traded in between.
     """
 
     def __init__(self, symbol: str):
         self._symbol = symbol
         self._last_id: int | None = None
+        self._last_ms = 0
         self._minute_ms = 0
         self._whole = False
         self._open = self._high = self._low = self._close = 0.0
         self._volume = Decimal(0)
 
-    def add(self, trade_id: int, time_ms: int, price: float, size: Decimal) -> list[CandleUpdate]:
+    def add(
+        self, trade_id: int, time_ms: int, price: float, size: Decimal
+    ) -> list[CandleUpdate | Traded | Quiet]:
         """Take the next trade, by id; return the minute it closed, and the one it belongs to."""
         if not 0 < price < inf:
             raise ValueError(f"not a price: {price}")
         if self._last_id is not None and trade_id <= self._last_id:
             return []  # the snapshot and the updates overlap
         unbroken = self._last_id is not None and trade_id == self._last_id + 1
+        before_ms, self._last_ms = self._last_ms, time_ms
         self._last_id = trade_id
         minute_ms = M1.floor(time_ms)
-        found = []
+        found: list[CandleUpdate | Traded | Quiet] = []
         if minute_ms > self._minute_ms:
             # Only a trade that follows at once shows that the minute before lost none at its end.
             if self._whole and unbroken:
@@ -45,8 +52,12 @@ class MinuteBuilder:
             self._extend(price, size, unbroken)
         else:  # an id that rises while the time goes back a minute: which bar was right?
             self._whole = False
+        if unbroken and time_ms - before_ms > M1.ms:
+            found.append(Quiet(self._symbol, before_ms + 1, time_ms))
         if self._whole:
             found.append(CandleUpdate(self._symbol, self._candle(), closed=False))
+        else:
+            found.append(Traded(self._symbol, time_ms))
         return found
 
     def _begin(self, minute_ms: int, price: float, size: Decimal, whole: bool) -> None:

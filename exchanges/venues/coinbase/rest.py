@@ -1,17 +1,18 @@
 """Coinbase Advanced Trade's REST interface (docs.cdp.coinbase.com, "Get Public Candles")."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from exchanges.candle_reply import CandleReply, Candles, Values, number
+from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, number
 from exchanges.errors import BadCredentials, BadPayload, LivermoreError, UnknownSymbol
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane
 from exchanges.rest_client import RestClient
-from exchanges.venue_rest import LONGEST_LOOK_BACK, VenueRest
+from exchanges.venue_rest import LOOKS, Known, VenueRest
 from exchanges.venues.coinbase.symbols import read_listing
 from livermore.market.candle import check_time
+from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
 
 PRODUCTS_PER_CALL = 500
@@ -34,7 +35,8 @@ class CoinbaseRest(VenueRest):
 
     candles_per_call = 300  # 350 is where the exchange refuses; reports of the edge disagree
     settle_ms = 5_000
-    lag_ms = 20_000  # long enough to be asked twice; after that a minute was without trades
+    quiet_bars = QuietBars.OMITS
+    lag_ms = 600_000  # bars were seen to come up to seven minutes late
 
     def __init__(
         self,
@@ -66,38 +68,72 @@ class CoinbaseRest(VenueRest):
     def _newest(
         self, native: str, timeframe: Timeframe, end_ms: int, count: int, lane: Lane
     ) -> Candles:
-        reply = CandleReply(timeframe, _open_time, _values)
-        earliest = end_ms - LONGEST_LOOK_BACK * timeframe.ms
+        reply = self._reply(timeframe)
+        earliest = self._earliest(timeframe, end_ms)
         # The first window reaches over the open bar and one that closed a moment ago.
-        page_end = end_ms + (2 * timeframe.ms if end_ms == self._closed_ms(timeframe) else 0)
+        page_end = end_ms + 2 * timeframe.ms
         closed: list[int] = []
-        while len(closed) < count and page_end > earliest:
+        found = Candles()
+        while len(found) < count and page_end > earliest:
             page_start = max(page_end - self.candles_per_call * timeframe.ms, earliest)
-            self._add_page(reply, native, timeframe, page_start, page_end, lane)
+            window, known = (page_start, page_end), closed[:1] if page_end in closed[:1] else []
+            self._add_page(reply, native, timeframe, window, known, LOOKS, lane)
             closed = [time for time in reply.times() if time < end_ms]
-            page_end = page_start
-        start_ms = closed[-count] if len(closed) >= count else earliest
-        return self._result(reply, timeframe, start_ms, end_ms)
+            # The oldest row again: what lies before it has a row behind it then.
+            page_end = next((t for t in closed[:1] if page_start <= t < page_end), page_start)
+            found = self._newest_of(reply, timeframe, end_ms, count)
+        return found
 
     def _range(
-        self, native: str, timeframe: Timeframe, start_ms: int, end_ms: int, lane: Lane
+        self,
+        native: str,
+        timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        known: Known,
+        lane: Lane,
     ) -> Candles:
-        reply = CandleReply(timeframe, _open_time, _values)
-        step = self.candles_per_call * timeframe.ms
-        for at in range(start_ms, end_ms, step):
-            self._add_page(reply, native, timeframe, at, min(at + step, end_ms), lane)
+        reply = self._reply(timeframe)
+        looks = 1 if end_ms + self.lag_ms > self.clock.now_ms() else LOOKS
+        at, last_ms = self._widened(timeframe, start_ms, end_ms, known)
+        while at < last_ms:
+            page_end = min(at + self.candles_per_call * timeframe.ms, last_ms)
+            here = [time for time in known if time is not None and at <= time <= page_end]
+            self._add_page(reply, native, timeframe, (at, page_end), here, looks, lane)
+            # The newest row again: what lies behind it has rows on both sides then.
+            newest = max((time for time in reply.times() if time <= page_end), default=at)
+            at = newest if at < newest < page_end < last_ms else page_end
         return self._result(reply, timeframe, start_ms, end_ms)
+
+    def _widened(self, timeframe: Timeframe, start_ms: int, end_ms: int, known: Known) -> Interval:
+        """Return the window to ask for: the stretch, with the rows beside it if one call has room.
+
+        The bucket that opens at its end is part of it.
+        """
+        room_ms = self.candles_per_call * timeframe.ms
+        before_ms, after_ms = known.before_ms or start_ms, known.after_ms or end_ms
+        if end_ms - before_ms <= room_ms:
+            start_ms = before_ms
+        if after_ms - start_ms <= room_ms:
+            end_ms = after_ms
+        return start_ms, end_ms
 
     def _add_page(
         self,
         reply: CandleReply,
         native: str,
         timeframe: Timeframe,
-        start_ms: int,
-        end_ms: int,
+        window: Interval,
+        known: Sequence[int],
+        looks: int,
         lane: Lane,
     ) -> None:
-        """Take the rows of `[start_ms, end_ms)`; the exchange sends the newest first."""
+        """Take the rows that open from the window's start to its end, both inclusive.
+
+        They come newest first. The exchange sends an empty list now and then: where rows are
+        `known` to be there, or none was seen yet, it is asked again, `looks` times in all.
+        """
+        start_ms, end_ms = window
         params = {
             "start": start_ms // 1000,
             # Said to be inclusive, but nowhere promised: one bucket more is asked for, and the
@@ -106,11 +142,14 @@ class CoinbaseRest(VenueRest):
             "granularity": GRANULARITIES[timeframe],
         }
         path = f"{self._products}/{quote(native, safe='')}/candles"
-        body = self._get_rows(path, params, lane)
-        rows = body.get("candles") if isinstance(body, dict) else None
-        if not isinstance(rows, list):
-            raise BadPayload("the candles are not in Coinbase's form", str(body))
-        reply.add_page(rows[::-1], start_ms, end_ms)
+        for _ in range(looks):
+            body = self._get_rows(path, params, lane)
+            rows = body.get("candles") if isinstance(body, dict) else None
+            if not isinstance(rows, list):
+                raise BadPayload("the candles are not in Coinbase's form", str(body))
+            complete = reply.add_page(rows[::-1], start_ms, end_ms, known)
+            if complete and (rows or reply.times()):
+                return
 
     def _page_of_products(self, offset: int) -> list:
         params = {"product_type": "SPOT", "limit": PRODUCTS_PER_CALL, "offset": offset}
@@ -119,6 +158,24 @@ class CoinbaseRest(VenueRest):
         if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
             raise BadPayload("the listing is not in Coinbase's form", str(body))
         return page
+
+    @staticmethod
+    def _open_time(row: Mapping[str, str]) -> int:
+        start = row["start"]
+        if type(start) is not str:
+            raise TypeError(f"not a time as a string: {start!r}")
+        return int(start) * 1000
+
+    @staticmethod
+    def _values(row: Mapping[str, str], timeframe: Timeframe) -> Values:
+        return (
+            number(row["open"]),
+            number(row["high"]),
+            number(row["low"]),
+            number(row["close"]),
+            number(row["volume"]),
+            timeframe,
+        )
 
 
 def read_error(status: int, body: Any) -> LivermoreError | None:
@@ -129,21 +186,3 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
     if status == 401 or (status == 403 and "scope" in str(said)):
         return BadCredentials(f"the exchange does not accept the key: {said or 'Unauthorized'}")
     return None
-
-
-def _open_time(row: Mapping[str, str]) -> int:
-    start = row["start"]
-    if type(start) is not str:
-        raise TypeError(f"not a time as a string: {start!r}")
-    return int(start) * 1000
-
-
-def _values(row: Mapping[str, str], timeframe: Timeframe) -> Values:
-    return (
-        number(row["open"]),
-        number(row["high"]),
-        number(row["low"]),
-        number(row["close"]),
-        number(row["volume"]),
-        timeframe,
-    )

@@ -7,6 +7,7 @@ import requests
 from exchanges.errors import BadCredentials, BadPayload, Temporary, UnknownSymbol, Unreachable
 from exchanges.models import Exchange
 from exchanges.pacing import Limits, Pacer
+from exchanges.venue_rest import LOOKS, Known
 from exchanges.venues.binance.rest import read_error, used_weight
 from exchanges.venues.binance.symbols import read_limits, read_listing
 from livermore.market import keys
@@ -208,12 +209,27 @@ def test_a_minute_without_trades_is_a_candle_here(binance):
     assert all(candle.open == candle.close for candle in quiet)
 
 
-def test_a_hole_in_the_middle_is_the_exchanges_own(binance, sandbox):
+def test_a_hole_in_the_middle_is_not_believed_at_once(binance, sandbox):
     start_ms, end_ms = NOW_MINUTE_MS - 30 * MINUTE_MS, NOW_MINUTE_MS - 20 * MINUTE_MS
     sandbox.faults.add("holes", open_times=[start_ms + 3 * MINUTE_MS, start_ms + 4 * MINUTE_MS])
     got = binance.get_candles("BTC-USD", "1m", start_ms, end_ms)
+    hole = (start_ms + 3 * MINUTE_MS, start_ms + 5 * MINUTE_MS)
     assert len(got) == 8
-    assert got.covered == ((start_ms, end_ms),)
+    assert got.covered == ((start_ms, hole[0]), (hole[1], end_ms))
+    assert got.empty == (hole,)
+
+
+def test_a_hole_is_asked_for_with_the_rows_beside_it(binance, sandbox):
+    start_ms = NOW_MINUTE_MS - 30 * MINUTE_MS
+    known = Known(start_ms - MINUTE_MS, start_ms + MINUTE_MS)
+    sandbox.faults.add("holes", open_times=[start_ms])
+    got = binance.get_candles("BTC-USD", "1m", start_ms, start_ms + MINUTE_MS, known=known)
+    assert (list(got), got.contradicts) == ([], False)
+    assert got.empty == got.asked == ((start_ms, start_ms + MINUTE_MS),)
+    sandbox.faults.replace([{"kind": "holes", "open_times": [start_ms, known.after_ms]}])
+    assert binance.get_candles(
+        "BTC-USD", "1m", start_ms, start_ms + MINUTE_MS, known=known
+    ).contradicts
 
 
 def test_a_newest_bar_that_is_not_there_yet_is_asked_for_again(binance, sandbox):
@@ -225,13 +241,16 @@ def test_a_newest_bar_that_is_not_there_yet_is_asked_for_again(binance, sandbox)
     assert binance.get_candles("BTC-USD", "1m", start_ms).covered == ((start_ms, NOW_MINUTE_MS),)
 
 
-def test_a_newest_bar_that_is_missing_for_a_minute_never_was(binance, sandbox):
-    sandbox.clock.advance(40_000)  # the last closed minute ended 63 seconds ago
-    end_ms = Timeframe.M1.floor(sandbox.clock.now_ms())
-    gone = [end_ms - 2 * MINUTE_MS, end_ms - MINUTE_MS]
-    sandbox.faults.add("holes", open_times=gone, symbol="BTC-USD")
-    got = binance.get_candles("BTC-USD", "1m", end_ms - 5 * MINUTE_MS)
-    assert got.covered == ((end_ms - 5 * MINUTE_MS, end_ms - MINUTE_MS),)
+@pytest.mark.parametrize("way", ["missing", "stale"])
+@pytest.mark.parametrize("seconds", [10, 61, 250])
+def test_an_answer_that_is_late_proves_nothing_it_did_not_know(binance, sandbox, seconds, way):
+    sandbox.faults.add("late", seconds=seconds, way=way)
+    start_ms = NOW_MINUTE_MS - 20 * MINUTE_MS
+    got = binance.get_candles("BTC-USD", "1m", start_ms)
+    truth = sandbox.market.closed_candles("BTC-USD", Timeframe.M1, start_ms, NOW_MINUTE_MS)
+    ((_, until_ms),) = got.covered
+    assert until_ms <= Timeframe.M1.floor(NOW_MS - 1000 * seconds)
+    assert values(got) == [row for row in truth if row[0] < until_ms]
 
 
 def test_a_range_goes_on_behind_a_short_page(on_wire, wire):
@@ -252,17 +271,28 @@ def test_what_a_short_page_left_out_is_asked_for_once_more(on_wire, wire):
 
 def test_a_short_page_is_not_the_end_of_history(on_wire):
     now = minute_of(OPEN_MS)
-    rest = on_wire(klines(now - 40, now), klines(now - 90, now - 41), klines(now - 130, now - 91))
+    rest = on_wire(klines(now - 40, now), klines(now - 90, now - 40), klines(now - 130, now - 90))
     got = rest.get_candles("A-B", "1m", limit=100)
     assert minutes(got) == list(range(now - 100, now))
     assert got.covered == ((OPEN_MS - 100 * MINUTE_MS, OPEN_MS),)
 
 
-def test_an_empty_page_is_the_end_of_history(on_wire):
+def test_history_begins_where_its_first_row_is_one_that_is_known(on_wire, wire):
+    now = minute_of(OPEN_MS)
+    first = klines(now - 40, now - 40)
+    got = on_wire(klines(now - 40, now), first, first).get_candles("A-B", "1m", limit=100)
+    assert minutes(got) == list(range(now - 40, now))
+    assert got.covered == ((OPEN_MS - 1000 * MINUTE_MS, OPEN_MS),)
+    assert f"startTime={OPEN_MS - 1000 * MINUTE_MS}&" in wire.seen[-1][0]
+
+
+def test_where_history_begins_no_empty_answer_tells(on_wire, wire):
     now = minute_of(OPEN_MS)
     got = on_wire(klines(now - 40, now), b"[]").get_candles("A-B", "1m", limit=100)
     assert minutes(got) == list(range(now - 40, now))
-    assert got.covered == ((OPEN_MS - 1000 * MINUTE_MS, OPEN_MS),)
+    assert got.covered == ((OPEN_MS - 40 * MINUTE_MS, OPEN_MS),)
+    assert got.empty == ((OPEN_MS - 1000 * MINUTE_MS, OPEN_MS - 40 * MINUTE_MS),)
+    assert len(wire.seen) == 1 + 1 + 2 * LOOKS
 
 
 # Weight

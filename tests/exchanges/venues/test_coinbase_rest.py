@@ -1,7 +1,10 @@
+from itertools import pairwise
+
 import orjson
 import pytest
 
 from exchanges.errors import BadCredentials, BadPayload, UnknownSymbol
+from exchanges.venue_rest import Known
 from exchanges.venues.coinbase import rest as venue
 from exchanges.venues.coinbase.rest import read_error
 from exchanges.venues.coinbase.symbols import read_listing
@@ -163,16 +166,19 @@ def test_a_quiet_symbol_is_looked_for_further_back(coinbase, sandbox, symbol):
     got = coinbase.get_candles(symbol, "1m", limit=250)
     truth = traded(sandbox, symbol, NOW_MINUTE_MS - 1000 * MINUTE_MS)
     assert len(truth) > 250
-    assert values(got) == truth[-250:]
+    until_ms = got.covered[-1][1]
+    assert NOW_MINUTE_MS - 15 * MINUTE_MS < until_ms < NOW_MINUTE_MS
+    assert values(got) == [row for row in truth if row[0] < until_ms][-250:]
     assert got[0].timestamp < NOW_MINUTE_MS - 300 * MINUTE_MS
-    assert got.covered == ((got[0].timestamp, NOW_MINUTE_MS),)
+    assert got.covered == ((got[0].timestamp, until_ms),)
 
 
 def test_nobody_looks_back_further_than_one_thousand_periods(coinbase, sandbox):
     got = coinbase.get_candles("AERO-USD", "1m", limit=1000)
     earliest = NOW_MINUTE_MS - 1000 * MINUTE_MS
-    assert values(got) == traded(sandbox, "AERO-USD", earliest)
-    assert got.covered == ((earliest, NOW_MINUTE_MS),)
+    ((from_ms, until_ms),) = got.covered
+    assert earliest <= from_ms < earliest + 10 * MINUTE_MS
+    assert values(got) == traded(sandbox, "AERO-USD", earliest, until_ms)
     assert min(call.start_ms for call in sandbox.requests.candles) == earliest
     assert len(sandbox.requests.candles) == 4
 
@@ -180,10 +186,68 @@ def test_nobody_looks_back_further_than_one_thousand_periods(coinbase, sandbox):
 def test_a_range_of_a_quiet_symbol_is_covered_though_rows_are_missing(coinbase, sandbox):
     start_ms, end_ms = NOW_MINUTE_MS - 700 * MINUTE_MS, NOW_MINUTE_MS - 50 * MINUTE_MS
     got = coinbase.get_candles("DASH-USD", "1m", start_ms, end_ms)
-    assert values(got) == traded(sandbox, "DASH-USD", start_ms, end_ms)
+    truth = traded(sandbox, "DASH-USD", start_ms, end_ms)
+    assert values(got) == truth
     assert 0 < len(got) < 650
-    assert got.covered == ((start_ms, end_ms),)
+    # Of what lies behind the last row it tells nothing yet.
+    ((from_ms, until_ms),) = got.covered
+    assert (from_ms, until_ms) == (truth[0][0], truth[-1][0] + MINUTE_MS)
+    assert len(got.quiet) > 50
+
+
+def test_a_quiet_stretch_is_proven_by_the_rows_on_both_sides_of_it(coinbase, sandbox):
+    truth = traded(sandbox, "DASH-USD", NOW_MINUTE_MS - 700 * MINUTE_MS)
+    before, after = max(pairwise(truth), key=lambda rows: rows[1][0] - rows[0][0])
+    start_ms, end_ms = before[0] + MINUTE_MS, after[0]
+    assert end_ms - start_ms > 100 * MINUTE_MS
+    alone = coinbase.get_candles("DASH-USD", "1m", start_ms, end_ms)
+    assert (list(alone), alone.covered, alone.empty) == ([], (), ((start_ms, end_ms),))
+    known = Known(before[0], after[0])
+    got = coinbase.get_candles("DASH-USD", "1m", start_ms, end_ms, known=known)
+    assert (list(got), got.covered, got.empty) == ([], ((start_ms, end_ms),), ())
+    assert got.quiet == got.covered
+
+
+def test_an_answer_that_lacks_a_row_that_is_known_is_asked_for_again(coinbase, sandbox):
+    start_ms = NOW_MINUTE_MS - 700 * MINUTE_MS
+    known = Known(start_ms - MINUTE_MS, start_ms + 5 * MINUTE_MS)
+    window = ("BTC-USD", "1m", start_ms, start_ms + 5 * MINUTE_MS)
+    sandbox.faults.add("empty", times=2, symbol="BTC-USD")
+    assert len(coinbase.get_candles(*window, known=known)) == 5
     assert len(sandbox.requests.candles) == 3
+    sandbox.faults.add("holes", open_times=[known.before_ms, start_ms], symbol="BTC-USD")
+    got = coinbase.get_candles(*window, known=known)
+    assert got.contradicts
+    assert got.covered == ((start_ms + MINUTE_MS, start_ms + 5 * MINUTE_MS),)
+
+
+@pytest.mark.parametrize("way", ["missing", "stale"])
+@pytest.mark.parametrize(
+    ("timeframe", "seconds"), [("1m", 30), ("1m", 200), ("5m", 45), ("1h", 400)]
+)
+def test_an_answer_that_is_late_proves_nothing_it_did_not_know(
+    coinbase, sandbox, timeframe, seconds, way
+):
+    timeframe = Timeframe(timeframe)
+    now_ms = timeframe.ceil(NOW_MS) + 20_000
+    sandbox.clock.advance(now_ms - NOW_MS)
+    sandbox.faults.add("late", seconds=seconds, way=way)
+    got = coinbase.get_candles("ETH-USD", timeframe, limit=20)
+    ((from_ms, until_ms),) = got.covered
+    assert until_ms <= timeframe.floor(now_ms - 1000 * seconds)
+    assert values(got) == sandbox.market.closed_candles(
+        "ETH-USD", timeframe, from_ms, until_ms, traded_only=True
+    )
+    assert len(got) == 20
+
+
+def test_an_empty_first_page_is_no_reason_to_look_for_old_candles_alone(coinbase, sandbox):
+    sandbox.faults.add("empty", times=3, symbol="BTC-USD")
+    got = coinbase.get_candles("BTC-USD", "1h", limit=100)
+    end_ms = Timeframe.H1.floor(NOW_MS)
+    assert got[-1].timestamp < end_ms - 290 * 3_600_000
+    assert got.covered[-1][1] == got[-1].close_time_ms
+    assert got.empty == ((got[-1].close_time_ms, end_ms),)
 
 
 def test_another_name_of_a_book_has_its_candles(coinbase):

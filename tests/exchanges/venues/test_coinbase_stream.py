@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.errors import BadPayload
-from exchanges.stream_events import CandleUpdate, Clock, Lost, Refused
+from exchanges.stream_events import CandleUpdate, Clock, Lost, Refused, Traded
 from exchanges.venues.coinbase.stream import CoinbaseStream
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
@@ -170,7 +170,7 @@ def test_a_product_that_nobody_asked_for_is_counted_and_skipped():
 
 
 def test_the_recorded_trade_tells_nothing_of_a_minute_that_was_joined_in_the_middle():
-    assert parse(TRADES) == [Clock(1675973975396)]
+    assert parse(TRADES) == [Clock(1675973975396), Traded("ETH-USD", 1565815347265)]
 
 
 def test_trades_make_minutes_in_whichever_order_a_frame_has_them():
@@ -197,7 +197,8 @@ def test_a_product_that_is_subscribed_anew_is_joined_in_the_middle_again():
     session.parse(trades_frame(first, second, number=0))
     session.unsubscribe(["market_trades:ETH-USD"])
     session.subscribe(["market_trades:ETH-USD"])
-    assert session.parse(trades_frame(third, number=1)) == [Clock(1769093525123)]
+    events = session.parse(trades_frame(third, number=1))
+    assert events == [Clock(1769093525123), Traded("ETH-USD", 1769093490000)]
 
 
 @pytest.mark.parametrize(

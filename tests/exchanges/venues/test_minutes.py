@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchanges.stream_events import CandleUpdate, Quiet, Traded
 from exchanges.venues.coinbase.minutes import MinuteBuilder
 from livermore.market.candle import Candle
 from livermore.market.timeframe import MINUTE_MS, Timeframe
@@ -47,12 +48,45 @@ def build(batches):
     """Return the closed and the open candles that come of batches, each by id as the venue does."""
     builder = MinuteBuilder("BTC-USD")
     told = [each for batch in batches for trade in sorted(batch) for each in builder.add(*trade)]
-    closed = [each.candle for each in told if each.closed]
-    return closed, [each.candle for each in told if not each.closed]
+    candles = [each for each in told if isinstance(each, CandleUpdate)]
+    closed = [each.candle for each in candles if each.closed]
+    return closed, [each.candle for each in candles if not each.closed]
+
+
+def evidence(batches):
+    """Return in which minutes trades were seen, and where it was seen that none were."""
+    builder = MinuteBuilder("BTC-USD")
+    told = [each for batch in batches for trade in sorted(batch) for each in builder.add(*trade)]
+    traded = {M1.floor(each.time_ms) for each in told if isinstance(each, Traded)}
+    traded |= {each.candle.timestamp for each in told if isinstance(each, CandleUpdate)}
+    quiet = [(each.from_ms, each.to_ms) for each in told if isinstance(each, Quiet)]
+    return traded, quiet
 
 
 def trade(number, second, price=10.0, size="1"):
     return (number, START_MS + round(1000 * second), price, Decimal(size))
+
+
+@given(markets(), st.data())
+def test_whatever_comes_of_a_market_each_trade_is_seen_and_no_quiet_stretch_holds_one(trades, data):
+    batches = data.draw(st.lists(st.lists(st.sampled_from(trades), max_size=12), max_size=12))
+    traded, quiet = evidence(batches)
+    newest, new = -1, []
+    for batch in batches:
+        for each in sorted(batch):
+            if each[0] > newest:
+                newest = each[0]
+                new.append(each)
+    assert traded == {M1.floor(each[1]) for each in new}
+    for start_ms, end_ms in quiet:
+        assert end_ms - start_ms >= M1.ms
+        assert not [each for each in trades if start_ms <= each[1] < end_ms]
+
+
+def test_between_two_trades_that_follow_upon_each_other_nothing_was_traded():
+    trades = [trade(1, 10), trade(2, 20), trade(3, 500), trade(5, 900)]
+    _, quiet = evidence([trades])
+    assert quiet == [(START_MS + 20_001, START_MS + 500_000)]
 
 
 @given(markets(), st.data())

@@ -1,0 +1,293 @@
+"""An exchange's own time, believed only as far as those who tell it agree."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import combinations
+from statistics import median_low
+from typing import NamedTuple
+
+logger = logging.getLogger(__name__)
+
+# After how long the exchange is asked again: while all is well, while somebody is outvoted, where
+# a frame is a little ahead of what can be, and while nobody knows who is right.
+PEACE_SECONDS, OUTVOTED_SECONDS, INEXACT_SECONDS, UNSETTLED_SECONDS = 300.0, 10.0, 5.0, 0.4
+SLACK_MS = 250  # how far a frame may be ahead beyond what the way of REST's answer explains
+ROUGH_MS = 50  # how exact REST's answers are
+NEAR_MS = 2_000  # who is no further apart says the same
+FRAMES_SECONDS, FRAMES_ASKED = 2.5, 5  # which frames have a say: the newest of so long
+FRAMES_APART_SECONDS = 0.02  # of those that come at once one is enough
+SHORTEST_SPAN_SECONDS = 0.1  # between two answers that tell a pace
+UNUSUAL_PACE = 1.1  # beyond that, or below its inverse, an exchange's time goes at its own pace
+# Who tells the time; of two that agree the first one's counts.
+REST, STREAM, BEFORE, MACHINE = "REST", "the stream", "what was believed", "this machine"
+FRAME = "a frame of the stream"
+
+
+class Line(NamedTuple):
+    """A time that goes on: `time_ms` at `since`, and `pace` ms more with every ms of ours.
+
+    `since` is in seconds of this machine's monotonic clock.
+    """
+
+    since: float
+    time_ms: float
+    pace: float
+
+    def at(self, moment: float) -> float:
+        return self.time_ms + 1000 * (moment - self.since) * self.pace
+
+    def later(self, ms: float) -> "Line":
+        return self._replace(time_ms=self.time_ms + ms)
+
+    def ahead_of(self, other: "Line") -> float:
+        """Return by how many ms this one is ahead now."""
+        now = time.monotonic()
+        return self.at(now) - other.at(now)
+
+
+class Answer(NamedTuple):
+    """What REST said: `time_ms` was true at some moment from `sent` to `received`."""
+
+    sent: float
+    received: float
+    time_ms: int
+
+
+class Frames:
+    """When the frames that came lately were sent, by the exchange."""
+
+    def __init__(self):
+        self._known: deque[tuple[float, int]] = deque(maxlen=FRAMES_ASKED)
+
+    def add(self, moment: float, time_ms: int) -> None:
+        self._known.append((moment, time_ms))
+
+    def follow_at_once(self, moment: float) -> bool:
+        return bool(self._known) and moment - self._known[-1][0] < FRAMES_APART_SECONDS
+
+    def line(self, pace: float) -> Line | None:
+        """Return the time by the middle one of them, None where there are none."""
+        now = time.monotonic()
+        recent = [each for each in self._known if now - each[0] <= FRAMES_SECONDS]
+        offs = [(time_ms - 1000 * at * pace, at, time_ms) for at, time_ms in recent]
+        if not offs:
+            return None
+        _, at, time_ms = median_low(offs)
+        return Line(at, time_ms, pace)
+
+
+class ExchangeClock:
+    """The exchange's time, never ahead of it. Threads may share it.
+
+    Three tell it: REST, asked once in a while; the frames of a stream, each with the time when it
+    was sent; and this machine's monotonic clock, which carries on what was believed before. What
+    two of them say is believed, and the third is outvoted and named by `odd`. Where each says
+    something else the earlier of REST and the frames counts: late is better than wrong. Until
+    frames have agreed with anybody, what was believed is only what REST said: then this machine's
+    own clock has the third vote.
+
+    As answers and frames were on their way, and as a machine may sleep, the result can only be
+    late: nothing is taken as closed before the exchange closed it. An exchange may run at another
+    pace than this machine, as the sandbox does: three answers in a row show it.
+    """
+
+    def __init__(self, ask_ms: Callable[[], int], name: str = "the exchange"):
+        """`ask_ms` asks the exchange; it may raise."""
+        self.ask_ms = ask_ms
+        self.odd: str | None = None  # who is not believed now, and how far it is off
+        self._name = name
+        self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._belief: Line | None = None
+        self._latest: Line | None = None  # no frame that was sent by now says more than this
+        self._answers: deque[Answer] = deque(maxlen=3)
+        self._frames = Frames()
+        self._confirmed = False  # frames have agreed with REST
+        self._pace = 1.0
+        self._unsettled = False
+        self._asked_at = self._due_at = float("-inf")
+        self._all_late_since: float | None = None
+        self._furthest: Line | None = None  # of the frames ahead, since REST was asked
+
+    def now_ms(self) -> int:
+        """Return the exchange's time, asking for it where that is due.
+
+        Raises what the exchange says where it can't be asked.
+        """
+        if self.is_due():
+            self.settle()
+        return int(self._belief.at(time.monotonic()))
+
+    def believed_ms(self) -> int | None:
+        """Return the exchange's time without asking it, None before its first answer."""
+        belief = self._belief
+        return None if belief is None else int(belief.at(time.monotonic()))
+
+    @property
+    def apart_ms(self) -> int:
+        """Return how far two that know the exchange's time may be apart."""
+        return int(NEAR_MS * self._scale)
+
+    def is_due(self) -> bool:
+        """Tell whether the exchange should be asked for its time."""
+        return time.monotonic() >= self._due_at
+
+    def ask(self) -> None:
+        """Ask the exchange for its time; who comes meanwhile waits for the same answer."""
+        came = time.monotonic()
+        with self._asking:
+            if self._asked_at > came:
+                return
+            sent = time.monotonic()
+            time_ms = self.ask_ms()
+            self._asked_at = time.monotonic()
+            with self._lock:
+                self._take(Answer(sent, self._asked_at, time_ms))
+
+    def settle(self) -> None:
+        """Ask the exchange at once, and again as long as it isn't clear whom to believe."""
+        self.ask()
+        for _ in range(self._answers.maxlen - 1):
+            if not self._unsettled:
+                return
+            time.sleep(SHORTEST_SPAN_SECONDS)
+            self.ask()
+
+    def forget(self) -> None:
+        """Ask the exchange again next time."""
+        self._due_at = float("-inf")
+
+    def hear(self, time_ms: int) -> None:
+        """Take the time at which the exchange sent a frame that comes now."""
+        now, belief = time.monotonic(), self._belief
+        if belief is None:
+            return
+        ahead_ms = time_ms - belief.at(now)
+        if -NEAR_MS * self._scale <= ahead_ms <= 0:
+            self._all_late_since = None
+            if self._frames.follow_at_once(now):
+                return
+        with self._lock:
+            self._frames.add(now, time_ms)
+            if not self._confirmed:
+                self._confirmed = self._are_near(self._frames.line(self._pace), belief)
+            if ahead_ms > 0:
+                self._hear_ahead(now, time_ms)
+            elif ahead_ms < -NEAR_MS * self._scale:
+                self._hear_late(now)
+
+    def _hear_ahead(self, now: float, time_ms: int) -> None:
+        self._all_late_since = None
+        if time_ms <= self._latest.at(now):
+            self._belief = Line(now, time_ms, self._pace)
+        elif time_ms <= self._latest.at(now) + NEAR_MS * self._scale:
+            self._ask_within(INEXACT_SECONDS)
+        else:
+            line = Line(now, time_ms, self._pace)
+            if self._furthest is None or line.ahead_of(self._furthest) > 0:
+                self._furthest = line
+            if not self.odd:
+                self._ask_within(UNSETTLED_SECONDS)
+
+    def _hear_late(self, now: float) -> None:
+        self._all_late_since = self._all_late_since or now
+        if now - self._all_late_since > FRAMES_SECONDS and not self.odd:
+            self._ask_within(UNSETTLED_SECONDS)
+
+    def _ask_within(self, seconds: float) -> None:
+        self._due_at = min(self._due_at, time.monotonic() + seconds)
+
+    # -- who is right
+
+    def _take(self, answer: Answer) -> None:
+        self._answers.append(answer)
+        is_settled = self._learn_pace()
+        voters = self._voters(answer)
+        for one, other in combinations(voters, 2):  # in the order of their weight
+            if self._are_near(voters[one], voters[other]):
+                self._believe(voters[one], answer)
+                self._confirmed = self._confirmed or STREAM in (one, other)
+                self._judge(voters, voters[one])
+                return
+        said, heard = voters[REST], voters.get(STREAM)
+        if self._belief is None or is_settled:
+            earliest = heard if heard and heard.ahead_of(said) < 0 else said
+            self._believe(earliest, answer)
+            self._judge(voters, earliest)
+            return
+        if said.ahead_of(self._belief) < 0:
+            self._believe(said, answer)
+        self._unsettled = True
+        self._due_at = self._asked_at + UNSETTLED_SECONDS
+
+    def _voters(self, answer: Answer) -> dict[str, Line]:
+        voters = {REST: Line(answer.received, answer.time_ms, self._pace)}
+        if heard := self._frames.line(self._pace):
+            voters[STREAM] = heard
+            if not self._confirmed:
+                voters[MACHINE] = Line(time.monotonic(), 1000 * time.time(), self._pace)
+                return voters
+        if self._belief:
+            voters[BEFORE] = self._belief
+        return voters
+
+    @property
+    def _scale(self) -> float:
+        return max(1.0, self._pace)
+
+    def _are_near(self, one: Line, other: Line) -> bool:
+        return abs(one.ahead_of(other)) <= NEAR_MS * self._scale
+
+    def _believe(self, line: Line, answer: Answer) -> None:
+        way_ms = 1000 * (answer.received - answer.sent)
+        latest, before = line.later((way_ms + SLACK_MS) * self._scale), self._belief
+        if before and not self._are_near(line, before):
+            moved_ms = line.ahead_of(before)
+            # Forward: this machine slept, or the exchange's time goes at another pace.
+            level = logging.INFO if moved_ms > 0 else logging.WARNING
+            logger.log(level, "clock.moved exchange=%s ms=%.0f", self._name, moved_ms)
+        elif before and line.ahead_of(before) < 0 <= latest.ahead_of(before):
+            line = before._replace(pace=self._pace)  # frames told it more exactly
+        self._belief, self._latest = line, latest
+
+    def _judge(self, voters: dict[str, Line], believed: Line) -> None:
+        """Name who is not believed: REST, the stream, or single frames of it."""
+        offs = {name: voters[name].ahead_of(believed) for name in (REST, STREAM) if name in voters}
+        if self._furthest:
+            offs[FRAME], self._furthest = self._furthest.ahead_of(believed), None
+        odd = next((name for name in offs if abs(offs[name]) > NEAR_MS * self._scale), None)
+        self._all_late_since, self._unsettled = None, False
+        self._due_at = self._asked_at + (OUTVOTED_SECONDS if odd else PEACE_SECONDS)
+        if odd is None:
+            self.odd = None
+            return
+        if not (self.odd or "").startswith(odd):
+            logger.warning("clock.outvoted exchange=%s who=%r ms=%.0f", self._name, odd, offs[odd])
+        way = "ahead" if offs[odd] > 0 else "behind"
+        self.odd = f"{odd} is {abs(offs[odd]) / 1000:.0f} s {way}"
+
+    def _learn_pace(self) -> bool:
+        """Learn from the last three answers; return whether they fit together at some pace."""
+        if len(self._answers) < 3:
+            return False
+        first, second, third = self._answers
+        paces = [_pace(first, second), _pace(second, third)]
+        if all(least <= 1 <= most for least, most in paces):
+            self._pace = 1.0
+            return True
+        together = max(least for least, _ in paces) <= min(most for _, most in paces)
+        unusual = all(least > UNUSUAL_PACE or most < 1 / UNUSUAL_PACE for least, most in paces)
+        if together and unusual:
+            self._pace = max(0.0, _pace(first, third)[0])
+        return together and unusual
+
+
+def _pace(one: Answer, other: Answer) -> tuple[float, float]:
+    """Return between which paces the exchange's time went from one answer to the other."""
+    longest = 1000 * max(other.received - one.sent, SHORTEST_SPAN_SECONDS)
+    shortest = 1000 * max(other.sent - one.received, SHORTEST_SPAN_SECONDS)
+    passed_ms = other.time_ms - one.time_ms
+    return (passed_ms - ROUGH_MS) / longest, (passed_ms + ROUGH_MS) / shortest

@@ -1,0 +1,137 @@
+"""Asking REST for what a stream left open, and what its answers are worth."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+from redis.exceptions import RedisError
+
+from exchanges.candle_reply import Candles
+from exchanges.errors import BadCredentials, Blocked, LivermoreError, Permanent, Temporary
+from exchanges.outage import Outage
+from exchanges.pacing import Lane
+from exchanges.venue_rest import VenueRest
+from exchanges.workers import Workers
+from livermore.market.coverage import Coverage
+from livermore.market.pair import Pair
+from warmup.bars import GRACE_MS, Bars, Close
+from warmup.cache import CandleCache
+from warmup.unconfirmed import Rules
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_QUESTIONS = 0.4  # for the time, while nobody answers
+# What every other call would meet too: REST is away, or refuses us.
+OF_ALL = (Temporary, Blocked, BadCredentials, RedisError)
+
+
+class Healer:
+    """Asks REST in threads of its own; one other thread calls all methods.
+
+    While REST is away one pair at a time is asked for, ever more rarely; the first answer ends
+    the waiting of all.
+    """
+
+    def __init__(self, cache: CandleCache, rest: VenueRest):
+        """`cache` keeps what the exchange has to tell again, under the lease."""
+        self._cache = cache
+        self._rest = rest
+        self._rules = Rules(rest.quiet_bars, rest.lag_ms)
+        self._workers = Workers(rest.workers, "heal")
+        self._outage = Outage()
+        self._answers: deque[tuple[Pair, int, Candles | Exception]] = deque()
+        self._doubted: set[Pair] = set()  # pairs of which something is unconfirmed, or was
+        self._asking_time = False
+        self._next_question_at = 0.0
+
+    @property
+    def is_away(self) -> bool:
+        """Return whether REST is away, or refuses us."""
+        return self._outage.is_there
+
+    def doubt(self, pairs: Iterable[Pair]) -> None:
+        """Learn of pairs of which something is unconfirmed."""
+        self._doubted.update(pairs)
+
+    def heal(self, pair: Pair, bars: Bars, now_ms: int, grace_ms: int = GRACE_MS) -> None:
+        """Ask for what is overdue of a pair, if anything is."""
+        span = bars.overdue(now_ms, grace_ms)
+        if span and self._outage.may_try(time.monotonic()):
+            bars.asked = True
+            self._workers.submit(self._ask, pair, *span)
+
+    def keep_time(self) -> None:
+        """Ask for the exchange's time where that is due."""
+        now = time.monotonic()
+        if self._rest.clock.is_due() and not self._asking_time and now >= self._next_question_at:
+            self._asking_time, self._next_question_at = True, now + SECONDS_BETWEEN_QUESTIONS
+            self._workers.submit(self._ask_time)
+
+    def answers(
+        self, known: Mapping[Pair, Bars], now_ms: int
+    ) -> Iterator[tuple[Pair, list[Close]]]:
+        """Yield what follows from the answers that came, by pair."""
+        while self._answers:
+            pair, end_ms, answer = self._answers.popleft()
+            self._notice(answer, known)
+            if pair in known:  # else it was removed meanwhile
+                yield pair, self._take(pair, known[pair], end_ms, answer, now_ms)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._workers.close()
+
+    def _notice(self, answer: Candles | Exception, known: Mapping[Pair, Bars]) -> None:
+        if isinstance(answer, OF_ALL):
+            self._outage.failed(time.monotonic())
+        elif self._outage.ended():
+            for bars in known.values():
+                bars.try_at_once()
+
+    def _take(
+        self, pair: Pair, bars: Bars, end_ms: int, answer: Candles | Exception, now_ms: int
+    ) -> list[Close]:
+        before_ms, closes = bars.next_ms, []
+        if isinstance(answer, Candles):
+            closes = bars.healed(answer, self._learn(pair, bars, answer, now_ms))
+        if bars.next_ms >= end_ms or isinstance(answer, OF_ALL):
+            bars.asked = False  # answered, be it by the stream meanwhile; or to be asked for
+        elif bars.next_ms == before_ms:
+            bars.failed(now_ms)
+        return closes
+
+    def _learn(self, pair: Pair, bars: Bars, answer: Candles, now_ms: int) -> Coverage:
+        """Return what an answer proves, with those before it and with what the stream showed."""
+        lacking = bars.judge(answer, now_ms, self._rest.lag_ms)
+        if not lacking and not answer.leaves_open and pair not in self._doubted:
+            return answer.covered
+        self._doubted.add(pair)
+        try:
+            return self._cache.learn(pair, answer, (), self._rules, now_ms, lacking)
+        except RedisError as error:
+            logger.warning("healing.not_learned pair=%s/%s error=%s", *pair, error)
+            return ()
+
+    # -- in threads of the pool
+
+    def _ask(self, pair: Pair, start_ms: int, end_ms: int) -> None:
+        answer: Candles | Exception = Permanent("")
+        try:
+            [known] = self._cache.beside(*pair, [(start_ms, end_ms)])
+            answer = self._rest.get_candles(*pair, start_ms, end_ms, known=known, lane=Lane.HEAL)
+        except (LivermoreError, RedisError) as error:
+            logger.warning("healing.failed pair=%s/%s error=%s", *pair, error)
+            answer = error
+        except Exception:
+            logger.exception("healing.died pair=%s/%s", *pair)
+        finally:
+            self._answers.append((pair, end_ms, answer))
+
+    def _ask_time(self) -> None:
+        try:
+            self._rest.clock.ask()
+        except (LivermoreError, RedisError) as error:
+            logger.debug("healing.time_unknown error=%s", error)
+        finally:
+            self._asking_time = False
