@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from exchanges.sandbox.clock import SandboxClock
+from exchanges.sandbox.listing_faults import BAD_LISTINGS
 from exchanges.sandbox.rows import BAD_ROWS
 
-KINDS = ("status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "skew_ms")
+KINDS = (
+    "status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "listing", "skew_ms",
+)  # fmt: skip
 
 
 @dataclass
@@ -19,9 +22,10 @@ class Fault:
     `status` answers with that `status`, with `retry_after` where given; `html200` with a page;
     `truncated` cuts the body: `cut` "length" promises more bytes than it sends, "json" doesn't;
     `reset` resets the TCP connection in mid-body; `slow` waits `seconds`; `holes` leaves out the
-    candles of `open_times`, or that `chance` share of all, the same
-    ones each time; `bad_rows` spoils candle number `row` (the middle one if None) in
-    the `way` that rows.py lists; `skew_ms` puts the whole exchange's clock off by `ms`.
+    candles of `open_times`, or that `chance` share of all, the same ones each time; `bad_rows`
+    spoils candle number `row` (the middle one if None) in the `way` that rows.py lists; `listing`
+    spoils what is listed in a `way` of listing_faults.py, a `chance` share of the rows or that of
+    the symbol `listed`; `skew_ms` puts the whole exchange's clock off by `ms`.
 
     Raises ValueError for a kind or a way that isn't known.
     """
@@ -38,6 +42,7 @@ class Fault:
     cut: str = "length"
     way: str = "low_above_high"
     row: int | None = None
+    listed: str | None = None
     open_times: list[int] = field(default_factory=list)
     chance: float = 0
     ms: int = 0
@@ -46,8 +51,9 @@ class Fault:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; known are {' '.join(KINDS)}")
-        if self.kind == "bad_rows" and self.way not in BAD_ROWS:
-            raise ValueError(f"unknown way {self.way!r}; known are {' '.join(BAD_ROWS)}")
+        ways = {"bad_rows": BAD_ROWS, "listing": BAD_LISTINGS}.get(self.kind, (self.way,))
+        if self.way not in ways:
+            raise ValueError(f"unknown way {self.way!r}; known are {' '.join(ways)}")
 
     def fits(self, protocol: str, endpoint: str, symbol: str | None, timeframe: str | None) -> bool:
         wanted = (self.protocol, self.endpoint, self.symbol, self.timeframe)

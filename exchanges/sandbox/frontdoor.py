@@ -11,8 +11,11 @@ from aiohttp import web
 from exchanges.sandbox.calls import Call, Endpoint, Protocol, Refusal, Reply, as_page
 from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.faults import Fault, Faults
+from exchanges.sandbox.listing_faults import spoil_listing
 from exchanges.sandbox.log import RequestLog
 from exchanges.sandbox.rows import leave_out, spoil
+
+LISTINGS = {"exchangeInfo": "symbols", "products": "products"}  # and where their rows are
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -84,6 +87,10 @@ def _spoiled(
         reply.body = reply.body[: len(reply.body) // 2]
     if fault.kind in ("holes", "bad_rows") and endpoint.candles and reply.status == 200:
         reply.body = _other_rows(protocol, fault, reply.body)
+    if fault.kind == "listing" and endpoint.name in LISTINGS and reply.status == 200:
+        content = orjson.loads(reply.body)
+        spoil_listing(content[LISTINGS[endpoint.name]], fault.way, fault.chance, fault.listed)
+        reply.body = orjson.dumps(content)
     return reply
 
 

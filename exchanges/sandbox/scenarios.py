@@ -7,10 +7,13 @@ from random import Random
 from threading import Lock
 from typing import get_args
 
+from exchanges.sandbox.listings import HALT
+
 # Something happens to the server or to a connection; `times` counts how often it begins.
 STRIKES = (
     "drop", "refuse", "silence", "pong_only", "early_cut",
     "rest_429", "rest_418", "rest_holes", "slow", "skew",
+    "halted", "delisted", "renamed", "listing_halted", "listing_short", "listing_bad_row",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
 FRAMES = (
@@ -19,7 +22,9 @@ FRAMES = (
 KINDS = (*STRIKES, *FRAMES, "ack_without_data")
 WAYS = ("truncated", "types", "missing", "list", "text", "utf8")
 USUAL_EVERY = 60.0
+OF_A_SYMBOL = ("silent_symbol", "halted", "delisted", "renamed", "listing_bad_row")
 _CHANCES = {"malformed": 0.02, "loss": 0.02, "duplicates": 0.1, "reordering": 0.1}
+_SHARES = {"rest_holes": 0.05, "listing_short": 0.9}
 _NUMBERS = ("every", "seconds", "times", "chance", "delay", "status", "retry_after")
 _DELAYS = {"late_close": 10.0, "slow": 2.0, "early_cut": 10.0}
 
@@ -44,7 +49,12 @@ class Scenario:
     closing frames, `late_close` sends them `delay` seconds of the exchange's time late;
     `rest_429` and `rest_418` answer every REST call so, with `retry_after`; `rest_holes` leaves
     the same random candles out of every reply; `slow` lets each REST call wait `delay` seconds;
-    `skew` puts the exchange's clock off by `ms`.
+    `skew` puts the exchange's clock off by `ms`;
+    `halted` lets `symbol` (the first one listed if None) trade no more and be listed as `state`,
+    `delisted` takes it off the list, `renamed` does so and lists it as `to` instead (None: its
+    base with a 2 behind it);
+    `listing_halted` says in each answer of the listing that nothing trades, `listing_short`
+    leaves a `chance` share of its rows out, `listing_bad_row` spoils that of `symbol`.
 
     Which: `protocol`, `symbol` (canonical) and `timeframe` narrow it down where they make sense;
     `chance` is the share of frames or candles; `only` "closing" or "open" picks among the kline
@@ -66,6 +76,8 @@ class Scenario:
     status: int = 503
     retry_after: int = 1
     ms: int = 5000
+    state: str = HALT
+    to: str | None = None
     sockets: str = "all"
     hits: int = 0
     active: bool = field(default=False, init=False)
@@ -87,11 +99,13 @@ class Scenario:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and value >= 0):
                 raise ValueError(f"{name}={value!r} must be a number, 0 or more")
+        if self.to is not None and "-" not in self.to:
+            raise ValueError(f"to={self.to!r} must be the new name, such as POL-USD")
         if self.every == 0:
             raise ValueError("every=0 must be more than 0 seconds")
         self._one_each = self.every is not None and self.seconds is None and self.kind in FRAMES
         if self.chance is None:
-            rate = 0.05 if self.kind == "rest_holes" else 1.0
+            rate = _SHARES.get(self.kind, 1.0)
             self.chance = 1.0 if self._one_each else _CHANCES.get(self.kind, rate)
         if self.delay is None:
             self.delay = _DELAYS.get(self.kind, 0.0)
@@ -168,8 +182,10 @@ class Scenarios:
         self.replace(())
 
     def _made(self, settings: dict) -> Scenario:
-        if settings.get("kind") == "silent_symbol":
+        if settings.get("kind") in OF_A_SYMBOL:
             settings.setdefault("symbol", self._first_symbol)
+        if settings.get("kind") == "renamed":
+            settings.setdefault("to", settings["symbol"].replace("-", "2-", 1))
         return Scenario(**settings)
 
     @property
