@@ -13,7 +13,7 @@ from django_redis import get_redis_connection
 
 from exchanges.errors import LivermoreError, UnknownSymbol, clip
 from exchanges.instances import ExchangeLock, Held
-from exchanges.models import Exchange, Symbol
+from exchanges.models import Exchange
 from exchanges.status import Holder
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.network.actions import LONGEST_REASON, Actions, check_line
@@ -59,7 +59,7 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
 def symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Propose symbols that could be added, those that begin with what was typed first."""
     typed = request.GET.get("q", "").strip().upper()
-    listed = exchange.symbols.exclude(status=Symbol.Status.DELISTED).filter(is_monitored=False)
+    listed = exchange.symbols.listed().filter(is_monitored=False)
     found = [name for name in listed.values_list("symbol", flat=True) if typed in name]
     found.sort(key=lambda name: (not name.startswith(typed), name))
     return JsonResponse({"symbols": found[:SYMBOLS_PROPOSED]})
