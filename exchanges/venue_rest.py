@@ -71,6 +71,8 @@ class VenueRest(ABC):
         self.exchange_id = exchange_id
         self.client = client
         self.clock = ExchangeClock(self.server_time_ms)
+        # Is told of each symbol that turns out to be unknown; in any thread.
+        self.on_unknown_symbol: Callable[[str], object] = lambda symbol: None
         self._native_symbols = dict(native_symbols or {})
         self._candle_calls = 0
         self._counting = threading.Lock()
@@ -107,12 +109,16 @@ class VenueRest(ABC):
         if limit is not None and limit < 1:
             raise ValueError(f"limit is 1 or more, not {limit}")
         timeframe = Timeframe(timeframe)
-        native = self._native(symbol)
-        candles = self._get_candles(native, timeframe, start_ms, end_ms, limit, lane)
-        if candles.runs_ahead:
-            # Our idea of the exchange's time is behind: the machine slept, or theirs flies.
-            self.clock.forget()
+        try:
+            native = self._native(symbol)
             candles = self._get_candles(native, timeframe, start_ms, end_ms, limit, lane)
+            if candles.runs_ahead:
+                # Our idea of the exchange's time is behind: the machine slept, or theirs flies.
+                self.clock.forget()
+                candles = self._get_candles(native, timeframe, start_ms, end_ms, limit, lane)
+        except UnknownSymbol:
+            self.on_unknown_symbol(symbol)
+            raise
         return candles
 
     def _get_candles(
@@ -165,6 +171,11 @@ class VenueRest(ABC):
         answered_until = closed[-1] + timeframe.ms if closed else start_ms
         reply.distrust(max(answered_until, timeframe.floor(now_ms - self.lag_ms)), end_ms)
         return reply.result(start_ms, end_ms, now_ms)
+
+    def learn(self, native_symbols: Mapping[str, str]) -> None:
+        """Learn names, those of symbols that were listed since among them."""
+        with self._listing:
+            self._native_symbols |= native_symbols
 
     def calls_for(self, periods: int) -> int:
         """Return how many candle calls it takes to fetch a range of so many periods."""

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
 CLOSES_PER_FLUSH = 5_000
 SECONDS_BETWEEN_LOOKS = 0.5
+FAILURES_UNTIL_DOUBT = 2
 LEAP_MS, LEAPS_DOUBTED = 600_000, 5  # a leap of the exchange's time is believed the sixth time
 
 
@@ -182,6 +183,14 @@ class CandleSink:
     def healing(self) -> int:
         """Return how many pairs lack a bar that should have closed by now."""
         return sum(bars.asked for bars in self._bars.values())
+
+    def unanswered(self) -> set[str]:
+        """Return the symbols of which REST had no news at several tries: have they ended?"""
+        return {
+            pair.symbol
+            for pair, bars in list(self._bars.items())
+            if bars.streamed and bars.failures >= FAILURES_UNTIL_DOUBT
+        }
 
     # -- healing
 
