@@ -114,7 +114,8 @@ class Running:
         def connected():
             assert not self.ended, self.error
             status = read_status(self.redis, self.row.pk)
-            return status.state is State.ACTIVE and status.details.get("connections")
+            live = status.state is State.ACTIVE and status.details
+            return live and (live.get("connections") or not live.get("symbols", 1))
 
         wait_until(connected, seconds)
         return self

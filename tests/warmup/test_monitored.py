@@ -17,10 +17,12 @@ from tests.warmup.live import (
     MINUTE_MS,
     Comparison,
     events_of,
+    hurry,
     make_row,
     running,
     serve,
     stored,
+    wait_for_time,
     wait_until,
 )
 
@@ -156,6 +158,83 @@ def test_symbols_that_are_named_at_the_start_are_those_and_no_others(redis, sand
         assert not told(redis, row, SOL)
 
 
+# -- Gone and back
+
+
+def test_a_symbol_that_comes_back_is_complete_and_what_closed_meanwhile_was_told(
+    redis, sandbox, row, ask
+):
+    monitor(row, ETH)
+    truth = Comparison(redis, sandbox, row, [BTC, ETH])
+    with running(redis, row, [BTC, ETH]):
+        truth.wait(sandbox.clock.now_ms())
+        live_ms = sandbox.clock.now_ms()
+        assert ask("remove-symbol", symbol=ETH).result == {"removed": [ETH]}
+        wait_for_time(sandbox, live_ms + 3 * MINUTE_MS)
+        assert ask("add-symbol", symbol=ETH).result["added"] == [ETH]
+        truth.wait(sandbox.clock.now_ms() + 2 * MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_gone_and_back_in_a_moment_nothing_is_lost(redis, sandbox, row, ask, times):
+    monitor(row, ETH)
+    truth = Comparison(redis, sandbox, row, [BTC, ETH])
+    with running(redis, row, [BTC, ETH]):
+        truth.wait(sandbox.clock.now_ms())
+        live_ms = sandbox.clock.now_ms()
+        client = ControlClient(redis, row.pk)
+        for _ in range(times):
+            client.send("remove-symbol", symbol=ETH)
+            last = client.send("add-symbol", symbol=ETH)
+        assert client.wait(last, 20).ok
+        truth.wait(sandbox.clock.now_ms() + 2 * MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
+
+
+def test_gone_and_back_while_nothing_is_connected_nothing_is_lost(
+    redis, sandbox, row, ask, monkeypatch
+):
+    hurry(monkeypatch)
+    monitor(row, ETH)
+    truth = Comparison(redis, sandbox, row, [BTC, ETH])
+    with running(redis, row, [BTC, ETH]):
+        truth.wait(sandbox.clock.now_ms())
+        live_ms = sandbox.clock.now_ms()
+        for scenario in ("refuse", "drop"):
+            sandbox.scenarios.add(scenario)
+        wait_until(lambda: details(redis, row)["connections"] == 0)
+        assert ask("remove-symbol", symbol=ETH).ok
+        wait_for_time(sandbox, live_ms + 2 * MINUTE_MS)
+        assert ask("add-symbol", symbol=ETH).result["added"] == [ETH]
+        sandbox.scenarios.clear()
+        truth.wait(sandbox.clock.now_ms() + 2 * MINUTE_MS, 60)
+        assert truth.faults(since_ms=live_ms) == []
+
+
+def test_of_a_removed_symbol_nothing_stands_in_the_way_of_a_backfill(
+    redis, sandbox, row, ask, monkeypatch
+):
+    hurry(monkeypatch)
+    monitor(row, ETH)
+    truth = Comparison(redis, sandbox, row, [ETH], [Timeframe.M1])
+    with running(redis, row, [BTC, ETH]):
+        truth.wait(sandbox.clock.now_ms())
+        slow = sandbox.scenarios.add("slow", delay=1)  # an answer is on its way
+        sandbox.scenarios.add("drop", times=1)
+        assert ask("remove-symbol", symbol=ETH).ok
+        wait_until(lambda: slow.hits)
+        sandbox.scenarios.clear()
+        asked_ms = sandbox.clock.now_ms()
+        wait_for_time(sandbox, asked_ms + 3 * MINUTE_MS)
+        wait_until(
+            lambda: (
+                ask("force-backfill", symbols=[ETH], timeframes=["1m"]).ok
+                and not truth.behind(asked_ms + 2 * MINUTE_MS)
+            )
+        )
+
+
 # -- Many at once
 
 
@@ -196,6 +275,60 @@ def test_a_symbol_that_ends_is_asked_for_a_handful_of_times_and_then_no_more(
         Comparison(redis, sandbox, row, [BTC]).wait(sandbox.clock.now_ms() + 5 * MINUTE_MS)
         assert not [call for call in sandbox.requests.candles if call.symbol == ETH]
         assert not any("eth" in name.lower() for name in sandbox.streams[row.venue].subscriptions)
+
+
+def look_is_due(row):
+    type(row).objects.filter(pk=row.pk).update(listed_at=None)
+
+
+def test_what_has_ended_is_not_even_warmed_where_the_listing_was_old(redis, sandbox, row):
+    monitor(row, ETH)
+    sandbox.scenarios.add("delisted", symbol=ETH)
+    look_is_due(row)
+    sandbox.requests.reset()
+    with running(redis, row, [BTC, ETH]):
+        assert not [call for call in sandbox.requests.candles if call.symbol == ETH]
+        wait_until(lambda: details(redis, row)["idle"] == {ETH: "delisted"})
+
+
+def test_the_listing_is_looked_at_again_while_it_is_live(redis, sandbox, row):
+    monitor(row, ETH)
+    with running(redis, row, [BTC, ETH]):
+        row.symbols.filter(symbol=ETH).update(status="halted")  # a minute ago, but it is no more
+        wait_until(lambda: details(redis, row)["idle"] == {ETH: "halted"})
+        look_is_due(row)
+        wait_until(lambda: details(redis, row)["idle"] == {})
+        wait_until(lambda: details(redis, row)["symbols"] == 2)
+
+
+def test_where_nothing_trades_it_waits_until_something_does(redis, sandbox, row):
+    row.symbols.update(status="halted")
+    with running(redis, row, [BTC]):
+        assert details(redis, row)["symbols"] == 0
+        assert not sandbox.requests.candles
+        row.symbols.update(status="trading")
+        Comparison(redis, sandbox, row, [BTC]).wait(sandbox.clock.now_ms() + MINUTE_MS)
+
+
+def test_a_halted_symbol_that_somebody_adds_is_streamed_once_it_trades(redis, sandbox, row, ask):
+    row.symbols.filter(symbol=ETH).update(status="halted")
+    with running(redis, row, [BTC]):
+        reply = ask("add-symbol", symbol=ETH)
+        assert (reply.ok, reply.result["added"], reply.result["streamed"]) == (True, [], [])
+        assert reply.result["idle"] == {ETH: "halted"}
+        row.symbols.filter(symbol=ETH).update(status="trading")
+        wait_until(lambda: told(redis, row, ETH))
+
+
+@pytest.mark.parametrize("command", ["repair", "force-backfill", "warmup"])
+def test_no_command_asks_for_what_does_not_trade(redis, sandbox, row, ask, command):
+    row.symbols.filter(symbol=ETH).update(status="halted")
+    with running(redis, row, [BTC]):
+        sandbox.requests.reset()
+        assert ask(command, symbols=[BTC, ETH], timeframes=["1d"]).ok
+        reply = ask(command, symbols=[ETH], timeframes=["1d"])
+        assert "nothing that does not trade: ETH-USD (halted)" in reply.error
+        assert not [call for call in sandbox.requests.candles if call.symbol == ETH]
 
 
 def test_a_halted_symbol_comes_back_by_itself_and_what_it_missed_is_fetched_and_told(
