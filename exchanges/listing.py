@@ -142,6 +142,11 @@ def unmonitor(exchange: Exchange, symbols: Iterable[str]) -> int:
     return set_monitored(_named(exchange, exchange.symbols.all(), symbols), False)
 
 
+def row_named(exchange: Exchange, symbol: str) -> Symbol:
+    """Return the row of a canonical symbol. Raises UnknownSymbol, with similar names."""
+    return _named(exchange, exchange.symbols.all(), [symbol]).get()
+
+
 def set_monitored(symbols: SymbolQuerySet, is_monitored: bool) -> int:
     """Switch rows on or off; return how many were the other way before."""
     others = symbols.filter(is_monitored=not is_monitored)

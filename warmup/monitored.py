@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -13,6 +14,7 @@ from django.db.models.functions import Now
 
 from exchanges.listing import monitor, unmonitor
 from exchanges.models import Exchange, Symbol
+from exchanges.renaming import RenameOffer, rename_offers
 from exchanges.streamer import Streamer
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
@@ -55,6 +57,8 @@ class MonitoredSymbols:
     def __init__(self, exchange: Exchange, live: Live, symbols: Sequence[str], only: bool = False):
         """`symbols` are streamed already; with `only` these alone, whatever else is monitored."""
         self.idle: dict[str, str] = {}  # what does not trade, and what became of it
+        self._offers: list[RenameOffer] = []
+        self._offered_for: object = None
         self._exchange = exchange
         self._live = live
         self._only = set(symbols) if only else None
@@ -114,6 +118,14 @@ class MonitoredSymbols:
             self.step()
             return [each for each in symbols if each in before]
 
+    def renamed(self, name: str) -> None:
+        """Learn that the history of a symbol that was renamed was taken over by `name`."""
+        for pair in pairs_of([name]):
+            self._live.follower.changed(pair)
+        if self._only is not None:
+            self._only.add(name)
+        self.nudge()
+
     def step(self) -> None:
         """Compare the rows with what runs, and do what is missing. Raises errors of Django's."""
         with self._lock:
@@ -123,7 +135,9 @@ class MonitoredSymbols:
             self.idle = {row.symbol: row.status_text for row in rows if not _trades(row)}
             self._end([each for each, name in self._running.items() if wanted.get(each) != name])
             self._begin({each: wanted[each] for each in wanted if each not in self._running})
-            self._listing_is_old = listing_is_old(self._exchange, rows)
+            listed_at, read_at = listing_times(self._exchange)
+            self._listing_is_old = listing_is_old(rows, listed_at, read_at)
+            self._offer_renames(listed_at)
 
     def as_json(self) -> dict[str, Any]:
         """Return what the status says of symbols."""
@@ -131,6 +145,7 @@ class MonitoredSymbols:
         return {
             "symbols": len(self._running),
             "idle": self.idle,
+            "renames": [offer.as_json() for offer in self._offers],
             "fetching": list(histories.fetching),
             "historiesWaiting": len(histories.waiting()),
             "historiesTrouble": histories.trouble,
@@ -206,6 +221,21 @@ class MonitoredSymbols:
         self._unfetched += natives
         self._running |= natives
 
+    def _offer_renames(self, listed_at: datetime | None) -> None:
+        """Look for new names of what trades no more, once for each listing; say each once."""
+        basis = (self.idle, listed_at)
+        if basis == self._offered_for:
+            return
+        before = set(self._offers)
+        self._offers = rename_offers(self._exchange) if self.idle else []
+        self._offered_for = basis
+        for offer in self._offers:
+            if offer not in before:
+                logger.warning(
+                    "symbols.rename_offered exchange=%s from=%s to=%s command=%s",
+                    *(offer.exchange, offer.symbol, ",".join(offer.names), offer.commands[0]),
+                )
+
 
 def rows_wanted(exchange: Exchange, only: Collection[str] | None) -> list[Symbol]:
     """Return the rows of what is monitored; or with `only` of these, monitored or not."""
@@ -219,17 +249,14 @@ def trading(rows: Iterable[Symbol]) -> list[str]:
     return [row.symbol for row in rows if _trades(row)]
 
 
-def listing_is_old(exchange: Exchange, rows: Iterable[Symbol]) -> bool:
+def listing_times(exchange: Exchange) -> tuple[datetime | None, datetime]:
+    """Return when the listing was looked at last, and what time it is, by the database's clock."""
+    found = Exchange.objects.filter(pk=exchange.pk).annotate(read_at=Now())
+    return found.values_list("listed_at", "read_at").get()
+
+
+def listing_is_old(rows: Iterable[Symbol], listed_at: datetime | None, read_at: datetime) -> bool:
     """Tell whether the listing is to be looked at again; `rows` are those of what is wanted."""
-    times = (
-        Exchange.objects.annotate(read_at=Now())
-        .filter(pk=exchange.pk)
-        .values_list("listed_at", "read_at")
-        .first()
-    )
-    if times is None:
-        return False
-    listed_at, read_at = times
     changes = [row.status_since for row in rows if not _trades(row) and row.status_since]
     since = (read_at - max(changes)).total_seconds() if changes else None
     return listed_at is None or (read_at - listed_at).total_seconds() > longest_age(since)

@@ -22,6 +22,7 @@ from warmup.backfill import BackfillConfig, StartupBackfillService
 from warmup.cache import CandleCache
 from warmup.histories import Progress
 from warmup.monitored import MonitoredSymbols
+from warmup.renaming import rename_symbol
 from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
 
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 POLL_MS = 500
 ENDING = ("stop", "takeover")
-OF_SYMBOLS = ("add-symbol", "bulk-add-symbols", "remove-symbol")
+OF_SYMBOLS = ("add-symbol", "bulk-add-symbols", "remove-symbol", "rename-symbol")
 SECONDS_AFTER_FAULT = 1.0
 SECONDS_BETWEEN_PROGRESS = 0.25
 
@@ -94,6 +95,7 @@ class Orders:
             "add-symbol": self._add,
             "bulk-add-symbols": self._add,
             "remove-symbol": self._remove,
+            "rename-symbol": self._rename,
         }
 
     def start(self) -> None:
@@ -244,6 +246,14 @@ class Orders:
 
     def _remove(self, command: Command) -> dict[str, Any]:
         return {"removed": self._monitored.remove(_symbols(command))}
+
+    def _rename(self, command: Command) -> dict[str, Any]:
+        old, new = (command.arguments.get(name) for name in ("old", "new"))
+        if not isinstance(old, str) or not isinstance(new, str):
+            raise ValueError(f"{command.name} needs two symbols, old and new")
+        result = rename_symbol(self._redis, self._exchange, self._cache, self._open, old, new)
+        self._monitored.renamed(new)
+        return result
 
     def _pairs(self, command: Command) -> tuple[list[str], list[str] | None]:
         """Return the symbols and timeframes that the command names, else those that are live.

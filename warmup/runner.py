@@ -25,7 +25,14 @@ from warmup.follower import IndicatorFollower
 from warmup.histories import HistoryFetcher
 from warmup.listing_watch import ListingWatch
 from warmup.measures import History, Rate
-from warmup.monitored import Live, MonitoredSymbols, listing_is_old, rows_wanted, trading
+from warmup.monitored import (
+    Live,
+    MonitoredSymbols,
+    listing_is_old,
+    listing_times,
+    rows_wanted,
+    trading,
+)
 from warmup.orders import Orders
 from warmup.redis_server import read_memory
 from warmup.repair import CandleRepair
@@ -149,7 +156,7 @@ class ExchangeRunner:
         """Begin with what trades, by a listing that is not old if it can be had."""
         only = set(self._symbols) if self._only else None
         rows = rows_wanted(self._exchange, only)
-        self._listing.step(listing_is_old(self._exchange, rows))
+        self._listing.step(listing_is_old(rows, *listing_times(self._exchange)))
         while self._listing.looking and not self._stopping.wait(STEP_SECONDS / 10):
             if lease.lost.is_set():
                 raise lease.loss()

@@ -11,7 +11,7 @@ from exchanges.venues import ExchangeAdapterFactory
 from tests.warmup.live import make_row, serve, wait_until
 from warmup import listing_watch
 from warmup.listing_watch import ListingWatch, longest_age
-from warmup.monitored import listing_is_old, rows_wanted
+from warmup.monitored import listing_is_old, listing_times, rows_wanted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,7 +69,7 @@ def step(watch, is_old=False):
 
 
 def is_old(row):
-    return listing_is_old(row, rows_wanted(row, None))
+    return listing_is_old(rows_wanted(row, None), *listing_times(row))
 
 
 def age(row, **ago):
