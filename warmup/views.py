@@ -42,7 +42,9 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
         return notice(request, clip(str(error)), 404)
     now_ms = int(time.time() * 1000)
     time_ms = read_exchange(_redis(), exchange, now_ms).time_ms(now_ms)
-    data = read_pair(_redis(), exchange.pk, *found, time_ms).as_json()
+    row = exchange.symbols.get(symbol=found[0])
+    idle = row.status != row.Status.TRADING
+    data = read_pair(_redis(), exchange.pk, *found, time_ms, idle).as_json()
     if wants_json(request):
         return JsonResponse(data)
     context = {
@@ -50,6 +52,8 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
         "title": f"{found[0]} {found[1]}",
         "exchange": exchange,
         "pair": data,
+        "status": row.status_text if idle else "",
+        "since": row.status_since,
         "may_operate": may_operate(request.user),
     }
     return render(request, "network/pair.html", context)
