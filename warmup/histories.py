@@ -36,11 +36,16 @@ class Progress:
     `trouble` is empty where nothing went wrong yet.
     """
 
-    total: int
+    total: int  # pairs
     left: set[str]
-    done: int = 0
+    seen: set[Pair] = field(default_factory=set)
     report: FetchReport = field(default_factory=FetchReport)
     trouble: str = ""
+
+    @property
+    def done(self) -> int:
+        """Return how many pairs have what they can have."""
+        return len(self.seen)
 
 
 class HistoryFetcher:
@@ -222,9 +227,10 @@ class HistoryFetcher:
         error: Exception | None,
         fetched: bool = True,
     ) -> None:
+        name = Pair(pair.symbol, pair.timeframe)
         with self._lock:
             for progress in self._watched:
-                if pair.symbol in progress.left:
-                    progress.done += 1
+                if pair.symbol in progress.left and name not in progress.seen:
+                    progress.seen.add(name)
                     if fetched:
                         progress.report.add(pair, answers, error)

@@ -23,15 +23,15 @@ SECONDS_AFTER_FAILURE = 300.0
 SECONDS_UNTIL_SURE = 60.0  # of many symbols that they trade no more
 
 
-def longest_age(seconds_since_change: float | None) -> float:
-    """Return how old a listing may be, in seconds.
+def longest_age(unchanged_seconds: float | None) -> float:
+    """Return how old a listing may be, in seconds: an hour.
 
-    An hour; less while a monitored symbol doesn't trade, who learned of it so long ago: what has
-    just stopped may go on soon.
+    Less where monitored symbols don't trade, the last of which had stopped so long before that
+    listing: what has just stopped may go on soon.
     """
-    if seconds_since_change is None:
+    if unchanged_seconds is None:
         return LONGEST_AGE_SECONDS
-    return min(LONGEST_AGE_SECONDS, max(SHORTEST_AGE_SECONDS, seconds_since_change))
+    return min(LONGEST_AGE_SECONDS, max(SHORTEST_AGE_SECONDS, unchanged_seconds))
 
 
 class ListingWatch:

@@ -26,7 +26,7 @@ from warmup.sink import CandleSink
 
 logger = logging.getLogger(__name__)
 
-STEP_SECONDS = 0.25
+STEP_SECONDS = 0.5
 SECONDS_BETWEEN_ROWS = 2.0
 
 
@@ -257,9 +257,11 @@ def listing_times(exchange: Exchange) -> tuple[datetime | None, datetime]:
 
 def listing_is_old(rows: Iterable[Symbol], listed_at: datetime | None, read_at: datetime) -> bool:
     """Tell whether the listing is to be looked at again; `rows` are those of what is wanted."""
+    if listed_at is None:
+        return True
     changes = [row.status_since for row in rows if not _trades(row) and row.status_since]
-    since = (read_at - max(changes)).total_seconds() if changes else None
-    return listed_at is None or (read_at - listed_at).total_seconds() > longest_age(since)
+    unchanged = (listed_at - max(changes)).total_seconds() if changes else None
+    return (read_at - listed_at).total_seconds() > longest_age(unchanged)
 
 
 def _trades(row: Symbol) -> bool:

@@ -13,6 +13,7 @@ import orjson
 from django.db import connections
 
 from exchanges import connection, streamer
+from exchanges import fetch_listing as fetch_listing_module
 from exchanges.fetch_listing import fetch_listing
 from exchanges.instances import ExchangeLock
 from exchanges.models import Exchange
@@ -23,6 +24,7 @@ from exchanges.status import State, read_status
 from livermore.market import keys
 from livermore.market.coverage import missing
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from warmup import listing_watch, monitored
 from warmup.runner import ExchangeRunner
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -246,6 +248,12 @@ def hurry(monkeypatch):
     monkeypatch.setattr(streamer, "LEAST_SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(streamer, "SECONDS_BETWEEN_LISTENING", 0.25)
     monkeypatch.setattr(streamer, "FIRST_DELAY_SECONDS", 0.1)
+    monkeypatch.setattr(fetch_listing_module, "SECONDS_UNTIL_SURE", 0.1)
+    monkeypatch.setattr(listing_watch, "SHORTEST_AGE_SECONDS", 0.5)
+    monkeypatch.setattr(listing_watch, "SECONDS_BETWEEN_DOUBTS", 0.1)
+    monkeypatch.setattr(listing_watch, "SECONDS_AFTER_FAILURE", 0.5)
+    monkeypatch.setattr(listing_watch, "SECONDS_UNTIL_SURE", 0.2)
+    monkeypatch.setattr(monitored, "SECONDS_BETWEEN_ROWS", 0.2)
 
 
 def short_lease(monkeypatch):

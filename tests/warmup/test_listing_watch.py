@@ -94,14 +94,21 @@ def test_a_listing_is_old_after_an_hour_or_when_it_never_was_looked_at(row):
     assert is_old(row)
 
 
-def test_while_a_monitored_symbol_has_just_stopped_it_is_old_sooner(row):
-    age(row, minutes=11)
-    halted = row.symbols.filter(symbol="ETH-USD")
-    halted.update(status="halted", status_since=timezone.now() - timedelta(minutes=10))
-    assert is_old(row)
-    halted.update(status_since=timezone.now() - timedelta(minutes=30))
-    assert not is_old(row)
-    halted.update(is_monitored=False, status_since=timezone.now())
+def test_while_a_monitored_symbol_has_just_stopped_it_is_looked_at_ever_more_rarely(row):
+    stopped = timezone.now() - timedelta(hours=9)
+    row.symbols.filter(symbol="ETH-USD").update(status="halted", status_since=stopped)
+    looks, minute = [], 0
+    Exchange.objects.filter(pk=row.pk).update(listed_at=stopped)
+    while minute < 6 * 60:
+        minute += 1
+        now = stopped + timedelta(minutes=minute, seconds=1)
+        listed_at, _ = listing_times(row)
+        if listing_is_old(rows_wanted(row, None), listed_at, now):
+            looks.append(minute)
+            Exchange.objects.filter(pk=row.pk).update(listed_at=now)
+    assert looks[:6] == [5, 11, 23, 47, 95, 156]
+    row.symbols.update(is_monitored=False)
+    age(row, minutes=59)
     assert not is_old(row), "nobody waits for it"
 
 

@@ -301,6 +301,24 @@ def test_the_listing_is_looked_at_again_while_it_is_live(redis, sandbox, row):
         wait_until(lambda: details(redis, row)["symbols"] == 2)
 
 
+@pytest.mark.parametrize("way", ["halted", "short", "bad_row"])
+def test_a_broken_listing_stops_nothing_that_is_live(redis, sandbox, row, monkeypatch, way, caplog):
+    hurry(monkeypatch)
+    monitor(row, ETH, SOL)
+    truth = Comparison(redis, sandbox, row, [BTC, ETH, SOL])
+    endpoint = {"binance": "exchangeInfo", "coinbase": "products"}[row.venue]
+    with running(redis, row, [BTC, ETH, SOL]):
+        truth.wait(sandbox.clock.now_ms())
+        spoilt = {"way": way, "chance": 0.99, "listed": ETH, "endpoint": endpoint}
+        fault = sandbox.faults.add("listing", times=1, **spoilt)
+        look_is_due(row)
+        wait_until(lambda: fault.hits)
+        wait_until(lambda: type(row).objects.get(pk=row.pk).listed_at)
+        truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+        assert details(redis, row)["symbols"] == 3
+        assert not [text for text in caplog.messages if "symbols.stopped" in text]
+
+
 def test_where_nothing_trades_it_waits_until_something_does(redis, sandbox, row):
     row.symbols.update(status="halted")
     with running(redis, row, [BTC]):
