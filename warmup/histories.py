@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from warmup.scanner import DEFAULT_CANDLE_TARGET, CandleStatusScanner
 logger = logging.getLogger(__name__)
 
 SYMBOLS_AT_ONCE = 50
+REPAIRS_TRIED = 5  # then what is missing is left to whoever repairs by hand
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class HistoryFetcher:
         self._lock = threading.Lock()
         self._waiting: dict[str, None] = {}  # in the order they came
         self._watched: list[Progress] = []
+        self._repairs: Counter[str] = Counter()  # those that failed, by symbol
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._rest: VenueRest | None = None
@@ -175,6 +178,7 @@ class HistoryFetcher:
     def _settle(self, symbols: Collection[str]) -> None:
         for symbol in symbols:
             self._waiting.pop(symbol, None)
+            del self._repairs[symbol]
         for progress in self._watched:
             progress.left.difference_update(symbols)
         self._watched = [progress for progress in self._watched if progress.left]
@@ -190,12 +194,19 @@ class HistoryFetcher:
                         failed[pair.symbol] = str(error)
                     else:
                         self._count(pair, answers, error)
-                repair = CandleRepair(self._redis, self._exchange_id, rest, cache=self._cache)
-                trusted = [symbol for symbol in symbols if symbol not in failed]
-                repair.repair(trusted, holes_only=True)
+                whole = [symbol for symbol in symbols if symbol not in failed]
+                failed |= self._repair(rest, whole)
             finally:
                 self._rest = None
         return set(failed), next(iter(failed.values()), "")
+
+    def _repair(self, rest: VenueRest, symbols: Collection[str]) -> dict[str, str]:
+        """Fetch what is missing in the middle; return those to be tried again, and why."""
+        repair = CandleRepair(self._redis, self._exchange_id, rest, cache=self._cache)
+        report = repair.repair(symbols, holes_only=True)
+        errors = {failure["symbol"]: failure["error"] for failure in report.failures}
+        self._repairs.update(errors.keys())
+        return {s: text for s, text in errors.items() if self._repairs[s] < REPAIRS_TRIED}
 
     def _outcomes(self, rest: VenueRest, symbols: Collection[str]):
         pairs = pairs_of(symbols)

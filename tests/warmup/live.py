@@ -150,11 +150,13 @@ def events_of(redis, exchange_id):
 
 
 def stored(redis, exchange_id, symbol, timeframe):
-    """Return the pair's cached rows and its coverage."""
-    members = redis.zrange(keys.candles(exchange_id, symbol, timeframe), 0, -1, withscores=True)
+    """Return the pair's cached rows and its coverage, both of one moment."""
+    pipe = redis.pipeline(transaction=True)
+    pipe.zrange(keys.candles(exchange_id, symbol, timeframe), 0, -1, withscores=True)
+    pipe.get(keys.coverage(exchange_id, symbol, timeframe))
+    members, coverage = pipe.execute()
     rows = [orjson.loads(member) for member, _ in members]
     assert [row[0] for row in rows] == [score for _, score in members]
-    coverage = redis.get(keys.coverage(exchange_id, symbol, timeframe))
     return rows, orjson.loads(coverage or b"[]")
 
 

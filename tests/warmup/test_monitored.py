@@ -1,5 +1,6 @@
 """What is monitored is what runs, whatever happens in between."""
 
+import itertools
 import threading
 
 import pytest
@@ -96,6 +97,30 @@ def test_with_rest_at_hand_the_reply_comes_when_all_is_fetched(redis, sandbox, r
         assert (reply.result["waiting"], reply.result["reason"]) == ([], "")
         for symbol in (ETH, SOL):
             assert len(stored(redis, row.pk, symbol, Timeframe.D1)[0]) == 100
+
+
+@pytest.mark.parametrize(("times", "is_mended"), [(8, True), (None, False)])
+def test_a_hole_in_what_is_added_is_tried_again_but_not_for_ever(
+    redis, sandbox, row, ask, monkeypatch, times, is_mended
+):
+    monkeypatch.setattr("warmup.histories.backoff", lambda: itertools.repeat(0.05))
+    with running(redis, row, [BTC]):
+        ask("add-symbol", symbol=ETH)
+        ask("remove-symbol", symbol=ETH)
+        key = keys.candles(row.pk, ETH, Timeframe.D1)
+        (_, first), *_, (_, last) = redis.zrange(key, 40, 49, withscores=True)
+        redis.zremrangebyrank(key, 40, 49)
+        spans = stored(redis, row.pk, ETH, Timeframe.D1)[1]
+        end = int(last) + Timeframe.D1.ms
+        cut = [[spans[0][0], int(first)], [end, spans[0][1]]]
+        redis.set(keys.coverage(row.pk, ETH, Timeframe.D1), str(cut))
+        fault = sandbox.faults.add("status", times=times, symbol=ETH, timeframe="1d")
+        reply = ask("add-symbol", symbol=ETH)
+        assert (reply.ok, reply.result["waiting"]) == (True, [ETH])
+        wait_until(lambda: details(redis, row)["historiesWaiting"] == 0, 60)
+        assert fault.hits >= 8
+        known = stored(redis, row.pk, ETH, Timeframe.D1)[1]
+        assert (len(known) == 1) is is_mended
 
 
 # -- Rows that somebody changed
