@@ -33,8 +33,6 @@ ENDING = ("stop", "takeover")
 OF_SYMBOLS = ("add-symbol", "bulk-add-symbols", "remove-symbol", "rename-symbol")
 SECONDS_AFTER_FAULT = 1.0
 SECONDS_BETWEEN_PROGRESS = 0.25
-
-
 LATER = object()  # what a handler returns whose command is answered later
 
 
@@ -156,6 +154,7 @@ class Orders:
                 return
             except RedisError as error:
                 logger.warning("orders.not_told exchange=%s error=%s", self._exchange.name, error)
+                self._stopping.wait(SECONDS_AFTER_FAULT)
 
     def _obey(self, command: Command) -> None:
         logger.info("orders.begun exchange=%s command=%s", self._exchange.name, command.name)
