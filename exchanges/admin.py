@@ -127,8 +127,8 @@ class SymbolAdmin(admin.ModelAdmin):
     list_select_related = ("exchange",)
     search_fields = ("symbol", "native_symbol")
     fields = (
-        *("exchange", "symbol", "native_symbol", "base", "quote", "status"),
-        *("is_monitored", "created_at", "updated_at"),
+        *("exchange", "symbol", "native_symbol", "base", "quote"),
+        *("status", "status_since", "renamed_to", "is_monitored", "created_at", "updated_at"),
     )
     readonly_fields = tuple(name for name in fields if name != "is_monitored")
     actions = ("monitor", "unmonitor")
@@ -138,13 +138,13 @@ class SymbolAdmin(admin.ModelAdmin):
 
     @admin.action(description="Monitor selected symbols", permissions=["change"])
     def monitor(self, request, queryset):
-        delisted = queryset.filter(status=Symbol.Status.DELISTED).count()
-        count = listing.set_monitored(queryset.exclude(status=Symbol.Status.DELISTED), True)
+        count = listing.set_monitored(queryset.listed(), True)
+        gone = queryset.filter(status__in=Symbol.GONE).count()
         self.message_user(request, f"{count} symbols are monitored now that were not.")
-        if delisted:
+        if gone:
             self.message_user(
                 request,
-                f"{delisted} delisted symbols were left out: there are no candles of them.",
+                f"{gone} delisted symbols were left out: there are no candles of them.",
                 messages.WARNING,
             )
 

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 COMMANDS = frozenset(
     {"stop", "takeover", "force-backfill", "add-symbol", "bulk-add-symbols", "remove-symbol"}
-    | {"warmup", "repair"}  # handed over by the commands of these names
+    | {"warmup", "repair", "rename-symbol"}  # handed over by commands
 )
 ENTRIES_KEPT = 1000
 OLDEST_RUN_SECONDS = 600

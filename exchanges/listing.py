@@ -5,14 +5,18 @@ anew keeps its row, and a native name given to another market moves to that mark
 
 One canonical symbol has one row. Where a listing holds two native names for it, the one that trades
 is taken; of two that trade, the one we had already; else the first. The rest is logged.
+
+A row of a listing that can't be read costs that row, and what it doesn't say stays as it was.
 """
 
 import difflib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from exchanges.errors import BadPayload, UnknownSymbol, clip
@@ -23,17 +27,23 @@ logger = logging.getLogger(__name__)
 
 FIELDS_LISTED = ("native_symbol", "base", "quote", "status")
 UNKNOWN_NAMED = 10
+STOPPED_NAMED = 20
+UNREADABLE = (LookupError, TypeError, AttributeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedSymbol:
-    """One market as the exchange lists it; `symbol` is canonical, `BASE-QUOTE`."""
+    """One market as the exchange lists it; `symbol` is canonical, `BASE-QUOTE`.
+
+    `is_trading` None: the listing doesn't say. `is_delisted`: it is only remembered there.
+    """
 
     symbol: str
     native_symbol: str
     base: str
     quote: str
-    is_trading: bool
+    is_trading: bool | None
+    is_delisted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,36 @@ class SyncReport:
         )
 
 
+def read_rows(
+    rows: Iterable[Any], read: Callable[[Any], ListedSymbol | None], venue: str
+) -> list[ListedSymbol]:
+    """Return what `read` makes of each row, without those of which it makes None.
+
+    A row that can't be read is left out and logged. Raises BadPayload where none can be.
+    """
+    found, unreadable = [], []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except UNREADABLE as error:
+            unreadable.append((row, error))
+    if unreadable:
+        row, error = unreadable[0]
+        if not found:
+            raise BadPayload(f"the listing is not in {venue}'s form", str(row)) from error
+        logger.warning(
+            "listing.rows_unreadable venue=%s count=%d first=%s",
+            *(venue, len(unreadable), clip(str(row))),
+        )
+    return [item for item in found if item is not None]
+
+
 def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:
     """Make the exchange's symbols what `listed` says, in one transaction.
 
     A symbol that is gone becomes delisted: its row and `is_monitored` stay, so that it is watched
-    again if it comes back. The first sync monitors what the exchange's preset names.
+    again if it comes back. One that was renamed stays so until it trades again under its old name.
+    The first sync monitors what the exchange's preset names.
 
     Raises BadPayload where no usable symbol is listed: an exchange never lists nothing.
     """
@@ -74,6 +109,8 @@ def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:
         if ignored := len(listed) - len(chosen):
             logger.warning("symbols.ignored exchange=%s count=%d", exchange.name, ignored)
         report = _write(exchange, chosen, stored)
+        Exchange.objects.filter(pk=exchange.pk).update(listed_at=Now())
+    _tell_of_monitored(exchange, stored)
     logger.info(
         "symbols.synced exchange=%s added=%d changed=%d delisted=%d monitored=%d",
         *(exchange.name, report.added, report.changed, report.delisted, report.monitored),
@@ -84,10 +121,17 @@ def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:
 def monitor(exchange: Exchange, symbols: Iterable[str]) -> int:
     """Monitor canonical symbols, all or none; return how many were not monitored before.
 
-    Raises UnknownSymbol for those the exchange doesn't list (any more).
+    A halted one may be monitored: it is watched once it trades. Raises UnknownSymbol for those the
+    exchange doesn't list (any more).
     """
-    listed = exchange.symbols.exclude(status=Symbol.Status.DELISTED)
-    return set_monitored(_named(exchange, listed, symbols), True)
+    symbols = list(symbols)
+    renamed = exchange.symbols.filter(symbol__in=symbols, status=Symbol.Status.RENAMED)
+    if former := renamed.first():
+        raise UnknownSymbol(
+            f"{exchange.name}: {former.symbol} was renamed to {former.renamed_to}. "
+            "Nothing was changed; name that one instead"
+        )
+    return set_monitored(_named(exchange, exchange.symbols.listed(), symbols), True)
 
 
 def unmonitor(exchange: Exchange, symbols: Iterable[str]) -> int:
@@ -96,6 +140,11 @@ def unmonitor(exchange: Exchange, symbols: Iterable[str]) -> int:
     Raises UnknownSymbol for those the exchange never listed.
     """
     return set_monitored(_named(exchange, exchange.symbols.all(), symbols), False)
+
+
+def row_named(exchange: Exchange, symbol: str) -> Symbol:
+    """Return the row of a canonical symbol. Raises UnknownSymbol, with similar names."""
+    return _named(exchange, exchange.symbols.all(), [symbol]).get()
 
 
 def set_monitored(symbols: SymbolQuerySet, is_monitored: bool) -> int:
@@ -131,35 +180,40 @@ def _one_per_symbol(listed, stored):
 
 def _write(exchange, chosen, stored):
     now = timezone.now()
-    rows = [_row(exchange, item, now) for item in chosen.values()]
+    rows = [_row(exchange, item, now, stored.get(item.symbol)) for item in chosen.values()]
     new = [row for row in rows if row.symbol not in stored]
     changed = [row for row in rows if row.symbol in stored and _differ(row, stored[row.symbol])]
     gone = [
-        row
-        for row in stored.values()
-        if row.symbol not in chosen and row.status != Symbol.Status.DELISTED
+        row for row in stored.values() if row.symbol not in chosen and row.status not in Symbol.GONE
     ]
+    Symbol.objects.filter(pk__in=[row.pk for row in gone]).update(
+        status=Symbol.Status.DELISTED, status_since=now, updated_at=now
+    )
     # Delisted for a moment, so that markets may exchange their native names.
-    renamed = [
-        stored[row.symbol]
+    moved = [
+        stored[row.symbol].pk
         for row in changed
         if row.native_symbol != stored[row.symbol].native_symbol
     ]
-    Symbol.objects.filter(pk__in=[row.pk for row in gone + renamed]).update(
-        status=Symbol.Status.DELISTED, updated_at=now
-    )
+    Symbol.objects.filter(pk__in=moved).update(status=Symbol.Status.DELISTED)
     monitored = _monitor_defaults(exchange, new) if not stored else 0
     Symbol.objects.bulk_create(
         new + changed,
         update_conflicts=True,
         unique_fields=["exchange", "symbol"],
-        update_fields=[*FIELDS_LISTED, "updated_at"],
+        update_fields=[*FIELDS_LISTED, "status_since", "renamed_to", "updated_at"],
     )
-    return SyncReport(len(new), len(changed), len(gone), monitored)
+    ended = [
+        row
+        for row in changed
+        if row.status == Symbol.Status.DELISTED and stored[row.symbol].status != row.status
+    ]
+    return SyncReport(len(new), len(changed) - len(ended), len(gone) + len(ended), monitored)
 
 
-def _row(exchange, item, now):
-    status = Symbol.Status.TRADING if item.is_trading else Symbol.Status.HALTED
+def _row(exchange, item, now, stored):
+    status = _status(item, stored)
+    is_same = stored is not None and status == stored.status
     return Symbol(
         exchange=exchange,
         symbol=item.symbol,
@@ -167,9 +221,45 @@ def _row(exchange, item, now):
         base=item.base,
         quote=item.quote,
         status=status,
+        status_since=stored.status_since if is_same else now,
+        renamed_to=stored.renamed_to if is_same else "",
         created_at=now,
         updated_at=now,
     )
+
+
+def _status(item, stored):
+    if item.is_delisted or not item.is_trading:
+        if stored is not None and stored.status == Symbol.Status.RENAMED:
+            return stored.status
+        if item.is_delisted:
+            return Symbol.Status.DELISTED
+        if item.is_trading is None and stored is not None:
+            return stored.status
+        return Symbol.Status.HALTED
+    return Symbol.Status.TRADING
+
+
+def _tell_of_monitored(exchange, stored):
+    """Log which monitored symbols trade no more, and which do again."""
+    stopped, resumed = [], []
+    for row in exchange.symbols.monitored().filter(symbol__in=stored):
+        before = stored[row.symbol].status
+        if before == Symbol.Status.TRADING != row.status:
+            stopped.append(f"{row.symbol} ({row.status_text})")
+        elif before != Symbol.Status.TRADING == row.status:
+            resumed.append(row.symbol)
+    for symbols, level, event in (
+        (stopped, logging.WARNING, "symbols.stopped"),
+        (resumed, logging.INFO, "symbols.resumed"),
+    ):
+        if symbols:
+            more = ", …" if len(symbols) > STOPPED_NAMED else ""
+            named = ", ".join(symbols[:STOPPED_NAMED]) + more
+            logger.log(
+                level, f"{event} exchange=%s count=%d symbols=%s",
+                *(exchange.name, len(symbols), named),
+            )  # fmt: skip
 
 
 def _differ(row, stored):

@@ -59,6 +59,8 @@ class Exchange(Timestamped):
     wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
     take_over_from = models.CharField(max_length=64, blank=True, default="", editable=False)
     take_over_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
+    # When its listing was looked at last, by the database's clock.
+    listed_at = models.DateTimeField(null=True, blank=True, editable=False)
     pacing = models.CharField(
         max_length=10,
         choices=Pacing,
@@ -167,9 +169,21 @@ class UserExchange(Timestamped):
 
 
 class SymbolQuerySet(models.QuerySet):
+    def monitored(self):
+        """Return the symbols that somebody wants, whatever became of them."""
+        return self.filter(is_monitored=True)
+
+    def trading(self):
+        """Return the symbols that make candles."""
+        return self.filter(status=Symbol.Status.TRADING)
+
     def watched(self):
-        """Return the symbols to keep warm: monitored, and still listed by their exchange."""
-        return self.filter(is_monitored=True).exclude(status=Symbol.Status.DELISTED)
+        """Return the symbols to keep warm: monitored, and trading; no other is asked for."""
+        return self.monitored().trading()
+
+    def listed(self):
+        """Return the symbols that their exchange still has, trading or halted."""
+        return self.exclude(status__in=Symbol.GONE)
 
 
 class Symbol(Timestamped):
@@ -178,12 +192,18 @@ class Symbol(Timestamped):
     `symbol` is canonical (`BTC-USD`) and part of every Redis key; `native_symbol` is the
     exchange's (`BTCUSD`). Both come from its listing (`exchanges.listing`). Names may hold any
     alphabet and begin with a digit.
+
+    A halted symbol is listed and makes no candles; a delisted one is listed no more; a renamed one
+    goes on as `renamed_to`, by somebody's word. `status_since` is when we learned of it.
     """
 
     class Status(models.TextChoices):
         TRADING = "trading", "trading"
         HALTED = "halted", "halted"
         DELISTED = "delisted", "delisted"
+        RENAMED = "renamed", "renamed"
+
+    GONE = (Status.DELISTED, Status.RENAMED)
 
     exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="symbols")
     symbol = models.CharField(max_length=100)
@@ -191,6 +211,8 @@ class Symbol(Timestamped):
     base = models.CharField(max_length=50)
     quote = models.CharField(max_length=50)
     status = models.CharField(max_length=10, choices=Status, default=Status.TRADING)
+    status_since = models.DateTimeField(null=True, blank=True, editable=False)
+    renamed_to = models.CharField(max_length=100, blank=True, default="", editable=False)
     is_monitored = models.BooleanField("monitored", default=False)
 
     objects = SymbolQuerySet.as_manager()
@@ -200,13 +222,18 @@ class Symbol(Timestamped):
         ordering = ["exchange", "symbol"]
         constraints = [
             models.UniqueConstraint(fields=["exchange", "symbol"], name="symbols_one_per_name"),
-            # A delisted row keeps its native name, which the exchange may give to another market.
+            # A row that is gone keeps its native name, which may be given to another market.
             models.UniqueConstraint(
                 fields=["exchange", "native_symbol"],
-                condition=~Q(status="delisted"),
+                condition=~Q(status__in=["delisted", "renamed"]),
                 name="symbols_one_per_native_name",
             ),
         ]
 
     def __str__(self):
         return self.symbol
+
+    @property
+    def status_text(self) -> str:
+        """Return the status for a person."""
+        return f"renamed to {self.renamed_to}" if self.renamed_to else self.get_status_display()

@@ -24,6 +24,7 @@ SHARE_OF_LIMIT = 0.8  # of what an exchange publishes; the rest is for other pro
 LONGEST_HOLD_SECONDS = 120  # who is told to wait longer is told so, instead of seeming to hang
 IDLE_MS = 600_000
 LIMITS_BELIEVED_MS = 3_600_000
+TURN_MS = 50  # within which who waits for a batch comes back for it
 LONGEST_BAN_SECONDS = 7 * 86_400  # Binance's end after three days; more than a week is a mistake
 
 
@@ -91,21 +92,31 @@ end
 """
 )
 
-# ARGV: batch size, delay in ms.
+# What is urgent goes first: where it has to wait it says until when, and others leave it its turn.
+#
+# ARGV: batch size, delay in ms, 1 if it is urgent.
 # Returns {ms to wait, ms left of a hold, when a ban ends or 0}.
 TAKE_BATCH = (
     _START
     + """
-local held, banned, last, used = unpack(redis.call('HMGET', key, 'held_until', 'banned_until',
-    'batch_last', 'batch_used'))
+local held, banned, last, used, urgent = unpack(redis.call('HMGET', key, 'held_until',
+    'banned_until', 'batch_last', 'batch_used', 'urgent_until'))
 held, banned = math.max(tonumber(held or 0) - now, 0), tonumber(banned or 0)
 if banned > now then return {banned - now, held, banned} end
 if held > 0 then return {held, held, 0} end
 last, used = tonumber(last or 0), tonumber(used or 0)
 if last > now then last, used = 0, 0 end -- the server's clock stepped back
 if now - last >= tonumber(ARGV[2]) then used = 0 end
+urgent = tonumber(urgent or 0)
 if used >= tonumber(ARGV[1]) then
-    return {last + ARGV[2] - now, 0, 0}
+    local wait = last + ARGV[2] - now
+    if ARGV[3] == '1' then
+        redis.call('HSET', key, 'urgent_until', string.format('%.0f', now + wait + __TURN__))
+    end
+    return {wait, 0, 0}
+end
+if ARGV[3] ~= '1' and now < urgent and urgent <= now + __TURN__ then
+    return {urgent - now, 0, 0}
 end
 redis.call('HSET', key, 'batch_last', now, 'batch_used', used + 1)
 redis.call('PEXPIRE', key, __IDLE__)
@@ -250,7 +261,8 @@ class Pacer(ABC):
         """Count a call if it may go now; return (ms to wait, ms held, when a ban ends or 0)."""
 
     def _script(self, text: str):
-        return self._redis.register_script(text.replace("__IDLE__", str(IDLE_MS)))
+        text = text.replace("__IDLE__", str(IDLE_MS)).replace("__TURN__", str(TURN_MS))
+        return self._redis.register_script(text)
 
 
 class BatchPacer(Pacer):
@@ -266,7 +278,7 @@ class BatchPacer(Pacer):
         return max(0, -(-calls // self.batch_size) - 1) * self._delay_ms / 1000
 
     def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
-        arguments = [self.batch_size, self._delay_ms]
+        arguments = [self.batch_size, self._delay_ms, int(lane is not Lane.BACKFILL)]
         wait_ms, held_ms, banned_until_ms = self._take_batch(keys=[self._key], args=arguments)
         return int(wait_ms), int(held_ms), int(banned_until_ms)
 

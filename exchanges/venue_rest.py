@@ -2,7 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from exchanges.candle_reply import CandleReply, Candles, QuietBars, Row, Values
@@ -51,6 +51,8 @@ class VenueRest(ABC):
         self.exchange_id = exchange_id
         self.client = client
         self.clock = ExchangeClock(self.server_time_ms, client.host)
+        # Is told of each symbol that turns out to be unknown; in any thread.
+        self.on_unknown_symbol: Callable[[str], object] = lambda symbol: None
         self._native_symbols = dict(native_symbols or {})
         self._candle_calls = 0
         self._counting = threading.Lock()
@@ -88,13 +90,17 @@ class VenueRest(ABC):
         if limit is not None and limit < 1:
             raise ValueError(f"limit is 1 or more, not {limit}")
         timeframe = Timeframe(timeframe)
-        native = self._native(symbol)
         window = (start_ms, end_ms, limit, known)
-        candles = self._get_candles(native, timeframe, *window, lane)
-        if candles.runs_ahead:
-            # Our idea of the exchange's time is behind: the machine slept, or theirs flies.
-            self.clock.settle()
+        try:
+            native = self._native(symbol)
             candles = self._get_candles(native, timeframe, *window, lane)
+            if candles.runs_ahead:
+                # Our idea of the exchange's time is behind: the machine slept, or theirs flies.
+                self.clock.settle()
+                candles = self._get_candles(native, timeframe, *window, lane)
+        except UnknownSymbol:
+            self.on_unknown_symbol(symbol)
+            raise
         return candles
 
     def _get_candles(
@@ -175,6 +181,11 @@ class VenueRest(ABC):
         if len(found) < count:
             return found
         return self._result(reply, timeframe, found[-count].timestamp, end_ms)
+
+    def learn(self, native_symbols: Mapping[str, str]) -> None:
+        """Learn names, those of symbols that were listed since among them."""
+        with self._listing:
+            self._native_symbols |= native_symbols
 
     def calls_for(self, periods: int) -> int:
         """Return how many candle calls it takes to fetch a range of so many periods."""

@@ -79,6 +79,10 @@ class VenueStream(ABC):
         self._native_symbols.update(native_symbols)
         self._symbols.update({native: symbol for symbol, native in native_symbols.items()})
 
+    def native(self, symbol: str) -> str | None:
+        """Return the exchange's name of a symbol, None where it is not known."""
+        return self._native_symbols.get(symbol)
+
     @property
     @abstractmethod
     def url(self) -> str:

@@ -62,10 +62,33 @@ def symbol_names(text: str, option: str = "--symbols") -> list[str]:
 
 
 def symbols_to_fetch(exchange: Exchange, text: str | None) -> list[str]:
-    """Return the listed symbols named in `text`, or where it is None the monitored ones."""
-    listed = exchange.symbols.exclude(status=Symbol.Status.DELISTED)
+    """Return the symbols named in `text`, or where it is None the monitored ones that trade.
+
+    UsageError where one that is named does not trade, or none of those monitored: an exchange is
+    asked for nothing that makes no candles.
+    """
+    names = symbols_named(exchange, text)
+    idle = {
+        row.symbol: row
+        for row in exchange.symbols.filter(symbol__in=names)
+        if row.status != Symbol.Status.TRADING
+    }
+    trading = [name for name in names if name not in idle]
+    if idle and (text is not None or not trading):
+        rows = [f"{row.symbol} ({row.status_text})" for row in idle.values()]
+        more = f" and {len(rows) - NAMES_SHOWN} more" if len(rows) > NAMES_SHOWN else ""
+        raise UsageError(
+            f"{exchange.name} is asked for nothing that does not trade: "
+            f"{', '.join(rows[:NAMES_SHOWN])}{more}. It comes by itself once the listing says so; "
+            f"`./run symbols {exchange.name} --sync` looks now"
+        )
+    return trading
+
+
+def symbols_named(exchange: Exchange, text: str | None) -> list[str]:
+    """Return the symbols named in `text`, or where it is None the monitored ones."""
     if text is None:
-        monitored = list(exchange.symbols.watched().values_list("symbol", flat=True))
+        monitored = list(exchange.symbols.monitored().values_list("symbol", flat=True))
         if not monitored:
             raise UsageError(
                 f"no symbol of {exchange.name} is monitored; choose some with "
@@ -73,9 +96,9 @@ def symbols_to_fetch(exchange: Exchange, text: str | None) -> list[str]:
             )
         return monitored
     names = symbol_names(text)
-    known = set(listed.filter(symbol__in=names).values_list("symbol", flat=True))
+    known = set(exchange.symbols.filter(symbol__in=names).values_list("symbol", flat=True))
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(_unknown_symbols(exchange, unknown, listed))
+        raise UsageError(_unknown_symbols(exchange, unknown))
     return names
 
 
@@ -92,7 +115,8 @@ def _words(text: str, option: str) -> list[str]:
     return words
 
 
-def _unknown_symbols(exchange: Exchange, unknown: Sequence[str], listed) -> str:
+def _unknown_symbols(exchange: Exchange, unknown: Sequence[str]) -> str:
+    listed = exchange.symbols.listed()
     names = list(listed.order_by("-is_monitored", "symbol").values_list("symbol", flat=True))
     near = [name for each in unknown for name in difflib.get_close_matches(each, names, n=3)]
     hint = f"similar are: {', '.join(dict.fromkeys(near))}"

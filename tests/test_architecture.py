@@ -32,6 +32,7 @@ REDIS = {
     "warmup/stats.py",
     "warmup/metrics.py",
     "warmup/redis_server.py",
+    "warmup/renaming.py",
     "warmup/schedule.py",
     "warmup/follower.py",
     "warmup/indicator_cache.py",

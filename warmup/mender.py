@@ -39,11 +39,11 @@ class Mender:
         cache: CandleCache,
         sink: CandleSink,
         open_rest: Callable[[], VenueRest],
-        symbols: Sequence[str],
+        symbols: Callable[[], Sequence[str]],
     ):
         """`cache` writes under the lease and no further than the stream has got.
 
-        `symbols` are those that are streamed; they may change.
+        `symbols` tells which are streamed.
         """
         self._redis = redis
         self._exchange_id = exchange_id
@@ -74,7 +74,7 @@ class Mender:
         self._mend(self._sink.skipped(), Lane.LIVE, now_ms)
         if now_ms >= self._next_round_ms:
             self._next_round_ms = now_ms + ROUND_MS
-            self._mend(pairs_of(list(self._symbols)), Lane.BACKFILL, now_ms)
+            self._mend(pairs_of(self._symbols()), Lane.BACKFILL, now_ms)
 
     def _mend(self, pairs: Sequence[Pair], lane: Lane, now_ms: int) -> None:
         if not pairs or self._sink.is_away or self._stopping.is_set():

@@ -49,6 +49,8 @@ METRICS = {
     "newest_close_age_seconds": Kind(GAUGE, "Time since the newest close, by the exchange"),
     "pairs_healing": Kind(GAUGE, "Pairs that lack a candle that should have closed"),
     "flush_failures_total": Kind(COUNTER, "Writes to Redis that failed and were tried again"),
+    "symbols": Kind(GAUGE, "Monitored symbols by what became of them", ("exchange", "status")),
+    "symbols_unfetched": Kind(GAUGE, "Symbols that are streamed and lack their history yet"),
     "pairs": Kind(GAUGE, "Pairs to keep warm", BY_TIMEFRAME),
     "pairs_holed": Kind(GAUGE, "Pairs that lack more than their newest candles", BY_TIMEFRAME),
     "pairs_stale": Kind(GAUGE, "Pairs that lack their newest candles alone", BY_TIMEFRAME),

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from django.db import DatabaseError
+from django.db.models import Count
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from redis import Redis
@@ -16,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 from exchanges.errors import clip
 from exchanges.instances import RENEW_MS
 from exchanges.lease import STATUS_TTL_MS
-from exchanges.models import Exchange
+from exchanges.models import Exchange, Symbol
 from exchanges.pacing import Usage, host_of, read_usage
 from exchanges.status import State, Status
 from livermore.market import keys
@@ -41,6 +42,7 @@ OF_STREAM = {  # by the name of the detail of the status
     "closes_pending": "pendingCloses",
     "pairs_healing": "healing",
     "flush_failures_total": "flushFailures",
+    "symbols_unfetched": "historiesWaiting",
 }
 
 
@@ -63,6 +65,8 @@ class ExchangeCollector(Collector):
             wanted = exchange.wanted == Exchange.Wanted.RUNNING
             sheet.put("exchange_wanted", wanted, exchange.name)
         try:
+            for exchange in exchanges:
+                put_symbols(sheet, exchange)
             self._redis.ping()
             put_server(sheet, self._redis)
             for exchange in exchanges:
@@ -126,6 +130,14 @@ def _readable(name: str, what: str) -> Iterator[None]:
 def is_up(status: Status, age: float | None) -> bool:
     """Tell whether a runner has it, and was heard `age` seconds ago; None: nobody knows when."""
     return age is not None and age <= FRESH_SECONDS and status.state in ALIVE
+
+
+def put_symbols(sheet: Sheet, exchange: Exchange) -> None:
+    """Put how many monitored symbols trade, and what became of the others."""
+    statuses = exchange.symbols.monitored().order_by().values_list("status")
+    counts = dict(statuses.annotate(Count("pk")))
+    for status in Symbol.Status:
+        sheet.put("symbols", counts.get(status, 0), exchange.name, status)
 
 
 def put_server(sheet: Sheet, redis: Redis) -> None:

@@ -3,8 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from queue import SimpleQueue
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections
@@ -15,32 +16,42 @@ from exchanges.control import Command, ControlReader
 from exchanges.errors import LivermoreError
 from exchanges.fencing import Fenced
 from exchanges.lease import Lease
-from exchanges.listing import monitor, unmonitor
-from exchanges.models import Exchange
-from exchanges.streamer import Streamer
+from exchanges.models import Exchange, Symbol
 from exchanges.venue_rest import VenueRest
-from exchanges.venue_stream import VenueStream
-from exchanges.venues import ExchangeAdapterFactory
-from livermore.market.pair import Pair, pairs_of
-from livermore.market.timeframe import LONGEST_FIRST
 from warmup.backfill import BackfillConfig, StartupBackfillService
 from warmup.cache import CandleCache
-from warmup.follower import IndicatorFollower
+from warmup.histories import Progress
+from warmup.monitored import MonitoredSymbols
+from warmup.renaming import rename_symbol
 from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
-from warmup.sink import CandleSink
 
 logger = logging.getLogger(__name__)
 
 POLL_MS = 500
 ENDING = ("stop", "takeover")
+OF_SYMBOLS = ("add-symbol", "bulk-add-symbols", "remove-symbol", "rename-symbol")
 SECONDS_AFTER_FAULT = 1.0
+SECONDS_BETWEEN_PROGRESS = 0.25
+LATER = object()  # what a handler returns whose command is answered later
+
+
+@dataclass(slots=True)
+class Addition:
+    """Symbols that a command added, of which it is told how far their history is."""
+
+    command: Command
+    symbols: list[str]
+    new: list[str]
+    progress: Progress
+    told: int = -1
 
 
 class Orders:
     """Reads an exchange's commands in a thread of its own and does them one after another.
 
-    What they fetch is written under the runner's lease, and no further than the stream has got.
+    Those that change which symbols are streamed wait for no other. What commands fetch is written
+    under the runner's lease, and no further than the stream has got.
     """
 
     def __init__(
@@ -48,32 +59,30 @@ class Orders:
         redis: Redis,
         exchange: Exchange,
         lease: Lease,
-        stream: VenueStream,
-        streamer: Streamer,
-        sink: CandleSink,
-        follower: IndicatorFollower,
-        symbols: list[str],
+        monitored: MonitoredSymbols,
+        cache: CandleCache,
+        open_rest: Callable[[], VenueRest],
         stop: Callable[[], None],
     ):
-        """`symbols` are those that the runner streams; it is kept up to date."""
+        """`cache` is what commands write to, `open_rest` makes a client for one of them."""
         self._redis = redis
         self._exchange = exchange
         self._lease = lease
-        self._stream = stream
-        self._streamer = streamer
-        self._symbols = symbols
-        self._sink = sink
-        self._follower = follower
+        self._monitored = monitored
+        self._cache = cache
+        self._open = open_rest
         self._stop = stop
-        self._cache = CandleCache(redis, exchange.pk, lease.epoch, sink.final_until, self._written)
         self._reader = ControlReader(redis, exchange.pk, lease)
         self._stopping = threading.Event()
         self._rest: VenueRest | None = None
         self.doing: dict[str, Any] | None = None  # the command under way, for the status
         self._waiting: SimpleQueue[Command | None] = SimpleQueue()
+        self._of_symbols: SimpleQueue[Command | None] = SimpleQueue()
+        self._additions: list[Addition] = []
         self._threads = [
             threading.Thread(target=self._read, name="orders-read", daemon=True),
             threading.Thread(target=self._work, name="orders-work", daemon=True),
+            threading.Thread(target=self._change, name="orders-symbols", daemon=True),
         ]
         self._handlers: dict[str, Callable[[Command], Any]] = {
             "stop": self._end,
@@ -84,12 +93,8 @@ class Orders:
             "add-symbol": self._add,
             "bulk-add-symbols": self._add,
             "remove-symbol": self._remove,
+            "rename-symbol": self._rename,
         }
-
-    def _written(self, pair: Pair) -> None:
-        """Let those know who follow a pair that candles of it were written without an event."""
-        self._follower.changed(pair)
-        self._sink.mended(pair)
 
     def start(self) -> None:
         for thread in self._threads:
@@ -101,6 +106,7 @@ class Orders:
         if rest := self._rest:
             rest.close()
         self._waiting.put(None)
+        self._of_symbols.put(None)
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(1)
@@ -113,6 +119,8 @@ class Orders:
                 for command in self._reader.poll(POLL_MS):
                     if command.name in ENDING:
                         self._obey(command)
+                    elif command.name in OF_SYMBOLS:
+                        self._of_symbols.put(command)
                     else:
                         self._waiting.put(command)
             except Fenced:
@@ -133,6 +141,21 @@ class Orders:
             finally:
                 self.doing = None
 
+    def _change(self) -> None:
+        """Do what changes symbols, and tell of the history of those that were added."""
+        while not self._stopping.is_set():
+            try:
+                with suppress(Empty):
+                    wait_seconds = SECONDS_BETWEEN_PROGRESS if self._additions else None
+                    if command := self._of_symbols.get(timeout=wait_seconds):
+                        self._obey(command)
+                self._tell_of_additions()
+            except Fenced:
+                return
+            except RedisError as error:
+                logger.warning("orders.not_told exchange=%s error=%s", self._exchange.name, error)
+                self._stopping.wait(SECONDS_AFTER_FAULT)
+
     def _obey(self, command: Command) -> None:
         logger.info("orders.begun exchange=%s command=%s", self._exchange.name, command.name)
         try:
@@ -146,7 +169,8 @@ class Orders:
             if not self._stopping.is_set():  # else it is pending, and the next holder does it
                 self._reader.fail(command, str(error))
         else:
-            self._reader.done(command, result)
+            if result is not LATER:
+                self._reader.done(command, result)
 
     def _end(self, command: Command) -> None:
         if command.sent_ms < self._lease.holder.connected_since:
@@ -184,35 +208,69 @@ class Orders:
             report = service.backfill(symbols, timeframes, on_pair=self._counting(command))
             return report.as_json() | {"candleCalls": rest.candle_calls}
 
-    def _add(self, command: Command) -> dict[str, Any]:
-        """Monitor symbols, fetch their candles, and stream them from there on."""
+    def _add(self, command: Command) -> Any:
+        """Monitor and stream symbols at once; the reply comes when it is known of their history."""
         symbols = _symbols(command)
-        monitor(self._exchange, symbols)
-        new = [symbol for symbol in symbols if symbol not in self._symbols]
-        self._stream.learn(dict(self._exchange.symbols.values_list("symbol", "native_symbol")))
-        self._follower.add(pairs_of(new))  # each has its value as soon as it is fetched
-        with self._open_rest() as rest:
-            service = StartupBackfillService(rest, self._redis, cache=self._cache)
-            report = service.backfill(new, LONGEST_FIRST, on_pair=self._counting(command))
-        self._streamer.add(new)
-        self._symbols += new
-        return report.as_json() | {"added": new}
+        new, progress = self._monitored.add(symbols)
+        self._additions.append(Addition(command, symbols, new, progress))
+        return LATER
+
+    def _tell_of_additions(self) -> None:
+        """Answer those whose history is there, or can't be fetched now; tell others how far it is.
+
+        An addition is left out only once that was told.
+        """
+        for addition in list(self._additions):
+            progress = addition.progress
+            if not progress.left or progress.trouble:
+                result = progress.report.as_json() | self._situation(addition)
+                self._reader.done(addition.command, result)
+                self._additions.remove(addition)
+            elif progress.done != addition.told:
+                told = progress.done
+                count = {"done": told, "total": progress.total}
+                self._reader.reply(addition.command, count | self._situation(addition))
+                addition.told = told
+
+    def _situation(self, addition: Addition) -> dict[str, Any]:
+        running, idle = set(self._monitored.running), self._monitored.idle
+        left = set(addition.progress.left)
+        return {
+            "added": addition.new,
+            "streamed": [symbol for symbol in addition.symbols if symbol in running],
+            "idle": {symbol: idle[symbol] for symbol in addition.symbols if symbol in idle},
+            "waiting": [symbol for symbol in addition.symbols if symbol in left],
+            "reason": addition.progress.trouble if left else "",
+        }
 
     def _remove(self, command: Command) -> dict[str, Any]:
-        symbols = _symbols(command)
-        unmonitor(self._exchange, symbols)
-        gone = [symbol for symbol in symbols if symbol in self._symbols]
-        self._streamer.remove(gone)
-        self._sink.forget(pairs_of(gone))
-        self._follower.remove(pairs_of(gone))
-        self._symbols[:] = [symbol for symbol in self._symbols if symbol not in gone]
-        return {"removed": gone}
+        return {"removed": self._monitored.remove(_symbols(command))}
+
+    def _rename(self, command: Command) -> dict[str, Any]:
+        old, new = (command.arguments.get(name) for name in ("old", "new"))
+        if not isinstance(old, str) or not isinstance(new, str):
+            raise ValueError(f"{command.name} needs two symbols, old and new")
+        result = rename_symbol(self._redis, self._exchange, self._cache, self._open, old, new)
+        self._monitored.renamed(new)
+        return result
 
     def _pairs(self, command: Command) -> tuple[list[str], list[str] | None]:
-        """Return the symbols and timeframes that the command names, else those that are live."""
-        named = "symbols" in command.arguments or "symbol" in command.arguments
-        symbols = _symbols(command) if named else list(self._symbols)
-        return symbols, command.arguments.get("timeframes")
+        """Return the symbols and timeframes that the command names, else those that are live.
+
+        What doesn't trade is left out; ValueError where nothing else was named.
+        """
+        timeframes = command.arguments.get("timeframes")
+        if "symbols" not in command.arguments and "symbol" not in command.arguments:
+            return self._monitored.running, timeframes
+        symbols = _symbols(command)
+        rows = self._exchange.symbols.filter(symbol__in=symbols)
+        idle = {row.symbol: row for row in rows if row.status != Symbol.Status.TRADING}
+        if symbols and len(idle) == len(symbols):
+            named = ", ".join(f"{row.symbol} ({row.status_text})" for row in idle.values())
+            raise ValueError(
+                f"{self._exchange.name} is asked for nothing that does not trade: {named}"
+            )
+        return [symbol for symbol in symbols if symbol not in idle], timeframes
 
     def _counting(self, command: Command) -> Callable[[int, int], None]:
         return lambda done, total: self._reader.reply(command, {"done": done, "total": total})
@@ -220,8 +278,7 @@ class Orders:
     @contextmanager
     def _open_rest(self) -> Iterator[VenueRest]:
         """Open a client of its own: one that failed stays closed, and the stream's goes on."""
-        with closing(ExchangeAdapterFactory(self._redis).rest(self._exchange)) as rest:
-            rest.clock = self._sink.exchange_clock
+        with closing(self._open()) as rest:
             self._rest = rest
             try:
                 yield rest

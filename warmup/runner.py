@@ -20,11 +20,21 @@ from exchanges.streamer import Streamer
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
 from exchanges.venues import ExchangeAdapterFactory
-from livermore.market.pair import pairs_of
+from livermore.market.pair import Pair, pairs_of
 from warmup.cache import CandleCache
 from warmup.follower import IndicatorFollower
+from warmup.histories import HistoryFetcher
+from warmup.listing_watch import ListingWatch
 from warmup.measures import History, Rate
 from warmup.mender import Mender
+from warmup.monitored import (
+    Live,
+    MonitoredSymbols,
+    listing_is_old,
+    listing_times,
+    rows_wanted,
+    trading,
+)
 from warmup.orders import Orders
 from warmup.redis_server import read_memory
 from warmup.repair import CandleRepair
@@ -43,6 +53,7 @@ WAITING_NAMED = 20
 class ExchangeRunner:
     """Keeps one exchange warm and live in this process.
 
+    It keeps what is monitored and trades, whatever `symbols` it was told; with `only` these alone.
     `run` blocks until `stop` is called, and raises what made it end otherwise: Held at the start,
     LostLock when somebody took over, or what the exchange or Redis said.
     """
@@ -53,18 +64,22 @@ class ExchangeRunner:
         exchange: Exchange,
         symbols: Sequence[str],
         *,
+        only: bool = False,
         on_warmup: Callable[[WarmupStats], None] = lambda stats: None,
     ):
         self._redis = redis
         self._exchange = exchange
         self._symbols = list(symbols)
+        self._only = only
         self._on_warmup = on_warmup
         self._factory = ExchangeAdapterFactory(redis)
         self._stopping = threading.Event()
         self.holds = False  # the exchange's lock
         self._streamer: Streamer | None = None
         self._sink: CandleSink | None = None
-        self._clock: ExchangeClock | None = None
+        self._clock: ExchangeClock | None = None  # once it was asked
+        self._monitored: MonitoredSymbols | None = None
+        self._listing = ListingWatch(exchange, lambda: self._factory.rest(exchange), self._looked)
         self._frame_rate, self._frame_rates = Rate(), History()
 
     def stop(self) -> None:
@@ -87,11 +102,12 @@ class ExchangeRunner:
                 lease.report(State.ERROR, str(error))
                 raise
             finally:
+                self._listing.close()
                 self.holds = False
 
     def measured(self) -> Mapping[str, Any]:
         """Return rates, lag and counters for the status."""
-        if not self._streamer or not self._sink:
+        if not self._streamer or not self._sink or not self._monitored:
             return {}
         counters = self._streamer.counters()
         waiting = self._sink.waiting()
@@ -102,7 +118,7 @@ class ExchangeRunner:
             "framesPerSecond": frame_rate,
             "frameRates": self._frame_rates.after(frame_rate),
             "refused": self._streamer.refused(),
-            "symbols": len(self._symbols),
+            **self._monitored.as_json(),
             "closes": self._sink.closes,
             "healed": self._sink.healed,
             "pendingCloses": self._sink.pending(),
@@ -120,6 +136,7 @@ class ExchangeRunner:
     def _live(self, lease: Lease) -> None:
         lease.report(State.STARTING)
         self._warn_of_eviction()
+        self._choose_symbols(lease)
         self._warm(lease)
         if self._stopping.is_set():
             return
@@ -127,9 +144,9 @@ class ExchangeRunner:
             closing(
                 IndicatorFollower(self._redis, self._exchange.pk, lease.epoch, lease.may_write)
             ) as follower,
-            closing(self._factory.rest(self._exchange)) as rest,
+            closing(self._open_rest()) as rest,
         ):
-            rest.clock, self._clock.ask_ms = self._clock, rest.server_time_ms
+            self._clock.ask_ms = rest.server_time_ms
             stream = self._factory.stream(self._exchange)
             sink = CandleSink(
                 self._redis,
@@ -143,7 +160,31 @@ class ExchangeRunner:
             lease.report(State.WARMING, "computing indicators", 100.0)
             follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             if not self._stopping.is_set():
-                self._stream(lease, stream, sink, follower)
+                self._stream(lease, stream, sink, follower, rest)
+
+    def _choose_symbols(self, lease: Lease) -> None:
+        """Begin with what trades, by a listing that is not old if it can be had."""
+        only = set(self._symbols) if self._only else None
+        rows = rows_wanted(self._exchange, only)
+        self._listing.step(listing_is_old(rows, *listing_times(self._exchange)))
+        while self._listing.looking and not self._stopping.wait(STEP_SECONDS / 10):
+            if lease.lost.is_set():
+                raise lease.loss()
+        self._symbols = trading(rows_wanted(self._exchange, only))
+
+    def _open_rest(self) -> VenueRest:
+        """Return a client that tells the time by the one clock of this runner.
+
+        Where it meets an unknown symbol, it lets the listing be looked at.
+        """
+        rest = self._factory.rest(self._exchange)
+        rest.clock = self._clock or rest.clock
+        rest.on_unknown_symbol = lambda symbol: self._listing.doubt([symbol])
+        return rest
+
+    def _looked(self) -> None:
+        if self._monitored:
+            self._monitored.nudge()
 
     def _catch_up(self, lease: Lease, sink: CandleSink) -> None:
         """Let the sink fetch and tell what closed while nobody ran the exchange.
@@ -164,22 +205,32 @@ class ExchangeRunner:
         sink.disconnected(pairs)
 
     def _stream(
-        self, lease: Lease, stream: VenueStream, sink: CandleSink, follower: IndicatorFollower
+        self,
+        lease: Lease,
+        stream: VenueStream,
+        sink: CandleSink,
+        follower: IndicatorFollower,
+        rest: VenueRest,
     ) -> None:
         streamer = Streamer(stream, sink)
+
+        def written(pair: Pair) -> None:
+            follower.changed(pair)
+            sink.mended(pair)
+
+        under = (lease.epoch, sink.final_until, written)
+        number = self._exchange.pk
+        histories = HistoryFetcher(self._redis, number, self._open_rest, *under)
+        live = Live(stream, streamer, sink, rest, follower, histories, self._listing)
+        monitored = MonitoredSymbols(self._exchange, live, self._symbols, self._only)
+        cache = CandleCache(self._redis, number, *under)
         orders = Orders(
-            self._redis, self._exchange, lease, stream, streamer, sink, follower, self._symbols,
-            self.stop,
-        )  # fmt: skip
-        cache = CandleCache(
-            self._redis,
-            self._exchange.pk,
-            lease.epoch,
-            sink.final_until,
-            lambda pair: (follower.changed(pair), sink.mended(pair)),
+            self._redis, self._exchange, lease, monitored, cache, self._open_rest, self.stop
         )
-        mender = Mender(self._redis, self._exchange.pk, cache, sink, self._open_rest, self._symbols)
-        self._sink, self._streamer = sink, streamer
+        mender = Mender(
+            self._redis, number, cache, sink, self._open_rest, lambda: monitored.running
+        )
+        self._sink, self._streamer, self._monitored = sink, streamer, monitored
         gc.collect()
         gc.freeze()  # a full collection takes long, and a burst of closes brings one about
         follower.start()
@@ -188,6 +239,8 @@ class ExchangeRunner:
             "runner.streaming exchange=%s symbols=%d streams=%d epoch=%d",
             self._exchange.name, len(self._symbols), streamer.counters()["streams"], lease.epoch,
         )  # fmt: skip
+        histories.start()
+        monitored.start()
         try:
             mender.start()
             self._watch(lease, streamer, follower, orders)
@@ -195,14 +248,10 @@ class ExchangeRunner:
             lease.report(State.STOPPING)
             mender.close()
             orders.close()
+            monitored.close()
+            histories.close()
             streamer.stop()
             sink.close()
-
-    def _open_rest(self) -> VenueRest:
-        """Return a client of its own that tells the time by the same clock as the stream's."""
-        rest = self._factory.rest(self._exchange)
-        rest.clock = self._clock
-        return rest
 
     def _warn_of_eviction(self) -> None:
         memory = read_memory(self._redis)
@@ -214,7 +263,7 @@ class ExchangeRunner:
 
     def _warm(self, lease: Lease) -> None:
         cache = CandleCache(self._redis, self._exchange.pk, lease.epoch)
-        with closing(self._factory.rest(self._exchange)) as rest:
+        with closing(self._open_rest()) as rest:
             self._clock = rest.clock
 
             def show(stats: WarmupStats) -> None:

@@ -32,6 +32,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to be closed
 LEAST_PATIENCE_SECONDS = 3.0  # for REST, however fast the exchange's time goes
 SECONDS_AHEAD = 2.0  # how long bars have to be ahead of the clock to be taken back
+FAILURES_UNTIL_DOUBT = 2
 
 
 class CandleSink:
@@ -247,6 +248,14 @@ class CandleSink:
     def asking(self) -> int:
         """Return of how many pairs an answer of REST is awaited."""
         return sum(bars.asked for bars in list(self._bars.values()))
+
+    def unanswered(self) -> set[str]:
+        """Return the symbols of which REST had no news at several tries: have they ended?"""
+        return {
+            pair.symbol
+            for pair, bars in list(self._bars.items())
+            if bars.streamed and bars.failures >= FAILURES_UNTIL_DOUBT
+        }
 
     def waiting(self) -> list[Pair]:
         """Return the pairs of which REST, asked for the newest bar, does not know it yet."""

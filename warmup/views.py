@@ -13,7 +13,7 @@ from django_redis import get_redis_connection
 
 from exchanges.errors import LivermoreError, UnknownSymbol, clip
 from exchanges.instances import ExchangeLock, Held
-from exchanges.models import Exchange, Symbol
+from exchanges.models import Exchange
 from exchanges.status import Holder
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.network.actions import LONGEST_REASON, Actions, check_line
@@ -42,7 +42,9 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
         return notice(request, clip(str(error)), 404)
     now_ms = int(time.time() * 1000)
     time_ms = read_exchange(_redis(), exchange, now_ms).time_ms(now_ms)
-    data = read_pair(_redis(), exchange.pk, *found, time_ms).as_json()
+    row = exchange.symbols.get(symbol=found[0])
+    idle = row.status != row.Status.TRADING
+    data = read_pair(_redis(), exchange.pk, *found, time_ms, idle).as_json()
     if wants_json(request):
         return JsonResponse(data)
     context = {
@@ -50,6 +52,8 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
         "title": f"{found[0]} {found[1]}",
         "exchange": exchange,
         "pair": data,
+        "status": row.status_text if idle else "",
+        "since": row.status_since,
         "may_operate": may_operate(request.user),
     }
     return render(request, "network/pair.html", context)
@@ -59,7 +63,7 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
 def symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Propose symbols that could be added, those that begin with what was typed first."""
     typed = request.GET.get("q", "").strip().upper()
-    listed = exchange.symbols.exclude(status=Symbol.Status.DELISTED).filter(is_monitored=False)
+    listed = exchange.symbols.listed().filter(is_monitored=False)
     found = [name for name in listed.values_list("symbol", flat=True) if typed in name]
     found.sort(key=lambda name: (not name.startswith(typed), name))
     return JsonResponse({"symbols": found[:SYMBOLS_PROPOSED]})

@@ -40,7 +40,7 @@ def make_app(state: SandboxState) -> web.Application:
 
 
 def _add_streams(app: web.Application, state: SandboxState) -> None:
-    sockets = Sockets(state, Director(state.scenarios, state.faults, state.clock))
+    sockets = Sockets(state, Director(state.scenarios, state.faults, state.clock, state.market))
     shared = (state.market, state.clock, state.config)
 
     def mischief(protocol: str) -> Mischief:

@@ -25,7 +25,7 @@ from exchanges.sandbox.calls import (
 )
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.limits import WeightLimit
-from exchanges.sandbox.listings import BINANCE, Listing
+from exchanges.sandbox.listings import BINANCE, GONE, Listing
 from exchanges.sandbox.log import CandleRequest
 from exchanges.sandbox.market import Market
 from exchanges.sandbox.rows import Columns
@@ -42,12 +42,8 @@ class Binance:
     def __init__(self, market: Market, config: SandboxConfig, limit: WeightLimit):
         self._market = market
         self._limit = limit
-        self._native = {
-            listing.native: listing
-            for listing in market.listings.values()
-            if BINANCE in listing.protocols
-        }
-        info = MarketData(market, self._native, config)
+        self._native = market.natives
+        info = MarketData(market, config)
         prefix = "/api/v3"
         self.protocol = Protocol(
             BINANCE,
@@ -74,11 +70,12 @@ class Binance:
         sent.finish("timeZone")
         if interval not in _TIMEFRAMES:
             raise refuse(*BAD_INTERVAL)
-        if native not in self._native:
+        timeframe, listing = _TIMEFRAMES[interval], self._native.get(native)
+        if listing is None or self._market.status(listing.symbol) == GONE:
             raise refuse(*BAD_SYMBOL)
-        timeframe, listing = _TIMEFRAMES[interval], self._native[native]
-        first, last = _window(timeframe, listing, start_ms, end_ms, limit, call.now_ms)
-        bars = self._market.book(listing.symbol).bars_at(timeframe, first, last, call.now_ms)
+        seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
+        first, last = _window(timeframe, listing, start_ms, end_ms, limit, seen_ms)
+        bars = self._market.book(listing.symbol).bars_at(timeframe, first, last, seen_ms)
         return Reply(
             rows_json(bars, listing.decimals, timeframe.ms), headers={"Content-Type": JSON}
         )

@@ -52,7 +52,8 @@ class Desk:
     """One symbol's streams, on the exchange's clock.
 
     A kline is pushed every two seconds at most and only if it changed; its closing frame comes at
-    the first look after its end, traded or not. Tickers come once a second if anything traded.
+    the first look after its end, traded or not, unless the symbol is halted by then. Tickers come
+    once a second if anything traded.
     """
 
     def __init__(self, listing: Listing, market: Market):
@@ -84,7 +85,10 @@ class Desk:
         """Publish what became due by `now_ms`."""
         if now_ms < self.tape.at_ms:
             self.wake(now_ms)  # the clock was put back: tell that time's news again
+        halted_ms = self.tape.book.halted_ms
         for timeframe, bar in self.tape.move(now_ms):
+            if halted_ms is not None and bar.open_ms + timeframe.ms > halted_ms:
+                continue
             if stream := self.klines[timeframe]:
                 payload = self._writers[timeframe].write(bar, now_ms, True)
                 publish(stream, self._closing[timeframe], payload)

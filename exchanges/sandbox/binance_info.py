@@ -5,7 +5,7 @@ from exchanges.sandbox.book import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.calls import Call, Refusal, Reply, as_json
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.figures import eight
-from exchanges.sandbox.listings import TRADING, Listing
+from exchanges.sandbox.listings import GONE, TRADING, Listing
 from exchanges.sandbox.market import Market
 from livermore.market.timeframe import Timeframe
 
@@ -13,11 +13,10 @@ DAY_MS = Timeframe.D1.ms
 
 
 class MarketData:
-    """Everything but candles, over the listings by their native names."""
+    """Everything but candles."""
 
-    def __init__(self, market: Market, native: dict[str, Listing], config: SandboxConfig):
+    def __init__(self, market: Market, config: SandboxConfig):
         self._market = market
-        self._native = native
         self._limits = [
             _limit("REQUEST_WEIGHT", 1, config.weight_limit),
             _limit("RAW_REQUESTS", 5, config.raw_limit),
@@ -33,14 +32,18 @@ class MarketData:
         show_sets = sent.optional("showPermissionSets") != "false"
         status = sent.optional("symbolStatus")
         sent.finish()
-        found = [one for one in self._chosen(names) if status in (None, one.status)]
+        told = [(one, self._market.status(one.symbol)) for one in self._chosen(names)]
         return as_json(
             {
                 "timezone": "UTC",
                 "serverTime": call.now_ms,
                 "rateLimits": self._limits,
                 "exchangeFilters": [],
-                "symbols": [_symbol_info(listing, show_sets) for listing in found],
+                "symbols": [
+                    _symbol_info(listing, told_status, show_sets)
+                    for listing, told_status in told
+                    if status in (None, told_status)
+                ],
             }
         )
 
@@ -72,11 +75,16 @@ class MarketData:
         return 2 if "symbol" in call.params else 4
 
     def _chosen(self, names: list[str] | None) -> list[Listing]:
+        listed = {
+            native: listing
+            for native, listing in list(self._market.natives.items())
+            if self._market.status(listing.symbol) != GONE
+        }
         if names is None:
-            return list(self._native.values())
-        if any(name not in self._native for name in names):
+            return list(listed.values())
+        if any(name not in listed for name in names):
             raise refuse(*BAD_SYMBOL)
-        return [self._native[name] for name in names]
+        return [listed[name] for name in names]
 
     def _bar(self, listing: Listing, now_ms: int) -> Bar | None:
         return self._market.book(listing.symbol).open_bar(Timeframe.M1, now_ms)
@@ -95,12 +103,12 @@ def _limit(kind: str, minutes: int, limit: int) -> dict:
     }
 
 
-def _symbol_info(listing: Listing, show_sets: bool) -> dict:
+def _symbol_info(listing: Listing, status: str, show_sets: bool) -> dict:
     tick = eight(1, listing.decimals)
     step = eight(listing.lot, VOLUME_DECIMALS)
     info = {
         "symbol": listing.native,
-        "status": listing.status,
+        "status": status,
         "baseAsset": listing.base,
         "baseAssetPrecision": 8,
         "quoteAsset": listing.quote,
@@ -135,7 +143,7 @@ def _symbol_info(listing: Listing, show_sets: bool) -> dict:
         "permissions": [],
         "permissionSets": [["SPOT"]] if show_sets else [],
     }
-    if listing.status != TRADING:
+    if status != TRADING:
         info["orderTypes"] = []
     return info
 

@@ -33,17 +33,12 @@ class BinanceStreams:
     ):
         self.counts = counts
         self._clock, self._config, self._mischief = clock, config, mischief
-        trading = (
-            one
-            for one in market.listings.values()
-            if BINANCE in one.protocols and one.status != BREAK
-        )
-        self._desks = [Desk(one, market) for one in trading]
+        self._market = market
+        self._listed = 0  # how many of the market's listings are served
+        self._desks: list[Desk] = []
         self._minis = Stream(ALL_MINI, Marks())
-        self._streams: dict[str, tuple[Stream, Desk | None]] = {
-            stream.name: (stream, desk) for desk in self._desks for stream in desk.streams()
-        }
-        self._streams[ALL_MINI] = (self._minis, None)
+        self._streams: dict[str, tuple[Stream, Desk | None]] = {ALL_MINI: (self._minis, None)}
+        self._serve_new()
         self._busy: dict[Desk, int] = {}  # subscriptions
         self._all_due_ms = 0
         self._all_told: dict[Desk, int] = {}
@@ -101,6 +96,7 @@ class BinanceStreams:
 
     def turn(self, now_ms: int, now: float) -> None:
         """Publish what became due."""
+        self._serve_new()
         for stream, payload in self._mischief.overdue(now_ms):
             stream.send(payload)
         for desk in self._busy:
@@ -108,6 +104,16 @@ class BinanceStreams:
                 desk.turn(now_ms, self._publish)
         if self._minis and not self._all_due_ms - TICKER_EVERY_MS <= now_ms < self._all_due_ms:
             self._publish_all_minis(now_ms)
+
+    def _serve_new(self) -> None:
+        """Serve what was listed since the last look."""
+        listings = list(self._market.listings.values())
+        for one in listings[self._listed :]:
+            if BINANCE in one.protocols and one.status != BREAK:
+                desk = Desk(one, self._market)
+                self._desks.append(desk)
+                self._streams |= {stream.name: (stream, desk) for stream in desk.streams()}
+        self._listed = len(listings)
 
     # What commands do
 
@@ -159,6 +165,7 @@ class BinanceStreams:
                 self._listen(connection, name)
 
     def _listen(self, connection: Connection, name: str) -> None:
+        self._serve_new()
         stream, desk = self._streams.get(name, (None, None))
         if stream is None:
             return
@@ -180,7 +187,7 @@ class BinanceStreams:
             stream, desk = self._streams.get(name, (None, None))
             if stream is not None:
                 stream.leave(connection)
-            if desk:
+            if desk in self._busy:  # else it was listed after that was asked for
                 self._busy[desk] -= 1
                 if not self._busy[desk]:
                     del self._busy[desk]

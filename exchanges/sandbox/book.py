@@ -1,7 +1,7 @@
 """One symbol's market: every price, volume and trade as a pure function of the time."""
 
 from hashlib import blake2b
-from math import lcm
+from math import inf, lcm
 from typing import NamedTuple
 
 from exchanges.sandbox.listings import Listing
@@ -63,19 +63,44 @@ class Book:
 
     Prices are `opening + scale * offset` of the day's pattern. Adding and multiplying whole
     numbers keeps order and sums exact, so a bar read from a pattern's table is exactly the
-    aggregation of its minutes.
+    aggregation of its minutes. In whole minutes that are halted nothing is traded.
     """
 
-    def __init__(self, seed: int, listing: Listing):
+    def __init__(self, seed: int, listing: Listing, walks_as: str = ""):
+        """`walks_as` names another symbol whose prices these are."""
         self.listing = listing
         self._seed = seed
-        digest = blake2b(f"{seed}/{listing.symbol}".encode(), digest_size=8).digest()
+        self._halts: list[tuple[int, float]] = []  # [from, to), in order
+        name = walks_as or listing.symbol
+        digest = blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
         self._key = int.from_bytes(digest)
         self._scale = listing.ticks // 100_000 * (1 + self._key % 3)
         self._unit = listing.lot
 
+    @property
+    def halted_ms(self) -> int | None:
+        """Since when nothing is traded, None while something is."""
+        return self._halts[-1][0] if self._halts and self._halts[-1][1] == inf else None
+
+    def halt(self, now_ms: int) -> None:
+        """Trade no more after the minute of `now_ms`."""
+        if self.halted_ms is None:
+            self._halts.append((Timeframe.M1.ceil(now_ms + 1), inf))
+
+    def resume(self, now_ms: int) -> None:
+        """Trade again from the minute after `now_ms` on."""
+        if self.halted_ms is not None:
+            from_ms, _ = self._halts.pop()
+            self._halts.append((from_ms, Timeframe.M1.ceil(now_ms + 1)))
+
     def bars(self, timeframe: Timeframe, start_ms: int, end_ms: int) -> list[Bar]:
         """Return the bars that open in [start_ms, end_ms), as they are once complete."""
+        bars = self._without_halts(timeframe, start_ms, end_ms)
+        if not self._halts:
+            return bars
+        return [seen for bar in bars if (seen := self._halted(bar, timeframe))]
+
+    def _without_halts(self, timeframe: Timeframe, start_ms: int, end_ms: int) -> list[Bar]:
         listed_ms = self.listing.listed_ms
         start_ms = timeframe.ceil(max(start_ms, timeframe.floor(listed_ms)))
         bars: list[Bar] = []
@@ -111,7 +136,7 @@ class Book:
 
     def trades(self, minute_ms: int) -> list[Trade]:
         """Return the trades of the minute that opens at `minute_ms`, in the order they happened."""
-        if minute_ms < self.listing.listed_ms:
+        if minute_ms < self.listing.listed_ms or self._is_halted(minute_ms):
             return []
         today, shape = self._minute(minute_ms)
         drawn, opening, scale, unit = today.pattern, today.opening, self._scale, self._unit
@@ -131,6 +156,14 @@ class Book:
 
         `start_ms` is a whole minute at or after the listing; `open_ms` is what the bar will say.
         """
+        if not self._halts:
+            return self._span(open_ms, start_ms, end_ms)
+        parts = [self._span(open_ms, *part) for part in self._traded(start_ms, end_ms)]
+        if parts:
+            return join(parts, open_ms)
+        return self._flat(open_ms, start_ms) if start_ms < end_ms else None
+
+    def _span(self, open_ms: int, start_ms: int, end_ms: int) -> Bar | None:
         parts = []
         at_ms = start_ms
         while at_ms < end_ms:
@@ -144,6 +177,35 @@ class Book:
             parts += self._bars(today, [shape], at_ms, timeframe.ms)
             at_ms += timeframe.ms
         return join(parts, open_ms) if parts else None
+
+    def _halted(self, bar: Bar, timeframe: Timeframe) -> Bar | None:
+        """Return a bar without what would have been traded in halted minutes."""
+        end_ms = bar.open_ms + timeframe.ms
+        if not any(start < end_ms and bar.open_ms < end for start, end in self._halts):
+            return bar
+        return self.span(bar.open_ms, max(bar.open_ms, self.listing.listed_ms), end_ms)
+
+    def _is_halted(self, minute_ms: int) -> bool:
+        return any(start <= minute_ms < end for start, end in self._halts)
+
+    def _traded(self, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
+        """Return the parts of [start_ms, end_ms) that are not halted."""
+        parts = []
+        for from_ms, to_ms in self._halts:
+            if start_ms < min(from_ms, end_ms):
+                parts.append((start_ms, min(from_ms, end_ms)))
+            start_ms = max(start_ms, to_ms)
+        return [*parts, (start_ms, end_ms)] if start_ms < end_ms else parts
+
+    def _flat(self, open_ms: int, minute_ms: int) -> Bar | None:
+        """Return a bar of halted minutes: it stands at the last price before them."""
+        from_ms = next(start for start, end in self._halts if start <= minute_ms < end)
+        last_ms = from_ms - MINUTE_MS
+        if last_ms < self.listing.listed_ms:
+            return None
+        before = self.span(last_ms, last_ms, from_ms)
+        price, next_id = before.close, before.first_id + before.trades
+        return Bar(open_ms, price, price, price, price, 0, 0, 0, next_id)
 
     def _bars(self, today: _Day, shapes: list[Shape], start_ms: int, step_ms: int) -> list[Bar]:
         at, scale, unit, first_id = today.opening, self._scale, self._unit, today.first_id

@@ -83,7 +83,8 @@ class Coinbase:
         if (last_ms - first_ms) // timeframe.ms + 1 > MAX_BUCKETS or limit > MAX_BUCKETS:
             raise bad_argument("number of candles requested should be less than 350")
         book = self._market.book(listing.symbol)
-        bars = book.bars_at(timeframe, first_ms, last_ms, call.now_ms)
+        seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
+        bars = book.bars_at(timeframe, first_ms, last_ms, seen_ms)
         traded = [bar for bar in reversed(bars) if bar.trades][:limit]
         rows = [candle_json(bar, book.listing.decimals) for bar in traded]
         return as_json({"candles": rows}, **_CACHE)

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from exchanges.sandbox.book import VOLUME_DECIMALS, Book, Trade
 from exchanges.sandbox.calls import Call, Refusal, Reply, as_json, whole_number
 from exchanges.sandbox.figures import short
-from exchanges.sandbox.listings import BREAK, CANCEL_ONLY, COINBASE, TRADING, Listing
+from exchanges.sandbox.listings import BREAK, CANCEL_ONLY, COINBASE, GONE, TRADING, Listing
 from exchanges.sandbox.market import Market
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
 MAX_TRADES = 100
+ENDED = (BREAK, GONE)
 _LOOK_BACK = 300  # minutes; a quiet product naps for less
 
 
@@ -18,22 +19,20 @@ class Products:
 
     def __init__(self, market: Market):
         self._market = market
-        self._listings = {
-            symbol: listing
-            for symbol, listing in market.listings.items()
-            if COINBASE in listing.protocols
-        }
 
     def listing(self, product_id: str) -> Listing:
-        if product_id not in self._listings:
+        """Return a product; one that a scenario took away is refused like one that never was."""
+        listing = self._market.listings.get(product_id)
+        known = listing is not None and COINBASE in listing.protocols
+        if not known or self._market.status(product_id) == GONE:
             message = f"Product {product_id} not supported"
             raise Refusal(as_json({"error": "NOT_FOUND", "message": message}, 404))
-        return self._listings[product_id]
+        return listing
 
     def many(self, call: Call) -> Reply:
         wanted = call.params.getall("product_ids", [])
         spot = call.params.get("product_type", "SPOT") in ("SPOT", "UNKNOWN_PRODUCT_TYPE")
-        found = [one for name, one in self._listings.items() if spot and name in (wanted or [name])]
+        found = [one for one in self._listed() if spot and one.symbol in (wanted or [one.symbol])]
         offset = whole_number(call.params.get("offset")) or 0
         limit = whole_number(call.params.get("limit")) or len(found)
         if call.params.get("get_all_products") == "true":
@@ -42,6 +41,9 @@ class Products:
         more = {"has_next": offset + limit < len(found), "has_prev": offset > 0}
         pagination = {"prev_cursor": "", "next_cursor": "", **more}
         return as_json({"products": shown, "num_products": len(shown), "pagination": pagination})
+
+    def _listed(self) -> list[Listing]:
+        return [one for one in list(self._market.listings.values()) if COINBASE in one.protocols]
 
     def one(self, call: Call) -> Reply:
         return as_json(self._product(self.listing(call.segment), call.now_ms))
@@ -71,7 +73,8 @@ class Products:
         book = self._market.book(listing.symbol)
         tick = short(1, book.listing.decimals)
         lot = short(book.listing.lot, VOLUME_DECIMALS)
-        others = [one.symbol for one in self._listings.values() if one.alias == listing.symbol]
+        others = [one.symbol for one in self._listed() if one.alias == listing.symbol]
+        status = self._market.status(listing.symbol)
         return {
             "product_id": listing.symbol,
             **_day(book.listing, book.day_before(now_ms)),
@@ -85,13 +88,13 @@ class Products:
             "base_name": listing.base,
             "quote_name": listing.quote,
             "watched": False,
-            "is_disabled": listing.status == BREAK,
+            "is_disabled": status in ENDED,
             "new": False,
-            "status": "delisted" if listing.status == BREAK else "online",
-            "cancel_only": listing.status == CANCEL_ONLY,
+            "status": "delisted" if status in ENDED else "online",
+            "cancel_only": status == CANCEL_ONLY,
             "limit_only": False,
             "post_only": False,
-            "trading_disabled": listing.status != TRADING,
+            "trading_disabled": status != TRADING,
             "auction_mode": False,
             "product_type": "SPOT",
             "quote_currency_id": listing.quote,

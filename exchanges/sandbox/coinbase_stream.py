@@ -3,10 +3,11 @@
 import orjson
 
 from exchanges.sandbox import coinbase_frames as frames
+from exchanges.sandbox.book import Book
 from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.coinbase_desk import EVERY, Channel, Desk
 from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.listings import BREAK, COINBASE
+from exchanges.sandbox.listings import BREAK, COINBASE, GONE
 from exchanges.sandbox.market import Market
 from exchanges.sandbox.mischief import Mischief
 from exchanges.sandbox.stream_log import StreamCounts
@@ -36,14 +37,11 @@ class CoinbaseStreams:
     ):
         self.counts = counts
         self._clock, self._config, self._mischief = clock, config, mischief
-        listed = {
-            symbol: market.book(symbol)
-            for symbol, one in market.listings.items()
-            if COINBASE in one.protocols and one.status != BREAK
-        }
-        desks = {book: Desk(book) for book in listed.values()}
-        self._desks = {symbol: desks[book] for symbol, book in listed.items()}  # aliases share one
-        self._all = list(desks.values())
+        self._market = market
+        self._listed = 0  # how many of the market's listings are served
+        self._of_books: dict[Book, Desk] = {}  # aliases share one
+        self._desks: dict[str, Desk] = {}
+        self._serve_new()
         self._hearts: set[Connection] = set()
         self._beat_due = 0.0
         self._beats = 0
@@ -89,7 +87,8 @@ class CoinbaseStreams:
 
     def turn(self, now_ms: int, now: float) -> None:
         """Publish what became due."""
-        for desk in self._all:
+        self._serve_new()
+        for desk in self._of_books.values():
             desk.turn(now_ms, now, self._publish)
         if self._hearts and now >= self._beat_due:
             self._beat_due = max(self._beat_due + HEARTBEAT_SECONDS, now)
@@ -97,6 +96,15 @@ class CoinbaseStreams:
             event = frames.heartbeat(now_ms, self._beats)
             for connection in self._hearts:
                 self._send(connection, HEARTBEATS, event)
+
+    def _serve_new(self) -> None:
+        """Serve what was listed since the last look."""
+        listings = list(self._market.listings.values())
+        for one in listings[self._listed :]:
+            if COINBASE in one.protocols and one.status != BREAK:
+                book = self._market.book(one.symbol)
+                self._desks[one.symbol] = self._of_books.setdefault(book, Desk(book))
+        self._listed = len(listings)
 
     # What messages do
 
@@ -120,8 +128,11 @@ class CoinbaseStreams:
         self._send(connection, "subscriptions", frames.subscriptions(_current(connection)))
 
     def _subscribe(self, connection: Connection, stream: str) -> None:
+        self._serve_new()
         name, _, product = stream.partition(":")
         desk = self._desks.get(product)
+        if desk and self._market.status(product) == GONE:
+            desk = None
         if stream in connection.streams or (desk is None and name != HEARTBEATS):
             return
         connection.streams[stream] = None

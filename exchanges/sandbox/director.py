@@ -1,25 +1,34 @@
-"""Plays the scenarios that happen to connections and to REST."""
+"""Plays the scenarios that happen to connections, to REST and to what is listed."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.faults import Fault, Faults
+from exchanges.sandbox.listings import GONE
+from exchanges.sandbox.market import Market
 from exchanges.sandbox.scenarios import Scenario, Scenarios
 from exchanges.sandbox.wire import Connection
 
+LISTING_FAULTS = {
+    "listing_halted": "halted", "listing_short": "short", "listing_bad_row": "bad_row",
+}  # fmt: skip
 REST_KINDS = (
     "rest_429", "rest_418", "rest_holes", "rest_empty", "rest_late", "rest_time", "slow",
+    *LISTING_FAULTS,
 )  # fmt: skip
 
 
 class Director:
-    """Look at the script once per pass: cut, silence, refuse, and put REST faults in force."""
+    """Look at the script once per pass: cut, silence, refuse, put REST faults in force, halt."""
 
-    def __init__(self, scenarios: Scenarios, faults: Faults, clock: SandboxClock):
+    def __init__(self, scenarios: Scenarios, faults: Faults, clock: SandboxClock, market: Market):
         self._scenarios = scenarios
         self._faults = faults
         self._clock = clock
+        self._market = market
+        self._stopped: dict[str, str] = {}  # what scenarios stopped, by symbol
+        self._renamed: set[str] = set()  # the new names that scenarios listed
         self._known: dict[int, Scenario] = {}
         self._rest: dict[int, Fault] = {}  # by the id of its scenario
         self._cuts: list[tuple[float, Connection]] = []
@@ -38,6 +47,7 @@ class Director:
         self._cuts = [cut for cut in self._cuts if now < cut[0]]
         self.hush(connections)
         self._set_rest()
+        self._set_market()
         self._known = {id(one): one for one in self._scenarios.in_force}
 
     def refusal(self, protocol: str) -> int | None:
@@ -87,9 +97,38 @@ class Director:
         if skews or known_skew:
             self._clock.skew_ms = sum(skews)
 
+    def _set_market(self) -> None:
+        """Let symbols trade, or not, as the scenarios that are active now say."""
+        active = [
+            one
+            for one in self._scenarios.in_force
+            if one.active and one.kind in ("halted", "delisted", "renamed")
+        ]
+        wanted = {
+            one.symbol: one.state if one.kind == "halted" else GONE
+            for one in active
+            if one.symbol in self._market.listings
+        }
+        now_ms = self._clock.now_ms()
+        for symbol in self._stopped.keys() - wanted.keys():
+            self._market.resume(symbol, now_ms)
+        for symbol, status in wanted.items():
+            if self._stopped.get(symbol) != status:
+                self._market.stop(symbol, status, now_ms)
+        self._stopped = wanted
+        names = {one.to: one.symbol for one in active if one.kind == "renamed"}
+        for name in self._renamed - names.keys():
+            self._market.stop(name, GONE, now_ms)
+        for name in names.keys() - self._renamed:
+            self._market.list_anew(names[name], name, now_ms)
+        self._renamed = set(names)
+
 
 def _fault(scenario: Scenario) -> dict:
     """Return the REST fault that a scenario puts in force."""
+    if way := LISTING_FAULTS.get(scenario.kind):
+        row = {"way": way, "chance": scenario.chance, "listed": scenario.symbol}
+        return {"kind": "listing", "protocol": scenario.protocol} | row
     scope = {name: getattr(scenario, name) for name in ("protocol", "symbol", "timeframe")}
     match scenario.kind:
         case "slow":

@@ -6,11 +6,12 @@ from random import Random
 from threading import Lock
 
 from exchanges.sandbox.clock import SandboxClock
+from exchanges.sandbox.listing_faults import BAD_LISTINGS
 from exchanges.sandbox.rows import BAD_ROWS
 
 KINDS = (
     "status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "empty", "late", "time",
-    "skew_ms",
+    "listing", "skew_ms",
 )  # fmt: skip
 LATE = ("missing", "stale")
 
@@ -30,7 +31,9 @@ class Fault:
     `empty` answers a `chance` share of candle requests without a row
     (all of them if 0); `late` answers candle requests without the bars that ended less than
     `seconds` ago by the exchange's clock, in the `way` "missing", or as they stood then: "stale";
-    `time` tells a time that is off by `ms`; `skew_ms` puts the whole exchange's clock off by `ms`.
+    `time` tells a time that is off by `ms`; `listing` spoils what is listed in a `way` of
+    listing_faults.py, a `chance` share of the rows or that of the symbol `listed`; `skew_ms` puts
+    the whole exchange's clock off by `ms`.
 
     Raises ValueError for a kind or a way that isn't known.
     """
@@ -48,6 +51,7 @@ class Fault:
     way: str = ""
     row: int | None = None
     open_time: int | None = None
+    listed: str | None = None
     open_times: list[int] = field(default_factory=list)
     chance: float = 0
     ms: int = 0
@@ -56,7 +60,7 @@ class Fault:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; known are {' '.join(KINDS)}")
-        ways = {"bad_rows": BAD_ROWS, "late": LATE}.get(self.kind)
+        ways = {"bad_rows": BAD_ROWS, "late": LATE, "listing": BAD_LISTINGS}.get(self.kind)
         if ways:
             self.way = self.way or next(iter(ways))
             if self.way not in ways:

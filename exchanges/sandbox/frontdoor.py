@@ -11,9 +11,12 @@ from aiohttp import web
 from exchanges.sandbox.calls import Call, Endpoint, Protocol, Refusal, Reply, as_page
 from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.faults import Fault, Faults
+from exchanges.sandbox.listing_faults import spoil_listing
 from exchanges.sandbox.log import CandleRequest, RequestLog
 from exchanges.sandbox.rows import Columns, leave_out, spoil
 from livermore.market.timeframe import Timeframe
+
+LISTINGS = {"exchangeInfo": "symbols", "products": "products"}  # and where their rows are
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -95,6 +98,10 @@ def _spoiled(
         content = orjson.loads(reply.body)
         rows = content[protocol.table] if protocol.table else content
         _OF_ROWS[fault.kind](rows, fault, protocol.columns, endpoint.candles(call))
+        reply.body = orjson.dumps(content)
+    if fault.kind == "listing" and endpoint.name in LISTINGS and reply.status == 200:
+        content = orjson.loads(reply.body)
+        spoil_listing(content[LISTINGS[endpoint.name]], fault.way, fault.chance, fault.listed)
         reply.body = orjson.dumps(content)
     return reply
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 TRADING = "TRADING"
 BREAK = "BREAK"
 CANCEL_ONLY = "CANCEL_ONLY"
+HALT = "HALT"
+GONE = "GONE"  # as scenarios have it: not in Binance's listing, delisted in Coinbase's
 BINANCE = "binance"
 COINBASE = "coinbase"
 BOTH = (BINANCE, COINBASE)
@@ -17,8 +19,8 @@ class Listing:
 
     `price` is its middle price as text; its decimals are the tick. `lot` is the size of its
     smallest trade in units of 10^-8. Nothing exists before `listed_ms`, a whole minute. `alias`
-    names the symbol whose book this one shows. `status` is only told: a halted symbol's history
-    goes on. Raises ValueError for a price under 100,000 ticks, as the walk moves in
+    names the symbol whose book this one shows. `status` is that of the start, and only told: the
+    history goes on. Raises ValueError for a price under 100,000 ticks, as the walk moves in
     hundred-thousandths.
     """
 

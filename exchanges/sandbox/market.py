@@ -1,9 +1,10 @@
 """The made-up market: what every candle truly is, whoever asks and whenever."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from exchanges.sandbox.book import VOLUME_DECIMALS, Bar, Book, Trade
-from exchanges.sandbox.listings import Listing
+from exchanges.sandbox.listings import BINANCE, Listing
 from livermore.market.timeframe import Timeframe
 
 Candle = tuple[int, float, float, float, float, float]
@@ -14,11 +15,18 @@ class Market:
 
     Everything in it follows from `seed` and the listings, so a test that knows both can
     recompute what a server said. It doesn't know the time: a candle is what it will have
-    become once its period is over.
+    become once its period is over. Symbols may stop trading, and begin again, as time goes by.
     """
 
     def __init__(self, seed: int, listings: Iterable[Listing]):
         self.listings = {listing.symbol: listing for listing in listings}
+        self.natives = {  # by Binance's names
+            listing.native: listing
+            for listing in self.listings.values()
+            if BINANCE in listing.protocols
+        }
+        self._seed = seed
+        self._statuses: dict[str, str] = {}  # of those that are not what they were at the start
         self._books = {
             symbol: Book(seed, listing)
             for symbol, listing in self.listings.items()
@@ -28,6 +36,38 @@ class Market:
     def book(self, symbol: str) -> Book:
         """Return the book of a symbol, or of what it is another name for. KeyError if unlisted."""
         return self._books[self.listings[symbol].alias or symbol]
+
+    def status(self, symbol: str) -> str:
+        """Return what a symbol is told to be now, in Binance's words or GONE."""
+        return self._statuses.get(symbol) or self.listings[symbol].status
+
+    def seen_ms(self, symbol: str, now_ms: int) -> int:
+        """Return up to when somebody who looks at `now_ms` sees the symbol's trades."""
+        halted_ms = self.book(symbol).halted_ms
+        return now_ms if halted_ms is None else min(now_ms, halted_ms - 1)
+
+    def stop(self, symbol: str, status: str, now_ms: int) -> None:
+        """Let a symbol trade no more from the next minute on, and be told as `status`."""
+        self._statuses[symbol] = status
+        self.book(symbol).halt(now_ms)
+
+    def resume(self, symbol: str, now_ms: int) -> None:
+        """Let a symbol trade again from the next minute on."""
+        self._statuses.pop(symbol, None)
+        self.book(symbol).resume(now_ms)
+
+    def list_anew(self, symbol: str, name: str, now_ms: int) -> None:
+        """List a symbol under another name too, at its prices from the next minute on."""
+        if name in self.listings:
+            self.resume(name, now_ms)
+            return
+        listed_ms = Timeframe.M1.ceil(now_ms + 1)
+        known = self.listings[symbol]
+        listing = replace(known, symbol=name, listed_ms=listed_ms, alias="")
+        self._books[name] = Book(self._seed, listing, walks_as=known.alias or symbol)
+        self.listings[name] = listing
+        if BINANCE in listing.protocols:
+            self.natives[listing.native] = listing
 
     def candle(self, symbol: str, timeframe: Timeframe, open_ms: int) -> Candle | None:
         """Return `(open_ms, open, high, low, close, volume)`, or None before the listing.

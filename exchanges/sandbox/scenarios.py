@@ -8,11 +8,13 @@ from threading import Lock
 from typing import get_args
 
 from exchanges.sandbox.faults import LATE
+from exchanges.sandbox.listings import HALT
 
 # Something happens to the server or to a connection; `times` counts how often it begins.
 STRIKES = (
     "drop", "refuse", "silence", "pong_only", "early_cut",
     "rest_429", "rest_418", "rest_holes", "rest_empty", "rest_late", "rest_time", "slow", "skew",
+    "halted", "delisted", "renamed", "listing_halted", "listing_short", "listing_bad_row",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
 FRAMES = (
@@ -23,9 +25,10 @@ KINDS = (*STRIKES, *FRAMES, "ack_without_data")
 WAYS = ("truncated", "types", "missing", "list", "text", "utf8")  # to break a frame
 _WAYS = {"rest_late": LATE, "early_close": ("now", "later")}  # the first one is usual
 USUAL_EVERY = 60.0
+OF_A_SYMBOL = ("silent_symbol", "halted", "delisted", "renamed", "listing_bad_row")
 _CHANCES = {
     "malformed": 0.02, "loss": 0.02, "duplicates": 0.1, "reordering": 0.1, "early_close": 0.1,
-    "frame_time": 0.02, "rest_holes": 0.05, "rest_empty": 0.2,
+    "frame_time": 0.02, "rest_holes": 0.05, "rest_empty": 0.2, "listing_short": 0.9,
 }  # fmt: skip
 _NUMBERS = ("every", "seconds", "times", "chance", "delay", "status", "retry_after")
 _DELAYS = {"late_close": 10.0, "slow": 2.0, "early_cut": 10.0, "rest_late": 30.0}
@@ -57,7 +60,12 @@ class Scenario:
     call wait `delay` seconds; `rest_time` tells a time that is off by `ms`, `frame_time` dates
     frames so; `skew` puts the exchange's clock off by `ms`; `early_close` sets the closing flag of
     open kline frames, in the `way` "later" of the bar after; `versions` sends after each open
-    candle the one before it again, as a server that is behind does.
+    candle the one before it again, as a server that is behind does;
+    `halted` lets `symbol` (the first one listed if None) trade no more and be listed as `state`,
+    `delisted` takes it off the list, `renamed` does so and lists it as `to` instead (None: its
+    base with a 2 behind it);
+    `listing_halted` says in each answer of the listing that nothing trades, `listing_short`
+    leaves a `chance` share of its rows out, `listing_bad_row` spoils that of `symbol`.
 
     Which: `protocol`, `symbol` (canonical) and `timeframe` narrow it down where they make sense;
     `chance` is the share of frames or candles; `only` "closing" or "open" picks among the kline
@@ -79,6 +87,8 @@ class Scenario:
     status: int = 503
     retry_after: int = 1
     ms: int | None = None
+    state: str = HALT
+    to: str | None = None
     sockets: str = "all"
     hits: int = 0
     active: bool = field(default=False, init=False)
@@ -100,6 +110,8 @@ class Scenario:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and value >= 0):
                 raise ValueError(f"{name}={value!r} must be a number, 0 or more")
+        if self.to is not None and "-" not in self.to:
+            raise ValueError(f"to={self.to!r} must be the new name, such as POL-USD")
         if self.every == 0:
             raise ValueError("every=0 must be more than 0 seconds")
         self._one_each = self.every is not None and self.seconds is None and self.kind in FRAMES
@@ -184,8 +196,10 @@ class Scenarios:
         self.replace(())
 
     def _made(self, settings: dict) -> Scenario:
-        if settings.get("kind") == "silent_symbol":
+        if settings.get("kind") in OF_A_SYMBOL:
             settings.setdefault("symbol", self._first_symbol)
+        if settings.get("kind") == "renamed":
+            settings.setdefault("to", settings["symbol"].replace("-", "2-", 1))
         return Scenario(**settings)
 
     @property

@@ -1,7 +1,7 @@
 // Symbols x timeframes of one exchange: draws, patches, filters, and moves by arrow keys.
 
 const ROWS_IN_CHUNK = 50;
-const PROBLEMS = new Set(["h", "k", "r", "w"]);
+const PROBLEMS = new Set(["h", "k", "r", "w", "x", "d"]);
 
 export class Grid {
   /** `section` is templates/network/grid.html, `grid` what it was drawn from. */

@@ -1,3 +1,6 @@
+import logging
+from dataclasses import replace
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -43,6 +46,65 @@ def test_the_same_listing_again_changes_nothing(exchange):
     before = exchange.symbols.get()
     assert sync_symbols(exchange, [listed("BTC-USD")]) == SyncReport(0, 0, 0, 0)
     assert exchange.symbols.get().updated_at == before.updated_at
+
+
+@pytest.mark.parametrize("is_trading", [True, False, None])
+def test_a_symbol_that_the_exchange_calls_delisted_is_that(exchange, is_trading):
+    sync_symbols(exchange, [listed("BTC-USD"), listed("ETH-USD")])
+    gone = replace(listed("ETH-USD", is_trading=is_trading), is_delisted=True)
+    assert sync_symbols(exchange, [listed("BTC-USD"), gone]) == SyncReport(0, 0, 1, 0)
+    assert statuses(exchange)["ETH-USD"] == "delisted"
+    assert sync_symbols(exchange, [listed("BTC-USD"), gone]) == SyncReport(0, 0, 0, 0)
+
+
+def test_what_the_listing_does_not_say_stays_as_it_was(exchange):
+    unsaid = [listed("BTC-USD", is_trading=None), listed("ETH-USD"), listed("NEW-USD")]
+    sync_symbols(exchange, [listed("BTC-USD"), listed("ETH-USD", is_trading=False)])
+    unsaid[1] = listed("ETH-USD", is_trading=None)
+    sync_symbols(exchange, unsaid)
+    assert statuses(exchange) == {
+        "BTC-USD": "trading", "ETH-USD": "halted", "NEW-USD": "trading"
+    }  # fmt: skip
+
+
+def test_since_when_a_symbol_is_what_it_is_is_kept(exchange):
+    sync_symbols(exchange, [listed("BTC-USD"), listed("ETH-USD")])
+    first = exchange.symbols.get(symbol="ETH-USD").status_since
+    sync_symbols(exchange, [listed("BTC-USD"), listed("ETH-USD", "OTHER")])
+    assert exchange.symbols.get(symbol="ETH-USD").status_since == first
+    sync_symbols(exchange, [listed("BTC-USD"), listed("ETH-USD", "OTHER", is_trading=False)])
+    halted = exchange.symbols.get(symbol="ETH-USD").status_since
+    sync_symbols(exchange, [listed("BTC-USD")])
+    assert first < halted < exchange.symbols.get(symbol="ETH-USD").status_since
+
+
+def test_what_was_renamed_stays_so_until_it_trades_again_under_its_old_name(exchange):
+    sync_symbols(exchange, [listed("POL-USD"), listed("MATIC-USD", is_trading=False)])
+    row = exchange.symbols.get(symbol="MATIC-USD")
+    row.status, row.renamed_to = "renamed", "POL-USD"
+    row.save()
+    for still in ([], [listed("MATIC-USD", is_trading=False)]):
+        sync_symbols(exchange, [listed("POL-USD"), *still])
+        row.refresh_from_db()
+        assert (row.status, row.renamed_to) == ("renamed", "POL-USD")
+    sync_symbols(exchange, [listed("POL-USD"), listed("MATIC-USD")])
+    row.refresh_from_db()
+    assert (row.status, row.renamed_to) == ("trading", "")
+
+
+def test_that_monitored_symbols_stop_and_come_back_is_said_once(exchange, caplog):
+    caplog.set_level(logging.INFO, "exchanges.listing")
+    both = [listed("BTC-USD"), listed("ETH-USD")]
+    sync_symbols(exchange, both)
+    monitor(exchange, ["ETH-USD"])
+    halted = [both[0], listed("ETH-USD", is_trading=False)]
+    for listing in (halted, halted, both, both):
+        sync_symbols(exchange, listing)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [each for each in told if "synced" not in each[1]] == [
+        ("WARNING", "symbols.stopped exchange=somewhere count=1 symbols=ETH-USD (halted)"),
+        ("INFO", "symbols.resumed exchange=somewhere count=1 symbols=ETH-USD"),
+    ]
 
 
 def test_a_symbol_that_is_gone_is_delisted_and_comes_back_monitored(exchange):
@@ -190,4 +252,8 @@ def test_a_delisted_symbol_can_be_unmonitored_but_not_monitored(exchange):
     assert unmonitor(exchange, ["OLD-USD"]) == 1
     with pytest.raises(UnknownSymbol, match="OLD-USD"):
         monitor(exchange, ["OLD-USD"])
+    exchange.symbols.filter(symbol="OLD-USD").update(status="renamed", renamed_to="NEW-USD")
+    with pytest.raises(UnknownSymbol, match="OLD-USD was renamed to NEW-USD"):
+        monitor(exchange, ["OLD-USD"])
+    exchange.symbols.filter(symbol="OLD-USD").update(status="delisted")
     assert Symbol.objects.get(symbol="OLD-USD").status == "delisted"

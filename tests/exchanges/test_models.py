@@ -24,7 +24,7 @@ def exchange():
     )
 
 
-def add_symbol(exchange, symbol, native, status="trading", is_monitored=False):
+def add_symbol(exchange, symbol, native, status="trading", is_monitored=False, **values):
     base, quote = symbol.split("-")
     return exchange.symbols.create(
         symbol=symbol,
@@ -33,6 +33,7 @@ def add_symbol(exchange, symbol, native, status="trading", is_monitored=False):
         quote=quote,
         status=status,
         is_monitored=is_monitored,
+        **values,
     )
 
 
@@ -125,10 +126,24 @@ def test_a_name_is_taken_once_per_exchange(exchange, twin):
         add_symbol(exchange, *twin)
 
 
-def test_watched_are_the_monitored_symbols_that_are_still_listed(exchange):
+def test_watched_are_the_monitored_symbols_that_trade(exchange):
     add_symbol(exchange, "A-USD", "AUSD", is_monitored=True)
-    add_symbol(exchange, "B-USD", "BUSD", is_monitored=True, status="halted")
-    add_symbol(exchange, "C-USD", "CUSD", is_monitored=True, status="delisted")
+    for status in ("halted", "delisted", "renamed"):
+        add_symbol(exchange, f"{status}-USD", status, is_monitored=True, status=status)
     add_symbol(exchange, "D-USD", "DUSD")
-    assert [row.symbol for row in exchange.symbols.watched()] == ["A-USD", "B-USD"]
-    assert Symbol.objects.watched().count() == 2
+    assert [row.symbol for row in exchange.symbols.watched()] == ["A-USD"]
+    assert Symbol.objects.watched().count() == 1
+    assert exchange.symbols.monitored().count() == 4
+
+
+def test_a_symbol_says_what_became_of_it(exchange):
+    old = add_symbol(exchange, "MATIC-USD", "MATICUSD", status="renamed", renamed_to="POL-USD")
+    assert old.status_text == "renamed to POL-USD"
+    assert add_symbol(exchange, "B-USD", "BUSD", status="halted").status_text == "halted"
+
+
+@pytest.mark.parametrize("status", ["delisted", "renamed"])
+def test_the_native_name_of_what_is_gone_may_be_given_to_another(exchange, status):
+    add_symbol(exchange, "OLD-USD", "XUSD", status=status)
+    add_symbol(exchange, "NEW-USD", "XUSD")
+    assert exchange.symbols.count() == 2

@@ -132,6 +132,41 @@ def test_a_batch_of_threads_takes_the_time_of_its_pauses(redis):
     assert redis.hget(keys.pacing(HOST), "batch_used") == b"1"
 
 
+def test_in_a_batch_what_is_urgent_goes_before_what_waits_already(redis):
+    pacer, went = batch_pacer(redis, size=2, delay_ms=300), []
+
+    def call(name, lane):
+        pacer.wait_turn(1, lane)
+        went.append(name)
+
+    def begin(name, lane=Lane.BACKFILL):
+        threads.append(threading.Thread(target=call, args=(name, lane)))
+        threads[-1].start()
+
+    threads = []
+    for number in range(10):
+        begin(f"backfill {number}")
+    deadline = time.monotonic() + 5
+    while len(went) < 2:
+        assert time.monotonic() < deadline
+    for number in range(3):
+        begin(f"heal {number}", Lane.HEAL)
+    for thread in threads:
+        thread.join(10)
+    assert all(name.startswith("heal") for name in went[2:5])
+    assert len(went) == 13
+
+
+def test_an_urgent_call_that_never_came_back_holds_up_the_others_for_no_longer_than_a_batch(
+    redis, clock
+):
+    pacer = batch_pacer(redis)
+    assert sent_at(clock, pacer, 5) == [0] * 5
+    assert pacer._take(1, Lane.HEAL)[0] == 1000  # and it is given up
+    (at,) = sent_at(clock, pacer, 1)
+    assert 1000 < at <= 1100
+
+
 def test_the_time_that_batches_take_at_least_is_their_pauses(redis):
     pacer = batch_pacer(redis, size=5, delay_ms=1000)
     assert [pacer.seconds_for(calls, 2) for calls in (0, 1, 5, 6, 10, 11)] == [0, 0, 0, 1, 1, 2]

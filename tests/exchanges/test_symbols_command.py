@@ -3,14 +3,21 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from exchanges.instances import ExchangeLock
+from exchanges.management.commands import symbols
 from livermore.market import keys
 from tests.warmup.live import events_of, make_row, running, serve, wait_until
 
 
 @pytest.fixture
-def row(transactional_db, redis):
-    with serve() as sandbox:
-        yield make_row(sandbox)
+def sandbox():
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def row(transactional_db, redis, sandbox):
+    return make_row(sandbox)
 
 
 def run(*arguments):
@@ -25,6 +32,46 @@ def test_whoever_runs_the_exchange_streams_what_is_monitored_from_now_on(redis, 
         assert "its runner was told" in run("--monitor", "SOL-USD")
         wait_until(lambda: events_of(redis, row.pk).get(("SOL-USD", "1m")))
         assert "its runner was told" in run("--unmonitor", "SOL-USD")
+
+
+def test_it_says_that_what_is_new_is_streamed_and_fetched(redis, row):
+    row.symbols.filter(symbol="SOL-USD").update(is_monitored=False)
+    with running(redis, row, ["BTC-USD"]):
+        said = run("--monitor", "SOL-USD")
+    assert "its runner was told: SOL-USD streamed now, history fetched\n" in said
+
+
+def test_it_says_that_the_history_waits_where_the_exchange_refuses(redis, row, sandbox):
+    row.symbols.filter(symbol="SOL-USD").update(is_monitored=False)
+    with running(redis, row, ["BTC-USD"]):
+        sandbox.faults.add("status", status=503)
+        said = run("--monitor", "SOL-USD")
+        assert (
+            "SOL-USD streamed now, history of SOL-USD fetched once the exchange answers (" in said
+        )
+        assert "(HTTP 503)" in said
+        sandbox.faults.clear()
+
+
+def test_it_says_what_does_not_trade(redis, row):
+    row.symbols.filter(symbol="SOL-USD").update(is_monitored=False, status="halted")
+    with running(redis, row, ["BTC-USD"]):
+        assert "SOL-USD is halted: streamed once it trades" in run("--monitor", "SOL-USD")
+    assert "SOL-USD │ SOLUSD │ halted" in run()
+
+
+def test_where_the_holder_does_not_answer_it_says_when_it_will(redis, row, monkeypatch):
+    monkeypatch.setattr(symbols, "SECONDS_UNTIL_REPLY", 0.2)
+    with ExchangeLock(redis, row.pk).acquire():
+        said = run("--unmonitor", "SOL-USD")
+    assert "its runner was told, and does it as soon as it streams\n" in said
+
+
+def test_a_sync_says_what_of_the_monitored_symbols_has_ended(redis, row, sandbox):
+    sandbox.scenarios.add("halted", symbol="SOL-USD")
+    said = run("--sync")
+    assert "sandbox lists 3 symbols: 0 added, 1 changed, 0 delisted, 0 newly monitored\n" in said
+    assert "monitored, and asked for nothing until they trade: SOL-USD (halted)\n" in said
 
 
 def test_where_nobody_runs_it_nothing_is_told(redis, row):

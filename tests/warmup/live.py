@@ -14,6 +14,7 @@ import orjson
 from django.db import connections
 
 from exchanges import connection, streamer
+from exchanges import fetch_listing as fetch_listing_module
 from exchanges.fetch_listing import fetch_listing
 from exchanges.instances import ExchangeLock
 from exchanges.models import Exchange
@@ -25,6 +26,7 @@ from livermore.market import keys
 from livermore.market.coverage import missing
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from warmup import listing_watch, monitored
 from warmup.cache import CandleCache
 from warmup.runner import ExchangeRunner
 
@@ -118,7 +120,8 @@ class Running:
         def connected():
             assert not self.ended, self.error
             status = read_status(self.redis, self.row.pk)
-            return status.state is State.ACTIVE and status.details.get("connections")
+            live = status.state is State.ACTIVE and status.details
+            return live and (live.get("connections") or not live.get("symbols", 1))
 
         wait_until(connected, seconds)
         return self
@@ -151,11 +154,13 @@ def events_of(redis, exchange_id):
 
 
 def stored(redis, exchange_id, symbol, timeframe):
-    """Return the pair's cached rows and its coverage."""
-    members = redis.zrange(keys.candles(exchange_id, symbol, timeframe), 0, -1, withscores=True)
+    """Return the pair's cached rows and its coverage, both of one moment."""
+    pipe = redis.pipeline(transaction=True)
+    pipe.zrange(keys.candles(exchange_id, symbol, timeframe), 0, -1, withscores=True)
+    pipe.get(keys.coverage(exchange_id, symbol, timeframe))
+    members, coverage = pipe.execute()
     rows = [orjson.loads(member) for member, _ in members]
     assert [row[0] for row in rows] == [score for _, score in members]
-    coverage = redis.get(keys.coverage(exchange_id, symbol, timeframe))
     return rows, orjson.loads(coverage or b"[]")
 
 
@@ -263,6 +268,12 @@ def hurry(monkeypatch):
     monkeypatch.setattr(streamer, "LEAST_SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(streamer, "SECONDS_BETWEEN_LISTENING", 0.25)
     monkeypatch.setattr(streamer, "FIRST_DELAY_SECONDS", 0.1)
+    monkeypatch.setattr(fetch_listing_module, "SECONDS_UNTIL_SURE", 0.1)
+    monkeypatch.setattr(listing_watch, "SHORTEST_AGE_SECONDS", 0.5)
+    monkeypatch.setattr(listing_watch, "SECONDS_BETWEEN_DOUBTS", 0.1)
+    monkeypatch.setattr(listing_watch, "SECONDS_AFTER_FAILURE", 0.5)
+    monkeypatch.setattr(listing_watch, "SECONDS_UNTIL_SURE", 0.2)
+    monkeypatch.setattr(monitored, "SECONDS_BETWEEN_ROWS", 0.2)
 
 
 def short_lease(monkeypatch):

@@ -28,10 +28,11 @@ from warmup.stats import WarmupStats, WarmupStatsPublisher
 STREAM = {
     "frames": 7, "framesPerSecond": 3.5, "connections": 1, "reconnects": 2, "pendingCloses": 4,
     "healing": 5, "newestClose": 1_790_000_000_000, "exchangeTime": 1_790_000_007_000,
+    "historiesWaiting": 6,
 }  # fmt: skip
 STREAMED = {
     "frames_total", "frames_per_second", "connections", "reconnects_total", "closes_pending",
-    "pairs_healing", "newest_close_age_seconds",
+    "pairs_healing", "newest_close_age_seconds", "symbols_unfetched",
 }  # fmt: skip
 
 
@@ -144,6 +145,23 @@ def test_the_delay_of_every_streamed_close_is_counted(redis, row, sandbox):
     assert found["close_delay_seconds_count"] == streamed == buckets["+Inf",]
     assert list(buckets.values()) == sorted(buckets.values())
     assert found["close_delay_seconds_sum"] > 0
+
+
+@pytest.mark.django_db
+def test_what_does_not_trade_is_counted_and_lacks_nothing(redis):
+    row = Exchange.objects.get(name="sandbox")
+    for symbol, status in (("A", "trading"), ("B", "halted"), ("C", "halted"), ("D", "delisted")):
+        row.symbols.create(
+            symbol=f"{symbol}-USD", native_symbol=symbol, base=symbol, quote="USD",
+            status=status, is_monitored=True,
+        )  # fmt: skip
+    row.symbols.create(symbol="E-USD", native_symbol="E", base="E", quote="USD")
+    found = Scrape(redis)
+    assert found.all("symbols") == {
+        ("trading",): 1, ("halted",): 2, ("delisted",): 1, ("renamed",): 0
+    }  # fmt: skip
+    assert set(found.all("pairs").values()) == {1}
+    assert set(found.all("pairs_holed").values()) == {1}
 
 
 @pytest.mark.django_db

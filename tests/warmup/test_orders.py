@@ -117,21 +117,6 @@ def test_a_removed_symbol_is_streamed_no_longer_and_the_others_are_not_touched(
         assert sandbox.streams["binance"].connects == 1
 
 
-def test_a_symbol_that_comes_back_has_no_hole_and_tells_no_close_twice(redis, sandbox, row, ask):
-    truth = Comparison(redis, sandbox, row)
-    with running(redis, row):
-        truth.wait(sandbox.clock.now_ms())
-        live_ms = sandbox.clock.now_ms()
-        ask("remove-symbol", symbol="ETH-USD")
-        wait_for_time(sandbox, live_ms + 2 * MINUTE_MS)
-        assert ask("add-symbol", symbol="ETH-USD").result["added"] == ["ETH-USD"]
-        truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
-        assert truth.faults(told=False) == []  # what closed while it was gone is not told
-        for told in events_of(redis, row.pk).values():
-            times = [event["timestamp"] for event in told]
-            assert times == sorted(set(times))
-
-
 @pytest.mark.parametrize("command", ["add-symbol", "remove-symbol"])
 def test_an_unknown_symbol_is_an_error_that_names_it_and_changes_nothing(
     redis, sandbox, row, ask, command
@@ -210,6 +195,19 @@ def test_a_warmup_fetches_what_is_short_and_nothing_else(redis, sandbox, row, as
         assert (entry["symbol"], entry["timeframe"]) == ("ETH-USD", "1d")
         assert reply.result["stats"]["status"] == "complete"
         assert truth.faults() == []
+
+
+def test_changing_symbols_waits_for_no_other_command(redis, sandbox, row):
+    with running(redis, row) as one:
+        sandbox.faults.add("slow", seconds=3, symbol="BTC-USD")
+        client = ControlClient(redis, row.pk)
+        slow = client.send("force-backfill", symbols=["BTC-USD"], timeframes=["1h"], count=10)
+        wait_until(lambda: read_status(redis, row.pk).details["order"])
+        assert client.wait(client.send("remove-symbol", symbol="ETH-USD"), 2).ok
+        assert client.wait(client.send("add-symbol", symbol="ETH-USD"), 2).ok
+        assert read_status(redis, row.pk).details["order"], "that one is still at work"
+        assert client.wait(slow, 20).ok
+        assert not one.ended
 
 
 @pytest.mark.parametrize("command", ["stop", "takeover"])

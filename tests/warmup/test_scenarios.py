@@ -40,6 +40,9 @@ BINANCE = {
     "missing-close": [{"kind": "missing_close"}],
     "ack-without-data": [{"kind": "ack_without_data"}, CUT],
     "ack-without-data-of-one": [{"kind": "ack_without_data", "symbol": "ETH-USD"}, CUT],
+    "halted": [{"kind": "halted"}],
+    "delisted": [{"kind": "delisted"}],
+    "halted-and-cut": [{"kind": "halted"}, CUT, {"kind": "slow", "delay": 0.2}],
     "all-at-once": [
         {"kind": "drop", "every": 1.1},
         {"kind": "loss", "chance": 0.1},
@@ -51,7 +54,10 @@ BINANCE = {
     ],
 }
 RECONNECTS = {"drop", "refuse", "silence", "pong-only", "early-cut", "ack-without-data"}
-COINBASE = ["drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"]
+COINBASE = [
+    *("drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"),
+    *("halted", "delisted"),
+]
 QUIET = ["BTC-USD", "AERO-USD", "DASH-USD"]  # Coinbase leaves out minutes without a trade
 
 

@@ -1,5 +1,7 @@
 """The Network page's addresses: who is let in, what is answered with scripts and without."""
 
+from datetime import UTC, datetime
+
 import orjson
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -428,6 +430,16 @@ def test_too_much_at_once_is_refused(row, browser):
 
 
 # -- Pairs
+
+
+def test_the_page_of_a_pair_that_does_not_trade_says_so_and_offers_no_repair(row, browser):
+    address = url("pair", row, "BTC-USD", "1h")
+    assert "Repair now" in browser.get(address).content.decode()
+    at = datetime(2026, 11, 19, 12, 5, tzinfo=UTC)
+    row.symbols.filter(symbol="BTC-USD").update(status="halted", status_since=at)
+    text = browser.get(address).content.decode()
+    assert "<b>BTC-USD is halted</b> since 2026-11-19 12:05 UTC: nothing is asked for it" in text
+    assert "Repair now" not in text
 
 
 def test_a_pairs_page_and_its_data(row, browser):

@@ -32,7 +32,7 @@ def _is_known(exchange: Exchange, market: ListedSymbol) -> bool:
 
 def choose_from_database(facts: Facts) -> bool:
     """Choose among what the exchange listed when it was last asked; False where it never was."""
-    rows = facts.exchange.symbols.exclude(status=Symbol.Status.DELISTED)
+    rows = facts.exchange.symbols.listed()
     if not rows:
         return False
     facts.choose(choose(facts, [_as_listed(row) for row in rows]))
@@ -69,8 +69,7 @@ def _wanted(exchange: Exchange, symbol: str, by_name: dict[str, ListedSymbol]) -
     if not by_name[symbol].is_trading:
         raise Failed(
             f"{symbol} is listed, but does not trade now",
-            "choose another with --symbol; if it is monitored and stays so: "
-            f"`./run symbols {exchange.name} --unmonitor {symbol}`",
+            "choose another with --symbol; nothing is asked for this one until it trades again",
             ["symbol"],
         )
     return by_name[symbol]

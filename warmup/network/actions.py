@@ -22,7 +22,7 @@ from exchanges.control import ControlClient
 from exchanges.errors import Permanent, clip
 from exchanges.instances import Held
 from exchanges.listing import monitor, unmonitor
-from exchanges.models import Exchange, UserExchange
+from exchanges.models import Exchange, Symbol, UserExchange
 from livermore.market.timeframe import parse_timeframe
 from warmup.harness import CheckReport, ExchangeCheck, Result
 from warmup.network.audit import last_action, record
@@ -135,6 +135,8 @@ class Actions:
             self._record(f"Add symbols: {', '.join(symbols)}")
             follows = self._follow("bulk-add-symbols", symbols)
         self._tell()
+        if follows:
+            follows += ": they are streamed at once, their history is fetched when it answers"
         return f"{count} of {len(symbols)} newly monitored on {self._name}{follows}."
 
     def remove_symbols(self, text: str) -> str:
@@ -215,9 +217,13 @@ class Actions:
         )
 
     def _watched(self, symbol: str) -> str:
-        if symbol not in self._exchange.symbols.watched().values_list("symbol", flat=True):
+        row = next((r for r in self._exchange.symbols.monitored() if r.symbol == symbol), None)
+        if row is None:
             text = f"{clip(symbol)} is not monitored on {self._name}: add it first."
             raise ValidationError({"symbol": text})
+        if row.status != Symbol.Status.TRADING:
+            text = f"{symbol} does not trade on {self._name} now ({row.status_text})"
+            raise ValidationError({"symbol": f"{text}: nothing is asked for it."})
         return symbol
 
     def _look(self) -> Situation:

@@ -176,11 +176,12 @@ class CardFeed:
         return {"kind": "card", **about, "text": text}
 
     async def _read_grid(self, view: ExchangeView) -> None:
-        symbols, work, time_ms = self.row.symbols, view.work(), view.time_ms(_now_ms())
-        basis = (symbols, work, _activity(view), time_ms // GRID_KEPT_MS)
+        symbols, idle = self.row.symbols, self.row.idle
+        work, time_ms = view.work(), view.time_ms(_now_ms())
+        basis = (symbols, idle, work, _activity(view), time_ms // GRID_KEPT_MS)
         async with self._reading_grid:
             if basis != self._grid_basis:
-                arguments = (self._redis, symbols, time_ms, work)
+                arguments = (self._redis, symbols, time_ms, work, idle)
                 self._grid = await self._in_thread(self._grid_reader.read, *arguments)
                 self._grid_basis = basis
 

@@ -9,7 +9,7 @@ from exchanges.models import Exchange
 from exchanges.pacing import Usage
 from exchanges.status import ENDED, State
 from livermore.market.timeframe import SHORTEST_FIRST
-from warmup.network.cells import COLD, HOLED, REPAIRING, WAITING
+from warmup.network.cells import COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
 from warmup.progress import present_warmup
 from warmup.wording import count, duration
@@ -111,6 +111,8 @@ def _trouble(details: Mapping[str, Any]) -> str:
     """Return why nothing comes from a stream that should, "" where something does."""
     if not details.get("obeys"):  # whoever looks without a runner tells no more than it counts
         return ""
+    if details.get("symbols") == 0:
+        return "nothing that is monitored trades now"
     if not details.get("connections"):
         return "no connection, trying again"
     if details.get("framesPerSecond") == 0:
@@ -160,7 +162,7 @@ def _lines(
         "host": holder.hostname if holder else UNKNOWN,
         "address": holder.ip if holder else UNKNOWN,
         "pid": str(holder.pid) if holder else UNKNOWN,
-        "symbols": _symbols(len(row.symbols), details),
+        "symbols": _symbols(row, details),
         "rate": UNKNOWN if rate is None else f"{rate:,.1f} frames/s",
         "reconnects": _reconnects(details),
         "holes": _holes(grid),
@@ -170,12 +172,18 @@ def _lines(
     }
 
 
-def _symbols(monitored: int, details: Mapping[str, Any]) -> str:
-    text = count(details.get("symbols", monitored), "symbol")
+def _symbols(row: ExchangeRow, details: Mapping[str, Any]) -> str:
+    trading = len(row.symbols) - len(row.idle)
+    text = count(details.get("symbols", trading), "symbol")
     if details.get("connections"):
         streams, connections = details.get("streams", 0), details["connections"]
         text += f", {count(streams, 'stream')} on {count(connections, 'connection')}"
-    return text
+    for status, many in Counter(row.idle.values()).most_common():
+        text += f", {many:,} {status}"
+    if waiting := details.get("historiesWaiting"):
+        trouble = details.get("historiesTrouble")
+        text += f"; history of {waiting:,} {f'waits: {clip(trouble)}' if trouble else 'is fetched'}"
+    return "; ".join((text, *row.offers))
 
 
 def _reconnects(details: Mapping[str, Any]) -> str:
@@ -186,6 +194,8 @@ def _reconnects(details: Mapping[str, Any]) -> str:
 
 def _holes(grid: Mapping[str, Any]) -> str:
     letters = Counter("".join(grid["rows"]))
+    for code in (HALTED, GONE):  # nobody asks for what they lack
+        del letters[code]
     if not letters:
         return UNKNOWN
     known = (

@@ -1,11 +1,12 @@
 """How complete each pair of an exchange is, as one letter: what the Network page's grid shows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
 
+from exchanges.models import Symbol
 from livermore.market.coverage import subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
@@ -15,6 +16,7 @@ from warmup.scanner import MIN_CANDLE_THRESHOLD, is_exhausted
 from warmup.unconfirmed import Stretches
 
 COMPLETE, REPAIRING, QUIET, HOLED, COLD, WAITING = "crqhkw"
+HALTED, GONE = "xd"  # what does not trade: whatever is missing, nobody asks for it
 # What closed a moment ago may still be on its way: from the stream, or on a quiet market from REST.
 GRACE_MS = 30_000
 QUIET_BARS = 2
@@ -57,14 +59,20 @@ def cell(
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is being repaired: these pairs, all of them where None, and late ends if `healing`."""
+    """What is being repaired: these pairs, all of them where None, and late ends if `healing`.
+
+    `fetching` are symbols that were added, all of whose pairs are fetched now.
+    """
 
     symbols: Collection[str] | None = ()
     timeframes: Collection[str] | None = None
     healing: bool = False
+    fetching: Collection[str] = ()
 
     def is_at(self, pair: Pair) -> bool:
         """Tell whether somebody is at work on this pair."""
+        if pair.symbol in self.fetching:
+            return True
         return (self.symbols is None or pair.symbol in self.symbols) and (
             self.timeframes is None or pair.timeframe in self.timeframes
         )
@@ -77,8 +85,18 @@ class Grid:
         self._exchange_id = exchange_id
         self._known: dict[Pair, tuple[Any, str]] = {}
 
-    def read(self, redis: Redis, symbols: Sequence[str], now_ms: int, work: Work) -> dict[str, Any]:
-        """Return `{"timeframes", "symbols", "rows"}`: a text of letters for each symbol."""
+    def read(
+        self,
+        redis: Redis,
+        symbols: Sequence[str],
+        now_ms: int,
+        work: Work,
+        idle: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Return `{"timeframes", "symbols", "rows"}`: a text of letters for each symbol.
+
+        `idle` says of the symbols that do not trade what became of them.
+        """
         pairs = [Pair(symbol, timeframe) for symbol in symbols for timeframe in SHORTEST_FIRST]
         cache = CandleCache(redis, self._exchange_id)
         unconfirmed = cache.unconfirmed()
@@ -88,6 +106,9 @@ class Grid:
         ]
         width = len(SHORTEST_FIRST)
         rows = ["".join(letters[at : at + width]) for at in range(0, len(letters), width)]
+        for at, symbol in enumerate(symbols):
+            if status := (idle or {}).get(symbol):
+                rows[at] = width * (HALTED if status == Symbol.Status.HALTED else GONE)
         if len(self._known) > len(pairs):
             self._known = {pair: self._known[pair] for pair in pairs}
         return {"timeframes": list(SHORTEST_FIRST), "symbols": list(symbols), "rows": rows}

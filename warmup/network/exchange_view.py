@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -13,6 +13,7 @@ from exchanges.errors import clip
 from exchanges.lease import STATUS_TTL_MS
 from exchanges.models import Exchange, Symbol
 from exchanges.pacing import Usage, host_of, read_usage
+from exchanges.renaming import rename_offers
 from exchanges.status import Holder, State, Status
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
@@ -45,11 +46,17 @@ class Action(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRow:
-    """What the database knows of one exchange."""
+    """What the database knows of one exchange.
+
+    `symbols` are monitored; `idle` says of those that do not trade what became of them, and
+    `offers` what to type where one may have taken another name.
+    """
 
     exchange: Exchange
     symbols: tuple[str, ...]
     action: Action | None
+    idle: Mapping[str, str] = field(default_factory=dict)
+    offers: tuple[str, ...] = ()
 
 
 class Schedule(NamedTuple):
@@ -93,12 +100,13 @@ class ExchangeView:
         if status.state is State.WARMING and status.phase in REPAIRING_PHASES:
             return Work(None)
         healing = bool(status.details.get("healing"))
+        fetching = tuple(status.details.get("fetching") or ())
         order = status.details.get("order") or {}
         if order.get("command") not in REPAIRING_ORDERS:
-            return Work(healing=healing)
+            return Work(healing=healing, fetching=fetching)
         symbols = order.get("symbols", order.get("symbol"))
         symbols = [symbols] if isinstance(symbols, str) else symbols
-        return Work(symbols, order.get("timeframes"), healing)
+        return Work(symbols, order.get("timeframes"), healing, fetching)
 
 
 def read_exchange(
@@ -133,11 +141,19 @@ def read_exchange(
 def read_rows() -> list[ExchangeRow]:
     """Return the active exchanges with what is kept of them."""
     symbols: dict[int, list[str]] = {}
-    watched = Symbol.objects.watched().order_by("symbol")
-    for number, symbol in watched.values_list("exchange_id", "symbol"):
-        symbols.setdefault(number, []).append(symbol)
+    idle: dict[int, dict[str, str]] = {}
+    for symbol in Symbol.objects.monitored().order_by("symbol"):
+        symbols.setdefault(symbol.exchange_id, []).append(symbol.symbol)
+        if symbol.status != Symbol.Status.TRADING:
+            idle.setdefault(symbol.exchange_id, {})[symbol.symbol] = symbol.status_text
     return [
-        ExchangeRow(row, tuple(symbols.get(row.pk, ())), _action(row.pk))
+        ExchangeRow(
+            row,
+            tuple(symbols.get(row.pk, ())),
+            _action(row.pk),
+            idle.get(row.pk, {}),
+            tuple(map(str, rename_offers(row))) if row.pk in idle else (),
+        )
         for row in Exchange.objects.filter(is_active=True)
     ]
 

@@ -234,8 +234,11 @@ class Feed:
         async def tell(message: Message) -> None:
             await self._tell(self.pair_group(pair), message)
 
-        time_ms = self._cards[pair[0]].time_ms
-        return PairFeed(self._redis, pair, time_ms, self._in_thread, tell)
+        card = self._cards[pair[0]]
+        return PairFeed(
+            *(self._redis, pair, card.time_ms, self._in_thread, tell),
+            lambda: pair[1] in card.row.idle,
+        )
 
     async def _read_agents(self) -> None:
         try:

@@ -32,12 +32,14 @@ class PairFeed:
         time_ms: Callable[[], int],
         in_thread: InThread,
         tell: Tell,
+        is_idle: Callable[[], bool] = lambda: False,
     ):
-        """`time_ms` tells the exchange's time."""
+        """`time_ms` tells the exchange's time, `is_idle` whether the symbol does not trade."""
         self.viewers = 0
         self._redis = redis
         self._pair = pair
         self._time_ms = time_ms
+        self._is_idle = is_idle
         self._in_thread = in_thread
         self._tell = tell
         self._view: PairView | None = None
@@ -80,7 +82,8 @@ class PairFeed:
             await self._tell(self._message(message))
 
     async def _read(self) -> PairView:
-        return await self._in_thread(read_pair, self._redis, *self._pair, self._time_ms())
+        now = (self._time_ms(), self._is_idle())
+        return await self._in_thread(read_pair, self._redis, *self._pair, *now)
 
     def _message(self, message: dict[str, Any]) -> dict[str, Any]:
         return {"kind": "pair", "pair": list(self._pair), "text": orjson.dumps(message).decode()}

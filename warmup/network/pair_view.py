@@ -100,15 +100,27 @@ class PairView:
 
 
 def read_pair(
-    redis: Redis, exchange_id: int, symbol: str, timeframe: Timeframe | str, time_ms: int
+    redis: Redis,
+    exchange_id: int,
+    symbol: str,
+    timeframe: Timeframe | str,
+    time_ms: int,
+    idle: bool = False,
 ) -> PairView:
-    """Return a pair with up to 1,000 closed candles, at `time_ms` of the exchange's time."""
+    """Return a pair with up to 1,000 closed candles, at `time_ms` of the exchange's time.
+
+    `idle`: the symbol does not trade, so nothing is missing behind what is known of it.
+    """
     pair = Pair(symbol, parse_timeframe(timeframe))
     cache = CandleCache(redis, exchange_id)
     [(_, members, coverage)] = cache.windows([pair])
     rows = _rows(members, pair)
     [indicator] = IndicatorCache(redis, exchange_id).read_many([pair])
     state = PairState(len(rows), rows[0][0] if rows else None, coverage if rows else ())
+    missing = missing_ranges(state, pair.timeframe, time_ms, GRACE_MS)
+    if idle:
+        known_until = coverage[-1][1] if coverage else 0
+        missing = tuple(span for span in missing if span[0] < known_until)
     return PairView(
         exchange_id,
         pair,
@@ -117,7 +129,7 @@ def read_pair(
         rows,
         _live(cache, pair),
         coverage,
-        missing_ranges(state, pair.timeframe, time_ms, GRACE_MS),
+        missing,
         indicator,
         _points(rows, pair),
     )

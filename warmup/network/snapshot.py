@@ -103,5 +103,6 @@ def _card(asked: _Asked, row: ExchangeRow, agent_alive: bool, now_ms: int) -> di
     view = asked.read(name, read_exchange, row.exchange, now_ms)
     if view:
         reader = Grid(row.exchange.pk).read
-        grid = asked.read(name, reader, row.symbols, view.time_ms(now_ms), view.work())
+        pairs = (row.symbols, view.time_ms(now_ms), view.work(), row.idle)
+        grid = asked.read(name, reader, *pairs)
     return cards.present(row, view, grid or cards.NO_GRID, agent_alive, now_ms) | {"version": 0}

@@ -22,6 +22,10 @@ CELLS = {  # code -> name, glyph: told apart without colour too
     "h": ("holed", "!"),
     "k": ("cold", "○"),
 }
+IDLE_CELLS = {  # what does not trade: nobody asks for what they lack
+    "x": ("halted", "‖"),
+    "d": ("delisted", "✕"),
+}
 ROWS_IN_CHUNK = 50  # what the browser lays out, or skips, at once
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 SPARK_POINTS, SPARK_HEIGHT = 120, 24
@@ -89,10 +93,20 @@ def spark_points(values: list[float]) -> str:
 @register.filter
 def legend(grid: dict) -> list[dict]:
     """Return how many pairs are in which state, for all states, with their names and glyphs."""
+    return _states(grid, CELLS)
+
+
+@register.filter
+def idle_legend(grid: dict) -> list[dict]:
+    """Return the same of the pairs of symbols that do not trade."""
+    return _states(grid, IDLE_CELLS)
+
+
+def _states(grid, cells):
     codes = "".join(grid["rows"]) if grid else ""
     return [
         {"code": code, "name": name, "glyph": glyph, "count": codes.count(code)}
-        for code, (name, glyph) in CELLS.items()
+        for code, (name, glyph) in cells.items()
     ]
 
 
@@ -118,7 +132,7 @@ def _row(path, symbol, grid, codes):
         '<span role="gridcell"><a href="{}{}/" class="cell" data-code="{}" aria-label="{} {}: {}">'
         "{}</a></span>",
         (
-            (path, timeframe, code, symbol, timeframe, *CELLS[code])
+            (path, timeframe, code, symbol, timeframe, *(CELLS | IDLE_CELLS)[code])
             for timeframe, code in zip(grid["timeframes"], codes, strict=True)
         ),
     )

@@ -3,7 +3,7 @@ import json
 from django_redis import get_redis_connection
 
 from exchanges.models import Exchange
-from livermore.arguments import add_exchange, exchange_named, symbol_names, symbols_to_fetch
+from livermore.arguments import add_exchange, exchange_named, symbol_names, symbols_named
 from livermore.command import LivermoreCommand, UsageError
 from warmup.harness import ExchangeCheck
 from warmup.harness.terminal import CheckProgress, print_check
@@ -54,7 +54,7 @@ def _symbol_named(exchange: Exchange, text: str | None) -> str | None:
     if len(names) != 1:
         raise UsageError(f"--symbol is one symbol, as in BTC-USD, not {len(names)}")
     if exchange.symbols.exists():
-        return symbols_to_fetch(exchange, text)[0]
+        return symbols_named(exchange, text)[0]
     base, _, quote = names[0].rpartition("-")
     if not (base and quote):
         raise UsageError(f"--symbol is written BASE-QUOTE, as in BTC-USD, not {names[0]!r}")

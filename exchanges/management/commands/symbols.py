@@ -1,20 +1,29 @@
+import contextlib
+import time
+
 from django_redis import get_redis_connection
 from rich.console import Console
 from rich.table import Table
 
-from exchanges.control import ControlClient
+from exchanges.control import ControlClient, NoReply
 from exchanges.errors import UnknownSymbol
 from exchanges.fetch_listing import fetch_listing
 from exchanges.instances import ExchangeLock
 from exchanges.listing import monitor, unmonitor
+from exchanges.renaming import check_rename, rename_offers
+from exchanges.venues import open_rest
 from livermore.arguments import add_exchange, exchange_named, symbol_names
 from livermore.command import LivermoreCommand, UsageError
+from warmup.hand_over import under_lock
+from warmup.renaming import rename_symbol
 
 # Option, what it does to the rows, and the command to whoever runs the exchange.
 CHANGES = (
     ("monitor", monitor, "bulk-add-symbols"),
     ("unmonitor", unmonitor, "remove-symbol"),
 )
+SECONDS_UNTIL_REPLY = 10.0
+NAMED = 10
 
 
 class Command(LivermoreCommand):
@@ -31,6 +40,12 @@ class Command(LivermoreCommand):
         parser.add_argument("--monitor", metavar="A,B", help="keep these symbols warm")
         parser.add_argument("--unmonitor", metavar="A,B", help="keep these no longer")
         parser.add_argument(
+            "--rename",
+            nargs=2,
+            metavar=("OLD", "NEW"),
+            help="one that ended goes on under a new name: keep its history, and monitor it",
+        )
+        parser.add_argument(
             "--all", action="store_true", help="list every symbol, not the monitored ones alone"
         )
 
@@ -38,7 +53,9 @@ class Command(LivermoreCommand):
         exchange = exchange_named(options["exchange"])
         if options["sync"]:
             self._sync(exchange)
-        changes = False
+        changes = options["rename"] is not None
+        if changes:
+            self._rename(exchange, *(name.strip().upper() for name in options["rename"]))
         for option, change, order in CHANGES:
             if options[option] is not None:
                 changes = True
@@ -51,6 +68,40 @@ class Command(LivermoreCommand):
     def _sync(self, exchange):
         report = fetch_listing(exchange)
         self.stdout.write(f"{exchange.name} lists {exchange.symbols.count()} symbols: {report}")
+        idle = [row for row in exchange.symbols.monitored() if row.status != row.Status.TRADING]
+        if idle:
+            named = ", ".join(f"{row.symbol} ({row.status_text})" for row in idle[:NAMED])
+            more = f" and {len(idle) - NAMED} more" if len(idle) > NAMED else ""
+            self.stdout.write(
+                f"{exchange.name}: monitored, and asked for nothing until they trade: {named}{more}"
+            )
+        self._offer_renames(exchange)
+
+    def _offer_renames(self, exchange):
+        for offer in rename_offers(exchange):
+            self.stdout.write(f"{exchange.name}: {offer}")
+
+    def _rename(self, exchange, old, new):
+        redis = get_redis_connection("default")
+        try:
+            check_rename(exchange, old, new)
+        except UnknownSymbol as error:
+            raise UsageError(str(error)) from error
+
+        def work(cache):
+            return rename_symbol(redis, exchange, cache, lambda: open_rest(exchange), old, new)
+
+        arguments = {"old": old, "new": new}
+        result = under_lock(
+            *(redis, exchange, "rename-symbol", arguments, work),
+            lambda progress: None,
+            self.stderr.write,
+        )
+        watched = "is monitored" if result["monitored"] else "is not monitored, as that was not"
+        self.stdout.write(
+            f"{exchange.name}: {old} is renamed to {new}, which {watched}; "
+            f"{result['candles']} candles of its history are kept"
+        )
 
     def _change(self, option, change, exchange, names):
         try:
@@ -60,14 +111,16 @@ class Command(LivermoreCommand):
         self.stdout.write(f"{exchange.name}: {changed} of {len(names)} newly {option}ed")
 
     def _tell_runner(self, exchange, order, names):
-        """Let who runs the exchange stream these symbols too, or no longer."""
+        """Let who runs the exchange stream these symbols too, or no longer; say what it does."""
         redis = get_redis_connection("default")
-        if ExchangeLock(redis, exchange.pk).holder():
-            ControlClient(redis, exchange.pk).send(order, symbols=names)
-            self.stdout.write(f"{exchange.name}: its runner was told")
+        if not ExchangeLock(redis, exchange.pk).holder():
+            return
+        client = ControlClient(redis, exchange.pk)
+        request_id = client.send(order, symbols=names)
+        self.stdout.write(f"{exchange.name}: its runner was told{_answer(client, request_id)}")
 
     def _list(self, exchange, everything):
-        rows = exchange.symbols.all() if everything else exchange.symbols.watched()
+        rows = exchange.symbols.all() if everything else exchange.symbols.monitored()
         if not rows:
             self.stdout.write(
                 f"{exchange.name} has no {'' if everything else 'monitored '}symbol; "
@@ -79,5 +132,42 @@ class Command(LivermoreCommand):
             table.add_column(column)
         for row in rows:
             monitored = "yes" if row.is_monitored else ""
-            table.add_row(row.symbol, row.native_symbol, row.status, monitored)
+            table.add_row(row.symbol, row.native_symbol, row.status_text, monitored)
         Console(file=self.stdout, width=100).print(table)
+        self._offer_renames(exchange)
+
+
+def _answer(client, request_id):
+    """Return, for the end of a sentence, what the runner answers within some seconds."""
+    ends_at, newest = time.monotonic() + SECONDS_UNTIL_REPLY, None
+    with contextlib.suppress(NoReply):
+        for reply in client.replies(request_id, SECONDS_UNTIL_REPLY):
+            newest = reply
+            if time.monotonic() > ends_at:
+                break
+    if newest is None:
+        return ", and does it as soon as it streams"
+    if not newest.ok:
+        return f", and could not do it now: {newest.error}. It looks again by itself"
+    parts = _parts(newest.result)
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def _parts(result):
+    parts = []
+    streamed, waiting = result.get("streamed"), result.get("waiting")
+    if streamed:
+        parts.append(f"{_names(streamed)} streamed now")
+    if waiting:
+        why = f"once the exchange answers ({result['reason']})" if result["reason"] else "now"
+        parts.append(f"history of {_names(waiting)} fetched {why}")
+    elif streamed:
+        parts.append("history fetched")
+    idle = list(result.get("idle", {}).items())
+    parts += [f"{symbol} is {status}: streamed once it trades" for symbol, status in idle[:NAMED]]
+    return parts
+
+
+def _names(symbols):
+    more = f" and {len(symbols) - NAMED} more" if len(symbols) > NAMED else ""
+    return ", ".join(symbols[:NAMED]) + more

@@ -3,7 +3,7 @@
 from typing import Any
 
 from exchanges.errors import BadPayload
-from exchanges.listing import ListedSymbol
+from exchanges.listing import ListedSymbol, read_rows
 from exchanges.pacing import Limits
 
 # (rateLimitType, interval, intervalNum) of the two limits that count for reading candles.
@@ -12,21 +12,24 @@ REQUESTS = ("RAW_REQUESTS", "MINUTE", 5)
 
 
 def read_listing(body: Any) -> list[ListedSymbol]:
-    """Return every symbol of the reply; one with a status we don't know counts as not trading."""
-    try:
-        return [
-            ListedSymbol(
-                symbol=f"{row['baseAsset']}-{row['quoteAsset']}",
-                native_symbol=row["symbol"],
-                base=row["baseAsset"],
-                quote=row["quoteAsset"],
-                is_trading=row["status"] == "TRADING"
-                and bool(row.get("isSpotTradingAllowed", True)),
-            )
-            for row in body["symbols"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise BadPayload("the listing is not in Binance's form", str(body)) from error
+    """Return every symbol of the reply that can be read."""
+    rows = body.get("symbols") if isinstance(body, dict) else None
+    if not isinstance(rows, list):
+        raise BadPayload("the listing is not in Binance's form", str(body))
+    return read_rows(rows, _listed, "Binance")
+
+
+def _listed(row: Any) -> ListedSymbol:
+    base, quote = row["baseAsset"], row["quoteAsset"]
+    return ListedSymbol(f"{base}-{quote}", row["symbol"], base, quote, _is_trading(row))
+
+
+def _is_trading(row: Any) -> bool | None:
+    """Tell whether it makes candles: END_OF_DAY, HALT, BREAK, CANCEL_ONLY and what is new don't."""
+    status = row.get("status")
+    if not isinstance(status, str):
+        return None
+    return status == "TRADING" and bool(row.get("isSpotTradingAllowed", True))
 
 
 def read_limits(body: Any) -> Limits | None:

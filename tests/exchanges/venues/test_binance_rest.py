@@ -407,9 +407,21 @@ def test_names_come_from_base_and_quote_and_never_from_splitting():
 def test_only_the_status_trading_trades():
     assert listed().is_trading
     assert listed(permissions=[], permissionSets=[["SPOT"]]).is_trading
-    for status in ("BREAK", "HALT", "END_OF_DAY", "CANCEL_ONLY", "SOMETHING_NEW", None):
-        assert not listed(status=status).is_trading
+    for status in ("BREAK", "HALT", "END_OF_DAY", "CANCEL_ONLY", "SOMETHING_NEW"):
+        assert listed(status=status).is_trading is False
+    for status in (None, 5, ["TRADING"]):
+        assert listed(status=status).is_trading is None, "nobody said"
     assert listed(isSpotTradingAllowed=False).is_trading is False
+
+
+@pytest.mark.parametrize(
+    "bad", [None, 7, "AB", [], {}, {"symbol": "XY"}, {"symbol": "XY", "baseAsset": "X"}]
+)
+def test_a_row_that_cannot_be_read_costs_that_row(caplog, bad):
+    good = {"symbol": "AB", "status": "TRADING", "baseAsset": "A", "quoteAsset": "B"}
+    assert [each.symbol for each in read_listing({"symbols": [bad, good, bad]})] == ["A-B"]
+    (told,) = caplog.messages
+    assert told.startswith("listing.rows_unreadable venue=Binance count=2 first=")
 
 
 def test_a_market_of_which_it_is_not_said_whether_it_trades_does_not(row, adapters, wire):

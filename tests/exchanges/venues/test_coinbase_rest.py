@@ -282,6 +282,25 @@ def test_a_product_trades_unless_anything_speaks_against_it():
         assert not listed(**change)[0].is_trading
 
 
+def test_only_what_the_exchange_calls_delisted_is_that():
+    assert listed(status="delisted", is_disabled=True)[0].is_delisted
+    for change in ({"status": "something new"}, {"trading_disabled": True}, {"view_only": True}):
+        assert not listed(**change)[0].is_delisted
+    for mode in ("limit_only", "post_only", "auction_mode"):
+        assert listed(**{mode: True})[0].is_trading, "it makes candles, or soon will"
+    for status in (None, 5):
+        assert listed(status=status)[0].is_trading is None, "nobody said"
+
+
+@pytest.mark.parametrize("bad", [{}, {"product_id": "X-Y"}, {"base_currency_id": "X"}])
+def test_a_product_that_cannot_be_read_costs_that_product(caplog, bad):
+    good = {"product_id": "A-B", "base_currency_id": "A", "quote_currency_id": "B"}
+    rows = [bad, good | {"status": "online"}]
+    assert [each.symbol for each in read_listing(rows)] == ["A-B"]
+    (told,) = caplog.messages
+    assert told.startswith("listing.rows_unreadable venue=Coinbase count=1 first=")
+
+
 def test_names_come_from_base_and_quote():
     (item,) = listed(product_id="X", base_currency_id="1INCH", quote_currency_id="USDC")
     assert (item.symbol, item.native_symbol) == ("1INCH-USDC", "X")

@@ -333,6 +333,22 @@ def test_symbols_that_come_and_go_are_told_to_the_runner(redis, row, act):
     assert {each.symbol for each in row.symbols.watched()} == {"ETH-USD", "SOL-USD"}
 
 
+def test_what_the_runner_does_first_is_said(redis, row, act):
+    live(redis, row)
+    text = act().add_symbols("SOL-USD")
+    assert text.endswith(": they are streamed at once, their history is fetched when it answers.")
+
+
+def test_what_does_not_trade_is_not_repaired(redis, row, act):
+    live(redis, row)
+    row.symbols.filter(symbol="BTC-USD").update(status="halted")
+    with pytest.raises(ValidationError) as found:
+        act().repair("BTC-USD", "1h")
+    (line,) = errors_of(found)["symbol"]
+    assert "BTC-USD does not trade on sandbox now (halted)" in line
+    assert (commands(redis, row), history()) == ([], [])
+
+
 def test_a_runner_that_is_about_to_start_is_told_too(redis, row, act):
     Exchange.objects.update(wanted=RUNNING)
     act().add_symbols("SOL-USD")

@@ -194,6 +194,40 @@ def test_of_an_exchange_that_is_not_live_only_what_is_known_is_told():
     assert lines["symbols"] == "2 symbols"
 
 
+def idle_row(idle, offers=()):
+    symbols = ("BTC-USD", *idle)
+    return ExchangeRow(row_of().exchange, symbols, None, idle, offers)
+
+
+def test_what_does_not_trade_is_said_with_what_it_may_be_called_now():
+    idle = {"A-USD": "halted", "MATIC-USD": "delisted", "B-USD": "halted"}
+    offer = "MATIC-USD is delisted. ./run symbols sandbox --rename MATIC-USD POL-USD"
+    row = idle_row(idle, (offer,))
+    assert line("symbols", row=row) == f"1 symbol, 2 halted, 1 delisted; {offer}"
+    live = view_of(status("active", symbols=1, streams=7, connections=1))
+    assert line("symbols", live, row).startswith("1 symbol, 7 streams on 1 connection, 2 halted")
+
+
+def test_how_far_the_history_of_added_symbols_is_is_said():
+    def said(**details):
+        return line("symbols", view_of(status("active", symbols=3, **details)))
+
+    assert said(historiesWaiting=0, historiesTrouble="") == "3 symbols"
+    assert said(historiesWaiting=2, historiesTrouble="") == "3 symbols; history of 2 is fetched"
+    text = said(historiesWaiting=2, historiesTrouble="banned until noon")
+    assert text == "3 symbols; history of 2 waits: banned until noon"
+
+
+def test_an_exchange_of_which_nothing_trades_says_so():
+    card = card_of(view_of(status("active", "streaming", obeys=True, symbols=0, connections=0)))
+    assert card["stateText"] == "Active: nothing that is monitored trades now"
+
+
+def test_holes_of_what_does_not_trade_are_none():
+    grid = {"timeframes": ["1m"], "symbols": ["A", "B", "C"], "rows": ["x", "d", "h"]}
+    assert line("holes", grid=grid) == "1 with holes of 1 pair"
+
+
 def test_reconnects_are_counted():
     assert line("reconnects", view_of(status("active", connections=2, reconnects=1200))) == "1,200"
 
@@ -308,6 +342,7 @@ def test_a_hundred_failures_are_listed_and_all_of_them_counted():
         (view_of(status("active", order={"command": "repair", "symbols": ["A-B"]})), Work(["A-B"])),
         (view_of(status("active", order={"command": "add-symbol", "symbol": "A"})), Work(["A"])),
         (view_of(status("active", order={"command": "stop"})), Work()),
+        (view_of(status("active", fetching=["A"])), Work(fetching=("A",))),
         (
             view_of(status("active", healing=1, order={"command": "repair", "timeframes": ["1d"]})),
             Work(None, ["1d"], True),

@@ -114,6 +114,17 @@ def test_the_grid_has_a_row_for_each_symbol_and_a_letter_for_each_timeframe(redi
     }
 
 
+def test_what_does_not_trade_is_neither_holed_nor_complete(redis):
+    fill(redis, "BTC-USD")
+    fill(redis, "ETH-USD", covered=70)
+    idle = {"BTC-USD": "halted", "ETH-USD": "delisted", "SOL-USD": "renamed to POL-USD"}
+    grid = Grid(7)
+    symbols = [*idle, "XRP-USD"]
+    rows = grid.read(redis, symbols, NOW, Work(None), idle)["rows"]
+    assert rows == ["xxxxxx", "dddddd", "dddddd", "rrrrrr"]
+    assert grid.read(redis, symbols[:1], NOW, Work(), {})["rows"] == ["cccccc"]
+
+
 def test_the_grid_follows_candles_time_and_work(redis):
     grid = Grid(7)
 
@@ -127,6 +138,12 @@ def test_the_grid_follows_candles_time_and_work(redis):
     assert rows(NOW + 5 * MINUTE) == ["hhcccc"]
     fill(redis, "BTC-USD", ends=END + 5 * MINUTE)
     assert rows(NOW + 5 * MINUTE) == ["cccccc"]
+
+
+def test_the_pairs_of_added_symbols_are_repaired_while_they_are_fetched(redis):
+    work = Work(["BTC-USD"], ["1m"], fetching=("ETH-USD",))
+    symbols = ["BTC-USD", "ETH-USD", "SOL-USD"]
+    assert Grid(7).read(redis, symbols, NOW, work)["rows"] == ["rkkkkk", "rrrrrr", "kkkkkk"]
 
 
 def test_the_grid_of_symbols_that_went_away_is_forgotten(redis):

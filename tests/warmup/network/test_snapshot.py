@@ -1,10 +1,12 @@
 import json
 import socket
 import time
+from datetime import timedelta
 
 import orjson
 import pytest
 import redis as redis_client
+from django.utils import timezone
 
 from exchanges.changes import changed, parse_change
 from exchanges.instances import ExchangeLock
@@ -250,6 +252,26 @@ def test_a_pair_as_its_page_shows_it(redis):
     assert macdv["value"][:26] == [None] * 26
     newest = macd_v_of_rows([each.values() for each in candles], M1)
     assert (macdv["value"][-1], macdv["signal"][-1]) == (newest.value, newest.signal)
+
+
+def test_of_what_does_not_trade_nothing_is_missing_behind_its_end(redis):
+    write_pair(redis, range(-200, -20), covered=[(-200, -60), (-50, -20)])
+    assert len(read_pair(redis, 7, "BTC-USD", "1m", NOW).missing) == 2
+    assert read_pair(redis, 7, "BTC-USD", "1m", NOW, True).missing == (stretch(-60, -50),)
+
+
+def test_the_page_shows_what_does_not_trade_as_what_it_is(redis, exchange):
+    exchange.symbols.filter(symbol="ETH-USD").update(status="halted")
+    ago = timezone.now() - timedelta(days=300)
+    old = {"status": "delisted", "status_since": timezone.now(), "created_at": ago}
+    exchange.symbols.update(created_at=ago)
+    exchange.symbols.filter(symbol="SOL-USD").update(is_monitored=True, **old)
+    exchange.symbols.create(symbol="POL-USD", native_symbol="POLUSD", base="POL", quote="USD")
+    (card,) = (each for each in read_network(redis, None)["cards"] if each["name"] == "sandbox")
+    rows = dict(zip(card["grid"]["symbols"], card["grid"]["rows"], strict=True))
+    assert rows == {"BTC-USD": "kkkkkk", "ETH-USD": "xxxxxx", "SOL-USD": "dddddd"}
+    assert card["lines"]["symbols"].startswith("1 symbol, 1 halted, 1 delisted; SOL-USD is")
+    assert "./run symbols sandbox --rename SOL-USD POL-USD" in card["lines"]["symbols"]
 
 
 def test_holes_and_quiet_minutes_are_told_apart(redis):

@@ -1,7 +1,16 @@
 import pytest
 from django.template import Context, Template
 
-from warmup.templatetags.network import ago, grid_rows, legend, moment, newest, spark_points, two
+from warmup.templatetags.network import (
+    ago,
+    grid_rows,
+    idle_legend,
+    legend,
+    moment,
+    newest,
+    spark_points,
+    two,
+)
 
 GRID = {"timeframes": ["1m", "1h"], "symbols": ["BTC-USD", "A/B<-USD"], "rows": ["cq", "hk"]}
 
@@ -71,6 +80,16 @@ def test_the_legend_counts_every_state():
     zero = {"repairing": 0, "waiting for the exchange": 0}
     assert counts == {"complete": 1, "quiet": 1, "holed": 1, "cold": 1} | zero
     assert not any(state["count"] for state in legend(""))
+
+
+def test_what_does_not_trade_is_counted_apart():
+    grid = GRID | {"rows": ["xx", "dd"]}
+    counts = {state["name"]: state["count"] for state in idle_legend(grid)}
+    assert counts == {"halted": 2, "delisted": 2}
+    assert not any(state["count"] for state in legend(grid))
+    html = grid_rows({"exchangeId": 4, "grid": grid})
+    assert 'data-code="x" aria-label="BTC-USD 1h: halted">‖' in html
+    assert "1h: delisted" in html
 
 
 def test_numbers_that_are_not_known_are_left_out():

@@ -3,7 +3,7 @@ import time
 
 from django_redis import get_redis_connection
 
-from livermore.arguments import add_exchange, exchange_named, symbols_to_fetch, timeframes_named
+from livermore.arguments import add_exchange, exchange_named, symbols_named, timeframes_named
 from livermore.command import LivermoreCommand, UsageError
 from livermore.market.indicators import Reason, Stage
 from livermore.market.pair import pairs_of
@@ -41,7 +41,7 @@ class Command(LivermoreCommand):
         exchange = exchange_named(options["exchange"])
         stage = stage_named(options["stage"])
         timeframes = timeframes_named(options["timeframe"])
-        pairs = pairs_of(symbols_to_fetch(exchange, options["symbols"]), timeframes)
+        pairs = pairs_of(symbols_named(exchange, options["symbols"]), timeframes)
         redis = get_redis_connection("default")
         stored = IndicatorCache(redis, exchange.pk).read_many(pairs)
         counts = CandleCache(redis, exchange.pk).counts(pairs)

@@ -2,7 +2,13 @@ from django.core.management.base import CommandError
 from django_redis import get_redis_connection
 
 from exchanges.instances import ExchangeLock, Held
-from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
+from livermore.arguments import (
+    add_exchange,
+    ensure_listing,
+    exchange_named,
+    symbols_named,
+    symbols_to_fetch,
+)
 from livermore.command import Ended, LivermoreCommand
 from warmup.runner import ExchangeRunner
 from warmup.terminal import WarmupProgress
@@ -17,7 +23,9 @@ class Command(LivermoreCommand):
 
     def add_arguments(self, parser):
         add_exchange(parser)
-        parser.add_argument("--symbols", metavar="A,B", help="these (default: the monitored ones)")
+        parser.add_argument(
+            "--symbols", metavar="A,B", help="these alone (default: what is monitored)"
+        )
         parser.add_argument(
             "--take-over",
             action="store_true",
@@ -27,12 +35,16 @@ class Command(LivermoreCommand):
     def handle(self, **options):
         exchange = exchange_named(options["exchange"])
         ensure_listing(exchange)
-        symbols = symbols_to_fetch(exchange, options["symbols"])
+        named = options["symbols"]
+        # Of what is monitored nothing may trade now: what does is streamed when it does again.
+        symbols = (symbols_named if named is None else symbols_to_fetch)(exchange, named)
         redis = get_redis_connection("default")
         holder = ExchangeLock(redis, exchange.pk).holder() if options["take_over"] else None
         with WarmupProgress(exchange.name, self.stderr) as show:
             runner = ExchangeRunner(
-                redis, exchange, symbols, on_warmup=lambda stats: show(stats.as_json())
+                *(redis, exchange, symbols),
+                only=named is not None,
+                on_warmup=lambda stats: show(stats.as_json()),
             )
             try:
                 runner.run(holder and holder.instance_id, "start --take-over")
