@@ -39,7 +39,7 @@ class BinanceStreams:
             if BINANCE in one.protocols and one.status != BREAK
         )
         self._desks = [Desk(one, market) for one in trading]
-        self._minis = Stream(ALL_MINI, Marks())
+        self._minis = Stream(ALL_MINI, Marks(ticker=True))
         self._streams: dict[str, tuple[Stream, Desk | None]] = {
             stream.name: (stream, desk) for desk in self._desks for stream in desk.streams()
         }
@@ -121,14 +121,26 @@ class BinanceStreams:
             reply = getattr(self, f"_do_{method.lower()}")(connection, params, request_id)
         except BadCommand as error:
             reply = error.reply
-        connection.send(reply)
+        if reply is not None:
+            connection.send(reply)
 
-    def _do_subscribe(self, connection: Connection, params: list, request_id: object) -> bytes:
+    def _do_subscribe(
+        self, connection: Connection, params: list, request_id: object
+    ) -> bytes | None:
         names = commands.stream_names(params, request_id)
+        way, refused = self._mischief.refusal({name: self._marks(name) for name in names})
+        if way == "silent":
+            return None
+        if way == "error":
+            raise BadCommand(2, "Invalid request: unknown stream", request_id)
+        names = [name for name in names if name not in refused]
         if len({*connection.streams, *names}) > self._config.ws_streams:
             return commands.too_many(request_id)
         self._subscribe(connection, names)
         return commands.result(None, request_id)
+
+    def _marks(self, name: str) -> Marks | None:
+        return self._streams[name][0].marks if name in self._streams else None
 
     def _do_unsubscribe(self, connection: Connection, params: list, request_id: object) -> bytes:
         self._unsubscribe(connection, commands.stream_names(params, request_id))

@@ -9,15 +9,17 @@ from typing import get_args
 
 # Something happens to the server or to a connection; `times` counts how often it begins.
 STRIKES = (
-    "drop", "refuse", "silence", "pong_only", "early_cut",
+    "drop", "refuse", "silence", "pong_only", "answers_only", "early_cut",
     "rest_429", "rest_418", "rest_holes", "slow", "skew",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
 FRAMES = (
     "silent_symbol", "malformed", "loss", "duplicates", "reordering", "late_close", "missing_close",
+    "no_untraded_close", "no_tickers",
 )  # fmt: skip
-KINDS = (*STRIKES, *FRAMES, "ack_without_data")
-WAYS = ("truncated", "types", "missing", "list", "text", "utf8")
+KINDS = (*STRIKES, *FRAMES, "ack_without_data", "refuse_subscription")
+WAYS = ("truncated", "types", "missing", "list", "text", "utf8")  # to break a frame
+REFUSALS = ("error", "silent", "left_out")  # the first is the usual one
 USUAL_EVERY = 60.0
 _CHANCES = {"malformed": 0.02, "loss": 0.02, "duplicates": 0.1, "reordering": 0.1}
 _NUMBERS = ("every", "seconds", "times", "chance", "delay", "status", "retry_after")
@@ -37,11 +39,16 @@ class Scenario:
     `drop` cuts every socket, without a word; `early_cut` announces it (Binance: `serverShutdown`)
     and closes after `delay` seconds; `refuse` answers new connections with HTTP `status`;
     `silence` keeps the sockets and sends nothing but pings; `pong_only` also answers the client's;
+    `answers_only` also what the client asks, and sends Coinbase's heartbeats;
     `ack_without_data` acknowledges a subscription and never serves it on that connection;
+    `refuse_subscription` refuses a message that subscribes `symbol` (None: any that is not known or
+    does not trade) in one `way`: "error" answers with one and does nothing of the message, "silent"
+    does nothing of it without a word, "left_out" does all but that name;
     `silent_symbol` sends nothing for `symbol` (the first one listed if None);
     `malformed` breaks a frame in one `way` (None: any), `loss` leaves it out, `duplicates` sends
     it twice, `reordering` sends it after the next one of its stream; `missing_close` leaves out
-    closing frames, `late_close` sends them `delay` seconds of the exchange's time late;
+    closing frames, `late_close` sends them `delay` seconds of the exchange's time late,
+    `no_untraded_close` leaves out those of bars without a trade; `no_tickers` all tickers;
     `rest_429` and `rest_418` answer every REST call so, with `retry_after`; `rest_holes` leaves
     the same random candles out of every reply; `slow` lets each REST call wait `delay` seconds;
     `skew` puts the exchange's clock off by `ms`.
@@ -76,7 +83,7 @@ class Scenario:
     def __post_init__(self):
         for value, known, name in (
             (self.kind, KINDS, "scenario"),
-            (self.way, (None, *WAYS), "way"),
+            (self.way, (None, *self._ways()), "way"),
             (self.only, (None, "closing", "open"), "only"),
             (self.sockets, ("all", "old"), "sockets"),
         ):
@@ -131,6 +138,9 @@ class Scenario:
             return False
         self.hits += 1
         return True
+
+    def _ways(self) -> tuple[str, ...]:
+        return REFUSALS if self.kind == "refuse_subscription" else WAYS
 
     def as_json(self) -> dict:
         told = [one.name for one in fields(self) if not one.name.startswith("_")]
