@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Protocol
 
 from exchanges.connection import REASONS, Connection
+from exchanges.given_up import GivenUp
 from exchanges.stream_events import CandleUpdate, Clock, Lost, Shutdown
 from exchanges.venue_stream import Topic, VenueStream
 from livermore.market.candle import Ticker
@@ -40,6 +41,12 @@ class Sink(Protocol):
     def disconnected(self, pairs: Iterable[Pair]) -> None:
         """Learn that these are not streamed any more: nothing is known of them until they are."""
 
+    def polled(self, pairs: Iterable[Pair]) -> None:
+        """Learn that these are not streamed, but REST is to be asked at their bars' ends.
+
+        So it stays until they are `connected` or `disconnected`.
+        """
+
     def tick(self) -> None: ...
 
 
@@ -56,6 +63,7 @@ class Lane:
 
     It looks at what is and does what is missing: each step compares the topics it shall have with
     those of its connection, and the pairs that the sink was told of with those that are streamed.
+    What the exchange refuses is remembered over connections, and its pairs are to be polled.
     """
 
     def __init__(self, stream: VenueStream, sink: Sink, may_connect: Callable[[], bool]):
@@ -68,8 +76,11 @@ class Lane:
         self._may_connect = may_connect
         self._current: Connection | None = None
         self._successor: Connection | None = None
-        self._announced: set[Pair] = set()
+        self._streamed: set[Pair] = set()  # as the sink was told
+        self.polled: set[Pair] = set()  # as the sink was told
         self._announce_again = False
+        self._given_up = GivenUp(stream)
+        self._seen: tuple[set[Pair], set[Pair]] = set(), set()  # streamed, polled in this step
         self._delays = backoff()
         self._next_try_at = 0.0
         self._ends_soon = False
@@ -89,12 +100,28 @@ class Lane:
             self._disconnected(now)
         if self._current is None:
             self._connect(now)
+        else:
+            self._renew(now)
+            self._keep_up(now)
+        self._seen = self._look()
+        self._tell_gone()
+
+    def announce(self, now: float) -> None:
+        """Tell the sink what is new in this step: after all lanes have told what is gone."""
+        streamed, polled = self._seen
+        if self._seen == (self._streamed, self.polled) and not self._announce_again:
             return
-        self._renew(now)
-        self._reconcile(now)
-        if now >= self._next_listening_at:
-            self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
-            self._ask_the_silent(now)
+        if new := streamed if self._announce_again else streamed - self._streamed:
+            self._heard_at.update(dict.fromkeys(new, now))
+            self._sink.connected(new)
+            self._announce_again = False
+        if more := polled - self.polled:
+            self._sink.polled(more)
+        self._streamed, self.polled = set(streamed), set(polled)
+
+    def retry_given_up(self) -> None:
+        """Ask once more for what the exchange refuses, from the next step on."""
+        self._given_up.retry()
 
     def add(self, topic: Topic, pairs: list[Pair]) -> None:
         """Carry one topic more, from the next step on."""
@@ -143,7 +170,7 @@ class Lane:
             self._current = self._open()
 
     def _open(self) -> Connection:
-        connection = Connection(self._stream, self.topics)
+        connection = Connection(self._stream, self.topics, set(self._given_up.topics))
         connection.start()
         return connection
 
@@ -154,15 +181,15 @@ class Lane:
         if self._successor:
             self._current, self._successor = self._successor, None
             self._announce_again = True
-            if self._current.opened:
+            if self._current.opened and self._current.settled:
                 return
         if gone.opened:
             self.counters["reconnects"] += 1
         if gone.age_seconds > GOOD_LIFE_SECONDS:
             self._delays = backoff()
         self._next_try_at = now + next(self._delays)
-        self._sink.disconnected(self._announced)
-        self._announced = set()
+        self._sink.disconnected(self._streamed)
+        self._streamed = set()
 
     def _renew(self, now: float) -> None:
         """Replace a connection that is old or about to be closed, once its successor is there."""
@@ -171,7 +198,7 @@ class Lane:
         if self._successor is None:
             if old and now >= self._next_try_at and self._may_connect():
                 self._successor = self._open()
-        elif self._successor.opened:
+        elif self._successor.flowing:
             logger.info("stream.renewed url=%s", self._stream.url)
             self._current.close()
             self._current, self._successor = self._successor, None
@@ -183,34 +210,46 @@ class Lane:
             self._next_try_at = now + next(self._delays)
             self._successor = None
 
-    def _reconcile(self, now: float) -> None:
+    def _keep_up(self, now: float) -> None:
+        """Let the connection have the topics that are wanted, and look for those that fail."""
         wanted, carried = self.topics.keys(), self._current.topics
         if wanted != carried:
             self._current.add(wanted - carried)
             self._current.remove(carried - wanted)
-        if not self._current.opened or self._current.session.unacknowledged():
-            return
-        streamed = self._streamed()
-        if streamed == self._announced and not self._announce_again:
-            return
-        new = streamed if self._announce_again else streamed - self._announced
-        if new:
-            self._heard_at.update(dict.fromkeys(new, now))
-            self._sink.connected(new)
-        if gone := self._announced - streamed:
-            self._sink.disconnected(gone)
-        self._announced, self._announce_again = set(streamed), False
+        self._given_up.look(self._current, self.topics, now)
+        if now >= self._next_listening_at:
+            self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
+            self._ask_the_silent(now)
 
-    def _streamed(self) -> set[Pair]:
-        """Return the pairs of the topics, less those that the exchange never confirmed."""
-        given_up = self._current.given_up & self.topics.keys()
-        return self.pairs.difference(*(self.topics[topic] for topic in given_up))
+    def _look(self) -> tuple[set[Pair], set[Pair]]:
+        """Return the pairs that are streamed now, and those that are to be polled instead."""
+        polled = self._pairs_of(self._given_up.topics)
+        if self._current is None or not self._current.opened:
+            return set(), polled
+        wanted = self.pairs - polled if polled else self.pairs
+        if self._current.asking:  # in a moment all is told at once
+            return wanted & self._streamed, polled
+        # What is subscribed anew on a connection goes on being streamed.
+        missing = self._pairs_of(self._current.missing()) - self._streamed
+        return wanted - missing if missing else wanted, polled
+
+    def _pairs_of(self, topics: Iterable[Topic]) -> set[Pair]:
+        return {pair for topic in topics for pair in self.topics.get(topic, ())}
+
+    def _tell_gone(self) -> None:
+        streamed, polled = self._seen
+        if self._seen == (self._streamed, self.polled):
+            return
+        if gone := (self._streamed | self.polled) - streamed - polled:
+            self._sink.disconnected(gone)
+            self._streamed -= gone
+            self.polled -= gone
 
     def _ask_the_silent(self, now: float) -> None:
         """Subscribe anew what has not been heard for two bars although it used to trade."""
         silent = []
         for topic, pairs in self.topics.items():
-            if not pairs or topic in self._current.given_up:
+            if not pairs or topic in self._given_up.topics:
                 continue
             # Of a topic that feeds several timeframes only the shortest is heard.
             shortest = min(pairs, key=lambda pair: pair.timeframe.ms)
@@ -269,12 +308,28 @@ class Streamer:
             for lane in self._lanes:
                 lane.remove(gone)
 
+    def retry_given_up(self) -> None:
+        """Ask once more for what the exchange refuses: its listing was looked at anew."""
+        with self._lock:
+            for lane in self._lanes:
+                lane.retry_given_up()
+
+    def polled(self) -> set[Pair]:
+        """Return the pairs that the exchange refuses to stream: REST is asked for their bars."""
+        with self._lock:
+            return {pair for lane in self._lanes for pair in lane.polled}
+
     def counters(self) -> Counter[str]:
-        """Return frames, malformed, unknown, lost, reconnects so far; connections, streams now."""
+        """Return what was counted so far, and what is now.
+
+        So far frames, malformed, unknown, lost, reconnects; now connections, streams, and polled
+        pairs.
+        """
         with self._lock:
             total = _sum(COUNTED, (lane.counters for lane in self._lanes))
             total["connections"] = sum(lane.connected for lane in self._lanes)
             total["streams"] = sum(len(lane.topics) for lane in self._lanes)
+            total["polled"] = sum(len(lane.polled) for lane in self._lanes)
             return total
 
     def refused(self) -> Counter[str]:
@@ -287,8 +342,11 @@ class Streamer:
     def step(self) -> None:
         """Do one round: see to every lane, then let the sink work."""
         with self._lock:
+            now = time.monotonic()
             for lane in self._lanes:
-                lane.step(time.monotonic())
+                lane.step(now)
+            for lane in self._lanes:
+                lane.announce(now)
         self._sink.tick()
 
     def _lane_with_room(self) -> Lane:

@@ -127,6 +127,9 @@ class CandleSink:
             bars.skip_to(pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms)
             self._heal(pair, bars, grace_ms=0)  # what closed meanwhile, at once
 
+    def polled(self, pairs: Iterable[Pair]) -> None:
+        self.connected(pairs)  # nothing will close their bars, so REST is asked at each end
+
     def disconnected(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
             self._unloaded.discard(pair)

@@ -37,7 +37,7 @@ class Notes:
 
     def __init__(self):
         self.candles, self.trades, self.tickers, self.times = [], [], [], []
-        self.news = []  # ("+" or "-", pairs) as connections come and go
+        self.news = []  # ("+", "-" or "~", pairs) as they are streamed, not any more, or polled
         self.ticks = 0
 
     def candle(self, update):
@@ -58,6 +58,9 @@ class Notes:
     def disconnected(self, pairs):
         if pairs:
             self.news.append(("-", set(pairs)))
+
+    def polled(self, pairs):
+        self.news.append(("~", set(pairs)))
 
     def tick(self):
         self.ticks += 1

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SPEED = 120
 CUT = {"kind": "drop", "every": 0.2, "times": 1}
+REFUSED = {"kind": "refuse_subscription", "symbol": "BTC-USD"}
 BINANCE = {
     "drop": [{"kind": "drop", "every": 0.7}],
     "refuse": [{"kind": "refuse"}, CUT],
@@ -40,6 +41,9 @@ BINANCE = {
     "missing-close": [{"kind": "missing_close"}],
     "ack-without-data": [{"kind": "ack_without_data"}, CUT],
     "ack-without-data-of-one": [{"kind": "ack_without_data", "symbol": "ETH-USD"}, CUT],
+    "refused": [REFUSED | {"way": "error"}, CUT],
+    "refused-silently": [REFUSED | {"way": "silent"}, CUT],
+    "left-out": [REFUSED | {"way": "left_out"}, CUT],
     "all-at-once": [
         {"kind": "drop", "every": 1.1},
         {"kind": "loss", "chance": 0.1},
@@ -51,7 +55,10 @@ BINANCE = {
     ],
 }
 RECONNECTS = {"drop", "refuse", "silence", "pong-only", "early-cut", "ack-without-data"}
-COINBASE = ["drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"]
+COINBASE = [
+    *("drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"),
+    *("refused", "refused-silently", "left-out"),
+]
 QUIET = ["BTC-USD", "AERO-USD", "DASH-USD"]  # Coinbase leaves out minutes without a trade
 
 
