@@ -47,6 +47,7 @@ METRICS = {
     "close_delay_seconds": Kind(HISTOGRAM, "From a bar's end to Redis, where the stream told it"),
     "newest_close_age_seconds": Kind(GAUGE, "Time since the newest close, by the exchange"),
     "pairs_healing": Kind(GAUGE, "Pairs that lack a candle that should have closed"),
+    "pairs_polled": Kind(GAUGE, "Pairs that the exchange refuses to stream"),
     "flush_failures_total": Kind(COUNTER, "Writes to Redis that failed and were tried again"),
     "pairs": Kind(GAUGE, "Pairs to keep warm", BY_TIMEFRAME),
     "pairs_holed": Kind(GAUGE, "Pairs that lack more than their newest candles", BY_TIMEFRAME),

@@ -39,6 +39,7 @@ OF_STREAM = {  # by the name of the detail of the status
     "closes_healed_total": "healed",
     "closes_pending": "pendingCloses",
     "pairs_healing": "healing",
+    "pairs_polled": "polled",
     "flush_failures_total": "flushFailures",
 }
 

@@ -4,7 +4,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -18,7 +18,8 @@ from exchanges.status import State
 from exchanges.streamer import Streamer
 from exchanges.venue_stream import VenueStream
 from exchanges.venues import ExchangeAdapterFactory
-from livermore.market.pair import pairs_of
+from livermore.market.pair import Pair, pairs_of
+from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
 from warmup.follower import IndicatorFollower
 from warmup.measures import History, Rate
@@ -95,6 +96,7 @@ class ExchangeRunner:
             **counters,
             "framesPerSecond": frame_rate,
             "frameRates": self._frame_rates.after(frame_rate),
+            "polledPairs": _by_symbol(self._streamer.polled()),
             "refused": self._streamer.refused(),
             "symbols": len(self._symbols),
             "closes": self._sink.closes,
@@ -215,3 +217,11 @@ class ExchangeRunner:
             if steps % STEPS_PER_REPORT == 0:
                 lease.report(State.ACTIVE, "streaming", order=orders.doing)
             steps += 1
+
+
+def _by_symbol(pairs: Iterable[Pair]) -> dict[str, list[Timeframe]]:
+    """Return the timeframes of each symbol, the shortest first."""
+    found: dict[str, list[Timeframe]] = {}
+    for symbol, timeframe in sorted(pairs, key=lambda pair: (pair.symbol, pair.timeframe.ms)):
+        found.setdefault(symbol, []).append(timeframe)
+    return found

@@ -65,6 +65,7 @@ def test_a_live_exchange_as_it_is_read():
             "address": "10.0.0.2",
             "pid": "4711",
             "symbols": "18 symbols, 109 streams on 1 connection",
+            "polled": "",
             "rate": "12.3 frames/s",
             "reconnects": "none",
             "holes": "–",
@@ -81,7 +82,19 @@ def test_a_live_exchange_as_it_is_read():
         "sparkline": [11.0, 12.34],
         "warmup": None,
         "grid": NO_GRID,
+        "polled": {},
     }
+
+
+def test_what_the_exchange_refuses_to_stream_is_named():
+    pairs = {"ETH-USD": ["1m", "5m"], "LUNA-USD": ["1d"]}
+    details = LIVE | {"polled": 3, "polledPairs": pairs}
+    card = card_of(view_of(status("active", "streaming", **details)))
+    assert card["polled"] == pairs
+    assert card["lines"]["polled"] == "2 polled: ETH-USD, LUNA-USD"
+    many = {f"S{number:02d}": ["1m"] for number in range(13)}
+    view = view_of(status("active", "streaming", **LIVE | {"polledPairs": many}))
+    assert card_of(view)["lines"]["polled"].endswith("S08, S09 and 3 more")
 
 
 @pytest.mark.parametrize(
