@@ -177,7 +177,8 @@ class Symbol(Timestamped):
 
     `symbol` is canonical (`BTC-USD`) and part of every Redis key; `native_symbol` is the
     exchange's (`BTCUSD`). Both come from its listing (`exchanges.listing`). Names may hold any
-    alphabet and begin with a digit.
+    alphabet and begin with a digit. `alias` is the native name of the market whose book this one
+    shows, and under which it is streamed.
     """
 
     class Status(models.TextChoices):
@@ -191,6 +192,7 @@ class Symbol(Timestamped):
     base = models.CharField(max_length=50)
     quote = models.CharField(max_length=50)
     status = models.CharField(max_length=10, choices=Status, default=Status.TRADING)
+    alias = models.CharField(max_length=100, blank=True, default="")
     is_monitored = models.BooleanField("monitored", default=False)
 
     objects = SymbolQuerySet.as_manager()

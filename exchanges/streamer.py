@@ -5,8 +5,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Set
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 from exchanges.connection import REASONS, Connection
 from exchanges.given_up import GivenUp
@@ -24,6 +25,9 @@ SECONDS_BETWEEN_LISTENING = 5
 LEAST_SILENCE_SECONDS = 30
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is heard again
+
+
+OfSymbol = TypeVar("OfSymbol", CandleUpdate, Ticker)
 
 
 class Sink(Protocol):
@@ -66,7 +70,14 @@ class Lane:
     What the exchange refuses is remembered over connections, and its pairs are to be polled.
     """
 
-    def __init__(self, stream: VenueStream, sink: Sink, may_connect: Callable[[], bool]):
+    def __init__(
+        self,
+        stream: VenueStream,
+        sink: Sink,
+        may_connect: Callable[[], bool],
+        told_for: Mapping[str, Sequence[str]],
+    ):
+        """`told_for` says for which symbols those events are that are not for their own alone."""
         self.topics: dict[Topic, list[Pair]] = {}
         self.pairs: set[Pair] = set()  # of the topics; made anew in every step they cost more
         self.counters: Counter[str] = Counter()
@@ -74,6 +85,7 @@ class Lane:
         self._stream = stream
         self._sink = sink
         self._may_connect = may_connect
+        self._told_for = told_for
         self._current: Connection | None = None
         self._successor: Connection | None = None
         self._streamed: set[Pair] = set()  # as the sink was told
@@ -123,15 +135,10 @@ class Lane:
         """Ask once more for what the exchange refuses, from the next step on."""
         self._given_up.retry()
 
-    def add(self, topic: Topic, pairs: list[Pair]) -> None:
-        """Carry one topic more, from the next step on."""
-        self.topics[topic] = pairs
-        self.pairs.update(pairs)
-
-    def remove(self, topics: Set[Topic]) -> None:
-        """Carry nothing of these any more, from the next step on."""
-        self.topics = {topic: p for topic, p in self.topics.items() if topic not in topics}
-        self.pairs = {pair for pairs in self.topics.values() for pair in pairs}
+    def carry(self, topics: dict[Topic, list[Pair]]) -> None:
+        """Carry these topics and no others, from the next step on."""
+        self.topics = topics
+        self.pairs = {pair for pairs in topics.values() for pair in pairs}
 
     def close(self) -> None:
         """Begin to end the connections."""
@@ -152,18 +159,25 @@ class Lane:
         for event in connection.read():
             match event:
                 case CandleUpdate():
-                    self._heard_at[Pair(event.symbol, event.candle.timeframe)] = now
-                    self._sink.candle(event)
+                    for update in self._for_each(event):
+                        self._heard_at[Pair(update.symbol, update.candle.timeframe)] = now
+                        self._sink.candle(update)
                 case Clock():  # one with each of them: ahead of what is rare
                     self._sink.clock(event.time_ms)
                 case Ticker():
-                    self._sink.ticker(event)
+                    for ticker in self._for_each(event):
+                        self._sink.ticker(ticker)
                 case Lost():
                     self.counters["lost"] += event.count or 1
                     self._announce_again = True  # so that what was lost is healed
                 case Shutdown():
                     self._ends_soon = True
         self.refused += connection.refused()
+
+    def _for_each(self, event: OfSymbol) -> Iterable[OfSymbol]:
+        """Return an event under the name of each symbol that it is for."""
+        names = self._told_for.get(event.symbol)
+        return (event,) if names is None else [replace(event, symbol=name) for name in names]
 
     def _connect(self, now: float) -> None:
         if self.topics and now >= self._next_try_at and self._may_connect():
@@ -278,6 +292,8 @@ class Streamer:
         self._stream = stream
         self._sink = sink
         self._lanes: list[Lane] = []
+        self._symbols: dict[str, None] = {}
+        self._told_for: dict[str, list[str]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._next_connect_at = 0.0
@@ -296,21 +312,21 @@ class Streamer:
     def add(self, symbols: Iterable[str]) -> None:
         """Stream more symbols; the others are not touched."""
         with self._lock:
-            known = {topic for lane in self._lanes for topic in lane.topics}
-            for topic, pairs in self._stream.topics(symbols).items():
-                if topic not in known:
-                    self._lane_with_room().add(topic, pairs)
+            self._share_out(self._symbols | dict.fromkeys(symbols))
 
     def remove(self, symbols: Iterable[str]) -> None:
         """Stream these symbols no longer; the others are not touched."""
-        gone = self._stream.topics(symbols).keys() - self._stream.topics(()).keys()
         with self._lock:
-            for lane in self._lanes:
-                lane.remove(gone)
+            gone = set(symbols)
+            self._share_out({symbol: None for symbol in self._symbols if symbol not in gone})
 
     def retry_given_up(self) -> None:
-        """Ask once more for what the exchange refuses: its listing was looked at anew."""
+        """Look again what the symbols are called, and ask once more for what was refused.
+
+        To be called where the listing was looked at anew, and `learn_names` after it.
+        """
         with self._lock:
+            self._share_out(self._symbols)
             for lane in self._lanes:
                 lane.retry_given_up()
 
@@ -349,12 +365,25 @@ class Streamer:
                 lane.announce(now)
         self._sink.tick()
 
-    def _lane_with_room(self) -> Lane:
-        for lane in self._lanes:
-            if len(lane.topics) < self._stream.limits.topics_per_connection:
-                return lane
-        self._lanes.append(Lane(self._stream, self._sink, self._may_connect))
-        return self._lanes[-1]
+    def _share_out(self, symbols: dict[str, None]) -> None:
+        """Stream these symbols: each of their topics gets a lane; what has one keeps it."""
+        topics, limit = self._stream.topics(symbols), self._stream.limits.topics_per_connection
+        shares = [{t: topics[t] for t in lane.topics if t in topics} for lane in self._lanes]
+        placed = set().union(*shares)
+        for topic in (topic for topic in topics if topic not in placed):
+            share = next((share for share in shares if len(share) < limit), None)
+            if share is None:
+                shares.append(share := {})
+                self._lanes.append(self._lane())
+            share[topic] = topics[topic]
+        for lane, share in zip(self._lanes, shares, strict=True):
+            lane.carry(share)
+        self._symbols = symbols
+        self._told_for.clear()
+        self._told_for |= self._stream.told_for(symbols)
+
+    def _lane(self) -> Lane:
+        return Lane(self._stream, self._sink, self._may_connect, self._told_for)
 
     def _may_connect(self) -> bool:
         """Return whether a connection may be opened now, and count it as opened if so."""

@@ -10,6 +10,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 
 Topic = str  # one thing to subscribe to, in the venue's own words
+NO_ALIASES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +108,39 @@ class VenueStream(ABC):
     # streams those itself.
     rolls_up_from: Timeframe | None = None
 
-    def __init__(self, ws_url: str, native_symbols: Mapping[str, str]):
+    def __init__(
+        self,
+        ws_url: str,
+        native_symbols: Mapping[str, str],
+        aliases: Mapping[str, str] = NO_ALIASES,
+    ):
+        """`aliases` are the native names under which symbols are streamed, where not their own."""
         self.ws_url = ws_url.rstrip("/")
         self._pace: MessagePace | None = None
         self._native_symbols: dict[str, str] = {}
+        self._streamed_as: dict[str, str] = {}
         self._symbols: dict[str, str] = {}  # canonical by native; sessions look into it too
-        self.learn(native_symbols)
+        self.learn(native_symbols, aliases)
 
-    def learn(self, native_symbols: Mapping[str, str]) -> None:
+    def learn(
+        self, native_symbols: Mapping[str, str], aliases: Mapping[str, str] = NO_ALIASES
+    ) -> None:
         """Learn names, those of symbols that were listed since among them."""
         self._native_symbols.update(native_symbols)
         self._symbols.update({native: symbol for symbol, native in native_symbols.items()})
+        for symbol, native in native_symbols.items():
+            self._streamed_as[symbol] = aliases.get(symbol, native)
+            self._symbols.setdefault(self._streamed_as[symbol], symbol)
+
+    def told_for(self, symbols: Iterable[str]) -> dict[str, list[str]]:
+        """Return for which of `symbols` the events of a symbol are meant, if not for itself alone.
+
+        Where two are one book, only one of them is in the frames.
+        """
+        found: dict[str, list[str]] = {}
+        for symbol in symbols:
+            found.setdefault(self._symbols[self._streamed_as[symbol]], []).append(symbol)
+        return {told: names for told, names in found.items() if names != [told]}
 
     @property
     @abstractmethod

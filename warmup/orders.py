@@ -20,7 +20,7 @@ from exchanges.models import Exchange
 from exchanges.streamer import Streamer
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
-from exchanges.venues import ExchangeAdapterFactory
+from exchanges.venues import ExchangeAdapterFactory, learn_names
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.backfill import BackfillConfig, StartupBackfillService
@@ -186,7 +186,7 @@ class Orders:
         symbols = _symbols(command)
         monitor(self._exchange, symbols)
         new = [symbol for symbol in symbols if symbol not in self._symbols]
-        self._stream.learn(dict(self._exchange.symbols.values_list("symbol", "native_symbol")))
+        learn_names(self._stream, self._exchange)
         self._follower.add(pairs_of(new))  # each has its value as soon as it is fetched
         with self._open_rest() as rest:
             service = StartupBackfillService(rest, self._redis, cache=self._cache)

@@ -31,7 +31,9 @@ class ExchangeAdapterFactory:
 
     def stream(self, exchange: Exchange) -> VenueStream:
         """Return the exchange's streaming side."""
-        return STREAMS[exchange.venue](exchange.ws_url, _native_symbols(exchange))
+        stream = STREAMS[exchange.venue](exchange.ws_url, {})
+        learn_names(stream, exchange)
+        return stream
 
     def rest(self, exchange: Exchange) -> VenueRest:
         """Return the exchange's REST side; `close()` it when done.
@@ -39,6 +41,12 @@ class ExchangeAdapterFactory:
         Raises BadCredentials where an account names a key that can't be used.
         """
         return MAKERS[exchange.venue](exchange, self._redis, _native_symbols(exchange))
+
+
+def learn_names(stream: VenueStream, exchange: Exchange) -> None:
+    """Let a stream know what the exchange lists, by its rows."""
+    aliases = exchange.symbols.exclude(alias="").values_list("symbol", "alias")
+    stream.learn(_native_symbols(exchange), dict(aliases))
 
 
 def open_rest(exchange: Exchange) -> VenueRest:

@@ -47,9 +47,10 @@ class CoinbaseStream(VenueStream):
     def topics(self, symbols: Iterable[str]) -> dict[Topic, list[Pair]]:
         found: dict[Topic, list[Pair]] = {}
         for symbol in symbols:
-            product = self._native_symbols[symbol]
-            found[f"{CANDLES}:{product}"] = [Pair(symbol, each) for each in FED_BY_CANDLES]
-            found[f"{TRADES}:{product}"] = [Pair(symbol, Timeframe.M1)]
+            product = self._streamed_as[symbol]  # a name of two symbols is asked for once
+            longer = [Pair(symbol, each) for each in FED_BY_CANDLES]
+            found.setdefault(f"{CANDLES}:{product}", []).extend(longer)
+            found.setdefault(f"{TRADES}:{product}", []).append(Pair(symbol, Timeframe.M1))
             found[f"{TICKERS}:{product}"] = []
         return found
 
