@@ -24,7 +24,8 @@ CONNECT_SECONDS = 10
 RECEIVE_SECONDS = 0.5  # how long a quiet socket keeps the loop from its other duties
 HASTE_SECONDS = 0.02  # the same, while something is to be sent
 RECEIVE_BYTES = 65_536
-SILENCE_SECONDS = 30  # without a data frame; pings and pongs prove nothing
+SILENCE_SECONDS = 30  # without any frame it is pinged, without a heartbeat that is due it is dead
+PONG_SECONDS = 10
 ACK_SECONDS = 5
 QUIET_SECONDS = 10  # a confirmed subscription is taken for one although nothing came of it
 SECONDS_BETWEEN_COMPLAINTS = 60
@@ -128,6 +129,7 @@ class Connection:
         self.inbox = Inbox(self.session.superseded_by)
         self.opened = self.flowing = False
         self._confirmed_at: float | None = None
+        self.answer_seconds = 2 * ACK_SECONDS  # so long may an answer to a question take
         self.malformed = 0
         self._refused: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
@@ -136,7 +138,8 @@ class Connection:
         self.started_at = time.monotonic()
         self._stopping = threading.Event()
         self._sending = threading.Lock()
-        self._last_data_at = time.monotonic()
+        self._frame_at = self._data_at = time.monotonic()  # pings and pongs are frames, too
+        self._pinged_at: float | None = None
         self._complained_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="connection", daemon=True)
 
@@ -169,6 +172,11 @@ class Connection:
     def asking(self) -> bool:
         """Tell whether answers are due, and nothing was refused that would delay them."""
         return not (self.settled or self._subscriptions.searching)
+
+    @property
+    def answered(self) -> int:
+        """Return how many of our messages the exchange has answered."""
+        return self.session.answered
 
     def missing(self) -> set[Topic]:
         """Return the topics that are neither confirmed nor given up."""
@@ -243,6 +251,11 @@ class Connection:
         with self._sending:
             self._subscriptions.retry()
 
+    def question(self) -> None:
+        """Ask the exchange what it believes to be subscribed; what is not is asked for again."""
+        with self._sending:
+            self._subscriptions.question()
+
     def end(self, reason: str) -> None:
         """End it for a reason that is told; returns at once."""
         self.reason = reason
@@ -285,13 +298,26 @@ class Connection:
         return socket
 
     def _talk(self, socket: BufferedWebSocket) -> None:
-        self._last_data_at = time.monotonic()
+        self._frame_at = self._data_at = time.monotonic()
         while not self._stopping.is_set():
             now = time.monotonic()
             self._send_one(socket, now)
             self._receive(socket)
-            if now - self._last_data_at > SILENCE_SECONDS:
-                raise Unreachable(f"no data for {SILENCE_SECONDS} s")
+            self._look_for_life(socket, now)
+
+    def _look_for_life(self, socket: BufferedWebSocket, now: float) -> None:
+        """Ping where nothing comes. Whether what is due comes is the owner's to know."""
+        if self.session.beats and now - self._data_at > SILENCE_SECONDS:
+            raise Unreachable(f"no data for {SILENCE_SECONDS} s, not even a heartbeat")
+        silence = now - self._frame_at
+        if silence <= SILENCE_SECONDS:
+            self._pinged_at = None
+        elif self._pinged_at is None:
+            if self._pace.take(now):
+                socket.ping()
+                self._pinged_at = now
+        elif now - self._pinged_at > PONG_SECONDS:
+            raise Unreachable(f"no sign of life for {silence:.0f} s, no answer to a ping either")
 
     def _send_one(self, socket: BufferedWebSocket, now: float) -> None:
         with self._sending:
@@ -306,9 +332,10 @@ class Connection:
                 opcode, frame = socket.recv_data(control_frame=True)
                 if opcode == websocket.ABNF.OPCODE_CLOSE:
                     raise Unreachable(f"the exchange closed the connection: {_close_text(frame)}")
+                self._frame_at = time.monotonic()
                 if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
                     self.inbox.put([frame, *socket.recv_texts()])
-                    self._last_data_at = time.monotonic()
+                    self._data_at = self._frame_at
                 if time.monotonic() > deadline:
                     return
         except websocket.WebSocketTimeoutException:

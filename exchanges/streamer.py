@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from exchanges.connection import REASONS, Connection
 from exchanges.given_up import GivenUp
+from exchanges.silence import Trades, Watch
 from exchanges.stream_events import CandleUpdate, Clock, Lost, Shutdown
 from exchanges.venue_stream import Topic, VenueStream
 from livermore.market.candle import Ticker
@@ -23,6 +24,7 @@ FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 60.0
 GOOD_LIFE_SECONDS = 60  # after so long a connection has proved itself, and delays begin anew
 SECONDS_BETWEEN_LISTENING = 5
 LEAST_SILENCE_SECONDS = 30
+QUIET_SECONDS = 10  # without any frame a successor is taken although it has sent none
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is heard again
 
@@ -76,6 +78,7 @@ class Lane:
         sink: Sink,
         may_connect: Callable[[], bool],
         told_for: Mapping[str, Sequence[str]],
+        trades: Trades | None,
     ):
         """`told_for` says for which symbols those events are that are not for their own alone."""
         self.topics: dict[Topic, list[Pair]] = {}
@@ -99,6 +102,16 @@ class Lane:
         self._heard_at: dict[Pair, float] = {}
         self._asked_again: Counter[Topic] = Counter()
         self._next_listening_at = 0.0
+        self._watch = Watch(LEAST_SILENCE_SECONDS, trades)
+        self._symbols: set[str] = set()  # of what is streamed
+        self._tickers: list[Topic] = []
+        self._heard_any_at = 0.0
+        self._now_ms = 0  # as the last frame told it
+
+    @property
+    def silent(self) -> bool:
+        """Tell whether something is due that doesn't come."""
+        return self._current is not None and self._watch.doubtful
 
     @property
     def connected(self) -> bool:
@@ -130,6 +143,7 @@ class Lane:
         if more := polled - self.polled:
             self._sink.polled(more)
         self._streamed, self.polled = set(streamed), set(polled)
+        self._symbols = {pair.symbol for pair in streamed}
 
     def retry_given_up(self) -> None:
         """Ask once more for what the exchange refuses, from the next step on."""
@@ -139,6 +153,7 @@ class Lane:
         """Carry these topics and no others, from the next step on."""
         self.topics = topics
         self.pairs = {pair for pairs in topics.values() for pair in pairs}
+        self._tickers = [topic for topic, pairs in topics.items() if not pairs]
 
     def close(self) -> None:
         """Begin to end the connections."""
@@ -156,15 +171,20 @@ class Lane:
 
     def _read(self, connection: Connection, now: float) -> None:
         self.counters += connection.counted()
+        candles, tickers = set(), False
         for event in connection.read():
+            self._heard_any_at = now
             match event:
                 case CandleUpdate():
+                    candles.add(event.symbol)
                     for update in self._for_each(event):
                         self._heard_at[Pair(update.symbol, update.candle.timeframe)] = now
                         self._sink.candle(update)
                 case Clock():  # one with each of them: ahead of what is rare
+                    self._now_ms = event.time_ms
                     self._sink.clock(event.time_ms)
                 case Ticker():
+                    tickers = True
                     for ticker in self._for_each(event):
                         self._sink.ticker(ticker)
                 case Lost():
@@ -172,6 +192,10 @@ class Lane:
                     self._announce_again = True  # so that what was lost is healed
                 case Shutdown():
                     self._ends_soon = True
+        if candles:
+            self._watch.heard_candles(candles, self._now_ms, now)
+        if tickers:
+            self._watch.heard_tickers(now)
         self.refused += connection.refused()
 
     def _for_each(self, event: OfSymbol) -> Iterable[OfSymbol]:
@@ -202,6 +226,7 @@ class Lane:
         if gone.age_seconds > GOOD_LIFE_SECONDS:
             self._delays = backoff()
         self._next_try_at = now + next(self._delays)
+        self._watch.rest()
         self._sink.disconnected(self._streamed)
         self._streamed = set()
 
@@ -212,7 +237,7 @@ class Lane:
         if self._successor is None:
             if old and now >= self._next_try_at and self._may_connect():
                 self._successor = self._open()
-        elif self._successor.flowing:
+        elif self._successor.flowing or self._is_quiet(now):
             logger.info("stream.renewed url=%s", self._stream.url)
             self._current.close()
             self._current, self._successor = self._successor, None
@@ -224,6 +249,11 @@ class Lane:
             self._next_try_at = now + next(self._delays)
             self._successor = None
 
+    def _is_quiet(self, now: float) -> bool:
+        """Tell whether a successor is there, and no frame of data can be waited for."""
+        there = self._successor.opened and self._successor.settled
+        return there and now - self._heard_any_at > QUIET_SECONDS
+
     def _keep_up(self, now: float) -> None:
         """Let the connection have the topics that are wanted, and look for those that fail."""
         wanted, carried = self.topics.keys(), self._current.topics
@@ -234,6 +264,8 @@ class Lane:
         if now >= self._next_listening_at:
             self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
             self._ask_the_silent(now)
+        if self._current.opened:
+            self._watch.look(self._current, self._tickers, self._symbols, now)
 
     def _look(self) -> tuple[set[Pair], set[Pair]]:
         """Return the pairs that are streamed now, and those that are to be polled instead."""
@@ -287,10 +319,12 @@ class Streamer:
     called from any thread.
     """
 
-    def __init__(self, stream: VenueStream, sink: Sink):
+    def __init__(self, stream: VenueStream, sink: Sink, trades: Trades | None = None):
+        """`trades` is asked, in a thread of its own, where nothing comes that used to come."""
         self.error: BaseException | None = None  # what ended the pump, None while all is well
         self._stream = stream
         self._sink = sink
+        self._trades = trades
         self._lanes: list[Lane] = []
         self._symbols: dict[str, None] = {}
         self._told_for: dict[str, list[str]] = {}
@@ -338,12 +372,13 @@ class Streamer:
     def counters(self) -> Counter[str]:
         """Return what was counted so far, and what is now.
 
-        So far frames, malformed, unknown, lost, reconnects; now connections, streams, and polled
-        pairs.
+        So far frames, malformed, unknown, lost, reconnects; now connections, those that are silent
+        although something is due, streams, and polled pairs.
         """
         with self._lock:
             total = _sum(COUNTED, (lane.counters for lane in self._lanes))
             total["connections"] = sum(lane.connected for lane in self._lanes)
+            total["silent"] = sum(lane.silent for lane in self._lanes)
             total["streams"] = sum(len(lane.topics) for lane in self._lanes)
             total["polled"] = sum(len(lane.polled) for lane in self._lanes)
             return total
@@ -383,7 +418,7 @@ class Streamer:
         self._told_for |= self._stream.told_for(symbols)
 
     def _lane(self) -> Lane:
-        return Lane(self._stream, self._sink, self._may_connect, self._told_for)
+        return Lane(self._stream, self._sink, self._may_connect, self._told_for, self._trades)
 
     def _may_connect(self) -> bool:
         """Return whether a connection may be opened now, and count it as opened if so."""

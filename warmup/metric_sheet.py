@@ -40,6 +40,7 @@ METRICS = {
     "frames_refused_total": Kind(COUNTER, "Frames not taken, by reason", ("exchange", "reason")),
     "frames_lost_total": Kind(COUNTER, "Frames that the exchange numbered and that never came"),
     "connections": Kind(GAUGE, "WebSockets that are open and confirmed"),
+    "connections_silent": Kind(GAUGE, "WebSockets on which something is due and does not come"),
     "reconnects_total": Kind(COUNTER, "WebSockets that broke off"),
     "closes_total": Kind(COUNTER, "Closed candles written and told"),
     "closes_healed_total": Kind(COUNTER, "Those of them that came over REST"),

@@ -34,6 +34,7 @@ OF_STREAM = {  # by the name of the detail of the status
     "frames_per_second": "framesPerSecond",
     "frames_lost_total": "lost",
     "connections": "connections",
+    "connections_silent": "silent",
     "reconnects_total": "reconnects",
     "closes_total": "closes",
     "closes_healed_total": "healed",

@@ -134,7 +134,8 @@ class ExchangeRunner:
             lease.report(State.WARMING, "computing indicators", 100.0)
             follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             if not self._stopping.is_set():
-                self._stream(lease, stream, sink, follower)
+                streamer = Streamer(stream, sink, rest)
+                self._stream(lease, stream, streamer, sink, follower)
 
     def _catch_up(self, lease: Lease, sink: CandleSink) -> None:
         """Let the sink fetch and tell what closed while nobody ran the exchange.
@@ -154,9 +155,13 @@ class ExchangeRunner:
         sink.disconnected(pairs)
 
     def _stream(
-        self, lease: Lease, stream: VenueStream, sink: CandleSink, follower: IndicatorFollower
+        self,
+        lease: Lease,
+        stream: VenueStream,
+        streamer: Streamer,
+        sink: CandleSink,
+        follower: IndicatorFollower,
     ) -> None:
-        streamer = Streamer(stream, sink)
         orders = Orders(
             self._redis, self._exchange, lease, stream, streamer, sink, follower, self._symbols,
             self.stop,

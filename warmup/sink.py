@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
 CLOSES_PER_FLUSH = 5_000
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_QUESTIONS = 5.0
 LEAP_MS, LEAPS_DOUBTED = 600_000, 5  # a leap of the exchange's time is believed the sixth time
 
 
@@ -65,6 +66,7 @@ class CandleSink:
         self._live: dict[Pair, Candle] = {}
         self._tickers: dict[str, Ticker] = {}
         self._answers: deque[tuple[Pair, int, Candles | None]] = deque()
+        self._times: deque[int] = deque()  # that REST told
         self._flusher = Flusher(redis, exchange_id, epoch)
         self._workers = Workers(rest.workers, "heal")
         self._now_ms = 0
@@ -115,12 +117,12 @@ class CandleSink:
         pairs = set(pairs) | self._unloaded
         try:
             self._load([pair for pair in pairs if pair not in self._bars])
-        except RedisError as error:
+            now_ms = self.now_ms()
+        except (RedisError, LivermoreError) as error:
             logger.warning("sink.not_loaded pairs=%d error=%s", len(pairs), error)
             self._unloaded = pairs  # the next tick tries again
             return
         self._unloaded = set()
-        now_ms = self.now_ms()
         for pair in pairs:
             bars = self._bars[pair]
             bars.reconnected()
@@ -144,7 +146,12 @@ class CandleSink:
         """Take what REST answered, ask for what is overdue, write what there is."""
         while self._answers:
             self._take_answer(*self._answers.popleft())
+        while self._times:
+            self.clock(self._times.popleft())
         now = time.monotonic()
+        if not self._now_ms and (self._bars or self._unloaded) and now >= self._next_look_at:
+            self._next_look_at = now + SECONDS_BETWEEN_QUESTIONS
+            self._workers.submit(self._ask_time)
         if self._now_ms and now >= self._next_look_at and not self._failing:
             self._next_look_at = now + SECONDS_BETWEEN_LOOKS
             if self._unloaded:
@@ -171,7 +178,10 @@ class CandleSink:
         return self._now_ms + int(1000 * (time.monotonic() - self._now_at))
 
     def streamed_now_ms(self) -> int | None:
-        """Return the exchange's time as its frames tell it, None before the first; never waits."""
+        """Return the exchange's time as its frames tell it, or REST where there are none.
+
+        None before the first; never waits.
+        """
         return self.now_ms() if self._now_ms else None
 
     def final_until(self, pair: Pair) -> int | None:
@@ -219,6 +229,13 @@ class CandleSink:
             logger.exception("sink.heal_died pair=%s/%s", *pair)
         finally:
             self._answers.append((pair, end_ms, answer))
+
+    def _ask_time(self) -> None:
+        """Ask REST for the time, where nothing is streamed that would tell it."""
+        try:
+            self._times.append(self._rest.clock.now_ms())
+        except (LivermoreError, RedisError) as error:
+            logger.warning("sink.no_time error=%s", error)
 
     def _take_answer(self, pair: Pair, end_ms: int, answer: Candles | None) -> None:
         bars = self._bars.get(pair)

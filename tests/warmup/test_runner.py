@@ -17,6 +17,7 @@ from tests.warmup.live import (
     Comparison,
     Running,
     events_of,
+    hurry,
     make_row,
     running,
     serve,
@@ -99,6 +100,20 @@ def told_by(redis, row, name, way):
     """Return what a runner says once it knows what is refused."""
     details = read_status(redis, row.pk).details
     return details if details["polled"] == 6 or (name, way) == ("sandbox", "left_out") else None
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_a_connection_that_answers_and_sends_nothing_is_replaced(redis, sandbox, name, monkeypatch):
+    hurry(monkeypatch)
+    row = make_row(sandbox, name)
+    truth = Comparison(redis, sandbox, row)
+    with running(redis, row):
+        truth.wait(sandbox.clock.now_ms())
+        live_ms = sandbox.clock.now_ms()
+        sandbox.scenarios.add("answers_only", sockets="old")
+        wait_until(lambda: read_status(redis, row.pk).details["reconnects"])
+        truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
 
 
 def test_what_a_listener_hears_is_what_the_stream_of_events_keeps(redis, row, sandbox):

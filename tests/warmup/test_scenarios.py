@@ -25,6 +25,7 @@ BINANCE = {
     "refuse": [{"kind": "refuse"}, CUT],
     "silence": [{"kind": "silence"}],
     "pong-only": [{"kind": "pong_only"}],
+    "answers-only": [{"kind": "answers_only"}],
     "early-cut": [{"kind": "early_cut", "every": 0.2, "times": 1, "delay": 0.5}],
     "rest-429": [{"kind": "rest_429"}, CUT],
     "rest-418": [{"kind": "rest_418"}, CUT],
@@ -44,6 +45,7 @@ BINANCE = {
     "refused": [REFUSED | {"way": "error"}, CUT],
     "refused-silently": [REFUSED | {"way": "silent"}, CUT],
     "left-out": [REFUSED | {"way": "left_out"}, CUT],
+    "no-tickers": [{"kind": "no_tickers"}],
     "all-at-once": [
         {"kind": "drop", "every": 1.1},
         {"kind": "loss", "chance": 0.1},
@@ -57,7 +59,7 @@ BINANCE = {
 RECONNECTS = {"drop", "refuse", "silence", "pong-only", "early-cut", "ack-without-data"}
 COINBASE = [
     *("drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"),
-    *("refused", "refused-silently", "left-out"),
+    *("pong-only", "answers-only", "refused", "refused-silently", "left-out"),
 ]
 QUIET = ["BTC-USD", "AERO-USD", "DASH-USD"]  # Coinbase leaves out minutes without a trade
 

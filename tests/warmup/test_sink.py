@@ -134,6 +134,16 @@ def sink(make):
 
 
 @pytest.fixture
+def untold(redis, rest):
+    """Return a sink that no frame has told the time."""
+    redis.set(keys.epoch(EXCHANGE), EPOCH, nx=True)
+    sink = CandleSink(redis, EXCHANGE, rest, EPOCH)
+    yield sink
+    rest.may_answer.set()
+    sink._workers.close()
+
+
+@pytest.fixture
 def cache(redis):
     return CandleCache(redis, EXCHANGE)
 
@@ -212,6 +222,30 @@ def test_a_close_is_stored_covered_and_told_once_in_the_stream_and_on_both_chann
         "closed": True, "healed": False,
     }  # fmt: skip
     assert (sink.closes, sink.healed, sink.newest_close_ms, sink.pending()) == (3, 0, at(3), 0)
+
+
+@pytest.mark.parametrize("begin", ["connected", "polled"])
+def test_where_no_frame_tells_the_time_bars_close_by_rest_all_the_same(
+    redis, untold, rest, cache, begin
+):
+    cache.write(*PAIR, [bar(-3)], ((at(-3), at(-2)),))
+    rest.now_ms = lambda: at(-1)
+    getattr(untold, begin)([PAIR])
+    tick_until(untold, lambda: told(redis) == [(-2, True)])
+    tick_until(untold, untold.streamed_now_ms)
+    untold._now_at -= 130  # two minutes go by
+    tick_until(untold, lambda: told(redis) == [(-2, True), (-1, True), (0, True)])
+
+
+def test_a_time_that_rest_does_not_tell_ends_nothing(redis, untold, rest):
+    def refuse():
+        raise Unreachable("nothing is told of it")
+
+    tell, rest.now_ms = rest.now_ms, refuse
+    untold.connected([PAIR])
+    untold.tick()
+    rest.now_ms = tell
+    tick_until(untold, lambda: untold.final_until(PAIR) == NOW)
 
 
 def test_how_long_after_its_end_a_bar_is_stored_is_counted(sink):

@@ -115,7 +115,9 @@ def _trouble(details: Mapping[str, Any]) -> str:
         return ""
     if not details.get("connections"):
         return "no connection, trying again"
-    return "" if details.get("framesPerSecond") != 0 else "connected, but nothing comes"
+    is_quiet = details.get("silent") == 0  # nothing is due
+    nothing_comes = details.get("framesPerSecond") == 0 and not is_quiet
+    return "connected, but nothing comes" if nothing_comes else ""
 
 
 def _heartbeat(view: ExchangeView, now_ms: int) -> int | None:

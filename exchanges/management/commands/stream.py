@@ -48,7 +48,7 @@ class Command(LivermoreCommand):
                 stream.rolls_up_from,
                 self._say_close,
             )
-            streamer = Streamer(stream, sink)
+            streamer = Streamer(stream, sink, rest)
             streamer.start(symbols)
             try:
                 self._watch(lease, streamer, sink, seconds)

@@ -102,11 +102,18 @@ def test_what_the_exchange_refuses_to_stream_is_named():
     [
         ({"connections": 0}, "Active: no connection, trying again"),
         ({"framesPerSecond": 0}, "Active: connected, but nothing comes"),
+        ({"framesPerSecond": 0, "silent": 1}, "Active: connected, but nothing comes"),
     ],
 )
 def test_an_exchange_from_which_nothing_comes_is_not_shown_as_well(counted, text):
     card = card_of(view_of(status("active", "streaming", **LIVE | {"obeys": True} | counted)))
     assert (card["state"], card["troubled"], card["stateText"]) == ("active", True, text)
+
+
+def test_a_quiet_market_is_no_trouble():
+    quiet = LIVE | {"obeys": True, "framesPerSecond": 0, "silent": 0}
+    card = card_of(view_of(status("active", "streaming", **quiet)))
+    assert (card["troubled"], card["stateText"]) == (False, "Active: streaming")
 
 
 def test_what_was_counted_long_ago_is_not_shown_as_of_now():
