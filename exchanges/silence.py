@@ -109,9 +109,13 @@ class Watch:
         """Learn that tickers came."""
         self._tickers.heard(now)
 
-    def rest(self) -> None:
+    def pause(self) -> None:
         """Learn that there is no connection."""
         self._begin(None, None)
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        self._workers.close()
 
     def look(
         self,
@@ -130,7 +134,7 @@ class Watch:
         late = [rhythm for rhythm in rhythms if rhythm.is_late(now)]
         self.doubtful = bool(late)
         if not any(rhythm.is_late(now, SOON) for rhythm in rhythms):
-            self._asked_at = None
+            self._asked_at = self._verdict = None
         elif self._asked_at is None:
             self._ask(now)
         elif late and self._verdict is None and now >= self._next_verdict_at:

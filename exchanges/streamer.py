@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from exchanges.connection import REASONS, Connection
+from exchanges.connection import QUIET_SECONDS, REASONS, Connection
 from exchanges.given_up import GivenUp
 from exchanges.silence import Trades, Watch
 from exchanges.stream_events import CandleUpdate, Clock, Lost, Shutdown
@@ -24,7 +24,6 @@ FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 60.0
 GOOD_LIFE_SECONDS = 60  # after so long a connection has proved itself, and delays begin anew
 SECONDS_BETWEEN_LISTENING = 5
 LEAST_SILENCE_SECONDS = 30
-QUIET_SECONDS = 10  # without any frame a successor is taken although it has sent none
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is heard again
 
@@ -103,8 +102,8 @@ class Lane:
         self._asked_again: Counter[Topic] = Counter()
         self._next_listening_at = 0.0
         self._watch = Watch(LEAST_SILENCE_SECONDS, trades)
-        self._symbols: set[str] = set()  # of what is streamed
-        self._tickers: list[Topic] = []
+        self._symbols: set[str] = set()
+        self._tickers: list[Topic] = []  # topics without candles
         self._heard_any_at = 0.0
         self._now_ms = 0  # as the last frame told it
 
@@ -128,7 +127,7 @@ class Lane:
         else:
             self._renew(now)
             self._keep_up(now)
-        self._seen = self._look()
+        self._seen = self._standing()
         self._tell_gone()
 
     def announce(self, now: float) -> None:
@@ -143,7 +142,6 @@ class Lane:
         if more := polled - self.polled:
             self._sink.polled(more)
         self._streamed, self.polled = set(streamed), set(polled)
-        self._symbols = {pair.symbol for pair in streamed}
 
     def retry_given_up(self) -> None:
         """Ask once more for what the exchange refuses, from the next step on."""
@@ -153,10 +151,12 @@ class Lane:
         """Carry these topics and no others, from the next step on."""
         self.topics = topics
         self.pairs = {pair for pairs in topics.values() for pair in pairs}
+        self._symbols = {pair.symbol for pair in self.pairs}
         self._tickers = [topic for topic, pairs in topics.items() if not pairs]
 
     def close(self) -> None:
         """Begin to end the connections."""
+        self._watch.close()
         for connection in self._connections():
             connection.close()
 
@@ -226,7 +226,7 @@ class Lane:
         if gone.age_seconds > GOOD_LIFE_SECONDS:
             self._delays = backoff()
         self._next_try_at = now + next(self._delays)
-        self._watch.rest()
+        self._watch.pause()
         self._sink.disconnected(self._streamed)
         self._streamed = set()
 
@@ -265,9 +265,10 @@ class Lane:
             self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
             self._ask_the_silent(now)
         if self._current.opened:
-            self._watch.look(self._current, self._tickers, self._symbols, now)
+            symbols = self._symbols if self._streamed else ()
+            self._watch.look(self._current, self._tickers, symbols, now)
 
-    def _look(self) -> tuple[set[Pair], set[Pair]]:
+    def _standing(self) -> tuple[set[Pair], set[Pair]]:
         """Return the pairs that are streamed now, and those that are to be polled instead."""
         polled = self._pairs_of(self._given_up.topics)
         if self._current is None or not self._current.opened:

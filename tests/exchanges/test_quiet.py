@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811  the fixtures are those of test_streamer
 
+import threading
 import time
 from dataclasses import replace
 
@@ -153,6 +154,29 @@ def test_where_rest_says_nothing_what_used_to_come_decides_but_not_for_ever(live
     eventually(lambda: counts_of(server, venue).connects == 2)
     for_a_while(4)
     assert counts_of(server, venue).connects <= 4
+
+
+def test_an_answer_of_rest_to_an_earlier_silence_decides_nothing(live):
+    may_answer, rest = threading.Event(), Rest(True)
+    answer = rest.has_traded
+
+    def wait_and_answer(symbols, since_ms):
+        found = answer(symbols, since_ms)
+        may_answer.wait(10)
+        rest.answer = False
+        return found
+
+    rest.has_traded = wait_and_answer
+    server, _, notes = live(BinanceStream, trades=rest)
+    go_live(server, notes, [BTC, ETH])
+    for_a_while(1.0, later(server, 2000))
+    eventually(lambda: rest.asked)
+    seen = len(notes.candles)
+    eventually(lambda: len(notes.candles) > seen + 50, later(server, 2000))
+    may_answer.set()
+    eventually(lambda: len(rest.asked) > 1)
+    for_a_while(1.0)
+    assert counts_of(server, BinanceStream).connects == 1
 
 
 def test_a_deaf_connection_that_never_sent_anything_is_left_if_rest_tells_of_trades(live):
