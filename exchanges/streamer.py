@@ -274,11 +274,12 @@ class Lane:
         if self._current is None or not self._current.opened:
             return set(), polled
         wanted = self.pairs - polled if polled else self.pairs
+        if self._current.settled:
+            return wanted, polled
         if self._current.asking:  # in a moment all is told at once
             return wanted & self._streamed, polled
         # What is subscribed anew on a connection goes on being streamed.
-        missing = self._pairs_of(self._current.missing()) - self._streamed
-        return wanted - missing if missing else wanted, polled
+        return wanted - (self._pairs_of(self._current.missing()) - self._streamed), polled
 
     def _pairs_of(self, topics: Iterable[Topic]) -> set[Pair]:
         return {pair for topic in topics for pair in self.topics.get(topic, ())}
