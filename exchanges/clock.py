@@ -106,7 +106,7 @@ class ExchangeClock:
         self._answers: deque[Answer] = deque(maxlen=3)
         self._frames = Frames()
         self._confirmed = False  # frames have agreed with REST
-        self._pace = 1.0
+        self._pace = self._most = 1.0  # how fast its time goes, at least and at most
         self._unsettled = False
         self._asked_at = self._due_at = float("-inf")
         self._all_late_since: float | None = None
@@ -142,13 +142,20 @@ class ExchangeClock:
             if self._asked_at > came:
                 return
             sent = time.monotonic()
-            time_ms = self.ask_ms()
+            try:
+                time_ms = self.ask_ms()
+            except Exception:
+                with self._lock:
+                    self._go_without(sent)
+                raise
             self._asked_at = time.monotonic()
             with self._lock:
                 self._take(Answer(sent, self._asked_at, time_ms))
 
     def settle(self) -> None:
         """Ask the exchange at once, and again as long as it isn't clear whom to believe."""
+        if self._answers:  # two that come at once tell no pace
+            time.sleep(max(0.0, self._asked_at + SHORTEST_SPAN_SECONDS - time.monotonic()))
         self.ask()
         for _ in range(self._answers.maxlen - 1):
             if not self._unsettled:
@@ -205,7 +212,11 @@ class ExchangeClock:
     def _take(self, answer: Answer) -> None:
         self._answers.append(answer)
         is_settled = self._learn_pace()
-        voters = self._voters(answer)
+        self._weigh(answer, self._voters(answer), is_settled)
+        if len(self._answers) == 2 and not _fits(_pace(*self._answers), 1.0):
+            self._unsettle()  # its time goes at another pace, or somebody's has leapt
+
+    def _weigh(self, answer: Answer, voters: dict[str, Line], is_settled: bool) -> None:
         for one, other in combinations(voters, 2):  # in the order of their weight
             if self._are_near(voters[one], voters[other]):
                 self._believe(voters[one], answer)
@@ -220,8 +231,23 @@ class ExchangeClock:
             return
         if said.ahead_of(self._belief) < 0:
             self._believe(said, answer)
+        self._unsettle()
+
+    def _unsettle(self) -> None:
         self._unsettled = True
         self._due_at = self._asked_at + UNSETTLED_SECONDS
+
+    def _go_without(self, asked_at: float) -> None:
+        """Where REST can't be asked, believe the frames if this machine's own clock confirms them.
+
+        So a machine that slept while REST is away goes on.
+        """
+        heard, belief = self._frames.line(self._pace), self._belief
+        if heard and belief and not self._are_near(heard, belief) and self._is_by_machine(heard):
+            self._believe(heard, Answer(asked_at, asked_at, int(heard.at(asked_at))))
+
+    def _is_by_machine(self, line: Line) -> bool:
+        return self._are_near(line, Line(time.monotonic(), 1000 * time.time(), self._pace))
 
     def _voters(self, answer: Answer) -> dict[str, Line]:
         voters = {REST: Line(answer.received, answer.time_ms, self._pace)}
@@ -244,6 +270,7 @@ class ExchangeClock:
     def _believe(self, line: Line, answer: Answer) -> None:
         way_ms = 1000 * (answer.received - answer.sent)
         latest, before = line.later((way_ms + SLACK_MS) * self._scale), self._belief
+        latest = latest._replace(pace=self._most)
         if before and not self._are_near(line, before):
             moved_ms = line.ahead_of(before)
             # Forward: this machine slept, or the exchange's time goes at another pace.
@@ -275,14 +302,19 @@ class ExchangeClock:
             return False
         first, second, third = self._answers
         paces = [_pace(first, second), _pace(second, third)]
-        if all(least <= 1 <= most for least, most in paces):
-            self._pace = 1.0
+        if all(_fits(each, 1.0) for each in paces):
+            self._pace = self._most = 1.0
             return True
         together = max(least for least, _ in paces) <= min(most for _, most in paces)
         unusual = all(least > UNUSUAL_PACE or most < 1 / UNUSUAL_PACE for least, most in paces)
         if together and unusual:
-            self._pace = max(0.0, _pace(first, third)[0])
+            least, most = _pace(first, third)
+            self._pace, self._most = max(0.0, least), most
         return together and unusual
+
+
+def _fits(paces: tuple[float, float], pace: float) -> bool:
+    return paces[0] <= pace <= paces[1]
 
 
 def _pace(one: Answer, other: Answer) -> tuple[float, float]:

@@ -7,13 +7,14 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from urllib.parse import urlsplit
 
 import websocket
 
 from exchanges.errors import BadPayload, Misled, Unreachable, clip
 from exchanges.stream_events import Event, Refused
+from exchanges.subscriptions import Subscriptions
 from exchanges.validators import addresses_of
 from exchanges.venue_stream import StreamSession, Topic, VenueStream
 
@@ -21,10 +22,12 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
 RECEIVE_SECONDS = 0.5  # how long a quiet socket keeps the loop from its other duties
+HASTE_SECONDS = 0.02  # the same, while something is to be sent
 RECEIVE_BYTES = 65_536
-SILENCE_SECONDS = 30  # without a data frame; pings and pongs prove nothing
-ACK_SECONDS = 10
-ACK_TRIES = 3
+SILENCE_SECONDS = 30  # without any frame it is pinged, without a heartbeat that is due it is dead
+PONG_SECONDS = 10
+ACK_SECONDS = 5
+QUIET_SECONDS = 10  # a confirmed subscription is taken for one although nothing came of it
 SECONDS_BETWEEN_COMPLAINTS = 60
 WHOLE_TEXT, TWO_BYTES_FOLLOW = 0x81, 126  # RFC 6455, 5.2: FIN and opcode, length
 FAILURES = (OSError, ValueError, websocket.WebSocketException, Unreachable, Misled)
@@ -108,17 +111,25 @@ class Inbox:
 class Connection:
     """One socket in a thread of its own, from connecting to its end; it never connects twice.
 
-    `opened` is true once everything was confirmed and a frame of data came, `ended` when the socket
-    is closed, with `reason`. The owner calls `read` often and decides what comes next.
+    `opened` is true once something was confirmed and a frame of data came, or none for a while;
+    `flowing` once such a frame came with all confirmed; `ended` when the socket is closed, with
+    `reason`. The owner calls `read` often and decides what comes next.
     """
 
-    def __init__(self, stream: VenueStream, topics: Iterable[Topic]):
+    def __init__(
+        self, stream: VenueStream, topics: Iterable[Topic], refused: Set[Topic] = frozenset()
+    ):
+        """`refused` are those of the topics that the exchange is known to refuse."""
         self._stream = stream
-        self.topics: set[Topic] = set(topics)
         self.session: StreamSession = stream.session()
+        self._subscriptions = Subscriptions(
+            self.session, topics, refused, stream.market_in, ACK_SECONDS
+        )
+        self._pace = stream.pace()
         self.inbox = Inbox(self.session.superseded_by)
-        self.opened = False
-        self.given_up: set[Topic] = set()
+        self.opened = self.flowing = False
+        self._confirmed_at: float | None = None
+        self.answer_seconds = 2 * ACK_SECONDS  # so long may an answer to a question take
         self.malformed = 0
         self._refused: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
@@ -126,9 +137,9 @@ class Connection:
         self.reason = ""
         self.started_at = time.monotonic()
         self._stopping = threading.Event()
-        self._outbox: list[str] = []
         self._sending = threading.Lock()
-        self._last_data_at = time.monotonic()
+        self._frame_at = self._data_at = time.monotonic()  # pings and pongs are frames, too
+        self._pinged_at: float | None = None
         self._complained_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="connection", daemon=True)
 
@@ -141,6 +152,35 @@ class Connection:
 
     def join(self, seconds: float) -> None:
         self._thread.join(seconds)
+
+    @property
+    def topics(self) -> set[Topic]:
+        """Return what it is to be subscribed to."""
+        return self._subscriptions.topics
+
+    @property
+    def given_up(self) -> dict[Topic, str]:
+        """Return the topics that the exchange refuses, with what it said."""
+        return self._subscriptions.given_up
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether all that was asked for is confirmed or given up."""
+        return not self._subscriptions.busy
+
+    @property
+    def asking(self) -> bool:
+        """Tell whether answers are due, and nothing was refused that would delay them."""
+        return not (self.settled or self._subscriptions.searching)
+
+    @property
+    def answered(self) -> int:
+        """Return how many of our messages the exchange has answered."""
+        return self.session.answered
+
+    def missing(self) -> set[Topic]:
+        """Return the topics that are neither confirmed nor given up."""
+        return self._subscriptions.missing()
 
     @property
     def age_seconds(self) -> float:
@@ -162,6 +202,7 @@ class Connection:
     def read(self) -> list[Event]:
         """Return what came since the last call, in order."""
         events: list[Event] = []
+        now = time.monotonic()
         with self._sending:  # the session is for one thread at a time
             for frame in self.inbox.take():
                 try:
@@ -170,31 +211,55 @@ class Connection:
                     self.malformed += 1
                     self._refused[_reason(error)] += 1
                     self._complain("malformed", error)
-            self.opened = self.opened or bool(events and not self.session.unacknowledged())
-        for event in events:
-            if isinstance(event, Refused):
-                self._complain("refused", event.reason)
+            refusals = [event for event in events if isinstance(event, Refused)]
+            try:
+                self._subscriptions.look(now, refusals)
+            except Unreachable as error:
+                self.end(str(error))
+            self._note_life(now, len(events) > len(refusals))
+        for refusal in refusals:
+            self._complain("refused", refusal.reason)
         return events
+
+    def _note_life(self, now: float, speaks: bool) -> None:
+        if self.flowing:
+            return
+        answered = bool(self.session.confirmed) or not self.missing()
+        if answered and self._confirmed_at is None:
+            self._confirmed_at = now
+        quiet = answered and now - self._confirmed_at > QUIET_SECONDS
+        self.opened = self.opened or (answered and speaks) or quiet
+        self.flowing = self.opened and speaks and self.settled
 
     def add(self, topics: Iterable[Topic]) -> None:
         """Subscribe more, without touching the others."""
         with self._sending:
-            topics = [topic for topic in topics if topic not in self.topics]
-            self.topics.update(topics)
-            self._outbox += self.session.subscribe(topics)
+            self._subscriptions.add(topics)
 
     def remove(self, topics: Iterable[Topic]) -> None:
         """Unsubscribe some."""
         with self._sending:
-            topics = [topic for topic in topics if topic in self.topics]
-            self.topics.difference_update(topics)
-            self._outbox += self.session.unsubscribe(topics)
+            self._subscriptions.remove(topics)
 
     def again(self, topics: Iterable[Topic]) -> None:
         """Subscribe anew what has fallen silent."""
         with self._sending:
-            topics = [topic for topic in topics if topic in self.topics]
-            self._outbox += self.session.unsubscribe(topics) + self.session.subscribe(topics)
+            self._subscriptions.again(topics)
+
+    def retry(self) -> None:
+        """Ask once more for what was given up."""
+        with self._sending:
+            self._subscriptions.retry()
+
+    def question(self) -> None:
+        """Ask the exchange what it believes to be subscribed; what is not is asked for again."""
+        with self._sending:
+            self._subscriptions.question()
+
+    def end(self, reason: str) -> None:
+        """End it for a reason that is told; returns at once."""
+        self.reason = reason
+        self._stopping.set()
 
     def _run(self) -> None:
         doing = "cannot connect: "
@@ -205,7 +270,7 @@ class Connection:
                 self._talk(socket)
             finally:
                 socket.shutdown()
-            self.reason = "closed by us"
+            self.reason = self.reason or "closed by us"
         except FAILURES as error:
             self.reason = doing + (clip(str(error)) or type(error).__name__)
         except Exception:
@@ -233,62 +298,48 @@ class Connection:
         return socket
 
     def _talk(self, socket: BufferedWebSocket) -> None:
-        with self._sending:
-            self._outbox += self.session.subscribe(sorted(self.topics))
-        self._last_data_at = asked_at = time.monotonic()
-        next_send_at, tries = 0.0, 1
+        self._frame_at = self._data_at = time.monotonic()
         while not self._stopping.is_set():
             now = time.monotonic()
-            if self._outbox and now >= next_send_at:
-                self._send_one(socket)
-                next_send_at = now + self._stream.limits.seconds_between_messages
-                asked_at = now
+            self._send_one(socket, now)
             self._receive(socket)
-            if now - self._last_data_at > SILENCE_SECONDS:
-                raise Unreachable(f"no data for {SILENCE_SECONDS} s")
-            if now - asked_at > ACK_SECONDS and not self._outbox:
-                asked_at, tries = self._ask_again(now, tries)
+            self._look_for_life(socket, now)
 
-    def _send_one(self, socket: BufferedWebSocket) -> None:
+    def _look_for_life(self, socket: BufferedWebSocket, now: float) -> None:
+        """Ping where nothing comes. Whether what is due comes is the owner's to know."""
+        if self.session.beats and now - self._data_at > SILENCE_SECONDS:
+            raise Unreachable(f"no data for {SILENCE_SECONDS} s, not even a heartbeat")
+        silence = now - self._frame_at
+        if silence <= SILENCE_SECONDS:
+            self._pinged_at = None
+        elif self._pinged_at is None:
+            if self._pace.take(now):
+                socket.ping()
+                self._pinged_at = now
+        elif now - self._pinged_at > PONG_SECONDS:
+            raise Unreachable(f"no sign of life for {silence:.0f} s, no answer to a ping either")
+
+    def _send_one(self, socket: BufferedWebSocket, now: float) -> None:
         with self._sending:
-            socket.send(self._outbox.pop(0))
+            if self._subscriptions.has_message(now) and self._pace.take(now):
+                socket.send(self._subscriptions.next_message(now))
 
     def _receive(self, socket: BufferedWebSocket) -> None:
-        socket.sock.settimeout(0.02 if self._outbox else RECEIVE_SECONDS)
+        socket.sock.settimeout(RECEIVE_SECONDS if self.settled else HASTE_SECONDS)
         deadline = time.monotonic() + 0.1
         try:
             while True:
                 opcode, frame = socket.recv_data(control_frame=True)
                 if opcode == websocket.ABNF.OPCODE_CLOSE:
                     raise Unreachable(f"the exchange closed the connection: {_close_text(frame)}")
+                self._frame_at = time.monotonic()
                 if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
                     self.inbox.put([frame, *socket.recv_texts()])
-                    self._last_data_at = time.monotonic()
+                    self._data_at = self._frame_at
                 if time.monotonic() > deadline:
                     return
         except websocket.WebSocketTimeoutException:
             return
-
-    def _ask_again(self, now: float, tries: int) -> tuple[float, int]:
-        missing = self.session.unacknowledged()
-        if not missing:
-            return float("inf"), 1
-        if tries >= ACK_TRIES:
-            return self._give_up(missing)
-        logger.warning("connection.unconfirmed topics=%d try=%d", len(missing), tries)
-        with self._sending:
-            self._outbox += self.session.subscribe(sorted(missing))
-        return now, tries + 1
-
-    def _give_up(self, missing: set[Topic]) -> tuple[float, int]:
-        """Do without what the exchange doesn't confirm, as it does with names that are dead."""
-        if not self.topics - self.given_up - missing:
-            raise Unreachable(f"{len(missing)} subscriptions were never confirmed")
-        logger.error("connection.given_up url=%s topics=%s", self._stream.url, sorted(missing)[:20])
-        with self._sending:
-            self.session.unsubscribe(missing)  # forgotten; there is nothing to end
-            self.given_up |= missing
-        return float("inf"), 1
 
     def _complain(self, what: str, text: object) -> None:
         if time.monotonic() - self._complained_at > SECONDS_BETWEEN_COMPLAINTS:

@@ -25,7 +25,7 @@ from exchanges.presets import PRESETS
 
 logger = logging.getLogger(__name__)
 
-FIELDS_LISTED = ("native_symbol", "base", "quote", "status")
+FIELDS_LISTED = ("native_symbol", "base", "quote", "status", "alias")
 UNKNOWN_NAMED = 10
 STOPPED_NAMED = 20
 UNREADABLE = (LookupError, TypeError, AttributeError, ValueError)
@@ -36,6 +36,7 @@ class ListedSymbol:
     """One market as the exchange lists it; `symbol` is canonical, `BASE-QUOTE`.
 
     `is_trading` None: the listing doesn't say. `is_delisted`: it is only remembered there.
+    `alias` is the native name of the market whose book this one shows, "" where it has its own.
     """
 
     symbol: str
@@ -44,6 +45,7 @@ class ListedSymbol:
     quote: str
     is_trading: bool | None
     is_delisted: bool = False
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +156,15 @@ def set_monitored(symbols: SymbolQuerySet, is_monitored: bool) -> int:
 
 
 def _is_usable(item):
-    names = (item.symbol, item.native_symbol, item.base, item.quote)
+    return all(_is_name(item, field) for field in ("symbol", "native_symbol", "base", "quote"))
+
+
+def _is_name(item, field):
+    name = getattr(item, field)
+    if not isinstance(name, str) or not name or not name.isprintable():
+        return False
     # A colon would end a part of a Redis key.
-    return all(
-        isinstance(name, str) and name and name.isprintable() and not set(name) & {":", " "}
-        for name in names
-    ) and all(
-        len(name) <= Symbol._meta.get_field(field).max_length
-        for field, name in zip(("symbol", "native_symbol", "base", "quote"), names, strict=True)
-    )
+    return not set(name) & {":", " "} and len(name) <= Symbol._meta.get_field(field).max_length
 
 
 def _one_per_symbol(listed, stored):
@@ -223,6 +225,7 @@ def _row(exchange, item, now, stored):
         status=status,
         status_since=stored.status_since if is_same else now,
         renamed_to=stored.renamed_to if is_same else "",
+        alias=item.alias if _is_name(item, "alias") else "",
         created_at=now,
         updated_at=now,
     )

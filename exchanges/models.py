@@ -191,7 +191,8 @@ class Symbol(Timestamped):
 
     `symbol` is canonical (`BTC-USD`) and part of every Redis key; `native_symbol` is the
     exchange's (`BTCUSD`). Both come from its listing (`exchanges.listing`). Names may hold any
-    alphabet and begin with a digit.
+    alphabet and begin with a digit. `alias` is the native name of the market whose book this one
+    shows, and under which it is streamed.
 
     A halted symbol is listed and makes no candles; a delisted one is listed no more; a renamed one
     goes on as `renamed_to`, by somebody's word. `status_since` is when we learned of it.
@@ -211,6 +212,7 @@ class Symbol(Timestamped):
     base = models.CharField(max_length=50)
     quote = models.CharField(max_length=50)
     status = models.CharField(max_length=10, choices=Status, default=Status.TRADING)
+    alias = models.CharField(max_length=100, blank=True, default="")
     status_since = models.DateTimeField(null=True, blank=True, editable=False)
     renamed_to = models.CharField(max_length=100, blank=True, default="", editable=False)
     is_monitored = models.BooleanField("monitored", default=False)

@@ -1,8 +1,11 @@
 """What a venue's stream says, in the same form whichever exchange it came from."""
 
+import re
 from dataclasses import dataclass
 
 from livermore.market.candle import Candle, Ticker
+
+TOO_FAST = re.compile("rate limit|too many (requests|messages)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ class Refused:
     """The exchange refused what we sent, for this reason."""
 
     reason: str
+
+    @property
+    def passing(self) -> bool:
+        """Tell whether the same may be asked again in a moment: it came too fast, no more."""
+        return bool(TOO_FAST.search(self.reason))
 
 
 Event = CandleUpdate | Traded | Quiet | Ticker | Clock | Lost | Shutdown | Refused

@@ -5,10 +5,13 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Set
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
-from exchanges.connection import REASONS, Connection
+from exchanges.connection import QUIET_SECONDS, REASONS, Connection
+from exchanges.given_up import GivenUp
+from exchanges.silence import Trades, Watch
 from exchanges.stream_events import CandleUpdate, Clock, Lost, Quiet, Shutdown, Traded
 from exchanges.venue_stream import Topic, VenueStream
 from livermore.market.candle import Ticker
@@ -23,6 +26,9 @@ SECONDS_BETWEEN_LISTENING = 5
 LEAST_SILENCE_SECONDS = 30
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is heard again
+
+
+OfSymbol = TypeVar("OfSymbol", CandleUpdate, Traded, Quiet, Ticker)
 
 
 class Sink(Protocol):
@@ -42,6 +48,12 @@ class Sink(Protocol):
     def disconnected(self, pairs: Iterable[Pair]) -> None:
         """Learn that these are not streamed any more: nothing is known of them until they are."""
 
+    def polled(self, pairs: Iterable[Pair]) -> None:
+        """Learn that these are not streamed, but REST is to be asked at their bars' ends.
+
+        So it stays until they are `connected` or `disconnected`.
+        """
+
     def tick(self) -> None: ...
 
 
@@ -58,9 +70,18 @@ class Lane:
 
     It looks at what is and does what is missing: each step compares the topics it shall have with
     those of its connection, and the pairs that the sink was told of with those that are streamed.
+    What the exchange refuses is remembered over connections, and its pairs are to be polled.
     """
 
-    def __init__(self, stream: VenueStream, sink: Sink, may_connect: Callable[[], bool]):
+    def __init__(
+        self,
+        stream: VenueStream,
+        sink: Sink,
+        may_connect: Callable[[], bool],
+        told_for: Mapping[str, Sequence[str]],
+        trades: Trades | None,
+    ):
+        """`told_for` says for which symbols those events are that are not for their own alone."""
         self.topics: dict[Topic, list[Pair]] = {}
         self.pairs: set[Pair] = set()  # of the topics; made anew in every step they cost more
         self.counters: Counter[str] = Counter()
@@ -68,16 +89,30 @@ class Lane:
         self._stream = stream
         self._sink = sink
         self._may_connect = may_connect
+        self._told_for = told_for
         self._current: Connection | None = None
         self._successor: Connection | None = None
-        self._announced: set[Pair] = set()
+        self._streamed: set[Pair] = set()  # as the sink was told
+        self.polled: set[Pair] = set()  # as the sink was told
         self._announce_again = False
+        self._given_up = GivenUp(stream)
+        self._seen: tuple[set[Pair], set[Pair]] = set(), set()  # streamed, polled in this step
         self._delays = backoff()
         self._next_try_at = 0.0
         self._ends_soon = False
         self._heard_at: dict[Pair, float] = {}
         self._asked_again: Counter[Topic] = Counter()
         self._next_listening_at = 0.0
+        self._watch = Watch(LEAST_SILENCE_SECONDS, trades)
+        self._symbols: set[str] = set()
+        self._tickers: list[Topic] = []  # topics without candles
+        self._heard_any_at = 0.0
+        self._now_ms = 0  # as the last frame told it
+
+    @property
+    def silent(self) -> bool:
+        """Tell whether something is due that doesn't come."""
+        return self._current is not None and self._watch.doubtful
 
     @property
     def connected(self) -> bool:
@@ -91,25 +126,39 @@ class Lane:
             self._disconnected(now)
         if self._current is None:
             self._connect(now)
+        else:
+            self._renew(now)
+            self._keep_up(now)
+        self._seen = self._standing()
+        self._tell_gone()
+
+    def announce(self, now: float) -> None:
+        """Tell the sink what is new in this step: after all lanes have told what is gone."""
+        streamed, polled = self._seen
+        if self._seen == (self._streamed, self.polled) and not self._announce_again:
             return
-        self._renew(now)
-        self._reconcile(now)
-        if now >= self._next_listening_at:
-            self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
-            self._ask_the_silent(now)
+        if new := streamed if self._announce_again else streamed - self._streamed:
+            self._heard_at.update(dict.fromkeys(new, now))
+            self._sink.connected(new)
+            self._announce_again = False
+        if more := polled - self.polled:
+            self._sink.polled(more)
+        self._streamed, self.polled = set(streamed), set(polled)
 
-    def add(self, topic: Topic, pairs: list[Pair]) -> None:
-        """Carry one topic more, from the next step on."""
-        self.topics[topic] = pairs
-        self.pairs.update(pairs)
+    def retry_given_up(self) -> None:
+        """Ask once more for what the exchange refuses, from the next step on."""
+        self._given_up.retry()
 
-    def remove(self, topics: Set[Topic]) -> None:
-        """Carry nothing of these any more, from the next step on."""
-        self.topics = {topic: p for topic, p in self.topics.items() if topic not in topics}
-        self.pairs = {pair for pairs in self.topics.values() for pair in pairs}
+    def carry(self, topics: dict[Topic, list[Pair]]) -> None:
+        """Carry these topics and no others, from the next step on."""
+        self.topics = topics
+        self.pairs = {pair for pairs in topics.values() for pair in pairs}
+        self._symbols = {pair.symbol for pair in self.pairs}
+        self._tickers = [topic for topic, pairs in topics.items() if not pairs]
 
     def close(self) -> None:
         """Begin to end the connections."""
+        self._watch.close()
         for connection in self._connections():
             connection.close()
 
@@ -124,32 +173,50 @@ class Lane:
 
     def _read(self, connection: Connection, now: float) -> None:
         self.counters += connection.counted()
+        candles, tickers = set(), False
         for event in connection.read():
+            self._heard_any_at = now
             match event:
                 case CandleUpdate():
-                    self._heard_at[Pair(event.symbol, event.candle.timeframe)] = now
-                    self._sink.candle(event)
+                    candles.add(event.symbol)
+                    for update in self._for_each(event):
+                        self._heard_at[Pair(update.symbol, update.candle.timeframe)] = now
+                        self._sink.candle(update)
                 case Traded():
-                    self._sink.traded(event)
+                    for each in self._for_each(event):
+                        self._sink.traded(each)
                 case Quiet():
-                    self._sink.quiet(event)
+                    for each in self._for_each(event):
+                        self._sink.quiet(each)
                 case Clock():  # one with each of them: ahead of what is rare
+                    self._now_ms = event.time_ms
                     self._sink.clock(event.time_ms)
                 case Ticker():
-                    self._sink.ticker(event)
+                    tickers = True
+                    for ticker in self._for_each(event):
+                        self._sink.ticker(ticker)
                 case Lost():
                     self.counters["lost"] += event.count or 1
                     self._announce_again = True  # so that what was lost is healed
                 case Shutdown():
                     self._ends_soon = True
+        if candles:
+            self._watch.heard_candles(candles, self._now_ms, now)
+        if tickers:
+            self._watch.heard_tickers(now)
         self.refused += connection.refused()
+
+    def _for_each(self, event: OfSymbol) -> Iterable[OfSymbol]:
+        """Return an event under the name of each symbol that it is for."""
+        names = self._told_for.get(event.symbol)
+        return (event,) if names is None else [replace(event, symbol=name) for name in names]
 
     def _connect(self, now: float) -> None:
         if self.topics and now >= self._next_try_at and self._may_connect():
             self._current = self._open()
 
     def _open(self) -> Connection:
-        connection = Connection(self._stream, self.topics)
+        connection = Connection(self._stream, self.topics, set(self._given_up.topics))
         connection.start()
         return connection
 
@@ -160,15 +227,16 @@ class Lane:
         if self._successor:
             self._current, self._successor = self._successor, None
             self._announce_again = True
-            if self._current.opened:
+            if self._current.opened and self._current.settled:
                 return
         if gone.opened:
             self.counters["reconnects"] += 1
         if gone.age_seconds > GOOD_LIFE_SECONDS:
             self._delays = backoff()
         self._next_try_at = now + next(self._delays)
-        self._sink.disconnected(self._announced)
-        self._announced = set()
+        self._watch.pause()
+        self._sink.disconnected(self._streamed)
+        self._streamed = set()
 
     def _renew(self, now: float) -> None:
         """Replace a connection that is old or about to be closed, once its successor is there."""
@@ -177,7 +245,7 @@ class Lane:
         if self._successor is None:
             if old and now >= self._next_try_at and self._may_connect():
                 self._successor = self._open()
-        elif self._successor.opened:
+        elif self._successor.flowing or self._is_quiet(now):
             logger.info("stream.renewed url=%s", self._stream.url)
             self._current.close()
             self._current, self._successor = self._successor, None
@@ -189,34 +257,55 @@ class Lane:
             self._next_try_at = now + next(self._delays)
             self._successor = None
 
-    def _reconcile(self, now: float) -> None:
+    def _is_quiet(self, now: float) -> bool:
+        """Tell whether a successor is there, and no frame of data can be waited for."""
+        there = self._successor.opened and self._successor.settled
+        return there and now - self._heard_any_at > QUIET_SECONDS
+
+    def _keep_up(self, now: float) -> None:
+        """Let the connection have the topics that are wanted, and look for those that fail."""
         wanted, carried = self.topics.keys(), self._current.topics
         if wanted != carried:
             self._current.add(wanted - carried)
             self._current.remove(carried - wanted)
-        if not self._current.opened or self._current.session.unacknowledged():
-            return
-        streamed = self._streamed()
-        if streamed == self._announced and not self._announce_again:
-            return
-        new = streamed if self._announce_again else streamed - self._announced
-        if new:
-            self._heard_at.update(dict.fromkeys(new, now))
-            self._sink.connected(new)
-        if gone := self._announced - streamed:
-            self._sink.disconnected(gone)
-        self._announced, self._announce_again = set(streamed), False
+        self._given_up.look(self._current, self.topics, now)
+        if now >= self._next_listening_at:
+            self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
+            self._ask_the_silent(now)
+        if self._current.opened:
+            symbols = self._symbols if self._streamed else ()
+            self._watch.look(self._current, self._tickers, symbols, now)
 
-    def _streamed(self) -> set[Pair]:
-        """Return the pairs of the topics, less those that the exchange never confirmed."""
-        given_up = self._current.given_up & self.topics.keys()
-        return self.pairs.difference(*(self.topics[topic] for topic in given_up))
+    def _standing(self) -> tuple[set[Pair], set[Pair]]:
+        """Return the pairs that are streamed now, and those that are to be polled instead."""
+        polled = self._pairs_of(self._given_up.topics)
+        if self._current is None or not self._current.opened:
+            return set(), polled
+        wanted = self.pairs - polled if polled else self.pairs
+        if self._current.settled:
+            return wanted, polled
+        if self._current.asking:  # in a moment all is told at once
+            return wanted & self._streamed, polled
+        # What is subscribed anew on a connection goes on being streamed.
+        return wanted - (self._pairs_of(self._current.missing()) - self._streamed), polled
+
+    def _pairs_of(self, topics: Iterable[Topic]) -> set[Pair]:
+        return {pair for topic in topics for pair in self.topics.get(topic, ())}
+
+    def _tell_gone(self) -> None:
+        streamed, polled = self._seen
+        if self._seen == (self._streamed, self.polled):
+            return
+        if gone := (self._streamed | self.polled) - streamed - polled:
+            self._sink.disconnected(gone)
+            self._streamed -= gone
+            self.polled -= gone
 
     def _ask_the_silent(self, now: float) -> None:
         """Subscribe anew what has not been heard for two bars although it used to trade."""
         silent = []
         for topic, pairs in self.topics.items():
-            if not pairs or topic in self._current.given_up:
+            if not pairs or topic in self._given_up.topics:
                 continue
             # Of a topic that feeds several timeframes only the shortest is heard.
             shortest = min(pairs, key=lambda pair: pair.timeframe.ms)
@@ -240,11 +329,15 @@ class Streamer:
     called from any thread.
     """
 
-    def __init__(self, stream: VenueStream, sink: Sink):
+    def __init__(self, stream: VenueStream, sink: Sink, trades: Trades | None = None):
+        """`trades` is asked, in a thread of its own, where nothing comes that used to come."""
         self.error: BaseException | None = None  # what ended the pump, None while all is well
         self._stream = stream
         self._sink = sink
+        self._trades = trades
         self._lanes: list[Lane] = []
+        self._symbols: dict[str, None] = {}
+        self._told_for: dict[str, list[str]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._next_connect_at = 0.0
@@ -263,24 +356,41 @@ class Streamer:
     def add(self, symbols: Iterable[str]) -> None:
         """Stream more symbols; the others are not touched."""
         with self._lock:
-            known = {topic for lane in self._lanes for topic in lane.topics}
-            for topic, pairs in self._stream.topics(symbols).items():
-                if topic not in known:
-                    self._lane_with_room().add(topic, pairs)
+            self._share_out(self._symbols | dict.fromkeys(symbols))
 
     def remove(self, symbols: Iterable[str]) -> None:
         """Stream these symbols no longer; the others are not touched."""
-        gone = self._stream.topics(symbols).keys() - self._stream.topics(()).keys()
         with self._lock:
+            gone = set(symbols)
+            self._share_out({symbol: None for symbol in self._symbols if symbol not in gone})
+
+    def retry_given_up(self) -> None:
+        """Look again what the symbols are called, and ask once more for what was refused.
+
+        To be called where the listing was looked at anew.
+        """
+        with self._lock:
+            self._share_out(self._symbols)
             for lane in self._lanes:
-                lane.remove(gone)
+                lane.retry_given_up()
+
+    def polled(self) -> set[Pair]:
+        """Return the pairs that the exchange refuses to stream: REST is asked for their bars."""
+        with self._lock:
+            return {pair for lane in self._lanes for pair in lane.polled}
 
     def counters(self) -> Counter[str]:
-        """Return frames, malformed, unknown, lost, reconnects so far; connections, streams now."""
+        """Return what was counted so far, and what is now.
+
+        So far frames, malformed, unknown, lost, reconnects; now connections, those that are silent
+        although something is due, streams, and polled pairs.
+        """
         with self._lock:
             total = _sum(COUNTED, (lane.counters for lane in self._lanes))
             total["connections"] = sum(lane.connected for lane in self._lanes)
+            total["silent"] = sum(lane.silent for lane in self._lanes)
             total["streams"] = sum(len(lane.topics) for lane in self._lanes)
+            total["polled"] = sum(len(lane.polled) for lane in self._lanes)
             return total
 
     def refused(self) -> Counter[str]:
@@ -293,16 +403,32 @@ class Streamer:
     def step(self) -> None:
         """Do one round: see to every lane, then let the sink work."""
         with self._lock:
+            now = time.monotonic()
             for lane in self._lanes:
-                lane.step(time.monotonic())
+                lane.step(now)
+            for lane in self._lanes:
+                lane.announce(now)
         self._sink.tick()
 
-    def _lane_with_room(self) -> Lane:
-        for lane in self._lanes:
-            if len(lane.topics) < self._stream.limits.topics_per_connection:
-                return lane
-        self._lanes.append(Lane(self._stream, self._sink, self._may_connect))
-        return self._lanes[-1]
+    def _share_out(self, symbols: dict[str, None]) -> None:
+        """Stream these symbols: each of their topics gets a lane; what has one keeps it."""
+        topics, limit = self._stream.topics(symbols), self._stream.limits.topics_per_connection
+        shares = [{t: topics[t] for t in lane.topics if t in topics} for lane in self._lanes]
+        placed = set().union(*shares)
+        for topic in (topic for topic in topics if topic not in placed):
+            share = next((share for share in shares if len(share) < limit), None)
+            if share is None:
+                shares.append(share := {})
+                self._lanes.append(self._lane())
+            share[topic] = topics[topic]
+        for lane, share in zip(self._lanes, shares, strict=True):
+            lane.carry(share)
+        self._symbols = symbols
+        self._told_for.clear()
+        self._told_for |= self._stream.told_for(symbols)
+
+    def _lane(self) -> Lane:
+        return Lane(self._stream, self._sink, self._may_connect, self._told_for, self._trades)
 
     def _may_connect(self) -> bool:
         """Return whether a connection may be opened now, and count it as opened if so."""

@@ -2,7 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from exchanges.candle_reply import CandleReply, Candles, QuietBars, Row, Values
@@ -126,6 +126,23 @@ class VenueRest(ABC):
         candles = self._range(native, timeframe, start_ms, end_ms, known, lane)
         candles.open_candle = None
         return candles
+
+    def has_traded(self, symbols: Iterable[str], since_ms: int) -> bool | None:
+        """Tell whether one of these traded in a closed minute that began after a time.
+
+        None where no such minute has closed yet. Not more than the newest 100 are looked at.
+        """
+        self.clock.forget()  # nothing was streamed that would have told it
+        closed_ms = self._closed_ms(Timeframe.M1)
+        start_ms = Timeframe.M1.ceil(max(since_ms, closed_ms - 100 * Timeframe.M1.ms))
+        if start_ms >= closed_ms:
+            return None
+        for symbol in symbols:
+            found = self.get_candles(symbol, Timeframe.M1, start_ms, lane=Lane.HEAL)
+            minutes = [*found, found.young] if found.young else found  # it may only grow
+            if any(candle.volume > 0 for candle in minutes):
+                return True
+        return False
 
     @abstractmethod
     def list_symbols(self) -> list[ListedSymbol]:

@@ -21,7 +21,8 @@ from warmup.unconfirmed import Rules
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_QUESTIONS = 0.4  # for the time, while nobody answers
+SECONDS_BETWEEN_QUESTIONS = 0.4  # for the time, and twice as long after each without an answer
+QUESTIONS_DOUBLED = 5
 # What every other call would meet too: REST is away, or refuses us.
 OF_ALL = (Temporary, Blocked, BadCredentials, RedisError)
 
@@ -43,6 +44,7 @@ class Healer:
         self._answers: deque[tuple[Pair, int, Candles | Exception]] = deque()
         self._doubted: set[Pair] = set()  # pairs of which something is unconfirmed, or was
         self._asking_time = False
+        self._time_failures = 0
         self._next_question_at = 0.0
 
     @property
@@ -65,7 +67,9 @@ class Healer:
         """Ask for the exchange's time where that is due."""
         now = time.monotonic()
         if self._rest.clock.is_due() and not self._asking_time and now >= self._next_question_at:
-            self._asking_time, self._next_question_at = True, now + SECONDS_BETWEEN_QUESTIONS
+            times = 2 ** min(self._time_failures, QUESTIONS_DOUBLED)
+            self._asking_time = True
+            self._next_question_at = now + SECONDS_BETWEEN_QUESTIONS * times
             self._workers.submit(self._ask_time)
 
     def answers(
@@ -131,7 +135,9 @@ class Healer:
     def _ask_time(self) -> None:
         try:
             self._rest.clock.ask()
+            self._time_failures = 0
         except (LivermoreError, RedisError) as error:
-            logger.debug("healing.time_unknown error=%s", error)
+            self._time_failures += 1
+            logger.warning("healing.time_unknown error=%s", error)
         finally:
             self._asking_time = False

@@ -43,7 +43,7 @@ class Mender:
     ):
         """`cache` writes under the lease and no further than the stream has got.
 
-        `symbols` tells which are streamed.
+        `symbols` tells of which nobody else fetches anything.
         """
         self._redis = redis
         self._exchange_id = exchange_id

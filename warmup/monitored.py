@@ -62,8 +62,11 @@ class MonitoredSymbols:
         self._exchange = exchange
         self._live = live
         self._only = set(symbols) if only else None
-        # What is streamed, by the names under which it was asked for.
-        self._running = {symbol: live.stream.native(symbol) for symbol in symbols}
+        # What is streamed, with the names by which REST and the stream were asked for it.
+        self._running = {
+            symbol: (live.stream.native(symbol), live.stream.streamed_as(symbol))
+            for symbol in symbols
+        }
         self._unfetched: list[str] = []  # of what was begun
         self._listing_is_old = False
         self._left: set[Pair] = set()  # of these the sink still knows something
@@ -77,6 +80,13 @@ class MonitoredSymbols:
     def running(self) -> list[str]:
         """Return the symbols that are streamed."""
         return list(self._running)
+
+    @property
+    def fetched(self) -> list[str]:
+        """Return those of them whose history nobody is fetching, or is about to."""
+        with self._lock:
+            unfetched = {*self._unfetched, *self._live.histories.waiting()}
+            return [symbol for symbol in self._running if symbol not in unfetched]
 
     def start(self) -> None:
         self._thread.start()
@@ -131,10 +141,11 @@ class MonitoredSymbols:
         with self._lock:
             close_old_connections()
             rows = rows_wanted(self._exchange, self._only)
-            wanted = {row.symbol: row.native_symbol for row in rows if _trades(row)}
+            wanted = {row.symbol: row for row in rows if _trades(row)}
             self.idle = {row.symbol: row.status_text for row in rows if not _trades(row)}
-            self._end([each for each, name in self._running.items() if wanted.get(each) != name])
-            self._begin({each: wanted[each] for each in wanted if each not in self._running})
+            names = {symbol: _names(row) for symbol, row in wanted.items()}
+            self._end([each for each, known in self._running.items() if names.get(each) != known])
+            self._begin([row for row in wanted.values() if row.symbol not in self._running])
             listed_at, read_at = listing_times(self._exchange)
             self._listing_is_old = listing_is_old(rows, listed_at, read_at)
             self._offer_renames(listed_at)
@@ -208,18 +219,19 @@ class MonitoredSymbols:
         for symbol in symbols:
             del self._running[symbol]
 
-    def _begin(self, natives: dict[str, str]) -> None:
-        if not natives:
+    def _begin(self, rows: Sequence[Symbol]) -> None:
+        if not rows:
             return
-        logger.info("monitored.begun exchange=%s symbols=%d", self._exchange.name, len(natives))
-        self._live.stream.learn(natives)
+        logger.info("monitored.begun exchange=%s symbols=%d", self._exchange.name, len(rows))
+        natives = {row.symbol: row.native_symbol for row in rows}
+        self._live.stream.learn(natives, {row.symbol: row.alias for row in rows if row.alias})
         self._live.rest.learn(natives)
         pairs = pairs_of(list(natives))
         self._left.difference_update(pairs)
         self._live.follower.add(pairs)  # each has its value as soon as it is fetched
         self._live.streamer.add(natives)
         self._unfetched += natives
-        self._running |= natives
+        self._running |= {row.symbol: _names(row) for row in rows}
 
     def _offer_renames(self, listed_at: datetime | None) -> None:
         """Look for new names of what trades no more, once for each listing; say each once."""
@@ -262,6 +274,10 @@ def listing_is_old(rows: Iterable[Symbol], listed_at: datetime | None, read_at: 
     changes = [row.status_since for row in rows if not _trades(row) and row.status_since]
     unchanged = (listed_at - max(changes)).total_seconds() if changes else None
     return (read_at - listed_at).total_seconds() > longest_age(unchanged)
+
+
+def _names(row: Symbol) -> tuple[str, str]:
+    return row.native_symbol, row.alias or row.native_symbol
 
 
 def _trades(row: Symbol) -> bool:

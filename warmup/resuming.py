@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from exchanges.clock import ExchangeClock
+from exchanges.errors import LivermoreError
 from livermore.market.coverage import Coverage, believable, intersect
 from livermore.market.pair import Pair
 from warmup.cache import CANDLES_KEPT, CandleCache
@@ -29,17 +30,13 @@ def resume(
 ) -> dict[Pair, Beginning]:
     """Return where to go on with each pair: where its closes were told, or where the cache ends.
 
-    Coverage that reaches beyond now is cut back: a clock that was ahead left it behind.
+    Coverage that reaches beyond now is cut back, if the exchange can be asked for its time: a clock
+    that was ahead left it behind. Raises what the exchange says where its time was never known.
     """
     coverages = dict(zip(pairs, cache.coverages(pairs), strict=True))
     if _beyond_now(coverages, clock):
-        clock.settle()  # is it ours that is late?
-        for pair, believed in _beyond_now(coverages, clock).items():
-            cut_ms = believed[-1][1] if believed else 0
-            logger.warning("resuming.cut_back pair=%s/%s from=%d", *pair, cut_ms)
-            cache.cut_back(pair, cut_ms, clock.now_ms())
-            coverages[pair] = believed
-    told, now_ms = cache.told(pairs), clock.now_ms()
+        _cut_back(cache, clock, coverages)
+    told, now_ms = cache.told(pairs), _now_ms(clock)
     found = {}
     for pair, coverage in coverages.items():
         current_ms = pair.timeframe.floor(now_ms)
@@ -54,9 +51,27 @@ def resume(
     return found
 
 
+def _cut_back(cache: CandleCache, clock: ExchangeClock, coverages: dict[Pair, Coverage]) -> None:
+    try:
+        clock.settle()  # is it ours that is late?
+    except LivermoreError as error:
+        logger.warning("resuming.time_unknown error=%s", error)
+        return
+    for pair, believed in _beyond_now(coverages, clock).items():
+        cut_ms = believed[-1][1] if believed else 0
+        logger.warning("resuming.cut_back pair=%s/%s from=%d", *pair, cut_ms)
+        cache.cut_back(pair, cut_ms, _now_ms(clock))
+        coverages[pair] = believed
+
+
+def _now_ms(clock: ExchangeClock) -> int:
+    believed_ms = clock.believed_ms()
+    return clock.now_ms() if believed_ms is None else believed_ms
+
+
 def _beyond_now(coverages: Mapping[Pair, Coverage], clock: ExchangeClock) -> dict[Pair, Coverage]:
     """Return what can be believed of those pairs whose coverage reaches beyond now."""
-    now_ms = clock.now_ms()
+    now_ms = _now_ms(clock)
     found = {
         pair: believable(coverage, pair.timeframe, now_ms, clock.apart_ms)
         for pair, coverage in coverages.items()

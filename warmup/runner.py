@@ -4,7 +4,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -21,6 +21,7 @@ from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.pair import Pair, pairs_of
+from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
 from warmup.follower import IndicatorFollower
 from warmup.histories import HistoryFetcher
@@ -117,6 +118,7 @@ class ExchangeRunner:
             **counters,
             "framesPerSecond": frame_rate,
             "frameRates": self._frame_rates.after(frame_rate),
+            "polledPairs": _by_symbol(self._streamer.polled()),
             "refused": self._streamer.refused(),
             **self._monitored.as_json(),
             "closes": self._sink.closes,
@@ -183,7 +185,9 @@ class ExchangeRunner:
         return rest
 
     def _looked(self) -> None:
+        """Learn that the listing was looked at."""
         if self._monitored:
+            self._streamer.retry_given_up()  # maybe it takes by now what it had refused
             self._monitored.nudge()
 
     def _catch_up(self, lease: Lease, sink: CandleSink) -> None:
@@ -212,7 +216,7 @@ class ExchangeRunner:
         follower: IndicatorFollower,
         rest: VenueRest,
     ) -> None:
-        streamer = Streamer(stream, sink)
+        streamer = Streamer(stream, sink, rest)
 
         def written(pair: Pair) -> None:
             follower.changed(pair)
@@ -228,7 +232,7 @@ class ExchangeRunner:
             self._redis, self._exchange, lease, monitored, cache, self._open_rest, self.stop
         )
         mender = Mender(
-            self._redis, number, cache, sink, self._open_rest, lambda: monitored.running
+            self._redis, number, cache, sink, self._open_rest, lambda: monitored.fetched
         )
         self._sink, self._streamer, self._monitored = sink, streamer, monitored
         gc.collect()
@@ -293,3 +297,11 @@ class ExchangeRunner:
             if steps % STEPS_PER_REPORT == 0:
                 lease.report(State.ACTIVE, "streaming", order=orders.doing)
             steps += 1
+
+
+def _by_symbol(pairs: Iterable[Pair]) -> dict[str, list[Timeframe]]:
+    """Return the timeframes of each symbol, the shortest first."""
+    found: dict[str, list[Timeframe]] = {}
+    for symbol, timeframe in sorted(pairs, key=lambda pair: (pair.symbol, pair.timeframe.ms)):
+        found.setdefault(symbol, []).append(timeframe)
+    return found

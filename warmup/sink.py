@@ -151,6 +151,10 @@ class CandleSink:
 
     def connected(self, pairs: Iterable[Pair]) -> None:
         pairs = set(pairs) | self._unloaded
+        now_ms = self.streamed_now_ms()
+        if now_ms is None:
+            self._unloaded = pairs  # until REST has told the time
+            return
         try:
             self._load([pair for pair in pairs if pair not in self._bars])
         except RedisError as error:
@@ -158,12 +162,14 @@ class CandleSink:
             self._unloaded = pairs  # the next tick tries again
             return
         self._unloaded = set()
-        now_ms = self.now_ms()
         for pair in pairs:
             bars = self._bars[pair]
             bars.reconnected(now_ms)
             bars.skip_to(pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms)
             self._healer.heal(pair, bars, now_ms, grace_ms=0)  # what closed meanwhile, at once
+
+    def polled(self, pairs: Iterable[Pair]) -> None:
+        self.connected(pairs)  # nothing will close their bars, so REST is asked at each end
 
     def disconnected(self, pairs: Iterable[Pair]) -> None:
         for pair in pairs:
@@ -186,7 +192,7 @@ class CandleSink:
             self.healed += sum(close.candle is not None and not close.stored for close in closes)
             self._take(pair, closes)
         now = time.monotonic()
-        if now >= self._next_look_at and not self._failing and self.streamed_now_ms() is not None:
+        if now >= self._next_look_at and not self._failing:
             self._next_look_at = now + SECONDS_BETWEEN_LOOKS
             self._look(now)
         self.flush()
@@ -198,10 +204,13 @@ class CandleSink:
 
     def _look(self, now: float) -> None:
         """See to what is due."""
+        if self._bars or self._unloaded:
+            self._healer.keep_time()
+        now_ms = self.streamed_now_ms()
+        if now_ms is None:
+            return
         if self._unloaded:
             self.connected(())
-        self._healer.keep_time()
-        now_ms = self.now_ms()
         self._leave_future(now_ms)
         for pair, bars in self._bars.items():
             self._healer.heal(pair, bars, now_ms)

@@ -65,9 +65,9 @@ class Desk:
             one: Stream(f"{name}@kline_{one}", Marks(symbol, str(one), False)) for one in Timeframe
         }
         self._closing = {one: Marks(symbol, str(one), True) for one in Timeframe}
-        self.ticker = Stream(f"{name}@ticker", Marks(symbol))
-        self.mini = Stream(f"{name}@miniTicker", Marks(symbol))
-        self.best = Stream(f"{name}@bookTicker", Marks(symbol))
+        self.ticker = Stream(f"{name}@ticker", Marks(symbol, ticker=True))
+        self.mini = Stream(f"{name}@miniTicker", Marks(symbol, ticker=True))
+        self.best = Stream(f"{name}@bookTicker", Marks(symbol, ticker=True))
         self.due_ms = 0
         self._kline_due_ms = self._ticker_due_ms = 0
         self._kline_id = self._ticker_id = self._best_id = 0  # what was told, by next trade's id
@@ -91,7 +91,8 @@ class Desk:
                 continue
             if stream := self.klines[timeframe]:
                 payload = self._writers[timeframe].write(bar, now_ms, True)
-                publish(stream, self._closing[timeframe], payload)
+                marks = self._closing[timeframe]._replace(traded=bool(bar.trades))
+                publish(stream, marks, payload)
         if now_ms >= self._kline_due_ms and self.tape.next_id != self._kline_id:
             self._push_klines(now_ms, publish)
         if now_ms >= self._ticker_due_ms and self.tape.next_id != self._ticker_id:

@@ -36,7 +36,7 @@ class BinanceStreams:
         self._market = market
         self._listed = 0  # how many of the market's listings are served
         self._desks: list[Desk] = []
-        self._minis = Stream(ALL_MINI, Marks())
+        self._minis = Stream(ALL_MINI, Marks(ticker=True))
         self._streams: dict[str, tuple[Stream, Desk | None]] = {ALL_MINI: (self._minis, None)}
         self._serve_new()
         self._busy: dict[Desk, int] = {}  # subscriptions
@@ -127,14 +127,26 @@ class BinanceStreams:
             reply = getattr(self, f"_do_{method.lower()}")(connection, params, request_id)
         except BadCommand as error:
             reply = error.reply
-        connection.send(reply)
+        if reply is not None:
+            connection.send(reply)
 
-    def _do_subscribe(self, connection: Connection, params: list, request_id: object) -> bytes:
+    def _do_subscribe(
+        self, connection: Connection, params: list, request_id: object
+    ) -> bytes | None:
         names = commands.stream_names(params, request_id)
+        way, refused = self._mischief.refusal({name: self._marks(name) for name in names})
+        if way == "silent":
+            return None
+        if way == "error":
+            raise BadCommand(2, "Invalid request: unknown stream", request_id)
+        names = [name for name in names if name not in refused]
         if len({*connection.streams, *names}) > self._config.ws_streams:
             return commands.too_many(request_id)
         self._subscribe(connection, names)
         return commands.result(None, request_id)
+
+    def _marks(self, name: str) -> Marks | None:
+        return self._streams[name][0].marks if name in self._streams else None
 
     def _do_unsubscribe(self, connection: Connection, params: list, request_id: object) -> bytes:
         self._unsubscribe(connection, commands.stream_names(params, request_id))
@@ -211,6 +223,7 @@ class BinanceStreams:
                 tape.move(now_ms)
             if tape.next_id != self._all_told.get(desk):
                 self._all_told[desk] = tape.next_id
-                changed.append(frames.mini_ticker(desk.listing, tape.day(), now_ms))
+                if day := tape.day():  # else it is not listed yet
+                    changed.append(frames.mini_ticker(desk.listing, day, now_ms))
         if changed:
             self._publish(self._minis, self._minis.marks, b"[%s]" % b",".join(changed))

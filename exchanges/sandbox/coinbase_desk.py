@@ -21,11 +21,17 @@ class Channel:
 
     def __init__(self, name: str, book: Book):
         self.name, self.book = name, book
-        self.marks = Marks(book.listing.symbol, str(_M5) if name == CANDLES else None)
+        self.marks = marks_of(book.listing.symbol, name)
         self.listeners: set[Connection] = set()
         self.told_id = 0  # of the trade that is news next
         self.told_ms = 0
         self.due = 0.0
+
+
+def marks_of(product: str, channel: str) -> Marks:
+    """Return what the frames of a product's channel are about."""
+    timeframe = str(_M5) if channel == CANDLES else None
+    return Marks(product, timeframe, ticker=channel in (TICKER, TICKER_BATCH))
 
 
 Publish = Callable[[Channel, bytes], None]

@@ -5,7 +5,7 @@ import orjson
 from exchanges.sandbox import coinbase_frames as frames
 from exchanges.sandbox.book import Book
 from exchanges.sandbox.clock import SandboxClock
-from exchanges.sandbox.coinbase_desk import EVERY, Channel, Desk
+from exchanges.sandbox.coinbase_desk import EVERY, Channel, Desk, marks_of
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.listings import BREAK, COINBASE, GONE
 from exchanges.sandbox.market import Market
@@ -21,8 +21,9 @@ class CoinbaseStreams:
     """The streaming side of the protocol over a market, without its sockets.
 
     A connection's streams are named `channel:product`. Products that don't exist or are delisted
-    are left out of the answer, without an error. Every frame but an error takes the connection's
-    next sequence number, also one that is lost.
+    are left out of the answer, without an error. A product that shows another's book is subscribed,
+    and answered for, under that one's name. Every frame but an error takes the connection's next
+    sequence number, also one that is lost.
     """
 
     name = COINBASE
@@ -41,6 +42,7 @@ class CoinbaseStreams:
         self._listed = 0  # how many of the market's listings are served
         self._of_books: dict[Book, Desk] = {}  # aliases share one
         self._desks: dict[str, Desk] = {}
+        self._aliases: dict[str, str] = {}
         self._serve_new()
         self._hearts: set[Connection] = set()
         self._beat_due = 0.0
@@ -104,6 +106,8 @@ class CoinbaseStreams:
             if COINBASE in one.protocols and one.status != BREAK:
                 book = self._market.book(one.symbol)
                 self._desks[one.symbol] = self._of_books.setdefault(book, Desk(book))
+                if self._config.coinbase_aliases and one.alias:
+                    self._aliases[one.symbol] = one.alias
         self._listed = len(listings)
 
     # What messages do
@@ -113,7 +117,8 @@ class CoinbaseStreams:
             sent = orjson.loads(text)
             kind, channel = sent["type"], sent["channel"]
             products = sent.get("product_ids") or []
-            if kind not in ("subscribe", "unsubscribe") or not isinstance(products, list):
+            known = kind in ("subscribe", "unsubscribe") and isinstance(products, list)
+            if not known or not all(isinstance(product, str) for product in products):
                 raise ValueError(kind)
         except (ValueError, TypeError, KeyError, AttributeError):
             connection.send(frames.error("failure to parse message"))
@@ -121,11 +126,31 @@ class CoinbaseStreams:
         if channel not in (*EVERY, HEARTBEATS):
             connection.send(frames.error("authentication failure"))
             return
+        if kind == "subscribe":
+            connection.subscribed = True
+            way, refused = self._refusal(channel, products)
+            if way == "silent":
+                return
+            if way == "error":
+                connection.send(frames.error("invalid product_ids"))
+                return
+            products = [product for product in products if product not in refused]
         act = self._subscribe if kind == "subscribe" else self._unsubscribe
-        connection.subscribed = connection.subscribed or kind == "subscribe"
-        for stream in _named(channel, products):
+        for stream in self._named(channel, products):
             act(connection, stream)
         self._send(connection, "subscriptions", frames.subscriptions(_current(connection)))
+
+    def _refusal(self, channel: str, products: list[str]) -> tuple[str, set[str]]:
+        if channel == HEARTBEATS:
+            return "", set()
+        named = {one: marks_of(one, channel) if one in self._desks else None for one in products}
+        return self._mischief.refusal(named)
+
+    def _named(self, channel: str, products: list[str]) -> list[str]:
+        """Return streams; a product that shows another's book goes by that one's name."""
+        if channel == HEARTBEATS:
+            return [HEARTBEATS]
+        return [f"{channel}:{self._aliases.get(product, product)}" for product in products]
 
     def _subscribe(self, connection: Connection, stream: str) -> None:
         self._serve_new()
@@ -146,7 +171,7 @@ class CoinbaseStreams:
         if not channel.listeners:
             desk.wake(channel, now_ms)
         channel.listeners.add(connection)
-        if event := desk.snapshot(name, now_ms):
+        if not connection.deaf and (event := desk.snapshot(name, now_ms)):
             self._send(connection, name, event)
 
     def _unsubscribe(self, connection: Connection, stream: str) -> None:
@@ -183,7 +208,8 @@ class CoinbaseStreams:
         for one in self._mischief.spoil(channel, channel.marks, event, self._clock.now_ms()):
             off_ms = self._mischief.off_ms(channel.marks)
             for connection in channel.listeners:
-                self._send(connection, channel.name, one, off_ms)
+                if not connection.deaf:
+                    self._send(connection, channel.name, one, off_ms)
 
     def _send(
         self, connection: Connection, channel: str, event: bytes | None, off_ms: int = 0
@@ -193,12 +219,6 @@ class CoinbaseStreams:
         if event is not None:
             now_ms = self._clock.now_ms() + off_ms
             connection.send(frames.envelope(channel, sequence, now_ms, event))
-
-
-def _named(channel: str, products: list) -> list[str]:
-    if channel == HEARTBEATS:
-        return [HEARTBEATS]
-    return [f"{channel}:{product}" for product in products]
 
 
 def _current(connection: Connection) -> dict[str, list[str]]:

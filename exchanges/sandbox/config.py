@@ -12,7 +12,8 @@ class SandboxConfig:
     `port` 0 takes a free one. Limits and bans are counted on the sandbox's own clock
     (`speed`, `start_ms`: see SandboxClock). `strikes` is how many calls are answered 429
     before the ban; each ban is twice the one before, up to `longest_ban_ms`.
-    `coinbase_retry_after` None sends no such header, as Coinbase does. Everything about WebSockets
+    `coinbase_retry_after` None sends no such header, as Coinbase does. Without `coinbase_aliases`
+    a stream under another name is answered for under that name. Everything about WebSockets
     (`ws_…` is Binance's) is counted in this machine's seconds. `scenarios` are settings of
     Scenario, in force from the start.
     """
@@ -45,5 +46,6 @@ class SandboxConfig:
     coinbase_messages_per_second: int = 8
     coinbase_subscribe_seconds: float = 5
     coinbase_idle_seconds: float = 75
+    coinbase_aliases: bool = True
     most_buffered_bytes: int = 8_000_000
     scenarios: tuple[dict, ...] = ()

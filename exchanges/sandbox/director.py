@@ -73,7 +73,7 @@ class Director:
         silent = [
             one
             for one in self._scenarios.in_force
-            if one.kind in ("silence", "pong_only") and one.active
+            if one.kind in ("silence", "pong_only", "answers_only") and one.active
         ]
         for connection, streams in connections.items():
             kinds = {
@@ -82,7 +82,8 @@ class Director:
                 if one.concerns(streams.name, None, None)
                 and (one.sockets == "all" or connection.opened < one.began)
             }
-            connection.silenced = bool(kinds)
+            connection.silenced = bool(kinds & {"silence", "pong_only"})
+            connection.deaf = "answers_only" in kinds
             connection.answers_pings = "silence" not in kinds
 
     def _set_rest(self) -> None:

@@ -1,7 +1,7 @@
 """What scenarios do to the frames of one protocol."""
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from random import Random
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ class Marks(NamedTuple):
     symbol: str | None = None
     timeframe: str | None = None
     closing: bool | None = None
+    traded: bool = True
+    ticker: bool = False
 
 
 class Mischief:
@@ -91,7 +93,29 @@ class Mischief:
             for scenario in self._scenarios.in_force
         )
 
+    def refusal(self, named: Mapping[str, Marks | None]) -> tuple[str, set[str]]:
+        """Return the way in which a message that subscribes these is refused, and for which.
+
+        "" where it is done; of the names, None is one that nothing trades under.
+        """
+        for scenario in self._scenarios.in_force:
+            if scenario.kind == "refuse_subscription":
+                found = {name for name in named if self._refuses(scenario, named[name])}
+                if found and scenario.meets(self._dice):
+                    return scenario.way, found
+        return "", set()
+
+    def _refuses(self, scenario: Scenario, marks: Marks | None) -> bool:
+        if marks is None or scenario.symbol is None:
+            is_meant = marks is None and scenario.symbol is None
+            return is_meant and scenario.concerns(self._protocol, None, None)
+        return scenario.concerns(self._protocol, marks.symbol, marks.timeframe)
+
     def _hits(self, scenario: Scenario, marks: Marks) -> bool:
+        if scenario.kind == "no_untraded_close" and (marks.traded or not marks.closing):
+            return False
+        if scenario.kind == "no_tickers" and not marks.ticker:
+            return False
         if not scenario.concerns(self._protocol, marks.symbol, marks.timeframe):
             return False
         if scenario.kind == "versions" and (marks.timeframe is None or marks.closing):
@@ -105,6 +129,8 @@ class Mischief:
 _SIMPLE: dict[str, Callable[[list], list]] = {
     "silent_symbol": lambda sent: [],
     "missing_close": lambda sent: [],
+    "no_untraded_close": lambda sent: [],
+    "no_tickers": lambda sent: [],
     "loss": lambda sent: [None],
     "duplicates": lambda sent: sent * 2,
 }

@@ -12,18 +12,22 @@ from exchanges.sandbox.listings import HALT
 
 # Something happens to the server or to a connection; `times` counts how often it begins.
 STRIKES = (
-    "drop", "refuse", "silence", "pong_only", "early_cut",
+    "drop", "refuse", "silence", "pong_only", "answers_only", "early_cut",
     "rest_429", "rest_418", "rest_holes", "rest_empty", "rest_late", "rest_time", "slow", "skew",
     "halted", "delisted", "renamed", "listing_halted", "listing_short", "listing_bad_row",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
 FRAMES = (
     "silent_symbol", "malformed", "loss", "duplicates", "reordering", "late_close", "missing_close",
-    "early_close", "versions", "frame_time",
+    "early_close", "versions", "frame_time", "no_untraded_close", "no_tickers",
 )  # fmt: skip
-KINDS = (*STRIKES, *FRAMES, "ack_without_data")
+KINDS = (*STRIKES, *FRAMES, "ack_without_data", "refuse_subscription")
 WAYS = ("truncated", "types", "missing", "list", "text", "utf8")  # to break a frame
-_WAYS = {"rest_late": LATE, "early_close": ("now", "later")}  # the first one is usual
+_WAYS = {  # of other kinds; the first one is usual
+    "rest_late": LATE,
+    "early_close": ("now", "later"),
+    "refuse_subscription": ("error", "silent", "left_out"),
+}
 USUAL_EVERY = 60.0
 OF_A_SYMBOL = ("silent_symbol", "halted", "delisted", "renamed", "listing_bad_row")
 _CHANCES = {
@@ -48,11 +52,16 @@ class Scenario:
     `drop` cuts every socket, without a word; `early_cut` announces it (Binance: `serverShutdown`)
     and closes after `delay` seconds; `refuse` answers new connections with HTTP `status`;
     `silence` keeps the sockets and sends nothing but pings; `pong_only` also answers the client's;
+    `answers_only` also what the client asks, and sends Coinbase's heartbeats;
     `ack_without_data` acknowledges a subscription and never serves it on that connection;
+    `refuse_subscription` refuses a message that subscribes `symbol` (None: any that is not known or
+    does not trade) in one `way`: "error" answers with one and does nothing of the message, "silent"
+    does nothing of it without a word, "left_out" does all but that name;
     `silent_symbol` sends nothing for `symbol` (the first one listed if None);
     `malformed` breaks a frame in one `way` (None: any), `loss` leaves it out, `duplicates` sends
     it twice, `reordering` sends it after the next one of its stream; `missing_close` leaves out
-    closing frames, `late_close` sends them `delay` seconds of the exchange's time late;
+    closing frames, `late_close` sends them `delay` seconds of the exchange's time late,
+    `no_untraded_close` leaves out those of bars without a trade; `no_tickers` all tickers;
     `rest_429` and `rest_418` answer every REST call so, with `retry_after`; `rest_holes` leaves
     the same random candles out of every reply; `rest_empty` answers a `chance` share of the candle
     calls without any; `rest_late` answers without the bars that ended less than `delay` seconds of

@@ -48,6 +48,7 @@ class Connection:
         self.streams: dict[str, None] = {}  # in the order they were asked for
         self.swallowing = False  # sends nothing until the next ping
         self.silenced = False  # sends nothing while a scenario says so
+        self.deaf = False  # gets none of what it subscribed while a scenario says so
         self.answers_pings = True
         self.leaving = False
         self.warned_at: float | None = None  # when it was told that it will be cut
@@ -72,8 +73,9 @@ class Connection:
         self._queue.append(frame(payload))
 
     def send_frame(self, built: bytes) -> None:
-        """Queue what `frame` made."""
-        self._queue.append(built)
+        """Queue what `frame` made: data, no answer."""
+        if not self.deaf:
+            self._queue.append(built)
 
     def flush(self, now: float) -> None:
         queue = self._queue

@@ -31,7 +31,8 @@ class ExchangeAdapterFactory:
 
     def stream(self, exchange: Exchange) -> VenueStream:
         """Return the exchange's streaming side."""
-        return STREAMS[exchange.venue](exchange.ws_url, _native_symbols(exchange))
+        aliases = exchange.symbols.exclude(alias="").values_list("symbol", "alias")
+        return STREAMS[exchange.venue](exchange.ws_url, _native_symbols(exchange), dict(aliases))
 
     def rest(self, exchange: Exchange) -> VenueRest:
         """Return the exchange's REST side; `close()` it when done.

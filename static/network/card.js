@@ -12,7 +12,7 @@ export class CardView {
     this.element = element;
     this.version = card?.version ?? 0;
     const exchangeId = Number(element.dataset.exchange);
-    this.grid = new Grid(element.querySelector(".completeness"), exchangeId, card?.grid);
+    this.grid = new Grid(element.querySelector(".completeness"), exchangeId, card?.grid, card?.polled);
   }
 
   /** Place whichever fields of a card are in `changes`. */
@@ -68,6 +68,9 @@ export class CardView {
     },
     grid(grid) {
       this.grid.show(grid);
+    },
+    polled(pairs) {
+      this.grid.mark(pairs);
     },
     cells(cells) {
       this.grid.patch(cells);

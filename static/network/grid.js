@@ -2,10 +2,12 @@
 
 const ROWS_IN_CHUNK = 50;
 const PROBLEMS = new Set(["h", "k", "r", "w", "x", "d"]);
+const POLLED = "polled: the exchange refuses to stream it, so REST is asked at each bar's end";
 
 export class Grid {
-  /** `section` is templates/network/grid.html, `grid` what it was drawn from. */
-  constructor(section, exchangeId, grid) {
+  /** `section` is templates/network/grid.html, `grid` and `polled` what it was drawn from. */
+  constructor(section, exchangeId, grid, polled) {
+    this.polled = polled ?? {};
     this.section = section;
     this.exchangeId = exchangeId;
     this.chunks = section.querySelector(".chunks");
@@ -52,6 +54,18 @@ export class Grid {
     if (cells.length && this.problems.checked) this.sift();
   }
 
+  /** Name the pairs that aren't streamed: {symbol: [timeframe, ...]}. */
+  mark(polled) {
+    this.polled = polled;
+    this.links.forEach((row, at) => {
+      const timeframes = polled[this.symbols[at]] ?? [];
+      row.forEach((link, column) => {
+        const title = timeframes.includes(this.timeframes[column]) ? POLLED : "";
+        if (link.title !== title) link.title = title;
+      });
+    });
+  }
+
   take(grid) {
     this.symbols = grid?.symbols ?? [];
     this.timeframes = grid?.timeframes ?? [];
@@ -62,6 +76,7 @@ export class Grid {
     this.current = null;
     if (this.links[0]) this.rove(this.links[0][0]);
     this.section.hidden = !this.symbols.length;
+    this.mark(this.polled);
     this.counts = Object.fromEntries(Object.keys(this.states).map((code) => [code, 0]));
     for (const code of this.codes.flat()) this.counts[code] += 1;
     this.count();

@@ -297,6 +297,51 @@ def test_at_another_pace_too_frames_and_rest_that_are_off_are_outvoted(world, pa
     assert close_to_the_truth(played)
 
 
+@pytest.mark.parametrize("pace", [2.0, 10.0, 60.0, 120.0])
+def test_another_pace_is_known_once_it_was_settled_whatever_comes_then(world, pace):
+    played = world(pace=pace)
+    played.clock.now_ms()
+    played.clock.settle()
+    assert played.asked == 3
+    played.error = Unreachable("away")
+    for _ in range(300):
+        played.wait(0.03)
+        played.frame()
+        assert played.off_ms <= 0
+    assert close_to_the_truth(played, late_ms=100)
+
+
+@pytest.mark.parametrize("off_ms", [3_000, 10 * MINUTE_MS, 9 * 60 * MINUTE_MS])
+def test_after_a_sleep_the_stream_and_this_machine_are_believed_where_rest_is_away(world, off_ms):
+    played = world(wall_off_ms=300)
+    played.clock.now_ms()
+    played.live(5)
+    played.error = Unreachable("away")
+    played.true_ms += off_ms  # the monotonic clock stood still
+    for _ in range(40):
+        played.wait(0.1)
+        played.frame()
+        if played.clock.is_due():
+            with pytest.raises(Unreachable):
+                played.clock.ask()
+        assert played.off_ms <= 0
+    assert close_to_the_truth(played)
+
+
+def test_where_rest_is_away_frames_alone_are_believed_only_if_this_machine_says_so_too(world):
+    played = world(wall_off_ms=300)
+    played.clock.now_ms()
+    played.live(5)
+    played.error = Unreachable("away")
+    for _ in range(40):
+        played.wait(0.1)
+        played.frame(off_ms=10 * MINUTE_MS)
+        if played.clock.is_due():
+            with pytest.raises(Unreachable):
+                played.clock.ask()
+        assert close_to_the_truth(played)
+
+
 OFF = st.sampled_from([0, 0, 0, 3_000, 30_000, 5 * MINUTE_MS, -30_000, 9 * MINUTE_MS])
 STEPS = st.lists(st.tuples(st.sampled_from(["frames", "frame", "rest"]), OFF), max_size=12)
 

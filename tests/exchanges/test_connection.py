@@ -21,11 +21,16 @@ from exchanges import connection as connection_module
 from exchanges.connection import BufferedWebSocket, Connection
 from exchanges.stream_events import CandleUpdate, Clock, Refused
 from exchanges.venues.binance.stream import BinanceStream
+from exchanges.venues.coinbase.stream import CoinbaseStream
 from tests.exchanges.wire import certificate, lead
 
 TICKER = '{"stream":"!miniTicker@arr","data":[{"e":"24hrMiniTicker","E":%d,"s":"?"}]}'
+ACKNOWLEDGED = (
+    '{"channel":"subscriptions","timestamp":"2026-09-05T22:10:29.563180868Z","sequence_num":0,'
+    '"events":[{"subscriptions":{"heartbeats":["heartbeats"],"candles":["A-USD"]}}]}'
+)
 OPENED = 1633996800000
-WAIT_SECONDS = 10
+WAIT_SECONDS = 15
 
 
 def tick(number):
@@ -189,6 +194,7 @@ def impatient(monkeypatch):
     """Let what takes half a minute take a fraction of a second."""
     monkeypatch.setattr(connection_module, "ACK_SECONDS", 0.15)
     monkeypatch.setattr(connection_module, "SILENCE_SECONDS", 0.4)
+    monkeypatch.setattr(connection_module, "PONG_SECONDS", 0.3)
 
 
 # -- The socket
@@ -543,14 +549,60 @@ def test_a_refusal_is_told_and_logged(serve, connect, caplog):
 # -- Silence
 
 
-def test_pings_alone_are_silence(serve, connect, impatient):
+def test_pings_alone_keep_a_quiet_connection(serve, connect, impatient):
+    pings = []
+
     def script(client):
         confirm(client, client.recv())
         while True:
-            client.ping().wait(0.02)
+            pings.append(client.ping().wait(0.05))
 
     connection = connect(serve(script))
-    assert end_of(connection).startswith("no data for")
+    began = time.monotonic()
+    eventually(lambda: connection.read() or time.monotonic() > began + 2)
+    assert not connection.ended.is_set()
+    assert len(pings) > 10
+
+
+def test_where_not_even_pings_come_it_pings_itself_and_stays_as_long_as_it_is_answered(
+    serve_bytes, connect, impatient
+):
+    asked = []
+
+    def script(client):
+        while frame := client.recv(200):
+            opcode = frame[0] & 0x0F
+            if opcode == Opcode.PING:
+                asked.append(time.monotonic())
+                client.sendall(serialized(b"", Opcode.PONG))
+            elif opcode == Opcode.CLOSE:
+                return
+
+    connection = connect(serve_bytes(script), topics=())
+    eventually(lambda: len(asked) >= 4)
+    assert all(0.4 <= later - earlier < 1.5 for earlier, later in pairwise(asked))
+    assert not connection.ended.is_set()
+
+
+def test_a_connection_without_a_sign_of_life_is_left(serve_bytes, connect, impatient):
+    over = threading.Event()
+    connection = connect(serve_bytes(lambda client: over.wait(WAIT_SECONDS)), topics=())
+    assert end_of(connection).startswith("no sign of life for ")
+    over.set()
+
+
+def test_where_heartbeats_are_subscribed_silence_is_no_quiet(serve, impatient):
+    def script(client):
+        message = json.loads(client.recv())
+        assert message["channel"] == "heartbeats"
+        client.send(ACKNOWLEDGED)
+        while True:
+            client.ping().wait(0.05)
+
+    connection = Connection(CoinbaseStream(serve(script), {"A-USD": "A-USD"}), ["candles:A-USD"])
+    connection.start()
+    eventually(lambda: [connection.read(), connection.ended.is_set()][1])
+    assert connection.reason.startswith("no data for ")
 
 
 def test_who_speaks_now_and_then_is_not_silent(serve, connect, impatient):
@@ -571,30 +623,25 @@ def test_who_speaks_now_and_then_is_not_silent(serve, connect, impatient):
 MANY = [f"s{number:03d}usd@kline_1m" for number in range(150)]
 
 
-def test_what_is_never_confirmed_is_asked_for_three_times_and_then_done_without(
-    serve, connect, impatient
-):
-    asked = []
+def test_what_is_never_confirmed_is_singled_out_and_done_without(serve, connect, impatient):
+    dead, asked = {MANY[7], MANY[120]}, []
 
     def script(client):
         while True:
             with suppress(TimeoutError):
                 message = client.recv(timeout=0.05)
-                asked.append(json.loads(message)["params"])
-                if len(asked) == 1:
+                asked.append(set(json.loads(message)["params"]))
+                if not asked[-1] & dead:
                     confirm(client, message)
             client.send(tick(1))
 
     connection = connect(serve(script), MANY)
-    deadline = time.monotonic() + 10
-    while not connection.opened and time.monotonic() < deadline:
-        connection.read()
-        connection.ended.wait(0.005)
+    eventually(lambda: connection.read() and connection.settled)
     assert connection.opened
-    assert not connection.ended.is_set()
-    assert len(connection.given_up) == 50
-    assert [len(names) for names in asked] == [100, 50, 50, 50]
-    assert asked[1] == asked[2] == asked[3]
+    assert set(connection.given_up) == dead
+    assert connection.missing() == set()
+    assert [len(names) for names in asked[:2]] == [100, 50]
+    assert sorted(map(list, asked[-2:])) == [[MANY[7]], [MANY[120]]]
 
 
 def test_where_nothing_at_all_is_confirmed_the_connection_ends(serve, connect, impatient):

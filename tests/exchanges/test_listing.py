@@ -41,6 +41,24 @@ def test_a_first_sync_adds_every_symbol_unmonitored(exchange):
     assert not monitored(exchange)
 
 
+def test_what_a_symbol_is_an_alias_of_is_kept_as_it_is_listed(exchange):
+    def aliases():
+        return dict(exchange.symbols.values_list("symbol", "alias"))
+
+    plain = listed("BTC-USDC")
+    sync_symbols(exchange, [plain])
+    assert aliases() == {"BTC-USDC": ""}
+    for alias in ("BTC-USD", "BTC-USDT", ""):
+        assert sync_symbols(exchange, [replace(plain, alias=alias)]).changed == 1
+        assert aliases() == {"BTC-USDC": alias}
+
+
+@pytest.mark.parametrize("alias", ["BTC:USD", "BTC USD", "B" * 101, "BTC\n", None, 7])
+def test_an_alias_that_is_no_name_spoils_no_symbol(exchange, alias):
+    sync_symbols(exchange, [replace(listed("BTC-USDC"), alias=alias), listed("ETH-USD")])
+    assert dict(exchange.symbols.values_list("symbol", "alias")) == {"BTC-USDC": "", "ETH-USD": ""}
+
+
 def test_the_same_listing_again_changes_nothing(exchange):
     sync_symbols(exchange, [listed("BTC-USD")])
     before = exchange.symbols.get()

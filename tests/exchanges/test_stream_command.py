@@ -83,6 +83,16 @@ def test_told_to_end_it_ends_within_five_seconds(redis, row, manage, how):
     assert not redis.exists(keys.lock(row.pk))
 
 
+def test_it_names_what_is_polled(redis, row, sandbox, manage):
+    sandbox.scenarios.add("refuse_subscription", symbol="ETH-USD")
+    process = manage("stream", row.name, "--symbols", "BTC-USD,ETH-USD", "--seconds", "8")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "0 malformed, 1 polled: ETH-USD" in out
+    assert "stream.given_up" in err
+    assert "symbol=ETH-USD" in err
+
+
 def test_where_another_holds_the_lock_it_is_refused_in_one_line(redis, row):
     with (
         ExchangeLock(redis, row.pk).acquire() as lease,

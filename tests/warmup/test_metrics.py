@@ -26,13 +26,15 @@ from warmup.stats import Status as WarmupStatus
 from warmup.stats import WarmupStats, WarmupStatsPublisher
 
 STREAM = {
-    "frames": 7, "framesPerSecond": 3.5, "connections": 1, "reconnects": 2, "pendingCloses": 4,
-    "healing": 5, "newestClose": 1_790_000_000_000, "exchangeTime": 1_790_000_007_000,
+    "frames": 7, "framesPerSecond": 3.5, "connections": 1, "silent": 0, "reconnects": 2,
+    "pendingCloses": 4,
+    "healing": 5, "polled": 6, "newestClose": 1_790_000_000_000, "exchangeTime": 1_790_000_007_000,
     "historiesWaiting": 6,
 }  # fmt: skip
 STREAMED = {
-    "frames_total", "frames_per_second", "connections", "reconnects_total", "closes_pending",
-    "pairs_healing", "newest_close_age_seconds", "symbols_unfetched",
+    "frames_total", "frames_per_second", "connections", "connections_silent", "reconnects_total",
+    "closes_pending",
+    "pairs_healing", "pairs_polled", "newest_close_age_seconds", "symbols_unfetched",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from exchanges.pacing import host_of
 from exchanges.sandbox.listings import listings
 from exchanges.status import read_status
 from livermore.market import keys
+from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from tests.warmup.live import (
     MINUTE_MS,
@@ -26,6 +27,7 @@ from tests.warmup.live import (
     wait_for_time,
     wait_until,
 )
+from warmup.cache import CandleCache
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -380,6 +382,7 @@ def test_a_halted_symbol_comes_back_by_itself_and_what_it_missed_is_fetched_and_
     monitor(row, ETH)
     truth = Comparison(redis, sandbox, row, [BTC, ETH])
     with running(redis, row, [BTC, ETH]):
+        wait_until(lambda: len(CandleCache(redis, row.pk).told(pairs_of([ETH]))) == 6)
         truth.wait(sandbox.clock.now_ms())
         live_ms = sandbox.clock.now_ms()
         scenario = sandbox.scenarios.add("halted", symbol=ETH)
@@ -392,4 +395,4 @@ def test_a_halted_symbol_comes_back_by_itself_and_what_it_missed_is_fetched_and_
         call_command("symbols", row.name, "--sync")
         truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
         assert truth.faults(since_ms=live_ms) == []
-        assert details(redis, row)["idle"] == {}
+        wait_until(lambda: details(redis, row)["idle"] == {})

@@ -29,6 +29,7 @@ from tests.warmup.live import (
 )
 from warmup.cache import CANDLES_KEPT, CandleCache
 from warmup.renaming import rename_symbol
+from warmup.unconfirmed import SECOND_LOOK_MS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -88,6 +89,10 @@ def test_what_closed_since_is_fetched_under_the_new_name(redis, sandbox, row):
     wait_for_time(sandbox, sandbox.clock.now_ms() + 2 * MINUTE_MS)
     sandbox.requests.reset()
     call_command("warmup", row.name, "--repair", stdout=StringIO(), stderr=StringIO())
+    assert len(stored(redis, row.pk, POL, Timeframe.M1)[1]) <= 2
+    for _ in range(2):  # until the exchange has said twice that there is nothing
+        sandbox.clock.advance(SECOND_LOOK_MS)
+        call_command("warmup", row.name, "--repair", stdout=StringIO(), stderr=StringIO())
     asked = {call.symbol for call in sandbox.requests.candles}
     assert ETH not in asked
     rows, known = stored(redis, row.pk, POL, Timeframe.M1)
@@ -284,7 +289,11 @@ def test_a_runner_goes_on_under_the_new_name_without_a_hole(redis, sandbox, row)
         wait_until(lambda: events_of(redis, row.pk).get((POL, "1m")))
         until_ms = sandbox.clock.now_ms() + MINUTE_MS
         pairs = Comparison(redis, sandbox, row, [POL])
-        wait_until(lambda: not pairs.behind(until_ms))
+        wait_until(lambda: events_of(redis, row.pk)[POL, "1m"][-1]["timestamp"] >= until_ms)
+        for _ in range(2):  # until the exchange has said twice that nothing lies between the two
+            sandbox.clock.advance(SECOND_LOOK_MS)
+            wait_for_time(sandbox, sandbox.clock.now_ms() + 2 * MINUTE_MS)
+        pairs.wait(until_ms)
         wait_until(lambda: read_status(redis, row.pk).details["symbols"] == 2)
         details = read_status(redis, row.pk).details
         assert (details["idle"], details["renames"]) == ({}, [])

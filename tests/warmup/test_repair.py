@@ -112,7 +112,7 @@ def test_a_stretch_without_trades_is_asked_for_once(redis, coinbase, open_rest, 
 def test_a_newest_minute_that_is_missing_may_be_on_its_way(redis, coinbase, open_rest, sandbox):
     last_ms = M1.floor(sandbox.clock.now_ms() - 5000) - M1.ms
     sandbox.clock.advance(last_ms + M1.ms + 6000 - sandbox.clock.now_ms())
-    sandbox.faults.add("holes", open_times=[last_ms])
+    sandbox.faults.add("holes", open_times=[last_ms, last_ms + M1.ms])
     rest = open_rest(coinbase)
     CandleRepair(redis, coinbase.pk, rest).repair(["BTC-USD"], ["1m"])
     cache = CandleCache(redis, coinbase.pk)

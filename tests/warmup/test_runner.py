@@ -10,13 +10,14 @@ from exchanges.errors import Unreachable
 from exchanges.instances import ExchangeLock, Held
 from exchanges.status import State, read_status
 from livermore.market import keys
-from livermore.market.timeframe import LONGEST_FIRST
+from livermore.market.timeframe import LONGEST_FIRST, SHORTEST_FIRST
 from tests.warmup.live import (
     MINUTE_MS,
     SYMBOLS,
     Comparison,
     Running,
     events_of,
+    hurry,
     make_row,
     running,
     serve,
@@ -75,6 +76,44 @@ def test_the_status_of_a_live_exchange_says_how_it_goes(redis, row, sandbox):
     assert details["frames"] > 0
     assert details["newestClose"] % MINUTE_MS == 0
     assert abs(details["newestClose"] - sandbox.clock.now_ms()) < 5 * MINUTE_MS
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+@pytest.mark.parametrize("way", ["error", "silent", "left_out"])
+def test_what_is_refused_on_the_stream_closes_by_rest_and_is_named(redis, sandbox, name, way):
+    sandbox.scenarios.add("refuse_subscription", way=way, symbol="ETH-USD")
+    row = make_row(sandbox, name)
+    truth = Comparison(redis, sandbox, row)
+    with running(redis, row):
+        live_ms = sandbox.clock.now_ms()
+        details = wait_until(lambda: told_by(redis, row, name, way))
+        truth.wait(sandbox.clock.now_ms() + 2 * MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
+        assert read_status(redis, row.pk).details["connections"] == 1
+    polled = {"ETH-USD": [str(each) for each in SHORTEST_FIRST]}
+    if (name, way) == ("sandbox", "left_out"):  # answered for as if it were there
+        polled = {}
+    assert (details["polledPairs"], details["polled"]) == (polled, 6 * len(polled))
+
+
+def told_by(redis, row, name, way):
+    """Return what a runner says once it knows what is refused."""
+    details = read_status(redis, row.pk).details
+    return details if details["polled"] == 6 or (name, way) == ("sandbox", "left_out") else None
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_a_connection_that_answers_and_sends_nothing_is_replaced(redis, sandbox, name, monkeypatch):
+    hurry(monkeypatch)
+    row = make_row(sandbox, name)
+    truth = Comparison(redis, sandbox, row)
+    with running(redis, row):
+        truth.wait(sandbox.clock.now_ms())
+        live_ms = sandbox.clock.now_ms()
+        sandbox.scenarios.add("answers_only", sockets="old")
+        wait_until(lambda: read_status(redis, row.pk).details["reconnects"])
+        truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
 
 
 def test_what_a_listener_hears_is_what_the_stream_of_events_keeps(redis, row, sandbox):

@@ -19,11 +19,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SPEED = 120
 CUT = {"kind": "drop", "every": 0.2, "times": 1}
+REFUSED = {"kind": "refuse_subscription", "symbol": "BTC-USD"}
 BINANCE = {
     "drop": [{"kind": "drop", "every": 0.7}],
     "refuse": [{"kind": "refuse"}, CUT],
     "silence": [{"kind": "silence"}],
     "pong-only": [{"kind": "pong_only"}],
+    "answers-only": [{"kind": "answers_only"}],
     "early-cut": [{"kind": "early_cut", "every": 0.2, "times": 1, "delay": 0.5}],
     "rest-429": [{"kind": "rest_429"}, CUT],
     "rest-418": [{"kind": "rest_418"}, CUT],
@@ -43,6 +45,10 @@ BINANCE = {
     "halted": [{"kind": "halted"}],
     "delisted": [{"kind": "delisted"}],
     "halted-and-cut": [{"kind": "halted"}, CUT, {"kind": "slow", "delay": 0.2}],
+    "refused": [REFUSED | {"way": "error"}, CUT],
+    "refused-silently": [REFUSED | {"way": "silent"}, CUT],
+    "left-out": [REFUSED | {"way": "left_out"}, CUT],
+    "no-tickers": [{"kind": "no_tickers"}],
     "all-at-once": [
         {"kind": "drop", "every": 1.1},
         {"kind": "loss", "chance": 0.1},
@@ -57,6 +63,7 @@ RECONNECTS = {"drop", "refuse", "silence", "pong-only", "early-cut", "ack-withou
 COINBASE = [
     *("drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"),
     *("halted", "delisted"),
+    *("pong-only", "answers-only", "refused", "refused-silently", "left-out"),
 ]
 QUIET = ["BTC-USD", "AERO-USD", "DASH-USD"]  # Coinbase leaves out minutes without a trade
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisGone
 
 from exchanges.candle_reply import Candles, QuietBars
+from exchanges.clock import ExchangeClock
 from exchanges.errors import Unreachable
 from exchanges.fencing import Fenced
 from exchanges.stream_events import CandleUpdate, Quiet, Traded
@@ -172,6 +173,18 @@ def sink(make):
 
 
 @pytest.fixture
+def untold(redis, rest):
+    """Return a sink that nobody has told the time."""
+    began = time.monotonic()
+    rest.clock = ExchangeClock(lambda: rest.time_ms + int(1000 * (time.monotonic() - began)))
+    redis.set(keys.epoch(EXCHANGE), EPOCH, nx=True)
+    sink = CandleSink(redis, EXCHANGE, rest, EPOCH)
+    yield sink
+    rest.may_answer.set()
+    sink._healer.close()
+
+
+@pytest.fixture
 def cache(redis):
     return CandleCache(redis, EXCHANGE)
 
@@ -250,6 +263,30 @@ def test_a_close_is_stored_covered_and_told_once_in_the_stream_and_on_both_chann
         "closed": True, "healed": False,
     }  # fmt: skip
     assert (sink.closes, sink.healed, sink.newest_close_ms, sink.pending()) == (3, 0, at(3), 0)
+
+
+@pytest.mark.parametrize("begin", ["connected", "polled"])
+def test_where_no_frame_tells_the_time_bars_close_by_rest_all_the_same(
+    redis, untold, rest, cache, begin
+):
+    cache.write(*PAIR, [bar(-3)], ((at(-3), at(-2)),))
+    rest.time_ms = at(-1)
+    getattr(untold, begin)([PAIR])
+    tick_until(untold, lambda: told(redis) == [(-2, True)])
+    rest.time_ms = at(1)  # two minutes go by
+    rest.clock.forget()
+    tick_until(untold, lambda: told(redis) == [(-2, True), (-1, True), (0, True)])
+
+
+def test_a_time_that_rest_does_not_tell_ends_nothing(redis, untold, rest):
+    def refuse():
+        raise Unreachable("nothing is told of it")
+
+    tell, rest.clock.ask_ms = rest.clock.ask_ms, refuse
+    untold.connected([PAIR])
+    untold.tick()
+    rest.clock.ask_ms = tell
+    tick_until(untold, lambda: untold.final_until(PAIR) == NOW)
 
 
 def test_how_long_after_its_end_a_bar_is_stored_is_counted(sink):

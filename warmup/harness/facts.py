@@ -71,7 +71,9 @@ class Facts:
 
     def stream(self) -> VenueStream:
         """Return the exchange's streaming side."""
-        return STREAMS[self.exchange.venue](self.exchange.ws_url, self._names())
+        market = self.market
+        aliases = {market.symbol: market.alias} if market and market.alias else {}
+        return STREAMS[self.exchange.venue](self.exchange.ws_url, self._names(), aliases)
 
     def choose(self, market: ListedSymbol) -> None:
         """Go on with this symbol, under the name that it was found under."""

@@ -80,10 +80,12 @@ class Listener:
 
     def confirm(self) -> None:
         """Wait until everything is confirmed."""
-        if self.listen(ACK_SECONDS, self._is_confirmed):
+        self.listen(ACK_SECONDS, self._is_answered)
+        unconfirmed = self._connection.missing() | self._connection.given_up.keys()
+        if self._heard.frames and not unconfirmed:
             return
         self._refuse_malformed()
-        missing = ", ".join(sorted(self._connection.session.unacknowledged())[:TOPICS_SHOWN])
+        missing = ", ".join(sorted(unconfirmed)[:TOPICS_SHOWN])
         if not self._heard.frames:
             raise Failed(
                 f"nothing came within {ACK_SECONDS:g} s, not even an answer to the subscription",
@@ -146,9 +148,9 @@ class Listener:
                 "the way changes it: the log holds the first of them",
             )
 
-    def _is_confirmed(self) -> bool:
-        # Nothing is asked for before the first message is out, so nothing is missing either.
-        return bool(self._heard.frames) and not self._connection.session.unacknowledged()
+    def _is_answered(self) -> bool:
+        """Tell whether all is confirmed, or given up as the exchange refuses it."""
+        return bool(self._heard.frames) and not self._connection.missing()
 
     def _read(self) -> None:
         for event in self._connection.read():

@@ -82,4 +82,5 @@ def _similar(symbol: str, names: Collection[str]) -> str:
 
 def _as_listed(row: Symbol) -> ListedSymbol:
     is_trading = row.status == Symbol.Status.TRADING
-    return ListedSymbol(row.symbol, row.native_symbol, row.base, row.quote, is_trading)
+    names = (row.symbol, row.native_symbol, row.base, row.quote)
+    return ListedSymbol(*names, is_trading, row.alias)

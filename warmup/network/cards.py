@@ -1,7 +1,7 @@
 """What a person reads of an exchange: one card, all of its texts made here. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exchanges.errors import clip
@@ -22,6 +22,7 @@ UNKNOWN = "–"
 CONNECTABLE = (State.OFFLINE, State.IDLE, *ENDED)
 SILENCE_MS = 10_000  # so long who just took the lock may say nothing
 SKEW_MS = 2_000
+POLLED_NAMED = 10
 
 
 def present(
@@ -58,6 +59,7 @@ def present(
         "sparkline": list(details.get("frameRates") or ()),
         "warmup": warmup,
         "grid": grid,
+        "polled": details.get("polledPairs") or {},
     }
 
 
@@ -115,7 +117,8 @@ def _trouble(details: Mapping[str, Any]) -> str:
         return "nothing that is monitored trades now"
     if not details.get("connections"):
         return "no connection, trying again"
-    if details.get("framesPerSecond") == 0:
+    is_quiet = details.get("silent") == 0  # nothing is due
+    if details.get("framesPerSecond") == 0 and not is_quiet:
         return "connected, but nothing comes"
     odd = details.get("oddClock")
     return f"not believed: {odd}" if odd else ""
@@ -163,6 +166,7 @@ def _lines(
         "address": holder.ip if holder else UNKNOWN,
         "pid": str(holder.pid) if holder else UNKNOWN,
         "symbols": _symbols(row, details),
+        "polled": polled_text(details.get("polledPairs") or {}),
         "rate": UNKNOWN if rate is None else f"{rate:,.1f} frames/s",
         "reconnects": _reconnects(details),
         "holes": _holes(grid),
@@ -184,6 +188,15 @@ def _symbols(row: ExchangeRow, details: Mapping[str, Any]) -> str:
         trouble = details.get("historiesTrouble")
         text += f"; history of {waiting:,} {f'waits: {clip(trouble)}' if trouble else 'is fetched'}"
     return "; ".join((text, *row.offers))
+
+
+def polled_text(pairs: Mapping[str, Sequence[str]]) -> str:
+    """Return which symbols the exchange refuses to stream, wholly or in part; "" where none."""
+    if not pairs:
+        return ""
+    more = len(pairs) - POLLED_NAMED
+    named = ", ".join(list(pairs)[:POLLED_NAMED])
+    return f"{len(pairs):,} polled: {named}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def _reconnects(details: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ IDLE_CELLS = {  # what does not trade: nobody asks for what they lack
     "x": ("halted", "‖"),
     "d": ("delisted", "✕"),
 }
+POLLED = "polled: the exchange refuses to stream it, so REST is asked at each bar's end"
 ROWS_IN_CHUNK = 50  # what the browser lays out, or skips, at once
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 SPARK_POINTS, SPARK_HEIGHT = 120, 24
@@ -113,9 +114,12 @@ def _states(grid, cells):
 @register.simple_tag
 def grid_rows(card: dict) -> SafeString:
     """Return the rows of a card's grid, each cell a link to its pair, in chunks."""
-    grid = card["grid"]
+    grid, polled = card["grid"], card.get("polled", {})
     rows = [
-        _row(f"{card['exchangeId']}/pairs/{quote(symbol, safe='')}/", symbol, grid, codes)
+        _row(
+            f"{card['exchangeId']}/pairs/{quote(symbol, safe='')}/",
+            *(symbol, grid, codes, polled.get(symbol, ())),
+        )
         for symbol, codes in zip(grid["symbols"], grid["rows"], strict=True)
     ]
     chunks = [rows[at : at + ROWS_IN_CHUNK] for at in range(0, len(rows), ROWS_IN_CHUNK)]
@@ -126,13 +130,15 @@ def grid_rows(card: dict) -> SafeString:
     )
 
 
-def _row(path, symbol, grid, codes):
+def _row(path, symbol, grid, codes, polled):
+    title = format_html(' title="{}"', POLLED)
     cells = format_html_join(
         "",
-        '<span role="gridcell"><a href="{}{}/" class="cell" data-code="{}" aria-label="{} {}: {}">'
-        "{}</a></span>",
+        '<span role="gridcell"><a href="{}{}/" class="cell" data-code="{}"{} '
+        'aria-label="{} {}: {}">{}</a></span>',
         (
-            (path, timeframe, code, symbol, timeframe, *(CELLS | IDLE_CELLS)[code])
+            (path, timeframe, code, title if timeframe in polled else "", symbol, timeframe)
+            + (CELLS | IDLE_CELLS)[code]
             for timeframe, code in zip(grid["timeframes"], codes, strict=True)
         ),
     )

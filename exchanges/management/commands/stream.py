@@ -48,7 +48,7 @@ class Command(LivermoreCommand):
                 stream.rolls_up_from,
                 self._say_close,
             )
-            streamer = Streamer(stream, sink)
+            streamer = Streamer(stream, sink, rest)
             streamer.start(symbols)
             try:
                 self._watch(lease, streamer, sink, seconds)
@@ -71,6 +71,7 @@ class Command(LivermoreCommand):
             self.stdout.write(
                 f"{counters['frames'] - before} frames/s, {counters['connections']} connections, "
                 f"{sink.closes} closes, {sink.healed} healed, {counters['malformed']} malformed"
+                f"{_polled(streamer)}"
             )
             before = counters["frames"]
 
@@ -80,3 +81,8 @@ class Command(LivermoreCommand):
             f"closed {symbol} {candle.timeframe} {opened:%Y-%m-%d %H:%M} at {candle.close}"
             f"{', healed' if healed else ''}"
         )
+
+
+def _polled(streamer):
+    symbols = sorted({pair.symbol for pair in streamer.polled()})
+    return f", {len(symbols)} polled: {', '.join(symbols)}" if symbols else ""

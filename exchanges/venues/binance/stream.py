@@ -44,6 +44,9 @@ class BinanceStream(VenueStream):
                 found[f"{native}@kline_{timeframe}"] = [Pair(symbol, timeframe)]
         return found
 
+    def market_in(self, topic: Topic) -> str:
+        return topic.partition("@")[0]
+
     def session(self) -> StreamSession:
         return BinanceSession(self._symbols, self.limits)
 
@@ -57,8 +60,6 @@ class BinanceSession(StreamSession):
         self._limits = limits
         self._last_id = 0
         self._asked: dict[int, tuple[str, list[Topic]]] = {}
-        self._wanted: set[Topic] = set()
-        self._confirmed: set[Topic] = set()
         self._readers: dict[str, Callable[[Any], list[Event]]] = {
             "kline": self._kline,
             "24hrTicker": self._ticker,
@@ -68,17 +69,16 @@ class BinanceSession(StreamSession):
 
     def subscribe(self, topics: Iterable[Topic]) -> list[str]:
         topics = list(topics)
-        self._wanted.update(topics)
+        self.wanted.update(topics)
         return self._messages("SUBSCRIBE", topics)
 
     def unsubscribe(self, topics: Iterable[Topic]) -> list[str]:
         topics = list(topics)
-        self._wanted.difference_update(topics)
-        self._confirmed.difference_update(topics)
+        self.forget(set(topics))
         return self._messages("UNSUBSCRIBE", topics)
 
-    def unacknowledged(self) -> set[Topic]:
-        return self._wanted - self._confirmed
+    def question(self) -> str:
+        return self._message("LIST_SUBSCRIPTIONS", [])
 
     def superseded_by(self, frame: bytes) -> bytes | None:
         # {"stream":"btcusdt@kline_1m","data":{…,"k":{"t":1633998240000,…,"x":false,…
@@ -123,11 +123,14 @@ class BinanceSession(StreamSession):
 
     def _answer(self, data: Mapping[str, Any]) -> list[Event]:
         verb, topics = self._asked.pop(data.get("id"), ("", []))
+        self.answered += 1
         error = data.get("error") or (data if "code" in data else None)
         if error:
             return [Refused(f"code {error.get('code')}: {error.get('msg')}")]
         if verb == "SUBSCRIBE":
-            self._confirmed.update(self._wanted.intersection(topics))
+            self.confirmed.update(self.wanted.intersection(topics))
+        elif verb == "LIST_SUBSCRIPTIONS" and isinstance(data.get("result"), list):
+            self.confirmed = self.wanted.intersection(data["result"])
         return []
 
     def _kline(self, data: Mapping[str, Any]) -> list[Event]:
@@ -169,18 +172,18 @@ class BinanceSession(StreamSession):
         )
         return [clock, ticker]
 
-    def _messages(self, verb: str, topics: list[Topic]) -> list[str]:
-        messages, part = [], []
+    def batches(self, topics: Iterable[Topic]) -> list[list[Topic]]:
+        batches: list[list[Topic]] = []
         for topic in topics:
-            if part and not self._fits(verb, [*part, topic]):
-                messages.append(self._message(verb, part))
-                part = []
-            part.append(topic)
-        if part:
-            messages.append(self._message(verb, part))
-        return messages
+            if not batches or not self._fits([*batches[-1], topic]):
+                batches.append([])
+            batches[-1].append(topic)
+        return batches
 
-    def _fits(self, verb: str, topics: list[Topic]) -> bool:
+    def _messages(self, verb: str, topics: list[Topic]) -> list[str]:
+        return [self._message(verb, batch) for batch in self.batches(topics)]
+
+    def _fits(self, topics: list[Topic]) -> bool:
         size = sum(len(topic.encode()) + 3 for topic in topics) + 60  # quotes, commas, the rest
         limits = self._limits
         return len(topics) <= limits.topics_per_message and size <= limits.bytes_per_message
@@ -188,5 +191,5 @@ class BinanceSession(StreamSession):
     def _message(self, verb: str, topics: list[Topic]) -> str:
         self._last_id += 1
         self._asked[self._last_id] = (verb, topics)
-        message = {"method": verb, "params": topics, "id": self._last_id}
-        return orjson.dumps(message).decode()
+        params = {"params": topics} if topics else {}
+        return orjson.dumps({"method": verb, **params, "id": self._last_id}).decode()

@@ -37,6 +37,7 @@ class CoinbaseStream(VenueStream):
         seconds_between_messages=0.2,  # 8 a second
         seconds_between_connects=1.0,  # 8 a second
         longest_life_seconds=23 * 3600,
+        by_address=True,
     )
 
     @property
@@ -46,11 +47,15 @@ class CoinbaseStream(VenueStream):
     def topics(self, symbols: Iterable[str]) -> dict[Topic, list[Pair]]:
         found: dict[Topic, list[Pair]] = {}
         for symbol in symbols:
-            product = self._native_symbols[symbol]
-            found[f"{CANDLES}:{product}"] = [Pair(symbol, each) for each in FED_BY_CANDLES]
-            found[f"{TRADES}:{product}"] = [Pair(symbol, Timeframe.M1)]
+            product = self._streamed_as[symbol]  # a name of two symbols is asked for once
+            longer = [Pair(symbol, each) for each in FED_BY_CANDLES]
+            found.setdefault(f"{CANDLES}:{product}", []).extend(longer)
+            found.setdefault(f"{TRADES}:{product}", []).append(Pair(symbol, Timeframe.M1))
             found[f"{TICKERS}:{product}"] = []
         return found
+
+    def market_in(self, topic: Topic) -> str:
+        return topic.partition(":")[2]
 
     def session(self) -> StreamSession:
         return CoinbaseSession(self._symbols, self.limits)
@@ -66,8 +71,7 @@ class CoinbaseSession(StreamSession):
         super().__init__()
         self._symbols = symbols
         self._limits = limits
-        self._wanted: set[Topic] = set()
-        self._confirmed: set[Topic] = set()
+        self._began = False
         self._next_number: int | None = None
         self._minutes: dict[str, MinuteBuilder] = {}
         self._readers = {
@@ -81,22 +85,33 @@ class CoinbaseSession(StreamSession):
 
     def subscribe(self, topics: Iterable[Topic]) -> list[str]:
         topics = list(topics)
-        first = [] if self._wanted else [_message("subscribe", HEARTBEATS)]
-        self._wanted.update(topics)
+        first = [] if self._began else [self.question()]
+        self._began = True
+        self.wanted.update(topics)
         return first + self._messages("subscribe", topics)
 
     def unsubscribe(self, topics: Iterable[Topic]) -> list[str]:
         topics = list(topics)
-        self._wanted.difference_update(topics)
-        self._confirmed.difference_update(topics)
+        self.forget(set(topics))
         for topic in topics:
             channel, _, product = topic.partition(":")
             if channel == TRADES:
                 self._minutes.pop(product, None)
         return self._messages("unsubscribe", topics)
 
-    def unacknowledged(self) -> set[Topic]:
-        return self._wanted - self._confirmed
+    def question(self) -> str:
+        return _message("subscribe", HEARTBEATS)  # each answer tells all that is subscribed
+
+    def batches(self, topics: Iterable[Topic]) -> list[list[Topic]]:
+        by_channel: dict[str, list[Topic]] = {}
+        for topic in topics:
+            by_channel.setdefault(topic.partition(":")[0], []).append(topic)
+        size = self._limits.topics_per_message
+        return [
+            found[at : at + size]
+            for found in by_channel.values()
+            for at in range(0, len(found), size)
+        ]
 
     def parse(self, frame: bytes) -> list[Event]:
         try:
@@ -106,6 +121,7 @@ class CoinbaseSession(StreamSession):
 
     def _read(self, message: Mapping[str, Any]) -> list[Event]:
         if message.get("type") == "error":
+            self.answered += 1
             return [Refused(str(message.get("message")))]
         found: list[Event] = self._count(message["sequence_num"])
         reader = self._readers.get(message["channel"])
@@ -131,7 +147,9 @@ class CoinbaseSession(StreamSession):
             for channel, products in event["subscriptions"].items()
             for product in products
         }
-        self._confirmed = confirmed & self._wanted
+        self.answered += 1
+        self.beats = HEARTBEATS in event["subscriptions"]
+        self.confirmed = confirmed & self.wanted
         return []
 
     def _candles(self, event: Mapping[str, Any], sent_ms: int) -> list[Event]:
@@ -192,15 +210,9 @@ class CoinbaseSession(StreamSession):
         return symbol
 
     def _messages(self, verb: str, topics: list[Topic]) -> list[str]:
-        by_channel: dict[str, list[str]] = {}
-        for topic in topics:
-            channel, _, product = topic.partition(":")
-            by_channel.setdefault(channel, []).append(product)
-        size = self._limits.topics_per_message
         return [
-            _message(verb, channel, products[at : at + size])
-            for channel, products in by_channel.items()
-            for at in range(0, len(products), size)
+            _message(verb, batch[0].partition(":")[0], [topic.partition(":")[2] for topic in batch])
+            for batch in self.batches(topics)
         ]
 
 

@@ -1,5 +1,6 @@
 """Coinbase's listing, from the products of `GET /market/products`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from exchanges.listing import ListedSymbol, read_rows
@@ -11,10 +12,12 @@ DISABLED_BY = ("trading_disabled", "is_disabled", "cancel_only", "view_only")
 
 def read_listing(products: list[Any]) -> list[ListedSymbol]:
     """Return the spot products that can be read, tradable or not."""
-    return read_rows(products, _listed, "Coinbase")
+    others = {other: row["product_id"] for row in products for other in _shown_by(row)}
+    return read_rows(products, lambda row: _listed(row, others), "Coinbase")
 
 
-def _listed(row: Any) -> ListedSymbol | None:
+def _listed(row: Any, others: Mapping[str, str]) -> ListedSymbol | None:
+    """Return what a row lists; `others` says which product shows whose book, by their rows."""
     if row.get("product_type", "SPOT") != "SPOT":
         return None
     base, quote, status = row["base_currency_id"], row["quote_currency_id"], row.get("status")
@@ -27,4 +30,18 @@ def _listed(row: Any) -> ListedSymbol | None:
         quote=quote,
         is_trading=is_open if is_said else None,
         is_delisted=status == "delisted",
+        alias=_alias(row, others),
     )
+
+
+def _shown_by(row: Any) -> list[str]:
+    """Return the products that show this one's book."""
+    others = row.get("alias_to") if isinstance(row, dict) and row.get("product_id") else None
+    return [name for name in others if isinstance(name, str)] if isinstance(others, list) else []
+
+
+def _alias(row: Mapping[str, Any], others: Mapping[str, str]) -> str:
+    """Return the product whose book this one shows, by what either of both says; "" for none."""
+    product = row["product_id"]
+    alias = row.get("alias") or others.get(product)
+    return alias if isinstance(alias, str) and alias != product else ""

@@ -148,8 +148,22 @@ def test_nothing_is_said_while_nothing_trades(sandbox, connect):
     assert client.is_silent(0.4)
 
 
-def test_an_alias_delivers_the_real_books_frames(start, connect):
+def test_an_alias_is_answered_for_and_labelled_as_the_real_product(start, connect):
     server = start(speed=60)
+    client = connect(server, "/")
+    frames = client.subscribe("market_trades", "BTC-USDC")
+    assert frames[-1]["events"][0]["subscriptions"] == {"market_trades": ["BTC-USD"]}
+    frames = client.subscribe("market_trades", "BTC-USDC", "BTC-USD")
+    assert frames[-1]["events"][0]["subscriptions"] == {"market_trades": ["BTC-USD"]}
+    frames.append(client.first(is_update))
+    assert {row["product_id"] for row in rows(frames, "market_trades", "trades")} == {"BTC-USD"}
+    client.send({"type": "unsubscribe", "channel": "market_trades", "product_ids": ["BTC-USDC"]})
+    answer = client.first(lambda frame: frame["channel"] == "subscriptions")
+    assert answer["events"][0]["subscriptions"] == {}
+
+
+def test_where_aliases_are_off_each_name_is_answered_for(start, connect):
+    server = start(speed=60, coinbase_aliases=False)
     client = connect(server, "/")
     frames = client.subscribe("market_trades", "BTC-USDC", "BTC-USD")
     assert frames[-1]["events"][0]["subscriptions"] == {"market_trades": ["BTC-USDC", "BTC-USD"]}

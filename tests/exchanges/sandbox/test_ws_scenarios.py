@@ -12,6 +12,7 @@ from tests.exchanges.sandbox.test_server import command
 
 BTC = "/ws/btcusd@kline_1m"
 M1 = Timeframe.M1
+MINUTE = M1.floor(NOW_MS)
 
 
 def is_closing(frame):
@@ -74,6 +75,92 @@ def test_a_silent_socket_stays_open_and_may_answer_pings(start, connect, eventua
     assert server.streams["binance"].messages > messages + 2  # pongs: the server's pings go on
     server.scenarios.clear()
     client.ready()
+
+
+def test_answers_alone_leave_out_what_was_subscribed(start, connect):
+    server = start(ws_ping_seconds=0.05, ws_messages_per_second=100)
+    client = connect(server, BTC).ready()
+    server.scenarios.add("answers_only")
+    assert minutes_later(server, client, 2) == []
+    assert client.socket.ping().wait(0.2)
+    server.scenarios.clear()
+    assert (MINUTE + 2 * MINUTE_MS, True) in minutes_later(server, client, 1)
+
+
+def test_on_coinbase_heartbeats_are_no_data(start, connect):
+    server = start(speed=60)
+    client = connect(server, "/")
+    server.scenarios.add("answers_only")
+    frames = client.subscribe("heartbeats") + client.subscribe("candles", "BTC-USD")
+    frames += [client.first(lambda frame: frame["channel"] == "heartbeats") for _ in range(2)]
+    assert {frame["channel"] for frame in frames} == {"subscriptions", "heartbeats"}
+    assert [frame["sequence_num"] for frame in frames[:3]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("culprit", [{"symbol": "ETH-USD"}, {}], ids=["a symbol", "any unknown"])
+@pytest.mark.parametrize("way", [None, "error", "silent", "left_out"])
+def test_a_subscription_that_names_a_culprit_can_be_refused(start, connect, way, culprit):
+    server = start()
+    scenario = server.scenarios.add("refuse_subscription", way=way, **culprit)
+    good, bad = "btcusd@kline_1m", "ethusd@kline_1m" if culprit else "lunausd@kline_1m"
+    client = connect(server)
+    client.send({"method": "SUBSCRIBE", "params": [good, bad], "id": 1})
+    if way == "silent":
+        assert client.is_silent()
+    else:
+        answer = client.first(lambda frame: frame.get("id") == 1)
+        assert ("code" in answer) == (way != "left_out")
+    listed = client.ask("LIST_SUBSCRIPTIONS")["result"]
+    assert listed == ([good] if way == "left_out" else [])
+    assert client.ask("SUBSCRIBE", [good])["result"] is None
+    assert scenario.hits == 1
+
+
+@pytest.mark.parametrize("way", ["error", "silent", "left_out"])
+def test_on_coinbase_the_error_says_nothing_of_what_it_answers(start, connect, way):
+    server = start()
+    server.scenarios.add("refuse_subscription", way=way, symbol="BTC-USDC", timeframe="5m")
+    client = connect(server, "/")
+    message = {"type": "subscribe", "channel": "candles", "product_ids": ["ETH-USD", "BTC-USDC"]}
+    client.send(message)
+    if way == "silent":
+        assert client.is_silent()
+    elif way == "error":
+        assert client.next() == {"type": "error", "message": "invalid product_ids"}
+    else:
+        answer = client.first(lambda frame: frame["channel"] == "subscriptions")
+        assert answer["events"][0]["subscriptions"] == {"candles": ["ETH-USD"]}
+    frames = client.subscribe("market_trades", "BTC-USDC")
+    assert frames[-1]["events"][0]["subscriptions"]["market_trades"] == ["BTC-USD"]
+
+
+def test_closing_frames_of_bars_without_a_trade_may_never_come(start, connect):
+    server = start()
+    client = connect(server, "/ws/aerousd@kline_1m").ready()
+    server.scenarios.add("no_untraded_close")
+    told = minutes_later(server, client, 60)
+    traded = [
+        row[0]
+        for row in server.market.closed_candles(
+            "AERO-USD", M1, MINUTE, MINUTE + 60 * MINUTE_MS, traded_only=True
+        )
+    ]
+    assert [opened for opened, closing in told if closing] == traded
+    assert 0 < len(traded) < 60
+
+
+@pytest.mark.parametrize("path", ["/ws/!miniTicker@arr", "/"])
+def test_tickers_alone_may_never_come(start, connect, path):
+    server = start()
+    client = connect(server, path)
+    scenario = server.scenarios.add("no_tickers")
+    if path == "/":
+        client.subscribe("ticker_batch", "BTC-USD")
+    for _ in range(3):
+        server.clock.advance(MINUTE_MS)
+        server.turn()
+    assert client.is_silent()
+    assert scenario.hits
 
 
 def test_silence_can_spare_new_connections(start, connect):

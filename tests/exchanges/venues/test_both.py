@@ -181,6 +181,26 @@ def test_an_answer_that_is_empty_by_mistake_costs_a_call_and_no_candle(rest, tru
         assert len(sandbox.requests.candles) == times + 1
 
 
+# Trades
+
+
+def test_whether_anything_traded_since_a_time_is_known_from_minutes(rest, sandbox, venue):
+    busy, quiet = "BTC-USD", "DASH-USD"
+    assert rest.has_traded([busy], NOW_MS - 3 * MINUTE_MS)
+    minutes = sandbox.market.closed_candles(quiet, Timeframe.M1, AGO_MS, NOW_MINUTE_MS)
+    traded = [row[0] for row in minutes if row[5]]
+    last_ms = traded[-1]
+    assert rest.has_traded([quiet], last_ms)
+    assert not rest.has_traded([quiet], last_ms + 1)
+    assert rest.has_traded([quiet, busy], last_ms + 1)
+    assert rest.has_traded([busy], NOW_MS) is None
+
+
+def test_who_asks_for_trades_since_long_ago_asks_for_one_page(rest, sandbox):
+    assert rest.has_traded(["BTC-USD"], NOW_MS - 90 * 24 * HOUR_MS)
+    assert len(sandbox.requests.candles) == 1
+
+
 # Open and closed
 
 

@@ -268,6 +268,25 @@ def listed(**changes):
     return read_listing([row | changes])
 
 
+def test_a_product_that_shows_anothers_book_names_it():
+    (own,) = listed()
+    assert own.alias == ""
+    assert listed(alias="A-USD")[0].alias == "A-USD"
+    for nothing in ({"alias": ""}, {"alias": None}, {"alias": "A-B"}, {"alias": 7}):
+        assert listed(**nothing)[0].alias == ""
+    for nothing in (None, "A-B", 7, [None, {}], {"A-B": "A-C"}):
+        assert listed(alias_to=nothing)[0].alias == ""
+
+
+def test_what_is_said_on_the_other_side_is_enough():
+    rows = [
+        {"base_currency_id": "A", "status": "online"}
+        | {"product_id": f"A-{quote}", "quote_currency_id": quote, "alias_to": alias_to}
+        for quote, alias_to in (("USDC", []), ("USD", ["A-USDC"]), ("EUR", []))
+    ]
+    assert [one.alias for one in read_listing(rows)] == ["A-USD", "", ""]
+
+
 def test_a_product_trades_unless_anything_speaks_against_it():
     assert listed()[0].is_trading
     assert listed(limit_only=True, post_only=True, new=True)[0].is_trading

@@ -462,6 +462,22 @@ def test_a_subscription_that_is_refused_is_told(redis, checked, name, limit, say
     assert f"refused the subscription: {says}" in lines(step_of(report, "subscription"))
 
 
+def test_a_product_that_shows_anothers_book_is_heard_under_its_own_name(coinbase, checked):
+    report = checked(coinbase, "BTC-USDC")
+    assert report.passed
+    assert report.symbol == "BTC-USDC"
+
+
+@pytest.mark.parametrize("way", ["silent", "left_out"])
+def test_a_subscription_that_is_never_confirmed_is_told(sandbox, coinbase, checked, way):
+    sandbox.scenarios.add("refuse_subscription", way=way, symbol="BTC-USD", timeframe="5m")
+    report = checked(coinbase)
+    assert failures(report) == ["subscription"]
+    text = lines(step_of(report, "subscription"))
+    assert "the exchange did not confirm candles:BTC-USD" in text
+    assert "market_trades" not in text
+
+
 def test_a_symbol_that_is_quiet_for_a_while_is_waited_for(sandbox, row, checked):
     quiet = []
 

@@ -65,6 +65,7 @@ def test_a_live_exchange_as_it_is_read():
             "address": "10.0.0.2",
             "pid": "4711",
             "symbols": "18 symbols, 109 streams on 1 connection",
+            "polled": "",
             "rate": "12.3 frames/s",
             "reconnects": "none",
             "holes": "–",
@@ -81,7 +82,19 @@ def test_a_live_exchange_as_it_is_read():
         "sparkline": [11.0, 12.34],
         "warmup": None,
         "grid": NO_GRID,
+        "polled": {},
     }
+
+
+def test_what_the_exchange_refuses_to_stream_is_named():
+    pairs = {"ETH-USD": ["1m", "5m"], "LUNA-USD": ["1d"]}
+    details = LIVE | {"polled": 3, "polledPairs": pairs}
+    card = card_of(view_of(status("active", "streaming", **details)))
+    assert card["polled"] == pairs
+    assert card["lines"]["polled"] == "2 polled: ETH-USD, LUNA-USD"
+    many = {f"S{number:02d}": ["1m"] for number in range(13)}
+    view = view_of(status("active", "streaming", **LIVE | {"polledPairs": many}))
+    assert card_of(view)["lines"]["polled"].endswith("S08, S09 and 3 more")
 
 
 @pytest.mark.parametrize(
@@ -89,11 +102,18 @@ def test_a_live_exchange_as_it_is_read():
     [
         ({"connections": 0}, "Active: no connection, trying again"),
         ({"framesPerSecond": 0}, "Active: connected, but nothing comes"),
+        ({"framesPerSecond": 0, "silent": 1}, "Active: connected, but nothing comes"),
     ],
 )
 def test_an_exchange_from_which_nothing_comes_is_not_shown_as_well(counted, text):
     card = card_of(view_of(status("active", "streaming", **LIVE | {"obeys": True} | counted)))
     assert (card["state"], card["troubled"], card["stateText"]) == ("active", True, text)
+
+
+def test_a_quiet_market_is_no_trouble():
+    quiet = LIVE | {"obeys": True, "framesPerSecond": 0, "silent": 0}
+    card = card_of(view_of(status("active", "streaming", **quiet)))
+    assert (card["troubled"], card["stateText"]) == (False, "Active: streaming")
 
 
 def test_what_was_counted_long_ago_is_not_shown_as_of_now():

@@ -23,6 +23,7 @@ from tests.warmup.live import make_row, running, serve
 from tests.warmup.operators import agent, held_by, listed_exchange, person
 from tests.warmup.redis_away import OwnRedis
 from tests.warmup.sockets import Browser, browsing, in_a_loop, log_in, wait_until
+from warmup import mender
 from warmup.agents import deregister
 from warmup.cache import CandleCache
 from warmup.network import audience, card_feed, feed
@@ -367,6 +368,7 @@ async def test_progress_ends_with_the_warmup_and_the_result_stays(redis, exchang
 @pytest.mark.django_db(transaction=True)
 def test_a_live_exchange_is_shown_as_it_is_and_its_holes_while_they_are_mended(redis, monkeypatch):
     monkeypatch.setattr(card_feed, "GRID_KEPT_MS", 100)
+    monkeypatch.setattr(mender, "STEP_SECONDS", 60)  # it would mend the hole before it is seen
     with serve(speed=1) as sandbox:
         row = make_row(sandbox)
         with running(redis, row):

@@ -62,6 +62,13 @@ def test_every_cell_links_to_its_pair_under_a_name_that_can_be_read_out():
     )
 
 
+def test_a_cell_says_that_its_pair_is_polled():
+    html = grid_rows({"exchangeId": 4, "grid": GRID, "polled": {"BTC-USD": ["1h"]}})
+    assert html.count("title=") == 1
+    title = 'title="polled: the exchange refuses to stream it, so REST is asked'
+    assert f'href="4/pairs/BTC-USD/1h/" class="cell" data-code="q" {title}' in html
+
+
 def test_a_symbols_name_breaks_neither_markup_nor_address():
     html = grid_rows({"exchangeId": 4, "grid": GRID})
     assert 'href="4/pairs/A%2FB%3C-USD/1m/"' in html
