@@ -1,13 +1,15 @@
 """Who may call an exchange when: kept in Redis, so all processes on this address share it.
 
 One hash a host holds until when the host asked to be left alone, when the last batch went out and
-how much request weight went out lately. It vanishes ten minutes after the last call.
+how much request weight went out lately. It vanishes ten minutes after the last call, but not while
+the limits that the host published are still believed.
 """
 
 import logging
 import random
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
@@ -24,6 +26,8 @@ SHARE_OF_LIMIT = 0.8  # of what an exchange publishes; the rest is for other pro
 LONGEST_HOLD_SECONDS = 120  # who is told to wait longer is told so, instead of seeming to hang
 IDLE_MS = 600_000
 LIMITS_BELIEVED_MS = 3_600_000
+ASKED_LATELY_MS = 10_000  # so long whoever asks for the limits has time to tell them to all
+SECONDS_BETWEEN_LOOKS = 0.5  # of who waits while somebody asks for the limits
 LONGEST_BAN_SECONDS = 7 * 86_400  # Binance's end after three days; more than a week is a mistake
 
 
@@ -48,6 +52,9 @@ _START = """
 local key = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function keep(ms)
+    redis.call('PEXPIRE', key, math.max(ms, redis.call('PTTL', key)))
+end
 """
 _BUDGET = (
     _START
@@ -108,31 +115,35 @@ if used >= tonumber(ARGV[1]) then
     return {last + ARGV[2] - now, 0, 0}
 end
 redis.call('HSET', key, 'batch_last', now, 'batch_used', used + 1)
-redis.call('PEXPIRE', key, __IDLE__)
+keep(__IDLE__)
 return {0, 0, 0}
 """
 )
 
-# ARGV: weight, share of the limit, weight limit and request limit while none is known.
+# ARGV: weight, share of the limit or '' for who waits for no budget, weight limit and request limit
+# while none is known.
 # Returns {ms to wait, ms left of a hold, when a ban ends or 0, weight used with this call,
 # weight allowed, 1 if the limits are known}.
 TAKE_WEIGHT = (
     _BUDGET
     + """
 local held, banned = left('held_until'), left('banned_until')
-local share = tonumber(ARGV[2])
+local share = tonumber(ARGV[2]) or 1
 local weight_allowed = math.floor(share * (state.weight_limit or ARGV[3]))
 local requests_allowed = math.floor(share * (state.request_limit or ARGV[4]))
 local weights, requests = window('weight', 60000), window('requests', 300000)
-local wait = math.ceil(math.max(
-    held, banned,
-    weights.wait_for(weights.used + ARGV[1] - weight_allowed),
-    requests.wait_for(requests.used + 1 - requests_allowed)))
+local wait = math.max(held, banned)
+if ARGV[2] ~= '' then
+    wait = math.ceil(math.max(
+        wait,
+        weights.wait_for(weights.used + ARGV[1] - weight_allowed),
+        requests.wait_for(requests.used + 1 - requests_allowed)))
+end
 if wait == 0 then
     redis.call('HINCRBY', key, weights.field, ARGV[1])
     weights.used = weights.used + ARGV[1]
     redis.call('HINCRBY', key, requests.field, 1)
-    redis.call('PEXPIRE', key, __IDLE__)
+    keep(__IDLE__)
 end
 local known = tonumber(state.limits_until or 0) > now
 local ban_ends = banned > 0 and now + banned or 0
@@ -147,18 +158,35 @@ OBSERVE = (
 local weights = window('weight', 60000)
 if tonumber(ARGV[1]) > weights.used then
     redis.call('HINCRBY', key, weights.field, ARGV[1] - weights.used)
-    redis.call('PEXPIRE', key, math.max(__IDLE__, redis.call('PTTL', key)))
+    keep(__IDLE__)
 end
 """
 )
 
-# ARGV: weight limit, request limit, ms for which they are worth believing.
+# ARGV: weight limit, request limit, ms for which they are worth believing, 1 if nobody published
+# them: then others stay. Returns 1 if they hold from now on.
 SET_LIMITS = (
     _START
     + """
+local known = tonumber(redis.call('HGET', key, 'limits_until') or 0) > now
+if known and ARGV[4] == '1' then return 0 end
 redis.call('HSET', key, 'weight_limit', ARGV[1], 'request_limit', ARGV[2],
     'limits_until', string.format('%.0f', now + ARGV[3]))
-redis.call('PEXPIRE', key, math.max(__IDLE__, redis.call('PTTL', key)))
+keep(tonumber(ARGV[3]))
+return 1
+"""
+)
+
+# ARGV: ms for which nobody else is to ask. Returns 1 if the caller is to ask for the limits.
+ASK_LIMITS = (
+    _START
+    + """
+local known, asked = unpack(redis.call('HMGET', key, 'limits_until', 'limits_asked'))
+known, asked = tonumber(known or 0), tonumber(asked or 0)
+if known > now or (asked <= now and now - asked < tonumber(ARGV[1])) then return 0 end
+redis.call('HSET', key, 'limits_asked', string.format('%.0f', now))
+keep(__IDLE__)
+return 1
 """
 )
 
@@ -168,7 +196,7 @@ SHUT_HOST = (
     + """
 local until_ms = math.max(now + ARGV[2], tonumber(redis.call('HGET', key, ARGV[1]) or 0))
 redis.call('HSET', key, ARGV[1], string.format('%.0f', until_ms))
-redis.call('PEXPIRE', key, math.max(until_ms - now + __IDLE__, redis.call('PTTL', key)))
+keep(until_ms - now + __IDLE__)
 return until_ms
 """
 )
@@ -178,9 +206,12 @@ class Pacer(ABC):
     """Lets calls to one host through at the pace it allows. Threads may share it.
 
     `batch_size` is how many calls may be under way at once, None where weight alone decides.
+    `ask_limits`, where somebody sets it, asks the exchange for its limits: it is called when a call
+    would have to wait for a budget that nobody knows.
     """
 
     batch_size: int | None = None
+    ask_limits: Callable[[], None] | None = None
 
     def __init__(self, redis: Redis, host: str):
         self.host = host
@@ -189,11 +220,12 @@ class Pacer(ABC):
         self._closing = threading.Event()
         self._shut_host = self._script(SHUT_HOST)
 
-    def wait_turn(self, weight: int, lane: Lane) -> None:
+    def wait_turn(self, weight: int, lane: Lane | None) -> None:
         """Wait until a call of `weight` may go out, and count it as gone.
 
-        Raises Banned while the host bans this address, Paused where it asked for a pause too
-        long to sit out, Temporary once the pacer is closed.
+        Without a lane it waits for no budget: it goes out to ask how large that is. Raises Banned
+        while the host bans this address, Paused where it asked for a pause too long to sit out,
+        Temporary once the pacer is closed.
         """
         delay = 0.0
         while True:
@@ -210,6 +242,9 @@ class Pacer(ABC):
             if not wait_ms:
                 return
             delay = wait_ms / 1000 + random.uniform(0, 0.02)
+            if self.ask_limits and lane and not held_ms and not self.limits_known():
+                self.ask_limits()
+                delay = min(delay, SECONDS_BETWEEN_LOOKS)
 
     def hold(self, seconds: float) -> None:
         """Let nobody call the host for `seconds`, as it asked (HTTP 429)."""
@@ -238,15 +273,26 @@ class Pacer(ABC):
         """Return False where the published limits are wanted and were not seen lately."""
         return True
 
+    def should_ask_limits(self) -> bool:
+        """Tell, one of all processes, to ask for the limits: nobody knows them or asked lately."""
+        return False
+
     def set_limits(self, limits: Limits) -> None:  # noqa: B027
         """Take note of the limits that the exchange publishes."""
+
+    def assume_limits(self) -> bool:
+        """Keep to cautious limits, as those that are published can't be understood.
+
+        Return whether that is new to all processes: False where limits are known already.
+        """
+        return False
 
     @abstractmethod
     def seconds_for(self, calls: int, weight: int) -> float:
         """Return how long `calls` more calls of `weight` take at the very least."""
 
     @abstractmethod
-    def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
+    def _take(self, weight: int, lane: Lane | None) -> tuple[int, int, int]:
         """Count a call if it may go now; return (ms to wait, ms held, when a ban ends or 0)."""
 
     def _script(self, text: str):
@@ -265,7 +311,7 @@ class BatchPacer(Pacer):
     def seconds_for(self, calls: int, weight: int) -> float:
         return max(0, -(-calls // self.batch_size) - 1) * self._delay_ms / 1000
 
-    def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
+    def _take(self, weight: int, lane: Lane | None) -> tuple[int, int, int]:
         arguments = [self.batch_size, self._delay_ms]
         wait_ms, held_ms, banned_until_ms = self._take_batch(keys=[self._key], args=arguments)
         return int(wait_ms), int(held_ms), int(banned_until_ms)
@@ -283,6 +329,7 @@ class WeightPacer(Pacer):
         self._known = False
         self._observe = self._script(OBSERVE)
         self._set_limits = self._script(SET_LIMITS)
+        self._ask_limits = self._script(ASK_LIMITS)
 
     def observe_weight(self, used: int) -> None:
         if used > self._used:  # else there is nothing that we don't count already
@@ -291,10 +338,24 @@ class WeightPacer(Pacer):
     def limits_known(self) -> bool:
         return self._known
 
+    def should_ask_limits(self) -> bool:
+        return bool(self._ask_limits(keys=[self._key], args=[ASKED_LATELY_MS]))
+
     def set_limits(self, limits: Limits) -> None:
-        weight, requests = limits.weight_per_minute, limits.requests_per_5_minutes
-        self._set_limits(keys=[self._key], args=[weight, requests, LIMITS_BELIEVED_MS])
+        self._keep_to(limits, assumed=False)
+
+    def assume_limits(self) -> bool:
+        return self._keep_to(self._until_known, assumed=True)
+
+    def _keep_to(self, limits: Limits, assumed: bool) -> bool:
+        arguments = [
+            limits.weight_per_minute,
+            limits.requests_per_5_minutes,
+            LIMITS_BELIEVED_MS,
+            int(assumed),
+        ]
         self._known = True
+        return bool(self._set_limits(keys=[self._key], args=arguments))
 
     def seconds_for(self, calls: int, weight: int) -> float:
         if not self._known and (limit := self._redis.hget(self._key, "weight_limit")):
@@ -303,10 +364,10 @@ class WeightPacer(Pacer):
         free = max(0, self._allowed - self._used)
         return 60.0 * ceil(max(0, calls * weight - free) / max(self._allowed, 1))
 
-    def _take(self, weight: int, lane: Lane) -> tuple[int, int, int]:
+    def _take(self, weight: int, lane: Lane | None) -> tuple[int, int, int]:
         arguments = [
             weight,
-            SHARE_OF_LIMIT * lane.value,
+            SHARE_OF_LIMIT * lane.value if lane else "",
             self._until_known.weight_per_minute,
             self._until_known.requests_per_5_minutes,
         ]

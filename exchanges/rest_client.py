@@ -145,7 +145,7 @@ class RestClient:
         params: Mapping[str, str | int] | None = None,
         *,
         weight: int = 1,
-        lane: Lane = Lane.BACKFILL,
+        lane: Lane | None = Lane.BACKFILL,
         on_send: Callable[[], None] = lambda: None,
     ) -> Any:
         """Return the parsed JSON of a GET, tried again while the failure is a passing one.

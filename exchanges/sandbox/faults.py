@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from exchanges.sandbox.clock import SandboxClock
+from exchanges.sandbox.limit_faults import ODD_LIMITS
 from exchanges.sandbox.rows import BAD_ROWS
 
-KINDS = ("status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "skew_ms")
+KINDS = (
+    "status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "limits", "skew_ms",
+)  # fmt: skip
+_WAYS = {"bad_rows": BAD_ROWS, "limits": ODD_LIMITS}  # the first one is usual
 
 
 @dataclass
@@ -21,7 +25,8 @@ class Fault:
     `reset` resets the TCP connection in mid-body; `slow` waits `seconds`; `holes` leaves out the
     candles of `open_times`, or that `chance` share of all, the same
     ones each time; `bad_rows` spoils candle number `row` (the middle one if None) in
-    the `way` that rows.py lists; `skew_ms` puts the whole exchange's clock off by `ms`.
+    the `way` that rows.py lists; `limits` tells Binance's limits in a `way` of limit_faults.py;
+    `skew_ms` puts the whole exchange's clock off by `ms`.
 
     Raises ValueError for a kind or a way that isn't known.
     """
@@ -36,7 +41,7 @@ class Fault:
     retry_after: int | None = None
     seconds: float = 0
     cut: str = "length"
-    way: str = "low_above_high"
+    way: str = ""
     row: int | None = None
     open_times: list[int] = field(default_factory=list)
     chance: float = 0
@@ -46,8 +51,12 @@ class Fault:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; known are {' '.join(KINDS)}")
-        if self.kind == "bad_rows" and self.way not in BAD_ROWS:
-            raise ValueError(f"unknown way {self.way!r}; known are {' '.join(BAD_ROWS)}")
+        if ways := _WAYS.get(self.kind):
+            self.way = self.way or next(iter(ways))
+            if self.way not in ways:
+                raise ValueError(f"unknown way {self.way!r}; known are {' '.join(ways)}")
+        if self.kind == "limits":
+            self.endpoint = "exchangeInfo"
 
     def fits(self, protocol: str, endpoint: str, symbol: str | None, timeframe: str | None) -> bool:
         wanted = (self.protocol, self.endpoint, self.symbol, self.timeframe)

@@ -11,6 +11,7 @@ from aiohttp import web
 from exchanges.sandbox.calls import Call, Endpoint, Protocol, Refusal, Reply, as_page
 from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.faults import Fault, Faults
+from exchanges.sandbox.limit_faults import spoil_limits
 from exchanges.sandbox.log import RequestLog
 from exchanges.sandbox.rows import leave_out, spoil
 
@@ -84,6 +85,10 @@ def _spoiled(
         reply.body = reply.body[: len(reply.body) // 2]
     if fault.kind in ("holes", "bad_rows") and endpoint.candles and reply.status == 200:
         reply.body = _other_rows(protocol, fault, reply.body)
+    if fault.kind == "limits" and reply.status == 200:
+        content = orjson.loads(reply.body)
+        spoil_limits(content, fault.way)
+        reply.body = orjson.dumps(content)
     return reply
 
 

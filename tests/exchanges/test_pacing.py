@@ -270,6 +270,49 @@ def test_limits_are_asked_for_once_and_again_after_an_hour(redis, clock):
     assert not other.limits_known()
 
 
+def test_limits_outlast_what_is_forgotten_of_a_host_that_is_left_alone(redis):
+    pacer = weight_pacer(redis)
+    pacer.set_limits(LIMITS)
+    pacer.wait_turn(2, Lane.LIVE)
+    pacer.observe_weight(50)
+    assert 3_500_000 < redis.pttl(keys.pacing(HOST)) <= 3_600_000
+
+
+def test_cautious_limits_hold_until_others_are_published(redis, clock):
+    one, other = weight_pacer(redis), weight_pacer(redis)
+    assert one.assume_limits() is True
+    assert other.assume_limits() is False
+    assert one.limits_known()
+    assert sent_at(clock, one, 1, weight=72) == [0]
+    assert sent_at(clock, other, 1, weight=2)[0] >= 59_000
+    one.set_limits(Limits(weight_per_minute=1000, requests_per_5_minutes=10_000))
+    assert other.assume_limits() is False
+    assert sent_at(clock, other, 1, weight=600) == [0]
+
+
+def test_of_all_pacers_one_is_to_ask_for_limits_that_nobody_knows(redis, clock):
+    pacers = [weight_pacer(redis) for _ in range(3)]
+    assert [pacer.should_ask_limits() for pacer in pacers] == [True, False, False]
+    clock.advance(10)
+    assert [pacer.should_ask_limits() for pacer in pacers] == [True, False, False]
+    pacers[1].set_limits(LIMITS)
+    clock.advance(10)
+    assert not any(pacer.should_ask_limits() for pacer in pacers)
+
+
+def test_where_no_weight_is_kept_nobody_asks_for_limits(redis):
+    assert not batch_pacer(redis).should_ask_limits()
+
+
+def test_a_call_without_a_lane_waits_for_no_budget_but_for_holds(redis, clock):
+    pacer = weight_pacer(redis)
+    sent_at(clock, pacer, 1, weight=80, lane=Lane.HEAL)
+    assert sent_at(clock, pacer, 2, weight=20, lane=None) == [0, 0]
+    pacer.hold(7)
+    assert 7_000 <= sent_at(clock, pacer, 1, weight=20, lane=None)[0] <= 7_100
+    assert sent_at(clock, pacer, 1, weight=1, lane=Lane.HEAL)[0] >= 52_000
+
+
 def test_the_time_that_weight_takes_at_least_counts_what_is_used(redis, clock):
     pacer = weight_pacer(redis)
     pacer.wait_turn(2, Lane.HEAL)

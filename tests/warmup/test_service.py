@@ -5,6 +5,7 @@ import pytest
 from exchanges.errors import Banned, Blocked, Paused, Unreachable
 from exchanges.fencing import Fenced
 from exchanges.models import Exchange
+from exchanges.sandbox.limit_faults import ODD_LIMITS
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import QUIET, SYMBOLS
 from tests.warmup.live import let_calls_end
@@ -116,6 +117,14 @@ def test_a_passing_fault_is_ridden_out(service, sandbox, fault, redis, exchange,
     service.warmup(["BTC-USD"], ["1d"])
     assert service.stats.failed == 0
     assert rows(redis, exchange, "BTC-USD", "1d") == truth("BTC-USD", Timeframe.D1)
+
+
+@pytest.mark.parametrize("way", ODD_LIMITS)
+def test_limits_in_another_form_cost_no_pair(service, sandbox, caplog, way):
+    sandbox.faults.add("limits", way=way)
+    service.warmup(SYMBOLS)
+    assert (service.stats.completed, service.stats.failed) == (18, 0)
+    assert len([text for text in caplog.messages if "limits." in text]) == 1
 
 
 def test_a_fault_that_lasts_fails_its_pair_alone(service, sandbox):

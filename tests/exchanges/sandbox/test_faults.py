@@ -3,6 +3,7 @@ import time
 import pytest
 import requests
 
+from exchanges.sandbox.limit_faults import ODD_LIMITS
 from tests.exchanges.sandbox.conftest import NOW_MS
 
 MINUTE_MS = NOW_MS - NOW_MS % 60_000
@@ -134,6 +135,17 @@ def test_coinbase_rows_are_spoilt_the_same_way(sandbox, candles):
     assert second["start"] == str(MINUTE_MS // 1000 - 60)
 
 
+@pytest.mark.parametrize("way", ODD_LIMITS)
+def test_the_limits_can_be_told_in_another_form(sandbox, get, way):
+    good = get(sandbox, "/api/v3/exchangeInfo").json()
+    fault = sandbox.faults.add("limits", way=way)
+    odd = get(sandbox, "/api/v3/exchangeInfo").json()
+    assert odd.pop("rateLimits", None) != good.pop("rateLimits")
+    assert odd == good
+    get(sandbox, "/api/v3/ping")
+    assert fault.hits == 1
+
+
 def test_the_exchange_clock_can_be_wrong_until_the_fault_ends(sandbox, get):
     sandbox.faults.add("skew_ms", ms=-90_000)
     assert get(sandbox, "/api/v3/time").json()["serverTime"] == NOW_MS - 90_000
@@ -146,3 +158,5 @@ def test_an_unknown_fault_is_refused(sandbox):
         sandbox.faults.add("flood")
     with pytest.raises(ValueError, match="unknown way"):
         sandbox.faults.add("bad_rows", way="upside_down")
+    with pytest.raises(ValueError, match="unknown way"):
+        sandbox.faults.add("limits", way="nan")

@@ -684,6 +684,17 @@ def test_batches_that_keep_the_weight_but_not_the_requests_fail(row, checked, mo
     assert "may use 600 and 1500" in lines(step_of(report, "limits"))
 
 
+def test_limits_that_make_no_sense_are_replaced_by_cautious_ones(sandbox, row, checked):
+    sandbox.faults.add("limits", way="zero")
+    report = checked(row)
+    assert results(report) == WELL
+    step = step_of(report, "limits")
+    assert "makes sense is published; assumed: 1200 weight in a minute, 5000" in step.detail
+    assert "stays below 960" in step.detail
+    report = checked(move(row, pacing="batch", batch_size=10, batch_delay_ms=1000))
+    assert failures(report) == ["limits"]
+
+
 def test_limits_are_told_as_they_are_published(sandbox, row, checked):
     step = step_of(checked(row), "limits")
     assert "published: 6000 weight in a minute, 300000 requests in five" in step.detail
