@@ -20,7 +20,8 @@ class Fault:
 
     It fits where `protocol`, `endpoint`, `symbol` (canonical) and `timeframe` are None or the
     request's own, and stops after `times` of them (None: never). By kind:
-    `status` answers with that `status`, with `retry_after` where given; `html200` with a page;
+    `status` answers with that `status`, with `retry_after` where given, or with a page of `text`;
+    `html200` with a page;
     `truncated` cuts the body: `cut` "length" promises more bytes than it sends, "json" doesn't;
     `reset` resets the TCP connection in mid-body; `slow` waits `seconds`; `holes` leaves out the
     candles of `open_times`, or that `chance` share of all, the same
@@ -38,6 +39,7 @@ class Fault:
     symbol: str | None = None
     timeframe: str | None = None
     status: int = 500
+    text: str | None = None
     retry_after: int | None = None
     seconds: float = 0
     cut: str = "length"

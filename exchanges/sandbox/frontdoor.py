@@ -77,6 +77,8 @@ def _reply(protocol: Protocol, endpoint: Endpoint, call: Call, faults: list[Faul
 def _spoiled(
     protocol: Protocol, endpoint: Endpoint, fault: Fault, reply: Reply, now_ms: int
 ) -> Reply:
+    if fault.kind == "status" and fault.text is not None:
+        return as_page(fault.text, fault.status)
     if fault.kind == "status":
         return protocol.failure(fault.status, fault.retry_after, now_ms)
     if fault.kind == "html200":

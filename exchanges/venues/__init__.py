@@ -67,6 +67,8 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
         workers=pacer.batch_size or binance_rest.WORKERS,
         read_error=binance_rest.read_error,
         read_headers=note_weight,
+        is_own_error=binance_rest.is_own_error,
+        elsewhere=binance_rest.elsewhere(host_of(exchange.rest_url)),
     )
     return binance_rest.BinanceRest(exchange.pk, client, names)
 
@@ -79,6 +81,7 @@ def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Ven
         pacer,
         workers=exchange.batch_size,
         read_error=coinbase_rest.read_error,
+        is_own_error=coinbase_rest.is_own_error,
         sign=Signer(credentials.key, credentials.secret) if credentials else lambda _: {},
     )
     return coinbase_rest.CoinbaseRest(exchange.pk, client, names, signed=credentials is not None)

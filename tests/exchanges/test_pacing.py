@@ -10,7 +10,7 @@ import redis as redis_client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exchanges.errors import Banned, RateLimited, Temporary
+from exchanges.errors import Banned, RateLimited, Temporary, TurnedAway
 from exchanges.pacing import (
     BatchPacer,
     Lane,
@@ -417,6 +417,96 @@ def test_no_hold_or_ban_lasts_longer_than_a_week(redis, clock, other, seconds):
     assert other.ban(seconds).until_ms == START + 7 * 86_400_000
 
 
+# Turned away
+
+
+def turned_away(clock, pacer, times):
+    """Let a pacer try so often, and be turned away each time; return when it tried, in ms."""
+    start, tried = clock.now_ms, []
+    for _ in range(times):
+        pacer.wait_turn(1, Lane.HEAL)
+        tried.append(clock.now_ms - start)
+        pacer.turn_away(1.0)
+    return tried
+
+
+@pytest.mark.parametrize("make", [weight_pacer, batch_pacer])
+def test_who_is_turned_away_tries_again_ever_more_rarely(redis, clock, make):
+    tried = turned_away(clock, make(redis), 10)
+    pauses = [round((later - sooner) / 1000, 1) for sooner, later in pairwise(tried)]
+    assert pauses == [1, 1, 2, 4, 8, 16, 32, 60, 60]
+
+
+@pytest.mark.parametrize("make", [weight_pacer, batch_pacer])
+def test_while_a_host_turns_this_address_away_one_call_at_a_time_goes_out(
+    redis, clock, other, make
+):
+    pacer = make(redis)
+    error = pacer.turn_away(1.0)
+    assert (error.seconds, error.begins) == (0, True)
+    clock.advance(1.01)
+    pacer.wait_turn(1, Lane.LIVE)
+    assert sent_at(clock, other, 1)[0] >= 9_900  # the first one may have died meanwhile
+    pacer.turn_away(1.0)
+    clock.advance(1.01)
+    other.wait_turn(1, Lane.LIVE)
+    other.answered()
+    assert sent_at(clock, pacer, 2) == sent_at(clock, other, 2) == [0, 0]
+
+
+def test_calls_that_went_out_before_the_pause_do_not_make_it_longer(redis, clock, other):
+    pacer = batch_pacer(redis)
+    pacer.turn_away(1.0)
+    clock.advance(0.5)
+    errors = [each.turn_away(1.0) for each in (pacer, other)]
+    assert [error.begins for error in errors] == [False, False]
+    assert sent_at(clock, other, 1)[0] <= 550
+
+
+def test_an_answer_ends_the_row_of_refusals_for_all(redis, clock, other):
+    pacer = batch_pacer(redis)
+    turned_away(clock, pacer, 5)
+    other.wait_turn(1, Lane.LIVE)
+    other.answered()
+    error = pacer.turn_away(1.0)
+    assert (error.seconds, error.begins) == (0, True)
+    assert redis.hget(keys.pacing(HOST), "refused_ms") == b"1000"
+
+
+def test_an_answer_to_what_went_out_before_the_pause_ends_nothing(redis, clock):
+    pacer = batch_pacer(redis)
+    turned_away(clock, pacer, 3)
+    pacer.answered()
+    assert redis.hget(keys.pacing(HOST), "refused_ms") == b"4000"
+
+
+def test_the_pause_that_a_page_asks_for_is_kept(redis, clock, other):
+    batch_pacer(redis).turn_away(30.0)
+    assert 30_000 <= sent_at(clock, other, 1)[0] <= 30_100
+
+
+def test_after_minutes_nobody_waits_any_longer(redis, clock, other):
+    pacer = batch_pacer(redis)
+    turned_away(clock, pacer, 13)
+    for each in (pacer, other):
+        with pytest.raises(TurnedAway, match=f"{HOST} has turned this address away.* 364 s"):
+            each.wait_turn(1, Lane.HEAL)
+    clock.advance(60.1)
+    other.wait_turn(1, Lane.HEAL)  # but now and then one tries
+    with pytest.raises(TurnedAway):
+        pacer.wait_turn(1, Lane.HEAL)
+    other.answered()
+    pacer.wait_turn(1, Lane.HEAL)
+
+
+def test_a_host_that_nobody_called_for_long_is_called_as_if_it_had_never_refused(redis, clock):
+    turned_away(clock, batch_pacer(redis), 13)
+    clock.advance(661)
+    later = batch_pacer(redis)
+    assert sent_at(clock, later, 2) == [0, 0]
+    assert later.turn_away(1.0).begins
+
+
 # Closing
 
 
@@ -475,9 +565,11 @@ def test_weight_counts_as_used_for_a_minute(redis, seconds, used):
 
 def test_a_hold_and_a_ban_are_read_with_their_ends(redis):
     pacer = weight_pacer(redis)
+    assert pacer.turn_away(1.0).begins
     pacer.hold(30)
     pacer.ban(90)
     usage = read_usage(redis, HOST)
+    assert usage.refused_ms == 1000
     assert 29_000 < usage.held_ms <= 30_000
     assert 89_000 < usage.banned_ms <= 90_000
 

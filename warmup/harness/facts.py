@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.contrib.auth.models import AbstractBaseUser
 from redis import Redis
 
-from exchanges.errors import RateLimited, Unreachable
+from exchanges.errors import RateLimited, TurnedAway, Unreachable
 from exchanges.listing import ListedSymbol
 from exchanges.models import Exchange
 from exchanges.pacing import host_of, read_usage
@@ -79,15 +79,20 @@ class Facts:
         self.market = market
 
     def ask(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Return what a REST call returns; RateLimited or Unreachable when it takes too long."""
+        """Return what a REST call returns.
+
+        RateLimited, TurnedAway or Unreachable when it takes too long.
+        """
         try:
             return within(ANSWER_SECONDS, work, *arguments)
         except NoAnswer as error:
             self.close()  # else its next tries would go on behind our back
             host = host_of(self.exchange.rest_url)
-            held_ms = read_usage(self.redis, host).held_ms
-            if held_ms:
-                seconds = held_ms / 1000
+            usage = read_usage(self.redis, host)
+            if usage.refused_ms:
+                raise TurnedAway(host, ANSWER_SECONDS) from error
+            if usage.held_ms:
+                seconds = usage.held_ms / 1000
                 raise RateLimited(
                     f"{host} asked for a pause (HTTP 429), of which {seconds:.0f} s are left",
                     seconds,

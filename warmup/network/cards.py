@@ -193,6 +193,8 @@ def _holes(grid: Mapping[str, Any]) -> str:
 def _weight(exchange: Exchange, usage: Usage) -> str:
     if usage.banned_ms:
         return f"banned for {duration(usage.banned_ms)}"
+    if usage.refused_ms:
+        return f"turned away (HTTP 403), tried again in {duration(usage.held_ms)}"
     if usage.held_ms:
         return f"held for {duration(usage.held_ms)}, as asked"
     if exchange.pacing == Exchange.Pacing.BATCH:

@@ -176,6 +176,24 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
     return None
 
 
+def is_own_error(body: Any) -> bool:
+    """Tell whether Binance itself wrote the body of a refusal, and nobody in front of it."""
+    return isinstance(body, dict) and "code" in body
+
+
+def elsewhere(host: str) -> str:
+    """Return where else Binance's candles are to be had from than at `host`, "" for nowhere.
+
+    Binance.US is another exchange, with other books, and has no such hosts.
+    """
+    if host.endswith((".binance.us", ".binance.vision")):
+        return ""
+    return (
+        "Binance publishes hosts for market data alone, which need no key: put "
+        "https://data-api.binance.vision and wss://data-stream.binance.vision into the row"
+    )
+
+
 def used_weight(headers: Mapping[str, str]) -> int | None:
     """Return what this address has used in the exchange's minute, by its own count."""
     text = headers.get("X-MBX-USED-WEIGHT-1M", "")

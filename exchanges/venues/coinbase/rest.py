@@ -131,6 +131,11 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
     return None
 
 
+def is_own_error(body: Any) -> bool:
+    """Tell whether Coinbase itself wrote the body of a refusal, and nobody in front of it."""
+    return isinstance(body, dict) and "error" in body
+
+
 def _open_time(row: Mapping[str, str]) -> int:
     start = row["start"]
     if type(start) is not str:

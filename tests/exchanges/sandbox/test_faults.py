@@ -45,6 +45,14 @@ def test_each_status_has_the_body_it_has_in_the_wild(sandbox, klines, status, fo
     assert text in reply.text
 
 
+def test_a_page_can_say_anything_with_any_status(sandbox, klines, candles):
+    sandbox.faults.add("status", status=403, text="configured to block access from your country")
+    for reply in (klines(sandbox), candles(sandbox, **WINDOW)):
+        assert reply.status_code == 403
+        assert reply.headers["Content-Type"].startswith("text/html")
+        assert "from your country" in reply.text
+
+
 def test_a_page_can_come_with_status_200(sandbox, klines):
     sandbox.faults.add("html200")
     reply = klines(sandbox)

@@ -52,7 +52,11 @@ def lines(step):
     ("fault", "failed", "says"),
     [
         ({"kind": "status", "status": 451}, "clock", ["HTTP 451", "in a place that"]),
-        ({"kind": "status", "status": 403}, "clock", ["HTTP 403", "in a place that"]),
+        (
+            {"kind": "status", "status": 403},
+            "clock",
+            ["turned this address away", "HTTP 403", "leave it alone for some minutes"],
+        ),
         ({"kind": "status", "status": 429}, "clock", ["HTTP 429", "wait a minute"]),
         ({"kind": "status", "status": 418, "retry_after": 60}, "clock", ["banned this address"]),
         ({"kind": "html200"}, "clock", ["something else than JSON", "curl -i http://127.0.0.1"]),
@@ -133,6 +137,22 @@ def test_a_pause_that_is_too_long_to_wait_for_is_told(sandbox, row, checked, mon
     report = checked(row)
     assert failures(report) == ["clock"]
     assert "asked for a pause (HTTP 429), of which " in lines(step_of(report, "clock"))
+
+
+def test_pages_of_a_firewall_are_waited_for_no_longer_than_anything_else(
+    sandbox, row, checked, monkeypatch
+):
+    monkeypatch.setattr(facts, "ANSWER_SECONDS", 0.5)
+    sandbox.faults.add("status", status=403)
+    step = step_of(checked(row), "clock")
+    assert "turned this address away with a web page (HTTP 403)" in lines(step)
+    assert step.seconds < 2
+
+
+def test_one_page_of_a_firewall_fails_no_step(sandbox, row, checked):
+    page = sandbox.faults.add("status", status=403, times=1)
+    assert results(checked(row)) == WELL
+    assert page.hits == 1
 
 
 def test_an_exchange_that_never_answers_is_not_waited_for(sandbox, row, checked, monkeypatch):

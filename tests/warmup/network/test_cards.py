@@ -218,6 +218,7 @@ def test_the_holes_are_those_of_the_grid(rows, expected):
         (Usage(1200, 6000, 0, 0), "1,200 of 6,000 a minute"),
         (Usage(1, 6000, 30_000, 0), "held for 30 s, as asked"),
         (Usage(1, 6000, 1, 600_000), "banned for 10 min"),
+        (Usage(1, 6000, 16_000, 0, 32_000), "turned away (HTTP 403), tried again in 16 s"),
     ],
 )
 def test_the_request_weight_is_told_of_its_limit(usage, expected):
