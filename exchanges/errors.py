@@ -9,6 +9,7 @@ LivermoreError
 │   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
 └── Permanent              do not retry
     ├── BadCredentials     tell a person
+    │   └── Unauthorized   HTTP 401: a good key, too, is refused now and then
     ├── UnknownSymbol      drop the symbol, tell a person
     ├── Blocked            HTTP 451, or a 403 that says so: this address may not call
     │   └── Misled         the host's name leads into a private network
@@ -98,6 +99,10 @@ class Permanent(LivermoreError):
 
 class BadCredentials(Permanent):
     """The exchange does not accept the key."""
+
+
+class Unauthorized(BadCredentials):
+    """The exchange does not take this call's proof of who calls (HTTP 401)."""
 
 
 class UnknownSymbol(Permanent):

@@ -20,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from exchanges.errors import (
+    BadCredentials,
     BadPayload,
     Banned,
     Blocked,
@@ -28,6 +29,7 @@ from exchanges.errors import (
     RateLimited,
     Temporary,
     TurnedAway,
+    Unauthorized,
     Unreachable,
     clip,
     one_line,
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS, READ_SECONDS = 5, 20
 ATTEMPTS = 4
+TOKENS = 2  # a good one is refused now and then: with so many a call is tried
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 8.0
 PAUSE_SECONDS = 1.0  # for a 429 that names no time; the first one for a firewall's page
 BAN_SECONDS = 120  # the shortest that Binance gives, for a ban that doesn't say how long it is
@@ -55,6 +58,7 @@ COUNTRY = re.compile(
 # status and the parsed body, None where it isn't JSON. None leaves it to the general rules.
 ErrorReader = Callable[[int, Any], LivermoreError | None]
 Params = Mapping[str, str | int] | None
+Request = tuple[str, Params, bool]  # the last: signed
 HeaderReader = Callable[[Mapping[str, str]], None]
 Signer = Callable[[str], Mapping[str, str]]
 
@@ -131,7 +135,7 @@ class RestClient:
         read_headers: HeaderReader = lambda headers: None,
         is_own_error: Callable[[Any], bool] = lambda body: isinstance(body, dict),
         elsewhere: str = "",
-        sign: Signer = lambda host_and_path: {},
+        sign: Signer | None = None,
     ):
         self.pacer = pacer
         self.workers = workers
@@ -149,7 +153,7 @@ class RestClient:
         adapter = CheckingAdapter(pool_maxsize=workers, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
-        self._answered: dict[str, tuple[str, Params]] = {}  # the last of each kind, with its path
+        self._answered: dict[str, Request] = {}  # the last of each kind
         self._calls = 0
         self._counting = threading.Lock()
 
@@ -165,26 +169,29 @@ class RestClient:
         *,
         weight: int = 1,
         lane: Lane | None = Lane.BACKFILL,
+        signed: bool = True,
         on_send: Callable[[], None] = lambda: None,
     ) -> Any:
         """Return the parsed JSON of a GET, tried again while the failure is a passing one.
 
-        `on_send` is called before each try.
+        It is signed where there is something to sign with, unless told otherwise; if that is
+        refused (HTTP 401), once more. `on_send` is called before each try.
 
         A firewall's page is waited out for minutes, by everybody who calls the host; where it comes
         for this request alone, that is given up as other failures are.
 
         Raises an error of the tree in `exchanges.errors`, always with the host in its text.
         """
-        delays, failures, pages = backoff(), 0, 0
+        request = (path, params, signed and self._sign is not None)
+        delays, failures, pages, refusals = backoff(), 0, 0, 0
         while True:
             if pages >= ATTEMPTS:
                 self._ask_another(path, weight, lane)
             self.pacer.wait_turn(weight, lane)
             on_send()
             try:
-                answer = self._get_once(self._base_url + path, params)
-                self._answered[_kind(path)] = path, params
+                answer = self._get_once(*request)
+                self._answered[_kind(path)] = request
                 return answer
             except Banned:
                 raise
@@ -196,6 +203,11 @@ class RestClient:
                     raise Unreachable(
                         f"{self.host} has turned this request alone away with a web page (HTTP 403)"
                     ) from error
+            except Unauthorized:
+                refusals += 1
+                if refusals == (TOKENS if request[-1] else ATTEMPTS):
+                    raise
+                self.pacer.sleep(next(delays))
             except Temporary as error:
                 failures += 1
                 if failures == ATTEMPTS:
@@ -216,12 +228,13 @@ class RestClient:
         if another := self._answered.get(_kind(path)):
             self.pacer.wait_turn(weight, lane)
             with suppress(Temporary, Permanent):
-                self._get_once(self._base_url + another[0], another[1])
+                self._get_once(*another)
 
-    def _get_once(self, url: str, params: Params) -> Any:
+    def _get_once(self, path: str, params: Params, signed: bool) -> Any:
         with self._counting:
             self._calls += 1
-        proof = self._sign(url.partition("://")[2])
+        url = self._base_url + path
+        proof = self._sign(url.partition("://")[2]) if signed else {}
         try:
             reply = self._session.get(
                 url,
@@ -265,7 +278,8 @@ class RestClient:
             self.pacer.hold(max(retry_after or 0, PAUSE_SECONDS))
             return RateLimited(f"{self.host} says too many requests (HTTP 429)", retry_after)
         if error := self._read_error(status, body):
-            return error
+            is_refusal = status == 401 and isinstance(error, BadCredentials)
+            return Unauthorized(str(error)) if is_refusal else error
         said = clip(content) or "nothing"
         is_page = status == 403 and not self._is_own_error(body)
         if is_page and not _names_country(content):

@@ -8,7 +8,7 @@ from exchanges.sandbox.faults import Fault, Faults
 from exchanges.sandbox.scenarios import Scenario, Scenarios
 from exchanges.sandbox.wire import Connection
 
-REST_KINDS = ("rest_429", "rest_418", "rest_403", "rest_451", "rest_holes", "slow")
+REST_KINDS = ("rest_429", "rest_418", "rest_401", "rest_403", "rest_451", "rest_holes", "slow")
 
 
 class Director:
@@ -94,6 +94,8 @@ def _fault(scenario: Scenario) -> dict:
             return scope | {"kind": "slow", "seconds": scenario.delay}
         case "rest_holes":
             return scope | {"kind": "holes", "chance": scenario.chance}
+        case "rest_401":
+            return scope | {"kind": "refused_key", "chance": scenario.chance}
         case "rest_429" | "rest_418":
             scope["retry_after"] = scenario.retry_after
     return scope | {"kind": "status", "status": int(scenario.kind.removeprefix("rest_"))}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from random import Random
 from threading import Lock
 
 from exchanges.sandbox.clock import SandboxClock
@@ -9,7 +10,8 @@ from exchanges.sandbox.limit_faults import ODD_LIMITS
 from exchanges.sandbox.rows import BAD_ROWS
 
 KINDS = (
-    "status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "limits", "skew_ms",
+    "status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "limits",
+    "refused_key", "skew_ms",
 )  # fmt: skip
 _WAYS = {"bad_rows": BAD_ROWS, "limits": ODD_LIMITS}  # the first one is usual
 
@@ -27,7 +29,8 @@ class Fault:
     candles of `open_times`, or that `chance` share of all, the same
     ones each time; `bad_rows` spoils candle number `row` (the middle one if None) in
     the `way` that rows.py lists; `limits` tells Binance's limits in a `way` of limit_faults.py;
-    `skew_ms` puts the whole exchange's clock off by `ms`.
+    `refused_key` refuses a `chance` share of signed calls (all of them if 0) with 401, whatever the
+    token; `skew_ms` puts the whole exchange's clock off by `ms`.
 
     Raises ValueError for a kind or a way that isn't known.
     """
@@ -60,12 +63,22 @@ class Fault:
         if self.kind == "limits":
             self.endpoint = "exchangeInfo"
 
-    def fits(self, protocol: str, endpoint: str, symbol: str | None, timeframe: str | None) -> bool:
+    def fits(
+        self,
+        protocol: str,
+        endpoint: str,
+        symbol: str | None,
+        timeframe: str | None,
+        is_signed: bool,
+    ) -> bool:
         wanted = (self.protocol, self.endpoint, self.symbol, self.timeframe)
         found = (protocol, endpoint, symbol, timeframe)
         exhausted = self.times is not None and self.hits >= self.times
-        return not exhausted and all(
-            want in (None, got) for want, got in zip(wanted, found, strict=True)
+        concerned = is_signed or self.kind != "refused_key"
+        return (
+            not exhausted
+            and concerned
+            and all(want in (None, got) for want, got in zip(wanted, found, strict=True))
         )
 
 
@@ -76,6 +89,7 @@ class Faults:
         self._clock = clock
         self._lock = Lock()
         self._faults: list[Fault] = []
+        self._dice = Random(1)
 
     def add(self, kind: str, **settings) -> Fault:
         """Put one more fault in force and return it; its `hits` count the requests it met."""
@@ -106,16 +120,26 @@ class Faults:
         self._clock.skew_ms = 0
 
     def take(
-        self, protocol: str, endpoint: str, symbol: str | None, timeframe: str | None
+        self,
+        protocol: str,
+        endpoint: str,
+        symbol: str | None,
+        timeframe: str | None,
+        is_signed: bool = False,
     ) -> list[Fault]:
         """Return the faults that a request meets, each counted as one of its `times`."""
         if not self._faults:
             return []
+        found = (protocol, endpoint, symbol, timeframe, is_signed)
         with self._lock:
-            met = [f for f in self._faults if f.fits(protocol, endpoint, symbol, timeframe)]
+            met = [fault for fault in self._faults if fault.fits(*found) and self._strikes(fault)]
             for fault in met:
                 fault.hits += 1
         return met
+
+    def _strikes(self, fault: Fault) -> bool:
+        chance = fault.chance if fault.kind == "refused_key" else 0
+        return not chance or self._dice.random() < chance
 
     @property
     def active(self) -> list[Fault]:

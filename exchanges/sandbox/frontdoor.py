@@ -42,6 +42,7 @@ class FrontDoor:
                 endpoint.name,
                 asked and asked.symbol,
                 asked and asked.timeframe,
+                endpoint.private,
             )
             wait = self._latency_seconds + sum(f.seconds for f in faults if f.kind == "slow")
             if wait:
@@ -81,6 +82,8 @@ def _spoiled(
         return as_page(fault.text, fault.status)
     if fault.kind == "status":
         return protocol.failure(fault.status, fault.retry_after, now_ms)
+    if fault.kind == "refused_key":
+        return protocol.failure(401, None, now_ms)
     if fault.kind == "html200":
         return as_page("Just a moment...", 200)
     if fault.kind == "truncated" and fault.cut == "json":

@@ -10,7 +10,7 @@ from typing import get_args
 # Something happens to the server or to a connection; `times` counts how often it begins.
 STRIKES = (
     "drop", "refuse", "silence", "pong_only", "early_cut",
-    "rest_429", "rest_418", "rest_403", "rest_451", "rest_holes", "slow", "skew",
+    "rest_429", "rest_418", "rest_401", "rest_403", "rest_451", "rest_holes", "slow", "skew",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
 FRAMES = (
@@ -43,9 +43,10 @@ class Scenario:
     it twice, `reordering` sends it after the next one of its stream; `missing_close` leaves out
     closing frames, `late_close` sends them `delay` seconds of the exchange's time late;
     `rest_429` and `rest_418` answer every REST call so, with `retry_after`, `rest_403` with the
-    page of a firewall, `rest_451` as an exchange does that doesn't serve a country; `rest_holes`
-    leaves the same random candles out of every reply; `slow` lets each REST call wait `delay`
-    seconds; `skew` puts the exchange's clock off by `ms`.
+    page of a firewall, `rest_451` as an exchange does that doesn't serve a country; `rest_401`
+    refuses a `chance` share of Coinbase's signed calls; `rest_holes` leaves the same random candles
+    out of every reply; `slow` lets each REST call wait `delay` seconds; `skew` puts the exchange's
+    clock off by `ms`.
 
     Which: `protocol`, `symbol` (canonical) and `timeframe` narrow it down where they make sense;
     `chance` is the share of frames or candles; `only` "closing" or "open" picks among the kline

@@ -17,7 +17,7 @@ from exchanges.venue_stream import VenueStream
 from exchanges.venues.binance import rest as binance_rest
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase import rest as coinbase_rest
-from exchanges.venues.coinbase.signing import Signer
+from exchanges.venues.coinbase.key import load_key
 from exchanges.venues.coinbase.stream import CoinbaseStream
 
 RestMaker = Callable[[Exchange, Redis, Mapping[str, str]], VenueRest]
@@ -76,15 +76,16 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
 def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
     credentials = find_credentials(exchange)
     pacer = _batches(exchange, redis)  # it publishes no limits, so no weight could be kept
+    key = load_key(credentials, pacer.host) if credentials else None
     client = RestClient(
         exchange.rest_url,
         pacer,
         workers=exchange.batch_size,
         read_error=coinbase_rest.read_error,
         is_own_error=coinbase_rest.is_own_error,
-        sign=Signer(credentials.key, credentials.secret) if credentials else lambda _: {},
+        sign=key.sign if key else None,
     )
-    return coinbase_rest.CoinbaseRest(exchange.pk, client, names, signed=credentials is not None)
+    return coinbase_rest.CoinbaseRest(exchange.pk, client, names, key=key)
 
 
 def _batches(exchange: Exchange, redis: Redis) -> Pacer:

@@ -1,12 +1,15 @@
+import base64
 import json
 import threading
 
 import pytest
+from django.contrib.auth import get_user_model
 
 from exchanges.errors import Banned, Blocked, Paused, TurnedAway, Unreachable
 from exchanges.fencing import Fenced
-from exchanges.models import Exchange
+from exchanges.models import Exchange, UserExchange
 from exchanges.sandbox.limit_faults import ODD_LIMITS
+from exchanges.venues.coinbase import key
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import QUIET, SYMBOLS
 from tests.warmup.live import let_calls_end
@@ -160,6 +163,34 @@ def test_a_pair_that_alone_is_turned_away_fails_alone(service, sandbox, monkeypa
     sandbox.faults.add(**PAGE, symbol="BTC-USD", timeframe="1d")
     service.warmup(SYMBOLS)
     assert (service.stats.completed, service.stats.failed) == (17, 1)
+
+
+@pytest.mark.parametrize("name", ["exchange", "coinbase"])
+def test_one_401_costs_no_pair(request, redis, open_rest, sandbox, name):
+    row = request.getfixturevalue(name)
+    refusal = sandbox.faults.add("status", status=401, times=1)
+    service = SmartWarmupService(redis, row.pk, open_rest(row))
+    service.warmup(SYMBOLS)
+    assert (refusal.hits, service.stats.completed, service.stats.failed) == (1, 18, 0)
+
+
+@pytest.mark.parametrize("chance", [0.5, 1.0])
+def test_a_key_that_is_refused_costs_no_pair(
+    redis, open_rest, sandbox, coinbase, monkeypatch, caplog, chance
+):
+    monkeypatch.setattr(key, "_STANDINGS", {})
+    monkeypatch.setenv("COINBASE_MY_KEY", "organizations/0000/apiKeys/1111")
+    monkeypatch.setenv("COINBASE_MY_SECRET", base64.b64encode(32 * b"s").decode())
+    names = {"api_key_env": "COINBASE_MY_KEY", "api_secret_env": "COINBASE_MY_SECRET"}
+    user = get_user_model().objects.create(username="trader")
+    UserExchange.objects.create(user=user, exchange=coinbase, display_name="mine", **names)
+    sandbox.scenarios.add("rest_401", chance=chance)
+    service = SmartWarmupService(redis, coinbase.pk, open_rest(coinbase))
+    service.warmup(SYMBOLS)
+    assert (service.stats.completed, service.stats.failed) == (18, 0)
+    signed = sandbox.faults.active[0].hits
+    assert 0 < signed <= 2 * coinbase.batch_size if chance == 1 else signed
+    assert len([text for text in caplog.messages if "key_refused" in text]) <= 1
 
 
 @pytest.mark.parametrize("way", ODD_LIMITS)

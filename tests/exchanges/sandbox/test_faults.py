@@ -143,6 +143,15 @@ def test_coinbase_rows_are_spoilt_the_same_way(sandbox, candles):
     assert second["start"] == str(MINUTE_MS // 1000 - 60)
 
 
+def test_signed_calls_alone_can_be_refused(sandbox, get):
+    fault = sandbox.faults.add("refused_key")
+    assert get(sandbox, "/api/v3/brokerage/market/products").status_code == 200
+    assert get(sandbox, "/api/v3/exchangeInfo").status_code == 200
+    assert fault.hits == 0
+    reply = get(sandbox, "/api/v3/brokerage/products")
+    assert (reply.status_code, reply.text, fault.hits) == (401, "Unauthorized", 1)
+
+
 @pytest.mark.parametrize("way", ODD_LIMITS)
 def test_the_limits_can_be_told_in_another_form(sandbox, get, way):
     good = get(sandbox, "/api/v3/exchangeInfo").json()

@@ -1,5 +1,6 @@
 """What goes wrong on the way to an exchange, each at its step and with what to do about it."""
 
+import base64
 import re
 import socket
 import time
@@ -13,6 +14,7 @@ from exchanges.pacing import BatchPacer, Limits, host_of
 from exchanges.sandbox.listings import DEFAULT, Listing
 from exchanges.stream_events import CandleUpdate, Clock
 from exchanges.venues.binance.rest import BinanceRest
+from exchanges.venues.coinbase import key
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.timeframe import Timeframe
@@ -534,6 +536,21 @@ def test_a_key_that_cannot_be_used_is_told_without_it(coinbase, checked, monkeyp
     assert failures(report) == ["environment"]
     assert "neither a PEM private key" in lines(step_of(report, "environment"))
     assert results(report)["clock"] == "SKIP"
+    assert "geheim" not in str(report.as_json())
+
+
+def test_a_key_that_the_exchange_refuses_is_noted_and_candles_come(
+    sandbox, coinbase, checked, monkeypatch
+):
+    add_account(coinbase, key="COINBASE_KEY", secret="COINBASE_SECRET")
+    monkeypatch.setattr(key, "_STANDINGS", {})
+    monkeypatch.setenv("COINBASE_KEY", "organizations/geheim")
+    monkeypatch.setenv("COINBASE_SECRET", base64.b64encode(b"geheim" + 26 * b"s").decode())
+    sandbox.faults.add("refused_key")
+    report = checked(coinbase)
+    assert results(report) == WELL | {"environment": "PASS"}
+    note = step_of(report, "symbol").remedy
+    assert "does not take the key in COINBASE_KEY and COINBASE_SECRET" in note
     assert "geheim" not in str(report.as_json())
 
 
