@@ -44,6 +44,7 @@ ATTEMPTS = 4
 TOKENS = 2  # a good one is refused now and then: with so many a call is tried
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 8.0
 PAUSE_SECONDS = 1.0  # for a 429 that names no time; the first one for a firewall's page
+EPOCH = datetime.fromtimestamp(0, UTC)
 BAN_SECONDS = 120  # the shortest that Binance gives, for a ban that doesn't say how long it is
 
 # How those say it who refuse a whole country: exchanges, and content networks in front of them.
@@ -272,7 +273,8 @@ class RestClient:
             body = None
         retry_after = _retry_after(reply.headers)
         if status == 418:
-            return self.pacer.ban(retry_after or _ban_seconds(body) or BAN_SECONDS)
+            seconds = retry_after or _ban_seconds(body, reply.headers) or BAN_SECONDS
+            return self.pacer.ban(seconds)
         if status == 429:
             # Everybody who calls this host waits, not this thread alone.
             self.pacer.hold(max(retry_after or 0, PAUSE_SECONDS))
@@ -325,15 +327,30 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch("[0-9]{1,9}", text):
         return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-        return max(0.0, (until - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None
+    until = _moment(text)
+    return None if until is None else max(0.0, until - _now(headers))
 
 
-def _ban_seconds(body: Any) -> float:
+def _ban_seconds(body: Any, headers: Mapping[str, str]) -> float:
     """Return how long a ban lasts by a message such as "IP banned until 1700000000000", else 0."""
     message = str(body.get("msg", "")) if isinstance(body, dict) else ""
     stamps = re.findall(r"\b[0-9]{13}\b", message)
-    return max([0.0, *(int(stamp) / 1000 - time.time() for stamp in stamps)])
+    return max([0.0, *(int(stamp) / 1000 - _now(headers) for stamp in stamps)])
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    """Return the time by the clock of who sent the reply: ours may be off, and is the last resort.
+
+    In seconds since the epoch.
+    """
+    told = _moment(headers.get("Date", ""))
+    return time.time() if told is None else told
+
+
+def _moment(date: str) -> float | None:
+    """Return a header's date in seconds since the epoch, None where it is none."""
+    try:
+        found = parsedate_to_datetime(date)
+        return (found - EPOCH).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -400,6 +400,33 @@ def test_too_many_requests_are_waited_out_for_as_long_as_is_asked(server, client
     assert sum(waits) == pytest.approx(7, abs=1.1)  # a date has no fractions
 
 
+@pytest.fixture(params=[3600, -3600], ids=["ahead", "behind"])
+def off(request, monkeypatch):
+    """Let the exchange's clock be an hour off ours; return by how many seconds."""
+    monkeypatch.setattr(Handler, "date_time_string", lambda handler: http_date(request.param))
+    return request.param
+
+
+def test_a_date_counts_by_the_exchanges_clock(server, client, waits, off):
+    server.answer((429, {"Retry-After": http_date(off + 7)}, b""), OK)
+    client.get("/x")
+    assert sum(waits) == pytest.approx(7, abs=1.1)
+
+
+def test_the_end_of_a_ban_counts_by_the_exchanges_clock(server, client, off):
+    ends_ms = (time.time() + off + 600) * 1000
+    server.answer((418, {}, b'{"msg":"IP banned until %d."}' % ends_ms))
+    assert failure_of(client, Banned).until_ms / 1000 - time.time() == pytest.approx(600, abs=2)
+
+
+@pytest.mark.parametrize("date", ["soon", ""])
+def test_where_the_exchange_tells_no_time_ours_counts(server, client, waits, monkeypatch, date):
+    monkeypatch.setattr(Handler, "date_time_string", lambda handler: date)
+    server.answer((429, {"Retry-After": http_date(7)}, b""), OK)
+    client.get("/x")
+    assert sum(waits) == pytest.approx(7, abs=1.1)
+
+
 def test_too_many_requests_without_a_time_are_backed_off_from(server, client, monkeypatch, waits):
     monkeypatch.setattr("exchanges.rest_client.FIRST_DELAY_SECONDS", 4.0)
     monkeypatch.setattr("exchanges.rest_client.random.uniform", lambda low, high: high)
