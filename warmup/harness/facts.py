@@ -14,33 +14,12 @@ from exchanges.pacing import host_of, read_usage
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
 from exchanges.venues import MAKERS, STREAMS
-from exchanges.workers import Workers
+from exchanges.workers import NoAnswer, within
 from livermore.market.candle import Ticker
 
 ANSWER_SECONDS = 30.0
 
 Answer = TypeVar("Answer")
-
-
-class NoAnswer(Unreachable):
-    """It took longer than anybody should wait."""
-
-
-def within(seconds: float, work: Callable[..., Answer], *arguments: Any) -> Answer:
-    """Return what `work` returns, raise what it raises, or NoAnswer when it takes too long.
-
-    It then goes on in a thread that nobody waits for.
-    """
-    workers = Workers(1, "check")
-    future = workers.submit(work, *arguments)
-    try:
-        return future.result(seconds)
-    except TimeoutError:
-        if future.done():
-            raise  # its own
-        raise NoAnswer(f"no answer within {seconds:g} s") from None
-    finally:
-        workers.close()
 
 
 @dataclass(slots=True)

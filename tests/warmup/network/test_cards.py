@@ -96,6 +96,13 @@ def test_an_exchange_from_which_nothing_comes_is_not_shown_as_well(counted, text
     assert (card["state"], card["troubled"], card["stateText"]) == ("active", True, text)
 
 
+@pytest.mark.parametrize("hours", [-3, 0.01, 3])
+def test_the_newest_close_is_as_old_as_it_is_by_the_exchanges_clock(hours):
+    off_ms = round(hours * 3_600_000)  # by which ours is behind
+    said = LIVE | {"newestClose": NOW - 6_000 + off_ms, "exchangeTime": NOW - 1_000 + off_ms}
+    assert card_of(view_of(status("active", **said)))["times"]["newestClose"] == NOW - 6_000
+
+
 def test_what_was_counted_long_ago_is_not_shown_as_of_now():
     card = card_of(view_of(status("active", "streaming", **LIVE), age_ms=30_000))
     assert card["state"] == "stale"
