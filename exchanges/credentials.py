@@ -10,10 +10,11 @@ from exchanges.models import Exchange
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A key and its secret; neither shows in a representation."""
+    """A key and its secret, which never show in a representation, and the variables of both."""
 
     key: str = field(repr=False)
     secret: str = field(repr=False)
+    variables: tuple[str, str] = field(default=("", ""), compare=False)
 
 
 @sensitive_variables()
@@ -24,7 +25,8 @@ def find_credentials(exchange: Exchange) -> Credentials | None:
     """
     accounts = exchange.user_exchanges.filter(is_active=True)
     for account in accounts.order_by("-is_default", "created_at", "pk"):
-        key, secret = os.environ.get(account.api_key_env), os.environ.get(account.api_secret_env)
+        variables = account.api_key_env, account.api_secret_env
+        key, secret = map(os.environ.get, variables)
         if key and secret:
-            return Credentials(key, secret)
+            return Credentials(key, secret, variables)
     return None

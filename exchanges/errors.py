@@ -5,11 +5,13 @@ LivermoreError
 │   ├── RateLimited        .retry_after_seconds
 │   │   └── Paused         for too long to sit it out; stop, and come back then
 │   ├── Banned             .until_ms; stop every request to this host
+│   ├── TurnedAway         by a firewall's page, HTTP 403; waited out for minutes
 │   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
 └── Permanent              do not retry
     ├── BadCredentials     tell a person
+    │   └── Unauthorized   HTTP 401: a good key, too, is refused now and then
     ├── UnknownSymbol      drop the symbol, tell a person
-    ├── Blocked            HTTP 403 or 451: this address may not call
+    ├── Blocked            HTTP 451, or a 403 that says so: this address may not call
     │   └── Misled         the host's name leads into a private network
     └── BadPayload         count it, skip it; keeps a clipped copy of the text
 """
@@ -69,6 +71,24 @@ class Banned(Temporary):
         self.until_ms = until_ms
 
 
+class TurnedAway(Temporary):
+    """A firewall in front of the exchange answers in its place, with a page (HTTP 403).
+
+    `seconds` is how long that was waited out, `lasts`: too long to wait any more. `begins`: the
+    host had answered before.
+    """
+
+    def __init__(self, host: str, seconds: float, *, begins: bool = False, lasts: bool = True):
+        super().__init__(
+            f"{host} has turned this address away with a web page (HTTP 403), and pauses of "
+            f"{seconds:.0f} s did not end that: a firewall in front of it, which mostly lets "
+            "everybody in again by itself. Run this again in some minutes, and nothing meanwhile"
+        )
+        self.seconds = seconds
+        self.begins = begins
+        self.lasts = lasts
+
+
 class Unreachable(Temporary):
     """No usable answer: timeout, refused, reset, HTTP 5xx, a reply cut short."""
 
@@ -81,12 +101,16 @@ class BadCredentials(Permanent):
     """The exchange does not accept the key."""
 
 
+class Unauthorized(BadCredentials):
+    """The exchange does not take this call's proof of who calls (HTTP 401)."""
+
+
 class UnknownSymbol(Permanent):
     """The exchange does not know this symbol."""
 
 
 class Blocked(Permanent):
-    """The exchange refuses this address or region (HTTP 403 or 451)."""
+    """The exchange refuses this address or region (HTTP 451, or a 403 that says so)."""
 
 
 class Misled(Blocked):

@@ -13,12 +13,11 @@ from redis.exceptions import RedisError
 from exchanges.changes import changed
 from exchanges.errors import Permanent, Temporary, clip
 from exchanges.redis_client import own_client
-from exchanges.status import ENDED, Holder, State, Status
+from exchanges.status import ENDED, STATUS_TTL_MS, Holder, State, Status
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
 
-STATUS_TTL_MS = 45_000
 SECONDS_BETWEEN_STATUSES = 0.25
 LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well before the lock ends
 # Unlike `time.monotonic` it goes on while the machine sleeps, as the lock's time in Redis does.

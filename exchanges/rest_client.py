@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,14 +20,19 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from exchanges.errors import (
+    BadCredentials,
     BadPayload,
     Banned,
     Blocked,
     LivermoreError,
+    Permanent,
     RateLimited,
     Temporary,
+    TurnedAway,
+    Unauthorized,
     Unreachable,
     clip,
+    one_line,
 )
 from exchanges.pacing import Lane, Pacer
 from exchanges.validators import addresses_of
@@ -35,13 +41,25 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS, READ_SECONDS = 5, 20
 ATTEMPTS = 4
+TOKENS = 2  # a good one is refused now and then: with so many a call is tried
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 8.0
-PAUSE_SECONDS = 1.0  # for a 429 that names no time
+PAUSE_SECONDS = 1.0  # for a 429 that names no time; the first one for a firewall's page
+EPOCH = datetime.fromtimestamp(0, UTC)
 BAN_SECONDS = 120  # the shortest that Binance gives, for a ban that doesn't say how long it is
+
+# How those say it who refuse a whole country: exchanges, and content networks in front of them.
+COUNTRY = re.compile(
+    r"restricted (location|country|region|area)|\beligibility\b|\bgeo-?(block|restrict|fenc)"
+    r"|\b(from|in|for|of) your (current )?(location|country|region|jurisdiction|area)\b"
+    r"|country or region your ip",
+    re.IGNORECASE,
+)
 
 # Makes an error of a reply with a status of 400 or more that only the venue understands: the
 # status and the parsed body, None where it isn't JSON. None leaves it to the general rules.
 ErrorReader = Callable[[int, Any], LivermoreError | None]
+Params = Mapping[str, str | int] | None
+Request = tuple[str, Params, bool]  # the last: signed
 HeaderReader = Callable[[Mapping[str, str]], None]
 Signer = Callable[[str], Mapping[str, str]]
 
@@ -103,8 +121,9 @@ class CheckingAdapter(HTTPAdapter):
 class RestClient:
     """Calls one exchange's REST interface. Up to `workers` threads may share it.
 
-    `read_error` and `read_headers` are the venue's own knowledge of replies; `sign` returns the
-    headers that prove who calls, given host and path of the request.
+    `read_error`, `read_headers` and `is_own_error` (of a parsed body: the exchange itself wrote it)
+    are the venue's own knowledge of replies; `sign` returns the headers that prove who calls, given
+    host and path of the request. `elsewhere` tells who is blocked where else candles are.
     """
 
     def __init__(
@@ -115,7 +134,9 @@ class RestClient:
         workers: int,
         read_error: ErrorReader = lambda status, body: None,
         read_headers: HeaderReader = lambda headers: None,
-        sign: Signer = lambda host_and_path: {},
+        is_own_error: Callable[[Any], bool] = lambda body: isinstance(body, dict),
+        elsewhere: str = "",
+        sign: Signer | None = None,
     ):
         self.pacer = pacer
         self.workers = workers
@@ -123,6 +144,8 @@ class RestClient:
         self._base_url = base_url.rstrip("/")
         self._read_error = read_error
         self._read_headers = read_headers
+        self._is_own_error = is_own_error
+        self._elsewhere = elsewhere
         self._sign = sign
         self._session = requests.Session()
         # No proxy, netrc or certificate bundle from the environment: what the row says, no more.
@@ -131,6 +154,7 @@ class RestClient:
         adapter = CheckingAdapter(pool_maxsize=workers, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+        self._answered: dict[str, Request] = {}  # the last of each kind
         self._calls = 0
         self._counting = threading.Lock()
 
@@ -142,42 +166,76 @@ class RestClient:
     def get(
         self,
         path: str,
-        params: Mapping[str, str | int] | None = None,
+        params: Params = None,
         *,
         weight: int = 1,
-        lane: Lane = Lane.BACKFILL,
+        lane: Lane | None = Lane.BACKFILL,
+        signed: bool = True,
         on_send: Callable[[], None] = lambda: None,
     ) -> Any:
         """Return the parsed JSON of a GET, tried again while the failure is a passing one.
 
-        `on_send` is called before each try.
+        It is signed where there is something to sign with, unless told otherwise; if that is
+        refused (HTTP 401), once more. `on_send` is called before each try.
+
+        A firewall's page is waited out for minutes, by everybody who calls the host; where it comes
+        for this request alone, that is given up as other failures are.
 
         Raises an error of the tree in `exchanges.errors`, always with the host in its text.
         """
-        delays = backoff()
-        for attempt in range(1, ATTEMPTS + 1):
+        request = (path, params, signed and self._sign is not None)
+        delays, failures, pages, refusals = backoff(), 0, 0, 0
+        while True:
+            if pages >= ATTEMPTS:
+                self._ask_another(path, weight, lane)
             self.pacer.wait_turn(weight, lane)
             on_send()
             try:
-                return self._get_once(self._base_url + path, params)
+                answer = self._get_once(*request)
+                self._answered[_kind(path)] = request
+                return answer
             except Banned:
                 raise
-            except Temporary as error:
-                if attempt == ATTEMPTS:
+            except TurnedAway as error:
+                pages += 1
+                if error.lasts:
                     raise
-                logger.debug("rest.retry host=%s attempt=%d error=%s", self.host, attempt, error)
+                if pages >= ATTEMPTS and error.begins:  # others were answered since the last one
+                    raise Unreachable(
+                        f"{self.host} has turned this request alone away with a web page (HTTP 403)"
+                    ) from error
+            except Unauthorized:
+                refusals += 1
+                if refusals == (TOKENS if request[-1] else ATTEMPTS):
+                    raise
                 self.pacer.sleep(next(delays))
-        raise AssertionError("the last attempt returns or raises")
+            except Temporary as error:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise
+                logger.debug("rest.retry host=%s attempt=%d error=%s", self.host, failures, error)
+                self.pacer.sleep(next(delays))
 
     def close(self) -> None:
         """Close the connections and wake whoever waits for a turn."""
         self.pacer.close()
         self._session.close()
 
-    def _get_once(self, url: str, params: Mapping[str, str | int] | None) -> Any:
+    def _ask_another(self, path: str, weight: int, lane: Lane | None) -> None:
+        """Ask again for something of the same kind that was answered before, if there is any.
+
+        Where that is answered once more, a firewall turns one request away and not all.
+        """
+        if another := self._answered.get(_kind(path)):
+            self.pacer.wait_turn(weight, lane)
+            with suppress(Temporary, Permanent):
+                self._get_once(*another)
+
+    def _get_once(self, path: str, params: Params, signed: bool) -> Any:
         with self._counting:
             self._calls += 1
-        proof = self._sign(url.partition("://")[2])
+        url = self._base_url + path
+        proof = self._sign(url.partition("://")[2]) if signed else {}
         try:
             reply = self._session.get(
                 url,
@@ -192,8 +250,13 @@ class RestClient:
                 "Check the network and the exchange's REST address, then run this again"
             ) from error
         self._read_headers(reply.headers)
+        error = None
         if reply.status_code != 200:
-            raise self._error(reply, _without(proof, reply.content))
+            error = self._error(reply, _without(proof, reply.content))
+        if not isinstance(error, TurnedAway):
+            self.pacer.answered()
+        if error:
+            raise error
         try:
             return orjson.loads(reply.content)
         except orjson.JSONDecodeError as error:
@@ -210,22 +273,37 @@ class RestClient:
             body = None
         retry_after = _retry_after(reply.headers)
         if status == 418:
-            return self.pacer.ban(retry_after or _ban_seconds(body) or BAN_SECONDS)
+            seconds = retry_after or _ban_seconds(body, reply.headers) or BAN_SECONDS
+            return self.pacer.ban(seconds)
         if status == 429:
             # Everybody who calls this host waits, not this thread alone.
             self.pacer.hold(max(retry_after or 0, PAUSE_SECONDS))
             return RateLimited(f"{self.host} says too many requests (HTTP 429)", retry_after)
         if error := self._read_error(status, body):
-            return error
+            is_refusal = status == 401 and isinstance(error, BadCredentials)
+            return Unauthorized(str(error)) if is_refusal else error
         said = clip(content) or "nothing"
+        is_page = status == 403 and not self._is_own_error(body)
+        if is_page and not _names_country(content):
+            return self.pacer.turn_away(max(retry_after or 0, PAUSE_SECONDS))
         if status in (403, 451):
             return Blocked(
-                f"{self.host} refuses this address or region (HTTP {status}): {said}. "
-                "Run from a place that the exchange serves, or choose another exchange"
+                f"{self.host} refuses this address or region (HTTP {status}): {said}. Run from a "
+                "place that the exchange serves, or choose another exchange"
+                + (f". {self._elsewhere}" if self._elsewhere else "")
             )
         if status >= 500:
             return Unreachable(f"{self.host} has a fault of its own (HTTP {status}): {said}")
         return BadPayload(f"{self.host} refused the request (HTTP {status})", said)
+
+
+def _kind(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _names_country(content: bytes) -> bool:
+    """Tell whether a refusal is one of a country, which waiting doesn't end."""
+    return COUNTRY.search(one_line(content.decode("utf-8", "replace"))) is not None
 
 
 def _without(proof: Mapping[str, str], content: bytes) -> bytes:
@@ -249,15 +327,30 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch("[0-9]{1,9}", text):
         return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-        return max(0.0, (until - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None
+    until = _moment(text)
+    return None if until is None else max(0.0, until - _now(headers))
 
 
-def _ban_seconds(body: Any) -> float:
+def _ban_seconds(body: Any, headers: Mapping[str, str]) -> float:
     """Return how long a ban lasts by a message such as "IP banned until 1700000000000", else 0."""
     message = str(body.get("msg", "")) if isinstance(body, dict) else ""
     stamps = re.findall(r"\b[0-9]{13}\b", message)
-    return max([0.0, *(int(stamp) / 1000 - time.time() for stamp in stamps)])
+    return max([0.0, *(int(stamp) / 1000 - _now(headers) for stamp in stamps)])
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    """Return the time by the clock of who sent the reply: ours may be off, and is the last resort.
+
+    In seconds since the epoch.
+    """
+    told = _moment(headers.get("Date", ""))
+    return time.time() if told is None else told
+
+
+def _moment(date: str) -> float | None:
+    """Return a header's date in seconds since the epoch, None where it is none."""
+    try:
+        found = parsedate_to_datetime(date)
+        return (found - EPOCH).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -10,6 +10,9 @@ import orjson
 from redis import Redis
 
 from livermore.market import keys
+from livermore.market.candle import check_time
+
+STATUS_TTL_MS = 45_000
 
 
 class State(StrEnum):
@@ -90,6 +93,16 @@ class Status:
         core = [found.pop(name) for name in ("state", "phase", "percent", "heartbeat")]
         return cls(State(core[0]), *core[1:], holder, found)
 
+    def exchange_time_ms(self, age_ms: int) -> int | None:
+        """Return the exchange's time, as its frames told it when this was written `age_ms` ago.
+
+        None where they told none.
+        """
+        try:
+            return check_time(self.details.get("exchangeTime")) + age_ms
+        except ValueError:
+            return None
+
     def as_json(self) -> dict[str, Any]:
         """Return the object that is stored; a detail can't replace one of the fixed fields."""
         holder = self.holder.as_json() if self.holder else {}
@@ -108,3 +121,22 @@ class Status:
 def read_status(redis: Redis, exchange_id: int) -> Status:
     """Return what the exchange's holder last said of itself, OFFLINE after its silence."""
     return Status.from_json(redis.get(keys.status(exchange_id)))
+
+
+def read_status_age(redis: Redis, exchange_id: int) -> int | None:
+    """Return how many ms ago the holder said that, None where it has not, or nobody knows when.
+
+    By Redis's clock: that of the machine which wrote it may be off, and so may ours.
+    """
+    left_ms = redis.pttl(keys.status(exchange_id))
+    return STATUS_TTL_MS - left_ms if left_ms >= 0 else None
+
+
+def read_exchange_time(redis: Redis, exchange_id: int) -> int | None:
+    """Return the exchange's time as its runner tells it, None where none does."""
+    try:
+        status = read_status(redis, exchange_id)
+    except (ValueError, LookupError, TypeError, AttributeError):  # none of ours
+        return None
+    age_ms = read_status_age(redis, exchange_id)
+    return None if age_ms is None else status.exchange_time_ms(age_ms)

@@ -208,6 +208,11 @@ class VenueRest(ABC):
         """Return how many candle calls it takes to fetch a range of so many periods."""
         return -(-periods // self.candles_per_call)
 
+    @property
+    def key_trouble(self) -> str | None:
+        """Return what is wrong with a key that the exchange doesn't take, for a person."""
+        return None
+
     def close(self) -> None:
         """Close the connections; whoever waits for a turn gets Temporary."""
         self.client.close()

@@ -1,10 +1,14 @@
-"""Threads that end with the process: a call that hangs must not keep it alive."""
+"""Threads that end with the process: a call that hangs must not keep it alive, nor hold one up."""
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
+
+from exchanges.errors import Unreachable
+
+Answer = TypeVar("Answer")
 
 
 class Workers:
@@ -48,3 +52,24 @@ class Workers:
                 future.set_result(work(*arguments))
             except BaseException as error:  # the future's owner decides
                 future.set_exception(error)
+
+
+class NoAnswer(Unreachable):
+    """It took longer than anybody should wait."""
+
+
+def within(seconds: float, work: Callable[..., Answer], *arguments: Any) -> Answer:
+    """Return what `work` returns, raise what it raises, or NoAnswer when it takes too long.
+
+    It then goes on in a thread that nobody waits for.
+    """
+    workers = Workers(1, "patient")
+    future = workers.submit(work, *arguments)
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        if future.done():
+            raise  # its own
+        raise NoAnswer(f"no answer within {seconds:g} s") from None
+    finally:
+        workers.close()

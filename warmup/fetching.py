@@ -18,6 +18,7 @@ from exchanges.errors import (
     LivermoreError,
     Paused,
     Temporary,
+    TurnedAway,
     Unreachable,
 )
 from exchanges.fencing import Fenced
@@ -49,7 +50,7 @@ Outcome = tuple[Job, Result | None, LivermoreError | None]
 FAILURES_IN_A_ROW = 10
 SECONDS_BETWEEN_LOOKS = 0.5
 # Whatever the pair, the next one would meet the same.
-HOPELESS = (Banned, Paused, Blocked, BadCredentials, Fenced, RedisError)
+HOPELESS = (Banned, Paused, TurnedAway, Blocked, BadCredentials, Fenced, RedisError)
 
 
 def run_all(
@@ -63,9 +64,9 @@ def run_all(
     """Yield `(job, result, error)` of each job as it ends; one of the two is None.
 
     As many jobs run at once as the exchange takes; or where `batch_size` is given so many, and
-    when they have ended a pause. Where no further job could succeed (banned, paused, blocked,
-    refused key, Redis gone, a whole round of jobs without an answer) that error is raised, `rest`
-    is closed for good and no further job is begun; the same when the caller stops.
+    when they have ended a pause. Where no further job could succeed (banned, paused, turned away,
+    blocked, refused key, Redis gone, a whole round of jobs without an answer) that error is raised,
+    `rest` is closed for good and no further job is begun; the same when the caller stops.
     """
     if not jobs:
         return

@@ -16,10 +16,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from exchanges.errors import clip
 from exchanges.instances import RENEW_MS
-from exchanges.lease import STATUS_TTL_MS
 from exchanges.models import Exchange, Symbol
 from exchanges.pacing import Usage, host_of, read_usage
-from exchanges.status import State, Status
+from exchanges.status import STATUS_TTL_MS, State, Status
 from livermore.market import keys
 from warmup.completeness import ByTimeframe, Completeness, Measured, measure
 from warmup.metric_sheet import Sheet
@@ -114,8 +113,8 @@ class ExchangeCollector(Collector):
 
     def _complete(self, exchange: Exchange, status: Status, age: float) -> ByTimeframe:
         symbols = list(exchange.symbols.watched().values_list("symbol", flat=True))
-        told_ms = status.details.get("exchangeTime")
-        now_ms = told_ms + int(1000 * age) if told_ms else int(1000 * time.time())
+        told_ms = status.exchange_time_ms(int(1000 * age))
+        now_ms = int(1000 * time.time()) if told_ms is None else told_ms
         return measure(self._redis, exchange.pk, symbols, now_ms)
 
 

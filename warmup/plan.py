@@ -1,6 +1,5 @@
-"""What a warmup would do and cost, found out without a call to the exchange."""
+"""What a warmup would do and cost, found out without a call for candles."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from exchanges.venue_rest import VenueRest
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache, PairState
+from warmup.exchange_time import Clock, find_time
 from warmup.repair import missing_ranges
 from warmup.scanner import DEFAULT_CANDLE_TARGET, MIN_CANDLE_THRESHOLD, is_exhausted
 
@@ -45,12 +45,18 @@ class TimeframePlan:
 
 @dataclass(frozen=True, slots=True)
 class WarmupPlan:
-    """The plan of all timeframes, with what the calls weigh and how long they take at the least."""
+    """The plan of all timeframes, with what the calls weigh and how long they take at the least.
+
+    `clock` is whose time it goes by, None where nothing is cached, so that none is needed. `doubt`
+    says why it had to be this machine's.
+    """
 
     timeframes: list[TimeframePlan]
     calls: int
     weight: int
     minutes: float
+    clock: Clock | None
+    doubt: str
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs read."""
@@ -59,6 +65,8 @@ class WarmupPlan:
             "calls": self.calls,
             "weight": self.weight,
             "minutes": self.minutes,
+            "clock": self.clock,
+            "doubt": self.doubt or None,
         }
 
 
@@ -70,18 +78,29 @@ def plan_warmup(
     *,
     with_repair: bool,
 ) -> WarmupPlan:
-    """Return what a warmup of these pairs would do; writes nothing, asks the exchange nothing."""
-    now_ms = int(time.time() * 1000) - rest.settle_ms
+    """Return what a warmup of these pairs would do.
+
+    The exchange is asked for its time at the most, and only where something is cached.
+    """
     pairs = pairs_of(symbols, timeframes)
     plans = {timeframe: TimeframePlan(timeframe) for timeframe in timeframes}
     states = CandleCache(redis, rest.exchange_id).states(pairs)
+    moment = find_time(redis, rest) if any(state.count for state in states) else None
+    now_ms = moment.ms - rest.settle_ms if moment else 0
     for pair, state in zip(pairs, states, strict=True):
         _count(plans[pair.timeframe], pair, state, rest, now_ms)
     calls = sum(
         plan.warmup_calls + (plan.repair_calls if with_repair else 0) for plan in plans.values()
     )
     seconds = rest.client.pacer.seconds_for(calls, rest.candle_weight)
-    return WarmupPlan(list(plans.values()), calls, calls * rest.candle_weight, seconds / 60)
+    return WarmupPlan(
+        list(plans.values()),
+        calls,
+        calls * rest.candle_weight,
+        seconds / 60,
+        moment.clock if moment else None,
+        moment.doubt if moment else "",
+    )
 
 
 def _count(plan: TimeframePlan, pair: Pair, state: PairState, rest: VenueRest, now_ms: int) -> None:

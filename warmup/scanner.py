@@ -1,7 +1,7 @@
 """What is cached: the count of every pair, and whether that will do."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from redis import Redis
@@ -36,10 +36,19 @@ class CandleStatusResult:
 
 
 class CandleStatusScanner:
-    """Counts what one exchange has in the cache, without a call to the exchange."""
+    """Counts what one exchange has in the cache, without a call for candles.
 
-    def __init__(self, redis: Redis, exchange_id: int):
+    `now_ms` tells the exchange's time; it is asked only where a pair has some candles, but too few.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+    ):
         self._cache = CandleCache(redis, exchange_id)
+        self._now_ms = now_ms
 
     def scan_exchange(
         self, symbols: Sequence[str], timeframes: Sequence[Timeframe | str] | None = None
@@ -52,7 +61,7 @@ class CandleStatusScanner:
         counts = dict(zip(pairs, self._cache.counts(pairs), strict=True))
         short = [pair for pair in pairs if counts[pair] < MIN_CANDLE_THRESHOLD]
         states = dict(zip(short, self._cache.states(short), strict=True))
-        now_ms = int(time.time() * 1000)
+        now_ms = self._now_ms() if any(counts[pair] for pair in short) else 0
         return [
             CandleStatusResult(
                 *pair,

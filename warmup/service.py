@@ -10,6 +10,7 @@ from exchanges.errors import BadPayload
 from exchanges.venue_rest import VenueRest
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
+from warmup.exchange_time import find_time
 from warmup.fetching import Fetcher, run_all
 from warmup.scanner import CandleStatusScanner
 from warmup.schedule import WarmupSchedule, WarmupScheduleBuilder, WarmupScheduleEntry
@@ -72,9 +73,10 @@ class SmartWarmupService:
     def _schedule(
         self, symbols: Sequence[str], timeframes: Sequence[Timeframe | str] | None
     ) -> WarmupSchedule:
-        results = CandleStatusScanner(self._redis, self._exchange_id).scan_exchange(
-            symbols, timeframes
+        scanner = CandleStatusScanner(
+            self._redis, self._exchange_id, lambda: find_time(self._redis, self._rest).ms
         )
+        results = scanner.scan_exchange(symbols, timeframes)
         builder = WarmupScheduleBuilder(self._redis, self._exchange_id, self._cache.epoch)
         return builder.build_and_persist(results)
 

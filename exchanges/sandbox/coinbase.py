@@ -107,8 +107,7 @@ class Coinbase:
 
     def _admit(self, endpoint: Endpoint, call: Call) -> dict[str, str]:
         if endpoint.private and not authorised(call):
-            reply = Reply(b"Unauthorized", 401, {"Content-Type": "text/plain; charset=utf-8"})
-            raise Refusal(reply)
+            raise Refusal(failure(401, None, call.now_ms))
         limit = self._private if endpoint.private else self._public
         if not limit.spend(call.now_ms):
             raise Refusal(failure(429, self._retry_after, call.now_ms))
@@ -123,7 +122,9 @@ def failure(status: int, retry_after: int | None, now_ms: int) -> Reply:
     """Word an HTTP status as Coinbase does; 403 and 503 come from in front of it, as pages."""
     if status in (403, 502, 503, 504):
         return as_page(f"{status} error", status)
-    names = {401: "UNAUTHORIZED", 429: "RESOURCE_EXHAUSTED", 451: "PERMISSION_DENIED"}
+    if status == 401:
+        return Reply(b"Unauthorized", 401, {"Content-Type": "text/plain; charset=utf-8"})
+    names = {429: "RESOURCE_EXHAUSTED", 451: "PERMISSION_DENIED"}
     messages = {429: "Too many requests", 451: "Service unavailable in your location"}
     content = {
         "error": names.get(status, "INTERNAL"),

@@ -14,8 +14,8 @@ LISTING_FAULTS = {
     "listing_halted": "halted", "listing_short": "short", "listing_bad_row": "bad_row",
 }  # fmt: skip
 REST_KINDS = (
-    "rest_429", "rest_418", "rest_holes", "rest_empty", "rest_late", "rest_time", "slow",
-    *LISTING_FAULTS,
+    "rest_429", "rest_418", "rest_401", "rest_403", "rest_451", "rest_holes", "rest_empty",
+    "rest_late", "rest_time", "slow", *LISTING_FAULTS,
 )  # fmt: skip
 
 
@@ -142,6 +142,8 @@ def _fault(scenario: Scenario) -> dict:
             return scope | {"kind": "late", "seconds": scenario.delay, "way": scenario.way}
         case "rest_time":
             return {"protocol": scenario.protocol, "kind": "time", "ms": scenario.ms}
-        case "rest_429":
-            return scope | {"kind": "status", "status": 429, "retry_after": scenario.retry_after}
-    return scope | {"kind": "status", "status": 418, "retry_after": scenario.retry_after}
+        case "rest_401":
+            return scope | {"kind": "refused_key", "chance": scenario.chance}
+        case "rest_429" | "rest_418":
+            scope["retry_after"] = scenario.retry_after
+    return scope | {"kind": "status", "status": int(scenario.kind.removeprefix("rest_"))}

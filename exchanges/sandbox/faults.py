@@ -6,14 +6,18 @@ from random import Random
 from threading import Lock
 
 from exchanges.sandbox.clock import SandboxClock
+from exchanges.sandbox.limit_faults import ODD_LIMITS
 from exchanges.sandbox.listing_faults import BAD_LISTINGS
 from exchanges.sandbox.rows import BAD_ROWS
 
 KINDS = (
     "status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "empty", "late", "time",
-    "listing", "skew_ms",
+    "listing", "limits", "refused_key", "skew_ms",
 )  # fmt: skip
 LATE = ("missing", "stale")
+# The first one is usual.
+_WAYS = {"bad_rows": BAD_ROWS, "late": LATE, "listing": BAD_LISTINGS, "limits": ODD_LIMITS}
+_DICED = ("empty", "refused_key")  # their `chance` is a share of the calls
 
 
 @dataclass
@@ -22,7 +26,8 @@ class Fault:
 
     It fits where `protocol`, `endpoint`, `symbol` (canonical) and `timeframe` are None or the
     request's own, and stops after `times` of them (None: never). By kind:
-    `status` answers with that `status`, with `retry_after` where given; `html200` with a page;
+    `status` answers with that `status`, with `retry_after` where given, or with a page of `text`;
+    `html200` with a page;
     `truncated` cuts the body: `cut` "length" promises more bytes than it sends, "json" doesn't;
     `reset` resets the TCP connection in mid-body; `slow` waits `seconds`; `holes` leaves out the
     candles of `open_times`, or that `chance` share of all, the same
@@ -32,8 +37,10 @@ class Fault:
     (all of them if 0); `late` answers candle requests without the bars that ended less than
     `seconds` ago by the exchange's clock, in the `way` "missing", or as they stood then: "stale";
     `time` tells a time that is off by `ms`; `listing` spoils what is listed in a `way` of
-    listing_faults.py, a `chance` share of the rows or that of the symbol `listed`; `skew_ms` puts
-    the whole exchange's clock off by `ms`.
+    listing_faults.py, a `chance` share of the rows or that of the symbol `listed`;
+    `limits` tells Binance's limits in a `way` of limit_faults.py; `refused_key` refuses a `chance`
+    share of signed calls (all of them if 0) with 401, whatever the token; `skew_ms` puts the whole
+    exchange's clock off by `ms`.
 
     Raises ValueError for a kind or a way that isn't known.
     """
@@ -45,6 +52,7 @@ class Fault:
     symbol: str | None = None
     timeframe: str | None = None
     status: int = 500
+    text: str | None = None
     retry_after: int | None = None
     seconds: float = 0
     cut: str = "length"
@@ -60,17 +68,27 @@ class Fault:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; known are {' '.join(KINDS)}")
-        ways = {"bad_rows": BAD_ROWS, "late": LATE, "listing": BAD_LISTINGS}.get(self.kind)
-        if ways:
+        if ways := _WAYS.get(self.kind):
             self.way = self.way or next(iter(ways))
             if self.way not in ways:
                 raise ValueError(f"unknown way {self.way!r}; known are {' '.join(ways)}")
+        if self.kind == "limits":
+            self.endpoint = "exchangeInfo"
 
-    def fits(self, protocol: str, endpoint: str, symbol: str | None, timeframe: str | None) -> bool:
+    def fits(
+        self,
+        protocol: str,
+        endpoint: str,
+        symbol: str | None,
+        timeframe: str | None,
+        is_signed: bool,
+    ) -> bool:
         wanted = (self.protocol, self.endpoint, self.symbol, self.timeframe)
         found = (protocol, endpoint, symbol, timeframe)
         exhausted = self.times is not None and self.hits >= self.times
-        concerned = endpoint == "time" or self.kind != "time"
+        concerned = (endpoint == "time" or self.kind != "time") and (
+            is_signed or self.kind != "refused_key"
+        )
         return (
             not exhausted
             and concerned
@@ -116,23 +134,26 @@ class Faults:
         self._clock.skew_ms = 0
 
     def take(
-        self, protocol: str, endpoint: str, symbol: str | None, timeframe: str | None
+        self,
+        protocol: str,
+        endpoint: str,
+        symbol: str | None,
+        timeframe: str | None,
+        is_signed: bool = False,
     ) -> list[Fault]:
         """Return the faults that a request meets, each counted as one of its `times`."""
         if not self._faults:
             return []
+        found = (protocol, endpoint, symbol, timeframe, is_signed)
         with self._lock:
-            met = [
-                fault
-                for fault in self._faults
-                if fault.fits(protocol, endpoint, symbol, timeframe) and self._strikes(fault)
-            ]
+            met = [fault for fault in self._faults if fault.fits(*found) and self._strikes(fault)]
             for fault in met:
                 fault.hits += 1
         return met
 
     def _strikes(self, fault: Fault) -> bool:
-        return fault.kind != "empty" or not fault.chance or self._dice.random() < fault.chance
+        diced = fault.kind in _DICED and fault.chance
+        return not diced or self._dice.random() < fault.chance
 
     @property
     def active(self) -> list[Fault]:

@@ -11,6 +11,7 @@ from aiohttp import web
 from exchanges.sandbox.calls import Call, Endpoint, Protocol, Refusal, Reply, as_page
 from exchanges.sandbox.clock import SandboxClock
 from exchanges.sandbox.faults import Fault, Faults
+from exchanges.sandbox.limit_faults import spoil_limits
 from exchanges.sandbox.listing_faults import spoil_listing
 from exchanges.sandbox.log import CandleRequest, RequestLog
 from exchanges.sandbox.rows import Columns, leave_out, spoil
@@ -45,6 +46,7 @@ class FrontDoor:
                 endpoint.name,
                 asked and asked.symbol,
                 asked and asked.timeframe,
+                endpoint.private,
             )
             wait = self._latency_seconds + sum(f.seconds for f in faults if f.kind == "slow")
             if wait:
@@ -88,8 +90,12 @@ def _at_its_time(endpoint: Endpoint, call: Call, faults: list[Fault]) -> Call:
 def _spoiled(
     protocol: Protocol, endpoint: Endpoint, fault: Fault, reply: Reply, call: Call
 ) -> Reply:
+    if fault.kind == "status" and fault.text is not None:
+        return as_page(fault.text, fault.status)
     if fault.kind == "status":
         return protocol.failure(fault.status, fault.retry_after, call.now_ms)
+    if fault.kind == "refused_key":
+        return protocol.failure(401, None, call.now_ms)
     if fault.kind == "html200":
         return as_page("Just a moment...", 200)
     if fault.kind == "truncated" and fault.cut == "json":
@@ -102,6 +108,10 @@ def _spoiled(
     if fault.kind == "listing" and endpoint.name in LISTINGS and reply.status == 200:
         content = orjson.loads(reply.body)
         spoil_listing(content[LISTINGS[endpoint.name]], fault.way, fault.chance, fault.listed)
+        reply.body = orjson.dumps(content)
+    if fault.kind == "limits" and reply.status == 200:
+        content = orjson.loads(reply.body)
+        spoil_limits(content, fault.way)
         reply.body = orjson.dumps(content)
     return reply
 

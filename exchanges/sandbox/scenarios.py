@@ -13,7 +13,8 @@ from exchanges.sandbox.listings import HALT
 # Something happens to the server or to a connection; `times` counts how often it begins.
 STRIKES = (
     "drop", "refuse", "silence", "pong_only", "answers_only", "early_cut",
-    "rest_429", "rest_418", "rest_holes", "rest_empty", "rest_late", "rest_time", "slow", "skew",
+    "rest_429", "rest_418", "rest_401", "rest_403", "rest_451", "rest_holes", "rest_empty",
+    "rest_late", "rest_time", "slow", "skew",
     "halted", "delisted", "renamed", "listing_halted", "listing_short", "listing_bad_row",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
@@ -62,7 +63,9 @@ class Scenario:
     it twice, `reordering` sends it after the next one of its stream; `missing_close` leaves out
     closing frames, `late_close` sends them `delay` seconds of the exchange's time late,
     `no_untraded_close` leaves out those of bars without a trade; `no_tickers` all tickers;
-    `rest_429` and `rest_418` answer every REST call so, with `retry_after`; `rest_holes` leaves
+    `rest_429` and `rest_418` answer every REST call so, with `retry_after`, `rest_403` with the
+    page of a firewall, `rest_451` as an exchange does that doesn't serve a country; `rest_401`
+    refuses a `chance` share of Coinbase's signed calls; `rest_holes` leaves
     the same random candles out of every reply; `rest_empty` answers a `chance` share of the candle
     calls without any; `rest_late` answers without the bars that ended less than `delay` seconds of
     the exchange's time ago, or in the `way` "stale" as it all stood then; `slow` lets each REST

@@ -17,7 +17,7 @@ from exchanges.venue_stream import VenueStream
 from exchanges.venues.binance import rest as binance_rest
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase import rest as coinbase_rest
-from exchanges.venues.coinbase.signing import Signer
+from exchanges.venues.coinbase.key import load_key
 from exchanges.venues.coinbase.stream import CoinbaseStream
 
 RestMaker = Callable[[Exchange, Redis, Mapping[str, str]], VenueRest]
@@ -68,6 +68,8 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
         workers=pacer.batch_size or binance_rest.WORKERS,
         read_error=binance_rest.read_error,
         read_headers=note_weight,
+        is_own_error=binance_rest.is_own_error,
+        elsewhere=binance_rest.elsewhere(host_of(exchange.rest_url)),
     )
     return binance_rest.BinanceRest(exchange.pk, client, names)
 
@@ -75,14 +77,16 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
 def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
     credentials = find_credentials(exchange)
     pacer = _batches(exchange, redis)  # it publishes no limits, so no weight could be kept
+    key = load_key(credentials, pacer.host) if credentials else None
     client = RestClient(
         exchange.rest_url,
         pacer,
         workers=exchange.batch_size,
         read_error=coinbase_rest.read_error,
-        sign=Signer(credentials.key, credentials.secret) if credentials else lambda _: {},
+        is_own_error=coinbase_rest.is_own_error,
+        sign=key.sign if key else None,
     )
-    return coinbase_rest.CoinbaseRest(exchange.pk, client, names, signed=credentials is not None)
+    return coinbase_rest.CoinbaseRest(exchange.pk, client, names, key=key)
 
 
 def _batches(exchange: Exchange, redis: Redis) -> Pacer:

@@ -54,6 +54,12 @@ def environment(monkeypatch):
     return environment
 
 
+def test_the_names_of_the_variables_are_told_with_the_keys(exchange, account, environment):
+    account("MINE")
+    environment("MINE")
+    assert find_credentials(exchange).variables == ("MINE_KEY", "MINE_SECRET")
+
+
 def keys_of(name):
     return Credentials(f"key of {name}", f"secret of {name}")
 

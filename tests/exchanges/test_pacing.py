@@ -10,7 +10,7 @@ import redis as redis_client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exchanges.errors import Banned, RateLimited, Temporary
+from exchanges.errors import Banned, RateLimited, Temporary, TurnedAway
 from exchanges.pacing import (
     BatchPacer,
     Lane,
@@ -305,6 +305,49 @@ def test_limits_are_asked_for_once_and_again_after_an_hour(redis, clock):
     assert not other.limits_known()
 
 
+def test_limits_outlast_what_is_forgotten_of_a_host_that_is_left_alone(redis):
+    pacer = weight_pacer(redis)
+    pacer.set_limits(LIMITS)
+    pacer.wait_turn(2, Lane.LIVE)
+    pacer.observe_weight(50)
+    assert 3_500_000 < redis.pttl(keys.pacing(HOST)) <= 3_600_000
+
+
+def test_cautious_limits_hold_until_others_are_published(redis, clock):
+    one, other = weight_pacer(redis), weight_pacer(redis)
+    assert one.assume_limits() is True
+    assert other.assume_limits() is False
+    assert one.limits_known()
+    assert sent_at(clock, one, 1, weight=72) == [0]
+    assert sent_at(clock, other, 1, weight=2)[0] >= 59_000
+    one.set_limits(Limits(weight_per_minute=1000, requests_per_5_minutes=10_000))
+    assert other.assume_limits() is False
+    assert sent_at(clock, other, 1, weight=600) == [0]
+
+
+def test_of_all_pacers_one_is_to_ask_for_limits_that_nobody_knows(redis, clock):
+    pacers = [weight_pacer(redis) for _ in range(3)]
+    assert [pacer.should_ask_limits() for pacer in pacers] == [True, False, False]
+    clock.advance(10)
+    assert [pacer.should_ask_limits() for pacer in pacers] == [True, False, False]
+    pacers[1].set_limits(LIMITS)
+    clock.advance(10)
+    assert not any(pacer.should_ask_limits() for pacer in pacers)
+
+
+def test_where_no_weight_is_kept_nobody_asks_for_limits(redis):
+    assert not batch_pacer(redis).should_ask_limits()
+
+
+def test_a_call_without_a_lane_waits_for_no_budget_but_for_holds(redis, clock):
+    pacer = weight_pacer(redis)
+    sent_at(clock, pacer, 1, weight=80, lane=Lane.HEAL)
+    assert sent_at(clock, pacer, 2, weight=20, lane=None) == [0, 0]
+    pacer.hold(7)
+    assert 7_000 <= sent_at(clock, pacer, 1, weight=20, lane=None)[0] <= 7_100
+    assert sent_at(clock, pacer, 1, weight=1, lane=Lane.HEAL)[0] >= 52_000
+
+
 def test_the_time_that_weight_takes_at_least_counts_what_is_used(redis, clock):
     pacer = weight_pacer(redis)
     pacer.wait_turn(2, Lane.HEAL)
@@ -409,6 +452,96 @@ def test_no_hold_or_ban_lasts_longer_than_a_week(redis, clock, other, seconds):
     assert other.ban(seconds).until_ms == START + 7 * 86_400_000
 
 
+# Turned away
+
+
+def turned_away(clock, pacer, times):
+    """Let a pacer try so often, and be turned away each time; return when it tried, in ms."""
+    start, tried = clock.now_ms, []
+    for _ in range(times):
+        pacer.wait_turn(1, Lane.HEAL)
+        tried.append(clock.now_ms - start)
+        pacer.turn_away(1.0)
+    return tried
+
+
+@pytest.mark.parametrize("make", [weight_pacer, batch_pacer])
+def test_who_is_turned_away_tries_again_ever_more_rarely(redis, clock, make):
+    tried = turned_away(clock, make(redis), 10)
+    pauses = [round((later - sooner) / 1000, 1) for sooner, later in pairwise(tried)]
+    assert pauses == [1, 1, 2, 4, 8, 16, 32, 60, 60]
+
+
+@pytest.mark.parametrize("make", [weight_pacer, batch_pacer])
+def test_while_a_host_turns_this_address_away_one_call_at_a_time_goes_out(
+    redis, clock, other, make
+):
+    pacer = make(redis)
+    error = pacer.turn_away(1.0)
+    assert (error.seconds, error.begins) == (0, True)
+    clock.advance(1.01)
+    pacer.wait_turn(1, Lane.LIVE)
+    assert sent_at(clock, other, 1)[0] >= 9_900  # the first one may have died meanwhile
+    pacer.turn_away(1.0)
+    clock.advance(1.01)
+    other.wait_turn(1, Lane.LIVE)
+    other.answered()
+    assert sent_at(clock, pacer, 2) == sent_at(clock, other, 2) == [0, 0]
+
+
+def test_calls_that_went_out_before_the_pause_do_not_make_it_longer(redis, clock, other):
+    pacer = batch_pacer(redis)
+    pacer.turn_away(1.0)
+    clock.advance(0.5)
+    errors = [each.turn_away(1.0) for each in (pacer, other)]
+    assert [error.begins for error in errors] == [False, False]
+    assert sent_at(clock, other, 1)[0] <= 550
+
+
+def test_an_answer_ends_the_row_of_refusals_for_all(redis, clock, other):
+    pacer = batch_pacer(redis)
+    turned_away(clock, pacer, 5)
+    other.wait_turn(1, Lane.LIVE)
+    other.answered()
+    error = pacer.turn_away(1.0)
+    assert (error.seconds, error.begins) == (0, True)
+    assert redis.hget(keys.pacing(HOST), "refused_ms") == b"1000"
+
+
+def test_an_answer_to_what_went_out_before_the_pause_ends_nothing(redis, clock):
+    pacer = batch_pacer(redis)
+    turned_away(clock, pacer, 3)
+    pacer.answered()
+    assert redis.hget(keys.pacing(HOST), "refused_ms") == b"4000"
+
+
+def test_the_pause_that_a_page_asks_for_is_kept(redis, clock, other):
+    batch_pacer(redis).turn_away(30.0)
+    assert 30_000 <= sent_at(clock, other, 1)[0] <= 30_100
+
+
+def test_after_minutes_nobody_waits_any_longer(redis, clock, other):
+    pacer = batch_pacer(redis)
+    turned_away(clock, pacer, 13)
+    for each in (pacer, other):
+        with pytest.raises(TurnedAway, match=f"{HOST} has turned this address away.* 364 s"):
+            each.wait_turn(1, Lane.HEAL)
+    clock.advance(60.1)
+    other.wait_turn(1, Lane.HEAL)  # but now and then one tries
+    with pytest.raises(TurnedAway):
+        pacer.wait_turn(1, Lane.HEAL)
+    other.answered()
+    pacer.wait_turn(1, Lane.HEAL)
+
+
+def test_a_host_that_nobody_called_for_long_is_called_as_if_it_had_never_refused(redis, clock):
+    turned_away(clock, batch_pacer(redis), 13)
+    clock.advance(661)
+    later = batch_pacer(redis)
+    assert sent_at(clock, later, 2) == [0, 0]
+    assert later.turn_away(1.0).begins
+
+
 # Closing
 
 
@@ -467,9 +600,11 @@ def test_weight_counts_as_used_for_a_minute(redis, seconds, used):
 
 def test_a_hold_and_a_ban_are_read_with_their_ends(redis):
     pacer = weight_pacer(redis)
+    assert pacer.turn_away(1.0).begins
     pacer.hold(30)
     pacer.ban(90)
     usage = read_usage(redis, HOST)
+    assert usage.refused_ms == 1000
     assert 29_000 < usage.held_ms <= 30_000
     assert 89_000 < usage.banned_ms <= 90_000
 

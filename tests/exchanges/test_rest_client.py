@@ -19,6 +19,7 @@ from exchanges.errors import (
     Permanent,
     RateLimited,
     Temporary,
+    TurnedAway,
     Unreachable,
 )
 from exchanges.pacing import BatchPacer
@@ -301,7 +302,6 @@ def test_encryption_goes_by_the_name_not_by_its_address(
 @pytest.mark.parametrize(
     ("reply", "kind", "said"),
     [
-        pytest.param((403, {}, WAF_PAGE), Blocked, "403.*Access denied", id="firewall"),
         pytest.param((451, {}, BINANCE_451), Blocked, "451.*restricted location", id="region"),
         pytest.param((451, {}, b""), Blocked, r"451\): nothing", id="region without a word"),
         pytest.param((400, {}, b'{"code":-1100}'), BadPayload, "400.*-1100", id="bad request"),
@@ -323,6 +323,39 @@ def test_who_is_blocked_is_told_what_to_do(server, client):
     assert "Run from a place that the exchange serves" in str(failure_of(client, Blocked))
 
 
+def test_who_is_blocked_is_told_where_else_there_are_candles(server, connect):
+    client = connect(server.url, elsewhere="https://data.example serves candles alone")
+    server.answer((451, {}, b""))
+    assert str(failure_of(client, Blocked)).endswith("https://data.example serves candles alone")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BINANCE_451,
+        b"Service unavailable from a restricted location",
+        b'{"error":"PERMISSION_DENIED","message":"Service unavailable in your location"}',
+        b'{"message":"This product is not available in your\n  country."}',
+        b"<html><body>The Amazon CloudFront distribution is configured to block access\n from "
+        b"your country. " + b"x" * 3000 + b"</body></html>",
+        b"<p>" + b"x" * 3000 + b"The owner of this website has banned the country or region your "
+        b"IP address is in</p>",
+    ],
+)
+@pytest.mark.parametrize("status", [403, 451])
+def test_a_page_that_names_the_country_is_no_passing_one(server, client, body, status):
+    server.answer((status, {}, body))
+    assert f"refuses this address or region (HTTP {status})" in str(failure_of(client, Blocked))
+    assert client.calls == 1
+
+
+def test_what_the_exchange_itself_refuses_is_no_passing_page(server, connect):
+    client = connect(server.url, is_own_error=lambda body: "code" in body)
+    server.answer((403, {}, b'{"code":-1,"msg":"not for you"}'))
+    assert "(HTTP 403): {" in str(failure_of(client, Blocked))
+    assert client.calls == 1
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(server, client, status):
     server.answer((status, {"Location": f"{server.url}/elsewhere"}, b""))
@@ -338,10 +371,10 @@ def test_the_venue_is_asked_first_what_an_error_means(server, connect):
         return BadPayload("mine") if status == 400 else None
 
     client = connect(server.url, read_error=read_error)
-    server.answer((400, {}, b'{"code":-1121}'), (403, {}, WAF_PAGE))
+    server.answer((400, {}, b'{"code":-1121}'), (404, {}, WAF_PAGE))
     assert str(failure_of(client, BadPayload)) == "mine"
-    failure_of(client, Blocked)
-    assert said == {400: {"code": -1121}, 403: None}
+    failure_of(client, BadPayload)
+    assert said == {400: {"code": -1121}, 404: None}
 
 
 def test_a_long_reply_is_clipped_to_one_printable_line(server, client):
@@ -365,6 +398,33 @@ def test_too_many_requests_are_waited_out_for_as_long_as_is_asked(server, client
     assert client.get("/x") == {"ok": True}
     assert client.calls == 2
     assert sum(waits) == pytest.approx(7, abs=1.1)  # a date has no fractions
+
+
+@pytest.fixture(params=[3600, -3600], ids=["ahead", "behind"])
+def off(request, monkeypatch):
+    """Let the exchange's clock be an hour off ours; return by how many seconds."""
+    monkeypatch.setattr(Handler, "date_time_string", lambda handler: http_date(request.param))
+    return request.param
+
+
+def test_a_date_counts_by_the_exchanges_clock(server, client, waits, off):
+    server.answer((429, {"Retry-After": http_date(off + 7)}, b""), OK)
+    client.get("/x")
+    assert sum(waits) == pytest.approx(7, abs=1.1)
+
+
+def test_the_end_of_a_ban_counts_by_the_exchanges_clock(server, client, off):
+    ends_ms = (time.time() + off + 600) * 1000
+    server.answer((418, {}, b'{"msg":"IP banned until %d."}' % ends_ms))
+    assert failure_of(client, Banned).until_ms / 1000 - time.time() == pytest.approx(600, abs=2)
+
+
+@pytest.mark.parametrize("date", ["soon", ""])
+def test_where_the_exchange_tells_no_time_ours_counts(server, client, waits, monkeypatch, date):
+    monkeypatch.setattr(Handler, "date_time_string", lambda handler: date)
+    server.answer((429, {"Retry-After": http_date(7)}, b""), OK)
+    client.get("/x")
+    assert sum(waits) == pytest.approx(7, abs=1.1)
 
 
 def test_too_many_requests_without_a_time_are_backed_off_from(server, client, monkeypatch, waits):
@@ -442,6 +502,103 @@ def test_a_turn_that_is_refused_is_not_tried_again(server, client, redis, waits,
     assert held_seconds(redis, server.host) == pytest.approx(600, abs=2)
 
 
+# Turned away
+
+PAGES = {
+    "html": WAF_PAGE,
+    "cloudfront": b"<HTML><H1>403 ERROR</H1>Request blocked. Too much traffic?</HTML>",
+    "nothing": b"",
+    "text": b"Forbidden",
+    "bytes": b"\xff\xfe\x00",
+    "json": b'["Forbidden"]',
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_with_403_is_waited_out(server, client, waits, page):
+    server.answer((403, {}, PAGES[page]), OK)
+    assert client.get("/x") == {"ok": True}
+    assert client.calls == 2
+    assert waits == [pytest.approx(1, abs=0.2)]
+
+
+def test_an_object_that_is_not_the_exchanges_is_a_page_too(server, connect):
+    client = connect(server.url, is_own_error=lambda body: "code" in body)
+    server.answer((403, {}, b'{"message":"Forbidden"}'), OK)
+    assert client.get("/x") == {"ok": True}
+
+
+def test_pages_are_waited_out_with_growing_pauses(server, client, waits):
+    server.answer(*[(403, {}, WAF_PAGE)] * 9, OK)
+    assert client.get("/x") == {"ok": True}
+    assert [round(wait) for wait in waits] == [1, 1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_page_may_say_how_long_to_wait(server, client, waits):
+    server.answer((403, {"Retry-After": 20}, WAF_PAGE), OK)
+    client.get("/x")
+    assert sum(waits) == pytest.approx(20, abs=0.5)
+
+
+def test_pages_for_minutes_end_in_an_error_that_names_no_country(server, client, waits):
+    server.answer((403, {}, WAF_PAGE))
+    error = failure_of(client, TurnedAway)
+    assert 300 <= error.seconds <= 600
+    assert sum(waits) == pytest.approx(error.seconds, abs=5)
+    assert not isinstance(error, Blocked)
+    assert str(error).startswith(f"{server.host} has turned this address away with a web page")
+    assert "HTTP 403" in str(error)
+    assert not re.search("region|country|a place", str(error))
+
+
+def test_after_minutes_others_are_told_at_once(server, client, waits, connect):
+    server.answer((403, {}, WAF_PAGE))
+    failure_of(client, TurnedAway)
+    seen = len(server.seen)
+    failure_of(connect(server.url), TurnedAway)
+    assert len(server.seen) == seen
+
+
+def test_everybody_waits_where_one_is_turned_away(server, client, redis, connect):
+    server.answer((403, {}, WAF_PAGE), OK)
+    client.get("/x")
+    assert held_seconds(redis, server.host) <= 0
+    server.answer((403, {}, WAF_PAGE))
+    caller = threading.Thread(target=failure_of, args=(client,))
+    caller.start()
+    deadline = time.monotonic() + 5
+    while held_seconds(redis, server.host) <= 0 and time.monotonic() < deadline:
+        threading.Event().wait(0.005)
+    assert 0 < held_seconds(redis, server.host) <= 1
+    client.close()
+    caller.join(5)
+
+
+def test_many_callers_try_one_after_another_whether_the_pages_have_ended(
+    server, connect, monkeypatch
+):
+    monkeypatch.setattr("exchanges.rest_client.PAUSE_SECONDS", 0.1)
+    callers, pauses = 8, 5  # of a tenth of a second twice, then twice as long each time
+    server.answer((403, {}, WAF_PAGE))
+    threading.Timer(1.0, server.answer, [OK]).start()
+    clients = [connect(server.url) for _ in range(callers)]
+    threads = [threading.Thread(target=client.get, args=("/x",)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    assert sum(client.calls for client in clients) == len(server.seen)
+    assert len(server.seen) <= callers + pauses + callers
+
+
+def test_a_request_that_is_turned_away_alone_fails_alone(server, client, waits):
+    server.answer((403, {}, WAF_PAGE))
+    with pytest.raises(Unreachable, match=r"this request alone.*\(HTTP 403\)"):
+        client.get("/x", on_send=client.pacer.answered)  # to whoever asked for something else
+    assert client.calls == ATTEMPTS
+
+
 # Bans
 
 
@@ -512,7 +669,8 @@ def test_after_a_ban_nothing_is_sent_by_anybody(server, client, connect):
         ("reset", {"Content-Length": 99}, b"[1"),
     ],
 )
-def test_no_error_or_log_holds_what_was_signed(server, connect, caplog, reply):
+def test_no_error_or_log_holds_what_was_signed(server, connect, caplog, monkeypatch, reply):
+    monkeypatch.setattr("exchanges.pacing.TURNED_AWAY_SECONDS", 0)
     caplog.set_level("DEBUG")
     caplog.set_level("DEBUG", "exchanges")
     client = connect(server.url, sign=lambda _: {"Authorization": f"Bearer {SECRET}"})

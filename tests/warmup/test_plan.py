@@ -1,13 +1,16 @@
 import pytest
 
+from exchanges.status import read_exchange_time
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import SYMBOLS
+from tests.warmup.live import SYMBOLS as LIVE
+from tests.warmup.live import make_row, running, serve, wait_until
 from tests.warmup.test_repair import cut
 from warmup.plan import plan_warmup
 from warmup.service import SmartWarmupService
 
 pytestmark = pytest.mark.django_db
-D1 = Timeframe.D1
+D1, H1 = Timeframe.D1, Timeframe.H1
 
 
 @pytest.fixture
@@ -28,6 +31,71 @@ def test_a_plan_writes_nothing_and_asks_nothing(plan, redis, sandbox):
     plan(with_repair=True)
     assert redis.keys() == []
     assert sum(sandbox.requests.counts.values()) == 0
+
+
+HOURS_OFF = [-30, -3, -0.1, 0.1, 3, 30]
+
+
+@pytest.mark.parametrize("hours", HOURS_OFF)
+@pytest.mark.parametrize("name", ["exchange", "coinbase"])
+def test_a_plan_goes_by_the_exchanges_clock(request, redis, open_rest, sandbox, hours, name):
+    row = request.getfixturevalue(name)
+    sandbox.clock.advance(round(hours * H1.ms))  # so this machine's is off by as much
+    SmartWarmupService(redis, row.pk, open_rest(row)).warmup(SYMBOLS)
+    found = plan_warmup(redis, open_rest(row), SYMBOLS, LONGEST_FIRST, with_repair=True)
+    assert [each.stale for each in found.timeframes] == [0] * 6
+    assert (found.calls, found.clock, found.doubt) == (0, "exchange", "")
+    sandbox.clock.advance(2 * H1.ms)
+    found = plan_warmup(redis, open_rest(row), SYMBOLS, [H1, Timeframe.M5], with_repair=True)
+    assert [each.stale for each in found.timeframes] == [3, 3]
+
+
+def test_a_plan_of_a_cache_that_is_not_empty_asks_for_the_time_and_nothing_else(
+    redis, exchange, rest, open_rest, sandbox
+):
+    SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
+    sandbox.reset()
+    plan_warmup(redis, open_rest(exchange), SYMBOLS, LONGEST_FIRST, with_repair=True)
+    assert dict(sandbox.requests.counts) == {"binance.time": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_where_a_runner_tells_the_time_nobody_is_asked(redis, open_rest, name):
+    with serve(speed=1) as server:  # ten days from now, or long ago
+        row = make_row(server, name)
+        with running(redis, row):
+            wait_until(lambda: read_exchange_time(redis, row.pk))
+            before = server.requests.counts[f"{row.venue}.time"]
+            found = plan_warmup(redis, open_rest(row), LIVE, [D1, H1], with_repair=True)
+            assert found.clock == "runner"
+            assert [each.sufficient for each in found.timeframes] == [3, 3]
+            assert server.requests.counts[f"{row.venue}.time"] == before
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 403},
+        {"kind": "status", "status": 418, "retry_after": 60},
+        {"kind": "status", "status": 429, "retry_after": 60},
+        {"kind": "slow", "seconds": 5},
+        {"kind": "html200"},
+    ],
+    ids=lambda fault: " ".join(map(str, fault.values())),
+)
+def test_where_the_exchange_can_not_be_asked_this_machines_clock_is_used_and_told(
+    redis, exchange, rest, open_rest, sandbox, monkeypatch, fault
+):
+    monkeypatch.setattr("warmup.exchange_time.PATIENCE_SECONDS", 0.5)
+    SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
+    sandbox.faults.add(**fault)
+    found = plan_warmup(redis, open_rest(exchange), SYMBOLS, [D1], with_repair=True)
+    assert (found.timeframes[0].sufficient, found.clock) == (3, "machine")
+    assert found.doubt
+    assert "\n" not in found.doubt
+    assert found.as_json()["clock"] == "machine"
 
 
 def test_a_warm_cache_costs_nothing(plan, redis, exchange, rest):

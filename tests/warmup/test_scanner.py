@@ -1,5 +1,7 @@
 import time
 
+import pytest
+
 from livermore.market.candle import Candle
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.cache import CandleCache
@@ -55,6 +57,27 @@ def test_a_short_pair_that_was_asked_for_its_newest_candles_only_is_not_exhauste
     fill(redis, "QUIET-USD", H1, 20, periods_back(100))
     [result] = CandleStatusScanner(redis, 7).scan_exchange(["QUIET-USD"], ["1h"])
     assert result.needs_fetching
+
+
+@pytest.mark.parametrize(("hours", "exhausted"), [(0, True), (39, True), (40, False), (900, False)])
+def test_whether_history_is_short_goes_by_the_time_that_is_told(redis, hours, exhausted):
+    fill(redis, "NEW-USD", H1, 20, periods_back(1000))
+    told = []
+
+    def now_ms():  # of an exchange to which this machine's clock is off
+        told.append(hours)
+        return NOW_HOUR + hours * H1.ms
+
+    scanner = CandleStatusScanner(redis, 7, now_ms)
+    [result] = scanner.scan_exchange(["NEW-USD"], ["1h"])
+    assert result.exhausted is exhausted  # with 40 more it could have sixty
+    assert told == [hours]
+
+
+def test_where_no_pair_is_short_nobody_is_asked_for_the_time(redis):
+    fill(redis, "BTC-USD", H1, 60)
+    scanner = CandleStatusScanner(redis, 7, lambda: 1 / 0)
+    assert [result.exhausted for result in scanner.scan_exchange(["BTC-USD", "ETH-USD"])]
 
 
 def test_an_exhausted_pair_is_asked_again_once_it_could_have_enough(redis):

@@ -29,6 +29,7 @@ BINANCE = {
     "early-cut": [{"kind": "early_cut", "every": 0.2, "times": 1, "delay": 0.5}],
     "rest-429": [{"kind": "rest_429"}, CUT],
     "rest-418": [{"kind": "rest_418"}, CUT],
+    "rest-403": [{"kind": "rest_403"}, CUT],
     "rest-holes": [{"kind": "rest_holes", "chance": 0.2}],
     "slow": [{"kind": "slow", "delay": 0.4}, CUT],
     "skew-ahead": [{"kind": "skew", "ms": 5000}],
@@ -62,7 +63,7 @@ BINANCE = {
 RECONNECTS = {"drop", "refuse", "silence", "pong-only", "early-cut", "ack-without-data"}
 COINBASE = [
     *("drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"),
-    *("halted", "delisted"),
+    *("halted", "delisted", "rest-403"),
     *("pong-only", "answers-only", "refused", "refused-silently", "left-out"),
 ]
 QUIET = ["BTC-USD", "AERO-USD", "DASH-USD"]  # Coinbase leaves out minutes without a trade

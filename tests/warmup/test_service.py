@@ -1,10 +1,15 @@
+import base64
 import json
+import threading
 
 import pytest
+from django.contrib.auth import get_user_model
 
-from exchanges.errors import Banned, Blocked, Paused, Unreachable
+from exchanges.errors import Banned, Blocked, Paused, TurnedAway, Unreachable
 from exchanges.fencing import Fenced
-from exchanges.models import Exchange
+from exchanges.models import Exchange, UserExchange
+from exchanges.sandbox.limit_faults import ODD_LIMITS
+from exchanges.venues.coinbase import key
 from exchanges.venues.coinbase.rest import CoinbaseRest
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import QUIET, SYMBOLS
@@ -123,6 +128,84 @@ def test_a_passing_fault_is_ridden_out(service, sandbox, fault, redis, exchange,
     service.warmup(["BTC-USD"], ["1d"])
     assert service.stats.failed == 0
     assert rows(redis, exchange, "BTC-USD", "1d") == truth("BTC-USD", Timeframe.D1)
+
+
+PAGE = {"kind": "status", "status": 403}
+
+
+@pytest.mark.parametrize("name", ["exchange", "coinbase"])
+def test_one_page_of_a_firewall_costs_no_pair(request, redis, open_rest, sandbox, name):
+    row = request.getfixturevalue(name)
+    symbols = [item.symbol for item in open_rest(row).list_symbols() if item.is_trading]
+    page = sandbox.faults.add(**PAGE, endpoint="klines" if name == "exchange" else "candles")
+    page.times = 1
+    service = SmartWarmupService(redis, row.pk, open_rest(row))
+    service.warmup(symbols)
+    assert (page.hits, service.stats.completed, service.stats.failed) == (1, 108, 0)
+
+
+@pytest.mark.parametrize("name", ["exchange", "coinbase"])
+@pytest.mark.parametrize("seconds", [0.5, 1.7])
+def test_pages_that_last_are_waited_out(request, redis, open_rest, sandbox, name, seconds):
+    row = request.getfixturevalue(name)
+    page = sandbox.faults.add(**PAGE)
+    threading.Timer(seconds, sandbox.faults.remove, [page]).start()
+    service = SmartWarmupService(redis, row.pk, open_rest(row))
+    service.warmup(SYMBOLS)
+    assert page.hits
+    assert (service.stats.completed, service.stats.failed) == (18, 0)
+
+
+def test_pages_for_minutes_end_the_run_and_are_told(service, sandbox, monkeypatch, stored_stats):
+    monkeypatch.setattr("exchanges.pacing.TURNED_AWAY_SECONDS", 1)
+    monkeypatch.setattr("exchanges.rest_client.PAUSE_SECONDS", 0.2)
+    sandbox.faults.add(**PAGE, endpoint="klines")
+    with pytest.raises(TurnedAway, match="has turned this address away"):
+        service.warmup(SYMBOLS)
+    assert (stored_stats()["status"], stored_stats()["failures"]) == ("error", [])
+
+
+def test_a_pair_that_alone_is_turned_away_fails_alone(service, sandbox, monkeypatch):
+    monkeypatch.setattr("exchanges.rest_client.PAUSE_SECONDS", 0.2)
+    sandbox.faults.add(**PAGE, symbol="BTC-USD", timeframe="1d")
+    service.warmup(SYMBOLS)
+    assert (service.stats.completed, service.stats.failed) == (17, 1)
+
+
+@pytest.mark.parametrize("name", ["exchange", "coinbase"])
+def test_one_401_costs_no_pair(request, redis, open_rest, sandbox, name):
+    row = request.getfixturevalue(name)
+    refusal = sandbox.faults.add("status", status=401, times=1)
+    service = SmartWarmupService(redis, row.pk, open_rest(row))
+    service.warmup(SYMBOLS)
+    assert (refusal.hits, service.stats.completed, service.stats.failed) == (1, 18, 0)
+
+
+@pytest.mark.parametrize("chance", [0.5, 1.0])
+def test_a_key_that_is_refused_costs_no_pair(
+    redis, open_rest, sandbox, coinbase, monkeypatch, caplog, chance
+):
+    monkeypatch.setattr(key, "_STANDINGS", {})
+    monkeypatch.setenv("COINBASE_MY_KEY", "organizations/0000/apiKeys/1111")
+    monkeypatch.setenv("COINBASE_MY_SECRET", base64.b64encode(32 * b"s").decode())
+    names = {"api_key_env": "COINBASE_MY_KEY", "api_secret_env": "COINBASE_MY_SECRET"}
+    user = get_user_model().objects.create(username="trader")
+    UserExchange.objects.create(user=user, exchange=coinbase, display_name="mine", **names)
+    sandbox.scenarios.add("rest_401", chance=chance)
+    service = SmartWarmupService(redis, coinbase.pk, open_rest(coinbase))
+    service.warmup(SYMBOLS)
+    assert (service.stats.completed, service.stats.failed) == (18, 0)
+    signed = sandbox.faults.active[0].hits
+    assert 0 < signed <= 2 * coinbase.batch_size if chance == 1 else signed
+    assert len([text for text in caplog.messages if "key_refused" in text]) <= 1
+
+
+@pytest.mark.parametrize("way", ODD_LIMITS)
+def test_limits_in_another_form_cost_no_pair(service, sandbox, caplog, way):
+    sandbox.faults.add("limits", way=way)
+    service.warmup(SYMBOLS)
+    assert (service.stats.completed, service.stats.failed) == (18, 0)
+    assert len([text for text in caplog.messages if "limits." in text]) == 1
 
 
 def test_a_fault_that_lasts_fails_its_pair_alone(service, sandbox):

@@ -7,40 +7,19 @@ from typing import Any, TypeVar
 from django.contrib.auth.models import AbstractBaseUser
 from redis import Redis
 
-from exchanges.errors import RateLimited, Unreachable
+from exchanges.errors import RateLimited, TurnedAway, Unreachable
 from exchanges.listing import ListedSymbol
 from exchanges.models import Exchange
 from exchanges.pacing import host_of, read_usage
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
 from exchanges.venues import MAKERS, STREAMS
-from exchanges.workers import Workers
+from exchanges.workers import NoAnswer, within
 from livermore.market.candle import Ticker
 
 ANSWER_SECONDS = 30.0
 
 Answer = TypeVar("Answer")
-
-
-class NoAnswer(Unreachable):
-    """It took longer than anybody should wait."""
-
-
-def within(seconds: float, work: Callable[..., Answer], *arguments: Any) -> Answer:
-    """Return what `work` returns, raise what it raises, or NoAnswer when it takes too long.
-
-    It then goes on in a thread that nobody waits for.
-    """
-    workers = Workers(1, "check")
-    future = workers.submit(work, *arguments)
-    try:
-        return future.result(seconds)
-    except TimeoutError:
-        if future.done():
-            raise  # its own
-        raise NoAnswer(f"no answer within {seconds:g} s") from None
-    finally:
-        workers.close()
 
 
 @dataclass(slots=True)
@@ -81,15 +60,20 @@ class Facts:
         self.market = market
 
     def ask(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Return what a REST call returns; RateLimited or Unreachable when it takes too long."""
+        """Return what a REST call returns.
+
+        RateLimited, TurnedAway or Unreachable when it takes too long.
+        """
         try:
             return within(ANSWER_SECONDS, work, *arguments)
         except NoAnswer as error:
             self.close()  # else its next tries would go on behind our back
             host = host_of(self.exchange.rest_url)
-            held_ms = read_usage(self.redis, host).held_ms
-            if held_ms:
-                seconds = held_ms / 1000
+            usage = read_usage(self.redis, host)
+            if usage.refused_ms:
+                raise TurnedAway(host, ANSWER_SECONDS) from error
+            if usage.held_ms:
+                seconds = usage.held_ms / 1000
                 raise RateLimited(
                     f"{host} asked for a pause (HTTP 429), of which {seconds:.0f} s are left",
                     seconds,

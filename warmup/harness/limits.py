@@ -6,8 +6,8 @@ from functools import partial
 from exchanges.models import Exchange
 from exchanges.pacing import SHARE_OF_LIMIT
 from exchanges.presets import PRESETS
-from exchanges.venues.binance.rest import LISTING_WEIGHT
-from exchanges.venues.binance.symbols import read_limits
+from exchanges.venues.binance.rest import LIMITS_UNTIL_KNOWN
+from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
 
@@ -29,12 +29,12 @@ def _binance(facts: Facts) -> Outcome:
     row, rest = facts.exchange, facts.rest
     params = {"symbol": facts.market.native_symbol} if facts.market else {}
     ask = partial(rest.client.get, "/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT)
-    limits = read_limits(facts.ask(ask))
-    if limits is None:
-        raise Failed("it publishes no request weight", _slower(row))
+    published = read_limits(facts.ask(ask))
+    limits = published or LIMITS_UNTIL_KNOWN
     allowed = SHARE_OF_LIMIT * limits.weight_per_minute
+    what = "published" if published else "nothing that makes sense is published; assumed"
     text = (
-        f"published: {limits.weight_per_minute} weight in a minute, "
+        f"{what}: {limits.weight_per_minute} weight in a minute, "
         f"{limits.requests_per_5_minutes} requests in five"
     )
     if row.pacing == Exchange.Pacing.WEIGHT:

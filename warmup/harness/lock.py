@@ -1,12 +1,10 @@
 """Who has the exchange, and whether it still shows that it lives."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from exchanges.instances import TTL_MS, ExchangeLock
-from exchanges.lease import STATUS_TTL_MS
-from exchanges.status import Holder, Status, read_status
+from exchanges.status import STATUS_TTL_MS, Holder, Status, read_status, read_status_age
 from livermore.market import keys
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome
@@ -20,8 +18,8 @@ def check_lock(facts: Facts) -> Outcome:
     status = status_of(facts)
     if holder is None:
         return Outcome("free")
-    age_ms = _age_ms(status)
-    if age_ms is None or age_ms > STATUS_TTL_MS:
+    age_ms = read_status_age(facts.redis, facts.exchange.pk)
+    if age_ms is None:
         return Outcome(
             f"held by {holder}, who has shown no sign of life for {STATUS_TTL_MS // 1000} s",
             "look at that process: it hangs, or is none of Livermore's; "
@@ -62,10 +60,3 @@ def _told(name: str) -> Iterator[None]:
 
 def _remedy(name: str) -> str:
     return f"no Livermore wrote {name}: find out who did, and delete it"
-
-
-def _age_ms(status: Status) -> float | None:
-    """Return how old a status is, by clocks of two machines that may differ."""
-    if status.heartbeat is None:
-        return None
-    return max(0.0, time.time() * 1000 - status.heartbeat)

@@ -18,6 +18,7 @@ from exchanges.errors import (
     LivermoreError,
     Misled,
     RateLimited,
+    TurnedAway,
     UnknownSymbol,
     Unreachable,
     clip,
@@ -39,6 +40,8 @@ def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
             return "end what else calls it from this address, and run this after that time"
         case RateLimited():
             return "end what else calls it from this address, wait a minute, run this again"
+        case TurnedAway():
+            return "leave it alone for some minutes and run this again; end what else calls it here"
         case Held():
             return f"let it end and run this again, or `./run start {name} --take-over`"
         case Misled():

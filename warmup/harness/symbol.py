@@ -14,13 +14,16 @@ PREFERRED = ("BTC-USD", "BTC-USDT", "BTC-USDC", "BTC-EUR")  # the liveliest mark
 def check_symbol(facts: Facts) -> Outcome:
     """Choose among what the exchange lists now, whatever the database knows."""
     listed = facts.ask(facts.rest.list_symbols)
+    trouble = facts.rest.key_trouble
     market = choose(facts, listed)
     facts.choose(market)
     text = f"{market.symbol} trades, as {market.native_symbol}; {len(listed)} symbols are listed"
-    if _is_known(facts.exchange, market):
-        return Outcome(text)
-    advice = f"the database lists it otherwise: `./run symbols {facts.exchange.name} --sync`"
-    return Outcome(text, advice)
+    notes = [trouble] if trouble else []
+    if not _is_known(facts.exchange, market):
+        notes.append(
+            f"the database lists it otherwise: `./run symbols {facts.exchange.name} --sync`"
+        )
+    return Outcome(text, "; ".join(notes) or None)
 
 
 def _is_known(exchange: Exchange, market: ListedSymbol) -> bool:

@@ -52,7 +52,7 @@ def present(
         "lines": _lines(row, view, grid, wanted),
         "times": {
             "connectedSince": view.holder.connected_since if view and view.holder else None,
-            "newestClose": details.get("newestClose"),
+            "newestClose": _newest_close(view, details, now_ms),
             "heartbeat": _heartbeat(view, now_ms) if view else None,
             "action": row.action.at_ms if row.action else None,
         },
@@ -133,6 +133,15 @@ def _heartbeat(view: ExchangeView, now_ms: int) -> int | None:
     if isinstance(told, int) and abs(told - written_ms) < SKEW_MS:
         return told
     return written_ms // 1000 * 1000
+
+
+def _newest_close(view: ExchangeView | None, details: Mapping[str, Any], now_ms: int) -> int | None:
+    """Return when the newest bar ended, by our clock where the exchange's is another."""
+    newest_ms = details.get("newestClose")
+    time_ms = view.status.exchange_time_ms(view.status_age_ms or 0) if view else None
+    if time_ms is None or not isinstance(newest_ms, int) or abs(now_ms - time_ms) < SKEW_MS:
+        return newest_ms
+    return (newest_ms + now_ms - time_ms) // 1000 * 1000
 
 
 def _buttons(state: str, view: ExchangeView | None, wanted: bool) -> list[str]:
@@ -224,6 +233,8 @@ def _holes(grid: Mapping[str, Any]) -> str:
 def _weight(exchange: Exchange, usage: Usage) -> str:
     if usage.banned_ms:
         return f"banned for {duration(usage.banned_ms)}"
+    if usage.refused_ms:
+        return f"turned away (HTTP 403), tried again in {duration(usage.held_ms)}"
     if usage.held_ms:
         return f"held for {duration(usage.held_ms)}, as asked"
     if exchange.pacing == Exchange.Pacing.BATCH:

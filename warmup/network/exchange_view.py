@@ -10,11 +10,10 @@ import orjson
 from redis import Redis
 
 from exchanges.errors import clip
-from exchanges.lease import STATUS_TTL_MS
 from exchanges.models import Exchange, Symbol
 from exchanges.pacing import Usage, host_of, read_usage
 from exchanges.renaming import rename_offers
-from exchanges.status import Holder, State, Status
+from exchanges.status import STATUS_TTL_MS, Holder, State, Status
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.network.audit import last_action

@@ -1,23 +1,31 @@
 """Binance's spot REST interface (github.com/binance/binance-spot-api-docs, rest-api.md)."""
 
+import logging
 import re
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, number
-from exchanges.errors import BadCredentials, BadPayload, LivermoreError, UnknownSymbol, Unreachable
+from exchanges.errors import (
+    BadCredentials,
+    BadPayload,
+    LivermoreError,
+    UnknownSymbol,
+    Unreachable,
+    clip,
+)
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane, Limits
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import LOOKS, Known, VenueRest
-from exchanges.venues.binance.symbols import read_limits, read_listing
+from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits, read_listing
 from livermore.market.candle import LATEST_MS, check_time
 from livermore.market.timeframe import Timeframe
 
+logger = logging.getLogger(__name__)
+
 # What Binance.US published before August 2026, the least of the family.
 LIMITS_UNTIL_KNOWN = Limits(weight_per_minute=1200, requests_per_5_minutes=5000)
-LISTING_WEIGHT = 20
 COLUMNS = 12
 WORKERS = 24
 UNKNOWN_SYMBOL, BUSY, BAD_KEY = {"-1121"}, {"-1001", "-1007", "-1008"}, {"-2014", "-2015"}
@@ -36,7 +44,7 @@ class BinanceRest(VenueRest):
         self, exchange_id: int, client: RestClient, native_symbols: Mapping[str, str] | None = None
     ):
         super().__init__(exchange_id, client, native_symbols)
-        self._learning = threading.Lock()
+        client.pacer.ask_limits = self._learn_limits
 
     def list_symbols(self) -> list[ListedSymbol]:
         return read_listing(self._exchange_info({}, Lane.BACKFILL))
@@ -123,24 +131,42 @@ class BinanceRest(VenueRest):
         return rows
 
     def _klines(self, native: str, timeframe: Timeframe, lane: Lane, **window: int) -> list:
-        self._learn_limits(native, lane)
+        if not self.client.pacer.limits_known():
+            self._learn_limits(native)
         params = {"symbol": native, "interval": str(timeframe), **window}
         rows = self._get_rows("/api/v3/klines", params, lane)
         if not isinstance(rows, list):
             raise BadPayload("the candles are not in Binance's form", str(rows))
         return rows
 
-    def _learn_limits(self, native: str, lane: Lane) -> None:
-        if self.client.pacer.limits_known():
+    def _learn_limits(self, native: str | None = None) -> None:
+        """Ask for the limits, unless somebody does; whatever comes of it, candles go on."""
+        if not self.client.pacer.should_ask_limits():
             return
-        with self._learning:
-            if not self.client.pacer.limits_known():
-                self._exchange_info({"symbol": native}, lane)
+        native = native or next(iter(self._native_symbols.values()), None)
+        params = {"symbol": native} if native else {}  # without one the reply is very long
+        try:
+            self._exchange_info(params, None)
+        except BadPayload as error:
+            self._assume_limits(str(error))
+        except (Unreachable, UnknownSymbol) as error:
+            logger.warning("limits.not_learnt host=%s error=%s", self.client.host, error)
 
-    def _exchange_info(self, params: Mapping[str, str], lane: Lane) -> Any:
+    def _exchange_info(self, params: Mapping[str, str], lane: Lane | None) -> Any:
         body = self.client.get("/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT, lane=lane)
-        self.client.pacer.set_limits(read_limits(body) or LIMITS_UNTIL_KNOWN)
+        if limits := read_limits(body):
+            self.client.pacer.set_limits(limits)
+        else:
+            found = body.get("rateLimits", "nothing") if isinstance(body, dict) else body
+            self._assume_limits(str(found))
         return body
+
+    def _assume_limits(self, seen: str) -> None:
+        if self.client.pacer.assume_limits():
+            logger.warning(
+                "limits.not_understood host=%s kept=%d/min seen=%s",
+                *(self.client.host, LIMITS_UNTIL_KNOWN.weight_per_minute, clip(seen)),
+            )
 
     @staticmethod
     def _open_time(row: list) -> int:
@@ -171,6 +197,24 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
     if code in BAD_KEY or status == 401:
         return BadCredentials(f"the exchange does not accept the key: {said}")
     return None
+
+
+def is_own_error(body: Any) -> bool:
+    """Tell whether Binance itself wrote the body of a refusal, and nobody in front of it."""
+    return isinstance(body, dict) and "code" in body
+
+
+def elsewhere(host: str) -> str:
+    """Return where else Binance's candles are to be had from than at `host`, "" for nowhere.
+
+    Binance.US is another exchange, with other books, and has no such hosts.
+    """
+    if host.endswith((".binance.us", ".binance.vision")):
+        return ""
+    return (
+        "Binance publishes hosts for market data alone, which need no key: put "
+        "https://data-api.binance.vision and wss://data-stream.binance.vision into the row"
+    )
 
 
 def used_weight(headers: Mapping[str, str]) -> int | None:

@@ -1,19 +1,30 @@
 """Coinbase Advanced Trade's REST interface (docs.cdp.coinbase.com, "Get Public Candles")."""
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, number
-from exchanges.errors import BadCredentials, BadPayload, LivermoreError, UnknownSymbol
+from exchanges.errors import (
+    BadCredentials,
+    BadPayload,
+    LivermoreError,
+    Unauthorized,
+    UnknownSymbol,
+)
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import LOOKS, Known, VenueRest
+from exchanges.venues.coinbase.key import Key
 from exchanges.venues.coinbase.symbols import read_listing
 from livermore.market.candle import check_time
 from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
+
+logger = logging.getLogger(__name__)
 
 PRODUCTS_PER_CALL = 500
 GRANULARITIES = {
@@ -44,10 +55,20 @@ class CoinbaseRest(VenueRest):
         client: RestClient,
         native_symbols: Mapping[str, str] | None = None,
         *,
-        signed: bool = False,
+        key: Key | None = None,
     ):
         super().__init__(exchange_id, client, native_symbols)
-        self._products = "/products" if signed else "/market/products"
+        self._key = key
+
+    @property
+    def key_trouble(self) -> str | None:
+        if self._key is None or not self._key.standing.is_refused:
+            return None
+        key, secret = self._key.variables
+        return (
+            f"it does not take the key in {key} and {secret}, so all comes without one: correct "
+            "what they hold, or clear the names in the account"
+        )
 
     def list_symbols(self) -> list[ListedSymbol]:
         products: dict[str, Any] = {}
@@ -59,7 +80,10 @@ class CoinbaseRest(VenueRest):
                 return read_listing(list(products.values()))
 
     def server_time_ms(self) -> int:
-        body = self.client.get("/time", lane=Lane.HEAL)
+        try:
+            body = self.client.get("/time", lane=Lane.HEAL, signed=False)
+        except Unauthorized as refusal:
+            raise self._explained(refusal, "the exchange does not tell its time") from refusal
         try:
             return check_time(int(body["epochMillis"]))
         except (KeyError, TypeError, ValueError) as error:
@@ -141,7 +165,7 @@ class CoinbaseRest(VenueRest):
             "end": end_ms // 1000,
             "granularity": GRANULARITIES[timeframe],
         }
-        path = f"{self._products}/{quote(native, safe='')}/candles"
+        path = f"/products/{quote(native, safe='')}/candles"
         for _ in range(looks):
             body = self._get_rows(path, params, lane)
             rows = body.get("candles") if isinstance(body, dict) else None
@@ -151,9 +175,54 @@ class CoinbaseRest(VenueRest):
             if complete and (rows or reply.times()):
                 return
 
+    def _get_rows(self, path: str, params: Mapping[str, str | int], lane: Lane) -> Any:
+        return self._get(path, params, lane=lane, on_send=self._count)
+
+    def _get(self, path: str, params: Mapping[str, str | int], **options: Any) -> Any:
+        """Return what a path answers: signed while our key is taken, else as anybody is told."""
+        if self._key is None or self._key.standing.is_refused:
+            return self._get_openly(path, params, **options)
+        try:
+            answer = self.client.get(path, params, **options)
+        except Unauthorized:
+            answer = self._get_openly(path, params, **options)
+            if self._key.standing.refused():
+                logger.warning(
+                    "coinbase.key_refused host=%s variables=%s clock=%r",
+                    *(self.client.host, ",".join(self._key.variables), self._clock_text()),
+                )
+            return answer
+        except BadCredentials as error:
+            raise BadCredentials(f"{error} ({self._key_text()})") from error
+        self._key.standing.taken()
+        return answer
+
+    def _get_openly(self, path: str, params: Mapping[str, str | int], **options: Any) -> Any:
+        try:
+            return self.client.get(f"/market{path}", params, signed=False, **options)
+        except Unauthorized as refusal:
+            raise self._explained(refusal, self._clock_text()) from refusal
+
+    def _explained(self, refusal: Unauthorized, clock: str) -> Unauthorized:
+        return Unauthorized(f"{refusal} ({self._key_text()}; {clock})")
+
+    def _key_text(self) -> str:
+        if self._key is None:
+            return "no account names a key, so no key was sent"
+        return f"the key is in {self._key.variables[0]}, its secret in {self._key.variables[1]}"
+
+    def _clock_text(self) -> str:
+        """Return how far our clock is off: a token is valid for two minutes by theirs."""
+        try:
+            ahead_ms = 1000 * time.time() - self.clock.now_ms()
+        except LivermoreError:
+            return "the exchange does not tell its time"
+        way = "ahead of" if ahead_ms > 0 else "behind"
+        return f"this machine's clock is {abs(ahead_ms) / 1000:.1f} s {way} the exchange's"
+
     def _page_of_products(self, offset: int) -> list:
         params = {"product_type": "SPOT", "limit": PRODUCTS_PER_CALL, "offset": offset}
-        body = self.client.get(self._products, params)
+        body = self._get("/products", params)
         page = body.get("products") if isinstance(body, dict) else None
         if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
             raise BadPayload("the listing is not in Coinbase's form", str(body))
@@ -186,3 +255,8 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
     if status == 401 or (status == 403 and "scope" in str(said)):
         return BadCredentials(f"the exchange does not accept the key: {said or 'Unauthorized'}")
     return None
+
+
+def is_own_error(body: Any) -> bool:
+    """Tell whether Coinbase itself wrote the body of a refusal, and nobody in front of it."""
+    return isinstance(body, dict) and "error" in body

@@ -3,6 +3,7 @@ import time
 import pytest
 import requests
 
+from exchanges.sandbox.limit_faults import ODD_LIMITS
 from tests.exchanges.sandbox.conftest import NOW_MS
 
 MINUTE_MS = NOW_MS - NOW_MS % 60_000
@@ -42,6 +43,14 @@ def test_each_status_has_the_body_it_has_in_the_wild(sandbox, klines, status, fo
     assert reply.status_code == status
     assert reply.headers["Content-Type"].startswith(form)
     assert text in reply.text
+
+
+def test_a_page_can_say_anything_with_any_status(sandbox, klines, candles):
+    sandbox.faults.add("status", status=403, text="configured to block access from your country")
+    for reply in (klines(sandbox), candles(sandbox, **WINDOW)):
+        assert reply.status_code == 403
+        assert reply.headers["Content-Type"].startswith("text/html")
+        assert "from your country" in reply.text
 
 
 def test_a_page_can_come_with_status_200(sandbox, klines):
@@ -134,6 +143,26 @@ def test_coinbase_rows_are_spoilt_the_same_way(sandbox, candles):
     assert second["start"] == str(MINUTE_MS // 1000 - 60)
 
 
+def test_signed_calls_alone_can_be_refused(sandbox, get):
+    fault = sandbox.faults.add("refused_key")
+    assert get(sandbox, "/api/v3/brokerage/market/products").status_code == 200
+    assert get(sandbox, "/api/v3/exchangeInfo").status_code == 200
+    assert fault.hits == 0
+    reply = get(sandbox, "/api/v3/brokerage/products")
+    assert (reply.status_code, reply.text, fault.hits) == (401, "Unauthorized", 1)
+
+
+@pytest.mark.parametrize("way", ODD_LIMITS)
+def test_the_limits_can_be_told_in_another_form(sandbox, get, way):
+    good = get(sandbox, "/api/v3/exchangeInfo").json()
+    fault = sandbox.faults.add("limits", way=way)
+    odd = get(sandbox, "/api/v3/exchangeInfo").json()
+    assert odd.pop("rateLimits", None) != good.pop("rateLimits")
+    assert odd == good
+    get(sandbox, "/api/v3/ping")
+    assert fault.hits == 1
+
+
 def test_the_exchange_clock_can_be_wrong_until_the_fault_ends(sandbox, get):
     sandbox.faults.add("skew_ms", ms=-90_000)
     assert get(sandbox, "/api/v3/time").json()["serverTime"] == NOW_MS - 90_000
@@ -146,3 +175,5 @@ def test_an_unknown_fault_is_refused(sandbox):
         sandbox.faults.add("flood")
     with pytest.raises(ValueError, match="unknown way"):
         sandbox.faults.add("bad_rows", way="upside_down")
+    with pytest.raises(ValueError, match="unknown way"):
+        sandbox.faults.add("limits", way="nan")

@@ -301,6 +301,15 @@ def test_rest_can_refuse_for_a_while(start, klines, eventually, kind, status):
     eventually(lambda: klines(server).status_code == 200)
 
 
+@pytest.mark.parametrize("kind", ["rest_403", "rest_451"])
+def test_rest_can_turn_everybody_away_for_a_while(start, klines, candles, eventually, kind):
+    server = start()
+    server.scenarios.add(kind, seconds=0.3)
+    eventually(lambda: klines(server).status_code == int(kind[-3:]))
+    assert candles(server, start=0, end=60).status_code == int(kind[-3:])
+    eventually(lambda: klines(server).status_code == 200)
+
+
 def test_rest_can_have_the_same_holes_at_every_look(start, klines, eventually):
     server = start()
     server.scenarios.add("rest_holes", chance=0.2)

@@ -4,9 +4,17 @@ import orjson
 import pytest
 import requests
 
-from exchanges.errors import BadCredentials, BadPayload, Temporary, UnknownSymbol, Unreachable
+from exchanges.errors import (
+    BadCredentials,
+    BadPayload,
+    Paused,
+    Temporary,
+    UnknownSymbol,
+    Unreachable,
+)
 from exchanges.models import Exchange
 from exchanges.pacing import Limits, Pacer
+from exchanges.rest_client import ATTEMPTS
 from exchanges.venue_rest import LOOKS, Known
 from exchanges.venues.binance.rest import read_error, used_weight
 from exchanges.venues.binance.symbols import read_limits, read_listing
@@ -459,10 +467,185 @@ def test_the_limits_of_one_address_are_read():
     assert read_limits({"rateLimits": []}) is None
 
 
+ODD_LIMITS = (0, -1, 19, 10**7 + 1, 10**400, 6000.5, "6000", "x", None, True, [], {})
+
+
+@pytest.mark.parametrize("value", ODD_LIMITS, ids=lambda value: str(value)[:12])
+def test_a_limit_that_is_no_sensible_number_is_none(value):
+    weight = limit("REQUEST_WEIGHT", "MINUTE", 1, 6000)
+    requests = limit("RAW_REQUESTS", "MINUTE", 5, 61_000)
+    assert read_limits({"rateLimits": [weight | {"limit": value}, requests]}) is None
+    assert read_limits({"rateLimits": [weight, requests | {"limit": value}]}) is None
+
+
+@pytest.mark.parametrize("body", [None, [], {}, "text", {"rateLimits": None}, {"rateLimits": 7}])
+def test_a_reply_without_limits_has_none(body):
+    assert read_limits(body) is None
+
+
 @pytest.mark.parametrize(
-    "body",
-    [None, {}, {"rateLimits": [1]}, {"rateLimits": [limit("REQUEST_WEIGHT", "MINUTE", 1, "x")]}],
+    "row",
+    [
+        *(None, 1, "REQUEST_WEIGHT", [], {}, {"rateLimitType": "REQUEST_WEIGHT"}),
+        {"rateLimitType": "REQUESTS", "interval": "MINUTE", "limit": 1200},  # until 2018
+        limit("REQUEST_WEIGHT", "MINUTE", "1", 6000),
+        limit("REQUEST_WEIGHT", "SECOND", 1, 6000),
+        limit(["REQUEST_WEIGHT"], {}, [], 6000),
+    ],
+    ids=str,
 )
-def test_limits_in_another_form_are_refused(body):
-    with pytest.raises(BadPayload, match="the limits are not in Binance's form"):
-        read_limits(body)
+def test_a_row_in_another_form_is_no_limit_and_hides_none(row):
+    assert read_limits({"rateLimits": [row]}) is None
+    good = limit("REQUEST_WEIGHT", "MINUTE", 1, 6000)
+    assert read_limits({"rateLimits": [row, good]}) == Limits(6000, 30_000)
+
+
+def test_of_two_limits_of_a_kind_the_lower_one_counts():
+    rows = [limit("REQUEST_WEIGHT", "MINUTE", 1, value) for value in (1200, 6000)]
+    assert read_limits({"rateLimits": rows}) == Limits(1200, 6000)
+
+
+FORMS = (
+    {"rateLimits": [{}]},
+    {},
+    [],
+    {"rateLimits": None},
+    {"rateLimits": {"REQUEST_WEIGHT": 6000}},
+    {"rateLimits": "6000 a minute"},
+    {"rateLimits": ["REQUEST_WEIGHT"]},
+    {"rateLimits": [{"rateLimitType": "REQUESTS", "interval": "MINUTE", "limit": 1200}]},
+    *({"rateLimits": [limit("REQUEST_WEIGHT", "MINUTE", 1, n)]} for n in (0, -6000, 10**18)),
+)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form)[:70])
+def test_limits_in_another_form_let_candles_through_with_one_warning(
+    on_wire, wire, redis, caplog, form
+):
+    rest = on_wire(orjson.dumps(form), klines(0), pacing=WEIGHT)
+    for _ in range(3):
+        assert minutes(rest.get_candles("A-B", "1m", PAST_MS, PAST_MS + MINUTE_MS)) == [0]
+    assert [path.partition("?")[0] for path, _ in wire.seen[1:]] == [
+        "/api/v3/exchangeInfo",
+        *["/api/v3/klines"] * 3,
+    ]
+    told = redis.hmget(keys.pacing(wire.host), "weight_limit", "request_limit")
+    assert told == [b"1200", b"5000"]
+    seen = form.get("rateLimits", "nothing") if isinstance(form, dict) else form
+    [warning] = [text for text in caplog.messages if text.startswith("limits.")]
+    assert warning == f"limits.not_understood host={wire.host} kept=1200/min seen={seen}"
+
+
+def test_limits_in_another_form_leave_the_listing_alone(row, adapters, wire):
+    market = {"symbol": "AB", "status": "TRADING", "baseAsset": "A", "quoteAsset": "B"}
+    wire.answer((200, {}, orjson.dumps({"rateLimits": [{}], "symbols": [market]})))
+    [listed] = adapters(row("binance", wire, pacing=WEIGHT)).list_symbols()
+    assert listed.symbol == "A-B"
+
+
+def test_limits_that_were_understood_outlast_a_reply_that_is_not(row, adapters, wire, redis):
+    rest = adapters(row("binance", wire, pacing=WEIGHT))
+    good = {"rateLimits": [limit("REQUEST_WEIGHT", "MINUTE", 1, 6000)], "symbols": []}
+    wire.answer(*((200, {}, orjson.dumps(body)) for body in (good, {"symbols": []})))
+    for _ in range(2):
+        rest.list_symbols()
+    assert redis.hget(keys.pacing(wire.host), "weight_limit") == b"6000"
+
+
+@pytest.mark.parametrize(("status", "tries"), [(404, 1), (503, ATTEMPTS)])
+def test_an_exchange_that_does_not_tell_its_limits_tells_its_candles(
+    on_wire, wire, caplog, status, tries
+):
+    rest = on_wire(pacing=WEIGHT)
+    wire.answer(TIME, *[(status, {}, b"<html>gone</html>")] * tries, (200, {}, klines(0)))
+    for _ in range(3):
+        assert minutes(rest.get_candles("A-B", "1m", PAST_MS, PAST_MS + MINUTE_MS)) == [0]
+    assert len(wire.seen) == 1 + tries + 3
+    [warning] = [text for text in caplog.messages if text.startswith("limits.")]
+    assert f"HTTP {status}" in warning
+
+
+def test_a_symbol_that_is_gone_does_not_keep_the_limits_from_being_learnt(on_wire, wire, redis):
+    rest = on_wire(pacing=WEIGHT)
+    unknown = b'{"code":-1121,"msg":"Invalid symbol."}'
+    wire.answer(TIME, (400, {}, unknown), (200, {}, klines(0)))
+    assert minutes(rest.get_candles("A-B", "1m", PAST_MS, PAST_MS + MINUTE_MS)) == [0]
+    assert redis.hget(keys.pacing(wire.host), "weight_limit") is None
+
+
+# Limits that were lost
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Fail where anybody would wait for longer than a second."""
+    sleep = Pacer.sleep
+
+    def sleep_shortly(pacer, seconds):
+        assert seconds < 1
+        sleep(pacer, seconds)
+
+    monkeypatch.setattr(Pacer, "sleep", sleep_shortly)
+
+
+def use_up(server, calls):
+    for _ in range(calls):
+        requests.get(f"{server.url}/api/v3/exchangeInfo", timeout=5)  # 20 each
+
+
+def test_limits_that_redis_lost_are_asked_for_at_once(row, adapters, start, redis, hurried):
+    server = start(speed=0, start_ms=NOW_MS)
+    rest = adapters(row("binance", server, pacing=WEIGHT))
+    rest.get_candles("BTC-USD", "1m", limit=1)
+    use_up(server, 100)
+    redis.flushall()
+    for _ in range(3):
+        rest.get_candles("BTC-USD", "1m", limit=1)
+    assert redis.hget(keys.pacing(server.url[7:]), "weight_limit") == b"6000"
+
+
+@pytest.mark.parametrize("what", ["candles", "time", "listing"])
+def test_who_would_wait_without_knowing_the_limits_asks_for_them(
+    row, adapters, start, redis, hurried, what
+):
+    server = start(speed=0, start_ms=NOW_MS)
+    rest, other = (adapters(row("binance", server, pacing=WEIGHT)) for _ in range(2))
+    rest.get_candles("BTC-USD", "1m", limit=1)
+    redis.flushall()
+    use_up(server, 100)
+    other.server_time_ms()  # a process that has ended since saw what is used
+    if what == "candles":
+        rest.get_candles("BTC-USD", "1m", limit=1)
+    else:
+        {"time": rest.server_time_ms, "listing": rest.list_symbols}[what]()
+    assert redis.hget(keys.pacing(server.url[7:]), "weight_limit") == b"6000"
+
+
+def test_all_who_lost_the_limits_ask_for_them_once(row, adapters, start, redis):
+    server = start(latency_ms=20)
+    rests = [adapters(row("binance", server, pacing=WEIGHT)) for _ in range(4)]
+    for rest in rests:
+        rest.get_candles("BTC-USD", "1m", limit=1)
+    redis.flushall()
+    use_up(server, 100)
+    before = server.requests.counts["binance.exchangeInfo"]
+    threads = [
+        threading.Thread(target=rest.get_candles, args=("BTC-USD", "1m"), kwargs={"limit": 1})
+        for rest in rests * 6
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+    rests[0].get_candles("BTC-USD", "1m", limit=1)
+    assert server.requests.counts["binance.exchangeInfo"] == before + 1
+
+
+def test_while_it_asks_for_a_pause_nobody_asks_for_the_limits(row, adapters, start, redis):
+    server = start(speed=0, start_ms=NOW_MS)
+    rest = adapters(row("binance", server, pacing=WEIGHT))
+    rest.client.pacer.hold(300)
+    with pytest.raises(Paused):
+        rest.get_candles("BTC-USD", "1m", limit=1)
+    assert not server.requests.counts

@@ -1,13 +1,23 @@
 """What is true of candles whichever protocol they came through, against the sandbox's truth."""
 
 import time
+from contextlib import suppress
 
 import pytest
 
 from exchanges.clock import PEACE_SECONDS
-from exchanges.errors import Banned, Blocked, Temporary, UnknownSymbol, Unreachable
+from exchanges.errors import (
+    BadCredentials,
+    BadPayload,
+    Banned,
+    Blocked,
+    Temporary,
+    UnknownSymbol,
+    Unreachable,
+)
 from exchanges.sandbox.rows import BAD_ROWS
 from exchanges.venue_rest import LOOKS
+from exchanges.venues.binance.rest import elsewhere
 from livermore.market.coverage import missing
 from livermore.market.timeframe import Timeframe
 from tests.exchanges.venues.conftest import LISTINGS, NEW, NOW_MS, TODAY_MS, values
@@ -406,12 +416,93 @@ def test_a_failure_that_passes_costs_a_call_and_no_candle(rest, truth, sandbox, 
         rest.get_candles("BTC-USD", "1m", AGO_MS, AGO_MS + 9 * MINUTE_MS)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(403, Blocked), (451, Blocked), (418, Banned)])
+@pytest.mark.parametrize(("status", "kind"), [(451, Blocked), (418, Banned)])
 def test_a_failure_that_stays_is_named(rest, sandbox, status, kind):
     sandbox.faults.add("status", status=status, symbol="BTC-USD")
     with pytest.raises(kind):
         rest.get_candles("BTC-USD", "1m", limit=1)
     assert len(sandbox.requests.candles) == 1
+
+
+@pytest.fixture
+def short_pauses(monkeypatch):
+    monkeypatch.setattr("exchanges.rest_client.PAUSE_SECONDS", 0.05)
+
+
+@pytest.mark.parametrize("endpoint", [None, "candles of both", "time"])
+@pytest.mark.parametrize("pages", [1, 4, 6])
+def test_a_firewalls_pages_are_waited_out(rest, venue, sandbox, short_pauses, endpoint, pages):
+    if endpoint == "candles of both":
+        endpoint = {"binance": "klines", "coinbase": "candles"}[venue]
+    fault = sandbox.faults.add("status", status=403, endpoint=endpoint, times=pages)
+    assert len(rest.get_candles("BTC-USD", "1m", limit=3)) == 3
+    assert fault.hits == pages
+
+
+def test_pages_about_all_candles_are_no_matter_of_one_request(rest, venue, sandbox, short_pauses):
+    rest.get_candles("BTC-USD", "1m", limit=3)
+    endpoint = {"binance": "klines", "coinbase": "candles"}[venue]
+    sandbox.faults.add("status", status=403, endpoint=endpoint, times=7)
+    assert len(rest.get_candles("ETH-USD", "1m", limit=3)) == 3
+
+
+def test_a_request_that_alone_is_turned_away_is_given_up(rest, sandbox, short_pauses):
+    rest.get_candles("BTC-USD", "1m", limit=3)
+    sandbox.faults.add("status", status=403, symbol="ETH-USD")
+    with pytest.raises(Unreachable, match="this request alone"):
+        rest.get_candles("ETH-USD", "1m", limit=3)
+    assert len(rest.get_candles("BTC-USD", "1m", limit=3)) == 3
+
+
+def test_pages_in_front_of_the_listing_are_waited_out(rest, sandbox, short_pauses):
+    fault = sandbox.faults.add("status", status=403, times=2)
+    assert len(rest.list_symbols()) > 10
+    assert fault.hits == 2
+
+
+COUNTRY_PAGE = "The Amazon CloudFront distribution is configured to block access from your country."
+
+
+@pytest.mark.parametrize("fault", [{"status": 451}, {"status": 403, "text": COUNTRY_PAGE}])
+def test_a_country_that_is_not_served_is_told_at_once(rest, venue, sandbox, fault):
+    sandbox.faults.add("status", **fault)
+    with pytest.raises(Blocked, match="Run from a place") as refusal:
+        rest.get_candles("BTC-USD", "1m", limit=1)
+    assert sum(sandbox.requests.counts.values()) == 1
+    hosts = ("https://data-api.binance.vision", "wss://data-stream.binance.vision")
+    assert all((host in str(refusal.value)) is (venue == "binance") for host in hosts)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_told"),
+    [
+        ("api.binance.com", True),
+        ("127.0.0.1:8899", True),
+        ("api.binance.us", False),  # another exchange, with other books
+        ("data-api.binance.vision", False),
+    ],
+)
+def test_binances_hosts_for_market_data_are_told_where_they_are_of_use(host, is_told):
+    assert ("data-api.binance.vision" in elsewhere(host)) is is_told
+
+
+def test_an_error_of_the_exchanges_own_keeps_its_meaning_with_403(row, adapters, wire):
+    wire.answer((403, {}, b'{"error":"PERMISSION_DENIED","message":"Missing required scopes"}'))
+    with pytest.raises(BadCredentials, match="Missing required scopes"):
+        adapters(row("coinbase", wire)).list_symbols()
+    for venue, body in (("binance", b'{"code":-1,"msg":"no"}'), ("coinbase", b'{"error":"no"}')):
+        wire.answer((403, {}, body))
+        with pytest.raises(Blocked, match=r"\(HTTP 403\)"):
+            adapters(row(venue, wire)).list_symbols()
+    assert len(wire.seen) == 3
+
+
+@pytest.mark.parametrize("body", [b'{"message":"Forbidden"}', b'"Forbidden"', b"", b"<html>"])
+def test_what_the_exchange_did_not_write_is_a_page(row, adapters, wire, venue, short_pauses, body):
+    wire.answer((403, {}, body), (200, {}, b'{"serverTime":1,"epochMillis":"1"}'))
+    with suppress(BadPayload):  # it is no time
+        adapters(row(venue, wire)).server_time_ms()
+    assert len(wire.seen) == 2
 
 
 def test_a_ban_lasts_as_long_by_our_clock_where_the_exchanges_is_hours_ahead(rest, sandbox):

@@ -4,7 +4,9 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from exchanges.instances import ExchangeLock
 from exchanges.models import Exchange, Symbol
+from exchanges.status import State
 from livermore.command import UsageError
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
@@ -53,6 +55,14 @@ def test_the_table_has_a_line_for_every_monitored_pair(exchange):
     assert sum("ETH-USD" in line and "too few candles" in line for line in lines) == 6
     assert any("61.25" in line and "rallying" in line and "91%" in line for line in lines)
     assert lines[-1] == "6 of 12 pairs have a value"
+
+
+def test_how_long_ago_a_bar_closed_is_by_the_exchanges_clock(exchange, redis):
+    lease = ExchangeLock(redis, exchange.pk).acquire()
+    closed_ms = STORED["timestamp"] + Timeframe.H1.ms
+    lease.report(State.ACTIVE, exchangeTime=closed_ms + 44 * 60_000)
+    assert "44 min ago" in run("--timeframe", "1h")
+    lease.release()
 
 
 def test_a_timeframe_and_a_stage_narrow_it(exchange):

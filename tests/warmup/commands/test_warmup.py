@@ -87,6 +87,29 @@ def test_a_plan_changes_nothing_and_calls_nothing(run, sandbox, redis):
     assert sum(sandbox.requests.counts.values()) == 0
 
 
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_plan_with_repair_invents_nothing_where_this_machines_clock_is_off(run, sandbox, hours):
+    sandbox.clock.advance(hours * 3_600_000)
+    run("warmup", "sandbox", "--symbols", "BTC-USD,ETH-USD")
+    arguments = ("warmup", "sandbox", "--plan", "--repair", "--symbols", "BTC-USD,ETH-USD")
+    plan = json.loads(run(*arguments, "--json")[1])
+    assert [(each["stale"], each["holed"]) for each in plan["timeframes"]] == [(0, 0)] * 6
+    assert (plan["calls"], plan["clock"]) == (0, "exchange")
+    assert "clock" not in run(*arguments)[1]
+
+
+def test_a_plan_says_where_it_had_to_go_by_this_machines_clock(run):
+    run("warmup", "sandbox", "--symbols", "BTC-USD")
+    Exchange.objects.filter(name="sandbox").update(rest_url="http://127.0.0.1:9")
+    arguments = ("warmup", "sandbox", "--plan", "--symbols", "BTC-USD")
+    status, text = run(*arguments)
+    assert status == 0
+    [line] = [line for line in text.splitlines() if "clock" in line]
+    assert line.startswith("by this machine's clock, which may be off: 127.0.0.1:9 cannot be")
+    plan = json.loads(run(*arguments, "--json")[1])
+    assert (plan["clock"], plan["doubt"]) == ("machine", line.partition("off: ")[2])
+
+
 def test_repair_mends_what_the_count_does_not_see(run, redis, exchange):
     run("warmup", "sandbox", "--symbols", "BTC-USD", "--timeframes", "1h")
     redis.zremrangebyrank(f"candles:{exchange.pk}:BTC-USD:1h", 20, 29)

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from functools import partial
 from io import StringIO
 
@@ -14,7 +15,7 @@ from django.db import connections
 from exchanges.instances import ExchangeLock
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.server import SandboxServer
-from exchanges.status import State, read_status
+from exchanges.status import STATUS_TTL_MS, State, Status, read_status
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.harness.conftest import (
@@ -30,6 +31,8 @@ from tests.warmup.harness.test_faults import TICKER
 from tests.warmup.live import ROOT, running, stored, wait_until
 from warmup.harness import ExchangeCheck
 from warmup.harness.check import KINDS
+from warmup.harness.facts import Facts
+from warmup.harness.lock import check_lock
 from warmup.harness.report import CheckReport, Result, Step
 from warmup.harness.stored import StatusKept
 from warmup.harness.terminal import print_check
@@ -266,6 +269,16 @@ def test_another_process_keeps_its_lock(redis, row, checked):
         assert str(lease.holder) in step_of(report, "lock").detail
         assert lease.may_write()
     assert results(report)["keys"] == "SKIP"
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_holder_whose_clock_is_off_shows_that_it_lives(redis, row, hours):
+    with ExchangeLock(redis, row.pk).acquire() as lease:
+        told_ms = int((time.time() + hours * 3600) * 1000)
+        said = Status(State.ACTIVE, "streaming", None, told_ms, lease.holder)
+        redis.set(keys.status(row.pk), orjson.dumps(said.as_json()), px=STATUS_TTL_MS - 7_000)
+        found = check_lock(Facts(redis, row, None, 1))
+    assert found.detail.endswith("active, streaming, last heard of 7 s ago")
 
 
 def test_a_holder_without_a_sign_of_life_is_told_and_left_alone(redis, row, checked):

@@ -1,5 +1,6 @@
 """What goes wrong on the way to an exchange, each at its step and with what to do about it."""
 
+import base64
 import re
 import socket
 import time
@@ -13,6 +14,7 @@ from exchanges.pacing import BatchPacer, Limits, host_of
 from exchanges.sandbox.listings import DEFAULT, Listing
 from exchanges.stream_events import CandleUpdate, Clock
 from exchanges.venues.binance.rest import BinanceRest
+from exchanges.venues.coinbase import key
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.timeframe import Timeframe
@@ -52,7 +54,11 @@ def lines(step):
     ("fault", "failed", "says"),
     [
         ({"kind": "status", "status": 451}, "clock", ["HTTP 451", "in a place that"]),
-        ({"kind": "status", "status": 403}, "clock", ["HTTP 403", "in a place that"]),
+        (
+            {"kind": "status", "status": 403},
+            "clock",
+            ["turned this address away", "HTTP 403", "leave it alone for some minutes"],
+        ),
         ({"kind": "status", "status": 429}, "clock", ["HTTP 429", "wait a minute"]),
         ({"kind": "status", "status": 418, "retry_after": 60}, "clock", ["banned this address"]),
         ({"kind": "html200"}, "clock", ["something else than JSON", "curl -i http://127.0.0.1"]),
@@ -133,6 +139,22 @@ def test_a_pause_that_is_too_long_to_wait_for_is_told(sandbox, row, checked, mon
     report = checked(row)
     assert failures(report) == ["clock"]
     assert "asked for a pause (HTTP 429), of which " in lines(step_of(report, "clock"))
+
+
+def test_pages_of_a_firewall_are_waited_for_no_longer_than_anything_else(
+    sandbox, row, checked, monkeypatch
+):
+    monkeypatch.setattr(facts, "ANSWER_SECONDS", 0.5)
+    sandbox.faults.add("status", status=403)
+    step = step_of(checked(row), "clock")
+    assert "turned this address away with a web page (HTTP 403)" in lines(step)
+    assert step.seconds < 2
+
+
+def test_one_page_of_a_firewall_fails_no_step(sandbox, row, checked):
+    page = sandbox.faults.add("status", status=403, times=1)
+    assert results(checked(row)) == WELL
+    assert page.hits == 1
 
 
 def test_an_exchange_that_never_answers_is_not_waited_for(sandbox, row, checked, monkeypatch):
@@ -533,6 +555,21 @@ def test_a_key_that_cannot_be_used_is_told_without_it(coinbase, checked, monkeyp
     assert "geheim" not in str(report.as_json())
 
 
+def test_a_key_that_the_exchange_refuses_is_noted_and_candles_come(
+    sandbox, coinbase, checked, monkeypatch
+):
+    add_account(coinbase, key="COINBASE_KEY", secret="COINBASE_SECRET")
+    monkeypatch.setattr(key, "_STANDINGS", {})
+    monkeypatch.setenv("COINBASE_KEY", "organizations/geheim")
+    monkeypatch.setenv("COINBASE_SECRET", base64.b64encode(b"geheim" + 26 * b"s").decode())
+    sandbox.faults.add("refused_key")
+    report = checked(coinbase)
+    assert results(report) == WELL | {"environment": "PASS"}
+    note = step_of(report, "symbol").remedy
+    assert "does not take the key in COINBASE_KEY and COINBASE_SECRET" in note
+    assert "geheim" not in str(report.as_json())
+
+
 def test_variables_that_are_set_are_named_and_nothing_else(sandbox, row, checked, monkeypatch):
     retired = add_account(row, key="BINANCE_OLD")
     UserExchange.objects.filter(pk=retired.pk).update(is_active=False, display_name="old")
@@ -698,6 +735,17 @@ def test_batches_that_keep_the_weight_but_not_the_requests_fail(row, checked, mo
     report = checked(move(row, pacing="batch", batch_size=5, batch_delay_ms=1000))
     assert failures(report) == ["limits"]
     assert "may use 600 and 1500" in lines(step_of(report, "limits"))
+
+
+def test_limits_that_make_no_sense_are_replaced_by_cautious_ones(sandbox, row, checked):
+    sandbox.faults.add("limits", way="zero")
+    report = checked(row)
+    assert results(report) == WELL
+    step = step_of(report, "limits")
+    assert "makes sense is published; assumed: 1200 weight in a minute, 5000" in step.detail
+    assert "stays below 960" in step.detail
+    report = checked(move(row, pacing="batch", batch_size=10, batch_delay_ms=1000))
+    assert failures(report) == ["limits"]
 
 
 def test_limits_are_told_as_they_are_published(sandbox, row, checked):

@@ -116,6 +116,13 @@ def test_a_quiet_market_is_no_trouble():
     assert (card["troubled"], card["stateText"]) == (False, "Active: streaming")
 
 
+@pytest.mark.parametrize("hours", [-3, 0.01, 3])
+def test_the_newest_close_is_as_old_as_it_is_by_the_exchanges_clock(hours):
+    off_ms = round(hours * 3_600_000)  # by which ours is behind
+    said = LIVE | {"newestClose": NOW - 6_000 + off_ms, "exchangeTime": NOW - 1_000 + off_ms}
+    assert card_of(view_of(status("active", **said)))["times"]["newestClose"] == NOW - 6_000
+
+
 def test_what_was_counted_long_ago_is_not_shown_as_of_now():
     card = card_of(view_of(status("active", "streaming", **LIVE), age_ms=30_000))
     assert card["state"] == "stale"
@@ -272,6 +279,7 @@ def test_the_holes_are_those_of_the_grid(rows, expected):
         (Usage(1200, 6000, 0, 0), "1,200 of 6,000 a minute"),
         (Usage(1, 6000, 30_000, 0), "held for 30 s, as asked"),
         (Usage(1, 6000, 1, 600_000), "banned for 10 min"),
+        (Usage(1, 6000, 16_000, 0, 32_000), "turned away (HTTP 403), tried again in 16 s"),
     ],
 )
 def test_the_request_weight_is_told_of_its_limit(usage, expected):

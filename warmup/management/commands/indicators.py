@@ -3,6 +3,7 @@ import time
 
 from django_redis import get_redis_connection
 
+from exchanges.status import read_exchange_time
 from livermore.arguments import add_exchange, exchange_named, symbols_named, timeframes_named
 from livermore.command import LivermoreCommand, UsageError
 from livermore.market.indicators import Reason, Stage
@@ -54,7 +55,7 @@ class Command(LivermoreCommand):
         if options["json"]:
             self.stdout.write(json.dumps(values, indent=2))
         else:
-            now_ms = int(time.time() * 1000)
+            now_ms = read_exchange_time(redis, exchange.pk) or int(time.time() * 1000)
             print_indicators(exchange.name, values, now_ms, self.stdout)
 
 

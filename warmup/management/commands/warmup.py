@@ -32,7 +32,8 @@ class Command(LivermoreCommand):
         parser.add_argument(
             "--plan",
             action="store_true",
-            help="change nothing and fetch nothing: say what would be fetched and what it costs",
+            help="change nothing and fetch nothing: say what would be fetched and what it costs; "
+            "the exchange is asked for its time at the most",
         )
         parser.add_argument(
             "--repair",
