@@ -3,7 +3,7 @@
 from django.core.management.base import CommandError, CommandParser
 
 from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.listings import listings
+from exchanges.sandbox.listings import CHEAP, listings
 from exchanges.sandbox.scenarios import KINDS, parse_scenarios
 from exchanges.sandbox.server import run_in_foreground
 from livermore.command import LivermoreCommand
@@ -19,6 +19,9 @@ class Command(LivermoreCommand):
         parser.add_argument("--host", default=usual.host)
         parser.add_argument("--port", type=int, default=8899, help="0 takes a free one")
         parser.add_argument("--symbols", type=int, help="how many symbols trade on each exchange")
+        parser.add_argument(
+            "--cheap", action="store_true", help=f"list {CHEAP.symbol} too, at {CHEAP.price}"
+        )
         parser.add_argument("--seed", type=int, default=usual.seed, help="which market it is")
         parser.add_argument("--speed", type=float, default=usual.speed, help="clock against ours")
         parser.add_argument(
@@ -38,9 +41,8 @@ class Command(LivermoreCommand):
         chosen = {name: options[name] for name in (*names, "coinbase_rate")}
         try:
             scenarios = tuple(parse_scenarios(options["scenario"]))
-            config = SandboxConfig(
-                **chosen, listings=listings(options["symbols"]), scenarios=scenarios
-            )
+            listed = listings(options["symbols"]) + (CHEAP,) * options["cheap"]
+            config = SandboxConfig(**chosen, listings=listed, scenarios=scenarios)
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:

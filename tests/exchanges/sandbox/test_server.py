@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from exchanges.sandbox.config import SandboxConfig
+from exchanges.sandbox.listings import CHEAP
 from exchanges.sandbox.server import SandboxServer
 
 ROOT = Path(__file__).parents[3]
@@ -62,6 +63,19 @@ def test_the_command_tells_its_address_and_ends_cleanly(number):
         out, err = process.communicate(timeout=10)
     assert sum(one["status"] == "TRADING" for one in info["symbols"]) == 3
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_the_command_can_list_a_market_far_below_a_cent():
+    process = command("--port", "0", "--cheap", "--speed", "0")
+    url = process.stdout.readline().split()[-1]
+    query = {"timeframe": "1d", "symbol": CHEAP.symbol, "start": 0, "end": 2 * 10**12}
+    truth = requests.get(f"{url}/sandbox/truth", params=query, timeout=5).json()[-3:]
+    query = {"symbol": CHEAP.native, "interval": "1d", "limit": 4}
+    rows = requests.get(f"{url}/api/v3/klines", params=query, timeout=5).json()[:-1]
+    process.terminate()
+    process.wait(10)
+    assert [[row[0], *map(float, row[1:6])] for row in rows] == truth
+    assert 0 < truth[0][1] < 1e-06
 
 
 def test_the_command_says_in_one_line_that_the_port_is_taken():
