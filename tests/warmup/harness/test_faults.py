@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 
 from exchanges.models import Exchange, UserExchange
 from exchanges.pacing import BatchPacer, Limits, host_of
-from exchanges.sandbox.listings import DEFAULT, Listing
+from exchanges.sandbox.listings import CHEAP, DEFAULT, Listing
 from exchanges.stream_events import CandleUpdate, Clock
 from exchanges.venues.binance.rest import BinanceRest
 from livermore.market import keys
@@ -245,6 +245,24 @@ def test_a_newest_day_with_other_numbers_is_found(redis, row, checked, monkeypat
     report = checked(row)
     assert failures(report) == ["warmup"]
     assert "the cache holds" in lines(step_of(report, "warmup"))
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_prices_far_below_a_cent_are_told_without_an_exponent(redis, checked, monkeypatch, name):
+    with serve(start_ms=MIDNIGHT_MS - HALF_A_DAY_MS, speed=240, listings=(CHEAP,)) as sandbox:
+        row = row_of(sandbox, name)
+        key = keys.candles(row.pk, CHEAP.symbol, Timeframe.D1)
+
+        def alter(*arguments):
+            [newest] = redis.zrange(key, -1, -1)
+            values = orjson.loads(newest)
+            redis.zrem(key, newest)
+            redis.zadd(key, {orjson.dumps([*values[:3], values[3] / 2, *values[4:]]): values[0]})
+
+        monkeypatch.setattr(candles, "_refuse_bad", alter)
+        step = step_of(checked(row, CHEAP.symbol), "warmup")
+    assert re.search(r"REST tells \[\d+, 0\.000000[1-9]\d+,.* the cache holds", step.detail)
+    assert not re.search(r"\de-", step.detail)
 
 
 def test_days_that_begin_later_than_it_is_are_found(row, checked, monkeypatch):
