@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import websocket
 
+from exchanges.dialing import dial
 from exchanges.errors import BadPayload, Misled, Unreachable, clip
 from exchanges.stream_events import Event, Refused
-from exchanges.validators import addresses_of
 from exchanges.venue_stream import StreamSession, Topic, VenueStream
 
 logger = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ class Connection:
         socket.settimeout(CONNECT_SECONDS)
         socket.connect(
             self._stream.url,
-            socket=_dial(self._stream.url),
+            socket=_open(self._stream.url),
             suppress_origin=True,
             # What the row says, no proxy from the environment; the library looks at the second
             # only where there is the first.
@@ -299,30 +299,19 @@ class Connection:
             )
 
 
-def _dial(url: str) -> sockets.socket:
-    """Connect to an address of the URL's host that was checked, encrypted where it says wss."""
+def _open(url: str) -> sockets.socket:
+    """Connect to the URL's host, encrypted where it says wss."""
     parts = urlsplit(url)
     if not parts.hostname or parts.scheme not in PORTS:
         raise ValueError(f"{clip(url)} is no address of a WebSocket")
-    wire = _first_that_answers(parts.hostname, parts.port or PORTS[parts.scheme])
+    wire = dial(parts.hostname, parts.port or PORTS[parts.scheme], CONNECT_SECONDS)
+    if parts.scheme == "ws":
+        return wire
     try:
-        wire.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-        if parts.scheme == "ws":
-            return wire
         return ssl.create_default_context().wrap_socket(wire, server_hostname=parts.hostname)
     except Exception:
         wire.close()
         raise
-
-
-def _first_that_answers(host: str, port: int) -> sockets.socket:
-    failure = OSError(f"{host} has no address")
-    for address in addresses_of(host, port):
-        try:
-            return sockets.create_connection((address, port), CONNECT_SECONDS)
-        except OSError as error:
-            failure = error
-    raise failure
 
 
 def _reason(error: BadPayload) -> str:

@@ -18,6 +18,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from exchanges.dialing import dial
 from exchanges.errors import (
     BadPayload,
     Banned,
@@ -29,7 +30,6 @@ from exchanges.errors import (
     clip,
 )
 from exchanges.pacing import Lane, Pacer
-from exchanges.validators import addresses_of
 
 logger = logging.getLogger(__name__)
 
@@ -55,25 +55,15 @@ def backoff() -> Iterator[float]:
 
 
 class _Checked:
-    """Connects to an address that was checked: asked twice, a name may lead to two places.
-
-    `_new_conn` and `_dns_host` are private to urllib3; a test holds what is relied on.
-    """
+    """Connects as `dial` does; `_new_conn` is private to urllib3, and a test holds what is used."""
 
     def _new_conn(self):
-        name, failure = self._dns_host, None
         try:
-            addresses = addresses_of(name, self.port)
-        except (OSError, UnicodeError) as error:
-            raise NewConnectionError(self, f"{name} has no address: {error}") from error
-        for self._dns_host in addresses:
-            try:
-                return super()._new_conn()
-            except (NewConnectionError, ConnectTimeoutError) as error:
-                failure = error
-            finally:
-                self._dns_host = name  # encryption goes by it
-        raise failure
+            return dial(self.host, self.port, self.timeout)
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, str(error)) from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
 
 
 class _Connection(_Checked, HTTPConnection):
@@ -93,7 +83,7 @@ class _EncryptedPool(HTTPSConnectionPool):
 
 
 class CheckingAdapter(HTTPAdapter):
-    """Connects where `addresses_of` allows, and nowhere else."""
+    """Connects as `dial` does, and in no other way."""
 
     def init_poolmanager(self, *sizes, **options):
         super().init_poolmanager(*sizes, **options)

@@ -14,7 +14,8 @@ class SandboxConfig:
     before the ban; each ban is twice the one before, up to `longest_ban_ms`.
     `coinbase_retry_after` None sends no such header, as Coinbase does. Everything about WebSockets
     (`ws_…` is Binance's) is counted in this machine's seconds. `scenarios` are settings of
-    Scenario, in force from the start.
+    Scenario, in force from the start. `dead_ipv6` lets connections to [::1] at the same port be
+    neither answered nor refused.
     """
 
     host: str = "127.0.0.1"
@@ -47,3 +48,4 @@ class SandboxConfig:
     coinbase_idle_seconds: float = 75
     most_buffered_bytes: int = 8_000_000
     scenarios: tuple[dict, ...] = ()
+    dead_ipv6: bool = False

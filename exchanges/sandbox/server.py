@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Event, Thread
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.faults import Faults
 from exchanges.sandbox.log import RequestLog
 from exchanges.sandbox.market import Market
+from exchanges.sandbox.network import dead_ipv6
 from exchanges.sandbox.scenarios import Scenarios
 from exchanges.sandbox.state import SandboxState
 from exchanges.sandbox.stream_log import StreamCounts
@@ -131,9 +133,12 @@ async def _serve(
     runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     try:
-        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
-        ready()
-        await stopping.wait()
+        with ExitStack() as network:
+            if state.config.dead_ipv6:
+                network.enter_context(dead_ipv6(listening.getsockname()[1]))
+            await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+            ready()
+            await stopping.wait()
     finally:
         await runner.cleanup()
 

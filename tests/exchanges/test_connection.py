@@ -21,7 +21,7 @@ from exchanges import connection as connection_module
 from exchanges.connection import BufferedWebSocket, Connection
 from exchanges.stream_events import CandleUpdate, Clock, Refused
 from exchanges.venues.binance.stream import BinanceStream
-from tests.exchanges.wire import certificate, lead
+from tests.exchanges.wire import black_hole, certificate, lead
 
 TICKER = '{"stream":"!miniTicker@arr","data":[{"e":"24hrMiniTicker","E":%d,"s":"?"}]}'
 OPENED = 1633996800000
@@ -317,6 +317,22 @@ def test_a_listed_name_may_lead_inside_and_is_resolved_once(serve, connect, monk
     asked = lead(monkeypatch, "exchange.lan", "127.0.0.1", "127.0.0.9")
     read_until(connect(f"ws://exchange.lan:{port}"), told)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("dead", [["::1"], ["127.0.0.2"], ["::1", "127.0.0.2"]])
+def test_an_address_that_is_dead_is_waited_for_a_moment_and_once(
+    serve, connect, monkeypatch, settings, dead
+):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [host := f"{len(dead)}.{dead[0][-1]}.lan"]
+    lead(monkeypatch, host, (*dead, "127.0.0.1"))
+    port = int(serve(Heard(tick(1))).rpartition(":")[2])
+    with ExitStack() as holes:
+        for address in dead:
+            holes.enter_context(black_hole(address, port))
+        for longest in (1.0, 0.3):
+            begun = time.monotonic()
+            read_until(connect(f"ws://{host}:{port}"), told)
+            assert time.monotonic() - begun < longest
 
 
 def test_an_encrypted_connection_wants_the_hosts_own_certificate(

@@ -4,7 +4,9 @@ import time
 from urllib.parse import urlsplit
 
 from exchanges.connection import Connection
+from exchanges.dialing import dial
 from exchanges.errors import LivermoreError, Misled, Unreachable
+from exchanges.families import family_of, silent_families
 from exchanges.validators import addresses_of
 from warmup.harness.facts import Facts, NoAnswer, within
 from warmup.harness.report import Failed, Outcome, Result
@@ -12,6 +14,7 @@ from warmup.harness.report import Failed, Outcome, Result
 NAME_SECONDS = 10.0
 CONNECT_SECONDS = 12.0  # a little longer than a connection takes to give up by itself
 ADDRESSES_SHOWN = 3
+FAMILY_SECONDS = 2.0  # more than a packet takes to anywhere and back, and once more
 # Signed calls are refused from here on: Binance takes none from a second ahead.
 LONGEST_SKEW_MS = 1000
 CLOCK_CALLS, GOOD_CALL_MS = 3, 200
@@ -22,18 +25,21 @@ ANSWERED = ("Handshake status", "answered HTTP")
 
 def check_names(facts: Facts) -> Outcome:
     """Resolve both hosts; no address may lead into a private network unasked."""
-    told, faults = {}, {}
+    told, faults, notes = {}, {}, {}
     for need, url in (("rest", facts.exchange.rest_url), ("stream", facts.exchange.ws_url)):
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
         try:
-            found = within(NAME_SECONDS, addresses_of, host, parts.port or PORTS[parts.scheme])
+            found = within(NAME_SECONDS, addresses_of, host, port)
         except Misled as error:
             faults[need] = str(error).partition(". ")[0]
         except (OSError, UnicodeError, NoAnswer) as error:
             faults[need] = f"{host} has no address: {getattr(error, 'strerror', None) or error}"
         else:
-            told[host] = _listed(host, found)
+            if host not in told:
+                told[host] = _listed(host, found)
+                if len({*map(family_of, found)}) > 1 and not facts.is_banned():
+                    told[host] += _families(host, port, found, notes)
     if faults:
         raise Failed(
             "; ".join(dict.fromkeys(faults.values())),
@@ -42,7 +48,28 @@ def check_names(facts: Facts) -> Outcome:
             "LIVERMORE_PRIVATE_EXCHANGE_HOSTS",
             faults,
         )
-    return Outcome("; ".join(told.values()))
+    return Outcome("; ".join(told.values()), "; ".join(notes.values()) or None)
+
+
+def _families(host: str, port: int, addresses: list[str], notes: dict[str, str]) -> str:
+    """Return by which family of its addresses a host is reached; note the one that leads nowhere.
+
+    Nothing is said where none does: the steps that call it will.
+    """
+    try:
+        with dial(host, port, FAMILY_SECONDS) as wire:
+            won = family_of(wire.getpeername()[0])
+    except OSError:
+        return ""
+    silent = silent_families(port, addresses, FAMILY_SECONDS)
+    silent.pop(won, None)
+    for family, reason in silent.items():
+        notes[family] = (
+            f"{family} leads nowhere from here: connections go by {won}, and each first one is a "
+            "moment late; mend it on this machine or its router, or switch it off"
+        )
+        return f", {won} won, {family} is dead ({reason})"
+    return f", {won} won, the other answers too"
 
 
 def _listed(host: str, addresses: list[str]) -> str:

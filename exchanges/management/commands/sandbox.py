@@ -30,6 +30,9 @@ class Command(LivermoreCommand):
             metavar="NAME[:OPTION=VALUE...],...",
             help=f"what goes wrong, see docs/sandbox.md; names: {', '.join(KINDS)}",
         )
+        parser.add_argument(
+            "--dead-ipv6", action="store_true", help="answer nothing on [::1] at the same port"
+        )
         parser.add_argument("--latency-ms", type=int, default=usual.latency_ms)
         parser.add_argument("--weight-limit", type=int, default=usual.weight_limit)
         parser.add_argument("--strikes", type=int, default=usual.strikes, help="429s before a ban")
@@ -38,7 +41,7 @@ class Command(LivermoreCommand):
 
     def handle(self, *args, **options) -> None:
         names = ("host", "port", "seed", "speed", "latency_ms", "weight_limit", "strikes", "ban_ms")
-        chosen = {name: options[name] for name in (*names, "coinbase_rate")}
+        chosen = {name: options[name] for name in (*names, "coinbase_rate", "dead_ipv6")}
         try:
             scenarios = tuple(parse_scenarios(options["scenario"]))
             listed = listings(options["symbols"]) + (CHEAP,) * options["cheap"]

@@ -78,6 +78,18 @@ def test_the_command_can_list_a_market_far_below_a_cent():
     assert 0 < truth[0][1] < 1e-06
 
 
+def test_the_command_can_leave_ipv6_dead():
+    process = command("--port", "0", "--dead-ipv6")
+    port = int(process.stdout.readline().rpartition(":")[2])
+    assert requests.get(f"http://127.0.0.1:{port}/api/v3/ping", timeout=5).json() == {}
+    with pytest.raises(TimeoutError):
+        socket.create_connection(("::1", port), 0.3)
+    process.terminate()
+    process.wait(10)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("::1", port), 5)
+
+
 def test_the_command_says_in_one_line_that_the_port_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = command("--port", str(taken.getsockname()[1]))

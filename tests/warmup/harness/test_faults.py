@@ -16,6 +16,7 @@ from exchanges.venues.binance.rest import BinanceRest
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.timeframe import Timeframe
+from tests.exchanges.wire import lead
 from tests.warmup.harness.conftest import (
     HALF_A_DAY_MS,
     WELL,
@@ -613,6 +614,46 @@ def test_a_private_name_that_is_listed_may_lead_inside(
     report = checked(row)
     assert results(report) == WELL
     assert step_of(report, "dns").detail == "sandbox.lan is 127.0.0.1"
+
+
+@pytest.fixture
+def lan(monkeypatch, settings):
+    """Move a row's hosts to a name that leads to these addresses."""
+
+    def lan(row, *addresses):
+        settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["sandbox.lan"]
+        lead(monkeypatch, "sandbox.lan", addresses)
+        there = [url.replace("127.0.0.1", "sandbox.lan") for url in (row.rest_url, row.ws_url)]
+        return move(row, rest_url=there[0], ws_url=there[1])
+
+    return lan
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_a_dead_family_is_named_and_costs_next_to_nothing(checked, lan, name):
+    with serve(
+        start_ms=MIDNIGHT_MS - HALF_A_DAY_MS, speed=240, listings=DEFAULT, dead_ipv6=True
+    ) as sandbox:
+        report = checked(lan(row_of(sandbox, name), "::1", "127.0.0.1"))
+    step = step_of(report, "dns")
+    assert results(report) == WELL
+    says = "sandbox.lan is ::1, 127.0.0.1, IPv4 won, IPv6 is dead (timed out)"
+    assert step.detail == says
+    assert "IPv6 leads nowhere from here" in step.remedy
+    assert all(other.seconds < 1 for other in report.steps if other.name in ("clock", "symbol"))
+
+
+def test_a_family_that_refuses_is_named_too(row, checked, lan):
+    step = step_of(checked(lan(row, "127.0.0.1", "::1")), "dns")
+    assert "IPv4 won, IPv6 is dead (Connection refused)" in step.detail
+
+
+def test_two_families_that_answer_need_no_note(sandbox, row, checked, lan):
+    port = int(sandbox.url.rpartition(":")[2])
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
+        step = step_of(checked(lan(row, "127.0.0.1", "::1")), "dns")
+    assert step.detail == "sandbox.lan is 127.0.0.1, ::1, IPv4 won, the other answers too"
+    assert step.remedy is None
 
 
 @pytest.fixture(scope="module")
