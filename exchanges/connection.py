@@ -3,7 +3,6 @@
 import json
 import logging
 import socket as sockets
-import ssl
 import threading
 import time
 from collections import Counter
@@ -12,8 +11,8 @@ from urllib.parse import urlsplit
 
 import websocket
 
-from exchanges.dialing import dial
-from exchanges.errors import BadPayload, Misled, Unreachable, clip
+from exchanges.dialing import open_socket
+from exchanges.errors import BadPayload, LivermoreError, Unreachable, clip
 from exchanges.stream_events import Event, Refused
 from exchanges.venue_stream import StreamSession, Topic, VenueStream
 
@@ -27,7 +26,7 @@ ACK_SECONDS = 10
 ACK_TRIES = 3
 SECONDS_BETWEEN_COMPLAINTS = 60
 WHOLE_TEXT, TWO_BYTES_FOLLOW = 0x81, 126  # RFC 6455, 5.2: FIN and opcode, length
-FAILURES = (OSError, ValueError, websocket.WebSocketException, Unreachable, Misled)
+FAILURES = (OSError, ValueError, websocket.WebSocketException)
 PORTS = {"wss": 443, "ws": 80}
 # Why a frame can't be read, by what its reader met; the first that fits.
 REASONS: dict[str, tuple[type[Exception], ...]] = {
@@ -206,6 +205,8 @@ class Connection:
             finally:
                 socket.shutdown()
             self.reason = "closed by us"
+        except LivermoreError as error:
+            self.reason = f"{doing}{error}"
         except FAILURES as error:
             self.reason = doing + (clip(str(error)) or type(error).__name__)
         except Exception:
@@ -304,14 +305,8 @@ def _open(url: str) -> sockets.socket:
     parts = urlsplit(url)
     if not parts.hostname or parts.scheme not in PORTS:
         raise ValueError(f"{clip(url)} is no address of a WebSocket")
-    wire = dial(parts.hostname, parts.port or PORTS[parts.scheme], CONNECT_SECONDS)
-    if parts.scheme == "ws":
-        return wire
-    try:
-        return ssl.create_default_context().wrap_socket(wire, server_hostname=parts.hostname)
-    except Exception:
-        wire.close()
-        raise
+    port = parts.port or PORTS[parts.scheme]
+    return open_socket(parts.hostname, port, CONNECT_SECONDS, encrypted=parts.scheme == "wss")
 
 
 def _reason(error: BadPayload) -> str:

@@ -3,7 +3,25 @@
 import socket
 
 from exchanges.families import connect_to_first
+from exchanges.trust import tls_context
 from exchanges.validators import addresses_of
+
+
+def open_socket(host: str, port: int, seconds: float, *, encrypted: bool) -> socket.socket:
+    """Return a socket as `dial` does, encrypted if wished for and then with the host's certificate.
+
+    `seconds` are also its timeout. Raises Misconfigured where nobody's certificates can be
+    believed; else as `dial` does, ssl.SSLError among it.
+    """
+    context = tls_context() if encrypted else None
+    wire = dial(host, port, seconds)
+    if context is None:
+        return wire
+    try:
+        return context.wrap_socket(wire, server_hostname=host.rstrip("."))
+    except Exception:
+        wire.close()
+        raise
 
 
 def dial(host: str, port: int, seconds: float) -> socket.socket:

@@ -8,6 +8,7 @@ LivermoreError
 │   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
 └── Permanent              do not retry
     ├── BadCredentials     tell a person
+    ├── Misconfigured      a setting or row that can't be used; tell a person
     ├── UnknownSymbol      drop the symbol, tell a person
     ├── Blocked            HTTP 403 or 451: this address may not call
     │   └── Misled         the host's name leads into a private network
@@ -79,6 +80,18 @@ class Permanent(LivermoreError):
 
 class BadCredentials(Permanent):
     """The exchange does not accept the key."""
+
+
+class Misconfigured(Permanent):
+    """Something that this machine or the row was told can't be used: nothing is sent.
+
+    `fault` is what was found, `remedy` what to do; the text is both.
+    """
+
+    def __init__(self, fault: str, remedy: str):
+        super().__init__(f"{fault}: {remedy}")
+        self.fault = fault
+        self.remedy = remedy
 
 
 class UnknownSymbol(Permanent):

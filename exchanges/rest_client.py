@@ -18,7 +18,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from exchanges.dialing import dial
+from exchanges.dialing import open_socket
 from exchanges.errors import (
     BadPayload,
     Banned,
@@ -54,24 +54,27 @@ def backoff() -> Iterator[float]:
         ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
 
 
-class _Checked:
-    """Connects as `dial` does; `_new_conn` is private to urllib3, and a test holds what is used."""
+class _Dialled:
+    """A connection of urllib3 whose socket, encryption included, `open_socket` makes."""
 
-    def _new_conn(self):
+    encrypted = False
+
+    def connect(self):
         try:
-            return dial(self.host, self.port, self.timeout)
+            self.sock = open_socket(self.host, self.port, self.timeout, encrypted=self.encrypted)
         except TimeoutError as error:
             raise ConnectTimeoutError(self, str(error)) from error
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error
+        self.is_verified = self.encrypted
 
 
-class _Connection(_Checked, HTTPConnection):
+class _Connection(_Dialled, HTTPConnection):
     pass
 
 
-class _EncryptedConnection(_Checked, HTTPSConnection):
-    pass
+class _EncryptedConnection(_Dialled, HTTPSConnection):
+    encrypted = True
 
 
 class _Pool(HTTPConnectionPool):
@@ -82,8 +85,8 @@ class _EncryptedPool(HTTPSConnectionPool):
     ConnectionCls = _EncryptedConnection
 
 
-class CheckingAdapter(HTTPAdapter):
-    """Connects as `dial` does, and in no other way."""
+class DiallingAdapter(HTTPAdapter):
+    """Connects as `open_socket` does, and in no other way."""
 
     def init_poolmanager(self, *sizes, **options):
         super().init_poolmanager(*sizes, **options)
@@ -118,7 +121,7 @@ class RestClient:
         # No proxy, netrc or certificate bundle from the environment: what the row says, no more.
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "livermore"
-        adapter = CheckingAdapter(pool_maxsize=workers, max_retries=0)
+        adapter = DiallingAdapter(pool_maxsize=workers, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._calls = 0

@@ -17,6 +17,7 @@ from exchanges.errors import (
     Banned,
     Blocked,
     LivermoreError,
+    Misconfigured,
     Paused,
     Temporary,
     Unreachable,
@@ -47,7 +48,7 @@ Outcome = tuple[Job, Result | None, LivermoreError | None]
 FAILURES_IN_A_ROW = 10
 SECONDS_BETWEEN_LOOKS = 0.5
 # Whatever the pair, the next one would meet the same.
-HOPELESS = (Banned, Paused, Blocked, BadCredentials, Fenced, RedisError)
+HOPELESS = (Banned, Paused, Blocked, BadCredentials, Misconfigured, Fenced, RedisError)
 
 
 def run_all(

@@ -15,7 +15,8 @@ class SandboxConfig:
     `coinbase_retry_after` None sends no such header, as Coinbase does. Everything about WebSockets
     (`ws_…` is Binance's) is counted in this machine's seconds. `scenarios` are settings of
     Scenario, in force from the start. `dead_ipv6` lets connections to [::1] at the same port be
-    neither answered nor refused.
+    neither answered nor refused. With `tls_ca` it speaks TLS alone; that is the file into which the
+    certificate of the CA goes which vouches for it.
     """
 
     host: str = "127.0.0.1"
@@ -49,3 +50,4 @@ class SandboxConfig:
     most_buffered_bytes: int = 8_000_000
     scenarios: tuple[dict, ...] = ()
     dead_ipv6: bool = False
+    tls_ca: str | None = None

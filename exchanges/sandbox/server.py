@@ -15,7 +15,7 @@ from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.faults import Faults
 from exchanges.sandbox.log import RequestLog
 from exchanges.sandbox.market import Market
-from exchanges.sandbox.network import dead_ipv6
+from exchanges.sandbox.network import dead_ipv6, tls_of_its_own
 from exchanges.sandbox.scenarios import Scenarios
 from exchanges.sandbox.state import SandboxState
 from exchanges.sandbox.stream_log import StreamCounts
@@ -42,7 +42,7 @@ class SandboxServer:
 
     def start(self) -> "SandboxServer":
         self._socket = _listen(self._state.config)
-        self.url = _url(self._socket)
+        self.url = _url(self._socket, self._state.config)
         self._loop = asyncio.new_event_loop()
         self._thread.start()
         self._serving.wait()
@@ -119,7 +119,9 @@ def run_in_foreground(config: SandboxConfig, ready: Callable[[str], None]) -> No
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        await _serve(SandboxState(config), listening, stopping, lambda: ready(_url(listening)))
+        await _serve(
+            SandboxState(config), listening, stopping, lambda: ready(_url(listening, config))
+        )
 
     asyncio.run(main())
 
@@ -136,7 +138,10 @@ async def _serve(
         with ExitStack() as network:
             if state.config.dead_ipv6:
                 network.enter_context(dead_ipv6(listening.getsockname()[1]))
-            await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+            tls = (
+                {"ssl_context": tls_of_its_own(state.config.tls_ca)} if state.config.tls_ca else {}
+            )
+            await web.SockSite(runner, listening, backlog=_BACKLOG, **tls).start()
             ready()
             await stopping.wait()
     finally:
@@ -148,6 +153,6 @@ def _listen(config: SandboxConfig) -> socket.socket:
     return socket.create_server((config.host, config.port), backlog=_BACKLOG)
 
 
-def _url(listening: socket.socket) -> str:
+def _url(listening: socket.socket, config: SandboxConfig) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://{host}:{port}"
+    return f"http{'s' if config.tls_ca else ''}://{host}:{port}"

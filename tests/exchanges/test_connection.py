@@ -344,7 +344,7 @@ def test_an_encrypted_connection_wants_the_hosts_own_certificate(
     for name in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
         lead(monkeypatch, name, "127.0.0.1")
     assert "certificate" in end_of(connect(f"wss://exchange.lan:{port}"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    settings.LIVERMORE_CA_FILE = str(trusted)
     read_until(connect(f"wss://exchange.lan:{port}"), told)
     assert "other.lan" in end_of(connect(f"wss://other.lan:{port}"))
 

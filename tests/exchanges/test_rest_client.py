@@ -307,8 +307,7 @@ def test_encryption_goes_by_the_name_not_by_its_address(
         for name in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
     )
     assert "certificate" in str(failure_of(ours, Unreachable))  # nobody vouches for it
-    for client in (ours, theirs):
-        client._session.verify = str(trusted)
+    settings.LIVERMORE_CA_FILE = str(trusted)
     assert ours.get("/x") == {"ok": True}
     assert "other.lan" in str(failure_of(theirs, Unreachable))
 

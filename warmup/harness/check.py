@@ -15,6 +15,7 @@ from exchanges.errors import (
     Banned,
     Blocked,
     LivermoreError,
+    Misconfigured,
     RateLimited,
     Unreachable,
     one_line,
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 LEAST_SECONDS, MOST_SECONDS = 1, 300
 # Whatever is asked next over REST, it would meet the same.
-SPOIL_REST = (RateLimited, Banned, Unreachable, Blocked, BadCredentials)
+SPOIL_REST = (RateLimited, Banned, Unreachable, Blocked, BadCredentials, Misconfigured)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from urllib.parse import urlsplit
 
 from exchanges.connection import Connection
 from exchanges.dialing import dial
-from exchanges.errors import LivermoreError, Misled, Unreachable
+from exchanges.errors import LivermoreError, Misconfigured, Misled, Unreachable
 from exchanges.families import family_of, silent_families
+from exchanges.trust import trusted
 from exchanges.validators import addresses_of
 from warmup.harness.facts import Facts, NoAnswer, within
 from warmup.harness.report import Failed, Outcome, Result
@@ -83,6 +84,7 @@ def _listed(host: str, addresses: list[str]) -> str:
 def check_encryption(facts: Facts) -> Outcome:
     """Shake hands where the address is encrypted, as every call and connection does."""
     told, faults = [], {}
+    trust = _trust(facts)
     if facts.exchange.rest_url.startswith("https:"):
         told.append("REST")
         if fault := _rest_fault(facts):
@@ -95,13 +97,26 @@ def check_encryption(facts: Facts) -> Outcome:
         raise Failed(
             "; ".join(faults.values()),
             "a firewall or a proxy that looks into encrypted traffic, a certificate that is not "
-            "this host's, or this machine's date: compare with `curl -v` of the address",
+            "this host's, or this machine's date: compare with `curl -v` of the address; a CA that "
+            f"the system doesn't know goes into LIVERMORE_CA_FILE (believed now: {trust})",
             faults,
         )
     if not told:
         text = "both addresses are plain, as those in LIVERMORE_PRIVATE_EXCHANGE_HOSTS may be"
         return Outcome(text, result=Result.SKIP)
-    return Outcome(f"{' and '.join(told)}: encrypted, and the certificate is the host's")
+    return Outcome(
+        f"{' and '.join(told)}: encrypted, and the certificate is the host's; believed: {trust}"
+    )
+
+
+def _trust(facts: Facts) -> str:
+    """Return whose certificates are believed. Raises Failed where that can't be had."""
+    urls = {"rest": facts.exchange.rest_url, "stream": facts.exchange.ws_url}
+    encrypted = [need for need, url in urls.items() if url.startswith(("https:", "wss:"))]
+    try:
+        return trusted() if encrypted else ""
+    except Misconfigured as error:
+        raise Failed(error.fault, error.remedy, encrypted) from error
 
 
 def _rest_fault(facts: Facts) -> str | None:

@@ -16,6 +16,7 @@ from exchanges.errors import (
     Banned,
     Blocked,
     LivermoreError,
+    Misconfigured,
     Misled,
     RateLimited,
     UnknownSymbol,
@@ -45,6 +46,8 @@ def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
             return "check this machine's name server, and /etc/hosts"
         case Blocked():
             return "run it on a machine in a place that the exchange serves"
+        case Misconfigured():
+            return error.remedy
         case BadCredentials():
             return "correct the variables that the account names, or clear the names"
         case UnknownSymbol():

@@ -33,6 +33,9 @@ class Command(LivermoreCommand):
         parser.add_argument(
             "--dead-ipv6", action="store_true", help="answer nothing on [::1] at the same port"
         )
+        parser.add_argument(
+            "--tls-ca", metavar="FILE", help="speak TLS; the CA's certificate goes into this file"
+        )
         parser.add_argument("--latency-ms", type=int, default=usual.latency_ms)
         parser.add_argument("--weight-limit", type=int, default=usual.weight_limit)
         parser.add_argument("--strikes", type=int, default=usual.strikes, help="429s before a ban")
@@ -41,7 +44,7 @@ class Command(LivermoreCommand):
 
     def handle(self, *args, **options) -> None:
         names = ("host", "port", "seed", "speed", "latency_ms", "weight_limit", "strikes", "ban_ms")
-        chosen = {name: options[name] for name in (*names, "coinbase_rate", "dead_ipv6")}
+        chosen = {name: options[name] for name in (*names, "coinbase_rate", "dead_ipv6", "tls_ca")}
         try:
             scenarios = tuple(parse_scenarios(options["scenario"]))
             listed = listings(options["symbols"]) + (CHEAP,) * options["cheap"]

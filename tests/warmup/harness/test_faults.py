@@ -668,14 +668,37 @@ def encrypted(row, front):
 
 
 @pytest.fixture
-def trusted(front, monkeypatch):
-    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", front.certificate)
-    monkeypatch.setenv("SSL_CERT_FILE", front.certificate)
+def trusted(front, settings):
+    settings.LIVERMORE_CA_FILE = front.certificate
 
 
 def test_all_is_well_through_encryption(encrypted, trusted, checked):
     report = checked(encrypted)
     assert results(report) == WELL | {"tls": "PASS"}, report.as_json()
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_a_ca_of_ones_own_is_believed_where_it_is_named(checked, settings, tmp_path, name):
+    settings.LIVERMORE_CA_FILE = ca = str(tmp_path / "ca.pem")
+    with serve(
+        start_ms=MIDNIGHT_MS - HALF_A_DAY_MS, speed=240, listings=DEFAULT, tls_ca=ca
+    ) as sandbox:
+        row = row_of(sandbox, name)
+        report = checked(row)
+        assert results(report) == WELL | {"tls": "PASS"}, report.as_json()
+        assert f"believed: LIVERMORE_CA_FILE ({ca})" in step_of(report, "tls").detail
+        settings.LIVERMORE_CA_FILE = ""
+        assert "goes into LIVERMORE_CA_FILE" in lines(step_of(checked(row), "tls"))
+
+
+def test_a_file_of_certificates_that_is_none_is_told_once(encrypted, checked, settings):
+    settings.LIVERMORE_CA_FILE = "/nonexistent.pem"
+    report = checked(encrypted)
+    assert failures(report) == ["tls"]
+    text = lines(step_of(report, "tls"))
+    assert text.startswith("LIVERMORE_CA_FILE names /nonexistent.pem, which can't be read")
+    assert text.count("/nonexistent.pem") == 1
+    assert results(report)["clock"] == results(report)["subscription"] == "SKIP"
 
 
 def test_a_certificate_that_nobody_vouches_for_stops_both(encrypted, checked):
