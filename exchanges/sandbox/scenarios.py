@@ -10,7 +10,7 @@ from typing import get_args
 # Something happens to the server or to a connection; `times` counts how often it begins.
 STRIKES = (
     "drop", "refuse", "silence", "pong_only", "early_cut",
-    "rest_429", "rest_418", "rest_holes", "slow", "skew",
+    "rest_429", "rest_418", "rest_holes", "slow", "skew", "proxy_refuse", "proxy_silence",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
 FRAMES = (
@@ -44,7 +44,9 @@ class Scenario:
     closing frames, `late_close` sends them `delay` seconds of the exchange's time late;
     `rest_429` and `rest_418` answer every REST call so, with `retry_after`; `rest_holes` leaves
     the same random candles out of every reply; `slow` lets each REST call wait `delay` seconds;
-    `skew` puts the exchange's clock off by `ms`.
+    `skew` puts the exchange's clock off by `ms`;
+    `proxy_refuse` lets the sandbox's proxy lead nobody through, by HTTP `status` where it is asked
+    so, and `proxy_silence` lets it answer nothing at all.
 
     Which: `protocol`, `symbol` (canonical) and `timeframe` narrow it down where they make sense;
     `chance` is the share of frames or candles; `only` "closing" or "open" picks among the kline

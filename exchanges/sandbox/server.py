@@ -3,8 +3,9 @@
 import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from threading import Event, Thread
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from exchanges.sandbox.faults import Faults
 from exchanges.sandbox.log import RequestLog
 from exchanges.sandbox.market import Market
 from exchanges.sandbox.network import dead_ipv6, tls_of_its_own
+from exchanges.sandbox.proxy import Proxy
 from exchanges.sandbox.scenarios import Scenarios
 from exchanges.sandbox.state import SandboxState
 from exchanges.sandbox.stream_log import StreamCounts
@@ -90,6 +92,11 @@ class SandboxServer:
         self._state.turn_now()
 
     @property
+    def proxy_port(self) -> int | None:
+        """The port of its proxy, None where there is none."""
+        return self._state.proxy_port
+
+    @property
     def ws_url(self) -> str:
         """The address for both protocols' WebSockets, without a path."""
         return self.url.replace("http", "ws", 1)
@@ -108,20 +115,20 @@ class SandboxServer:
             self._loop.close()
 
 
-def run_in_foreground(config: SandboxConfig, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is called once with the address.
+def run_in_foreground(config: SandboxConfig, ready: Callable[[str, int | None], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called once, with the address and a proxy's port.
 
-    Raises OSError where the port is taken.
+    Raises OSError where a port is taken.
     """
     listening = _listen(config)
+    state = SandboxState(config)
 
     async def main() -> None:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        await _serve(
-            SandboxState(config), listening, stopping, lambda: ready(_url(listening, config))
-        )
+        url = _url(listening, config)
+        await _serve(state, listening, stopping, lambda: ready(url, state.proxy_port))
 
     asyncio.run(main())
 
@@ -135,17 +142,28 @@ async def _serve(
     runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     try:
-        with ExitStack() as network:
-            if state.config.dead_ipv6:
-                network.enter_context(dead_ipv6(listening.getsockname()[1]))
-            tls = (
-                {"ssl_context": tls_of_its_own(state.config.tls_ca)} if state.config.tls_ca else {}
-            )
-            await web.SockSite(runner, listening, backlog=_BACKLOG, **tls).start()
+        async with AsyncExitStack() as network:
+            tls = await _build_network(state, listening, network)
+            await web.SockSite(runner, listening, backlog=_BACKLOG, ssl_context=tls).start()
             ready()
             await stopping.wait()
     finally:
         await runner.cleanup()
+
+
+async def _build_network(
+    state: SandboxState, listening: socket.socket, network: AsyncExitStack
+) -> ssl.SSLContext | None:
+    """Set up what lies between clients and us; return what to encrypt with, None for nothing."""
+    config, (host, port) = state.config, listening.getsockname()[:2]
+    tls = tls_of_its_own(config.tls_ca) if config.tls_ca else None
+    if config.dead_ipv6:
+        network.enter_context(dead_ipv6(port))
+    if config.proxy_port is not None:
+        proxy = Proxy(state.scenarios, (host, port), config.proxy_login)
+        serving = proxy.serving(config.host, config.proxy_port, tls)
+        state.proxy_port = await network.enter_async_context(serving)
+    return tls
 
 
 def _listen(config: SandboxConfig) -> socket.socket:

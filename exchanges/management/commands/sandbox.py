@@ -36,6 +36,10 @@ class Command(LivermoreCommand):
         parser.add_argument(
             "--tls-ca", metavar="FILE", help="speak TLS; the CA's certificate goes into this file"
         )
+        parser.add_argument("--proxy-port", type=int, help="have a proxy too; 0 takes a free one")
+        parser.add_argument(
+            "--proxy-login", default="", metavar="USER:PASSWORD", help="what that proxy wants"
+        )
         parser.add_argument("--latency-ms", type=int, default=usual.latency_ms)
         parser.add_argument("--weight-limit", type=int, default=usual.weight_limit)
         parser.add_argument("--strikes", type=int, default=usual.strikes, help="429s before a ban")
@@ -44,7 +48,8 @@ class Command(LivermoreCommand):
 
     def handle(self, *args, **options) -> None:
         names = ("host", "port", "seed", "speed", "latency_ms", "weight_limit", "strikes", "ban_ms")
-        chosen = {name: options[name] for name in (*names, "coinbase_rate", "dead_ipv6", "tls_ca")}
+        network = ("dead_ipv6", "tls_ca", "proxy_port", "proxy_login")
+        chosen = {name: options[name] for name in (*names, "coinbase_rate", *network)}
         try:
             scenarios = tuple(parse_scenarios(options["scenario"]))
             listed = listings(options["symbols"]) + (CHEAP,) * options["cheap"]
@@ -57,6 +62,8 @@ class Command(LivermoreCommand):
             address = f"{config.host}:{config.port}"
             raise CommandError(f"cannot listen on {address}: {error}", returncode=1) from error
 
-    def _ready(self, url: str) -> None:
+    def _ready(self, url: str, proxy_port: int | None) -> None:
         self.stdout.write(f"sandbox exchange at {url}")
+        if proxy_port is not None:
+            self.stdout.write(f"its proxy, CONNECT and SOCKS5, at port {proxy_port}")
         self.stdout.flush()
