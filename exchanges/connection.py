@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import websocket
 
-from exchanges.dialing import open_socket
 from exchanges.errors import BadPayload, LivermoreError, Unreachable, clip
 from exchanges.stream_events import Event, Refused
 from exchanges.venue_stream import StreamSession, Topic, VenueStream
@@ -220,7 +219,7 @@ class Connection:
         socket.settimeout(CONNECT_SECONDS)
         socket.connect(
             self._stream.url,
-            socket=_open(self._stream.url),
+            socket=_open(self._stream),
             suppress_origin=True,
             # What the row says, no proxy from the environment; the library looks at the second
             # only where there is the first.
@@ -300,13 +299,13 @@ class Connection:
             )
 
 
-def _open(url: str) -> sockets.socket:
-    """Connect to the URL's host, encrypted where it says wss."""
-    parts = urlsplit(url)
+def _open(stream: VenueStream) -> sockets.socket:
+    parts = urlsplit(stream.url)
     if not parts.hostname or parts.scheme not in PORTS:
-        raise ValueError(f"{clip(url)} is no address of a WebSocket")
+        raise ValueError(f"{clip(stream.url)} is no address of a WebSocket")
     port = parts.port or PORTS[parts.scheme]
-    return open_socket(parts.hostname, port, CONNECT_SECONDS, encrypted=parts.scheme == "wss")
+    encrypted = parts.scheme == "wss"
+    return stream.route.open(parts.hostname, port, CONNECT_SECONDS, encrypted=encrypted)
 
 
 def _reason(error: BadPayload) -> str:

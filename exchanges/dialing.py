@@ -1,39 +1,70 @@
 """The only place that opens sockets to an exchange, for REST and for WebSockets alike."""
 
+import logging
 import socket
+from dataclasses import dataclass
 
 from exchanges.families import connect_to_first
+from exchanges.proxies import read_proxy, unused_variables
 from exchanges.trust import tls_context
-from exchanges.validators import addresses_of
+from exchanges.tunnels import open_through
+from exchanges.validators import addresses_of, refuse_private
+
+logger = logging.getLogger(__name__)
+
+_told: set[tuple[str, int]] = set()  # of which hosts it was said that a proxy is unused
 
 
-def open_socket(host: str, port: int, seconds: float, *, encrypted: bool) -> socket.socket:
-    """Return a socket as `dial` does, encrypted if wished for and then with the host's certificate.
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to the hosts of a row: through its proxy, as the row has it, or without one."""
 
-    `seconds` are also its timeout. Raises Misconfigured where nobody's certificates can be
-    believed; else as `dial` does, ssl.SSLError among it.
-    """
-    context = tls_context() if encrypted else None
-    wire = dial(host, port, seconds)
-    if context is None:
+    proxy: str = ""
+
+    def open(self, host: str, port: int, seconds: float, *, encrypted: bool) -> socket.socket:
+        """Return a socket as `dial` does, encrypted if wished for, with the host's certificate.
+
+        Raises as `dial` does, ssl.SSLError among it.
+        """
+        context = tls_context() if encrypted else None
+        wire = self.dial(host, port, seconds)
+        if context is None:
+            return wire
+        try:
+            return context.wrap_socket(wire, server_hostname=host.rstrip("."))
+        except Exception:
+            wire.close()
+            raise
+
+    def dial(self, host: str, port: int, seconds: float) -> socket.socket:
+        """Return a socket to `host`, within `seconds`, which are its timeout from then on.
+
+        Raises Misled where that is in a private network unasked; ProxyFailed; Misconfigured for a
+        proxy or certificates that can't be used; OSError where nobody answers.
+        """
+        if self.proxy:
+            refuse_private(host)
+            wire = open_through(read_proxy(self.proxy), host, port, seconds)
+        else:
+            _say_what_is_unused(host, port)
+            wire = _connect(host, port, seconds)
+        wire.settimeout(seconds)
         return wire
-    try:
-        return context.wrap_socket(wire, server_hostname=host.rstrip("."))
-    except Exception:
-        wire.close()
-        raise
 
 
-def dial(host: str, port: int, seconds: float) -> socket.socket:
-    """Return a socket to an address of `host` that was checked, within `seconds`.
+DIRECTLY = Route()
 
-    Raises Misled where it leads into a private network unasked; OSError where nobody answers.
-    """
+
+def _connect(host: str, port: int, seconds: float) -> socket.socket:
     try:
         addresses = addresses_of(host, port)
     except (OSError, UnicodeError) as error:
         raise OSError(f"{host} has no address: {error}") from error
-    wire = connect_to_first(host, port, addresses, seconds)
-    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    wire.settimeout(seconds)
-    return wire
+    return connect_to_first(host, port, addresses, seconds)
+
+
+def _say_what_is_unused(host: str, port: int) -> None:
+    """Warn, once, of a proxy that the environment names: whoever set it may rely on it."""
+    if (host, port) not in _told and (names := unused_variables()):
+        _told.add((host, port))
+        logger.warning("dialing.proxy_unused host=%s variables=%s", host, ",".join(names))

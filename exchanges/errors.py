@@ -6,6 +6,7 @@ LivermoreError
 │   │   └── Paused         for too long to sit it out; stop, and come back then
 │   ├── Banned             .until_ms; stop every request to this host
 │   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
+│       └── ProxyFailed    the row's proxy did not lead there
 └── Permanent              do not retry
     ├── BadCredentials     tell a person
     ├── Misconfigured      a setting or row that can't be used; tell a person
@@ -72,6 +73,15 @@ class Banned(Temporary):
 
 class Unreachable(Temporary):
     """No usable answer: timeout, refused, reset, HTTP 5xx, a reply cut short."""
+
+
+class ProxyFailed(Unreachable):
+    """The row's proxy did not lead to a host: `fault` is what it did, `remedy` what to do."""
+
+    def __init__(self, host: str, what: str, remedy: str):
+        self.fault = f"{host} cannot be reached: {what}"
+        super().__init__(f"{self.fault}. {remedy}")
+        self.remedy = remedy
 
 
 class Permanent(LivermoreError):

@@ -140,6 +140,7 @@ def _connecting(address: str, port: int) -> socket.socket:
     kind = socket.AF_INET6 if ":" in address else socket.AF_INET
     wire = socket.socket(kind, socket.SOCK_STREAM)  # fails on a machine without IPv6
     try:
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.setblocking(False)
         wire.connect((address, port))
     except BlockingIOError:

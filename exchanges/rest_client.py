@@ -18,7 +18,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from exchanges.dialing import open_socket
+from exchanges.dialing import DIRECTLY, Route
 from exchanges.errors import (
     BadPayload,
     Banned,
@@ -55,13 +55,16 @@ def backoff() -> Iterator[float]:
 
 
 class _Dialled:
-    """A connection of urllib3 whose socket, encryption included, `open_socket` makes."""
+    """A connection of urllib3 whose socket, encryption included, a route opens."""
 
-    encrypted = False
+    route: Route
+    encrypted: bool
 
     def connect(self):
         try:
-            self.sock = open_socket(self.host, self.port, self.timeout, encrypted=self.encrypted)
+            self.sock = self.route.open(
+                self.host, self.port, self.timeout, encrypted=self.encrypted
+            )
         except TimeoutError as error:
             raise ConnectTimeoutError(self, str(error)) from error
         except OSError as error:
@@ -69,35 +72,31 @@ class _Dialled:
         self.is_verified = self.encrypted
 
 
-class _Connection(_Dialled, HTTPConnection):
-    pass
+class RouteAdapter(HTTPAdapter):
+    """Connects by a route, and in no other way."""
 
-
-class _EncryptedConnection(_Dialled, HTTPSConnection):
-    encrypted = True
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _EncryptedPool(HTTPSConnectionPool):
-    ConnectionCls = _EncryptedConnection
-
-
-class DiallingAdapter(HTTPAdapter):
-    """Connects as `open_socket` does, and in no other way."""
+    def __init__(self, route: Route, **options):
+        self._route = route
+        super().__init__(**options)
 
     def init_poolmanager(self, *sizes, **options):
         super().init_poolmanager(*sizes, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _EncryptedPool}
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": self._pool(HTTPConnectionPool, HTTPConnection, encrypted=False),
+            "https": self._pool(HTTPSConnectionPool, HTTPSConnection, encrypted=True),
+        }
+
+    def _pool(self, pool: type, connection: type, *, encrypted: bool) -> type:
+        ways = {"route": self._route, "encrypted": encrypted}
+        dialled = type("Connection", (_Dialled, connection), ways)
+        return type("Pool", (pool,), {"ConnectionCls": dialled})
 
 
 class RestClient:
     """Calls one exchange's REST interface. Up to `workers` threads may share it.
 
     `read_error` and `read_headers` are the venue's own knowledge of replies; `sign` returns the
-    headers that prove who calls, given host and path of the request.
+    headers that prove who calls, given host and path of the request. `route` is how it connects.
     """
 
     def __init__(
@@ -109,6 +108,7 @@ class RestClient:
         read_error: ErrorReader = lambda status, body: None,
         read_headers: HeaderReader = lambda headers: None,
         sign: Signer = lambda host_and_path: {},
+        route: Route = DIRECTLY,
     ):
         self.pacer = pacer
         self.workers = workers
@@ -121,7 +121,7 @@ class RestClient:
         # No proxy, netrc or certificate bundle from the environment: what the row says, no more.
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "livermore"
-        adapter = DiallingAdapter(pool_maxsize=workers, max_retries=0)
+        adapter = RouteAdapter(route, pool_maxsize=workers, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._calls = 0

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from exchanges.dialing import DIRECTLY, Route
 from exchanges.stream_events import Event
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -68,8 +69,9 @@ class VenueStream(ABC):
     # streams those itself.
     rolls_up_from: Timeframe | None = None
 
-    def __init__(self, ws_url: str, native_symbols: Mapping[str, str]):
+    def __init__(self, ws_url: str, native_symbols: Mapping[str, str], route: Route = DIRECTLY):
         self.ws_url = ws_url.rstrip("/")
+        self.route = route
         self._native_symbols: dict[str, str] = {}
         self._symbols: dict[str, str] = {}  # canonical by native; sessions look into it too
         self.learn(native_symbols)

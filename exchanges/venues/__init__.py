@@ -9,6 +9,7 @@ from django_redis import get_redis_connection
 from redis import Redis
 
 from exchanges.credentials import find_credentials
+from exchanges.dialing import Route
 from exchanges.models import Exchange
 from exchanges.pacing import BatchPacer, Pacer, WeightPacer, host_of
 from exchanges.rest_client import RestClient
@@ -31,7 +32,7 @@ class ExchangeAdapterFactory:
 
     def stream(self, exchange: Exchange) -> VenueStream:
         """Return the exchange's streaming side."""
-        return STREAMS[exchange.venue](exchange.ws_url, _native_symbols(exchange))
+        return stream_of(exchange, _native_symbols(exchange))
 
     def rest(self, exchange: Exchange) -> VenueRest:
         """Return the exchange's REST side; `close()` it when done.
@@ -44,6 +45,16 @@ class ExchangeAdapterFactory:
 def open_rest(exchange: Exchange) -> VenueRest:
     """Return the exchange's REST side on the configured Redis; `close()` it when done."""
     return ExchangeAdapterFactory(get_redis_connection("default")).rest(exchange)
+
+
+def route_to(exchange: Exchange) -> Route:
+    """Return the way to the exchange's hosts."""
+    return Route(exchange.proxy)
+
+
+def stream_of(exchange: Exchange, names: Mapping[str, str]) -> VenueStream:
+    """Return the exchange's streaming side, which knows these canonical and native names."""
+    return STREAMS[exchange.venue](exchange.ws_url, names, route_to(exchange))
 
 
 def _native_symbols(exchange: Exchange) -> dict[str, str]:
@@ -67,6 +78,7 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
         workers=pacer.batch_size or binance_rest.WORKERS,
         read_error=binance_rest.read_error,
         read_headers=note_weight,
+        route=route_to(exchange),
     )
     return binance_rest.BinanceRest(exchange.pk, client, names)
 
@@ -80,6 +92,7 @@ def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Ven
         workers=exchange.batch_size,
         read_error=coinbase_rest.read_error,
         sign=Signer(credentials.key, credentials.secret) if credentials else lambda _: {},
+        route=route_to(exchange),
     )
     return coinbase_rest.CoinbaseRest(exchange.pk, client, names, signed=credentials is not None)
 

@@ -26,7 +26,8 @@ from warmup.harness.contract import check_keys
 from warmup.harness.facts import Facts
 from warmup.harness.limits import check_limits
 from warmup.harness.lock import check_lock
-from warmup.harness.network import check_clock, check_encryption, check_names
+from warmup.harness.names import check_names
+from warmup.harness.network import check_clock, check_encryption
 from warmup.harness.remedies import database_failure, own_failure, redis_failure, remedy_for
 from warmup.harness.report import CheckReport, Failed, Outcome, Result, Step
 from warmup.harness.row import check_environment, check_row

@@ -13,7 +13,7 @@ from exchanges.models import Exchange
 from exchanges.pacing import host_of, read_usage
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
-from exchanges.venues import MAKERS, STREAMS
+from exchanges.venues import MAKERS, stream_of
 from exchanges.workers import Workers
 from livermore.market.candle import Ticker
 
@@ -71,7 +71,7 @@ class Facts:
 
     def stream(self) -> VenueStream:
         """Return the exchange's streaming side."""
-        return STREAMS[self.exchange.venue](self.exchange.ws_url, self._names())
+        return stream_of(self.exchange, self._names())
 
     def choose(self, market: ListedSymbol) -> None:
         """Go on with this symbol, under the name that it was found under."""

@@ -1,84 +1,19 @@
-"""On the way to the exchange: names, encryption, and what time it is there."""
+"""On the way to the exchange: encryption, and what time it is there."""
 
 import time
-from urllib.parse import urlsplit
 
 from exchanges.connection import Connection
-from exchanges.dialing import dial
-from exchanges.errors import LivermoreError, Misconfigured, Misled, Unreachable
-from exchanges.families import family_of, silent_families
+from exchanges.errors import LivermoreError, Misconfigured, ProxyFailed, Unreachable
 from exchanges.trust import trusted
-from exchanges.validators import addresses_of
-from warmup.harness.facts import Facts, NoAnswer, within
+from warmup.harness.facts import Facts, NoAnswer
 from warmup.harness.report import Failed, Outcome, Result
 
-NAME_SECONDS = 10.0
 CONNECT_SECONDS = 12.0  # a little longer than a connection takes to give up by itself
-ADDRESSES_SHOWN = 3
-FAMILY_SECONDS = 2.0  # more than a packet takes to anywhere and back, and once more
 # Signed calls are refused from here on: Binance takes none from a second ahead.
 LONGEST_SKEW_MS = 1000
 CLOCK_CALLS, GOOD_CALL_MS = 3, 200
-PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 # How a WebSocket's handshake fails that got as far as an answer, so through TLS.
 ANSWERED = ("Handshake status", "answered HTTP")
-
-
-def check_names(facts: Facts) -> Outcome:
-    """Resolve both hosts; no address may lead into a private network unasked."""
-    told, faults, notes = {}, {}, {}
-    for need, url in (("rest", facts.exchange.rest_url), ("stream", facts.exchange.ws_url)):
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
-        try:
-            found = within(NAME_SECONDS, addresses_of, host, port)
-        except Misled as error:
-            faults[need] = str(error).partition(". ")[0]
-        except (OSError, UnicodeError, NoAnswer) as error:
-            faults[need] = f"{host} has no address: {getattr(error, 'strerror', None) or error}"
-        else:
-            if host not in told:
-                told[host] = _listed(host, found)
-                if len({*map(family_of, found)}) > 1 and not facts.is_banned():
-                    told[host] += _families(host, port, found, notes)
-    if faults:
-        raise Failed(
-            "; ".join(dict.fromkeys(faults.values())),
-            "check the row's addresses and this machine's name server; a filter or a line in "
-            "/etc/hosts may answer for it; a host that is meant goes into "
-            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS",
-            faults,
-        )
-    return Outcome("; ".join(told.values()), "; ".join(notes.values()) or None)
-
-
-def _families(host: str, port: int, addresses: list[str], notes: dict[str, str]) -> str:
-    """Return by which family of its addresses a host is reached; note the one that leads nowhere.
-
-    Nothing is said where none does: the steps that call it will.
-    """
-    try:
-        with dial(host, port, FAMILY_SECONDS) as wire:
-            won = family_of(wire.getpeername()[0])
-    except OSError:
-        return ""
-    silent = silent_families(port, addresses, FAMILY_SECONDS)
-    silent.pop(won, None)
-    for family, reason in silent.items():
-        notes[family] = (
-            f"{family} leads nowhere from here: connections go by {won}, and each first one is a "
-            "moment late; mend it on this machine or its router, or switch it off"
-        )
-        return f", {won} won, {family} is dead ({reason})"
-    return f", {won} won, the other answers too"
-
-
-def _listed(host: str, addresses: list[str]) -> str:
-    if addresses == [host]:
-        return f"{host} is an address"
-    more = len(addresses) - ADDRESSES_SHOWN
-    shown = ", ".join(addresses[:ADDRESSES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    return f"{host} is {shown}"
 
 
 def check_encryption(facts: Facts) -> Outcome:
@@ -128,7 +63,7 @@ def _rest_fault(facts: Facts) -> str | None:
             raise  # a ban or a pause: nothing was sent, so nothing is known
         # Whatever else it says, it was said through an encrypted connection.
         unheard = isinstance(error, Unreachable) and isinstance(error.__cause__, OSError | NoAnswer)
-        return str(error) if unheard else None
+        return str(error) if unheard or isinstance(error, ProxyFailed) else None
     return None
 
 

@@ -18,6 +18,7 @@ from exchanges.errors import (
     LivermoreError,
     Misconfigured,
     Misled,
+    ProxyFailed,
     RateLimited,
     UnknownSymbol,
     Unreachable,
@@ -46,7 +47,7 @@ def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
             return "check this machine's name server, and /etc/hosts"
         case Blocked():
             return "run it on a machine in a place that the exchange serves"
-        case Misconfigured():
+        case Misconfigured() | ProxyFailed():
             return error.remedy
         case BadCredentials():
             return "correct the variables that the account names, or clear the names"
