@@ -1,8 +1,10 @@
 """The only place that opens sockets to an exchange, for REST and for WebSockets alike."""
 
+import contextlib
 import logging
 import socket
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from exchanges.families import connect_to_first
 from exchanges.proxies import read_proxy, unused_variables
@@ -17,9 +19,10 @@ _told: set[tuple[str, int]] = set()  # of which hosts it was said that a proxy i
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way to the hosts of a row: through its proxy, as the row has it, or without one."""
+    """The way to the `hosts` of a row: through its proxy, as the row has it, or without one."""
 
     proxy: str = ""
+    hosts: tuple[str, ...] = ()
 
     def open(self, host: str, port: int, seconds: float, *, encrypted: bool) -> socket.socket:
         """Return a socket as `dial` does, encrypted if wished for, with the host's certificate.
@@ -47,20 +50,28 @@ class Route:
             wire = open_through(read_proxy(self.proxy), host, port, seconds)
         else:
             _say_what_is_unused(host, port)
-            wire = _connect(host, port, seconds)
+            wire = self._connect(host, port, seconds)
         wire.settimeout(seconds)
         return wire
+
+    def _connect(self, host: str, port: int, seconds: float) -> socket.socket:
+        try:
+            addresses = addresses_of(host, port, self.hosts)
+        except (OSError, UnicodeError) as error:
+            raise OSError(f"{host} has no address: {error}") from error
+        return connect_to_first(host, port, addresses, seconds)
 
 
 DIRECTLY = Route()
 
 
-def _connect(host: str, port: int, seconds: float) -> socket.socket:
-    try:
-        addresses = addresses_of(host, port)
-    except (OSError, UnicodeError) as error:
-        raise OSError(f"{host} has no address: {error}") from error
-    return connect_to_first(host, port, addresses, seconds)
+def hosts_in(*urls: str) -> tuple[str, ...]:
+    """Return the hosts of those URLs that are any, each once."""
+    found: dict[str, None] = {}
+    for url in urls:
+        with contextlib.suppress(ValueError):
+            found[urlsplit(url).hostname or ""] = None
+    return tuple(filter(None, found))
 
 
 def _say_what_is_unused(host: str, port: int) -> None:

@@ -18,7 +18,8 @@ LivermoreError
 
 from datetime import UTC, datetime
 
-CLIP = 200
+CLIP = 200  # characters of what somebody else wrote
+CLIP_OURS = 500  # of a message of ours that comes out of Redis: the longest say what to set
 
 
 def one_line(text: str) -> str:
@@ -27,12 +28,12 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in line)
 
 
-def clip(text: str | bytes) -> str:
+def clip(text: str | bytes, longest: int = CLIP) -> str:
     """Return the beginning of `text` on one line, fit for a message or a log."""
     if isinstance(text, bytes):
-        text = text[: 4 * CLIP].decode("utf-8", "replace")
+        text = text[: 4 * longest].decode("utf-8", "replace")
     line = one_line(text)
-    return line if len(line) <= CLIP else line[: CLIP - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 class LivermoreError(Exception):
@@ -113,13 +114,15 @@ class Blocked(Permanent):
 
 
 class Misled(Blocked):
-    """A host that should be public leads to an address that is not: nothing is sent there."""
+    """A host that should be public leads to an address that is not: nothing is sent there.
 
-    def __init__(self, host: str, found: str):
-        super().__init__(
-            f"{host} is not called: {found}. Correct the row's address, or add {host} to "
-            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant"
-        )
+    `fault` is what was found, `remedy` what to do.
+    """
+
+    def __init__(self, fault: str, remedy: str):
+        super().__init__(f"{fault}. {remedy}")
+        self.fault = fault
+        self.remedy = remedy
 
 
 class BadPayload(Permanent):

@@ -10,6 +10,7 @@ connect: `addresses_of`.
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -17,11 +18,16 @@ from django.core.exceptions import ValidationError
 
 from exchanges.errors import Misled
 
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 HOSTNAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)*[a-z](?:[a-z0-9-]*[a-z0-9])?")
 PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
 GIVEN_OUT = ipaddress.ip_network("2000::/3")  # RFC 4291: of IPv6, nothing else is public
 INSIDE = "is a name inside a private network"
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+# What local proxies give out in place of addresses: RFC 2544's, which Clash, Surge and sing-box use
+# for IPv4, and of what nobody was given, as sing-box does for IPv6.
+MADE_UP = (ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("fc00::/18"))
 
 PROXY_SCHEMES = ("http", "https", "socks5h")
 NO_PROXY = (
@@ -108,7 +114,7 @@ def proxy_addresses_of(host: str, port: int) -> list[str]:
     if _plain(host) not in _listed_hosts():
         for address in addresses:
             if reason := _why_no_proxy(address):
-                raise Misled(host, f"{address} {reason}")
+                raise _misled(host, f"{address} {reason}")
     return addresses
 
 
@@ -118,21 +124,60 @@ def refuse_private(host: str) -> None:
     It is what is left to check where a proxy finds the address.
     """
     if _plain(host) not in _listed_hosts() and (reason := _why_not_public(host.rstrip("."))):
-        raise Misled(host, f"it {reason}")
+        raise _misled(host, f"it {reason}")
 
 
-def addresses_of(host: str, port: int) -> list[str]:
+def addresses_of(host: str, port: int, hosts: Iterable[str] = ()) -> list[str]:
     """Return the addresses that a host leads to now, to connect to them and to no others.
 
     Raises Misled where one of them is not public and nobody listed the host; OSError or
-    UnicodeError, as the resolver does, where it leads nowhere.
+    UnicodeError, as the resolver does, where it leads nowhere. `hosts` are all those of its row:
+    where a local proxy makes up addresses it does so for all of them, so they are named together.
     """
     addresses = _resolved(host, port)
     if _plain(host) not in _listed_hosts():
+        if addresses != [host] and (network := _made_up_in(addresses)):
+            raise misled_by_proxy(hosts or [host], network)
         for address in addresses:
             if reason := _why_not_public(address):
-                raise Misled(host, f"it {reason}" if address == host else f"{address} {reason}")
+                raise _misled(host, f"it {reason}" if address == host else f"{address} {reason}")
     return addresses
+
+
+def _misled(host: str, found: str) -> Misled:
+    return Misled(
+        f"{host} is not called: {found}",
+        "Correct the row's address, this machine's name server or /etc/hosts, or add "
+        f"{host} to LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant",
+    )
+
+
+def misled_by_proxy(hosts: Iterable[str], network: IPNetwork) -> Misled:
+    """Return what is said where a local proxy makes up the addresses of a row's hosts."""
+    listed = settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
+    known = _listed_hosts()
+    named = [host for host in hosts if _is_name(host) and _plain(host) not in known]
+    verb, they = ("are", "they lead") if len(named) > 1 else ("is", "it leads")
+    return Misled(
+        f"{' and '.join(named)} {verb} not called: {they} into {network}, where a local proxy such "
+        "as Clash or Surge leads all names (fake IP)",
+        f"Set LIVERMORE_PRIVATE_EXCHANGE_HOSTS={','.join([*listed, *named])} if that is meant, or "
+        "name that proxy in the row",
+    )
+
+
+def _made_up_in(addresses: Iterable[str]) -> IPNetwork | None:
+    """Return the network of fake addresses that one of these is in."""
+    inside = [each for one in addresses for each in _addresses_in(ipaddress.ip_address(one))]
+    return next((each for each in MADE_UP if any(one in each for one in inside)), None)
+
+
+def _is_name(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
 
 
 def _resolved(host: str, port: int) -> list[str]:

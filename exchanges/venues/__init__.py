@@ -9,7 +9,7 @@ from django_redis import get_redis_connection
 from redis import Redis
 
 from exchanges.credentials import find_credentials
-from exchanges.dialing import Route
+from exchanges.dialing import Route, hosts_in
 from exchanges.models import Exchange
 from exchanges.pacing import BatchPacer, Pacer, WeightPacer, host_of
 from exchanges.rest_client import RestClient
@@ -49,7 +49,7 @@ def open_rest(exchange: Exchange) -> VenueRest:
 
 def route_to(exchange: Exchange) -> Route:
     """Return the way to the exchange's hosts."""
-    return Route(exchange.proxy)
+    return Route(exchange.proxy, hosts_in(exchange.rest_url, exchange.ws_url))
 
 
 def stream_of(exchange: Exchange, names: Mapping[str, str]) -> VenueStream:

@@ -15,10 +15,7 @@ PROXY_SECONDS = 10.0
 FAMILY_SECONDS = 2.0  # more than a packet takes to anywhere and back, and once more
 ADDRESSES_SHOWN = 3
 PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
-REMEDY = (
-    "check the row's addresses and this machine's name server; a filter or a line in /etc/hosts "
-    "may answer for it; a host that is meant goes into LIVERMORE_PRIVATE_EXCHANGE_HOSTS"
-)
+REMEDY = "check the row's addresses and this machine's name server"
 Found = tuple[str, str | None]  # what, and a note
 
 
@@ -55,15 +52,16 @@ def _through_proxy(facts: Facts, host: str, port: int) -> Found:
         except ProxyFailed as error:
             raise Failed(error.fault, error.remedy) from error
         except Misled as error:
-            raise _misled(error) from error
+            raise Failed(error.fault, error.remedy) from error
     return f"{host}:{port} by the proxy {proxy}, which finds the address itself", None
 
 
 def _directly(facts: Facts, host: str, port: int) -> Found:
+    hosts = route_to(facts.exchange).hosts
     try:
-        addresses = within(NAME_SECONDS, addresses_of, host, port)
+        addresses = within(NAME_SECONDS, addresses_of, host, port, hosts)
     except Misled as error:
-        raise _misled(error) from error
+        raise Failed(error.fault, error.remedy) from error
     except (OSError, UnicodeError, NoAnswer) as error:
         reason = getattr(error, "strerror", None) or error
         raise Failed(f"{host} has no address: {reason}", REMEDY) from error
@@ -72,10 +70,6 @@ def _directly(facts: Facts, host: str, port: int) -> Found:
         more, note = _families(facts, host, port, addresses)
         text += more
     return text, note
-
-
-def _misled(error: Misled) -> Failed:
-    return Failed(str(error).partition(". ")[0], REMEDY)
 
 
 def _families(facts: Facts, host: str, port: int, addresses: list[str]) -> Found:

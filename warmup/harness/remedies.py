@@ -43,12 +43,10 @@ def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
             return "end what else calls it from this address, wait a minute, run this again"
         case Held():
             return f"let it end and run this again, or `./run start {name} --take-over`"
-        case Misled():
-            return "check this machine's name server, and /etc/hosts"
+        case Misled() | Misconfigured() | ProxyFailed():
+            return error.remedy
         case Blocked():
             return "run it on a machine in a place that the exchange serves"
-        case Misconfigured() | ProxyFailed():
-            return error.remedy
         case BadCredentials():
             return "correct the variables that the account names, or clear the names"
         case UnknownSymbol():

@@ -605,6 +605,25 @@ def test_a_name_that_leads_inside_is_refused(row, checked, monkeypatch, address)
     assert results(report)["subscription"] == results(report)["clock"] == "SKIP"
 
 
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_fake_addresses_are_told_in_one_message_with_the_line_to_set(
+    sandbox, checked, monkeypatch, name
+):
+    hosts = ["api.exchange.example", "stream.exchange.example"]
+    for number, host in enumerate(hosts):
+        lead(monkeypatch, host, f"198.18.0.{number}")
+    row = move(row_of(sandbox, name), rest_url=f"https://{hosts[0]}", ws_url=f"wss://{hosts[1]}")
+    report = checked(row)
+    assert failures(report) == ["dns"]
+    step = step_of(report, "dns")
+    assert step.detail.startswith(f"{' and '.join(hosts)} are not called: they lead into 198.18")
+    assert step.remedy.startswith(
+        f"Set LIVERMORE_PRIVATE_EXCHANGE_HOSTS=127.0.0.1,{','.join(hosts)} "
+    )
+    assert lines(step).count("198.18") == lines(step).count("LIVERMORE_") == 1
+    assert results(report)["clock"] == results(report)["subscription"] == "SKIP"
+
+
 def test_a_private_name_that_is_listed_may_lead_inside(
     sandbox, row, checked, monkeypatch, settings
 ):
