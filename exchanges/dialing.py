@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from exchanges.families import connect_to_first
+from exchanges.families import connect_to_first, distrust
 from exchanges.proxies import read_proxy, unused_variables
 from exchanges.trust import tls_context
 from exchanges.tunnels import open_through
@@ -37,6 +37,7 @@ class Route:
             return context.wrap_socket(wire, server_hostname=host.rstrip("."))
         except Exception:
             wire.close()
+            distrust(host)
             raise
 
     def dial(self, host: str, port: int, seconds: float) -> socket.socket:

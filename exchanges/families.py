@@ -19,9 +19,10 @@ STAGGER_SECONDS = 0.25  # RFC 8305, 5: the recommended Connection Attempt Delay
 
 
 class Past(NamedTuple):
-    """What was learned of a host: the family that won, and the addresses that it overtook."""
+    """What was learned of a host: the family to begin with, who won, and whom that overtook."""
 
     family: str
+    winner: str
     overtaken: frozenset[str]
 
 
@@ -45,8 +46,16 @@ def connect_to_first(
     with race:
         winner, wire = race.run(seconds)
     with _remembering:
-        _pasts[host] = Past(family_of(winner), frozenset(race.before(winner)))
+        _pasts[host] = Past(family_of(winner), winner, frozenset(race.before(winner)))
     return wire
+
+
+def distrust(host: str) -> None:
+    """Let another address of a host come first: the winner was connected to, and then of no use."""
+    with _remembering:
+        if past := _pasts.get(host):
+            other = "IPv4" if past.family == "IPv6" else "IPv6"
+            _pasts[host] = Past(other, past.winner, past.overtaken | {past.winner})
 
 
 def silent_families(port: int, addresses: Iterable[str], seconds: float) -> dict[str, str]:
@@ -155,7 +164,8 @@ def _in_turns(host: str, addresses: Sequence[str]) -> list[str]:
     """Return the addresses in the order in which to try them."""
     with _remembering:
         past = _pasts.get(host)
-    family, overtaken = past or (family_of(addresses[0]), frozenset())
+    family = past.family if past else family_of(addresses[0])
+    overtaken = past.overtaken if past else frozenset()
     fresh = [address for address in addresses if address not in overtaken]
     others = [address for address in addresses if address in overtaken]
     return _alternate(fresh, family) + _alternate(others, family)

@@ -10,6 +10,8 @@ import struct
 import threading
 import time
 
+from tests.warmup.harness.tls import TlsFront
+
 PARTS = 65_536
 
 
@@ -27,11 +29,14 @@ class Proxy:
         self.kind, self.login, self.does, self.code = kind, login, does, code
         self.leads = {} if leads is None else leads
         self.asked, self.logins, self.tunnels = [], [], []
-        self._tls = tls
         host = host or "127.0.0.1"
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listening = socket.create_server((host, 0), family=family, backlog=64)
         self.port = self._listening.getsockname()[1]
+        self._front = None
+        if tls:
+            self._front = TlsFront(f"//{host}:{self.port}", context=tls).__enter__()
+            self.port = self._front.port
         scheme = {"http": "https" if tls else "http", "socks": "socks5h"}[kind]
         self.place = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.url = f"{scheme}://{self.place}"
@@ -44,12 +49,16 @@ class Proxy:
     def __exit__(self, *error):
         self.leave()
         self.cut()
+        if self._front:
+            self._front.__exit__()
 
     def leave(self):
         """Take no more connections; who waits for one wakes."""
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        if self._front:
+            self._front.leave()
 
     def cut(self):
         """End all connections; who serves one closes it, as nobody else can tell when it may."""
@@ -64,16 +73,11 @@ class Proxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
-        with contextlib.suppress(OSError, EOFError, IndexError):
-            if self._tls:
-                client = self._tls.wrap_socket(client, server_side=True)
-                client.settimeout(60)  # so that both directions may use it at the same time
-                self._open.append(client)
-            with client:
-                if self.does in ("hang", "close", "garbage", "trickle"):
-                    self._misbehave(client)
-                else:
-                    {"http": self._http, "socks": self._socks}[self.kind](client)
+        with contextlib.suppress(OSError, EOFError, IndexError), client:
+            if self.does in ("hang", "close", "garbage", "trickle"):
+                self._misbehave(client)
+            else:
+                {"http": self._http, "socks": self._socks}[self.kind](client)
 
     def _misbehave(self, client):
         if self.does == "close":

@@ -1,13 +1,18 @@
-"""What is said of names that a local proxy leads to addresses of its own."""
+"""Which way is taken to a host, and what is said where it is none."""
+
+import socket
 
 import pytest
 from django.conf import settings as django_settings
 
+from exchanges import families
 from exchanges.connection import Connection
+from exchanges.dialing import DIRECTLY
 from exchanges.errors import Misled
 from exchanges.models import Exchange
 from exchanges.venues import ExchangeAdapterFactory
-from tests.exchanges.wire import lead
+from tests.exchanges.test_rest_client import Server
+from tests.exchanges.wire import certificate, lead
 
 REST, STREAM = "api.exchange.example", "stream.exchange.example"
 LISTED = ["127.0.0.1", "Box.Lan"]
@@ -136,3 +141,22 @@ def test_an_address_that_is_none_says_so_when_it_is_connected_to(redis, row):
     row.ws_url = "wss://["
     ExchangeAdapterFactory(redis).rest(row).close()
     assert "Invalid IPv6 URL" in error_of_stream(redis, row)
+
+
+def test_a_family_that_shakes_no_hands_comes_last_from_then_on(monkeypatch, settings, tmp_path):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["exchange.lan"]
+    trusted, context = certificate(tmp_path, "exchange.lan")
+    settings.LIVERMORE_CA_FILE = str(trusted)
+    lead(monkeypatch, "exchange.lan", ("::1", "127.0.0.1"))
+    monkeypatch.setattr(families, "_pasts", {})
+    with Server() as server:
+        port = server.server_port
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        # It takes connections, and what is larger than a handshake of TCP gets lost.
+        with socket.create_server(("::1", port), family=socket.AF_INET6):
+            with pytest.raises(TimeoutError):
+                DIRECTLY.open("exchange.lan", port, 0.3, encrypted=True)
+            for _ in range(2):
+                with DIRECTLY.open("exchange.lan", port, 0.3, encrypted=True) as wire:
+                    assert wire.getpeername()[0] == "127.0.0.1"
+        server.shutdown()

@@ -216,7 +216,7 @@ def test_a_file_that_is_none_is_told_in_a_line(call, unusable, settings, monkeyp
 
 def test_nothing_is_sent_where_the_file_is_none(rest, settings, monkeypatch):
     settings.LIVERMORE_CA_FILE = "/nonexistent"
-    monkeypatch.setattr("exchanges.dialing.dial", pytest.fail)
+    monkeypatch.setattr("exchanges.dialing.connect_to_first", pytest.fail)
     assert rest().startswith("LIVERMORE_CA_FILE")
 
 
