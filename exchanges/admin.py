@@ -16,7 +16,7 @@ from redis import RedisError
 from exchanges import accounts, listing
 from exchanges.errors import LivermoreError
 from exchanges.fetch_listing import fetch_listing
-from exchanges.forms import UserExchangeForm
+from exchanges.forms import ExchangeForm, UserExchangeForm
 from exchanges.models import Exchange, Symbol, UserExchange
 
 logger = logging.getLogger(__name__)
@@ -61,12 +61,13 @@ class MonitoredSymbolInline(admin.TabularInline):
 
 @admin.register(Exchange)
 class ExchangeAdmin(admin.ModelAdmin):
+    form = ExchangeForm
     list_display = ("name", "display_name", "venue", "is_active", "pacing", "symbol_counts")
     list_filter = ("is_active", "venue", "pacing")
     search_fields = ("name", "display_name", "rest_url", "ws_url")
     fieldsets = (
         (None, {"fields": ("name", "display_name", "is_active", "wanted")}),
-        ("Where", {"fields": ("venue", "rest_url", "ws_url")}),
+        ("Where", {"fields": ("venue", "rest_url", "ws_url", "proxy")}),
         ("How fast", {"fields": ("pacing", "batch_size", "batch_delay_ms")}),
         ("What", {"fields": ("symbol_counts", "created_at", "updated_at")}),
     )

@@ -3,7 +3,6 @@
 import json
 import logging
 import socket as sockets
-import ssl
 import threading
 import time
 from collections import Counter
@@ -12,10 +11,9 @@ from urllib.parse import urlsplit
 
 import websocket
 
-from exchanges.errors import BadPayload, Misled, Unreachable, clip
+from exchanges.errors import BadPayload, LivermoreError, Unreachable, clip
 from exchanges.stream_events import Event, Refused
 from exchanges.subscriptions import Subscriptions
-from exchanges.validators import addresses_of
 from exchanges.venue_stream import StreamSession, Topic, VenueStream
 
 logger = logging.getLogger(__name__)
@@ -30,7 +28,7 @@ ACK_SECONDS = 5
 QUIET_SECONDS = 10  # a confirmed subscription is taken for one although nothing came of it
 SECONDS_BETWEEN_COMPLAINTS = 60
 WHOLE_TEXT, TWO_BYTES_FOLLOW = 0x81, 126  # RFC 6455, 5.2: FIN and opcode, length
-FAILURES = (OSError, ValueError, websocket.WebSocketException, Unreachable, Misled)
+FAILURES = (OSError, ValueError, websocket.WebSocketException)
 PORTS = {"wss": 443, "ws": 80}
 # Why a frame can't be read, by what its reader met; the first that fits.
 REASONS: dict[str, tuple[type[Exception], ...]] = {
@@ -271,6 +269,8 @@ class Connection:
             finally:
                 socket.shutdown()
             self.reason = self.reason or "closed by us"
+        except LivermoreError as error:
+            self.reason = f"{doing}{error}"
         except FAILURES as error:
             self.reason = doing + (clip(str(error)) or type(error).__name__)
         except Exception:
@@ -284,7 +284,7 @@ class Connection:
         socket.settimeout(CONNECT_SECONDS)
         socket.connect(
             self._stream.url,
-            socket=_dial(self._stream.url),
+            socket=_open(self._stream),
             suppress_origin=True,
             # What the row says, no proxy from the environment; the library looks at the second
             # only where there is the first.
@@ -350,30 +350,13 @@ class Connection:
             )
 
 
-def _dial(url: str) -> sockets.socket:
-    """Connect to an address of the URL's host that was checked, encrypted where it says wss."""
-    parts = urlsplit(url)
+def _open(stream: VenueStream) -> sockets.socket:
+    parts = urlsplit(stream.url)
     if not parts.hostname or parts.scheme not in PORTS:
-        raise ValueError(f"{clip(url)} is no address of a WebSocket")
-    wire = _first_that_answers(parts.hostname, parts.port or PORTS[parts.scheme])
-    try:
-        wire.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-        if parts.scheme == "ws":
-            return wire
-        return ssl.create_default_context().wrap_socket(wire, server_hostname=parts.hostname)
-    except Exception:
-        wire.close()
-        raise
-
-
-def _first_that_answers(host: str, port: int) -> sockets.socket:
-    failure = OSError(f"{host} has no address")
-    for address in addresses_of(host, port):
-        try:
-            return sockets.create_connection((address, port), CONNECT_SECONDS)
-        except OSError as error:
-            failure = error
-    raise failure
+        raise ValueError(f"{clip(stream.url)} is no address of a WebSocket")
+    port = parts.port or PORTS[parts.scheme]
+    encrypted = parts.scheme == "wss"
+    return stream.route.open(parts.hostname, port, CONNECT_SECONDS, encrypted=encrypted)
 
 
 def _reason(error: BadPayload) -> str:

@@ -7,9 +7,11 @@ LivermoreError
 │   ├── Banned             .until_ms; stop every request to this host
 │   ├── TurnedAway         by a firewall's page, HTTP 403; waited out for minutes
 │   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
+│       └── ProxyFailed    the row's proxy did not lead there
 └── Permanent              do not retry
     ├── BadCredentials     tell a person
     │   └── Unauthorized   HTTP 401: a good key, too, is refused now and then
+    ├── Misconfigured      a setting or row that can't be used; tell a person
     ├── UnknownSymbol      drop the symbol, tell a person
     ├── Blocked            HTTP 451, or a 403 that says so: this address may not call
     │   └── Misled         the host's name leads into a private network
@@ -18,7 +20,8 @@ LivermoreError
 
 from datetime import UTC, datetime
 
-CLIP = 200
+CLIP = 200  # characters of what somebody else wrote
+CLIP_OURS = 500  # of a message of ours that comes out of Redis: the longest say what to set
 
 
 def one_line(text: str) -> str:
@@ -27,12 +30,12 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in line)
 
 
-def clip(text: str | bytes) -> str:
+def clip(text: str | bytes, longest: int = CLIP) -> str:
     """Return the beginning of `text` on one line, fit for a message or a log."""
     if isinstance(text, bytes):
-        text = text[: 4 * CLIP].decode("utf-8", "replace")
+        text = text[: 4 * longest].decode("utf-8", "replace")
     line = one_line(text)
-    return line if len(line) <= CLIP else line[: CLIP - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 class LivermoreError(Exception):
@@ -93,6 +96,15 @@ class Unreachable(Temporary):
     """No usable answer: timeout, refused, reset, HTTP 5xx, a reply cut short."""
 
 
+class ProxyFailed(Unreachable):
+    """The row's proxy did not lead to a host: `fault` is what it did, `remedy` what to do."""
+
+    def __init__(self, host: str, what: str, remedy: str):
+        self.fault = f"{host} cannot be reached: {what}"
+        super().__init__(f"{self.fault}. {remedy}")
+        self.remedy = remedy
+
+
 class Permanent(LivermoreError):
     """Trying again will not help."""
 
@@ -105,6 +117,18 @@ class Unauthorized(BadCredentials):
     """The exchange does not take this call's proof of who calls (HTTP 401)."""
 
 
+class Misconfigured(Permanent):
+    """Something that this machine or the row was told can't be used: nothing is sent.
+
+    `fault` is what was found, `remedy` what to do; the text is both.
+    """
+
+    def __init__(self, fault: str, remedy: str):
+        super().__init__(f"{fault}: {remedy}")
+        self.fault = fault
+        self.remedy = remedy
+
+
 class UnknownSymbol(Permanent):
     """The exchange does not know this symbol."""
 
@@ -114,13 +138,15 @@ class Blocked(Permanent):
 
 
 class Misled(Blocked):
-    """A host that should be public leads to an address that is not: nothing is sent there."""
+    """A host that should be public leads to an address that is not: nothing is sent there.
 
-    def __init__(self, host: str, found: str):
-        super().__init__(
-            f"{host} is not called: {found}. Correct the row's address, or add {host} to "
-            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant"
-        )
+    `fault` is what was found, `remedy` what to do.
+    """
+
+    def __init__(self, fault: str, remedy: str):
+        super().__init__(f"{fault}. {remedy}")
+        self.fault = fault
+        self.remedy = remedy
 
 
 class BadPayload(Permanent):

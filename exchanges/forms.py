@@ -1,4 +1,4 @@
-"""Forms of accounts that do more than their model says: the admin's, and a person's own."""
+"""Forms that do more than their models say: the admin's, and those of a person's own accounts."""
 
 from django import forms
 from django.contrib.auth.models import AbstractBaseUser
@@ -8,19 +8,33 @@ from exchanges.models import NAME_TAKEN, Exchange, UserExchange
 ENV_FIELDS = ("api_key_env", "api_secret_env", "passphrase_env")
 
 
-class UserExchangeForm(forms.ModelForm):
-    class Meta:
-        model = UserExchange
-        fields = ("user", "exchange", "display_name", *ENV_FIELDS, "is_active", "is_default")
+class ForgetfulForm(forms.ModelForm):
+    """Forgets what was refused in the fields `may_be_secret`.
+
+    Somebody may have pasted the secret itself there: the page must not hold it.
+    """
+
+    may_be_secret: tuple[str, ...]
 
     def full_clean(self):
         super().full_clean()
-        # Where a name was refused, the key itself may have been pasted: the page must not hold it.
-        if refused := [name for name in ENV_FIELDS if name in self.errors]:
+        if refused := [name for name in self.may_be_secret if name in self.errors]:
             self.data = self.data.copy()
             for name in refused:
                 self.data[self.add_prefix(name)] = ""
                 setattr(self.instance, name, self.initial.get(name, ""))
+
+
+class ExchangeForm(ForgetfulForm):
+    may_be_secret = ("proxy",)
+
+
+class UserExchangeForm(ForgetfulForm):
+    may_be_secret = ENV_FIELDS
+
+    class Meta:
+        model = UserExchange
+        fields = ("user", "exchange", "display_name", *ENV_FIELDS, "is_active", "is_default")
 
     def clean(self):
         cleaned = super().clean()

@@ -8,7 +8,12 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from exchanges.validators import validate_env_name, validate_rest_url, validate_ws_url
+from exchanges.validators import (
+    validate_env_name,
+    validate_proxy,
+    validate_rest_url,
+    validate_ws_url,
+)
 
 NAME_TAKEN = "This user has an account of that name at this exchange."
 
@@ -47,6 +52,14 @@ class Exchange(Timestamped):
     )
     rest_url = models.CharField("REST address", max_length=200, validators=[validate_rest_url])
     ws_url = models.CharField("WebSocket address", max_length=200, validators=[validate_ws_url])
+    proxy = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        validators=[validate_proxy],
+        help_text="http://, https:// or socks5h://host:port; where it wants a password, the name "
+        "of an environment variable LIVERMORE_PROXY_… that holds all of it. Empty: none.",
+    )
     is_active = models.BooleanField("active", default=True)
     wanted = models.CharField(
         max_length=10,
@@ -95,6 +108,7 @@ class Exchange(Timestamped):
         # Paths are appended to the base, and some exchanges answer 404 to a double slash.
         self.rest_url = self.rest_url.rstrip("/")
         self.ws_url = self.ws_url.rstrip("/")
+        self.proxy = self.proxy.rstrip("/")
 
 
 class UserExchange(Timestamped):

@@ -19,6 +19,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from exchanges.dialing import DIRECTLY, Route
 from exchanges.errors import (
     BadCredentials,
     BadPayload,
@@ -35,7 +36,6 @@ from exchanges.errors import (
     one_line,
 )
 from exchanges.pacing import Lane, Pacer
-from exchanges.validators import addresses_of
 
 logger = logging.getLogger(__name__)
 
@@ -72,50 +72,42 @@ def backoff() -> Iterator[float]:
         ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
 
 
-class _Checked:
-    """Connects to an address that was checked: asked twice, a name may lead to two places.
+class _Dialled:
+    """A connection of urllib3 whose socket, encryption included, a route opens."""
 
-    `_new_conn` and `_dns_host` are private to urllib3; a test holds what is relied on.
-    """
+    route: Route
+    encrypted: bool
 
-    def _new_conn(self):
-        name, failure = self._dns_host, None
+    def connect(self):
         try:
-            addresses = addresses_of(name, self.port)
-        except (OSError, UnicodeError) as error:
-            raise NewConnectionError(self, f"{name} has no address: {error}") from error
-        for self._dns_host in addresses:
-            try:
-                return super()._new_conn()
-            except (NewConnectionError, ConnectTimeoutError) as error:
-                failure = error
-            finally:
-                self._dns_host = name  # encryption goes by it
-        raise failure
+            self.sock = self.route.open(
+                self.host, self.port, self.timeout, encrypted=self.encrypted
+            )
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, str(error)) from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
+        self.is_verified = self.encrypted
 
 
-class _Connection(_Checked, HTTPConnection):
-    pass
+class RouteAdapter(HTTPAdapter):
+    """Connects by a route, and in no other way."""
 
-
-class _EncryptedConnection(_Checked, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _EncryptedPool(HTTPSConnectionPool):
-    ConnectionCls = _EncryptedConnection
-
-
-class CheckingAdapter(HTTPAdapter):
-    """Connects where `addresses_of` allows, and nowhere else."""
+    def __init__(self, route: Route, **options):
+        self._route = route
+        super().__init__(**options)
 
     def init_poolmanager(self, *sizes, **options):
         super().init_poolmanager(*sizes, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _EncryptedPool}
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": self._pool(HTTPConnectionPool, HTTPConnection, encrypted=False),
+            "https": self._pool(HTTPSConnectionPool, HTTPSConnection, encrypted=True),
+        }
+
+    def _pool(self, pool: type, connection: type, *, encrypted: bool) -> type:
+        ways = {"route": self._route, "encrypted": encrypted}
+        dialled = type("Connection", (_Dialled, connection), ways)
+        return type("Pool", (pool,), {"ConnectionCls": dialled})
 
 
 class RestClient:
@@ -123,7 +115,8 @@ class RestClient:
 
     `read_error`, `read_headers` and `is_own_error` (of a parsed body: the exchange itself wrote it)
     are the venue's own knowledge of replies; `sign` returns the headers that prove who calls, given
-    host and path of the request. `elsewhere` tells who is blocked where else candles are.
+    host and path of the request. `elsewhere` tells who is blocked where else candles are. `route`
+    is how it connects.
     """
 
     def __init__(
@@ -137,6 +130,7 @@ class RestClient:
         is_own_error: Callable[[Any], bool] = lambda body: isinstance(body, dict),
         elsewhere: str = "",
         sign: Signer | None = None,
+        route: Route = DIRECTLY,
     ):
         self.pacer = pacer
         self.workers = workers
@@ -151,7 +145,7 @@ class RestClient:
         # No proxy, netrc or certificate bundle from the environment: what the row says, no more.
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "livermore"
-        adapter = CheckingAdapter(pool_maxsize=workers, max_retries=0)
+        adapter = RouteAdapter(route, pool_maxsize=workers, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._answered: dict[str, Request] = {}  # the last of each kind

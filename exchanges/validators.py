@@ -10,6 +10,7 @@ connect: `addresses_of`.
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -17,10 +18,25 @@ from django.core.exceptions import ValidationError
 
 from exchanges.errors import Misled
 
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 HOSTNAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)*[a-z](?:[a-z0-9-]*[a-z0-9])?")
 PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
 GIVEN_OUT = ipaddress.ip_network("2000::/3")  # RFC 4291: of IPv6, nothing else is public
+INSIDE = "is a name inside a private network"
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+# What local proxies give out in place of addresses: RFC 2544's, which Clash, Surge and sing-box use
+# for IPv4, and of what nobody was given, as sing-box does for IPv6.
+MADE_UP = (ipaddress.ip_network("198.18.0.0/15"), ipaddress.ip_network("fc00::/18"))
+
+PROXY_SCHEMES = ("http", "https", "socks5h")
+NO_PROXY = (
+    f"This is no proxy: write {'://host:port, '.join(PROXY_SCHEMES)}://host:port, or the name of "
+    "an environment variable LIVERMORE_PROXY_… that holds one, where @ / ? # in a password are "
+    "%40 %2F %3F %23."
+)
+PROXY_VARIABLE = re.compile(r"LIVERMORE_PROXY_[A-Z0-9_]{1,48}")
+LONGEST_LOGIN = 255  # RFC 1929, 2: bytes of a user name, and of a password
 
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 LONGEST_ENV_NAME = 64
@@ -54,19 +70,119 @@ def validate_env_name(name: str) -> None:
         )
 
 
-def addresses_of(host: str, port: int) -> list[str]:
+def validate_proxy(text: str) -> None:
+    """Refuse what is neither a proxy's address without a password nor the name of a variable."""
+    if PROXY_VARIABLE.fullmatch(text):
+        return
+    if "@" in text:
+        raise ValidationError(
+            "The proxy must not hold a user name or password, and was not stored. Put its whole "
+            "address into an environment variable LIVERMORE_PROXY_…, and write that variable's "
+            "name here."
+        )
+    split_proxy(text)
+
+
+def split_proxy(url: str) -> SplitResult:
+    """Return the parts of a proxy's address: always a port, and perhaps user name and password.
+
+    Raises ValidationError, whose message repeats nothing of it.
+    """
+    try:
+        parts = _split(url, "http")
+    except ValidationError as error:
+        raise ValidationError(NO_PROXY) from error
+    if parts.scheme == "socks5":
+        raise ValidationError("Write socks5h:// for socks5://: the proxy finds names itself.")
+    ends_early = parts.path.strip("/") or "?" in url or "#" in url
+    if parts.scheme not in PROXY_SCHEMES or not parts.hostname or not parts.port or ends_early:
+        raise ValidationError(NO_PROXY)
+    if any(len(each.encode()) > LONGEST_LOGIN for each in (parts.username, parts.password) if each):
+        raise ValidationError("The user name or password is too long for a proxy.")
+    if _plain(parts.hostname) not in _listed_hosts() and (reason := _why_no_proxy(parts.hostname)):
+        raise ValidationError(f"The proxy's host {reason}.")
+    return parts
+
+
+def proxy_addresses_of(host: str, port: int) -> list[str]:
+    """Return the addresses that a proxy's host leads to now, in private networks too.
+
+    Raises Misled where one of them can't be a proxy's, such as those by which clouds tell secrets,
+    and nobody listed the host; else as the resolver does.
+    """
+    addresses = _resolved(host, port)
+    if _plain(host) not in _listed_hosts():
+        for address in addresses:
+            if reason := _why_no_proxy(address):
+                raise _misled(host, f"{address} {reason}")
+    return addresses
+
+
+def refuse_private(host: str) -> None:
+    """Raise Misled for a host that is private by its own words, unless somebody listed it.
+
+    It is what is left to check where a proxy finds the address.
+    """
+    if _plain(host) not in _listed_hosts() and (reason := _why_not_public(host.rstrip("."))):
+        raise _misled(host, f"it {reason}")
+
+
+def addresses_of(host: str, port: int, hosts: Iterable[str] = ()) -> list[str]:
     """Return the addresses that a host leads to now, to connect to them and to no others.
 
     Raises Misled where one of them is not public and nobody listed the host; OSError or
-    UnicodeError, as the resolver does, where it leads nowhere.
+    UnicodeError, as the resolver does, where it leads nowhere. `hosts` are all those of its row:
+    where a local proxy makes up addresses it does so for all of them, so they are named together.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]) for entry in found]
+    addresses = _resolved(host, port)
     if _plain(host) not in _listed_hosts():
+        if addresses != [host] and (network := _made_up_in(addresses)):
+            raise misled_by_proxy(hosts or [host], network)
         for address in addresses:
             if reason := _why_not_public(address):
-                raise Misled(host, f"it {reason}" if address == host else f"{address} {reason}")
-    return list(dict.fromkeys(addresses))
+                raise _misled(host, f"it {reason}" if address == host else f"{address} {reason}")
+    return addresses
+
+
+def _misled(host: str, found: str) -> Misled:
+    return Misled(
+        f"{host} is not called: {found}",
+        "Correct the row's address, this machine's name server or /etc/hosts, or add "
+        f"{host} to LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant",
+    )
+
+
+def misled_by_proxy(hosts: Iterable[str], network: IPNetwork) -> Misled:
+    """Return what is said where a local proxy makes up the addresses of a row's hosts."""
+    listed = settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
+    known = _listed_hosts()
+    named = [host for host in hosts if _is_name(host) and _plain(host) not in known]
+    verb, they = ("are", "they lead") if len(named) > 1 else ("is", "it leads")
+    return Misled(
+        f"{' and '.join(named)} {verb} not called: {they} into {network}, where a local proxy such "
+        "as Clash or Surge leads all names (fake IP)",
+        f"Set LIVERMORE_PRIVATE_EXCHANGE_HOSTS={','.join([*listed, *named])} if that is meant, or "
+        "name that proxy in the row",
+    )
+
+
+def _made_up_in(addresses: Iterable[str]) -> IPNetwork | None:
+    """Return the network of fake addresses that one of these is in."""
+    inside = [each for one in addresses for each in _addresses_in(ipaddress.ip_address(one))]
+    return next((each for each in MADE_UP if any(one in each for one in inside)), None)
+
+
+def _is_name(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def _resolved(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _validate_url(url: str, secure: str, plain: str) -> None:
@@ -152,8 +268,31 @@ def _why_not_public_name(host: str) -> str | None:
     if not HOSTNAME.fullmatch(host):
         return "is not a host name (write other alphabets as xn--...)"
     if "." not in host or host.endswith(PRIVATE_SUFFIXES):
-        return "is a name inside a private network"
+        return INSIDE
     return None
+
+
+def _why_no_proxy(host: str) -> str | None:
+    """Return why no proxy can be at a host, None where one can: in a private network, say."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        reason = _why_not_public_name(host)
+        return None if reason == INSIDE else reason
+    if not all(map(_may_be_a_proxys, _addresses_in(address))):
+        return "is no address that a proxy can have"
+    return None
+
+
+def _may_be_a_proxys(address) -> bool:
+    if address.is_loopback:
+        return True
+    return not (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or address.is_reserved
+    )
 
 
 def _addresses_in(address):

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
+from exchanges.dialing import DIRECTLY, Route
 from exchanges.stream_events import Event
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -113,9 +114,11 @@ class VenueStream(ABC):
         ws_url: str,
         native_symbols: Mapping[str, str],
         aliases: Mapping[str, str] = NO_ALIASES,
+        route: Route = DIRECTLY,
     ):
         """`aliases` are the native names under which symbols are streamed, where not their own."""
         self.ws_url = ws_url.rstrip("/")
+        self.route = route
         self._pace: MessagePace | None = None
         self._native_symbols: dict[str, str] = {}
         self._streamed_as: dict[str, str] = {}

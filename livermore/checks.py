@@ -3,11 +3,15 @@
 import ipaddress
 import os
 import re
+import ssl
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
 from redis.connection import parse_url
+
+from exchanges import trust
+from exchanges.errors import Misconfigured
 
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
 METRICS_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")  # what RFC 6750 lets a header hold
@@ -90,6 +94,16 @@ def check_key_env_prefixes(**_options):
                 hint="Give capital letters, digits and _, separated by commas, such as BINANCE_.",
                 id="livermore.E005",
             )
+
+
+@register()
+def check_certificates(**_options):
+    for name, path in trust.named_files().items():
+        try:
+            trust.load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), name, path)
+        except Misconfigured as error:
+            kind, number = (Error, "E009") if name == trust.OURS else (Warning, "W010")
+            yield kind(f"{error.fault}.", hint=f"To do: {error.remedy}.", id=f"livermore.{number}")
 
 
 @register()

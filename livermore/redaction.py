@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from django.conf import settings
 
+from exchanges.validators import PROXY_VARIABLE
+
 MASK = "***"
 LEAST_LENGTH = 6  # what is shorter would blank half of every line
 LEAST_LINE = 16  # of a secret of several lines, such as a PEM key
@@ -23,7 +25,8 @@ def redacted(text: str) -> str:
     """Return `text` with every secret of this process in it replaced by ***.
 
     Those are the variables that accounts may name, the keys and tokens of the settings, the
-    passwords in addresses and of PostgreSQL, and whatever looks like a signed token.
+    passwords in addresses, those of proxies among them, and of PostgreSQL, and whatever looks like
+    a signed token.
     """
     if pattern := _pattern(frozenset(_secrets())):
         text = pattern.sub(MASK, text)
@@ -34,6 +37,9 @@ def _secrets() -> Iterator[str]:
     prefixes = tuple(filter(None, settings.LIVERMORE_KEY_ENV_PREFIXES))
     yield from (value for name, value in os.environ.items() if name.startswith(prefixes))
     yield from (os.environ.get(name, "") for name in OTHERS)
+    for name, value in os.environ.items():
+        if PROXY_VARIABLE.fullmatch(name):
+            yield from _passwords(value)
     yield settings.SECRET_KEY
     yield settings.LIVERMORE_METRICS_TOKEN
     yield str(settings.DATABASES["default"].get("PASSWORD") or "")

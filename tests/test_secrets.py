@@ -45,12 +45,14 @@ from exchanges.venues import open_rest
 from exchanges.venues.coinbase.signing import Signer
 from livermore.logs import JsonFormatter, TextFormatter
 from tests.conftest import SERVER
+from tests.exchanges.proxy import Proxy
 from tests.warmup.live import ROOT, Running, database_url, make_row, running, serve, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEY, SECRET, PASSPHRASE = "COINBASE_CANARY_KEY", "COINBASE_CANARY_SECRET", "COINBASE_CANARY_PHRASE"
 REDIS_USER = "canary"
+PROXY = "LIVERMORE_PROXY_CANARY"
 TOKEN = re.compile(r"eyJ[\w-]{30,}")  # a signed token, or its beginning; it carries the key's name
 DECODED = 45 * b"\x07"  # too much for a key
 PIECE = 16  # so much of a secret in a row is a leak, where a text was cut
@@ -101,6 +103,7 @@ def canaries(monkeypatch, settings, redis):
         passphrase=canary("passphrase"),
         secret_key=canary("of-sessions"),
         token=canary("metrics"),
+        proxy=canary("proxy"),
         redis=canary("redis"),
         database=canary("database"),
     )
@@ -126,6 +129,7 @@ def environment(planted):
     return {
         "LIVERMORE_SECRET_KEY": planted["secret_key"],
         "LIVERMORE_METRICS_TOKEN": planted["token"],
+        PROXY: f"http://ada:{planted['proxy']}@127.0.0.1:1",
         "REDIS_URL": redis_url(planted),
     }
 
@@ -243,7 +247,7 @@ def everywhere(redis, logs, canaries):
 # -- The search itself
 
 
-@pytest.mark.parametrize("name", ["key", "secret", "no_key", "redis", "token"])
+@pytest.mark.parametrize("name", ["key", "secret", "no_key", "redis", "token", "proxy"])
 def test_a_secret_is_found_wherever_it_is_put(canaries, redis, logs, everywhere, name):
     redis.set("a", 1)
     logging.getLogger("tests").debug("nothing yet")
@@ -320,6 +324,33 @@ def test_a_runner_that_fails_leaves_no_secret_behind(
         told = read_status(own, row.pk)
         assert (told.state, told.phase) == (State.ERROR, str(one.error))
     assert everywhere() == {}
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+@pytest.mark.parametrize("how", ["it works", "refused", "another kind", "gone", "cut"])
+def test_a_proxys_password_is_left_nowhere(row, canaries, everywhere, monkeypatch, scheme, how):
+    password = canaries["proxy"]
+    kind = {"http": "http", "socks5h": "socks"}[scheme]
+    if how == "another kind":
+        kind = {"http": "socks", "socks": "http"}[kind]
+    wanted = ("ada", "another" if how == "refused" else password)
+    monkeypatch.setattr("exchanges.rest_client.CONNECT_SECONDS", 1)
+    with Proxy(kind, login=wanted, leads={"127.0.0.1": "127.0.0.1"}) as proxy:
+        address = f"{scheme}://ada:{password}@{proxy.place}"
+        monkeypatch.setenv(PROXY, cut(address, password) if how == "cut" else address)
+        Exchange.objects.filter(pk=row.pk).update(proxy=PROXY)
+        if how == "gone":
+            proxy.leave()
+        changes = {PROXY: os.environ[PROXY]}
+        commands = ("warmup coinbase --traceback", "check_exchange coinbase --json")
+        started = [start(canaries, ["manage.py", *shlex.split(each)], changes) for each in commands]
+        said = [each.communicate(timeout=120)[0] for each in started]
+    works = how == "it works"
+    assert (started[0].returncode, wanted in proxy.logins) == (0 if works else 1, works), said
+    logging.getLogger("tests").info("nothing else is logged here")
+    assert everywhere(commands="\n".join(said)) == {}
+    told = base64.b64encode(f"ada:{password}".encode()).decode()
+    assert told not in "\n".join(said)
 
 
 class Echo(BaseHTTPRequestHandler):

@@ -16,6 +16,7 @@ from exchanges.errors import (
     Banned,
     Blocked,
     LivermoreError,
+    Misconfigured,
     Paused,
     Temporary,
     TurnedAway,
@@ -50,7 +51,9 @@ Outcome = tuple[Job, Result | None, LivermoreError | None]
 FAILURES_IN_A_ROW = 10
 SECONDS_BETWEEN_LOOKS = 0.5
 # Whatever the pair, the next one would meet the same.
-HOPELESS = (Banned, Paused, TurnedAway, Blocked, BadCredentials, Fenced, RedisError)
+HOPELESS = (
+    Banned, Paused, TurnedAway, Blocked, BadCredentials, Misconfigured, Fenced, RedisError,
+)  # fmt: skip
 
 
 def run_all(

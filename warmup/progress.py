@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from exchanges.errors import clip
+from exchanges.errors import CLIP_OURS, clip
 from warmup.network.exchange_view import Schedule
 from warmup.stats import Status
 from warmup.wording import duration
@@ -35,7 +35,7 @@ def present_warmup(stats: Stats, schedule: Schedule | None, now_ms: int) -> dict
         "schedule": [list(each) for each in schedule.counts] if is_own else [],
         "failures": stats["failures"][:FAILURES_SHOWN],
         "updatedAt": stats["updatedAt"],
-        "error": clip(stats["error"]) if stats["error"] else None,
+        "error": clip(stats["error"], CLIP_OURS) if stats["error"] else None,
     }
 
 

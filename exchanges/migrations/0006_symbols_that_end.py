@@ -5,7 +5,7 @@ from django.db.models import Q
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('exchanges', '0004_operate_and_take_over'),
+        ('exchanges', '0005_exchange_proxy'),
     ]
 
     operations = [

@@ -15,7 +15,10 @@ class SandboxConfig:
     `coinbase_retry_after` None sends no such header, as Coinbase does. Without `coinbase_aliases`
     a stream under another name is answered for under that name. Everything about WebSockets
     (`ws_…` is Binance's) is counted in this machine's seconds. `scenarios` are settings of
-    Scenario, in force from the start.
+    Scenario, in force from the start. `dead_ipv6` lets connections to [::1] at the same port be
+    neither answered nor refused. With `tls_ca` it speaks TLS alone; that is the file into which the
+    certificate of the CA goes which vouches for it. With `proxy_port`, 0 for a free one, there is
+    a proxy too; `proxy_login` is the `user:password` that it wants.
     """
 
     host: str = "127.0.0.1"
@@ -49,3 +52,7 @@ class SandboxConfig:
     coinbase_aliases: bool = True
     most_buffered_bytes: int = 8_000_000
     scenarios: tuple[dict, ...] = ()
+    dead_ipv6: bool = False
+    tls_ca: str | None = None
+    proxy_port: int | None = None
+    proxy_login: str = ""

@@ -9,12 +9,12 @@ def fixed(units: int, decimals: int) -> str:
 
 
 def eight(units: int, decimals: int) -> str:
-    """Write `units` of 10^-decimals with the eight decimals that Binance always sends."""
-    return (
-        fixed(units * 10 ** (8 - decimals), 8)
-        if decimals <= 8
-        else fixed(units // 10 ** (decimals - 8), 8)
-    )
+    """Write `units` of 10^-decimals with the eight decimals that Binance always sends.
+
+    A market that moves in finer steps, as none does there, gets all of its own.
+    """
+    missing = max(0, 8 - decimals)
+    return fixed(units * 10**missing, decimals + missing)
 
 
 def short(units: int, decimals: int) -> str:

@@ -78,6 +78,8 @@ DEFAULT = (
     Listing("EOS-USD", "0.830100", quiet=True, status=BREAK),
     Listing("MATIC-USD", "0.713300", status=CANCEL_ONLY),
 )
+# Prices that many programs write as 4.1e-07.
+CHEAP = Listing("PEPE-USD", "0.000000410000", lot=10**14)
 
 
 def listings(trading: int | None = None) -> tuple[Listing, ...]:

@@ -14,7 +14,7 @@ from exchanges.sandbox.listings import HALT
 STRIKES = (
     "drop", "refuse", "silence", "pong_only", "answers_only", "early_cut",
     "rest_429", "rest_418", "rest_401", "rest_403", "rest_451", "rest_holes", "rest_empty",
-    "rest_late", "rest_time", "slow", "skew",
+    "rest_late", "rest_time", "slow", "skew", "proxy_refuse", "proxy_silence",
     "halted", "delisted", "renamed", "listing_halted", "listing_short", "listing_bad_row",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
@@ -77,7 +77,9 @@ class Scenario:
     `delisted` takes it off the list, `renamed` does so and lists it as `to` instead (None: its
     base with a 2 behind it);
     `listing_halted` says in each answer of the listing that nothing trades, `listing_short`
-    leaves a `chance` share of its rows out, `listing_bad_row` spoils that of `symbol`.
+    leaves a `chance` share of its rows out, `listing_bad_row` spoils that of `symbol`;
+    `proxy_refuse` lets the sandbox's proxy lead nobody through, by HTTP `status` where it is asked
+    so, and `proxy_silence` lets it answer nothing at all.
 
     Which: `protocol`, `symbol` (canonical) and `timeframe` narrow it down where they make sense;
     `chance` is the share of frames or candles; `only` "closing" or "open" picks among the kline

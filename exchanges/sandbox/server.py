@@ -3,7 +3,9 @@
 import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from threading import Event, Thread
 
 from aiohttp import web
@@ -14,6 +16,8 @@ from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.faults import Faults
 from exchanges.sandbox.log import RequestLog
 from exchanges.sandbox.market import Market
+from exchanges.sandbox.network import dead_ipv6, tls_of_its_own
+from exchanges.sandbox.proxy import Proxy
 from exchanges.sandbox.scenarios import Scenarios
 from exchanges.sandbox.state import SandboxState
 from exchanges.sandbox.stream_log import StreamCounts
@@ -40,7 +44,7 @@ class SandboxServer:
 
     def start(self) -> "SandboxServer":
         self._socket = _listen(self._state.config)
-        self.url = _url(self._socket)
+        self.url = _url(self._socket, self._state.config)
         self._loop = asyncio.new_event_loop()
         self._thread.start()
         self._serving.wait()
@@ -88,6 +92,11 @@ class SandboxServer:
         self._state.turn_now()
 
     @property
+    def proxy_port(self) -> int | None:
+        """The port of its proxy, None where there is none."""
+        return self._state.proxy_port
+
+    @property
     def ws_url(self) -> str:
         """The address for both protocols' WebSockets, without a path."""
         return self.url.replace("http", "ws", 1)
@@ -106,18 +115,20 @@ class SandboxServer:
             self._loop.close()
 
 
-def run_in_foreground(config: SandboxConfig, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is called once with the address.
+def run_in_foreground(config: SandboxConfig, ready: Callable[[str, int | None], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called once, with the address and a proxy's port.
 
-    Raises OSError where the port is taken.
+    Raises OSError where a port is taken.
     """
     listening = _listen(config)
+    state = SandboxState(config)
 
     async def main() -> None:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        await _serve(SandboxState(config), listening, stopping, lambda: ready(_url(listening)))
+        url = _url(listening, config)
+        await _serve(state, listening, stopping, lambda: ready(url, state.proxy_port))
 
     asyncio.run(main())
 
@@ -131,11 +142,28 @@ async def _serve(
     runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     try:
-        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
-        ready()
-        await stopping.wait()
+        async with AsyncExitStack() as network:
+            tls = await _build_network(state, listening, network)
+            await web.SockSite(runner, listening, backlog=_BACKLOG, ssl_context=tls).start()
+            ready()
+            await stopping.wait()
     finally:
         await runner.cleanup()
+
+
+async def _build_network(
+    state: SandboxState, listening: socket.socket, network: AsyncExitStack
+) -> ssl.SSLContext | None:
+    """Set up what lies between clients and us; return what to encrypt with, None for nothing."""
+    config, (host, port) = state.config, listening.getsockname()[:2]
+    tls = tls_of_its_own(config.tls_ca) if config.tls_ca else None
+    if config.dead_ipv6:
+        network.enter_context(dead_ipv6(port))
+    if config.proxy_port is not None:
+        proxy = Proxy(state.scenarios, (host, port), config.proxy_login)
+        serving = proxy.serving(config.host, config.proxy_port, tls)
+        state.proxy_port = await network.enter_async_context(serving)
+    return tls
 
 
 def _listen(config: SandboxConfig) -> socket.socket:
@@ -143,6 +171,6 @@ def _listen(config: SandboxConfig) -> socket.socket:
     return socket.create_server((config.host, config.port), backlog=_BACKLOG)
 
 
-def _url(listening: socket.socket) -> str:
+def _url(listening: socket.socket, config: SandboxConfig) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://{host}:{port}"
+    return f"http{'s' if config.tls_ca else ''}://{host}:{port}"

@@ -22,6 +22,7 @@ class SandboxState:
         self.market = Market(config.seed, config.listings)
         self.requests = RequestLog(config.log_size)
         self.faults = Faults(self.clock)
+        self.proxy_port: int | None = None  # once it is served, if there is one
         self.turn_now: Callable[[], None] = lambda: None  # until the sockets are served
         first = next(iter(self.market.listings), "")
         self.scenarios = Scenarios(first, lambda: self.turn_now())

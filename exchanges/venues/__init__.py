@@ -9,6 +9,7 @@ from django_redis import get_redis_connection
 from redis import Redis
 
 from exchanges.credentials import find_credentials
+from exchanges.dialing import Route, hosts_in
 from exchanges.models import Exchange
 from exchanges.pacing import BatchPacer, Pacer, WeightPacer, host_of
 from exchanges.rest_client import RestClient
@@ -32,7 +33,7 @@ class ExchangeAdapterFactory:
     def stream(self, exchange: Exchange) -> VenueStream:
         """Return the exchange's streaming side."""
         aliases = exchange.symbols.exclude(alias="").values_list("symbol", "alias")
-        return STREAMS[exchange.venue](exchange.ws_url, _native_symbols(exchange), dict(aliases))
+        return stream_of(exchange, _native_symbols(exchange), dict(aliases))
 
     def rest(self, exchange: Exchange) -> VenueRest:
         """Return the exchange's REST side; `close()` it when done.
@@ -45,6 +46,18 @@ class ExchangeAdapterFactory:
 def open_rest(exchange: Exchange) -> VenueRest:
     """Return the exchange's REST side on the configured Redis; `close()` it when done."""
     return ExchangeAdapterFactory(get_redis_connection("default")).rest(exchange)
+
+
+def route_to(exchange: Exchange) -> Route:
+    """Return the way to the exchange's hosts."""
+    return Route(exchange.proxy, hosts_in(exchange.rest_url, exchange.ws_url))
+
+
+def stream_of(
+    exchange: Exchange, names: Mapping[str, str], aliases: Mapping[str, str]
+) -> VenueStream:
+    """Return the exchange's streaming side, which knows these canonical and native names."""
+    return STREAMS[exchange.venue](exchange.ws_url, names, aliases, route_to(exchange))
 
 
 def _native_symbols(exchange: Exchange) -> dict[str, str]:
@@ -70,6 +83,7 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
         read_headers=note_weight,
         is_own_error=binance_rest.is_own_error,
         elsewhere=binance_rest.elsewhere(host_of(exchange.rest_url)),
+        route=route_to(exchange),
     )
     return binance_rest.BinanceRest(exchange.pk, client, names)
 
@@ -85,6 +99,7 @@ def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Ven
         read_error=coinbase_rest.read_error,
         is_own_error=coinbase_rest.is_own_error,
         sign=key.sign if key else None,
+        route=route_to(exchange),
     )
     return coinbase_rest.CoinbaseRest(exchange.pk, client, names, key=key)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
+from livermore.market.plain import plain
 from livermore.market.timeframe import Timeframe
 
 # 2000-01-01 and 2100-01-01: a time in seconds falls before, one in microseconds after.
@@ -45,11 +46,11 @@ class Candle:
             raise ValueError(f"time {self.timestamp} is off the {self.timeframe} boundary")
         # Chained comparisons are false for NaN, so they refuse it too.
         if not 0 < self.low <= self.open <= self.high < inf:
-            raise ValueError(f"open is not between low and high: {self.values()}")
+            raise ValueError(f"open is not between low and high: {self}")
         if not self.low <= self.close <= self.high:
-            raise ValueError(f"close is not between low and high: {self.values()}")
+            raise ValueError(f"close is not between low and high: {self}")
         if not 0 <= self.volume < inf:
-            raise ValueError(f"volume is negative or not a number: {self.values()}")
+            raise ValueError(f"volume is negative or not a number: {self}")
 
     @property
     def close_time_ms(self) -> int:
@@ -59,6 +60,9 @@ class Candle:
     def values(self) -> list[int | float]:
         """Return `[timestamp, open, high, low, close, volume]`, the form in which it is stored."""
         return [self.timestamp, self.open, self.high, self.low, self.close, self.volume]
+
+    def __str__(self) -> str:
+        return f"[{', '.join(map(plain, self.values()))}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,10 @@ class Ticker:
             0 < self.price < inf and 0 <= self.volume_24h < inf and all(map(isfinite, numbers))
         ):
             raise ValueError(f"not a usable ticker: {self}")
+
+    def __str__(self) -> str:
+        numbers = list(self.as_json().items())[1:]
+        return ", ".join([self.symbol, *(f"{name} {plain(each)}" for name, each in numbers)])
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Ticker":

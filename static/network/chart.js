@@ -1,5 +1,7 @@
 // A pair's candles, volume and MACD-V, drawn by Plotly (a global, from its own script).
 
+import { fixedFormat } from "./numbers.js";
+
 const BARS_AT_FIRST = 150;
 const LEAST_CANDLES = 40; // of a quiet pair that takes more bars
 const BARS_AHEAD = 3;
@@ -36,7 +38,9 @@ export class PairChart {
     const candles = this.data.candles();
     const points = this.data.macdv();
     const traces = [...this.candleTraces(candles, colors), ...macdvTraces(points, colors)];
-    Plotly.react(this.element, traces, this.layout(this.ranges(candles, points), colors), CONFIG);
+    const layout = this.layout(this.ranges(candles, points), colors);
+    layout.yaxis.tickformat = fixedFormat(candles.flatMap((row) => row.slice(1, 5)));
+    Plotly.react(this.element, traces, layout, CONFIG);
   }
 
   firstRange() {
@@ -146,13 +150,14 @@ export class PairChart {
         range: this.range,
         rangeslider: { visible: false },
       },
-      yaxis: { ...height, domain: [0.46, 1], range: ranges.price, tickformat: ",.8~g" },
+      yaxis: { ...height, domain: [0.46, 1], range: ranges.price },
       yaxis2: {
         ...height,
         domain: [0.33, 0.44],
         range: ranges.volume,
         title: title("Volume"),
         nticks: 3,
+        tickformat: ranges.volume[1] < 1 ? fixedFormat(ranges.volume) : "", // else 1.2M
       },
       yaxis3: {
         ...height,
@@ -192,7 +197,7 @@ function macdvTraces(points, colors) {
 function bars(name, yaxis, x, y, up, colors) {
   const color = up.map((is) => (is ? colors.up : colors.down));
   const marker = { color, opacity: 0.5, line: { width: 0 } };
-  const hovertemplate = `%{y:,.8~g}<extra>${name}</extra>`;
+  const hovertemplate = `%{y:${fixedFormat(y)}}<extra>${name}</extra>`;
   return { type: "bar", name, x, y, yaxis, marker, hovertemplate };
 }
 

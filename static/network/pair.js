@@ -3,6 +3,7 @@
 import { enhanceActions } from "./actions.js";
 import { PairChart } from "./chart.js";
 import { Feed, LinkBanner } from "./feed.js";
+import { plain } from "./numbers.js";
 import { PairData } from "./pairdata.js";
 import { exact, heardFromServer, setServerTime, tickTimes } from "./times.js";
 import { toast } from "./toasts.js";
@@ -73,7 +74,7 @@ function candleRow([time, ...numbers]) {
   head.scope = "row";
   head.textContent = minute(time);
   row.append(head);
-  for (const number of numbers) row.insertCell().textContent = number;
+  for (const number of numbers) row.insertCell().textContent = plain(number);
   return row;
 }
 

@@ -157,6 +157,39 @@ def test_a_wrong_exchange_is_refused_with_a_line_that_says_why(post, field, valu
     assert Exchange.objects.count() == before
 
 
+@pytest.mark.parametrize(
+    ("proxy", "kept"),
+    [
+        ("socks5h://127.0.0.1:1080/", "socks5h://127.0.0.1:1080"),
+        ("http://squid:3128", "http://squid:3128"),
+        ("LIVERMORE_PROXY_OFFICE", "LIVERMORE_PROXY_OFFICE"),
+        ("", ""),
+    ],
+)
+def test_an_exchange_may_have_a_proxy(post, page, proxy, kept):
+    assert "was added successfully" in post("exchange_add", **exchange_form(proxy=proxy))
+    row = Exchange.objects.get(name="mine")
+    assert row.proxy == kept
+    assert f'value="{kept}"' in page("exchange_change", row.pk) or not kept
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [f"http://ada:{SECRET}@127.0.0.1:1", SECRET, f"socks5h://{SECRET}@h:1", f"COINBASE_{SECRET}"],
+)
+def test_a_password_pasted_as_a_proxy_is_refused_and_not_shown_again(post, exchange, proxy):
+    text = post("exchange_add", **exchange_form(proxy=proxy))
+    assert "Please correct the error below" in text
+    assert "LIVERMORE_PROXY_" in text
+    assert SECRET not in text
+    values = exchange_form(name="sandbox", rest_url=exchange.rest_url, ws_url=exchange.ws_url)
+    Exchange.objects.filter(pk=exchange.pk).update(proxy="http://squid:3128")
+    text = post("exchange_change", exchange.pk, **values | {"proxy": proxy})
+    assert SECRET not in text
+    exchange.refresh_from_db()
+    assert exchange.proxy == "http://squid:3128"
+
+
 def test_the_page_of_a_huge_exchange_stays_short(page, exchange, django_assert_max_num_queries):
     add_symbols(exchange, 2000, is_monitored=True)
     with django_assert_max_num_queries(12):

@@ -22,7 +22,7 @@ from exchanges.connection import BufferedWebSocket, Connection
 from exchanges.stream_events import CandleUpdate, Clock, Refused
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase.stream import CoinbaseStream
-from tests.exchanges.wire import certificate, lead
+from tests.exchanges.wire import black_hole, certificate, lead
 
 TICKER = '{"stream":"!miniTicker@arr","data":[{"e":"24hrMiniTicker","E":%d,"s":"?"}]}'
 ACKNOWLEDGED = (
@@ -325,6 +325,22 @@ def test_a_listed_name_may_lead_inside_and_is_resolved_once(serve, connect, monk
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("dead", [["::1"], ["127.0.0.2"], ["::1", "127.0.0.2"]])
+def test_an_address_that_is_dead_is_waited_for_a_moment_and_once(
+    serve, connect, monkeypatch, settings, dead
+):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [host := f"{len(dead)}.{dead[0][-1]}.lan"]
+    lead(monkeypatch, host, (*dead, "127.0.0.1"))
+    port = int(serve(Heard(tick(1))).rpartition(":")[2])
+    with ExitStack() as holes:
+        for address in dead:
+            holes.enter_context(black_hole(address, port))
+        for longest in (1.0, 0.3):
+            begun = time.monotonic()
+            read_until(connect(f"ws://{host}:{port}"), told)
+            assert time.monotonic() - begun < longest
+
+
 def test_an_encrypted_connection_wants_the_hosts_own_certificate(
     serve, connect, monkeypatch, settings, tmp_path
 ):
@@ -334,7 +350,7 @@ def test_an_encrypted_connection_wants_the_hosts_own_certificate(
     for name in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
         lead(monkeypatch, name, "127.0.0.1")
     assert "certificate" in end_of(connect(f"wss://exchange.lan:{port}"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    settings.LIVERMORE_CA_FILE = str(trusted)
     read_until(connect(f"wss://exchange.lan:{port}"), told)
     assert "other.lan" in end_of(connect(f"wss://other.lan:{port}"))
 

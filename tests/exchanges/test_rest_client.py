@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections import deque
+from contextlib import ExitStack
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -25,7 +26,7 @@ from exchanges.errors import (
 from exchanges.pacing import BatchPacer
 from exchanges.rest_client import ATTEMPTS, RestClient
 from livermore.market import keys
-from tests.exchanges.wire import certificate, lead
+from tests.exchanges.wire import black_hole, certificate, lead
 
 WAF_PAGE = b"<html><head><title>403 Forbidden</title></head>\n<body>Access denied</body></html>"
 BINANCE_451 = (
@@ -277,6 +278,23 @@ def test_a_listed_name_may_lead_inside_and_is_asked_for_once(
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("dead", [["::1"], ["127.0.0.2"], ["::1", "127.0.0.2"]])
+def test_an_address_that_is_dead_is_waited_for_a_moment_and_once(
+    server, connect, monkeypatch, settings, dead
+):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [host := f"{len(dead)}.{dead[0][-1]}.lan"]
+    lead(monkeypatch, host, (*dead, "127.0.0.1"))
+    client = connect(f"http://{host}:{server.server_port}")
+    with ExitStack() as holes:
+        for address in dead:
+            holes.enter_context(black_hole(address, server.server_port))
+        for longest in (1.0, 0.2):
+            begun = time.monotonic()
+            assert client.get("/x") == {"ok": True}
+            assert time.monotonic() - begun < longest
+            client._session.close()  # its connections: the next call opens another
+
+
 def test_encryption_goes_by_the_name_not_by_its_address(
     server, connect, monkeypatch, settings, tmp_path
 ):
@@ -290,8 +308,7 @@ def test_encryption_goes_by_the_name_not_by_its_address(
         for name in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
     )
     assert "certificate" in str(failure_of(ours, Unreachable))  # nobody vouches for it
-    for client in (ours, theirs):
-        client._session.verify = str(trusted)
+    settings.LIVERMORE_CA_FILE = str(trusted)
     assert ours.get("/x") == {"ok": True}
     assert "other.lan" in str(failure_of(theirs, Unreachable))
 

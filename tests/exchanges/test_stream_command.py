@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from exchanges.instances import ExchangeLock
+from exchanges.sandbox.listings import CHEAP
 from exchanges.status import State, read_status
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
@@ -72,6 +73,19 @@ def test_what_it_leaves_is_true_and_claims_nothing_of_before(redis, row, sandbox
     assert truth.faults() == []
     assert read_status(redis, row.pk).state is State.STOPPED
     assert not redis.exists(keys.lock(row.pk))
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_a_close_far_below_a_cent_is_told_without_an_exponent(redis, manage, name):
+    with serve(listings=(CHEAP,)) as sandbox:
+        row = make_row(sandbox, name, [CHEAP.symbol])
+        out, _ = manage("stream", name, "--seconds", "4").communicate(timeout=60)
+        closes = [line for line in out.splitlines() if line.startswith("closed ")]
+        assert [line for line in closes if not re.fullmatch(CLOSE, line)] == []
+        told = [float(line.split(" at ")[1].split(",")[0]) for line in closes]
+        events = [each["close"] for told in events_of(redis, row.pk).values() for each in told]
+        assert sorted(told) == sorted(events)
+        assert 0 < max(told) < 1e-06
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])

@@ -3,7 +3,12 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.validators import validate_env_name, validate_rest_url, validate_ws_url
+from exchanges.validators import (
+    validate_env_name,
+    validate_proxy,
+    validate_rest_url,
+    validate_ws_url,
+)
 
 
 def refusal(validate, value):
@@ -181,3 +186,75 @@ def test_without_prefixes_every_name_is_refused(settings):
     settings.LIVERMORE_KEY_ENV_PREFIXES = []
     assert refusal(validate_env_name, "BINANCE_KEY")
     assert refusal(validate_env_name, "nonsense")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://proxy.example.org:3128",
+        "https://proxy.example.org:3129",
+        "socks5h://10.1.2.3:1080",
+        "SOCKS5H://Localhost:1080/",
+        "http://[::1]:7890",
+        "http://192.168.1.1:8080",
+        "http://[fd00::1]:8080",
+        "http://squid:3128",
+        "LIVERMORE_PROXY_A",
+        "LIVERMORE_PROXY_OFFICE_2",
+    ],
+)
+def test_a_proxy_may_be_anywhere_or_in_a_variable(text):
+    validate_proxy(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("127.0.0.1:7890", "http://proxy.example.org", "http://:3128", "http://proxy:0", "proxy"),
+        *("ftp://proxy:21", "socks4://proxy:1080", "socks5://proxy:1080", "http://proxy:99999"),
+        *(
+            "http://proxy:3128/path",
+            "http://proxy:3128?x=1",
+            "http://proxy:3128#x",
+            "http://p:3128 ",
+        ),
+        *("http://ada@proxy:3128", "http://ada:hidden@proxy:3128", "http://:@proxy:3128", "@"),
+        *(
+            "HTTPS_PROXY",
+            "LIVERMORE_PROXY_",
+            "livermore_proxy_a",
+            "LIVERMORE_PROXY_a",
+            "COINBASE_KEY",
+        ),
+        *(
+            "http://169.254.169.254:80",
+            "http://[fe80::1]:80",
+            "http://0.0.0.0:80",
+            "http://[::]:80",
+        ),
+        *("http://0x7f000001:80", "http://127.1:80", "http://224.0.0.1:80", "http://240.0.0.1:80"),
+        *(
+            "http://bad_host!:80",
+            "http://пример:80",
+            "http://a\nb:80",
+            "http://[::ffff:169.254.1.1]:80",
+        ),
+    ],
+)
+def test_what_is_no_proxy_is_refused_in_a_line_that_repeats_nothing(text):
+    line = refusal(validate_proxy, text)
+    assert "hidden" not in line
+    assert "ada" not in line
+
+
+def test_a_proxy_where_none_can_be_may_be_listed(settings):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["169.254.1.1"]
+    validate_proxy("http://169.254.1.1:3128")
+
+
+@given(st.text(max_size=60))
+def test_whatever_is_written_as_a_proxy_is_judged(text):
+    try:
+        validate_proxy(text)
+    except ValidationError as error:
+        assert error.messages

@@ -3,6 +3,7 @@
 import datetime
 import socket
 import ssl
+from contextlib import ExitStack, contextmanager
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -54,3 +55,20 @@ def certificate(folder, host):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem, private)
     return pem, context
+
+
+@contextmanager
+def black_hole(host, port=0):
+    """Let connections to an address be neither answered nor refused; yield its port.
+
+    A queue of one that somebody fills: what comes after that is dropped, as on the way to nowhere.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as opened:
+        deaf = opened.enter_context(socket.create_server((host, port), family=family, backlog=0))
+        port = deaf.getsockname()[1]
+        for _ in range(4):
+            filling = opened.enter_context(socket.socket(family))
+            filling.setblocking(False)
+            filling.connect_ex((host, port))
+        yield port

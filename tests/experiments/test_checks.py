@@ -6,7 +6,7 @@ import threading
 import pytest
 from redis.exceptions import RedisError
 
-from exchanges import connection, rest_client
+from exchanges import dialing, families
 from exchanges.fencing import Fenced
 from exchanges.instances import ExchangeLock
 from livermore.market import keys
@@ -140,12 +140,12 @@ def test_data_that_is_written_without_an_epoch_is_found(redis):
 def test_a_name_that_is_checked_and_then_asked_for_again_is_found(
     transactional_db, redis, monkeypatch
 ):
-    trials, connect = ssrf.Trials(redis), socket.create_connection
+    trials, connect = ssrf.Trials(redis), families._connecting
     assert list(trials.rebound_by_turns()) == []
     monkeypatch.setattr(
-        socket,
-        "create_connection",
-        lambda address, *rest: connect((ssrf.NAME, address[1]), *rest),
+        families,
+        "_connecting",
+        lambda address, port: connect(socket.getaddrinfo(ssrf.NAME, port)[0][4][0], port),
     )
     assert any("sockets were connected" in text for text in trials.rebound_by_turns())
 
@@ -163,10 +163,9 @@ def test_a_reply_is_lost_but_not_what_was_asked_for(tmp_path):
         assert server.wire.lost
 
 
-@pytest.mark.parametrize("module", [rest_client, connection])
-def test_an_unchecked_connection_is_found(transactional_db, redis, monkeypatch, module):
+def test_an_unchecked_connection_is_found(transactional_db, redis, monkeypatch):
     monkeypatch.setattr(ssrf, "LEADS_TO", ["127.0.0.1"])
     trials = ssrf.Trials(redis)
     assert list(trials.rebound()) == []
-    monkeypatch.setattr(module, "addresses_of", lambda host, port: ["127.0.0.1"])
+    monkeypatch.setattr(dialing, "addresses_of", lambda host, *_: ["127.0.0.1"])
     assert any("sockets were connected" in text for text in trials.rebound())

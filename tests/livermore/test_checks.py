@@ -1,6 +1,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from exchanges.trust import USUAL
 from livermore import checks
 from livermore.database_url import checked
 
@@ -139,3 +140,15 @@ def test_without_services_there_is_nothing_to_warn_of(services_file):
     assert ids(checks.check_services_settings) == []
     services_file.mkdir()  # as unreadable as another user's
     assert ids(checks.check_services_settings) == []
+
+
+def test_a_file_of_certificates_that_is_none_is_told(settings, monkeypatch):
+    for name in USUAL:
+        monkeypatch.delenv(name, raising=False)
+    assert ids(checks.check_certificates) == []
+    monkeypatch.setenv("CURL_CA_BUNDLE", "/nonexistent.pem")
+    assert ids(checks.check_certificates) == ["livermore.W010"]  # which is others', too
+    settings.LIVERMORE_CA_FILE = "/missing.pem"
+    [found] = checks.check_certificates()
+    assert found.id == "livermore.E009"
+    assert found.msg.startswith("LIVERMORE_CA_FILE names /missing.pem, which can't be read")

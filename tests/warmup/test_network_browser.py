@@ -424,6 +424,61 @@ def test_holes_of_a_pair_are_marked_and_counted(page, redis, row, manage):
     assert [hole["x0"], hole["x1"]] == [parts[0][1], parts[1][0]]
 
 
+# What is shown where the pointer is, and beside the axes of price and volume.
+HOVER = """
+const chart = document.getElementById("chart");
+const [traces, names] = [chart.data, arguments[0]];
+const at = traces[0].x.indexOf(arguments[1]);
+Plotly.Fx.hover(chart, names.map((name) => ({
+  curveNumber: traces.findIndex((trace) => trace.name === name), pointNumber: at,
+})), ["xy", "xy2"]);
+const texts = (css) => [...chart.querySelectorAll(css)].map((each) => each.textContent);
+return [texts(".hoverlayer .hovertext").join(" "), texts(".ytick text, .y2tick text")];
+"""
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["by script", "by the server"])
+def test_prices_far_below_a_cent_are_read_without_an_exponent(page, redis, row, scripts):
+    hour = 3_600_000
+    newest = int(datetime.now(UTC).timestamp() * 1000) // hour * hour - hour
+    name = keys.candles(row.pk, "BTC-USD", "1h")
+    for at in range(newest - 99 * hour, newest + 1, hour):
+        redis.zadd(name, {orjson.dumps([at, 4.1e-07, 4.3e-07, 4e-07, 4.2e-07, 2e-07]): at})
+    page.disable_scripts(not scripts)
+    page.open(f"{browsers.NETWORK}{row.pk}/pairs/BTC-USD/1h/", live=scripts)
+    cells = "0.00000041 0.00000043 0.0000004 0.00000042 0.0000002"
+    page.wait(lambda: " ".join((page.text("#candles tbody tr") or "").split()[2:]) == cells)
+    if scripts:
+        page.wait(lambda: page.count(".ytick text"))
+        shown, ticks = page.js(HOVER, ["Price", "Volume"], newest)
+        assert "close: 0.00000042" in shown
+        assert "Volume0.0000002" in shown
+        assert any(re.fullmatch(r"0\.0000004\d*", text) for text in ticks)
+        assert not re.search(r"\d(e|μ|n)", shown + " ".join(ticks))
+
+
+PLAIN = """
+const [numbers, done] = arguments;
+const script = document.querySelector("script[src$='/pair.js']").src;
+import(script.replace("pair.js", "numbers.js")).then(({plain}) => done(numbers.map(plain)));
+"""
+
+
+def test_scripts_write_numbers_as_people_read_them(page, redis, row):
+    page.open(f"{browsers.NETWORK}{row.pk}/pairs/BTC-USD/1h/")
+    numbers = {
+        4.1e-07: "0.00000041",
+        -1.25e-10: "-0.000000000125",
+        1e-07: "0.0000001",
+        0.000041: "0.000041",
+        67012.37: "67012.37",
+        4e20: "400000000000000000000",
+        1.5e21: "1500000000000000000000",
+        0: "0",
+    }
+    assert page.driver.execute_async_script(PLAIN, list(numbers)) == list(numbers.values())
+
+
 # What a page knows of a pair with bars of a minute, numbered from a thousand on.
 QUIET = """
 const done = arguments[0];

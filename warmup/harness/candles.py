@@ -99,7 +99,7 @@ def _verify(facts: Facts, symbol: str) -> tuple[int, str]:
     if newest.close_time_ms > now_ms:
         raise Failed(f"the newest day, {_date(newest.timestamp)}, is not over there", again)
     if newest.values() != told.values():
-        raise Failed(f"REST tells {told.values()}, the cache holds {newest.values()}", again)
+        raise Failed(f"REST tells {told}, the cache holds {newest}", again)
     if newest.close_time_ms < DAY.floor(now_ms - MIDNIGHT_MS):
         yesterday = _date(DAY.floor(now_ms) - DAY.ms)
         raise Failed(

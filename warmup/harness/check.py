@@ -15,6 +15,7 @@ from exchanges.errors import (
     Banned,
     Blocked,
     LivermoreError,
+    Misconfigured,
     RateLimited,
     TurnedAway,
     Unreachable,
@@ -26,7 +27,8 @@ from warmup.harness.contract import check_keys
 from warmup.harness.facts import Facts
 from warmup.harness.limits import check_limits
 from warmup.harness.lock import check_lock
-from warmup.harness.network import check_clock, check_encryption, check_names
+from warmup.harness.names import check_names
+from warmup.harness.network import check_clock, check_encryption
 from warmup.harness.remedies import database_failure, own_failure, redis_failure, remedy_for
 from warmup.harness.report import CheckReport, Failed, Outcome, Result, Step
 from warmup.harness.row import check_environment, check_row
@@ -37,7 +39,9 @@ logger = logging.getLogger(__name__)
 
 LEAST_SECONDS, MOST_SECONDS = 1, 300
 # Whatever is asked next over REST, it would meet the same.
-SPOIL_REST = (RateLimited, Banned, TurnedAway, Unreachable, Blocked, BadCredentials)
+SPOIL_REST = (
+    RateLimited, Banned, TurnedAway, Unreachable, Blocked, BadCredentials, Misconfigured,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

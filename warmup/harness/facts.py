@@ -13,7 +13,7 @@ from exchanges.models import Exchange
 from exchanges.pacing import host_of, read_usage
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
-from exchanges.venues import MAKERS, STREAMS
+from exchanges.venues import MAKERS, stream_of
 from exchanges.workers import NoAnswer, within
 from livermore.market.candle import Ticker
 
@@ -52,7 +52,7 @@ class Facts:
         """Return the exchange's streaming side."""
         market = self.market
         aliases = {market.symbol: market.alias} if market and market.alias else {}
-        return STREAMS[self.exchange.venue](self.exchange.ws_url, self._names(), aliases)
+        return stream_of(self.exchange, self._names(), aliases)
 
     def choose(self, market: ListedSymbol) -> None:
         """Go on with this symbol, under the name that it was found under."""

@@ -1,61 +1,25 @@
-"""On the way to the exchange: names, encryption, and what time it is there."""
+"""On the way to the exchange: encryption, and what time it is there."""
 
 import time
-from urllib.parse import urlsplit
 
 from exchanges.connection import Connection
-from exchanges.errors import LivermoreError, Misled, Unreachable
-from exchanges.validators import addresses_of
-from warmup.harness.facts import Facts, NoAnswer, within
+from exchanges.errors import LivermoreError, Misconfigured, ProxyFailed, Unreachable
+from exchanges.trust import trusted
+from warmup.harness.facts import Facts, NoAnswer
 from warmup.harness.report import Failed, Outcome, Result
 
-NAME_SECONDS = 10.0
 CONNECT_SECONDS = 12.0  # a little longer than a connection takes to give up by itself
-ADDRESSES_SHOWN = 3
 # Signed calls are refused from here on: Binance takes none from a second ahead.
 LONGEST_SKEW_MS = 1000
 CLOCK_CALLS, GOOD_CALL_MS = 3, 200
-PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 # How a WebSocket's handshake fails that got as far as an answer, so through TLS.
 ANSWERED = ("Handshake status", "answered HTTP")
-
-
-def check_names(facts: Facts) -> Outcome:
-    """Resolve both hosts; no address may lead into a private network unasked."""
-    told, faults = {}, {}
-    for need, url in (("rest", facts.exchange.rest_url), ("stream", facts.exchange.ws_url)):
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        try:
-            found = within(NAME_SECONDS, addresses_of, host, parts.port or PORTS[parts.scheme])
-        except Misled as error:
-            faults[need] = str(error).partition(". ")[0]
-        except (OSError, UnicodeError, NoAnswer) as error:
-            faults[need] = f"{host} has no address: {getattr(error, 'strerror', None) or error}"
-        else:
-            told[host] = _listed(host, found)
-    if faults:
-        raise Failed(
-            "; ".join(dict.fromkeys(faults.values())),
-            "check the row's addresses and this machine's name server; a filter or a line in "
-            "/etc/hosts may answer for it; a host that is meant goes into "
-            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS",
-            faults,
-        )
-    return Outcome("; ".join(told.values()))
-
-
-def _listed(host: str, addresses: list[str]) -> str:
-    if addresses == [host]:
-        return f"{host} is an address"
-    more = len(addresses) - ADDRESSES_SHOWN
-    shown = ", ".join(addresses[:ADDRESSES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    return f"{host} is {shown}"
 
 
 def check_encryption(facts: Facts) -> Outcome:
     """Shake hands where the address is encrypted, as every call and connection does."""
     told, faults = [], {}
+    trust = _trust(facts)
     if facts.exchange.rest_url.startswith("https:"):
         told.append("REST")
         if fault := _rest_fault(facts):
@@ -68,13 +32,26 @@ def check_encryption(facts: Facts) -> Outcome:
         raise Failed(
             "; ".join(faults.values()),
             "a firewall or a proxy that looks into encrypted traffic, a certificate that is not "
-            "this host's, or this machine's date: compare with `curl -v` of the address",
+            "this host's, or this machine's date: compare with `curl -v` of the address; a CA that "
+            f"the system doesn't know goes into LIVERMORE_CA_FILE (believed now: {trust})",
             faults,
         )
     if not told:
         text = "both addresses are plain, as those in LIVERMORE_PRIVATE_EXCHANGE_HOSTS may be"
         return Outcome(text, result=Result.SKIP)
-    return Outcome(f"{' and '.join(told)}: encrypted, and the certificate is the host's")
+    return Outcome(
+        f"{' and '.join(told)}: encrypted, and the certificate is the host's; believed: {trust}"
+    )
+
+
+def _trust(facts: Facts) -> str:
+    """Return whose certificates are believed. Raises Failed where that can't be had."""
+    urls = {"rest": facts.exchange.rest_url, "stream": facts.exchange.ws_url}
+    encrypted = [need for need, url in urls.items() if url.startswith(("https:", "wss:"))]
+    try:
+        return trusted() if encrypted else ""
+    except Misconfigured as error:
+        raise Failed(error.fault, error.remedy, encrypted) from error
 
 
 def _rest_fault(facts: Facts) -> str | None:
@@ -86,7 +63,7 @@ def _rest_fault(facts: Facts) -> str | None:
             raise  # a ban or a pause: nothing was sent, so nothing is known
         # Whatever else it says, it was said through an encrypted connection.
         unheard = isinstance(error, Unreachable) and isinstance(error.__cause__, OSError | NoAnswer)
-        return str(error) if unheard else None
+        return str(error) if unheard or isinstance(error, ProxyFailed) else None
     return None
 
 

@@ -16,7 +16,9 @@ from exchanges.errors import (
     Banned,
     Blocked,
     LivermoreError,
+    Misconfigured,
     Misled,
+    ProxyFailed,
     RateLimited,
     TurnedAway,
     UnknownSymbol,
@@ -44,8 +46,8 @@ def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
             return "leave it alone for some minutes and run this again; end what else calls it here"
         case Held():
             return f"let it end and run this again, or `./run start {name} --take-over`"
-        case Misled():
-            return "check this machine's name server, and /etc/hosts"
+        case Misled() | Misconfigured() | ProxyFailed():
+            return error.remedy
         case Blocked():
             return "run it on a machine in a place that the exchange serves"
         case BadCredentials():

@@ -5,7 +5,9 @@ from collections.abc import Collection
 
 from django.core.exceptions import ValidationError
 
+from exchanges.errors import Misconfigured
 from exchanges.models import Exchange, UserExchange
+from exchanges.proxies import read_proxy, unused_variables
 from exchanges.validators import validate_env_name
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
@@ -33,7 +35,27 @@ def check_row(facts: Facts) -> Outcome:
         faults = [f"{name}: {text}" for name, texts in error.message_dict.items() for text in texts]
         remedy = f"correct the row {row.name} in the admin"
         raise Failed(" ".join(faults), remedy, ["row"]) from error
-    return Outcome(f"{row.rest_url} and {row.ws_url}, venue {row.venue}, pacing {row.pacing}")
+    text = f"{row.rest_url} and {row.ws_url}, venue {row.venue}, pacing {row.pacing}"
+    return Outcome(text + _proxy(row), None if row.proxy else _note_on_proxies())
+
+
+def _proxy(row: Exchange) -> str:
+    """Return what is said of the row's proxy. Raises Failed where it can't be used."""
+    if not row.proxy:
+        return ""
+    try:
+        proxy = read_proxy(row.proxy)
+    except Misconfigured as error:
+        raise Failed(error.fault, error.remedy, ["row"]) from error
+    named = "" if row.proxy == str(proxy) else f", as {row.proxy} says"
+    return f", by the proxy {proxy}{named}"
+
+
+def _note_on_proxies() -> str | None:
+    names = unused_variables()
+    if not names:
+        return None
+    return f"{' and '.join(names)} set, and not used: a proxy that is meant goes into the row"
 
 
 def check_environment(facts: Facts) -> Outcome:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from exchanges.errors import clip
+from exchanges.errors import CLIP_OURS, clip
 from exchanges.models import Exchange
 from exchanges.pacing import Usage
 from exchanges.status import ENDED, State
@@ -106,7 +106,7 @@ def _state_text(state: str, view: ExchangeView | None, wanted: bool) -> str:
         phase = _trouble(view.status.details) or phase
     if not phase or phase == state:
         return state.capitalize()
-    return f"{state.capitalize()}: {clip(phase)}"
+    return f"{state.capitalize()}: {clip(phase, CLIP_OURS)}"
 
 
 def _trouble(details: Mapping[str, Any]) -> str:

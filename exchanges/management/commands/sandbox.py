@@ -3,7 +3,7 @@
 from django.core.management.base import CommandError, CommandParser
 
 from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.listings import listings
+from exchanges.sandbox.listings import CHEAP, listings
 from exchanges.sandbox.scenarios import KINDS, parse_scenarios
 from exchanges.sandbox.server import run_in_foreground
 from livermore.command import LivermoreCommand
@@ -19,6 +19,9 @@ class Command(LivermoreCommand):
         parser.add_argument("--host", default=usual.host)
         parser.add_argument("--port", type=int, default=8899, help="0 takes a free one")
         parser.add_argument("--symbols", type=int, help="how many symbols trade on each exchange")
+        parser.add_argument(
+            "--cheap", action="store_true", help=f"list {CHEAP.symbol} too, at {CHEAP.price}"
+        )
         parser.add_argument("--seed", type=int, default=usual.seed, help="which market it is")
         parser.add_argument("--speed", type=float, default=usual.speed, help="clock against ours")
         parser.add_argument(
@@ -26,6 +29,16 @@ class Command(LivermoreCommand):
             default="",
             metavar="NAME[:OPTION=VALUE...],...",
             help=f"what goes wrong, see docs/sandbox.md; names: {', '.join(KINDS)}",
+        )
+        parser.add_argument(
+            "--dead-ipv6", action="store_true", help="answer nothing on [::1] at the same port"
+        )
+        parser.add_argument(
+            "--tls-ca", metavar="FILE", help="speak TLS; the CA's certificate goes into this file"
+        )
+        parser.add_argument("--proxy-port", type=int, help="have a proxy too; 0 takes a free one")
+        parser.add_argument(
+            "--proxy-login", default="", metavar="USER:PASSWORD", help="what that proxy wants"
         )
         parser.add_argument("--latency-ms", type=int, default=usual.latency_ms)
         parser.add_argument("--weight-limit", type=int, default=usual.weight_limit)
@@ -35,12 +48,12 @@ class Command(LivermoreCommand):
 
     def handle(self, *args, **options) -> None:
         names = ("host", "port", "seed", "speed", "latency_ms", "weight_limit", "strikes", "ban_ms")
-        chosen = {name: options[name] for name in (*names, "coinbase_rate")}
+        network = ("dead_ipv6", "tls_ca", "proxy_port", "proxy_login")
+        chosen = {name: options[name] for name in (*names, "coinbase_rate", *network)}
         try:
             scenarios = tuple(parse_scenarios(options["scenario"]))
-            config = SandboxConfig(
-                **chosen, listings=listings(options["symbols"]), scenarios=scenarios
-            )
+            listed = listings(options["symbols"]) + (CHEAP,) * options["cheap"]
+            config = SandboxConfig(**chosen, listings=listed, scenarios=scenarios)
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
@@ -49,6 +62,8 @@ class Command(LivermoreCommand):
             address = f"{config.host}:{config.port}"
             raise CommandError(f"cannot listen on {address}: {error}", returncode=1) from error
 
-    def _ready(self, url: str) -> None:
+    def _ready(self, url: str, proxy_port: int | None) -> None:
         self.stdout.write(f"sandbox exchange at {url}")
+        if proxy_port is not None:
+            self.stdout.write(f"its proxy, CONNECT and SOCKS5, at port {proxy_port}")
         self.stdout.flush()

@@ -11,6 +11,7 @@ from exchanges.streamer import Streamer
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
 from livermore.command import Ended, LivermoreCommand, UsageError
+from livermore.market.plain import plain
 from warmup.sink import CandleSink
 
 
@@ -78,7 +79,7 @@ class Command(LivermoreCommand):
     def _say_close(self, symbol, candle, healed):
         opened = datetime.fromtimestamp(candle.timestamp / 1000, UTC)
         self.stdout.write(
-            f"closed {symbol} {candle.timeframe} {opened:%Y-%m-%d %H:%M} at {candle.close}"
+            f"closed {symbol} {candle.timeframe} {opened:%Y-%m-%d %H:%M} at {plain(candle.close)}"
             f"{', healed' if healed else ''}"
         )
 

@@ -1,3 +1,4 @@
+import base64
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import pytest
 import requests
 
 from exchanges.sandbox.config import SandboxConfig
+from exchanges.sandbox.listings import CHEAP
 from exchanges.sandbox.server import SandboxServer
 
 ROOT = Path(__file__).parents[3]
@@ -62,6 +64,45 @@ def test_the_command_tells_its_address_and_ends_cleanly(number):
         out, err = process.communicate(timeout=10)
     assert sum(one["status"] == "TRADING" for one in info["symbols"]) == 3
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_the_command_can_list_a_market_far_below_a_cent():
+    process = command("--port", "0", "--cheap", "--speed", "0")
+    url = process.stdout.readline().split()[-1]
+    query = {"timeframe": "1d", "symbol": CHEAP.symbol, "start": 0, "end": 2 * 10**12}
+    truth = requests.get(f"{url}/sandbox/truth", params=query, timeout=5).json()[-3:]
+    query = {"symbol": CHEAP.native, "interval": "1d", "limit": 4}
+    rows = requests.get(f"{url}/api/v3/klines", params=query, timeout=5).json()[:-1]
+    process.terminate()
+    process.wait(10)
+    assert [[row[0], *map(float, row[1:6])] for row in rows] == truth
+    assert 0 < truth[0][1] < 1e-06
+
+
+def test_the_command_can_leave_ipv6_dead():
+    process = command("--port", "0", "--dead-ipv6")
+    port = int(process.stdout.readline().rpartition(":")[2])
+    assert requests.get(f"http://127.0.0.1:{port}/api/v3/ping", timeout=5).json() == {}
+    with pytest.raises(TimeoutError):
+        socket.create_connection(("::1", port), 0.3)
+    process.terminate()
+    process.wait(10)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("::1", port), 5)
+
+
+@pytest.mark.parametrize(("login", "status"), [("ada:secret", 200), ("ada:wrong", 407), ("", 407)])
+def test_the_command_can_have_a_proxy_that_wants_a_password(login, status):
+    process = command("--port", "0", "--proxy-port", "0", "--proxy-login", "ada:secret")
+    process.stdout.readline()
+    port = int(process.stdout.readline().split()[-1])
+    with socket.create_connection(("127.0.0.1", port), 5) as wire:
+        token = base64.b64encode(login.encode()).decode()
+        told = f"Proxy-Authorization: Basic {token}\r\n" if login else ""
+        wire.sendall(f"CONNECT any.example:443 HTTP/1.1\r\n{told}\r\n".encode())
+        assert wire.recv(100).startswith(b"HTTP/1.1 %d " % status)
+        process.terminate()
+        assert process.wait(10) == 0
 
 
 def test_the_command_says_in_one_line_that_the_port_is_taken():

@@ -11,13 +11,15 @@ from django.contrib.auth import get_user_model
 
 from exchanges.models import Exchange, UserExchange
 from exchanges.pacing import BatchPacer, Limits, host_of
-from exchanges.sandbox.listings import DEFAULT, Listing
+from exchanges.sandbox.listings import CHEAP, DEFAULT, Listing
 from exchanges.stream_events import CandleUpdate, Clock
 from exchanges.venues.binance.rest import BinanceRest
 from exchanges.venues.coinbase import key
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.timeframe import Timeframe
+from tests.exchanges.proxy import Proxy
+from tests.exchanges.wire import lead
 from tests.warmup.harness.conftest import (
     HALF_A_DAY_MS,
     WELL,
@@ -30,7 +32,7 @@ from tests.warmup.harness.conftest import (
 from tests.warmup.harness.tls import TlsFront
 from tests.warmup.live import MIDNIGHT_MS, serve, stored, wait_until
 from tests.warmup.live import chosen as those
-from warmup.harness import ExchangeCheck, candles, facts, limits, subscription
+from warmup.harness import ExchangeCheck, candles, facts, limits, names, subscription
 from warmup.harness.facts import NoAnswer, within
 from warmup.harness.report import Failed
 
@@ -267,6 +269,24 @@ def test_a_newest_day_with_other_numbers_is_found(redis, row, checked, monkeypat
     report = checked(row)
     assert failures(report) == ["warmup"]
     assert "the cache holds" in lines(step_of(report, "warmup"))
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_prices_far_below_a_cent_are_told_without_an_exponent(redis, checked, monkeypatch, name):
+    with serve(start_ms=MIDNIGHT_MS - HALF_A_DAY_MS, speed=240, listings=(CHEAP,)) as sandbox:
+        row = row_of(sandbox, name)
+        key = keys.candles(row.pk, CHEAP.symbol, Timeframe.D1)
+
+        def alter(*arguments):
+            [newest] = redis.zrange(key, -1, -1)
+            values = orjson.loads(newest)
+            redis.zrem(key, newest)
+            redis.zadd(key, {orjson.dumps([*values[:3], values[3] / 2, *values[4:]]): values[0]})
+
+        monkeypatch.setattr(candles, "_refuse_bad", alter)
+        step = step_of(checked(row, CHEAP.symbol), "warmup")
+    assert re.search(r"REST tells \[\d+, 0\.000000[1-9]\d+,.* the cache holds", step.detail)
+    assert not re.search(r"\de-", step.detail)
 
 
 def test_days_that_begin_later_than_it_is_are_found(row, checked, monkeypatch):
@@ -638,6 +658,25 @@ def test_a_name_that_leads_inside_is_refused(row, checked, monkeypatch, address)
     assert results(report)["subscription"] == results(report)["clock"] == "SKIP"
 
 
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_fake_addresses_are_told_in_one_message_with_the_line_to_set(
+    sandbox, checked, monkeypatch, name
+):
+    hosts = ["api.exchange.example", "stream.exchange.example"]
+    for number, host in enumerate(hosts):
+        lead(monkeypatch, host, f"198.18.0.{number}")
+    row = move(row_of(sandbox, name), rest_url=f"https://{hosts[0]}", ws_url=f"wss://{hosts[1]}")
+    report = checked(row)
+    assert failures(report) == ["dns"]
+    step = step_of(report, "dns")
+    assert step.detail.startswith(f"{' and '.join(hosts)} are not called: they lead into 198.18")
+    assert step.remedy.startswith(
+        f"Set LIVERMORE_PRIVATE_EXCHANGE_HOSTS=127.0.0.1,{','.join(hosts)} "
+    )
+    assert lines(step).count("198.18") == lines(step).count("LIVERMORE_") == 1
+    assert results(report)["clock"] == results(report)["subscription"] == "SKIP"
+
+
 def test_a_private_name_that_is_listed_may_lead_inside(
     sandbox, row, checked, monkeypatch, settings
 ):
@@ -648,6 +687,46 @@ def test_a_private_name_that_is_listed_may_lead_inside(
     report = checked(row)
     assert results(report) == WELL
     assert step_of(report, "dns").detail == "sandbox.lan is 127.0.0.1"
+
+
+@pytest.fixture
+def lan(monkeypatch, settings):
+    """Move a row's hosts to a name that leads to these addresses."""
+
+    def lan(row, *addresses):
+        settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["sandbox.lan"]
+        lead(monkeypatch, "sandbox.lan", addresses)
+        there = [url.replace("127.0.0.1", "sandbox.lan") for url in (row.rest_url, row.ws_url)]
+        return move(row, rest_url=there[0], ws_url=there[1])
+
+    return lan
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_a_dead_family_is_named_and_costs_next_to_nothing(checked, lan, name):
+    with serve(
+        start_ms=MIDNIGHT_MS - HALF_A_DAY_MS, speed=240, listings=DEFAULT, dead_ipv6=True
+    ) as sandbox:
+        report = checked(lan(row_of(sandbox, name), "::1", "127.0.0.1"))
+    step = step_of(report, "dns")
+    assert results(report) == WELL
+    says = "sandbox.lan is ::1, 127.0.0.1, IPv4 won, IPv6 is dead (timed out)"
+    assert step.detail == says
+    assert "IPv6 leads nowhere from here" in step.remedy
+    assert all(other.seconds < 1 for other in report.steps if other.name in ("clock", "symbol"))
+
+
+def test_a_family_that_refuses_is_named_too(row, checked, lan):
+    step = step_of(checked(lan(row, "127.0.0.1", "::1")), "dns")
+    assert "IPv4 won, IPv6 is dead (Connection refused)" in step.detail
+
+
+def test_two_families_that_answer_need_no_note(sandbox, row, checked, lan):
+    port = int(sandbox.url.rpartition(":")[2])
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
+        step = step_of(checked(lan(row, "127.0.0.1", "::1")), "dns")
+    assert step.detail == "sandbox.lan is 127.0.0.1, ::1, IPv4 won, the other answers too"
+    assert step.remedy is None
 
 
 @pytest.fixture(scope="module")
@@ -662,14 +741,37 @@ def encrypted(row, front):
 
 
 @pytest.fixture
-def trusted(front, monkeypatch):
-    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", front.certificate)
-    monkeypatch.setenv("SSL_CERT_FILE", front.certificate)
+def trusted(front, settings):
+    settings.LIVERMORE_CA_FILE = front.certificate
 
 
 def test_all_is_well_through_encryption(encrypted, trusted, checked):
     report = checked(encrypted)
     assert results(report) == WELL | {"tls": "PASS"}, report.as_json()
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_a_ca_of_ones_own_is_believed_where_it_is_named(checked, settings, tmp_path, name):
+    settings.LIVERMORE_CA_FILE = ca = str(tmp_path / "ca.pem")
+    with serve(
+        start_ms=MIDNIGHT_MS - HALF_A_DAY_MS, speed=240, listings=DEFAULT, tls_ca=ca
+    ) as sandbox:
+        row = row_of(sandbox, name)
+        report = checked(row)
+        assert results(report) == WELL | {"tls": "PASS"}, report.as_json()
+        assert f"believed: LIVERMORE_CA_FILE ({ca})" in step_of(report, "tls").detail
+        settings.LIVERMORE_CA_FILE = ""
+        assert "goes into LIVERMORE_CA_FILE" in lines(step_of(checked(row), "tls"))
+
+
+def test_a_file_of_certificates_that_is_none_is_told_once(encrypted, checked, settings):
+    settings.LIVERMORE_CA_FILE = "/nonexistent.pem"
+    report = checked(encrypted)
+    assert failures(report) == ["tls"]
+    text = lines(step_of(report, "tls"))
+    assert text.startswith("LIVERMORE_CA_FILE names /nonexistent.pem, which can't be read")
+    assert text.count("/nonexistent.pem") == 1
+    assert results(report)["clock"] == results(report)["subscription"] == "SKIP"
 
 
 def test_a_certificate_that_nobody_vouches_for_stops_both(encrypted, checked):
@@ -709,6 +811,125 @@ def test_where_nothing_answers_encryption_is_not_praised(row, checked):
     report = checked(move(row, rest_url=address))
     assert failures(report) == ["tls"]
     assert "Connection refused" in lines(step_of(report, "tls"))
+
+
+# -- Proxies
+
+BY_PROXY = "LIVERMORE_PROXY_OF_THE_SANDBOX"
+
+
+@pytest.fixture
+def proxied(settings, tmp_path):
+    """Serve a sandbox that has a proxy; return its row of a name, and it."""
+    served = []
+
+    def proxied(name, scheme="http", **options):
+        if scheme == "https":
+            settings.LIVERMORE_CA_FILE = options["tls_ca"] = str(tmp_path / "ca.pem")
+        usual = {"start_ms": MIDNIGHT_MS - HALF_A_DAY_MS, "speed": 240, "listings": DEFAULT}
+        served.append(serve(**usual, proxy_port=0, **options).start())
+        proxy = f"{scheme}://127.0.0.1:{served[-1].proxy_port}"
+        return move(row_of(served[-1], name), proxy=proxy), served[-1]
+
+    yield proxied
+    for each in served:
+        each.stop()
+
+
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5h"])
+def test_all_is_well_through_a_proxy(redis, checked, proxied, name, scheme):
+    row, sandbox = proxied(name, scheme)
+    report = checked(row)
+    assert results(report) == WELL | ({"tls": "PASS"} if scheme == "https" else {})
+    assert f", by the proxy {row.proxy}" in step_of(report, "row").detail
+    place = sandbox.url.rpartition("/")[2]
+    way = f"{place} by the proxy {row.proxy}, which finds the address itself"
+    assert step_of(report, "dns").detail == way
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+def test_a_proxys_password_is_used_and_not_shown(checked, proxied, scheme, monkeypatch):
+    row, sandbox = proxied("sandbox", scheme, proxy_login="ada:S3cret/@")
+    step = step_of(checked(row), "dns")
+    assert f"the proxy {row.proxy} wants a user name and password" in lines(step)
+    monkeypatch.setenv(BY_PROXY, row.proxy.replace("://", "://ada:S3cret%2F%40@"))
+    report = checked(move(row, proxy=BY_PROXY))
+    assert results(report) == WELL
+    shown = f"by the proxy {scheme}://127.0.0.1:{sandbox.proxy_port}, as {BY_PROXY} says"
+    assert shown in step_of(report, "row").detail
+    assert "S3cret" not in str(report.as_json())
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5h"])
+@pytest.mark.parametrize(
+    ("kind", "says"), [("proxy_refuse", "does not lead to"), ("proxy_silence", "gave no answer")]
+)
+def test_a_proxy_that_does_not_lead_there_fails_where_it_is_asked(
+    checked, proxied, monkeypatch, scheme, kind, says
+):
+    monkeypatch.setattr(names, "PROXY_SECONDS", 0.5)
+    row, sandbox = proxied("sandbox", scheme)
+    sandbox.scenarios.add(kind, status=403)
+    report = checked(row)
+    assert failures(report) == ["dns"]
+    assert f"the proxy {row.proxy} {says}" in lines(step_of(report, "dns"))
+    assert results(report)["clock"] == results(report)["subscription"] == "SKIP"
+    assert sandbox.requests.counts["binance.time"] == sandbox.streams["binance"].connects == 0
+
+
+def test_a_proxy_that_leads_to_one_host_alone_leaves_the_other_to_be_tried(redis, checked, sandbox):
+    port = int(sandbox.url.rpartition(":")[2])
+    with Proxy("http", leads={"127.0.0.1": "127.0.0.1"}) as proxy:
+        row = move(row_of(sandbox, "sandbox"), ws_url=f"ws://127.0.0.1:{port - 1}", proxy=proxy.url)
+        report = checked(row)
+    assert failures(report) == ["dns"]
+    assert f"does not lead to 127.0.0.1:{port - 1} (HTTP" in lines(step_of(report, "dns"))
+    assert (results(report)["warmup"], results(report)["subscription"]) == ("PASS", "SKIP")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [
+        (BY_PROXY, f"is in the variable {BY_PROXY}, which is not set | set it for this process"),
+        ("http://ada:S3cret@127.0.0.1:1", "must not hold a user name or password"),
+        ("socks5://127.0.0.1:1", "Write socks5h://"),
+        ("127.0.0.1:1", "This is no proxy"),
+        ("http://169.254.169.254:80", "no address that a proxy can have"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_stops_all(row, checked, sandbox, proxy, says):
+    report = checked(move(row, proxy=proxy))
+    assert failures(report) == ["row"]
+    assert says in lines(step_of(report, "row"))
+    assert "S3cret" not in str(report.as_json())
+    assert sandbox.requests.counts["binance.time"] == 0
+
+
+def test_a_variable_that_holds_no_proxy_stops_all_without_being_shown(row, checked, monkeypatch):
+    monkeypatch.setenv(BY_PROXY, "http://ada:S3cret@nowhere")
+    report = checked(move(row, proxy=BY_PROXY))
+    assert failures(report) == ["row"]
+    assert BY_PROXY in lines(step_of(report, "row"))
+    assert "S3cret" not in str(report.as_json())
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY", "http_proxy"])
+def test_a_proxy_of_the_environment_is_noted_and_not_used(row, checked, monkeypatch, name):
+    monkeypatch.setenv(name, "http://ada:S3cret@127.0.0.1:9")
+    report = checked(row)
+    assert results(report) == WELL
+    note = step_of(report, "row").remedy
+    assert note == f"{name} set, and not used: a proxy that is meant goes into the row"
+    monkeypatch.setenv(BY_PROXY, "http://127.0.0.1:9")
+    assert step_of(checked(move(row, proxy=BY_PROXY)), "row").remedy is None
+
+
+def test_within_a_ban_the_proxy_is_asked_for_nothing(redis, checked, proxied):
+    row, sandbox = proxied("sandbox", "socks5h")
+    sandbox.scenarios.add("proxy_refuse")
+    BatchPacer(redis, host_of(row.rest_url), 5, 0).ban(60)
+    assert failures(checked(row)) == ["clock"]
 
 
 # -- Limits

@@ -19,29 +19,40 @@ HOST = "127.0.0.1"
 
 
 class TlsFront:
-    """Hands on to a plain server what comes through TLS, in a thread of its own."""
+    """Hands on to a plain server what comes through TLS, in a thread of its own.
 
-    def __init__(self, url, folder):
+    It has a certificate that it makes itself, in `folder`, or the `context` that it is given.
+    """
+
+    def __init__(self, url, folder=None, context=None):
         self._behind = urlsplit(url)
-        self.certificate = str(folder / "certificate.pem")
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        key = str(folder / "key.pem")
-        write_certificate(self.certificate, key)
-        self._context.load_cert_chain(self.certificate, key)
+        self._context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if folder:
+            self.certificate, key = str(folder / "certificate.pem"), str(folder / "key.pem")
+            write_certificate(self.certificate, key)
+            self._context.load_cert_chain(self.certificate, key)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self):
         self._thread.start()
         starting = asyncio.start_server(self._serve, HOST, 0, ssl=self._context)
-        server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
-        port = server.sockets[0].getsockname()[1]
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+        self.port = port = self._server.sockets[0].getsockname()[1]
         self.rest_url, self.ws_url = f"https://{HOST}:{port}", f"wss://{HOST}:{port}"
         return self
 
     def __exit__(self, *error):
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+
+    def leave(self):
+        """Take no more connections."""
+
+        async def close():
+            self._server.close()
+
+        asyncio.run_coroutine_threadsafe(close(), self._loop).result(10)
 
     async def _serve(self, reader, writer):
         inner, outer = await asyncio.open_connection(self._behind.hostname, self._behind.port)

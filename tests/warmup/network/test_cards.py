@@ -1,10 +1,13 @@
 """What a person reads on a card; times in ms, now is the noon of a day."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from exchanges.models import Exchange
 from exchanges.pacing import Usage
 from exchanges.status import Holder, State, Status
+from exchanges.validators import misled_by_proxy
 from warmup.network.cards import NO_GRID, present, unheard
 from warmup.network.cells import Work
 from warmup.network.exchange_view import Action, ExchangeRow, ExchangeView, Schedule
@@ -379,3 +382,12 @@ def test_a_hundred_failures_are_listed_and_all_of_them_counted():
 )
 def test_what_is_being_repaired_is_told_by_the_holder(view, expected):
     assert view.work() == expected
+
+
+def test_what_to_set_is_read_whole_where_an_exchange_ended():
+    hosts = ["api.coinbase.com", "advanced-trade-ws.coinbase.com"]
+    told = str(misled_by_proxy(hosts, ip_network("198.18.0.0/15")))
+    assert card_of(view_of(status("error", told)))["stateText"] == f"Error: {told}"
+    shown = card_of(view_of(status("error", told), stats=stats_of("error", error=told)))
+    assert shown["warmup"]["error"] == told
+    assert len(card_of(view_of(status("error", 9999 * "x")))["stateText"]) < 600

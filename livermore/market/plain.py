@@ -1,0 +1,9 @@
+"""Numbers as people read them."""
+
+from decimal import Decimal
+
+
+def plain(number: float) -> str:
+    """Return a price or volume with all its digits, 4.1e-07 as 0.00000041."""
+    text = repr(number)
+    return f"{Decimal(text):f}" if "e" in text else text
