@@ -17,12 +17,15 @@ PEACE_SECONDS, OUTVOTED_SECONDS, INEXACT_SECONDS, UNSETTLED_SECONDS = 300.0, 10.
 SLACK_MS = 250  # how far a frame may be ahead beyond what the way of REST's answer explains
 ROUGH_MS = 50  # how exact REST's answers are
 NEAR_MS = 2_000  # who is no further apart says the same
-FRAMES_SECONDS, FRAMES_ASKED = 2.5, 5  # which frames have a say: the newest of so long
+FRAMES_SECONDS, FRAMES_ASKED = 5.0, 5  # which frames have a say: the newest of so long
+FEWEST_FRAMES = 3  # that have to say the same
+LATE_SECONDS = 2.5  # so long frames are all late before that is looked into
 FRAMES_APART_SECONDS = 0.02  # of those that come at once one is enough
 SHORTEST_SPAN_SECONDS = 0.1  # between two answers that tell a pace
 UNUSUAL_PACE = 1.1  # beyond that, or below its inverse, an exchange's time goes at its own pace
 # Who tells the time; of two that agree the first one's counts.
 REST, STREAM, BEFORE, MACHINE = "REST", "the stream", "what was believed", "this machine"
+WALL = "this machine's clock since then"
 FRAME = "a frame of the stream"
 
 
@@ -62,20 +65,25 @@ class Frames:
     def __init__(self):
         self._known: deque[tuple[float, int]] = deque(maxlen=FRAMES_ASKED)
 
-    def add(self, moment: float, time_ms: int) -> None:
-        self._known.append((moment, time_ms))
-
     def follow_at_once(self, moment: float) -> bool:
+        """Tell whether another one has just come: that has the say of all that come together."""
         return bool(self._known) and moment - self._known[-1][0] < FRAMES_APART_SECONDS
 
+    def add(self, moment: float, time_ms: int) -> None:
+        if not self.follow_at_once(moment):
+            self._known.append((moment, time_ms))
+
     def line(self, pace: float) -> Line | None:
-        """Return the time by the middle one of them, None where there are none."""
+        """Return the time by the middle one of them, None where one says something else."""
         now = time.monotonic()
         recent = [each for each in self._known if now - each[0] <= FRAMES_SECONDS]
         offs = [(time_ms - 1000 * at * pace, at, time_ms) for at, time_ms in recent]
-        if not offs:
+        if len(offs) < FEWEST_FRAMES:
             return None
-        _, at, time_ms = median_low(offs)
+        middle, at, time_ms = median_low(offs)
+        near_ms = NEAR_MS * max(1.0, pace)
+        if any(abs(off - middle) > near_ms for off, _, _ in offs):
+            return None
         return Line(at, time_ms, pace)
 
 
@@ -85,9 +93,11 @@ class ExchangeClock:
     Three tell it: REST, asked once in a while; the frames of a stream, each with the time when it
     was sent; and this machine's monotonic clock, which carries on what was believed before. What
     two of them say is believed, and the third is outvoted and named by `odd`. Where each says
-    something else the earlier of REST and the frames counts: late is better than wrong. Until
-    frames have agreed with anybody, what was believed is only what REST said: then this machine's
-    own clock has the third vote.
+    something else the earlier of REST and the frames counts: late is better than wrong. Frames
+    have a say only where the newest of them, three at the least, say the same. Until they have
+    agreed with anybody, what was believed is only what REST said: then this machine's own clock
+    has the third vote. Where they have none later, the time that has passed by that clock has one:
+    it shows a sleep.
 
     As answers and frames were on their way, and as a machine may sleep, the result can only be
     late: nothing is taken as closed before the exchange closed it. An exchange may run at another
@@ -102,6 +112,7 @@ class ExchangeClock:
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._belief: Line | None = None
+        self._ahead_seconds = 0.0  # by which time.time() was ahead of the monotonic clock then
         self._latest: Line | None = None  # no frame that was sent by now says more than this
         self._answers: deque[Answer] = deque(maxlen=3)
         self._frames = Frames()
@@ -179,8 +190,8 @@ class ExchangeClock:
                 return
         with self._lock:
             self._frames.add(now, time_ms)
-            if not self._confirmed:
-                self._confirmed = self._are_near(self._frames.line(self._pace), belief)
+            if not self._confirmed and (heard := self._frames.line(self._pace)):
+                self._confirmed = self._are_near(heard, belief)
             if ahead_ms > 0:
                 self._hear_ahead(now, time_ms)
             elif ahead_ms < -NEAR_MS * self._scale:
@@ -196,12 +207,18 @@ class ExchangeClock:
             line = Line(now, time_ms, self._pace)
             if self._furthest is None or line.ahead_of(self._furthest) > 0:
                 self._furthest = line
-            if not self.odd:
+            if not self.odd or self._contradicts(REST):
                 self._ask_within(UNSETTLED_SECONDS)
+
+    def _contradicts(self, who: str) -> bool:
+        """Tell whether the frames say something else than is believed since `who` was outvoted."""
+        heard = self._frames.line(self._pace)
+        outvoted = (self.odd or "").startswith(who)
+        return outvoted and heard is not None and not self._are_near(heard, self._belief)
 
     def _hear_late(self, now: float) -> None:
         self._all_late_since = self._all_late_since or now
-        if now - self._all_late_since > FRAMES_SECONDS and not self.odd:
+        if now - self._all_late_since > LATE_SECONDS and not self.odd:
             self._ask_within(UNSETTLED_SECONDS)
 
     def _ask_within(self, seconds: float) -> None:
@@ -258,6 +275,9 @@ class ExchangeClock:
                 return voters
         if self._belief:
             voters[BEFORE] = self._belief
+            if self._confirmed and not heard:
+                slept_ms = 1000 * (_wall_ahead_seconds() - self._ahead_seconds) * self._pace
+                voters[WALL] = self._belief.later(slept_ms)
         return voters
 
     @property
@@ -268,7 +288,7 @@ class ExchangeClock:
         return abs(one.ahead_of(other)) <= NEAR_MS * self._scale
 
     def _believe(self, line: Line, answer: Answer) -> None:
-        way_ms = 1000 * (answer.received - answer.sent)
+        way_ms = min(1000 * (answer.received - answer.sent), NEAR_MS)
         latest, before = line.later((way_ms + SLACK_MS) * self._scale), self._belief
         latest = latest._replace(pace=self._most)
         if before and not self._are_near(line, before):
@@ -279,6 +299,7 @@ class ExchangeClock:
         elif before and line.ahead_of(before) < 0 <= latest.ahead_of(before):
             line = before._replace(pace=self._pace)  # frames told it more exactly
         self._belief, self._latest = line, latest
+        self._ahead_seconds = _wall_ahead_seconds()
 
     def _judge(self, voters: dict[str, Line], believed: Line) -> None:
         """Name who is not believed: REST, the stream, or single frames of it."""
@@ -311,6 +332,10 @@ class ExchangeClock:
             least, most = _pace(first, third)
             self._pace, self._most = max(0.0, least), most
         return together and unusual
+
+
+def _wall_ahead_seconds() -> float:
+    return time.time() - time.monotonic()
 
 
 def _fits(paces: tuple[float, float], pace: float) -> bool:

@@ -109,6 +109,7 @@ class Inbox:
 class Connection:
     """One socket in a thread of its own, from connecting to its end; it never connects twice.
 
+    `accepted` is set once the exchange took the WebSocket;
     `opened` is true once something was confirmed and a frame of data came, or none for a while;
     `flowing` once such a frame came with all confirmed; `ended` when the socket is closed, with
     `reason`. The owner calls `read` often and decides what comes next.
@@ -131,7 +132,7 @@ class Connection:
         self.malformed = 0
         self._refused: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
-        self.ended = threading.Event()
+        self.accepted, self.ended = threading.Event(), threading.Event()
         self.reason = ""
         self.started_at = time.monotonic()
         self._stopping = threading.Event()
@@ -264,6 +265,7 @@ class Connection:
         try:
             socket = self._connect()
             doing = ""
+            self.accepted.set()
             try:
                 self._talk(socket)
             finally:

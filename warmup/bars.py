@@ -57,6 +57,8 @@ class Bars:
     retry_at_ms: int = 0
     failures: int = 0
     patient_from_ms: int = 0  # nobody had a chance to close what is missing before
+    whole_from_ms: int = EVER  # of bars that open from then on the stream showed every trade
+    _in_vain: bool = False  # REST was asked for the next bar, and had no news
     _ahead: dict[int, tuple[Candle, bool]] = field(default_factory=dict)  # closed; is it healed?
     _known: Coverage = ()  # of what comes after `next_ms`
     _seen: dict[int, Candle] = field(default_factory=dict)  # open bars, as the stream showed them
@@ -117,15 +119,17 @@ class Bars:
             return None
         return (self.next_ms, self.timeframe.floor(now_ms - grace_ms))
 
-    def judge(self, answer: Candles, now_ms: int, lag_ms: int) -> Coverage:
+    def judge(self, answer: Candles, now_ms: int, lag_ms: int, apart_ms: int = 0) -> Coverage:
         """Hold an answer against what the stream showed; return the bars that REST lacks wrongly.
 
         A row that shows less than the stream did, of a bar that ended less than `lag_ms` ago, is
         older than that: it is taken out. One that may still grow, but equals what the stream
-        showed, is final.
+        showed, is final, if the stream showed the bar from its beginning without a loss: `apart_ms`
+        after its end it would have told of one.
         """
         young = answer.young
-        if young and (seen := self._seen.get(young.timestamp)) and _are_alike(young, seen):
+        seen = self._seen.get(young.timestamp) if young else None
+        if seen and self._is_whole(young, now_ms - apart_ms) and _are_alike(young, seen):
             answer.append(young)
             answer.young = None
             answer.covered = union([*answer.covered, (young.timestamp, young.close_time_ms)])
@@ -144,6 +148,9 @@ class Bars:
         lacking = self._traded - rows - {young.timestamp if young else 0}
         return intersect(union(map(self._bar, lacking)), answer.asked)
 
+    def _is_whole(self, candle: Candle, told_until_ms: int) -> bool:
+        return self.whole_from_ms <= candle.timestamp and candle.close_time_ms <= told_until_ms
+
     def healed(self, candles: Sequence[Candle], covered: Coverage) -> list[Close]:
         """Take what REST knows, oldest first; return the closes that follow, in order."""
         self.asked = False
@@ -151,7 +158,7 @@ class Bars:
 
     def failed(self, now_ms: int) -> None:
         """Learn that REST had no news; it is asked again later, and later each time."""
-        self.asked = False
+        self.asked, self._in_vain = False, True
         traded = any(time + self.timeframe.ms <= now_ms for time in self._traded)
         longest = LONGEST_RETRY_TRADED_MS if traded else LONGEST_RETRY_MS
         self.retry_at_ms = now_ms + min(RETRY_MS * 2**self.failures, longest)
@@ -163,10 +170,14 @@ class Bars:
 
     # -- what happens to the stream and the cache
 
-    def reconnected(self, now_ms: int) -> None:
-        """Learn that it is streamed from now on."""
+    def reconnected(self, now_ms: int, whole_from_ms: int = EVER) -> None:
+        """Learn that it is streamed from now on.
+
+        From `whole_from_ms` on nothing is lost until this comes again.
+        """
         self.streamed = True
         self.patient_from_ms = now_ms
+        self.whole_from_ms = whole_from_ms
         self.try_at_once()
 
     def cached(self, candles: Sequence[Candle], covered: Coverage) -> list[Close]:
@@ -208,7 +219,7 @@ class Bars:
     @property
     def is_waiting(self) -> bool:
         """Return whether REST was asked in vain for what should have closed."""
-        return self.streamed and self.failures > 0
+        return self.streamed and self._in_vain
 
     @property
     def holds_back(self) -> bool:
@@ -263,6 +274,7 @@ class Bars:
 
     def _pass(self, until_ms: int) -> None:
         self.next_ms = until_ms
+        self._in_vain = False
         if self._seen:
             self._seen = {time: each for time, each in self._seen.items() if time >= until_ms}
         if self._traded:

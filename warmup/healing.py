@@ -9,7 +9,6 @@ from redis.exceptions import RedisError
 
 from exchanges.candle_reply import Candles
 from exchanges.errors import BadCredentials, Blocked, LivermoreError, Permanent, Temporary
-from exchanges.outage import Outage
 from exchanges.pacing import Lane
 from exchanges.venue_rest import VenueRest
 from exchanges.workers import Workers
@@ -17,6 +16,7 @@ from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair
 from warmup.bars import GRACE_MS, Bars, Close
 from warmup.cache import CandleCache
+from warmup.outage import Outage
 from warmup.unconfirmed import Rules
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ SECONDS_BETWEEN_QUESTIONS = 0.4  # for the time, and twice as long after each wi
 QUESTIONS_DOUBLED = 5
 # What every other call would meet too: REST is away, or refuses us.
 OF_ALL = (Temporary, Blocked, BadCredentials, RedisError)
+
+Answer = Candles | Exception | None  # None: the time was told
 
 
 class Healer:
@@ -41,7 +43,7 @@ class Healer:
         self._rules = Rules(rest.quiet_bars, rest.lag_ms)
         self._workers = Workers(rest.workers, "heal")
         self._outage = Outage()
-        self._answers: deque[tuple[Pair, int, Candles | Exception]] = deque()
+        self._answers: deque[tuple[Pair | None, int, Answer]] = deque()
         self._doubted: set[Pair] = set()  # pairs of which something is unconfirmed, or was
         self._asking_time = False
         self._time_failures = 0
@@ -64,13 +66,17 @@ class Healer:
             self._workers.submit(self._ask, pair, *span)
 
     def keep_time(self) -> None:
-        """Ask for the exchange's time where that is due."""
+        """Ask for the exchange's time where that is due, or to learn whether an outage is over."""
         now = time.monotonic()
-        if self._rest.clock.is_due() and not self._asking_time and now >= self._next_question_at:
+        if self._asking_time:
+            return
+        if self._rest.clock.is_due() and now >= self._next_question_at:
             times = 2 ** min(self._time_failures, QUESTIONS_DOUBLED)
-            self._asking_time = True
             self._next_question_at = now + SECONDS_BETWEEN_QUESTIONS * times
-            self._workers.submit(self._ask_time)
+        elif not (self._outage.is_there and self._outage.may_try(now)):
+            return
+        self._asking_time = True
+        self._workers.submit(self._ask_time)
 
     def answers(
         self, known: Mapping[Pair, Bars], now_ms: int
@@ -79,14 +85,14 @@ class Healer:
         while self._answers:
             pair, end_ms, answer = self._answers.popleft()
             self._notice(answer, known)
-            if pair in known:  # else it was removed meanwhile
+            if pair is not None and pair in known:  # else it was removed meanwhile
                 yield pair, self._take(pair, known[pair], end_ms, answer, now_ms)
 
     def close(self) -> None:
         """Begin nothing more."""
         self._workers.close()
 
-    def _notice(self, answer: Candles | Exception, known: Mapping[Pair, Bars]) -> None:
+    def _notice(self, answer: Answer, known: Mapping[Pair, Bars]) -> None:
         if isinstance(answer, OF_ALL):
             self._outage.failed(time.monotonic())
         elif self._outage.ended():
@@ -107,7 +113,7 @@ class Healer:
 
     def _learn(self, pair: Pair, bars: Bars, answer: Candles, now_ms: int) -> Coverage:
         """Return what an answer proves, with those before it and with what the stream showed."""
-        lacking = bars.judge(answer, now_ms, self._rest.lag_ms)
+        lacking = bars.judge(answer, now_ms, self._rest.lag_ms, self._rest.clock.apart_ms)
         if not lacking and not answer.leaves_open and pair not in self._doubted:
             return answer.covered
         self._doubted.add(pair)
@@ -133,11 +139,14 @@ class Healer:
             self._answers.append((pair, end_ms, answer))
 
     def _ask_time(self) -> None:
+        answer: Answer = None
         try:
             self._rest.clock.ask()
             self._time_failures = 0
         except (LivermoreError, RedisError) as error:
             self._time_failures += 1
             logger.warning("healing.time_unknown error=%s", error)
+            answer = error
         finally:
+            self._answers.append((None, 0, answer))
             self._asking_time = False

@@ -9,6 +9,7 @@ from itertools import islice
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.candle_reply import QuietBars
 from exchanges.clock import ExchangeClock
 from exchanges.stream_events import CandleUpdate, Quiet, Traded
 from exchanges.venue_rest import VenueRest
@@ -16,7 +17,7 @@ from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import Coverage, intersect, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from warmup.bars import LATE, SKIPPED, TOLD, Bars, Close
+from warmup.bars import EVER, GRACE_MS, LATE, SKIPPED, TOLD, Bars, Close
 from warmup.cache import CANDLES_KEPT, CandleCache
 from warmup.flush import Flusher
 from warmup.healing import Healer
@@ -66,6 +67,8 @@ class CandleSink:
         self._longer = [each for each in Timeframe if rolls_up_from and each.ms > rolls_up_from.ms]
         self._on_close = on_close
         self._cache = CandleCache(redis, exchange_id, epoch)
+        # Coinbase numbers its frames. Binance doesn't, but there the next row is there at once.
+        self._tells_losses = rest.quiet_bars is QuietBars.OMITS
         self._healer = Healer(self._cache, rest)
         self._rollups: dict[str, Rollup] = {}
         self._bars: dict[Pair, Bars] = {}
@@ -162,9 +165,11 @@ class CandleSink:
             self._unloaded = pairs  # the next tick tries again
             return
         self._unloaded = set()
+        in_a_moment_ms = now_ms + GRACE_MS + self._rest.clock.apart_ms
+        whole_from_ms = in_a_moment_ms if self._tells_losses else EVER
         for pair in pairs:
             bars = self._bars[pair]
-            bars.reconnected(now_ms)
+            bars.reconnected(now_ms, whole_from_ms)
             bars.skip_to(pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms)
             self._healer.heal(pair, bars, now_ms, grace_ms=0)  # what closed meanwhile, at once
 

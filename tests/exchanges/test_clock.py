@@ -1,5 +1,7 @@
 """What time it is on an exchange, whoever says something else. Real seconds are played."""
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ class World:
     def __init__(self, pace=1.0, wall_off_ms=10**10):
         self.seconds = 1000.0
         self.pace = pace
-        self.true_ms = float(START_MS)
+        self.true_ms = self.wall_ms = float(START_MS)
         self.rest_off_ms = 0
         self.wall_off_ms = wall_off_ms  # no use, as where a sandbox has a time of its own
         self.asked = 0
@@ -30,7 +32,7 @@ class World:
         return self.seconds
 
     def time(self):
-        return (self.true_ms + self.wall_off_ms) / 1000
+        return (self.wall_ms + self.wall_off_ms) / 1000
 
     def sleep(self, seconds):
         self.wait(seconds)
@@ -38,6 +40,12 @@ class World:
     def wait(self, seconds):
         self.seconds += seconds
         self.true_ms += 1000 * seconds * self.pace
+        self.wall_ms += 1000 * seconds
+
+    def sleep_through(self, ms):
+        """Let time pass while this machine, and so its monotonic clock, stands still."""
+        self.true_ms += ms
+        self.wall_ms += ms / max(self.pace, 1)
 
     def answer(self):
         self.asked += 1
@@ -131,6 +139,59 @@ def test_one_frame_that_is_ahead_is_not_believed(world, off_ms):
     played.frame(off_ms)
     assert close_to_the_truth(played)
     played.live(10)
+    assert close_to_the_truth(played)
+
+
+@pytest.mark.parametrize("pace", [1.0, 60.0])
+@pytest.mark.parametrize("off_ms", [-5 * MINUTE_MS, 5 * MINUTE_MS, 3600_000])
+def test_a_rest_that_is_off_moves_nothing_where_frames_are_few_or_lie_alone(world, pace, off_ms):
+    played = world(pace=pace)
+    for _ in range(4):
+        played.clock.settle()
+    played.live(10)
+    played.rest_off_ms = off_ms * pace
+    for _ in range(10):  # cut again and again: a frame of the same lie is the first that comes
+        for _ in range(40):
+            played.wait(0.5)
+            played.look()
+        played.frame(played.rest_off_ms)
+        played.clock.settle()
+        assert played.off_ms <= 0
+        played.live(5)
+        assert close_to_the_truth(played)
+    assert played.clock.odd.startswith("REST is")
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("pace", [1.0, 60.0])
+def test_frames_that_tell_the_same_lie_as_rest_now_and_then_are_not_believed(world, pace, seed):
+    played, dice = world(pace=pace), Random(seed)
+    played.clock.now_ms()
+    played.live(10)
+    played.rest_off_ms = 5 * MINUTE_MS
+    for _ in range(40):  # connections, with a while between them
+        for _ in range(dice.randint(5, 100)):
+            played.wait(dice.uniform(0.01, 1.2))
+            lies = dice.random() < 0.05
+            played.frame(played.rest_off_ms if lies else 0, way=dice.uniform(0, 0.1))
+            played.look()
+            assert played.off_ms <= 0
+        for _ in range(dice.randint(1, 30)):
+            played.wait(0.2)
+            played.look()
+            assert played.off_ms <= 0
+
+
+@pytest.mark.parametrize("ms", [20_000, 5 * MINUTE_MS, 9 * 3600_000])
+@pytest.mark.parametrize("pace", [1.0, 60.0])
+def test_after_a_sleep_rest_and_this_machine_are_believed_where_no_frame_comes(world, pace, ms):
+    played = world(pace=pace)
+    for _ in range(4):
+        played.clock.settle()
+    played.live(10)
+    played.sleep_through(ms * pace)
+    played.wait(6)
+    played.clock.settle()
     assert close_to_the_truth(played)
 
 
@@ -317,7 +378,7 @@ def test_after_a_sleep_the_stream_and_this_machine_are_believed_where_rest_is_aw
     played.clock.now_ms()
     played.live(5)
     played.error = Unreachable("away")
-    played.true_ms += off_ms  # the monotonic clock stood still
+    played.sleep_through(off_ms)
     for _ in range(40):
         played.wait(0.1)
         played.frame()
@@ -355,6 +416,8 @@ def test_whichever_one_of_them_is_off_it_is_never_early(steps):
         played.clock.now_ms()
         played.live(5)
         for who, off_ms in steps:
+            played.rest_off_ms = 0
+            played.live(1)
             played.rest_off_ms = off_ms if who == "rest" else 0
             if who == "frame":
                 played.frame(off_ms)

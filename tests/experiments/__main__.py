@@ -16,6 +16,7 @@ from livermore.embedded_redis import EmbeddedRedisError
 from tests.experiments.document import (
     ROOT,
     Report,
+    amend,
     duration,
     faults_shown,
     render,
@@ -31,7 +32,10 @@ LONGEST_SOAK_MINUTES = 10_000  # a week
 
 def main(arguments: Sequence[str]) -> int:
     """Return the exit status: 0 all hold, 1 one does not, 2 wrong usage, 130 Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.amend and not (document := options.document or DOCUMENT).is_file():
+        parser.error(f"--amend: {document} is not there to be amended")
     return run_named(options, EXPERIMENTS, lambda names: _run(names, options))
 
 
@@ -58,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where to write what was found (default: docs/experiments.md where all of them ran "
         "in full, else nowhere)",
+    )
+    parser.add_argument(
+        "--amend",
+        action="store_true",
+        help="keep what the document (docs/experiments.md) says of the experiments that aren't run",
     )
     return parser
 
@@ -86,7 +95,11 @@ def _run(names: Sequence[str], options: argparse.Namespace) -> int:
     if document := _document(names, options):
         if tried_commit() != commit:
             commit += ", and something was changed while it ran"
-        document.write_text(render(reports, _command(options), commit))
+        if options.amend:
+            text = amend(document.read_text(), reports, _command(options), commit)
+        else:
+            text = render(reports, _command(options), commit)
+        document.write_text(text)
         print(f"written: {document}")
     return 0 if all(report.holds for report in reports) else 1
 
@@ -123,9 +136,8 @@ def _print(report: Report) -> None:
 
 
 def _document(names: Sequence[str], options: argparse.Namespace) -> Path | None:
-    if options.document or options.quick or len(names) < len(EXPERIMENTS):
-        return options.document
-    return DOCUMENT
+    whole = not options.quick and len(names) == len(EXPERIMENTS)
+    return options.document or (DOCUMENT if whole or options.amend else None)
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -133,6 +145,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["./run experiments", *options.names, *(["--quick"] if options.quick else [])]
     words += ["--soak-minutes", f"{options.soak_minutes:g}"] if options.soak_minutes else []
     words += ["--document FILE"] if options.document else []
+    words += ["--amend"] if options.amend else []
     return " ".join(words)
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.experiments.outcome import Figure, Outcome
+from tests.experiments.registry import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FAULTS_SHOWN = 20  # of an experiment: what is wrong all the time would fill the document
@@ -51,6 +52,24 @@ def render(reports: list[Report], command: str, commit: str) -> str:
     return "\n".join([_head(reports, command, commit), *map(_section, reports)]).rstrip() + "\n"
 
 
+def amend(text: str, reports: list[Report], command: str, commit: str) -> str:
+    """Return the document `text` with these experiments made new, each with when it was tried.
+
+    The others' parts stay as they are.
+    """
+    head, *sections = text.split("\n## ")
+    lines = head.splitlines()
+    rows = {found[1]: line for line in lines if (found := re.match(r"\| \[(\w+)\]\(#", line))}
+    kept = [line for line in lines if line not in rows.values()]
+    parts = {part.split("\n", 1)[0]: f"## {part}".rstrip() for part in sections}
+    tried = f"**Tried.** At {commit}, {_now()}, by `{command}`."
+    rows |= {report.name: _row(report) for report in reports}
+    parts |= {report.name: _section(report, tried).rstrip() for report in reports}
+    table = [rows[name] for name in EXPERIMENTS if name in rows]
+    body = [parts[name] for name in EXPERIMENTS if name in parts]
+    return "\n\n".join(["\n".join([*kept, *table]), *body]) + "\n"
+
+
 def faults_shown(outcome: Outcome) -> list[str]:
     """Return the first faults, each cut to a length that can be read, and how many more there are.
 
@@ -89,7 +108,7 @@ database of its own, and calls nothing beyond this machine.
 | run | |
 |---|---|
 | commit | {commit} |
-| date | {datetime.now(UTC):%Y-%m-%d %H:%M} UTC |
+| date | {_now()} |
 | machine | {os.cpu_count()} cores, {platform.system()} {platform.machine()} |
 | Python | {platform.python_version()} |
 
@@ -99,17 +118,20 @@ database of its own, and calls nothing beyond this machine.
 """
 
 
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _row(report: Report) -> str:
     seen = report.verdict if report.holds else f"**{report.verdict}**"
     link = f"[{report.name}](#{report.name})"
     return f"| {link} | {promise(report.name)[0]} | {seen} | {duration(report.seconds)} |"
 
 
-def _section(report: Report) -> str:
+def _section(report: Report, tried: str = "") -> str:
     first, *more = promise(report.name)
-    return (
-        "\n\n".join([f"## {report.name}", f"**Promise.** {first}", *_found(report), *more]) + "\n"
-    )
+    parts = [f"## {report.name}", f"**Promise.** {first}", tried, *_found(report), *more]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _found(report: Report) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments.__main__ import main
-from tests.experiments.document import Report, render
+from tests.experiments.document import Report, amend, render
 from tests.experiments.outcome import Outcome
 from tests.experiments.registry import EXPERIMENTS
 
@@ -41,6 +41,7 @@ def test_an_unknown_name_is_one_line_and_status_2():
         (("soak", "--soak-minutes", "long"), "'long' is not between 0 and"),
         (("ssrf", "--document", "nowhere/found.md"), "nowhere/found.md can't be written"),
         (("ssrf", "--document", "."), ". can't be written"),
+        (("ssrf", "--amend", "--document", "none.md"), "none.md is not there to be amended"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_tried(capsys, arguments, says):
@@ -75,6 +76,26 @@ def test_the_document_tells_of_what_failed():
     assert "| tries | 1,200 |" in text
     assert "| **did not come to its end** | 3 s |" in text
     assert "It did not come to its end: it ended with 1 Boom" in text
+
+
+def test_one_experiment_is_made_new_in_a_document_and_the_others_stay():
+    names = list(EXPERIMENTS)
+    reports = [Report(name, 1, Outcome(f"{name} tried.", {}, [])) for name in names]
+    whole = render(reports, "./run experiments", "c0ffee")
+    news = [Report(names[2], 100, Outcome("Tried again.", {"tries": 7}, ["it broke"]))]
+    for before in (whole, render(reports[:2] + reports[3:], "./run experiments", "c0ffee")):
+        text = amend(before, news, f"./run experiments {names[2]} --amend", "beef")
+        assert re.findall("^## (.+)$", text, re.M) == names
+        assert re.findall(r"^\| \[(\w+)\]", text, re.M) == names
+        assert "| commit | c0ffee |" in text
+        assert "Tried again." in text
+        assert f"{names[2]} tried." not in text
+        assert re.search(
+            rf"\*\*Tried.\*\* At beef, .* by `./run experiments {names[2]} --amend`", text
+        )
+        assert f"## {names[3]}\n" in text and f"{names[3]} tried." in text
+        again = amend(text, news, f"./run experiments {names[2]} --amend", "beef")
+        assert again == text
 
 
 def test_the_document_shows_the_first_of_many_faults_and_no_folder():

@@ -171,14 +171,18 @@ class Comparison:
         self._redis, self._sandbox, self._row = redis, sandbox, row
         self._pairs = [(symbol, timeframe) for symbol in symbols for timeframe in timeframes]
 
-    def behind(self, until_ms):
-        """Return the pairs that are not known, or not told, up to the last bar of `until_ms`."""
+    def behind(self, until_ms, streamed=False):
+        """Return the pairs that are not known up to the last bar of `until_ms`, or not told so far.
+
+        Where they are `streamed`, every bar up to there has to be told.
+        """
         told = CandleCache(self._redis, self._row.pk).told([Pair(*pair) for pair in self._pairs])
         return [
             pair
             for pair in self._pairs
             if self._known_until(pair) < pair[1].floor(until_ms)
             or ((mark := told.get(pair)) and mark.skipped)
+            or (streamed and mark and mark.until_ms < pair[1].floor(until_ms))
         ]
 
     def _known_until(self, pair):
@@ -188,7 +192,7 @@ class Comparison:
     def wait(self, until_ms, seconds=45):
         """Wait until every pair is complete up to `until_ms` of the exchange's time."""
         deadline = time.monotonic() + seconds
-        while behind := self.behind(until_ms):
+        while behind := self.behind(until_ms, streamed=True):
             assert time.monotonic() < deadline, f"still behind: {behind}"
             time.sleep(0.05)
 

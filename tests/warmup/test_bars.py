@@ -366,6 +366,17 @@ def test_a_row_that_shows_less_than_the_stream_did_is_old_until_the_exchange_has
         assert (list(answer), answer.covered) == (([row], ((at(0), at(1)),)) if kept else ([], ()))
 
 
+def test_what_was_asked_for_in_vain_is_waited_for_until_it_is_known_whatever_is_lost_meanwhile():
+    bars = new_bars()
+    bars.streamed = True
+    assert not bars.is_waiting
+    bars.failed(at(1))
+    bars.reconnected(at(1))
+    assert bars.is_waiting
+    bars.update(bar(0))
+    assert not bars.is_waiting
+
+
 def test_within_a_bar_high_low_and_volume_only_widen():
     bars = new_bars()
     first = Candle(at(0), 10.0, 12.0, 9.0, 11.0, 5.0, M1)

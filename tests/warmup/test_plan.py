@@ -41,6 +41,8 @@ HOURS_OFF = [-30, -3, -0.1, 0.1, 3, 30]
 def test_a_plan_goes_by_the_exchanges_clock(request, redis, open_rest, sandbox, hours, name):
     row = request.getfixturevalue(name)
     sandbox.clock.advance(round(hours * H1.ms))  # so this machine's is off by as much
+    # Late in a minute: once something traded in the open bars, the closed ones grow no more.
+    sandbox.clock.advance(Timeframe.M1.ms - 1000 - sandbox.clock.now_ms() % Timeframe.M1.ms)
     SmartWarmupService(redis, row.pk, open_rest(row)).warmup(SYMBOLS)
     found = plan_warmup(redis, open_rest(row), SYMBOLS, LONGEST_FIRST, with_repair=True)
     assert [each.stale for each in found.timeframes] == [0] * 6

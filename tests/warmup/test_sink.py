@@ -23,6 +23,7 @@ from warmup import flush
 from warmup import sink as sink_module
 from warmup.bars import GRACE_MS, PATIENCE_MS
 from warmup.cache import CANDLES_KEPT, CandleCache, TickerCache
+from warmup.outage import Outage
 from warmup.sink import CandleSink
 from warmup.told import Told
 
@@ -80,6 +81,10 @@ class Rest:
 
     def is_due(self):
         return False
+
+    def ask(self):
+        if self.error:
+            raise self.error
 
     def settle(self):
         pass
@@ -452,7 +457,7 @@ def test_a_stretch_without_trades_is_covered_and_nothing_is_told_of_it(redis, si
 def test_while_rest_is_away_it_is_tried_ever_more_rarely_by_one_for_all(
     redis, make, rest, monkeypatch
 ):
-    monkeypatch.setattr("exchanges.outage.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("warmup.outage.FIRST_PAUSE_SECONDS", 0.01)
     symbols = [f"S{number}-USD" for number in range(50)]
     sink = make()
     rest.error = Unreachable("no route to host")
@@ -464,6 +469,33 @@ def test_while_rest_is_away_it_is_tried_ever_more_rarely_by_one_for_all(
     rest.error = None
     tick_until(sink, lambda: redis.xlen(keys.events(EXCHANGE)) == 50)
     assert sink.healing() == 0
+
+
+def test_an_outage_ends_although_no_bar_is_missing_any_more(redis, make, rest, monkeypatch):
+    monkeypatch.setattr("warmup.outage.FIRST_PAUSE_SECONDS", 0.01)
+    sink = make()
+    sink.connected([PAIR])
+    rest.error = Unreachable("no route to host")
+    sink.clock(at(1) + GRACE_MS)
+    tick_until(sink, lambda: sink.is_away)
+    sink.candle(closed(0))
+    sink.tick()
+    assert told(redis) == [(0, False)]
+    rest.error = None
+    tick_until(sink, lambda: not sink.is_away)
+    assert len(rest.asked) <= 2
+
+
+def test_calls_that_were_under_way_when_an_outage_began_make_no_pause_longer():
+    outage = Outage()
+    for _ in range(20):
+        outage.failed(now=100.0)
+    assert not outage.may_try(100.49)
+    assert outage.may_try(101.0)
+    assert not outage.may_try(102.0)  # that one has not ended yet
+    outage.failed(now=103.0)
+    assert not outage.may_try(103.9)
+    assert outage.may_try(105.0)
 
 
 def test_what_closes_while_one_is_missing_is_in_the_cache_at_once_and_told_after_it(
@@ -733,25 +765,32 @@ def young(number, volume):
     return doubt
 
 
-def test_a_row_that_may_still_grow_is_final_where_it_equals_what_the_stream_showed(
-    redis, sink, rest
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_row_that_may_still_grow_is_final_where_it_equals_all_that_the_stream_showed(
+    redis, sink, rest, lost
 ):
-    sink.candle(still_open(0))
-    rest.doubt = young(0, OPEN)
-    sink.clock(at(1) + GRACE_MS)
-    tick_until(sink, lambda: told(redis) == [(0, True)])
+    sink.candle(closed(0))
+    sink.candle(still_open(1))
+    if lost:  # the stream says so where frames of it are missing
+        sink.clock(at(1) + 30_000)
+        sink.connected([PAIR])
+    rest.doubt = young(1, OPEN)
+    sink.clock(at(2) + GRACE_MS)
+    tick_until(sink, lambda: len(rest.asked) == 1 and not sink.asking())
+    assert told(redis) == [(0, False), (1, True)][: 1 if lost else 2]
 
 
 @pytest.mark.parametrize("volume", [OPEN / 2, 2 * OPEN])
 def test_a_row_that_may_still_grow_and_differs_from_what_the_stream_showed_is_not_final(
     redis, sink, cache, rest, volume
 ):
-    sink.candle(still_open(0))
-    rest.doubt = young(0, volume)
-    sink.clock(at(1) + GRACE_MS)
+    sink.candle(closed(0))
+    sink.candle(still_open(1))
+    rest.doubt = young(1, volume)
+    sink.clock(at(2) + GRACE_MS)
     tick_until(sink, lambda: len(rest.asked) == 1 and not sink.asking())
-    assert told(redis) == []
-    assert stored(cache) == []
+    assert told(redis) == [(0, False)]
+    assert stored(cache) == [(0, STREAM)]
 
 
 def test_a_row_that_shows_less_than_the_stream_did_is_not_final(redis, sink, cache, rest):

@@ -69,12 +69,12 @@ def _rest_fault(facts: Facts) -> str | None:
 
 def _stream_fault(facts: Facts) -> str | None:
     stream = facts.stream()
-    connection = Connection(stream, stream.topics(()))
+    connection = Connection(stream, ())
     connection.start()
     deadline = time.monotonic() + CONNECT_SECONDS
     try:
         while time.monotonic() < deadline:
-            if connection.counted()["frames"]:
+            if connection.accepted.is_set():
                 return None
             if connection.ended.wait(0.05):
                 reason = connection.reason

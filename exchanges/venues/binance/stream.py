@@ -151,7 +151,9 @@ class BinanceSession(StreamSession):
         )
         if type(bar["x"]) is not bool:
             raise TypeError("the flag of a closed bar is neither true nor false")
-        return [clock, CandleUpdate(symbol, candle, bar["x"])]
+        # A frame that was sent before the bar's end does not know how it ends, whatever it says.
+        closed = bar["x"] and clock.time_ms >= candle.close_time_ms
+        return [clock, CandleUpdate(symbol, candle, closed)]
 
     def _ticker(self, data: Mapping[str, Any]) -> list[Event]:
         clock = Clock(check_time(data["E"]))

@@ -57,6 +57,13 @@ def test_the_recorded_open_frame_leaves_its_bar_open():
     assert parse(OPEN) == [Clock(1633998523963), CandleUpdate("NKN-USDT", bar, closed=False)]
 
 
+@pytest.mark.parametrize(("sent_ms", "closed"), [(1633998299999, False), (1633998300000, True)])
+def test_a_frame_that_was_sent_before_the_bars_end_closes_nothing(sent_ms, closed):
+    frame = CLOSED.replace(b'"E":1633998301755', b'"E":%d' % sent_ms)
+    [_, update] = parse(frame)
+    assert update.closed is closed
+
+
 @pytest.mark.parametrize("frame", [TICKER, combined(b"bnbbtc@ticker", TICKER)])
 def test_a_ticker_tells_its_own_change(frame):
     ticker = Ticker("BNB-BTC", 0.0025, 0.0015, 250.0, 0.0025, 0.001, 10000.0, 1672515782136)
@@ -302,8 +309,9 @@ def kline(native, timeframe, bar, closed, volume, sent_ms):
     frame = CLOSED if closed else OPEN
     message = json.loads(frame)
     message["stream"] = f"{native}@kline_{timeframe}"
-    message["data"] |= {"E": sent_ms, "s": native.upper()}
     opened = OPENED + bar * timeframe.ms
+    sent_ms = max(sent_ms, opened + timeframe.ms) if closed else sent_ms
+    message["data"] |= {"E": sent_ms, "s": native.upper()}
     message["data"]["k"] |= {"t": opened, "i": timeframe, "v": str(volume), "s": native.upper()}
     return orjson.dumps(message)
 

@@ -12,6 +12,7 @@ class Outage:
         self.is_there = False
         self._pause = FIRST_PAUSE_SECONDS
         self._next_try_at = 0.0
+        self._trying = False
 
     def may_try(self, now: float) -> bool:
         """Return whether a call may go out now; while it is away one at a time does."""
@@ -20,11 +21,14 @@ class Outage:
         if now < self._next_try_at:
             return False
         self._next_try_at = now + LONGEST_PAUSE_SECONDS  # until that one has ended
+        self._trying = True
         return True
 
     def failed(self, now: float) -> None:
         """Learn that a call failed for a reason that all others would meet."""
-        self.is_there = True
+        if self.is_there and not self._trying:
+            return  # it was under way when the others failed
+        self.is_there, self._trying = True, False
         self._next_try_at = now + random.uniform(0.5, 1) * self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
