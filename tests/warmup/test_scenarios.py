@@ -1,6 +1,10 @@
 """Everything that the sandbox can make go wrong, each with the same ending."""
 
+from contextlib import ExitStack
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.warmup.live import (
     MIDNIGHT_MS,
@@ -77,6 +81,7 @@ BINANCE = {
         {"kind": "slow", "delay": 0.1},
     ],
 }
+VENUES = {"sandbox": "binance", "coinbase": "coinbase"}
 RECONNECTS = {"drop", "refuse", "silence", "pong-only", "early-cut", "ack-without-data"}
 COINBASE = [
     *("drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"),
@@ -95,23 +100,39 @@ def impatient(monkeypatch):
 
 def after_it_is_lifted(redis, name, drill, symbols=SYMBOLS):
     """Play a drill over midnight; return what is wrong a minute or two after it ended."""
-    with serve(speed=SPEED, listings=chosen(symbols)) as sandbox:
+
+    def look(sandbox, played):
+        assert all(each.hits for each in played)
+        assert (sandbox.streams[VENUES[name]].connects > 1) >= (drill in RECONNECTS)
+
+    return after_playing(redis, name, BINANCE[drill], symbols, look=look)
+
+
+def after_playing(redis, name, scenarios, symbols, *, look=lambda *_: None, restarts=False):
+    """Play scenarios; `restarts`: the runner ends meanwhile, and another one goes on.
+
+    `look` gets the sandbox, and the scenarios that were in force.
+    """
+    with serve(speed=SPEED, listings=chosen(symbols)) as sandbox, ExitStack() as runner:
         row = make_row(sandbox, name, symbols)
         truth = Comparison(redis, sandbox, row, symbols)
-        with running(redis, row, symbols):
-            truth.wait(sandbox.clock.now_ms())
-            live_ms = sandbox.clock.now_ms()
-            played = [sandbox.scenarios.add(**each) for each in BINANCE[drill]]
-            until_ms = max(MIDNIGHT_MS, live_ms + MINUTE_MS) + 3 * MINUTE_MS // 2
-            if symbols == QUIET:
-                until_ms = max(until_ms, MIDNIGHT_MS + 9 * MINUTE_MS // 2)
-            wait_for_time(sandbox, until_ms)
-            latest_ms = sandbox.clock.now_ms()  # of a clock that may be about to go back
-            sandbox.scenarios.clear()
-            truth.wait(latest_ms + MINUTE_MS)
-            assert all(each.hits for each in played)
-            assert (sandbox.streams[row.venue].connects > 1) >= (drill in RECONNECTS)
-            return truth.faults(since_ms=live_ms)
+        runner.enter_context(running(redis, row, symbols))
+        truth.wait(sandbox.clock.now_ms())
+        live_ms = sandbox.clock.now_ms()
+        played = [sandbox.scenarios.add(**each) for each in scenarios]
+        until_ms = max(MIDNIGHT_MS, live_ms + MINUTE_MS) + 3 * MINUTE_MS // 2
+        if symbols == QUIET:
+            until_ms = max(until_ms, MIDNIGHT_MS + 9 * MINUTE_MS // 2)
+        if restarts:
+            wait_for_time(sandbox, until_ms - MINUTE_MS)
+            runner.close()
+            runner.enter_context(running(redis, row, symbols))
+        wait_for_time(sandbox, until_ms)
+        latest_ms = sandbox.clock.now_ms()  # of a clock that may be about to go back
+        sandbox.scenarios.clear()
+        truth.wait(latest_ms + MINUTE_MS)
+        look(sandbox, played)
+        return truth.faults(since_ms=live_ms)
 
 
 @pytest.mark.parametrize("drill", BINANCE)
@@ -123,3 +144,35 @@ def test_binance_ends_complete_and_true(redis, drill):
 @pytest.mark.parametrize("drill", COINBASE)
 def test_coinbase_ends_complete_and_true(redis, drill):
     assert after_it_is_lifted(redis, "coinbase", drill, QUIET) == []
+
+
+# What may come together with anything else: it ends, and lets a runner begin.
+DRAWN = {
+    "sandbox": [
+        *("drop", "rest-empty", "rest-late", "rest-late-stale", "frame-time", "early-close"),
+        *("early-close-of-the-next", "versions", "loss", "malformed", "reordering", "duplicates"),
+        *("late-close", "missing-close", "silent-symbol", "left-out", "no-tickers", "slow"),
+    ],
+    "coinbase": [
+        *("drop", "rest-empty", "rest-late", "rest-late-stale", "frame-time", "loss", "malformed"),
+        *("reordering", "silent-symbol", "left-out", "slow"),
+    ],
+}
+
+
+@st.composite
+def nights(draw):
+    """Draw an exchange and what goes wrong on it."""
+    name = draw(st.sampled_from(sorted(DRAWN)))
+    drills = draw(st.lists(st.sampled_from(DRAWN[name]), min_size=2, max_size=5, unique=True))
+    return name, drills, draw(st.booleans())
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(nights())
+def test_whatever_comes_together_with_cuts_and_restarts_it_ends_complete_and_true(redis, night):
+    name, drills, restarts = night
+    redis.flushall()
+    scenarios = [scenario for drill in drills for scenario in BINANCE[drill]]
+    symbols = QUIET if name == "coinbase" else SYMBOLS
+    assert after_playing(redis, name, scenarios, symbols, restarts=restarts) == []
