@@ -105,7 +105,10 @@ class CandleReply:
         self._proven: list[Interval] = []
         self._refused: list[Refusal] = []  # a line each, and where the row stood
         self._refusals: list[Refusal] = []
-        self._anchored = self._contradicts = False
+        self._anchored = False
+        self._contradicting: dict[
+            int, bool
+        ] = {}  # pages by where they begin: lack they a known row
 
     def times(self) -> list[int]:
         """Return the open times of the usable rows so far, ascending."""
@@ -143,15 +146,15 @@ class CandleReply:
         times = list(page)
         # The last row may have grown since, or on another server: of two that differ it yields.
         self._candles = page | self._candles | {time: page[time] for time in times[:-1]}
-        self._contradicts = not set(known) <= set(times)
-        if self._contradicts:
+        contradicts = self._contradicting[start_ms] = not set(known) <= set(times)
+        if contradicts:
             self._proven += [(time, time + self._timeframe.ms) for time in times[:-1]]
             times = times[-1:]
         elif known:
             self._anchored = True
             self._proven.append((start_ms, times[0]))
         self._pages.append(times)
-        return not self._contradicts
+        return not contradicts
 
     def result(self, start_ms: int, end_ms: int, now_ms: int) -> Candles:
         """Return the candles that opened in `[start_ms, end_ms)`, all of them closed.
@@ -172,7 +175,8 @@ class CandleReply:
             found.open_candle = self._candles[times[-1]]
         found.is_bare = not times
         found.runs_ahead = runs_ahead
-        found.anchored, found.contradicts = self._anchored, self._contradicts
+        found.contradicts = any(self._contradicting.values())
+        found.anchored = self._anchored and not found.contradicts
         found.refused = [line for _, _, line in _within(self._refused, start_ms, end_ms)]
         found.refusals = _within(self._refusals, start_ms, end_ms)
         found.asked = union([(start_ms, end_ms)])

@@ -42,6 +42,9 @@ class Sink(Protocol):
     def clock(self, time_ms: int) -> None:
         """Take the exchange's time when it sent a frame."""
 
+    def heard(self, time_ms: int) -> None:
+        """Learn that every connection has told what the exchange sent up to this time of its."""
+
     def connected(self, pairs: Iterable[Pair]) -> None:
         """Learn that these are streamed from now on: look for what closed before."""
 
@@ -107,7 +110,8 @@ class Lane:
         self._symbols: set[str] = set()
         self._tickers: list[Topic] = []  # topics without candles
         self._heard_any_at = 0.0
-        self._now_ms = 0  # as the last frame told it
+        self.heard_ms = 0  # the exchange's time, as the last frame told it
+        self._resubscribing = False  # something of what was streamed
 
     @property
     def silent(self) -> bool:
@@ -138,7 +142,7 @@ class Lane:
         if self._seen == (self._streamed, self.polled) and not self._announce_again:
             return
         if new := streamed if self._announce_again else streamed - self._streamed:
-            self._heard_at.update(dict.fromkeys(new, now))
+            self._heard_at.update(dict.fromkeys(new - self._streamed, now))
             self._sink.connected(new)
             self._announce_again = False
         if more := polled - self.polled:
@@ -189,7 +193,7 @@ class Lane:
                     for each in self._for_each(event):
                         self._sink.quiet(each)
                 case Clock():  # one with each of them: ahead of what is rare
-                    self._now_ms = event.time_ms
+                    self.heard_ms = event.time_ms
                     self._sink.clock(event.time_ms)
                 case Ticker():
                     tickers = True
@@ -201,7 +205,7 @@ class Lane:
                 case Shutdown():
                     self._ends_soon = True
         if candles:
-            self._watch.heard_candles(candles, self._now_ms, now)
+            self._watch.heard_candles(candles, self.heard_ms, now)
         if tickers:
             self._watch.heard_tickers(now)
         self.refused += connection.refused()
@@ -269,6 +273,11 @@ class Lane:
             self._current.add(wanted - carried)
             self._current.remove(carried - wanted)
         self._given_up.look(self._current, self.topics, now)
+        if not self._current.settled:
+            lost = self._pairs_of(self._current.missing()) & self._streamed
+            self._resubscribing = self._resubscribing or bool(lost)
+        elif self._resubscribing:  # what was missed meanwhile is healed
+            self._resubscribing, self._announce_again = False, True
         if now >= self._next_listening_at:
             self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
             self._ask_the_silent(now)
@@ -408,6 +417,8 @@ class Streamer:
                 lane.step(now)
             for lane in self._lanes:
                 lane.announce(now)
+            heard_ms = min((lane.heard_ms for lane in self._lanes), default=0)
+        self._sink.heard(heard_ms)
         self._sink.tick()
 
     def _share_out(self, symbols: dict[str, None]) -> None:

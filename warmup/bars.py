@@ -119,17 +119,17 @@ class Bars:
             return None
         return (self.next_ms, self.timeframe.floor(now_ms - grace_ms))
 
-    def judge(self, answer: Candles, now_ms: int, lag_ms: int, apart_ms: int = 0) -> Coverage:
+    def judge(self, answer: Candles, now_ms: int, lag_ms: int, whole_until_ms: int) -> Coverage:
         """Hold an answer against what the stream showed; return the bars that REST lacks wrongly.
 
         A row that shows less than the stream did, of a bar that ended less than `lag_ms` ago, is
         older than that: it is taken out. One that may still grow, but equals what the stream
-        showed, is final, if the stream showed the bar from its beginning without a loss: `apart_ms`
-        after its end it would have told of one.
+        showed, is final, if the stream showed the bar from its beginning without a loss and went
+        on after its end: it told all of it that ended before `whole_until_ms`.
         """
         young = answer.young
         seen = self._seen.get(young.timestamp) if young else None
-        if seen and self._is_whole(young, now_ms - apart_ms) and _are_alike(young, seen):
+        if seen and self._is_whole(young, whole_until_ms) and _are_alike(young, seen):
             answer.append(young)
             answer.young = None
             answer.covered = union([*answer.covered, (young.timestamp, young.close_time_ms)])
@@ -148,8 +148,8 @@ class Bars:
         lacking = self._traded - rows - {young.timestamp if young else 0}
         return intersect(union(map(self._bar, lacking)), answer.asked)
 
-    def _is_whole(self, candle: Candle, told_until_ms: int) -> bool:
-        return self.whole_from_ms <= candle.timestamp and candle.close_time_ms <= told_until_ms
+    def _is_whole(self, candle: Candle, until_ms: int) -> bool:
+        return self.whole_from_ms <= candle.timestamp and candle.close_time_ms <= until_ms
 
     def healed(self, candles: Sequence[Candle], covered: Coverage) -> list[Close]:
         """Take what REST knows, oldest first; return the closes that follow, in order."""
@@ -175,8 +175,9 @@ class Bars:
 
         From `whole_from_ms` on nothing is lost until this comes again.
         """
+        if not self.streamed:
+            self.patient_from_ms = now_ms
         self.streamed = True
-        self.patient_from_ms = now_ms
         self.whole_from_ms = whole_from_ms
         self.try_at_once()
 

@@ -42,7 +42,9 @@ class Healer:
         self._rest = rest
         self._rules = Rules(rest.quiet_bars, rest.lag_ms)
         self._workers = Workers(rest.workers, "heal")
+        self.heard_ms = 0  # up to when the stream told all, by the exchange's time
         self._outage = Outage()
+        self._tried: Pair | None = None  # the last one that was asked for in an outage
         self._answers: deque[tuple[Pair | None, int, Answer]] = deque()
         self._doubted: set[Pair] = set()  # pairs of which something is unconfirmed, or was
         self._asking_time = False
@@ -61,7 +63,10 @@ class Healer:
     def heal(self, pair: Pair, bars: Bars, now_ms: int, grace_ms: int = GRACE_MS) -> None:
         """Ask for what is overdue of a pair, if anything is."""
         span = bars.overdue(now_ms, grace_ms)
-        if span and self._outage.may_try(time.monotonic()):
+        if span and self._outage.is_there and pair == self._tried:
+            self._tried = None  # it may be this pair alone: let another one be the next, if any
+        elif span and self._outage.may_try(time.monotonic()):
+            self._tried = pair
             bars.asked = True
             self._workers.submit(self._ask, pair, *span)
 
@@ -95,7 +100,7 @@ class Healer:
     def _notice(self, answer: Answer, known: Mapping[Pair, Bars]) -> None:
         if isinstance(answer, OF_ALL):
             self._outage.failed(time.monotonic())
-        elif self._outage.ended():
+        elif self._outage.ended() and answer is not None:
             for bars in known.values():
                 bars.try_at_once()
 
@@ -113,7 +118,8 @@ class Healer:
 
     def _learn(self, pair: Pair, bars: Bars, answer: Candles, now_ms: int) -> Coverage:
         """Return what an answer proves, with those before it and with what the stream showed."""
-        lacking = bars.judge(answer, now_ms, self._rest.lag_ms, self._rest.clock.apart_ms)
+        whole_until_ms = min(now_ms, self.heard_ms) - self._rest.clock.apart_ms
+        lacking = bars.judge(answer, now_ms, self._rest.lag_ms, whole_until_ms)
         if not lacking and not answer.leaves_open and pair not in self._doubted:
             return answer.covered
         self._doubted.add(pair)

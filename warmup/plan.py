@@ -11,7 +11,7 @@ from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache, PairState
 from warmup.exchange_time import Clock, find_time
-from warmup.repair import missing_ranges
+from warmup.repair import missing_ranges, ranges_to_ask
 from warmup.scanner import DEFAULT_CANDLE_TARGET, MIN_CANDLE_THRESHOLD, is_exhausted
 
 
@@ -86,9 +86,8 @@ def plan_warmup(
     plans = {timeframe: TimeframePlan(timeframe) for timeframe in timeframes}
     states = CandleCache(redis, rest.exchange_id).states(pairs)
     moment = find_time(redis, rest) if any(state.count for state in states) else None
-    now_ms = moment.ms - rest.settle_ms if moment else 0
     for pair, state in zip(pairs, states, strict=True):
-        _count(plans[pair.timeframe], pair, state, rest, now_ms)
+        _count(plans[pair.timeframe], pair, state, rest, moment.ms if moment else 0)
     calls = sum(
         plan.warmup_calls + (plan.repair_calls if with_repair else 0) for plan in plans.values()
     )
@@ -104,13 +103,14 @@ def plan_warmup(
 
 
 def _count(plan: TimeframePlan, pair: Pair, state: PairState, rest: VenueRest, now_ms: int) -> None:
-    timeframe = pair.timeframe
-    if state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(state, timeframe, now_ms):
+    timeframe, settled_ms = pair.timeframe, now_ms - rest.settle_ms
+    if state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(state, timeframe, settled_ms):
         plan.short += 1
         plan.warmup_calls += rest.calls_for(DEFAULT_CANDLE_TARGET)
         return
-    ranges = missing_ranges(state, timeframe, now_ms)
-    plan.repair_calls += sum(rest.calls_for((end - start) // timeframe.ms) for start, end in ranges)
+    ranges = missing_ranges(state, timeframe, settled_ms)
+    asked = ranges_to_ask(state, timeframe, now_ms, settled_ms)
+    plan.repair_calls += sum(rest.calls_for((end - start) // timeframe.ms) for start, end in asked)
     covered_until = state.coverage[-1][1] if state.coverage else 0
     if not ranges:
         plan.sufficient += 1

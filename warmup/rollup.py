@@ -17,15 +17,14 @@ class Rollup:
     def __init__(self, base: Timeframe, closed: Sequence[Candle], complete_from_ms: int):
         """`closed` are all there are from `complete_from_ms` on, oldest first."""
         self._longer = [each for each in LONGEST_FIRST if each.ms > base.ms]
-        self._closed = list(closed)
+        self._closed = {each.timestamp: each for each in closed}
         self._complete_from_ms = complete_from_ms
 
     def close(self, candle: Candle) -> None:
-        """Take a closed candle: the next one, or one that was missing."""
-        self._closed.append(candle)
-        self._closed.sort(key=lambda each: each.timestamp)
-        today_ms = LONGEST_FIRST[0].floor(self._closed[-1].timestamp)
-        self._closed = [each for each in self._closed if each.timestamp >= today_ms]
+        """Take a closed candle: the next one, one that was missing, or one that is known."""
+        self._closed[candle.timestamp] = candle
+        today_ms = LONGEST_FIRST[0].floor(max(self._closed))
+        self._closed = {time: each for time, each in self._closed.items() if time >= today_ms}
 
     def lacks_before(self, time_ms: int) -> None:
         """Learn that candles before this time are missing: what they belong to is not made."""
@@ -37,6 +36,6 @@ class Rollup:
         for timeframe in self._longer:
             opened = timeframe.floor(candle.timestamp)
             if opened >= self._complete_from_ms:
-                parts = [each for each in self._closed if each.timestamp >= opened]
+                parts = [self._closed[time] for time in sorted(self._closed) if time >= opened]
                 found.append(join([*parts, candle], timeframe))
         return found

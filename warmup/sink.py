@@ -131,14 +131,17 @@ class CandleSink:
             self._live[pair] = candle
 
     def traded(self, event: Traded) -> None:
-        if event.time_ms <= self.now_ms() + ROUNDING_MS:
+        now_ms = self.streamed_now_ms()
+        if now_ms is not None and event.time_ms <= now_ms + ROUNDING_MS:
             for _, bars in self._bars_of(event.symbol):
                 bars.has_traded(event.time_ms)
 
     def quiet(self, event: Quiet) -> None:
-        to_ms = min(event.to_ms, self.now_ms())
+        now_ms = self.streamed_now_ms()
+        if now_ms is None:
+            return
         for pair, bars in self._bars_of(event.symbol):
-            self._take(pair, bars.is_quiet(event.from_ms, to_ms))
+            self._take(pair, bars.is_quiet(event.from_ms, min(event.to_ms, now_ms)))
 
     def _bars_of(self, symbol: str) -> Iterator[tuple[Pair, Bars]]:
         for timeframe in Timeframe:
@@ -151,6 +154,9 @@ class CandleSink:
 
     def clock(self, time_ms: int) -> None:
         self._rest.clock.hear(time_ms)
+
+    def heard(self, time_ms: int) -> None:
+        self._healer.heard_ms = time_ms
 
     def connected(self, pairs: Iterable[Pair]) -> None:
         pairs = set(pairs) | self._unloaded
@@ -209,10 +215,10 @@ class CandleSink:
 
     def _look(self, now: float) -> None:
         """See to what is due."""
-        if self._bars or self._unloaded:
-            self._healer.keep_time()
         now_ms = self.streamed_now_ms()
         if now_ms is None:
+            if self._unloaded:
+                self._healer.keep_time()
             return
         if self._unloaded:
             self.connected(())
@@ -223,6 +229,8 @@ class CandleSink:
                 self._held_since.pop(pair, None)
             elif now - self._held_since.setdefault(pair, now) > LEAST_PATIENCE_SECONDS:
                 self._lose_patience(pair, bars, now_ms)
+        if self._bars or self._unloaded:
+            self._healer.keep_time()  # last, as a pair's answer tells more of an outage
         self._tell_late()
 
     def close(self) -> None:
@@ -294,18 +302,20 @@ class CandleSink:
         begins = resume(self._cache, self._rest.clock, pairs)
         self._healer.doubt(self._cache.unconfirmed())
         for pair, begin in begins.items():
-            bars = self._bars[pair] = Bars(pair.timeframe, begin.next_ms)
+            candles: Sequence[Candle] = ()
+            if begin.next_ms < begin.known_until_ms:
+                candles = self._cache.between(*pair, begin.next_ms, begin.known_until_ms)
+            if pair.timeframe is self._rolls_up_from:
+                start_ms = begin.coverage[-1][0] if begin.coverage else begin.known_until_ms
+                closed = self._cache.between(*pair, start_ms, begin.known_until_ms)
+                self._rollups[pair.symbol] = Rollup(pair.timeframe, closed, start_ms)
+            bars = self._bars[pair] = Bars(pair.timeframe, begin.next_ms)  # all was read
             self._stored_until[pair] = self._marks[pair] = begin.next_ms
             if begin.skipped:
                 self._skipped[pair] = begin.skipped
                 self.mended(pair)  # maybe it was, by a command
             if begin.next_ms < begin.known_until_ms:
-                candles = self._cache.between(*pair, begin.next_ms, begin.known_until_ms)
                 self._take(pair, bars.cached(candles, begin.coverage))
-            if pair.timeframe is self._rolls_up_from:
-                start_ms = begin.coverage[-1][0] if begin.coverage else begin.known_until_ms
-                closed = self._cache.between(*pair, start_ms, begin.known_until_ms)
-                self._rollups[pair.symbol] = Rollup(pair.timeframe, closed, start_ms)
 
     def _leave_future(self, now_ms: int) -> None:
         """Load pairs again whose bars stay ahead of now, as the clock was moved back."""
@@ -380,10 +390,10 @@ class CandleSink:
         waits = self._closes or self._live or self._tickers or self._marks
         if now < self._retry_at or not waits:
             return
-        if not self._may_write():
+        now_ms = self.streamed_now_ms()
+        if now_ms is None or not self._may_write():
             return
         closes = list(islice(self._closes, CLOSES_PER_FLUSH))
-        now_ms = self.now_ms()
         live = {pair: c for pair, c in self._live.items() if self._is_news(pair, c, now_ms)}
         tickers, marks = self._tickers, self._marks
         self._live, self._tickers, self._marks = {}, {}, {}

@@ -119,7 +119,7 @@ class World:
         found.covered = union((at(n), at(n + 1)) for n in known)
         self.said.update(found)
         before = self.bars.next_ms
-        lacking = self.bars.judge(found, self.now_ms, LAG_MS)
+        lacking = self.bars.judge(found, self.now_ms, LAG_MS, self.now_ms)
         self.closes += self.bars.healed(found, subtract(found.covered, lacking))
         if self.bars.next_ms == before:
             self.bars.failed(self.now_ms)
@@ -312,6 +312,7 @@ def test_where_two_are_missing_the_second_is_waited_for_anew():
 def test_the_wait_begins_when_somebody_could_close_what_is_missing():
     bars = new_bars()
     bars.update(bar(1))
+    bars.streamed = False
     bars.reconnected(at(50))
     assert bars.lose_patience(at(50) + PATIENCE_MS - 1) == []
     assert numbers(bars.lose_patience(at(50) + PATIENCE_MS)) == [(1, False)]
@@ -345,7 +346,7 @@ def test_an_answer_that_lacks_a_bar_that_traded_is_held_against_what_the_stream_
     bars.has_traded(at(1) + 5)
     answer = Candles([bar(0, REST), bar(3, REST)])
     answer.asked = answer.covered = ((at(0), at(4)),)
-    assert bars.judge(answer, at(5), LAG_MS) == ((at(1), at(2)),)
+    assert bars.judge(answer, at(5), LAG_MS, at(5)) == ((at(1), at(2)),)
     assert answer == [bar(0, REST), bar(3, REST)]
 
 
@@ -362,7 +363,7 @@ def test_a_row_that_shows_less_than_the_stream_did_is_old_until_the_exchange_has
     ):
         answer = Candles([row])
         answer.asked = answer.covered = ((at(0), at(1)),)
-        bars.judge(answer, at(1 + minutes), LAG_MS)
+        bars.judge(answer, at(1 + minutes), LAG_MS, at(5))
         assert (list(answer), answer.covered) == (([row], ((at(0), at(1)),)) if kept else ([], ()))
 
 
@@ -375,6 +376,15 @@ def test_what_was_asked_for_in_vain_is_waited_for_until_it_is_known_whatever_is_
     assert bars.is_waiting
     bars.update(bar(0))
     assert not bars.is_waiting
+
+
+def test_patience_is_not_renewed_by_what_is_lost_while_it_is_streamed():
+    bars = new_bars()
+    bars.reconnected(at(0))
+    bars.update(bar(1))
+    for seconds in range(0, 120, 20):
+        bars.reconnected(at(2) + 1000 * seconds)  # a frame was lost
+    assert numbers(bars.lose_patience(at(2) + PATIENCE_MS)) == [(1, False)]
 
 
 def test_within_a_bar_high_low_and_volume_only_widen():

@@ -17,6 +17,7 @@ from tests.warmup.live import (
     running,
     serve,
     wait_for_time,
+    wait_until,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,6 +84,7 @@ BINANCE = {
 }
 VENUES = {"sandbox": "binance", "coinbase": "coinbase"}
 RECONNECTS = {"drop", "refuse", "silence", "pong-only", "early-cut", "ack-without-data"}
+NOTICED = {"silence", "pong-only"}  # only after a while
 COINBASE = [
     *("drop", "silence", "silent-symbol", "malformed", "loss", "reordering", "skew-ahead"),
     *("halted", "delisted", "rest-403"),
@@ -105,11 +107,23 @@ def after_it_is_lifted(redis, name, drill, symbols=SYMBOLS):
         assert all(each.hits for each in played)
         assert (sandbox.streams[VENUES[name]].connects > 1) >= (drill in RECONNECTS)
 
-    return after_playing(redis, name, BINANCE[drill], symbols, look=look)
+    def is_over(sandbox):
+        return drill not in NOTICED or sandbox.streams[VENUES[name]].connects > 1
+
+    return after_playing(redis, name, BINANCE[drill], symbols, is_over=is_over, look=look)
 
 
-def after_playing(redis, name, scenarios, symbols, *, look=lambda *_: None, restarts=False):
-    """Play scenarios; `restarts`: the runner ends meanwhile, and another one goes on.
+def after_playing(
+    redis,
+    name,
+    scenarios,
+    symbols,
+    *,
+    restarts=False,
+    is_over=lambda sandbox: True,
+    look=lambda sandbox, played: None,
+):
+    """Play scenarios until `is_over`; `restarts`: the runner ends meanwhile, and another goes on.
 
     `look` gets the sandbox, and the scenarios that were in force.
     """
@@ -128,6 +142,7 @@ def after_playing(redis, name, scenarios, symbols, *, look=lambda *_: None, rest
             runner.close()
             runner.enter_context(running(redis, row, symbols))
         wait_for_time(sandbox, until_ms)
+        wait_until(lambda: is_over(sandbox))
         latest_ms = sandbox.clock.now_ms()  # of a clock that may be about to go back
         sandbox.scenarios.clear()
         truth.wait(latest_ms + MINUTE_MS)

@@ -471,6 +471,25 @@ def test_while_rest_is_away_it_is_tried_ever_more_rarely_by_one_for_all(
     assert sink.healing() == 0
 
 
+def test_a_pair_that_fails_alone_keeps_no_other_from_being_asked_for(
+    redis, make, rest, monkeypatch
+):
+    monkeypatch.setattr("warmup.outage.FIRST_PAUSE_SECONDS", 0.01)
+    get_candles = rest.get_candles
+
+    def one_fails(symbol, *arguments, **options):
+        if symbol == "S0-USD":
+            raise Unreachable("HTTP 502")
+        return get_candles(symbol, *arguments, **options)
+
+    monkeypatch.setattr(rest, "get_candles", one_fails)
+    symbols = [f"S{number}-USD" for number in range(5)]
+    sink = make()
+    sink.connected(pairs_of(symbols, [M1]))
+    sink.clock(at(1) + GRACE_MS)
+    tick_until(sink, lambda: redis.xlen(keys.events(EXCHANGE)) == 4)
+
+
 def test_an_outage_ends_although_no_bar_is_missing_any_more(redis, make, rest, monkeypatch):
     monkeypatch.setattr("warmup.outage.FIRST_PAUSE_SECONDS", 0.01)
     sink = make()
@@ -664,6 +683,53 @@ def test_of_two_versions_of_an_open_bar_the_wider_one_is_shown(sink, cache):
     assert shown(10.0, 12.0, 9.0, 11.0, 5.0) == (10.0, 12.0, 8.0, 10.5, 6.0)
 
 
+@pytest.mark.parametrize("hole", [False, True])
+def test_what_was_fetched_while_nobody_ran_is_told_and_counts_once_in_longer_open_bars(
+    redis, make, cache, rest, hole
+):
+    five = Pair(BTC, M5)
+    first = make(rolls_up_from=M5)
+    first.connected(pairs_of([BTC], [M5, H1]))
+    first.tick()
+    first.disconnected(pairs_of([BTC], [M5, H1]))
+    first.clock(at(4, M5))
+    fetched = range(1 if hole else 0, 3)
+    cache.write(*five, [bar(n, REST, M5) for n in fetched], ((at(fetched[0], M5), at(3, M5)),))
+    sink = make(rolls_up_from=M5)
+    sink.connected(pairs_of([BTC], [M5, H1]))
+    tick_until(sink, lambda: len(told(redis, timeframe=M5)) == 4)
+    assert [number for number, _ in told(redis, timeframe=M5)] == [0, 1, 2, 3]
+    sink.candle(CandleUpdate(BTC, bar(4, OPEN, M5), closed=False))
+    sink.tick()
+    live = cache.live(BTC, H1)
+    assert live is None if hole else live.volume == 4 * REST + OPEN
+
+
+@pytest.mark.parametrize("reads", [1, 2, 3, 4])
+def test_a_pair_that_could_not_be_read_whole_is_read_again(redis, make, cache, reads, monkeypatch):
+    five, left = Pair(BTC, M5), [reads]
+    first = make(rolls_up_from=M5)
+    first.connected([five])
+    first.tick()
+    cache.write(*five, [bar(n, REST, M5) for n in range(3)], ((at(0), at(3, M5)),))
+    between = CandleCache.between
+
+    def fail(*arguments):
+        left[0] -= 1
+        if left[0] == 0:
+            raise RedisGone("the connection was lost")
+        return between(*arguments)
+
+    monkeypatch.setattr(CandleCache, "between", fail)
+    sink = make(rolls_up_from=M5)
+    sink.clock(at(3, M5))
+    sink.connected(pairs_of([BTC], [M5, H1]))
+    tick_until(sink, lambda: len(told(redis, timeframe=M5)) == 3)
+    sink.candle(CandleUpdate(BTC, bar(3, OPEN, M5), closed=False))
+    sink.tick()
+    assert cache.live(BTC, H1).volume == 3 * REST + OPEN
+
+
 def test_longer_open_bars_only_widen_too(make, cache):
     sink = make(rolls_up_from=M5)
     sink.connected(pairs_of([BTC], [M5, M15, H1]))
@@ -765,19 +831,20 @@ def young(number, volume):
     return doubt
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("how", ["whole", "lost", "deaf"])
 def test_a_row_that_may_still_grow_is_final_where_it_equals_all_that_the_stream_showed(
-    redis, sink, rest, lost
+    redis, sink, rest, how
 ):
     sink.candle(closed(0))
     sink.candle(still_open(1))
-    if lost:  # the stream says so where frames of it are missing
+    if how == "lost":  # the stream says so where frames of it are missing
         sink.clock(at(1) + 30_000)
         sink.connected([PAIR])
     rest.doubt = young(1, OPEN)
     sink.clock(at(2) + GRACE_MS)
+    sink.heard(at(2) - 1 if how == "deaf" else at(2) + GRACE_MS)
     tick_until(sink, lambda: len(rest.asked) == 1 and not sink.asking())
-    assert told(redis) == [(0, False), (1, True)][: 1 if lost else 2]
+    assert told(redis) == [(0, False), (1, True)][: 2 if how == "whole" else 1]
 
 
 @pytest.mark.parametrize("volume", [OPEN / 2, 2 * OPEN])
@@ -788,6 +855,7 @@ def test_a_row_that_may_still_grow_and_differs_from_what_the_stream_showed_is_no
     sink.candle(still_open(1))
     rest.doubt = young(1, volume)
     sink.clock(at(2) + GRACE_MS)
+    sink.heard(at(2) + GRACE_MS)
     tick_until(sink, lambda: len(rest.asked) == 1 and not sink.asking())
     assert told(redis) == [(0, False)]
     assert stored(cache) == [(0, STREAM)]
