@@ -133,7 +133,7 @@ def test_a_batch_of_threads_takes_the_time_of_its_pauses(redis):
 
 
 def test_in_a_batch_what_is_urgent_goes_before_what_waits_already(redis):
-    pacer, went = batch_pacer(redis, size=2, delay_ms=300), []
+    pacer, went = batch_pacer(redis, size=2, delay_ms=700), []
 
     def call(name, lane):
         pacer.wait_turn(1, lane)
