@@ -15,11 +15,12 @@ from django.conf import settings
 from redis import Redis
 
 from benchmarks.helper import Helper
+from exchanges.candle_reply import QuietBars
+from exchanges.clock import ExchangeClock
 from exchanges.errors import Unreachable
 from exchanges.instances import ExchangeLock
-from exchanges.stream_events import Event
+from exchanges.stream_events import Clock, Event
 from exchanges.streamer import Streamer
-from exchanges.venue_rest import ExchangeClock
 from exchanges.venues.binance.stream import BinanceSession, BinanceStream
 from livermore.embedded_redis import socket_path
 from livermore.market import keys
@@ -33,13 +34,17 @@ SECONDS_TO_CONNECT = 30
 
 
 class CountingSession(BinanceSession):
-    """Counts the frames that are parsed: those that no newer one has replaced."""
+    """Counts the frames that are parsed, those that no newer one has replaced; knows the time."""
 
     parsed = 0
+    time_ms = 0
 
     def parse(self, frame: bytes) -> list[Event]:
         CountingSession.parsed += 1
-        return super().parse(frame)
+        events = super().parse(frame)
+        if events and isinstance(events[0], Clock):
+            CountingSession.time_ms = events[0].time_ms
+        return events
 
 
 class HastyStream(BinanceStream):
@@ -54,13 +59,24 @@ class HastyStream(BinanceStream):
 
 
 class NoRest:
-    """An exchange that can't be asked; `asked` counts who tried, for a bar that did not come."""
+    """An exchange that tells the time of its frames, and else can't be asked.
+
+    `asked` counts who tried, for a bar that did not come.
+    """
 
     workers = 1
+    quiet_bars = QuietBars.FILLS
+    lag_ms = 0
 
     def __init__(self):
-        self.clock = ExchangeClock(lambda: 0)
+        self.clock = ExchangeClock(self._time_ms)
         self.asked = 0
+
+    @staticmethod
+    def _time_ms() -> int:
+        if not CountingSession.time_ms:
+            raise Unreachable("no frame came yet")
+        return CountingSession.time_ms
 
     def get_candles(self, *_pair, **_options):
         self.asked += 1
@@ -93,7 +109,9 @@ class Live:
         self._sink = CandleSink(
             redis, exchange_id, self._rest, self._lease.epoch, self._lease.may_write
         )
-        self._streamer = Streamer(HastyStream(f"ws://127.0.0.1:{feeder.word}", NATIVE), self._sink)
+        self._streamer = Streamer(
+            HastyStream(f"ws://127.0.0.1:{feeder.word}", NATIVE), self._sink, self._rest
+        )
         self.delays_ms: list[float] = []
         self.sent = 0
 
