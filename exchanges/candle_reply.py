@@ -106,9 +106,7 @@ class CandleReply:
         self._refused: list[Refusal] = []  # a line each, and where the row stood
         self._refusals: list[Refusal] = []
         self._anchored = False
-        self._contradicting: dict[
-            int, bool
-        ] = {}  # pages by where they begin: lack they a known row
+        self._contradicting: dict[int, bool] = {}  # by where a page begins: it lacks a known row
 
     def times(self) -> list[int]:
         """Return the open times of the usable rows so far, ascending."""

@@ -417,7 +417,7 @@ class Streamer:
                 lane.step(now)
             for lane in self._lanes:
                 lane.announce(now)
-            heard_ms = min((lane.heard_ms for lane in self._lanes), default=0)
+            heard_ms = min((lane.heard_ms for lane in self._lanes if lane.pairs), default=0)
         self._sink.heard(heard_ms)
         self._sink.tick()
 

@@ -23,8 +23,9 @@ class Rollup:
     def close(self, candle: Candle) -> None:
         """Take a closed candle: the next one, one that was missing, or one that is known."""
         self._closed[candle.timestamp] = candle
-        today_ms = LONGEST_FIRST[0].floor(max(self._closed))
-        self._closed = {time: each for time, each in self._closed.items() if time >= today_ms}
+        times = sorted(self._closed)
+        today_ms = LONGEST_FIRST[0].floor(times[-1])
+        self._closed = {time: self._closed[time] for time in times if time >= today_ms}
 
     def lacks_before(self, time_ms: int) -> None:
         """Learn that candles before this time are missing: what they belong to is not made."""
@@ -36,6 +37,6 @@ class Rollup:
         for timeframe in self._longer:
             opened = timeframe.floor(candle.timestamp)
             if opened >= self._complete_from_ms:
-                parts = [self._closed[time] for time in sorted(self._closed) if time >= opened]
+                parts = [each for time, each in self._closed.items() if time >= opened]
                 found.append(join([*parts, candle], timeframe))
         return found
