@@ -4,8 +4,13 @@
 import os
 import sys
 
+from livermore import __version__
+
 
 def main():
+    if sys.argv[1:] in (["version"], ["--version"]):  # else Django tells its own
+        print(f"Livermore {__version__}")
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livermore.settings")
     try:
         from django.core.exceptions import ImproperlyConfigured

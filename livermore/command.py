@@ -16,7 +16,7 @@ from django.db import DatabaseError, OperationalError
 from django_redis.exceptions import ConnectionInterrupted
 
 from exchanges.errors import LivermoreError
-from livermore import embedded_redis
+from livermore import __version__, embedded_redis
 from livermore.redaction import redacted
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -58,6 +58,9 @@ class LivermoreCommand(BaseCommand):
         "--force-color",
     }
     needs_redis = True  # the embedded server runs at least as long as handle(), if it is ours
+
+    def get_version(self):
+        return f"Livermore {__version__}"
 
     def execute(self, *args, **options):
         if not self._called_from_command_line:

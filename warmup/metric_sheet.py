@@ -23,6 +23,7 @@ GAUGE, COUNTER, HISTOGRAM = GaugeMetricFamily, CounterMetricFamily, HistogramMet
 BY_TIMEFRAME = ("exchange", "timeframe")
 # Each begins with livermore_; docs/metrics.md says more of every one.
 METRICS = {
+    "build_info": Kind(GAUGE, "Always 1: which version the web server is", ("version",)),
     "database_up": Kind(GAUGE, "1 if the database answered this scrape", ()),
     "redis_up": Kind(GAUGE, "1 if Redis answered this scrape", ()),
     "redis_writable": Kind(GAUGE, "1 if Redis takes what is written", ()),

@@ -50,12 +50,14 @@ OF_STREAM = {  # by the name of the detail of the status
 class ExchangeCollector(Collector):
     """Reads what there is to tell when a registry asks for it; `measured` outlives a scrape."""
 
-    def __init__(self, redis: Redis, measured: Measured):
+    def __init__(self, redis: Redis, measured: Measured, version: str = ""):
         self._redis = redis
+        self._version = version
         self._measured = measured
 
     def collect(self) -> Iterable[Metric]:
         sheet = Sheet()
+        sheet.put("build_info", 1, self._version)
         up = dict.fromkeys(("database_up", "redis_up"), True)
         exchanges: list[Exchange] = []
         try:
