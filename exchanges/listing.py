@@ -126,14 +126,7 @@ def monitor(exchange: Exchange, symbols: Iterable[str]) -> int:
     A halted one may be monitored: it is watched once it trades. Raises UnknownSymbol for those the
     exchange doesn't list (any more).
     """
-    symbols = list(symbols)
-    renamed = exchange.symbols.filter(symbol__in=symbols, status=Symbol.Status.RENAMED)
-    if former := renamed.first():
-        raise UnknownSymbol(
-            f"{exchange.name}: {former.symbol} was renamed to {former.renamed_to}. "
-            "Nothing was changed; name that one instead"
-        )
-    return set_monitored(_named(exchange, exchange.symbols.listed(), symbols), True)
+    return set_monitored(rows_to_monitor(exchange, symbols), True)
 
 
 def unmonitor(exchange: Exchange, symbols: Iterable[str]) -> int:
@@ -141,7 +134,24 @@ def unmonitor(exchange: Exchange, symbols: Iterable[str]) -> int:
 
     Raises UnknownSymbol for those the exchange never listed.
     """
-    return set_monitored(_named(exchange, exchange.symbols.all(), symbols), False)
+    return set_monitored(rows_to_unmonitor(exchange, symbols), False)
+
+
+def rows_to_monitor(exchange: Exchange, symbols: Iterable[str]) -> SymbolQuerySet:
+    """Return the rows of symbols that may be monitored. Raises UnknownSymbol as `monitor` does."""
+    symbols = list(symbols)
+    renamed = exchange.symbols.filter(symbol__in=symbols, status=Symbol.Status.RENAMED)
+    if former := renamed.first():
+        raise UnknownSymbol(
+            f"{exchange.name}: {former.symbol} was renamed to {former.renamed_to}. "
+            "Nothing was changed; name that one instead"
+        )
+    return _named(exchange, exchange.symbols.listed(), symbols)
+
+
+def rows_to_unmonitor(exchange: Exchange, symbols: Iterable[str]) -> SymbolQuerySet:
+    """Return the rows of symbols. Raises UnknownSymbol as `unmonitor` does."""
+    return _named(exchange, exchange.symbols.all(), symbols)
 
 
 def row_named(exchange: Exchange, symbol: str) -> Symbol:

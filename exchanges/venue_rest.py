@@ -3,7 +3,9 @@
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from contextlib import suppress
+from math import inf
+from typing import Any, NamedTuple
 
 from exchanges.candle_reply import CandleReply, Candles, QuietBars, Row, Values
 from exchanges.clock import ExchangeClock
@@ -149,6 +151,13 @@ class VenueRest(ABC):
         """Return all that the exchange lists, tradable or not."""
 
     @abstractmethod
+    def list_volumes(self) -> dict[str, float]:
+        """Return how much was traded in 24 hours, in the quote currency, by native name.
+
+        A symbol of which that isn't told, or can't be read, is left out.
+        """
+
+    @abstractmethod
     def server_time_ms(self) -> int:
         """Return the exchange's clock."""
 
@@ -240,3 +249,14 @@ class VenueRest(ABC):
             return self._native_symbols[symbol]
         except KeyError:
             raise UnknownSymbol(f"{self.client.host} lists no symbol {symbol}") from None
+
+
+def read_volumes(rows: Iterable[Any], read: Callable[[Any], tuple[str, float]]) -> dict[str, float]:
+    """Return the native name and the volume of each row that `read` can read."""
+    found = {}
+    for row in rows:
+        with suppress(LookupError, TypeError, AttributeError, ValueError):
+            native, volume = read(row)
+            if isinstance(native, str) and 0 <= volume < inf:
+                found[native] = volume
+    return found

@@ -112,6 +112,11 @@ def control(exchange_id: int) -> str:
     return f"exchange:{exchange_id}:control"
 
 
+def volumes(exchange_id: int) -> str:
+    """Name the string that says how much of each symbol was traded in 24 hours."""
+    return f"exchange:{exchange_id}:volumes"
+
+
 def exchange_changed(exchange_id: int) -> str:
     """Name the pub/sub channel that says what of an exchange changed that a page shows."""
     return f"channel:exchange:{exchange_id}:changed"

@@ -10,9 +10,11 @@ from exchanges.errors import UnknownSymbol
 from exchanges.fetch_listing import fetch_listing
 from exchanges.instances import ExchangeLock
 from exchanges.listing import monitor, unmonitor
+from exchanges.monitoring import switch
 from exchanges.renaming import check_rename, rename_offers
 from exchanges.venues import open_rest
-from livermore.arguments import add_exchange, exchange_named, symbol_names
+from exchanges.volumes import check_choice, current_volumes, most_traded
+from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbol_names
 from livermore.command import LivermoreCommand, UsageError
 from warmup.hand_over import under_lock
 from warmup.renaming import rename_symbol
@@ -40,6 +42,13 @@ class Command(LivermoreCommand):
         parser.add_argument("--monitor", metavar="A,B", help="keep these symbols warm")
         parser.add_argument("--unmonitor", metavar="A,B", help="keep these no longer")
         parser.add_argument(
+            "--top",
+            type=int,
+            metavar="N",
+            help="keep the N symbols warm too that are most traded in the --quote currency",
+        )
+        parser.add_argument("--quote", metavar="USDT", help="the quote currency of --top")
+        parser.add_argument(
             "--rename",
             nargs=2,
             metavar=("OLD", "NEW"),
@@ -51,6 +60,8 @@ class Command(LivermoreCommand):
 
     def handle(self, **options):
         exchange = exchange_named(options["exchange"])
+        if (options["top"] is None) != (options["quote"] is None):
+            raise UsageError("--top N and --quote USDT are given together, or neither")
         if options["sync"]:
             self._sync(exchange)
         changes = options["rename"] is not None
@@ -62,6 +73,9 @@ class Command(LivermoreCommand):
                 names = symbol_names(options[option], f"--{option}")
                 self._change(option, change, exchange, names)
                 self._tell_runner(exchange, order, names)
+        if options["top"] is not None:
+            changes = True
+            self._monitor_most_traded(exchange, options["top"], options["quote"].strip().upper())
         if (not changes and not options["sync"]) or options["all"]:
             self._list(exchange, options["all"])
 
@@ -109,6 +123,20 @@ class Command(LivermoreCommand):
         except UnknownSymbol as error:
             raise UsageError(str(error)) from error
         self.stdout.write(f"{exchange.name}: {changed} of {len(names)} newly {option}ed")
+
+    def _monitor_most_traded(self, exchange, count, quote):
+        redis = get_redis_connection("default")
+        ensure_listing(exchange)
+        try:
+            check_choice(exchange, quote, count)
+        except (UnknownSymbol, ValueError) as error:
+            raise UsageError(str(error)) from error
+        found = most_traded(exchange, current_volumes(redis, exchange), quote, count)
+        new = switch(exchange, found.symbols, True).symbols
+        added = f": {', '.join(new)}" if new else ""
+        self.stdout.write(f"{exchange.name}: {found}; {len(new):,} newly monitored{added}")
+        if new:
+            self._tell_runner(exchange, "bulk-add-symbols", list(new))
 
     def _tell_runner(self, exchange, order, names):
         """Let who runs the exchange stream these symbols too, or no longer; say what it does."""

@@ -17,7 +17,7 @@ from exchanges.errors import (
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane, Limits
 from exchanges.rest_client import RestClient
-from exchanges.venue_rest import LOOKS, Known, VenueRest
+from exchanges.venue_rest import LOOKS, Known, VenueRest, read_volumes
 from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits, read_listing
 from livermore.market.candle import LATEST_MS, check_time
 from livermore.market.timeframe import Timeframe
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 LIMITS_UNTIL_KNOWN = Limits(weight_per_minute=1200, requests_per_5_minutes=5000)
 COLUMNS = 12
 WORKERS = 24
+TICKERS_WEIGHT = 80  # of all symbols; Binance.US may count 40
 UNKNOWN_SYMBOL, BUSY, BAD_KEY = {"-1121"}, {"-1001", "-1007", "-1008"}, {"-2014", "-2015"}
 
 
@@ -48,6 +49,13 @@ class BinanceRest(VenueRest):
 
     def list_symbols(self) -> list[ListedSymbol]:
         return read_listing(self._exchange_info({}, Lane.BACKFILL))
+
+    def list_volumes(self) -> dict[str, float]:
+        params = {"type": "MINI"}
+        rows = self.client.get("/api/v3/ticker/24hr", params, weight=TICKERS_WEIGHT)
+        if not isinstance(rows, list):
+            raise BadPayload("the tickers are not in Binance's form", str(rows))
+        return read_volumes(rows, lambda row: (row["symbol"], number(row["quoteVolume"])))
 
     def server_time_ms(self) -> int:
         body = self.client.get("/api/v3/time", lane=Lane.HEAL)

@@ -17,7 +17,7 @@ from exchanges.errors import (
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane
 from exchanges.rest_client import RestClient
-from exchanges.venue_rest import LOOKS, Known, VenueRest
+from exchanges.venue_rest import LOOKS, Known, VenueRest, read_volumes
 from exchanges.venues.coinbase.key import Key
 from exchanges.venues.coinbase.symbols import read_listing
 from livermore.market.candle import check_time
@@ -71,13 +71,19 @@ class CoinbaseRest(VenueRest):
         )
 
     def list_symbols(self) -> list[ListedSymbol]:
+        return read_listing(self._products())
+
+    def list_volumes(self) -> dict[str, float]:
+        return read_volumes(self._products(), _volume)
+
+    def _products(self) -> list[dict[str, Any]]:
         products: dict[str, Any] = {}
         while True:
             page = self._page_of_products(len(products))
             seen = len(products)
             products |= {row["product_id"]: row for row in page if "product_id" in row}
             if len(page) < PRODUCTS_PER_CALL or len(products) == seen:
-                return read_listing(list(products.values()))
+                return list(products.values())
 
     def server_time_ms(self) -> int:
         try:
@@ -245,6 +251,13 @@ class CoinbaseRest(VenueRest):
             number(row["volume"]),
             timeframe,
         )
+
+
+def _volume(row: Mapping[str, Any]) -> tuple[str, float]:
+    """Return a product's 24 hours in its quote currency: as it says, else by its last price."""
+    if row.get("approximate_quote_24h_volume"):
+        return row["product_id"], number(row["approximate_quote_24h_volume"])
+    return row["product_id"], number(row["volume_24h"]) * number(row["price"])
 
 
 def read_error(status: int, body: Any) -> LivermoreError | None:
