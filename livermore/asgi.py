@@ -4,7 +4,6 @@ import atexit
 import os
 
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from channels.sessions import SessionMiddlewareStack
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -18,13 +17,12 @@ if settings.EMBEDDED_REDIS_DIR:
 
 http_application = get_asgi_application()
 
-from warmup.routing import websocket_urlpatterns  # noqa: E402  it needs the models loaded
+from livermore.origins import FromOurPages  # noqa: E402  these need the models loaded
+from warmup.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": http_application,
-        "websocket": AllowedHostsOriginValidator(
-            SessionMiddlewareStack(URLRouter(websocket_urlpatterns))
-        ),
+        "websocket": FromOurPages(SessionMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

@@ -12,6 +12,7 @@ from redis.connection import parse_url
 
 from exchanges import trust
 from exchanges.errors import Misconfigured
+from livermore.origin import normal
 
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
 METRICS_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")  # what RFC 6750 lets a header hold
@@ -70,6 +71,18 @@ def check_host_names(**_options):
                 f"LIVERMORE_ALLOWED_HOSTS holds {host!r}, which is not a host's name.",
                 hint="Give the names alone, separated by commas: no scheme, port or path.",
                 id="livermore.E008",
+            )
+
+
+@register()
+def check_trusted_origins(**_options):
+    for origin in settings.CSRF_TRUSTED_ORIGINS:
+        if not normal(origin):
+            yield Error(
+                f"LIVERMORE_TRUSTED_ORIGINS holds {origin!r}, which is not a page's origin.",
+                hint="Give scheme and name, and a port where it is not the usual one, separated by "
+                "commas, such as https://livermore.example.org: no path, no / at the end.",
+                id="livermore.E021",
             )
 
 

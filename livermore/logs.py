@@ -22,7 +22,29 @@ NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]+)?")
 # What would end a line, or steer a terminal: whoever names something could write lines of ours.
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
+LONGEST_READ, LONGEST_WORD = 8192, 200
+
 logger = logging.getLogger(__name__)
+
+
+def word(text: str, longest: int = LONGEST_WORD) -> str:
+    r"""Return what a stranger sent as one word of a line, fit for the value of a field.
+
+    What is no letter, digit or sign is written as \xNN or \uNNNN, blanks and = too: nobody writes
+    a field of ours, or a line. Secrets are taken out before, as then they would not be known.
+    """
+    text = redacted(text[:LONGEST_READ])
+    spelled = "".join(each if _is_plain(each) else _spelled(each) for each in text[:longest])
+    return spelled if len(text) <= longest else f"{spelled}…"
+
+
+def _is_plain(character: str) -> bool:
+    return character.isprintable() and character not in ' =\\"'
+
+
+def _spelled(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
 class TextFormatter(logging.Formatter):

@@ -9,6 +9,7 @@ from django.core.management.utils import get_random_secret_key
 
 from livermore.database_url import checked
 from livermore.embedded_redis import socket_url
+from livermore.origin import normal
 
 env = environ.Env()
 
@@ -65,7 +66,10 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = LIVERMORE_HTTPS
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
 LIVERMORE_BEHIND_PROXY = _flag("LIVERMORE_BEHIND_PROXY")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if LIVERMORE_BEHIND_PROXY else None
-CSRF_TRUSTED_ORIGINS = env.list("LIVERMORE_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = [
+    normal(origin) or origin for origin in env.list("LIVERMORE_TRUSTED_ORIGINS", default=[])
+]
+CSRF_FAILURE_VIEW = "livermore.refusals.csrf_failure"
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -81,6 +85,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "livermore.origins.without_usual_port",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -6,8 +6,11 @@ from django.views.generic import RedirectView
 
 from livermore.health import live, ready
 from livermore.metrics import metrics
+from livermore.origins import socket_answer
 
 admin.site.site_header = admin.site.site_title = "Livermore"
+
+handler400 = "livermore.refusals.bad_request"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -17,4 +20,5 @@ urlpatterns = [
     path("health/live/", live),
     path("health/ready/", ready),
     path("metrics", metrics),
+    path("ws/network/", socket_answer, name="socket"),  # what is no socket, at its address
 ]

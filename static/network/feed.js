@@ -33,7 +33,7 @@ export class Feed {
     this.retry = null;
     this.socket?.close();
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = (this.socket = new WebSocket(`${scheme}//${location.host}/ws/network/`));
+    const socket = (this.socket = new WebSocket(`${scheme}//${location.host}${socketPath()}`));
     this.count = 0;
     this.asked = null;
     let opened = false;
@@ -41,8 +41,8 @@ export class Feed {
     socket.onmessage = (event) => this.take(socket, event);
     socket.onclose = async (event) => {
       if (socket !== this.socket) return; // given up
-      const code = opened ? event.code : ((await whyRefused()) ?? event.code);
-      if (socket === this.socket) this.closed(code);
+      const why = opened ? {} : await whyRefused();
+      if (socket === this.socket) this.closed(why.code ?? event.code, why.text);
     };
     const isLate = () => socket === this.socket && socket.readyState === WebSocket.CONNECTING;
     setTimeout(() => isLate() && this.giveUp(), ANSWER_MS);
@@ -92,7 +92,7 @@ export class Feed {
     this.send({ type: "seen", count: this.count });
   }
 
-  closed(code) {
+  closed(code, text) {
     this.socket = null;
     if (code in ENDED) {
       this.ended = true;
@@ -103,7 +103,7 @@ export class Feed {
       const wait = this.delay * (0.5 + Math.random() / 2);
       this.delay = Math.min(LONGEST_DELAY_MS, this.delay * 2);
       this.retry = setTimeout(() => this.connect(), wait);
-      this.onLink({ state: "stale", since: this.heardAt, retryAt: Date.now() + wait });
+      this.onLink({ state: "stale", since: this.heardAt, retryAt: Date.now() + wait, text });
     }
   }
 
@@ -125,11 +125,24 @@ export class Feed {
   }
 }
 
-/** Return the close code that a socket would have had which was not let in, if it is for that. */
+/** Return the socket's path, which the server knows: it may be below another one. */
+function socketPath() {
+  return document.getElementById("link").dataset.socket;
+}
+
+/** Return the close code that a socket would have had which was not let in, or the reason. */
 async function whyRefused() {
+  const headers = { Accept: "application/json" };
   const signal = AbortSignal.timeout(ANSWER_MS); // or no attempt would follow
-  const asked = { method: "HEAD", headers: { Accept: "application/json" }, signal };
-  return fetch(location.href, asked).then(({ status }) => REFUSED[status], () => undefined);
+  try {
+    const { status } = await fetch(location.href, { method: "HEAD", headers, signal });
+    if (status in REFUSED) return { code: REFUSED[status] };
+    const origin = encodeURIComponent(location.origin);
+    const answer = await fetch(`${socketPath()}?origin=${origin}`, { headers, signal });
+    return answer.ok ? { text: (await answer.json()).text } : {};
+  } catch {
+    return {};
+  }
 }
 
 /** Show the connection's state in the banner of templates/network/link.html. */
@@ -148,7 +161,7 @@ export class LinkBanner {
     document.documentElement.classList.toggle("is-stale", state === "stale" || state === "ended");
     this.retryAt = retryAt;
     this.again.hidden = state !== "stale";
-    if (state !== "stale" || this.since !== since) {
+    if (state !== "stale" || this.since !== since || text) {
       this.since = state === "stale" ? since : null;
       this.text.textContent = this.sentence(state, since, text);
     }
@@ -157,7 +170,7 @@ export class LinkBanner {
 
   sentence(state, since, text) {
     if (state === "live") return "Live";
-    if (state === "stale") return `Stale since ${clock(since)}: the connection was lost.`;
+    if (state === "stale") return `Stale since ${clock(since)}: ${text || "the connection was lost."}`;
     return `${text} What you see is of ${clock(since)}.`;
   }
 

@@ -71,6 +71,23 @@ def test_an_allowed_host_is_a_name_alone(settings, host, refused):
 
 
 @pytest.mark.parametrize(
+    ("origin", "refused"),
+    [
+        ("https://livermore.example.org", False),
+        ("http://127.0.0.1:8000", False),
+        ("https://*.example.org", False),
+        ("livermore.example.org", True),
+        ("https://livermore.example.org/", True),
+        ("wss://livermore.example.org", True),
+        ("null", True),
+    ],
+)
+def test_a_trusted_origin_is_scheme_name_and_port(settings, origin, refused):
+    settings.CSRF_TRUSTED_ORIGINS = [origin]
+    assert bool(ids(checks.check_trusted_origins)) is refused
+
+
+@pytest.mark.parametrize(
     ("host", "refused"),
     [
         ("127.0.0.1", False),

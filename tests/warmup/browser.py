@@ -70,12 +70,17 @@ def chromium():
 class Web:
     """The web side in a process of its own, which can be ended and started again on its port."""
 
-    def __init__(self, log):
+    def __init__(self, log, *arguments, **environment):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self._log = log
+        self._arguments, self._environment = arguments, environment
         self.start()
+
+    @property
+    def log(self):
+        return self._log.read_text()
 
     def url(self, path, host="127.0.0.1"):
         return f"http://{host}:{self.port}{path}"
@@ -84,8 +89,15 @@ class Web:
         address = ["-b", "127.0.0.1", "-p", str(self.port)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", SERVE, *address, "livermore.asgi:application"],
-                env=os.environ | {"DATABASE_URL": database_url()} | SETTINGS,
+                [
+                    sys.executable,
+                    "-c",
+                    SERVE,
+                    *address,
+                    *self._arguments,
+                    "livermore.asgi:application",
+                ],
+                env=os.environ | {"DATABASE_URL": database_url()} | SETTINGS | self._environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

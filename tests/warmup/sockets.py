@@ -38,8 +38,11 @@ def log_in(user):
 class Browser:
     """One page's socket, that keeps what it is told, as the page's script does."""
 
-    def __init__(self, application, session=None, origin=ORIGIN, path="/ws/network/"):
-        headers = [(b"host", b"localhost")]
+    def __init__(
+        self, application, session=None, origin=ORIGIN, path="/ws/network/",
+        host=b"localhost", also=(),
+    ):  # fmt: skip
+        headers = [(b"host", host), *also]
         if origin is not None:
             headers.append((b"origin", origin))
         if session:
