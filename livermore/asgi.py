@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.sessions import SessionMiddlewareStack
@@ -11,6 +12,11 @@ from django.core.asgi import get_asgi_application
 from livermore import embedded_redis
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livermore.settings")
+
+if "daphne.server" in sys.modules:  # it serves this, however it was started
+    from livermore.http_limits import limit_daphne
+
+    limit_daphne()
 
 if settings.EMBEDDED_REDIS_DIR:
     atexit.register(embedded_redis.ensure_running(settings.EMBEDDED_REDIS_DIR).leave)

@@ -143,8 +143,8 @@ class Supervisor:
         if not port_is_free(port):
             raise CommandError(f"Port {port} is in use by another program: give another --port")
         page = f"http://127.0.0.1:{port}/"
-        arguments = ["-b", "127.0.0.1", "-p", str(port), "livermore.asgi:application"]
-        self._children.start(self._child("web", ["daphne", *arguments], f"{page}health/live/"))
+        arguments = ["manage", "web", "--port", str(port)]
+        self._children.start(self._child("web", arguments, f"{page}health/live/"))
         return page
 
     def _warm(self) -> None:

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from daphne.cli import CommandLineInterface
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
+from livermore.http_limits import CONNECTIONS, SPARE_DESCRIPTORS
 from tests.handoff.units import HOME, read_unit
 from tests.test_run import ROOT, environment
 
@@ -49,15 +49,13 @@ def test_systemd_understands_all_of_them(checkout):
 def test_its_program_is_there_and_knows_what_it_is_told(unit, checkout):
     program, *words = shlex.split(read_unit(checkout / unit.name)["Service"]["ExecStart"])
     assert os.access(program, os.X_OK)
-    if words[0] == "manage.py":
-        assert words[1] in get_commands()
-    else:
-        assert CommandLineInterface().parser.parse_args(words).application
+    assert words[0] == "manage.py"
+    command = load_command_class(get_commands()[words[1]], words[1])
+    assert command.create_parser("manage.py", words[1]).parse_args(words[2:])
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_settings_that_cannot_work_are_refused_before_it_starts(unit, checkout):
-    """Daphne would not look at them."""
     _, *words = shlex.split(read_unit(checkout / unit.name)["Service"]["ExecStartPre"])
     wrong = environment() | {"REDIS_URL": "redis://:secret@host:port", "DJANGO_COLORS": "nocolor"}
     done = subprocess.run(
@@ -73,6 +71,13 @@ def test_it_starts_again_for_ever_and_may_do_little(unit):
     assert found["Service"]["Restart"] == "always"
     assert found["Unit"]["StartLimitIntervalSec"] == "0"
     assert SHELTER.items() <= dict(found["Service"]).items()
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_it_may_take_so_much_and_no_more(unit):
+    found = read_unit(unit)["Service"]
+    assert {"MemoryMax", "TasksMax"} <= found.keys()
+    assert int(found["LimitNOFILE"]) >= CONNECTIONS + SPARE_DESCRIPTORS
 
 
 def test_there_are_two_and_they_are_alike():
