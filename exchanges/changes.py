@@ -6,7 +6,7 @@ import orjson
 
 from livermore.market import keys
 
-What = Literal["status", "stats", "schedule", "action", "accounts"]
+What = Literal["status", "stats", "schedule", "action", "accounts", "trouble", "commands"]
 
 
 def changed(exchange_id: int, what: What) -> tuple[str, bytes]:

@@ -93,15 +93,22 @@ class TurnedAway(Temporary):
 
 
 class Unreachable(Temporary):
-    """No usable answer: timeout, refused, reset, HTTP 5xx, a reply cut short."""
+    """No usable answer: timeout, refused, reset, HTTP 5xx, a reply cut short.
+
+    `fault` is what was found, without what to do about it.
+    """
+
+    def __init__(self, message: str, fault: str = ""):
+        super().__init__(message)
+        self.fault = fault or message
 
 
 class ProxyFailed(Unreachable):
     """The row's proxy did not lead to a host: `fault` is what it did, `remedy` what to do."""
 
     def __init__(self, host: str, what: str, remedy: str):
-        self.fault = f"{host} cannot be reached: {what}"
-        super().__init__(f"{self.fault}. {remedy}")
+        fault = f"{host} cannot be reached: {what}"
+        super().__init__(f"{fault}. {remedy}", fault)
         self.remedy = remedy
 
 

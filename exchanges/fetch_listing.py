@@ -6,6 +6,7 @@ symbols that takes as long as whoever asks can wait.
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import closing
 
 from exchanges import venues
@@ -19,9 +20,15 @@ SECONDS_UNTIL_SURE = 5.0
 FEW = 2
 
 
-def fetch_listing(exchange: Exchange) -> SyncReport:
-    """Ask the exchange what it lists and keep that; raises what the exchange or Redis says."""
+def fetch_listing(
+    exchange: Exchange, on_open: Callable[[VenueRest], object] = lambda rest: None
+) -> SyncReport:
+    """Ask the exchange what it lists and keep that; raises what the exchange or Redis says.
+
+    `on_open` is given the client before it is used.
+    """
     with closing(venues.open_rest(exchange)) as rest:
+        on_open(rest)
         return look_at_listing(exchange, rest, SECONDS_UNTIL_SURE)
 
 

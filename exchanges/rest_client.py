@@ -148,6 +148,8 @@ class RestClient:
         adapter = RouteAdapter(route, pool_maxsize=workers, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+        self.on_failure: Callable[[LivermoreError], object] = lambda error: None  # of each try
+        self.on_answer: Callable[[], object] = lambda: None
         self._answered: dict[str, Request] = {}  # the last of each kind
         self._calls = 0
         self._counting = threading.Lock()
@@ -185,7 +187,7 @@ class RestClient:
             self.pacer.wait_turn(weight, lane)
             on_send()
             try:
-                answer = self._get_once(*request)
+                answer = self._try(*request)
                 self._answered[_kind(path)] = request
                 return answer
             except Banned:
@@ -225,6 +227,16 @@ class RestClient:
             with suppress(Temporary, Permanent):
                 self._get_once(*another)
 
+    def _try(self, *request: Any) -> Any:
+        """Do it once; tell who listens what came of it."""
+        try:
+            answer = self._get_once(*request)
+        except LivermoreError as error:
+            self.on_failure(error)
+            raise
+        self.on_answer()
+        return answer
+
     def _get_once(self, path: str, params: Params, signed: bool) -> Any:
         with self._counting:
             self._calls += 1
@@ -239,9 +251,10 @@ class RestClient:
                 allow_redirects=False,  # a redirect could lead to a host that nobody allowed
             )
         except requests.RequestException as error:
+            fault = f"{self.host} cannot be reached: {_reason(error)}"
             raise Unreachable(
-                f"{self.host} cannot be reached: {_reason(error)}. "
-                "Check the network and the exchange's REST address, then run this again"
+                f"{fault}. Check the network and the exchange's REST address, then run this again",
+                fault,
             ) from error
         self._read_headers(reply.headers)
         error = None

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from exchanges.connection import QUIET_SECONDS, REASONS, Connection
 from exchanges.given_up import GivenUp
@@ -29,6 +29,13 @@ TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is heard a
 
 
 OfSymbol = TypeVar("OfSymbol", CandleUpdate, Traded, Quiet, Ticker)
+
+
+class Trouble(NamedTuple):
+    """Why a connection failed or ended, and when the next one is tried, in UTC epoch ms."""
+
+    reason: str
+    retry_at_ms: int
 
 
 class Sink(Protocol):
@@ -102,6 +109,7 @@ class Lane:
         self._seen: tuple[set[Pair], set[Pair]] = set(), set()  # streamed, polled in this step
         self._delays = backoff()
         self._next_try_at = 0.0
+        self.trouble: Trouble | None = None  # why there is no connection, once one failed
         self._ends_soon = False
         self._heard_at: dict[Pair, float] = {}
         self._asked_again: Counter[Topic] = Counter()
@@ -237,7 +245,9 @@ class Lane:
             self.counters["reconnects"] += 1
         if gone.age_seconds > GOOD_LIFE_SECONDS:
             self._delays = backoff()
-        self._next_try_at = now + next(self._delays)
+        delay = next(self._delays)
+        self._next_try_at = now + delay
+        self.trouble = Trouble(gone.reason, int(1000 * (time.time() + delay)))
         self._watch.pause()
         self._sink.disconnected(self._streamed)
         self._streamed = set()
@@ -387,6 +397,12 @@ class Streamer:
         """Return the pairs that the exchange refuses to stream: REST is asked for their bars."""
         with self._lock:
             return {pair for lane in self._lanes for pair in lane.polled}
+
+    def trouble(self) -> Trouble | None:
+        """Return why there is no connection where one failed, None else."""
+        with self._lock:
+            found = (lane.trouble for lane in self._lanes if not lane.connected)
+            return next(filter(None, found), None)
 
     def counters(self) -> Counter[str]:
         """Return what was counted so far, and what is now.

@@ -39,6 +39,7 @@ REDIS = {
     "warmup/indicator_cache.py",
     "warmup/agent.py",
     "warmup/agents.py",
+    "warmup/trouble.py",
     "warmup/network/exchange_view.py",
     "warmup/network/bell.py",
     "warmup/network/feed.py",

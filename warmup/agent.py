@@ -20,13 +20,15 @@ from django.db.models.functions import Now
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.errors import LivermoreError
+from exchanges.errors import Banned, LivermoreError
 from exchanges.fetch_listing import fetch_listing
 from exchanges.instances import ExchangeLock, Held, outgoing_ip
+from exchanges.lease import LostLock
 from exchanges.models import Exchange
 from exchanges.streamer import backoff
 from warmup.agents import Registration, deregister, register
 from warmup.runner import ExchangeRunner
+from warmup.trouble import TroubleReport
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +43,11 @@ class Job:
     """One exchange that this agent runs, or tries to."""
 
     exchange: Exchange
+    trouble: TroubleReport
     runner: ExchangeRunner | None = None
     thread: threading.Thread | None = None
     started_at: float = 0.0
+    wait_seconds: float = 0.0  # before the next try
     next_try_at: float = 0.0
     delays: Iterator[float] = field(default_factory=backoff)
 
@@ -105,7 +109,7 @@ class Agent:
             if number not in wanted:
                 self._end(number, job)
         for number, row in wanted.items():
-            job = self._jobs.setdefault(number, Job(row))
+            job = self._jobs.setdefault(number, Job(row, TroubleReport(self._redis, row)))
             from_whom = self._whom_to_replace(row)
             if job.alive:
                 continue
@@ -137,7 +141,8 @@ class Agent:
             job.delays = backoff()
         job.runner = None
         job.started_at = time.monotonic()
-        job.next_try_at = job.started_at + STEP_SECONDS + next(job.delays)
+        job.wait_seconds = STEP_SECONDS + next(job.delays)
+        job.next_try_at = job.started_at + job.wait_seconds
         job.thread = threading.Thread(
             target=self._live,
             args=(job, from_whom),
@@ -150,9 +155,11 @@ class Agent:
         name = job.exchange.name
         try:
             if not job.exchange.symbols.exists():
-                fetch_listing(job.exchange)
+                fetch_listing(job.exchange, job.trouble.watch)
             symbols = list(job.exchange.symbols.watched().values_list("symbol", flat=True))
-            runner = job.runner = ExchangeRunner(self._redis, job.exchange, symbols)
+            runner = job.runner = ExchangeRunner(
+                self._redis, job.exchange, symbols, trouble=job.trouble
+            )
             close_old_connections()
             if not self._stopping.is_set():
                 runner.run(from_whom, job.exchange.take_over_reason)
@@ -162,12 +169,24 @@ class Agent:
         except (LivermoreError, RedisError, DatabaseError) as error:
             logger.error("agent.runner_ended exchange=%s error=%s", name, error)
             self._say(f"{name}: {error}")
-        except Exception:
+            self._tell_of_trouble(job, error)
+        except Exception as error:
             logger.exception("agent.runner_died exchange=%s", name)
+            self._tell_of_trouble(job, error)
         finally:
             close_old_connections()
 
+    def _tell_of_trouble(self, job: Job, error: Exception) -> None:
+        """Say why it ended and when it is tried again: not before a ban is over."""
+        wait_seconds = job.wait_seconds
+        if isinstance(error, Banned):
+            wait_seconds = max(wait_seconds, error.until_ms / 1000 - time.time())
+        job.next_try_at = time.monotonic() + wait_seconds
+        if not isinstance(error, LostLock):  # then somebody else has it
+            job.trouble.ended(error, wait_seconds)
+
     def _end(self, number: int, job: Job) -> None:
+        job.trouble.clear()  # nobody wants it to run any more
         if job.runner and job.alive:
             job.runner.stop()
         if not job.alive:

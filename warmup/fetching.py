@@ -100,7 +100,8 @@ def run_all(
                 yield job, None, error
                 failures_in_a_row += isinstance(error, Temporary)
                 if failures_in_a_row >= max(rest.workers, FAILURES_IN_A_ROW):
-                    raise Unreachable(f"gave up after so many failures in a row: {error}")
+                    text = f"gave up after so many failures in a row: {error}"
+                    raise Unreachable(text) from error
     except BaseException:
         rest.close()  # wakes those who wait for their turn
         raise

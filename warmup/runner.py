@@ -42,6 +42,7 @@ from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
 from warmup.sink import CandleSink
 from warmup.stats import WarmupStats
+from warmup.trouble import TroubleReport
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +68,14 @@ class ExchangeRunner:
         *,
         only: bool = False,
         on_warmup: Callable[[WarmupStats], None] = lambda stats: None,
+        trouble: TroubleReport | None = None,
     ):
         self._redis = redis
         self._exchange = exchange
         self._symbols = list(symbols)
         self._only = only
         self._on_warmup = on_warmup
+        self._trouble = trouble or TroubleReport(redis, exchange)
         self._factory = ExchangeAdapterFactory(redis)
         self._stopping = threading.Event()
         self.holds = False  # the exchange's lock
@@ -80,7 +83,7 @@ class ExchangeRunner:
         self._sink: CandleSink | None = None
         self._clock: ExchangeClock | None = None  # once it was asked
         self._monitored: MonitoredSymbols | None = None
-        self._listing = ListingWatch(exchange, lambda: self._factory.rest(exchange), self._looked)
+        self._listing = ListingWatch(exchange, self._open_watched, self._looked)
         self._frame_rate, self._frame_rates = Rate(), History()
 
     def stop(self) -> None:
@@ -112,6 +115,7 @@ class ExchangeRunner:
             return {}
         counters = self._streamer.counters()
         waiting = self._sink.waiting()
+        trouble = self._streamer.trouble()
         frame_rate = self._frame_rate.after(counters["frames"])
         return {
             "obeys": True,
@@ -120,6 +124,8 @@ class ExchangeRunner:
             "frameRates": self._frame_rates.after(frame_rate),
             "polledPairs": _by_symbol(self._streamer.polled()),
             "refused": self._streamer.refused(),
+            "streamTrouble": trouble.reason if trouble else "",
+            "streamRetryAt": trouble.retry_at_ms if trouble else None,
             **self._monitored.as_json(),
             "closes": self._sink.closes,
             "healed": self._sink.healed,
@@ -179,9 +185,15 @@ class ExchangeRunner:
 
         Where it meets an unknown symbol, it lets the listing be looked at.
         """
-        rest = self._factory.rest(self._exchange)
+        rest = self._open_watched()
         rest.clock = self._clock or rest.clock
         rest.on_unknown_symbol = lambda symbol: self._listing.doubt([symbol])
+        return rest
+
+    def _open_watched(self) -> VenueRest:
+        """Open a client whose failures are told to those who look."""
+        rest = self._factory.rest(self._exchange)
+        self._trouble.watch(rest)
         return rest
 
     def _looked(self) -> None:

@@ -15,6 +15,7 @@ urlpatterns = [
     path("<int:exchange_id>/repair/", views.repair, name="repair"),
     path("<int:exchange_id>/add-symbols/", views.add_symbols, name="add-symbols"),
     path("<int:exchange_id>/remove-symbols/", views.remove_symbols, name="remove-symbols"),
+    path("<int:exchange_id>/sync-symbols/", views.sync_symbols, name="sync-symbols"),
     path("<int:exchange_id>/check/", views.check, name="check"),
     path("<int:exchange_id>/symbols/", views.symbols, name="symbols"),
     path("<int:exchange_id>/setup/", setup, name="setup"),

@@ -129,6 +129,12 @@ def remove_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
 
 
 @operates
+def sync_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
+    """Fetch the exchange's listing."""
+    return _done(_actions(request, exchange).sync_symbols).response(request)
+
+
+@operates
 def check(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Try the exchange from its row to live frames, which takes up to a minute."""
     actions = _actions(request, exchange)

@@ -102,6 +102,16 @@ def status(exchange_id: int) -> str:
     return f"exchange:{exchange_id}:status"
 
 
+def trouble(exchange_id: int) -> str:
+    """Name the string that says why an exchange that shall run can't be reached."""
+    return f"exchange:{exchange_id}:trouble"
+
+
+def commands(exchange_id: int) -> str:
+    """Name the hash of the last things that people had done to an exchange."""
+    return f"exchange:{exchange_id}:commands"
+
+
 def events(exchange_id: int) -> str:
     """Name the stream of closed and healed candles, for readers that must not lose one."""
     return f"exchange:{exchange_id}:events"

@@ -1,5 +1,6 @@
 // Times relative to the server's clock: this machine's may be wrong.
 
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
 let offset = -Infinity; // the server's clock minus ours; messages that came late make it smaller
 
 export function heardFromServer(serverTime) {
@@ -17,10 +18,20 @@ export function now() {
 
 export function ago(ms) {
   const seconds = Math.floor(Math.max(0, now() - ms) / 1000);
-  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
+  for (const [size, unit] of UNITS) {
     if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ago`;
   }
   return `${seconds} s ago`;
+}
+
+/** Return in how long `ms` is. */
+export function until(ms) {
+  const seconds = Math.ceil((ms - now()) / 1000);
+  if (seconds <= 0) return "now";
+  for (const [size, unit] of UNITS) {
+    if (seconds >= 2 * size) return `in ${Math.floor(seconds / size)} ${unit}`;
+  }
+  return `in ${seconds} s`;
 }
 
 export function exact(ms) {
@@ -39,7 +50,7 @@ export function showTime(element, ms) {
     element.dateTime = new Date(ms).toISOString();
     element.title = exact(ms);
   }
-  const text = ago(ms);
+  const text = "coming" in element.dataset ? until(ms) : ago(ms);
   if (element.textContent !== text) element.textContent = text;
 }
 

@@ -147,11 +147,7 @@ class Machine:
 
     def _all_is_live(self) -> bool:
         cards = self.visitor().cards().values()
-        return all(
-            card["stateText"] == "Active: streaming"
-            for card in cards
-            if card["lines"]["wanted"] == "should run"
-        )
+        return all(card["stateText"] == "Active: streaming" for card in cards if card["wanted"])
 
     def _stop_units(self) -> None:
         with ExitStack() as ending:

@@ -8,6 +8,11 @@ from exchanges.trust import trusted
 from warmup.harness.facts import Facts, NoAnswer
 from warmup.harness.report import Failed, Outcome, Result
 
+UNENCRYPTED = (
+    "a firewall or a proxy that looks into encrypted traffic, a certificate that is not this "
+    "host's, or this machine's date: compare with `curl -v` of the address; a CA that the system "
+    "doesn't know goes into LIVERMORE_CA_FILE"
+)
 CONNECT_SECONDS = 12.0  # a little longer than a connection takes to give up by itself
 # Signed calls are refused from here on: Binance takes none from a second ahead.
 LONGEST_SKEW_MS = 1000
@@ -31,9 +36,7 @@ def check_encryption(facts: Facts) -> Outcome:
     if faults:
         raise Failed(
             "; ".join(faults.values()),
-            "a firewall or a proxy that looks into encrypted traffic, a certificate that is not "
-            "this host's, or this machine's date: compare with `curl -v` of the address; a CA that "
-            f"the system doesn't know goes into LIVERMORE_CA_FILE (believed now: {trust})",
+            f"{UNENCRYPTED} (believed now: {trust})",
             faults,
         )
     if not told:

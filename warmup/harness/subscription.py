@@ -17,6 +17,10 @@ PATIENCE_SECONDS = 60.0  # on top of what was asked for: any minute has an end, 
 LOOK_SECONDS = 0.05
 LONGEST_LAG_MS = 30_000  # what is older is no live frame, whatever it says of itself
 TOPICS_SHOWN = 4
+CUT = (
+    "check the row's WebSocket address; a 4xx or 5xx is the exchange's own refusal, a cut may be "
+    "chance: run it again"
+)
 
 
 def check_subscription(facts: Facts) -> Outcome:
@@ -109,8 +113,7 @@ class Listener:
             if over:
                 raise Failed(
                     f"the connection ended: {_without_headers(self._connection.reason)}",
-                    "check the row's WebSocket address; a 4xx or 5xx is the exchange's own "
-                    "refusal, a cut may be chance: run it again",
+                    CUT,
                 )
             if time.monotonic() >= ends_at:
                 return False

@@ -19,7 +19,8 @@ from redis.exceptions import RedisError
 from exchanges import accounts
 from exchanges.changes import What, changed
 from exchanges.control import ControlClient
-from exchanges.errors import Permanent, clip
+from exchanges.errors import CLIP_OURS, LivermoreError, Permanent, clip
+from exchanges.fetch_listing import fetch_listing
 from exchanges.instances import Held
 from exchanges.listing import monitor, unmonitor
 from exchanges.models import Exchange, Symbol, UserExchange
@@ -27,6 +28,7 @@ from livermore.market.timeframe import parse_timeframe
 from warmup.harness import CheckReport, ExchangeCheck, Result
 from warmup.network.audit import last_action, record
 from warmup.network.situation import Situation
+from warmup.trouble import words_for
 
 __all__ = ["Actions", "Refused", "check_line", "last_action"]
 
@@ -149,6 +151,19 @@ class Actions:
             follows = self._follow("remove-symbol", symbols)
         self._tell()
         return f"{count} of {len(symbols)} no longer monitored on {self._name}{follows}."
+
+    def sync_symbols(self) -> str:
+        """Ask the exchange what it lists, in this thread, and keep that."""
+        self._check()
+        try:
+            report = fetch_listing(self._exchange)
+        except LivermoreError as error:
+            text, remedy = words_for(error, self._exchange)
+            raise Refused(f"{self._name}: {clip(text, CLIP_OURS)}. Do: {remedy}") from error
+        with transaction.atomic():
+            self._record(f"Sync symbols: {report}")
+        self._tell()
+        return f"{self._name}: {report}."
 
     def check(self, symbol: str = "") -> CheckReport:
         """Try the exchange from its row to live frames, in this thread."""

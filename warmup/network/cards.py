@@ -9,9 +9,11 @@ from exchanges.models import Exchange
 from exchanges.pacing import Usage
 from exchanges.status import ENDED, State
 from livermore.market.timeframe import SHORTEST_FIRST
+from warmup.harness.subscription import CUT
 from warmup.network.cells import COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
 from warmup.progress import present_warmup
+from warmup.trouble import Trouble
 from warmup.wording import count, duration
 
 Card = dict[str, Any]
@@ -23,6 +25,7 @@ CONNECTABLE = (State.OFFLINE, State.IDLE, *ENDED)
 SILENCE_MS = 10_000  # so long who just took the lock may say nothing
 SKEW_MS = 2_000
 POLLED_NAMED = 10
+HEADERS = " -+-+- "  # before what the library adds to a handshake that was refused
 
 
 def present(
@@ -35,7 +38,10 @@ def present(
     """Return the card of an exchange, less its version; `view` None where Redis is silent."""
     exchange = row.exchange
     wanted = exchange.wanted == Exchange.Wanted.RUNNING
+    trouble = _trouble_of(view, wanted, now_ms)
     state = _state(view, wanted, agent_alive, now_ms)
+    if trouble and state != State.ACTIVE:
+        state = State.ERROR
     details = _current(view)
     warmup = None
     if view and view.stats:
@@ -45,16 +51,24 @@ def present(
         "name": exchange.name,
         "displayName": str(exchange),
         "state": state,
-        "troubled": state == State.ACTIVE and bool(_trouble(details)),
-        "stateText": _state_text(state, view, wanted),
+        "wanted": wanted,
+        "troubled": state == State.ACTIVE and bool(_trouble(details, row)),
+        "stateText": _state_text(state, view, wanted, trouble, row),
         "lockHeld": bool(view and view.holder),
         "buttons": _buttons(state, view, wanted),
-        "lines": _lines(row, view, grid, wanted),
+        "lines": {
+            **_lines(row, view, grid),
+            **_trouble_lines(trouble),
+            "hint": _hint(row),
+            "wanted": _wanted(row, view, agent_alive, trouble),
+        },
         "times": {
             "connectedSince": view.holder.connected_since if view and view.holder else None,
             "newestClose": _newest_close(view, details, now_ms),
             "heartbeat": _heartbeat(view, now_ms) if view else None,
             "action": row.action.at_ms if row.action else None,
+            "wanted": row.asked.at_ms if row.asked else None,
+            "retryAt": trouble.retry_at_ms if trouble else None,
         },
         "sparkline": list(details.get("frameRates") or ()),
         "warmup": warmup,
@@ -91,32 +105,62 @@ def _state(view: ExchangeView | None, wanted: bool, agent_alive: bool, now_ms: i
     return STALE if view.late else state
 
 
-def _state_text(state: str, view: ExchangeView | None, wanted: bool) -> str:
+def _state_text(
+    state: str,
+    view: ExchangeView | None,
+    wanted: bool,
+    trouble: Trouble | None,
+    row: ExchangeRow,
+) -> str:
     if view is None:
         return NO_REDIS
+    if trouble and state == State.ERROR:
+        return "Error: cannot connect"
     match state:
         case State.OFFLINE:
-            return "Offline: it should run" if wanted else "Offline"
+            return "Offline: waits for an agent" if wanted else "Offline"
         case State.IDLE:
             return "Idle: an agent is ready"
         case "stale":
             return f"Stale: no sign of life, was {view.status.state}"
     phase = view.status.phase
     if state == State.ACTIVE:
-        phase = _trouble(view.status.details) or phase
+        phase = _trouble(view.status.details, row) or phase
     if not phase or phase == state:
         return state.capitalize()
     return f"{state.capitalize()}: {clip(phase, CLIP_OURS)}"
 
 
-def _trouble(details: Mapping[str, Any]) -> str:
+def _trouble_of(view: ExchangeView | None, wanted: bool, now_ms: int) -> Trouble | None:
+    """Return why the exchange can't be reached, None where it can, or nobody tries."""
+    if view is None or (view.holder is None and not wanted):
+        return None
+    if view.holder and view.status.state is State.ACTIVE:
+        return None if view.late else _stream_trouble(view)
+    found = view.trouble
+    is_over = found and found.over_at_ms and found.over_at_ms <= now_ms
+    return None if is_over else found
+
+
+def _stream_trouble(view: ExchangeView) -> Trouble | None:
+    details = view.status.details
+    reason, retry_at_ms = details.get("streamTrouble"), details.get("streamRetryAt")
+    if not isinstance(reason, str) or not reason or details.get("connections"):
+        return None
+    text = clip(reason.partition(HEADERS)[0], CLIP_OURS)
+    retry_at_ms = retry_at_ms if isinstance(retry_at_ms, int) else None
+    return Trouble(f"no stream: {text}", CUT, view.holder.hostname, retry_at_ms)
+
+
+def _trouble(details: Mapping[str, Any], row: ExchangeRow) -> str:
     """Return why nothing comes from a stream that should, "" where something does."""
     if not details.get("obeys"):  # whoever looks without a runner tells no more than it counts
         return ""
     if details.get("symbols") == 0:
-        return "nothing that is monitored trades now"
+        trades = "nothing that is monitored trades now"
+        return trades if row.symbols else "no symbol is monitored"
     if not details.get("connections"):
-        return "no connection, trying again"
+        return "no connection, trying again" if details.get("streamTrouble") else "connecting"
     is_quiet = details.get("silent") == 0  # nothing is due
     if details.get("framesPerSecond") == 0 and not is_quiet:
         return "connected, but nothing comes"
@@ -149,12 +193,13 @@ def _buttons(state: str, view: ExchangeView | None, wanted: bool) -> list[str]:
         return ["setup"]
     held = view.holder is not None
     makes_sense = {
-        "connect": state in CONNECTABLE,
+        "connect": state in CONNECTABLE and not held,
         "take-over": held,
         "stop": held or wanted,
         "warmup": state == State.ACTIVE,
         "repair": state == State.ACTIVE,
         "add-symbols": True,
+        "sync-symbols": True,
         "check": True,
         "setup": True,
     }
@@ -164,9 +209,7 @@ def _buttons(state: str, view: ExchangeView | None, wanted: bool) -> list[str]:
 # -- The lines
 
 
-def _lines(
-    row: ExchangeRow, view: ExchangeView | None, grid: Mapping[str, Any], wanted: bool
-) -> dict[str, str]:
+def _lines(row: ExchangeRow, view: ExchangeView | None, grid: Mapping[str, Any]) -> dict[str, str]:
     details = _current(view)
     holder = view.holder if view else None
     rate = details.get("framesPerSecond")
@@ -181,8 +224,45 @@ def _lines(
         "holes": _holes(grid),
         "weight": _weight(row.exchange, view.usage) if view else UNKNOWN,
         "action": f"{row.action.who}: {row.action.what}" if row.action else "",
-        "wanted": "should run" if wanted else "should not run",
     }
+
+
+def _trouble_lines(trouble: Trouble | None) -> dict[str, str]:
+    """Return what is wrong, what to do, and who tries again; the time when is told beside it."""
+    if trouble is None:
+        return {"trouble": "", "remedy": "", "tries": ""}
+    again = "tries again" if trouble.retry_at_ms else "is trying again now"
+    return {
+        "trouble": trouble.text,
+        "remedy": trouble.remedy,
+        "tries": f"{trouble.hostname} {again}",
+    }
+
+
+def _hint(row: ExchangeRow) -> str:
+    """Return what is missing before anything could be kept warm, "" where nothing is."""
+    if row.symbols:
+        return ""
+    if row.exchange.listed_at is None:
+        return "Its symbols were never fetched: Connect does that, or “Sync symbols” alone."
+    return "No symbol is monitored, so nothing is kept warm: choose some with “Symbols…”."
+
+
+def _wanted(
+    row: ExchangeRow, view: ExchangeView | None, agent_alive: bool, trouble: Trouble | None
+) -> str:
+    """Return who keeps it running, or who stopped it; the time of that is told beside it."""
+    holder = view.holder if view else None
+    if row.exchange.wanted == Exchange.Wanted.RUNNING:
+        text = "kept running by an agent" if agent_alive else "runs as soon as an agent is alive"
+        if trouble and agent_alive:
+            text = "an agent goes on trying"
+        return f"{text}, as {row.asked.who} asked" if row.asked else text
+    if holder:
+        return "runs until it ends: no agent keeps it running"
+    return (
+        f"stopped by {row.asked.who}" if row.asked else "not started: Connect lets an agent run it"
+    )
 
 
 def _symbols(row: ExchangeRow, details: Mapping[str, Any]) -> str:

@@ -16,10 +16,11 @@ from exchanges.renaming import rename_offers
 from exchanges.status import STATUS_TTL_MS, Holder, State, Status
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
-from warmup.network.audit import last_action
+from warmup.network.audit import BEGINS, ENDS, last_action
 from warmup.network.cells import Work
 from warmup.stats import Status as WarmupStatus
 from warmup.stats import WarmupStats
+from warmup.trouble import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ Found = TypeVar("Found")
 
 LATE_MS = 20_000  # a status is written with each renewal of the lock, every 15 s, at least
 LATE_WHILE_ACTIVE_MS = 10_000  # and then every second
+SAME_MOMENT_MS = 60_000
 EMPTY_STATS = WarmupStats(0).as_json()
 REPAIRING_PHASES = (
     *("warming", "repairing", "catching up", "computing indicators"),  # a runner that starts
@@ -48,7 +50,8 @@ class ExchangeRow:
     """What the database knows of one exchange.
 
     `symbols` are monitored; `idle` says of those that do not trade what became of them, and
-    `offers` what to type where one may have taken another name.
+    `offers` what to type where one may have taken another name. `asked` is who wanted it to run,
+    or not to, as it is now; None where nobody wrote that down.
     """
 
     exchange: Exchange
@@ -56,6 +59,7 @@ class ExchangeRow:
     action: Action | None
     idle: Mapping[str, str] = field(default_factory=dict)
     offers: tuple[str, ...] = ()
+    asked: Action | None = None
 
 
 class Schedule(NamedTuple):
@@ -79,6 +83,7 @@ class ExchangeView:
     stats: Mapping[str, Any] | None
     schedule: Schedule | None
     usage: Usage
+    trouble: Trouble | None = None
 
     @property
     def late(self) -> bool:
@@ -121,12 +126,12 @@ def read_exchange(
     """
     number = exchange.pk
     pipe = redis.pipeline(transaction=False)
-    for name in (keys.lock, keys.status, keys.warmup_stats):
+    for name in (keys.lock, keys.status, keys.warmup_stats, keys.trouble):
         pipe.get(name(number))
     pipe.pttl(keys.status(number))
     if schedule is None:
         pipe.get(keys.warmup_schedule(number))
-    lock, status, stats, left_ms, *stored = pipe.execute()
+    lock, status, stats, trouble, left_ms, *stored = pipe.execute()
     return ExchangeView(
         _understand(Holder.from_json, lock),
         _understand(Status.from_json, status) or Status(State.OFFLINE),
@@ -134,6 +139,7 @@ def read_exchange(
         _understand(_progress, stats),
         _understand(_schedule, stored[0]) if stored else schedule,
         usage or read_usage(redis, host_of(exchange.rest_url)),
+        _understand(Trouble.from_json, trouble),
     )
 
 
@@ -152,6 +158,7 @@ def read_rows() -> list[ExchangeRow]:
             _action(row.pk),
             idle.get(row.pk, {}),
             tuple(map(str, rename_offers(row))) if row.pk in idle else (),
+            _asked(row),
         )
         for row in Exchange.objects.filter(is_active=True)
     ]
@@ -160,6 +167,16 @@ def read_rows() -> list[ExchangeRow]:
 def _action(exchange_id: int) -> Action | None:
     found = last_action(exchange_id)
     return Action(*found) if found else None
+
+
+def _asked(row: Exchange) -> Action | None:
+    if row.wanted_at is None:
+        return None
+    found = last_action(row.pk, ENDS if row.wanted == Exchange.Wanted.STOPPED else BEGINS)
+    wanted_ms = row.wanted_at.timestamp() * 1000
+    # Else it was wanted so in another way since, of which nobody wrote down whose wish it was.
+    is_this = found is not None and abs(found[1] - wanted_ms) < SAME_MOMENT_MS
+    return Action(*found) if is_this else None
 
 
 def _progress(text: bytes) -> Mapping[str, Any]:

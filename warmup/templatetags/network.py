@@ -45,6 +45,19 @@ def moment(ms: int | None, now_ms: int, name: str = "") -> SafeString:
     )
 
 
+@register.simple_tag
+def coming(ms: int | None, now_ms: int, name: str) -> SafeString:
+    """Return a `<time>` that is to come: in how long, and on hover exactly when."""
+    if not ms:
+        return format_html('<time data-time="{}" data-coming></time>', name)
+    at = datetime.fromtimestamp(ms / 1000, UTC)
+    return format_html(
+        '<time data-time="{}" data-coming data-ms="{}" datetime="{}" title="{}">{}</time>',
+        *(name, ms, at.isoformat(timespec="seconds"), f"{at:%Y-%m-%d %H:%M:%S} UTC"),
+        until(ms, now_ms),
+    )
+
+
 @register.filter
 def utc(ms: int) -> str:
     """Return a time as text, to the minute."""
@@ -76,6 +89,17 @@ def ago(ms: int, now_ms: int) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return f"{seconds} s ago"
+
+
+def until(ms: int, now_ms: int) -> str:
+    """Return in how long a time is, in its largest unit."""
+    seconds = -(-(ms - now_ms) // 1000)
+    if seconds <= 0:
+        return "now"
+    for size, unit in UNITS:
+        if seconds >= 2 * size:
+            return f"in {seconds // size} {unit}"
+    return f"in {seconds} s"
 
 
 @register.filter

@@ -1,5 +1,7 @@
 """What a person reads on a card; times in ms, now is the noon of a day."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from ipaddress import ip_network
 
 import pytest
@@ -12,9 +14,11 @@ from warmup.network.cards import NO_GRID, present, unheard
 from warmup.network.cells import Work
 from warmup.network.exchange_view import Action, ExchangeRow, ExchangeView, Schedule
 from warmup.stats import WarmupStats
+from warmup.trouble import Trouble
 
 NOW = 1_795_046_400_000
 HOLDER = Holder("i-1", 3, "trader-1", "10.0.0.2", 4711, NOW - 60_000)
+ADA = Action("ada", NOW - 9_000, "Connect")
 NO_USAGE = Usage(None, None, 0, 0)
 LIVE = {
     "obeys": True, "symbols": 18, "streams": 109, "connections": 1, "reconnects": 0,
@@ -59,10 +63,20 @@ def test_a_live_exchange_as_it_is_read():
         "name": "sandbox",
         "displayName": "Sandbox",
         "state": "active",
+        "wanted": True,
         "troubled": False,
         "stateText": "Active: streaming",
         "lockHeld": True,
-        "buttons": ["take-over", "stop", "warmup", "repair", "add-symbols", "check", "setup"],
+        "buttons": [
+            "take-over",
+            "stop",
+            "warmup",
+            "repair",
+            "add-symbols",
+            "sync-symbols",
+            "check",
+            "setup",
+        ],
         "lines": {
             "host": "trader-1",
             "address": "10.0.0.2",
@@ -74,13 +88,19 @@ def test_a_live_exchange_as_it_is_read():
             "holes": "–",
             "weight": "112 of 4,800 a minute",
             "action": "ada: Connect (new keys)",
-            "wanted": "should run",
+            "trouble": "",
+            "remedy": "",
+            "tries": "",
+            "hint": "",
+            "wanted": "kept running by an agent",
         },
         "times": {
             "connectedSince": NOW - 60_000,
             "newestClose": NOW - 5_000,
             "heartbeat": NOW - 1_000,
             "action": NOW - 9_000,
+            "wanted": None,
+            "retryAt": None,
         },
         "sparkline": [11.0, 12.34],
         "warmup": None,
@@ -103,7 +123,8 @@ def test_what_the_exchange_refuses_to_stream_is_named():
 @pytest.mark.parametrize(
     ("counted", "text"),
     [
-        ({"connections": 0}, "Active: no connection, trying again"),
+        ({"connections": 0}, "Active: connecting"),
+        ({"connections": 0, "streamTrouble": "refused"}, "Active: no connection, trying again"),
         ({"framesPerSecond": 0}, "Active: connected, but nothing comes"),
         ({"framesPerSecond": 0, "silent": 1}, "Active: connected, but nothing comes"),
     ],
@@ -141,7 +162,7 @@ NOBODY = {"holder": None}
 @pytest.mark.parametrize(
     ("view", "row", "agent_alive", "expected"),
     [
-        (view_of(**NOBODY), row_of(), True, ("offline", "Offline: it should run")),
+        (view_of(**NOBODY), row_of(), True, ("offline", "Offline: waits for an agent")),
         (view_of(**NOBODY), row_of("stopped"), False, ("offline", "Offline")),
         (view_of(**NOBODY), row_of("stopped"), True, ("idle", "Idle: an agent is ready")),
         (view_of(status("starting")), row_of(), True, ("starting", "Starting")),
@@ -191,6 +212,93 @@ def test_where_redis_is_silent_the_card_says_so_and_keeps_what_is_known():
     assert changed == {"state", "stateText", "buttons"}
 
 
+# -- Why it can't be reached
+
+REFUSED = Trouble("no way there", "mend it", "trader-2", NOW + 20_000)
+
+
+def troubled(view, trouble=REFUSED):
+    return replace(view, trouble=trouble)
+
+
+@pytest.mark.parametrize(
+    "view", [view_of(**NOBODY), view_of(status("starting")), view_of(status("warming", "warming"))]
+)
+def test_why_it_cannot_be_reached_is_told_with_what_to_do_and_when_it_is_tried_again(view):
+    card = card_of(troubled(view))
+    assert (card["state"], card["stateText"]) == ("error", "Error: cannot connect")
+    lines, times = card["lines"], card["times"]
+    assert (lines["trouble"], lines["remedy"]) == ("no way there", "mend it")
+    assert (lines["tries"], times["retryAt"]) == ("trader-2 tries again", NOW + 20_000)
+    trying = card_of(troubled(view, replace(REFUSED, retry_at_ms=None)))
+    assert trying["lines"]["tries"] == "trader-2 is trying again now"
+
+
+def test_what_nobody_tries_any_more_is_no_trouble():
+    card = card_of(troubled(view_of(**NOBODY)), row_of("stopped"))
+    assert (card["state"], card["lines"]["trouble"]) == ("idle", "")
+
+
+def test_what_another_agent_could_not_reach_is_no_trouble_where_it_is_live():
+    card = card_of(troubled(view_of(status("active", "streaming", **LIVE))))
+    assert (card["state"], card["lines"]["trouble"]) == ("active", "")
+
+
+def test_a_ban_that_is_over_is_no_trouble():
+    ban = replace(REFUSED, over_at_ms=NOW + 1)
+    assert card_of(troubled(view_of(**NOBODY), ban))["state"] == "error"
+    over = replace(REFUSED, over_at_ms=NOW)
+    assert card_of(troubled(view_of(**NOBODY), over))["lines"]["trouble"] == ""
+
+
+def test_why_there_is_no_stream_is_told_too():
+    said = {"connections": 0, "streamTrouble": "cannot connect: refused", "streamRetryAt": NOW + 9}
+    card = card_of(view_of(status("active", "streaming", **LIVE | said)))
+    assert card["lines"]["trouble"] == "no stream: cannot connect: refused"
+    assert "WebSocket address" in card["lines"]["remedy"]
+    assert (card["troubled"], card["times"]["retryAt"]) == (True, NOW + 9)
+    again = LIVE | said | {"connections": 1}
+    assert card_of(view_of(status("active", "streaming", **again)))["lines"]["trouble"] == ""
+
+
+def test_what_is_needed_before_anything_can_be_kept_warm_is_told():
+    def hint(symbols, listed_at):
+        row = replace(row_of(listed_at=listed_at), symbols=symbols)
+        return card_of(view_of(**NOBODY), row)["lines"]["hint"]
+
+    now = datetime.now(UTC)
+    assert "never fetched: Connect does that" in hint((), None)
+    assert "No symbol is monitored" in hint((), now)
+    assert hint(("BTC-USD",), now) == hint(("BTC-USD",), None) == ""
+    view = view_of(status("active", "streaming", **LIVE | {"symbols": 0}))
+    assert card_of(view, replace(row_of(), symbols=()))["stateText"] == (
+        "Active: no symbol is monitored"
+    )
+
+
+# -- Who wants it
+
+
+@pytest.mark.parametrize(
+    ("wanted", "asked", "view", "agent_alive", "text"),
+    [
+        ("running", None, view_of(status("active")), True, "kept running by an agent"),
+        ("running", ADA, view_of(status("active")), True, "kept running by an agent, as ada asked"),
+        ("running", None, view_of(**NOBODY), False, "runs as soon as an agent is alive"),
+        ("running", None, troubled(view_of(**NOBODY)), True, "an agent goes on trying"),
+        ("stopped", ADA, view_of(**NOBODY), True, "stopped by ada"),
+        ("stopped", None, view_of(**NOBODY), True, "not started: Connect lets an agent run it"),
+        ("stopped", ADA, view_of(status("active")), True, "runs until it ends: no agent keeps it"),
+    ],
+)
+def test_who_keeps_it_running_or_stopped_it_is_told_with_when(
+    wanted, asked, view, agent_alive, text
+):
+    card = card_of(view, replace(row_of(wanted), asked=asked), agent_alive=agent_alive)
+    assert card["lines"]["wanted"].startswith(text)
+    assert card["times"]["wanted"] == (asked.at_ms if asked else None)
+
+
 # -- The buttons
 
 
@@ -208,7 +316,7 @@ def test_where_redis_is_silent_the_card_says_so_and_keeps_what_is_known():
 )
 def test_the_buttons_are_those_that_make_sense(view, wanted, expected):
     card = card_of(view, row_of(wanted))
-    assert set(card["buttons"]) == expected | {"add-symbols", "check", "setup"}
+    assert set(card["buttons"]) == expected | {"add-symbols", "sync-symbols", "check", "setup"}
 
 
 # -- The lines
