@@ -4,21 +4,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from exchanges.errors import CLIP_OURS, clip
+from warmup.network.cells import COLD, COMPLETE, GONE, HALTED, HOLED, QUIET
 from warmup.network.exchange_view import Schedule
 from warmup.stats import Status
-from warmup.wording import duration
+from warmup.wording import count, duration
 
 RUNNING = (Status.SCANNING, Status.EXECUTING)
 SILENCE_MS = 10_000  # a warmup that lives says so every second
 FAILURES_SHOWN = 100
+SETTLES_MS = 5_000  # so long after the end the cells may still be those of before
+WELL = frozenset((COMPLETE, QUIET, HALTED, GONE))
 
 Stats = Mapping[str, Any]
 
 
-def present_warmup(stats: Stats, schedule: Schedule | None, now_ms: int) -> dict[str, Any]:
-    """Return what the card tells of a warmup, from the stats as they are stored."""
+def present_warmup(
+    stats: Stats, schedule: Schedule | None, now_ms: int, letters: str = ""
+) -> dict[str, Any] | None:
+    """Return what the card tells of a warmup, from the stats as they are stored.
+
+    None where an ended one speaks no longer of what is there; `letters` are the grid's cells.
+    """
     running = stats["status"] in RUNNING
     alive = running and now_ms - stats["updatedAt"] < SILENCE_MS
+    if not alive and _is_outdated(stats, now_ms, set(letters)):
+        return None
     # Until it has made its own, the schedule that is stored is that of the warmup before.
     is_own = schedule is not None and schedule.created_at >= stats["startedAt"]
     return {
@@ -27,6 +37,7 @@ def present_warmup(stats: Stats, schedule: Schedule | None, now_ms: int) -> dict
         "percent": stats["percentComplete"],
         "line": _line(stats, running and not alive),
         "eta": f"about {duration(stats['etaMs'])} left" if alive and stats["etaMs"] else "",
+        "left": f"{_left(stats):,} of {count(stats['totalPairs'], 'pair')} left" if alive else "",
         "counts": (
             f"{stats['completedPairs']:,} done, {stats['skippedPairs']:,} skipped, "
             f"{stats['failedPairs']:,} failed of {stats['totalPairs']:,}"
@@ -37,6 +48,19 @@ def present_warmup(stats: Stats, schedule: Schedule | None, now_ms: int) -> dict
         "updatedAt": stats["updatedAt"],
         "error": clip(stats["error"], CLIP_OURS) if stats["error"] else None,
     }
+
+
+def _is_outdated(stats: Stats, now_ms: int, letters: set[str]) -> bool:
+    """Tell whether the cells say another thing than how the warmup ended."""
+    if not letters or now_ms - stats["updatedAt"] < SETTLES_MS:
+        return False
+    if stats["status"] == Status.COMPLETE and not stats["failedPairs"]:
+        return bool(letters & {COLD, HOLED})
+    return letters <= WELL  # what failed was mended since
+
+
+def _left(stats: Stats) -> int:
+    return max(0, stats["totalPairs"] - stats["completedPairs"] - stats["failedPairs"])
 
 
 def _line(stats: Stats, is_dead: bool) -> str:

@@ -45,7 +45,7 @@ def present(
     details = _current(view)
     warmup = None
     if view and view.stats:
-        warmup = present_warmup(view.stats, view.schedule, now_ms)
+        warmup = present_warmup(view.stats, view.schedule, now_ms, "".join(grid["rows"]))
     return {
         "exchangeId": exchange.pk,
         "name": exchange.name,
@@ -68,6 +68,7 @@ def present(
             "heartbeat": _heartbeat(view, now_ms) if view else None,
             "action": row.action.at_ms if row.action else None,
             "wanted": row.asked.at_ms if row.asked else None,
+            "warmup": warmup["updatedAt"] if warmup and not warmup["alive"] else None,
             "retryAt": trouble.retry_at_ms if trouble else None,
         },
         "sparkline": list(details.get("frameRates") or ()),

@@ -100,6 +100,7 @@ def test_a_live_exchange_as_it_is_read():
             "heartbeat": NOW - 1_000,
             "action": NOW - 9_000,
             "wanted": None,
+            "warmup": None,
             "retryAt": None,
         },
         "sparkline": [11.0, 12.34],
@@ -423,6 +424,7 @@ def test_a_warmup_on_its_way():
         "percent": 80.6,
         "line": "Warming: BTC-USD 1h",
         "eta": "about 12 s left",
+        "left": "24 of 124 pairs left",
         "counts": "99 done, 3 skipped, 1 failed of 124",
         "rate": "45.0 pairs/s",
         "schedule": [["1d", 18], ["4h", 18]],
@@ -450,6 +452,42 @@ def test_a_warmup_that_was_killed_is_not_alive():
 def test_the_result_of_a_warmup_stays(stats, line, rate):
     found = warmup(stats)
     assert (found["line"], found["rate"], found["error"]) == (line, rate, stats["error"])
+
+
+def cells(*rows):
+    return NO_GRID | {"symbols": [str(at) for at in range(len(rows))], "rows": list(rows)}
+
+
+LONG_AGO = {"startedAt": NOW - 400_000, "updatedAt": NOW - 300_000}
+
+
+@pytest.mark.parametrize(
+    ("stats", "rows", "is_shown"),
+    [
+        (stats_of("complete", **LONG_AGO), ["cccc", "cqxd"], True),
+        (stats_of("complete", **LONG_AGO), ["cccc", "kkkk"], False),  # symbols were added
+        (stats_of("complete", totalPairs=8, **LONG_AGO), ["cccc", "chcc"], False),
+        (stats_of("complete", totalPairs=8), ["kkkk"], True),  # the cells are of a moment before
+        (stats_of("complete", totalPairs=8, failedPairs=1, **LONG_AGO), ["kccc"], True),
+        (stats_of("complete", totalPairs=8, failedPairs=1, **LONG_AGO), ["cccc"], False),
+        (stats_of("error", error="gone", **LONG_AGO), ["kkcc"], True),
+        (stats_of("error", error="gone", **LONG_AGO), ["cccc"], False),
+        (stats_of("executing", **LONG_AGO), ["kccc"], True),  # it was killed
+        (stats_of("executing", **LONG_AGO), ["cccc"], False),
+        (stats_of("executing"), ["kkkk"], True),
+        (stats_of("complete", **LONG_AGO), [], True),
+    ],
+)
+def test_a_warmup_goes_when_it_speaks_no_longer_of_what_is_there(stats, rows, is_shown):
+    card = card_of(view_of(stats=stats), grid=cells(*rows))
+    assert (card["warmup"] is not None) == is_shown
+
+
+def test_how_long_ago_a_warmup_ended_is_told_once_it_has():
+    assert card_of(view_of(stats=stats_of("complete", **LONG_AGO)))["times"]["warmup"] == (
+        NOW - 300_000
+    )
+    assert card_of(view_of(stats=stats_of("executing")))["times"]["warmup"] is None
 
 
 def test_the_schedule_of_the_warmup_before_is_not_shown_with_this_one():
