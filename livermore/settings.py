@@ -9,12 +9,14 @@ from django.core.management.utils import get_random_secret_key
 
 from livermore.database_url import checked
 from livermore.embedded_redis import socket_url
+from livermore.first_look import sandbox_port
 from livermore.origin import normal
 
 env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
+SANDBOX_PORT = sandbox_port(VAR_DIR)
 SECRET_KEY_FILE = VAR_DIR / "secret-key"
 
 

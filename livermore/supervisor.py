@@ -3,8 +3,11 @@
 import contextlib
 import fcntl
 import io
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from typing import TextIO
 from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
@@ -12,25 +15,27 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+from django_redis import get_redis_connection
 
+from exchanges.instances import ExchangeLock
 from exchanges.models import Exchange
-from livermore import embedded_redis, first_run
-from livermore.children import Child, ChildError, Children, port_is_free
+from livermore import embedded_redis, first_look, first_run
+from livermore.children import Child, ChildError, Children
 from livermore.command import Ended
 
-FIRST_WEB_PORT = 8000
-WEB_PORTS_TRIED = 100
 WATCH_SECONDS = 0.5
 REDIS_SECONDS = 2.0  # between looks whether the embedded Redis lives
 REDIS_AGAIN_SECONDS = 30.0  # where it could not be started
+LOOK_SECONDS = 1.0  # for which who only looks may hold the lock, and more
 SANDBOX = "sandbox"
 
 
 class Supervisor:
     """One running Livermore on this machine: `run()` returns when it was asked to end.
 
-    `web_port` None takes the first free port from 8000 on. `sandbox_port` not None moves the
-    sandbox's row to that port first. Raises CommandError for what a person has to mend.
+    `web_port` None takes the first free port from 8000 on, `sandbox_port` None the row's or the
+    first free one after it: the sandbox's row is moved to where it is. Raises CommandError for
+    what a person has to mend.
     """
 
     def __init__(
@@ -45,10 +50,11 @@ class Supervisor:
         self._children = Children(say)
         self._redis: embedded_redis.Membership | None = None  # of one that was started anew
         self._look_at_redis = 0.0  # monotonic
+        self._lock: TextIO | None = None
 
     def run(self) -> None:
         first_run.private_folder(settings.VAR_DIR)
-        with _only_one():
+        with _only_one() as self._lock:
             try:
                 self._watch(self._start())
             except ChildError as error:
@@ -65,14 +71,22 @@ class Supervisor:
         password = first_run.admin_password(first_run.admin_password_file())
         if password:  # of a new database: what a person stopped later stays so
             Exchange.objects.filter(name=SANDBOX).update(wanted=Exchange.Wanted.RUNNING)
-        sandbox = self._start_sandbox()
-        page = self._start_web()
+        sandbox = self._sandbox()
+        port = self._take_ports(sandbox)
+        if sandbox:
+            self._start_sandbox(sandbox)
+        page = self._start_web(port)
         if sandbox:
             self._warm()
         self._children.start(self._child("agent", ["manage", "agent"], None))
         live = ", ".join(_wanted()) or "none"
         self._say(f"Agent: keeps live what is wanted ({live})")
-        return ["", f"Open {page}", _how_to_log_in(password), "Ctrl-C ends everything."]
+        return ["", f"Open {page}", _how_to_log_in(password), _how_to_end()]
+
+    def _tell_others(self, lines: str) -> None:
+        """Leave what another `./run` says to who starts it."""
+        self._lock.write(lines)
+        self._lock.flush()
 
     def _watch(self, announcement: list[str]) -> None:
         try:
@@ -110,41 +124,59 @@ class Supervisor:
             call_command("migrate", verbosity=0, interactive=False, stdout=io.StringIO())
             self._say(f"Database: {len(plan)} migrations applied.")
 
-    def _start_sandbox(self) -> bool:
-        """Return whether there is one to warm."""
+    def _sandbox(self) -> Exchange | None:
+        """Return the sandbox's row, where there is one to start and to warm."""
         exchange = Exchange.objects.filter(name=SANDBOX).first()
         if exchange is None or not exchange.is_active:
             state = "was deleted" if exchange is None else "is not active"
             self._say(f"The exchange {SANDBOX} {state}: going on without it.")
-            return False
-        if self._sandbox_port:
-            _move(exchange, self._sandbox_port)
-        address = urlsplit(exchange.rest_url)
-        if address.hostname not in ("127.0.0.1", "localhost") or not address.port:
+            return None
+        return exchange
+
+    def _take_ports(self, exchange: Exchange | None) -> int:
+        """Return the web server's port; a sandbox on this machine is moved to where it can be.
+
+        Both are chosen before one is moved.
+        """
+        at = _local_port(exchange) if exchange else None
+        usual = at or first_look.SANDBOX_PORT
+        try:
+            web, sandbox = first_look.choose(self._web_port, self._sandbox_port, usual)
+        except first_look.PortError as error:
+            raise CommandError(str(error)) from error
+        moved = []
+        if not self._web_port and web != first_look.WEB_PORT:
+            moved.append(f"Port {first_look.WEB_PORT} is taken: the page goes to {web}.")
+        if at and sandbox != at:
+            if not self._sandbox_port:
+                _refuse_while_held(exchange, at)
+                moved.append(f"Port {at} is taken: the sandbox goes to {sandbox}.")
+            _move(exchange, sandbox)
+        if at:
+            (settings.VAR_DIR / first_look.SANDBOX_FILE).write_text(f"{sandbox}\n")
+        if moved:
+            self._say(" ".join(moved))
+        return web
+
+    def _start_sandbox(self, exchange: Exchange) -> None:
+        port = _local_port(exchange)
+        if port is None:
             self._say(f"The sandbox is at {exchange.rest_url}, not on this machine: not started.")
-            return True
-        if not port_is_free(address.port):
-            raise CommandError(
-                f"Port {address.port}, the sandbox's, is in use by another program: end that, or "
-                f"move the sandbox with ./run up --sandbox-port {address.port + 1}"
-            )
+            return
         self._children.start(
             self._child(
                 SANDBOX,
-                ["manage", "sandbox", "--port", str(address.port)],
-                f"http://127.0.0.1:{address.port}/api/v3/ping",
+                ["manage", "sandbox", "--port", str(port)],
+                f"http://127.0.0.1:{port}/api/v3/ping",
             )
         )
         self._say(f"Sandbox exchange: {exchange.rest_url}")
-        return True
 
-    def _start_web(self) -> str:
-        port = self._web_port or _free_web_port()
-        if not port_is_free(port):
-            raise CommandError(f"Port {port} is in use by another program: give another --port")
+    def _start_web(self, port: int) -> str:
         page = f"http://127.0.0.1:{port}/"
         arguments = ["manage", "web", "--port", str(port)]
         self._children.start(self._child("web", arguments, f"{page}health/live/"))
+        self._tell_others(f"{page}\n{_how_to_log_in(None)}\n")
         return page
 
     def _warm(self) -> None:
@@ -164,13 +196,16 @@ class Supervisor:
 
 
 @contextlib.contextmanager
-def _only_one() -> Iterator[None]:
-    with (settings.VAR_DIR / "up.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CommandError(f"Livermore runs already from {settings.BASE_DIR}") from None
-        yield
+def _only_one() -> Iterator[TextIO]:
+    """Yield the file that another `./run` of this folder reads; it is held until the end."""
+    with (settings.VAR_DIR / first_look.LOCK).open("a+") as lock:
+        deadline = time.monotonic() + LOOK_SECONDS
+        while not first_look.try_lock(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise CommandError(first_look.runs_already(settings.BASE_DIR, lock))
+            time.sleep(LOOK_SECONDS / 20)
+        lock.truncate(0)
+        yield lock
 
 
 def _wanted() -> list[str]:
@@ -185,11 +220,19 @@ def _move(exchange: Exchange, port: int) -> None:
     exchange.save(update_fields=["rest_url", "ws_url", "updated_at"])
 
 
-def _free_web_port() -> int:
-    for port in range(FIRST_WEB_PORT, FIRST_WEB_PORT + WEB_PORTS_TRIED):
-        if port_is_free(port):
-            return port
-    raise CommandError(f"No free port from {FIRST_WEB_PORT} on: give one with --port")
+def _local_port(exchange: Exchange) -> int | None:
+    """Return the port of a sandbox on this machine, None of one that is elsewhere."""
+    address = urlsplit(exchange.rest_url)
+    return address.port if address.hostname in ("127.0.0.1", "localhost") else None
+
+
+def _refuse_while_held(exchange: Exchange, port: int) -> None:
+    """Leave an exchange where it is while somebody who shares the Redis works with it there."""
+    if holder := ExchangeLock(get_redis_connection("default"), exchange.pk).holder():
+        raise CommandError(
+            f"Port {port}, the sandbox's, is in use, and {exchange.name} is held by {holder}: end "
+            f"that, or move the sandbox with ./run up --sandbox-port {port + 1}"
+        )
 
 
 def _how_to_log_in(password: str | None) -> str:
@@ -199,3 +242,9 @@ def _how_to_log_in(password: str | None) -> str:
     if path.exists():
         return f"Log in as {first_run.ADMIN}: password in {path}"
     return "Log in with a user of your database (./run createsuperuser makes one)"
+
+
+def _how_to_end() -> str:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script
+        return f"kill {os.getpid()} ends everything."
+    return "Ctrl-C ends everything."

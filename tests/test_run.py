@@ -128,6 +128,22 @@ def kill_redis_and_wait_for_the_next(checkout):
     raise AssertionError("the embedded Redis was not started again")
 
 
+def wait_until(is_so, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_live(port):
+    """Tell whether the web server answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live/") as answer:
+            return json.load(answer)["live"]
+    except OSError:
+        return False
+
+
 def candle_calls(port):
     """Return how many candle requests the sandbox has served."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/sandbox/requests") as answer:
@@ -178,21 +194,138 @@ def test_the_first_run_warms_and_the_second_asks_for_nothing(checkout, up):
 def test_nothing_outlives_a_run_that_was_killed(checkout, up):
     web, sandbox = free_port(), free_port()
     process, _ = up("--port", str(web), "--sandbox-port", str(sandbox))
-    status, said = finish(run(checkout))
-    assert (status, said) == (1, f"Error: Livermore runs already from {checkout}\n")
     kill_redis_and_wait_for_the_next(checkout)
     process.kill()
     process.wait()
     assert_nothing_is_left(checkout, web, sandbox)
 
 
-def test_a_port_that_is_taken_is_one_line(checkout):
+@pytest.mark.parametrize("others", [(), ("--port", "1"), ("up",)], ids=str)
+def test_a_second_run_tells_the_address_of_the_first_and_changes_nothing(checkout, up, others):
+    web, sandbox = free_port(), free_port()
+    up("--port", str(web), "--sandbox-port", str(sandbox))
+    (checkout / ".venv").rename(checkout / ".venv of the first")
+    status, said = finish(run(checkout, *others))
+    assert status == 1
+    assert said == (
+        f"Error: Livermore runs already from {checkout}: http://127.0.0.1:{web}/\n"
+        f"Log in as admin: password in {checkout}/var/admin-password\n"
+    )
+    assert not (checkout / ".venv").exists()
+    assert is_listening(web)
+
+
+def test_a_second_run_beside_one_that_starts_says_that(checkout):
+    (checkout / "var").mkdir()
+    with (checkout / "var/up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status, said = finish(run(checkout))
+    assert status == 1
+    assert said.startswith(f"Error: Livermore runs already from {checkout}, and is starting")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "whose"), [("--port", ""), ("--sandbox-port", ", the sandbox's,")]
+)
+def test_a_given_port_that_is_taken_is_one_line_before_anything_is_installed(
+    checkout, option, whose
+):
+    (checkout / ".venv").unlink()
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        status, said = finish(run(checkout, "up", "--sandbox-port", str(port)))
+        status, said = finish(run(checkout, "up", option, str(port)))
     assert status == 1
-    assert said.splitlines()[-1].startswith(f"Error: Port {port}, the sandbox's, is in use")
-    assert_nothing_is_left(checkout)
+    assert said.startswith(f"Error: Port {port}{whose} is in use by another program")
+    assert said.count("\n") == 1
+    assert not (checkout / ".venv").exists()
+    assert not (checkout / "var").exists()
+
+
+@pytest.mark.parametrize("port", ["zero", "0", "65536", "-1"])
+def test_what_is_no_port_is_said_before_anything_is_installed(checkout, port):
+    (checkout / ".venv").unlink()
+    status, said = finish(run(checkout, f"--sandbox-port={port}"))
+    assert status == 2
+    assert f"{port} is not a port" in said
+    assert not (checkout / ".venv").exists()
+
+
+def test_one_port_for_both_is_refused(checkout):
+    port = str(free_port())
+    status, said = finish(run(checkout, "--port", port, "--sandbox-port", port))
+    assert (status, said) == (1, f"Error: --port and --sandbox-port are both {port}: give two\n")
+
+
+def test_both_ports_move_by_themselves_where_they_are_taken(checkout, up):
+    with taken(8000), taken(8899):
+        process, said = up()
+        (line,) = re.findall(r"^Port 8000 .*$", said, re.M)
+        moved = re.fullmatch(
+            r"Port 8000 is taken: the page goes to (\d+)\. "
+            r"Port 8899 is taken: the sandbox goes to (\d+)\.",
+            line,
+        )
+        web, sandbox = map(int, moved.groups())
+        assert f"Open http://127.0.0.1:{web}/" in said
+        assert f"Sandbox exchange: http://127.0.0.1:{sandbox}" in said
+        assert candle_calls(sandbox) > 0
+        process.terminate()
+        assert process.wait(30) == 0
+    process, said = up("--port", str(free_port()))
+    assert f"Sandbox exchange: http://127.0.0.1:{sandbox}" in said
+    assert (checkout / "var/sandbox-port").read_text() == f"{sandbox}\n"
+
+
+def test_nothing_moves_where_one_of_both_can_not_be_had(checkout, up):
+    web, sandbox = free_port(), free_port()
+    process, _ = up("--port", str(web), "--sandbox-port", str(sandbox))
+    process.terminate()
+    process.wait(30)
+    with taken(web), taken(sandbox):
+        status, _ = finish(run(checkout, "--port", str(web)))
+    assert status == 1
+    _, said = up("--port", str(web))
+    assert f"Sandbox exchange: http://127.0.0.1:{sandbox}\n" in said
+
+
+@contextlib.contextmanager
+def taken(port):
+    """Have a port in use, by us or by whoever has it."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        yield
+
+
+@pytest.mark.parametrize("streams", ["< /dev/null > said 2>&1", "<&- > said 2>&1", "<&- >&- 2>&-"])
+def test_it_runs_in_the_background_until_it_is_told_to_end(checkout, streams):
+    web, sandbox = free_port(), free_port()
+    options = f"--port {web} --sandbox-port {sandbox}"
+    shell = subprocess.Popen(
+        ["sh", "-c", f'nohup ./run {options} {streams} & echo $!; wait $!; echo "status $?"'],
+        cwd=checkout,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    with shell:
+        process = int(shell.stdout.readline())
+        try:
+            wait_until(lambda: is_live(web))
+            os.kill(process, signal.SIGINT)
+            os.kill(process, signal.SIGHUP)
+            if "said" in streams:
+                end = f"kill {process} ends everything."
+                wait_until(lambda: end in (checkout / "said").read_text())
+            assert is_live(web)
+        finally:
+            os.kill(process, signal.SIGTERM)
+        # One that says nothing may be told to end while it still warms.
+        assert shell.stdout.read() in ("status 0\n", "status 143\n")
+    assert_nothing_is_left(checkout, web, sandbox)
 
 
 def test_it_works_through_a_link_from_elsewhere_and_passes_the_status_on(checkout, tmp_path):

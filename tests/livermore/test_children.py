@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from livermore.children import Child, ChildError, Children, answers, port_is_free
+from livermore.children import Child, ChildError, Children, answers
+from livermore.first_look import why_not_free
 
 ROOT = Path(__file__).resolve().parents[2]
 PARENT = """
@@ -90,7 +91,7 @@ def test_stop_ends_even_those_that_do_not_listen(tmp_path, monkeypatch):
     module = ["deaf", "--bind", "127.0.0.1", str(port)]
     children.start(Child("deaf", module, f"http://127.0.0.1:{port}/", log, ROOT))
     children.stop()
-    assert port_is_free(port)
+    assert not why_not_free(port)
 
 
 def test_children_end_when_their_parent_is_killed(tmp_path):
@@ -106,8 +107,3 @@ def test_children_end_when_their_parent_is_killed(tmp_path):
         assert parent.stdout.readline() == "up\n"
         parent.kill()
     wait_for(lambda: not answers(f"http://127.0.0.1:{port}/"))
-
-
-def test_a_taken_port_is_not_free():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        assert not port_is_free(server.getsockname()[1])

@@ -1,7 +1,8 @@
 """Bring Livermore up on this machine; this is what `./run` calls."""
 
-import argparse
+import errno
 
+from livermore import first_look
 from livermore.command import LivermoreCommand
 from livermore.supervisor import Supervisor
 
@@ -13,28 +14,15 @@ class Command(LivermoreCommand):
     )
 
     def add_arguments(self, parser):
-        parser.add_argument(
-            "--port",
-            type=port,
-            metavar="PORT",
-            help="of the web server (default: the first free one from 8000 on)",
-        )
-        parser.add_argument(
-            "--sandbox-port",
-            type=port,
-            metavar="PORT",
-            help="move the sandbox exchange to this port, for good: its row is changed",
-        )
+        first_look.add_arguments(parser)
 
     def handle(self, *args, **options):
         Supervisor(self._say, options["port"], options["sandbox_port"]).run()
 
     def _say(self, line):
-        self.stdout.write(line)
-        self.stdout.flush()
-
-
-def port(text: str) -> int:
-    if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text} is not a port: give a number from 1 to 65535")
+        try:
+            self.stdout.write(line)
+            self.stdout.flush()
+        except OSError as error:
+            if error.errno != errno.EIO:  # its terminal is gone: what runs goes on
+                raise

@@ -7,7 +7,7 @@ from daphne.access import AccessLogGenerator
 from daphne.server import Server
 
 from livermore.command import LivermoreCommand
-from livermore.management.commands.up import port
+from livermore.first_look import WEB_PORT, port
 
 ANSWER_SECONDS = 120  # in which a page is answered, or 503 in its place
 CONNECTIONS_IN_LINE = 511  # that the system keeps until they are taken in
@@ -19,7 +19,7 @@ class Command(LivermoreCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="to listen at")
-        parser.add_argument("--port", type=port, default=8000, metavar="PORT")
+        parser.add_argument("--port", type=port, default=WEB_PORT, metavar="PORT")
         parser.add_argument(
             "--proxy-headers",
             action="store_true",
