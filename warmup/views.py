@@ -17,12 +17,15 @@ from exchanges.models import Exchange
 from exchanges.status import Holder
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.network.actions import LONGEST_REASON, Actions, check_line
-from warmup.network.answers import Answer, notice, wants_json
-from warmup.network.gate import looks, operates
+from warmup.network.answers import Answer, notice, wants_json, whole_page
+from warmup.network.choosing import read_listing
+from warmup.network.gate import fills_in, looks, operates
 from warmup.network.snapshot import read_exchange, read_network, read_pair
 from warmup.network.visitors import may_operate
 
 SYMBOLS_PROPOSED = 20
+SYMBOLS_FORM = "network/symbols.html"
+SECONDS_FOR_VOLUMES = 4.0
 
 
 @looks
@@ -116,22 +119,53 @@ def repair(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     return replace(answer, back=back).response(request)
 
 
+@fills_in
+def choose_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
+    """Show the listing, to choose from; a script that waits for volumes says so by `wait`."""
+    patient = not wants_json(request) or "wait" in request.GET
+    context = read_listing(_redis(), exchange, request.GET, SECONDS_FOR_VOLUMES * patient)
+    text = f"Symbols of {exchange}"
+    if wants_json(request):
+        return Answer(text, fragment=SYMBOLS_FORM, context=context).response(request)
+    return whole_page(request, SYMBOLS_FORM, 200, text, context)
+
+
 @operates
 def add_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Keep the symbols warm that the form names."""
-    return _change_symbols(request, exchange, _actions(request, exchange).add_symbols)
+    actions = _actions(request, exchange)
+    return _change_symbols(request, exchange, actions, actions.add_symbols, _typed(request))
 
 
 @operates
 def remove_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Keep the symbols warm no longer that the form names."""
-    return _change_symbols(request, exchange, _actions(request, exchange).remove_symbols)
+    actions = _actions(request, exchange)
+    return _change_symbols(request, exchange, actions, actions.remove_symbols, _typed(request))
+
+
+@operates
+def add_most_traded(request: HttpRequest, exchange: Exchange) -> HttpResponse:
+    """Keep the most traded symbols warm too, as many as the form says of the quote it says."""
+    actions = _actions(request, exchange)
+    asked = (request.POST.get("count", ""), request.POST.get("of", ""))
+    return _change_symbols(request, exchange, actions, actions.add_most_traded, *asked)
+
+
+@operates
+def undo_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
+    """Take a change of symbols back."""
+    actions, token = _actions(request, exchange), request.POST.get("change", "")
+    return _change_symbols(request, exchange, actions, actions.undo_symbols, token)
 
 
 @operates
 def sync_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
-    """Fetch the exchange's listing."""
-    return _done(_actions(request, exchange).sync_symbols).response(request)
+    """Fetch the exchange's listing; then back to the form of symbols, where it was asked there."""
+    actions = _actions(request, exchange)
+    if "choose" in request.POST:
+        return _change_symbols(request, exchange, actions, actions.sync_symbols)
+    return _done(actions.sync_symbols).response(request)
 
 
 @operates
@@ -207,12 +241,24 @@ def _take_over_form(
     return answer.response(request)
 
 
+def _typed(request: HttpRequest) -> str:
+    return ", ".join(filter(None, request.POST.getlist("symbols")))
+
+
 def _change_symbols(
-    request: HttpRequest, exchange: Exchange, change: Callable[[str], str]
+    request: HttpRequest,
+    exchange: Exchange,
+    actions: Actions,
+    change: Callable[..., str],
+    *arguments: str,
 ) -> HttpResponse:
-    typed = request.POST.get("symbols", "")
-    answer = _done(change, typed)
-    if answer.ok or wants_json(request):
+    """Change symbols; answer with the form as it is after that, with what can be undone."""
+    answer = _done(change, *arguments)
+    if not answer.ok and wants_json(request):  # the form stays, with what was chosen in it
         return answer.response(request)
-    context = {"exchange": exchange, "typed": typed, "errors": [answer.text]}
-    return replace(answer, fragment="network/symbols.html", context=context).response(request)
+    context = read_listing(_redis(), exchange, request.POST)
+    if answer.ok:
+        context |= {"said": answer.text, "undo": actions.undo}
+    else:
+        context |= {"typed": _typed(request), "errors": [answer.text]}
+    return replace(answer, fragment=SYMBOLS_FORM, context=context).response(request)

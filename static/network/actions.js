@@ -72,13 +72,13 @@ async function readAnswer(response) {
 function answered(response, answer, { form, address, waiting }) {
   const failed = !response.ok || !answer.ok;
   const unwanted = waiting && !(waiting.isConnected && dialog.open); // closed, or another form there
-  const saysItself = !response.ok && answer.html && !unwanted; // a form to correct or to confirm
+  const said = !response.ok || answer.html?.includes("data-said");
+  const saysItself = said && answer.html && !unwanted; // a form to correct, to confirm, to undo
   if (answer.text && !saysItself) toast(answer.text, { bad: failed });
   if (answer.html) {
     if (!unwanted) show(answer.html);
   } else if (!failed) {
     form.closest("dialog")?.close();
-    if (form.closest("details.symbols")) form.reset();
   }
   document.dispatchEvent(new CustomEvent("network:answered", { detail: { answer, address } }));
 }
@@ -107,6 +107,7 @@ function show(html) {
   if (!dialog.open) dialog.showModal();
   const first = dialog.querySelector("[aria-invalid=true], .errorlist + *, [autofocus]") ?? title;
   first?.focus();
+  dialog.dispatchEvent(new CustomEvent("network:shown", { bubbles: true }));
 }
 
 function showWaiting(text) {

@@ -2,6 +2,7 @@
 
 import { enhanceActions } from "./actions.js";
 import { CardView, newCard } from "./card.js";
+import { enhanceChoosing } from "./choose.js";
 import { Feed, LinkBanner } from "./feed.js";
 import { completeSymbols } from "./symbols.js";
 import { heardFromServer, setServerTime, tickTimes } from "./times.js";
@@ -131,5 +132,6 @@ for (const card of snapshot.cards) {
 }
 tickTimes();
 enhanceActions();
+enhanceChoosing();
 completeSymbols();
 feed.connect();

@@ -267,12 +267,13 @@ def test_another_persons_action_shows_without_a_reload(page, redis, row, browser
 def test_symbols_are_completed_from_the_listing_and_added(page, row):
     row.symbols.filter(symbol="SOL-USD").update(is_monitored=False)
     page.open()
-    page.click(".symbols summary")
-    page.type("[name=symbols]", "so")
+    page.click("[data-button=add-symbols]")
+    page.wait_for("dialog[open] h2", "Symbols of Sandbox")
+    page.type("input[data-listing]", "so")
     page.wait(lambda: page.attribute("datalist option", "value") == "SOL-USD")
-    page.type("[name=symbols]", "sol-usd")
-    page.click(".symbols button.primary")
-    page.wait_for("#toasts", "1 of 1 newly monitored")
+    page.type("input[data-listing]", "sol-usd")
+    page.click("dialog[open] form[data-change] button.primary")
+    page.wait_for("dialog[open] .said", "1 of 1 newly monitored")
     page.wait(lambda: page.count(".pairs a[aria-label^=SOL-USD]") == 6)
     assert page.is_the_same
 

@@ -22,19 +22,26 @@ from exchanges.control import ControlClient
 from exchanges.errors import CLIP_OURS, LivermoreError, Permanent, clip
 from exchanges.fetch_listing import fetch_listing
 from exchanges.instances import Held
-from exchanges.listing import monitor, unmonitor
 from exchanges.models import Exchange, Symbol, UserExchange
+from exchanges.monitoring import Change, switch, take_back
+from exchanges.volumes import check_choice, most_traded
 from livermore.market.timeframe import parse_timeframe
 from warmup.harness import CheckReport, ExchangeCheck, Result
+from warmup.network.asking import volumes_within
 from warmup.network.audit import last_action, record
+from warmup.network.choosing import change_of, undo_token
 from warmup.network.situation import Situation
 from warmup.trouble import words_for
+from warmup.wording import count
 
 __all__ = ["Actions", "Refused", "check_line", "last_action"]
 
 logger = logging.getLogger(__name__)
 
 LONGEST_REASON = 200
+SECONDS_UNTIL_VOLUMES = 10.0
+FOLLOW = {True: "bulk-add-symbols", False: "remove-symbol"}
+STREAMED_FIRST = "they are streamed at once, their history is fetched when it answers"
 
 Wanted = Exchange.Wanted
 
@@ -48,6 +55,8 @@ class Actions:
 
     `reason` is why, for the log; only a take-over needs one. Raises Refused, Held where the lock
     is elsewhere, UnknownSymbol, ValidationError by field for what was typed wrong, RedisError.
+    `undo` is what `undo_symbols` takes to take the last change of symbols back, "" where there is
+    nothing to take back.
     """
 
     def __init__(self, redis: Redis, exchange: Exchange, user: AbstractBaseUser, reason: str = ""):
@@ -57,6 +66,7 @@ class Actions:
         self._user = user
         self._reason = " ".join(reason.split())
         self._control = ControlClient(redis, exchange.pk)
+        self.undo = ""
 
     def connect(self) -> str:
         """Let agents run the exchange. Raises Held where somebody else has its lock."""
@@ -130,27 +140,52 @@ class Actions:
 
     def add_symbols(self, text: str) -> str:
         """Keep symbols warm from now on, all that are named or none."""
-        self._check()
         symbols = _symbols(text)
-        with transaction.atomic():
-            count = monitor(self._exchange, symbols)
-            self._record(f"Add symbols: {', '.join(symbols)}")
-            follows = self._follow("bulk-add-symbols", symbols)
-        self._tell()
-        if follows:
-            follows += ": they are streamed at once, their history is fetched when it answers"
-        return f"{count} of {len(symbols)} newly monitored on {self._name}{follows}."
+        added, follows = self._switch(f"Add symbols: {', '.join(symbols)}", symbols, True)
+        return f"{added} of {len(symbols)} newly monitored on {self._name}{follows}."
 
     def remove_symbols(self, text: str) -> str:
         """Keep symbols warm no longer, all that are named or none."""
-        self._check()
         symbols = _symbols(text)
+        removed, follows = self._switch(f"Remove symbols: {', '.join(symbols)}", symbols, False)
+        return f"{removed} of {len(symbols)} no longer monitored on {self._name}{follows}."
+
+    def add_most_traded(self, number: str, quote: str) -> str:
+        """Keep the most traded symbols of a quote currency warm too; none is taken away."""
+        self._check()
+        quote = quote.strip().upper()
+        if not (number.strip().isascii() and number.strip().isdigit() and len(number) < 10):
+            raise ValidationError({"symbols": f"How many is a whole number, not {clip(number)}."})
+        try:
+            check_choice(self._exchange, quote, int(number))
+        except ValueError as error:
+            raise ValidationError({"symbols": f"{error}"}) from error
+        volumes, trouble = volumes_within(self._redis, self._exchange, SECONDS_UNTIL_VOLUMES)
+        if volumes.at_ms is None:
+            raise Refused(f"The 24 h volumes of {self._name} are not known: {trouble}")
+        found = most_traded(self._exchange, volumes, quote, int(number))
+        if not found.symbols:
+            raise Refused(f"On {self._name} {found}.")
+        what = f"Add {found}: {', '.join(found.symbols)}"
+        added, follows = self._switch(what, list(found.symbols), True)
+        return f"Of {found}, {added} newly monitored on {self._name}{follows}."
+
+    def undo_symbols(self, token: str) -> str:
+        """Monitor what was monitored before a change, but for what others switched since."""
+        self._check()
+        try:
+            before = change_of(self._exchange, token)
+        except ValueError as error:
+            raise Refused(f"Nothing was undone: {error}.") from error
         with transaction.atomic():
-            count = unmonitor(self._exchange, symbols)
-            self._record(f"Remove symbols: {', '.join(symbols)}")
-            follows = self._follow("remove-symbol", symbols)
+            change, left = take_back(self._exchange, before)
+            verb = "monitored again" if change.is_monitored else "no longer monitored"
+            self._record(f"Undo: {', '.join(change.symbols) or 'nothing'} {verb}")
+            follows = self._follow_change(change)
         self._tell()
-        return f"{count} of {len(symbols)} no longer monitored on {self._name}{follows}."
+        self.undo = undo_token(self._exchange, change)
+        stays = f"; {count(len(left), 'symbol')} that somebody changed since stay" if left else ""
+        return f"Undone: {len(change.symbols)} {verb} on {self._name}{follows}{stays}."
 
     def sync_symbols(self) -> str:
         """Ask the exchange what it lists, in this thread, and keep that."""
@@ -277,13 +312,28 @@ class Actions:
             self._control.send(command, **arguments)
         self._tell()
 
-    def _follow(self, command: str, symbols: list[str]) -> str:
+    def _switch(self, what: str, symbols: list[str], is_monitored: bool) -> tuple[int, str]:
+        """Monitor symbols, or no longer; return how many that changed, and what the runner does."""
+        self._check()
+        with transaction.atomic():
+            change = switch(self._exchange, symbols, is_monitored)
+            self._record(what)
+            follows = self._follow(symbols, is_monitored)
+        self._tell()
+        self.undo = undo_token(self._exchange, change)
+        return len(change.symbols), follows
+
+    def _follow_change(self, change: Change) -> str:
+        return self._follow(list(change.symbols), change.is_monitored) if change.symbols else ""
+
+    def _follow(self, symbols: list[str], is_monitored: bool) -> str:
         """Tell the runner of symbols that came or went; return what it will do."""
         if self._look().holder is None and self._exchange.wanted == Wanted.STOPPED:
             return ""
         # One that is just starting may have read the list before: it finds the command later.
-        self._control.send(command, symbols=symbols)
-        return ", and its runner follows"
+        self._control.send(FOLLOW[is_monitored], symbols=symbols)
+        text = ", and its runner follows"
+        return f"{text}: {STREAMED_FIRST}" if is_monitored else text
 
     def _record(self, what: str) -> None:
         record(self._exchange, self._user, what, self._reason)
