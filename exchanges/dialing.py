@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import socket
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -27,14 +28,20 @@ class Route:
     def open(self, host: str, port: int, seconds: float, *, encrypted: bool) -> socket.socket:
         """Return a socket as `dial` does, encrypted if wished for, with the host's certificate.
 
+        Within `seconds`, encryption included; they are its timeout from then on.
+
         Raises as `dial` does, ssl.SSLError among it.
         """
         context = tls_context() if encrypted else None
+        ends_at = time.monotonic() + seconds
         wire = self.dial(host, port, seconds)
         if context is None:
             return wire
         try:
-            return context.wrap_socket(wire, server_hostname=host.rstrip("."))
+            wire.settimeout(max(0.01, ends_at - time.monotonic()))
+            wire = context.wrap_socket(wire, server_hostname=host.rstrip("."))
+            wire.settimeout(seconds)
+            return wire
         except Exception:
             wire.close()
             distrust(host)
@@ -56,11 +63,12 @@ class Route:
         return wire
 
     def _connect(self, host: str, port: int, seconds: float) -> socket.socket:
+        ends_at = time.monotonic() + seconds
         try:
-            addresses = addresses_of(host, port, self.hosts)
+            addresses = addresses_of(host, port, self.hosts, seconds)
         except (OSError, UnicodeError) as error:
             raise OSError(f"{host} has no address: {error}") from error
-        return connect_to_first(host, port, addresses, seconds)
+        return connect_to_first(host, port, addresses, ends_at - time.monotonic())
 
 
 DIRECTLY = Route()

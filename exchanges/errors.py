@@ -6,6 +6,7 @@ LivermoreError
 │   │   └── Paused         for too long to sit it out; stop, and come back then
 │   ├── Banned             .until_ms; stop every request to this host
 │   ├── TurnedAway         by a firewall's page, HTTP 403; waited out for minutes
+│   ├── Excessive          more bytes or seconds than an answer may take; not at once again
 │   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
 │       └── ProxyFailed    the row's proxy did not lead there
 └── Permanent              do not retry
@@ -90,6 +91,13 @@ class TurnedAway(Temporary):
         self.seconds = seconds
         self.begins = begins
         self.lasts = lasts
+
+
+class Excessive(Temporary):
+    """An answer that was longer, or took longer, than any that makes sense; the rest is not read.
+
+    It costs the call or the connection on which it came, which is not tried again at once.
+    """
 
 
 class Unreachable(Temporary):

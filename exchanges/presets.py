@@ -2,7 +2,7 @@
 
 The rows come from a migration, so that it happens once: what a person later changes or deletes
 stays so. A change here therefore reaches new installations only; `default_symbols` are read at the
-first sync of an exchange.
+first sync of an exchange, and the limits of answers whenever it is called.
 
 Sources, as read in October 2026:
 - binance: github.com/binance/binance-spot-api-docs, rest-api.md "General API Information" and
@@ -17,13 +17,18 @@ Sources, as read in October 2026:
 
 from dataclasses import dataclass
 
+from exchanges.answers import AnswerLimits
+
+USUAL = AnswerLimits()
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """What an exchange row holds at the start.
 
     `default_symbols` are canonical and monitored from the first sync on if they trade; None means
-    every symbol that trades.
+    every symbol that trades. `answers` is the most that one of its answers over REST may be and
+    take; it is no part of the row.
     """
 
     name: str
@@ -33,6 +38,7 @@ class Preset:
     ws_url: str
     pacing: str
     default_symbols: tuple[str, ...] | None
+    answers: AnswerLimits = USUAL
 
 
 PRESETS = {
@@ -76,3 +82,9 @@ PRESETS = {
         ),
     )
 }
+
+
+def answer_limits(name: str) -> AnswerLimits:
+    """Return the most that an answer of an exchange may be, of one that somebody added too."""
+    preset = PRESETS.get(name)
+    return preset.answers if preset else USUAL

@@ -1,5 +1,6 @@
 """HTTP to one exchange: pooled connections, timeouts, pacing, retries, and errors by name."""
 
+import io
 import logging
 import random
 import re
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,14 +20,29 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
 
+from exchanges.answers import (
+    ENCODING,
+    PIECE_BYTES,
+    SHORT_BYTES,
+    Allowance,
+    AnswerLimits,
+    Metered,
+    granted,
+)
 from exchanges.dialing import DIRECTLY, Route
 from exchanges.errors import (
     BadCredentials,
     BadPayload,
     Banned,
     Blocked,
+    Excessive,
     LivermoreError,
     Permanent,
     RateLimited,
@@ -39,12 +57,16 @@ from exchanges.pacing import Lane, Pacer
 
 logger = logging.getLogger(__name__)
 
-CONNECT_SECONDS, READ_SECONDS = 5, 20
+CONNECT_SECONDS = 10  # name, proxy and encryption included
+READ_SECONDS = 20  # for anything at all to come
 ATTEMPTS = 4
 TOKENS = 2  # a good one is refused now and then: with so many a call is tried
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 8.0
 PAUSE_SECONDS = 1.0  # for a 429 that names no time; the first one for a firewall's page
+FAILURES = (OSError, HTTPError, HTTPException, ValueError)
+LIBRARYS_LIMIT = "got more than"  # how http.client says that a line, or their number, has no end
 EPOCH = datetime.fromtimestamp(0, UTC)
+LONGEST_ASKED_SECONDS = 7 * 86_400.0  # believed of a pause or a ban: the longest is of three days
 BAN_SECONDS = 120  # the shortest that Binance gives, for a ban that doesn't say how long it is
 
 # How those say it who refuse a whole country: exchanges, and content networks in front of them.
@@ -59,7 +81,7 @@ COUNTRY = re.compile(
 # status and the parsed body, None where it isn't JSON. None leaves it to the general rules.
 ErrorReader = Callable[[int, Any], LivermoreError | None]
 Params = Mapping[str, str | int] | None
-Request = tuple[str, Params, bool]  # the last: signed
+Request = tuple[str, Params, bool, bool]  # the last ones: signed, long
 HeaderReader = Callable[[Mapping[str, str]], None]
 Signer = Callable[[str], Mapping[str, str]]
 
@@ -72,20 +94,27 @@ def backoff() -> Iterator[float]:
         ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
 
 
+class _MeteredResponse(HTTPResponse):
+    def __init__(self, sock, *arguments, **options):
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(Metered(sock, self.fp.detach()), PIECE_BYTES)
+
+
 class _Dialled:
     """A connection of urllib3 whose socket, encryption included, a route opens."""
 
+    response_class = _MeteredResponse
     route: Route
     encrypted: bool
 
     def connect(self):
+        seconds = granted().seconds_left(self.timeout)
         try:
-            self.sock = self.route.open(
-                self.host, self.port, self.timeout, encrypted=self.encrypted
-            )
-        except TimeoutError as error:
-            raise ConnectTimeoutError(self, str(error)) from error
+            self.sock = self.route.open(self.host, self.port, seconds, encrypted=self.encrypted)
         except OSError as error:
+            granted().seconds_left()  # is it the whole call that took too long?
+            if isinstance(error, TimeoutError):
+                raise ConnectTimeoutError(self, str(error)) from error
             raise NewConnectionError(self, str(error)) from error
         self.is_verified = self.encrypted
 
@@ -110,13 +139,29 @@ class RouteAdapter(HTTPAdapter):
         return type("Pool", (pool,), {"ConnectionCls": dialled})
 
 
+class OneHost(requests.Session):
+    """What requests keep in common; no answer leads elsewhere or leaves anything behind."""
+
+    def __init__(self, adapter: RouteAdapter):
+        super().__init__()
+        # No proxy, netrc or certificate bundle from the environment: what the row says, no more.
+        self.trust_env = False
+        self.headers.update({"User-Agent": "livermore", "Accept-Encoding": ENCODING})
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None  # it could be a host that nobody allowed, and its body is read for that
+
+
 class RestClient:
     """Calls one exchange's REST interface. Up to `workers` threads may share it.
 
     `read_error`, `read_headers` and `is_own_error` (of a parsed body: the exchange itself wrote it)
     are the venue's own knowledge of replies; `sign` returns the headers that prove who calls, given
     host and path of the request. `elsewhere` tells who is blocked where else candles are. `route`
-    is how it connects.
+    is how it connects, `limits` what one answer may bring and take.
     """
 
     def __init__(
@@ -131,6 +176,7 @@ class RestClient:
         elsewhere: str = "",
         sign: Signer | None = None,
         route: Route = DIRECTLY,
+        limits: AnswerLimits | None = None,
     ):
         self.pacer = pacer
         self.workers = workers
@@ -141,13 +187,8 @@ class RestClient:
         self._is_own_error = is_own_error
         self._elsewhere = elsewhere
         self._sign = sign
-        self._session = requests.Session()
-        # No proxy, netrc or certificate bundle from the environment: what the row says, no more.
-        self._session.trust_env = False
-        self._session.headers["User-Agent"] = "livermore"
-        adapter = RouteAdapter(route, pool_maxsize=workers, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._limits = limits or AnswerLimits()
+        self._session = OneHost(RouteAdapter(route, pool_maxsize=workers, max_retries=0))
         self.on_failure: Callable[[LivermoreError], object] = lambda error: None  # of each try
         self.on_answer: Callable[[], object] = lambda: None
         self._answered: dict[str, Request] = {}  # the last of each kind
@@ -167,19 +208,21 @@ class RestClient:
         weight: int = 1,
         lane: Lane | None = Lane.BACKFILL,
         signed: bool = True,
+        long: bool = False,
         on_send: Callable[[], None] = lambda: None,
     ) -> Any:
         """Return the parsed JSON of a GET, tried again while the failure is a passing one.
 
         It is signed where there is something to sign with, unless told otherwise; if that is
-        refused (HTTP 401), once more. `on_send` is called before each try.
+        refused (HTTP 401), once more. `long` is a listing's answer: others that are so long are
+        refused. `on_send` is called before each try.
 
         A firewall's page is waited out for minutes, by everybody who calls the host; where it comes
         for this request alone, that is given up as other failures are.
 
         Raises an error of the tree in `exchanges.errors`, always with the host in its text.
         """
-        request = (path, params, signed and self._sign is not None)
+        request = (path, params, signed and self._sign is not None, long)
         delays, failures, pages, refusals = backoff(), 0, 0, 0
         while True:
             if pages >= ATTEMPTS:
@@ -190,7 +233,7 @@ class RestClient:
                 answer = self._try(*request)
                 self._answered[_kind(path)] = request
                 return answer
-            except Banned:
+            except (Banned, Excessive):
                 raise
             except TurnedAway as error:
                 pages += 1
@@ -202,7 +245,7 @@ class RestClient:
                     ) from error
             except Unauthorized:
                 refusals += 1
-                if refusals == (TOKENS if request[-1] else ATTEMPTS):
+                if refusals == (TOKENS if request[2] else ATTEMPTS):
                     raise
                 self.pacer.sleep(next(delays))
             except Temporary as error:
@@ -237,39 +280,53 @@ class RestClient:
         self.on_answer()
         return answer
 
-    def _get_once(self, path: str, params: Params, signed: bool) -> Any:
+    def _get_once(self, path: str, params: Params, signed: bool, long: bool) -> Any:
         with self._counting:
             self._calls += 1
         url = self._base_url + path
         proof = self._sign(url.partition("://")[2]) if signed else {}
-        try:
-            reply = self._session.get(
-                url,
-                params=params,
-                headers=proof,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                allow_redirects=False,  # a redirect could lead to a host that nobody allowed
-            )
-        except requests.RequestException as error:
-            fault = f"{self.host} cannot be reached: {_reason(error)}"
-            raise Unreachable(
-                f"{fault}. Check the network and the exchange's REST address, then run this again",
-                fault,
-            ) from error
+        reply, content = self._exchange(url, params, proof, long)
+        content = _without(proof, content)
         self._read_headers(reply.headers)
-        error = None
-        if reply.status_code != 200:
-            error = self._error(reply, _without(proof, reply.content))
+        error = None if reply.status_code == 200 else self._error(reply, content)
         if not isinstance(error, TurnedAway):
             self.pacer.answered()
         if error:
             raise error
         try:
-            return orjson.loads(reply.content)
-        except orjson.JSONDecodeError as error:
-            text = clip(_without(proof, reply.content)) or "nothing"
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            text = clip(content) or "nothing"
             raise Unreachable(
                 f"{self.host} answered with something else than JSON: {text}"
+            ) from None
+
+    def _exchange(
+        self, url: str, params: Params, proof: Mapping[str, str], long: bool
+    ) -> tuple[requests.Response, bytes]:
+        """Return what is answered, with its body: of a refusal the beginning alone."""
+        limits = self._limits
+        most_bytes = limits.megabytes * 1_000_000 if long else SHORT_BYTES
+        place = url.partition("://")[2]
+        allowed = Allowance(place, most_bytes, limits.seconds, READ_SECONDS)
+        try:
+            with allowed.granted():
+                reply = self._session.get(
+                    url,
+                    params=params,
+                    headers=proof,
+                    timeout=(CONNECT_SECONDS, READ_SECONDS),
+                    allow_redirects=False,
+                    stream=True,
+                )
+                return reply, _body(reply, allowed)
+        except FAILURES as error:
+            if (reason := _reason(error)).startswith(LIBRARYS_LIMIT):
+                raise allowed.refusal(f"is no HTTP: {reason}") from error
+            fault = f"{self.host} cannot be reached: {reason}"
+            raise Unreachable(
+                f"{fault}. Check the network and the exchange's REST address, then run this again",
+                fault,
             ) from error
 
     def _error(self, reply: requests.Response, content: bytes) -> LivermoreError:
@@ -304,6 +361,18 @@ class RestClient:
         return BadPayload(f"{self.host} refused the request (HTTP {status})", said)
 
 
+def _body(reply: requests.Response, allowed: Allowance) -> bytes:
+    """Return the body of an answer; where its status says what it is, as much as comes at once."""
+    found = bytearray()
+    if reply.status_code == 200:
+        allowed.read(reply, found)
+    else:
+        allowed.expect_refusal()
+        with suppress(Excessive, *FAILURES):
+            allowed.read(reply, found)
+    return bytes(found)
+
+
 def _kind(path: str) -> str:
     return path.rpartition("/")[2]
 
@@ -320,8 +389,8 @@ def _without(proof: Mapping[str, str], content: bytes) -> bytes:
     return content
 
 
-def _reason(error: requests.RequestException) -> str:
-    if isinstance(error, requests.Timeout):
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.Timeout | ReadTimeoutError):
         return "no answer in time"
     cause: BaseException = error
     while cause.__cause__ or cause.__context__:
@@ -333,16 +402,19 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of a Retry-After header, written as such or as a date."""
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch("[0-9]{1,9}", text):
-        return float(text)
+        return min(float(text), LONGEST_ASKED_SECONDS)
     until = _moment(text)
-    return None if until is None else max(0.0, until - _now(headers))
+    if until is None:
+        return None
+    return min(max(0.0, until - _now(headers)), LONGEST_ASKED_SECONDS)
 
 
 def _ban_seconds(body: Any, headers: Mapping[str, str]) -> float:
     """Return how long a ban lasts by a message such as "IP banned until 1700000000000", else 0."""
     message = str(body.get("msg", "")) if isinstance(body, dict) else ""
     stamps = re.findall(r"\b[0-9]{13}\b", message)
-    return max([0.0, *(int(stamp) / 1000 - _now(headers) for stamp in stamps)])
+    seconds = max([0.0, *(int(stamp) / 1000 - _now(headers) for stamp in stamps)])
+    return min(seconds, LONGEST_ASKED_SECONDS)
 
 
 def _now(headers: Mapping[str, str]) -> float:

@@ -23,7 +23,7 @@ from exchanges.proxies import Proxy, place
 from exchanges.trust import tls_context
 from exchanges.validators import proxy_addresses_of
 
-LONGEST_LINE = 8192
+LONGEST_LINE, MOST_LINES = 8192, 100
 RELAY_BYTES = 65_536
 RELAY_SECONDS = 60.0  # for the proxy to take what is sent
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")
@@ -59,7 +59,7 @@ def open_through(proxy: Proxy, host: str, port: int, seconds: float) -> socket.s
     """
     ends_at = time.monotonic() + seconds
     with _failures_named(proxy, host):
-        wire = _reach(proxy, seconds)
+        wire = _reach(proxy, ends_at)
         try:
             if proxy.scheme == "https":
                 wire = _encrypt(wire, proxy, ends_at)
@@ -85,10 +85,10 @@ def _failures_named(proxy: Proxy, host: str) -> Iterator[None]:
     raise ProxyFailed(host, f"the proxy {proxy} {what}", remedy) from cause
 
 
-def _reach(proxy: Proxy, seconds: float) -> socket.socket:
+def _reach(proxy: Proxy, ends_at: float) -> socket.socket:
     try:
-        addresses = proxy_addresses_of(proxy.host, proxy.port)
-        return connect_to_first(proxy.host, proxy.port, addresses, seconds)
+        addresses = proxy_addresses_of(proxy.host, proxy.port, ends_at - time.monotonic())
+        return connect_to_first(proxy.host, proxy.port, addresses, ends_at - time.monotonic())
     except (OSError, UnicodeError) as error:
         remedy = "Start it, or correct the row's proxy"
         raise NoTunnel(f"does not answer ({clip(str(error))})", remedy) from error
@@ -158,8 +158,8 @@ def _connect(talk: Talk, proxy: Proxy, host: str, port: int) -> None:
         raise _wants_login(proxy)
     if not 200 <= status < 300:
         raise _no_way(target, f"HTTP {status}")
-    while talk.line():
-        pass
+    if all(talk.line() for _ in range(MOST_LINES)):
+        raise NoTunnel("answers without an end", "See whether it works")
 
 
 @sensitive_variables()

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from exchanges.errors import Misled
+from exchanges.resolving import SECONDS, resolve
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -104,13 +105,13 @@ def split_proxy(url: str) -> SplitResult:
     return parts
 
 
-def proxy_addresses_of(host: str, port: int) -> list[str]:
+def proxy_addresses_of(host: str, port: int, seconds: float = SECONDS) -> list[str]:
     """Return the addresses that a proxy's host leads to now, in private networks too.
 
     Raises Misled where one of them can't be a proxy's, such as those by which clouds tell secrets,
     and nobody listed the host; else as the resolver does.
     """
-    addresses = _resolved(host, port)
+    addresses = resolve(host, port, seconds)
     if _plain(host) not in _listed_hosts():
         for address in addresses:
             if reason := _why_no_proxy(address):
@@ -127,14 +128,17 @@ def refuse_private(host: str) -> None:
         raise _misled(host, f"it {reason}")
 
 
-def addresses_of(host: str, port: int, hosts: Iterable[str] = ()) -> list[str]:
+def addresses_of(
+    host: str, port: int, hosts: Iterable[str] = (), seconds: float = SECONDS
+) -> list[str]:
     """Return the addresses that a host leads to now, to connect to them and to no others.
 
     Raises Misled where one of them is not public and nobody listed the host; OSError or
-    UnicodeError, as the resolver does, where it leads nowhere. `hosts` are all those of its row:
+    UnicodeError, as the resolver does, where it leads nowhere, TimeoutError where that takes more
+    than so many seconds. `hosts` are all those of its row:
     where a local proxy makes up addresses it does so for all of them, so they are named together.
     """
-    addresses = _resolved(host, port)
+    addresses = resolve(host, port, seconds)
     if _plain(host) not in _listed_hosts():
         if addresses != [host] and (network := _made_up_in(addresses)):
             raise misled_by_proxy(hosts or [host], network)
@@ -178,11 +182,6 @@ def _is_name(host: str) -> bool:
     except ValueError:
         return True
     return False
-
-
-def _resolved(host: str, port: int) -> list[str]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _validate_url(url: str, secure: str, plain: str) -> None:

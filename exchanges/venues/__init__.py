@@ -12,6 +12,7 @@ from exchanges.credentials import find_credentials
 from exchanges.dialing import Route, hosts_in
 from exchanges.models import Exchange
 from exchanges.pacing import BatchPacer, Pacer, WeightPacer, host_of
+from exchanges.presets import answer_limits
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
@@ -84,6 +85,7 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
         is_own_error=binance_rest.is_own_error,
         elsewhere=binance_rest.elsewhere(host_of(exchange.rest_url)),
         route=route_to(exchange),
+        limits=answer_limits(exchange.name),
     )
     return binance_rest.BinanceRest(exchange.pk, client, names)
 
@@ -100,6 +102,7 @@ def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Ven
         is_own_error=coinbase_rest.is_own_error,
         sign=key.sign if key else None,
         route=route_to(exchange),
+        limits=answer_limits(exchange.name),
     )
     return coinbase_rest.CoinbaseRest(exchange.pk, client, names, key=key)
 

@@ -15,6 +15,7 @@ from exchanges.errors import (
     BadPayload,
     Banned,
     Blocked,
+    Excessive,
     LivermoreError,
     Misconfigured,
     Misled,
@@ -54,7 +55,7 @@ def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
             return "correct the variables that the account names, or clear the names"
         case UnknownSymbol():
             return f"`./run symbols {name} --sync`, or another with --symbol"
-        case BadPayload():
+        case BadPayload() | Excessive():
             return (
                 f"compare {exchange.rest_url} with the exchange's documents: it is another's "
                 "address, or the format has changed"

@@ -52,7 +52,7 @@ class BinanceRest(VenueRest):
 
     def list_volumes(self) -> dict[str, float]:
         params = {"type": "MINI"}
-        rows = self.client.get("/api/v3/ticker/24hr", params, weight=TICKERS_WEIGHT)
+        rows = self.client.get("/api/v3/ticker/24hr", params, weight=TICKERS_WEIGHT, long=True)
         if not isinstance(rows, list):
             raise BadPayload("the tickers are not in Binance's form", str(rows))
         return read_volumes(rows, lambda row: (row["symbol"], number(row["quoteVolume"])))
@@ -161,7 +161,9 @@ class BinanceRest(VenueRest):
             logger.warning("limits.not_learnt host=%s error=%s", self.client.host, error)
 
     def _exchange_info(self, params: Mapping[str, str], lane: Lane | None) -> Any:
-        body = self.client.get("/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT, lane=lane)
+        body = self.client.get(
+            "/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT, lane=lane, long=True
+        )
         if limits := read_limits(body):
             self.client.pacer.set_limits(limits)
         else:

@@ -10,6 +10,7 @@ from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, numb
 from exchanges.errors import (
     BadCredentials,
     BadPayload,
+    Excessive,
     LivermoreError,
     Unauthorized,
     UnknownSymbol,
@@ -27,6 +28,7 @@ from livermore.market.timeframe import Timeframe
 logger = logging.getLogger(__name__)
 
 PRODUCTS_PER_CALL = 500
+MOST_PAGES = 40  # ten times what is listed
 GRANULARITIES = {
     Timeframe.M1: "ONE_MINUTE",
     Timeframe.M5: "FIVE_MINUTE",
@@ -78,12 +80,13 @@ class CoinbaseRest(VenueRest):
 
     def _products(self) -> list[dict[str, Any]]:
         products: dict[str, Any] = {}
-        while True:
+        for _ in range(MOST_PAGES):
             page = self._page_of_products(len(products))
             seen = len(products)
             products |= {row["product_id"]: row for row in page if "product_id" in row}
             if len(page) < PRODUCTS_PER_CALL or len(products) == seen:
                 return list(products.values())
+        raise Excessive(f"{self.client.host} listed {len(products):,} products, and had more")
 
     def server_time_ms(self) -> int:
         try:
@@ -228,7 +231,7 @@ class CoinbaseRest(VenueRest):
 
     def _page_of_products(self, offset: int) -> list:
         params = {"product_type": "SPOT", "limit": PRODUCTS_PER_CALL, "offset": offset}
-        body = self._get("/products", params)
+        body = self._get("/products", params, long=True)
         page = body.get("products") if isinstance(body, dict) else None
         if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
             raise BadPayload("the listing is not in Coinbase's form", str(body))
