@@ -5,6 +5,9 @@
 - An inactive account can't be the default.
 - When the default is deactivated, deleted, unset or given away, the oldest active one takes over.
 
+And keep what an exchange uses as it was chosen: while an exchange uses the key of an account, that
+one's variables, exchange and user stay, and it is not deleted. Who deactivates it ends that use.
+
 Each function is one transaction that holds the lock of the user's own row, so that it also covers
 a user without accounts. SQLite has no row locks: there a transaction takes the only write lock
 when it begins (`transaction_mode` in the settings).
@@ -15,7 +18,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from exchanges.models import UserExchange
+from exchanges.models import Exchange, UserExchange
 
 
 def save_account(account: UserExchange) -> UserExchange:
@@ -24,14 +27,18 @@ def save_account(account: UserExchange) -> UserExchange:
     Moved to another user, a default stays one only where the new owner has none: nobody's
     default changes because an account was handed over.
 
-    Raises ValidationError for an inactive default, and for an account that was deleted or moved
-    by somebody else at the same moment.
+    Deactivated, it is the choice of no exchange any more.
+
+    Raises ValidationError for an inactive default, for a change of what an exchange uses, and for
+    an account that was deleted or moved by somebody else at the same moment.
     """
     _refuse_inactive_default(account)
     with transaction.atomic():
         stored = _lock_users(account)
         if stored is None and not account._state.adding:
             raise ValidationError("This account was deleted by somebody else.")
+        if fault := account.why_not_changed():
+            raise ValidationError(fault)
         former_user_id = stored.user_id if stored else account.user_id
         others = UserExchange.objects.filter(user_id=account.user_id).exclude(pk=account.pk)
         defaults = others.filter(is_default=True)
@@ -42,6 +49,8 @@ def save_account(account: UserExchange) -> UserExchange:
         if account.is_default:
             defaults.update(is_default=False, updated_at=timezone.now())
         account.save()
+        if not account.is_active:
+            account.used_by.update(account=None, updated_at=timezone.now())
         for user_id in {account.user_id, former_user_id}:
             _promote_oldest(user_id, unless=account)
     return account
@@ -72,13 +81,30 @@ def deactivate(account: UserExchange) -> UserExchange:
 
 
 def delete_account(account: UserExchange) -> None:
-    """Delete an account; one that is gone already is no mistake."""
+    """Delete an account; one that is gone already is no mistake.
+
+    Raises ValidationError while an exchange uses it.
+    """
     with transaction.atomic():
         stored = _lock_users(account)
         if stored is None:
             return
+        if fault := stored.why_kept("it is not deleted"):
+            raise ValidationError(fault)
         account.delete()
         _promote_oldest(stored.user_id, unless=stored)
+
+
+def save_choice(exchange: Exchange) -> None:
+    """Save an exchange whose account was chosen, which nobody changes at the same moment.
+
+    Raises ValidationError where that account may not be used (any more).
+    """
+    with transaction.atomic():
+        if exchange.account:
+            _lock_users(exchange.account)
+        exchange.clean()
+        exchange.save()
 
 
 def _refuse_inactive_default(account):

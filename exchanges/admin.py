@@ -1,6 +1,7 @@
 """Exchanges, symbols and accounts in Django's admin."""
 
 import logging
+from functools import wraps
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -16,12 +17,28 @@ from redis import RedisError
 from exchanges import accounts, listing
 from exchanges.errors import LivermoreError
 from exchanges.fetch_listing import fetch_listing
-from exchanges.forms import ExchangeForm, UserExchangeForm
+from exchanges.forms import AccountChoice, ExchangeForm, UserExchangeForm
 from exchanges.models import Exchange, Symbol, UserExchange
 
 logger = logging.getLogger(__name__)
 
 INLINE_SYMBOLS = 50
+
+
+def said_in_a_line(view):
+    """Let a view say in a line, above the list, what was refused after the form was checked."""
+
+    @wraps(view)
+    def outside(self, request, *args, **kwargs):
+        try:
+            return view(self, request, *args, **kwargs)
+        except ValidationError as error:
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+            return HttpResponseRedirect(
+                reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+            )
+
+    return outside
 
 
 def _symbols_url(exchange, **filters):
@@ -68,12 +85,37 @@ class ExchangeAdmin(admin.ModelAdmin):
     fieldsets = (
         (None, {"fields": ("name", "display_name", "is_active", "wanted")}),
         ("Where", {"fields": ("venue", "rest_url", "ws_url", "proxy")}),
+        ("Key", {"fields": ("account", "account_seen")}),
         ("How fast", {"fields": ("pacing", "batch_size", "batch_delay_ms")}),
         ("What", {"fields": ("symbol_counts", "created_at", "updated_at")}),
     )
     readonly_fields = ("symbol_counts", "created_at", "updated_at")
     inlines = (MonitoredSymbolInline,)
     actions = ("sync_symbols",)
+
+    def formfield_for_foreignkey(self, db_field, request, **kwargs):
+        if db_field.name == "account":
+            kwargs["form_class"] = AccountChoice
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def get_fieldsets(self, request, obj=None):
+        found = super().get_fieldsets(request, obj)
+        if obj and self.has_change_permission(request, obj):
+            return found
+        # Nobody may choose, or there is nothing to choose from yet.
+        keys = [("Key", {"fields": ("account",)})] if obj else []
+        return [each for each in found if each[0] != "Key"] + keys
+
+    def save_model(self, request, obj, form, change):
+        accounts.save_choice(obj)
+        if "account" in form.changed_data:
+            names = obj.account and f"{obj.account.api_key_env} and {obj.account.api_secret_env}"
+            text = f"It uses the key of {obj.account}: {names}." if names else "It uses no key."
+            self.message_user(request, f"{text} What runs already uses it from its next start on.")
+
+    @said_in_a_line
+    def changeform_view(self, request, *args, **kwargs):
+        return super().changeform_view(request, *args, **kwargs)
 
     def get_inlines(self, request, obj):
         return super().get_inlines(request, obj) if obj else ()
@@ -187,12 +229,22 @@ class UserExchangeAdmin(admin.ModelAdmin):
         lines = [f"{name}: {'set' if is_set else 'not set'}" for name, is_set in states]
         return ", ".join(lines) or None
 
+    @said_in_a_line
     def changeform_view(self, request, *args, **kwargs):
-        try:
-            return super().changeform_view(request, *args, **kwargs)
-        except ValidationError as error:  # somebody else changed it since the form was checked
-            self.message_user(request, " ".join(error.messages), messages.ERROR)
-            return HttpResponseRedirect(reverse("admin:exchanges_userexchange_changelist"))
+        return super().changeform_view(request, *args, **kwargs)
+
+    @said_in_a_line
+    def delete_view(self, request, *args, **kwargs):
+        return super().delete_view(request, *args, **kwargs)
+
+    @said_in_a_line
+    def changelist_view(self, request, *args, **kwargs):
+        return super().changelist_view(request, *args, **kwargs)
+
+    def get_deleted_objects(self, objs, request):
+        found = super().get_deleted_objects(objs, request)
+        kept = [text for account in objs if (text := account.why_kept("it is not deleted"))]
+        return *found[:3], [*found[3], *kept]
 
     def save_model(self, request, obj, form, change):
         asked = obj.is_default

@@ -8,14 +8,18 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from exchanges import key_names
 from exchanges.validators import (
-    validate_env_name,
+    is_env_name,
+    validate_env_shape,
     validate_proxy,
     validate_rest_url,
     validate_ws_url,
 )
+from exchanges.venue import Venue
 
 NAME_TAKEN = "This user has an account of that name at this exchange."
+WHICH_KEY = ("user_id", "exchange_id", *key_names.FIELDS)
 
 
 class Timestamped(models.Model):
@@ -33,9 +37,7 @@ class Exchange(Timestamped):
     protocol, which several exchanges share.
     """
 
-    class Venue(models.TextChoices):
-        BINANCE = "binance", "Binance"
-        COINBASE = "coinbase", "Coinbase Advanced Trade"
+    Venue = Venue
 
     class Pacing(models.TextChoices):
         BATCH = "batch", "Batches"
@@ -59,6 +61,15 @@ class Exchange(Timestamped):
         validators=[validate_proxy],
         help_text="http://, https:// or socks5h://host:port; where it wants a password, the name "
         "of an environment variable LIVERMORE_PROXY_… that holds all of it. Empty: none.",
+    )
+    # SET_NULL: a user who is deleted takes the accounts along, and public candles need no key.
+    account = models.ForeignKey(
+        "UserExchange",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="used_by",
+        help_text="Whose key its calls are signed with. None: public candles only, without a key.",
     )
     is_active = models.BooleanField("active", default=True)
     wanted = models.CharField(
@@ -109,6 +120,9 @@ class Exchange(Timestamped):
         self.rest_url = self.rest_url.rstrip("/")
         self.ws_url = self.ws_url.rstrip("/")
         self.proxy = self.proxy.rstrip("/")
+        account = UserExchange.objects.filter(pk=self.account_id).first()
+        if account and (fault := account.why_not_used(self)):
+            raise ValidationError({"account": fault})
 
 
 class UserExchange(Timestamped):
@@ -129,14 +143,14 @@ class UserExchange(Timestamped):
         "key variable",
         max_length=255,
         blank=True,
-        validators=[validate_env_name],
+        validators=[validate_env_shape],
         help_text="The name of the environment variable that holds the key, never the key itself.",
     )
     api_secret_env = models.CharField(
-        "secret variable", max_length=255, blank=True, validators=[validate_env_name]
+        "secret variable", max_length=255, blank=True, validators=[validate_env_shape]
     )
     passphrase_env = models.CharField(
-        "passphrase variable", max_length=255, blank=True, validators=[validate_env_name]
+        "passphrase variable", max_length=255, blank=True, validators=[validate_env_shape]
     )
     is_active = models.BooleanField("active", default=True)
     is_default = models.BooleanField("default", default=False)
@@ -171,10 +185,62 @@ class UserExchange(Timestamped):
             raise ValidationError(
                 {"is_default": "An inactive account can't be the default: activate it first."}
             )
+        if fault := self.why_not_changed():
+            raise ValidationError(fault)
+        if self.exchange_id and (faults := self._faults_of_names()):
+            raise ValidationError(faults)
 
     def validate_constraints(self, exclude=None):
         # A second default is no mistake of the person: saving it unsets the previous one.
         super().validate_constraints(exclude={*(exclude or ()), "is_default"})
+
+    def faults(self, venue: str) -> dict[str, str]:
+        """Return by field why its variables may not be used at a venue, beside all accounts."""
+        return key_names.faults_in(self, venue, UserExchange.objects.exclude(pk=self.pk))
+
+    def why_not_used(self, exchange: Exchange) -> str:
+        """Return why an exchange may not use this account, empty where it may."""
+        if self.exchange_id != exchange.pk:
+            return f"{self} is an account at another exchange: choose one of this exchange."
+        if not self.is_active:
+            return f"{self} is inactive: activate it, or choose another account."
+        faults = self.faults(exchange.venue).items()
+        return " ".join(
+            f"{self}, {self._label(field)}: {text}"
+            for field, text in faults
+            if text != key_names.A_KEY  # it is not this account that sends a secret
+        )
+
+    def why_not_changed(self) -> str:
+        """Return why what was changed may not be while an exchange uses the account, else nothing.
+
+        Which key an exchange uses is chosen with a right of its own: nobody leads it to another
+        one by changing what was chosen. Who deactivates the account ends that use.
+        """
+        stored = UserExchange.objects.filter(pk=self.pk).first()
+        if stored is None or not self.is_active:
+            return ""
+        if all(getattr(stored, name) == getattr(self, name) for name in WHICH_KEY):
+            return ""
+        return self.why_kept("its variables, exchange and user stay as they are")
+
+    def why_kept(self, what: str) -> str:
+        """Return that exchanges use the account, and so `what`; nothing where none does."""
+        names = " and ".join(self.used_by.order_by("name").values_list("name", flat=True))
+        if not names:
+            return ""
+        return (
+            f"The key of {self} is used by {names}, so {what}. Deactivate the account first, which "
+            f"ends that, or let somebody who may change exchanges choose another one for {names}."
+        )
+
+    def _faults_of_names(self) -> dict[str, str]:
+        """Return the same of what has the form of a name: the field itself looks at that."""
+        faults = self.faults(self.exchange.venue)
+        return {name: text for name, text in faults.items() if is_env_name(getattr(self, name))}
+
+    def _label(self, field: str) -> str:
+        return str(self._meta.get_field(field).verbose_name)
 
     def environment(self) -> dict[str, bool]:
         """Return the variables this account names, each with whether this process has it."""

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from django.conf import settings
 
 from exchanges.validators import PROXY_VARIABLE
+from exchanges.venue import Venue
 
 MASK = "***"
 LEAST_LENGTH = 6  # what is shorter would blank half of every line
@@ -34,7 +35,8 @@ def redacted(text: str) -> str:
 
 
 def _secrets() -> Iterator[str]:
-    prefixes = tuple(filter(None, settings.LIVERMORE_KEY_ENV_PREFIXES))
+    of_venues = [venue.key_prefix for venue in Venue]
+    prefixes = tuple(filter(None, [*of_venues, *settings.LIVERMORE_KEY_ENV_PREFIXES]))
     yield from (value for name, value in os.environ.items() if name.startswith(prefixes))
     yield from (os.environ.get(name, "") for name in OTHERS)
     for name, value in os.environ.items():

@@ -22,6 +22,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -97,7 +98,7 @@ def forms(value):
 def canaries(monkeypatch, settings, redis):
     """Plant a secret in every place that has one; Redis and the admin work with theirs."""
     planted = Canaries(
-        key=f"organizations/{canary('key')}",
+        key=f"organizations/{uuid4()}/apiKeys/{uuid4()}",
         secret=private_key(),
         no_key=canary("no-key"),
         passphrase=canary("passphrase"),
@@ -158,7 +159,7 @@ def sandbox():
 def row(canaries, sandbox):
     """Return Coinbase's row at the sandbox, with an account that names the planted variables."""
     exchange, _ = Exchange.objects.get_or_create(name="coinbase", defaults={"venue": "coinbase"})
-    save_account(
+    account = save_account(
         UserExchange(
             user=get_user_model().objects.create_superuser("admin", password="of the admin"),
             exchange=exchange,
@@ -168,6 +169,7 @@ def row(canaries, sandbox):
             passphrase_env=PASSPHRASE,
         )
     )
+    Exchange.objects.filter(pk=exchange.pk).update(account=account)
     return make_row(sandbox, "coinbase", ["BTC-USD"])
 
 
@@ -305,14 +307,12 @@ def test_a_runner_that_signs_leaves_no_secret_behind(row, canaries, sandbox, log
     assert everywhere() == {}
 
 
-@pytest.mark.parametrize("how", ["refused key", "no key at all", "unreachable", "page of errors"])
+@pytest.mark.parametrize("how", ["refused key", "unreachable", "page of errors"])
 def test_a_runner_that_fails_leaves_no_secret_behind(
-    row, canaries, sandbox, everywhere, monkeypatch, impatient, how
+    row, canaries, sandbox, everywhere, impatient, how
 ):
     if how == "refused key":
         sandbox.faults.add("status", status=401)
-    elif how == "no key at all":
-        monkeypatch.setenv(SECRET, canaries["no_key"])
     elif how == "unreachable":
         sandbox.stop()
     else:
@@ -323,6 +323,20 @@ def test_a_runner_that_fails_leaves_no_secret_behind(
         assert isinstance(one.error, (BadCredentials, Unreachable)), one.error
         told = read_status(own, row.pk)
         assert (told.state, told.phase) == (State.ERROR, str(one.error))
+    assert everywhere() == {}
+
+
+@pytest.mark.parametrize("variable", [KEY, SECRET])
+def test_a_runner_whose_key_is_none_goes_on_without_and_leaves_no_secret_behind(
+    row, canaries, logs, everywhere, monkeypatch, variable
+):
+    monkeypatch.setenv(variable, canaries["no_key"])
+    with own_redis(canaries) as own, running(own, row, ["BTC-USD"]):
+        wait_until(lambda: status(own, row)["closes"] >= 2)
+        told = logs["raw"].getvalue()
+        assert "/market/products/BTC-USD/candles" in told
+        assert "/brokerage/products" not in told
+        assert f"key.not_used exchange=coinbase reason={variable}" in told
     assert everywhere() == {}
 
 
@@ -400,7 +414,7 @@ def status(redis, row):
 COMMANDS = {
     "it works": ("warmup coinbase", {}, 0, "warmup of coinbase"),
     "it works, as json": ("symbols coinbase --sync", {"LIVERMORE_LOG_FORMAT": "json"}, 0, "lists"),
-    "no key, traced": ("symbols coinbase --sync --traceback", {SECRET: "no_key"}, 1, "in _load"),
+    "no key": ("symbols coinbase --sync --traceback", {SECRET: "no_key"}, 0, "key.not_used"),
     "no key, checked": ("check_exchange coinbase --json", {SECRET: "no_key"}, 1, "neither a PEM"),
     "a database that is gone": ("warmup coinbase", {"DATABASE_URL": postgres}, 1, "The database"),
     "a redis that refuses": (
@@ -664,7 +678,7 @@ def test_no_page_shows_a_secret(browser, row, canaries, sandbox, everywhere, mon
     pages["pasted"] = paste_secrets(browser, account, canaries)
     monkeypatch.setenv(SECRET, canaries["no_key"])
     pages["synced"] = sync(browser, row)
-    assert "neither a PEM private key" in pages["synced"]
+    assert "newly monitored" in pages["synced"]
     assert everywhere(**pages) == {}
 
 

@@ -3,13 +3,15 @@
 Adding a venue is a folder beside this file and a line in `MAKERS`.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 
 from django_redis import get_redis_connection
 from redis import Redis
 
-from exchanges.credentials import find_credentials
+from exchanges.credentials import Credentials, find_choice, find_credentials
 from exchanges.dialing import Route, hosts_in
+from exchanges.errors import BadCredentials
 from exchanges.models import Exchange
 from exchanges.pacing import BatchPacer, Pacer, WeightPacer, host_of
 from exchanges.presets import answer_limits
@@ -19,8 +21,10 @@ from exchanges.venue_stream import VenueStream
 from exchanges.venues.binance import rest as binance_rest
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase import rest as coinbase_rest
-from exchanges.venues.coinbase.key import load_key
+from exchanges.venues.coinbase.key import Key, load_key
 from exchanges.venues.coinbase.stream import CoinbaseStream
+
+logger = logging.getLogger(__name__)
 
 RestMaker = Callable[[Exchange, Redis, Mapping[str, str]], VenueRest]
 
@@ -37,10 +41,7 @@ class ExchangeAdapterFactory:
         return stream_of(exchange, _native_symbols(exchange), dict(aliases))
 
     def rest(self, exchange: Exchange) -> VenueRest:
-        """Return the exchange's REST side; `close()` it when done.
-
-        Raises BadCredentials where an account names a key that can't be used.
-        """
+        """Return the exchange's REST side; `close()` it when done."""
         return MAKERS[exchange.venue](exchange, self._redis, _native_symbols(exchange))
 
 
@@ -59,6 +60,17 @@ def stream_of(
 ) -> VenueStream:
     """Return the exchange's streaming side, which knows these canonical and native names."""
     return STREAMS[exchange.venue](exchange.ws_url, names, aliases, route_to(exchange))
+
+
+def key_of(exchange: Exchange) -> tuple[Key | None, str]:
+    """Return the key by which calls are signed, and why there is none although one was chosen."""
+    credentials, load = find_credentials(exchange), KEYS.get(exchange.venue)
+    if credentials is None or load is None:
+        return None, find_choice(exchange).trouble
+    try:
+        return load(credentials, host_of(exchange.rest_url)), ""
+    except BadCredentials as error:
+        return None, str(error)
 
 
 def _native_symbols(exchange: Exchange) -> dict[str, str]:
@@ -91,9 +103,11 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
 
 
 def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
-    credentials = find_credentials(exchange)
     pacer = _batches(exchange, redis)  # it publishes no limits, so no weight could be kept
-    key = load_key(credentials, pacer.host) if credentials else None
+    key, trouble = key_of(exchange)
+    if trouble and _TROUBLES.get(exchange.pk) != trouble:
+        logger.warning("key.not_used exchange=%s reason=%s", exchange.name, trouble)
+    _TROUBLES[exchange.pk] = trouble
     client = RestClient(
         exchange.rest_url,
         pacer,
@@ -112,5 +126,9 @@ def _batches(exchange: Exchange, redis: Redis) -> Pacer:
     return BatchPacer(redis, host, exchange.batch_size, exchange.batch_delay_ms)
 
 
+_TROUBLES: dict[int, str] = {}  # what was said last of an exchange's key
+
+# Venues that take a key for candles: where none is sent, none is loaded.
+KEYS: dict[str, Callable[[Credentials, str], Key]] = {"coinbase": load_key}
 MAKERS: dict[str, RestMaker] = {"binance": _binance, "coinbase": _coinbase}
 STREAMS: dict[str, type[VenueStream]] = {"binance": BinanceStream, "coinbase": CoinbaseStream}

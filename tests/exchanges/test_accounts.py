@@ -1,7 +1,13 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from exchanges.accounts import deactivate, delete_account, make_default, save_account
+from exchanges.accounts import (
+    deactivate,
+    delete_account,
+    make_default,
+    save_account,
+    save_choice,
+)
 from exchanges.models import Exchange, UserExchange
 
 pytestmark = pytest.mark.django_db
@@ -186,3 +192,72 @@ def test_a_failed_save_leaves_the_previous_default(user, add, monkeypatch):
     with pytest.raises(RuntimeError):
         add("second", is_default=True)
     assert defaults(user) == ["first"]
+
+
+# -- What an exchange uses
+
+
+@pytest.fixture
+def used(add, exchange):
+    """Return an account whose key the exchange uses."""
+    account = add("used", api_key_env="BINANCE_KEY", api_secret_env="BINANCE_SECRET")
+    Exchange.objects.filter(pk=exchange.pk).update(account=account)
+    return account
+
+
+def choice(exchange):
+    return Exchange.objects.get(pk=exchange.pk).account
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda other: {"user": other},
+        lambda other: {"exchange": Exchange.objects.create(name="elsewhere", venue="binance")},
+        lambda other: {"api_key_env": "BINANCE_OTHER"},
+        lambda other: {"api_secret_env": "BINANCE_OTHER"},
+        lambda other: {"passphrase_env": "BINANCE_OTHER"},
+    ],
+)
+def test_which_key_it_is_stays_while_an_exchange_uses_it(used, exchange, other_user, change):
+    for name, value in change(other_user).items():
+        setattr(used, name, value)
+    with pytest.raises(ValidationError, match="is used by somewhere, so its variables"):
+        save_account(used)
+    stored = UserExchange.objects.get()
+    assert (stored.user, stored.api_key_env) != (other_user, "BINANCE_OTHER")
+    assert choice(exchange) == stored
+
+
+def test_a_used_account_may_be_renamed_and_made_the_default(used, exchange, add):
+    add("other", is_default=True)
+    used.refresh_from_db()
+    used.display_name = "renamed"
+    make_default(save_account(used))
+    assert choice(exchange).display_name == "renamed"
+
+
+def test_deactivated_in_one_go_with_a_change_it_is_used_no_more(used, exchange):
+    used.api_key_env, used.is_active, used.is_default = "BINANCE_OTHER", False, False
+    save_account(used)
+    assert choice(exchange) is None
+    used.is_active = True
+    save_account(used)
+    assert choice(exchange) is None
+
+
+def test_a_used_account_is_not_deleted_until_it_is_deactivated(used, exchange):
+    with pytest.raises(ValidationError, match="so it is not deleted"):
+        delete_account(used)
+    assert choice(exchange) == used
+    deactivate(used)
+    delete_account(used)
+    assert not UserExchange.objects.exists()
+
+
+def test_a_choice_is_saved_only_of_what_may_be_used(add, exchange):
+    account = add("asleep", is_active=False)
+    exchange.account = account
+    with pytest.raises(ValidationError, match="asleep is inactive"):
+        save_choice(exchange)
+    assert choice(exchange) is None

@@ -9,12 +9,13 @@ from exchanges.validators import (
     validate_rest_url,
     validate_ws_url,
 )
+from exchanges.venue import Venue
 
 
-def refusal(validate, value):
+def refusal(validate, *values):
     """Return the line a person sees; fails if the value is accepted."""
     with pytest.raises(ValidationError) as caught:
-        validate(value)
+        validate(*values)
     (line,) = caught.value.messages
     assert "\n" not in line
     return line
@@ -186,6 +187,35 @@ def test_without_prefixes_every_name_is_refused(settings):
     settings.LIVERMORE_KEY_ENV_PREFIXES = []
     assert refusal(validate_env_name, "BINANCE_KEY")
     assert refusal(validate_env_name, "nonsense")
+
+
+@pytest.mark.parametrize("venue", Venue)
+def test_a_venue_takes_names_of_its_own_and_none_of_another(settings, venue):
+    settings.LIVERMORE_KEY_ENV_PREFIXES = []
+    for each in Venue:
+        name = f"{each.upper()}_KEY"
+        if each == venue:
+            validate_env_name(name, venue)
+        else:
+            assert f"must begin with {venue.upper()}_." in refusal(validate_env_name, name, venue)
+
+
+def test_the_setting_adds_prefixes_for_any_venue_but_no_venues_own(settings):
+    settings.LIVERMORE_KEY_ENV_PREFIXES = ["OURS_", "COIN", "COINBASE_", ""]
+    for venue in Venue:
+        validate_env_name("OURS_KEY", venue)
+        validate_env_name("COIN_KEY", venue)
+    validate_env_name("COINBASE_KEY", "coinbase")
+    assert "BINANCE_ or OURS_" in refusal(validate_env_name, "COINBASE_KEY", "binance")
+
+
+@pytest.mark.parametrize(
+    "name", ["LIVERMORE_SECRET_KEY", "LIVERMORE_PROXY_A", "LIVERMORE_KEY_ENV_PREFIXES"]
+)
+def test_no_setting_of_ours_is_a_key_whatever_is_allowed(settings, name):
+    settings.LIVERMORE_KEY_ENV_PREFIXES = ["LIVERMORE_"]
+    validate_env_name("LIVERMORE_KEY_A", "binance")
+    assert "setting of Livermore" in refusal(validate_env_name, name, "binance")
 
 
 @pytest.mark.parametrize(

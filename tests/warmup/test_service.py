@@ -186,11 +186,13 @@ def test_a_key_that_is_refused_costs_no_pair(
     redis, open_rest, sandbox, coinbase, monkeypatch, caplog, chance
 ):
     monkeypatch.setattr(key, "_STANDINGS", {})
-    monkeypatch.setenv("COINBASE_MY_KEY", "organizations/0000/apiKeys/1111")
+    monkeypatch.setenv("COINBASE_MY_KEY", "8f1ac569-ed29-48ae-b989-6798a975afab")
     monkeypatch.setenv("COINBASE_MY_SECRET", base64.b64encode(32 * b"s").decode())
     names = {"api_key_env": "COINBASE_MY_KEY", "api_secret_env": "COINBASE_MY_SECRET"}
     user = get_user_model().objects.create(username="trader")
-    UserExchange.objects.create(user=user, exchange=coinbase, display_name="mine", **names)
+    account = UserExchange(user=user, exchange=coinbase, display_name="mine", **names)
+    account.save()
+    Exchange.objects.filter(pk=coinbase.pk).update(account=account)
     sandbox.scenarios.add("rest_401", chance=chance)
     service = SmartWarmupService(redis, coinbase.pk, open_rest(coinbase))
     service.warmup(SYMBOLS)

@@ -5,10 +5,12 @@ from collections.abc import Collection
 
 from django.core.exceptions import ValidationError
 
+from exchanges.credentials import find_choice
 from exchanges.errors import Misconfigured
 from exchanges.models import Exchange, UserExchange
 from exchanges.proxies import read_proxy, unused_variables
 from exchanges.validators import validate_env_name
+from exchanges.venues import key_of
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
 from warmup.wording import count
@@ -29,7 +31,9 @@ def check_row(facts: Facts) -> Outcome:
             "it is switched off", "activate it in the admin: nothing is sent to it before", ["row"]
         )
     try:
-        row.clean_fields(exclude=["name", "display_name"])  # what it is called stops nothing
+        # What it is called stops nothing; the next step looks at the account.
+        row.account = None
+        row.clean_fields(exclude=["name", "display_name"])
         row.clean()
     except ValidationError as error:
         faults = [f"{name}: {text}" for name, texts in error.message_dict.items() for text in texts]
@@ -69,19 +73,47 @@ def check_environment(facts: Facts) -> Outcome:
         accounts = accounts.filter(user=facts.user)
     note = _note_on(others)
     faults = [fault for account in accounts for fault in _faults_of(account)]
-    if faults:
+    if faults := faults or _faults_of_choice(facts):
         raise Failed(
             "; ".join(faults) + note,
             "set it in the environment of this command and of whatever runs the exchange, or clear "
             "the name in the account: public candles need no key",
         )
-    facts.open_rest()  # a key that can't be used says so when it is loaded
     names = {name for account in accounts for name in account.environment()}
+    advice = _advice_to_choose(facts)
     if not names:
         whose = "no active account of yours" if facts.user else "no active account"
         text = f"{whose} names a variable: public candles need none"
-        return Outcome(text + note, result=Result.SKIP)
-    return Outcome(f"set: {', '.join(sorted(names))}{note}")
+        return Outcome(text + note, advice, Result.SKIP)
+    return Outcome(f"set: {', '.join(sorted(names))}{_used(facts)}{note}", advice)
+
+
+def _faults_of_choice(facts: Facts) -> list[str]:
+    """Return why the account that was chosen gives no key, in at most one line."""
+    _, trouble = key_of(facts.exchange)
+    account = find_choice(facts.exchange).account
+    if trouble and facts.user and account.user_id != facts.user.pk:
+        return ["the account chosen for it, of somebody else, gives no key that can be used"]
+    return [trouble] if trouble else []
+
+
+def _used(facts: Facts) -> str:
+    """Return whose key is used, nothing where none is chosen."""
+    key, _ = key_of(facts.exchange)
+    return f"; it signs with the key in {key.variables[0]}" if key else ""
+
+
+def _advice_to_choose(facts: Facts) -> str | None:
+    """Return what to do where accounts have keys, and none of them is chosen."""
+    accounts = facts.exchange.user_exchanges.filter(is_active=True)
+    found = accounts.exclude(api_key_env="").count()
+    if not found or find_choice(facts.exchange).account:
+        return None
+    name = "names" if found == 1 else "name"
+    return (
+        f"{count(found, 'active account')} {name} a key and none is chosen, so none is used: "
+        "choose the account in the row, in the admin, or leave it, as public candles need none"
+    )
 
 
 def _note_on(others: Collection[UserExchange]) -> str:
@@ -100,7 +132,7 @@ def _faults_of(account: UserExchange) -> list[str]:
         if not name:
             continue
         try:
-            validate_env_name(name)
+            validate_env_name(name, account.exchange.venue)
         except ValidationError:  # not repeated: it may be the secret itself
             found.append(f"account {account}: its {what} variable has no name that is allowed")
             continue

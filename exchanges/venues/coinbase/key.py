@@ -1,5 +1,6 @@
 """A key of Coinbase's and how it is taken: a good one is refused now and then, a bad one always."""
 
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -7,8 +8,12 @@ from dataclasses import dataclass
 from django.views.decorators.debug import sensitive_variables
 
 from exchanges.credentials import Credentials
+from exchanges.errors import BadCredentials
 from exchanges.venues.coinbase.signing import Signer
 
+UUID = "-".join(f"[0-9a-fA-F]{{{size}}}" for size in (8, 4, 4, 4, 12))
+# As docs.cdp.coinbase.com writes the name of a key; newer keys have a bare id.
+SHAPE = re.compile(f"(organizations/{UUID}/apiKeys/)?{UUID}")
 REFUSALS_BELIEVED = 3  # in a row, of a key that was taken before; of another the first one
 REFUSED_SECONDS = 3600.0  # then it is tried again
 
@@ -59,7 +64,20 @@ class Key:
 
 @sensitive_variables()
 def load_key(credentials: Credentials, host: str) -> Key:
-    """Return the key for calls to `host`. Raises BadCredentials where it can't be used."""
-    signer = Signer(credentials.key, credentials.secret)
+    """Return the key for calls to `host`.
+
+    Raises BadCredentials, which names the variable, where either part has not the form that
+    Coinbase gives it: the key's name is sent in clear, so nothing else may go out in its place.
+    """
+    key, secret = credentials.variables
+    if not SHAPE.fullmatch(credentials.key):
+        raise BadCredentials(
+            f"{key} holds no name of a Coinbase key, which is organizations/{{id}}/apiKeys/{{id}} "
+            "or the id alone: nothing is signed"
+        )
+    try:
+        signer = Signer(credentials.key, credentials.secret)
+    except BadCredentials as error:
+        raise BadCredentials(f"{secret}: {error}") from None
     standing = _STANDINGS.setdefault((host, hash(credentials)), Standing())
     return Key(signer, credentials.variables, standing)

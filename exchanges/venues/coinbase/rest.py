@@ -217,7 +217,7 @@ class CoinbaseRest(VenueRest):
 
     def _key_text(self) -> str:
         if self._key is None:
-            return "no account names a key, so no key was sent"
+            return "no key is chosen for it that could be used, so no key was sent"
         return f"the key is in {self._key.variables[0]}, its secret in {self._key.variables[1]}"
 
     def _clock_text(self) -> str:

@@ -7,11 +7,11 @@ from django.contrib.auth import get_user_model
 
 from exchanges.accounts import save_account
 from exchanges.errors import BadCredentials
-from exchanges.models import UserExchange
+from exchanges.models import Exchange, UserExchange
 from exchanges.venues.coinbase import key as key_module
 from livermore.market.timeframe import Timeframe
 from tests.exchanges.venues.conftest import NOW_MS, ROOMY, values
-from tests.exchanges.venues.test_coinbase_signing import EC, NAME, pem
+from tests.exchanges.venues.test_coinbase_signing import EC, ID, NAME, pem
 
 TIME = (200, {}, b'{"epochMillis":"1712224800000"}')
 REFUSED = (401, {}, b"Unauthorized")
@@ -35,7 +35,8 @@ def keyed(row, monkeypatch):
         monkeypatch.setenv("COINBASE_MY_SECRET", SECRET)
         user = get_user_model().objects.create(username=f"someone-{exchange.pk}")
         names = {"api_key_env": "COINBASE_MY_KEY", "api_secret_env": "COINBASE_MY_SECRET"}
-        save_account(UserExchange(user=user, exchange=exchange, display_name="mine", **names))
+        account = UserExchange(user=user, exchange=exchange, display_name="mine", **names)
+        Exchange.objects.filter(pk=exchange.pk).update(account=save_account(account))
         exchange.symbols.create(symbol="A-B", native_symbol="A-B", base="A", quote="B")
         return exchange
 
@@ -137,7 +138,7 @@ def test_two_keys_are_judged_apart(keyed, adapters, wire, monkeypatch):
     exchange = keyed(wire)
     script(wire, "--+")
     ask(adapters(exchange))
-    monkeypatch.setenv("COINBASE_MY_KEY", f"{NAME}2")
+    monkeypatch.setenv("COINBASE_MY_KEY", ID)
     ask(adapters(exchange))
     assert count(wire) == (3, 1)
 

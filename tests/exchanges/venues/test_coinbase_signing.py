@@ -17,14 +17,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.contrib.auth import get_user_model
 
+from exchanges import venues
 from exchanges.accounts import save_account
 from exchanges.errors import BadCredentials
-from exchanges.models import UserExchange
+from exchanges.models import Exchange, UserExchange
 from exchanges.venues.coinbase.signing import Signer
 from livermore.market.timeframe import Timeframe
 from tests.exchanges.venues.conftest import NOW_MS, values
 
-NAME = "organizations/0000/apiKeys/1111"
+ID = "8f1ac569-ed29-48ae-b989-6798a975afab"
+NAME = f"organizations/{ID}/apiKeys/87d98ae9-f31f-42ee-9b69-723d3ff9dd77"
 URI = "api.coinbase.com/api/v3/brokerage/products"
 EC = generate_ec(SECP256R1())
 ED25519 = Ed25519PrivateKey.generate()
@@ -137,21 +139,23 @@ def test_a_signer_does_not_show_its_key():
 
 @pytest.fixture
 def with_keys(monkeypatch):
-    """Return a function that gives an exchange row an account whose variables are set."""
+    """Return a function that gives an exchange row a chosen account whose variables are set."""
+    monkeypatch.setattr(venues, "_TROUBLES", {})
 
-    def with_keys(exchange, secret):
-        monkeypatch.setenv("CB_KEY", NAME)
-        monkeypatch.setenv("CB_SECRET", secret)
+    def with_keys(exchange, secret, key=NAME):
+        monkeypatch.setenv("COINBASE_A_KEY", key)
+        monkeypatch.setenv("COINBASE_A_SECRET", secret)
         user = get_user_model().objects.create(username="someone")
-        save_account(
+        account = save_account(
             UserExchange(
                 user=user,
                 exchange=exchange,
                 display_name="mine",
-                api_key_env="CB_KEY",
-                api_secret_env="CB_SECRET",
+                api_key_env="COINBASE_A_KEY",
+                api_secret_env="COINBASE_A_SECRET",
             )
         )
+        Exchange.objects.filter(pk=exchange.pk).update(account=account)
         return exchange
 
     return with_keys
@@ -202,11 +206,71 @@ def test_a_token_that_the_exchange_refuses_costs_no_candle(
     assert len(rest.get_candles("BTC-USD", "1h", limit=3)) == 3
 
 
-def test_a_key_that_cannot_be_used_is_told_before_anything_is_called(
-    row, adapters, sandbox, with_keys
+NOT_IN_AN_ENVIRONMENT = ("nothing", "undecodable bytes")
+OTHER_SHAPES = {
+    "words": "this is no key but it is secret",
+    "a password": "correct-horse-battery-staple",
+    "two ids that are none": "organizations/0000/apiKeys/1111",
+    "a line more": f"{NAME}\n",
+    "a blank before": f" {NAME}",
+    "two names": f"{NAME},{NAME}",
+    "quotes around": f'"{NAME}"',
+    "something behind": f"{NAME}-and-a-secret",
+    "something before": f"secret-{ID}",
+    "braces around": f"{{{ID}}}",
+    "an id without dashes": ID.replace("-", ""),
+    "other digits": ID.replace("8", "\u0668"),
+    "another path": NAME.replace("apiKeys", "secrets"),
+    "a token": "eyJhbGciOiJFUzI1NiJ9.e30.e30",
+    "the secret itself": pem(EC),
+    "an address": "redis://:password@127.0.0.1:6379/0",
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_SHAPES)
+def test_what_is_no_key_is_not_signed_and_named_by_its_variable(
+    row, adapters, wire, with_keys, caplog, kind
 ):
-    exchange = with_keys(row("coinbase", sandbox), "junk-secret")
-    with pytest.raises(BadCredentials) as refusal:
-        adapters(exchange)
-    assert "junk-secret" not in str(refusal.value)
-    assert not sandbox.requests.counts
+    value = OTHER_SHAPES[kind]
+    exchange = with_keys(row("coinbase", wire), pem(EC), value)
+    check_that_all_is_open(exchange, adapters, wire, caplog, "COINBASE_A_KEY", value)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in JUNK if kind not in NOT_IN_AN_ENVIRONMENT])
+def test_what_is_no_secret_signs_nothing_and_is_named_by_its_variable(
+    row, adapters, wire, with_keys, caplog, kind
+):
+    exchange = with_keys(row("coinbase", wire), JUNK[kind])
+    check_that_all_is_open(exchange, adapters, wire, caplog, "COINBASE_A_SECRET", JUNK[kind])
+
+
+def check_that_all_is_open(exchange, adapters, wire, caplog, variable, value):
+    wire.answer((200, {}, b'{"products":[]}'))
+    for _ in range(2):
+        adapters(exchange).list_symbols()
+    assert len(wire.seen) == 2
+    for path, headers in wire.seen:
+        assert path.startswith("/api/v3/brokerage/market/products?")
+        assert "Authorization" not in headers
+    [line] = [text for text in caplog.messages if "not_used" in text]
+    assert line.startswith(f"key.not_used exchange={exchange.name} reason={variable}")
+    assert value.strip() not in line
+
+
+@pytest.mark.parametrize("key", [NAME, ID, ID.upper()])
+def test_a_key_in_either_of_coinbases_forms_is_sent(row, adapters, wire, with_keys, key):
+    exchange = with_keys(row("coinbase", wire), pem(EC), key)
+    wire.answer((200, {}, b'{"products":[]}'))
+    adapters(exchange).list_symbols()
+    token = wire.seen[0][1]["Authorization"].removeprefix("Bearer ")
+    assert jwt.get_unverified_header(token)["kid"] == key
+
+
+def test_no_account_chosen_means_that_nothing_is_signed(row, adapters, wire, with_keys):
+    exchange = with_keys(row("coinbase", wire), pem(EC))
+    Exchange.objects.update(account=None)
+    wire.answer((200, {}, b'{"products":[]}'))
+    adapters(exchange).list_symbols()
+    [(path, headers)] = wire.seen
+    assert path.startswith("/api/v3/brokerage/market/products?")
+    assert "Authorization" not in headers
