@@ -72,7 +72,7 @@ CSRF_TRUSTED_ORIGINS = [
 CSRF_FAILURE_VIEW = "livermore.refusals.csrf_failure"
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "livermore.admin_app.LimitedAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

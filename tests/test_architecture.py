@@ -48,6 +48,7 @@ REDIS = {
 }
 KEY_STARTS = (
     "candles:", "candle:", "coverage:", "ticker:", "indicator:", "exchange:", "channel:", "pacing:",
+    "login:",
 )  # fmt: skip
 
 

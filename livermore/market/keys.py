@@ -151,3 +151,13 @@ def pacing(host: str) -> str:
     `host` is a host with its port where it has one, in lower case.
     """
     return f"pacing:{host}"
+
+
+def login_attempts(who: str) -> str:
+    """Name the counter of attempts to log in: of a user, an address, or a user from an address."""
+    return f"login:attempts:{who}"
+
+
+def login_known(who: str) -> str:
+    """Name the string that says that a user has logged in from an address lately."""
+    return f"login:known:{who}"

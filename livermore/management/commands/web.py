@@ -20,11 +20,6 @@ class Command(LivermoreCommand):
     def add_arguments(self, parser):
         parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="to listen at")
         parser.add_argument("--port", type=port, default=WEB_PORT, metavar="PORT")
-        parser.add_argument(
-            "--proxy-headers",
-            action="store_true",
-            help="believe the visitor's address that X-Forwarded-For tells; only behind a proxy",
-        )
 
     def handle(self, *args, **options):
         from livermore.asgi import application  # it begins what it needs
@@ -35,9 +30,6 @@ class Command(LivermoreCommand):
             http_timeout=ANSWER_SECONDS,
             websocket_connect_timeout=5,
             action_logger=AccessLogGenerator(sys.stdout),
-            proxy_forwarded_address_header="X-Forwarded-For" if options["proxy_headers"] else None,
-            proxy_forwarded_port_header="X-Forwarded-Port" if options["proxy_headers"] else None,
-            proxy_forwarded_proto_header="X-Forwarded-Proto" if options["proxy_headers"] else None,
             server_name="",
         )
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
