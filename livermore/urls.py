@@ -16,6 +16,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/network/", include("warmup.urls")),  # before the admin, which takes all the rest
     path("admin/", admin.site.urls),
+    path("docs/", include("livermore.documents_urls")),
     path("health/", ready),
     path("health/live/", live),
     path("health/ready/", ready),
