@@ -50,6 +50,7 @@ def _environment(folder: Path, redis_url: str) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{folder / 'livermore.sqlite3'}",
         "REDIS_URL": redis_url,
         "LIVERMORE_SECRET_KEY": "of no use to anybody",
+        "LIVERMORE_PRIVATE_EXCHANGE_HOSTS": "127.0.0.1",  # exchanges of this machine, at any port
         "TMPDIR": str(folder),
     }
 

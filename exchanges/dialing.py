@@ -54,7 +54,7 @@ class Route:
         proxy or certificates that can't be used; OSError where nobody answers.
         """
         if self.proxy:
-            refuse_private(host)
+            refuse_private(host, port)
             wire = open_through(read_proxy(self.proxy), host, port, seconds)
         else:
             _say_what_is_unused(host, port)

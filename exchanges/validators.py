@@ -11,6 +11,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from exchanges.errors import Misled
 from exchanges.resolving import SECONDS, resolve
 from exchanges.venue import Venue
 
+PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HOSTNAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)*[a-z](?:[a-z0-9-]*[a-z0-9])?")
@@ -40,6 +42,7 @@ NO_PROXY = (
 PROXY_VARIABLE = re.compile(r"LIVERMORE_PROXY_[A-Z0-9_]{1,48}")
 LONGEST_LOGIN = 255  # RFC 1929, 2: bytes of a user name, and of a password
 
+LISTED_WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([0-9]{1,5})")
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 LONGEST_ENV_NAME = 64
 PREFIXES_SETTING = "LIVERMORE_KEY_ENV_PREFIXES"
@@ -128,7 +131,8 @@ def split_proxy(url: str) -> SplitResult:
         raise ValidationError(NO_PROXY)
     if any(len(each.encode()) > LONGEST_LOGIN for each in (parts.username, parts.password) if each):
         raise ValidationError("The user name or password is too long for a proxy.")
-    if _plain(parts.hostname) not in _listed_hosts() and (reason := _why_no_proxy(parts.hostname)):
+    listed = is_listed(parts.hostname, parts.port)
+    if not listed and (reason := _why_no_proxy(parts.hostname)):
         raise ValidationError(f"The proxy's host {reason}.")
     return parts
 
@@ -140,20 +144,20 @@ def proxy_addresses_of(host: str, port: int, seconds: float = SECONDS) -> list[s
     and nobody listed the host; else as the resolver does.
     """
     addresses = resolve(host, port, seconds)
-    if _plain(host) not in _listed_hosts():
+    if not is_listed(host, port):
         for address in addresses:
             if reason := _why_no_proxy(address):
-                raise _misled(host, f"{address} {reason}")
+                raise _misled(host, port, f"{address} {reason}")
     return addresses
 
 
-def refuse_private(host: str) -> None:
+def refuse_private(host: str, port: int) -> None:
     """Raise Misled for a host that is private by its own words, unless somebody listed it.
 
     It is what is left to check where a proxy finds the address.
     """
-    if _plain(host) not in _listed_hosts() and (reason := _why_not_public(host.rstrip("."))):
-        raise _misled(host, f"it {reason}")
+    if not is_listed(host, port) and (reason := _why_not_public(host.rstrip("."))):
+        raise _misled(host, port, f"it {reason}")
 
 
 def addresses_of(
@@ -167,28 +171,28 @@ def addresses_of(
     where a local proxy makes up addresses it does so for all of them, so they are named together.
     """
     addresses = resolve(host, port, seconds)
-    if _plain(host) not in _listed_hosts():
+    if not is_listed(host, port):
         if addresses != [host] and (network := _made_up_in(addresses)):
             raise misled_by_proxy(hosts or [host], network)
         for address in addresses:
             if reason := _why_not_public(address):
-                raise _misled(host, f"it {reason}" if address == host else f"{address} {reason}")
+                what = "it" if address == host else address
+                raise _misled(host, port, f"{what} {reason}")
     return addresses
 
 
-def _misled(host: str, found: str) -> Misled:
+def _misled(host: str, port: int, found: str) -> Misled:
     return Misled(
-        f"{host} is not called: {found}",
+        f"{host} is not called: {found}{_elsewhere(host)}",
         "Correct the row's address, this machine's name server or /etc/hosts, or add "
-        f"{host} to LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant",
+        f"{_to_list(host, port)} to LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant",
     )
 
 
 def misled_by_proxy(hosts: Iterable[str], network: IPNetwork) -> Misled:
     """Return what is said where a local proxy makes up the addresses of a row's hosts."""
     listed = settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
-    known = _listed_hosts()
-    named = [host for host in hosts if _is_name(host) and _plain(host) not in known]
+    named = [host for host in hosts if _is_name(host) and not is_listed(host, None)]
     verb, they = ("are", "they lead") if len(named) > 1 else ("is", "it leads")
     return Misled(
         f"{' and '.join(named)} {verb} not called: {they} into {network}, where a local proxy such "
@@ -225,18 +229,16 @@ def _validate_url(url: str, secure: str, plain: str) -> None:
     host = (parts.hostname or "").rstrip(".")
     if not host:
         raise ValidationError(f"The address names no host: write {secure}://host.")
-    if host in _listed_hosts():
+    port = parts.port or PORTS[parts.scheme]
+    if is_listed(host, port):
         return
+    to_list = f"add {_to_list(host, port)} to LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant"
     if reason := _why_not_public(host):
         raise ValidationError(
-            f"{host} {reason}. Use a public host name, or add {host} to "
-            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant."
+            f"{host} {reason}{_elsewhere(host)}. Use a public host name, or {to_list}."
         )
     if parts.scheme == plain:
-        raise ValidationError(
-            f"{plain}:// is not encrypted: use {secure}://, or add {host} to "
-            "LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is meant."
-        )
+        raise ValidationError(f"{plain}:// is not encrypted: use {secure}://, or {to_list}.")
 
 
 def _split(url: str, secure: str) -> SplitResult:
@@ -255,9 +257,45 @@ def _split(url: str, secure: str) -> SplitResult:
     return parts
 
 
-def _listed_hosts() -> set[str]:
-    listed = settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
-    return {_plain(host) for host in listed}
+def split_listed(entry: str) -> tuple[str, int | None]:
+    """Return host and port of an entry of LIVERMORE_PRIVATE_EXCHANGE_HOSTS, None for all ports.
+
+    An IPv6 address with a port is in brackets. Raises ValueError where the port is none.
+    """
+    text = entry.strip()
+    found = LISTED_WITH_PORT.fullmatch(text)
+    if not found:
+        return _plain(text), None
+    port = int(found[2])
+    if not 0 < port < 65_536:
+        raise ValueError(f"{port} is no port")
+    return _plain(found[1]), port
+
+
+def is_listed(host: str, port: int | None) -> bool:
+    """Tell whether somebody listed a host for this port; for all of them where it is None."""
+    return any(name == _plain(host) and only in (None, port) for name, only in _listed())
+
+
+def _listed() -> list[tuple[str, int | None]]:
+    found = []
+    for entry in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
+        with suppress(ValueError):  # the system checks name it
+            found.append(split_listed(entry))
+    return found
+
+
+def _elsewhere(host: str) -> str:
+    """Return at which ports alone a host may be called, "" where it is not listed at all."""
+    ports = [str(port) for name, port in _listed() if name == _plain(host)]
+    return f", allowed at port {' and '.join(ports)} alone" if ports else ""
+
+
+def _to_list(host: str, port: int) -> str:
+    """Return the entry that would let a host be called, no more of it than is needed."""
+    if not _elsewhere(host):
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _plain(host: str) -> str:

@@ -12,6 +12,7 @@ from redis.connection import parse_url
 
 from exchanges import trust
 from exchanges.errors import Misconfigured
+from exchanges.validators import split_listed
 from livermore.origin import normal
 
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
@@ -89,11 +90,12 @@ def check_trusted_origins(**_options):
 @register()
 def check_private_exchange_hosts(**_options):
     for host in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
-        if not _is_host(host):
+        if not _is_host_or_place(host):
             yield Error(
                 f"LIVERMORE_PRIVATE_EXCHANGE_HOSTS holds {host!r}, which is not a host.",
-                hint="Give host names or IP addresses alone, separated by commas: no scheme, "
-                "port, path or wildcard.",
+                hint="Give host names or IP addresses, separated by commas, each alone or with the "
+                "one port that is meant, such as 127.0.0.1:8899 or [::1]:8899: no scheme, path or "
+                "wildcard.",
                 id="livermore.E004",
             )
 
@@ -154,6 +156,14 @@ def _is_loopback(host: str) -> bool:
         if address
         else host.lower() == "localhost" or host.lower().endswith(".localhost")
     )
+
+
+def _is_host_or_place(entry: str) -> bool:
+    try:
+        host, _ = split_listed(entry)
+    except ValueError:
+        return False
+    return _is_host(host)
 
 
 def _is_host(host: str) -> bool:

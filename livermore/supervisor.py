@@ -154,6 +154,7 @@ class Supervisor:
             _move(exchange, sandbox)
         if at:
             (settings.VAR_DIR / first_look.SANDBOX_FILE).write_text(f"{sandbox}\n")
+            _allow_sandbox(sandbox)
         if moved:
             self._say(" ".join(moved))
         return web
@@ -218,6 +219,14 @@ def _move(exchange: Exchange, port: int) -> None:
         parts = urlsplit(getattr(exchange, field))
         setattr(exchange, field, urlunsplit(parts._replace(netloc=f"{parts.hostname}:{port}")))
     exchange.save(update_fields=["rest_url", "ws_url", "updated_at"])
+
+
+def _allow_sandbox(port: int) -> None:
+    """Do in this process what others do by the file when they start."""
+    listed = settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
+    if listed == [f"127.0.0.1:{settings.SANDBOX_PORT}"]:  # nobody has set another
+        settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [f"127.0.0.1:{port}"]
+    settings.SANDBOX_PORT = port
 
 
 def _local_port(exchange: Exchange) -> int | None:

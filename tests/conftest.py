@@ -19,6 +19,7 @@ from livermore import embedded_redis
 FOLDER = Path(tempfile.mkdtemp(prefix="livermore-tests-"))
 SERVER = embedded_redis.ensure_running(FOLDER / "valkey")
 os.environ["REDIS_URL"] = SERVER.url
+os.environ["LIVERMORE_PRIVATE_EXCHANGE_HOSTS"] = "127.0.0.1"  # the tests' exchanges, at any port
 
 # pytest-django has read the settings before this file is imported: they are read again.
 sys.modules.pop("livermore.settings", None)

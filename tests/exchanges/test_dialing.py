@@ -7,7 +7,7 @@ from django.conf import settings as django_settings
 
 from exchanges import families
 from exchanges.connection import Connection
-from exchanges.dialing import DIRECTLY
+from exchanges.dialing import DIRECTLY, Route
 from exchanges.errors import Misled
 from exchanges.models import Exchange
 from exchanges.venues import ExchangeAdapterFactory
@@ -160,3 +160,21 @@ def test_a_family_that_shakes_no_hands_comes_last_from_then_on(monkeypatch, sett
                 with DIRECTLY.open("exchange.lan", port, 0.3, encrypted=True) as wire:
                     assert wire.getpeername()[0] == "127.0.0.1"
         server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "0.0.0.0", "::1", "::ffff:127.0.0.1", "0177.0.0.1", "here.example"]
+)
+def test_only_the_port_that_is_listed_is_connected_to(monkeypatch, settings, host):
+    lead(monkeypatch, "here.example", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as ours, socket.create_server(("", 0)) as other:
+        listed, port = ours.getsockname()[1], other.getsockname()[1]
+        settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [f"127.0.0.1:{listed}"]
+        Route().dial("127.0.0.1", listed, 5).close()
+        with pytest.raises(Misled):
+            Route().dial(host, port, 5)
+        with pytest.raises(Misled):
+            Route("http://127.0.0.1:1").dial("127.0.0.1", port, 5)
+        other.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            other.accept()

@@ -1,3 +1,7 @@
+import re
+import subprocess
+import sys
+
 import pytest
 from django.core.exceptions import ValidationError
 from hypothesis import given
@@ -43,6 +47,71 @@ def hosts_allowed(settings):
 )
 def test_a_public_or_listed_rest_address_is_accepted(url):
     validate_rest_url(url)
+
+
+@pytest.mark.parametrize(
+    ("entry", "url"),
+    [
+        ("127.0.0.1:8899", "http://127.0.0.1:8899"),
+        ("127.0.0.1:8899", "https://127.0.0.1:8899/base"),
+        ("127.0.0.1:80", "http://127.0.0.1"),
+        ("[::1]:8899", "http://[::1]:8899"),
+        ("::1", "http://[::1]:1"),
+        ("Box.Lan.:443", "https://box.lan"),
+        (" box.lan ", "https://box.lan:9"),
+    ],
+)
+def test_a_listed_host_may_be_named_at_the_ports_that_are_meant(settings, entry, url):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["10.0.0.1", entry]
+    validate_rest_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:6379",
+        "http://127.0.0.1:8000",
+        "http://127.0.0.1",
+        "https://127.0.0.1",
+        "http://127.0.0.1.:8898",
+        "http://localhost:8899",
+        "http://[::1]:8899",
+        "http://[::ffff:127.0.0.1]:8899",
+        "http://0.0.0.0:8899",
+        "http://127.1:8899",
+        "http://2130706433:8899",
+        "http://0x7f000001:8899",
+        "http://0177.0.0.1:8899",
+    ],
+)
+@pytest.mark.parametrize("kind", ["rest", "ws"])
+def test_no_other_place_on_this_machine_may_be_named_than_the_one_listed(settings, url, kind):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["127.0.0.1:8899"]
+    if kind == "rest":
+        line = refusal(validate_rest_url, url)
+    else:
+        line = refusal(validate_ws_url, url.replace("http", "ws"))
+    assert "LIVERMORE_PRIVATE_EXCHANGE_HOSTS" in line
+
+
+def test_who_names_another_port_is_told_which_one_is_allowed(settings):
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["127.0.0.1:8899"]
+    assert refusal(validate_rest_url, "http://127.0.0.1:6379") == (
+        "127.0.0.1 is a private, local or reserved address, allowed at port 8899 alone. Use a "
+        "public host name, or add 127.0.0.1:6379 to LIVERMORE_PRIVATE_EXCHANGE_HOSTS if it is "
+        "meant."
+    )
+
+
+def test_by_itself_the_sandboxs_own_address_alone_is_listed():
+    code = (
+        "import os; os.environ.pop('LIVERMORE_PRIVATE_EXCHANGE_HOSTS', None);"
+        "from livermore import settings;"
+        "print(settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS, settings.SANDBOX_PORT)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (port,) = re.findall(r"\d+$", ran.stdout.strip())
+    assert ran.stdout == f"['127.0.0.1:{port}'] {port}\n"
 
 
 def test_a_websocket_address_has_its_own_schemes():

@@ -18,7 +18,7 @@ from livermore.market import keys
 from tests.handoff.documents import Block, Command
 from tests.handoff.servers import lively_exchange, redis_server, wait_until
 from tests.handoff.terminal import Terminal
-from tests.handoff.units import Unit
+from tests.handoff.units import OURS, Unit
 from tests.handoff.visitor import Visitor, answers
 from tests.test_run import LEFT_OUT, ROOT, environment, free_port
 
@@ -50,7 +50,7 @@ class Machine:
         self._home, self._tools = folder / "home", folder / "tools"
         self._ports = {"8000": str(free_port()), "6379": str(free_port())}
         path = f"{self._tools}{os.pathsep}{os.environ['PATH']}"
-        self._env = environment() | {"HOME": str(self._home), "PATH": path, "COLUMNS": "120"}
+        self._env = environment() | OURS | {"HOME": str(self._home), "PATH": path, "COLUMNS": "120"}
         self._units: dict[str, Unit] = {}
         self._things = ExitStack()
 

@@ -6,6 +6,7 @@ from configparser import RawConfigParser
 from pathlib import Path
 
 HOME = "/srv/livermore"  # where units expect the checkout
+OURS = {"LIVERMORE_PRIVATE_EXCHANGE_HOSTS": "127.0.0.1"}  # the exchange that is played is here
 
 
 class Unit:
@@ -18,7 +19,7 @@ class Unit:
         self._command = shlex.split(here["ExecStart"])
         self._before = shlex.split(here["ExecStartPre"])
         self._folder = here["WorkingDirectory"]
-        self._env = {"PATH": path} | read_environment(Path(here["EnvironmentFile"]))
+        self._env = {"PATH": path} | OURS | read_environment(Path(here["EnvironmentFile"]))
         self._seconds = int(here["TimeoutStopSec"])
         self._log = checkout / f"var/{name}.log"
         self._process: subprocess.Popen | None = None

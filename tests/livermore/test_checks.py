@@ -94,13 +94,22 @@ def test_a_trusted_origin_is_scheme_name_and_port(settings, origin, refused):
         ("[::1]", False),
         ("sandbox.internal", False),
         ("https://host", True),
-        ("host:8899", True),
+        ("127.0.0.1:8899", False),
+        ("[::1]:8899", False),
+        ("::1", False),
+        ("host:8899", False),
+        ("host:", True),
+        ("host:0", True),
+        ("host:65536", True),
+        ("host:http", True),
+        (":8899", True),
+        ("http://host:8899", True),
         ("10.0.0.0/8", True),
         ("*.internal", True),
         ("", True),
     ],
 )
-def test_a_private_exchange_host_is_a_host_alone(settings, host, refused):
+def test_a_private_exchange_host_is_a_host_alone_or_with_a_port(settings, host, refused):
     settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [host]
     assert bool(ids(checks.check_private_exchange_hosts)) is refused
 
