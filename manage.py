@@ -15,12 +15,20 @@ def main():
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import Error as DatabaseError
     except ImportError:
         sys.exit("Django is not installed in this Python: call ./run instead of manage.py")
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"Error: {error}")
+    except DatabaseError as error:  # in one of Django's own commands
+        from livermore.database_faults import fault
+        from livermore.redaction import redacted
+
+        if "--traceback" in sys.argv or (text := fault(error)) is None:
+            raise
+        sys.exit(f"Error: {redacted(text)}")
 
 
 if __name__ == "__main__":

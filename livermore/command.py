@@ -12,11 +12,12 @@ from urllib.parse import urlsplit, urlunsplit
 import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, SystemCheckError
-from django.db import DatabaseError, OperationalError
+from django.db import Error as DatabaseError
 from django_redis.exceptions import ConnectionInterrupted
 
 from exchanges.errors import LivermoreError
 from livermore import __version__, embedded_redis
+from livermore.database_faults import fault, first_line
 from livermore.redaction import redacted
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -143,7 +144,7 @@ def errors_for_people() -> Iterator[None]:
     except (redis.RedisError, ConnectionInterrupted) as error:
         raise CommandError(redacted(_redis_message(error))) from error
     except DatabaseError as error:
-        message = _database_message(error)
+        message = fault(error)
         if message is None:
             raise
         raise CommandError(redacted(message)) from error
@@ -163,7 +164,7 @@ def _redis_message(error: Exception) -> str:
     if isinstance(error, ConnectionInterrupted) and error.__cause__:
         error = error.__cause__
     where = f"Redis at {url_without_password(settings.REDIS_URL)}"
-    reason = _first_line(error)
+    reason = first_line(error)
     gone = isinstance(error, redis.ConnectionError | redis.TimeoutError)
     if not gone or isinstance(
         error, redis.AuthenticationError | redis.exceptions.AuthorizationError
@@ -174,20 +175,3 @@ def _redis_message(error: Exception) -> str:
     else:
         remedy = "start it or correct REDIS_URL"
     return f"{where} is gone ({reason}): {remedy}, then run this again, it goes on from there"
-
-
-def _database_message(error: DatabaseError) -> str | None:
-    """Return the line for a person, None where the error is ours to find."""
-    text = str(error)
-    if "no such table" in text or ('relation "' in text and "does not exist" in text):
-        return "The database has no tables yet, or not all: ./run migrate"
-    if "unable to open database file" in text:
-        name = settings.DATABASES["default"]["NAME"]
-        return f"The database {name} can't be opened: ./run migrate makes it if its folder exists"
-    if isinstance(error, OperationalError) or "not a database" in text:
-        return f"The database does not work: {_first_line(error)}. See DATABASE_URL"
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

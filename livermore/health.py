@@ -1,9 +1,13 @@
 """Whether this process lives, and whether it can serve: for those who restart and balance."""
 
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseError
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -18,6 +22,8 @@ from warmup.redis_server import read_memory, refusal
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 2.0  # whoever asks has little more, and a Redis that is slower serves nobody
+DATABASE_SECONDS = 3.0
+NO_ANSWER = "it does not answer in time"
 SILENT = "it does not answer, or lets nobody in"
 
 
@@ -40,9 +46,13 @@ def ready(request: HttpRequest) -> JsonResponse:
     ours alone: anybody may ask, and the errors' own texts are in the log.
     """
     warnings: list[str] = []
-    checks = {"database": _database_fault, "redis": lambda: _redis_fault(warnings)}
+    checks = {
+        "database": partial(database.fault, _database_fault),
+        "redis": lambda: _redis_fault(warnings),
+    }
     failing = {part: why for part, check in checks.items() if (why := _asked(part, check))}
-    if "database" not in failing and (why := _asked("migrations", _migrations_fault)):
+    migrations = partial(database.fault, _migrations_fault)
+    if "database" not in failing and (why := _asked("migrations", migrations)):
         failing["migrations"] = why
     answer = {"ready": not failing, "failing": list(failing)}
     if failing:
@@ -60,6 +70,43 @@ def _asked(part: str, check: Callable[[], str]) -> str:
     if why:
         logger.warning("health.failing part=%s error=%s", part, error)
     return why
+
+
+class Asked:
+    """A database that is asked in a thread, since it may keep who asks for as long as it likes.
+
+    While an answer is overdue it is not asked again: no more than one thread waits for it.
+    """
+
+    def __init__(self, patience_seconds: float):
+        self._patience_seconds = patience_seconds
+        self._lock = threading.Lock()
+        self._overdue: Future | None = None
+
+    def fault(self, check: Callable[[], str]) -> str:
+        """Return what `check` finds, or that no answer came. Raises what it raises."""
+        with self._lock:
+            if self._overdue and not self._overdue.done():
+                return NO_ANSWER
+            answer = self._overdue = Future()
+            thread = threading.Thread(target=self._ask, args=(check, answer), daemon=True)
+            thread.start()
+            try:
+                return answer.result(self._patience_seconds)
+            except TimeoutError:
+                return NO_ANSWER
+
+    @staticmethod
+    def _ask(check: Callable[[], str], answer: Future) -> None:
+        try:
+            answer.set_result(check())
+        except Exception as error:  # whoever waits for it gets it
+            answer.set_exception(error)
+        finally:
+            connection.close()
+
+
+database = Asked(DATABASE_SECONDS)
 
 
 def _database_fault() -> str:

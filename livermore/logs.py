@@ -59,11 +59,13 @@ class TextFormatter(logging.Formatter):
 
 
 class InBrief(logging.Filter):
-    """Tells of Redis being away in a line, where a library shows its traceback each second."""
+    """Tells of Redis or the database being away in a line, where a library shows its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        from livermore.database_faults import is_away  # the settings name this filter
+
         error = record.exc_info and record.exc_info[1]
-        if isinstance(error, RedisError):
+        if isinstance(error, RedisError) or is_away(error):
             record.msg = f"{record.getMessage()} {type(error).__name__}: {error}"
             record.args = record.exc_info = None
         return True

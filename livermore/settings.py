@@ -127,7 +127,14 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:  # a server that is gone without a word would else hang whoever asks whether it is there
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    for _option, _seconds in {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,  # in milliseconds
+    }.items():
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault(_option, _seconds)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Redis: candles, Django's cache and the channel layer
@@ -207,7 +214,10 @@ LOGGING = {
         # Django gives these handlers of its own, which know neither format nor secrets.
         "django": {"handlers": [], "level": "WARNING"},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
-        "channels_redis.pubsub": {"filters": ["in_brief"]},
+        **{
+            name: {"filters": ["in_brief"]}
+            for name in ("channels_redis.pubsub", "django.request", "daphne.server")
+        },
     },
     "filters": {"in_brief": {"()": "livermore.logs.InBrief"}},
 }

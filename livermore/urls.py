@@ -11,6 +11,7 @@ from livermore.origins import socket_answer
 admin.site.site_header = admin.site.site_title = "Livermore"
 
 handler400 = "livermore.refusals.bad_request"
+handler500 = "livermore.unavailable.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

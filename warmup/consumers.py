@@ -1,8 +1,9 @@
 """The Network page's socket, /ws/network/: JSON objects, one a message.
 
 It sends
-- `{"type": "snapshot", "serverTime", "feed", "mayOperate", "cards", "agents", "accounts"}`: all
-  there is. First, after a `refresh`, and when what this user may do has changed.
+- `{"type": "snapshot", "serverTime", "feed", "mayOperate", "cards", "agents", "accounts",
+  "databaseAway"}`: all there is. First, after a `refresh`, and when what this user may do has
+  changed.
 - `{"type": "card", "exchangeId", "since", "version", "serverTime", "changes"}`: the fields of a
   card that changed from version `since` to `version`; `changes.cells` are `[symbol's index,
   timeframe's index, letter]` instead of a whole grid. Who has another version than `since` sends
@@ -11,6 +12,7 @@ It sends
 - `{"type": "gone", "exchangeId"}`: an exchange that is active no more.
 - `{"type": "agents", "agents"}`, `{"type": "accounts", "accounts"}`: all of them, those accounts
   that are the user's own.
+- `{"type": "database", "away"}`: whether the database can be asked, when that has changed.
 - `{"type": "pair", "exchangeId", "symbol", "timeframe", "serverTime", "candles", "live",
   "indicator", "missing", "macdv"}`: of the pair that this socket has open, once a second at the
   most. First all of its closed candles and MACD-V, then those that are new or have changed.
@@ -23,9 +25,9 @@ It takes
 - `{"type": "open-pair", "exchangeId", "symbol", "timeframe"}`, `{"type": "close-pair"}`
 
 Close codes: 4401 not logged in (any more), 4403 no permission (any more), 4408 too slow: it owed
-a `seen` for ten seconds, 4000 a day old: connect again at once, 1008 more than 200 messages in
-five seconds, 1013 try again later. Where it is refused from the first, 4401 or 4403, HTTP says 403
-in place of the upgrade.
+a `seen` for ten seconds, 4000 a day old: connect again at once, 4429 more than 200 messages in
+five seconds, 4503 Redis or the database is away: try again later. Where it is refused from the
+first, 4401 or 4403, HTTP says 403 in place of the upgrade.
 """
 
 import asyncio
@@ -38,7 +40,7 @@ import orjson
 from channels.consumer import get_handler_name
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from exchanges.errors import clip
@@ -47,15 +49,15 @@ from warmup.network.feed import Feed, current_feed
 from warmup.network.outbox import Outbox
 from warmup.network.pair_feed import OpenPair
 from warmup.network.snapshot import read_accounts
-from warmup.network.socket_life import TRY_LATER, USUAL, Limits, wait_for_end
+from warmup.network.socket_life import FLOOD, TRY_LATER, USUAL, Limits, wait_for_end
 from warmup.network.visitors import NotAdmitted, Visitor, admit
 
 logger = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 4096
-FLOOD, FLOOD_MESSAGES, FLOOD_SECONDS = 1008, 200, 5.0
+FLOOD_MESSAGES, FLOOD_SECONDS = 200, 5.0
 SECONDS_BETWEEN_SNAPSHOTS = 1.0
-IN_SNAPSHOT = ("card", "gone", "agents", "accounts")
+IN_SNAPSHOT = ("card", "gone", "agents", "accounts", "database")
 
 
 class NetworkConsumer(AsyncJsonWebsocketConsumer):

@@ -9,6 +9,8 @@ const SILENCE_MS = 20_000; // after that we ask: what changed or a confirmation 
 const ANSWER_MS = 10_000; // the longest that we wait for anything we asked for
 
 const DAY_OLD = 4000;
+const TRY_LATER = 4503;
+const DATABASE_AWAY = "Not live: database away. Nothing can be changed until it is back.";
 const REFUSED = { 401: 4401, 403: 4403 }; // a socket that was refused can't say why, a request can
 const ENDED = {
   4401: "You are not logged in any more: log in again to go on.",
@@ -41,7 +43,7 @@ export class Feed {
     socket.onmessage = (event) => this.take(socket, event);
     socket.onclose = async (event) => {
       if (socket !== this.socket) return; // given up
-      const why = opened ? {} : await whyRefused();
+      const why = opened && event.code !== TRY_LATER ? {} : await whyRefused();
       if (socket === this.socket) this.closed(why.code ?? event.code, why.text);
     };
     const isLate = () => socket === this.socket && socket.readyState === WebSocket.CONNECTING;
@@ -135,8 +137,9 @@ async function whyRefused() {
   const headers = { Accept: "application/json" };
   const signal = AbortSignal.timeout(ANSWER_MS); // or no attempt would follow
   try {
-    const { status } = await fetch(location.href, { method: "HEAD", headers, signal });
-    if (status in REFUSED) return { code: REFUSED[status] };
+    const page = await fetch(location.href, { method: "HEAD", headers, signal });
+    if (page.status in REFUSED) return { code: REFUSED[page.status] };
+    if (page.headers.get("Livermore-Away") === "database") return { text: "database away." };
     const origin = encodeURIComponent(location.origin);
     const answer = await fetch(`${socketPath()}?origin=${origin}`, { headers, signal });
     return answer.ok ? { text: (await answer.json()).text } : {};
@@ -157,7 +160,8 @@ export class LinkBanner {
   }
 
   show({ state, since, retryAt, text }) {
-    this.element.dataset.link = state;
+    this.state = state;
+    this.element.dataset.link = state === "live" && this.away ? "away" : state;
     document.documentElement.classList.toggle("is-stale", state === "stale" || state === "ended");
     this.retryAt = retryAt;
     this.again.hidden = state !== "stale";
@@ -168,8 +172,16 @@ export class LinkBanner {
     this.countDown();
   }
 
+  /** Take in what a message says of the database, without which nothing can be changed. */
+  hear({ type, away, databaseAway }) {
+    if (type === "snapshot") this.away = databaseAway;
+    else if (type === "database") this.away = away;
+    else return;
+    if (this.state === "live") this.show({ state: "live" });
+  }
+
   sentence(state, since, text) {
-    if (state === "live") return "Live";
+    if (state === "live") return this.away ? DATABASE_AWAY : "Live";
     if (state === "stale") return `Stale since ${clock(since)}: ${text || "the connection was lost."}`;
     return `${text} What you see is of ${clock(since)}.`;
   }

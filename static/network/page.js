@@ -119,7 +119,10 @@ function tag(text, tone = "") {
 
 const banner = new LinkBanner(document.getElementById("link"), () => feed);
 const feed = new Feed({
-  onMessage: (message) => take[message.type]?.(message),
+  onMessage: (message) => {
+    banner.hear(message);
+    take[message.type]?.(message);
+  },
   onLink: (link) => banner.show(link),
 });
 

@@ -115,7 +115,10 @@ function setText(element, text) {
 
 const banner = new LinkBanner(document.getElementById("link"), () => feed);
 const feed = new Feed({
-  onMessage: (message) => take[message.type]?.(message),
+  onMessage: (message) => {
+    banner.hear(message);
+    take[message.type]?.(message);
+  },
   onLink: (link) => banner.show(link),
   onOpen: () => feed.send({ type: "open-pair", exchangeId, symbol, timeframe }),
 });

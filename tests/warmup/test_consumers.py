@@ -183,7 +183,7 @@ async def test_who_may_no_longer_act_is_told_so_and_stays(operator):
 async def test_where_the_database_cannot_be_asked_nobody_stays_for_ever(session, monkeypatch):
     async with browsing(quick(longest_unchecked_seconds=0), session) as browser:
         monkeypatch.setattr(Session._meta, "db_table", "gone")
-        assert await browser.until_closed() == 1013
+        assert await browser.until_closed() == 4503
         monkeypatch.undo()
 
 
@@ -194,7 +194,7 @@ async def test_without_the_database_nobody_comes_in_and_nothing_breaks(session, 
         patch.setattr(model._meta, "db_table", "gone")
         browser = Browser(application, session)
         connected, code = await browser.connect()
-        assert (await browser.until_closed() if connected else code) == 1013
+        assert (await browser.until_closed() if connected else code) == 4503
     async with browsing(application, session):
         pass
 
@@ -216,7 +216,7 @@ async def test_who_floods_is_closed_out(session):
     async with browsing(quick(), session) as browser:
         for _ in range(FLOOD_MESSAGES + 1):
             await browser.say(type="close-pair")
-        assert await browser.until_closed() == 1008
+        assert await browser.until_closed() == 4429
 
 
 # -- Slow browsers

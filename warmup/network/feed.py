@@ -19,12 +19,13 @@ import orjson
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from django_redis import get_redis_connection
 from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.changes import parse_change
+from exchanges.models import Exchange
 from exchanges.redis_client import own_client
 from warmup.agents import read_agents
 from warmup.network.audience import Audience, Member, Message
@@ -65,6 +66,8 @@ class Feed:
         self._pairs = OpenPairs(self._bell, self._make_pair)
         self._rows_paced = Paced(SECONDS_BETWEEN_ROWS, self._read_rows)
         self._accounts_paced = Paced(SECONDS_BETWEEN_ACCOUNTS, self._tell_accounts)
+        self._database_paced = Paced(0, self._ask_database)
+        self._database_away = False
         self._tasks: list[asyncio.Task] = []
         self._beginning: asyncio.Task | None = None
 
@@ -88,7 +91,7 @@ class Feed:
             _forget(self)
             for task in filter(None, (*self._tasks, self._beginning)):
                 task.cancel()
-            paced = (self._pairs, self._rows_paced, self._accounts_paced)
+            paced = (self._pairs, self._rows_paced, self._accounts_paced, self._database_paced)
             for each in (*self._cards.values(), *paced):
                 each.stop()
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -104,6 +107,7 @@ class Feed:
             "cards": [card.card for card in self._cards.values()],
             "agents": self._agents,
             "accounts": accounts,
+            "databaseAway": self._database_away,
         }
 
     def versions(self) -> dict[int, int]:
@@ -156,6 +160,7 @@ class Feed:
             except Exception:  # it must go on: the next look may find it mended
                 logger.exception("feed.look_failed")
             self._pairs.look()
+            self._database_paced.poke()
             looks += 1
             if looks % LOOKS_BETWEEN_ROWS == 0:
                 self._look_into_database()
@@ -199,13 +204,34 @@ class Feed:
             rows = await database_sync_to_async(read_rows)()
         except DatabaseError as error:
             logger.warning("feed.rows_not_read error=%s", error)
+            await self._note_database(away=True)
             return
+        await self._note_database(away=False)
         for card in self._accept(rows):
             await card.refresh()
             await self._tell(self.everybody, card.whole())
         for number in self._cards.keys() - {row.exchange.pk for row in rows}:
             self._cards.pop(number).stop()
             await self._tell(self.everybody, _plain("gone", number, exchangeId=number))
+
+    async def _ask_database(self) -> None:
+        try:
+            await database_sync_to_async(Exchange.objects.exists)()
+        except DatabaseError:
+            await self._note_database(away=True)
+        else:
+            await self._note_database(away=False)
+
+    async def _note_database(self, *, away: bool) -> None:
+        """Tell everybody whether the database can be asked, where that is news."""
+        before, self._database_away = self._database_away, away
+        if away == before:
+            return
+        if away:
+            logger.warning("feed.database_away")
+        await self._tell(self.everybody, _plain("database", away=away))
+        if not away:
+            self._look_into_database()
 
     def _accept(self, rows: list[ExchangeRow]) -> list[CardFeed]:
         """Take rows in; return the cards that are new, not read yet."""

@@ -6,14 +6,15 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 
 from warmup.network.outbox import Outbox
 from warmup.network.visitors import NotAdmitted
 
 logger = logging.getLogger(__name__)
 
-DAY_OLD, TOO_SLOW, TRY_LATER = 4000, 4408, 1013
+# The web server's library takes no others than 1000 and those from 3000 on.
+DAY_OLD, TOO_SLOW, FLOOD, TRY_LATER = 4000, 4408, 4429, 4503
 
 
 @dataclass(frozen=True, slots=True)

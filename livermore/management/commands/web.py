@@ -7,6 +7,7 @@ from daphne.access import AccessLogGenerator
 from daphne.server import Server
 
 from livermore.command import LivermoreCommand
+from livermore.database_faults import wait_briefly
 from livermore.first_look import WEB_PORT, port
 
 ANSWER_SECONDS = 120  # in which a page is answered, or 503 in its place
@@ -24,6 +25,7 @@ class Command(LivermoreCommand):
     def handle(self, *args, **options):
         from livermore.asgi import application  # it begins what it needs
 
+        wait_briefly()
         server = Server(
             application,
             endpoints=[_endpoint(options["bind"], options["port"])],

@@ -3,11 +3,13 @@
 import asyncio
 import time
 from io import StringIO
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import call_command
+from django.db import OperationalError
 
 from exchanges.accounts import save_account
 from exchanges.changes import changed
@@ -505,7 +507,7 @@ async def test_a_redis_that_hangs_is_one_that_is_gone(own_redis, exchange, sessi
 @in_a_loop
 async def test_without_redis_nobody_is_let_in_and_nothing_breaks(own_redis, session):
     own_redis.stop()
-    assert await Browser(application, session).connect() == (False, 1013)
+    assert await Browser(application, session).connect() == (False, 4503)
     own_redis.start()
     async with browsing(application, session):
         pass
@@ -563,3 +565,26 @@ async def test_work_that_failed_is_done_again_when_it_is_asked_for():
     await wait_until(lambda: len(done) == 1)
     paced.poke()
     await wait_until(lambda: len(done) == 2)
+
+
+# -- The database
+
+
+@in_a_loop
+async def test_a_database_that_is_away_is_told_and_that_it_is_back(
+    redis, exchange, session, monkeypatch
+):
+    def fail():
+        raise OperationalError("database is locked")
+
+    async with browsing(application, session) as browser:
+        assert browser.messages[0]["databaseAway"] is False
+        with monkeypatch.context() as patch:
+            patch.setattr(feed, "read_rows", fail)
+            patch.setattr(feed, "Exchange", SimpleNamespace(objects=SimpleNamespace(exists=fail)))
+            assert (await browser.until(kind("database")))["away"]
+            beat(redis, exchange)  # what is in Redis goes on
+            await browser.until_card(exchange, state_is("active"))
+            await browser.say(type="refresh")
+            assert (await browser.until(kind("snapshot")))["databaseAway"]
+        assert not (await browser.until(kind("database")))["away"]

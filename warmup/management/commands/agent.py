@@ -1,6 +1,7 @@
 from django_redis import get_redis_connection
 
 from livermore.command import Ended, LivermoreCommand
+from livermore.database_faults import wait_briefly
 from warmup.agent import Agent
 
 
@@ -12,6 +13,7 @@ class Command(LivermoreCommand):
     )
 
     def handle(self, **options):
+        wait_briefly()
         agent = Agent(get_redis_connection("default"), self.stdout.write)
         self.stdout.write("agent: looking after the exchanges that are wanted")
         self.stdout.flush()
