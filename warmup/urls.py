@@ -3,7 +3,7 @@
 from django.urls import path
 
 from warmup import views
-from warmup.network.setup import setup
+from warmup.network import setup
 
 app_name = "network"
 
@@ -21,7 +21,9 @@ urlpatterns = [
     path("<int:exchange_id>/sync-symbols/", views.sync_symbols, name="sync-symbols"),
     path("<int:exchange_id>/check/", views.check, name="check"),
     path("<int:exchange_id>/symbols/", views.symbols, name="symbols"),
-    path("<int:exchange_id>/setup/", setup, name="setup"),
+    path("<int:exchange_id>/setup/", setup.setup, name="setup"),
+    path("<int:exchange_id>/setup/default/", setup.make_default, name="default-account"),
+    path("<int:exchange_id>/setup/delete/", setup.delete, name="delete-account"),
     # A symbol may hold any character but a colon and a space, a slash too.
     path("<int:exchange_id>/pairs/<path:symbol>/<str:timeframe>/", views.pair, name="pair"),
 ]

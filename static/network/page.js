@@ -52,6 +52,7 @@ const take = {
   accounts({ accounts }) {
     document.querySelector("#accounts tbody").replaceChildren(...accounts.map(accountRow));
     document.querySelector("#accounts").hidden = !accounts.length;
+    document.querySelector("[data-accounts]").hidden = !accounts.length;
     document.querySelector("[data-no-accounts]").hidden = accounts.length > 0;
   },
 
@@ -101,7 +102,20 @@ function accountRow(account) {
   if (!account.isActive) state.append(tag("inactive"));
   const variables = Object.entries(account.environment);
   if (variables.length) keys.replaceChildren(...variables.flatMap(variable));
+  for (const each of row.querySelectorAll("[data-to]")) leadToAccount(each, account);
+  for (const each of row.querySelectorAll("[data-account-name]")) each.textContent = account.displayName;
   return row;
+}
+
+/** Let a link or form of the template do what it says to this account. */
+function leadToAccount(element, { id, exchangeId, displayName, isDefault, isActive }) {
+  const attribute = element.matches("form") ? "action" : "href";
+  const base = element.getAttribute(attribute).replace(/0\/setup\/.*$/, "");
+  element.setAttribute(attribute, `${base}${exchangeId}/setup/${element.dataset.to}?account=${id}`);
+  if (attribute === "action") {
+    element.hidden = isDefault || !isActive;
+    element.querySelector("button").ariaLabel += displayName;
+  }
 }
 
 function variable([name, isSet]) {

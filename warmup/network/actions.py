@@ -225,6 +225,24 @@ class Actions:
             default = ", the default" if asked else ", the default: it is the only active one"
         return f"{account} was {verb}{default}."
 
+    def make_default(self, account: UserExchange) -> str:
+        """Make an account of this person at the exchange the default one."""
+        self._check()
+        with transaction.atomic():
+            accounts.make_default(account)
+            self._record(f"Setup: account “{account}” made the default")
+        self._tell("accounts")
+        return f"{account} is your default now."
+
+    def delete_account(self, account: UserExchange) -> str:
+        """Delete an account of this person at the exchange; not one whose key an exchange uses."""
+        self._check()
+        with transaction.atomic():
+            accounts.delete_account(account)
+            self._record(f"Setup: account “{account}” deleted")
+        self._tell("accounts")
+        return f"{account} was deleted."
+
     # -- What may be done
 
     def _check(self) -> None:
