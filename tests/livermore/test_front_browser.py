@@ -1,8 +1,11 @@
-"""The web side behind a proxy, in a real Chromium: what a page is told, and below a path."""
+"""The web side's outer edge in a real Chromium: origins, policies, below a path."""
 
+import orjson
 import pytest
 
 from exchanges.models import Exchange
+from livermore.market import keys
+from livermore.market.timeframe import Timeframe
 from tests.livermore.front import Front, with_header
 from tests.warmup import browser as browsers
 from tests.warmup.operators import listed_exchange, person
@@ -87,3 +90,95 @@ def test_what_the_message_asks_for_lets_the_page_in(serve, look):
         page = look(Place(front.port))
         page.open()
         page.reset()
+
+
+# -- What pages may run
+
+
+HOUR_MS = Timeframe.H1.ms
+
+
+@pytest.fixture
+def candles(redis, row):
+    """Let a pair have candles, for its chart."""
+    newest = Timeframe.H1.floor(redis.time()[0] * 1000) - HOUR_MS
+    for number in range(80):
+        time_ms = newest - number * HOUR_MS
+        candle = orjson.dumps([time_ms, 100.0, 110.0 + number, 90.0, 105.0, 3.0])
+        redis.zadd(keys.candles(row.pk, "BTC-USD", "1h"), {candle: time_ms})
+
+
+@pytest.fixture
+def page(serve, look, candles):
+    return look(serve())
+
+
+def violations(page):
+    return [text for text in page.complaints() if "Content Security Policy" in text]
+
+
+def test_a_violation_would_be_noticed(page):
+    page.open()
+    page.js("document.body.setAttribute('style', 'x')")
+    page.js(
+        "document.head.append(Object.assign(document.createElement('style'), {textContent: 'p{}'}))"
+    )
+    assert violations(page)
+
+
+def test_the_network_page_and_its_dialogs_break_no_policy(page):
+    page.open()
+    links = page.js(
+        "return [...document.querySelectorAll('a[data-dialog]:not([hidden])')].map(a => a.href)"
+    )
+    assert links
+    for number in range(len(links)):
+        page.js(
+            "[...document.querySelectorAll('a[data-dialog]:not([hidden])')][arguments[0]].click()",
+            number,
+        )
+        page.wait(lambda: page.count("dialog[open]"))
+        page.js("document.querySelector('dialog[open]').close()")
+    page.js("document.querySelector('button[data-button=check]')?.click()")
+    assert violations(page) == []
+
+
+def test_a_pairs_chart_is_drawn_in_style_and_breaks_no_policy(page, row):
+    page.open(f"/admin/network/{row.pk}/pairs/BTC-USD/1h/")
+    page.wait(lambda: page.count("#chart .candlestick, #chart .boxlayer path"))
+    page.wait(lambda: page.count("#chart .modebar-btn"))
+    style = "return getComputedStyle(document.querySelector('#chart .main-svg')).position"
+    assert page.js(style) == "absolute"  # by a rule that Plotly puts into the page
+    page.js(
+        "document.querySelector('#chart .modebar-btn').dispatchEvent(new MouseEvent('mouseenter'))"
+    )
+    assert violations(page) == []
+
+
+ADMIN = [
+    "/admin/", "/admin/exchanges/exchange/", "/admin/exchanges/exchange/{pk}/change/",
+    "/admin/exchanges/exchange/{pk}/history/", "/admin/exchanges/exchange/{pk}/delete/",
+    "/admin/exchanges/symbol/?q=BTC", "/admin/exchanges/userexchange/add/", "/admin/auth/user/add/",
+    "/admin/auth/user/", "/admin/password_change/", "/nowhere/",
+]  # fmt: skip
+
+
+def test_the_admins_pages_break_no_policy(page, row):
+    for path in ADMIN:
+        page.open(path.format(pk=row.pk), live=False)
+        page.wait(lambda: page.js("return document.readyState") == "complete")
+        assert violations(page) == [], path
+
+
+def test_the_login_breaks_no_policy(page):
+    page._command("Network.clearBrowserCookies")
+    page.open("/admin/login/", live=False)
+    page.type("#id_username", "nobody")
+    page.type("#id_password", "nothing")
+    page.click("[type=submit]")
+    page.wait_for(".errornote", "correct username")
+    page._command("Network.clearBrowserCookies")
+    page.type("#id_password", "nothing")  # which is never sent back to the page
+    page.click("[type=submit]")
+    page.wait_for(".errornote", "cookie")
+    assert violations(page) == []
