@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from django import template
+from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from livermore.market.timeframe import SHORTEST_FIRST
+from warmup.network.words import WORDS
 
 register = template.Library()
 
@@ -56,6 +58,33 @@ def coming(ms: int | None, now_ms: int, name: str) -> SafeString:
         *(name, ms, at.isoformat(timespec="seconds"), f"{at:%Y-%m-%d %H:%M:%S} UTC"),
         until(ms, now_ms),
     )
+
+
+@register.simple_tag
+def what(name: str, of: str = "") -> SafeString:
+    """Return the ? that opens a word's explanation; the page has `words` for those it opens.
+
+    `of` tells it apart where an explanation stands beside its button (`what_here`).
+    """
+    word = WORDS[name]
+    return format_html(
+        '<button type="button" class="what" popovertarget="what-{0}" '
+        'aria-label="What is: {1}" aria-describedby="what-{0}-text">?</button>',
+        *(f"{name}{of}", word.title),
+    )
+
+
+@register.simple_tag
+def what_here(name: str) -> SafeString:
+    """Return the same with its explanation, for a dialog: what lies outside can't be opened."""
+    context = {"id": f"{name}-here", "word": WORDS[name]}
+    return what(name, "-here") + mark_safe(render_to_string("network/word.html", context))  # noqa: S308
+
+
+@register.inclusion_tag("network/words.html")
+def words(*names: str) -> dict:
+    """Place the explanations of these words."""
+    return {"words": {name: WORDS[name] for name in names}}
 
 
 @register.filter
