@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import time
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +28,53 @@ sys.modules.pop("livermore.settings", None)
 settings._wrapped = empty
 
 BLOCKER = pytest.StashKey()
+
+DURATION = "livermore/seconds-of-all-tests"  # in pytest's cache
+WORKER_MINUTES = 40  # of all tests, as three workers on two processors took
+STARTED_AT = time.monotonic()
+
+
+def pytest_configure(config):
+    """Let what tests start end by SIGINT and SIGHUP, also where `&` and `nohup` have them ignored.
+
+    What is caught here is at its default there; what is ignored stays ignored.
+    """
+    if getattr(config.option, "numprocesses", None):
+        return  # the workers are asked themselves
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+def pytest_report_header(config):
+    """Say how long it takes, where all tests are run."""
+    if not _is_all(config):
+        return None
+    workers = getattr(config.option, "numprocesses", None) or 1
+    if last := config.cache.get(DURATION, {}).get(str(workers)):
+        return f"all tests: last time it took {_minutes(last)}, processes: {workers}"
+    guess = 60 * WORKER_MINUTES / workers
+    return f"all tests: about {_minutes(guess)}, processes: {workers}; next time it is known"
+
+
+def pytest_sessionfinish(session, exitstatus):
+    config = session.config
+    if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and _is_all(config):
+        workers = getattr(config.option, "numprocesses", None) or 1
+        took = config.cache.get(DURATION, {}) | {str(workers): time.monotonic() - STARTED_AT}
+        config.cache.set(DURATION, took)
+
+
+def _is_all(config):
+    """Tell whether nothing is left out, and this is no worker."""
+    option = config.option
+    chosen = option.keyword or option.markexpr or option.lf or option.maxfail or option.collectonly
+    whole = config.args_source is config.ArgsSource.TESTPATHS
+    return whole and not chosen and not hasattr(config, "workerinput")
+
+
+def _minutes(seconds):
+    return f"{max(1, round(seconds / 60))} min"
 
 
 def pytest_unconfigure(config):
