@@ -11,10 +11,10 @@ from exchanges.errors import Permanent
 # `if refused then return refused end`. '' as epoch is a writer that needs no lock.
 FENCE = """
 local function fence(epoch_key, epoch)
-    local current = redis.call('GET', epoch_key)
+    local current = redis.pcall('GET', epoch_key)
     if epoch ~= '' and epoch ~= current then
-        return redis.error_reply('FENCED epoch ' .. epoch .. ' is not the current one, '
-            .. (current or 'there is none'))
+        local what = type(current) == 'string' and string.sub(current, 1, 20) or 'there is none'
+        return redis.error_reply('FENCED epoch ' .. epoch .. ' is not the current one, ' .. what)
     end
 end
 """

@@ -23,30 +23,49 @@ LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well bef
 # Unlike `time.monotonic` it goes on while the machine sleeps, as the lock's time in Redis does.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
+# For scripts that read a lock: its text, false where there is none, '' where it is none of ours.
+READ_LOCK = """
+local function lock_at(key)
+    local text = redis.pcall('GET', key)
+    if type(text) == 'table' then return '' end
+    return text
+end
+
+local function id_in(lock)
+    local readable, found = pcall(cjson.decode, lock)
+    return readable and type(found) == 'table' and found.instanceId
+end
+"""
+
 # KEYS: lock, epoch. ARGV: id, epoch, ttl. Returns {1 if renewed, the lock or false}.
-RENEW = """
-local lock = redis.call('GET', KEYS[1])
-if lock and cjson.decode(lock).instanceId == ARGV[1]
-        and redis.call('GET', KEYS[2]) == ARGV[2] then
+RENEW = (
+    READ_LOCK
+    + """
+local lock = lock_at(KEYS[1])
+if lock and id_in(lock) == ARGV[1] and redis.pcall('GET', KEYS[2]) == ARGV[2] then
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
     return {1, lock}
 end
 return {0, lock}
 """
+)
 
 # KEYS: lock. ARGV: id, channel and message for those who show it.
-RELEASE = """
-local lock = redis.call('GET', KEYS[1])
-if lock and cjson.decode(lock).instanceId == ARGV[1] then
+RELEASE = (
+    READ_LOCK
+    + """
+local lock = lock_at(KEYS[1])
+if lock and id_in(lock) == ARGV[1] then
     redis.call('DEL', KEYS[1])
     redis.call('PUBLISH', ARGV[2], ARGV[3])
 end
 """
+)
 
 # KEYS: status, epoch. ARGV: status, epoch, ttl, channel, message.
 # A late holder must not hide the one after it.
 WRITE_STATUS = """
-if redis.call('GET', KEYS[2]) == ARGV[2] then
+if redis.pcall('GET', KEYS[2]) == ARGV[2] then
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
     redis.call('PUBLISH', ARGV[4], ARGV[5])
 end
@@ -267,13 +286,16 @@ class Lease:
             )  # fmt: skip
 
     def _how_it_was_lost(self, text: bytes | None) -> str:
-        if not text:
+        if text is None:
             # Nobody has it, but taking it back would go on as if we had not been away: a new start
             # heals what was missed, under an epoch that refuses whatever of ours is on its way.
             return f"it ended after {self._seconds_unrenewed():.1f} s without a renewal"
-        other = Holder.from_json(text)
+        try:
+            other = Holder.from_json(text)
+        except ValueError:
+            return f"somebody else wrote {keys.lock(self.exchange_id)}, and nobody knows who"
         if other.instance_id == self.holder.instance_id:
-            return "its epoch is gone from Redis"
+            return f"its epoch is gone from Redis, or somebody wrote {keys.epoch(self.exchange_id)}"
         return f"taken over by {other.hostname} ({other.ip})"
 
     def _lose(self, reason: str) -> None:

@@ -26,6 +26,7 @@ REDIS = {
     "exchanges/lease.py",
     "exchanges/control.py",
     "exchanges/status.py",
+    "exchanges/unreadable.py",
     "exchanges/volumes.py",
     "warmup/cache.py",
     "warmup/sink.py",

@@ -4,20 +4,29 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from redis import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
+from exchanges import fencing
 from exchanges.candle_reply import Candles
 from exchanges.errors import clip
-from exchanges.fencing import FENCE, refusals, stamp
+from exchanges.fencing import FENCE, stamp
+from exchanges.unreadable import (
+    Unreadable,
+    is_wrong_type,
+    of_type,
+    tell_once,
+    value_or_error,
+)
 from exchanges.venue_rest import Known
 from livermore.market import keys
-from livermore.market.candle import Candle, Ticker
+from livermore.market.candle import LATEST_MS, Candle, Ticker
 from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -47,21 +56,57 @@ _NOTING: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 # For scripts that store candles of a pair: trims what is too much, and adds `spans` ({from, to},
 # complete from now on) to the pair's coverage. A candle that is trimmed away takes the coverage
 # before its successor with it.
+#
+# `misfit` returns which of the pair's keys is of another type, in words. A text of coverage is
+# understood wholly or not at all. `stored` is the one that is there, '' where it is not to be
+# believed. `extend` returns false where the candles are of another type, and changes nothing then.
 EXTEND = """
-local function known(coverage)
-    local readable, spans = pcall(cjson.decode, redis.call('GET', coverage) or '[]')
-    return readable and type(spans) == 'table' and spans or {}
+local function misfit(candles, coverage)
+    for key, wanted in pairs({[candles] = 'zset', [coverage] = 'string'}) do
+        local kind = redis.call('TYPE', key).ok
+        if kind ~= wanted and kind ~= 'none' then
+            return key .. ' is a ' .. kind .. ', not a ' .. wanted
+        end
+    end
 end
 
-local function extend(candles, coverage, kept, spans)
-    local surplus, earliest = redis.call('ZCARD', candles) - kept, 0
+local function is_time(found)
+    return type(found) == 'number' and found % 1 == 0 and found >= 0 and found <= __LATEST__
+end
+
+local function are_spans(found)
+    if type(found) ~= 'table' then return false end
+    local count = 0
+    for _, span in pairs(found) do
+        count = count + 1
+        if type(span) ~= 'table' or #span ~= 2 or not is_time(span[1]) or not is_time(span[2])
+                or span[1] >= span[2] then
+            return false
+        end
+    end
+    return count == #found
+end
+
+local function spans_of(text)
+    local readable, spans = pcall(cjson.decode, text)
+    return readable and are_spans(spans) and spans or {}
+end
+
+local function known(coverage)
+    return spans_of(redis.call('GET', coverage) or '[]')
+end
+
+local function extend(candles, coverage, kept, spans, stored)
+    local count = redis.pcall('ZCARD', candles)
+    if type(count) ~= 'number' then return false end
+    local surplus, earliest = count - kept, 0
     if surplus > 0 then
         redis.call('ZREMRANGEBYRANK', candles, 0, surplus - 1)
         earliest = tonumber(redis.call('ZRANGE', candles, 0, 0, 'WITHSCORES')[2])
     elseif #spans == 0 then
-        return
+        return true
     end
-    for _, span in ipairs(known(coverage)) do
+    for _, span in ipairs(stored == '' and {} or spans_of(stored)) do
         spans[#spans + 1] = span
     end
     table.sort(spans, function(a, b) return a[1] < b[1] end)
@@ -80,6 +125,17 @@ local function extend(candles, coverage, kept, spans)
         merged[i] = string.format('[%.0f,%.0f]', span[1], span[2])
     end
     redis.call('SET', coverage, '[' .. table.concat(merged, ',') .. ']')
+    return true
+end
+""".replace("__LATEST__", str(LATEST_MS))
+
+# For scripts that read `told`: {up to when all was told, what before that was skipped}, nil where
+# there is none, or none that can be read.
+MARK = """
+local function mark_of(told, field)
+    local readable, mark = pcall(cjson.decode, redis.call('HGET', told, field) or '')
+    local fits = readable and type(mark) == 'table' and is_time(mark[1]) and are_spans(mark[2])
+    return fits and mark or nil
 end
 """
 
@@ -96,17 +152,20 @@ WRITE = (
 local refused = fence(KEYS[3], ARGV[1])
 if refused then return refused end
 local candles, coverage = KEYS[1], KEYS[2]
+local foreign = misfit(candles, coverage)
+if foreign then return redis.error_reply('ASIDE ' .. foreign) end
 local after_spans = 4 + 2 * tonumber(ARGV[3])
 local first_candle = after_spans + 2
+local stored = redis.call('GET', coverage) or ''
 local spans = {}
 for i = 4, after_spans - 1, 2 do
     spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}
 end
 local field, unconfirmed = ARGV[after_spans], ARGV[after_spans + 1]
-if unconfirmed == '[]' then
-    redis.call('HDEL', KEYS[4], field)
+if unconfirmed == '[]' then -- a note that can't be kept costs another question, no candle
+    redis.pcall('HDEL', KEYS[4], field)
 elseif unconfirmed ~= '' then
-    redis.call('HSET', KEYS[4], field, unconfirmed)
+    redis.pcall('HSET', KEYS[4], field, unconfirmed)
 end
 for i = first_candle, #ARGV, 2 do
     redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], ARGV[i])
@@ -114,7 +173,7 @@ end
 for i = first_candle, #ARGV, 2000 do
     redis.call('ZADD', candles, unpack(ARGV, i, math.min(i + 1999, #ARGV)))
 end
-extend(candles, coverage, tonumber(ARGV[2]), spans)
+extend(candles, coverage, tonumber(ARGV[2]), spans, stored)
 """
 )
 
@@ -128,9 +187,12 @@ extend(candles, coverage, tonumber(ARGV[2]), spans)
 CUT_BACK = (
     FENCE
     + EXTEND
+    + MARK
     + """
 local refused = fence(KEYS[3], ARGV[1])
 if refused then return refused end
+local foreign = misfit(KEYS[1], KEYS[2])
+if foreign then return redis.error_reply('ASIDE ' .. foreign) end
 local cut, left = tonumber(ARGV[2]), {}
 for _, span in ipairs(known(KEYS[2])) do
     if span[1] < cut then
@@ -142,8 +204,8 @@ if redis.call('ZREMRANGEBYSCORE', KEYS[1], ARGV[3], '+inf') > 0 then
     redis.call('DEL', KEYS[4])
 end
 local open = tonumber(ARGV[3])
-local readable, mark = pcall(cjson.decode, redis.call('HGET', KEYS[5], ARGV[4]) or '')
-if readable and type(mark) == 'table' and mark[1] > cut then
+local mark = mark_of(KEYS[5], ARGV[4])
+if mark and mark[1] > cut then
     local skipped = {}
     for _, span in ipairs(mark[2]) do
         skipped[#skipped + 1] = string.format('[%.0f,%.0f]', span[1], span[2])
@@ -162,17 +224,44 @@ end
 # as much of a client's time.
 #
 # KEYS: for each pair candles, coverage
+# Returns for each pair its count, first and last score, coverage; where one of the two is of
+# another type -1, false, false, and which it is.
 GLANCE = """
 local found, n = {}, 0
+local function foreign(key, wanted)
+    return key .. ' is a ' .. redis.call('TYPE', key).ok .. ', not a ' .. wanted
+end
 for i = 1, #KEYS, 2 do
-    found[n + 1] = redis.call('ZCARD', KEYS[i])
-    found[n + 2] = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2] or false
-    found[n + 3] = redis.call('ZRANGE', KEYS[i], -1, -1, 'WITHSCORES')[2] or false
-    found[n + 4] = redis.call('GET', KEYS[i + 1])
+    local count, coverage = redis.pcall('ZCARD', KEYS[i]), redis.pcall('GET', KEYS[i + 1])
+    if type(count) == 'table' then
+        count, coverage = -1, foreign(KEYS[i], 'zset')
+    elseif type(coverage) == 'table' then
+        count, coverage = -1, foreign(KEYS[i + 1], 'string')
+    end
+    found[n + 1] = count
+    found[n + 2] = count > 0 and redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2] or false
+    found[n + 3] = count > 0 and redis.call('ZRANGE', KEYS[i], -1, -1, 'WITHSCORES')[2] or false
+    found[n + 4] = coverage
     n = n + 4
 end
 return found
 """
+
+
+class SetAside(Unreadable):
+    """A pair one of whose keys is of another type: nothing of it is read or written till it goes.
+
+    Its text says which, and what a person does about it.
+    """
+
+    def __init__(self, fault: str):
+        """`fault` is as scripts say it: the key, its type and which it should be."""
+        name, _, kinds = fault.partition(" is a ")
+        found, _, wanted = kinds.partition(", not a ")
+        names = [name]
+        if wanted == "zset":  # without its candles a pair's coverage says nothing
+            names.append(f"coverage{name.removeprefix('candles')}")
+        super().__init__(of_type(name, found, wanted), *names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +284,15 @@ class PairState:
     """What the cache holds of one pair: how many candles, from when, and what is known complete.
 
     `oldest` is an open time in ms, None where there is no candle. `unconfirmed` is what the
-    exchange has to tell again.
+    exchange has to tell again. `aside` says, where the pair is set aside, why, as
+    SetAside takes it.
     """
 
     count: int
     oldest: int | None
     coverage: Coverage
     unconfirmed: Stretches = ()
+    aside: str = ""
 
     @property
     def asked(self) -> Coverage:
@@ -212,26 +303,35 @@ class PairState:
 class Glance(NamedTuple):
     """What the cache holds of one pair, as it is stored: cheap to compare with what was there.
 
-    `oldest` and `newest` are open times in ms, None where there is no candle.
+    `oldest` and `newest` are open times in ms, None where there is no candle. `aside` says, where
+    the pair is set aside, why, as SetAside takes it: nothing of it can be read then.
     """
 
     count: int
     oldest: int | None
     newest: int | None
     coverage: bytes | None
+    aside: str = ""
+
+    @property
+    def known(self) -> Coverage:
+        """Return the coverage as it is stored, whether there are candles or not."""
+        return _coverage(self.coverage)
 
     def state(self, unconfirmed: Stretches = ()) -> PairState:
         """Return the same, understood, with what is `unconfirmed` of it."""
         # Coverage of no candle at all is what is left where somebody deleted them, or Redis
         # evicted them: it is not believed.
         coverage = _coverage(self.coverage) if self.count else ()
-        return PairState(self.count, self.oldest, coverage, unconfirmed)
+        return PairState(self.count, self.oldest, coverage, unconfirmed, self.aside)
 
 
 class CandleCache:
     """The candles of one exchange: 1,000 closed ones a pair at the most, the open one apart.
 
-    Every method is one round trip, or one for each 1,000 pairs. With the `epoch` of a lease a
+    Every method is one round trip, or one for each 1,000 pairs. What can't be read counts as not
+    there; a pair whose keys are of another type is set aside: writing it raises SetAside, when all
+    others of the same call are written. With the `epoch` of a lease a
     write raises Fenced once somebody else has the exchange. `final_until(pair)` is where a stream
     has got to: what closes from there on is the stream's to write and to tell, so it is left out.
     `on_write(pair)` is called for each pair whose candles or coverage may have changed.
@@ -290,14 +390,15 @@ class CandleCache:
         if count < 1:
             return []
         key = keys.candles(self._exchange_id, symbol, timeframe)
-        return self._decode(self._redis.zrange(key, -count, -1), timeframe)
+        return self._decode(key, self._rows(self._redis.zrange, key, -count, -1), timeframe)
 
     def between(
         self, symbol: str, timeframe: Timeframe, start_ms: int, end_ms: int
     ) -> list[Candle]:
         """Return the closed candles that opened in `[start_ms, end_ms)`, oldest first."""
         key = keys.candles(self._exchange_id, symbol, timeframe)
-        return self._decode(self._redis.zrangebyscore(key, start_ms, f"({end_ms}"), timeframe)
+        members = self._rows(self._redis.zrangebyscore, key, start_ms, f"({end_ms}")
+        return self._decode(key, members, timeframe)
 
     def windows(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, list[bytes], Coverage]]:
         """Yield of each pair its closed candles as stored, oldest first, and its coverage.
@@ -309,9 +410,12 @@ class CandleCache:
             for symbol, timeframe in chunk:
                 pipe.zrange(keys.candles(self._exchange_id, symbol, timeframe), 0, -1)
                 pipe.get(keys.coverage(self._exchange_id, symbol, timeframe))
-            replies = iter(pipe.execute())
+            replies = map(value_or_error, pipe.execute(raise_on_error=False))
             for pair, members, coverage in zip(chunk, replies, replies, strict=True):
-                yield pair, members, _coverage(coverage)
+                if is_wrong_type(members) or is_wrong_type(coverage):
+                    yield pair, [], ()
+                else:
+                    yield pair, members, _coverage(coverage)
 
     def counts(self, pairs: Sequence[Pair]) -> list[int]:
         """Return how many closed candles each pair has."""
@@ -320,7 +424,8 @@ class CandleCache:
             pipe = self._redis.pipeline(transaction=False)
             for symbol, timeframe in chunk:
                 pipe.zcard(keys.candles(self._exchange_id, symbol, timeframe))
-            found += pipe.execute()
+            replies = map(value_or_error, pipe.execute(raise_on_error=False))
+            found += [0 if is_wrong_type(count) else count for count in replies]
         return found
 
     def states(self, pairs: Sequence[Pair]) -> list[PairState]:
@@ -340,9 +445,16 @@ class CandleCache:
             replies = iter(glance(keys=names))
             found += [
                 Glance(count, _time(oldest), _time(newest), coverage)
+                if count >= 0
+                else Glance(0, None, None, None, coverage.decode())
                 for count, oldest, newest, coverage in zip(*[replies] * 4, strict=True)
             ]
         return found
+
+    def aside(self, pairs: Sequence[Pair]) -> dict[Pair, str]:
+        """Return of the pairs that are set aside why."""
+        glances = zip(pairs, self.glances(pairs), strict=True)
+        return {pair: str(SetAside(glance.aside)) for pair, glance in glances if glance.aside}
 
     def coverages(self, pairs: Sequence[Pair]) -> list[Coverage]:
         """Return the coverage of each pair."""
@@ -351,12 +463,13 @@ class CandleCache:
             pipe = self._redis.pipeline(transaction=False)
             for symbol, timeframe in chunk:
                 pipe.get(keys.coverage(self._exchange_id, symbol, timeframe))
-            found += map(_coverage, pipe.execute(raise_on_error=False))
+            replies = map(value_or_error, pipe.execute(raise_on_error=False))
+            found += [() if is_wrong_type(each) else _coverage(each) for each in replies]
         return found
 
     def unconfirmed(self) -> dict[Pair, Stretches]:
         """Return what the exchange has to tell again, of the pairs of which there is such."""
-        stored = self._redis.hgetall(keys.unconfirmed(self._exchange_id))
+        stored = self._of_hash(self._redis.hgetall, keys.unconfirmed(self._exchange_id)) or {}
         return {
             pair: load(value) for field, value in stored.items() if (pair := keys.pair_of(field))
         }
@@ -366,7 +479,8 @@ class CandleCache:
         found: dict[Pair, Told] = {}
         for chunk in _chunks(pairs):
             fields = [keys.pair_field(*pair) for pair in chunk]
-            stored = self._redis.hmget(keys.told(self._exchange_id), fields)
+            told_of = self._of_hash(self._redis.hmget, keys.told(self._exchange_id), fields)
+            stored = told_of or [None] * len(fields)
             found |= {
                 pair: told
                 for pair, value in zip(chunk, stored, strict=True)
@@ -390,7 +504,7 @@ class CandleCache:
         """
         field = keys.pair_field(*pair)
         with self._noting:
-            stored = self._redis.hget(keys.unconfirmed(self._exchange_id), field)
+            stored = self._of_hash(self._redis.hget, keys.unconfirmed(self._exchange_id), field)
             before = newest(load(stored), pair.timeframe, now_ms)
             known = with_traded(before, traded, now_ms) if traded else before
             left, covered = learn(known, covered, answer, pair.timeframe, rules, now_ms)
@@ -402,8 +516,8 @@ class CandleCache:
         """Take note of bars that the stream showed to trade and that nobody told the end of."""
         field = keys.pair_field(*pair)
         with self._noting:
-            before = load(self._redis.hget(keys.unconfirmed(self._exchange_id), field))
-            left = with_traded(before, traded, now_ms)
+            stored = self._of_hash(self._redis.hget, keys.unconfirmed(self._exchange_id), field)
+            left = with_traded(load(stored), traded, now_ms)
             self._store([CandleWrite(*pair, (), (), left)])
 
     def beside(
@@ -424,7 +538,8 @@ class CandleCache:
                 withscores=True,
             )
             pipe.zrange(key, end_ms, "+inf", byscore=True, offset=0, num=1, withscores=True)
-        replies = [int(found[0][1]) if found else None for found in pipe.execute()]
+        found = map(value_or_error, pipe.execute(raise_on_error=False))
+        replies = [int(each[0][1]) if each and not is_wrong_type(each) else None for each in found]
         return [Known(*replies[at : at + 2]) for at in range(0, len(replies), 2)]
 
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage:
@@ -440,9 +555,17 @@ class CandleCache:
         )
 
     def live(self, symbol: str, timeframe: Timeframe) -> Candle | None:
-        """Return the open candle, None where there is none or it went stale."""
-        stored = self._redis.get(keys.live_candle(self._exchange_id, symbol, timeframe))
-        return Candle(*orjson.loads(stored), timeframe) if stored else None
+        """Return the open candle, None where there is none, or it went stale or can't be read."""
+        name = keys.live_candle(self._exchange_id, symbol, timeframe)
+        try:
+            stored = self._redis.get(name)
+            return Candle(*orjson.loads(stored), timeframe) if stored else None
+        except ResponseError as error:
+            value_or_error(error)
+            tell_once(logger, name, error)
+        except (ValueError, TypeError) as error:
+            tell_once(logger, name, error)
+        return None
 
     def _write_arguments(self, write: CandleWrite) -> list[str | bytes | int]:
         symbol, timeframe = write.symbol, write.timeframe
@@ -481,12 +604,38 @@ class CandleCache:
         pipe = self._redis.pipeline(transaction=False)
         for arguments in calls:
             pipe.evalsha(self._write.sha, *arguments)
-        with refusals():
-            pipe.execute()
+        errors = [
+            each for each in pipe.execute(raise_on_error=False) if isinstance(each, Exception)
+        ]
+        errors.sort(key=_is_aside)  # what is worse than one pair's trouble first
+        if errors:
+            with refusals():
+                raise errors[0]
+
+    def _rows(self, read: Callable[..., list[bytes]], key: str, *arguments: Any) -> list[bytes]:
+        try:
+            return read(key, *arguments)
+        except ResponseError as error:
+            value_or_error(error)
+            return []  # the pair is set aside, as who writes it says
+
+    def _of_hash(self, read: Callable[..., Any], key: str, *arguments: Any) -> Any:
+        try:
+            return read(key, *arguments)
+        except ResponseError as error:
+            value_or_error(error)
+            tell_once(logger, key, "it is no hash")
+            return None
 
     @staticmethod
-    def _decode(members: Iterable[bytes], timeframe: Timeframe) -> list[Candle]:
-        return [Candle(*orjson.loads(member), timeframe) for member in members]
+    def _decode(key: str, members: Iterable[bytes], timeframe: Timeframe) -> list[Candle]:
+        candles = []
+        for member in members:
+            try:
+                candles.append(Candle(*orjson.loads(member), timeframe))
+            except (ValueError, TypeError) as error:
+                tell_once(logger, key, error)
+        return candles
 
 
 class TickerCache:
@@ -507,9 +656,17 @@ class TickerCache:
         pipe.execute()
 
     def read(self, symbol: str) -> Ticker | None:
-        """Return the last ticker, None where there was none for 60 s."""
-        stored = self._redis.get(keys.ticker(self._exchange_id, symbol))
-        return Ticker.from_json(orjson.loads(stored)) if stored else None
+        """Return the last ticker, None where there was none for 60 s, or none that can be read."""
+        name = keys.ticker(self._exchange_id, symbol)
+        try:
+            stored = self._redis.get(name)
+            return Ticker.from_json(orjson.loads(stored)) if stored else None
+        except ResponseError as error:
+            value_or_error(error)
+            tell_once(logger, name, error)
+        except (ValueError, TypeError, LookupError) as error:
+            tell_once(logger, name, error)
+        return None
 
 
 def _chunks(pairs: Sequence[Pair], size: int = PAIRS_PER_PIPELINE) -> Iterator[list[Pair]]:
@@ -518,15 +675,43 @@ def _chunks(pairs: Sequence[Pair], size: int = PAIRS_PER_PIPELINE) -> Iterator[l
         yield chunk
 
 
-def _coverage(stored: bytes | Exception | None) -> Coverage:
-    if isinstance(stored, Exception) and "WRONGTYPE" not in str(stored):
-        raise stored
-    try:
-        return union((start, end) for start, end in orjson.loads(stored or b"[]"))
-    except (ValueError, TypeError) as error:
-        text = stored if isinstance(stored, bytes) else str(stored)
-        logger.warning("cache.coverage_unreadable stored=%s error=%s", clip(text), error)
+def _coverage(stored: bytes | None) -> Coverage:
+    """Return what a text of coverage says: all of it, or nothing, as scripts do."""
+    if not stored:
         return ()
+    try:
+        return union(_span(*each) for each in _list(orjson.loads(stored)))
+    except (ValueError, TypeError) as error:
+        tell_once(logger, clip(stored), f"no coverage: {error}")
+        return ()
+
+
+def _list(found: Any) -> list:
+    if not isinstance(found, list):
+        raise TypeError(f"{clip(repr(found))} is no list")
+    return found
+
+
+def _span(start: Any, end: Any) -> Interval:
+    if type(start) is not int or type(end) is not int or not 0 <= start < end <= LATEST_MS:
+        raise ValueError(f"{clip(repr((start, end)))} is no stretch of time")
+    return start, end
+
+
+def _is_aside(error: Exception) -> bool:
+    return isinstance(error, ResponseError) and "ASIDE " in str(error)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what a script of ours refuses into Fenced or SetAside."""
+    try:
+        with fencing.refusals():
+            yield
+    except ResponseError as error:
+        if not _is_aside(error):
+            raise
+        raise SetAside(str(error).partition("ASIDE ")[2]) from error
 
 
 def _time(score: bytes | None) -> int | None:

@@ -24,7 +24,8 @@ class Completeness:
 
     Of that the newest 90 seconds are left out. `stale` pairs lack their newest candles alone;
     `holed` ones lack others, or have none at all; `waiting` ones lack nothing but what the
-    exchange was asked for and has not told for good.
+    exchange was asked for and has not told for good. `set_aside` ones lack everything: a key of
+    theirs is of another type.
     """
 
     pairs: int = 0
@@ -34,6 +35,7 @@ class Completeness:
     missing_periods: int = 0
     window_ms: int = 0
     missing_ms: int = 0
+    set_aside: int = 0
 
     @property
     def ratio(self) -> float:
@@ -52,7 +54,9 @@ class Completeness:
         missing_ms = span(ranges)
         self.missing_ms += missing_ms
         self.missing_periods += missing_ms // timeframe.ms
-        if not subtract(ranges, (each[:2] for each in state.unconfirmed)):
+        if state.aside:
+            self.set_aside += 1
+        elif not subtract(ranges, (each[:2] for each in state.unconfirmed)):
             self.waiting += 1
         elif state.coverage and ranges[0][0] >= state.coverage[-1][1]:
             self.stale += 1

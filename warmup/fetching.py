@@ -28,7 +28,7 @@ from exchanges.workers import Workers
 from livermore.market.coverage import union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from warmup.cache import CandleCache
+from warmup.cache import CandleCache, SetAside
 from warmup.unconfirmed import Rules
 
 logger = logging.getLogger(__name__)
@@ -133,12 +133,19 @@ class Fetcher:
         self._cache = cache
         self._rules = Rules(rest.quiet_bars, rest.lag_ms)
         wanted = list(dict.fromkeys(Pair(each.symbol, each.timeframe) for each in pairs))
-        self._covered = dict(zip(wanted, cache.coverages(wanted), strict=True))
+        glances = dict(zip(wanted, cache.glances(wanted), strict=True))
+        self._covered = {pair: glance.known for pair, glance in glances.items()}
+        self._aside = {pair: glance.aside for pair, glance in glances.items() if glance.aside}
         self._unconfirmed = set(cache.unconfirmed())
 
     def fetch(self, job: PairJob, **window: Any) -> Candles:
-        """Fetch a pair's candles; `window` is what `get_candles` takes."""
+        """Fetch a pair's candles; `window` is what `get_candles` takes.
+
+        Raises SetAside, without a call, where they could not be written.
+        """
         pair = Pair(job.symbol, job.timeframe)
+        if why := self._aside.get(pair):
+            raise SetAside(why)
         candles = self._rest.get_candles(*pair, **window)
         if candles.refused:
             logger.warning(

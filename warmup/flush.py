@@ -12,7 +12,7 @@ from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
 from warmup.bars import LATE, Close
-from warmup.cache import CANDLES_KEPT, EXTEND, TICKER_TTL_SECONDS
+from warmup.cache import CANDLES_KEPT, EXTEND, MARK, TICKER_TTL_SECONDS
 
 EVENTS_KEPT = 100_000
 
@@ -28,22 +28,39 @@ EVENTS_KEPT = 100_000
 # Of each pair `told` holds [up to when all was told, what before that was skipped]. So nothing is
 # told twice where it was written before and the reply got lost: a close is told if it comes after
 # what was told, a late one if its bar is one that was skipped.
-# Returns how many closes were told.
+# A close of a pair one of whose keys is of another type is left out, and costs no other.
+# Returns which closes were left out, counted from 0.
 FLUSH = (
     FENCE
     + EXTEND
+    + MARK
     + """
 local refused = fence(KEYS[1], ARGV[1])
 if refused then return refused end
-local k, a, count = 4, 8, 0
-local marks = {}
+local k, a = 4, 8
+local marks, aside = {}, {}
 
-local function mark_of(field)
-    if not marks[field] then
-        local readable, mark = pcall(cjson.decode, redis.call('HGET', KEYS[3], field) or '[0,[]]')
-        marks[field] = readable and type(mark) == 'table' and mark or {0, {}}
-    end
+local function mark_in(field)
+    if not marks[field] then marks[field] = mark_of(KEYS[3], field) or {0, {}} end
     return marks[field]
+end
+
+-- Returns false where a key of the pair is of another type; nothing is changed then.
+local function store(candles, coverage, live, time, member, from, to)
+    local stored, only = redis.pcall('GET', coverage), false
+    if type(stored) == 'table' then return false end
+    if member ~= '' then
+        local replaced = redis.pcall('ZREMRANGEBYSCORE', candles, time, time)
+        if type(replaced) ~= 'number' then return false end
+        only = redis.call('ZADD', candles, time, member) == 1 and replaced == 0
+            and redis.call('ZCARD', candles) == 1
+        local open = redis.pcall('GET', live)
+        if type(open) == 'string' and string.sub(open, 2, 1 + #time) == time then
+            redis.call('DEL', live)
+        end
+    end
+    -- Where there was no candle before, somebody deleted them: what was known is not believed.
+    return extend(candles, coverage, tonumber(ARGV[2]), {{from, to}}, not only and stored or '')
 end
 
 local function is_skipped(mark, time)
@@ -67,37 +84,32 @@ local function take_out(mark, from, to)
 end
 
 for _ = 1, tonumber(ARGV[4]) do
-    local mark = mark_of(ARGV[a])
+    local mark = mark_in(ARGV[a])
     if mark[1] == 0 then mark[1] = tonumber(ARGV[a + 1]) end
     a = a + 2
 end
-for _ = 1, tonumber(ARGV[5]) do
+for i = 1, tonumber(ARGV[5]) do
     local candles, coverage, live = KEYS[k], KEYS[k + 1], KEYS[k + 2]
-    local mark, how = mark_of(ARGV[a]), ARGV[a + 1]
-    local from, to, time = tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), ARGV[a + 4]
-    if ARGV[a + 5] ~= '' then
-        redis.call('ZREMRANGEBYSCORE', candles, time, time)
-        redis.call('ZADD', candles, time, ARGV[a + 5])
-        if string.sub(redis.call('GET', live) or '', 2, 1 + #time) == time then
-            redis.call('DEL', live)
+    local how, time, member = ARGV[a + 1], ARGV[a + 4], ARGV[a + 5]
+    local from, to = tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
+    local stores = member ~= '' or (time == '' and how ~= 'skipped')
+    if stores and not store(candles, coverage, live, time, member, from, to) then
+        aside[#aside + 1] = i - 1
+    else
+        local mark = mark_in(ARGV[a])
+        local news = time ~= '' and ((how == 'told' and tonumber(time) >= mark[1])
+            or (how == 'late' and is_skipped(mark, tonumber(time))))
+        if news then
+            redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', ARGV[a + 6])
+            redis.call('PUBLISH', ARGV[a + 7], ARGV[a + 6])
+            redis.call('PUBLISH', ARGV[a + 8], ARGV[a + 6])
         end
-    end
-    if ARGV[a + 5] ~= '' or (time == '' and how ~= 'skipped') then
-        extend(candles, coverage, tonumber(ARGV[2]), {{from, to}})
-    end
-    local news = time ~= '' and ((how == 'told' and tonumber(time) >= mark[1])
-        or (how == 'late' and is_skipped(mark, tonumber(time))))
-    if news then
-        redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', ARGV[a + 6])
-        redis.call('PUBLISH', ARGV[a + 7], ARGV[a + 6])
-        redis.call('PUBLISH', ARGV[a + 8], ARGV[a + 6])
-        count = count + 1
-    end
-    if how == 'late' then
-        take_out(mark, from, to)
-    elseif how ~= '' and to > mark[1] then
-        if how == 'skipped' then mark[2][#mark[2] + 1] = {math.max(from, mark[1]), to} end
-        mark[1] = to
+        if how == 'late' then
+            take_out(mark, from, to)
+        elseif how ~= '' and to > mark[1] then
+            if how == 'skipped' then mark[2][#mark[2] + 1] = {math.max(from, mark[1]), to} end
+            mark[1] = to
+        end
     end
     k, a = k + 3, a + 9
 end
@@ -119,7 +131,7 @@ for _ = 1, tonumber(ARGV[7]) do
     redis.call('PUBLISH', ARGV[a + 2], ARGV[a])
     k, a = k + 1, a + 3
 end
-return count
+return aside
 """
 )
 
@@ -163,12 +175,13 @@ class Flusher:
         tickers: Mapping[str, Ticker],
         now_ms: int,
         marks: Mapping[Pair, int],
-    ) -> None:
+    ) -> set[Pair]:
         """Store and tell all of it, `now_ms` being the exchange's time.
 
         What was told before is not told again. `marks` are pairs that are streamed from now on,
-        with the time from when on their closes are to be told where that was never said. Raises
-        Fenced once another holder has the exchange, and RedisError.
+        with the time from when on their closes are to be told where that was never said. Returns
+        the pairs whose closes were left out, as a key of theirs is of another type. Raises Fenced
+        once another holder has the exchange, and RedisError.
         """
         number = self._exchange_id
         names: list[str] = [keys.epoch(number), keys.events(number), keys.told(number)]
@@ -200,9 +213,10 @@ class Flusher:
             values.append(keys.ticker_channel(number, symbol))
         with refusals():
             try:
-                self._redis.evalsha(self._script.sha, len(names), *names, *values)
+                aside = self._redis.evalsha(self._script.sha, len(names), *names, *values)
             except NoScriptError:  # the server is new, or its scripts were flushed
-                self._redis.eval(FLUSH, len(names), *names, *values)
+                aside = self._redis.eval(FLUSH, len(names), *names, *values)
+        return {closes[at][0] for at in aside}
 
     def _names_of(self, pair: Pair) -> Names:
         if pair not in self._names:

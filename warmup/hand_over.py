@@ -8,6 +8,7 @@ from redis import Redis
 
 from exchanges.control import ControlClient, NoReply, Reply
 from exchanges.errors import Permanent
+from exchanges.instances import TTL_MS as LONGEST_TTL_MS
 from exchanges.instances import ExchangeLock, Held
 from exchanges.lease import Lease
 from exchanges.models import Exchange
@@ -17,6 +18,7 @@ from warmup.cache import CandleCache
 SECONDS_OF_SILENCE = 60
 SECONDS_BETWEEN_TRIES = 0.2
 SECONDS_BETWEEN_LOOKS = 2.0
+ENDLESS = -1  # what Redis says of a key that does not expire
 # Shorter than a runner's: who kills a command and starts it again shall not wait long.
 TTL_MS, RENEW_MS = 6_000, 2_000
 
@@ -44,7 +46,7 @@ def under_lock(
         lease = lock.acquire()
     except Held as held:
         status = read_status(redis, exchange.pk)
-        if status.state is State.ACTIVE and status.details.get("obeys"):
+        if held.holder.is_known and status.state is State.ACTIVE and status.details.get("obeys"):
             result = _ask_holder(redis, exchange, command, arguments, show, lock)
             if result is not None:
                 return result
@@ -58,6 +60,8 @@ def under_lock(
 def _acquire_when_free(lock: ExchangeLock) -> Lease:
     """Take the lock once it is given back or runs out; raise Held when its holder renews it."""
     left_ms = lock.left_ms()
+    if left_ms == ENDLESS or left_ms > LONGEST_TTL_MS:  # none of ours, and waited for in vain
+        return lock.acquire()
     while True:
         time.sleep(SECONDS_BETWEEN_TRIES)
         try:

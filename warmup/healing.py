@@ -15,7 +15,7 @@ from exchanges.workers import Workers
 from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair
 from warmup.bars import GRACE_MS, Bars, Close
-from warmup.cache import CandleCache
+from warmup.cache import CandleCache, SetAside
 from warmup.outage import Outage
 from warmup.unconfirmed import Rules
 
@@ -125,7 +125,7 @@ class Healer:
         self._doubted.add(pair)
         try:
             return self._cache.learn(pair, answer, (), self._rules, now_ms, lacking)
-        except RedisError as error:
+        except (RedisError, SetAside) as error:
             logger.warning("healing.not_learned pair=%s/%s error=%s", *pair, error)
             return ()
 

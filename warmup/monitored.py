@@ -200,7 +200,7 @@ class MonitoredSymbols:
                 live.histories.want(self._unfetched)
                 self._unfetched = []
             # The sink keeps a pair until it has learned that it is not streamed any more.
-            self._left = {pair for pair in self._left if live.sink.final_until(pair) is not None}
+            self._left = {pair for pair in self._left if live.sink.keeps(pair)}
             live.sink.forget(self._left)
         live.listing.doubt(live.sink.unanswered())
         live.listing.step(self._listing_is_old)

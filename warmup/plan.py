@@ -9,7 +9,7 @@ from redis import Redis
 from exchanges.venue_rest import VenueRest
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.cache import CandleCache, PairState
+from warmup.cache import CandleCache, PairState, SetAside
 from warmup.exchange_time import Clock, find_time
 from warmup.repair import missing_ranges, ranges_to_ask
 from warmup.scanner import DEFAULT_CANDLE_TARGET, MIN_CANDLE_THRESHOLD, is_exhausted
@@ -48,7 +48,8 @@ class WarmupPlan:
     """The plan of all timeframes, with what the calls weigh and how long they take at the least.
 
     `clock` is whose time it goes by, None where nothing is cached, so that none is needed. `doubt`
-    says why it had to be this machine's.
+    says why it had to be this machine's. `aside` has a line for each pair that is set aside: it is
+    counted nowhere else.
     """
 
     timeframes: list[TimeframePlan]
@@ -57,6 +58,7 @@ class WarmupPlan:
     minutes: float
     clock: Clock | None
     doubt: str
+    aside: list[str]
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs read."""
@@ -67,6 +69,7 @@ class WarmupPlan:
             "minutes": self.minutes,
             "clock": self.clock,
             "doubt": self.doubt or None,
+            "setAside": self.aside,
         }
 
 
@@ -86,7 +89,11 @@ def plan_warmup(
     plans = {timeframe: TimeframePlan(timeframe) for timeframe in timeframes}
     states = CandleCache(redis, rest.exchange_id).states(pairs)
     moment = find_time(redis, rest) if any(state.count for state in states) else None
+    aside = []
     for pair, state in zip(pairs, states, strict=True):
+        if state.aside:
+            aside.append(f"{pair.symbol} {pair.timeframe} is set aside: {SetAside(state.aside)}")
+            continue
         _count(plans[pair.timeframe], pair, state, rest, moment.ms if moment else 0)
     calls = sum(
         plan.warmup_calls + (plan.repair_calls if with_repair else 0) for plan in plans.values()
@@ -99,6 +106,7 @@ def plan_warmup(
         seconds / 60,
         moment.clock if moment else None,
         moment.doubt if moment else "",
+        aside,
     )
 
 

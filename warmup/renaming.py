@@ -8,7 +8,7 @@ from typing import Any
 from redis import Redis
 
 from exchanges.errors import Permanent
-from exchanges.fencing import FENCE, refusals, stamp
+from exchanges.fencing import FENCE, stamp
 from exchanges.models import Exchange
 from exchanges.renaming import check_rename, rename
 from exchanges.venue_rest import VenueRest
@@ -16,7 +16,7 @@ from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from warmup.cache import CANDLES_KEPT, EXTEND, CandleCache
+from warmup.cache import CANDLES_KEPT, EXTEND, CandleCache, refusals
 from warmup.fetching import Fetcher
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ COPY = (
     + """
 local refused = fence(KEYS[5], ARGV[1])
 if refused then return refused end
+local foreign = misfit(KEYS[1], KEYS[2]) or misfit(KEYS[3], KEYS[4])
+if foreign then return redis.error_reply('ASIDE ' .. foreign) end
 local before, after = known(KEYS[2]), known(KEYS[4])
 local newest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
 if not newest then return 0 end
@@ -50,7 +52,7 @@ local spans = {}
 for _, span in ipairs(before) do spans[#spans + 1] = {span[1], math.min(span[2], begins)} end
 for _, span in ipairs(after) do spans[#spans + 1] = {math.max(span[1], begins), span[2]} end
 redis.call('DEL', KEYS[4])
-extend(KEYS[3], KEYS[4], tonumber(ARGV[2]), spans)
+extend(KEYS[3], KEYS[4], tonumber(ARGV[2]), spans, '')
 return #rows / 2
 """
 )

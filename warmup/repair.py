@@ -21,7 +21,7 @@ from livermore.market.coverage import (
 )
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.cache import CANDLES_KEPT, CandleCache, PairState
+from warmup.cache import CANDLES_KEPT, CandleCache, PairState, SetAside
 from warmup.fetching import Fetcher, FetchReport, run_all
 from warmup.scanner import DEFAULT_CANDLE_TARGET
 from warmup.unconfirmed import second_looks, withheld
@@ -92,6 +92,7 @@ class CandleRepair:
         self._cache = cache or CandleCache(redis, exchange_id)
         self._exchange_id = exchange_id
         self._rest = rest_client
+        self._aside: dict[Pair, str] = {}  # among those that were looked at last
 
     def find(
         self,
@@ -125,8 +126,12 @@ class CandleRepair:
 
     def _states(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, PairState, int]]:
         states = self._cache.states(pairs)
+        found = list(zip(pairs, states, strict=True))
+        self._aside = {pair: state.aside for pair, state in found if state.aside}
         now_ms = self._rest.clock.now_ms()  # asked last, so that nothing read is ahead of it
-        for pair, state in zip(pairs, states, strict=True):
+        for pair, state in found:
+            if state.aside:
+                continue
             yield pair, self._without_future(pair, state, now_ms), now_ms
 
     def _ranges(self, pair: Pair, state: PairState, now_ms: int) -> Coverage:
@@ -165,7 +170,10 @@ class CandleRepair:
         are done, of how many.
         """
         holes = self.find(symbols, timeframes, holes_only=holes_only)
-        return self.mend(holes, lane=lane, on_pair=on_pair)
+        report = self.mend(holes, lane=lane, on_pair=on_pair)
+        for pair, why in self._aside.items():
+            report.add(pair, None, SetAside(why))
+        return report
 
     def mend(
         self,

@@ -8,7 +8,7 @@ from exchanges.clock import ExchangeClock
 from exchanges.errors import LivermoreError
 from livermore.market.coverage import Coverage, believable, intersect
 from livermore.market.pair import Pair
-from warmup.cache import CANDLES_KEPT, CandleCache
+from warmup.cache import CANDLES_KEPT, CandleCache, SetAside
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,10 @@ def _cut_back(cache: CandleCache, clock: ExchangeClock, coverages: dict[Pair, Co
     for pair, believed in _beyond_now(coverages, clock).items():
         cut_ms = believed[-1][1] if believed else 0
         logger.warning("resuming.cut_back pair=%s/%s from=%d", *pair, cut_ms)
-        cache.cut_back(pair, cut_ms, _now_ms(clock))
+        try:
+            cache.cut_back(pair, cut_ms, _now_ms(clock))
+        except SetAside as error:
+            logger.warning("resuming.set_aside pair=%s/%s why=%s", *pair, error)
         coverages[pair] = believed
 
 

@@ -17,6 +17,7 @@ from exchanges.lease import Lease
 from exchanges.models import Exchange
 from exchanges.status import State
 from exchanges.streamer import Streamer
+from exchanges.unreadable import foreign_key
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
 from exchanges.venues import ExchangeAdapterFactory
@@ -139,10 +140,14 @@ class ExchangeRunner:
             "exchangeTime": self._sink.streamed_now_ms(),
             "closeDelays": self._sink.delays.as_json(),
             "flushFailures": self._sink.flush_failures,
+            "setAside": _by_symbol(self._sink.aside()),
+            "unreadable": self._sink.trouble,
         }
 
     def _live(self, lease: Lease) -> None:
         lease.report(State.STARTING)
+        if foreign := foreign_key(self._redis, self._exchange.pk):
+            raise foreign
         self._warn_of_eviction()
         self._choose_symbols(lease)
         self._warm(lease)

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from redis import Redis
@@ -12,13 +13,14 @@ from redis.exceptions import RedisError
 from exchanges.candle_reply import QuietBars
 from exchanges.clock import ExchangeClock
 from exchanges.stream_events import CandleUpdate, Quiet, Traded
+from exchanges.unreadable import foreign_key, is_wrong_type
 from exchanges.venue_rest import VenueRest
 from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import Coverage, intersect, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.bars import EVER, GRACE_MS, LATE, SKIPPED, TOLD, Bars, Close
-from warmup.cache import CANDLES_KEPT, CandleCache
+from warmup.cache import CANDLES_KEPT, CandleCache, SetAside
 from warmup.flush import Flusher
 from warmup.healing import Healer
 from warmup.measures import Delays
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
 CLOSES_PER_FLUSH = 5_000
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LOOKS_AT_ASIDE = 2.0
 ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to be closed
 LEAST_PATIENCE_SECONDS = 3.0  # for REST, however fast the exchange's time goes
 SECONDS_AHEAD = 2.0  # how long bars have to be ahead of the clock to be taken back
@@ -86,6 +89,9 @@ class CandleSink:
         self._failing = False
         self._unloaded: set[Pair] = set()
         self._forgotten: deque[Pair] = deque()
+        self._aside: dict[Pair, str] = {}  # and why
+        self._next_look_at_aside = 0.0
+        self._trouble = ""
         self.closes = self.healed = self.late = self.flush_failures = 0
         self.newest_close_ms = 0
         self.delays = Delays()  # of closes that the stream told, from the bar's end to Redis
@@ -210,7 +216,8 @@ class CandleSink:
         while self._forgotten and not self._closes:
             pair = self._forgotten.popleft()
             if pair in self._bars and not self._bars[pair].streamed:
-                for known in (self._bars, self._stored_until, self._live, self._skipped):
+                of_pair = (self._bars, self._stored_until, self._live, self._skipped, self._aside)
+                for known in of_pair:
                     known.pop(pair, None)
 
     def _look(self, now: float) -> None:
@@ -220,6 +227,7 @@ class CandleSink:
             if self._unloaded:
                 self._healer.keep_time()
             return
+        self._look_at_aside(now)
         if self._unloaded:
             self.connected(())
         self._leave_future(now_ms)
@@ -250,6 +258,10 @@ class CandleSink:
     def final_until(self, pair: Pair) -> int | None:
         """Return before which time a pair's bars are stored and told, None where it isn't live."""
         return self._stored_until.get(pair)
+
+    def keeps(self, pair: Pair) -> bool:
+        """Tell whether anything is known of a pair: not once it was forgotten."""
+        return pair in self._bars
 
     def pending(self) -> int:
         """Return how many closes wait to be written."""
@@ -283,6 +295,15 @@ class CandleSink:
         """Return the pairs of which REST, asked for the newest bar, does not know it yet."""
         return [pair for pair, bars in list(self._bars.items()) if bars.is_waiting]
 
+    def aside(self) -> dict[Pair, str]:
+        """Return of the pairs that are set aside why: one of their keys is of another type."""
+        return dict(self._aside)
+
+    @property
+    def trouble(self) -> str:
+        """Return which key of the exchange keeps everything from being written, "" where none."""
+        return self._trouble
+
     def skipped(self) -> list[Pair]:
         """Return the pairs of which something was skipped that is not known yet."""
         return list(self._skipped)
@@ -299,6 +320,7 @@ class CandleSink:
     # -- beginning with pairs, and leaving them
 
     def _load(self, pairs: Sequence[Pair]) -> None:
+        aside = self._cache.aside(pairs)
         begins = resume(self._cache, self._rest.clock, pairs)
         self._healer.doubt(self._cache.unconfirmed())
         for pair, begin in begins.items():
@@ -310,6 +332,9 @@ class CandleSink:
                 closed = self._cache.between(*pair, start_ms, begin.known_until_ms)
                 self._rollups[pair.symbol] = Rollup(pair.timeframe, closed, start_ms)
             bars = self._bars[pair] = Bars(pair.timeframe, begin.next_ms)  # all was read
+            if why := aside.get(pair):
+                self._set_aside(pair, why)
+                continue
             self._stored_until[pair] = self._marks[pair] = begin.next_ms
             if begin.skipped:
                 self._skipped[pair] = begin.skipped
@@ -332,6 +357,37 @@ class CandleSink:
                 del self._bars[pair]
             self._unloaded |= streamed
 
+    # -- what is set aside
+
+    def _set_aside(self, pair: Pair, why: str) -> None:
+        """Write and tell nothing of a pair until its keys are of the right type again.
+
+        What closes meanwhile is fetched then, and told in turn.
+        """
+        if pair not in self._aside:
+            logger.error("sink.set_aside pair=%s/%s why=%s", *pair, why)
+        self._aside[pair] = why
+        self._stored_until.pop(pair, None)
+        self._skipped.pop(pair, None)
+        self._marks.pop(pair, None)
+
+    def _look_at_aside(self, now: float) -> None:
+        """Load the pairs again whose keys were deleted or mended."""
+        if not self._aside or now < self._next_look_at_aside:
+            return
+        self._next_look_at_aside = now + SECONDS_BETWEEN_LOOKS_AT_ASIDE
+        try:
+            left = self._cache.aside(list(self._aside))
+        except RedisError as error:
+            logger.warning("sink.aside_not_read error=%s", error)
+            return
+        for pair in self._aside.keys() - left.keys():
+            logger.warning("sink.back pair=%s/%s", *pair)
+            bars = self._bars.pop(pair, None)
+            if bars and bars.streamed:
+                self._unloaded.add(pair)
+        self._aside = left
+
     # -- what is late
 
     def _lose_patience(self, pair: Pair, bars: Bars, now_ms: int) -> None:
@@ -342,7 +398,7 @@ class CandleSink:
         if lacking := intersect(traded, (closes[0].covered,)):
             try:
                 self._cache.note_traded(pair, lacking, now_ms)
-            except RedisError as error:
+            except (RedisError, SetAside) as error:
                 logger.warning("sink.not_noted pair=%s/%s error=%s", *pair, error)
         self._take(pair, closes)
 
@@ -368,17 +424,20 @@ class CandleSink:
     # -- writing
 
     def _take(self, pair: Pair, closes: Iterable[Close]) -> None:
-        """Keep what became known until it is written."""
+        """Keep what became known until it is written; of a pair that is set aside nothing is."""
+        is_aside = pair in self._aside
         for close in closes:
             if len(self._closes) >= CLOSES_HELD:
                 logger.error("sink.full pair=%s/%s from=%d", *pair, close.covered[0])
                 self._bars[pair].take_back(close.covered[0])
                 return
-            self._closes.append((pair, close))
+            if not is_aside:
+                self._closes.append((pair, close))
             if close.how == SKIPPED:
-                logger.warning("sink.skipped pair=%s/%s from=%d to=%d", *pair, *close.covered)
-                skipped = self._skipped.get(pair, ())
-                self._skipped[pair] = union([*skipped, close.covered])
+                if not is_aside:
+                    logger.warning("sink.skipped pair=%s/%s from=%d to=%d", *pair, *close.covered)
+                    skipped = self._skipped.get(pair, ())
+                    self._skipped[pair] = union([*skipped, close.covered])
                 if pair.timeframe is self._rolls_up_from:
                     self._rollups[pair.symbol].lacks_before(close.covered[1])
             if close.candle and close.how and pair.timeframe is self._rolls_up_from:
@@ -398,15 +457,18 @@ class CandleSink:
         tickers, marks = self._tickers, self._marks
         self._live, self._tickers, self._marks = {}, {}, {}
         try:
-            self._flusher.write(closes, live, tickers, now_ms, marks)
+            aside = self._flusher.write(closes, live, tickers, now_ms, marks)
         except RedisError as error:
             self._live, self._tickers = live | self._live, tickers | self._tickers
             self._marks = marks | self._marks
             self._flush_failed(error, now)
             return
-        self._failing = False
+        self._failing, self._trouble = False, ""
         for _ in closes:
             self._closes.popleft()
+        if aside:
+            closes = [each for each in closes if each[0] not in aside]
+            self._leave_out(aside)
         for pair, close in closes:
             if pair in self._bars and close.how in (TOLD, SKIPPED):
                 self._stored_until[pair] = close.covered[1]
@@ -426,9 +488,24 @@ class CandleSink:
         if streamed:
             self.delays.add(streamed, self.now_ms())
 
+    def _leave_out(self, pairs: set[Pair]) -> None:
+        """Set pairs aside whose closes were not written."""
+        why: dict[Pair, str] = {}
+        with suppress(RedisError):
+            why = self._cache.aside(list(pairs))
+        for pair in pairs:
+            self._set_aside(pair, why.get(pair, "a key of it was of another type for a moment"))
+        self._closes = deque(each for each in self._closes if each[0] not in pairs)
+
     def _flush_failed(self, error: RedisError, now: float) -> None:
         if not self._failing:
-            logger.warning("sink.flush_failed exchange=%d error=%s", self._exchange_id, error)
+            self._trouble = ""
+            if is_wrong_type(error):
+                with suppress(RedisError):
+                    self._trouble = str(foreign_key(self._redis, self._exchange_id) or "")
+            logger.warning(
+                "sink.flush_failed exchange=%d error=%s", self._exchange_id, self._trouble or error
+            )
         self._failing = True
         self.flush_failures += 1
         self._retry_at = now + SECONDS_BETWEEN_LOOKS

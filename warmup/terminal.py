@@ -169,6 +169,8 @@ def print_plan(plan: WarmupPlan, with_repair: bool, stream: TextIO) -> None:
         f"{what}: {plan.calls} candle calls, request weight {plan.weight}, "
         f"at least {plan.minutes:.1f} minutes\n"
     )
+    for line in plan.aside:
+        stream.write(f"{line}\n")
     if plan.doubt:
         stream.write(f"by this machine's clock, which may be off: {plan.doubt}\n")
 

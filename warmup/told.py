@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from livermore.market.coverage import Coverage, union
+from livermore.market.candle import check_time
+from livermore.market.coverage import Coverage, Interval, union
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,10 @@ class Told:
         """Return what a flush stored; None where nothing was, or nothing that can be read."""
         try:
             until_ms, skipped = orjson.loads(stored or b"null")
-            return cls(int(until_ms), union((start, end) for start, end in skipped))
+            return cls(check_time(until_ms), union(_span(*each) for each in skipped))
         except (ValueError, TypeError):
             return None
+
+
+def _span(start_ms: int, end_ms: int) -> Interval:
+    return check_time(start_ms), check_time(end_ms)

@@ -15,7 +15,9 @@ from exchanges.errors import LivermoreError, UnknownSymbol, clip
 from exchanges.instances import ExchangeLock, Held
 from exchanges.models import Exchange
 from exchanges.status import Holder
+from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
+from warmup.cache import CandleCache
 from warmup.network.actions import LONGEST_REASON, Actions, check_line
 from warmup.network.answers import Answer, notice, wants_json, whole_page
 from warmup.network.choosing import read_listing
@@ -47,6 +49,8 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
     time_ms = read_exchange(_redis(), exchange, now_ms).time_ms(now_ms)
     row = exchange.symbols.get(symbol=found[0])
     idle = row.status != row.Status.TRADING
+    for why in CandleCache(_redis(), exchange.pk).aside([Pair(*found)]).values():
+        return notice(request, f"Redis refused a command, WRONGTYPE: {why}", 503)
     data = read_pair(_redis(), exchange.pk, *found, time_ms, idle).as_json()
     if wants_json(request):
         return JsonResponse(data)

@@ -1,7 +1,7 @@
 // Symbols x timeframes of one exchange: draws, patches, filters, and moves by arrow keys.
 
 const ROWS_IN_CHUNK = 50;
-const PROBLEMS = new Set(["h", "k", "r", "w", "x", "d"]);
+const PROBLEMS = new Set(["h", "k", "r", "w", "u", "x", "d"]);
 const POLLED = "polled: the exchange refuses to stream it, so REST is asked at each bar's end";
 
 export class Grid {

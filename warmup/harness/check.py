@@ -22,6 +22,7 @@ from exchanges.errors import (
     one_line,
 )
 from exchanges.models import Exchange
+from exchanges.unreadable import Unreadable
 from warmup.harness.candles import check_warmup
 from warmup.harness.contract import check_keys
 from warmup.harness.facts import Facts
@@ -144,7 +145,8 @@ def _failure(error: Exception, facts: Facts) -> Failed:
         case LivermoreError():
             lost = ["rest"] if isinstance(error, SPOIL_REST) else []
             lost += ["stream"] if isinstance(error, Banned) else []  # it is the same address
-            return Failed(str(error), remedy_for(error, facts.exchange), lost)
+            text = error.fault if isinstance(error, Unreadable) else str(error)
+            return Failed(text, remedy_for(error, facts.exchange), lost)
         case RedisError():
             return redis_failure(error, facts)
         case DatabaseError():

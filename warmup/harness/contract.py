@@ -33,15 +33,15 @@ def check_keys(facts: Facts) -> Outcome:
     name = keys.candles(number, symbol, DAY)
     note = _refuse_eviction(facts.redis)
     rows = stored.members(facts.redis, name)
-    if rows == [] and not facts.warmed:
+    faults = stored.misfits(facts.redis, facts.exchange, symbol)
+    if rows == [] and not facts.warmed and not faults:
         return Outcome(f"{name} is not there, as nothing was warmed", note, Result.SKIP)
-    if rows == []:
+    if rows == [] and facts.warmed:
         raise Failed(
             f"{name} was warmed a moment ago, and is gone",
             "something else deletes keys of this Redis, or it drops them itself: see its "
             "maxmemory-policy",
         )
-    faults = stored.misfits(facts.redis, facts.exchange, symbol)
     faults += candle_faults(rows, DAY) if rows else []
     coverage = stored.text(facts.redis, keys.coverage(number, symbol, DAY))
     # An answer with rows that were refused vouches for nothing; another type was told above.

@@ -1,11 +1,9 @@
 """Who has the exchange, and whether it still shows that it lives."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from exchanges.instances import TTL_MS, ExchangeLock
-from exchanges.status import STATUS_TTL_MS, Holder, Status, read_status, read_status_age
+from exchanges.status import STATUS_TTL_MS, Holder, Status, read_status_age
 from livermore.market import keys
+from warmup.harness import stored
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome
 
@@ -32,11 +30,15 @@ def check_lock(facts: Facts) -> Outcome:
 def read_holder(facts: Facts) -> Holder | None:
     """Return who holds the lock, None where it is free. Raises Failed for what is no lock."""
     lock = ExchangeLock(facts.redis, facts.exchange.pk)
-    with _told(keys.lock(facts.exchange.pk)):
-        holder = lock.holder()
-        text = f"held by {holder}, with a lock that "
-    if holder is None:
+    name = keys.lock(facts.exchange.pk)
+    lock_text = text_of(facts, name)
+    if lock_text is None:
         return None
+    try:
+        holder = Holder.from_json(lock_text)
+    except ValueError as error:
+        raise Failed(f"what is in {name} can't be read", _remedy(name)) from error
+    text = f"held by {holder}, with a lock that "
     left_ms = lock.left_ms()
     if left_ms == ENDLESS or left_ms > TTL_MS:
         text += "never ends" if left_ms == ENDLESS else f"lasts {left_ms / 1000:.0f} s"
@@ -46,16 +48,20 @@ def read_holder(facts: Facts) -> Holder | None:
 
 def status_of(facts: Facts) -> Status:
     """Return what the holder says of itself. Raises Failed for what is no status."""
-    with _told(keys.status(facts.exchange.pk)):
-        return read_status(facts.redis, facts.exchange.pk)
-
-
-@contextmanager
-def _told(name: str) -> Iterator[None]:
+    name = keys.status(facts.exchange.pk)
     try:
-        yield
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError) as error:
+        return Status.from_json(text_of(facts, name))
+    except ValueError as error:
         raise Failed(f"what is in {name} can't be read", _remedy(name)) from error
+
+
+def text_of(facts: Facts, name: str) -> bytes | None:
+    """Return what a string key holds, None where there is none. Raises Failed for another type."""
+    found = stored.text(facts.redis, name)
+    if found and found.content is None:
+        misfits = stored.misfits(facts.redis, facts.exchange, None)
+        raise Failed("; ".join(misfits) or f"{name} is no string", _remedy(name))
+    return found and found.content
 
 
 def _remedy(name: str) -> str:

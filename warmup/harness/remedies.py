@@ -28,6 +28,7 @@ from exchanges.errors import (
 )
 from exchanges.instances import Held
 from exchanges.models import Exchange
+from exchanges.unreadable import Unreadable
 from warmup.harness import stored
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed
@@ -47,7 +48,7 @@ def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
             return "leave it alone for some minutes and run this again; end what else calls it here"
         case Held():
             return f"let it end and run this again, or `./run start {name} --take-over`"
-        case Misled() | Misconfigured() | ProxyFailed():
+        case Misled() | Misconfigured() | ProxyFailed() | Unreadable():
             return error.remedy
         case Blocked():
             return "run it on a machine in a place that the exchange serves"

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from redis import Redis
 
+from exchanges.instances import LARGEST_EPOCH
 from exchanges.models import Exchange
 from exchanges.pacing import host_of
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 
 NAMES_PER_SCAN = 1000
-LARGEST_EPOCH = 2**53  # what a script of Redis can count to
 
 # Under the epoch of a lease that is over, and only while nobody else has had one since.
 #

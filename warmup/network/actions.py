@@ -21,7 +21,7 @@ from exchanges.changes import What, changed
 from exchanges.control import ControlClient
 from exchanges.errors import CLIP_OURS, LivermoreError, Permanent, clip
 from exchanges.fetch_listing import fetch_listing
-from exchanges.instances import Held
+from exchanges.instances import ExchangeLock, Held, unknown_lock
 from exchanges.models import Exchange, Symbol, UserExchange
 from exchanges.monitoring import Change, switch, take_back
 from exchanges.volumes import check_choice, most_traded
@@ -72,6 +72,7 @@ class Actions:
         """Let agents run the exchange. Raises Held where somebody else has its lock."""
         self._check()
         now = self._look()
+        self._check_known(now)
         if now.holder:
             self._refuse_what_runs(now)
         with transaction.atomic():
@@ -90,6 +91,7 @@ class Actions:
         """
         self._check()
         now = self._look()
+        self._check_known(now)
         if now.holder is None:
             return f"The lock is free by now. {self.connect()}"
         if now.holder.instance_id != instance_id:
@@ -271,12 +273,19 @@ class Actions:
             raise Refused(now.runs_already())
         raise Held(self._exchange.pk, now.holder)
 
+    def _check_known(self, now: Situation) -> None:
+        """Raise where the lock does not say who has the exchange: nobody can ask that one."""
+        if now.holder and not now.holder.is_known:
+            lock = ExchangeLock(self._redis, self._exchange.pk)
+            raise Refused(unknown_lock(self._exchange.pk, lock.left_ms()))
+
     def _check_obeys(self, now: Situation) -> None:
         """Raise where no runner would do a command now."""
         if now.obeys:
             return
         if now.holder is None:
             raise Refused(f"Nothing runs {self._name} now: Connect starts it, and warms it first.")
+        self._check_known(now)
         if now.starting:
             raise Refused(f"{self._name} is being warmed already: the card shows how far it is.")
         raise Refused(
@@ -313,6 +322,8 @@ class Actions:
         """See to it that the holder ends; return how it does."""
         if now.holder is None:
             return "nobody has it now, and no agent starts it"
+        if not now.holder.is_known:
+            return "no agent starts it, and nobody knows who has it now, as its lock can't be read"
         if now.run_by_agent:
             return f"the agent on {now.holder.hostname} ends it"
         if command := now.single_command:

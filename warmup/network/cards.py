@@ -10,7 +10,7 @@ from exchanges.pacing import Usage
 from exchanges.status import ENDED, State
 from livermore.market.timeframe import SHORTEST_FIRST
 from warmup.harness.subscription import CUT
-from warmup.network.cells import COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
+from warmup.network.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
 from warmup.progress import present_warmup
 from warmup.trouble import Trouble
@@ -223,6 +223,7 @@ def _lines(row: ExchangeRow, view: ExchangeView | None, grid: Mapping[str, Any])
         "rate": UNKNOWN if rate is None else f"{rate:,.1f} frames/s",
         "reconnects": _reconnects(details),
         "holes": _holes(grid),
+        "unreadable": _unreadable(details, grid),
         "weight": _weight(row.exchange, view.usage) if view else UNKNOWN,
         "action": f"{row.action.who}: {row.action.what}" if row.action else "",
     }
@@ -289,6 +290,17 @@ def polled_text(pairs: Mapping[str, Sequence[str]]) -> str:
     return f"{len(pairs):,} polled: {named}{f' and {more:,} more' if more > 0 else ''}"
 
 
+def _unreadable(details: Mapping[str, Any], grid: Mapping[str, Any]) -> str:
+    """Return which keys hold what nobody of ours wrote, and what to do; "" where none does."""
+    lines = [details["unreadable"]] if details.get("unreadable") else []
+    aside = Counter("".join(grid["rows"]))[ASIDE]
+    if aside:
+        named = grid.get("aside", ())
+        more = f"; and {aside - len(named):,} more" if aside > len(named) else ""
+        lines.append(f"{count(aside, 'pair')} set aside: {'; '.join(named)}{more}")
+    return ". ".join(map(str, lines))
+
+
 def _reconnects(details: Mapping[str, Any]) -> str:
     if "connections" not in details:
         return UNKNOWN
@@ -306,6 +318,7 @@ def _holes(grid: Mapping[str, Any]) -> str:
         (COLD, "cold"),
         (REPAIRING, "being repaired"),
         (WAITING, "waiting for the exchange"),
+        (ASIDE, "set aside"),
     )
     parts = [f"{letters[code]:,} {what}" for code, what in known if letters[code]]
     return f"{', '.join(parts)} of {count(letters.total(), 'pair')}" if parts else "none known"

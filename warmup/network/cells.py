@@ -10,16 +10,18 @@ from exchanges.models import Symbol
 from livermore.market.coverage import subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
-from warmup.cache import CandleCache, Glance, PairState
+from warmup.cache import CandleCache, Glance, PairState, SetAside
 from warmup.repair import missing_ranges
 from warmup.scanner import MIN_CANDLE_THRESHOLD, is_exhausted
 from warmup.unconfirmed import Stretches
 
 COMPLETE, REPAIRING, QUIET, HOLED, COLD, WAITING = "crqhkw"
+ASIDE = "u"
 HALTED, GONE = "xd"  # what does not trade: whatever is missing, nobody asks for it
 # What closed a moment ago may still be on its way: from the stream, or on a quiet market from REST.
 GRACE_MS = 30_000
 QUIET_BARS = 2
+ASIDE_NAMED = 10
 
 
 def cell(
@@ -32,6 +34,7 @@ def cell(
 ) -> str:
     """Return the letter of one pair, by the exchange's time.
 
+    - `u` set aside: a key of it is of another type, so nothing of it is read or written
     - `k` cold: fewer than 60 candles, and not known to be all that the exchange has
     - `h` holed: some stretch of its window is not covered, be it the newest one
     - `r` repairing: cold or holed, and somebody is at work on it: `repairing`, or where only the
@@ -43,6 +46,8 @@ def cell(
     `newest_ms` is the open time of the newest closed candle. A bar that closed less than 30 s ago
     is not missed yet.
     """
+    if state.aside:
+        return ASIDE
     lacks = missing_ranges(state, timeframe, now_ms, GRACE_MS)
     now_ms -= GRACE_MS
     cold = state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(state, timeframe, now_ms)
@@ -95,14 +100,22 @@ class Grid:
     ) -> dict[str, Any]:
         """Return `{"timeframes", "symbols", "rows"}`: a text of letters for each symbol.
 
+        Where pairs are set aside `aside` says why, a line each, of the first ten.
+
         `idle` says of the symbols that do not trade what became of them.
         """
         pairs = [Pair(symbol, timeframe) for symbol in symbols for timeframe in SHORTEST_FIRST]
         cache = CandleCache(redis, self._exchange_id)
         unconfirmed = cache.unconfirmed()
+        glances = cache.glances(pairs)
         letters = [
             self._letter(pair, glance, unconfirmed.get(pair, ()), now_ms, work)
-            for pair, glance in zip(pairs, cache.glances(pairs), strict=True)
+            for pair, glance in zip(pairs, glances, strict=True)
+        ]
+        aside = [
+            f"{pair.symbol} {pair.timeframe}: {SetAside(glance.aside)}"
+            for pair, glance in zip(pairs, glances, strict=True)
+            if glance.aside and pair.symbol not in (idle or {})
         ]
         width = len(SHORTEST_FIRST)
         rows = ["".join(letters[at : at + width]) for at in range(0, len(letters), width)]
@@ -111,7 +124,8 @@ class Grid:
                 rows[at] = width * (HALTED if status == Symbol.Status.HALTED else GONE)
         if len(self._known) > len(pairs):
             self._known = {pair: self._known[pair] for pair in pairs}
-        return {"timeframes": list(SHORTEST_FIRST), "symbols": list(symbols), "rows": rows}
+        grid = {"timeframes": list(SHORTEST_FIRST), "symbols": list(symbols), "rows": rows}
+        return grid | ({"aside": aside[:ASIDE_NAMED]} if aside else {})
 
     def _letter(
         self, pair: Pair, glance: Glance, unconfirmed: Stretches, now_ms: int, work: Work

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from exchanges.errors import clip
 from exchanges.models import Exchange
+from exchanges.unreadable import Unreadable
 from warmup.network.answers import notice, wants_json
 from warmup.network.visitors import may_look, may_operate
 
@@ -60,6 +61,8 @@ def _guarded(view: View, may: Callable[[AbstractBaseUser], bool], *methods: str)
             return _to_stranger(request)
         try:
             return behind_login(request, **kwargs)
+        except Unreadable as error:
+            return notice(request, f"Redis refused a command, WRONGTYPE: {error}", 503)
         except ResponseError as error:  # it does answer: a key that somebody else wrote, mostly
             logger.warning("network.redis_refused path=%s error=%s", request.path, error)
             return notice(request, f"Redis refused a command: {clip(str(error))}", 503)

@@ -48,7 +48,10 @@ class Situation:
     def obeys(self) -> bool:
         """Tell whether a runner would do a command now."""
         return bool(
-            self.holder and self.status.state is State.ACTIVE and self.status.details.get("obeys")
+            self.holder
+            and self.holder.is_known
+            and self.status.state is State.ACTIVE
+            and self.status.details.get("obeys")
         )
 
     @property

@@ -24,6 +24,7 @@ CELLS = {  # code -> name, glyph: told apart without colour too
     "h": ("holed", "!"),
     "k": ("cold", "○"),
 }
+ASIDE_CELLS = {"u": ("set aside", "?")}  # a key of it holds what nobody of ours wrote
 IDLE_CELLS = {  # what does not trade: nobody asks for what they lack
     "x": ("halted", "‖"),
     "d": ("delisted", "✕"),
@@ -151,6 +152,12 @@ def legend(grid: dict) -> list[dict]:
 
 
 @register.filter
+def aside_legend(grid: dict) -> list[dict]:
+    """Return the same of the pairs that are set aside."""
+    return _states(grid, ASIDE_CELLS)
+
+
+@register.filter
 def idle_legend(grid: dict) -> list[dict]:
     """Return the same of the pairs of symbols that do not trade."""
     return _states(grid, IDLE_CELLS)
@@ -191,7 +198,7 @@ def _row(path, symbol, grid, codes, polled):
         'aria-label="{} {}: {}">{}</a></span>',
         (
             (path, timeframe, code, title if timeframe in polled else "", symbol, timeframe)
-            + (CELLS | IDLE_CELLS)[code]
+            + (CELLS | ASIDE_CELLS | IDLE_CELLS)[code]
             for timeframe, code in zip(grid["timeframes"], codes, strict=True)
         ),
     )

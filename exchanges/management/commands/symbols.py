@@ -141,7 +141,8 @@ class Command(LivermoreCommand):
     def _tell_runner(self, exchange, order, names):
         """Let who runs the exchange stream these symbols too, or no longer; say what it does."""
         redis = get_redis_connection("default")
-        if not ExchangeLock(redis, exchange.pk).holder():
+        holder = ExchangeLock(redis, exchange.pk).holder()
+        if not holder or not holder.is_known:
             return
         client = ControlClient(redis, exchange.pk)
         request_id = client.send(order, symbols=names)

@@ -86,6 +86,7 @@ def test_a_live_exchange_as_it_is_read():
             "rate": "12.3 frames/s",
             "reconnects": "none",
             "holes": "–",
+            "unreadable": "",
             "weight": "112 of 4,800 a minute",
             "action": "ada: Connect (new keys)",
             "trouble": "",

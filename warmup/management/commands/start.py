@@ -49,6 +49,8 @@ class Command(LivermoreCommand):
             try:
                 runner.run(holder and holder.instance_id, "start --take-over")
             except Held as error:
+                if not error.holder.is_known:
+                    raise CommandError(str(error)) from error
                 raise CommandError(
                     f"{exchange.name} is held by {error.holder}: end it there, or let it end with "
                     "--take-over"

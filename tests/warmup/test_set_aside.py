@@ -1,0 +1,152 @@
+"""A pair with a key of another type is set aside and named; all others go on, and it comes back."""
+
+import logging
+
+import orjson
+import pytest
+
+from exchanges.status import read_status
+from livermore.market import keys
+from livermore.market.candle import Candle
+from livermore.market.pair import Pair
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from tests.warmup.live import (
+    MINUTE_MS,
+    SYMBOLS,
+    Comparison,
+    events_of,
+    hurry,
+    make_row,
+    running,
+    serve,
+    wait_for_time,
+    wait_until,
+)
+from warmup.cache import CandleCache, CandleWrite, SetAside
+from warmup.completeness import measure
+from warmup.network.cells import Grid, Work
+from warmup.plan import plan_warmup
+from warmup.repair import CandleRepair
+from warmup.service import SmartWarmupService
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAIR = Pair("BTC-USD", Timeframe.M1)
+OTHERS = ["ETH-USD", "SOL-USD"]
+OF_PAIR = [keys.candles, keys.coverage]
+
+
+@pytest.fixture
+def live_sandbox():
+    with serve() as server:
+        yield server
+
+
+def letters(redis, row, now_ms):
+    found = Grid(row.pk).read(redis, SYMBOLS, now_ms, Work())
+    return dict(zip(SYMBOLS, found["rows"], strict=True)), found.get("aside", [])
+
+
+@pytest.mark.parametrize("venue", ["sandbox", "coinbase"])
+@pytest.mark.parametrize("name_of", OF_PAIR)
+def test_a_key_that_is_overwritten_while_live_costs_its_pair_alone(
+    redis, live_sandbox, monkeypatch, caplog, name_of, venue
+):
+    hurry(monkeypatch)
+    row = make_row(live_sandbox, venue)
+    name = name_of(row.pk, *PAIR)
+    with running(redis, row) as one, caplog.at_level(logging.ERROR):
+        truth = Comparison(redis, live_sandbox, row)
+        redis.delete(name)
+        redis.hset(name, "not", "ours")
+        wait_until(lambda: read_status(redis, row.pk).details["setAside"] == {"BTC-USD": ["1m"]})
+        others = Comparison(redis, live_sandbox, row, OTHERS)
+        others.wait(live_sandbox.clock.now_ms() + 3 * MINUTE_MS)
+        assert not others.faults()
+        assert redis.hgetall(name) == {b"not": b"ours"}
+        [said] = [r.getMessage() for r in caplog.records if "sink.set_aside" in r.getMessage()]
+        assert f"{name} is a hash, not a s" in said
+        assert f"redis-cli DEL {name}" in said
+        redis.delete(*(each(row.pk, *PAIR) for each in OF_PAIR))
+        wait_until(lambda: read_status(redis, row.pk).details["setAside"] == {})
+        truth.wait(live_sandbox.clock.now_ms() + 3 * MINUTE_MS)
+        assert not truth.faults()
+        wait_until(lambda: redis.zcard(keys.candles(row.pk, *PAIR)) >= 100)
+        assert not one.ended
+
+
+def test_a_key_that_was_there_before_the_start_costs_its_pair_alone(
+    redis, live_sandbox, monkeypatch
+):
+    hurry(monkeypatch)
+    row = make_row(live_sandbox)
+    for at, timeframe in enumerate(LONGEST_FIRST):
+        redis.set(OF_PAIR[0](row.pk, "BTC-USD", timeframe), "mine") if at % 2 else redis.lpush(
+            OF_PAIR[1](row.pk, "BTC-USD", timeframe), "mine"
+        )
+    with running(redis, row):
+        others = Comparison(redis, live_sandbox, row, OTHERS)
+        others.wait(live_sandbox.clock.now_ms() + 3 * MINUTE_MS)
+        assert not others.faults()
+        aside = read_status(redis, row.pk).details["setAside"]
+        assert aside == {"BTC-USD": list(LONGEST_FIRST)[::-1]}
+        assert "BTC-USD" not in {symbol for symbol, _ in events_of(redis, row.pk)}
+        redis.delete(*redis.keys("candles:*:BTC-USD:*"), *redis.keys("coverage:*:BTC-USD:*"))
+        everything = Comparison(redis, live_sandbox, row)
+        everything.wait(live_sandbox.clock.now_ms() + 3 * MINUTE_MS)
+        assert not everything.faults()
+
+
+def test_deleted_candles_take_what_was_known_of_them_along(redis, live_sandbox, monkeypatch):
+    hurry(monkeypatch)
+    row = make_row(live_sandbox)
+    name = keys.candles(row.pk, *PAIR)
+    with running(redis, row):
+        wait_for_time(live_sandbox, live_sandbox.clock.now_ms() + 2 * MINUTE_MS)
+        redis.delete(name)
+        wait_until(lambda: redis.zcard(name) >= 100)
+        everything = Comparison(redis, live_sandbox, row)
+        everything.wait(live_sandbox.clock.now_ms() + MINUTE_MS)
+        assert not everything.faults()
+
+
+@pytest.mark.parametrize("name_of", OF_PAIR)
+def test_a_warmup_and_a_repair_name_it_and_do_the_rest(redis, exchange, rest, name_of):
+    name = name_of(exchange.pk, *PAIR)
+    redis.set(name, "mine") if name_of is keys.candles else redis.lpush(name, "mine")
+    service = SmartWarmupService(redis, exchange.pk, rest)
+    service.warmup(SYMBOLS)
+    [failure] = service.stats.failures
+    assert (failure["symbol"], failure["timeframe"]) == PAIR
+    assert f"{name} is a " in failure["error"]
+    assert service.stats.completed == len(SYMBOLS) * 6 - 1
+    assert rest.candle_calls == len(SYMBOLS) * 6 - 1
+    report = CandleRepair(redis, exchange.pk, rest).repair(SYMBOLS)
+    assert [f["error"] for f in report.failures] == [failure["error"]]
+    plan = plan_warmup(redis, rest, SYMBOLS, LONGEST_FIRST, with_repair=True)
+    assert [line.partition(" is set")[0] for line in plan.aside] == ["BTC-USD 1m"]
+    assert sum(each.sufficient for each in plan.timeframes) == len(SYMBOLS) * 6 - 1
+
+
+@pytest.mark.parametrize("name_of", OF_PAIR)
+def test_one_pair_that_cant_be_written_keeps_no_other_of_the_same_call_back(redis, truth, name_of):
+    cache = CandleCache(redis, 7)
+    redis.delete(name_of(7, *PAIR))
+    redis.xadd(name_of(7, *PAIR), {"a": "b"})
+    rows = [Candle(*each, PAIR.timeframe) for each in truth(*PAIR, count=3)]
+    pairs = [("ETH-USD", PAIR.timeframe), tuple(PAIR), ("SOL-USD", PAIR.timeframe)]
+    with pytest.raises(SetAside, match="is a stream, not a s"):
+        cache.write_many([CandleWrite(*pair, rows) for pair in pairs])
+    assert cache.counts([Pair(*pair) for pair in pairs]) == [3, 0, 3]
+
+
+def test_the_grid_and_the_metrics_tell_it(redis, exchange, rest, sandbox):
+    SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
+    name = keys.candles(exchange.pk, *PAIR)
+    redis.set(name, orjson.dumps([[1, 2]]))
+    rows, lines = letters(redis, exchange, sandbox.clock.now_ms())
+    assert rows == {"BTC-USD": "uccccc", "ETH-USD": "cccccc", "SOL-USD": "cccccc"}
+    [line] = lines
+    assert line.startswith(f"BTC-USD 1m: {name} is a string, not a sorted set: look at it")
+    found = measure(redis, exchange.pk, SYMBOLS, sandbox.clock.now_ms())
+    assert [(t, each.set_aside) for t, each in found.items() if each.set_aside] == [("1m", 1)]
