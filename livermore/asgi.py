@@ -23,12 +23,15 @@ if settings.EMBEDDED_REDIS_DIR:
 
 http_application = get_asgi_application()
 
-from livermore.origins import FromOurPages  # noqa: E402  these need the models loaded
+from livermore.below_path import BelowPath  # noqa: E402  these need the models loaded
+from livermore.origins import FromOurPages  # noqa: E402
 from warmup.routing import websocket_urlpatterns  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {
-        "http": http_application,
-        "websocket": FromOurPages(SessionMiddlewareStack(URLRouter(websocket_urlpatterns))),
-    }
+application = BelowPath(
+    ProtocolTypeRouter(
+        {
+            "http": http_application,
+            "websocket": FromOurPages(SessionMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        }
+    )
 )

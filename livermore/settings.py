@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from re import fullmatch
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -56,7 +57,7 @@ LIVERMORE_HTTPS = _flag("LIVERMORE_HTTPS")
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LIVERMORE_HTTPS
 # Who asks these stands beside this server, not before it. A redirect would not save the token of
 # who asks for metrics over HTTP: by then it was sent.
-SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_REDIRECT_EXEMPT = [r"(^|/)health/((live|ready)/)?$", r"(^|/)metrics$"]
 _hsts_seconds = env.str("LIVERMORE_HSTS_SECONDS", "") or "3600"
 if not (_hsts_seconds.isascii() and _hsts_seconds.isdigit()):
     raise ImproperlyConfigured("LIVERMORE_HSTS_SECONDS is a number of seconds, such as 31536000")
@@ -69,6 +70,17 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if LIVERMORE_BEHIN
 CSRF_TRUSTED_ORIGINS = [
     normal(origin) or origin for origin in env.list("LIVERMORE_TRUSTED_ORIGINS", default=[])
 ]
+
+# -- Below a path of a host that has other things too
+
+LIVERMORE_ROOT_PATH = env.str("LIVERMORE_ROOT_PATH", "").rstrip("/")
+if not fullmatch(r"(/[A-Za-z0-9._~-]+)*", LIVERMORE_ROOT_PATH):
+    raise ImproperlyConfigured("LIVERMORE_ROOT_PATH is a path such as /livermore")
+FORCE_SCRIPT_NAME = LIVERMORE_ROOT_PATH or None
+if LIVERMORE_ROOT_PATH:  # what else is on that host may have cookies of the usual names
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "livermore_sessionid", "livermore_csrftoken"
+    SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LIVERMORE_ROOT_PATH
+
 CSRF_FAILURE_VIEW = "livermore.refusals.csrf_failure"
 
 INSTALLED_APPS = [
@@ -182,6 +194,10 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "livermore.below_path.StaticFiles"},
+}
 # Plotly's own script, out of its package: found without importing it.
 PLOTLY_DATA_DIR = Path(find_spec("plotly").origin).parent / "package_data"
 STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", PLOTLY_DATA_DIR)]

@@ -1,13 +1,20 @@
 """The web side's outer edge in a real Chromium: origins, policies, below a path."""
 
+import shutil
+import socket
+import subprocess
+
 import orjson
 import pytest
+from django.conf import settings
 
 from exchanges.models import Exchange
+from livermore.children import answers
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.livermore.front import Front, with_header
 from tests.warmup import browser as browsers
+from tests.warmup.live import ROOT
 from tests.warmup.operators import listed_exchange, person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,10 +51,11 @@ def look(browser):
     """Return a page as somebody who may do all sees it through a port."""
     pages = []
 
-    def look(place, user=None):
+    def look(place, logged_in=True, cookie=settings.SESSION_COOKIE_NAME):
         page = browsers.Page(browser, place)
-        page.log_in(user or person("ada", is_superuser=True))
         pages.append(page)
+        if logged_in:
+            page.log_in(person("ada", is_superuser=True), cookie=cookie)
         return page
 
     yield look
@@ -90,6 +98,104 @@ def test_what_the_message_asks_for_lets_the_page_in(serve, look):
         page = look(Place(front.port))
         page.open()
         page.reset()
+
+
+# -- Below a path
+
+
+def whole(line, headers):
+    return line, headers
+
+
+def without_path(line, headers):
+    """Take the path away, as `proxy_pass http://127.0.0.1:8000/;` of nginx does."""
+    method, path, version = line.split(" ")
+    return f"{method} {path.removeprefix('/some/where')} {version}", headers
+
+
+@pytest.mark.parametrize("rewrite", [whole, without_path])
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [(["--root-path", "/some/where"], {}), ([], {"LIVERMORE_ROOT_PATH": "/some/where/"})],
+    ids=["argument", "setting"],
+)
+def test_below_a_path_all_of_it_works(
+    serve, look, browser, row, candles, arguments, environment, rewrite
+):
+    web = serve(*arguments, **environment)
+    user = person("ada", is_superuser=True)
+    user.set_password("a good password")
+    user.save()
+    with Front(web.port, rewrite) as front:
+        page = look(Place(front.port, "/some/where"), logged_in=False)
+        page.open("/", live=False)
+        page.type("#id_username", "ada")
+        page.type("#id_password", "a good password")
+        page.click("[type=submit]")
+        page.wait(lambda: page.count("#network-link a"))
+        page.click("#network-link a")
+        page.wait_for("#link", "Live")
+        page.click(f"a[href$='{row.pk}/pairs/BTC-USD/1h/']")
+        page.wait_for("#link", "Live")
+        page.wait(lambda: page.count("#chart .modebar-btn"))
+        page.click("form[data-action] button.primary")
+        page.wait_for("#toasts", "Connect starts it")
+        page.open("/admin/exchanges/exchange/", live=False)
+        page.click("a[href$='/change/']")
+        page.wait_for("#content", "Change exchange")
+        page.open("/health/live/", live=False)
+        page.wait_for("body", "true")
+        paths = {cookie["path"] for cookie in browser.get_cookies()}
+        assert paths == {"/some/where" if environment else "/"}
+        lost = [text for text in page.complaints() if "404" in text]
+        assert not [text for text in lost if "favicon.ico" not in text]
+        page.reset()
+
+
+NGINX = """
+daemon off;
+pid {folder}/pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        {location}
+    }}
+}}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="there is no nginx here; Front stands for it")
+@pytest.mark.parametrize("path", ["", "/livermore"])
+def test_nginx_as_the_document_has_it_serves_all_of_it(serve, look, tmp_path, path):
+    web = serve(LIVERMORE_BEHIND_PROXY="true", LIVERMORE_ROOT_PATH=path)
+    text = (ROOT / "docs/settings.md").read_text()
+    location = text[text.index("location / {") :].partition("```")[0]
+    location = location.replace("127.0.0.1:8000", f"127.0.0.1:{web.port}")
+    location = location.replace("location / ", f"location {path}/ ")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (tmp_path / "conf").write_text(NGINX.format(folder=tmp_path, port=port, location=location))
+    nginx = subprocess.Popen(["nginx", "-p", tmp_path, "-c", tmp_path / "conf"])
+    try:
+        page = look(Place(port, path), cookie="livermore_sessionid" if path else "sessionid")
+        page.wait(lambda: answers(f"http://127.0.0.1:{port}{path}/health/live/"))
+        page.open()
+        page.js("document.querySelector('button[data-button=check]').click()")
+        page.wait(lambda: page.count("dialog[open]"))
+        assert not [text for text in page.complaints() if "404" in text or "403" in text]
+        page.reset()
+    finally:
+        nginx.terminate()
+        nginx.wait(10)
 
 
 # -- What pages may run

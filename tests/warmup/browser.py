@@ -122,12 +122,11 @@ class Page:
         self.driver, self.web = driver, web
         self._prepared = []
 
-    def log_in(self, user, host="127.0.0.1"):
+    def log_in(self, user, host="127.0.0.1", cookie=settings.SESSION_COOKIE_NAME):
         client = Client()
         client.force_login(user)
-        name = settings.SESSION_COOKIE_NAME
-        value = client.cookies[name].value
-        self._command("Network.setCookie", name=name, value=value, url=self.web.url("/", host))
+        value = client.cookies[settings.SESSION_COOKIE_NAME].value
+        self._command("Network.setCookie", name=cookie, value=value, url=self.web.url("/", host))
 
     def open(self, path=NETWORK, host="127.0.0.1", live=True):
         """Load a page; a mark in it shows later that it was not loaded again."""

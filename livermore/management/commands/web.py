@@ -21,6 +21,12 @@ class Command(LivermoreCommand):
     def add_arguments(self, parser):
         parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="to listen at")
         parser.add_argument("--port", type=port, default=WEB_PORT, metavar="PORT")
+        parser.add_argument(
+            "--root-path",
+            default="",
+            metavar="PATH",
+            help="what comes before all paths, such as /livermore; LIVERMORE_ROOT_PATH goes first",
+        )
 
     def handle(self, *args, **options):
         from livermore.asgi import application  # it begins what it needs
@@ -32,6 +38,7 @@ class Command(LivermoreCommand):
             http_timeout=ANSWER_SECONDS,
             websocket_connect_timeout=5,
             action_logger=AccessLogGenerator(sys.stdout),
+            root_path=options["root_path"],
             server_name="",
         )
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
