@@ -668,6 +668,24 @@ class TickerCache:
             tell_once(logger, name, error)
         return None
 
+    def read_many(self, symbols: Sequence[str]) -> list[Ticker]:
+        """Return the last tickers, in one round trip; without those that are gone or unreadable."""
+        if not symbols:
+            return []
+        stored = self._redis.mget([keys.ticker(self._exchange_id, symbol) for symbol in symbols])
+        found = (_ticker(text, symbol) for text, symbol in zip(stored, symbols, strict=True))
+        return [ticker for ticker in found if ticker is not None]
+
+
+def _ticker(stored: bytes | None, symbol: str) -> Ticker | None:
+    """Return a stored ticker of a symbol, None for one that can't be read."""
+    try:
+        ticker = Ticker.from_json(orjson.loads(stored)) if stored else None
+        return ticker if ticker and ticker.symbol == symbol else None
+    except (ValueError, LookupError, TypeError) as error:
+        logger.warning("cache.ticker_unreadable symbol=%s error=%s", symbol, error)
+        return None
+
 
 def _chunks(pairs: Sequence[Pair], size: int = PAIRS_PER_PIPELINE) -> Iterator[list[Pair]]:
     rest = iter(pairs)

@@ -6,9 +6,10 @@ It sends
   changed.
 - `{"type": "card", "exchangeId", "since", "version", "serverTime", "changes"}`: the fields of a
   card that changed from version `since` to `version`; `changes.cells` are `[symbol's index,
-  timeframe's index, letter]` instead of a whole grid. Who has another version than `since` sends
-  `refresh`. Where both are the same nothing changed: it confirms the version, every 15 seconds at
-  the least. `since` 0 tells the whole card, of an exchange that is new here.
+  timeframe's index, letter]` instead of a whole grid, `changes.priceChanges` single prices,
+  `{symbol: [price, change in percent] or null}`, instead of all `prices`. Who has another version
+  than `since` sends `refresh`. Where both are the same nothing changed: it confirms the version,
+  every 15 seconds at the least. `since` 0 tells the whole card, of an exchange that is new here.
 - `{"type": "gone", "exchangeId"}`: an exchange that is active no more.
 - `{"type": "agents", "agents"}`, `{"type": "accounts", "accounts"}`: all of them, those accounts
   that are the user's own.

@@ -12,7 +12,7 @@ export class CardView {
     this.element = element;
     this.version = card?.version ?? 0;
     const exchangeId = Number(element.dataset.exchange);
-    this.grid = new Grid(element.querySelector(".completeness"), exchangeId, card?.grid, card?.polled);
+    this.grid = new Grid(element.querySelector(".completeness"), exchangeId, card?.grid, card?.polled, card?.prices);
   }
 
   /** Place whichever fields of a card are in `changes`. */
@@ -68,6 +68,12 @@ export class CardView {
     },
     grid(grid) {
       this.grid.show(grid);
+    },
+    prices(prices) {
+      this.grid.showPrices(prices);
+    },
+    priceChanges(changes) {
+      this.grid.patchPrices(changes);
     },
     polled(pairs) {
       this.grid.mark(pairs);

@@ -1,13 +1,16 @@
 // Symbols x timeframes of one exchange: draws, patches, filters, and moves by arrow keys.
 
 const ROWS_IN_CHUNK = 50;
+const NO_PRICE = "–";
 const PROBLEMS = new Set(["h", "k", "r", "w", "u", "x", "d"]);
 const POLLED = "polled: the exchange refuses to stream it, so REST is asked at each bar's end";
 
 export class Grid {
-  /** `section` is templates/network/grid.html, `grid` and `polled` what it was drawn from. */
-  constructor(section, exchangeId, grid, polled) {
+  /** `section` is templates/network/grid.html; `grid`, `polled` and `prices` what it was drawn
+      from. */
+  constructor(section, exchangeId, grid, polled, prices) {
     this.polled = polled ?? {};
+    this.prices = prices ?? {};
     this.section = section;
     this.exchangeId = exchangeId;
     this.chunks = section.querySelector(".chunks");
@@ -66,11 +69,33 @@ export class Grid {
     });
   }
 
+  /** Show the prices that are known, {symbol: [price, change in percent]}, and no others. */
+  showPrices(prices) {
+    this.prices = prices;
+    for (const symbol of this.symbols) this.showPrice(symbol);
+  }
+
+  /** Show the prices that changed; null for one that isn't known any more. */
+  patchPrices(changes) {
+    for (const [symbol, price] of Object.entries(changes)) {
+      this.prices[symbol] = price;
+      this.showPrice(symbol);
+    }
+  }
+
+  showPrice(symbol) {
+    const cell = this.priceCells.get(symbol);
+    if (cell) fillPrice(cell, this.prices[symbol]);
+  }
+
   take(grid) {
     this.symbols = grid?.symbols ?? [];
     this.timeframes = grid?.timeframes ?? [];
     this.codes = (grid?.rows ?? []).map((codes) => [...codes]);
     this.rows = [...this.chunks.querySelectorAll(".pairs")];
+    this.priceCells = new Map(
+      this.rows.map((row, at) => [this.symbols[at], row.querySelector(".price")]),
+    );
     this.links = this.rows.map((row) => [...row.querySelectorAll("a")]);
     for (const link of this.links.flat()) link.tabIndex = -1;
     this.current = null;
@@ -93,7 +118,7 @@ export class Grid {
   draw(grid) {
     const head = this.section.querySelector(".grid-head");
     const { timeframes, symbols, rows: codes } = grid ?? { timeframes: [], symbols: [], rows: [] };
-    head.replaceChildren(...["Symbol", ...timeframes].map((text) => part("columnheader", text)));
+    head.replaceChildren(...["Symbol", "Last, 24 h", ...timeframes].map((text) => part("columnheader", text)));
     const rows = symbols.map((symbol, at) => this.row(symbol, timeframes, codes[at]));
     const chunks = [];
     for (let at = 0; at < rows.length; at += ROWS_IN_CHUNK) {
@@ -105,7 +130,10 @@ export class Grid {
   }
 
   row(symbol, timeframes, codes) {
-    const row = part("row", part("rowheader", symbol));
+    const price = part("gridcell");
+    price.className = "price";
+    fillPrice(price, this.prices[symbol]);
+    const row = part("row", part("rowheader", symbol), price);
     row.className = "pairs";
     timeframes.forEach((timeframe, column) => {
       const { name, glyph } = this.states[codes[column]];
@@ -186,6 +214,28 @@ export class Grid {
     while (this.rows[row]?.hidden) row += step;
     return this.links[row]?.[column];
   }
+}
+
+/** Show a price as warmup/templatetags/network.py does; nothing is touched that is shown already. */
+function fillPrice(cell, price) {
+  if (!price) {
+    if (cell.textContent !== NO_PRICE) cell.textContent = NO_PRICE;
+    return;
+  }
+  let [last, change] = cell.children;
+  if (!change) {
+    last = document.createElement("span");
+    last.className = "last-price";
+    change = document.createElement("span");
+    cell.replaceChildren(last, " ", change);
+  }
+  const [text, percent] = price;
+  if (last.textContent !== text) last.textContent = text;
+  const sign = percent > 0 ? "+" : percent < 0 ? "−" : "";
+  const changed = `${sign}${Math.abs(percent).toFixed(2)} %`;
+  if (change.textContent !== changed) change.textContent = changed;
+  const tone = percent > 0 ? "change up" : percent < 0 ? "change down" : "change ";
+  if (change.className !== tone) change.className = tone;
 }
 
 function part(role, ...content) {

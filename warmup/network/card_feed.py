@@ -15,6 +15,7 @@ from warmup.network import cards
 from warmup.network.cells import Grid
 from warmup.network.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange
 from warmup.network.paced import Allowance, Paced
+from warmup.network.prices import Prices, price_changes, read_prices, seconds_between
 
 SECONDS_BETWEEN_READS = 0.1
 TOLD_PER_SECOND, BEAT_SECONDS = 4, 0.3
@@ -55,6 +56,8 @@ class CardFeed:
         self._grid: dict[str, Any] = cards.NO_GRID
         self._grid_reader = Grid(row.exchange.pk)
         self._grid_basis: object = None
+        self._prices: Prices = {}
+        self._prices_at = float("-inf")
         self._card: cards.Card = {}
         self._reading, self._reading_grid = asyncio.Lock(), asyncio.Lock()
         self._paced = Paced(SECONDS_BETWEEN_READS, self.refresh)
@@ -93,6 +96,7 @@ class CardFeed:
         if self._view:
             with contextlib.suppress(RedisError):  # the card will say so
                 await self._read_grid(self._view)
+                await self._read_prices()
         self._usage = None  # it is read anew with each look, not with each change
         self.poke()
 
@@ -116,8 +120,9 @@ class CardFeed:
 
     def _present(self, now_ms: int) -> cards.Card:
         if self._view is None and self._card:
-            return cards.unheard(self._card)
-        return cards.present(self.row, self._view, self._grid, self.agent_alive, now_ms)
+            return cards.unheard(self._card) | {"prices": {}}
+        card = cards.present(self.row, self._view, self._grid, self.agent_alive, now_ms)
+        return card | {"prices": self._prices}
 
     async def _tell_changes(self, card: cards.Card) -> None:
         before, self._card = self._card, card
@@ -144,6 +149,7 @@ class CardFeed:
             self._schedule, self._usage = self._view.schedule, self._view.usage
             if self._grid is cards.NO_GRID:
                 await self._read_grid(self._view)
+                await self._read_prices()
         except RedisError:
             self._view, self._schedule_changed = None, True
 
@@ -185,6 +191,15 @@ class CardFeed:
                 self._grid = await self._in_thread(self._grid_reader.read, *arguments)
                 self._grid_basis = basis
 
+    async def _read_prices(self) -> None:
+        """Read the prices where it is time to, or where other symbols are shown by now."""
+        symbols, now = self.row.symbols, time.monotonic()
+        if now - self._prices_at < seconds_between(len(symbols)) - 0.5:  # looks come every 2 s
+            return
+        self._prices_at = now
+        arguments = (self._redis, self.row.exchange.pk, symbols)
+        self._prices = await self._in_thread(read_prices, *arguments)
+
 
 def _is_urgent(card: cards.Card, before: cards.Card) -> bool:
     """Tell whether it is more than a number that went on: something begins, ends or goes wrong."""
@@ -205,7 +220,13 @@ def _activity(view: ExchangeView) -> object:
 
 
 def _with_cells(changes: dict[str, Any], before: cards.Card) -> dict[str, Any]:
-    """Return the changes with single cells in place of a grid of the same symbols."""
+    """Return the changes with single cells in place of a grid of the same symbols.
+
+    Single prices too, in place of all.
+    """
+    if "prices" in changes and "prices" in before:
+        single = {"priceChanges": price_changes(changes["prices"], before["prices"])}
+        changes = {name: value for name, value in changes.items() if name != "prices"} | single
     grid, old = changes.get("grid"), before.get("grid")
     if not grid or not old or grid["symbols"] != old["symbols"]:
         return changes

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from warmup.network.prices import with_changes
+
 WINDOW = 80
 SILENCE_SECONDS = 10.0
 # A browser says what it has seen every two seconds at the most, and not again if nothing follows:
@@ -94,6 +96,12 @@ def _joined_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         joined["cells"] = [[*place, letter] for place, letter in cells.items()]
         if "grid" in old:
             joined["grid"] = _painted(old["grid"], joined.pop("cells"))
+    if "prices" in new:
+        joined.pop("priceChanges", None)
+    elif "priceChanges" in new:
+        joined["priceChanges"] = old.get("priceChanges", {}) | new["priceChanges"]
+        if "prices" in old:
+            joined["prices"] = with_changes(old["prices"], joined.pop("priceChanges"))
     return joined
 
 

@@ -16,6 +16,7 @@ from warmup.network import cards
 from warmup.network.cells import Grid
 from warmup.network.exchange_view import ExchangeRow, ExchangeView, read_exchange, read_rows
 from warmup.network.pair_view import PairView, read_pair
+from warmup.network.prices import read_prices
 from warmup.network.visitors import may_operate
 
 __all__ = [
@@ -105,4 +106,6 @@ def _card(asked: _Asked, row: ExchangeRow, agent_alive: bool, now_ms: int) -> di
         reader = Grid(row.exchange.pk).read
         pairs = (row.symbols, view.time_ms(now_ms), view.work(), row.idle)
         grid = asked.read(name, reader, *pairs)
-    return cards.present(row, view, grid or cards.NO_GRID, agent_alive, now_ms) | {"version": 0}
+    prices = asked.read(name, read_prices, row.exchange.pk, row.symbols) if grid else None
+    card = cards.present(row, view, grid or cards.NO_GRID, agent_alive, now_ms)
+    return card | {"prices": prices or {}, "version": 0}

@@ -75,6 +75,11 @@ WORDS = {
         "One cell is a symbol in a timeframe: its sign says whether anything is missing.",
         "completeness",
     ),
+    "price": Word(
+        "Last price",
+        "As the exchange streamed it, with its change over 24 hours. –: none came for 60 seconds.",
+        "last-price",
+    ),
     "accounts": Word(
         "Your accounts",
         "They name the variables that hold your keys. Public candles need none.",

@@ -32,6 +32,7 @@ IDLE_CELLS = {  # what does not trade: nobody asks for what they lack
 POLLED = "polled: the exchange refuses to stream it, so REST is asked at each bar's end"
 ROWS_IN_CHUNK = 50  # what the browser lays out, or skips, at once
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+NO_PRICE = "–"
 SPARK_POINTS, SPARK_HEIGHT = 120, 24
 
 
@@ -175,10 +176,11 @@ def _states(grid, cells):
 def grid_rows(card: dict) -> SafeString:
     """Return the rows of a card's grid, each cell a link to its pair, in chunks."""
     grid, polled = card["grid"], card.get("polled", {})
+    prices = card.get("prices") or {}
     rows = [
         _row(
             f"{card['exchangeId']}/pairs/{quote(symbol, safe='')}/",
-            *(symbol, grid, codes, polled.get(symbol, ())),
+            *(symbol, grid, codes, polled.get(symbol, ()), prices.get(symbol)),
         )
         for symbol, codes in zip(grid["symbols"], grid["rows"], strict=True)
     ]
@@ -190,7 +192,19 @@ def grid_rows(card: dict) -> SafeString:
     )
 
 
-def _row(path, symbol, grid, codes, polled):
+def _price(price):
+    if price is None:
+        return NO_PRICE
+    text, change = price
+    tone = "up" if change > 0 else "down" if change < 0 else ""
+    sign = {"up": "+", "down": "−"}.get(tone, "")
+    return format_html(
+        '<span class="last-price">{}</span> <span class="change {}">{}{} %</span>',
+        *(text, tone, sign, f"{abs(change):.2f}"),
+    )
+
+
+def _row(path, symbol, grid, codes, polled, price):
     title = format_html(' title="{}"', POLLED)
     cells = format_html_join(
         "",
@@ -203,5 +217,7 @@ def _row(path, symbol, grid, codes, polled):
         ),
     )
     return format_html(
-        '<div role="row" class="pairs"><span role="rowheader">{}</span>{}</div>', symbol, cells
+        '<div role="row" class="pairs"><span role="rowheader">{}</span>'
+        '<span role="gridcell" class="price">{}</span>{}</div>',
+        *(symbol, _price(price), cells),
     )
