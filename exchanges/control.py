@@ -4,7 +4,7 @@ A command stays pending in the reader's group until its final reply, which is wr
 step: a reader that died in between leaves it to the next one, and none is done a second time.
 Every entry is `kind` (command or reply) and `message`, a JSON object:
 
-    command   {"requestId", "command", "arguments"}
+    command   {"requestId", "command", "arguments", "who"}
     reply     {"requestId", "final", "ok", "result", "error"}
 """
 
@@ -103,6 +103,7 @@ class Command:
     arguments: dict[str, Any]
     sent_ms: int
     again: bool = False
+    who: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,11 @@ class NoReply(Temporary):
 class ControlClient:
     """Asks the holder of one exchange to do something, from any process."""
 
-    def __init__(self, redis: Redis, exchange_id: int):
+    def __init__(self, redis: Redis, exchange_id: int, who: str | None = None):
+        """`who` is who wants it, for those who look later; "" for what they need not know."""
         self._redis = redis
         self._exchange_id = exchange_id
+        self._who = who
         self._key = keys.control(exchange_id)
 
     def send(self, command: str, /, **arguments: Any) -> str:
@@ -147,6 +150,8 @@ class ControlClient:
             raise ValueError(f"{command} is none of {', '.join(sorted(COMMANDS))}")
         request_id = str(uuid.uuid4())
         message = {"requestId": request_id, "command": command, "arguments": arguments}
+        if self._who is not None:
+            message["who"] = self._who
         fields = {"kind": "command", "message": orjson.dumps(message)}
         self._redis.xadd(self._key, fields, maxlen=ENTRIES_KEPT, approximate=True)
         return request_id
@@ -320,7 +325,9 @@ class ControlReader:
         if not isinstance(arguments, dict):
             raise BadPayload("Arguments that are no JSON object", repr(arguments))
         sent_ms = int(entry_id.partition("-")[0])
-        return Command(entry_id, request_id, name, arguments, sent_ms, again)
+        who = message.get("who")
+        who = clip(who) if isinstance(who, str) else None
+        return Command(entry_id, request_id, name, arguments, sent_ms, again, who)
 
     def _answered(self) -> set[str]:
         replies = (_parse_reply(fields) for _, fields in self._redis.xrange(self._key))

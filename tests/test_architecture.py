@@ -40,6 +40,7 @@ REDIS = {
     "warmup/indicator_cache.py",
     "warmup/agent.py",
     "warmup/agents.py",
+    "warmup/command_log.py",
     "warmup/trouble.py",
     "warmup/network/exchange_view.py",
     "warmup/network/bell.py",

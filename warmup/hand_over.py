@@ -14,6 +14,7 @@ from exchanges.lease import Lease
 from exchanges.models import Exchange
 from exchanges.status import State, read_status
 from warmup.cache import CandleCache
+from warmup.command_log import CommandLog, describe, operator
 
 SECONDS_OF_SILENCE = 60
 SECONDS_BETWEEN_TRIES = 0.2
@@ -23,6 +24,7 @@ ENDLESS = -1  # what Redis says of a key that does not expire
 TTL_MS, RENEW_MS = 6_000, 2_000
 
 Result = dict[str, Any]
+Show = Callable[[Result], None]
 
 
 def under_lock(
@@ -30,31 +32,47 @@ def under_lock(
     exchange: Exchange,
     command: str,
     arguments: dict[str, Any],
-    work: Callable[[CandleCache], Result],
-    show: Callable[[Result], None],
+    work: Callable[[CandleCache, Show], Result],
+    show: Show,
     say: Callable[[str], object],
+    who: str | None = None,
 ) -> Result:
     """Return the result of `work`, or of `command` where a runner has the exchange.
 
-    `work` is given a cache that writes under our lease. A runner is sent `command` with
-    `arguments`, and `show` is told of its progress. A holder that does something else is waited
-    for, as `say` is told; so is the lock of one that died. Raises Held where that one goes on,
-    Permanent with what a runner said if it could not do it.
+    `work` is given a cache that writes under our lease, and what to call with its progress. A
+    runner is sent `command` with `arguments`, and `show` is told of its progress. A holder that
+    does something else is waited for, as `say` is told; so is the lock of one that died. `who` is
+    written down with the command: who types here where it is None, and nothing for "". Raises Held
+    where that holder goes on, Permanent with what a runner said if it could not do it.
     """
+    who = operator() if who is None else who
     lock = ExchangeLock(redis, exchange.pk, ttl_ms=TTL_MS, renew_ms=RENEW_MS)
     try:
         lease = lock.acquire()
     except Held as held:
         status = read_status(redis, exchange.pk)
         if held.holder.is_known and status.state is State.ACTIVE and status.details.get("obeys"):
-            result = _ask_holder(redis, exchange, command, arguments, show, lock)
+            request = command, arguments, who
+            result = _ask_holder(redis, exchange, request, show, lock)
             if result is not None:
                 return result
         say(f"{held}. Waiting for it to end")
         lease = _acquire_when_free(lock)
     with lease:
         lease.report(State.WARMING, command)
-        return work(CandleCache(redis, exchange.pk, lease.epoch))
+        cache = CandleCache(redis, exchange.pk, lease.epoch)
+        if not who:
+            return work(cache, show)
+        log = CommandLog(redis, exchange.pk)
+        with log.noting(describe(command, arguments), who, lease.epoch) as noted:
+
+            def tell(progress: Result) -> None:
+                noted.show(progress)
+                show(progress)
+
+            result = work(cache, tell)
+            noted.done(result)
+            return result
 
 
 def _acquire_when_free(lock: ExchangeLock) -> Lease:
@@ -75,13 +93,13 @@ def _acquire_when_free(lock: ExchangeLock) -> Lease:
 def _ask_holder(
     redis: Redis,
     exchange: Exchange,
-    command: str,
-    arguments: dict[str, Any],
-    show: Callable[[Result], None],
+    request: tuple[str, dict[str, Any], str],
+    show: Show,
     lock: ExchangeLock,
 ) -> Result | None:
     """Return what the runner answers, None if it died before that."""
-    client = ControlClient(redis, exchange.pk)
+    command, arguments, who = request
+    client = ControlClient(redis, exchange.pk, who)
     request_id = client.send(command, **arguments)
     heard_at = time.monotonic()
 

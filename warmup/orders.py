@@ -20,6 +20,8 @@ from exchanges.models import Exchange, Symbol
 from exchanges.venue_rest import VenueRest
 from warmup.backfill import BackfillConfig, StartupBackfillService
 from warmup.cache import CandleCache
+from warmup.command_log import TITLES, CommandLog, describe
+from warmup.command_log import Progress as CommandProgress
 from warmup.histories import Progress
 from warmup.monitored import MonitoredSymbols
 from warmup.renaming import rename_symbol
@@ -32,6 +34,7 @@ POLL_MS = 500
 ENDING = ("stop", "takeover")
 OF_SYMBOLS = ("add-symbol", "bulk-add-symbols", "remove-symbol", "rename-symbol")
 SECONDS_AFTER_FAULT = 1.0
+SOMEBODY = "a program"
 SECONDS_BETWEEN_PROGRESS = 0.25
 LATER = object()  # what a handler returns whose command is answered later
 
@@ -73,6 +76,8 @@ class Orders:
         self._open = open_rest
         self._stop = stop
         self._reader = ControlReader(redis, exchange.pk, lease)
+        self._log = CommandLog(redis, exchange.pk)
+        self._noted: dict[str, CommandProgress] = {}  # request id -> what is under way
         self._stopping = threading.Event()
         self._rest: VenueRest | None = None
         self.doing: dict[str, Any] | None = None  # the command under way, for the status
@@ -158,6 +163,7 @@ class Orders:
 
     def _obey(self, command: Command) -> None:
         logger.info("orders.begun exchange=%s command=%s", self._exchange.name, command.name)
+        noted = self._note(command)
         try:
             close_old_connections()
             result = self._handlers[command.name](command)
@@ -168,9 +174,31 @@ class Orders:
                 logger.exception("orders.died exchange=%s", self._exchange.name)
             if not self._stopping.is_set():  # else it is pending, and the next holder does it
                 self._reader.fail(command, str(error))
+                if noted:
+                    noted.failed(error)
         else:
             if result is not LATER:
                 self._reader.done(command, result)
+                if noted:
+                    noted.done(result)
+        finally:
+            self._noted.pop(command.request_id, None)
+
+    def _note(self, command: Command) -> CommandProgress | None:
+        """Write down that a command begins which takes a while."""
+        if command.name not in TITLES or command.who == "":
+            return None
+        what = describe(command.name, command.arguments)
+        who = command.who or SOMEBODY
+        noted = self._log.begin(what, who, self._lease.epoch, command.request_id)
+        self._noted[command.request_id] = noted
+        return noted
+
+    def _tell(self, command: Command, progress: dict[str, Any]) -> None:
+        """Tell who waits for it, and those who look, how far a command is."""
+        self._reader.reply(command, progress)
+        if noted := self._noted.get(command.request_id):
+            noted.show(progress)
 
     def _end(self, command: Command) -> None:
         if command.sent_ms < self._lease.holder.connected_since:
@@ -179,7 +207,7 @@ class Orders:
 
     def _warmup(self, command: Command) -> dict[str, Any]:
         def show(stats):
-            self._reader.reply(command, stats.as_json())
+            self._tell(command, stats.as_json())
 
         with self._open_rest() as rest:
             service = SmartWarmupService(
@@ -273,7 +301,7 @@ class Orders:
         return [symbol for symbol in symbols if symbol not in idle], timeframes
 
     def _counting(self, command: Command) -> Callable[[int, int], None]:
-        return lambda done, total: self._reader.reply(command, {"done": done, "total": total})
+        return lambda done, total: self._tell(command, {"done": done, "total": total})
 
     @contextmanager
     def _open_rest(self) -> Iterator[VenueRest]:

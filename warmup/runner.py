@@ -297,8 +297,12 @@ class ExchangeRunner:
             service = SmartWarmupService(self._redis, number, rest, on_progress=show, cache=cache)
             service.warmup(self._symbols)
             lease.report(State.WARMING, "repairing", 100.0)
+
+            def repaired(done: int, total: int) -> None:
+                lease.report(State.WARMING, "repairing", 100.0, done=done, total=total)
+
             CandleRepair(self._redis, number, rest, cache=cache).repair(
-                self._symbols, holes_only=True
+                self._symbols, holes_only=True, on_pair=repaired
             )
 
     def _watch(

@@ -12,6 +12,10 @@ export class CardView {
     this.element = element;
     this.version = card?.version ?? 0;
     const exchangeId = Number(element.dataset.exchange);
+    this.name = card?.name ?? "";
+    this.group = card?.group ?? "idle";
+    this.more = element.querySelector(":scope > .more");
+    this.more.addEventListener("toggle", () => this.toggled());
     this.grid = new Grid(element.querySelector(".completeness"), exchangeId, card?.grid, card?.polled, card?.prices);
   }
 
@@ -25,6 +29,7 @@ export class CardView {
       this.version = version;
     },
     name(text) {
+      this.name = text;
       setText(this.find("[data-text=name]"), text);
     },
     displayName(text) {
@@ -32,6 +37,10 @@ export class CardView {
     },
     state(state) {
       if (this.element.dataset.state !== state) this.element.dataset.state = state;
+    },
+    group(group) {
+      this.group = group;
+      if (this.element.dataset.group !== group) this.element.dataset.group = group;
     },
     troubled(troubled) {
       this.element.toggleAttribute("data-troubled", troubled);
@@ -66,6 +75,12 @@ export class CardView {
     warmup(warmup) {
       showWarmup(this.find(".warmup"), warmup);
     },
+    commands(commands) {
+      for (const kind of ["running", "ended"]) {
+        const list = this.find(`[data-commands=${kind}]`);
+        showCommands(list, commands.filter(({ state }) => (state === "running") === (kind === "running")));
+      }
+    },
     grid(grid) {
       this.grid.show(grid);
     },
@@ -82,6 +97,23 @@ export class CardView {
       this.grid.patch(cells);
     },
   };
+
+  /** Open it or make it one line, as a person wanted it in this tab, else as is usual. */
+  fold(isFolded) {
+    const wanted = this.group === "idle" ? sessionStorage.getItem(this.foldKey) : null;
+    this.isOpen = wanted ? wanted === "open" : !isFolded;
+    if (this.more.open !== this.isOpen) this.more.open = this.isOpen;
+  }
+
+  toggled() {
+    if (this.isOpen === undefined || this.more.open === this.isOpen) return; // we did it
+    this.isOpen = this.more.open;
+    sessionStorage.setItem(this.foldKey, this.isOpen ? "open" : "folded");
+  }
+
+  get foldKey() {
+    return `network-card-${this.element.dataset.exchange}`;
+  }
 
   find(selector) {
     return this.element.querySelector(selector);
@@ -123,6 +155,32 @@ function showWarmup(section, warmup) {
       ...warmup.failures.map((each) => item(`${each.symbol} ${each.timeframe}`, ` ${each.error}`)),
     );
   }
+}
+
+function showCommands(list, commands) {
+  const known = new Map([...list.children].map((row) => [row.dataset.command, row]));
+  const rows = commands.map((command) => showCommand(known.get(command.id) ?? newCommand(), command));
+  if (rows.length !== list.children.length || rows.some((row, at) => row !== list.children[at])) {
+    list.replaceChildren(...rows);
+  }
+}
+
+function newCommand() {
+  const template = document.getElementById("command-template");
+  return template.content.firstElementChild.cloneNode(true);
+}
+
+function showCommand(row, { id, what, who, at, state, result, percent }) {
+  row.dataset.command = id;
+  row.dataset.state = state;
+  setText(row.querySelector("[data-what]"), what);
+  setText(row.querySelector("[data-who]"), who);
+  setText(row.querySelector("[data-result]"), result);
+  showTime(row.querySelector("time"), at);
+  const bar = row.querySelector("progress");
+  bar.value = percent;
+  bar.ariaLabel = what;
+  return row;
 }
 
 function item(bold, text) {

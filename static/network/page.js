@@ -1,6 +1,7 @@
 // The Network page: begins with the snapshot it came with, then follows /ws/network/.
 
 import { enhanceActions } from "./actions.js";
+import { arrange, watchOver } from "./arrange.js";
 import { CardView, newCard } from "./card.js";
 import { enhanceChoosing } from "./choose.js";
 import { Feed, LinkBanner } from "./feed.js";
@@ -19,6 +20,7 @@ const take = {
     const ids = new Set(cards.map((card) => card.exchangeId));
     for (const id of views.keys()) if (!ids.has(id)) take.gone({ exchangeId: id });
     for (const card of cards) (views.get(card.exchangeId) ?? addCard(card)).show(card);
+    arrange(views);
     take.agents({ agents });
     take.accounts({ accounts });
   },
@@ -34,11 +36,13 @@ const take = {
       return;
     }
     view.show({ ...changes, version });
+    if ("group" in changes) arrange(views);
   },
 
   gone({ exchangeId }) {
     views.get(exchangeId)?.element.remove();
     views.delete(exchangeId);
+    arrange(views);
     countCards();
   },
 
@@ -147,6 +151,7 @@ for (const card of snapshot.cards) {
   const element = document.getElementById(`exchange-${card.exchangeId}`);
   views.set(card.exchangeId, new CardView(element, card));
 }
+watchOver(views);
 tickTimes();
 enhanceActions();
 enhanceChoosing();

@@ -15,7 +15,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
 from warmup.fetching import Fetcher
-from warmup.hand_over import under_lock
+from warmup.hand_over import Show, under_lock
 from warmup.harness.facts import Facts
 from warmup.harness.lock import read_holder, status_of
 from warmup.harness.report import Failed, Outcome
@@ -38,7 +38,7 @@ def check_warmup(facts: Facts) -> Outcome:
     result: dict[str, Any]
     with StatusKept(facts.redis, facts.exchange.pk) as kept:
 
-        def work(cache: CandleCache) -> dict[str, Any]:
+        def work(cache: CandleCache, tell: Show) -> dict[str, Any]:
             lock = ExchangeLock(facts.redis, facts.exchange.pk)
             if holder := lock.holder():
                 kept.ours(holder.epoch)
@@ -49,7 +49,9 @@ def check_warmup(facts: Facts) -> Outcome:
             logger.info("check.waiting exchange=%s for=%s", facts.exchange.name, text)
 
         result = under_lock(
-            facts.redis, facts.exchange, "force-backfill", arguments, work, lambda _: None, say
+            *(facts.redis, facts.exchange, "force-backfill", arguments),
+            *(work, lambda _: None, say),
+            who="",
         )
     _refuse_bad(result, facts.exchange.name, symbol)
     count, newest = _verify(facts, symbol)

@@ -7,6 +7,7 @@ is the history of the exchange there, and a nudge for every page that shows it.
 
 import logging
 import re
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -26,6 +27,7 @@ from exchanges.models import Exchange, Symbol, UserExchange
 from exchanges.monitoring import Change, switch, take_back
 from exchanges.volumes import check_choice, most_traded
 from livermore.market.timeframe import parse_timeframe
+from warmup.command_log import CommandLog
 from warmup.harness import CheckReport, ExchangeCheck, Result
 from warmup.network.asking import volumes_within
 from warmup.network.audit import last_action, record
@@ -65,7 +67,7 @@ class Actions:
         self._name = exchange.name
         self._user = user
         self._reason = " ".join(reason.split())
-        self._control = ControlClient(redis, exchange.pk)
+        self._control = ControlClient(redis, exchange.pk, user.get_username())
         self.undo = ""
 
     def connect(self) -> str:
@@ -209,7 +211,7 @@ class Actions:
         if symbol:
             self._watched(symbol)
         report = ExchangeCheck(self._redis, self._exchange, symbol or None, user=self._user).run()
-        self._record(f"Check: {check_line(report)}")
+        self._record(f"Check: {check_line(report)}", ok=report.passed)
         self._tell()
         return report
 
@@ -337,7 +339,7 @@ class Actions:
 
     def _send(self, what: str, command: str, **arguments: Any) -> None:
         with transaction.atomic():
-            self._record(what)
+            record(self._exchange, self._user, what, self._reason)  # its runner notes it
             self._control.send(command, **arguments)
         self._tell()
 
@@ -364,8 +366,10 @@ class Actions:
         text = ", and its runner follows"
         return f"{text}: {STREAMED_FIRST}" if is_monitored else text
 
-    def _record(self, what: str) -> None:
+    def _record(self, what: str, ok: bool = True) -> None:
         record(self._exchange, self._user, what, self._reason)
+        note = partial(CommandLog(self._redis, self._exchange.pk).note, what)
+        transaction.on_commit(lambda: note(self._user.get_username(), ok))
 
     def _tell(self, what: What = "action") -> None:
         try:

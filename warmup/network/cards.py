@@ -1,7 +1,7 @@
 """What a person reads of an exchange: one card, all of its texts made here. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from exchanges.errors import CLIP_OURS, clip
@@ -9,6 +9,7 @@ from exchanges.models import Exchange
 from exchanges.pacing import Usage
 from exchanges.status import ENDED, State
 from livermore.market.timeframe import SHORTEST_FIRST
+from warmup.command_log import Entry
 from warmup.harness.subscription import CUT
 from warmup.network.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
@@ -25,6 +26,9 @@ CONNECTABLE = (State.OFFLINE, State.IDLE, *ENDED)
 SILENCE_MS = 10_000  # so long who just took the lock may say nothing
 SKEW_MS = 2_000
 POLLED_NAMED = 10
+GROUPS = ("error", "running", "idle")
+CONNECTING = "connecting"
+LEAST_TOLD_MS = 50  # what took less was done at once
 HEADERS = " -+-+- "  # before what the library adds to a handshake that was refused
 
 
@@ -51,6 +55,7 @@ def present(
         "name": exchange.name,
         "displayName": str(exchange),
         "state": state,
+        "group": _group(state, view, wanted, details, row),
         "wanted": wanted,
         "troubled": state == State.ACTIVE and bool(_trouble(details, row)),
         "stateText": _state_text(state, view, wanted, trouble, row),
@@ -73,9 +78,31 @@ def present(
         },
         "sparkline": list(details.get("frameRates") or ()),
         "warmup": warmup,
+        "commands": _commands(view),
         "grid": grid,
         "polled": details.get("polledPairs") or {},
     }
+
+
+def _group(
+    state: str,
+    view: ExchangeView | None,
+    wanted: bool,
+    details: Mapping[str, Any],
+    row: ExchangeRow,
+) -> str:
+    """Return how much an exchange needs somebody, which is where its card stands: see GROUPS."""
+    if state in (State.ERROR, STALE):
+        return "error"
+    trouble = state == State.ACTIVE and _trouble(details, row)
+    if trouble and trouble != CONNECTING:
+        return "error"
+    return "running" if wanted or (view and view.holder) else "idle"
+
+
+def by_need(cards: Iterable[Card]) -> list[Card]:
+    """Return cards in the order in which they need somebody, by name where that is the same."""
+    return sorted(cards, key=lambda card: (GROUPS.index(card["group"]), card["name"]))
 
 
 def _current(view: ExchangeView | None) -> Mapping[str, Any]:
@@ -127,6 +154,9 @@ def _state_text(
     phase = view.status.phase
     if state == State.ACTIVE:
         phase = _trouble(view.status.details, row) or phase
+    done, total = (view.status.details.get(name) for name in ("done", "total"))
+    if state == State.WARMING and isinstance(done, int) and isinstance(total, int):
+        phase += f", {done:,} of {count(total, 'pair')}"
     if not phase or phase == state:
         return state.capitalize()
     return f"{state.capitalize()}: {clip(phase, CLIP_OURS)}"
@@ -161,7 +191,7 @@ def _trouble(details: Mapping[str, Any], row: ExchangeRow) -> str:
         trades = "nothing that is monitored trades now"
         return trades if row.symbols else "no symbol is monitored"
     if not details.get("connections"):
-        return "no connection, trying again" if details.get("streamTrouble") else "connecting"
+        return "no connection, trying again" if details.get("streamTrouble") else CONNECTING
     is_quiet = details.get("silent") == 0  # nothing is due
     if details.get("framesPerSecond") == 0 and not is_quiet:
         return "connected, but nothing comes"
@@ -229,6 +259,35 @@ def _lines(row: ExchangeRow, view: ExchangeView | None, grid: Mapping[str, Any])
     }
 
 
+def _commands(view: ExchangeView | None) -> list[dict[str, Any]]:
+    """Return the last commands, the newest first: who, when, how long, what came of it."""
+    epoch = view.holder.epoch if view and view.holder else None
+    return [_command(entry, epoch) for entry in view.commands] if view else []
+
+
+def _command(entry: Entry, epoch: int | None) -> dict[str, Any]:
+    is_running = entry.ended_at is None and epoch is not None and entry.epoch == epoch
+    state = "running" if is_running else "failed"
+    result = entry.result
+    if is_running:
+        result = f"{entry.done:,} of {count(entry.total, 'pair')}" if entry.total else "begins"
+    elif entry.ended_at is None:
+        result = "broken off"
+    else:
+        state = "done" if entry.ok else "failed"
+        if (took_ms := entry.ended_at - entry.started_at) >= LEAST_TOLD_MS:
+            result = ", ".join(filter(None, (result, f"in {duration(took_ms)}")))
+    return {
+        "id": entry.id,
+        "what": entry.what,
+        "who": entry.who,
+        "at": entry.started_at,
+        "state": state,
+        "result": result or state,
+        "percent": round(100 * entry.done / entry.total, 1) if entry.total else 0,
+    }
+
+
 def _trouble_lines(trouble: Trouble | None) -> dict[str, str]:
     """Return what is wrong, what to do, and who tries again; the time when is told beside it."""
     if trouble is None:
@@ -256,7 +315,9 @@ def _wanted(
     """Return who keeps it running, or who stopped it; the time of that is told beside it."""
     holder = view.holder if view else None
     if row.exchange.wanted == Exchange.Wanted.RUNNING:
-        text = "kept running by an agent" if agent_alive else "runs as soon as an agent is alive"
+        text = "kept running by an agent"
+        if not agent_alive:
+            text = "no agent is alive to keep it running" if holder else "waits for an agent"
         if trouble and agent_alive:
             text = "an agent goes on trying"
         return f"{text}, as {row.asked.who} asked" if row.asked else text

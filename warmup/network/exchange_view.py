@@ -16,6 +16,7 @@ from exchanges.renaming import rename_offers
 from exchanges.status import STATUS_TTL_MS, Holder, State, Status
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
+from warmup.command_log import Entry
 from warmup.network.audit import BEGINS, ENDS, last_action
 from warmup.network.cells import Work
 from warmup.stats import Status as WarmupStatus
@@ -74,7 +75,7 @@ class ExchangeView:
     """What Redis says of one exchange at one moment.
 
     `status_age_ms` is by Redis's clock, None without a status. `stats` and `schedule` are those of
-    the last warmup, as it left them.
+    the last warmup, as it left them; `commands` the last ones, the newest first.
     """
 
     holder: Holder | None
@@ -84,6 +85,7 @@ class ExchangeView:
     schedule: Schedule | None
     usage: Usage
     trouble: Trouble | None = None
+    commands: tuple[Entry, ...] = ()
 
     @property
     def late(self) -> bool:
@@ -129,9 +131,11 @@ def read_exchange(
     for name in (keys.lock, keys.status, keys.warmup_stats, keys.trouble):
         pipe.get(name(number))
     pipe.pttl(keys.status(number))
+    pipe.hvals(keys.commands(number))
     if schedule is None:
         pipe.get(keys.warmup_schedule(number))
-    lock, status, stats, trouble, left_ms, *stored = pipe.execute()
+    lock, status, stats, trouble, left_ms, noted, *stored = pipe.execute()
+    commands = filter(None, (_understand(Entry.from_json, each) for each in noted))
     return ExchangeView(
         _understand(Holder.from_json, lock),
         _understand(Status.from_json, status) or Status(State.OFFLINE),
@@ -140,6 +144,7 @@ def read_exchange(
         _understand(_schedule, stored[0]) if stored else schedule,
         usage or read_usage(redis, host_of(exchange.rest_url)),
         _understand(Trouble.from_json, trouble),
+        tuple(sorted(commands, key=lambda entry: entry.started_at, reverse=True)),
     )
 
 

@@ -74,7 +74,7 @@ def read_network(redis: Redis, user: AbstractBaseUser | None) -> dict[str, Any]:
         "serverTime": now_ms,
         "feed": "",
         "mayOperate": user is not None and may_operate(user),
-        "cards": shown,
+        "cards": cards.by_need(shown),
         "agents": None if agents is None else [agent.as_json() for agent in agents],
         "accounts": [] if user is None else read_accounts(user),
     }

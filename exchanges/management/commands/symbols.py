@@ -102,7 +102,7 @@ class Command(LivermoreCommand):
         except UnknownSymbol as error:
             raise UsageError(str(error)) from error
 
-        def work(cache):
+        def work(cache, tell):
             return rename_symbol(redis, exchange, cache, lambda: open_rest(exchange), old, new)
 
         arguments = {"old": old, "new": new}

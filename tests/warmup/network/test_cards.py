@@ -64,6 +64,7 @@ def test_a_live_exchange_as_it_is_read():
         "displayName": "Sandbox",
         "state": "active",
         "wanted": True,
+        "group": "running",
         "troubled": False,
         "stateText": "Active: streaming",
         "lockHeld": True,
@@ -106,6 +107,7 @@ def test_a_live_exchange_as_it_is_read():
         },
         "sparkline": [11.0, 12.34],
         "warmup": None,
+        "commands": [],
         "grid": NO_GRID,
         "polled": {},
     }
@@ -286,7 +288,7 @@ def test_what_is_needed_before_anything_can_be_kept_warm_is_told():
     [
         ("running", None, view_of(status("active")), True, "kept running by an agent"),
         ("running", ADA, view_of(status("active")), True, "kept running by an agent, as ada asked"),
-        ("running", None, view_of(**NOBODY), False, "runs as soon as an agent is alive"),
+        ("running", None, view_of(**NOBODY), False, "waits for an agent"),
         ("running", None, troubled(view_of(**NOBODY)), True, "an agent goes on trying"),
         ("stopped", ADA, view_of(**NOBODY), True, "stopped by ada"),
         ("stopped", None, view_of(**NOBODY), True, "not started: Connect lets an agent run it"),

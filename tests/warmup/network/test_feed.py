@@ -210,7 +210,7 @@ async def test_what_one_person_did_the_other_sees(redis, exchange, user, session
         redis.publish(*changed(exchange.pk, "action"))
         card = await browser.until_card(exchange, lambda card: card["lines"]["action"])
         assert card["lines"]["action"] == "ada: Connect (new keys)"
-        assert card["lines"]["wanted"].startswith("kept running by an agent")
+        assert card["lines"]["wanted"] == "waits for an agent"
 
 
 @in_a_loop

@@ -53,13 +53,13 @@ class Command(LivermoreCommand):
     def _backfill(self, exchange, symbols, timeframes, count):
         redis = get_redis_connection("default")
 
-        def work(cache):
+        def work(cache, tell):
             with closing(open_rest(exchange)) as rest:
                 config = BackfillConfig(candle_count=count)
                 report = StartupBackfillService(rest, redis, config, cache=cache).backfill(
                     symbols,
                     timeframes,
-                    on_pair=lambda done, total: show({"done": done, "total": total}),
+                    on_pair=lambda done, total: tell({"done": done, "total": total}),
                 )
                 return report.as_json() | {"candleCalls": rest.candle_calls}
 

@@ -39,12 +39,12 @@ class Command(LivermoreCommand):
 def repair(redis, exchange, symbols, timeframes, stream):
     """Repair with a progress bar on `stream`; return the report."""
 
-    def work(cache):
+    def work(cache, tell):
         with closing(open_rest(exchange)) as rest:
             report = CandleRepair(redis, exchange.pk, rest, cache=cache).repair(
                 symbols,
                 timeframes,
-                on_pair=lambda done, total: show({"done": done, "total": total}),
+                on_pair=lambda done, total: tell({"done": done, "total": total}),
             )
             return report.as_json() | {"candleCalls": rest.candle_calls}
 

@@ -73,13 +73,13 @@ class Command(LivermoreCommand):
             print_plan(plan, options["repair"], self.stdout)
 
     def _warm(self, redis, exchange, symbols, timeframes):
-        def work(cache):
+        def work(cache, tell):
             with closing(open_rest(exchange)) as rest:
                 service = SmartWarmupService(
                     redis,
                     exchange.pk,
                     rest,
-                    on_progress=lambda stats: show(stats.as_json()),
+                    on_progress=lambda stats: tell(stats.as_json()),
                     cache=cache,
                 )
                 schedule = service.warmup(symbols, timeframes)
