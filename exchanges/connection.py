@@ -5,13 +5,17 @@ import logging
 import socket as sockets
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import websocket
 
-from exchanges.errors import BadPayload, LivermoreError, Unreachable, clip
+from exchanges.errors import BadPayload, Excessive, LivermoreError, Unreachable, clip
+from exchanges.frames import BINARY, CLOSE, PING, TEXT, Frames, Message
+from exchanges.handshake import shake_hands
 from exchanges.stream_events import Event, Refused
 from exchanges.subscriptions import Subscriptions
 from exchanges.venue_stream import StreamSession, Topic, VenueStream
@@ -27,8 +31,12 @@ PONG_SECONDS = 10
 ACK_SECONDS = 5
 QUIET_SECONDS = 10  # a confirmed subscription is taken for one although nothing came of it
 SECONDS_BETWEEN_COMPLAINTS = 60
-WHOLE_TEXT, TWO_BYTES_FOLLOW = 0x81, 126  # RFC 6455, 5.2: FIN and opcode, length
+SEND_SECONDS = 5  # for the exchange to take a message of ours
+MESSAGE_SECONDS = 30  # for a message to be whole, once it has begun
+MOST_CONTROLS, CONTROLS_SECONDS = 50_000, 10  # an exchange pings once in some seconds
+MOST_WAITING_BYTES = 32_000_000  # until somebody reads them
 FAILURES = (OSError, ValueError, websocket.WebSocketException)
+PHRASES = {each.value: each.phrase for each in HTTPStatus}
 PORTS = {"wss": 443, "ws": 80}
 # Why a frame can't be read, by what its reader met; the first that fits.
 REASONS: dict[str, tuple[type[Exception], ...]] = {
@@ -40,45 +48,71 @@ REASONS: dict[str, tuple[type[Exception], ...]] = {
 
 
 class BufferedWebSocket(websocket.WebSocket):
-    """The library's socket, reading 64 KB at a time where it would read each header by itself.
+    """The library's socket, for what is sent; what comes is read here, and bounded.
 
-    That is ten times the frames per second, and `recv_texts` four times as many again. `_recv` is
-    private to the library: the range in requirements.txt ends before its next major version, and a
-    test holds what it relies on.
+    It is read 64 KB at a time: the library would read each header by itself, and knows no end of a
+    frame, of a message or of the time that one takes. `until` (monotonic) is how long `recv_data`
+    goes on, whatever trickles in.
     """
 
     def __init__(self, **options):
         super().__init__(skip_utf8_validation=True, **options)
-        self._chunk = b""
-        self._at = 0
+        self.until = float("inf")
+        self._frames = Frames()
+        self._waiting: deque[Message] = deque()
 
-    def _recv(self, bufsize: int) -> bytes:
-        if self._at >= len(self._chunk):
-            self._chunk, self._at = super()._recv(RECEIVE_BYTES), 0
-        part = self._chunk[self._at : self._at + bufsize]
-        self._at += len(part)
-        return part
+    def begin(self, wire: sockets.socket, url: str, seconds: float) -> None:
+        """Make a WebSocket of an open socket, or close it."""
+        try:
+            self._waiting += self._frames.feed(shake_hands(wire, url, seconds, PHRASES))
+        except BaseException:
+            wire.close()
+            raise
+        self.sock, self.connected = wire, True
+
+    @property
+    def is_within(self) -> bool:
+        """Tell whether a part of a message is here, and not all of it."""
+        return self._frames.is_within
+
+    def recv_data(self, control_frame: bool = False) -> Message:
+        """Return the next message; answer pings, and return control frames too if wished for.
+
+        Raises WebSocketTimeoutException where none is whole in time.
+        """
+        while True:
+            while self._waiting:
+                opcode, payload = self._waiting.popleft()
+                if opcode == PING:
+                    self.pong(payload)
+                elif opcode == CLOSE:
+                    self.send_close()
+                if control_frame or opcode in (TEXT, BINARY, CLOSE):
+                    return opcode, payload
+            if self._frames.fault:
+                raise self._frames.fault
+            if time.monotonic() > self.until:
+                raise websocket.WebSocketTimeoutException("not whole in time")
+            self._waiting += self._frames.feed(self._recv(RECEIVE_BYTES))
 
     def recv_texts(self) -> list[bytes]:
-        """Return the text messages that have come whole already; the socket is not asked.
-
-        To be called after a message, never within one. They are nearly all of a stream; fragments,
-        control frames and what is only half here is left to the library.
-        """
-        chunk, at, found = self._chunk, self._at, []
-        while at + 4 <= len(chunk) and chunk[at] == WHOLE_TEXT:
-            size, begins = chunk[at + 1], at + 2
-            if size > TWO_BYTES_FOLLOW:  # eight bytes, or a mask, which a server must not use
-                break
-            if size == TWO_BYTES_FOLLOW:
-                size, begins = chunk[at + 2] << 8 | chunk[at + 3], at + 4
-            ends = begins + size
-            if ends > len(chunk):
-                break
-            found.append(chunk[begins:ends])
-            at = ends
-        self._at = at
+        """Return the text messages that have come whole already; the socket is not asked."""
+        found = []
+        while self._waiting and self._waiting[0][0] == TEXT:
+            found.append(self._waiting.popleft()[1])
         return found
+
+    def send_frame(self, frame: websocket.ABNF) -> int:
+        """Send a frame whole, or raise Unreachable: half a frame would spoil those after it."""
+        octets, usual = frame.format(), self.sock.gettimeout()
+        self.sock.settimeout(SEND_SECONDS)
+        try:
+            self.sock.sendall(octets)
+        except TimeoutError:
+            raise Unreachable(f"the exchange took nothing for {SEND_SECONDS} s") from None
+        finally:
+            self.sock.settimeout(usual)
+        return len(octets)
 
 
 class Inbox:
@@ -91,18 +125,26 @@ class Inbox:
         self._name_of = name_of
         self._lock = threading.Lock()
         self._frames: dict[bytes | int, bytes] = {}
+        self._size = 0
         self.received = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether so much waits that no more should be put in."""
+        return self._size > MOST_WAITING_BYTES
 
     def put(self, frames: Iterable[bytes]) -> None:
         with self._lock:
             for frame in frames:
                 self.received += 1
-                self._frames[self._name_of(frame) or self.received] = frame
+                name = self._name_of(frame) or self.received
+                self._size += len(frame) - len(self._frames.get(name, b""))
+                self._frames[name] = frame
 
     def take(self) -> list[bytes]:
         """Return and forget what waits."""
         with self._lock:
-            frames, self._frames = self._frames, {}
+            frames, self._frames, self._size = self._frames, {}, 0
         return list(frames.values())
 
 
@@ -139,6 +181,8 @@ class Connection:
         self._sending = threading.Lock()
         self._frame_at = self._data_at = time.monotonic()  # pings and pongs are frames, too
         self._pinged_at: float | None = None
+        self._half_at = self._controls_at = self._frame_at  # since when a message lacks its end
+        self._controls = 0  # frames without data, since then
         self._complained_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="connection", daemon=True)
 
@@ -269,7 +313,8 @@ class Connection:
             try:
                 self._talk(socket)
             finally:
-                socket.shutdown()
+                with suppress(OSError):
+                    socket.shutdown()
             self.reason = self.reason or "closed by us"
         except LivermoreError as error:
             self.reason = f"{doing}{error}"
@@ -283,24 +328,11 @@ class Connection:
 
     def _connect(self) -> BufferedWebSocket:
         socket = BufferedWebSocket(enable_multithread=False)
-        socket.settimeout(CONNECT_SECONDS)
-        socket.connect(
-            self._stream.url,
-            socket=_open(self._stream),
-            suppress_origin=True,
-            # What the row says, no proxy from the environment; the library looks at the second
-            # only where there is the first.
-            http_proxy_host="none",
-            http_no_proxy=["*"],
-            redirect_limit=0,
-        )
-        status = socket.handshake_response.status
-        if status != 101:  # a redirect: it could lead to a host that nobody allowed
-            raise Unreachable(f"the exchange answered HTTP {status} instead of a WebSocket")
+        socket.begin(_open(self._stream), self._stream.url, CONNECT_SECONDS)
         return socket
 
     def _talk(self, socket: BufferedWebSocket) -> None:
-        self._frame_at = self._data_at = time.monotonic()
+        self._frame_at = self._data_at = self._half_at = self._controls_at = time.monotonic()
         while not self._stopping.is_set():
             now = time.monotonic()
             self._send_one(socket, now)
@@ -308,7 +340,20 @@ class Connection:
             self._look_for_life(socket, now)
 
     def _look_for_life(self, socket: BufferedWebSocket, now: float) -> None:
-        """Ping where nothing comes. Whether what is due comes is the owner's to know."""
+        """Ping where nothing comes. Whether what is due comes is the owner's to know.
+
+        What comes is a whole message, or a whole control frame, and of these not too many.
+        """
+        if not socket.is_within or self._data_at > self._half_at:
+            self._half_at = now
+        elif now - self._half_at > MESSAGE_SECONDS:
+            raise Excessive(f"a message was not whole after {MESSAGE_SECONDS} s")
+        if self._controls > MOST_CONTROLS:
+            raise Excessive(
+                f"the exchange sent more than {MOST_CONTROLS:,} pings in {CONTROLS_SECONDS} s"
+            )
+        if now - self._controls_at > CONTROLS_SECONDS:
+            self._controls_at, self._controls = now, 0
         if self.session.beats and now - self._data_at > SILENCE_SECONDS:
             raise Unreachable(f"no data for {SILENCE_SECONDS} s, not even a heartbeat")
         silence = now - self._frame_at
@@ -327,18 +372,26 @@ class Connection:
                 socket.send(self._subscriptions.next_message(now))
 
     def _receive(self, socket: BufferedWebSocket) -> None:
-        socket.sock.settimeout(RECEIVE_SECONDS if self.settled else HASTE_SECONDS)
+        if self.inbox.is_full:  # who reads it is slower: the exchange has to wait
+            self._stopping.wait(HASTE_SECONDS)
+            self._frame_at = self._data_at = time.monotonic()
+            return
+        seconds = RECEIVE_SECONDS if self.settled else HASTE_SECONDS
+        socket.sock.settimeout(seconds)
         deadline = time.monotonic() + 0.1
+        socket.until = time.monotonic() + max(seconds, 0.1)
         try:
             while True:
                 opcode, frame = socket.recv_data(control_frame=True)
-                if opcode == websocket.ABNF.OPCODE_CLOSE:
+                if opcode == CLOSE:
                     raise Unreachable(f"the exchange closed the connection: {_close_text(frame)}")
                 self._frame_at = time.monotonic()
-                if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
+                if opcode in (TEXT, BINARY):
                     self.inbox.put([frame, *socket.recv_texts()])
                     self._data_at = self._frame_at
-                if time.monotonic() > deadline:
+                else:
+                    self._controls += 1
+                if time.monotonic() > deadline or self.inbox.is_full:
                     return
         except websocket.WebSocketTimeoutException:
             return

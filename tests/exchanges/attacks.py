@@ -4,7 +4,9 @@ Each attack is a function of the bare socket, called when the request was read; 
 other side leaves.
 """
 
+import base64
 import gzip
+import hashlib
 import itertools
 import socket
 import threading
@@ -27,12 +29,15 @@ class Attacker:
     `calls` are the times at which requests came. `attack` may be changed while it runs.
     """
 
-    def __init__(self, attack, port=0):
+    def __init__(self, attack, *, upgrades=False):
+        """`upgrades`: the attack begins when a WebSocket is there."""
         self.attack = attack
+        self._upgrades = upgrades
         self.calls = []
-        self._listening = socket.create_server(("127.0.0.1", port), backlog=64)
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}"
 
     def __enter__(self):
         threading.Thread(target=self._accept, daemon=True).start()
@@ -59,7 +64,19 @@ class Attacker:
                     return
                 request += part
             self.calls.append(time.monotonic())
+            if self._upgrades:
+                client.sendall(upgraded(request))
             self.attack(client)
+
+
+def upgraded(request):
+    lines = [line.split(b": ", 1) for line in request.splitlines() if b": " in line]
+    key = {name.lower(): value for name, value in lines}[b"sec-websocket-key"]
+    digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+    )
 
 
 def pour(client, part=BLOCK):
@@ -134,4 +151,49 @@ def slow_attacks():
         "headers, byte by byte": then(OK, go_on=trickle, text=b"A: b\r\n"),
         "continue, byte by byte": then(go_on=trickle, text=b"HTTP/1.1 100 Continue\r\n\r\n"),
         "trailers, byte by byte": then(OK, CHUNKED, b"0\r\n", go_on=trickle, text=b"A: b\r\n"),
+    }
+
+
+def handshake_attacks():
+    """Return the attacks on the handshake of a WebSocket, by name."""
+    switching = b"HTTP/1.1 101 Switching Protocols\r\n"
+    return {
+        "headers without an end": then(switching, part=b"A: b\r\n" * 10_000),
+        "one header without an end": then(switching, b"A: "),
+        "no line's end": then(part=b"x" * MEGABYTE),
+        "an error's page of 1.5 GB": then(b"HTTP/1.1 500 No\r\n", LONG),
+        "an error's page, byte by byte": then(b"HTTP/1.1 403 No\r\n", LONG, go_on=trickle),
+        "a status, byte by byte": then(go_on=trickle, text=b"HTTP/1.1 101 Switching"),
+        "headers, byte by byte": then(switching, go_on=trickle, text=b"A: b\r\n"),
+        "silence": then(go_on=lambda client: client.recv(1)),
+    }
+
+
+def stream_attacks():
+    """Return the attacks on a WebSocket that are about length, by name."""
+    quarter = b"\x00\x7f" + (MEGABYTE // 4).to_bytes(8) + BLOCK[: MEGABYTE // 4]
+    return {
+        "a frame of 300 MB": then(b"\x81\x7f" + (300 * MEGABYTE).to_bytes(8)),
+        "a frame that claims 2^62 bytes": then(b"\x81\x7f" + (2**62).to_bytes(8)),
+        "fragments without an end": then(b"\x01\x00", part=quarter),
+        "tiny fragments without an end": then(b"\x01\x00", part=b"\x00\x01x" * 10_000),
+        "pings without an end": then(part=b"\x89\x00" * 10_000),
+        "pongs without an end": then(part=b"\x8a\x00" * 10_000),
+        "compressed frames": then(b"\xc1\x7f" + (2**62).to_bytes(8)),
+        "a goodbye without an end": then(b"\x88\x7f" + (2**62).to_bytes(8)),
+        "empty lists": then(b"\x81\x7f" + (12 * MEGABYTE).to_bytes(8), part=b"[]," * 100_000),
+    }
+
+
+def slow_stream_attacks():
+    """Return the attacks on a WebSocket that are about time, by name."""
+    return {
+        "a frame, byte by byte": then(b"\x81\x7f" + (10_000).to_bytes(8), go_on=trickle),
+        "a frame's head, byte by byte": then(
+            b"\x81", go_on=trickle, text=b"\x7f" + bytes(6) + b"\x0f\x0f"
+        ),
+        "fragments, byte by byte": then(b"\x01\x00", go_on=trickle, text=b"\x00\x01x"),
+        "empty fragments": then(b"\x01\x00", part=b"\x00\x00"),
+        "fragments and pings": then(b"\x01\x00", go_on=trickle, text=b"\x89\x00\x00\x01x"),
+        "a ping, byte by byte": then(b"\x89\x7d", go_on=trickle),
     }

@@ -2,10 +2,7 @@
 
 import gzip
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import closing, suppress
@@ -27,7 +24,7 @@ from exchanges.pacing import BatchPacer
 from exchanges.rest_client import RestClient
 from tests.exchanges.attacks import BLOCK, LONG, OK, Attacker, rest_attacks, slow_attacks, then
 from tests.exchanges.test_rest_client import Server
-from tests.exchanges.victim import NoPacer
+from tests.exchanges.victim import NoPacer, victim
 
 MOST_MEGABYTES = 100
 SLOW, LENGTHY = slow_attacks(), rest_attacks()
@@ -40,14 +37,6 @@ TOLD_OTHERWISE = {
     "a redirect with 1.5 GB": "BadPayload",
     "a redirect with gzip of 1.5 GB": "BadPayload",
 }
-
-
-def victim(*arguments):
-    """Return what a process of its own met: it is measured from outside of the tests' memory."""
-    command = [sys.executable, "-m", "tests.exchanges.victim", *map(str, arguments)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ})
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
 
 
 @pytest.fixture(autouse=True)

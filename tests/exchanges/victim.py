@@ -8,11 +8,20 @@ import contextlib
 import json
 import os
 import resource
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import django
+
+
+def victim(*arguments):
+    """Return what a process of its own met."""
+    command = [sys.executable, "-m", "tests.exchanges.victim", *map(str, arguments)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
 
 
 class NoPacer:

@@ -112,7 +112,7 @@ class Listener:
                 return True
             if over:
                 raise Failed(
-                    f"the connection ended: {_without_headers(self._connection.reason)}",
+                    f"the connection ended: {self._connection.reason}",
                     CUT,
                 )
             if time.monotonic() >= ends_at:
@@ -165,8 +165,3 @@ class Listener:
                 "do what it says; where it is a limit, other programs at this address use it up: "
                 "end them, wait a minute, run it again",
             )
-
-
-def _without_headers(reason: str) -> str:
-    """Cut what the library adds to the status of a handshake that was refused."""
-    return reason.partition(" -+-+- ")[0]
