@@ -21,6 +21,7 @@ BODY_BYTES = 1024 * 1024
 BODIES_BYTES = 64 * BODY_BYTES  # of all requests that are coming in
 HEAD_BYTES = 16 * 1024
 HEADERS = 100
+CONTENT_TYPE_BYTES = 1000
 MESSAGE_BYTES = 64 * 1024  # of a WebSocket; a page sends a hundred
 CONNECTIONS = 4096
 SPARE_DESCRIPTORS = 256  # for Redis, the database and files
@@ -106,11 +107,12 @@ class LimitedRequest(WebRequest):
         self._bytes = 0
 
     def _is_readable(self):
-        """Tell whether daphne can decode those headers that it reads itself."""
+        """Tell whether daphne and Django can read those headers that they read first."""
         names = (b"X-Forwarded-For", b"X-Forwarded-Port", b"X-Forwarded-Proto")
         values = [v for name in names for v in self.requestHeaders.getRawHeaders(name, ())]
         values += self.requestHeaders.getRawHeaders(b"Sec-WebSocket-Protocol", ())
-        return all(value.isascii() for value in values)
+        types = self.requestHeaders.getRawHeaders(b"Content-Type", ())
+        return all(map(bytes.isascii, values)) and sum(map(len, types)) <= CONTENT_TYPE_BYTES
 
 
 class LimitedChannel(http.HTTPChannel):

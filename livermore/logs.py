@@ -11,6 +11,8 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http.multipartparser import MultiPartParserError
 from redis.exceptions import RedisError
 
 from livermore.redaction import redacted
@@ -59,16 +61,29 @@ class TextFormatter(logging.Formatter):
 
 
 class InBrief(logging.Filter):
-    """Tells of Redis or the database being away in a line, where a library shows its traceback."""
+    """Tells in a line what a library shows with its traceback, and that is no fault in any code.
+
+    That Redis or the database is away, and that a request was refused. `of` are the beginnings of
+    the loggers' names that it is for; without any it is for all.
+    """
+
+    def __init__(self, of: tuple[str, ...] = ("",)):
+        super().__init__()
+        self._of = tuple(of)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        from livermore.database_faults import is_away  # the settings name this filter
-
         error = record.exc_info and record.exc_info[1]
-        if isinstance(error, RedisError) or is_away(error):
+        if error and record.name.startswith(self._of) and _is_no_fault(error):
             record.msg = f"{record.getMessage()} {type(error).__name__}: {error}"
             record.args = record.exc_info = None
         return True
+
+
+def _is_no_fault(error: BaseException) -> bool:
+    from livermore.database_faults import is_away  # the settings name this module
+
+    refusals = (SuspiciousOperation, BadRequest, PermissionDenied, MultiPartParserError)
+    return isinstance(error, (RedisError, *refusals)) or is_away(error)
 
 
 class JsonFormatter(logging.Formatter):

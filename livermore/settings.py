@@ -97,6 +97,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "livermore.readable.OnlyReadable",
     "livermore.origins.without_usual_port",
     "livermore.content_security.content_security",
     "django.middleware.security.SecurityMiddleware",
@@ -224,19 +225,26 @@ LOGGING = {
         },
         "json": {"class": "livermore.logs.JsonFormatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["in_brief"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in ("livermore", "exchanges", "warmup")},
         # Django gives these handlers of its own, which know neither format nor secrets.
         "django": {"handlers": [], "level": "WARNING"},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
-        **{
-            name: {"filters": ["in_brief"]}
-            for name in ("channels_redis.pubsub", "django.request", "daphne.server")
-        },
     },
-    "filters": {"in_brief": {"()": "livermore.logs.InBrief"}},
+    "filters": {
+        "in_brief": {
+            "()": "livermore.logs.InBrief",
+            "of": ["django.", "channels", "daphne.", "asgiref."],
+        }
+    },
 }
 
 DEFAULT_EXCEPTION_REPORTER = "livermore.error_pages.Reporter"

@@ -41,6 +41,7 @@ REDIS = {
     "warmup/agent.py",
     "warmup/agents.py",
     "warmup/command_log.py",
+    "warmup/old_rows.py",
     "warmup/trouble.py",
     "warmup/network/exchange_view.py",
     "warmup/network/bell.py",
@@ -50,7 +51,7 @@ REDIS = {
 }
 KEY_STARTS = (
     "candles:", "candle:", "coverage:", "ticker:", "indicator:", "exchange:", "channel:", "pacing:",
-    "login:",
+    "old-rows:", "login:",
 )  # fmt: skip
 
 

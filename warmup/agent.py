@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
 from django.db.models.functions import Now
 from redis import Redis
 from redis.exceptions import RedisError
@@ -27,6 +28,7 @@ from exchanges.lease import LostLock
 from exchanges.models import Exchange
 from exchanges.streamer import backoff
 from warmup.agents import Registration, deregister, register
+from warmup.old_rows import OldRows
 from warmup.runner import ExchangeRunner
 from warmup.trouble import TroubleReport
 
@@ -66,6 +68,7 @@ class Agent:
         self._redis = redis
         self._say = say
         self._jobs: dict[int, Job] = {}
+        self._old_rows = OldRows(redis)
         self._stopping = threading.Event()
         self._registration = Registration(
             str(uuid.uuid4()), socket.gethostname(), outgoing_ip(), os.getpid(), 0, 0
@@ -98,6 +101,7 @@ class Agent:
             self._mend(_wanted_rows())
         finally:
             self._register()
+        self._clear_old_rows()
 
     def running(self) -> list[str]:
         """Return the names of the exchanges that run here."""
@@ -184,6 +188,12 @@ class Agent:
         job.next_try_at = time.monotonic() + wait_seconds
         if not isinstance(error, LostLock):  # then somebody else has it
             job.trouble.ended(error, wait_seconds)
+
+    def _clear_old_rows(self) -> None:
+        try:
+            self._old_rows.step()
+        except (DatabaseError, RedisError) as error:
+            logger.warning("agent.old_rows_left error=%s", error)
 
     def _end(self, number: int, job: Job) -> None:
         job.trouble.clear()  # nobody wants it to run any more

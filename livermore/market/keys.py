@@ -140,6 +140,11 @@ def agents() -> str:
     return "agents"
 
 
+def old_rows_cleared() -> str:
+    """Name the string that is there while old rows of the database need no clearing."""
+    return "old-rows:cleared"
+
+
 def nothing() -> str:
     """Name a string that is never there: to it nothing is written, to see whether one could."""
     return "exchange:0:nothing"

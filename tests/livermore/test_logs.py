@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.exceptions import DisallowedHost, PermissionDenied
+from django.db import OperationalError
 from redis.exceptions import ConnectionError
 
 from livermore.logs import InBrief, JsonFormatter, TextFormatter
@@ -182,6 +184,14 @@ def log_in_brief(error):
 def test_redis_being_away_is_a_line_where_a_library_shows_its_traceback(written):
     (line,) = written(TextFormatter("%(message)s"), log_in_brief(ConnectionError("nobody there")))
     assert line == "Tried in vain: ConnectionError: nobody there"
+
+
+@pytest.mark.parametrize(
+    "error", [DisallowedHost("x"), PermissionDenied("x"), OperationalError("database is locked")]
+)
+def test_what_is_no_fault_of_any_code_is_a_line_too(written, error):
+    (line,) = written(TextFormatter("%(message)s"), log_in_brief(error))
+    assert line == f"Tried in vain: {type(error).__name__}: {error}"
 
 
 def test_any_other_error_keeps_its_traceback(written):

@@ -23,6 +23,7 @@ from livermore.market.timeframe import Timeframe
         (keys.control(7), "exchange:7:control"),
         (keys.exchange_changed(7), "channel:exchange:7:changed"),
         (keys.EXCHANGES_CHANGED, "channel:exchange:*:changed"),
+        (keys.old_rows_cleared(), "old-rows:cleared"),
         (keys.pacing("api.binance.com"), "pacing:api.binance.com"),
         (keys.pacing("127.0.0.1:8899"), "pacing:127.0.0.1:8899"),
     ],
