@@ -14,24 +14,24 @@ from livermore import embedded_redis
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livermore.settings")
 
 if "daphne.server" in sys.modules:  # it serves this, however it was started
+    from livermore.access_log import silence_daphne
     from livermore.http_limits import limit_daphne
 
     limit_daphne()
+    silence_daphne()
 
 if settings.EMBEDDED_REDIS_DIR:
     atexit.register(embedded_redis.ensure_running(settings.EMBEDDED_REDIS_DIR).leave)
 
 http_application = get_asgi_application()
 
-from livermore.below_path import BelowPath  # noqa: E402  these need the models loaded
+from livermore.access_log import AccessLog  # noqa: E402  these need the models loaded
+from livermore.below_path import BelowPath  # noqa: E402
 from livermore.origins import FromOurPages  # noqa: E402
 from warmup.routing import websocket_urlpatterns  # noqa: E402
 
-application = BelowPath(
-    ProtocolTypeRouter(
-        {
-            "http": http_application,
-            "websocket": FromOurPages(SessionMiddlewareStack(URLRouter(websocket_urlpatterns))),
-        }
-    )
-)
+routes = {
+    "http": http_application,
+    "websocket": FromOurPages(SessionMiddlewareStack(URLRouter(websocket_urlpatterns))),
+}
+application = AccessLog(BelowPath(ProtocolTypeRouter(routes)))

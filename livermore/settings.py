@@ -235,6 +235,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in ("livermore", "exchanges", "warmup")},
+        "livermore.access_log": {"level": "INFO"},
         # Django gives these handlers of its own, which know neither format nor secrets.
         "django": {"handlers": [], "level": "WARNING"},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},

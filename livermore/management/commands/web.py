@@ -3,7 +3,6 @@
 import signal
 import sys
 
-from daphne.access import AccessLogGenerator
 from daphne.server import Server
 
 from livermore.command import LivermoreCommand
@@ -37,7 +36,6 @@ class Command(LivermoreCommand):
             endpoints=[_endpoint(options["bind"], options["port"])],
             http_timeout=ANSWER_SECONDS,
             websocket_connect_timeout=5,
-            action_logger=AccessLogGenerator(sys.stdout),
             root_path=options["root_path"],
             server_name="",
         )
