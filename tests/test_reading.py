@@ -1,0 +1,217 @@
+"""docs/reading.md, run as it is written there."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+from django.core.management import call_command
+
+from exchanges.status import FIXED, read_status
+from livermore import embedded_redis
+from livermore.market import keys
+from livermore.market.timeframe import Timeframe
+from tests.conftest import SERVER
+from tests.warmup.live import make_row, running, serve, wait_until
+
+TEXT = (Path(__file__).parent.parent / "docs/reading.md").read_text()
+FOLLOWER, RECIPE = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
+NUMBER = 4
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A Redis of this test's own, which can be killed and started again."""
+    memberships = []
+
+    def start():
+        memberships.append(embedded_redis.ensure_running(tmp_path / "valkey"))
+        return redis_client.Redis.from_url(memberships[-1].url)
+
+    yield start
+    for membership in memberships:
+        membership.leave()
+
+
+@pytest.fixture
+def follower(tmp_path):
+    """The program of the document, as often as it is started, and what it has handled."""
+    started = []
+
+    class Follower:
+        said = tmp_path / "said"
+
+        def start(self, url, number=NUMBER):
+            code = FOLLOWER.replace("NUMBER = 4 ", f"NUMBER = {number} ")
+            assert number == NUMBER or code != FOLLOWER
+            with self.said.open("ab") as said:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", code],
+                    cwd=tmp_path,
+                    env=os.environ | {"REDIS_URL": url},
+                    stdout=said,
+                    stderr=said,
+                )
+            started.append(process)
+            return process
+
+        def lines(self):
+            return self.said.read_text().splitlines() if self.said.exists() else []
+
+        def handled(self):
+            rows = [line.split() for line in self.lines()]
+            return {
+                (row[0], row[1], int(row[2])) for row in rows if len(row) == 4 and "-" in row[0]
+            }
+
+        def saw(self, minute):
+            wait_until(lambda: ("BTC-USD", "1m", minute * 60_000) in self.handled())
+
+    yield Follower()
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def close(client, minute):
+    """Let a minute close, as a runner writes and tells it."""
+    row = [minute * 60_000, 1.0, 2.0, 0.5, 1.5, 10.0]
+    client.zadd(keys.candles(NUMBER, "BTC-USD", "1m"), {json.dumps(row): row[0]})
+    names = ("timestamp", "open", "high", "low", "close", "volume")
+    event = {"symbol": "BTC-USD", "timeframe": "1m", **dict(zip(names, row, strict=True))}
+    client.xadd(keys.events(NUMBER), {"event": json.dumps(event)})
+
+
+def test_the_follower_goes_on_where_it_was_killed(server, follower):
+    client = server()
+    close(client, 1)
+    process = follower.start(embedded_url(client))
+    follower.saw(1)
+    close(client, 2)
+    follower.saw(2)
+    process.kill()
+    process.wait()
+    close(client, 3)
+    follower.start(embedded_url(client))
+    follower.saw(3)
+    before = follower.lines()
+    assert [line for line in before if " 1m 60000 " in line] == ["BTC-USD 1m 60000 1.5"]
+    assert not any("no longer has" in line for line in before)
+
+
+def test_the_follower_waits_for_redis_and_goes_on(server, follower, tmp_path):
+    client = server()
+    close(client, 1)
+    follower.start(embedded_url(client))
+    follower.saw(1)
+    os.kill(int((tmp_path / "valkey/server.lock").read_text()), signal.SIGKILL)
+    wait_until(lambda: any("waiting for Redis" in line for line in follower.lines()))
+    client = server()
+    close(client, 2)
+    follower.saw(2)
+
+
+def test_the_follower_tells_of_a_stream_that_was_trimmed_and_reads_what_it_missed(server, follower):
+    client = server()
+    close(client, 1)
+    process = follower.start(embedded_url(client))
+    follower.saw(1)
+    wait_until(lambda: (follower.said.parent / "follower-state").exists())
+    process.kill()
+    process.wait()
+    for minute in range(2, 8):
+        close(client, minute)
+    client.xtrim(keys.events(NUMBER), maxlen=1, approximate=False)
+    follower.start(embedded_url(client))
+    for minute in range(2, 8):
+        follower.saw(minute)
+    assert any("the stream no longer has" in line for line in follower.lines())
+    close(client, 8)
+    follower.saw(8)
+
+
+def embedded_url(client):
+    return f"unix://{client.connection_pool.connection_kwargs['path']}?db=0"
+
+
+def test_the_follower_misses_no_close_of_a_runner(transactional_db, redis, follower):
+    with serve() as sandbox:
+        row = make_row(sandbox)
+        with running(redis, row, ["BTC-USD"]):
+            process = follower.start(SERVER.url, row.pk)
+            wait_until(follower.handled)
+            process.kill()
+            process.wait()
+            told = redis.xlen(keys.events(row.pk))
+            wait_until(lambda: redis.xlen(keys.events(row.pk)) > told + 3)
+            follower.start(SERVER.url, row.pk)
+            wait_until(lambda: redis.xlen(keys.events(row.pk)) > told + 6)
+        events = [json.loads(fields[b"event"]) for _, fields in redis.xrange(keys.events(row.pk))]
+        closes = {(each["symbol"], each["timeframe"], each["timestamp"]) for each in events}
+        wait_until(lambda: closes <= follower.handled())
+
+
+def test_the_recipe_tells_what_is_fresh_and_complete(transactional_db, redis):
+    def told():
+        done = subprocess.run(
+            [sys.executable, "-c", RECIPE.replace("NUMBER = 4", f"NUMBER = {row.pk}")],
+            env=os.environ | {"REDIS_URL": SERVER.url},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return {line.split()[1]: line.split()[2] for line in done.stdout.splitlines()}
+
+    with serve(speed=1) as sandbox:
+        row = make_row(sandbox, symbols=["BTC-USD"])
+        assert set(told().values()) == {"False"}
+        with running(redis, row, ["BTC-USD"]):
+            wait_until(lambda: (read_status(redis, row.pk).details or {}).get("exchangeTime"))
+            assert told() == dict.fromkeys(("1m", "5m", "15m", "1h", "4h", "1d"), "True")
+            wait_until(lambda: planned() == 0, 60)  # once the newest minute was told twice
+            cache = keys.coverage(row.pk, "BTC-USD", "4h")
+            redis.set(cache, json.dumps(hole_in(json.loads(redis.get(cache)))))
+            assert told()["4h"] == "False"
+            wait_until(lambda: planned() == 1)
+
+
+def planned():
+    """Return how many pairs are short, stale or holed by the command of the document."""
+    (line,) = re.findall(r"^\./run (.*)$", TEXT, re.M)
+    out = StringIO()
+    call_command(*line.split(), stdout=out)
+    told = json.loads(out.getvalue())["timeframes"]
+    return sum(each[name] for each in told for name in ("short", "stale", "holed"))
+
+
+def hole_in(coverage):
+    """Return the coverage without one bar, ten before its end."""
+    (*before, (since, until)) = coverage
+    bar = Timeframe.H4.ms
+    return [*before, [since, until - 11 * bar], [until - 10 * bar, until]]
+
+
+def test_every_field_of_the_status_is_in_the_document(transactional_db, redis):
+    (table,) = re.findall(r"^\| field \|.*?(?=^$|\Z)", TEXT, re.M | re.S)
+    documented = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", table, re.M))))
+    with serve() as sandbox:
+        row = make_row(sandbox)
+        with running(redis, row, ["BTC-USD"]):
+            found = {*json.loads(redis.get(keys.status(row.pk)))}
+    assert found <= documented
+    assert documented - found <= {"order"}
+    assert documented >= FIXED
+
+
+def test_the_numbers_of_the_presets_are_as_told(db):
+    from exchanges.models import Exchange
+
+    told = re.search(r"of the four that `migrate` makes, (.*?)\.", TEXT, re.S)[1]
+    numbers = dict(re.findall(r"`(\w+)` (?:is )?(\d+)", told))
+    assert numbers == {each.name: str(each.pk) for each in Exchange.objects.all()}
