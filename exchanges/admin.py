@@ -111,7 +111,7 @@ class ExchangeAdmin(admin.ModelAdmin):
         if "account" in form.changed_data:
             names = obj.account and f"{obj.account.api_key_env} and {obj.account.api_secret_env}"
             text = f"It uses the key of {obj.account}: {names}." if names else "It uses no key."
-            self.message_user(request, f"{text} What runs already uses it from its next start on.")
+            self.message_user(request, f"{text} What runs follows within seconds.")
 
     @said_in_a_line
     def changeform_view(self, request, *args, **kwargs):

@@ -15,12 +15,12 @@ import websocket
 from django.contrib.auth import get_user_model
 
 from exchanges import venues
-from exchanges.accounts import save_account
+from exchanges.accounts import deactivate, save_account
 from exchanges.models import Exchange, UserExchange
 from exchanges.venues.coinbase import key as key_module
 from tests.exchanges.tap import tapped
 from tests.test_secrets import Canaries, collecting_logs, private_key
-from tests.warmup.live import make_row, running, serve, wait_until
+from tests.warmup.live import hurry, let_calls_end, make_row, running, serve, wait_until
 from warmup.harness import ExchangeCheck
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -202,3 +202,32 @@ def test_the_tap_would_see_it(planted, tap):
     with closing(websocket.create_connection(f"ws://127.0.0.1:{tap.port}/ws", socket=direct)) as ws:
         ws.send(planted["LIVERMORE_METRICS_TOKEN"])
         wait_until(lambda: "LIVERMORE_METRICS_TOKEN" in planted.sung(tap.text))
+
+
+SIGNED, OPEN = "GET /api/v3/brokerage/products/", "GET /api/v3/brokerage/market/products/"
+
+
+def test_what_runs_follows_the_choice_and_signs_nothing_more_once_it_ends(
+    redis, planted, row, tap, monkeypatch
+):
+    hurry(monkeypatch)
+    exchange = row("coinbase")
+    chosen = account(exchange, **names("COINBASE"))
+    with running(redis, exchange, [SYMBOL]):
+        wait_until(lambda: OPEN in tap.text)
+        assert SIGNED not in tap.text
+        choose(exchange, chosen)
+        wait_until(lambda: SIGNED in tap.text)
+        deactivate(chosen)
+        used = venues._IN_USE[exchange.pk]
+        wait_until(lambda: used.key is None)
+        let_calls_end()
+        wait_for_open_calls(tap)
+        signed = tap.text.count(SIGNED)
+        wait_for_open_calls(tap)
+        assert tap.text.count(SIGNED) == signed
+
+
+def wait_for_open_calls(tap):
+    before = tap.text.count(OPEN)
+    wait_until(lambda: tap.text.count(OPEN) > before + 2)

@@ -18,6 +18,7 @@ from exchanges.renaming import RenameOffer, rename_offers
 from exchanges.streamer import Streamer
 from exchanges.venue_rest import VenueRest
 from exchanges.venue_stream import VenueStream
+from exchanges.venues import key_in_use
 from livermore.market.pair import Pair, pairs_of
 from warmup.follower import IndicatorFollower
 from warmup.histories import HistoryFetcher, Progress
@@ -140,6 +141,7 @@ class MonitoredSymbols:
         """Compare the rows with what runs, and do what is missing. Raises errors of Django's."""
         with self._lock:
             close_old_connections()
+            key_in_use(self._exchange)
             rows = rows_wanted(self._exchange, self._only)
             wanted = {row.symbol: row for row in rows if _trades(row)}
             self.idle = {row.symbol: row.status_text for row in rows if not _trades(row)}

@@ -21,7 +21,7 @@ from exchanges.venue_stream import VenueStream
 from exchanges.venues.binance import rest as binance_rest
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase import rest as coinbase_rest
-from exchanges.venues.coinbase.key import Key, load_key
+from exchanges.venues.coinbase.key import Key, KeyInUse, load_key
 from exchanges.venues.coinbase.stream import CoinbaseStream
 
 logger = logging.getLogger(__name__)
@@ -73,6 +73,20 @@ def key_of(exchange: Exchange) -> tuple[Key | None, str]:
         return None, str(error)
 
 
+def key_in_use(exchange: Exchange) -> KeyInUse:
+    """Return the key by which this process signs for an exchange, brought up to date.
+
+    Who runs an exchange calls this now and then: all clients that are open take what was chosen
+    since, or nothing more where that account may not be used any more.
+    """
+    used = _IN_USE.setdefault(exchange.pk, KeyInUse())
+    used.key, trouble = key_of(exchange)
+    if trouble and _TROUBLES.get(exchange.pk) != trouble:
+        logger.warning("key.not_used exchange=%s reason=%s", exchange.name, trouble)
+    _TROUBLES[exchange.pk] = trouble
+    return used
+
+
 def _native_symbols(exchange: Exchange) -> dict[str, str]:
     return dict(exchange.symbols.values_list("symbol", "native_symbol"))
 
@@ -104,17 +118,14 @@ def _binance(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venu
 
 def _coinbase(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
     pacer = _batches(exchange, redis)  # it publishes no limits, so no weight could be kept
-    key, trouble = key_of(exchange)
-    if trouble and _TROUBLES.get(exchange.pk) != trouble:
-        logger.warning("key.not_used exchange=%s reason=%s", exchange.name, trouble)
-    _TROUBLES[exchange.pk] = trouble
+    key = key_in_use(exchange)
     client = RestClient(
         exchange.rest_url,
         pacer,
         workers=exchange.batch_size,
         read_error=coinbase_rest.read_error,
         is_own_error=coinbase_rest.is_own_error,
-        sign=key.sign if key else None,
+        sign=key.sign,
         route=route_to(exchange),
         limits=answer_limits(exchange.name),
     )
@@ -126,6 +137,7 @@ def _batches(exchange: Exchange, redis: Redis) -> Pacer:
     return BatchPacer(redis, host, exchange.batch_size, exchange.batch_delay_ms)
 
 
+_IN_USE: dict[int, KeyInUse] = {}
 _TROUBLES: dict[int, str] = {}  # what was said last of an exchange's key
 
 # Venues that take a key for candles: where none is sent, none is loaded.

@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.views.decorators.debug import sensitive_variables
@@ -60,6 +61,21 @@ class Key:
     sign: Signer
     variables: tuple[str, str]
     standing: Standing
+
+
+class KeyInUse:
+    """The key by which this process signs for one exchange, None for no key at all.
+
+    All clients of the exchange share it, so that another choice is theirs from the next call on.
+    """
+
+    def __init__(self):
+        self.key: Key | None = None
+
+    def sign(self, host_and_path: str) -> Mapping[str, str]:
+        """Return the headers of one GET, none where there is no key (any more)."""
+        key = self.key
+        return key.sign(host_and_path) if key else {}
 
 
 @sensitive_variables()

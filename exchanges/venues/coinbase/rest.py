@@ -19,7 +19,7 @@ from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import LOOKS, Known, VenueRest, read_volumes
-from exchanges.venues.coinbase.key import Key
+from exchanges.venues.coinbase.key import KeyInUse
 from exchanges.venues.coinbase.symbols import read_listing
 from livermore.market.candle import check_time
 from livermore.market.coverage import Interval
@@ -57,16 +57,16 @@ class CoinbaseRest(VenueRest):
         client: RestClient,
         native_symbols: Mapping[str, str] | None = None,
         *,
-        key: Key | None = None,
+        key: KeyInUse | None = None,
     ):
         super().__init__(exchange_id, client, native_symbols)
-        self._key = key
+        self._in_use = key or KeyInUse()
 
     @property
     def key_trouble(self) -> str | None:
-        if self._key is None or not self._key.standing.is_refused:
+        if (used := self._in_use.key) is None or not used.standing.is_refused:
             return None
-        key, secret = self._key.variables
+        key, secret = used.variables
         return (
             f"it does not take the key in {key} and {secret}, so all comes without one: correct "
             "what they hold, or clear the names in the account"
@@ -189,21 +189,22 @@ class CoinbaseRest(VenueRest):
 
     def _get(self, path: str, params: Mapping[str, str | int], **options: Any) -> Any:
         """Return what a path answers: signed while our key is taken, else as anybody is told."""
-        if self._key is None or self._key.standing.is_refused:
+        key = self._in_use.key
+        if key is None or key.standing.is_refused:
             return self._get_openly(path, params, **options)
         try:
             answer = self.client.get(path, params, **options)
         except Unauthorized:
             answer = self._get_openly(path, params, **options)
-            if self._key.standing.refused():
+            if key is self._in_use.key and key.standing.refused():
                 logger.warning(
                     "coinbase.key_refused host=%s variables=%s clock=%r",
-                    *(self.client.host, ",".join(self._key.variables), self._clock_text()),
+                    *(self.client.host, ",".join(key.variables), self._clock_text()),
                 )
             return answer
         except BadCredentials as error:
             raise BadCredentials(f"{error} ({self._key_text()})") from error
-        self._key.standing.taken()
+        key.standing.taken()
         return answer
 
     def _get_openly(self, path: str, params: Mapping[str, str | int], **options: Any) -> Any:
@@ -216,9 +217,9 @@ class CoinbaseRest(VenueRest):
         return Unauthorized(f"{refusal} ({self._key_text()}; {clock})")
 
     def _key_text(self) -> str:
-        if self._key is None:
+        if (key := self._in_use.key) is None:
             return "no key is chosen for it that could be used, so no key was sent"
-        return f"the key is in {self._key.variables[0]}, its secret in {self._key.variables[1]}"
+        return f"the key is in {key.variables[0]}, its secret in {key.variables[1]}"
 
     def _clock_text(self) -> str:
         """Return how far our clock is off: a token is valid for two minutes by theirs."""
