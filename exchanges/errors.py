@@ -69,7 +69,8 @@ class Banned(Temporary):
         until = datetime.fromtimestamp(until_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         super().__init__(
             f"{host} banned this address until {until}; nothing is sent to it before. "
-            "Stop other programs that use it from here, then start again after that time"
+            "An agent goes on by itself then. Stop other programs that use it from here, and start "
+            "no command before"
         )
         self.host = host
         self.until_ms = until_ms

@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
@@ -164,7 +164,7 @@ local urgent = tonumber(state.urgent_until or 0)
 if ARGV[3] ~= '1' and now < urgent and urgent <= now + __TURN__ then return turn(urgent - now) end
 redis.call('HSET', key, 'batch_last', now, 'batch_used', used + 1)
 go()
-return turn(0)
+return turn(0, now)
 """
 )
 
@@ -192,7 +192,43 @@ if wait == 0 then
     go()
 end
 local known = tonumber(state.limits_until or 0) > now
-return turn(wait, weights.used, weight_allowed, known and 1 or 0)
+return turn(wait, now, weights.used, weight_allowed, known and 1 or 0)
+"""
+)
+
+# A call never left this machine: what was counted for it is taken out of the slices it went into,
+# as far as that is still there.
+#
+# ARGV: when it was counted, weight. Returns the weight used without it.
+TAKE_BACK_WEIGHT = (
+    _STATE
+    + _WINDOW
+    + """
+local function less(field, amount)
+    local left = tonumber(state[field] or 0) - amount
+    if left > 0 then
+        redis.call('HSET', key, field, left)
+    else
+        redis.call('HDEL', key, field)
+    end
+    state[field] = left > 0 and left or nil
+end
+less('weight:' .. math.floor(ARGV[1] / 1000), tonumber(ARGV[2]))
+less('requests:' .. math.floor(ARGV[1] / 5000), 1)
+redis.call('HDEL', key, 'trying_until')
+return window('weight', 60000).used
+"""
+)
+
+# ARGV: when it was counted.
+TAKE_BACK_BATCH = (
+    _STATE
+    + """
+local used = tonumber(state.batch_used or 0)
+if used > 0 and tonumber(state.batch_last or 0) >= tonumber(ARGV[1]) then
+    redis.call('HSET', key, 'batch_used', used - 1)
+end
+redis.call('HDEL', key, 'trying_until')
 """
 )
 
@@ -284,6 +320,7 @@ class Turn(NamedTuple):
     banned_until_ms: int
     turned_away: bool
     sat_out_ms: int
+    counted_ms: int = 0  # when it was counted as gone, by Redis's clock
 
 
 class Pacer(ABC):
@@ -307,8 +344,10 @@ class Pacer(ABC):
         self._answered = self._script(ANSWERED)
         self._turned_away = False
 
-    def wait_turn(self, weight: int, lane: Lane | None) -> None:
+    def wait_turn(self, weight: int, lane: Lane | None) -> int:
         """Wait until a call of `weight` may go out, and count it as gone.
+
+        Return what `take_back` takes.
 
         Without a lane it waits for no budget: it goes out to ask how large that is. Raises Banned
         while the host bans this address, Paused where it asked for a pause too long to sit out,
@@ -329,13 +368,17 @@ class Pacer(ABC):
                     seconds,
                 )
             if not turn.wait_ms:
-                return
+                return turn.counted_ms
             if turn.turned_away and turn.sat_out_ms >= TURNED_AWAY_SECONDS * 1000:
                 raise TurnedAway(self.host, turn.sat_out_ms / 1000)
             delay = turn.wait_ms / 1000 + random.uniform(0, 0.02)
             if self.ask_limits and lane and not turn.held_ms and not self.limits_known():
                 self.ask_limits()
                 delay = min(delay, SECONDS_BETWEEN_LOOKS)
+
+    @abstractmethod
+    def take_back(self, counted_ms: int, weight: int) -> None:
+        """Count a call as not gone, which never left this machine. Raises RedisError."""
 
     def hold(self, seconds: float) -> None:
         """Let nobody call the host for `seconds`, as it asked (HTTP 429)."""
@@ -420,13 +463,17 @@ class BatchPacer(Pacer):
         self.batch_size = batch_size
         self._delay_ms = batch_delay_ms
         self._take_batch = self._script(TAKE_BATCH)
+        self._take_back = self._script(TAKE_BACK_BATCH)
 
     def seconds_for(self, calls: int, weight: int) -> float:
         return max(0, -(-calls // self.batch_size) - 1) * self._delay_ms / 1000
 
     def _take(self, weight: int, lane: Lane | None) -> Turn:
         arguments = [self.batch_size, self._delay_ms, int(lane is not Lane.BACKFILL)]
-        return Turn(*map(int, self._take_batch(keys=[self._key], args=arguments)))
+        return _turn(self._take_batch(keys=[self._key], args=arguments))
+
+    def take_back(self, counted_ms: int, weight: int) -> None:
+        self._take_back(keys=[self._key], args=[counted_ms])
 
 
 class WeightPacer(Pacer):
@@ -438,6 +485,7 @@ class WeightPacer(Pacer):
         self._used = 0
         self._allowed = int(SHARE_OF_LIMIT * until_known.weight_per_minute)
         self._take_weight = self._script(TAKE_WEIGHT)
+        self._take_back = self._script(TAKE_BACK_WEIGHT)
         self._known = False
         self._observe = self._script(OBSERVE)
         self._set_limits = self._script(SET_LIMITS)
@@ -484,9 +532,16 @@ class WeightPacer(Pacer):
             self._until_known.requests_per_5_minutes,
         ]
         reply = self._take_weight(keys=[self._key], args=arguments)
-        *turn, self._used, self._allowed, known = map(int, reply)
+        *turn, self._used, self._allowed, known = reply
         self._known = bool(known)
-        return Turn(*turn)
+        return _turn(turn)
+
+    def take_back(self, counted_ms: int, weight: int) -> None:
+        self._used = self._take_back(keys=[self._key], args=[counted_ms, weight])
+
+
+def _turn(reply: Sequence[int]) -> Turn:
+    return Turn(*map(int, reply))
 
 
 @dataclass(frozen=True, slots=True)
@@ -494,7 +549,8 @@ class Usage:
     """What went to a host lately, and what holds calls to it back.
 
     `weight` is that of the last minute, `weight_limit` what the host allows in one: both None
-    where no weight is kept. `held_ms` and `banned_ms` are how long nothing may go out, 0 for none.
+    where no weight is kept. `held_ms` and `banned_ms` are how long nothing may go out, 0 for none,
+    `banned_until_ms` when a ban ends, in UTC epoch ms.
     `refused_ms` are the pauses in a row for a firewall that turns this address away, 0 for none.
     """
 
@@ -503,6 +559,7 @@ class Usage:
     held_ms: int
     banned_ms: int
     refused_ms: int = 0
+    banned_until_ms: int = 0
 
 
 def read_usage(redis: Redis, host: str) -> Usage:
@@ -527,6 +584,7 @@ def read_usage(redis: Redis, host: str) -> Usage:
         max(0, held_until_ms - now_ms),
         max(0, int(fields.get(b"banned_until", 0)) - now_ms),
         int(fields.get(b"refused_ms", 0)) if is_recent else 0,
+        int(fields.get(b"banned_until", 0)),
     )
 
 

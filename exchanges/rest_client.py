@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import orjson
 import requests
+from redis.exceptions import RedisError
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -100,6 +101,9 @@ class _MeteredResponse(HTTPResponse):
         self.fp = io.BufferedReader(Metered(sock, self.fp.detach()), PIECE_BYTES)
 
 
+_call = threading.local()  # `has_left`: something of this thread's call was sent
+
+
 class _Dialled:
     """A connection of urllib3 whose socket, encryption included, a route opens."""
 
@@ -117,6 +121,12 @@ class _Dialled:
                 raise ConnectTimeoutError(self, str(error)) from error
             raise NewConnectionError(self, str(error)) from error
         self.is_verified = self.encrypted
+
+    def send(self, data):
+        if self.sock is None:
+            self.connect()
+        _call.has_left = True
+        super().send(data)
 
 
 class RouteAdapter(HTTPAdapter):
@@ -227,10 +237,10 @@ class RestClient:
         while True:
             if pages >= ATTEMPTS:
                 self._ask_another(path, weight, lane)
-            self.pacer.wait_turn(weight, lane)
+            counted = self.pacer.wait_turn(weight, lane), weight
             on_send()
             try:
-                answer = self._try(*request)
+                answer = self._try(*request, counted)
                 self._answered[_kind(path)] = request
                 return answer
             except (Banned, Excessive):
@@ -266,9 +276,9 @@ class RestClient:
         Where that is answered once more, a firewall turns one request away and not all.
         """
         if another := self._answered.get(_kind(path)):
-            self.pacer.wait_turn(weight, lane)
+            counted = self.pacer.wait_turn(weight, lane), weight
             with suppress(Temporary, Permanent):
-                self._get_once(*another)
+                self._get_once(*another, counted)
 
     def _try(self, *request: Any) -> Any:
         """Do it once; tell who listens what came of it."""
@@ -280,12 +290,21 @@ class RestClient:
         self.on_answer()
         return answer
 
-    def _get_once(self, path: str, params: Params, signed: bool, long: bool) -> Any:
+    def _get_once(
+        self, path: str, params: Params, signed: bool, long: bool, counted: tuple[int, int]
+    ) -> Any:
         with self._counting:
             self._calls += 1
         url = self._base_url + path
-        proof = self._sign(url.partition("://")[2]) if signed else {}
-        reply, content = self._exchange(url, params, proof, long)
+        _call.has_left = False
+        try:
+            proof = self._sign(url.partition("://")[2]) if signed else {}
+            reply, content = self._exchange(url, params, proof, long)
+        except BaseException:
+            if not _call.has_left:  # the exchange counts nothing either
+                with suppress(RedisError):
+                    self.pacer.take_back(*counted)
+            raise
         content = _without(proof, content)
         self._read_headers(reply.headers)
         error = None if reply.status_code == 200 else self._error(reply, content)

@@ -286,6 +286,8 @@ class ExchangeRunner:
         cache = CandleCache(self._redis, self._exchange.pk, lease.epoch)
         with closing(self._open_rest()) as rest:
             self._clock = rest.clock
+            if ask_limits := rest.client.pacer.ask_limits:
+                ask_limits()  # a start may need no call that would, and who looks wants them
 
             def show(stats: WarmupStats) -> None:
                 lease.report(State.WARMING, "warming", stats.percent)

@@ -32,6 +32,7 @@ from livermore.market import keys
 from warmup.harness.names import REMEDY as NO_ADDRESS
 from warmup.harness.network import UNENCRYPTED
 from warmup.harness.remedies import database_failure, own_failure, remedy_for
+from warmup.wording import moment
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,8 @@ def words_for(error: Exception, exchange: Exchange) -> tuple[str, str]:
         failed = own_failure(error)
         return failed.detail, failed.remedy
     if isinstance(error, Banned):
-        return f"{error.host} banned this address until {_moment(error.until_ms)}", GOES_ON
+        until = moment(error.until_ms, _now_ms())
+        return f"{error.host} banned this address until {until}", GOES_ON
     text = getattr(error, "fault", "") or str(error)
     if isinstance(error, RateLimited | TurnedAway):
         return text, PASSES
@@ -171,10 +173,6 @@ def _causes(error: BaseException):
     while cause := error.__cause__ or error.__context__:
         yield cause
         error = cause
-
-
-def _moment(ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(ms / 1000))
 
 
 def _now_ms() -> int:

@@ -1,4 +1,6 @@
-"""Numbers as a person reads them. Pure."""
+"""Numbers and times as a person reads them. Pure."""
+
+from datetime import UTC, datetime
 
 
 def duration(ms: float) -> str:
@@ -12,3 +14,15 @@ def duration(ms: float) -> str:
 def count(number: int, what: str) -> str:
     """Return a number of things, such as `1 stream` or `1,200 streams`."""
     return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def moment(ms: int, now_ms: int) -> str:
+    """Return when something ends, such as `14:05 UTC`: to the second if it is soon.
+
+    With the date where that is not today's.
+    """
+    is_soon = ms - now_ms < 120_000
+    at = datetime.fromtimestamp((ms if is_soon else -(-ms // 60_000) * 60_000) / 1000, UTC)
+    is_today = at.date() == datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    day = "" if is_today else f"{at:%Y-%m-%d} "
+    return f"{day}{at:%H:%M:%S} UTC" if is_soon else f"{day}{at:%H:%M} UTC"

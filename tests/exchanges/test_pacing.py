@@ -627,3 +627,57 @@ def test_of_a_host_that_was_never_called_nothing_is_known(redis):
 )
 def test_a_host_is_named_without_the_port_its_scheme_implies(url, host):
     assert host_of(url) == host
+
+
+# -- What never left
+
+
+def test_a_call_that_never_left_counts_as_none(clock, redis):
+    pacer = weight_pacer(redis)
+    kept = pacer.wait_turn(30, Lane.HEAL)
+    clock.advance(2)
+    counted = pacer.wait_turn(20, Lane.HEAL)
+    clock.advance(3)
+    pacer.take_back(counted, 20)
+    assert redis.hget(keys.pacing(HOST), f"weight:{START // 1000}") == b"30"
+    assert not redis.hexists(keys.pacing(HOST), f"weight:{START // 1000 + 2}")
+    assert redis.hget(keys.pacing(HOST), f"requests:{START // 5000}") == b"1"
+    pacer.take_back(kept, 30)
+    assert not [name for name in redis.hkeys(keys.pacing(HOST)) if b":" in name]
+
+
+def test_what_is_taken_back_leaves_room_and_takes_nothing_of_others(clock, redis):
+    pacer, other = weight_pacer(redis), weight_pacer(redis)
+    for _ in range(50):
+        pacer.take_back(pacer.wait_turn(40, Lane.HEAL), 40)
+        other.take_back(other.wait_turn(40, Lane.HEAL), 40)
+    assert clock.now_ms == START
+    assert sent_at(clock, pacer, 2, weight=40, lane=Lane.HEAL) == [0, 0]
+    assert sent_at(clock, pacer, 1, weight=40, lane=Lane.HEAL)[0] > 50_000
+
+
+def test_what_is_over_is_not_taken_back_from_what_came_since(clock, redis):
+    pacer = weight_pacer(redis)
+    counted = pacer.wait_turn(40, Lane.HEAL)
+    clock.advance(120)
+    pacer.wait_turn(10, Lane.HEAL)
+    pacer.take_back(counted, 40)
+    assert redis.hget(keys.pacing(HOST), f"weight:{clock.now_ms // 1000}") == b"10"
+
+
+def test_a_batch_has_room_again_for_what_never_left(clock, redis):
+    pacer = batch_pacer(redis, size=2)
+    for _ in range(10):
+        pacer.take_back(pacer.wait_turn(1, Lane.BACKFILL), 1)
+    assert clock.now_ms == START
+    assert sent_at(clock, pacer, 3)[:2] == [0, 0]
+
+
+def test_a_batch_before_gives_no_room_to_this_one(clock, redis):
+    pacer = batch_pacer(redis, size=2)
+    counted = pacer.wait_turn(1, Lane.BACKFILL)
+    clock.advance(5)
+    sent_at(clock, pacer, 2)
+    pacer.take_back(counted, 1)
+    # As if it were of this batch at the most: one more call, never a third that is free.
+    assert int(redis.hget(keys.pacing(HOST), "batch_used")) >= 1

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from exchanges.errors import (
+    BadCredentials,
     BadPayload,
     Banned,
     Blocked,
@@ -720,3 +721,92 @@ def test_a_closed_client_calls_nobody(server, client):
     client.close()
     assert "stopped before" in str(failure_of(client, Temporary))
     assert server.seen == []
+
+
+# -- What never left counts as no weight
+
+
+class Counted(BatchPacer):
+    """Notes what was counted and what of it was taken back."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.counted, self.back = [], []
+
+    def wait_turn(self, weight, lane):
+        counted = super().wait_turn(weight, lane)
+        self.counted.append((counted, weight))
+        return counted
+
+    def take_back(self, counted, weight):
+        self.back.append((counted, weight))
+
+
+@pytest.fixture
+def counting(redis):
+    clients = []
+
+    def counting(url, **settings):
+        pacer = Counted(redis, url.partition("://")[2], 1000, 0)
+        clients.append(RestClient(url, pacer, workers=2, **settings))
+        return clients[-1]
+
+    yield counting
+    for client in clients:
+        client.close()
+
+
+def closed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_connection_that_is_refused_counts_as_nothing(counting):
+    client = counting(f"http://127.0.0.1:{closed_port()}")
+    with pytest.raises(Unreachable):
+        client.get("/time", weight=7)
+    assert len(client.pacer.counted) == ATTEMPTS
+    assert client.pacer.back == client.pacer.counted
+
+
+def test_a_name_without_an_address_counts_as_nothing(counting):
+    client = counting("http://no-such-exchange.invalid")
+    with pytest.raises(Unreachable):
+        client.get("/time", weight=7)
+    assert client.pacer.back == client.pacer.counted
+
+
+def test_a_handshake_that_fails_counts_as_nothing(counting, server):
+    client = counting(server.url.replace("http:", "https:"))
+    with pytest.raises(Unreachable):
+        client.get("/time")
+    assert client.pacer.back == client.pacer.counted
+    assert server.seen == []
+
+
+def test_a_key_that_cannot_sign_counts_as_nothing(counting, server):
+    def sign(place):
+        raise BadCredentials("no key")
+
+    client = counting(server.url, sign=sign)
+    with pytest.raises(BadCredentials):
+        client.get("/time")
+    assert client.pacer.back == client.pacer.counted
+
+
+def test_what_may_have_reached_the_exchange_counts(counting, server):
+    server.answer(("reset", {"Content-Length": 99}, b"{"), (500, {}, b"{}"), OK)
+    client = counting(server.url)
+    assert client.get("/time") == {"ok": True}
+    assert (len(client.pacer.counted), client.pacer.back) == (3, [])
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_fails_on_a_connection_that_is_kept_counts(counting, server):
+    client = counting(server.url)
+    server.answer(OK, ("reset", {"Content-Length": 99}, b"{"), OK)
+    client.get("/time")
+    client.get("/time")
+    assert client.pacer.back == []

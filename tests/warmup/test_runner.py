@@ -8,6 +8,7 @@ import pytest
 from exchanges.control import ControlClient
 from exchanges.errors import Unreachable
 from exchanges.instances import ExchangeLock, Held
+from exchanges.pacing import host_of, read_usage
 from exchanges.status import State, read_status
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST, SHORTEST_FIRST
@@ -198,6 +199,14 @@ def test_the_exchanges_limits_are_kept(redis, row, sandbox):
         assert counts.most_messages_per_second <= 5
         assert counts.most_frame_bytes < 4088
         assert (counts.connects, counts.refused, counts.too_slow) == (1, 0, 0)
+
+
+def test_a_start_that_needs_no_call_for_candles_asks_for_the_limits(redis, row, sandbox):
+    with running(redis, row) as one:
+        one.wait_until_live()
+    redis.delete(keys.pacing(host_of(row.rest_url)))
+    with running(redis, row):
+        wait_until(lambda: read_usage(redis, host_of(row.rest_url)).weight_limit == 6000)
 
 
 def test_nothing_of_it_is_left_running(redis, row):

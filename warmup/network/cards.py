@@ -15,7 +15,7 @@ from warmup.network.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WA
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
 from warmup.progress import present_warmup
 from warmup.trouble import Trouble
-from warmup.wording import count, duration
+from warmup.wording import count, duration, moment
 
 Card = dict[str, Any]
 
@@ -62,7 +62,7 @@ def present(
         "lockHeld": bool(view and view.holder),
         "buttons": _buttons(state, view, wanted),
         "lines": {
-            **_lines(row, view, grid),
+            **_lines(row, view, grid, now_ms),
             **_trouble_lines(trouble),
             "hint": _hint(row),
             "wanted": _wanted(row, view, agent_alive, trouble),
@@ -240,7 +240,9 @@ def _buttons(state: str, view: ExchangeView | None, wanted: bool) -> list[str]:
 # -- The lines
 
 
-def _lines(row: ExchangeRow, view: ExchangeView | None, grid: Mapping[str, Any]) -> dict[str, str]:
+def _lines(
+    row: ExchangeRow, view: ExchangeView | None, grid: Mapping[str, Any], now_ms: int
+) -> dict[str, str]:
     details = _current(view)
     holder = view.holder if view else None
     rate = details.get("framesPerSecond")
@@ -254,7 +256,7 @@ def _lines(row: ExchangeRow, view: ExchangeView | None, grid: Mapping[str, Any])
         "reconnects": _reconnects(details),
         "holes": _holes(grid),
         "unreadable": _unreadable(details, grid),
-        "weight": _weight(row.exchange, view.usage) if view else UNKNOWN,
+        "weight": _weight(row.exchange, view.usage, now_ms) if view else UNKNOWN,
         "action": f"{row.action.who}: {row.action.what}" if row.action else "",
     }
 
@@ -385,9 +387,10 @@ def _holes(grid: Mapping[str, Any]) -> str:
     return f"{', '.join(parts)} of {count(letters.total(), 'pair')}" if parts else "none known"
 
 
-def _weight(exchange: Exchange, usage: Usage) -> str:
+def _weight(exchange: Exchange, usage: Usage, now_ms: int) -> str:
     if usage.banned_ms:
-        return f"banned for {duration(usage.banned_ms)}"
+        until = moment(usage.banned_until_ms or now_ms + usage.banned_ms, now_ms)
+        return f"banned by the exchange until {until}; Livermore waits and goes on by itself"
     if usage.refused_ms:
         return f"turned away (HTTP 403), tried again in {duration(usage.held_ms)}"
     if usage.held_ms:
@@ -395,5 +398,7 @@ def _weight(exchange: Exchange, usage: Usage) -> str:
     if exchange.pacing == Exchange.Pacing.BATCH:
         pause = f"{exchange.batch_delay_ms / 1000:g} s"
         return f"not counted: {count(exchange.batch_size, 'call')} at once, then {pause}"
-    limit = f"{usage.weight_limit:,}" if usage.weight_limit else "unknown"
-    return f"{usage.weight or 0:,} of {limit} a minute"
+    used = f"{usage.weight or 0:,}"
+    if not usage.weight_limit:
+        return f"{used} a minute; its limit is asked for when it starts"
+    return f"{used} of {usage.weight_limit:,} a minute"

@@ -390,10 +390,22 @@ def test_the_holes_are_those_of_the_grid(rows, expected):
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
-        (Usage(None, None, 0, 0), "0 of unknown a minute"),
+        (Usage(None, None, 0, 0), "0 a minute; its limit is asked for when it starts"),
         (Usage(1200, 6000, 0, 0), "1,200 of 6,000 a minute"),
         (Usage(1, 6000, 30_000, 0), "held for 30 s, as asked"),
-        (Usage(1, 6000, 1, 600_000), "banned for 10 min"),
+        (
+            Usage(1, 6000, 1, 600_000),
+            "banned by the exchange until 00:10 UTC; Livermore waits and goes on by itself",
+        ),
+        (
+            Usage(1, 6000, 1, 90_000, 0, NOW + 90_500),
+            "banned by the exchange until 00:01:30 UTC; Livermore waits and goes on by itself",
+        ),
+        (
+            Usage(1, 6000, 1, 3 * 86_400_000),
+            "banned by the exchange until 2026-11-22 00:00 UTC; "
+            "Livermore waits and goes on by itself",
+        ),
         (Usage(1, 6000, 16_000, 0, 32_000), "turned away (HTTP 403), tried again in 16 s"),
     ],
 )
