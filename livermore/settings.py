@@ -97,11 +97,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "livermore.readable.OnlyReadable",
     "livermore.origins.without_usual_port",
     "livermore.content_security.content_security",
+    "livermore.readable.OnlyReadable",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "livermore.static_files.StaticFilesMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # of varying length, so that it tells no secrets
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
