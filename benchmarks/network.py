@@ -18,9 +18,12 @@ from benchmarks.figure import Figure
 from benchmarks.helper import Helper
 from exchanges.models import Exchange
 from livermore.children import Child, Children
+from livermore.market.candle import Ticker
+from warmup.cache import TickerCache
 
 SYMBOLS = 100
 BROWSERS = 200
+PRICED, SECONDS_OF_PRICES = 1000, 30
 RUNS, LONG_RUNS = 15, 45
 MB = 1_000_000
 SECONDS_TO_SETTLE = 2
@@ -56,6 +59,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
                 watched.run(looking)
         watched.run(looking=True, stay_seconds=SECONDS_TO_FREEZE)
         yield from watched.figures()
+        yield from _prices(bench, web, watched.sessions)
 
 
 class _Watched:
@@ -74,8 +78,8 @@ class _Watched:
         self._web = web
         self._exchange = exchange
         self._symbols = symbols
-        self._sessions = Path(tempfile.gettempdir()) / "sessions"
-        self._sessions.write_text("\n".join(_sessions(BROWSERS)))
+        self.sessions = Path(tempfile.gettempdir()) / "sessions"
+        self.sessions.write_text("\n".join(_sessions(BROWSERS)))
         self.forget()
 
     def forget(self) -> None:
@@ -90,7 +94,7 @@ class _Watched:
         if not looking:
             self._seconds[False].append(self._bench.warm(self._exchange, self._symbols))
             return
-        with Helper("benchmarks.browsers", self._web.port, self._sessions) as browsers:
+        with Helper("benchmarks.browsers", self._web.port, self.sessions) as browsers:
             time.sleep(SECONDS_TO_SETTLE)
             used = self._web.cpu_seconds()
             seconds = self._bench.warm(self._exchange, self._symbols)
@@ -124,6 +128,43 @@ class _Watched:
         yield Figure("browsers lost", sum(seen["lost"] for seen in self._seen), at_most=0)
         kept = int(not self._seen[-1]["frozen"])
         yield Figure("frozen browsers kept", kept, at_most=0, note="after a quarter of a minute")
+
+
+def _prices(bench: Bench, web: Web, sessions: Path) -> Iterator[Figure]:
+    """Measure what it costs to show the prices of many symbols, all of which change each second."""
+    exchange, symbols = bench.exchange(PRICED)
+    still, moving = (
+        _ticking(bench, web, sessions, exchange, symbols if moves else ())
+        for moves in (False, True)
+    )
+    what = f"prices of {len(symbols):,} symbols, to one browser"
+    note = f"without prices {still[0] / 1000:.1f} kB/s"
+    yield Figure(what, (moving[0] - still[0]) / 1000, "kB/s", 10, note)
+    note = f"of the web server with {BROWSERS} browsers; without prices {100 * still[1]:.0f} %"
+    yield Figure("share of a core that prices take", 100 * (moving[1] - still[1]), "%", 15, note)
+
+
+def _ticking(
+    bench: Bench, web: Web, sessions: Path, exchange: Exchange, symbols: Sequence[str]
+) -> tuple[float, float]:
+    """Return the bytes a second to one browser, and the web server's share of a core."""
+    cache = TickerCache(bench.redis, exchange.pk)
+    bench.redis.flushdb()
+    with Helper("benchmarks.browsers", web.port, sessions) as browsers:
+        time.sleep(SECONDS_TO_SETTLE)
+        used, began = web.cpu_seconds(), time.monotonic()
+        for second in range(SECONDS_OF_PRICES):
+            moved = second / 100
+            cache.write_many(
+                Ticker(
+                    symbol, 67_012.37 + number + moved, 1.0, moved, 1.0, 1.0, 1.0, 1_790_000_000_000
+                )
+                for number, symbol in enumerate(symbols)
+            )
+            time.sleep(max(0.0, began + second + 1 - time.monotonic()))
+        seconds = time.monotonic() - began
+        share = (web.cpu_seconds() - used) / seconds
+        return orjson.loads(browsers.end())["bytes"] / (BROWSERS - 1) / seconds, share
 
 
 def _p99(ascending: Sequence[float]) -> float:

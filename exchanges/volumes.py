@@ -17,8 +17,10 @@ from redis.exceptions import ResponseError
 from exchanges import venues
 from exchanges.errors import LivermoreError, UnknownSymbol, clip
 from exchanges.models import Exchange
+from exchanges.unreadable import tell_once
 from exchanges.venue_rest import VenueRest
 from livermore.market import keys
+from livermore.market.candle import check_time
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +75,9 @@ def read_volumes(redis: Redis, exchange_id: int) -> Volumes:
         if stored is None:
             return Volumes()
         by_symbol = {str(name): float(volume) for name, volume in stored["volumes"].items()}
-        return Volumes(by_symbol, int(stored["at"]))
+        return Volumes(by_symbol, check_time(stored["at"]))
     except (ResponseError, LookupError, TypeError, AttributeError, ValueError) as error:
-        logger.warning("volumes.unreadable exchange=%s error=%s", exchange_id, error)
+        tell_once(logger, keys.volumes(exchange_id), error)
         return Volumes()
 
 

@@ -673,17 +673,18 @@ class TickerCache:
         if not symbols:
             return []
         stored = self._redis.mget([keys.ticker(self._exchange_id, symbol) for symbol in symbols])
-        found = (_ticker(text, symbol) for text, symbol in zip(stored, symbols, strict=True))
+        pairs = zip(stored, symbols, strict=True)
+        found = (_ticker(text, self._exchange_id, symbol) for text, symbol in pairs)
         return [ticker for ticker in found if ticker is not None]
 
 
-def _ticker(stored: bytes | None, symbol: str) -> Ticker | None:
+def _ticker(stored: bytes | None, exchange_id: int, symbol: str) -> Ticker | None:
     """Return a stored ticker of a symbol, None for one that can't be read."""
     try:
         ticker = Ticker.from_json(orjson.loads(stored)) if stored else None
         return ticker if ticker and ticker.symbol == symbol else None
     except (ValueError, LookupError, TypeError) as error:
-        logger.warning("cache.ticker_unreadable symbol=%s error=%s", symbol, error)
+        tell_once(logger, keys.ticker(exchange_id, symbol), error)
         return None
 
 

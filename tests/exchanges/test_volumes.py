@@ -72,7 +72,15 @@ def test_old_ones_are_told_with_their_age_where_nothing_newer_comes(redis, row, 
 
 @pytest.mark.parametrize(
     "stored",
-    [b"", b"nonsense", b"[]", b'{"at": 1}', b'{"at": "x", "volumes": {}}', b'{"volumes": 3}'],
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b'{"at": 1}',
+        b'{"at": "x", "volumes": {}}',
+        b'{"volumes": 3}',
+        b'{"at": 1e300, "volumes": {}}',
+    ],
 )
 def test_what_is_kept_and_unreadable_counts_as_not_there(redis, row, stored):
     redis.set(keys.volumes(row.pk), stored)
