@@ -5,6 +5,7 @@ gzip makes of it, in pieces, before it is kept. The time is that of the whole ca
 """
 
 import io
+import json
 import math
 import time
 import zlib
@@ -12,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
+
+import orjson
 
 from exchanges.errors import Excessive, clip
 
@@ -22,6 +25,7 @@ SHORT_BYTES = 2_000_000  # of all but a listing: a thousand candles are 200 kB
 ERROR_BYTES, ERROR_SECONDS = 65_536, 5.0  # of a body whose status says already what it is
 BYTES_PER_VALUE = 16  # a value of JSON takes more than that, some hundred times over
 MOST_MEMBERS = 64  # of gzip, one after the other
+LONGEST_WHOLE = 1000  # digits
 ENCODING = "gzip"
 GZIP = 16 + zlib.MAX_WBITS  # zlib's word for it
 
@@ -159,6 +163,30 @@ def is_dense(content: bytes | bytearray, most_bytes: int) -> bool:
     if len(content) <= PIECE_BYTES:
         return False
     return sum(map(content.count, (b",", b"[", b"{"))) > most_bytes // BYTES_PER_VALUE
+
+
+def parse(content: bytes) -> Any:
+    """Return what JSON says. Raises ValueError for what is none.
+
+    A number that is too large for a computer's own spoils the place where it stands, not all.
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        if "number" not in str(error):
+            raise ValueError(str(error)) from None
+    try:
+        return json.loads(content, parse_int=_whole, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_WHOLE else math.inf
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _unpacked(pieces: Iterator[bytes], headers: Mapping[str, str]) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from exchanges import venues
-from exchanges.listing import ListedSymbol, SyncReport, sync_symbols
+from exchanges.listing import ListedSymbol, Listing, SyncReport, sync_symbols
 from exchanges.models import Exchange
 from exchanges.venue_rest import VenueRest
 
@@ -66,4 +66,5 @@ def agreed(first: list[ListedSymbol], second: list[ListedSymbol]) -> list[Listed
     trading = {item.symbol: item for item in first if item.is_trading}
     found = [item if item.is_trading else trading.pop(item.symbol, item) for item in second]
     names = {item.symbol for item in found}
-    return found + [item for symbol, item in trading.items() if symbol not in names]
+    found += [item for symbol, item in trading.items() if symbol not in names]
+    return Listing(found, getattr(second, "refused", ()))

@@ -6,7 +6,8 @@ anew keeps its row, and a native name given to another market moves to that mark
 One canonical symbol has one row. Where a listing holds two native names for it, the one that trades
 is taken; of two that trade, the one we had already; else the first. The rest is logged.
 
-A row of a listing that can't be read costs that row, and what it doesn't say stays as it was.
+A row of a listing that can't be read costs that row, and what it doesn't say stays as it was: what
+is stored of a symbol whose row was refused, or may have been, is not taken for delisted.
 """
 
 import difflib
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 FIELDS_LISTED = ("native_symbol", "base", "quote", "status", "alias")
 UNKNOWN_NAMED = 10
 STOPPED_NAMED = 20
+FEW_NAMED, NAME_SHOWN = 5, 40
 UNREADABLE = (LookupError, TypeError, AttributeError, ValueError)
 
 
@@ -48,6 +50,17 @@ class ListedSymbol:
     alias: str = ""
 
 
+class Listing(list[ListedSymbol]):
+    """What could be read of a listing; `refused` are the native names of the other rows.
+
+    The name is "" where not even that could be read.
+    """
+
+    def __init__(self, items: Iterable[ListedSymbol] = (), refused: Iterable[str] = ()):
+        super().__init__(items)
+        self.refused = tuple(refused)
+
+
 @dataclass(frozen=True, slots=True)
 class SyncReport:
     """How many symbols a listing added, changed and delisted, and how many it began to monitor."""
@@ -65,27 +78,40 @@ class SyncReport:
 
 
 def read_rows(
-    rows: Iterable[Any], read: Callable[[Any], ListedSymbol | None], venue: str
-) -> list[ListedSymbol]:
+    rows: Iterable[Any], read: Callable[[Any], ListedSymbol | None], venue: str, name: str
+) -> Listing:
     """Return what `read` makes of each row, without those of which it makes None.
 
-    A row that can't be read is left out and logged. Raises BadPayload where none can be.
+    A row that can't be read is left out; one line counts and names them by their field `name`.
+    Raises BadPayload where none can be.
     """
-    found, unreadable = [], []
+    found, refused = [], []
     for row in rows:
         try:
             found.append(read(row))
         except UNREADABLE as error:
-            unreadable.append((row, error))
-    if unreadable:
-        row, error = unreadable[0]
+            refused.append((row, error))
+    names = [_text_in(row, name) for row, _ in refused]
+    if refused:
+        row, error = refused[0]
         if not found:
             raise BadPayload(f"the listing is not in {venue}'s form", str(row)) from error
         logger.warning(
-            "listing.rows_unreadable venue=%s count=%d first=%s",
-            *(venue, len(unreadable), clip(str(row))),
+            "listing.rows_unreadable venue=%s count=%d first=%s names=%s",
+            *(venue, len(refused), clip(str(row)), _named_few(names)),
         )
-    return [item for item in found if item is not None]
+    return Listing((item for item in found if item is not None), names)
+
+
+def _text_in(row: Any, name: str) -> str:
+    text = row.get(name) if isinstance(row, dict) else None
+    return text if isinstance(text, str) else ""
+
+
+def _named_few(names: Iterable[Any]) -> str:
+    """Return the first few of some names that somebody else wrote, fit for a line of a log."""
+    told = [clip(each, NAME_SHOWN) if isinstance(each, str) and each else "?" for each in names]
+    return ",".join(told[:FEW_NAMED]) + (",…" if len(told) > FEW_NAMED else "")
 
 
 def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:
@@ -109,8 +135,11 @@ def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:
         stored = {row.symbol: row for row in Symbol.objects.filter(exchange=exchange)}
         chosen = _one_per_symbol(usable, stored)
         if ignored := len(listed) - len(chosen):
-            logger.warning("symbols.ignored exchange=%s count=%d", exchange.name, ignored)
-        report = _write(exchange, chosen, stored)
+            names = _named_few(item.symbol for item in listed if not _is_usable(item))
+            logger.warning(
+                "symbols.ignored exchange=%s count=%d unusable=%s", exchange.name, ignored, names
+            )
+        report = _write(exchange, chosen, stored, _in_doubt(listed, chosen, stored))
         Exchange.objects.filter(pk=exchange.pk).update(listed_at=Now())
     _tell_of_monitored(exchange, stored)
     logger.info(
@@ -190,13 +219,31 @@ def _one_per_symbol(listed, stored):
     return chosen
 
 
-def _write(exchange, chosen, stored):
+def _in_doubt(listed, chosen, stored):
+    """Return the stored symbols that are missing in a listing for a row of it that was refused."""
+    refused = list(getattr(listed, "refused", ()))
+    told = set(refused)
+    for item in listed:
+        if not _is_usable(item):
+            names = [each for each in (item.native_symbol, item.symbol) if isinstance(each, str)]
+            refused.append(item.native_symbol if names[:-1] else "")
+            told.update(names)
+    missing = {row.symbol for row in stored.values() if row.symbol not in chosen}
+    named = {symbol for symbol in missing if {symbol, stored[symbol].native_symbol} & told}
+    # Whose row a nameless one is nobody knows; where more are missing than that, some are gone.
+    nameless = refused.count("")
+    return missing if len(missing - named) <= nameless else named
+
+
+def _write(exchange, chosen, stored, in_doubt):
     now = timezone.now()
     rows = [_row(exchange, item, now, stored.get(item.symbol)) for item in chosen.values()]
     new = [row for row in rows if row.symbol not in stored]
     changed = [row for row in rows if row.symbol in stored and _differ(row, stored[row.symbol])]
     gone = [
-        row for row in stored.values() if row.symbol not in chosen and row.status not in Symbol.GONE
+        row
+        for row in stored.values()
+        if row.symbol not in chosen and row.symbol not in in_doubt and row.status not in Symbol.GONE
     ]
     Symbol.objects.filter(pk__in=[row.pk for row in gone]).update(
         status=Symbol.Status.DELISTED, status_since=now, updated_at=now

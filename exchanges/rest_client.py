@@ -36,6 +36,7 @@ from exchanges.answers import (
     AnswerLimits,
     Metered,
     granted,
+    parse,
 )
 from exchanges.dialing import DIRECTLY, Route
 from exchanges.errors import (
@@ -313,8 +314,8 @@ class RestClient:
         if error:
             raise error
         try:
-            return orjson.loads(content)
-        except orjson.JSONDecodeError:
+            return parse(content)
+        except ValueError:
             text = clip(content) or "nothing"
             raise Unreachable(
                 f"{self.host} answered with something else than JSON: {text}"

@@ -243,7 +243,7 @@ class VenueRest(ABC):
         with self._listing:
             if not self._native_symbols:
                 # Of two native names for one symbol the one that trades comes last, and stays.
-                listed = sorted(self.list_symbols(), key=lambda item: item.is_trading)
+                listed = sorted(self.list_symbols(), key=lambda item: bool(item.is_trading))
                 self._native_symbols = {item.symbol: item.native_symbol for item in listed}
         try:
             return self._native_symbols[symbol]

@@ -18,7 +18,7 @@ def read_listing(body: Any) -> list[ListedSymbol]:
     rows = body.get("symbols") if isinstance(body, dict) else None
     if not isinstance(rows, list):
         raise BadPayload("the listing is not in Binance's form", str(body))
-    return read_rows(rows, _listed, "Binance")
+    return read_rows(rows, _listed, "Binance", "symbol")
 
 
 def _listed(row: Any) -> ListedSymbol:
@@ -29,9 +29,10 @@ def _listed(row: Any) -> ListedSymbol:
 def _is_trading(row: Any) -> bool | None:
     """Tell whether it makes candles: END_OF_DAY, HALT, BREAK, CANCEL_ONLY and what is new don't."""
     status = row.get("status")
-    if not isinstance(status, str):
+    is_allowed = row.get("isSpotTradingAllowed", True)
+    if not isinstance(status, str) or not isinstance(is_allowed, bool):
         return None
-    return status == "TRADING" and bool(row.get("isSpotTradingAllowed", True))
+    return status == "TRADING" and is_allowed
 
 
 def read_limits(body: Any) -> Limits | None:

@@ -78,14 +78,21 @@ class CoinbaseRest(VenueRest):
     def list_volumes(self) -> dict[str, float]:
         return read_volumes(self._products(), _volume)
 
-    def _products(self) -> list[dict[str, Any]]:
+    def _products(self) -> list[Any]:
+        """Return the rows of all pages, each product once, with those that can't be read."""
         products: dict[str, Any] = {}
+        odd: list[Any] = []
         for _ in range(MOST_PAGES):
-            page = self._page_of_products(len(products))
+            page = self._page_of_products(len(products) + len(odd))
             seen = len(products)
-            products |= {row["product_id"]: row for row in page if "product_id" in row}
+            for row in page:
+                name = row.get("product_id") if isinstance(row, dict) else None
+                if isinstance(name, str):
+                    products[name] = row
+                else:
+                    odd.append(row)
             if len(page) < PRODUCTS_PER_CALL or len(products) == seen:
-                return list(products.values())
+                return [*products.values(), *odd]
         raise Excessive(f"{self.client.host} listed {len(products):,} products, and had more")
 
     def server_time_ms(self) -> int:
@@ -234,7 +241,7 @@ class CoinbaseRest(VenueRest):
         params = {"product_type": "SPOT", "limit": PRODUCTS_PER_CALL, "offset": offset}
         body = self._get("/products", params, long=True)
         page = body.get("products") if isinstance(body, dict) else None
-        if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
+        if not isinstance(page, list):
             raise BadPayload("the listing is not in Coinbase's form", str(body))
         return page
 

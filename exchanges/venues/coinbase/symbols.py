@@ -13,7 +13,7 @@ DISABLED_BY = ("trading_disabled", "is_disabled", "cancel_only", "view_only")
 def read_listing(products: list[Any]) -> list[ListedSymbol]:
     """Return the spot products that can be read, tradable or not."""
     others = {other: row["product_id"] for row in products for other in _shown_by(row)}
-    return read_rows(products, lambda row: _listed(row, others), "Coinbase")
+    return read_rows(products, lambda row: _listed(row, others), "Coinbase", "product_id")
 
 
 def _listed(row: Any, others: Mapping[str, str]) -> ListedSymbol | None:
@@ -21,8 +21,9 @@ def _listed(row: Any, others: Mapping[str, str]) -> ListedSymbol | None:
     if row.get("product_type", "SPOT") != "SPOT":
         return None
     base, quote, status = row["base_currency_id"], row["quote_currency_id"], row.get("status")
-    is_said = isinstance(status, str)
-    is_open = status == "online" and not any(map(row.get, DISABLED_BY))
+    disabled = [row.get(name, False) for name in DISABLED_BY]
+    is_said = isinstance(status, str) and all(isinstance(each, bool) for each in disabled)
+    is_open = status == "online" and not any(disabled)
     return ListedSymbol(
         symbol=f"{base}-{quote}",
         native_symbol=row["product_id"],
