@@ -257,8 +257,16 @@ def _lines(
         "holes": _holes(grid),
         "unreadable": _unreadable(details, grid),
         "weight": _weight(row.exchange, view.usage, now_ms) if view else UNKNOWN,
+        "key": _key(row.exchange),
         "action": f"{row.action.who}: {row.action.what}" if row.action else "",
     }
+
+
+def _key(exchange: Exchange) -> str:
+    """Return whose key is chosen; whether it can be used is a check's to say."""
+    if exchange.account is None:
+        return "none is chosen: public candles only"
+    return f"{exchange.account} of {exchange.account.user}"
 
 
 def _commands(view: ExchangeView | None) -> list[dict[str, Any]]:

@@ -165,7 +165,7 @@ def read_rows() -> list[ExchangeRow]:
             tuple(map(str, rename_offers(row))) if row.pk in idle else (),
             _asked(row),
         )
-        for row in Exchange.objects.filter(is_active=True)
+        for row in Exchange.objects.filter(is_active=True).select_related("account__user")
     ]
 
 

@@ -60,6 +60,11 @@ WORDS = {
         "What was asked of the exchange in the last minute, of what it allows this address.",
         "request-weight",
     ),
+    "key": Word(
+        "Key",
+        "The account whose key signs the calls, chosen in the exchange's row. Candles need none.",
+        "key",
+    ),
     "warmup": Word(
         "Warmup",
         "Fills each pair that has fewer than 60 candles, before the exchange is streamed.",

@@ -89,6 +89,7 @@ def test_a_live_exchange_as_it_is_read():
             "holes": "–",
             "unreadable": "",
             "weight": "112 of 4,800 a minute",
+            "key": "none is chosen: public candles only",
             "action": "ada: Connect (new keys)",
             "trouble": "",
             "remedy": "",

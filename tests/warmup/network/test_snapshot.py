@@ -191,6 +191,20 @@ def test_everybody_sees_their_own_accounts_alone(redis, exchange, monkeypatch):
     assert read_network(redis, eve)["accounts"] == []
 
 
+def test_the_card_says_whose_key_is_chosen(redis, exchange):
+    account = UserExchange.objects.create(
+        user=person("bob"), exchange=exchange, display_name="Main"
+    )
+
+    def key():
+        cards = read_network(redis, None)["cards"]
+        return next(c for c in cards if c["exchangeId"] == exchange.pk)["lines"]["key"]
+
+    assert key() == "none is chosen: public candles only"
+    Exchange.objects.filter(pk=exchange.pk).update(account=account)
+    assert key() == "Main of bob"
+
+
 def test_without_redis_the_cards_say_so(exchange, tmp_path):
     with redis_client.Redis(unix_socket_path=str(tmp_path / "none"), retry=None) as nobody:
         found = read_network(nobody, None)
