@@ -136,8 +136,27 @@ def test_the_follower_tells_of_a_stream_that_was_trimmed_and_reads_what_it_misse
     follower.saw(8)
 
 
-def embedded_url(client):
-    return f"unix://{client.connection_pool.connection_kwargs['path']}?db=0"
+def test_a_user_who_may_only_read_can_follow_and_change_nothing(server, follower):
+    client = server()
+    (line,) = re.findall(r"^ACL (SETUSER reader .*)$", TEXT, re.M)
+    client.execute_command("ACL", *line.replace("PASSWORD", "secret").split())
+    address = embedded_url(client, "reader:secret@")
+    close(client, 1)
+    follower.start(address)
+    follower.saw(1)
+    close(client, 2)
+    follower.saw(2)
+    with redis_client.Redis.from_url(address) as reader:
+        with reader.pubsub() as heard:
+            heard.subscribe(keys.candle_channel(NUMBER, "BTC-USD", "1m"))
+            assert heard.get_message(timeout=5)["type"] == "subscribe"
+        for command in (["DEL", keys.events(NUMBER)], ["KEYS", "*"], ["GET", "others"]):
+            with pytest.raises(redis_client.exceptions.NoPermissionError):
+                reader.execute_command(*command)
+
+
+def embedded_url(client, who=""):
+    return f"unix://{who}{client.connection_pool.connection_kwargs['path']}?db=0"
 
 
 def test_the_follower_misses_no_close_of_a_runner(transactional_db, redis, follower):
