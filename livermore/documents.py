@@ -162,8 +162,10 @@ def _address(path: str) -> str:
 
 
 def _wrap_tables(tokens: list[Token]) -> None:
-    """Let wide tables scroll in themselves, also by keys."""
+    """Let wide tables scroll in themselves, also by keys; name how columns are aligned."""
     for at in range(len(tokens) - 1, -1, -1):
+        if style := tokens[at].attrs.pop("style", ""):  # of a column; pages have no inline styles
+            tokens[at].attrSet("class", str(style).replace(":", "-"))
         if tokens[at].type == "table_close":
             tokens.insert(at + 1, _raw("</div>"))
         elif tokens[at].type == "table_open":

@@ -141,6 +141,16 @@ def test_html_in_a_document_is_written_as_text(tmp_path, settings):
     assert "etc/z.png" not in html
 
 
+def test_a_column_is_aligned_without_an_inline_style(tmp_path, settings):
+    settings.BASE_DIR = tmp_path
+    (tmp_path / "docs").mkdir()
+    path = tmp_path / "docs" / "a.md"
+    path.write_text("# A\n\n| a | b |\n|---|---:|\n| 1 | 2 |\n")
+    html = read_document(path).html
+    assert '<td class="text-align-right">2</td>' in html
+    assert "style=" not in html
+
+
 def test_a_document_that_was_written_anew_is_shown_anew(tmp_path, settings):
     settings.BASE_DIR = tmp_path
     (tmp_path / "docs").mkdir()

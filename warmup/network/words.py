@@ -40,6 +40,11 @@ WORDS = {
         "When the newest candle ended that is final: mostly about a minute ago.",
         "newest-close-and-heartbeat",
     ),
+    "heartbeat": Word(
+        "Heartbeat",
+        "When the runner last said that it is there: each second while it streams, else each 15.",
+        "newest-close-and-heartbeat",
+    ),
     "reconnects": Word(
         "Reconnects",
         "How often a connection was made anew since the start. What was missed is fetched.",
