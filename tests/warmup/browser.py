@@ -197,9 +197,14 @@ class Page:
     def disable_scripts(self, disabled=True):
         self._command("Emulation.setScriptExecutionDisabled", value=disabled)
 
+    def ignore_policy(self, ignored=True):
+        """Let the pages that are opened from now on do what their policy forbids."""
+        self._command("Page.setBypassCSP", enabled=ignored)
+
     def reset(self):
         """Leave the page, and with it its socket; be again as the browser began."""
         self.disable_scripts(False)
+        self.ignore_policy(False)
         for identifier in self._prepared:
             self._command("Page.removeScriptToEvaluateOnNewDocument", identifier=identifier)
         self._command("Emulation.clearDeviceMetricsOverride")
