@@ -7,9 +7,10 @@ import pytest
 from exchanges.models import Exchange
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.server import SandboxServer
+from livermore import __version__
 from livermore.market import keys
 from tests.warmup import browser as browsers
-from tests.warmup.live import SYMBOLS, chosen, make_row, processes
+from tests.warmup.live import SYMBOLS, chosen, make_row, processes, running
 from tests.warmup.operators import held_by, person
 from warmup.command_log import CommandLog
 
@@ -193,3 +194,74 @@ def test_the_last_commands_are_read_without_scripts(page, redis, row):
     page.click(f"#exchange-{row.pk} .commands summary")
     page.wait_for(f"#exchange-{row.pk} .command", "Stop")
     assert "ada" in page.text(f"#exchange-{row.pk} .command")
+
+
+# -- Notes over the page
+
+TOAST = """
+const done = arguments[arguments.length - 1];
+const toasts = [...document.scripts].map(s => s.src).find(s => s.endsWith("/page.js"));
+const text = arguments[0];
+import(toasts.replace("page.js", "toasts.js")).then(m => { m.toast(text, {bad: true}); done(); });
+"""
+BUTTONS = "#content button:enabled, #content a.button-like, #content summary"
+CLOSES = """
+const cells = [...document.querySelectorAll("#candles :is(th, td):nth-child(5)")];
+const box = document.querySelector("#candles").parentElement.getBoundingClientRect();
+const edges = cells.map((cell) => {
+  const {left, right} = cell.getBoundingClientRect();
+  return [cell.textContent, left, right];
+});
+return [edges, box.left, box.right];
+"""
+ON_TOP = """
+const button = arguments[0], area = button.getBoundingClientRect();
+const found = document.elementFromPoint(area.x + area.width / 2, area.y + area.height / 2);
+return found !== null && (button.contains(found) || found.contains(button));
+"""
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("block", ["nearest", "start", "center", "end"])
+def test_every_button_can_be_pressed_while_a_note_is_shown(page, redis, row, width, block):
+    page.be_wide(width, 700)
+    streams(redis, row)
+    page.open()
+    page.driver.execute_async_script(TOAST, "It was refused, for a reason that is rather long.")
+    assert page.one(".toast").is_displayed()
+    seen = [each for each in page.all(BUTTONS) if each.is_displayed()]
+    assert len(seen) > 10
+    for button in seen:
+        page.js(f"arguments[0].scrollIntoView({{block: '{block}'}})", button)
+        page.wait(lambda button=button: page.js(ON_TOP, button), 3)
+    page.click(".toast button")
+    assert not page.count(".toast")
+    assert not page.count(".has-toasts")
+
+
+def test_a_note_covers_no_button_of_a_dialog(page, row):
+    page.be_wide(400, 700)
+    page.open()
+    page.click(f"#exchange-{row.pk} [data-button=setup]")
+    page.wait_for("dialog[open]", "Setup")
+    page.driver.execute_async_script(TOAST, "It was refused, for a reason that is rather long.")
+    for button in page.all("dialog[open] button, dialog[open] a.button-like"):
+        page.js("arguments[0].scrollIntoView({block: 'nearest'})", button)
+        page.wait(lambda button=button: page.js(ON_TOP, button), 3)
+
+
+@pytest.mark.parametrize("width", [400, 360])
+def test_the_newest_candles_show_their_close_on_a_phone(page, redis, row, width):
+    with running(redis, row) as one:
+        one.wait_until_live()
+        page.be_wide(width)
+        page.open(f"/admin/network/{row.pk}/pairs/BTC-USD/1h/")
+        cells, left, right = page.js(CLOSES)
+        assert cells[0][0] == "Close" and len(cells) > 5
+        assert all(left <= start and end <= right <= width for _, start, end in cells)
+        assert len({start for _, start, _ in cells}) == 1
+
+
+def test_the_foot_of_the_page_tells_the_version(page):
+    page.open()
+    assert page.text("#footer") == f"Livermore {__version__}"
