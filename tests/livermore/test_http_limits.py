@@ -301,3 +301,10 @@ def test_a_port_that_is_taken_ends_it_with_a_line(web):
     taken = str(web.port)
     with pytest.raises(AssertionError, match="Couldn't listen on"), web_server("--port", taken):
         pass
+
+
+def test_whoever_starts_daphne_by_hand_has_the_limits_too():
+    with web_server(by_hand=True) as web:
+        long = str(BODY_BYTES + 1).encode()
+        assert status(web.ask(LOGIN + b"Content-Length: " + long + b"\r\n\r\n")) == 413
+        assert web.end() == 0

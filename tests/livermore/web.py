@@ -29,7 +29,9 @@ USUAL = "10,20,60"
 class WebServer:
     """`manage.py web`, with a folder for temporary files that can be looked at."""
 
-    def __init__(self, folder, *arguments, patience=USUAL, descriptors=None, **environment):
+    def __init__(
+        self, folder, *arguments, patience=USUAL, descriptors=None, by_hand=False, **environment
+    ):
         self.folder = Path(folder)
         self.log = self.folder / "web.log"
         self.temporary = self.folder / "tmp"
@@ -37,7 +39,9 @@ class WebServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._arguments = [patience, str(self.port), *arguments]
+        self._command = ["-c", SERVE, patience, str(self.port), *arguments]
+        if by_hand:
+            self._command = ["-m", "daphne", "-p", str(self.port), "livermore.asgi:application"]
         self._descriptors = descriptors
         self._environment = environment
 
@@ -51,7 +55,7 @@ class WebServer:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SERVE, *self._arguments],
+                [sys.executable, *self._command],
                 env=os.environ | named | self._environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -81,6 +85,9 @@ class WebServer:
 
     def words(self):
         return self.log.read_text(errors="replace")
+
+    def url(self, path, host="127.0.0.1"):
+        return f"http://{host}:{self.port}{path}"
 
     def megabytes(self):
         """Return what it has in memory, and what its temporary files take."""
