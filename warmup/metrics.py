@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from django.db.models import Count
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector

@@ -1,6 +1,6 @@
 """What an error means, and what to do about it in a line that names this exchange."""
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
