@@ -441,7 +441,7 @@ COMMANDS = {
         1,
         "is not an address",
     ),
-    "a command of Django's": ("migrate", {"DATABASE_URL": postgres}, 1, "process.died"),
+    "a command of Django's": ("migrate", {"DATABASE_URL": postgres}, 1, "The database"),
     "an error that nobody catches": (
         "shell --no-imports --command 'import os; raise RuntimeError(dict(os.environ))'",
         {"POSTGRES_PASSWORD": "database", "LIVERMORE_LOG_FORMAT": "json"},
