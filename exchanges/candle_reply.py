@@ -1,14 +1,19 @@
 """From the rows of an exchange's answer to candles that can be trusted, and what they prove."""
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from exchanges.errors import clip
+from exchanges.errors import clip, shape_of
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval, missing, span, subtract, union
 from livermore.market.timeframe import Timeframe
 
+FIELDS = ("start", "open", "high", "low", "close", "volume")  # that a row may name
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+MOST_SHOWN, LARGEST_SHOWN = 12, 10**20
 Row = Any
 Values = tuple[float, float, float, float, float, Timeframe]  # open to volume, then whose
 
@@ -227,9 +232,34 @@ class CandleReply:
             self._refuse_bar(candle.timestamp, candle, reason)
 
     def _refuse(self, row: Row, reason: str, start_ms: int, end_ms: int) -> str:
-        line = f"{clip(reason)}: {clip(str(row))}"
+        line = f"{clip(_without_words(reason))}: {clip(_numbers_of(row))}"
         self._refused.append(Refusal(start_ms, end_ms, line))
         return line
+
+
+def _without_words(reason: str) -> str:
+    """Take out what a reason quotes of a row, but for the names that we look for."""
+    return QUOTED.sub(lambda found: found[0] if found[0][1:-1] in FIELDS else "…", reason)
+
+
+def _numbers_of(row: Row | Candle) -> str:
+    """Return the numbers of a row: the rest may be anybody's words."""
+    match row:
+        case Candle():
+            return str(row)
+        case list():
+            return f"[{', '.join(map(_number_of, row[:MOST_SHOWN]))}]"
+        case dict():
+            told = (f"{name!r}: {_number_of(row[name])}" for name in FIELDS if name in row)
+            return f"{{{', '.join(told)}}}"
+    return shape_of(row)
+
+
+def _number_of(value: Any) -> str:
+    if isinstance(value, int | float):
+        return str(value) if abs(value) < LARGEST_SHOWN or value != value else "?"
+    is_number = isinstance(value, str) and NUMBER.fullmatch(value)
+    return repr(value) if is_number else "?"
 
 
 def _within(refusals: Iterable[Refusal], start_ms: int, end_ms: int) -> list[Refusal]:
@@ -244,5 +274,5 @@ def _within(refusals: Iterable[Refusal], start_ms: int, end_ms: int) -> list[Ref
 def number(text: str) -> float:
     """Return what an exchange wrote as a decimal string; anything else is refused."""
     if type(text) is not str or "_" in text:
-        raise TypeError(f"not a decimal string: {text!r}")
+        raise TypeError(f"not a decimal string, but {shape_of(text)}")
     return float(text)

@@ -39,6 +39,22 @@ def clip(text: str | bytes, longest: int = CLIP) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
+def shape_of(value: object) -> str:
+    """Return in a few words what somebody sent, and nothing of what is in it."""
+    match value:
+        case None:
+            return "null"
+        case bool() | int() | float():
+            return "a number" if not isinstance(value, bool) else "true or false"
+        case str() | bytes():
+            return f"a text of {len(value)} characters"
+        case list():
+            return f"a list of {len(value)}"
+        case dict():
+            return f"an object of {len(value)} fields"
+    return f"a {type(value).__name__}"
+
+
 class LivermoreError(Exception):
     """Anything this project raises on purpose; its text is one line for a person."""
 

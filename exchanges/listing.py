@@ -20,7 +20,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exchanges.errors import BadPayload, UnknownSymbol, clip
+from exchanges.errors import BadPayload, UnknownSymbol, clip, shape_of
 from exchanges.models import Exchange, Symbol, SymbolQuerySet
 from exchanges.presets import PRESETS
 
@@ -95,7 +95,7 @@ def read_rows(
     if refused:
         row, error = refused[0]
         if not found:
-            raise BadPayload(f"the listing is not in {venue}'s form", str(row)) from error
+            raise BadPayload(f"the listing is not in {venue}'s form: {shape_of(row)}") from error
         logger.warning(
             "listing.rows_unreadable venue=%s count=%d first=%s names=%s",
             *(venue, len(refused), clip(str(row)), _named_few(names)),

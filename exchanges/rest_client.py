@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPResponse
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +67,12 @@ TOKENS = 2  # a good one is refused now and then: with so many a call is tried
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 8.0
 PAUSE_SECONDS = 1.0  # for a 429 that names no time; the first one for a firewall's page
 FAILURES = (OSError, HTTPError, HTTPException, ValueError)
+OWN_WORDS = ("code", "msg", "error", "message")  # of what an exchange says of a refusal
+KINDS = {
+    *("text/html", "text/plain", "text/xml", "application/xml", "application/json"),
+    "application/octet-stream",
+}
+PHRASES = {each.value: each.phrase for each in HTTPStatus}
 LIBRARYS_LIMIT = "got more than"  # how http.client says that a line, or their number, has no end
 EPOCH = datetime.fromtimestamp(0, UTC)
 LONGEST_ASKED_SECONDS = 7 * 86_400.0  # believed of a pause or a ban: the longest is of three days
@@ -316,9 +323,9 @@ class RestClient:
         try:
             return parse(content)
         except ValueError:
-            text = clip(content) or "nothing"
+            what = self._described(reply, content)
             raise Unreachable(
-                f"{self.host} answered with something else than JSON: {text}"
+                f"{self.host} answered with something else than JSON: {what}"
             ) from None
 
     def _exchange(
@@ -366,7 +373,7 @@ class RestClient:
         if error := self._read_error(status, body):
             is_refusal = status == 401 and isinstance(error, BadCredentials)
             return Unauthorized(str(error)) if is_refusal else error
-        said = clip(content) or "nothing"
+        said = self._said(reply, content, body)
         is_page = status == 403 and not self._is_own_error(body)
         if is_page and not _names_country(content):
             return self.pacer.turn_away(max(retry_after or 0, PAUSE_SECONDS))
@@ -378,7 +385,29 @@ class RestClient:
             )
         if status >= 500:
             return Unreachable(f"{self.host} has a fault of its own (HTTP {status}): {said}")
-        return BadPayload(f"{self.host} refused the request (HTTP {status})", said)
+        return BadPayload(f"{self.host} refused the request (HTTP {status}): {said}")
+
+    def _said(self, reply: requests.Response, content: bytes, body: Any) -> str:
+        """Return the exchange's own words, or what came in their place, without a word of it."""
+        if not self._is_own_error(body):
+            return self._described(reply, content)
+        words = {name: body[name] for name in OWN_WORDS if isinstance(body.get(name), str | int)}
+        return clip(orjson.dumps(words, option=orjson.OPT_PASSTHROUGH_SUBCLASS)) if words else "{}"
+
+    def _described(self, reply: requests.Response, content: bytes) -> str:
+        """Return how much came of what kind: whose words it is nobody knows, so none is told."""
+        if not content:
+            return "nothing"
+        logger.debug(
+            "rest.foreign_answer host=%s status=%d text=%s",
+            *(self.host, reply.status_code, clip(content)),
+        )
+        told = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        kind = told if told in KINDS else "an unknown kind"
+        phrase = PHRASES.get(reply.status_code, "")
+        size = len(content)
+        amount = f"{size / 1000:.0f} kB" if size >= 1000 else f"{size} bytes"
+        return f"{phrase}, {amount} of {kind}, which is not what an exchange says".lstrip(", ")
 
 
 def _body(reply: requests.Response, allowed: Allowance) -> bytes:
@@ -415,7 +444,10 @@ def _reason(error: Exception) -> str:
     cause: BaseException = error
     while cause.__cause__ or cause.__context__:
         cause = cause.__cause__ or cause.__context__
-    return clip(str(cause) or type(cause).__name__)
+    text = str(cause)
+    # What a library says of an answer that is no HTTP holds a piece of it.
+    ours = isinstance(cause, OSError | IncompleteRead) or text.startswith(LIBRARYS_LIMIT)
+    return clip(text if ours and text else f"what it says is no HTTP ({type(cause).__name__})")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

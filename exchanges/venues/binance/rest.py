@@ -13,6 +13,7 @@ from exchanges.errors import (
     UnknownSymbol,
     Unreachable,
     clip,
+    shape_of,
 )
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane, Limits
@@ -54,7 +55,7 @@ class BinanceRest(VenueRest):
         params = {"type": "MINI"}
         rows = self.client.get("/api/v3/ticker/24hr", params, weight=TICKERS_WEIGHT, long=True)
         if not isinstance(rows, list):
-            raise BadPayload("the tickers are not in Binance's form", str(rows))
+            raise BadPayload(f"the tickers are not in Binance's form: {shape_of(rows)}")
         return read_volumes(rows, lambda row: (row["symbol"], number(row["quoteVolume"])))
 
     def server_time_ms(self) -> int:
@@ -62,7 +63,7 @@ class BinanceRest(VenueRest):
         try:
             return check_time(body["serverTime"])
         except (KeyError, TypeError, ValueError) as error:
-            raise BadPayload("the time is not in Binance's form", str(body)) from error
+            raise BadPayload(f"the time is not in Binance's form: {shape_of(body)}") from error
 
     def _newest(
         self, native: str, timeframe: Timeframe, end_ms: int, count: int, lane: Lane
@@ -144,7 +145,7 @@ class BinanceRest(VenueRest):
         params = {"symbol": native, "interval": str(timeframe), **window}
         rows = self._get_rows("/api/v3/klines", params, lane)
         if not isinstance(rows, list):
-            raise BadPayload("the candles are not in Binance's form", str(rows))
+            raise BadPayload(f"the candles are not in Binance's form: {shape_of(rows)}")
         return rows
 
     def _learn_limits(self, native: str | None = None) -> None:
@@ -199,7 +200,8 @@ class BinanceRest(VenueRest):
 def read_error(status: int, body: Any) -> LivermoreError | None:
     """Return the error that Binance's `{"code","msg"}` names, None if none of ours."""
     body = body if isinstance(body, dict) else {}
-    code, said = str(body.get("code")), body.get("msg")
+    code = str(body.get("code"))
+    said = clip(str(body.get("msg") or "")) if is_own_error(body) else f"HTTP {status}"
     if code in UNKNOWN_SYMBOL:
         return UnknownSymbol(f"the exchange does not know this symbol: {said}")
     if code in BUSY:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from exchanges.errors import BadPayload
+from exchanges.errors import BadPayload, shape_of
 from exchanges.listing import ListedSymbol, read_rows
 from exchanges.pacing import Limits
 
@@ -17,7 +17,7 @@ def read_listing(body: Any) -> list[ListedSymbol]:
     """Return every symbol of the reply that can be read."""
     rows = body.get("symbols") if isinstance(body, dict) else None
     if not isinstance(rows, list):
-        raise BadPayload("the listing is not in Binance's form", str(body))
+        raise BadPayload(f"the listing is not in Binance's form: {shape_of(body)}")
     return read_rows(rows, _listed, "Binance", "symbol")
 
 

@@ -14,6 +14,8 @@ from exchanges.errors import (
     LivermoreError,
     Unauthorized,
     UnknownSymbol,
+    clip,
+    shape_of,
 )
 from exchanges.listing import ListedSymbol
 from exchanges.pacing import Lane
@@ -103,7 +105,7 @@ class CoinbaseRest(VenueRest):
         try:
             return check_time(int(body["epochMillis"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise BadPayload("the time is not in Coinbase's form", str(body)) from error
+            raise BadPayload(f"the time is not in Coinbase's form: {shape_of(body)}") from error
 
     def _newest(
         self, native: str, timeframe: Timeframe, end_ms: int, count: int, lane: Lane
@@ -186,7 +188,7 @@ class CoinbaseRest(VenueRest):
             body = self._get_rows(path, params, lane)
             rows = body.get("candles") if isinstance(body, dict) else None
             if not isinstance(rows, list):
-                raise BadPayload("the candles are not in Coinbase's form", str(body))
+                raise BadPayload(f"the candles are not in Coinbase's form: {shape_of(body)}")
             complete = reply.add_page(rows[::-1], start_ms, end_ms, known)
             if complete and (rows or reply.times()):
                 return
@@ -242,7 +244,7 @@ class CoinbaseRest(VenueRest):
         body = self._get("/products", params, long=True)
         page = body.get("products") if isinstance(body, dict) else None
         if not isinstance(page, list):
-            raise BadPayload("the listing is not in Coinbase's form", str(body))
+            raise BadPayload(f"the listing is not in Coinbase's form: {shape_of(body)}")
         return page
 
     @staticmethod
@@ -273,10 +275,11 @@ def _volume(row: Mapping[str, Any]) -> tuple[str, float]:
 
 def read_error(status: int, body: Any) -> LivermoreError | None:
     """Return the error that Coinbase's `{"error","message"}` names, None if none of ours."""
-    kind, said = ("", "") if not isinstance(body, dict) else map(body.get, ("error", "message"))
+    kind, said = map(body.get, ("error", "message")) if is_own_error(body) else ("", "")
+    said = clip(str(said or ""))
     if status == 404 and kind == "NOT_FOUND":
         return UnknownSymbol(f"the exchange does not know this symbol: {said}")
-    if status == 401 or (status == 403 and "scope" in str(said)):
+    if status == 401 or (status == 403 and "scope" in said):
         return BadCredentials(f"the exchange does not accept the key: {said or 'Unauthorized'}")
     return None
 
