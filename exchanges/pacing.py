@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from exchanges.errors import Banned, Paused, Temporary, TurnedAway
+from exchanges.unreadable import Unreadable, of_type, tell_once, value_or_error
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ SECONDS_BETWEEN_LOOKS = 0.5  # of who waits while somebody asks for the limits
 # A firewall's page passes within minutes. So long it is waited out, with pauses that grow.
 TURNED_AWAY_SECONDS, LONGEST_PAUSE_SECONDS = 360, 60
 TRIED_LATELY_MS, TRIED_LOOK_MS = 10_000, 250  # whoever tries may die; how often others look
+LONGEST_WHOLE = 16  # digits, of a number that a script can reckon with
 LONGEST_BAN_SECONDS = 7 * 86_400  # Binance's end after three days; more than a week is a mistake
 
 
@@ -54,7 +57,7 @@ class Limits:
 
 _IN_SCRIPTS = {
     "__IDLE__": IDLE_MS, "__TURN__": TURN_MS, "__TRIED__": TRIED_LATELY_MS,
-    "__LOOK__": TRIED_LOOK_MS,
+    "__LOOK__": TRIED_LOOK_MS, "__LONGEST__": 1000 * LONGEST_BAN_SECONDS,
 }  # fmt: skip
 
 # All scripts: KEYS[1] the host's hash. The clock is the server's, the same for every process.
@@ -70,10 +73,18 @@ _STATE = (
     _START
     + """
 local state, fields = {}, redis.call('HGETALL', key)
-for i = 1, #fields, 2 do state[fields[i]] = fields[i + 1] end
+for i = 1, #fields, 2 do
+    if string.match(fields[i + 1], '^%d+$') and #fields[i + 1] < 16 then
+        state[fields[i]] = fields[i + 1]
+    else -- none of ours: it counts as not there, and nothing could be added to it
+        redis.call('HDEL', key, fields[i])
+    end
+end
 
+-- Nothing was asked to wait longer than the longest ban: more than that is none of ours.
 local function left(field)
-    return math.max(tonumber(state[field] or 0) - now, 0)
+    local ms = tonumber(state[field] or 0) - now
+    return ms <= __LONGEST__ and math.max(ms, 0) or 0
 end
 
 -- The pauses that were made in a row because a firewall turned this address away, in ms; 0 where it
@@ -250,7 +261,7 @@ end
 SET_LIMITS = (
     _START
     + """
-local known = tonumber(redis.call('HGET', key, 'limits_until') or 0) > now
+local known = (tonumber(redis.call('HGET', key, 'limits_until') or 0) or 0) > now
 if known and ARGV[4] == '1' then return 0 end
 redis.call('HSET', key, 'weight_limit', ARGV[1], 'request_limit', ARGV[2],
     'limits_until', string.format('%.0f', now + ARGV[3]))
@@ -264,7 +275,7 @@ ASK_LIMITS = (
     _START
     + """
 local known, asked = unpack(redis.call('HMGET', key, 'limits_until', 'limits_asked'))
-known, asked = tonumber(known or 0), tonumber(asked or 0)
+known, asked = tonumber(known or 0) or 0, tonumber(asked or 0) or 0
 if known > now or (asked <= now and now - asked < tonumber(ARGV[1])) then return 0 end
 redis.call('HSET', key, 'limits_asked', string.format('%.0f', now))
 keep(__IDLE__)
@@ -276,7 +287,9 @@ return 1
 SHUT_HOST = (
     _START
     + """
-local until_ms = math.max(now + ARGV[2], tonumber(redis.call('HGET', key, ARGV[1]) or 0))
+local before = tonumber(redis.call('HGET', key, ARGV[1]) or 0) or 0
+if before - now > __LONGEST__ then before = 0 end -- none of ours
+local until_ms = math.max(now + ARGV[2], before)
 redis.call('HSET', key, ARGV[1], string.format('%.0f', until_ms))
 keep(until_ms - now + __IDLE__)
 return until_ms
@@ -452,7 +465,17 @@ class Pacer(ABC):
     def _script(self, text: str):
         for name, value in _IN_SCRIPTS.items():
             text = text.replace(name, str(value))
-        return self._redis.register_script(text)
+        script = self._redis.register_script(text)
+
+        def call(**arguments: Any) -> Any:
+            try:
+                return script(**arguments)
+            except ResponseError as error:
+                value_or_error(error)  # a ban may be what nobody can read: nothing goes out
+                kind = self._redis.type(self._key).decode()
+                raise Unreadable(of_type(self._key, kind, "hash"), self._key) from error
+
+        return call
 
 
 class BatchPacer(Pacer):
@@ -518,11 +541,14 @@ class WeightPacer(Pacer):
         return bool(self._set_limits(keys=[self._key], args=arguments))
 
     def seconds_for(self, calls: int, weight: int) -> float:
-        if not self._known and (limit := self._redis.hget(self._key, "weight_limit")):
-            self._allowed = int(SHARE_OF_LIMIT * int(limit))
+        if not self._known and (limit := self._limit()):
+            self._allowed = int(SHARE_OF_LIMIT * limit)
         # What is used up comes back when it is a minute old, all of it more or less at once.
         free = max(0, self._allowed - self._used)
         return 60.0 * ceil(max(0, calls * weight - free) / max(self._allowed, 1))
+
+    def _limit(self) -> int | None:
+        return read_usage(self._redis, self.host).weight_limit
 
     def _take(self, weight: int, lane: Lane | None) -> Turn:
         arguments = [
@@ -567,25 +593,39 @@ def read_usage(redis: Redis, host: str) -> Usage:
     pipe = redis.pipeline(transaction=False)
     pipe.hgetall(keys.pacing(host))
     pipe.time()
-    fields, (seconds, microseconds) = pipe.execute()
+    stored, (seconds, microseconds) = map(value_or_error, pipe.execute(raise_on_error=False))
+    if isinstance(stored, Exception):  # who wants to call says so
+        tell_once(logger, keys.pacing(host), "it is no hash")
+        return Usage(None, None, 0, 0)
     now_ms = 1000 * seconds + microseconds // 1000
+    fields = {name: int(text) for name, text in stored.items() if _is_whole(text)}
     weights = {  # by second, as _BUDGET counts them: a 60th of a minute
-        int(name.removeprefix(b"weight:")): int(amount)
+        int(second): amount
         for name, amount in fields.items()
-        if name.startswith(b"weight:")
+        if name.startswith(b"weight:") and _is_whole(second := name.removeprefix(b"weight:"))
     }
     limit = fields.get(b"weight_limit")
     used = sum(amount for second, amount in weights.items() if 0 <= seconds - second <= 60)
-    held_until_ms = int(fields.get(b"held_until", 0))
+    held_until_ms = fields.get(b"held_until", 0)
     is_recent = now_ms - held_until_ms <= IDLE_MS
     return Usage(
         used if weights or limit else None,
-        int(limit) if limit else None,
-        max(0, held_until_ms - now_ms),
-        max(0, int(fields.get(b"banned_until", 0)) - now_ms),
-        int(fields.get(b"refused_ms", 0)) if is_recent else 0,
-        int(fields.get(b"banned_until", 0)),
+        limit or None,
+        _left_ms(held_until_ms, now_ms),
+        _left_ms(fields.get(b"banned_until", 0), now_ms),
+        fields.get(b"refused_ms", 0) if is_recent else 0,
+        fields.get(b"banned_until", 0),
     )
+
+
+def _is_whole(text: bytes) -> bool:
+    return len(text) < LONGEST_WHOLE and text.isdigit()
+
+
+def _left_ms(until_ms: int, now_ms: int) -> int:
+    """Return how long something lasts; nothing lasts longer than the longest ban."""
+    left_ms = until_ms - now_ms
+    return max(0, left_ms) if left_ms <= 1000 * LONGEST_BAN_SECONDS else 0
 
 
 def host_of(url: str) -> str:

@@ -227,5 +227,5 @@ def _details(found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in found.items()
-        if name not in FIXED and (value is None or name not in DETAILS or DETAILS[name](value))
+        if name not in FIXED and (name not in DETAILS or DETAILS[name](value))
     }

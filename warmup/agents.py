@@ -7,8 +7,10 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from exchanges.shapes import is_texts, parse_object, text_in, whole_in
 from exchanges.status import Holder
 from livermore.market import keys
+from livermore.market.candle import LATEST_MS
 
 ALIVE_MS = 10_000
 FORGOTTEN_MS = 60_000  # so long what a dead one said is kept, for a person who looks
@@ -29,16 +31,15 @@ class Registration:
     @classmethod
     def from_json(cls, text: bytes | str) -> "Registration":
         """Return what was stored; ValueError where it is none."""
-        try:
-            found = orjson.loads(text)
-            names = ("agentId", "hostname", "ip", "pid", "startedAt", "heartbeat")
-            running = tuple(str(name) for name in found["running"])
-            values = (found[name] for name in names)
-            registration = cls(*values, running)
-            registration.heartbeat + registration.started_at + registration.pid  # are numbers
-        except (LookupError, TypeError) as error:
-            raise ValueError(f"not an agent's registration: {error!r}") from error
-        return registration
+        found = parse_object(text)
+        texts = [text_in(found, name) for name in ("agentId", "hostname", "ip")]
+        pid = whole_in(found, "pid")
+        times = [whole_in(found, name) for name in ("startedAt", "heartbeat")]
+        if max(times) > LATEST_MS:
+            raise ValueError("times that no clock has told")
+        if not is_texts(found.get("running")):
+            raise ValueError("running are no names")
+        return cls(*texts, pid, *times, tuple(found["running"]))
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that is stored."""

@@ -20,7 +20,9 @@ from redis.exceptions import RedisError
 
 from exchanges.changes import changed
 from exchanges.errors import clip
+from exchanges.shapes import parse_object
 from livermore.market import keys
+from livermore.market.candle import LATEST_MS
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
 
 logger = logging.getLogger(__name__)
@@ -75,16 +77,15 @@ class Entry:
     @classmethod
     def from_json(cls, text: bytes) -> "Entry":
         """Return what was stored. Raises ValueError, LookupError or TypeError for anything else."""
-        found = orjson.loads(text)
+        found = parse_object(text)
         texts = [found[name] for name in ("id", "what", "who", "result")]
         numbers = [found[name] for name in ("startedAt", "done", "total")]
         others = [found[name] for name in ("epoch", "endedAt")]
         if not all(isinstance(each, str) for each in texts):
             raise TypeError("a command's texts")
-        if not all(isinstance(each, int) for each in numbers):
-            raise TypeError("a command's numbers")
-        if not all(each is None or isinstance(each, int) for each in others):
-            raise TypeError("a command's numbers")
+        for each in (*numbers, *(other for other in others if other is not None)):
+            if type(each) is not int or not 0 <= each < LATEST_MS:
+                raise TypeError("a command's numbers")
         started_at, done, total = numbers
         return cls(*texts[:3], started_at, *others, found["ok"] is True, texts[3], done, total)
 

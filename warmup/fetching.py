@@ -23,6 +23,7 @@ from exchanges.errors import (
     Unreachable,
 )
 from exchanges.fencing import Fenced
+from exchanges.unreadable import Unreadable
 from exchanges.venue_rest import VenueRest
 from exchanges.workers import Workers
 from livermore.market.coverage import union
@@ -118,7 +119,8 @@ def _next(rest: VenueRest, ended: SimpleQueue[Future]) -> Future:
 
 
 def _raise_if_hopeless(error: BaseException) -> None:
-    if isinstance(error, HOPELESS) or not isinstance(error, LivermoreError):
+    is_shared = isinstance(error, Unreadable) and not isinstance(error, SetAside)
+    if is_shared or isinstance(error, HOPELESS) or not isinstance(error, LivermoreError):
         raise error
 
 

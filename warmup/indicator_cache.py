@@ -8,7 +8,9 @@ from redis import Redis
 from redis.exceptions import NoScriptError
 
 from exchanges.fencing import FENCE, refusals, stamp
+from exchanges.shapes import check_shapes, is_number, is_text, optional, parse_object
 from livermore.market import keys
+from livermore.market.candle import LATEST_MS
 from livermore.market.pair import Pair
 
 VALUES_PER_CALL = 500
@@ -30,8 +32,10 @@ for i = 2, #KEYS do
     if value == '' then
         redis.call('DEL', KEYS[i])
     else
-        local stored = redis.call('GET', KEYS[i])
-        local newest = tonumber(stored and string.match(stored, '"timestamp":(%d+)') or 0)
+        local stored = redis.pcall('GET', KEYS[i])
+        local newest = type(stored) == 'string' and string.match(stored, '"timestamp":(%d+)')
+        newest = tonumber(newest or 0)
+        if newest > __LATEST__ then newest = 0 end -- none of ours
         if newest <= time then
             redis.call('SET', KEYS[i], value)
             redis.call('PUBLISH', ARGV[a + 2], value)
@@ -42,7 +46,15 @@ for i = 2, #KEYS do
 end
 return left
 """
-)
+).replace("__LATEST__", str(LATEST_MS))
+
+NUMBER = optional(is_number)
+SHAPES = {
+    **dict.fromkeys(("timestamp", "firstTimestamp", "lastTimestamp"), NUMBER),
+    **dict.fromkeys(("value", "signal", "histogram", "ema12", "ema26", "atr"), NUMBER),
+    **dict.fromkeys(("nEff", "spanBars", "liquidity"), NUMBER),
+    **dict.fromkeys(("symbol", "timeframe", "stage", "reason"), optional(is_text)),
+}
 
 
 class IndicatorCache:
@@ -73,7 +85,7 @@ class IndicatorCache:
         if not pairs:
             return []
         stored = self._redis.mget([keys.indicator(self._exchange_id, *pair) for pair in pairs])
-        return [_value(each) for each in stored]
+        return [_value(each) for each in stored]  # MGET says None of another type
 
     def _arguments(self, values: Iterable[tuple[Pair, dict[str, Any] | None]]) -> list:
         names: list[str] = [keys.epoch(self._exchange_id)]
@@ -96,8 +108,10 @@ class IndicatorCache:
 
 
 def _value(stored: bytes | None) -> dict[str, Any] | None:
+    """Return what `Window.as_json` made, None where somebody else wrote it."""
     try:
-        found = orjson.loads(stored or b"null")
+        found = parse_object(stored)
+        check_shapes(found, SHAPES)
     except ValueError:
-        found = None
-    return found if isinstance(found, dict) else None  # else somebody else wrote it
+        return None
+    return found

@@ -120,9 +120,12 @@ class Orders:
 
     def _read(self) -> None:
         """Take commands in; one that ends the runner waits for no other."""
+        failing = False
         while not self._stopping.is_set():
             try:
-                for command in self._reader.poll(POLL_MS):
+                commands = self._reader.poll(POLL_MS)
+                failing = False
+                for command in commands:
                     if command.name in ENDING:
                         self._obey(command)
                     elif command.name in OF_SYMBOLS:
@@ -132,7 +135,11 @@ class Orders:
             except Fenced:
                 return  # the runner learns it from its lease
             except RedisError as error:
-                logger.warning("orders.not_read exchange=%s error=%s", self._exchange.name, error)
+                if not failing:
+                    logger.warning(
+                        "orders.not_read exchange=%s error=%s", self._exchange.name, error
+                    )
+                failing = True
                 self._stopping.wait(SECONDS_AFTER_FAULT)
 
     def _work(self) -> None:

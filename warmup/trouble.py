@@ -27,8 +27,10 @@ from exchanges.errors import (
     clip,
 )
 from exchanges.models import Exchange
+from exchanges.shapes import parse_object
 from exchanges.venue_rest import VenueRest
 from livermore.market import keys
+from livermore.market.candle import check_time
 from warmup.harness.names import REMEDY as NO_ADDRESS
 from warmup.harness.network import UNENCRYPTED
 from warmup.harness.remedies import database_failure, own_failure, remedy_for
@@ -61,13 +63,14 @@ class Trouble:
     @classmethod
     def from_json(cls, text: bytes) -> "Trouble":
         """Return what was stored. Raises ValueError, LookupError or TypeError for anything else."""
-        found = orjson.loads(text)
+        found = parse_object(text)
         texts = [found[name] for name in ("text", "remedy", "hostname")]
         times = [found[name] for name in ("retryAt", "overAt")]
         if not all(isinstance(each, str) for each in texts):
             raise TypeError("a trouble's texts")
-        if not all(each is None or isinstance(each, int) for each in times):
-            raise TypeError("a trouble's times")
+        for each in times:
+            if each is not None:
+                check_time(each)
         return cls(*texts, *times)
 
     def as_json(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from exchanges.candle_reply import Candles, QuietBars
+from livermore.market.candle import LATEST_MS
 from livermore.market.coverage import Coverage, Interval, intersect, subtract, union
 from livermore.market.timeframe import Timeframe
 
@@ -142,9 +143,17 @@ def newest(known: Stretches, timeframe: Timeframe, now_ms: int) -> Stretches:
 def load(stored: bytes | None) -> Stretches:
     """Return what `dump` wrote; nothing where that can't be read."""
     try:
-        return tuple(Unconfirmed(*each) for each in orjson.loads(stored or b"[]"))
+        return tuple(_checked(Unconfirmed(*each)) for each in orjson.loads(stored or b"[]"))
     except (ValueError, TypeError):
         return ()
+
+
+def _checked(found: Unconfirmed) -> Unconfirmed:
+    start_ms, end_ms, reason, seen_ms, tries = found
+    whole = all(type(each) is int for each in (start_ms, end_ms, seen_ms, tries))
+    if not whole or not 0 <= start_ms < end_ms <= LATEST_MS or not isinstance(reason, str):
+        raise ValueError(f"nothing that could be unconfirmed: {found}")
+    return found
 
 
 def dump(known: Sequence[Unconfirmed]) -> bytes:

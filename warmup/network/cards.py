@@ -59,7 +59,7 @@ def present(
         "wanted": wanted,
         "troubled": state == State.ACTIVE and bool(_trouble(details, row)),
         "stateText": _state_text(state, view, wanted, trouble, row),
-        "lockHeld": bool(view and view.holder),
+        "lockHeld": bool(view and (view.holder or view.lock_fault)),
         "buttons": _buttons(state, view, wanted),
         "lines": {
             **_lines(row, view, grid, now_ms),
@@ -68,7 +68,7 @@ def present(
             "wanted": _wanted(row, view, agent_alive, trouble),
         },
         "times": {
-            "connectedSince": view.holder.connected_since if view and view.holder else None,
+            "connectedSince": _since(view),
             "newestClose": _newest_close(view, details, now_ms),
             "heartbeat": _heartbeat(view, now_ms) if view else None,
             "action": row.action.at_ms if row.action else None,
@@ -105,6 +105,10 @@ def by_need(cards: Iterable[Card]) -> list[Card]:
     return sorted(cards, key=lambda card: (GROUPS.index(card["group"]), card["name"]))
 
 
+def _since(view: ExchangeView | None) -> int | None:
+    return view.holder.connected_since if view and view.holder else None
+
+
 def _current(view: ExchangeView | None) -> Mapping[str, Any]:
     """Return what the holder counts, nothing where that may be of long ago."""
     return view.status.details if view and view.holder and not view.late else {}
@@ -122,6 +126,8 @@ def _state(view: ExchangeView | None, wanted: bool, agent_alive: bool, now_ms: i
     if view is None:
         return STALE
     state = view.status.state
+    if view.lock_fault:
+        return STALE
     if view.holder is None:
         if state in ENDED:
             return state
@@ -142,6 +148,8 @@ def _state_text(
 ) -> str:
     if view is None:
         return NO_REDIS
+    if view.lock_fault:
+        return "Stale: nobody knows who has it"
     if trouble and state == State.ERROR:
         return "Error: cannot connect"
     match state:
@@ -164,7 +172,7 @@ def _state_text(
 
 def _trouble_of(view: ExchangeView | None, wanted: bool, now_ms: int) -> Trouble | None:
     """Return why the exchange can't be reached, None where it can, or nobody tries."""
-    if view is None or (view.holder is None and not wanted):
+    if view is None or view.lock_fault or (view.holder is None and not wanted):
         return None
     if view.holder and view.status.state is State.ACTIVE:
         return None if view.late else _stream_trouble(view)
@@ -255,7 +263,7 @@ def _lines(
         "rate": UNKNOWN if rate is None else f"{rate:,.1f} frames/s",
         "reconnects": _reconnects(details),
         "holes": _holes(grid),
-        "unreadable": _unreadable(details, grid),
+        "unreadable": _unreadable(view, details, grid),
         "weight": _weight(row.exchange, view.usage, now_ms) if view else UNKNOWN,
         "key": _key(row.exchange),
         "action": f"{row.action.who}: {row.action.what}" if row.action else "",
@@ -361,9 +369,13 @@ def polled_text(pairs: Mapping[str, Sequence[str]]) -> str:
     return f"{len(pairs):,} polled: {named}{f' and {more:,} more' if more > 0 else ''}"
 
 
-def _unreadable(details: Mapping[str, Any], grid: Mapping[str, Any]) -> str:
+def _unreadable(
+    view: ExchangeView | None, details: Mapping[str, Any], grid: Mapping[str, Any]
+) -> str:
     """Return which keys hold what nobody of ours wrote, and what to do; "" where none does."""
-    lines = [details["unreadable"]] if details.get("unreadable") else []
+    lines = [view.lock_fault] if view and view.lock_fault else []
+    if details.get("unreadable"):
+        lines.append(details["unreadable"])
     aside = Counter("".join(grid["rows"]))[ASIDE]
     if aside:
         named = grid.get("aside", ())

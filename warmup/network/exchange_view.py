@@ -6,15 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-import orjson
 from redis import Redis
 
-from exchanges.errors import clip
+from exchanges.instances import unknown_lock
 from exchanges.models import Exchange, Symbol
 from exchanges.pacing import Usage, host_of, read_usage
 from exchanges.renaming import rename_offers
+from exchanges.shapes import (
+    check_shapes,
+    is_number,
+    is_text,
+    maps_to,
+    optional,
+    parse_object,
+)
 from exchanges.status import STATUS_TTL_MS, Holder, State, Status
+from exchanges.unreadable import is_wrong_type, tell_once, value_or_error
 from livermore.market import keys
+from livermore.market.candle import check_time
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.command_log import Entry
 from warmup.network.audit import BEGINS, ENDS, last_action
@@ -31,6 +40,14 @@ LATE_MS = 20_000  # a status is written with each renewal of the lock, every 15 
 LATE_WHILE_ACTIVE_MS = 10_000  # and then every second
 SAME_MOMENT_MS = 60_000
 EMPTY_STATS = WarmupStats(0).as_json()
+STATS = {
+    **dict.fromkeys(("startedAt", "updatedAt", "totalPairs", "completedPairs"), is_number),
+    **dict.fromkeys(("skippedPairs", "failedPairs", "percentComplete"), is_number),
+    **dict.fromkeys(("etaMs", "pairsPerSecond"), optional(is_number)),
+    **dict.fromkeys(("currentSymbol", "currentTimeframe", "error"), optional(is_text)),
+    "refusedCandles": is_number,
+    "failures": lambda found: isinstance(found, list) and all(map(maps_to(is_text), found)),
+}
 REPAIRING_PHASES = (
     *("warming", "repairing", "catching up", "computing indicators"),  # a runner that starts
     *("warmup", "repair", "force-backfill"),  # a command
@@ -86,6 +103,7 @@ class ExchangeView:
     usage: Usage
     trouble: Trouble | None = None
     commands: tuple[Entry, ...] = ()
+    lock_fault: str = ""  # what to do about a lock that can't be read
 
     @property
     def late(self) -> bool:
@@ -130,21 +148,31 @@ def read_exchange(
     pipe = redis.pipeline(transaction=False)
     for name in (keys.lock, keys.status, keys.warmup_stats, keys.trouble):
         pipe.get(name(number))
-    pipe.pttl(keys.status(number))
+    for name in (keys.status, keys.lock):
+        pipe.pttl(name(number))
     pipe.hvals(keys.commands(number))
     if schedule is None:
         pipe.get(keys.warmup_schedule(number))
-    lock, status, stats, trouble, left_ms, noted, *stored = pipe.execute()
-    commands = filter(None, (_understand(Entry.from_json, each) for each in noted))
+    replies = map(value_or_error, pipe.execute(raise_on_error=False))
+    lock, status, stats, trouble, left_ms, lock_left_ms, noted, *stored = replies
+    name = keys.commands(number)
+    noted = [] if is_wrong_type(noted) else noted
+    commands = filter(None, (_understand(name, Entry.from_json, each) for each in noted))
+    holder = _understand(keys.lock(number), Holder.from_json, lock)
+    is_foreign = holder is None and lock is not None
+    lock_fault = unknown_lock(number, lock_left_ms) if is_foreign else ""
+    said = _understand(keys.status(number), Status.from_json, status)
+    name = keys.warmup_schedule(number)
     return ExchangeView(
-        _understand(Holder.from_json, lock),
-        _understand(Status.from_json, status) or Status(State.OFFLINE),
-        STATUS_TTL_MS - left_ms if status and left_ms >= 0 else None,
-        _understand(_progress, stats),
-        _understand(_schedule, stored[0]) if stored else schedule,
+        holder,
+        said or Status(State.OFFLINE),
+        STATUS_TTL_MS - left_ms if said and left_ms >= 0 else None,
+        _understand(keys.warmup_stats(number), _progress, stats),
+        _understand(name, _schedule, stored[0]) if stored else schedule,
         usage or read_usage(redis, host_of(exchange.rest_url)),
-        _understand(Trouble.from_json, trouble),
+        _understand(keys.trouble(number), Trouble.from_json, trouble),
         tuple(sorted(commands, key=lambda entry: entry.started_at, reverse=True)),
+        lock_fault,
     )
 
 
@@ -185,29 +213,28 @@ def _asked(row: Exchange) -> Action | None:
 
 
 def _progress(text: bytes) -> Mapping[str, Any]:
-    found = orjson.loads(text)
+    found = parse_object(text)
     WarmupStatus(found["status"])
-    stats = EMPTY_STATS | found
-    for name, usual in EMPTY_STATS.items():
-        expected = int | float if isinstance(usual, int | float) else type(usual)
-        if usual is not None and name != "status" and not isinstance(stats[name], expected):
-            raise TypeError(f"{name} is {stats[name]!r}")
-    return stats
+    check_shapes(found, STATS)
+    return EMPTY_STATS | found
 
 
 def _schedule(text: bytes) -> Schedule:
-    found = orjson.loads(text)
+    found = parse_object(text)
+    check_time(found["createdAt"])
     counts = Counter(entry["timeframe"] for entry in found["entries"])
     return Schedule(
         found["createdAt"], tuple((str(t), counts[t]) for t in LONGEST_FIRST if counts[t])
     )
 
 
-def _understand(parse: Callable[[bytes], Found], text: bytes | None) -> Found | None:
+def _understand(
+    name: str, parse: Callable[[bytes], Found], text: bytes | Exception | None
+) -> Found | None:
     if text is None:
         return None
     try:
         return parse(text)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        logger.warning("snapshot.unreadable text=%s error=%r", clip(text), error)
+        tell_once(logger, name, error)
         return None

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -10,6 +11,8 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from exchanges.shapes import is_numbers
+from exchanges.unreadable import tell_once
 from livermore.market.coverage import Coverage
 from livermore.market.indicators import macd_v_series
 from livermore.market.pair import Pair
@@ -142,19 +145,18 @@ def _rows(members: Sequence[bytes], pair: Pair) -> list[Row]:
     except ValueError:
         found = [_parsed(member) for member in members]
     rows = [row for row in found if _is_row(row)]
+    times = Counter(row[0] for row in rows)
+    rows = [row for row in rows if times[row[0]] == 1]  # nobody knows which of two is true
+    rows.sort(key=lambda row: row[0])
     if len(rows) < len(members):
-        logger.warning("pair.rows_unreadable pair=%s/%s rows=%d", *pair, len(members) - len(rows))
+        what = f"{len(members) - len(rows)} rows of {pair.symbol} {pair.timeframe} can't be read"
+        tell_once(logger, "candles", what)
     return rows
 
 
 def _live(cache: CandleCache, pair: Pair) -> Row | None:
-    try:
-        candle = cache.live(*pair)
-        row = candle.values() if candle else None
-    except (ValueError, TypeError) as error:
-        logger.warning("pair.live_unreadable pair=%s/%s error=%s", *pair, error)
-        return None
-    return row if _is_row(row) else None
+    candle = cache.live(*pair)
+    return candle.values() if candle else None
 
 
 def _parsed(member: bytes) -> Any:
@@ -165,19 +167,14 @@ def _parsed(member: bytes) -> Any:
 
 
 def _is_row(found: Any) -> bool:
-    return (
-        isinstance(found, list)
-        and len(found) == len(ROW)
-        and isinstance(found[0], int)
-        and all(isinstance(number, int | float) for number in found)
-    )
+    return is_numbers(found) and len(found) == len(ROW) and type(found[0]) is int
 
 
 def _points(rows: Sequence[Row], pair: Pair) -> list[Point]:
     try:
         series = macd_v_series(rows, pair.timeframe)
     except (ValueError, TypeError) as error:  # rows that somebody else wrote
-        logger.warning("pair.no_indicator pair=%s/%s error=%s", *pair, error)
+        tell_once(logger, "candles", f"no MACD-V of {pair.symbol} {pair.timeframe}: {error}")
         return []
     numbers = zip(*([None if isnan(each) else each for each in of] for of in series), strict=True)
     return [(row[0], *point) for row, point in zip(rows, numbers, strict=True)]

@@ -1,14 +1,20 @@
 """Who has an exchange at one moment, and which agents are alive."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from exchanges.instances import ExchangeLock
 from exchanges.models import Exchange
 from exchanges.status import Holder, State, Status, read_status
+from exchanges.unreadable import remedy, tell_once, value_or_error
+from livermore.market import keys
 from warmup.agents import Registration, read_agents
+
+logger = logging.getLogger(__name__)
 
 START_AN_AGENT = "./run agent, or its service where there is one"
 STARTING = (State.STARTING, State.WARMING)
@@ -31,7 +37,7 @@ class Situation:
             exchange.name,
             ExchangeLock(redis, exchange.pk).holder(),
             read_status(redis, exchange.pk),
-            read_agents(redis),
+            _agents(redis),
         )
 
     @property
@@ -81,3 +87,13 @@ class Situation:
 
     def _has_it(self, agent: Registration) -> bool:
         return self.holder is not None and agent.runs(self.name, self.holder)
+
+
+def _agents(redis: Redis) -> Sequence[Registration]:
+    """Return the agents that are alive, none where their key holds something else."""
+    try:
+        return read_agents(redis)
+    except ResponseError as error:
+        value_or_error(error)
+        tell_once(logger, keys.agents(), f"it is no hash: {remedy(keys.agents())}")
+        return []
