@@ -74,6 +74,13 @@ def test_every_file_a_document_links_to_is_there(document):
         assert (document.parent / target).exists(), target
 
 
+def test_every_test_that_a_document_names_is_there():
+    named = re.findall(r"`(tests/[^`]+[.]py)`", (ROOT / "docs/security.md").read_text())
+    assert len(named) > 20
+    for name in named:
+        assert (ROOT / name).is_file(), name
+
+
 def test_every_room_of_the_readme_is_there():
     rooms = re.findall(r"^\| `([^`]+)` \|", (ROOT / "README.md").read_text(), re.M)
     assert len(rooms) > 8

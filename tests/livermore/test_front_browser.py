@@ -164,6 +164,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+    {upgrade}
     server {{
         listen 127.0.0.1:{port};
         {location}
@@ -176,14 +177,16 @@ http {{
 @pytest.mark.parametrize("path", ["", "/livermore"])
 def test_nginx_as_the_document_has_it_serves_all_of_it(serve, look, tmp_path, path):
     web = serve(LIVERMORE_BEHIND_PROXY="true", LIVERMORE_ROOT_PATH=path)
-    text = (ROOT / "docs/settings.md").read_text()
-    location = text[text.index("location / {") :].partition("```")[0]
+    text = (ROOT / "docs/handoff-binance-us.md").read_text()
+    upgrade = text[text.index("map $http_upgrade") :].partition("\n")[0]
+    location = text[text.index("location / {") :].partition("}")[0] + "}"
     location = location.replace("127.0.0.1:8000", f"127.0.0.1:{web.port}")
     location = location.replace("location / ", f"location {path}/ ")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (tmp_path / "conf").write_text(NGINX.format(folder=tmp_path, port=port, location=location))
+    settings = {"folder": tmp_path, "port": port, "upgrade": upgrade, "location": location}
+    (tmp_path / "conf").write_text(NGINX.format(**settings))
     nginx = subprocess.Popen(["nginx", "-p", tmp_path, "-c", tmp_path / "conf"])
     try:
         page = look(Place(port, path), cookie="livermore_sessionid" if path else "sessionid")
