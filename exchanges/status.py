@@ -16,6 +16,7 @@ from exchanges.shapes import (
     is_text,
     is_texts,
     maps_to,
+    optional,
     parse_object,
     text_in,
     whole_in,
@@ -39,11 +40,12 @@ DETAILS: dict[str, Callable[[Any], bool]] = {
             *("frames", "framesPerSecond", "lost", "connections", "silent", "reconnects"),
             *("streams", "closes", "healed", "late", "pendingCloses", "healing", "polled"),
             *("waitingPairs", "flushFailures", "symbols", "historiesWaiting"),
-            *("newestClose", "exchangeTime", "streamRetryAt"),
         ),
         is_number,
     ),
-    **dict.fromkeys(("historiesTrouble", "oddClock", "unreadable", "streamTrouble"), is_text),
+    **dict.fromkeys(("newestClose", "exchangeTime", "streamRetryAt"), optional(is_number)),
+    **dict.fromkeys(("historiesTrouble", "unreadable", "streamTrouble"), is_text),
+    "oddClock": optional(is_text),
     **dict.fromkeys(("polledPairs", "setAside"), maps_to(is_texts)),
     **dict.fromkeys(("fetching", "waiting"), is_texts),
     "frameRates": is_numbers,
@@ -56,10 +58,14 @@ DETAILS: dict[str, Callable[[Any], bool]] = {
         and is_number(found.get("sumMs"))
     ),
     "order": lambda found: (
-        isinstance(found, dict)
-        and is_text(found.get("command"))
-        and (is_text(found.get("symbol", "")) and is_texts(found.get("symbols") or []))
-        and is_texts(found.get("timeframes") or [])
+        found is None
+        or (
+            isinstance(found, dict)
+            and is_text(found.get("command"))
+            and is_text(found.get("symbol", ""))
+            and is_texts(found.get("symbols") or [])
+            and is_texts(found.get("timeframes") or [])
+        )
     ),
 }
 
