@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
 
 from warmup.network.answers import wants_json
 
@@ -23,14 +24,22 @@ class OnlyReadable:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not _is_utf8(request.META.get("CONTENT_TYPE", "")):
             return _refused(request, NOT_UTF8, 415)
-        if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+        in_address = "\0" in request.path or "%00" in request.META.get("QUERY_STRING", "")
+        if in_address and not _has_own_words(request):
             return _refused(request, HOLDS_NUL, 400)
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, *_arguments) -> HttpResponse | None:
+        if _has_own_words(request):
+            return None
         if any("\0" in text for values in request.POST.lists() for text in values[1]):
             return _refused(request, HOLDS_NUL, 400)
         return None
+
+
+def _has_own_words(request: HttpRequest) -> bool:
+    """Tell whether it is for the Network page, which says of each field what is wrong with it."""
+    return request.path.startswith(reverse("network:page"))
 
 
 def _is_utf8(content_type: str) -> bool:
