@@ -444,6 +444,8 @@ def _reason(error: Exception) -> str:
     cause: BaseException = error
     while cause.__cause__ or cause.__context__:
         cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, UnicodeError):
+        return "a character of its name is not allowed in one"
     text = str(cause)
     # What a library says of an answer that is no HTTP holds a piece of it.
     ours = isinstance(cause, OSError | IncompleteRead) or text.startswith(LIBRARYS_LIMIT)

@@ -212,7 +212,7 @@ def faults_of_keys(redis, row):
     of_pair = (keys.candles, keys.live_candle, keys.coverage, keys.indicator)
     of_exchange = (
         keys.warmup_schedule, keys.warmup_stats, keys.lock, keys.epoch, keys.status, keys.events,
-        keys.control, keys.told, keys.unconfirmed,
+        keys.control, keys.told, keys.unconfirmed, keys.commands, keys.trouble, keys.volumes,
     )  # fmt: skip
     symbols = set(row.symbols.values_list("symbol", flat=True))
     allowed = {name(row.pk) for name in of_exchange}

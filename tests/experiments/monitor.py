@@ -11,7 +11,7 @@ from exchanges.redis_client import own_client
 from warmup import cache, flush, indicator_cache
 
 LONGEST_SILENCE_SECONDS = 600
-READING = ("GET", "MGET", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "DUMP", "EXISTS")
+READING = ("GET", "MGET", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "DUMP", "EXISTS", "TYPE")
 OF_MARKET = ("candles:", "candle:", "coverage:", "ticker:", "indicator:")  # keys of market data
 WRITING = {
     hashlib.sha1(text.encode()).hexdigest(): text
