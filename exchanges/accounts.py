@@ -95,16 +95,38 @@ def delete_account(account: UserExchange) -> None:
         _promote_oldest(stored.user_id, unless=stored)
 
 
-def save_choice(exchange: Exchange) -> None:
+def save_choice(exchange: Exchange, shown: str = "") -> None:
     """Save an exchange whose account was chosen, which nobody changes at the same moment.
 
-    Raises ValidationError where that account may not be used (any more).
+    `shown` is the `which_key` of the account as it was shown to who chose it; without it that of
+    the account as the caller has read it.
+
+    Raises ValidationError where that account may not be used (any more), or is not what was shown.
     """
     with transaction.atomic():
         if exchange.account:
-            _lock_users(exchange.account)
+            stored = _lock_users(exchange.account)
+            _refuse_unseen(exchange, stored, shown or exchange.account.which_key())
+            exchange.account = stored
         exchange.clean()
         exchange.save()
+
+
+def changed_since_shown(account: UserExchange) -> str:
+    """Say why an account is not chosen that is not what was shown."""
+    return (
+        f"{account} was changed since this page was opened: look at its variables, and choose "
+        "again."
+    )
+
+
+def _refuse_unseen(exchange, stored, shown):
+    """Refuse to choose what nobody saw; an account that the exchange uses already is no choice."""
+    if stored is None:
+        raise ValidationError(f"{exchange.account} was deleted by somebody else.")
+    is_used = Exchange.objects.filter(pk=exchange.pk, account=stored).exists()
+    if not is_used and stored.which_key() != shown:
+        raise ValidationError(changed_since_shown(stored))
 
 
 def _refuse_inactive_default(account):

@@ -107,7 +107,7 @@ class ExchangeAdmin(admin.ModelAdmin):
         return [each for each in found if each[0] != "Key"] + keys
 
     def save_model(self, request, obj, form, change):
-        accounts.save_choice(obj)
+        accounts.save_choice(obj, form.account_shown)
         if "account" in form.changed_data:
             names = obj.account and f"{obj.account.api_key_env} and {obj.account.api_secret_env}"
             text = f"It uses the key of {obj.account}: {names}." if names else "It uses no key."

@@ -4,13 +4,15 @@ import re
 
 from django import forms
 from django.contrib.auth.models import AbstractBaseUser
+from django.core import signing
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from exchanges import key_names
+from exchanges.accounts import changed_since_shown
 from exchanges.models import NAME_TAKEN, Exchange, UserExchange
 
 ENV_FIELDS = ("api_key_env", "api_secret_env", "passphrase_env")
+SEEN, NOT_SHOWN = "exchanges.account_seen", "not shown"
 # Short words in capitals, which secrets are not.
 LIKE_A_NAME = re.compile(r"[A-Z][A-Z0-9]{0,14}(_[A-Z0-9]{1,15}){0,6}")
 
@@ -46,8 +48,8 @@ class AccountChoice(forms.ModelChoiceField):
         return f"{account} of {account.user}{default} ({names or 'names no variables'})"
 
 
-class Moment(forms.DateTimeField):
-    """When a page was made: nothing that a person changes."""
+class Shown(forms.CharField):
+    """What a page showed, signed: nothing that a person changes."""
 
     def has_changed(self, initial, data) -> bool:
         return False
@@ -56,35 +58,55 @@ class Moment(forms.DateTimeField):
 class ExchangeForm(ForgetfulForm):
     """The admin's form of an exchange, where the account is chosen whose key it uses.
 
-    `account_seen` is when the accounts were shown: one that was changed since is not what was
-    chosen. Who sends no such time has looked by other means.
+    `account_seen` holds which key each account led to when it was shown: one that leads elsewhere
+    now is not what was chosen. Who sends none has looked by other means.
+
+    `account_shown` is, after the check, that of the account that was chosen, for `save_choice`.
     """
 
     may_be_secret = ("proxy",)
-    account_seen = Moment(widget=forms.HiddenInput, required=False)
+    account_seen = Shown(widget=forms.HiddenInput, required=False)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["account_seen"].initial = timezone.now
+        self.account_shown = ""
+        self.fields["account_seen"].initial = ""
         if "account" in self.fields:  # not for who may only look
-            self.fields["account"].queryset = _choices(self.instance)
+            self._offer(_choices(self.instance))
+
+    def _offer(self, choices: QuerySet[UserExchange]) -> None:
+        """Show accounts, and say which keys they led to, of one reading of the database."""
+        field, accounts = self.fields["account"], list(choices)
+        field.queryset = choices
+        labels = [(account.pk, field.label_from_instance(account)) for account in accounts]
+        field.choices = [("", field.empty_label), *labels]
+        seen = {str(account.pk): account.which_key() for account in accounts}
+        self.fields["account_seen"].initial = signing.dumps(seen, salt=SEEN, compress=True)
 
     def clean(self):
         cleaned = super().clean()
-        account, seen = cleaned.get("account"), cleaned.get("account_seen")
-        if account and seen and "account" in self.changed_data and account.updated_at > seen:
-            self.add_error(
-                "account",
-                f"{account} was changed since this page was opened: look at its variables, and "
-                "choose again.",
-            )
+        if account := cleaned.get("account"):
+            self.account_shown = _shown(cleaned.get("account_seen"), account)
+            is_choice = "account" in self.changed_data
+            if is_choice and self.account_shown != account.which_key():
+                self.add_error("account", changed_since_shown(account))
         return cleaned
 
     def full_clean(self):
         super().full_clean()
-        if "account" in self.errors:  # what is shown next is shown now
+        if self.is_bound:  # what is shown next is shown now
             self.data = self.data.copy()
-            self.data[self.add_prefix("account_seen")] = timezone.now().isoformat()
+            self.data[self.add_prefix("account_seen")] = self.fields["account_seen"].initial
+
+
+def _shown(seen: str, account: UserExchange) -> str:
+    """Return which key an account led to when it was shown, or that it was not."""
+    if not seen:
+        return account.which_key()
+    try:
+        return signing.loads(seen, salt=SEEN).get(str(account.pk), NOT_SHOWN)
+    except signing.BadSignature:
+        return NOT_SHOWN
 
 
 def _choices(exchange: Exchange) -> QuerySet[UserExchange]:

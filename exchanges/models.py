@@ -1,5 +1,7 @@
 """Exchanges, their symbols, and the accounts that users have there."""
 
+import hashlib
+import json
 import os
 
 from django.conf import settings
@@ -210,6 +212,11 @@ class UserExchange(Timestamped):
             for field, text in faults
             if text != key_names.A_KEY  # it is not this account that sends a secret
         )
+
+    def which_key(self) -> str:
+        """Return a digest that two accounts share only where both lead to the same key."""
+        values = [getattr(self, name) for name in (*WHICH_KEY, "is_active")]
+        return hashlib.sha256(json.dumps([self.pk, *values]).encode()).hexdigest()
 
     def why_not_changed(self) -> str:
         """Return why what was changed may not be while an exchange uses the account, else nothing.

@@ -261,3 +261,18 @@ def test_a_choice_is_saved_only_of_what_may_be_used(add, exchange):
     with pytest.raises(ValidationError, match="asleep is inactive"):
         save_choice(exchange)
     assert choice(exchange) is None
+
+
+def test_a_choice_is_of_what_was_shown_however_the_account_was_read(add, exchange):
+    account = add("main", api_key_env="BINANCE_KEY")
+    shown = account.which_key()
+    UserExchange.objects.update(api_key_env="BINANCE_OTHER")
+    exchange.account = UserExchange.objects.get()
+    with pytest.raises(ValidationError, match="main was changed since"):
+        save_choice(exchange, shown)
+    exchange.account = account  # read before
+    with pytest.raises(ValidationError, match="main was changed since"):
+        save_choice(exchange)
+    exchange.account = UserExchange.objects.get()
+    save_choice(exchange)
+    assert choice(exchange).api_key_env == "BINANCE_OTHER"

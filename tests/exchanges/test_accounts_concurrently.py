@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import connection
 
-from exchanges.accounts import deactivate, delete_account, make_default, save_account
+from exchanges.accounts import deactivate, delete_account, make_default, save_account, save_choice
 from exchanges.listing import ListedSymbol, sync_symbols
 from exchanges.models import Exchange, UserExchange
 
@@ -132,6 +132,30 @@ def test_accounts_handed_over_in_both_directions_leave_both_users_right(user, ne
         )
         assert_one_default_if_any_is_active(user)
         assert_one_default_if_any_is_active(other)
+        UserExchange.objects.all().delete()
+
+
+def test_only_the_variables_that_were_shown_are_ever_chosen(exchange, new_account):
+    def choose(account, shown):
+        row = Exchange.objects.get(pk=exchange.pk)
+        row.account = account
+        save_choice(row, shown)
+
+    def lead_elsewhere(account):
+        account.api_key_env = "BINANCE_OTHER"
+        return save_account(account)
+
+    for number in range(ROUNDS):
+        account = save_account(new_account(number, api_key_env="BINANCE_KEY"))
+        shown = account.which_key()
+        copy = UserExchange.objects.get(pk=account.pk)
+        together(
+            lambda copy=copy, shown=shown: choose(copy, shown), *calls(lead_elsewhere, [account])
+        )
+        stored = UserExchange.objects.get(pk=account.pk)
+        is_chosen = Exchange.objects.get(pk=exchange.pk).account_id is not None
+        assert is_chosen == (stored.api_key_env == "BINANCE_KEY")
+        Exchange.objects.update(account=None)
         UserExchange.objects.all().delete()
 
 

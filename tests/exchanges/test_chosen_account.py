@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 
-from exchanges.accounts import save_account
+from exchanges.accounts import deactivate, save_account
+from exchanges.forms import AccountChoice, ExchangeForm
 from exchanges.models import Exchange, UserExchange
 
 pytestmark = pytest.mark.django_db
@@ -157,17 +158,119 @@ def test_a_choice_that_was_changed_since_it_was_shown_is_shown_again(
     admin_client, coinbase, admin_user
 ):
     account = add_key(admin_user, coinbase)
-    url = reverse("admin:exchanges_exchange_change", args=[coinbase.pk])
-    page = admin_client.get(url).content.decode()
-    [seen] = re.findall(r'name="account_seen" value="([^"]+)"', page)
+    seen = seen_in(page_of(admin_client, coinbase))
     account.api_key_env = "COINBASE_OTHER"
     save_account(account)
     text = change(admin_client, coinbase, account=account.pk, account_seen=seen)
     assert "Main was changed since this page was opened" in text
     assert chosen(coinbase) is None
-    [again] = re.findall(r'name="account_seen" value="([^"]+)"', text)
-    change(admin_client, coinbase, account=account.pk, account_seen=again)
+    change(admin_client, coinbase, account=account.pk, account_seen=seen_in(text))
     assert chosen(coinbase) == account
+
+
+def page_of(browser, row):
+    return browser.get(reverse("admin:exchanges_exchange_change", args=[row.pk])).content.decode()
+
+
+def seen_in(page):
+    return re.search(r'name="account_seen" value="([^"]+)"', page)[1]
+
+
+def lead_elsewhere(account, variable="COINBASE_OTHER"):
+    """Change which variable an account names, as its owner may."""
+    account = UserExchange.objects.get(pk=account.pk)
+    account.api_key_env = variable
+    save_account(account)
+
+
+def let_go_and_lead_elsewhere(account):
+    """Do so although an exchange uses it: deactivated in between, it is used no more."""
+    deactivate(account)
+    lead_elsewhere(account)
+    account.refresh_from_db()
+    account.is_active = True
+    save_account(account)
+
+
+def test_what_changes_while_the_page_is_made_is_not_chosen(
+    admin_client, coinbase, admin_user, monkeypatch
+):
+    account = add_key(admin_user, coinbase)
+    label = AccountChoice.label_from_instance
+
+    def label_then_change(self, shown):
+        text = label(self, shown)
+        lead_elsewhere(account)
+        return text
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AccountChoice, "label_from_instance", label_then_change)
+        page = page_of(admin_client, coinbase)
+    assert "(COINBASE_KEY, COINBASE_SECRET)" in page
+    text = change(admin_client, coinbase, account=account.pk, account_seen=seen_in(page))
+    assert "Main was changed since this page was opened" in text
+    assert chosen(coinbase) is None
+
+
+@pytest.mark.parametrize("was_used", [False, True])
+@pytest.mark.parametrize("says", [False, True])
+def test_what_changes_after_the_form_was_checked_is_not_chosen(
+    admin_client, coinbase, admin_user, monkeypatch, says, was_used
+):
+    account = add_key(admin_user, coinbase)
+    if was_used:
+        choose(coinbase, account)
+    seen = {"account_seen": seen_in(page_of(admin_client, coinbase))} if says else {}
+    check = ExchangeForm.full_clean
+
+    def check_then_change(self):
+        check(self)
+        let_go_and_lead_elsewhere(account)
+
+    monkeypatch.setattr(ExchangeForm, "full_clean", check_then_change)
+    text = change(admin_client, coinbase, account=account.pk, **seen)
+    assert "Main was changed since this page was opened" in text
+    # Refused, the request's transaction is rolled back, here with what the test did inside it.
+    assert chosen(coinbase) is None or chosen(coinbase).api_key_env == "COINBASE_KEY"
+
+
+def test_an_account_that_the_page_did_not_show_is_not_chosen(admin_client, coinbase, admin_user):
+    add_key(admin_user, coinbase)
+    seen = seen_in(page_of(admin_client, coinbase))
+    other = add_key(admin_user, coinbase, "Other")
+    text = change(admin_client, coinbase, account=other.pk, account_seen=seen)
+    assert "Other was changed since this page was opened" in text
+    assert chosen(coinbase) is None
+
+
+def test_what_is_changed_there_and_back_is_what_was_shown(admin_client, coinbase, admin_user):
+    account = add_key(admin_user, coinbase)
+    seen = seen_in(page_of(admin_client, coinbase))
+    lead_elsewhere(account)
+    lead_elsewhere(account, "COINBASE_KEY")
+    change(admin_client, coinbase, account=account.pk, account_seen=seen)
+    assert chosen(coinbase) == account
+
+
+@pytest.mark.parametrize("seen", ["x", "2999-01-01T00:00:00+00:00", "e30:1:x", ".", "bnVsbA"])
+def test_nobody_makes_up_what_was_shown(admin_client, coinbase, admin_user, seen):
+    account = add_key(admin_user, coinbase)
+    text = change(admin_client, coinbase, account=account.pk, account_seen=seen)
+    assert "choose again" in text
+    assert chosen(coinbase) is None
+
+
+def test_a_choice_is_kept_with_other_changes_however_old_the_page(
+    admin_client, coinbase, admin_user
+):
+    account = add_key(admin_user, coinbase)
+    seen = seen_in(page_of(admin_client, coinbase))
+    choose(coinbase, account)
+    coinbase.refresh_from_db()
+    change(admin_client, coinbase, account_seen=seen, display_name="Renamed")
+    assert (Exchange.objects.get(pk=coinbase.pk).display_name, chosen(coinbase)) == (
+        "Renamed", account,
+    )  # fmt: skip
 
 
 REDIRECTIONS = {
