@@ -47,14 +47,14 @@ def follower(tmp_path):
     class Follower:
         said = tmp_path / "said"
 
-        def start(self, url, number=NUMBER):
+        def start(self, url=None, number=NUMBER):
             code = FOLLOWER.replace("NUMBER = 4 ", f"NUMBER = {number} ")
             assert number == NUMBER or code != FOLLOWER
             with self.said.open("ab") as said:
                 process = subprocess.Popen(
                     [sys.executable, "-c", code],
                     cwd=tmp_path,
-                    env=os.environ | {"REDIS_URL": url},
+                    env=environment(url),
                     stdout=said,
                     stderr=said,
                 )
@@ -77,6 +77,22 @@ def follower(tmp_path):
     for process in started:
         process.kill()
         process.wait()
+
+
+def environment(url=None):
+    """Return what a program of the document is told: nothing of Redis where there is no URL."""
+    others = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+    return others | {"REDIS_URL": url} if url else others
+
+
+@pytest.fixture
+def checkout(tmp_path, server):
+    """A folder with the Redis of `./run` in its place, and a client of it."""
+    client = server()
+    (tmp_path / "var/valkey").mkdir(parents=True)
+    place = tmp_path / "var/valkey/server.sock"
+    place.symlink_to(client.connection_pool.connection_kwargs["path"])
+    return tmp_path, client
 
 
 def close(client, minute):
@@ -103,6 +119,38 @@ def test_the_follower_goes_on_where_it_was_killed(server, follower):
     before = follower.lines()
     assert [line for line in before if " 1m 60000 " in line] == ["BTC-USD 1m 60000 1.5"]
     assert not any("no longer has" in line for line in before)
+
+
+def test_the_follower_needs_to_be_told_nothing_in_the_folder_of_run(checkout, follower):
+    _, client = checkout
+    close(client, 1)
+    follower.start()
+    follower.saw(1)
+
+
+def test_the_recipe_needs_to_be_told_nothing_in_the_folder_of_run(checkout):
+    folder, client = checkout
+    client.set(keys.coverage(NUMBER, "BTC-USD", "1m"), json.dumps([[0, 2**53]]))
+    done = subprocess.run(
+        [sys.executable, "-c", RECIPE],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("BTC-USD 1m True\n"), done.stderr
+
+
+def test_the_follower_says_nothing_while_the_market_is_quiet(server, follower):
+    def reads():
+        return client.info("commandstats").get("cmdstat_xread", {}).get("calls", 0)
+
+    client = server()
+    close(client, 1)
+    follower.start(embedded_url(client))
+    follower.saw(1)
+    wait_until(lambda: reads() >= 2, 60)  # each as long as it waits for a close
+    assert follower.lines() == ["BTC-USD 1m 60000 1.5"]
 
 
 def test_the_follower_waits_for_redis_and_goes_on(server, follower, tmp_path):
