@@ -4,16 +4,15 @@ import ipaddress
 import os
 import re
 import ssl
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
-from redis.connection import parse_url
 
 from exchanges import trust
 from exchanges.errors import Misconfigured
 from exchanges.validators import split_listed
 from livermore.origin import normal
+from livermore.redis_url import fault_of
 
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
 METRICS_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")  # what RFC 6750 lets a header hold
@@ -23,22 +22,8 @@ WHERE_ALL_IS = ("DATABASE_URL", "REDIS_URL")
 
 @register()
 def check_redis_url(**_options):
-    try:
-        options = parse_url(settings.REDIS_URL)
-        if settings.REDIS_URL.startswith("unix:"):
-            place = urlsplit(settings.REDIS_URL).netloc
-            # What stands there without an @ is of a password with a / in it that isn't quoted.
-            usable = "path" in options and (not place or "@" in place)
-        else:
-            usable = True
-    except (ValueError, TypeError):
-        usable = False
-    if not usable:
-        yield Error(  # does not repeat it: it may hold a password
-            "REDIS_URL is not an address of a Redis server.",
-            hint="Write redis://host:6379/0, rediss://... or unix:///path?db=0, or unset it.",
-            id="livermore.E001",
-        )
+    if fault := fault_of(settings.REDIS_URL):
+        yield Error(fault[0], hint=fault[1], id="livermore.E001")
 
 
 @register()

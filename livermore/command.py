@@ -19,6 +19,7 @@ from exchanges.errors import LivermoreError
 from livermore import __version__, embedded_redis
 from livermore.database_faults import fault, first_line
 from livermore.redaction import redacted
+from livermore.redis_url import fault_of
 
 INTERRUPTED = 128 + signal.SIGINT
 CLOSED = 128 + signal.SIGPIPE
@@ -83,6 +84,8 @@ class LivermoreCommand(BaseCommand):
             sys.exit(CLOSED)
 
     def _execute(self, *args, **options):
+        if self.needs_redis and (found := fault_of(settings.REDIS_URL)):
+            raise CommandError(" ".join(found))
         with errors_for_people(), self._redis():
             return super().execute(*args, **options)
 

@@ -4,6 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 from exchanges.trust import USUAL
 from livermore import checks
 from livermore.database_url import checked
+from tests.livermore.databases import manage
 
 
 def ids(check):
@@ -24,7 +25,77 @@ def test_a_refused_redis_url_is_not_repeated(settings):
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://host:6379/0", "rediss://u:p@host", "unix:///a b?db=0", "unix://u:p@/a@b"]
+    ("url", "told"),
+    [
+        ("redis://host/0?bogus=1", "option bogus"),
+        ("unix:///a?db=0&hostt=1", "option hostt"),
+        ("redis://host/0?ssl_ca_certs=/ca.pem", "option ssl_ca_certs"),
+        ("rediss://host/0?ssl_ca_certs=/not/there.pem", "ssl_ca_certs, and no file"),
+        ("rediss://host/0?ssl_cert_reqs=maybe", "option ssl_cert_reqs with a value"),
+        ("redis://host/0?socket_timeout=long", "option socket_timeout with a value"),
+        ("redis://host/zz", "number"),
+        ("redis://host/0/1x", "number"),
+        ("redis://:12#secret@host/0", "#"),
+        ("redis://:12/secret@host/0", "number"),
+        ("redis://:12?secret=x@host/0", "an option"),
+    ],
+)
+def test_what_of_a_redis_url_can_not_work_is_named_but_no_password(settings, url, told):
+    settings.REDIS_URL = url
+    (error,) = checks.check_redis_url()
+    assert error.id == "livermore.E001"
+    assert told in error.msg
+    assert "secret" not in f"{error}"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgres://u:p@host/name?bogus=1", "option bogus"),
+        ("postgres://u:p@host/name?sslmod=require", "option sslmod,"),
+        ("sqlite:////a/b.sqlite3?timeout=5", "option timeout"),
+        ("postgres://u:p@host/name?connect_timeout=long", "option connect_timeout with a value"),
+        ("postgres://u:p@host/name?conn_max_age=long", "option conn_max_age with a value"),
+        ("postgres://u:12#secret@host/name", "%23"),
+        ("postgres://u:12?secret@host/name", "%XX"),
+        ("postgres://u:12/a?secret=1@host/name", "an option"),
+    ],
+)
+def test_what_of_a_database_url_can_not_work_is_named_but_no_password(url, told):
+    with pytest.raises(ImproperlyConfigured) as error:
+        checked(url)
+    assert told in str(error.value)
+    assert "DATABASE_URL" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("command", [["check"], ["exchange"], ["warmup", "sandbox", "--plan"]])
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("REDIS_URL", "redis://127.0.0.1:1/0?bogus=1"),
+        ("DATABASE_URL", "postgres://u:p@127.0.0.1:1/name?bogus=1"),
+    ],
+)
+def test_every_command_names_the_variable_and_the_option_that_can_not_work(name, url, command):
+    done = manage("", *command, **{name: url})
+    assert done.returncode == 1
+    assert f"{name} has the option bogus" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host:6379/0",
+        "redis://host",
+        "redis://host/",
+        "rediss://u:p@host",
+        "unix:///a b?db=0",
+        "unix://u:p@/a@b",
+        "redis://host/?db=3&password=a@b&socket_timeout=3.5&max_connections=9&protocol=2",
+        f"rediss://u:p@host/1?ssl_ca_certs={__file__}&ssl_cert_reqs=required",
+    ],
 )
 def test_a_usable_redis_url_passes(settings, url):
     settings.REDIS_URL = url
@@ -132,7 +203,15 @@ def test_a_malformed_database_url_is_refused_without_repeating_it(url):
 
 
 @pytest.mark.parametrize(
-    "url", ["postgres://u:p%40@host:5432/db", "sqlite:////a/b.sqlite3", "postgresql:///db"]
+    "url",
+    [
+        "postgres://u:p%40@host:5432/db",
+        "sqlite:////a/b.sqlite3",
+        "sqlite:////a/b.sqlite3?conn_max_age=60",
+        "postgresql:///db",
+        "postgres:///name?host=/var/run/postgresql&port=5433&CONN_MAX_AGE=None",
+        "postgres://h/name?sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=3",
+    ],
 )
 def test_a_usable_database_url_passes(url):
     assert checked(url) == url
