@@ -4,6 +4,7 @@ import getpass
 import socket
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 
 from exchanges.control import ControlClient
@@ -11,7 +12,7 @@ from livermore.market import keys
 from tests.warmup.live import make_row, processes, running, serve, wait_until
 from tests.warmup.operators import commands, held_by, listed_exchange, live, person
 from warmup.command_log import KEPT, CommandLog, Entry, describe, operator
-from warmup.network.actions import Actions
+from warmup.network.actions import Actions, Refused
 from warmup.network.snapshot import read_network
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,6 +65,32 @@ def test_what_is_done_on_the_page_is_listed_with_the_users_name(redis, sandbox):
         wait_until(lambda: titles(redis, row)[0] == ("Repair BTC-USD 1m", "ada", "done"))
     assert titles(redis, row)[1] == ("Connect", "ada", "done")
     assert titles(redis, row)[2][0].startswith("Sync symbols: ")
+
+
+def test_what_an_agent_is_to_do_is_said_to_be_asked_for(redis):
+    row = listed_exchange()
+    Actions(redis, row, person("ada", is_superuser=True)).connect()
+    assert commands_of(redis, row)[0]["result"] == "asked for"
+
+
+@pytest.mark.parametrize(
+    ("what", "act"),
+    [
+        ("Sync symbols", lambda actions: actions.sync_symbols()),
+        ("Add the most traded of USD", lambda actions: actions.add_most_traded("2", "usd")),
+    ],
+)
+def test_what_the_page_asked_for_and_the_exchange_failed_at_is_kept(redis, sandbox, what, act):
+    row = make_row(sandbox)
+    sandbox.scenarios.add("rest_451")
+    with pytest.raises(Refused):
+        act(Actions(redis, row, person("ada", is_superuser=True), "because"))
+    assert titles(redis, row) == [(what, "ada", "failed")]
+    assert "451" in commands_of(redis, row)[0]["result"]
+    (entry,) = LogEntry.objects.all()
+    assert entry.get_change_message().startswith(f"{what} failed: ")
+    assert "451" in entry.get_change_message()
+    assert entry.get_change_message().endswith("(because)")
 
 
 def test_one_that_fails_says_why(redis, sandbox):

@@ -1,8 +1,9 @@
 """What a person does to an exchange on the Network page: checked, done, written down, told.
 
 The database says what shall run, and agents make it so; what already runs is told by commands.
-Whatever is refused has changed nothing. Whatever is done leaves one row in the admin's log, which
-is the history of the exchange there, and a nudge for every page that shows it.
+Whatever is refused has changed nothing. Whatever is done, or was tried and the exchange failed at,
+leaves one row in the admin's log, which is the history of the exchange there, and a nudge for every
+page that shows it.
 """
 
 import logging
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_REASON = 200
 SECONDS_UNTIL_VOLUMES = 10.0
+ASKED_FOR = "asked for"  # what an agent makes of it is seen later
 FOLLOW = {True: "bulk-add-symbols", False: "remove-symbol"}
 STREAMED_FIRST = "they are streamed at once, their history is fetched when it answers"
 
@@ -79,7 +81,7 @@ class Actions:
             self._refuse_what_runs(now)
         with transaction.atomic():
             self._want(Wanted.RUNNING)
-            self._record("Connect")
+            self._record("Connect", result=ASKED_FOR)
         self._tell()
         if now.holder:
             return f"{self._name} is just ending on {now.holder.hostname}, and starts again then."
@@ -104,7 +106,7 @@ class Actions:
         host, ip, pid = now.holder.hostname, now.holder.ip, now.holder.pid
         with transaction.atomic():
             self._want(Wanted.RUNNING, take_over_from=instance_id)
-            self._record(f"Take over from {host} ({ip}), process {pid}")
+            self._record(f"Take over from {host} ({ip}), process {pid}", result=ASKED_FOR)
         self._tell()
         until = "" if now.others else " The request ends after two minutes."
         return f"{self._name} shall be taken from {host}{now.who_begins()}.{until}"
@@ -117,7 +119,7 @@ class Actions:
             raise Refused(f"{self._name} is stopped already.")
         with transaction.atomic():
             self._want(Wanted.STOPPED)
-            self._record("Stop")
+            self._record("Stop", result=ASKED_FOR)
             how = self._end(now)
         self._tell()
         return f"{self._name} shall not run: {how}."
@@ -166,7 +168,9 @@ class Actions:
             raise ValidationError({"symbols": f"{error}"}) from error
         volumes, trouble = volumes_within(self._redis, self._exchange, SECONDS_UNTIL_VOLUMES)
         if volumes.at_ms is None:
-            raise Refused(f"The 24 h volumes of {self._name} are not known: {trouble}")
+            text = f"The 24 h volumes of {self._name} are not known: {trouble}"
+            self._record_failure(f"Add the most traded of {quote}", text)
+            raise Refused(text)
         found = most_traded(self._exchange, volumes, quote, int(number))
         if not found.symbols:
             raise Refused(f"On {self._name} {found}.")
@@ -198,6 +202,7 @@ class Actions:
             report = fetch_listing(self._exchange)
         except LivermoreError as error:
             text, remedy = words_for(error, self._exchange)
+            self._record_failure("Sync symbols", text)
             raise Refused(f"{self._name}: {clip(text, CLIP_OURS)}. Do: {remedy}") from error
         with transaction.atomic():
             self._record(f"Sync symbols: {report}")
@@ -366,10 +371,21 @@ class Actions:
         text = ", and its runner follows"
         return f"{text}: {STREAMED_FIRST}" if is_monitored else text
 
-    def _record(self, what: str, ok: bool = True) -> None:
+    def _record(self, what: str, ok: bool = True, result: str = "") -> None:
         record(self._exchange, self._user, what, self._reason)
+        self._note(what, ok, result)
+
+    def _record_failure(self, what: str, why: str) -> None:
+        """Write down what was tried, and why nothing came of it."""
+        with transaction.atomic():
+            failure = f"{what} failed: {clip(why, CLIP_OURS)}"
+            record(self._exchange, self._user, failure, self._reason)
+            self._note(what, False, why)
+        self._tell()
+
+    def _note(self, what: str, ok: bool, result: str) -> None:
         note = partial(CommandLog(self._redis, self._exchange.pk).note, what)
-        transaction.on_commit(lambda: note(self._user.get_username(), ok))
+        transaction.on_commit(lambda: note(self._user.get_username(), ok, result))
 
     def _tell(self, what: What = "action") -> None:
         try:
