@@ -26,7 +26,7 @@ from exchanges.unreadable import (
 )
 from exchanges.venue_rest import Known
 from livermore.market import keys
-from livermore.market.candle import LATEST_MS, Candle, Ticker
+from livermore.market.candle import EARLIEST_MS, LATEST_MS, Candle, Ticker
 from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -49,24 +49,57 @@ PAIRS_PER_PIPELINE = 1000
 PAIRS_PER_GLANCE = 200  # a millisecond of the server's time
 PAIRS_PER_WINDOWS = 50  # whole windows: 64 KB each
 TICKER_TTL_SECONDS = 60
+LONGEST_COVERAGE = 1_000_000  # bytes; a stretch for each candle is 32 KB
+LONGEST_LIVE = 10_000
 GLANCED = (keys.candles, keys.coverage)
 # Who has an exchange's lock may write what is unconfirmed from several threads: one at a time.
 _NOTING: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+
+# For scripts that read a pair's keys: `stray` says of a score that no candle opens then, nil where
+# one may; `text_of` returns a coverage, '' where there is none or it is too long to be one.
+PAIR_KEYS = (
+    """
+local STEPS = {__STEPS__}
+
+local function stray(candles, score)
+    local time, step = tonumber(score), STEPS[string.match(candles, '[^:]*$')] or 1
+    if not time or not (time >= __EARLIEST__ and time < __LATEST__) or time % step ~= 0 then
+        return candles .. ' holds the score ' .. score .. ': no candle opens then'
+    end
+end
+
+local function text_of(coverage)
+    if redis.call('STRLEN', coverage) > __LONGEST__ then return '' end
+    return redis.call('GET', coverage) or ''
+end
+""".replace("__STEPS__", ", ".join(f"['{each}'] = {each.ms}" for each in Timeframe))
+    .replace("__EARLIEST__", str(EARLIEST_MS))
+    .replace("__LATEST__", str(LATEST_MS))
+    .replace("__LONGEST__", str(LONGEST_COVERAGE))
+)
 
 # For scripts that store candles of a pair: trims what is too much, and adds `spans` ({from, to},
 # complete from now on) to the pair's coverage. A candle that is trimmed away takes the coverage
 # before its successor with it.
 #
-# `misfit` returns which of the pair's keys is of another type, in words. A text of coverage is
-# understood wholly or not at all. `stored` is the one that is there, '' where it is not to be
-# believed. `extend` returns false where the candles are of another type, and changes nothing then.
-EXTEND = """
+# `misfit` returns which of the pair's keys is of another type, or which end of its candles is at no
+# open time, in words. A text of coverage is understood wholly or not at all. `stored` is the one
+# that is there, '' where it is not to be believed. `extend` returns false where the candles are of
+# another type, and changes nothing then.
+EXTEND = (
+    PAIR_KEYS
+    + """
 local function misfit(candles, coverage)
     for key, wanted in pairs({[candles] = 'zset', [coverage] = 'string'}) do
         local kind = redis.call('TYPE', key).ok
         if kind ~= wanted and kind ~= 'none' then
             return key .. ' is a ' .. kind .. ', not a ' .. wanted
         end
+    end
+    for rank = -1, 0 do
+        local score = redis.call('ZRANGE', candles, rank, rank, 'WITHSCORES')[2]
+        local fault = score and stray(candles, score)
+        if fault then return fault end
     end
 end
 
@@ -93,7 +126,7 @@ local function spans_of(text)
 end
 
 local function known(coverage)
-    return spans_of(redis.call('GET', coverage) or '[]')
+    return spans_of(text_of(coverage))
 end
 
 local function extend(candles, coverage, kept, spans, stored)
@@ -128,6 +161,7 @@ local function extend(candles, coverage, kept, spans, stored)
     return true
 end
 """.replace("__LATEST__", str(LATEST_MS))
+)
 
 # For scripts that read `told`: {up to when all was told, what before that was skipped}, nil where
 # there is none, or none that can be read.
@@ -156,7 +190,7 @@ local foreign = misfit(candles, coverage)
 if foreign then return redis.error_reply('ASIDE ' .. foreign) end
 local after_spans = 4 + 2 * tonumber(ARGV[3])
 local first_candle = after_spans + 2
-local stored = redis.call('GET', coverage) or ''
+local stored = text_of(coverage)
 local spans = {}
 for i = 4, after_spans - 1, 2 do
     spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}
@@ -224,44 +258,61 @@ end
 # as much of a client's time.
 #
 # KEYS: for each pair candles, coverage
-# Returns for each pair its count, first and last score, coverage; where one of the two is of
-# another type -1, false, false, and which it is.
-GLANCE = """
+# Returns for each pair its count, first and last score, coverage, of that no more than shows that
+# it is too long; where one of the two is of another type, or an end is at no open time, -1, false,
+# false, and which it is.
+GLANCE = (
+    PAIR_KEYS
+    + """
 local found, n = {}, 0
 local function foreign(key, wanted)
     return key .. ' is a ' .. redis.call('TYPE', key).ok .. ', not a ' .. wanted
 end
+local function score_at(key, rank)
+    return redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')[2] or false
+end
 for i = 1, #KEYS, 2 do
-    local count, coverage = redis.pcall('ZCARD', KEYS[i]), redis.pcall('GET', KEYS[i + 1])
+    local count = redis.pcall('ZCARD', KEYS[i])
+    local coverage = redis.pcall('GETRANGE', KEYS[i + 1], 0, __LONGEST__)
+    local first, last, fault = false, false, nil
     if type(count) == 'table' then
-        count, coverage = -1, foreign(KEYS[i], 'zset')
+        fault = foreign(KEYS[i], 'zset')
     elseif type(coverage) == 'table' then
-        count, coverage = -1, foreign(KEYS[i + 1], 'string')
+        fault = foreign(KEYS[i + 1], 'string')
+    elseif count > 0 then
+        first, last = score_at(KEYS[i], 0), score_at(KEYS[i], -1)
+        fault = stray(KEYS[i], first) or stray(KEYS[i], last)
     end
-    found[n + 1] = count
-    found[n + 2] = count > 0 and redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2] or false
-    found[n + 3] = count > 0 and redis.call('ZRANGE', KEYS[i], -1, -1, 'WITHSCORES')[2] or false
-    found[n + 4] = coverage
+    found[n + 1] = fault and -1 or count
+    found[n + 2] = not fault and first
+    found[n + 3] = not fault and last
+    found[n + 4] = fault or coverage
     n = n + 4
 end
 return found
-"""
+""".replace("__LONGEST__", str(LONGEST_COVERAGE))
+)
 
 
 class SetAside(Unreadable):
-    """A pair one of whose keys is of another type: nothing of it is read or written till it goes.
+    """A pair one of whose keys is not ours: nothing of it is read or written till it goes.
 
-    Its text says which, and what a person does about it.
+    It is of another type, or its candles begin or end where none opens. Its text says which, and
+    what a person does about it.
     """
 
     def __init__(self, fault: str):
-        """`fault` is as scripts say it: the key, its type and which it should be."""
+        """`fault` is as scripts say it: the key, and its type and which it should be, or why."""
         name, _, kinds = fault.partition(" is a ")
-        found, _, wanted = kinds.partition(", not a ")
+        if kinds:
+            found, _, wanted = kinds.partition(", not a ")
+            fault = of_type(name, found, wanted)
+        else:
+            name, wanted = fault.partition(" holds ")[0], "zset"
         names = [name]
         if wanted == "zset":  # without its candles a pair's coverage says nothing
             names.append(f"coverage{name.removeprefix('candles')}")
-        super().__init__(of_type(name, found, wanted), *names)
+        super().__init__(fault, *names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +355,8 @@ class Glance(NamedTuple):
     """What the cache holds of one pair, as it is stored: cheap to compare with what was there.
 
     `oldest` and `newest` are open times in ms, None where there is no candle. `aside` says, where
-    the pair is set aside, why, as SetAside takes it: nothing of it can be read then.
+    the pair is set aside, why, as SetAside takes it: nothing of it can be read then. `name` is
+    that of the coverage's key.
     """
 
     count: int
@@ -312,17 +364,18 @@ class Glance(NamedTuple):
     newest: int | None
     coverage: bytes | None
     aside: str = ""
+    name: str = ""
 
     @property
     def known(self) -> Coverage:
         """Return the coverage as it is stored, whether there are candles or not."""
-        return _coverage(self.coverage)
+        return _coverage(self.coverage, self.name)
 
     def state(self, unconfirmed: Stretches = ()) -> PairState:
         """Return the same, understood, with what is `unconfirmed` of it."""
         # Coverage of no candle at all is what is left where somebody deleted them, or Redis
         # evicted them: it is not believed.
-        coverage = _coverage(self.coverage) if self.count else ()
+        coverage = _coverage(self.coverage, self.name) if self.count else ()
         return PairState(self.count, self.oldest, coverage, unconfirmed, self.aside)
 
 
@@ -409,13 +462,13 @@ class CandleCache:
             pipe = self._redis.pipeline(transaction=True)
             for symbol, timeframe in chunk:
                 pipe.zrange(keys.candles(self._exchange_id, symbol, timeframe), 0, -1)
-                pipe.get(keys.coverage(self._exchange_id, symbol, timeframe))
+                pipe.getrange(self._coverage_of(symbol, timeframe), 0, LONGEST_COVERAGE)
             replies = map(value_or_error, pipe.execute(raise_on_error=False))
             for pair, members, coverage in zip(chunk, replies, replies, strict=True):
                 if is_wrong_type(members) or is_wrong_type(coverage):
                     yield pair, [], ()
                 else:
-                    yield pair, members, _coverage(coverage)
+                    yield pair, members, _coverage(coverage, self._coverage_of(*pair))
 
     def counts(self, pairs: Sequence[Pair]) -> list[int]:
         """Return how many closed candles each pair has."""
@@ -444,10 +497,12 @@ class CandleCache:
             names = [name(self._exchange_id, *pair) for pair in chunk for name in GLANCED]
             replies = iter(glance(keys=names))
             found += [
-                Glance(count, _time(oldest), _time(newest), coverage)
+                Glance(count, _time(oldest), _time(newest), coverage or None, "", name)
                 if count >= 0
                 else Glance(0, None, None, None, coverage.decode())
-                for count, oldest, newest, coverage in zip(*[replies] * 4, strict=True)
+                for name, count, oldest, newest, coverage in zip(
+                    names[1::2], *[replies] * 4, strict=True
+                )
             ]
         return found
 
@@ -462,9 +517,12 @@ class CandleCache:
         for chunk in _chunks(pairs):
             pipe = self._redis.pipeline(transaction=False)
             for symbol, timeframe in chunk:
-                pipe.get(keys.coverage(self._exchange_id, symbol, timeframe))
+                pipe.getrange(self._coverage_of(symbol, timeframe), 0, LONGEST_COVERAGE)
             replies = map(value_or_error, pipe.execute(raise_on_error=False))
-            found += [() if is_wrong_type(each) else _coverage(each) for each in replies]
+            found += [
+                () if is_wrong_type(each) else _coverage(each, self._coverage_of(*pair))
+                for pair, each in zip(chunk, replies, strict=True)
+            ]
         return found
 
     def unconfirmed(self) -> dict[Pair, Stretches]:
@@ -539,7 +597,9 @@ class CandleCache:
             )
             pipe.zrange(key, end_ms, "+inf", byscore=True, offset=0, num=1, withscores=True)
         found = map(value_or_error, pipe.execute(raise_on_error=False))
-        replies = [int(each[0][1]) if each and not is_wrong_type(each) else None for each in found]
+        replies = [
+            _time(each[0][1]) if each and not is_wrong_type(each) else None for each in found
+        ]
         return [Known(*replies[at : at + 2]) for at in range(0, len(replies), 2)]
 
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage:
@@ -558,7 +618,9 @@ class CandleCache:
         """Return the open candle, None where there is none, or it went stale or can't be read."""
         name = keys.live_candle(self._exchange_id, symbol, timeframe)
         try:
-            stored = self._redis.get(name)
+            stored = self._redis.getrange(name, 0, LONGEST_LIVE)
+            if len(stored) > LONGEST_LIVE:
+                raise ValueError("too long")
             return Candle(*orjson.loads(stored), timeframe) if stored else None
         except ResponseError as error:
             value_or_error(error)
@@ -566,6 +628,9 @@ class CandleCache:
         except (ValueError, TypeError) as error:
             tell_once(logger, name, error)
         return None
+
+    def _coverage_of(self, symbol: str, timeframe: Timeframe) -> str:
+        return keys.coverage(self._exchange_id, symbol, timeframe)
 
     def _write_arguments(self, write: CandleWrite) -> list[str | bytes | int]:
         symbol, timeframe = write.symbol, write.timeframe
@@ -694,14 +759,16 @@ def _chunks(pairs: Sequence[Pair], size: int = PAIRS_PER_PIPELINE) -> Iterator[l
         yield chunk
 
 
-def _coverage(stored: bytes | None) -> Coverage:
-    """Return what a text of coverage says: all of it, or nothing, as scripts do."""
+def _coverage(stored: bytes | None, name: str) -> Coverage:
+    """Return what the coverage at a key says: all of it, or nothing, as scripts do."""
     if not stored:
         return ()
     try:
+        if len(stored) > LONGEST_COVERAGE:
+            raise ValueError("too long")
         return union(_span(*each) for each in _list(orjson.loads(stored)))
     except (ValueError, TypeError) as error:
-        tell_once(logger, clip(stored), f"no coverage: {error}")
+        tell_once(logger, name, f"no coverage: {error}")
         return ()
 
 
@@ -733,5 +800,7 @@ def refusals() -> Iterator[None]:
         raise SetAside(str(error).partition("ASIDE ")[2]) from error
 
 
-def _time(score: bytes | None) -> int | None:
-    return None if score is None else int(float(score))
+def _time(score: bytes | float | None) -> int | None:
+    """Return a score as an open time, None where it is none."""
+    time_ms = float("nan") if score is None else float(score)
+    return int(time_ms) if EARLIEST_MS <= time_ms < LATEST_MS else None

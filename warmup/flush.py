@@ -28,7 +28,7 @@ EVENTS_KEPT = 100_000
 # Of each pair `told` holds [up to when all was told, what before that was skipped]. So nothing is
 # told twice where it was written before and the reply got lost: a close is told if it comes after
 # what was told, a late one if its bar is one that was skipped.
-# A close of a pair one of whose keys is of another type is left out, and costs no other.
+# A close of a pair that is to be set aside is left out, and costs no other.
 # Returns which closes were left out, counted from 0.
 FLUSH = (
     FENCE
@@ -45,13 +45,12 @@ local function mark_in(field)
     return marks[field]
 end
 
--- Returns false where a key of the pair is of another type; nothing is changed then.
+-- Returns false where the pair is to be set aside; nothing is changed then.
 local function store(candles, coverage, live, time, member, from, to)
-    local stored, only = redis.pcall('GET', coverage), false
-    if type(stored) == 'table' then return false end
+    if misfit(candles, coverage) then return false end
+    local stored, only = text_of(coverage), false
     if member ~= '' then
-        local replaced = redis.pcall('ZREMRANGEBYSCORE', candles, time, time)
-        if type(replaced) ~= 'number' then return false end
+        local replaced = redis.call('ZREMRANGEBYSCORE', candles, time, time)
         only = redis.call('ZADD', candles, time, member) == 1 and replaced == 0
             and redis.call('ZCARD', candles) == 1
         local open = redis.pcall('GET', live)
@@ -60,7 +59,7 @@ local function store(candles, coverage, live, time, member, from, to)
         end
     end
     -- Where there was no candle before, somebody deleted them: what was known is not believed.
-    return extend(candles, coverage, tonumber(ARGV[2]), {{from, to}}, not only and stored or '')
+    return extend(candles, coverage, tonumber(ARGV[2]), {{from, to}}, only and '' or stored)
 end
 
 local function is_skipped(mark, time)

@@ -126,5 +126,5 @@ def _ends(
     oldest_ms = cache.glances([Pair(new, timeframe)])[0].oldest
     if not last or oldest_ms is None:
         return None
-    (first,) = cache.between(new, timeframe, oldest_ms, oldest_ms + 1)
-    return last[0], first
+    first = cache.between(new, timeframe, oldest_ms, oldest_ms + 1)
+    return (last[0], first[0]) if first else None  # none where somebody else wrote it

@@ -1,10 +1,12 @@
-"""A pair with a key of another type is set aside and named; all others go on, and it comes back."""
+"""A pair with a key that isn't ours is set aside and named; all others go on; it comes back."""
 
 import logging
 
 import orjson
 import pytest
+from django.urls import reverse
 
+from exchanges.fetch_listing import fetch_listing
 from exchanges.status import read_status
 from livermore.market import keys
 from livermore.market.candle import Candle
@@ -22,6 +24,7 @@ from tests.warmup.live import (
     wait_for_time,
     wait_until,
 )
+from tests.warmup.operators import person
 from warmup.cache import CandleCache, CandleWrite, SetAside
 from warmup.completeness import measure
 from warmup.network.cells import Grid, Work
@@ -34,6 +37,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PAIR = Pair("BTC-USD", Timeframe.M1)
 OTHERS = ["ETH-USD", "SOL-USD"]
 OF_PAIR = [keys.candles, keys.coverage]
+NO_OPEN_TIMES = [
+    *("inf", "-inf", "1e300", "-1e300", "-1795874400000", "0", "5.5", "1795874400"),
+    *("9795874400000", "1795874400000000", "4102444800000", "1e18"),
+]
+OFF_THE_GRID = [0.5, 1, -MINUTE_MS / 2]  # beside a candle's
 
 
 @pytest.fixture
@@ -150,3 +158,82 @@ def test_the_grid_and_the_metrics_tell_it(redis, exchange, rest, sandbox):
     assert line.startswith(f"BTC-USD 1m: {name} is a string, not a sorted set: look at it")
     found = measure(redis, exchange.pk, SYMBOLS, sandbox.clock.now_ms())
     assert [(t, each.set_aside) for t, each in found.items() if each.set_aside] == [("1m", 1)]
+
+
+def looks_at(redis, exchange, rest, client, score):
+    """Look as all of them do at a pair one of whose members has a score that is no open time."""
+    name = keys.candles(exchange.pk, *PAIR)
+    now_ms = rest.clock.now_ms()
+    rows, lines = letters(redis, exchange, now_ms)
+    assert rows == {"BTC-USD": "uccccc", "ETH-USD": "cccccc", "SOL-USD": "cccccc"}
+    assert lines == [
+        f"BTC-USD 1m: {name} holds the score {score}: no candle opens then: look at it, then "
+        f"delete it: redis-cli DEL {name} {keys.coverage(exchange.pk, *PAIR)}"
+    ]
+    assert measure(redis, exchange.pk, SYMBOLS, now_ms)["1m"].set_aside == 1
+    plan = plan_warmup(redis, rest, SYMBOLS, LONGEST_FIRST, with_repair=True)
+    assert [line.partition(" is set")[0] for line in plan.aside] == ["BTC-USD 1m"]
+    service = SmartWarmupService(redis, exchange.pk, rest)
+    service.warmup(SYMBOLS)
+    report = CandleRepair(redis, exchange.pk, rest).repair(SYMBOLS)
+    for failure in (*service.stats.failures, *report.failures):
+        assert f"{name} holds the score {score}" in failure["error"]
+    assert [f["symbol"] for f in report.failures] == ["BTC-USD"]
+    page = client.get(reverse("network:page"))
+    assert (page.status_code, name in page.content.decode()) == (200, True)
+
+
+@pytest.mark.parametrize("score", NO_OPEN_TIMES)
+def test_a_member_at_no_open_time_costs_its_pair_alone(redis, exchange, rest, client, score):
+    client.force_login(person("ada", "view_exchange"))
+    fetch_listing(exchange)
+    exchange.symbols.exclude(symbol__in=SYMBOLS).update(is_monitored=False)
+    exchange.symbols.filter(symbol__in=SYMBOLS).update(is_monitored=True)
+    SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
+    name = keys.candles(exchange.pk, *PAIR)
+    redis.zadd(name, {"[1,2,3]": score})
+    looks_at(redis, exchange, rest, client, shown(redis, name))
+    redis.zrem(name, "[1,2,3]")
+    assert letters(redis, exchange, rest.clock.now_ms())[0]["BTC-USD"] == "cccccc"
+
+
+@pytest.mark.parametrize("shift", OFF_THE_GRID)
+@pytest.mark.parametrize("end", [0, -1])
+def test_a_candle_that_was_moved_off_the_grid_costs_its_pair_alone(
+    redis, exchange, rest, client, shift, end
+):
+    client.force_login(person("ada", "view_exchange"))
+    fetch_listing(exchange)
+    exchange.symbols.exclude(symbol__in=SYMBOLS).update(is_monitored=False)
+    exchange.symbols.filter(symbol__in=SYMBOLS).update(is_monitored=True)
+    SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
+    name = keys.candles(exchange.pk, *PAIR)
+    [(member, score)] = redis.zrange(name, end, end, withscores=True)
+    redis.zadd(name, {member: score + shift})
+    looks_at(redis, exchange, rest, client, shown(redis, name, member))
+
+
+def shown(redis, name, member="[1,2,3]"):
+    """Return a score as scripts see it."""
+    return redis.eval("return redis.call('ZSCORE', KEYS[1], ARGV[1])", 1, name, member).decode()
+
+
+@pytest.mark.parametrize("venue", ["sandbox", "coinbase"])
+def test_a_score_that_is_no_time_while_live_costs_its_pair_alone(
+    redis, live_sandbox, monkeypatch, venue
+):
+    hurry(monkeypatch)
+    row = make_row(live_sandbox, venue)
+    name = keys.candles(row.pk, *PAIR)
+    with running(redis, row) as one:
+        redis.zadd(name, {"[1,2,3]": "inf"})
+        wait_until(lambda: read_status(redis, row.pk).details["setAside"] == {"BTC-USD": ["1m"]})
+        others = Comparison(redis, live_sandbox, row, OTHERS)
+        others.wait(live_sandbox.clock.now_ms() + 3 * MINUTE_MS)
+        assert not others.faults()
+        redis.zrem(name, "[1,2,3]")
+        wait_until(lambda: read_status(redis, row.pk).details["setAside"] == {})
+        everything = Comparison(redis, live_sandbox, row)
+        everything.wait(live_sandbox.clock.now_ms() + 3 * MINUTE_MS)
+        assert not everything.faults()
+        assert not one.ended
