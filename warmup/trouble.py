@@ -1,6 +1,7 @@
 """Why an exchange that shall run can't be reached: told to those who look, until it answers."""
 
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -32,7 +33,7 @@ from exchanges.venue_rest import VenueRest
 from livermore.market import keys
 from livermore.market.candle import check_time
 from warmup.harness.names import REMEDY as NO_ADDRESS
-from warmup.harness.network import UNENCRYPTED
+from warmup.harness.network import ANSWERED, UNENCRYPTED
 from warmup.harness.remedies import database_failure, own_failure, remedy_for
 from warmup.wording import moment
 
@@ -44,6 +45,9 @@ ANSWERED_LATELY_SECONDS = 10.0  # what fails beside what is answered is no troub
 OF_THE_EXCHANGE = (Temporary, Blocked, Misconfigured)
 PASSES = "Livermore waits and goes on by itself; end what else calls it from this address"
 GOES_ON = "Livermore waits and goes on by itself"
+LINE = "whether this machine is online and the exchange is up"
+# How the system says that a host's name has no address, on Linux and on macOS.
+NAMELESS = ("name resolution", "Name or service", "nodename nor servname", "No address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def words_for(error: Exception, exchange: Exchange) -> tuple[str, str]:
     if isinstance(error, Banned):
         until = moment(error.until_ms, _now_ms())
         return f"{error.host} banned this address until {until}", GOES_ON
-    text = getattr(error, "fault", "") or str(error)
+    text = without_number(getattr(error, "fault", "") or str(error))
     if isinstance(error, RateLimited | TurnedAway):
         return text, PASSES
     causes = list(_causes(error))
@@ -104,6 +108,30 @@ def words_for(error: Exception, exchange: Exchange) -> tuple[str, str]:
     if any(isinstance(each, ssl.SSLError) for each in causes):
         return text, UNENCRYPTED
     return text, remedy_for(error, exchange)
+
+
+def without_number(text: str) -> str:
+    """Return a text without the system's numbers of errors: their words stand behind them."""
+    return re.sub(r"\[Errno -?\d+\] ", "", text)
+
+
+def stream_remedy(reason: str) -> str:
+    """Return what to do about a connection of the stream that could not be made, or ended.
+
+    `reason` is what its runner tells: it makes another one by itself.
+    """
+    if not reason.startswith("cannot connect"):
+        return f"{GOES_ON}; if it happens often, see {LINE}"
+    if any(text in reason for text in ANSWERED):
+        return (
+            f"{GOES_ON}; if it stays so, see what the exchange says, and compare the row's "
+            "WebSocket address with its documents"
+        )
+    if any(text in reason for text in NAMELESS):
+        return f"{GOES_ON}; if it stays so, {NO_ADDRESS}"
+    if "SSL" in reason or "certificate" in reason.lower():
+        return f"{GOES_ON}; if it stays so, see {UNENCRYPTED}"
+    return f"{GOES_ON}; if it stays so, see {LINE}, and the row's WebSocket address"
 
 
 class TroubleReport:

@@ -146,6 +146,7 @@ def test_a_host_without_an_address_is_told_with_its_remedy(redis, monkeypatch):
     with agent(redis, monkeypatch):
         found = wait_until(lambda: told(redis, row), 15)
         assert "no-such-exchange.invalid" in found.text and "name server" in found.remedy
+        assert "Errno" not in found.text and "online?" in found.remedy
 
 
 def test_the_reason_goes_when_it_works_and_connect_has_synced_the_symbols(

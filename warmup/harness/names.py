@@ -15,7 +15,7 @@ PROXY_SECONDS = 10.0
 FAMILY_SECONDS = 2.0  # more than a packet takes to anywhere and back, and once more
 ADDRESSES_SHOWN = 3
 PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
-REMEDY = "check the row's addresses and this machine's name server"
+REMEDY = "is this machine online? Check its name server, and the row's addresses"
 Found = tuple[str, str | None]  # what, and a note
 
 

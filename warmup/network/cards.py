@@ -10,11 +10,10 @@ from exchanges.pacing import Usage
 from exchanges.status import ENDED, State
 from livermore.market.timeframe import SHORTEST_FIRST
 from warmup.command_log import Entry
-from warmup.harness.subscription import CUT
 from warmup.network.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
 from warmup.progress import present_warmup
-from warmup.trouble import Trouble
+from warmup.trouble import Trouble, stream_remedy, without_number
 from warmup.wording import count, duration, moment
 
 Card = dict[str, Any]
@@ -186,9 +185,9 @@ def _stream_trouble(view: ExchangeView) -> Trouble | None:
     reason, retry_at_ms = details.get("streamTrouble"), details.get("streamRetryAt")
     if not isinstance(reason, str) or not reason or details.get("connections"):
         return None
-    text = clip(reason.partition(HEADERS)[0], CLIP_OURS)
+    text = clip(without_number(reason.partition(HEADERS)[0]), CLIP_OURS)
     retry_at_ms = retry_at_ms if isinstance(retry_at_ms, int) else None
-    return Trouble(f"no stream: {text}", CUT, view.holder.hostname, retry_at_ms)
+    return Trouble(f"no stream: {text}", stream_remedy(reason), view.holder.hostname, retry_at_ms)
 
 
 def _trouble(details: Mapping[str, Any], row: ExchangeRow) -> str:

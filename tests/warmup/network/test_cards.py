@@ -266,6 +266,30 @@ def test_why_there_is_no_stream_is_told_too():
     assert card_of(view_of(status("active", "streaming", **again)))["lines"]["trouble"] == ""
 
 
+@pytest.mark.parametrize(
+    ("reason", "text", "remedy"),
+    [
+        ("cannot connect: [Errno 111] Connection refused", "Connection refused", "is online"),
+        ("cannot connect: [Errno -2] Name or service not known", "Name or", "name server"),
+        ("cannot connect: [Errno -3] Temporary failure in name resolution", "T", "machine online?"),
+        ("cannot connect: the exchange answered HTTP 403: no", "403", "what the exchange says"),
+        (
+            "cannot connect: [SSL: CERTIFICATE_VERIFY_FAILED] self-signed",
+            "SSL",
+            "LIVERMORE_CA_FILE",
+        ),
+        ("the exchange closed the connection: 1001", "closed", "if it happens often"),
+        ("no data for 30 s, not even a heartbeat", "no data", "if it happens often"),
+    ],
+)
+def test_what_to_do_about_a_stream_goes_by_its_cause_and_it_goes_on_by_itself(reason, text, remedy):
+    said = {"connections": 0, "streamTrouble": reason, "streamRetryAt": NOW + 9}
+    lines = card_of(view_of(status("active", "streaming", **LIVE | said)))["lines"]
+    assert text in lines["trouble"] and "Errno" not in lines["trouble"]
+    assert lines["remedy"].startswith("Livermore waits and goes on by itself")
+    assert remedy in lines["remedy"] and "run it again" not in lines["remedy"]
+
+
 def test_what_is_needed_before_anything_can_be_kept_warm_is_told():
     def hint(symbols, listed_at):
         row = replace(row_of(listed_at=listed_at), symbols=symbols)
