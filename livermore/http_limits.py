@@ -15,6 +15,8 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import reactor
 from twisted.web import http
 
+from livermore.http_answers import Answers, Unread
+
 logger = logging.getLogger(__name__)
 
 BODY_BYTES = 1024 * 1024
@@ -45,6 +47,7 @@ class Patience:
     head: float = 10.0  # from the connection, or the request's first byte, to the last header
     body: float = 20.0  # from there to the body's end
     idle: float = 60.0  # from an answer to the next request
+    answer: float = 60.0  # in which nothing of an answer is taken
 
 
 PATIENCE = Patience()
@@ -54,6 +57,17 @@ def limit_daphne() -> None:
     """Let every server of daphne's that begins in this process keep the limits."""
     server.HTTPFactory = LimitedHTTPFactory
     server.WebSocketFactory = LimitedWebSocketFactory
+    server.Server.handle_reply = _reply
+
+
+_reply_at_once = server.Server.handle_reply
+
+
+async def _reply(self, protocol, message):
+    """Pass on a part of an answer, and let whoever makes it wait until there is room for more."""
+    await _reply_at_once(self, protocol, message)
+    if isinstance(protocol, LimitedRequest):
+        await protocol.room()
 
 
 class LimitedRequest(WebRequest):
@@ -91,6 +105,21 @@ class LimitedRequest(WebRequest):
             return None
         return super().process()
 
+    async def room(self):
+        """Wait until the visitor has read most of what was answered."""
+        if answers := self._answers():
+            await answers.room()
+
+    def check_timeouts(self):
+        answers = self._answers() if self._response_started else None
+        if answers and (answers.bytes or answers.seconds_still() < self.server.http_timeout):
+            return  # one that has begun may be read slowly
+        super().check_timeouts()
+
+    def _answers(self):
+        channel = getattr(self, "channel", None)  # gone when the answer is whole
+        return channel and channel.answers
+
     def drop(self):
         """Forget what has come of it."""
         self._forget_body()
@@ -126,9 +155,18 @@ class LimitedChannel(http.HTTPChannel):
     _deadline = None
     _head_bytes = 0
     _has_begun = False
+    _answered = None  # a request whose answer is not read yet
+    answers = None
 
     def connectionMade(self):
         super().connectionMade()
+        self.answers = Answers(
+            self.transport,
+            self.factory.unread,
+            PATIENCE.answer,
+            on_move=self._waits_to_be_read,
+            on_read=self._was_read,
+        )
         self.factory.admit(self)
         self._begin(HEAD, PATIENCE.head)
 
@@ -181,7 +219,34 @@ class LimitedChannel(http.HTTPChannel):
         self._begin(BUSY)
         super().allContentReceived()
 
+    def write(self, data):
+        self.writeSequence((data,))
+
+    def writeSequence(self, pieces):
+        for piece in pieces:
+            self.answers.write(piece)
+        self._waits_to_be_read()
+
+    def writeHeaders(self, version, code, reason, headers):
+        super().writeHeaders(version, code, reason, headers)
+        lines = headers.getAllRawHeaders()
+        self.answers.note_given(sum(len(n) + len(v) + 4 for n, values in lines for v in values))
+
+    def _waits_to_be_read(self):
+        if self._phase == BUSY and self.answers.bytes:
+            self.factory.note(self, waits=True)
+
+    def _was_read(self):
+        request, self._answered = self._answered, None
+        if request:
+            self.requestDone(request)
+        elif self._phase == BUSY:
+            self.factory.note(self, waits=False)
+
     def requestDone(self, request):
+        if self.answers.bytes:  # no other request is begun before these are read
+            self._answered = request
+            return
         self._has_begun = False
         self._begin(IDLE, PATIENCE.idle)
         super().requestDone(request)  # the next one may have come already
@@ -189,6 +254,8 @@ class LimitedChannel(http.HTTPChannel):
     def connectionLost(self, reason):
         self._stop_clock()
         self.factory.forget(self.transport)
+        if self._answered:
+            self.requests.remove(self._answered)  # it has ended already
         super().connectionLost(reason)
 
     def refuse(self, status):
@@ -240,6 +307,7 @@ class LimitedHTTPFactory(HTTPFactory):
         super().__init__(*args, **kwargs)
         self.timeOut = None  # Twisted's begins anew with each byte
         self.body_bytes = 0
+        self.unread = Unread()
         self._open = set()  # transports, WebSockets' too
         self._waiting = {}  # transports that send or are silent, the longest first: channels
         self._most = CONNECTIONS
@@ -287,6 +355,10 @@ class LimitedHTTPFactory(HTTPFactory):
 
 class LimitedWebSocket(WebSocketProtocol):
     """A WebSocket that is counted among the connections."""
+
+    def connectionMade(self):
+        self.transport.unregisterProducer()  # what was HTTP before
+        super().connectionMade()
 
     def connectionLost(self, reason):
         self.factory.server_class.http_factory.forget(self.transport)

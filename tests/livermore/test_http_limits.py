@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LOGIN = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\n"
 MEGABYTE = b"x" * 2**20
 GROWTH = 100  # MB
+LARGE = "/static/plotly/plotly.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,8 @@ def web():
 
 @pytest.fixture(scope="module")
 def hasty():
-    """One whose patience is over soon: head, body, idle."""
-    with web_server(patience="1,2,3") as server:
+    """One whose patience is over soon: head, body, idle, answer."""
+    with web_server(patience="1,2,3,2") as server:
         yield server
 
 
@@ -48,6 +49,44 @@ def pour(visitor, piece, times):
         except OSError:
             return number
     return times
+
+
+@contextlib.contextmanager
+def watched(web):
+    """Note by how many megabytes its memory grows meanwhile, and what its files take."""
+    before, _ = web.megabytes()
+    grown, is_over = [], threading.Event()
+
+    def watch():
+        while not is_over.wait(0.05):
+            memory, disk = web.megabytes()
+            grown.append((memory - before, disk))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield grown
+    finally:
+        is_over.set()
+        watcher.join()
+
+
+def asking(web, path, times=1, *headers):
+    """Ask over a connection that takes in little, and read nothing."""
+    visitor = socket.socket()
+    visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    visitor.settimeout(20)
+    visitor.connect(("127.0.0.1", web.port))
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", ""]
+    visitor.sendall("\r\n".join(lines).encode() * times)
+    return visitor
+
+
+def is_cut_off(visitor, seconds):
+    """Tell whether a connection is reset within that time, without reading."""
+    poll = select.poll()
+    poll.register(visitor, 0)
+    return bool(poll.poll(seconds * 1000))
 
 
 # -- How much
@@ -74,26 +113,13 @@ def test_a_body_of_a_gigabyte_and_a_half_costs_neither_memory_nor_disk(web, fram
         "chunks": (b"Transfer-Encoding: chunked\r\n\r\n", b"100000\r\n" + MEGABYTE + b"\r\n"),
         "one chunk": (b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % size, MEGABYTE),
     }[framing]
-    before, _ = web.megabytes()
-    peaks, is_over = [], threading.Event()
-
-    def watch():
-        while not is_over.wait(0.05):
-            peaks.append(web.megabytes())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        with web.connect() as visitor:
-            visitor.sendall(LOGIN + head)
-            pour(visitor, piece, 1536)
-            answer = read_all(visitor)
-    finally:
-        is_over.set()
-        watcher.join()
+    with watched(web) as grown, web.connect() as visitor:
+        visitor.sendall(LOGIN + head)
+        pour(visitor, piece, 1536)
+        answer = read_all(visitor)
     assert status(answer) in (413, None)  # who goes on for seconds is cut off
-    assert max(memory for memory, _ in peaks) - before < GROWTH
-    assert max(disk for _, disk in peaks) == 0
+    assert max(memory for memory, _ in grown) < GROWTH
+    assert max(disk for _, disk in grown) == 0
 
 
 def test_endless_chunks_are_cut_off(web):
@@ -179,6 +205,80 @@ def test_what_is_no_request_gets_a_line(web, request_):
     answer = web.ask(request_)
     assert (status(answer), answer.endswith(b"can be read.\n")) == (400, True)
     assert "Traceback" not in web.words()
+
+
+# -- What is answered and not read
+
+
+def test_one_who_asks_a_lot_and_reads_nothing_costs_no_memory(web):
+    with watched(web) as grown, asking(web, LARGE, 250) as visitor:
+        assert not is_cut_off(visitor, 5)
+        assert status(web.get("/health/live/")) == 200
+    assert max(memory for memory, _ in grown) < GROWTH
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        (LARGE, ()),
+        (LARGE, ("Accept-Encoding: gzip",)),
+        (LARGE, ("Range: bytes=0-",)),
+    ],
+    ids=["whole", "compressed", "range"],
+)
+def test_many_who_read_nothing_cost_no_memory(web, path, headers):
+    with watched(web) as grown, contextlib.ExitStack() as visitors:
+        for _ in range(250):
+            visitors.enter_context(asking(web, path, 2, *headers))
+        wait_until(lambda: status(web.get("/health/live/")) == 200)
+        whole = web.get(path)
+        assert len(whole) > 4 * 2**20
+    assert max(memory for memory, _ in grown) < GROWTH
+
+
+def test_more_than_a_limit_that_is_not_read_is_given_up():
+    with web_server() as web, contextlib.ExitStack() as visitors:
+        assert status(web.get(LARGE)) == 200  # which it keeps
+        grown = visitors.enter_context(watched(web))
+        first = visitors.enter_context(asking(web, LARGE))
+        for _ in range(350):
+            with contextlib.suppress(ConnectionError):
+                visitors.enter_context(asking(web, LARGE))
+        assert is_cut_off(first, 20)
+        assert len(web.get(LARGE)) > 4 * 2**20
+        assert web.words().count("web.unread bytes=") == 1
+        assert "Traceback" not in web.words()
+        assert max(memory for memory, _ in grown) < GROWTH
+
+
+def test_who_reads_nothing_of_an_answer_is_dropped(hasty):
+    with asking(hasty, LARGE) as visitor:
+        assert is_cut_off(visitor, 15)
+
+
+def test_who_reads_slowly_gets_the_whole_answer(hasty):
+    whole = hasty.get(LARGE).partition(b"\r\n\r\n")[2]
+    started, found = time.monotonic(), b""
+    with asking(hasty, LARGE, 1, "Connection: close") as visitor:
+        while data := visitor.recv(64 * 1024):
+            found += data
+            time.sleep(len(data) / 2**20)
+    assert time.monotonic() - started > 3  # longer than his patience
+    assert found.partition(b"\r\n\r\n")[2] == whole
+
+
+def test_requests_that_come_at_once_are_answered_in_their_order(web):
+    paths = [LARGE, "/health/live/", "/nowhere/", "/static/network/page.js", LARGE] * 2
+    lines = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n" for path in paths]
+    sizes = [len(web.get(path).partition(b"\r\n\r\n")[2]) for path in paths]
+    with web.connect() as visitor:
+        visitor.sendall("".join(lines).encode())
+        file, answered = visitor.makefile("rb"), []
+        for _ in paths:
+            head = [line.partition(b": ") for line in iter(file.readline, b"\r\n")]
+            (size,) = [int(value) for name, _, value in head if name == b"Content-Length"]
+            answered.append(len(file.read(size)))
+    assert answered == sizes
 
 
 # -- For how long

@@ -56,6 +56,14 @@ def test_a_part_of_a_file_is_that_part():
     assert "Content-Encoding" not in part.headers
 
 
+def test_who_asks_for_a_large_part_of_a_file_gets_the_whole():
+    whole = body(get(PLOTLY, "identity"))
+    for asked in ("bytes=0-", "bytes=5-200000", "bytes=-100000"):
+        found = get(PLOTLY, "identity", range=asked)
+        assert (found.status_code, body(found)) == (200, whole)
+        assert "Content-Range" not in found.headers
+
+
 @pytest.fixture
 def row(redis):
     row = listed_exchange()
