@@ -463,7 +463,7 @@ def test_what_cant_be_told_waits_until_it_can(redis, monkeypatch, what):
         row = make_row(sandbox)
         name = TYPES[what][0](row)
         with running(redis, row) as one:
-            kept = redis.dump(name)
+            kept = wait_until(lambda: redis.dump(name))
             of_type(redis, name, "string")
             trouble = wait_until(lambda: one.runner.measured()["unreadable"])
             assert f"{name} is a string, not a " in trouble
