@@ -14,12 +14,13 @@ def main():
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livermore.settings")
     try:
         from django.core.exceptions import ImproperlyConfigured
-        from django.core.management import execute_from_command_line
         from django.db import Error as DatabaseError
+
+        from livermore.calls import Calls
     except ImportError:
         sys.exit("Django is not installed in this Python: call ./run instead of manage.py")
     try:
-        execute_from_command_line(sys.argv)
+        Calls(sys.argv).execute()
     except ImproperlyConfigured as error:
         sys.exit(f"Error: {error}")
     except DatabaseError as error:  # in one of Django's own commands

@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
+from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -61,6 +63,13 @@ class LivermoreCommand(BaseCommand):
     }
     needs_redis = True  # the embedded server runs at least as long as handle(), if it is ours
 
+    def create_parser(self, prog_name, subcommand, **kwargs):
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.prog = f"./run {subcommand}"
+        if self._called_from_command_line:
+            parser.error = partial(refuse_call, subcommand)
+        return parser
+
     def get_version(self):
         return f"Livermore {__version__}"
 
@@ -93,6 +102,12 @@ class LivermoreCommand(BaseCommand):
         if self.needs_redis and settings.EMBEDDED_REDIS_DIR:
             return embedded_redis.ensure_running(settings.EMBEDDED_REDIS_DIR)
         return contextlib.nullcontext()
+
+
+def refuse_call(subcommand: str, message: str) -> NoReturn:
+    """End this process, as a command was called wrongly, with one line that says in what way."""
+    sys.stderr.write(f"Error: {message}; `./run help {subcommand}` tells what it takes\n")
+    sys.exit(2)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,15 @@ PORTS_TRIED = 100
 
 
 class PortError(Exception):
-    """A port can't be had; the text says which and what to do."""
+    """A port can't be had; the text says which and what to do, `status` is that of the command."""
+
+    status = 1
+
+
+class SamePort(PortError):
+    """One port was given for both."""
+
+    status = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +64,7 @@ def choose(
 
     Raises PortError where a given one can't be used, or none is free.
     """
-    if web and web == sandbox:
-        raise PortError(f"--port and --sandbox-port are both {web}: give two")
+    check_distinct(web, sandbox)
     for given, whose, option in (
         (web, "", "--port"),
         (sandbox, ", the sandbox's,", "--sandbox-port"),
@@ -66,6 +73,12 @@ def choose(
             raise PortError(f"Port {given}{whose} {reason}: give another {option}, or none")
     web = web or _first_free(WEB_PORT, {sandbox or usual_sandbox}, "--port")
     return web, sandbox or _first_free(usual_sandbox, {web}, "--sandbox-port")
+
+
+def check_distinct(web: int | None, sandbox: int | None) -> None:
+    """Raise SamePort where one port was given for both."""
+    if web and web == sandbox:
+        raise SamePort(f"--port and --sandbox-port are both {web}: give two")
 
 
 def sandbox_port(var: Path) -> int:
@@ -128,15 +141,25 @@ def main(arguments: list[str]) -> None:
     """Raises SystemExit with a line for a person."""
     if {"-h", "--help", "--version"} & {*arguments}:
         return
-    parser = argparse.ArgumentParser("./run up", add_help=False)
-    add_arguments(parser)
-    options, _others = parser.parse_known_args(arguments)
-    if line := already_running(ROOT):
-        sys.exit(f"Error: {line}")
+    options = _parser().parse_args(arguments)
     try:
+        check_distinct(options.port, options.sandbox_port)
+        if line := already_running(ROOT):
+            sys.exit(f"Error: {line}")
         choose(options.port, options.sandbox_port, sandbox_port(ROOT / "var"))
     except PortError as error:
-        sys.exit(f"Error: {error}")
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("./run up", add_help=False, allow_abbrev=False)
+    add_arguments(parser)
+    for option in ("--traceback", "--no-color", "--force-color", "--skip-checks"):  # Django's
+        parser.add_argument(option, action="store_true", help=argparse.SUPPRESS)
+    for names in (("-v", "--verbosity"), ("--settings",), ("--pythonpath",)):
+        parser.add_argument(*names, help=argparse.SUPPRESS)
+    return parser
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ class Supervisor:
         try:
             web, sandbox = first_look.choose(self._web_port, self._sandbox_port, usual)
         except first_look.PortError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=error.status) from error
         moved = []
         if not self._web_port and web != first_look.WEB_PORT:
             moved.append(f"Port {first_look.WEB_PORT} is taken: the page goes to {web}.")

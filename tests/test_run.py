@@ -252,7 +252,47 @@ def test_what_is_no_port_is_said_before_anything_is_installed(checkout, port):
 def test_one_port_for_both_is_refused(checkout):
     port = str(free_port())
     status, said = finish(run(checkout, "--port", port, "--sandbox-port", port))
-    assert (status, said) == (1, f"Error: --port and --sandbox-port are both {port}: give two\n")
+    assert (status, said) == (2, f"Error: --port and --sandbox-port are both {port}: give two\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--bogus"], "--bogus"),
+        (["up", "extra"], "extra"),
+        (["--port", "8500", "--sandbox-port", "8500"], "both 8500"),
+    ],
+)
+@pytest.mark.parametrize("one_runs", [False, True])
+def test_a_wrong_call_is_said_first_whether_one_runs_or_not(checkout, arguments, told, one_runs):
+    (checkout / ".venv").unlink()
+    (checkout / "var").mkdir()
+    with (checkout / "var/up.lock").open("w") as lock:
+        if one_runs:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        status, said = finish(run(checkout, *arguments))
+    assert status == 2
+    assert told in said and "runs already" not in said
+    assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["exchang"], "unknown command 'exchang'; similar are: exchange"),
+        (["tests"], "similar are: test"),
+        (["help", "warmupp"], "unknown command 'warmupp'; similar are: warmup"),
+        (["nosuch"], "check_exchange"),
+        (["help", "nosuch"], "check_exchange"),
+        (["exchange", "--bogus"], "--bogus; `./run help exchange` tells"),
+        (["warmup"], "exchange; `./run help warmup` tells"),
+    ],
+)
+def test_a_wrong_call_of_a_command_is_one_line_and_2(checkout, arguments, told):
+    status, said = finish(run(checkout, *arguments))
+    assert status == 2
+    assert told in said and "./run help" in said and "manage.py" not in said
+    assert said.count("\n") == 1
 
 
 def test_both_ports_move_by_themselves_where_they_are_taken(checkout, up):
