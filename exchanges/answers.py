@@ -24,6 +24,7 @@ HEAD_BYTES = 262_144  # of status and headers; of chunks' lengths and trailers, 
 SHORT_BYTES = 2_000_000  # of all but a listing: a thousand candles are 200 kB
 ERROR_BYTES, ERROR_SECONDS = 65_536, 5.0  # of a body whose status says already what it is
 BYTES_PER_VALUE = 16  # a value of JSON takes more than that, some hundred times over
+BYTES_PER_FIELD, BYTES_PER_OBJECT = 40, 80  # these take more still, and real answers have fewer
 MOST_MEMBERS = 64  # of gzip, one after the other
 LONGEST_WHOLE = 1000  # digits
 ENCODING = "gzip"
@@ -111,8 +112,7 @@ class Allowance:
         finally:
             reply.close()
         if is_dense(found, self._most_bytes):
-            count = self._most_bytes // BYTES_PER_VALUE
-            raise self.refusal(f"held more than {count:,} values of JSON")
+            raise self.refusal("held far too many values of JSON")
 
     def refusal(self, what: str) -> Excessive:
         """Return what is raised where an answer `what`."""
@@ -162,7 +162,12 @@ def is_dense(content: bytes | bytearray, most_bytes: int) -> bool:
     """Tell whether JSON holds so many values that it would take far more memory than it is long."""
     if len(content) <= PIECE_BYTES:
         return False
-    return sum(map(content.count, (b",", b"[", b"{"))) > most_bytes // BYTES_PER_VALUE
+    nested, fields = content.count(b"[") + content.count(b"{"), content.count(b":")
+    return (
+        nested > most_bytes // BYTES_PER_OBJECT
+        or fields > most_bytes // BYTES_PER_FIELD
+        or nested + content.count(b",") > most_bytes // BYTES_PER_VALUE
+    )
 
 
 def parse(content: bytes) -> Any:

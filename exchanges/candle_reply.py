@@ -13,7 +13,9 @@ from livermore.market.timeframe import Timeframe
 FIELDS = ("start", "open", "high", "low", "close", "volume")  # that a row may name
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+DIGITS = re.compile("[0-9]+")
 MOST_SHOWN, LARGEST_SHOWN = 12, 10**20
+LONGEST_NUMBER, LARGEST_WHOLE = 40, 2**53
 Row = Any
 Values = tuple[float, float, float, float, float, Timeframe]  # open to volume, then whose
 
@@ -273,6 +275,18 @@ def _within(refusals: Iterable[Refusal], start_ms: int, end_ms: int) -> list[Ref
 
 def number(text: str) -> float:
     """Return what an exchange wrote as a decimal string; anything else is refused."""
-    if type(text) is not str or "_" in text:
+    if type(text) is not str or len(text) > LONGEST_NUMBER or "_" in text:
         raise TypeError(f"not a decimal string, but {shape_of(text)}")
     return float(text)
+
+
+def whole(given: int | str) -> int:
+    """Return a whole number of an exchange's, written as such or as a string; no other.
+
+    Raises ValueError for one below 0 or above 2^53, beyond which not all programs can tell it.
+    """
+    if type(given) is str and len(given) <= LONGEST_NUMBER and DIGITS.fullmatch(given):
+        given = int(given)
+    if type(given) is not int or not 0 <= given <= LARGEST_WHOLE:
+        raise ValueError(f"not a whole number up to 2^53, but {shape_of(given)}")
+    return given

@@ -38,6 +38,20 @@ MOST_WAITING_BYTES = 32_000_000  # until somebody reads them
 FAILURES = (OSError, ValueError, websocket.WebSocketException)
 PHRASES = {each.value: each.phrase for each in HTTPStatus}
 PORTS = {"wss": 443, "ws": 80}
+# Why a WebSocket was closed, in our words (RFC 6455, 7.4.1, and IANA's registry).
+CLOSE_PHRASES = {
+    1000: "done",
+    1001: "going away",
+    1002: "protocol error",
+    1003: "kind of data not accepted",
+    1007: "data not understood",
+    1008: "against its rules",
+    1009: "message too long",
+    1011: "fault of the server",
+    1012: "the server starts anew",
+    1013: "try again later",
+    1014: "bad gateway",
+}
 # Why a frame can't be read, by what its reader met; the first that fits.
 REASONS: dict[str, tuple[type[Exception], ...]] = {
     "not_json": (json.JSONDecodeError,),
@@ -421,4 +435,6 @@ def _reason(error: BadPayload) -> str:
 
 def _close_text(frame: bytes) -> str:
     code = int.from_bytes(frame[:2]) if len(frame) >= 2 else 0
-    return f"{code} {clip(frame[2:])}".strip()
+    if words := frame[2:]:
+        logger.debug("connection.closed code=%d text=%s", code, clip(words))
+    return f"{code} {CLOSE_PHRASES.get(code, '')}".strip()

@@ -32,11 +32,25 @@ def one_line(text: str) -> str:
 
 
 def clip(text: str | bytes, longest: int = CLIP) -> str:
-    """Return the beginning of `text` on one line, fit for a message or a log."""
-    if isinstance(text, bytes):
-        text = text[: 4 * longest].decode("utf-8", "replace")
-    line = one_line(text)
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    """Return the beginning of `text` on one line, fit for a message or a log.
+
+    Only the beginning is looked at: of a text of megabytes all words would take a gigabyte.
+    """
+    beginning, is_all = text[: 4 * longest], len(text) <= 4 * longest
+    if isinstance(beginning, bytes):
+        beginning = beginning.decode("utf-8", "replace")
+    line = one_line(beginning)
+    if is_all and len(line) <= longest:
+        return line
+    return line[: longest - 1] + "…"
+
+
+def told(value: object) -> str:
+    """Return a word or number of an exchange's, clipped; of anything else only what it is."""
+    if isinstance(value, str):
+        return clip(value)
+    is_short = isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+    return str(value) if is_short else shape_of(value)
 
 
 def shape_of(value: object) -> str:
@@ -185,4 +199,5 @@ class BadPayload(Permanent):
     """An answer that means nothing to us; the message ends in a clipped copy of it."""
 
     def __init__(self, message: str, text: str | bytes = ""):
+        message = clip(message, CLIP_OURS)
         super().__init__(f"{message}: {clip(text)}" if text else message)

@@ -3,7 +3,7 @@
 from exchanges.answers import is_dense
 from exchanges.errors import Excessive, LivermoreError, Unreachable
 
-MOST_BYTES = 16_000_000  # of a message: the largest that an exchange sends is a tenth of that
+MOST_BYTES = 4_000_000  # of a message: three thousand tickers at once are half a megabyte
 MOST_FRAGMENTS = 10_000
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 OPCODES = {CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG}

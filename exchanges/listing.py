@@ -14,6 +14,7 @@ import difflib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
@@ -30,6 +31,7 @@ FIELDS_LISTED = ("native_symbol", "base", "quote", "status", "alias")
 UNKNOWN_NAMED = 10
 STOPPED_NAMED = 20
 FEW_NAMED, NAME_SHOWN = 5, 40
+NAME_KEPT = 1000  # of a name that is none: longer than any that is stored
 UNREADABLE = (LookupError, TypeError, AttributeError, ValueError)
 
 
@@ -98,20 +100,27 @@ def read_rows(
             raise BadPayload(f"the listing is not in {venue}'s form: {shape_of(row)}") from error
         logger.warning(
             "listing.rows_unreadable venue=%s count=%d first=%s names=%s",
-            *(venue, len(refused), clip(str(row)), _named_few(names)),
+            *(venue, len(refused), shape_of(row), _named_few(names)),
         )
     return Listing((item for item in found if item is not None), names)
 
 
+def canonical(base: Any, quote: Any) -> str:
+    """Return the canonical symbol of a market; of names that can be none no more than shows it."""
+    names = base, quote
+    return "-".join(x[:NAME_KEPT] if isinstance(x, str) else shape_of(x) for x in names)
+
+
 def _text_in(row: Any, name: str) -> str:
     text = row.get(name) if isinstance(row, dict) else None
-    return text if isinstance(text, str) else ""
+    return text[:NAME_KEPT] if isinstance(text, str) else ""
 
 
 def _named_few(names: Iterable[Any]) -> str:
     """Return the first few of some names that somebody else wrote, fit for a line of a log."""
-    told = [clip(each, NAME_SHOWN) if isinstance(each, str) and each else "?" for each in names]
-    return ",".join(told[:FEW_NAMED]) + (",…" if len(told) > FEW_NAMED else "")
+    few = list(islice(names, FEW_NAMED + 1))
+    told = [clip(each, NAME_SHOWN) if isinstance(each, str) and each else "?" for each in few]
+    return ",".join(told[:FEW_NAMED]) + (",…" if len(few) > FEW_NAMED else "")
 
 
 def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:

@@ -16,7 +16,8 @@ LATEST_MS = 4_102_444_800_000
 def check_time(time_ms: int) -> int:
     """Return `time_ms`; ValueError unless it is whole epoch milliseconds in this century."""
     if type(time_ms) is not int or not EARLIEST_MS <= time_ms < LATEST_MS:
-        raise ValueError(f"time {time_ms!r} is not in epoch milliseconds")
+        shown = time_ms if isinstance(time_ms, int | float) else type(time_ms).__name__
+        raise ValueError(f"time {shown} is not in epoch milliseconds")
     return time_ms
 
 

@@ -1,7 +1,8 @@
 """A process that calls an attacker, and says what it was told and how much its memory grew.
 
 `python -m tests.exchanges.victim KIND URL SECONDS` prints a line of JSON; KIND is `rest`,
-`long` for a listing, or `stream`; `grew` is in megabytes.
+`long` for an answer as long as a listing's, `stream`, or `listing` and `parsing`, which are told
+what venue it is to be (`binance` or `coinbase`) in the place of SECONDS; `grew` is in megabytes.
 """
 
 import contextlib
@@ -28,6 +29,13 @@ class NoPacer:
     """Lets every call go out at once, and keeps nothing."""
 
     host = "attacker"
+    ask_limits = None
+
+    def should_ask_limits(self):
+        return False
+
+    def assume_limits(self):
+        return True
 
     def wait_turn(self, weight, lane):
         pass
@@ -66,14 +74,34 @@ def call(url, seconds, long):
     return "", "", client.calls
 
 
-def stream(url):
+def listing(url, venue):
+    from exchanges.rest_client import RestClient
+    from exchanges.venues.binance.rest import BinanceRest
+    from exchanges.venues.coinbase.rest import CoinbaseRest
+
+    client = RestClient(url, NoPacer(), workers=1)
+    rest = {"binance": BinanceRest, "coinbase": CoinbaseRest}[venue](1, client)
+    with contextlib.closing(client):
+        try:
+            found = rest.list_symbols()
+        except Exception as error:
+            return type(error).__name__, str(error), client.calls
+    return "", f"{len(found)} and {len(found.refused)}", client.calls
+
+
+def stream(url, venue="binance"):
     from exchanges.connection import Connection
     from exchanges.venues.binance.stream import BinanceStream
+    from exchanges.venues.coinbase.stream import CoinbaseStream
 
-    connection = Connection(BinanceStream(url, {}), ["btcusdt@kline_1m"])
+    stream = {"binance": BinanceStream, "coinbase": CoinbaseStream}[venue]
+    topic = {"binance": "btcusd@kline_1m", "coinbase": "ticker_batch:BTC-USD"}[venue]
+    native = {"binance": "BTCUSD", "coinbase": "BTC-USD"}[venue]
+    connection = Connection(stream(url, {"BTC-USD": native}), [topic])
     connection.start()
     while not connection.ended.wait(0.05):
         connection.read()
+    connection.read()
     return "", connection.reason, 1
 
 
@@ -90,11 +118,13 @@ def main(kind, url, seconds="60"):
 
     settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["127.0.0.1"]
     import exchanges.connection
-    import exchanges.rest_client  # noqa: F401  # what is loaded is no growth
+    import exchanges.venues  # noqa: F401  # what is loaded is no growth
 
     before, began = megabytes(), time.monotonic()
-    if kind == "stream":
-        name, text, calls = stream(url)
+    if kind in ("stream", "parsing"):
+        name, text, calls = stream(url, *([seconds] if kind == "parsing" else []))
+    elif kind == "listing":
+        name, text, calls = listing(url, seconds)
     else:
         name, text, calls = call(url, float(seconds), kind == "long")
     grew = megabytes() - before

@@ -9,7 +9,9 @@ from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, numb
 from exchanges.errors import (
     BadCredentials,
     BadPayload,
+    Banned,
     LivermoreError,
+    Temporary,
     UnknownSymbol,
     Unreachable,
     clip,
@@ -158,7 +160,9 @@ class BinanceRest(VenueRest):
             self._exchange_info(params, None)
         except BadPayload as error:
             self._assume_limits(str(error))
-        except (Unreachable, UnknownSymbol) as error:
+        except Banned:
+            raise
+        except (Temporary, UnknownSymbol) as error:
             logger.warning("limits.not_learnt host=%s error=%s", self.client.host, error)
 
     def _exchange_info(self, params: Mapping[str, str], lane: Lane | None) -> Any:
@@ -168,8 +172,8 @@ class BinanceRest(VenueRest):
         if limits := read_limits(body):
             self.client.pacer.set_limits(limits)
         else:
-            found = body.get("rateLimits", "nothing") if isinstance(body, dict) else body
-            self._assume_limits(str(found))
+            found = body.get("rateLimits") if isinstance(body, dict) else body
+            self._assume_limits(shape_of(found))
         return body
 
     def _assume_limits(self, seen: str) -> None:

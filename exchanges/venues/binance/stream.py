@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from exchanges.candle_reply import number
-from exchanges.errors import BadPayload
+from exchanges.errors import BadPayload, clip, told
 from exchanges.stream_events import CandleUpdate, Clock, Event, Refused, Shutdown
 from exchanges.venue_stream import StreamLimits, StreamSession, Topic, VenueStream
 from livermore.market.candle import Candle, Ticker, check_time
@@ -95,7 +95,7 @@ class BinanceSession(StreamSession):
             data = message["data"] if "stream" in message else message
             return self._read_all(data) if isinstance(data, list) else self._read(data)
         except UNREADABLE as error:
-            raise BadPayload(f"a frame that can't be read ({error})", frame) from error
+            raise BadPayload(f"a frame that can't be read ({clip(str(error))})", frame) from error
 
     def _read_all(self, rows: list[Any]) -> list[Event]:
         """Return what the rows say; one that can't be read is counted and spoils no other."""
@@ -126,7 +126,7 @@ class BinanceSession(StreamSession):
         self.answered += 1
         error = data.get("error") or (data if "code" in data else None)
         if error:
-            return [Refused(f"code {error.get('code')}: {error.get('msg')}")]
+            return [Refused(f"code {told(error.get('code'))}: {told(error.get('msg'))}")]
         if verb == "SUBSCRIBE":
             self.confirmed.update(self.wanted.intersection(topics))
         elif verb == "LIST_SUBSCRIPTIONS" and isinstance(data.get("result"), list):

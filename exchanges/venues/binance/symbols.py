@@ -3,7 +3,7 @@
 from typing import Any
 
 from exchanges.errors import BadPayload, shape_of
-from exchanges.listing import ListedSymbol, read_rows
+from exchanges.listing import ListedSymbol, canonical, read_rows
 from exchanges.pacing import Limits
 
 # (rateLimitType, interval, intervalNum) of the two limits that count for reading candles.
@@ -23,7 +23,7 @@ def read_listing(body: Any) -> list[ListedSymbol]:
 
 def _listed(row: Any) -> ListedSymbol:
     base, quote = row["baseAsset"], row["quoteAsset"]
-    return ListedSymbol(f"{base}-{quote}", row["symbol"], base, quote, _is_trading(row))
+    return ListedSymbol(canonical(base, quote), row["symbol"], base, quote, _is_trading(row))
 
 
 def _is_trading(row: Any) -> bool | None:

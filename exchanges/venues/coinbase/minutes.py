@@ -8,6 +8,8 @@ from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
 
 M1 = Timeframe.M1
+MOST_OVERLAP = 10_000  # ids; a snapshot holds a hundred trades
+MOST_BACK_MS = 10 * M1.ms
 
 
 class MinuteBuilder:
@@ -36,6 +38,8 @@ class MinuteBuilder:
         """Take the next trade, by id; return the minute it closed, and the one it belongs to."""
         if not 0 < price < inf:
             raise ValueError(f"not a price: {price}")
+        if self._contradicts(trade_id, time_ms):
+            self._last_id, self._minute_ms, self._whole = None, 0, False
         if self._last_id is not None and trade_id <= self._last_id:
             return []  # the snapshot and the updates overlap
         unbroken = self._last_id is not None and trade_id == self._last_id + 1
@@ -59,6 +63,17 @@ class MinuteBuilder:
         else:
             found.append(Traded(self._symbol, time_ms))
         return found
+
+    def _contradicts(self, trade_id: int, time_ms: int) -> bool:
+        """Tell whether it can't be of one sequence with the last one, so that one of them is wrong.
+
+        Else a single id or time that is far ahead would outlast all that follow.
+        """
+        if self._last_id is None:
+            return False
+        if trade_id > self._last_id:
+            return time_ms < self._last_ms - MOST_BACK_MS
+        return trade_id < self._last_id - MOST_OVERLAP
 
     def _begin(self, minute_ms: int, price: float, size: Decimal, whole: bool) -> None:
         self._minute_ms, self._whole = minute_ms, whole

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, number
+from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, number, whole
 from exchanges.errors import (
     BadCredentials,
     BadPayload,
@@ -103,7 +103,7 @@ class CoinbaseRest(VenueRest):
         except Unauthorized as refusal:
             raise self._explained(refusal, "the exchange does not tell its time") from refusal
         try:
-            return check_time(int(body["epochMillis"]))
+            return check_time(whole(body["epochMillis"]))
         except (KeyError, TypeError, ValueError) as error:
             raise BadPayload(f"the time is not in Coinbase's form: {shape_of(body)}") from error
 
@@ -251,8 +251,8 @@ class CoinbaseRest(VenueRest):
     def _open_time(row: Mapping[str, str]) -> int:
         start = row["start"]
         if type(start) is not str:
-            raise TypeError(f"not a time as a string: {start!r}")
-        return int(start) * 1000
+            raise TypeError(f"not a time as a string, but {shape_of(start)}")
+        return whole(start) * 1000
 
     @staticmethod
     def _values(row: Mapping[str, str], timeframe: Timeframe) -> Values:

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from exchanges.candle_reply import number
-from exchanges.errors import BadPayload
+from exchanges.candle_reply import LONGEST_NUMBER, number, whole
+from exchanges.errors import BadPayload, clip, shape_of, told
 from exchanges.stream_events import CandleUpdate, Clock, Event, Lost, Refused
 from exchanges.venue_stream import StreamLimits, StreamSession, Topic, VenueStream
 from exchanges.venues.coinbase.minutes import MinuteBuilder
@@ -19,6 +19,8 @@ from livermore.market.timeframe import Timeframe
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 HEARTBEATS = "heartbeats"  # without it a channel whose products are quiet is closed
 CANDLES, TRADES, TICKERS = "candles", "market_trades", "ticker_batch"
+MOST_LOST = 1_000_000  # frames of one connection; a larger gap is none
+LARGEST_SIZE = 10**18
 # The channel has five minutes only. From trades come the minutes, from both the longer ones.
 FED_BY_CANDLES = (Timeframe.D1, Timeframe.H4, Timeframe.H1, Timeframe.M15, Timeframe.M5)
 
@@ -117,12 +119,12 @@ class CoinbaseSession(StreamSession):
         try:
             return self._read(orjson.loads(frame))
         except UNREADABLE as error:
-            raise BadPayload(f"a frame that can't be read ({error})", frame) from error
+            raise BadPayload(f"a frame that can't be read ({clip(str(error))})", frame) from error
 
     def _read(self, message: Mapping[str, Any]) -> list[Event]:
         if message.get("type") == "error":
             self.answered += 1
-            return [Refused(str(message.get("message")))]
+            return [Refused(told(message.get("message")))]
         found: list[Event] = self._count(message["sequence_num"])
         reader = self._readers.get(message["channel"])
         if reader is None:
@@ -135,11 +137,12 @@ class CoinbaseSession(StreamSession):
         return found
 
     def _count(self, given: Any) -> list[Event]:
-        number_, expected = int(given), self._next_number
+        number_, expected = whole(given), self._next_number
         self._next_number = number_ + 1
         if expected is None or number_ == expected:
             return []
-        return [Lost(number_ - expected if number_ > expected else None)]
+        lost = number_ - expected
+        return [Lost(lost if 0 < lost <= MOST_LOST else None)]
 
     def _acknowledge(self, event: Mapping[str, Any], sent_ms: int) -> list[Event]:
         confirmed = {
@@ -159,7 +162,7 @@ class CoinbaseSession(StreamSession):
         for row in event["candles"]:
             if symbol := self._symbol(row["product_id"]):
                 candle = Candle(
-                    int(row["start"]) * 1000,
+                    whole(row["start"]) * 1000,
                     number(row["open"]),
                     number(row["high"]),
                     number(row["low"]),
@@ -172,13 +175,13 @@ class CoinbaseSession(StreamSession):
 
     def _trades(self, event: Mapping[str, Any], sent_ms: int) -> list[Event]:
         found: list[Event] = []
-        for row in sorted(event["trades"], key=lambda row: int(row["trade_id"])):
+        for row in sorted(event["trades"], key=lambda row: whole(row["trade_id"])):
             product = row["product_id"]
             if symbol := self._symbol(product):
                 builder = self._minutes.setdefault(product, MinuteBuilder(symbol))
                 found += builder.add(
-                    int(row["trade_id"]),
-                    _time_ms(row["time"]),
+                    whole(row["trade_id"]),
+                    check_time(_time_ms(row["time"])),
                     number(row["price"]),
                     decimal(row["size"]),
                 )
@@ -225,14 +228,17 @@ def _message(verb: str, channel: str, products: list[str] | None = None) -> str:
 
 def decimal(text: str) -> Decimal:
     """Return a size as the exchange wrote it; ValueError where it is none."""
-    size = Decimal(text) if type(text) is str else Decimal("NaN")
-    if not (size.is_finite() and size > 0):
-        raise ValueError(f"not a size: {text!r}")
+    is_short = type(text) is str and len(text) <= LONGEST_NUMBER
+    size = Decimal(text) if is_short else Decimal("NaN")
+    if not (size.is_finite() and 0 < size < LARGEST_SIZE):
+        raise ValueError(f"not a size: {told(text)}")
     return size
 
 
 def _time_ms(text: str) -> int:
     """Return RFC 3339 with up to nanoseconds, in ms; `fromisoformat` reads no more than six."""
-    whole, dot, rest = text.rstrip("Z").partition(".")
-    seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"not a time, but {shape_of(text)}")
+    seconds_text, dot, rest = text.rstrip("Z").partition(".")
+    seconds = datetime.fromisoformat(f"{seconds_text}+00:00").timestamp()
     return round(seconds * 1000) + (int(rest[:3].ljust(3, "0")) if dot else 0)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from exchanges.listing import ListedSymbol, read_rows
+from exchanges.listing import ListedSymbol, canonical, read_rows
 
 # Any of these set means that nobody can trade the product, so it makes no candles. `limit_only`,
 # `post_only` and `auction_mode` do not: a market opens with them, and is quiet for a while.
@@ -25,7 +25,7 @@ def _listed(row: Any, others: Mapping[str, str]) -> ListedSymbol | None:
     is_said = isinstance(status, str) and all(isinstance(each, bool) for each in disabled)
     is_open = status == "online" and not any(disabled)
     return ListedSymbol(
-        symbol=f"{base}-{quote}",
+        symbol=canonical(base, quote),
         native_symbol=row["product_id"],
         base=base,
         quote=quote,

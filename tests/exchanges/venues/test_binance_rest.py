@@ -11,6 +11,7 @@ from exchanges.errors import (
     Temporary,
     UnknownSymbol,
     Unreachable,
+    shape_of,
 )
 from exchanges.models import Exchange
 from exchanges.pacing import Limits, Pacer
@@ -531,7 +532,7 @@ def test_limits_in_another_form_let_candles_through_with_one_warning(
     ]
     told = redis.hmget(keys.pacing(wire.host), "weight_limit", "request_limit")
     assert told == [b"1200", b"5000"]
-    seen = form.get("rateLimits", "nothing") if isinstance(form, dict) else form
+    seen = shape_of(form.get("rateLimits") if isinstance(form, dict) else form)
     [warning] = [text for text in caplog.messages if text.startswith("limits.")]
     assert warning == f"limits.not_understood host={wire.host} kept=1200/min seen={seen}"
 

@@ -1,0 +1,122 @@
+"""How much memory the answers and frames take that are within the limits; as a child's own peak."""
+
+import json
+import time
+
+import pytest
+
+from exchanges.frames import MOST_BYTES
+from tests.exchanges.attacks import Attacker
+from tests.exchanges.victim import victim
+
+MOST_LISTING_MEGABYTES, MOST_STREAM_MEGABYTES = 300, 100
+EMOJI = "\U0001f600".encode()
+WORDS = b"ab " * 10_300_000
+GOOD = {
+    "binance": {"symbol": "AB", "status": "TRADING", "baseAsset": "A", "quoteAsset": "B"},
+    "coinbase": {"product_id": "A-B", "base_currency_id": "A", "quote_currency_id": "B"},
+}
+FIELD = {
+    "binance": ("symbol", "baseAsset", "quoteAsset", "status"),
+    "coinbase": ("product_id", "base_currency_id", "quote_currency_id", "status"),
+}
+ROWS = {
+    "binance": b'{"rateLimits":[],"symbols":[%s]}',
+    "coinbase": b'{"products":[%s]}',
+}
+
+
+def good(venue):
+    return json.dumps(GOOD[venue]).encode()
+
+
+def with_field(venue, name, text):
+    return json.dumps(GOOD[venue] | {name: "@"}).encode().replace(b"@", text)
+
+
+def listings(venue):
+    """Return listings of some 31 MB, by name, with one good row each."""
+    name, base, quote, _ = FIELD[venue]
+    rows = {
+        "a row of words": b'{"x":"%s"}' % WORDS,
+        "a row of words and one emoji": b'{"x":"%s%s"}' % (WORDS[:-10], EMOJI),
+        "a base of words": with_field(venue, base, WORDS),
+        "a quote of words and one emoji": with_field(venue, quote, WORDS[:-10] + EMOJI),
+        "a name of words": with_field(venue, name, WORDS),
+        "a row that is words": b'"%s"' % WORDS,
+        "refused names": b",".join([b'{"%s":"%s"}' % (name.encode(), WORDS[:30_000])] * 1000),
+    }
+    found = {each: ROWS[venue] % b",".join([good(venue), row]) for each, row in rows.items()}
+    if venue == "binance":
+        found["limits of words"] = b'{"rateLimits":"%s","symbols":[%s]}' % (WORDS, good(venue))
+    return found
+
+
+def answer(body):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return lambda client: client.sendall(head + body)
+
+
+@pytest.mark.parametrize("venue", ["binance", "coinbase"])
+def test_a_listing_within_the_limits_takes_a_few_times_its_length(venue):
+    grew = {}
+    for name, body in listings(venue).items():
+        with Attacker(answer(body)) as attacker:
+            found = victim("listing", attacker.url, venue)
+        assert found["text"].startswith(("1 and", "2 and")), (name, found)
+        grew[name] = found["grew"]
+    assert max(grew.values()) < MOST_LISTING_MEGABYTES, grew
+
+
+def framed(payload):
+    return b"\x81\x7f" + len(payload).to_bytes(8) + payload
+
+
+def again_and_again(frame):
+    def play(client):
+        for _ in range(10):
+            client.sendall(frame)
+        time.sleep(0.2)
+
+    return play
+
+
+def frames(venue):
+    """Return frames as long as they may be, by name."""
+    words = b"ab " * (MOST_BYTES // 3 - 200)
+    objects = b",".join(['{"é":"€"}'.encode()] * (MOST_BYTES // 100))
+    if venue == "binance":
+        kline = (
+            b'{"stream":"btcusd@kline_1m","data":{"e":"kline","E":1700000000000,"s":"BTCUSD","k":'
+            b'{"t":1700000000000,"i":"1m","o":%s,"c":"1","h":"1","l":"1","v":"1","x":false}}}'
+        )
+        return {
+            "a price": kline % (b'"%s"' % words),
+            "a price with an emoji": kline % (b'"%s%s"' % (words, EMOJI)),
+            "a time": kline.replace(b"1700000000000", b'"%s"' % words) % b'"1"',
+            "an error": b'{"error":{"code":1,"msg":"%s"},"id":1}' % words,
+            "an error's code": b'{"error":{"code":["%s"],"msg":""},"id":1}' % words,
+            "many objects": b'{"stream":"x","data":[%s]}' % objects,
+        }
+    ticker = (
+        b'{"channel":"ticker_batch","sequence_num":%s,"timestamp":%s,"events":[{"tickers":'
+        b'[{"product_id":"BTC-USD","price":%s}]}]}'
+    )
+    stamp = b'"2026-11-28T13:40:00Z"'
+    return {
+        "a price": ticker % (b"0", stamp, b'"%s"' % words),
+        "a price with an emoji": ticker % (b"0", stamp, b'"%s%s"' % (words, EMOJI)),
+        "a number": ticker % (b'"%s"' % words, stamp, b'"1"'),
+        "a time": ticker % (b"0", b'"%s"' % words, b'"1"'),
+        "an error": b'{"type":"error","message":"%s"}' % words,
+        "many objects": b'{"channel":[%s]}' % objects,
+    }
+
+
+@pytest.mark.parametrize("venue", ["binance", "coinbase"])
+def test_a_frame_within_the_limits_takes_a_few_times_its_length(venue):
+    grew = {}
+    for name, payload in frames(venue).items():
+        with Attacker(again_and_again(framed(payload)), upgrades=True) as attacker:
+            grew[name] = victim("parsing", attacker.ws_url, venue)["grew"]
+    assert max(grew.values()) < MOST_STREAM_MEGABYTES, grew
