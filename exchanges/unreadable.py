@@ -27,8 +27,27 @@ OF_EXCHANGE = {
     keys.unconfirmed: "hash",
 }
 
-_told: dict[tuple[str, str], float] = {}
-_telling = threading.Lock()
+
+class Said:
+    """Remembers what was said of which name: any thread may ask whether it is news, for an hour."""
+
+    def __init__(self):
+        self._said: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
+
+    def is_news(self, name: str, why: str) -> bool:
+        """Tell whether it was not said lately, and take note that it is now."""
+        key, now = (name, why), time.monotonic()
+        with self._lock:
+            if now - self._said.get(key, float("-inf")) < SECONDS_UNTIL_AGAIN:
+                return False
+            if len(self._said) >= NAMES_REMEMBERED:
+                self._said.clear()
+            self._said[key] = now
+        return True
+
+
+_said = Said()
 
 
 class Unreadable(Permanent):
@@ -64,14 +83,9 @@ def value_or_error(found: Any) -> Any:
 
 def tell_once(logger: logging.Logger, name: str, why: object) -> None:
     """Log what can't be read, not each time that it is looked at: again after an hour."""
-    key, now = (name, clip(str(why))), time.monotonic()
-    with _telling:
-        if now - _told.get(key, float("-inf")) < SECONDS_UNTIL_AGAIN:
-            return
-        if len(_told) >= NAMES_REMEMBERED:
-            _told.clear()
-        _told[key] = now
-    logger.warning("redis.unreadable key=%s why=%s", clip(name), key[1])
+    text = clip(str(why))
+    if _said.is_news(name, text):
+        logger.warning("redis.unreadable key=%s why=%s", clip(name), text)
 
 
 def foreign_key(redis: Redis, exchange_id: int) -> Unreadable | None:

@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 from exchanges import venues
 from exchanges.errors import LivermoreError, UnknownSymbol, clip
 from exchanges.models import Exchange
+from exchanges.shapes import LARGEST_VALUE, parse_object
 from exchanges.unreadable import tell_once
 from exchanges.venue_rest import VenueRest
 from livermore.market import keys
@@ -71,9 +72,10 @@ class MostTraded:
 def read_volumes(redis: Redis, exchange_id: int) -> Volumes:
     """Return what is kept; nothing where it can't be understood."""
     try:
-        stored = orjson.loads(redis.get(keys.volumes(exchange_id)) or b"null")
-        if stored is None:
+        text = redis.getrange(keys.volumes(exchange_id), 0, LARGEST_VALUE)
+        if not text:
             return Volumes()
+        stored = parse_object(text)
         by_symbol = {str(name): float(volume) for name, volume in stored["volumes"].items()}
         return Volumes(by_symbol, check_time(stored["at"]))
     except (ResponseError, LookupError, TypeError, AttributeError, ValueError) as error:

@@ -11,13 +11,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from exchanges.redis_client import own_client
+from exchanges.unreadable import Said
 from livermore import __version__
 from livermore.checks import METRICS_TOKEN
 from warmup.completeness import Measured
 from warmup.metrics import ExchangeCollector
 
 PATIENCE_SECONDS = 4.0  # Prometheus has ten
-measured = Measured()  # what outlives a scrape
+measured, said = Measured(), Said()  # what outlives a scrape
 
 
 @csrf_exempt
@@ -32,7 +33,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     registry = CollectorRegistry(auto_describe=False)
     with own_client(get_redis_connection("default"), PATIENCE_SECONDS) as redis:
-        registry.register(ExchangeCollector(redis, measured, __version__))
+        registry.register(ExchangeCollector(redis, measured, __version__, said))
         return HttpResponse(encode(registry), content_type=content_type)
 
 

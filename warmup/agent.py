@@ -27,6 +27,8 @@ from exchanges.instances import ExchangeLock, Held, outgoing_ip
 from exchanges.lease import LostLock
 from exchanges.models import Exchange
 from exchanges.streamer import backoff
+from exchanges.unreadable import is_wrong_type, tell_once
+from livermore.market import keys
 from warmup.agents import Registration, deregister, register
 from warmup.old_rows import OldRows
 from warmup.runner import ExchangeRunner
@@ -217,7 +219,10 @@ class Agent:
         try:
             self._registration = register(self._redis, registration)
         except RedisError as error:
-            logger.warning("agent.not_registered error=%s", error)
+            if is_wrong_type(error):
+                tell_once(logger, keys.agents(), error)
+            else:
+                logger.warning("agent.not_registered error=%s", error)
 
     def _deregister(self) -> None:
         try:

@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError
 from exchanges.fencing import FENCE, refusals, stamp
 from exchanges.shapes import check_shapes, is_number, is_text, optional, parse_object
 from livermore.market import keys
-from livermore.market.candle import LATEST_MS
+from livermore.market.candle import LATEST_MS, is_time
 from livermore.market.pair import Pair
 
 VALUES_PER_CALL = 500
@@ -50,7 +50,7 @@ return left
 
 NUMBER = optional(is_number)
 SHAPES = {
-    **dict.fromkeys(("timestamp", "firstTimestamp", "lastTimestamp"), NUMBER),
+    **dict.fromkeys(("timestamp", "firstTimestamp", "lastTimestamp"), optional(is_time)),
     **dict.fromkeys(("value", "signal", "histogram", "ema12", "ema26", "atr"), NUMBER),
     **dict.fromkeys(("nEff", "spanBars", "liquidity"), NUMBER),
     **dict.fromkeys(("symbol", "timeframe", "stage", "reason"), optional(is_text)),

@@ -19,6 +19,7 @@ from exchanges.instances import RENEW_MS
 from exchanges.models import Exchange, Symbol
 from exchanges.pacing import Usage, host_of, read_usage
 from exchanges.status import STATUS_TTL_MS, State, Status
+from exchanges.unreadable import Said
 from livermore.market import keys
 from warmup.completeness import ByTimeframe, Completeness, Measured, measure
 from warmup.metric_sheet import Sheet
@@ -48,9 +49,15 @@ OF_STREAM = {  # by the name of the detail of the status
 
 
 class ExchangeCollector(Collector):
-    """Reads what there is to tell when a registry asks for it; `measured` outlives a scrape."""
+    """Reads what there is to tell when a registry asks for it.
 
-    def __init__(self, redis: Redis, measured: Measured, version: str = ""):
+    `measured` and `said` outlive a scrape: what was measured, and which faults are in the log.
+    """
+
+    def __init__(
+        self, redis: Redis, measured: Measured, version: str = "", said: Said | None = None
+    ):
+        self._said = said or Said()
         self._redis = redis
         self._version = version
         self._measured = measured
@@ -69,11 +76,14 @@ class ExchangeCollector(Collector):
             sheet.put("exchange_wanted", wanted, exchange.name)
         try:
             for exchange in exchanges:
-                put_symbols(sheet, exchange)
+                with self._readable(exchange.name, "symbols"):
+                    put_symbols(sheet, exchange)
             self._redis.ping()
-            put_server(sheet, self._redis)
+            with self._readable("", "server"):
+                put_server(sheet, self._redis)
             for exchange in exchanges:
-                self._read(sheet, exchange)
+                with self._readable(exchange.name, "all"):
+                    self._read(sheet, exchange)
         except RedisError:
             up["redis_up"] = False
         except DatabaseError:
@@ -92,23 +102,23 @@ class ExchangeCollector(Collector):
         pipe.get(keys.warmup_stats(number))
         text, left_ms, held, epoch, stats = pipe.execute(raise_on_error=False)
         status, age = Status(State.OFFLINE), None
-        with _readable(name, "status"):
+        with self._readable(name, "status"):
             status = Status.from_json(text)
             # By Redis's clock: that of the machine which wrote the heartbeat may be wrong.
             age = (STATUS_TTL_MS - left_ms) / 1000 if left_ms >= 0 else None
         put_status(sheet, name, status, age)
         if is_up(status, age):
-            with _readable(name, "stream"):
+            with self._readable(name, "stream"):
                 put_stream(sheet, name, status.details, age or 0.0)
-        with _readable(name, "lock"):
+        with self._readable(name, "lock"):
             sheet.put("lock_held", held, name)
             sheet.put("lock_epoch", epoch, name)
-        with _readable(name, "pacing"):
+        with self._readable(name, "pacing"):
             put_usage(sheet, name, read_usage(self._redis, host_of(exchange.rest_url)))
         if stats:
-            with _readable(name, "warmup"):
+            with self._readable(name, "warmup"):
                 put_warmup(sheet, name, orjson.loads(stats))
-        with _readable(name, "completeness"):
+        with self._readable(name, "completeness"):
             found = self._measured.of(number, lambda: self._complete(exchange, status, age or 0.0))
             for timeframe, complete in found.items():
                 put_completeness(sheet, (name, timeframe), complete)
@@ -119,15 +129,28 @@ class ExchangeCollector(Collector):
         now_ms = int(1000 * time.time()) if told_ms is None else told_ms
         return measure(self._redis, exchange.pk, symbols, now_ms)
 
+    @contextmanager
+    def _readable(self, name: str, what: str) -> Iterator[None]:
+        """Let what can't be read be missing alone: all the rest is to be told."""
+        try:
+            yield
+        except (ResponseError, ValueError, LookupError, TypeError, AttributeError) as error:
+            self._note(name, what, error)
+        except (RedisError, DatabaseError):
+            raise
+        except Exception as error:  # a fault of ours is no reason to tell nothing of all others
+            self._note(name, what, error, exc_info=error)
 
-@contextmanager
-def _readable(name: str, what: str) -> Iterator[None]:
-    """Let what can't be read be missing alone: all the rest is to be told."""
-    try:
-        yield
-    except (ResponseError, ValueError, LookupError, TypeError, AttributeError) as error:
+    def _note(
+        self, name: str, what: str, error: Exception, exc_info: Exception | None = None
+    ) -> None:
         text = clip(f"{type(error).__name__}: {error}")
-        logger.warning("metrics.unreadable exchange=%s what=%s error=%s", name, what, text)
+        if self._said.is_news(f"{name} {what}", text):
+            logger.warning(
+                "metrics.unreadable exchange=%s what=%s error=%s",
+                *(name, what, text),
+                exc_info=exc_info,
+            )
 
 
 def is_up(status: Status, age: float | None) -> bool:

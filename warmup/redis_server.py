@@ -7,6 +7,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
 
+from exchanges.unreadable import is_wrong_type
 from livermore.market import keys
 
 KEEPS_ALL = "noeviction"
@@ -30,12 +31,12 @@ def refusal(redis: Redis) -> str:
 
     It writes nothing into a string that isn't there, which changes nothing, and which a server
     that is full or a replica refuses as it would any other write. Raises RedisError where it does
-    not answer.
+    not answer. That somebody put something else there says nothing of the server.
     """
     try:
         redis.setrange(keys.nothing(), 0, b"")
     except ResponseError as error:
-        return _in_words(error)
+        return "" if is_wrong_type(error) else _in_words(error)
     return ""
 
 

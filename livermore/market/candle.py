@@ -13,9 +13,14 @@ EARLIEST_MS = 946_684_800_000
 LATEST_MS = 4_102_444_800_000
 
 
+def is_time(found: Any) -> bool:
+    """Tell whether it is whole epoch milliseconds in this century."""
+    return type(found) is int and EARLIEST_MS <= found < LATEST_MS
+
+
 def check_time(time_ms: int) -> int:
     """Return `time_ms`; ValueError unless it is whole epoch milliseconds in this century."""
-    if type(time_ms) is not int or not EARLIEST_MS <= time_ms < LATEST_MS:
+    if not is_time(time_ms):
         shown = time_ms if isinstance(time_ms, int | float) else type(time_ms).__name__
         raise ValueError(f"time {shown} is not in epoch milliseconds")
     return time_ms

@@ -320,3 +320,39 @@ def test_a_warmup_that_ended_in_an_error_is_told(redis):
         1,
         1,
     )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("where", ["measure", "put_status", "read_usage", "put_symbols"])
+def test_a_fault_of_ours_costs_one_exchange_alone_and_is_logged_once(
+    redis, caplog, monkeypatch, where
+):
+    import warmup.metrics
+
+    right = getattr(warmup.metrics, where)
+    number = Exchange.objects.get(name="sandbox")
+    of_sandbox = {number.pk, number.name, number, host_of(number.rest_url)}
+
+    def faulty(*arguments, **named):
+        if of_sandbox & {each for each in arguments if isinstance(each, int | str | Exchange)}:
+            raise OverflowError("cannot convert float infinity to integer")
+        return right(*arguments, **named)
+
+    monkeypatch.setattr(warmup.metrics, where, faulty)
+    collector = ExchangeCollector(redis, Measured())
+    for _ in range(2):
+        families = {family.name: family for family in collector.collect()}
+    told = {
+        name: {sample.labels.get("exchange") for sample in family.samples}
+        for name, family in families.items()
+    }
+    assert families["livermore_redis_up"].samples[0].value == 1
+    of_what = {"measure": "coverage_ratio", "read_usage": "request_weight_limit"}
+    lacks = of_what.get(where, "symbols" if where == "put_symbols" else "exchange_up")
+    assert "sandbox" not in told[f"livermore_{lacks}"]
+    others = Exchange.objects.filter(is_active=True).exclude(name="sandbox")
+    if where != "read_usage":
+        assert {each.name for each in others} <= told[f"livermore_{lacks}"]
+    assert {each.name for each in others} <= told["livermore_exchange_up"]
+    [said] = [r for r in caplog.records if "metrics.unreadable" in r.getMessage()]
+    assert said.exc_info and "exchange=sandbox" in said.getMessage()

@@ -11,6 +11,8 @@ from django.urls import reverse
 
 from exchanges.models import Exchange
 from exchanges.pacing import host_of
+from exchanges.unreadable import Said
+from exchanges.volumes import read_volumes
 from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.pair import Pair, pairs_of
@@ -32,6 +34,7 @@ from warmup.cache import CandleCache, TickerCache
 from warmup.indicator_cache import IndicatorCache
 from warmup.network.situation import Situation
 from warmup.network.snapshot import read_network, read_pair
+from warmup.redis_server import refusal
 from warmup.service import SmartWarmupService
 
 PAIR = Pair("BTC-USD", Timeframe.H1)
@@ -524,3 +527,78 @@ def test_caches_count_what_they_cant_read_as_not_there(redis):
         assert cache.between(*PAIR, 0, 2 * NOW) == []
         assert cache.coverage(*PAIR) in ((), ((0, 4_000_000_000_000),))
         assert indicators.read_many([PAIR]) in ([None], [{}], [{"a": None}])
+
+
+# -- What is too long, and what makes no sense in one place
+
+
+def named(caplog, name):
+    return [r.getMessage() for r in caplog.records if f"key={name} " in r.getMessage()]
+
+
+@pytest.mark.django_db
+def test_a_coverage_that_is_too_long_is_named_and_not_carried_about(redis, warm, looks, caplog):
+    name = keys.coverage(warm.pk, *PAIR)
+    redis.set(name, b'{"a":"' + 50_000_000 * b"x" + b'"}')
+    [glance] = CandleCache(redis, warm.pk).glances([PAIR])
+    assert len(glance.coverage) < 2_000_000
+    assert glance.known == ()
+    looks.look()
+    assert named(caplog, name) == [f"redis.unreadable key={name} why=no coverage: too long"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", [b"mine", b"[[5,1]]", b'{"a":1}'])
+def test_a_coverage_that_is_none_is_named_by_its_key(redis, warm, looks, caplog, text):
+    name = keys.coverage(warm.pk, "ETH-USD", "4h")
+    redis.set(name, text)
+    looks.look()
+    assert len(named(caplog, name)) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name_of", [keys.volumes, lambda pk: keys.live_candle(pk, *PAIR)])
+def test_other_values_that_are_too_long_are_read_no_further(redis, warm, caplog, name_of):
+    redis.set(name_of(warm.pk), b"[" + 50_000_000 * b"1" + b"]")
+    assert read_volumes(redis, warm.pk).at_ms is None
+    assert CandleCache(redis, warm.pk).live(*PAIR) is None
+    [said] = named(caplog, name_of(warm.pk))
+    assert "too long" in said
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("odd", [*ODD, 10**17, -62_135_596_900_000, 253_402_300_800_000])
+@pytest.mark.parametrize("name", ["timestamp", "firstTimestamp", "lastTimestamp", None])
+def test_a_pairs_page_stands_any_indicator(redis, warm, client, name, odd):
+    client.force_login(person("ada", "view_exchange"))
+    good = TEXTS["indicator"][2] | {"firstTimestamp": NOW, "lastTimestamp": NOW}
+    bent = good | {name: odd} if name else {key: good[key] for key in good if key != "timestamp"}
+    redis.set(keys.indicator(warm.pk, *PAIR), _json(bent))
+    assert client.get(reverse("network:pair", args=[warm.pk, *PAIR])).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("time_ms", [10**17, -(10**15), 1, 10**18 - 1])
+def test_a_pairs_page_stands_a_row_at_any_time(redis, warm, client, time_ms):
+    client.force_login(person("ada", "view_exchange"))
+    name = keys.candles(warm.pk, *PAIR)
+    middle = redis.zrange(name, 50, 50, withscores=True)[0][1]
+    redis.zadd(name, {orjson.dumps([time_ms, 2, 4, 1, 3, 10]): middle})
+    assert client.get(reverse("network:pair", args=[warm.pk, *PAIR])).status_code == 200
+
+
+@pytest.mark.django_db
+def test_agents_of_another_type_are_named_once(redis, row, caplog, monkeypatch):
+    monkeypatch.setattr("exchanges.unreadable._said", Said())
+    redis.set(keys.agents(), "mine")
+    one = Agent(redis, print)
+    for _ in range(3):
+        one.step()
+    assert len(named(caplog, keys.agents())) == 1
+    assert "not_registered" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", OTHER_TYPES)
+def test_whatever_is_where_nothing_is_the_server_takes_writes(redis, kind):
+    of_type(redis, keys.nothing(), kind)
+    assert refusal(redis) == ""

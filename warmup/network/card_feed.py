@@ -1,7 +1,7 @@
 """One exchange's card as it changes: read again, compared, numbered, told."""
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,11 +11,14 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.pacing import Usage
+from exchanges.unreadable import Said
 from warmup.network import cards
 from warmup.network.cells import Grid
 from warmup.network.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange
 from warmup.network.paced import Allowance, Paced
 from warmup.network.prices import Prices, price_changes, read_prices, seconds_between
+
+logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_READS = 0.1
 TOLD_PER_SECOND, BEAT_SECONDS = 4, 0.3
@@ -25,6 +28,8 @@ GRID_KEPT_MS = 10_000
 # Calls a blocking function in a thread. Tells a message, which has to have `kind` and `text`.
 InThread = Callable[..., Awaitable[Any]]
 Tell = Callable[[dict[str, Any]], Awaitable[None]]
+
+_said = Said()
 
 
 class CardFeed:
@@ -94,9 +99,13 @@ class CardFeed:
     async def look(self) -> None:
         """Read the grid, if anything could have changed in it, and in any case the card again."""
         if self._view:
-            with contextlib.suppress(RedisError):  # the card will say so
+            try:
                 await self._read_grid(self._view)
                 await self._read_prices()
+            except RedisError:
+                pass  # the card will say so
+            except Exception as error:
+                self._note_fault(error)
         self._usage = None  # it is read anew with each look, not with each change
         self.poke()
 
@@ -104,8 +113,7 @@ class CardFeed:
         """Read the card; tell what changed, or do so later where it was told too often lately."""
         async with self._reading:
             now_ms = _now_ms()
-            await self._read_view(now_ms)
-            card = self._present(now_ms)
+            card = await self._read(now_ms)
             if card == self._card:
                 return
             if wait_seconds := self._wait_seconds(_is_urgent(card, self._card)):
@@ -113,6 +121,20 @@ class CardFeed:
                 return
             self._allowance.note(time.monotonic())
             await self._tell_changes(card)
+
+    async def _read(self, now_ms: int) -> cards.Card:
+        try:
+            await self._read_view(now_ms)
+            return self._present(now_ms)
+        except Exception as error:
+            self._note_fault(error)
+            return cards.faulty(self.row, now_ms) | {"prices": {}}
+
+    def _note_fault(self, error: Exception) -> None:
+        """Forget what was read, so that all of it is read again."""
+        note_fault(self.row, error)
+        self._view, self._schedule_changed = None, True
+        self._grid, self._grid_basis = cards.NO_GRID, None
 
     def _wait_seconds(self, urgent: bool) -> float:
         beat_seconds = max(BEAT_SECONDS, self._count_viewers() / SENT_PER_SECOND)
@@ -199,6 +221,12 @@ class CardFeed:
         self._prices_at = now
         arguments = (self._redis, self.row.exchange.pk, symbols)
         self._prices = await self._in_thread(read_prices, *arguments)
+
+
+def note_fault(row: ExchangeRow, error: Exception) -> None:
+    """Log why a card can't be shown, not each time that somebody looks."""
+    if _said.is_news(row.exchange.name, repr(error)):
+        logger.error("card.failed exchange=%s", row.exchange.name, exc_info=error)
 
 
 def _is_urgent(card: cards.Card, before: cards.Card) -> bool:

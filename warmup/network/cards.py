@@ -19,6 +19,7 @@ from warmup.wording import count, duration, moment
 Card = dict[str, Any]
 
 STALE, NO_REDIS = "stale", "Stale: Redis does not answer"
+FAULT = "Can't be shown: a fault of Livermore's own"
 NO_GRID = {"timeframes": list(SHORTEST_FIRST), "symbols": [], "rows": []}
 UNKNOWN = "–"
 CONNECTABLE = (State.OFFLINE, State.IDLE, *ENDED)
@@ -116,6 +117,11 @@ def _current(view: ExchangeView | None) -> Mapping[str, Any]:
 def unheard(card: Card) -> Card:
     """Return the last known card of an exchange of which Redis doesn't tell any more."""
     return card | {"state": STALE, "stateText": NO_REDIS, "buttons": ["setup"]}
+
+
+def faulty(row: ExchangeRow, now_ms: int) -> Card:
+    """Return the card of an exchange of which something can't be understood that should be."""
+    return present(row, None, NO_GRID, False, now_ms) | {"stateText": FAULT}
 
 
 # -- The state

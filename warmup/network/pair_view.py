@@ -13,6 +13,7 @@ from redis import Redis
 
 from exchanges.shapes import is_numbers
 from exchanges.unreadable import tell_once
+from livermore.market.candle import is_time
 from livermore.market.coverage import Coverage
 from livermore.market.indicators import macd_v_series
 from livermore.market.pair import Pair
@@ -167,7 +168,7 @@ def _parsed(member: bytes) -> Any:
 
 
 def _is_row(found: Any) -> bool:
-    return is_numbers(found) and len(found) == len(ROW) and type(found[0]) is int
+    return is_numbers(found) and len(found) == len(ROW) and is_time(found[0])
 
 
 def _points(rows: Sequence[Row], pair: Pair) -> list[Point]:

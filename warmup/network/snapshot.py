@@ -13,6 +13,7 @@ from exchanges.models import UserExchange
 from exchanges.redis_client import own_client
 from warmup.agents import read_agents
 from warmup.network import cards
+from warmup.network.card_feed import note_fault
 from warmup.network.cells import Grid
 from warmup.network.exchange_view import ExchangeRow, ExchangeView, read_exchange, read_rows
 from warmup.network.pair_view import PairView, read_pair
@@ -68,7 +69,7 @@ def read_network(redis: Redis, user: AbstractBaseUser | None) -> dict[str, Any]:
     with own_client(redis, PATIENCE_SECONDS) as patient:
         asked = _Asked(patient)
         agents = asked.read("agents", read_agents)
-        shown = [_card(asked, row, bool(agents), now_ms) for row in read_rows()]
+        shown = [_shown(asked, row, bool(agents), now_ms) for row in read_rows()]
     return {
         "type": "snapshot",
         "serverTime": now_ms,
@@ -97,6 +98,15 @@ class _Asked:
             logger.warning("snapshot.redis_failed what=%s error=%s", what, error)
             self._silent = isinstance(error, ConnectionError | TimeoutError)
             return None
+
+
+def _shown(asked: _Asked, row: ExchangeRow, agent_alive: bool, now_ms: int) -> dict[str, Any]:
+    """Return a card; what no reader expects costs one exchange's alone."""
+    try:
+        return _card(asked, row, agent_alive, now_ms)
+    except Exception as error:
+        note_fault(row, error)
+        return cards.faulty(row, now_ms) | {"prices": {}, "version": 0}
 
 
 def _card(asked: _Asked, row: ExchangeRow, agent_alive: bool, now_ms: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from livermore.market.candle import is_time
 from livermore.market.timeframe import SHORTEST_FIRST
 from warmup.network.words import WORDS
 
@@ -91,7 +92,9 @@ def words(*names: str) -> dict:
 
 @register.filter
 def utc(ms: int) -> str:
-    """Return a time as text, to the minute."""
+    """Return a time as text, to the minute; nothing for what is no time of this century."""
+    if not is_time(ms):
+        return ""
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 

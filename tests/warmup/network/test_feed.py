@@ -17,6 +17,7 @@ from exchanges.control import ControlClient
 from exchanges.instances import ExchangeLock
 from exchanges.models import Exchange, UserExchange
 from exchanges.status import State
+from exchanges.unreadable import Said
 from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.candle import Candle
@@ -28,12 +29,13 @@ from tests.warmup.sockets import Browser, browsing, in_a_loop, log_in, wait_unti
 from warmup import mender
 from warmup.agents import deregister
 from warmup.cache import CandleCache
-from warmup.network import audience, card_feed, feed
+from warmup.network import audience, card_feed, feed, snapshot
 from warmup.network.audit import record
 from warmup.network.card_feed import CardFeed
 from warmup.network.exchange_view import read_exchange, read_rows
 from warmup.network.feed import current_feed
 from warmup.network.paced import Allowance, Paced
+from warmup.network.snapshot import read_network
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
 from warmup.stats import WarmupStats, WarmupStatsPublisher
@@ -588,3 +590,34 @@ async def test_a_database_that_is_away_is_told_and_that_it_is_back(
             await browser.say(type="refresh")
             assert (await browser.until(kind("snapshot")))["databaseAway"]
         assert not (await browser.until(kind("database")))["away"]
+
+
+@in_a_loop
+async def test_a_fault_of_ours_costs_one_card_alone_until_it_is_over(
+    redis, exchange, session, monkeypatch, caplog
+):
+    right, is_over = card_feed.read_exchange, []
+
+    def faulty(redis, row, *arguments):
+        if row.pk == exchange.pk and not is_over:
+            raise OverflowError("cannot convert float infinity to integer")
+        return right(redis, row, *arguments)
+
+    monkeypatch.setattr(card_feed, "_said", Said())
+    monkeypatch.setattr(card_feed, "read_exchange", faulty)
+    monkeypatch.setattr(snapshot, "read_exchange", faulty)
+    texts = {c["name"]: c["stateText"] for c in await read_page(redis)}
+    fault = "Can't be shown: a fault of Livermore's own"
+    assert [name for name, text in texts.items() if text == fault] == ["sandbox"]
+    async with browsing(application, session) as browser:
+        found = {card["name"]: card["stateText"] for card in browser.cards.values()}
+        assert found == texts
+        is_over.append(True)
+        await browser.until_card(exchange, lambda card: card["stateText"] != fault)
+    [said] = [r for r in caplog.records if "card.failed" in r.getMessage()]
+    assert said.exc_info and "exchange=sandbox" in said.getMessage()
+
+
+@sync_to_async
+def read_page(redis):
+    return read_network(redis, None)["cards"]
