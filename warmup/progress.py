@@ -38,16 +38,22 @@ def present_warmup(
         "line": _line(stats, running and not alive),
         "eta": f"about {duration(stats['etaMs'])} left" if alive and stats["etaMs"] else "",
         "left": f"{_left(stats):,} of {count(stats['totalPairs'], 'pair')} left" if alive else "",
-        "counts": (
-            f"{stats['completedPairs']:,} done, {stats['skippedPairs']:,} skipped, "
-            f"{stats['failedPairs']:,} failed of {stats['totalPairs']:,}"
-        ),
+        "counts": _counts(stats),
         "rate": _rate(stats, running, running and not alive),
         "schedule": [list(each) for each in schedule.counts] if is_own else [],
         "failures": stats["failures"][:FAILURES_SHOWN],
         "updatedAt": stats["updatedAt"],
         "error": clip(stats["error"], CLIP_OURS) if stats["error"] else None,
     }
+
+
+def _counts(stats: Stats) -> str:
+    if not (stats["totalPairs"] or stats["failedPairs"]):
+        return f"nothing to fetch, {stats['skippedPairs']:,} skipped"
+    return (
+        f"{stats['completedPairs']:,} done, {stats['skippedPairs']:,} skipped, "
+        f"{stats['failedPairs']:,} failed of {stats['totalPairs']:,}"
+    )
 
 
 def _is_outdated(stats: Stats, now_ms: int, letters: set[str]) -> bool:

@@ -327,7 +327,11 @@ def _hint(row: ExchangeRow) -> str:
     """Return what is missing before anything could be kept warm, "" where nothing is."""
     if row.symbols:
         return ""
-    if row.exchange.listed_at is None:
+    exchange = row.exchange
+    asked_for = exchange.wanted == Exchange.Wanted.RUNNING and exchange.wanted_at
+    if exchange.listed_at is None and asked_for:
+        return "Its symbols were never fetched: who runs it does that first."
+    if exchange.listed_at is None:
         return "Its symbols were never fetched: Connect does that, or “Sync symbols” alone."
     return "No symbol is monitored, so nothing is kept warm: choose some with “Symbols…”."
 

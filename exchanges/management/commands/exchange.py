@@ -132,7 +132,10 @@ def _change(exchange, changes):
 
 def _errors(form):
     for name, errors in form.errors.items():
-        yield f"{OPTION_OF.get(name, 'row')}: {' '.join(errors)}"
+        choices = Exchange._meta.get_field(name).choices if name in OPTION_OF else None
+        known = [value for value, _ in choices or ()]
+        more = f" Known are: {', '.join(known)}." if known else ""
+        yield f"{OPTION_OF.get(name, 'row')}: {' '.join(errors)}{more}"
 
 
 def _as_json(exchange):

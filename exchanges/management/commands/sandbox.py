@@ -1,5 +1,7 @@
 """Run an exchange on this machine that speaks Binance's and Coinbase's protocols."""
 
+import errno
+
 from django.core.management.base import CommandError, CommandParser
 
 from exchanges.sandbox.config import SandboxConfig
@@ -60,10 +62,18 @@ class Command(LivermoreCommand):
             run_in_foreground(config, self._ready)
         except (OSError, OverflowError) as error:
             address = f"{config.host}:{config.port}"
-            raise CommandError(f"cannot listen on {address}: {error}", returncode=1) from error
+            raise CommandError(f"cannot listen on {address}: {_why_not(error)}") from error
 
     def _ready(self, url: str, proxy_port: int | None) -> None:
         self.stdout.write(f"sandbox exchange at {url}")
         if proxy_port is not None:
             self.stdout.write(f"its proxy, CONNECT and SOCKS5, at port {proxy_port}")
         self.stdout.flush()
+
+
+def _why_not(error: OSError | OverflowError) -> str:
+    """Return why a place can't be had, and what to do, in one line without the system's numbers."""
+    if getattr(error, "errno", None) == errno.EADDRINUSE:
+        return "the port is in use; give another --port, or 0 for a free one"
+    text = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+    return f"{text}; give another --port or --host"

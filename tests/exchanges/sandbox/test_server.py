@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.listings import CHEAP
@@ -113,3 +115,16 @@ def test_the_command_says_in_one_line_that_the_port_is_taken():
     assert err.strip().splitlines() == [err.strip()]
     assert "in use" in err
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("--port", "the port is in use; give another --port"), ("--host", "or --host")],
+)
+def test_a_place_that_can_not_be_had_is_one_line_with_what_to_do(option, told):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        value = {"--port": str(other.getsockname()[1]), "--host": "nowhere.invalid"}[option]
+        with pytest.raises(CommandError) as error:
+            call_command("sandbox", option, value)
+    assert told in str(error.value)
+    assert "Errno" not in str(error.value) and "\n" not in str(error.value)

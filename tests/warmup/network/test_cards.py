@@ -290,6 +290,11 @@ def test_what_to_do_about_a_stream_goes_by_its_cause_and_it_goes_on_by_itself(re
     assert remedy in lines["remedy"] and "run it again" not in lines["remedy"]
 
 
+def test_a_warmup_that_has_nothing_to_fetch_counts_none_of_none():
+    stats = stats_of("complete", totalPairs=0, skippedPairs=108)
+    assert warmup(stats)["counts"] == "nothing to fetch, 108 skipped"
+
+
 def test_what_is_needed_before_anything_can_be_kept_warm_is_told():
     def hint(symbols, listed_at):
         row = replace(row_of(listed_at=listed_at), symbols=symbols)
@@ -298,6 +303,10 @@ def test_what_is_needed_before_anything_can_be_kept_warm_is_told():
     now = datetime.now(UTC)
     assert "never fetched: Connect does that" in hint((), None)
     assert "No symbol is monitored" in hint((), now)
+    asked = replace(row_of(listed_at=None, wanted_at=now), symbols=())
+    assert card_of(view_of(**NOBODY), asked)["lines"]["hint"] == (
+        "Its symbols were never fetched: who runs it does that first."
+    )
     assert hint(("BTC-USD",), now) == hint(("BTC-USD",), None) == ""
     view = view_of(status("active", "streaming", **LIVE | {"symbols": 0}))
     assert card_of(view, replace(row_of(), symbols=()))["stateText"] == (
