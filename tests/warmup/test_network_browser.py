@@ -597,6 +597,31 @@ def test_nothing_is_wider_than_a_narrow_screen(page, redis, row, two_accounts):
     assert page.js("return document.querySelector('dialog').scrollWidth") <= 400
 
 
+def test_on_a_narrow_screen_the_header_and_the_symbols_can_be_read(page, redis, row):
+    row.symbols.create(
+        symbol="1000SATS-FDUSD",
+        native_symbol="1000SATSFDUSD",
+        base="1000SATS",
+        quote="FDUSD",
+        is_monitored=True,
+    )
+    live(redis, row)
+    page.be_wide(400)
+    page.open()
+    page.wait_for("[role=rowheader]", "1000SATS-FDUSD")
+    name, link = (
+        page.js(f"return document.querySelector('{each}').getBoundingClientRect().toJSON()")
+        for each in ("#site-name", ".to-network")
+    )
+    assert link["left"] - name["right"] >= 10
+    cut = page.js(
+        "return [...document.querySelectorAll('[role=rowheader]')].filter((each) =>"
+        " each.scrollWidth > each.clientWidth"
+        " || each.scrollHeight > each.parentElement.clientHeight).map((each) => each.textContent)"
+    )
+    assert cut == []
+
+
 def test_a_thousand_symbols_can_be_filtered_scrolled_and_walked_through(page, redis, row):
     names = [f"C{number:03}-USD" for number in range(997)]
     Symbol.objects.bulk_create(
