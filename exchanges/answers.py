@@ -56,6 +56,7 @@ class Allowance:
     def __init__(self, what: str, most_bytes: int, seconds: float, pause_seconds: float):
         self._what = what
         self._most_bytes = most_bytes
+        self._left_bytes: float = math.inf
         self._seconds = seconds
         self._pause_seconds = pause_seconds
         self._ends_at = time.monotonic() + seconds
@@ -88,6 +89,11 @@ class Allowance:
         if self._wire_bytes < 0:
             raise self.refusal(self._limit)
 
+    def share(self, octets: int, seconds: float) -> None:
+        """Read no more than what the answers before this one left of the same allowance."""
+        self._left_bytes = octets
+        self._ends_at = min(self._ends_at, time.monotonic() + seconds)
+
     def expect_refusal(self) -> None:
         """Read little from now on, as the status says already what the answer is."""
         self._most_bytes = min(self._most_bytes, ERROR_BYTES)
@@ -105,6 +111,9 @@ class Allowance:
                 found += piece
                 if len(found) > self._most_bytes:
                     raise self.refusal(self._limit)
+                if len(found) > self._left_bytes:
+                    whole = _size(self._most_bytes)
+                    raise self.refusal(f"and those before it were longer than {whole} in all")
         except zlib.error as error:
             raise NotAsOffered(f"its gzip can't be read ({clip(str(error))})") from error
         except TooManyMembers:

@@ -7,13 +7,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -109,7 +109,8 @@ class _MeteredResponse(HTTPResponse):
         self.fp = io.BufferedReader(Metered(sock, self.fp.detach()), PIECE_BYTES)
 
 
-_call = threading.local()  # `has_left`: something of this thread's call was sent
+# Of this thread: `has_left`, something of its call was sent; `left`, what its listing may bring.
+_call = threading.local()
 
 
 class _Dialled:
@@ -171,6 +172,13 @@ class OneHost(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None  # it could be a host that nobody allowed, and its body is read for that
+
+
+class _Left(NamedTuple):
+    """What the further pages of a listing may bring and take."""
+
+    octets: int
+    seconds: float
 
 
 class RestClient:
@@ -273,6 +281,15 @@ class RestClient:
                 logger.debug("rest.retry host=%s attempt=%d error=%s", self.host, failures, error)
                 self.pacer.sleep(next(delays))
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all long answers of this thread bring and take what else a single one may."""
+        _call.left = _Left(self._limits.megabytes * 1_000_000, self._limits.seconds)
+        try:
+            yield
+        finally:
+            _call.left = None
+
     def close(self) -> None:
         """Close the connections and wake whoever waits for a turn."""
         self.pacer.close()
@@ -332,10 +349,12 @@ class RestClient:
         self, url: str, params: Params, proof: Mapping[str, str], long: bool
     ) -> tuple[requests.Response, bytes]:
         """Return what is answered, with its body: of a refusal the beginning alone."""
-        limits = self._limits
+        limits, left = self._limits, getattr(_call, "left", None) if long else None
         most_bytes = limits.megabytes * 1_000_000 if long else SHORT_BYTES
-        place = url.partition("://")[2]
+        place, began = url.partition("://")[2], time.monotonic()
         allowed = Allowance(place, most_bytes, limits.seconds, READ_SECONDS)
+        if left:
+            allowed.share(*left)
         try:
             with allowed.granted():
                 reply = self._session.get(
@@ -346,7 +365,11 @@ class RestClient:
                     allow_redirects=False,
                     stream=True,
                 )
-                return reply, _body(reply, allowed)
+                content = _body(reply, allowed)
+                if left:
+                    seconds = left.seconds - (time.monotonic() - began)
+                    _call.left = _Left(left.octets - len(content), seconds)
+                return reply, content
         except FAILURES as error:
             if (reason := _reason(error)).startswith(LIBRARYS_LIMIT):
                 raise allowed.refusal(f"is no HTTP: {reason}") from error

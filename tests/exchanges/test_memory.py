@@ -68,6 +68,43 @@ def test_a_listing_within_the_limits_takes_a_few_times_its_length(venue):
     assert max(grew.values()) < MOST_LISTING_MEGABYTES, grew
 
 
+def pages(size, count):
+    """Return an attack whose listing has so many pages of so many bytes."""
+    sent = []
+
+    def play(client):
+        rows = [
+            {name: text + str(len(sent) * 500 + row) for name, text in GOOD["coinbase"].items()}
+            for row in range(500 if len(sent) < count - 1 else 10)
+        ]
+        sent.append(rows)
+        padded = [row | {"pad": "x" * (size // 500)} for row in rows]
+        answer(json.dumps({"products": padded}).encode())(client)
+
+    return play
+
+
+def test_the_pages_of_a_listing_are_no_longer_together_than_one_answer_may_be():
+    with Attacker(pages(29_000_000, 25)) as attacker:
+        found = victim("listing", attacker.url, "coinbase")
+        assert len(attacker.calls) == 2
+    assert found["error"] == "Excessive"
+    assert "and those before it were longer than 32 MB in all, and was not read on" in found["text"]
+    assert found["grew"] < MOST_LISTING_MEGABYTES
+    with Attacker(pages(1_000_000, 25)) as attacker:
+        found = victim("listing", attacker.url, "coinbase")
+        assert len(attacker.calls) == 25
+    assert found["text"] == "12010 and 0"
+    assert found["grew"] < MOST_STREAM_MEGABYTES
+
+
+def test_a_listing_of_very_many_products_is_none():
+    with Attacker(pages(100_000, 60)) as attacker:
+        found = victim("listing", attacker.url, "coinbase")
+    assert found["error"] == "Excessive"
+    assert "listed more than 20,000 products" in found["text"]
+
+
 def framed(payload):
     return b"\x81\x7f" + len(payload).to_bytes(8) + payload
 

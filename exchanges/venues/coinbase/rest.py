@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +22,7 @@ from exchanges.pacing import Lane
 from exchanges.rest_client import RestClient
 from exchanges.venue_rest import LOOKS, Known, VenueRest, read_volumes
 from exchanges.venues.coinbase.key import KeyInUse
-from exchanges.venues.coinbase.symbols import read_listing
+from exchanges.venues.coinbase.symbols import kept, read_listing, without_rest
 from livermore.market.candle import check_time
 from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 PRODUCTS_PER_CALL = 500
 MOST_PAGES = 40  # ten times what is listed
+MOST_PRODUCTS = MOST_PAGES * PRODUCTS_PER_CALL
+VOLUME_FIELDS = ("product_id", "approximate_quote_24h_volume", "volume_24h", "price")
 GRANULARITIES = {
     Timeframe.M1: "ONE_MINUTE",
     Timeframe.M5: "FIVE_MINUTE",
@@ -75,27 +77,35 @@ class CoinbaseRest(VenueRest):
         )
 
     def list_symbols(self) -> list[ListedSymbol]:
-        return read_listing(self._products())
+        return read_listing(self._products(without_rest))
 
     def list_volumes(self) -> dict[str, float]:
-        return read_volumes(self._products(), _volume)
+        return read_volumes(self._products(_volume_fields), _volume)
 
-    def _products(self) -> list[Any]:
-        """Return the rows of all pages, each product once, with those that can't be read."""
+    def _products(self, needed: Callable[[Any], Any]) -> list[Any]:
+        """Return what is `needed` of each row of all pages, each product once.
+
+        Those that can't be read come last. All pages together are no longer than one answer may be.
+        """
         products: dict[str, Any] = {}
         odd: list[Any] = []
-        for _ in range(MOST_PAGES):
-            page = self._page_of_products(len(products) + len(odd))
-            seen = len(products)
-            for row in page:
-                name = row.get("product_id") if isinstance(row, dict) else None
-                if isinstance(name, str):
-                    products[name] = row
-                else:
-                    odd.append(row)
-            if len(page) < PRODUCTS_PER_CALL or len(products) == seen:
-                return [*products.values(), *odd]
-        raise Excessive(f"{self.client.host} listed {len(products):,} products, and had more")
+        with self.client.together():
+            for _ in range(MOST_PAGES):
+                page = self._page_of_products(len(products) + len(odd))
+                seen, count = len(products), len(page)
+                if seen + len(odd) + count > MOST_PRODUCTS:
+                    break
+                page.reverse()
+                while page:  # a page's rows take far more than what is kept of them
+                    row = needed(page.pop())
+                    name = row.get("product_id") if isinstance(row, dict) else None
+                    if isinstance(name, str):
+                        products[name] = row
+                    else:
+                        odd.append(row)
+                if count < PRODUCTS_PER_CALL or len(products) == seen:
+                    return [*products.values(), *odd]
+        raise Excessive(f"{self.client.host} listed more than {MOST_PRODUCTS:,} products")
 
     def server_time_ms(self) -> int:
         try:
@@ -264,6 +274,15 @@ class CoinbaseRest(VenueRest):
             number(row["volume"]),
             timeframe,
         )
+
+
+def _volume_fields(row: Any) -> Any:
+    """Return what `_volume` needs of a row; a text that can be none is cut."""
+    return (
+        {name: kept(row[name]) for name in VOLUME_FIELDS if name in row}
+        if isinstance(row, dict)
+        else row
+    )
 
 
 def _volume(row: Mapping[str, Any]) -> tuple[str, float]:

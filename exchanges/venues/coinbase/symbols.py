@@ -3,11 +3,35 @@
 from collections.abc import Mapping
 from typing import Any
 
-from exchanges.listing import ListedSymbol, canonical, read_rows
+from exchanges.listing import NAME_KEPT, ListedSymbol, canonical, read_rows
 
 # Any of these set means that nobody can trade the product, so it makes no candles. `limit_only`,
 # `post_only` and `auction_mode` do not: a market opens with them, and is quiet for a while.
 DISABLED_BY = ("trading_disabled", "is_disabled", "cancel_only", "view_only")
+FIELDS = (
+    *("product_id", "product_type", "base_currency_id", "quote_currency_id"),
+    *("status", "alias", "alias_to", *DISABLED_BY),
+)
+MOST_ALIASES = 100
+
+
+def without_rest(row: Any) -> Any:
+    """Return of a row what `read_listing` needs, so that not all of every page is kept."""
+    if not isinstance(row, dict):
+        return kept(row)
+    return {name: kept(row[name]) for name in FIELDS if name in row}
+
+
+def kept(value: Any) -> Any:
+    """Return a value of a row, or its beginning where it is longer than any of an exchange's."""
+    match value:
+        case str():
+            return value[:NAME_KEPT]
+        case list():
+            return [each[:NAME_KEPT] for each in value[:MOST_ALIASES] if isinstance(each, str)]
+        case dict():
+            return {}
+    return value
 
 
 def read_listing(products: list[Any]) -> list[ListedSymbol]:
