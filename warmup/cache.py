@@ -254,6 +254,69 @@ end
 """
 )
 
+# What is no candle of the pair goes out of its sorted set: what can't be read, or makes no bar, or
+# stands at another time than its own, and all that open at one time. What is known of those bars
+# goes with it, so that they are fetched again.
+#
+# KEYS: candles, coverage, epoch
+# ARGV: epoch or ''
+# Returns nothing where all are candles, else how many were not, and one of them.
+SIFT = (
+    FENCE
+    + EXTEND
+    + """
+local refused = fence(KEYS[3], ARGV[1])
+if refused then return refused end
+if misfit(KEYS[1], KEYS[2]) then return false end
+local step = STEPS[string.match(KEYS[1], '[^:]*$')]
+
+local function is_candle(member, row, time)
+    if type(row) ~= 'table' or #row ~= 6 then return false end
+    for i = 1, 6 do
+        if type(row[i]) ~= 'number' then return false end
+    end
+    local open, high, low, close, volume = row[2], row[3], row[4], row[5], row[6]
+    return row[1] == time and time % step == 0 and string.match(member, '^%s*%[%s*%d+%s*,')
+        and 0 < low and low <= open and open <= high and high < math.huge
+        and low <= close and close <= high and 0 <= volume and volume < math.huge
+end
+
+local stored = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+local bad, bars = {}, {}
+for i = 1, #stored, 2 do
+    local readable, row = pcall(cjson.decode, stored[i])
+    local time = tonumber(stored[i + 1])
+    local is_double = stored[i + 1] == stored[i - 1] or stored[i + 1] == stored[i + 3]
+    if is_double or not readable or not is_candle(stored[i], row, time) then
+        bad[#bad + 1] = stored[i]
+        bars[#bars + 1] = time - time % step
+        local own = readable and type(row) == 'table' and row[1]
+        if is_time(own) then bars[#bars + 1] = own - own % step end -- it was moved from there
+    end
+end
+if #bad == 0 then return false end
+local spans = known(KEYS[2])
+for _, bar in ipairs(bars) do
+    local left = {}
+    for _, span in ipairs(spans) do
+        if bar + step <= span[1] or span[2] <= bar then
+            left[#left + 1] = span
+        else
+            if span[1] < bar then left[#left + 1] = {span[1], bar} end
+            if bar + step < span[2] then left[#left + 1] = {bar + step, span[2]} end
+        end
+    end
+    spans = left
+end
+for i, span in ipairs(spans) do
+    spans[i] = string.format('[%.0f,%.0f]', span[1], span[2])
+end
+for _, member in ipairs(bad) do redis.call('ZREM', KEYS[1], member) end
+redis.call('SET', KEYS[2], '[' .. table.concat(spans, ',') .. ']')
+return {#bad, string.sub(bad[1], 1, 300)}
+"""
+)
+
 # A pair's ends and coverage: four replies a pair, where a pipeline of the four takes thirty times
 # as much of a client's time.
 #
@@ -437,6 +500,25 @@ class CandleCache:
         with refusals():
             script(keys=names, args=values)
         self._on_write(pair)
+
+    def sift(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Take out what is no candle, and what is known of those bars; return where there was such.
+
+        That reads all of a pair's candles, two milliseconds of the server's time.
+        """
+        script = self._redis.register_script(SIFT)
+        found = []
+        for pair in pairs:
+            name = keys.candles(self._exchange_id, *pair)
+            names = [name, self._coverage_of(*pair), keys.epoch(self._exchange_id)]
+            with refusals():
+                said = script(keys=names, args=[stamp(self.epoch)])
+            if said:
+                what = clip(repr(said[1].decode("utf-8", "replace")))
+                logger.warning("cache.sifted key=%s removed=%d such_as=%s", name, said[0], what)
+                self._on_write(pair)
+                found.append(pair)
+        return found
 
     def newest(self, symbol: str, timeframe: Timeframe, count: int) -> list[Candle]:
         """Return the newest `count` closed candles, oldest first."""

@@ -21,6 +21,7 @@ from warmup.sink import CandleSink
 logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 1.0
+SIFTED_PER_STEP = 5  # pairs, a hundredth of the server's time
 ROUND_MS = 60_000  # of the exchange's time, between two looks at all pairs
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 10_000, 900_000  # between two tries that change nothing
 
@@ -29,7 +30,8 @@ class Mender:
     """Repairs an exchange's cache piece by piece in a thread of its own, behind its stream.
 
     What the stream's closes no longer wait for is fetched first. What was told once is asked again
-    when it is due. What stays as it is is asked for ever more rarely.
+    when it is due. What stays as it is is asked for ever more rarely. All candles are looked at in
+    turns: what somebody else put among them goes out, and is fetched.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Mender:
         self._symbols = symbols
         self._tried: dict[Pair, tuple[Coverage, int, int]] = {}  # what, when, pause after it
         self._next_round_ms = 0
+        self._to_sift: list[Pair] = []
         self._rest: VenueRest | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mender", daemon=True)
@@ -71,10 +74,19 @@ class Mender:
     def step(self) -> None:
         """Mend what is known to be open, and where it is time look at all pairs."""
         now_ms = self._sink.now_ms()
+        self._sift()
         self._mend(self._sink.skipped(), Lane.LIVE, now_ms)
         if now_ms >= self._next_round_ms:
             self._next_round_ms = now_ms + ROUND_MS
             self._mend(pairs_of(self._symbols()), Lane.BACKFILL, now_ms)
+
+    def _sift(self) -> None:
+        """Look at the candles of the next few pairs; where one is none, mend that at once."""
+        if not self._to_sift:
+            self._to_sift = pairs_of(self._symbols())
+        now, self._to_sift = self._to_sift[:SIFTED_PER_STEP], self._to_sift[SIFTED_PER_STEP:]
+        if self._cache.sift(now):
+            self._next_round_ms = 0
 
     def _mend(self, pairs: Sequence[Pair], lane: Lane, now_ms: int) -> None:
         if not pairs or self._sink.is_away or self._stopping.is_set():

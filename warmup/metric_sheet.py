@@ -58,7 +58,7 @@ METRICS = {
     "pairs_holed": Kind(GAUGE, "Pairs that lack more than their newest candles", BY_TIMEFRAME),
     "pairs_stale": Kind(GAUGE, "Pairs that lack their newest candles alone", BY_TIMEFRAME),
     "pairs_waiting": Kind(GAUGE, "Pairs that lack what the exchange has to tell", BY_TIMEFRAME),
-    "pairs_set_aside": Kind(GAUGE, "Pairs with a key in Redis of another type", BY_TIMEFRAME),
+    "pairs_set_aside": Kind(GAUGE, "Pairs with a key in Redis that is not ours", BY_TIMEFRAME),
     "periods_missing": Kind(GAUGE, "Candles' times that are not covered", BY_TIMEFRAME),
     "coverage_ratio": Kind(GAUGE, "Share of the windows' time that is covered", BY_TIMEFRAME),
     "request_weight_used": Kind(GAUGE, "Request weight of the last minute, all processes"),

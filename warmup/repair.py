@@ -167,8 +167,11 @@ class CandleRepair:
         """Fetch all that `find` finds missing, and nothing else; what fails is in the report.
 
         Raises where nothing could be done, as a warmup does. `on_pair` is told how many pairs
-        are done, of how many.
+        are done, of how many. What is no candle counts as missing, but with `holes_only`, which
+        does not read what is there.
         """
+        if not holes_only:
+            self._cache.sift(pairs_of(symbols, timeframes))
         holes = self.find(symbols, timeframes, holes_only=holes_only)
         report = self.mend(holes, lane=lane, on_pair=on_pair)
         for pair, why in self._aside.items():

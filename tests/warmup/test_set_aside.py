@@ -6,10 +6,12 @@ import orjson
 import pytest
 from django.urls import reverse
 
+from exchanges.fencing import Fenced
 from exchanges.fetch_listing import fetch_listing
 from exchanges.status import read_status
 from livermore.market import keys
 from livermore.market.candle import Candle
+from livermore.market.coverage import subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.live import (
@@ -235,5 +237,79 @@ def test_a_score_that_is_no_time_while_live_costs_its_pair_alone(
         wait_until(lambda: read_status(redis, row.pk).details["setAside"] == {})
         everything = Comparison(redis, live_sandbox, row)
         everything.wait(live_sandbox.clock.now_ms() + 3 * MINUTE_MS)
+        assert not everything.faults()
+        assert not one.ended
+
+
+# -- What is among the candles and is none
+
+
+def among(redis, name, what):
+    """Put something in a candle's place, in the middle; return the bars that nobody knows then."""
+    [(member, score), (_, later)] = redis.zrange(name, 50, 51, withscores=True)
+    time, row = int(score), orjson.loads(member)
+    if what == "double":
+        redis.zadd(name, {orjson.dumps([time, *row[1:5], 7_777_777]): time})
+        return [time]
+    if what == "moved":
+        redis.zadd(name, {member: later})
+        return [time, int(later)]
+    if what == "off the grid":
+        redis.zadd(name, {member: time + 0.5})
+        return [time]
+    redis.zrem(name, member)
+    redis.zadd(name, {what.replace(b"TIME", b"%d" % time): time})
+    return [time]
+
+
+NO_CANDLES = [
+    *("double", "moved", "off the grid"),
+    *(b"garbage\xff", b"", b"[]", b"null", b"7", b"{}", b"[TIME,1,2]", b"[TIME,null,1,1,1,1]"),
+    *(b'[TIME,"1","1","1","1","1"]', b"[TIME,5,1,9,0,-1]", b"[TIME,1,1,1,1,1,1]"),
+    *(b"[TIME,1e999,1e999,1e999,1e999,1]", b"[TIME,0,0,0,0,0]", b"[" * 3000, b"[5,1,1,1,1,1]"),
+]
+
+
+@pytest.mark.parametrize("what", NO_CANDLES, ids=lambda what: repr(what)[:30])
+def test_what_is_no_candle_is_fetched_again_by_a_repair(redis, exchange, rest, caplog, what):
+    SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
+    name = keys.candles(exchange.pk, *PAIR)
+    before = redis.zrange(name, 0, -1, withscores=True)
+    bars = among(redis, name, what)
+    report = CandleRepair(redis, exchange.pk, rest).repair(SYMBOLS)
+    assert (report.pairs, report.failures) == (1, [])
+    assert redis.zrange(name, 0, -1, withscores=True) == before
+    cache = CandleCache(redis, exchange.pk)
+    assert all(subtract(((bar, bar + MINUTE_MS),), cache.coverage(*PAIR)) == () for bar in bars)
+    assert f"cache.sifted key={name} removed=" in caplog.text
+    again = CandleRepair(redis, exchange.pk, rest).repair(SYMBOLS)
+    assert again.pairs == 0
+
+
+def test_nobody_sifts_an_exchange_that_somebody_else_holds(redis, exchange, rest):
+    SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
+    name = keys.candles(exchange.pk, *PAIR)
+    among(redis, name, "double")
+    redis.set(keys.epoch(exchange.pk), 9)
+    with pytest.raises(Fenced):
+        CandleCache(redis, exchange.pk, epoch=8).sift([PAIR])
+    assert redis.zcard(name) == 101
+
+
+@pytest.mark.parametrize("venue", ["sandbox", "coinbase"])
+def test_what_is_put_among_the_candles_while_live_is_mended(
+    redis, live_sandbox, monkeypatch, venue
+):
+    hurry(monkeypatch)
+    row = make_row(live_sandbox, venue)
+    name = keys.candles(row.pk, *PAIR)
+    with running(redis, row) as one:
+        everything = Comparison(redis, live_sandbox, row)
+        member = redis.zrange(name, 50, 50)[0]
+        score = redis.zscore(name, member)
+        redis.zrem(name, member)
+        redis.zadd(name, {"garbage": score})
+        wait_until(lambda: redis.zrangebyscore(name, score, score) == [member])
+        everything.wait(live_sandbox.clock.now_ms() + 2 * MINUTE_MS)
         assert not everything.faults()
         assert not one.ended
