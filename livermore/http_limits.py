@@ -4,11 +4,13 @@ Daphne keeps a request's whole body in a temporary file before anybody is asked,
 comes begins its patience anew. So these limits are kept below it, where bytes arrive.
 """
 
+import contextlib
 import io
 import logging
 import resource
 from dataclasses import dataclass
 
+from autobahn.exception import Disconnected
 from daphne import server
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
@@ -16,6 +18,7 @@ from twisted.internet import reactor
 from twisted.web import http
 
 from livermore.http_answers import Answers, Unread
+from livermore.visitor import address_of
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +28,17 @@ HEAD_BYTES = 16 * 1024
 HEADERS = 100
 CONTENT_TYPE_BYTES = 1000
 MESSAGE_BYTES = 64 * 1024  # of a WebSocket; a page sends a hundred
+FLOOD_FRAMES, FLOOD_BYTES, FLOOD_SECONDS = 300, 1024 * 1024, 5.0
 CONNECTIONS = 4096
 SPARE_DESCRIPTORS = 256  # for Redis, the database and files
 LINGER_SECONDS = 5.0  # in which who was refused may end what it sends, to read why
 SECONDS_BETWEEN_COMPLAINTS = 60.0
 BUSY, IDLE, HEAD, BODY, REFUSED = "busy", "idle", "head", "body", "refused"
 
+GUARDS = (
+    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+)
 SENTENCES = {
     400: "This is not a request that can be read.",
     408: "The request took too long to come.",
@@ -101,9 +109,15 @@ class LimitedRequest(WebRequest):
         # Where it stands below another path is for whoever runs it to say, not for who comes.
         self.requestHeaders.removeHeader(b"Daphne-Root-Path")
         if not self._is_readable():
-            self.basic_error(400, b"Bad Request", SENTENCES[400])
+            self.channel.refuse(400)
             return None
         return super().process()
+
+    def basic_error(self, status, status_text, body):
+        if status == 400 and not self._response_started:
+            self.channel.refuse(400)
+        else:
+            super().basic_error(status, status_text, body)
 
     async def room(self):
         """Wait until the visitor has read most of what was answered."""
@@ -354,15 +368,58 @@ class LimitedHTTPFactory(HTTPFactory):
 
 
 class LimitedWebSocket(WebSocketProtocol):
-    """A WebSocket that is counted among the connections."""
+    """A WebSocket that is counted among the connections, and of which not all is read."""
+
+    _frames = _bytes = 0
+    _counted_since = 0.0
 
     def connectionMade(self):
         self.transport.unregisterProducer()  # what was HTTP before
         super().connectionMade()
 
+    def dataReceived(self, data):
+        self._bytes += len(data)
+        if self._floods() or self._is_early():
+            self._cut_off()
+        else:
+            super().dataReceived(data)
+
+    def onFrameBegin(self):
+        self._frames += 1
+        if self._floods():
+            self._cut_off()
+        else:
+            super().onFrameBegin()
+
+    def handle_reply(self, message):
+        with contextlib.suppress(Disconnected):  # nobody is left to be told
+            super().handle_reply(message)
+
     def connectionLost(self, reason):
         self.factory.server_class.http_factory.forget(self.transport)
         super().connectionLost(reason)
+
+    def _floods(self):
+        """Tell whether more comes than a page ever sends: each frame costs all others time."""
+        now = reactor.seconds()
+        if now - self._counted_since >= FLOOD_SECONDS:
+            self._counted_since, self._frames, self._bytes = now, 0, 0
+        return self._frames > FLOOD_FRAMES or self._bytes > FLOOD_BYTES
+
+    def _is_early(self):
+        """Tell whether it speaks before its handshake is answered, which no browser does."""
+        return self.state == self.STATE_CONNECTING and hasattr(self, "handshake_deferred")
+
+    def _cut_off(self):
+        if self.state != self.STATE_CLOSED:
+            headers = getattr(self, "http_headers", {})
+            peer = getattr(self.transport.getPeer(), "host", "")
+            address = address_of(peer, headers.get("x-forwarded-for", ""))
+            logger.warning(
+                "socket.flooded address=%s frames=%d bytes=%d", address, self._frames, self._bytes
+            )
+            self.data = b""
+            self.dropConnection(abort=True)
 
     def onClose(self, was_clean, code, reason):
         if hasattr(self, "server"):  # else its handshake was nonsense
@@ -398,6 +455,6 @@ def connections_allowed(descriptors: int) -> int:
 def _answer(status: int) -> bytes:
     reason = http.RESPONSES[status].decode() if status in http.RESPONSES else "Refused"
     text = f"{SENTENCES[status]}\n"
-    head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\n{GUARDS}"
     again = "Retry-After: 5\r\n" if status == 503 else ""
     return f"{head}{again}Content-Length: {len(text)}\r\nConnection: close\r\n\r\n{text}".encode()

@@ -199,11 +199,16 @@ def test_headers_without_an_end_are_cut_off(web):
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # who speaks TLS
         b"\x00" * 100 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\x0bb\r\n\r\n",
+        b"GET /?\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: \xff\r\n\r\n",
     ],
 )
 def test_what_is_no_request_gets_a_line(web, request_):
     answer = web.ask(request_)
     assert (status(answer), answer.endswith(b"can be read.\n")) == (400, True)
+    assert b"Content-Security-Policy: default-src 'none'" in answer
+    assert b"X-Content-Type-Options: nosniff" in answer
     assert "Traceback" not in web.words()
 
 
