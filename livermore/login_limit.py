@@ -44,7 +44,8 @@ local function count(key)
 end
 """  # what somebody else wrote there counts nothing, and goes
 # KEYS: the three counters, and who is known. ARGV: attempts and milliseconds of each counter.
-# Returns for how many milliseconds it is refused; 0: it was counted.
+# Returns for how many milliseconds it is refused, and of the first how many counters it was counted
+# in: none where it was refused.
 ENTER = f"""
 {COUNT}
 local counters = redis.call('EXISTS', KEYS[4]) == 1 and 2 or 3
@@ -55,11 +56,11 @@ for i = 1, counters do
     wait = math.max(wait, redis.call('PTTL', KEYS[i]), 1)
   end
 end
-if wait > 0 then return wait end
+if wait > 0 then return {{wait, 0}} end
 for i = 1, counters do
   if redis.call('INCR', KEYS[i]) == 1 then redis.call('PEXPIRE', KEYS[i], ARGV[2 * i]) end
 end
-return 0
+return {{0, counters}}
 """
 # KEYS: counters. Takes one attempt out of each that is still there.
 GIVE_BACK = f"""
@@ -84,14 +85,18 @@ class Attempts:
         self._address = keys.login_attempts(f"address:{where}")
         self._user = keys.login_attempts(f"user:{who}")
         self._known = keys.login_known(f"{who}:{where}")
+        self._counted: list[str] = []  # the counters that hold this attempt
 
     def enter(self) -> int:
         """Count one; return 0, or for how many seconds there may be none."""
-        names = [self._pair, self._address, self._user, self._known]
+        counters = [self._pair, self._address, self._user]
+        names = [*counters, self._known]
         limits = (USER_AND_ADDRESS, ADDRESS, USER)
         numbers = [number for each in limits for number in (each.attempts, each.seconds * 1000)]
-        wait_ms = self._told(lambda redis: redis.eval(ENTER, len(names), *names, *numbers))
-        return ceil((wait_ms or 0) / 1000)
+        told = self._told(lambda redis: redis.eval(ENTER, len(names), *names, *numbers))
+        wait_ms, count = told or (0, 0)
+        self._counted = counters[:count]
+        return ceil(wait_ms / 1000)
 
     def succeeded(self) -> None:
         """Forget this user's failures from here; not those of others, nor those from elsewhere."""
@@ -99,14 +104,18 @@ class Attempts:
         def tell(redis):
             redis.delete(self._pair)
             redis.set(self._known, 1, ex=KNOWN_SECONDS)
-            redis.eval(GIVE_BACK, 2, self._address, self._user)
+            self._take_back(redis, [each for each in self._counted if each != self._pair])
 
         self._told(tell)
 
     def give_back(self) -> None:
         """Take back one that came to nothing: nobody learned whether the password was right."""
-        names = [self._pair, self._address, self._user]
-        self._told(lambda redis: redis.eval(GIVE_BACK, len(names), *names))
+        self._told(lambda redis: self._take_back(redis, self._counted))
+
+    def _take_back(self, redis, counters):
+        """Take this attempt out of counters that hold it: others' stay there."""
+        redis.eval(GIVE_BACK, len(counters), *counters)
+        self._counted = []
 
     def _told(self, tell):
         try:
