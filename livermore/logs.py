@@ -3,6 +3,7 @@
 Every message of ours is an event's name, then key=value: `lock.lost exchange=3 reason=gone`.
 """
 
+import contextlib
 import json
 import logging
 import re
@@ -76,6 +77,26 @@ class InBrief(logging.Filter):
         if error and record.name.startswith(self._of) and _is_no_fault(error):
             record.msg = f"{record.getMessage()} {type(error).__name__}: {error}"
             record.args = record.exc_info = None
+        return True
+
+
+class ForeignLines(logging.Filter):
+    r"""Keeps fields for the lines of our own loggers, those below the names of `ours`.
+
+    Libraries write paths, hosts and headers into their lines as strangers sent them. What would be
+    a field there, `name=value`, is written `name\x3dvalue`: no program takes it for one of ours.
+    """
+
+    def __init__(self, ours: tuple[str, ...]):
+        super().__init__()
+        self._ours = frozenset(ours)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in self._ours:
+            # Of a call whose arguments don't fit, `emit` says what is wrong.
+            with contextlib.suppress(TypeError, ValueError, KeyError):
+                record.msg = redacted(record.getMessage()).replace("=", _spelled("="))
+                record.args = None
         return True
 
 

@@ -21,15 +21,25 @@ HOSTS, TRUSTED = "LIVERMORE_ALLOWED_HOSTS", "LIVERMORE_TRUSTED_ORIGINS"
 
 
 def without_usual_port(get_response: Callable) -> Callable:
-    """Take a port out of the Host header that browsers leave out of origins: proxies may add it."""
+    """Take a port out of the Host header that browsers leave out of origins: proxies may add it.
+
+    Which one that is depends on the scheme, so what tells of it is read first.
+    """
 
     def take_in(request: HttpRequest) -> HttpResponse:
+        _believe_our_own_proxy(request)
         usual = f":{USUAL_PORTS[request.scheme]}"
         if (host := request.META.get("HTTP_HOST", "")).endswith(usual):
             request.META["HTTP_HOST"] = host.removesuffix(usual)
         return get_response(request)
 
     return take_in
+
+
+def _believe_our_own_proxy(request: HttpRequest) -> None:
+    """Leave of several schemes the last: what stands before it the visitor may have sent."""
+    if said := request.META.get("HTTP_X_FORWARDED_PROTO"):
+        request.META["HTTP_X_FORWARDED_PROTO"] = said.rpartition(",")[2].strip()
 
 
 def own(request: HttpRequest) -> str:
@@ -97,7 +107,9 @@ class FromOurPages:
 def _request(scope) -> ASGIRequest:
     """Return a socket's opening as the request that it is, so that both are judged alike."""
     scheme = "https" if scope.get("scheme") in ("wss", "https") else "http"
-    return ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, None)
+    request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, None)
+    _believe_our_own_proxy(request)
+    return request
 
 
 def _refuses(request: HttpRequest) -> bool:

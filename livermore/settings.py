@@ -81,6 +81,7 @@ if LIVERMORE_ROOT_PATH:  # what else is on that host may have cookies of the usu
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "livermore_sessionid", "livermore_csrftoken"
     SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LIVERMORE_ROOT_PATH
 
+LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
 CSRF_FAILURE_VIEW = "livermore.refusals.csrf_failure"
 
 INSTALLED_APPS = [
@@ -216,6 +217,7 @@ LOG_FORMAT = env.str("LIVERMORE_LOG_FORMAT", "text").lower()
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured("LIVERMORE_LOG_FORMAT is one of text, json")
 
+OUR_LOGGERS = ("livermore", "exchanges", "warmup")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -231,12 +233,12 @@ LOGGING = {
         "stderr": {
             "class": "logging.StreamHandler",
             "formatter": LOG_FORMAT,
-            "filters": ["in_brief"],
+            "filters": ["in_brief", "foreign_lines"],
         }
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
-        **{name: {"level": LOG_LEVEL} for name in ("livermore", "exchanges", "warmup")},
+        **{name: {"level": LOG_LEVEL} for name in OUR_LOGGERS},
         "livermore.access_log": {"level": "INFO"},
         # Django gives these handlers of its own, which know neither format nor secrets.
         "django": {"handlers": [], "level": "WARNING"},
@@ -246,7 +248,8 @@ LOGGING = {
         "in_brief": {
             "()": "livermore.logs.InBrief",
             "of": ["django.", "channels", "daphne.", "asgiref."],
-        }
+        },
+        "foreign_lines": {"()": "livermore.logs.ForeignLines", "ours": OUR_LOGGERS},
     },
 }
 

@@ -8,6 +8,7 @@ from django.template.loader import render_to_string
 from django.views import defaults
 
 from livermore.database_faults import first_line, is_away
+from livermore.logs import word
 from warmup.network.answers import wants_json
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer in place of a page whose code raised an error."""
     error = sys.exc_info()[1]
     if is_away(error):
-        logger.warning("web.no_database path=%s error=%s", request.path, first_line(error))
+        logger.warning("web.no_database path=%s error=%s", word(request.path), first_line(error))
         return database_away(request)
     return defaults.server_error(request)
 

@@ -125,6 +125,46 @@ def test_many_addresses_are_slowed_down_but_not_where_the_user_comes_from(root):
     assert log_in(password=RIGHT, address="10.0.0.1").status_code == 302
 
 
+def test_logins_from_where_the_user_comes_take_no_strangers_attempt_back(root, redis):
+    assert log_in(password=RIGHT, address="10.0.0.1").status_code == 302
+    for number in range(USER.attempts):
+        assert log_in(address=f"10.1.{number // 250}.{number % 250}").status_code == 200
+    for _ in range(3):
+        assert log_in(password=RIGHT, address="10.0.0.1").status_code == 302
+    assert log_in(address="10.2.0.1").status_code == 429
+
+
+def test_nor_does_an_attempt_that_came_to_nothing(redis):
+    known = Attempts("root", "10.0.0.1")
+    known.enter()
+    known.succeeded()
+    strangers = [Attempts("root", f"10.1.{n // 250}.{n % 250}") for n in range(USER.attempts)]
+    assert [each.enter() for each in strangers] == [0] * USER.attempts
+    for _ in range(3):
+        again = Attempts("root", "10.0.0.1")
+        assert again.enter() == 0
+        again.give_back()
+    assert Attempts("root", "10.2.0.1").enter() > 0
+    strangers[0].give_back()
+    assert Attempts("root", "10.2.0.1").enter() == 0
+
+
+def test_what_was_refused_is_not_given_back(redis):
+    for _ in range(PAIR):
+        Attempts("root", "10.0.0.1").enter()
+    refused = Attempts("root", "10.0.0.1")
+    assert refused.enter() > 0
+    refused.give_back()
+    assert Attempts("root", "10.0.0.1").enter() > 0
+
+
+@pytest.mark.parametrize("target", ["", "//evil.example", "https://evil.example/", "javascript:x"])
+def test_who_logs_in_without_a_page_to_go_to_is_led_to_the_admin(root, target):
+    data = {"username": "root", "password": RIGHT, "next": target}
+    answer = Client().post(LOGIN, data, REMOTE_ADDR="10.0.0.1")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+
 def test_what_a_visitor_sends_is_no_address(root, settings):
     for number in range(PAIR):
         log_in(**{"x-forwarded-for": f"10.7.0.{number}"})

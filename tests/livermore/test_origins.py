@@ -74,11 +74,31 @@ async def test_behind_a_proxy_the_scheme_is_what_it_says(session, settings):
     assert not await is_let_in(session, "http://localhost", also=[HTTPS])
 
 
+@pytest.mark.parametrize(
+    ("said", "is_secure"),
+    [
+        ("https", True),
+        ("https, http", False),
+        ("http, https", True),
+        ("http,https ", True),
+        ("https,", False),
+        ("", False),
+    ],
+)
+def test_of_several_schemes_the_one_that_our_own_proxy_wrote_counts(
+    client, settings, said, is_secure
+):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    origin = "https://testserver" if is_secure else "http://testserver"
+    assert told(client, origin, headers={"host": "testserver", "x-forwarded-proto": said})["ok"]
+
+
 @in_a_loop
 async def test_a_trusted_origin_is_let_in_by_scheme_host_and_port(session, settings):
     settings.CSRF_TRUSTED_ORIGINS = ["https://a.example:8443", "https://*.b.example"]
     assert await is_let_in(session, "https://a.example:8443")
     assert await is_let_in(session, "https://one.b.example")
+    assert await is_let_in(session, "https://b.example")  # as Django lets its forms
     for other in (
         "https://a.example", "http://a.example:8443", "https://one.b.example:8443",
         "https://evilb.example", "http://one.b.example",
@@ -109,8 +129,8 @@ async def test_the_log_names_what_is_missing_and_nobody_writes_a_field_there(ses
 # -- What a page is told
 
 
-def told(client, origin, **headers):
-    return client.get("/ws/network/", {"origin": origin}, **headers).json()
+def told(client, origin, **options):
+    return client.get("/ws/network/", {"origin": origin}, **options).json()
 
 
 def test_a_script_learns_why_its_socket_is_refused(client, settings):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import wraps
+from urllib.parse import quote
 
 from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser
@@ -64,14 +65,19 @@ def _guarded(view: View, may: Callable[[AbstractBaseUser], bool], *methods: str)
         except Unreadable as error:
             return notice(request, f"Redis refused a command, WRONGTYPE: {error}", 503)
         except ResponseError as error:  # it does answer: a key that somebody else wrote, mostly
-            logger.warning("network.redis_refused path=%s error=%s", request.path, error)
+            logger.warning("network.redis_refused path=%s error=%s", _path(request), error)
             return notice(request, f"Redis refused a command: {clip(str(error))}", 503)
         except RedisError as error:
-            logger.warning("network.no_redis path=%s error=%s", request.path, error)
+            logger.warning("network.no_redis path=%s error=%s", _path(request), error)
             text = f"Redis does not answer: {clip(str(error))}. Start it, then try again."
             return notice(request, text, 503)
 
     return require_http_methods(methods)(outside)
+
+
+def _path(request: HttpRequest) -> str:
+    """Return the path as one word of a line: whoever asks would else write fields of ours."""
+    return clip(quote(request.path))
 
 
 def _to_stranger(request: HttpRequest) -> HttpResponse:
