@@ -14,9 +14,11 @@ from exchanges.changes import changed
 from exchanges.errors import Permanent, Temporary, clip
 from exchanges.redis_client import own_client
 from exchanges.status import ENDED, STATUS_TTL_MS, Holder, State, Status
+from exchanges.unreadable import Said
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
+_not_written = Said()
 
 SECONDS_BETWEEN_STATUSES = 0.25
 LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well before the lock ends
@@ -226,8 +228,13 @@ class Lease:
             text = orjson.dumps(status.as_json(), option=orjson.OPT_NON_STR_KEYS)
             self._status_script(keys=names, args=[text, self.epoch, STATUS_TTL_MS, *self._told])
         except (RedisError, TypeError) as error:
-            logger.debug(
-                "lock.status_not_written exchange=%s error=%s", self.exchange_id, clip(str(error))
+            text = clip(str(error))
+            is_fault = isinstance(error, TypeError)  # of ours: it would not go away by itself
+            is_news = is_fault and _not_written.is_news(str(self.exchange_id), text)
+            logger.log(
+                logging.WARNING if is_news else logging.DEBUG,
+                "lock.status_not_written exchange=%s error=%s",
+                *(self.exchange_id, text),
             )
 
     def _measured(self) -> Mapping[str, Any]:

@@ -437,7 +437,11 @@ def _body(reply: requests.Response, allowed: Allowance) -> bytes:
     """Return the body of an answer; where its status says what it is, as much as comes at once."""
     found = bytearray()
     if reply.status_code == 200:
-        allowed.read(reply, found)
+        try:
+            allowed.read(reply, found)
+        except BaseException:
+            found.clear()  # who keeps the error keeps this
+            raise
     else:
         allowed.expect_refusal()
         with suppress(Excessive, *FAILURES):

@@ -243,6 +243,8 @@ LOGGING = {
         # Django gives these handlers of its own, which know neither format nor secrets.
         "django": {"handlers": [], "level": "WARNING"},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        # It quotes headers that it can't read, which may be anybody's words; ours tell the failure.
+        "urllib3": {"level": "ERROR"},
     },
     "filters": {
         "in_brief": {

@@ -118,6 +118,19 @@ def test_no_connection_ends_with_a_word_of_what_is_no_exchange(name):
     assert CANARY.lower() not in connection.reason.lower()
 
 
+def test_no_line_of_a_library_holds_headers_that_can_not_be_read(redis, caplog):
+    headers = b"%s: %s\r\n%s\r\n: %s\r\n" % (WORD, WORD, WORD, WORD)
+    with Attacker(
+        says(b"HTTP/1.1 200 OK\r\n" + headers + b"Content-Length: 2\r\n\r\n{}")
+    ) as attacker:
+        rest = ExchangeAdapterFactory(redis).rest(row_at(attacker, "binance"))
+        with pytest.raises(LivermoreError):
+            rest.server_time_ms()
+        rest.close()
+    assert not [each for each in caplog.records if each.exc_info or each.name.startswith("urllib3")]
+    assert CANARY not in caplog.text
+
+
 @pytest.mark.parametrize("name", ["a page", "no HTTP", "a list", "400", "a redirect"])
 def test_check_exchange_and_the_page_tell_none_of_it(redis, name, client, admin_user):
     with Attacker(says(ANSWERS[name])) as attacker:

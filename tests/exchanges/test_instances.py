@@ -499,6 +499,21 @@ def test_a_measure_can_neither_replace_the_state_nor_cost_the_lock(quick, redis)
         wait_until(lease.may_write, 1)
 
 
+def test_a_status_that_can_not_be_written_is_told_once(quick, redis, caplog):
+    def told():
+        lines = [each for each in caplog.records if "lock.status_not_written" in each.message]
+        return [each.levelname for each in lines]
+
+    with caplog.at_level("DEBUG", logger="exchanges"), quick.acquire() as lease:
+        lease.measure_with(lambda: {"lost": 10**300})
+        for state in (State.ACTIVE, State.STOPPING, State.ACTIVE):
+            before = len(told())
+            lease.report(state)
+            wait_until(lambda before=before: len(told()) > before)
+    assert told()[0] == "WARNING"
+    assert set(told()[1:]) == {"DEBUG"}
+
+
 def test_the_heartbeat_writes_the_status_again(quick, redis):
     with quick.acquire() as lease:
         lease.report(State.ACTIVE)

@@ -537,6 +537,14 @@ def test_limits_in_another_form_let_candles_through_with_one_warning(
     assert warning == f"limits.not_understood host={wire.host} kept=1200/min seen={seen}"
 
 
+@pytest.mark.parametrize("body", [b"[%s1]" % (b"1," * 2_100_000), b'"%s"' % (b"x" * 33_000_000)])
+def test_limits_that_come_too_long_let_candles_through(on_wire, wire, body, caplog):
+    rest = on_wire(body, klines(0), pacing=WEIGHT)
+    assert minutes(rest.get_candles("A-B", "1m", PAST_MS, PAST_MS + MINUTE_MS)) == [0]
+    [warning] = [text for text in caplog.messages if text.startswith("limits.")]
+    assert warning.startswith(f"limits.not_learnt host={wire.host} error={wire.host}/api/v3/")
+
+
 def test_limits_in_another_form_leave_the_listing_alone(row, adapters, wire):
     market = {"symbol": "AB", "status": "TRADING", "baseAsset": "A", "quoteAsset": "B"}
     wire.answer((200, {}, orjson.dumps({"rateLimits": [{}], "symbols": [market]})))
