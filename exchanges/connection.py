@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import websocket
 
 from exchanges.errors import BadPayload, Excessive, LivermoreError, Unreachable, clip
-from exchanges.frames import BINARY, CLOSE, PING, TEXT, Frames, Message
+from exchanges.frames import BINARY, CLOSE, MOST_READ_BYTES, PING, TEXT, Frames, Message
 from exchanges.handshake import shake_hands
 from exchanges.stream_events import Event, Refused
 from exchanges.subscriptions import Subscriptions
@@ -34,7 +34,7 @@ SECONDS_BETWEEN_COMPLAINTS = 60
 SEND_SECONDS = 5  # for the exchange to take a message of ours
 MESSAGE_SECONDS = 30  # for a message to be whole, once it has begun
 MOST_CONTROLS, CONTROLS_SECONDS = 50_000, 10  # an exchange pings once in some seconds
-MOST_WAITING_BYTES = 32_000_000  # until somebody reads them
+MOST_WAITING_BYTES = 16_000_000  # until somebody reads them
 FAILURES = (OSError, ValueError, websocket.WebSocketException)
 PHRASES = {each.value: each.phrase for each in HTTPStatus}
 PORTS = {"wss": 443, "ws": 80}
@@ -263,6 +263,8 @@ class Connection:
         with self._sending:  # the session is for one thread at a time
             for frame in self.inbox.take():
                 try:
+                    if len(frame) > MOST_READ_BYTES:
+                        raise BadPayload(f"a frame of {len(frame):,} bytes, which none has")
                     events += self.session.parse(frame)
                 except BadPayload as error:
                     self.malformed += 1

@@ -3,7 +3,8 @@
 from exchanges.answers import is_dense
 from exchanges.errors import Excessive, LivermoreError, Unreachable
 
-MOST_BYTES = 4_000_000  # of a message: three thousand tickers at once are half a megabyte
+MOST_BYTES = 12_000_000  # of a message that leaves the connection as it is
+MOST_READ_BYTES = 4_000_000  # of one that is looked into: all tickers at once are half a megabyte
 MOST_FRAGMENTS = 10_000
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 OPCODES = {CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG}
@@ -110,7 +111,7 @@ class Frames:
         return [whole]
 
     def _refuse_dense(self, found: list[Message]) -> None:
-        if found and is_dense(found[-1][1], self._most_bytes):
+        if found and is_dense(found[-1][1], min(self._most_bytes, MOST_READ_BYTES)):
             found.pop()
             raise Excessive("the exchange sent a message of far too many values of JSON")
 

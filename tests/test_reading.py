@@ -281,4 +281,6 @@ def test_the_numbers_of_the_presets_are_as_told(db):
 
     told = re.search(r"of the four that `migrate` makes, (.*?)\.", TEXT, re.S)[1]
     numbers = dict(re.findall(r"`(\w+)` (?:is )?(\d+)", told))
-    assert numbers == {each.name: str(each.pk) for each in Exchange.objects.all()}
+    # The first of them has another number where other tests made exchanges before.
+    rows = {each.name: each.pk for each in Exchange.objects.all()}
+    assert numbers == {name: str(pk - min(rows.values()) + 1) for name, pk in rows.items()}

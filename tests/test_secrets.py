@@ -218,12 +218,13 @@ def collecting_logs():
         streams[name] = io.StringIO()
         handlers.append(logging.StreamHandler(streams[name]))
         handlers[-1].setFormatter(formatter)
-    loggers = [logging.getLogger(name) for name in (None, "livermore", "exchanges", "warmup")]
+    loggers = [
+        logging.getLogger(name) for name in (None, "livermore", "exchanges", "warmup", "urllib3")
+    ]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.DEBUG)
-    for handler in handlers:
-        loggers[0].addHandler(handler)
+    loggers[0].handlers[:0] = handlers  # before those that write a line anew
     try:
         yield streams
     finally:
@@ -433,7 +434,7 @@ COMMANDS = {
         "warmup coinbase",
         {"REDIS_URL": lambda planted: cut(redis_url(planted), planted["redis"])},
         1,
-        "livermore.E001",
+        "REDIS_URL is not an address",
     ),
     "a database whose address is cut": (
         "warmup coinbase",

@@ -44,7 +44,7 @@ def listings(venue):
         "a quote of words and one emoji": with_field(venue, quote, WORDS[:-10] + EMOJI),
         "a name of words": with_field(venue, name, WORDS),
         "a row that is words": b'"%s"' % WORDS,
-        "refused names": b",".join([b'{"%s":"%s"}' % (name.encode(), WORDS[:30_000])] * 1000),
+        "refused names": b",".join([b'{"%s":"%s"}' % (name.encode(), WORDS[:75_000])] * 400),
     }
     found = {each: ROWS[venue] % b",".join([good(venue), row]) for each, row in rows.items()}
     if venue == "binance":
@@ -121,7 +121,7 @@ def again_and_again(frame):
 def frames(venue):
     """Return frames as long as they may be, by name."""
     words = b"ab " * (MOST_BYTES // 3 - 200)
-    objects = b",".join(['{"é":"€"}'.encode()] * (MOST_BYTES // 100))
+    objects = b",".join(['{"é":"€"}'.encode()] * (MOST_BYTES // 300))
     if venue == "binance":
         kline = (
             b'{"stream":"btcusd@kline_1m","data":{"e":"kline","E":1700000000000,"s":"BTCUSD","k":'

@@ -11,7 +11,19 @@ from exchanges.redis_client import own_client
 from warmup import cache, flush, indicator_cache
 
 LONGEST_SILENCE_SECONDS = 600
-READING = ("GET", "MGET", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "DUMP", "EXISTS", "TYPE")
+READING = (
+    "GET",
+    "MGET",
+    "ZCARD",
+    "ZRANGE",
+    "ZRANGEBYSCORE",
+    "DUMP",
+    "EXISTS",
+    "TYPE",
+    "GETRANGE",
+    "STRLEN",
+    "HGET",
+)
 OF_MARKET = ("candles:", "candle:", "coverage:", "ticker:", "indicator:")  # keys of market data
 WRITING = {
     hashlib.sha1(text.encode()).hexdigest(): text

@@ -167,6 +167,7 @@ def test_a_repair_of_the_terminal_shows_its_progress_and_then_in_the_list(
 ):
     page.open()
     sandbox.scenarios.add("slow", delay=1.5, symbol="BTC-USD")
+    sandbox.scenarios.add("slow", delay=6, symbol="ETH-USD")  # while it waits the others are done
     card = f"#exchange-{row.pk}"
     with processes() as manage:
         manage("repair", "sandbox")

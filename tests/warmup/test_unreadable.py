@@ -294,6 +294,12 @@ def looks(client, redis, warm):
     return Looks(client, redis, warm)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_was_said(monkeypatch):
+    """Let each test be told what another one was told lately."""
+    monkeypatch.setattr("exchanges.unreadable._said", Said())
+
+
 def no_traceback(caplog):
     found = [each for each in caplog.records if each.exc_info]
     assert not found, [(each.getMessage(), each.exc_info) for each in found[:1]]
