@@ -31,13 +31,6 @@ BLOCKER = pytest.StashKey()
 
 DURATION = "livermore/seconds-of-all-tests"  # in pytest's cache
 WORKER_MINUTES = 60  # of all tests, as four workers on two processors took
-LONGEST = (  # files that take minutes: begun last, they would keep one worker when others are done
-    "experiments/test_experiments.py", "warmup/test_unreadable.py", "handoff/test_handoff.py",
-    "livermore/test_readable.py", "warmup/test_scenarios.py", "tests/test_secrets.py",
-    "exchanges/test_answers.py", "livermore/test_http_limits.py", "warmup/test_orders.py",
-    "livermore/test_database_away.py", "warmup/network/test_feed.py", "tests/test_run.py",
-    "tests/test_redis_user.py", "warmup/test_monitored.py", "warmup/test_runner.py",
-)  # fmt: skip
 STARTED_AT = time.monotonic()
 
 
@@ -51,12 +44,6 @@ def pytest_configure(config):
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    """Begin with what takes longest."""
-    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
 
 
 def pytest_report_header(config):
