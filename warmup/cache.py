@@ -85,7 +85,7 @@ end
 # `misfit` returns which of the pair's keys is of another type, or which end of its candles is at no
 # open time, in words. A text of coverage is understood wholly or not at all. `stored` is the one
 # that is there, '' where it is not to be believed. `extend` returns false where the candles are of
-# another type, and changes nothing then.
+# another type, and changes nothing then. `without` takes a stretch out of spans.
 EXTEND = (
     PAIR_KEYS
     + """
@@ -129,6 +129,27 @@ local function known(coverage)
     return spans_of(text_of(coverage))
 end
 
+local function text_of_spans(spans)
+    local texts = {}
+    for i, span in ipairs(spans) do
+        texts[i] = string.format('[%.0f,%.0f]', span[1], span[2])
+    end
+    return '[' .. table.concat(texts, ',') .. ']'
+end
+
+local function without(spans, from, to)
+    local left = {}
+    for _, span in ipairs(spans) do
+        if to <= span[1] or span[2] <= from then
+            left[#left + 1] = span
+        else
+            if span[1] < from then left[#left + 1] = {span[1], from} end
+            if to < span[2] then left[#left + 1] = {to, span[2]} end
+        end
+    end
+    return left
+end
+
 local function extend(candles, coverage, kept, spans, stored)
     local count = redis.pcall('ZCARD', candles)
     if type(count) ~= 'number' then return false end
@@ -154,10 +175,7 @@ local function extend(candles, coverage, kept, spans, stored)
             end
         end
     end
-    for i, span in ipairs(merged) do
-        merged[i] = string.format('[%.0f,%.0f]', span[1], span[2])
-    end
-    redis.call('SET', coverage, '[' .. table.concat(merged, ',') .. ']')
+    redis.call('SET', coverage, text_of_spans(merged))
     return true
 end
 """.replace("__LATEST__", str(LATEST_MS))
@@ -170,6 +188,10 @@ local function mark_of(told, field)
     local readable, mark = pcall(cjson.decode, redis.call('HGET', told, field) or '')
     local fits = readable and type(mark) == 'table' and is_time(mark[1]) and are_spans(mark[2])
     return fits and mark or nil
+end
+
+local function text_of_mark(mark)
+    return string.format('[%.0f,', mark[1]) .. text_of_spans(mark[2]) .. ']'
 end
 """
 
@@ -229,27 +251,18 @@ local foreign = misfit(KEYS[1], KEYS[2])
 if foreign then return redis.error_reply('ASIDE ' .. foreign) end
 local cut, left = tonumber(ARGV[2]), {}
 for _, span in ipairs(known(KEYS[2])) do
-    if span[1] < cut then
-        left[#left + 1] = string.format('[%.0f,%.0f]', span[1], math.min(span[2], cut))
-    end
+    if span[1] < cut then left[#left + 1] = {span[1], math.min(span[2], cut)} end
 end
-redis.call('SET', KEYS[2], '[' .. table.concat(left, ',') .. ']')
+redis.call('SET', KEYS[2], text_of_spans(left))
 if redis.call('ZREMRANGEBYSCORE', KEYS[1], ARGV[3], '+inf') > 0 then
     redis.call('DEL', KEYS[4])
 end
 local open = tonumber(ARGV[3])
 local mark = mark_of(KEYS[5], ARGV[4])
 if mark and mark[1] > cut then
-    local skipped = {}
-    for _, span in ipairs(mark[2]) do
-        skipped[#skipped + 1] = string.format('[%.0f,%.0f]', span[1], span[2])
-    end
-    local until_ms = math.min(mark[1], open)
-    if cut < until_ms then
-        skipped[#skipped + 1] = string.format('[%.0f,%.0f]', cut, until_ms)
-    end
-    redis.call('HSET', KEYS[5], ARGV[4],
-        string.format('[%.0f,[', until_ms) .. table.concat(skipped, ',') .. ']]')
+    local skipped, until_ms = mark[2], math.min(mark[1], open)
+    if cut < until_ms then skipped[#skipped + 1] = {cut, until_ms} end
+    redis.call('HSET', KEYS[5], ARGV[4], text_of_mark({until_ms, skipped}))
 end
 """
 )
@@ -296,23 +309,9 @@ for i = 1, #stored, 2 do
 end
 if #bad == 0 then return false end
 local spans = known(KEYS[2])
-for _, bar in ipairs(bars) do
-    local left = {}
-    for _, span in ipairs(spans) do
-        if bar + step <= span[1] or span[2] <= bar then
-            left[#left + 1] = span
-        else
-            if span[1] < bar then left[#left + 1] = {span[1], bar} end
-            if bar + step < span[2] then left[#left + 1] = {bar + step, span[2]} end
-        end
-    end
-    spans = left
-end
-for i, span in ipairs(spans) do
-    spans[i] = string.format('[%.0f,%.0f]', span[1], span[2])
-end
+for _, bar in ipairs(bars) do spans = without(spans, bar, bar + step) end
 for _, member in ipairs(bad) do redis.call('ZREM', KEYS[1], member) end
-redis.call('SET', KEYS[2], '[' .. table.concat(spans, ',') .. ']')
+redis.call('SET', KEYS[2], text_of_spans(spans))
 return {#bad, string.sub(bad[1], 1, 300)}
 """
 )

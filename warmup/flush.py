@@ -69,19 +69,6 @@ local function is_skipped(mark, time)
     return false
 end
 
-local function take_out(mark, from, to)
-    local left = {}
-    for _, span in ipairs(mark[2]) do
-        if to <= span[1] or span[2] <= from then
-            left[#left + 1] = span
-        else
-            if span[1] < from then left[#left + 1] = {span[1], from} end
-            if to < span[2] then left[#left + 1] = {to, span[2]} end
-        end
-    end
-    mark[2] = left
-end
-
 for _ = 1, tonumber(ARGV[4]) do
     local mark = mark_in(ARGV[a])
     if mark[1] == 0 then mark[1] = tonumber(ARGV[a + 1]) end
@@ -104,7 +91,7 @@ for i = 1, tonumber(ARGV[5]) do
             redis.call('PUBLISH', ARGV[a + 8], ARGV[a + 6])
         end
         if how == 'late' then
-            take_out(mark, from, to)
+            mark[2] = without(mark[2], from, to)
         elseif how ~= '' and to > mark[1] then
             if how == 'skipped' then mark[2][#mark[2] + 1] = {math.max(from, mark[1]), to} end
             mark[1] = to
@@ -112,14 +99,7 @@ for i = 1, tonumber(ARGV[5]) do
     end
     k, a = k + 3, a + 9
 end
-for field, mark in pairs(marks) do
-    local skipped = {}
-    for i, span in ipairs(mark[2]) do
-        skipped[i] = string.format('[%.0f,%.0f]', span[1], span[2])
-    end
-    redis.call('HSET', KEYS[3], field,
-        string.format('[%.0f,[', mark[1]) .. table.concat(skipped, ',') .. ']]')
-end
+for field, mark in pairs(marks) do redis.call('HSET', KEYS[3], field, text_of_mark(mark)) end
 for _ = 1, tonumber(ARGV[6]) do
     redis.call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
     redis.call('PUBLISH', ARGV[a + 3], ARGV[a + 2])
