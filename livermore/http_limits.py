@@ -4,21 +4,18 @@ Daphne keeps a request's whole body in a temporary file before anybody is asked,
 comes begins its patience anew. So these limits are kept below it, where bytes arrive.
 """
 
-import contextlib
 import io
 import logging
 import resource
 from dataclasses import dataclass
 
-from autobahn.exception import Disconnected
 from daphne import server
 from daphne.http_protocol import HTTPFactory, WebRequest
-from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import reactor
 from twisted.web import http
 
 from livermore.http_answers import Answers, Unread
-from livermore.visitor import address_of
+from livermore.socket_limits import LimitedWebSocketFactory
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +24,6 @@ BODIES_BYTES = 64 * BODY_BYTES  # of all requests that are coming in
 HEAD_BYTES = 16 * 1024
 HEADERS = 100
 CONTENT_TYPE_BYTES = 1000
-MESSAGE_BYTES = 64 * 1024  # of a WebSocket; a page sends a hundred
-FLOOD_FRAMES, FLOOD_BYTES, FLOOD_SECONDS = 300, 1024 * 1024, 5.0
 CONNECTIONS = 4096
 SPARE_DESCRIPTORS = 256  # for Redis, the database and files
 LINGER_SECONDS = 5.0  # in which who was refused may end what it sends, to read why
@@ -365,75 +360,6 @@ class LimitedHTTPFactory(HTTPFactory):
         if now >= self._complain_at:
             logger.warning("web.crowded connections=%d", self._most)
             self._complain_at = now + SECONDS_BETWEEN_COMPLAINTS
-
-
-class LimitedWebSocket(WebSocketProtocol):
-    """A WebSocket that is counted among the connections, and of which not all is read."""
-
-    _frames = _bytes = 0
-    _counted_since = 0.0
-
-    def connectionMade(self):
-        self.transport.unregisterProducer()  # what was HTTP before
-        super().connectionMade()
-
-    def dataReceived(self, data):
-        self._bytes += len(data)
-        if self._floods() or self._is_early():
-            self._cut_off()
-        else:
-            super().dataReceived(data)
-
-    def onFrameBegin(self):
-        self._frames += 1
-        if self._floods():
-            self._cut_off()
-        else:
-            super().onFrameBegin()
-
-    def handle_reply(self, message):
-        with contextlib.suppress(Disconnected):  # nobody is left to be told
-            super().handle_reply(message)
-
-    def connectionLost(self, reason):
-        self.factory.server_class.http_factory.forget(self.transport)
-        super().connectionLost(reason)
-
-    def _floods(self):
-        """Tell whether more comes than a page ever sends: each frame costs all others time."""
-        now = reactor.seconds()
-        if now - self._counted_since >= FLOOD_SECONDS:
-            self._counted_since, self._frames, self._bytes = now, 0, 0
-        return self._frames > FLOOD_FRAMES or self._bytes > FLOOD_BYTES
-
-    def _is_early(self):
-        """Tell whether it speaks before its handshake is answered, which no browser does."""
-        return self.state == self.STATE_CONNECTING and hasattr(self, "handshake_deferred")
-
-    def _cut_off(self):
-        if self.state != self.STATE_CLOSED:
-            headers = getattr(self, "http_headers", {})
-            peer = getattr(self.transport.getPeer(), "host", "")
-            address = address_of(peer, headers.get("x-forwarded-for", ""))
-            logger.warning(
-                "socket.flooded address=%s frames=%d bytes=%d", address, self._frames, self._bytes
-            )
-            self.data = b""
-            self.dropConnection(abort=True)
-
-    def onClose(self, was_clean, code, reason):
-        if hasattr(self, "server"):  # else its handshake was nonsense
-            super().onClose(was_clean, code, reason)
-
-
-class LimitedWebSocketFactory(WebSocketFactory):
-    """All WebSockets."""
-
-    protocol = LimitedWebSocket
-
-    def setProtocolOptions(self, **options):
-        most = {"maxMessagePayloadSize": MESSAGE_BYTES, "maxFramePayloadSize": MESSAGE_BYTES}
-        super().setProtocolOptions(**options | most)
 
 
 def raised_descriptors() -> int:
