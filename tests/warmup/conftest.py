@@ -7,6 +7,7 @@ from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.server import SandboxServer
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.timeframe import LONGEST_FIRST
+from tests.warmup import browser as browsers
 from tests.warmup.live import let_calls_end
 
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]
@@ -84,3 +85,18 @@ def truth(sandbox):
 @pytest.fixture
 def all_pairs():
     return [(symbol, timeframe) for timeframe in LONGEST_FIRST for symbol in SYMBOLS]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return a real browser."""
+    with browsers.chromium() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def web(browser, django_db_setup, tmp_path_factory):
+    """Return the web side in a process of its own, for the browser."""
+    server = browsers.Web(tmp_path_factory.mktemp("web") / "log")
+    yield server
+    server.end()

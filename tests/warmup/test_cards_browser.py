@@ -24,19 +24,6 @@ LIVE = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with browsers.chromium() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def web(browser, django_db_setup, tmp_path_factory):
-    server = browsers.Web(tmp_path_factory.mktemp("web") / "log")
-    yield server
-    server.end()
-
-
 @pytest.fixture
 def sandbox():
     with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS))) as server:

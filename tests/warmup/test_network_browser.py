@@ -27,19 +27,6 @@ LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3, level AA
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with browsers.chromium() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def web(browser, django_db_setup, tmp_path_factory):
-    server = browsers.Web(tmp_path_factory.mktemp("web") / "log")
-    yield server
-    server.end()
-
-
-@pytest.fixture(scope="module")
 def shared():
     with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS))) as server:
         yield server

@@ -15,19 +15,6 @@ NOW_MS = 1_790_000_040_000
 FIRST, SECOND = ".pairs:not(.grid-head) .price", "[role=rowgroup] .pairs:nth-child(2) .price"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with browsers.chromium() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def web(browser, django_db_setup, tmp_path_factory):
-    server = browsers.Web(tmp_path_factory.mktemp("web") / "log")
-    yield server
-    server.end()
-
-
 @pytest.fixture
 def row(redis):
     Exchange.objects.exclude(name="sandbox").delete()

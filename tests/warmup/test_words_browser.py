@@ -12,19 +12,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 OPEN = "return [...document.querySelectorAll(':popover-open.word')].map((each) => each.id)"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with browsers.chromium() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def web(browser, django_db_setup, tmp_path_factory):
-    server = browsers.Web(tmp_path_factory.mktemp("web") / "log")
-    yield server
-    server.end()
-
-
 @pytest.fixture
 def page(browser, web, redis):
     Exchange.objects.exclude(name="sandbox").delete()
