@@ -98,6 +98,8 @@ class Frames:
             return [(opcode, payload)]
         if (opcode == CONTINUATION) != (self._opcode is not None):
             raise _broken("that begins or continues a message out of turn")
+        if first & FIN and self._opcode is None:
+            return [(opcode, payload)]  # in one piece, as nearly all are: not copied again
         if self._opcode is None:
             self._opcode = opcode
         self._message += payload
