@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 import redis as redis_client
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.utils.functional import empty
 
 from livermore import embedded_redis
@@ -26,6 +27,9 @@ os.environ["LIVERMORE_PRIVATE_EXCHANGE_HOSTS"] = "127.0.0.1"  # the tests' excha
 # pytest-django has read the settings before this file is imported: they are read again.
 sys.modules.pop("livermore.settings", None)
 settings._wrapped = empty
+
+# A password of a test protects nothing: a million rounds of a hash cost half a second each.
+PBKDF2PasswordHasher.iterations = 1
 
 BLOCKER = pytest.StashKey()
 
