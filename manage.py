@@ -16,7 +16,7 @@ def main():
         from django.core.exceptions import ImproperlyConfigured
         from django.db import Error as DatabaseError
 
-        from livermore.calls import Calls
+        from livermore.command_line import Calls
     except ImportError:
         sys.exit("Django is not installed in this Python: call ./run instead of manage.py")
     try:
@@ -24,8 +24,8 @@ def main():
     except ImproperlyConfigured as error:
         sys.exit(f"Error: {error}")
     except DatabaseError as error:  # in one of Django's own commands
-        from livermore.database_faults import fault
-        from livermore.redaction import redacted
+        from livermore.observing.redaction import redacted
+        from livermore.web.database_faults import fault
 
         if "--traceback" in sys.argv or (text := fault(error)) is None:
             raise

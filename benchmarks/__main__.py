@@ -12,7 +12,7 @@ from benchmarks import ground
 from benchmarks.figure import Figure
 from benchmarks.menu import make_parser, run_named
 from benchmarks.registry import BENCHMARKS
-from livermore.embedded_redis import EmbeddedRedisError
+from livermore.running.embedded_redis import EmbeddedRedisError
 
 COLUMNS = ("benchmark", "measured", "figure", "note", "target", "holds")
 PIPED_WIDTH = 160

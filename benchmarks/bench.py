@@ -19,7 +19,7 @@ from exchanges.listing import ListedSymbol, sync_symbols
 from exchanges.models import Exchange
 from exchanges.sandbox.listings import BINANCE, TRADING, listings
 from exchanges.venues import ExchangeAdapterFactory
-from livermore.children import Child, Children
+from livermore.running.children import Child, Children
 from warmup.service import SmartWarmupService
 
 WEIGHT_A_MINUTE = 6000  # binance.com's

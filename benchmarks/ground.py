@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.figure import Figure
-from livermore import embedded_redis
+from livermore.running import embedded_redis
 
 ROOT = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 10
@@ -71,7 +71,7 @@ def _running(
 ) -> Iterator[subprocess.Popen]:
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "livermore.lifeline", *arguments],
+            [sys.executable, "-m", "livermore.running.run_child", *arguments],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,  # the lifeline: it ends when this process is gone

@@ -22,9 +22,9 @@ from exchanges.instances import ExchangeLock
 from exchanges.stream_events import Clock, Event
 from exchanges.streamer import Streamer
 from exchanges.venues.binance.stream import BinanceSession, BinanceStream
-from livermore.embedded_redis import socket_path
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
+from livermore.running.embedded_redis import socket_path
 from warmup.sink import CandleSink
 
 SYMBOLS = 500

@@ -17,8 +17,8 @@ from benchmarks.bench import Bench, Sandbox, free_port
 from benchmarks.figure import Figure
 from benchmarks.helper import Helper
 from exchanges.models import Exchange
-from livermore.children import Child, Children
 from livermore.market.candle import Ticker
+from livermore.running.children import Child, Children
 from warmup.cache import TickerCache
 
 SYMBOLS = 100

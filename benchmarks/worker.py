@@ -11,8 +11,8 @@ from pathlib import Path
 import django
 import orjson
 
-from livermore import embedded_redis
 from livermore.command import ending_signals_raise
+from livermore.running import embedded_redis
 
 
 def main(name: str, folder: Path, thorough: bool) -> None:

@@ -6,6 +6,6 @@ class LivermoreConfig(AppConfig):
 
     def ready(self):
         from livermore import checks  # noqa: F401  importing it registers the checks
-        from livermore.logs import log_last_words
+        from livermore.observing.logs import log_last_words
 
         log_last_words()

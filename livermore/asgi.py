@@ -9,13 +9,13 @@ from channels.sessions import SessionMiddlewareStack
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
-from livermore import embedded_redis
+from livermore.running import embedded_redis
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livermore.settings")
 
 if "daphne.server" in sys.modules:  # it serves this, however it was started
-    from livermore.access_log import silence_daphne
-    from livermore.http_limits import limit_daphne
+    from livermore.observing.access_log import silence_daphne
+    from livermore.web.limits.requests import limit_daphne
 
     limit_daphne()
     silence_daphne()
@@ -25,9 +25,9 @@ if settings.EMBEDDED_REDIS_DIR:
 
 http_application = get_asgi_application()
 
-from livermore.access_log import AccessLog  # noqa: E402  these need the models loaded
-from livermore.below_path import BelowPath  # noqa: E402
-from livermore.origins import FromOurPages  # noqa: E402
+from livermore.observing.access_log import AccessLog  # noqa: E402  these need the models loaded
+from livermore.web.below_path import BelowPath  # noqa: E402
+from livermore.web.origins import FromOurPages  # noqa: E402
 from warmup.routing import websocket_urlpatterns  # noqa: E402
 
 routes = {

@@ -11,8 +11,8 @@ from django.core.checks import Error, Warning, register
 from exchanges import trust
 from exchanges.errors import Misconfigured
 from exchanges.validators import split_listed
-from livermore.origin import normal
 from livermore.redis_url import fault_of
+from livermore.web.origin import normal
 
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
 METRICS_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")  # what RFC 6750 lets a header hold

@@ -18,10 +18,11 @@ from django.db import Error as DatabaseError
 from django_redis.exceptions import ConnectionInterrupted
 
 from exchanges.errors import LivermoreError
-from livermore import __version__, embedded_redis
-from livermore.database_faults import fault, first_line
-from livermore.redaction import redacted
+from livermore import __version__
+from livermore.observing.redaction import redacted
 from livermore.redis_url import fault_of
+from livermore.running import embedded_redis
+from livermore.web.database_faults import fault, first_line
 
 INTERRUPTED = 128 + signal.SIGINT
 CLOSED = 128 + signal.SIGPIPE

@@ -9,9 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from livermore.database_url import checked
-from livermore.embedded_redis import socket_url
-from livermore.first_look import sandbox_port
-from livermore.origin import normal
+from livermore.running.embedded_redis import socket_url
+from livermore.running.first_look import sandbox_port
+from livermore.web.origin import normal
 
 env = environ.Env()
 
@@ -82,7 +82,7 @@ if LIVERMORE_ROOT_PATH:  # what else is on that host may have cookies of the usu
     SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LIVERMORE_ROOT_PATH
 
 LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
-CSRF_FAILURE_VIEW = "livermore.refusals.csrf_failure"
+CSRF_FAILURE_VIEW = "livermore.web.refusals.csrf_failure"
 
 INSTALLED_APPS = [
     "livermore.admin_app.LimitedAdminConfig",
@@ -98,11 +98,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "livermore.origins.without_usual_port",
-    "livermore.content_security.content_security",
-    "livermore.readable.OnlyReadable",
+    "livermore.web.origins.without_usual_port",
+    "livermore.web.content_security.content_security",
+    "livermore.web.readable.OnlyReadable",
     "django.middleware.security.SecurityMiddleware",
-    "livermore.static_files.StaticFilesMiddleware",
+    "livermore.web.static_files.StaticFilesMiddleware",
     "django.middleware.gzip.GZipMiddleware",  # of varying length, so that it tells no secrets
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -200,7 +200,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "livermore.below_path.StaticFiles"},
+    "staticfiles": {"BACKEND": "livermore.web.below_path.StaticFiles"},
 }
 # Plotly's own script, out of its package: found without importing it.
 PLOTLY_DATA_DIR = Path(find_spec("plotly").origin).parent / "package_data"
@@ -223,11 +223,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "text": {
-            "class": "livermore.logs.TextFormatter",
+            "class": "livermore.observing.logs.TextFormatter",
             "format": "{asctime} {levelname} {name} {message}",
             "style": "{",
         },
-        "json": {"class": "livermore.logs.JsonFormatter"},
+        "json": {"class": "livermore.observing.logs.JsonFormatter"},
     },
     "handlers": {
         "stderr": {
@@ -239,7 +239,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in OUR_LOGGERS},
-        "livermore.access_log": {"level": "INFO"},
+        "livermore.observing.access_log": {"level": "INFO"},
         # Django gives these handlers of its own, which know neither format nor secrets.
         "django": {"handlers": [], "level": "WARNING"},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
@@ -248,12 +248,12 @@ LOGGING = {
     },
     "filters": {
         "in_brief": {
-            "()": "livermore.logs.InBrief",
+            "()": "livermore.observing.logs.InBrief",
             "of": ["django.", "channels", "daphne.", "asgiref."],
         },
-        "foreign_lines": {"()": "livermore.logs.ForeignLines", "ours": OUR_LOGGERS},
+        "foreign_lines": {"()": "livermore.observing.logs.ForeignLines", "ours": OUR_LOGGERS},
     },
 }
 
-DEFAULT_EXCEPTION_REPORTER = "livermore.error_pages.Reporter"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "livermore.error_pages.Filter"
+DEFAULT_EXCEPTION_REPORTER = "livermore.observing.error_pages.Reporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "livermore.observing.error_pages.Filter"

@@ -4,20 +4,20 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from livermore.health import live, ready
-from livermore.metrics import metrics
-from livermore.origins import socket_answer
+from livermore.observing.health import live, ready
+from livermore.observing.metrics import metrics
+from livermore.web.origins import socket_answer
 
 admin.site.site_header = admin.site.site_title = "Livermore"
 
-handler400 = "livermore.refusals.bad_request"
-handler500 = "livermore.unavailable.server_error"
+handler400 = "livermore.web.refusals.bad_request"
+handler500 = "livermore.web.unavailable.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/network/", include("warmup.urls")),  # before the admin, which takes all the rest
     path("admin/", admin.site.urls),
-    path("docs/", include("livermore.documents_urls")),
+    path("docs/", include("livermore.documents.urls")),
     path("health/", ready),
     path("health/live/", live),
     path("health/ready/", ready),

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.utils.functional import empty
 
-from livermore import embedded_redis
+from livermore.running import embedded_redis
 
 # Never the Redis of whoever runs the tests: they empty it.
 FOLDER = Path(tempfile.mkdtemp(prefix="livermore-tests-"))

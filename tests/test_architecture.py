@@ -19,7 +19,7 @@ STANDARD_IN_CORE = {
 }
 HTTP_CLIENTS = {"requests", "websocket", "websockets", "httpx", "urllib3", "http", "aiohttp"}
 SOCKETS = {"exchanges/rest_client.py", "exchanges/connection.py"}
-ASKS_ITS_CHILDREN = {"livermore/children.py"}  # whether they answer yet, on this machine
+ASKS_ITS_CHILDREN = {"livermore/running/children.py"}  # whether they answer yet, on this machine
 REDIS = {
     "exchanges/pacing.py",
     "exchanges/instances.py",

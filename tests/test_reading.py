@@ -14,9 +14,9 @@ import redis as redis_client
 from django.core.management import call_command
 
 from exchanges.status import FIXED, read_status
-from livermore import embedded_redis
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
+from livermore.running import embedded_redis
 from tests.conftest import SERVER
 from tests.warmup.live import make_row, running, serve, wait_until
 

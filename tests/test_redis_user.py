@@ -14,9 +14,9 @@ from websocket import create_connection
 
 from exchanges.sandbox.network import tls_of_its_own
 from exchanges.status import State, read_status
-from livermore import embedded_redis
+from livermore.running import embedded_redis
 from tests.handoff.visitor import Visitor
-from tests.livermore.web import WebServer
+from tests.livermore.web_server import WebServer
 from tests.warmup.live import end, make_row, processes, serve, wait_until
 
 DOCUMENT = Path(__file__).parent.parent / "docs/handoff-binance-us.md"

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import pytest
 import redis as redis_client
 
-from livermore.embedded_redis import socket_url
+from livermore.running.embedded_redis import socket_url
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis")

@@ -44,7 +44,7 @@ from exchanges.models import Exchange, UserExchange
 from exchanges.status import State, read_status
 from exchanges.venues import open_rest
 from exchanges.venues.coinbase.signing import Signer
-from livermore.logs import JsonFormatter, TextFormatter
+from livermore.observing.logs import JsonFormatter, TextFormatter
 from tests.conftest import SERVER
 from tests.exchanges.proxy import Proxy
 from tests.warmup.live import ROOT, Running, database_url, make_row, running, serve, wait_until

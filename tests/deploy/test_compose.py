@@ -12,7 +12,7 @@ import pytest
 import yaml
 from django.core.management import get_commands
 
-from livermore.http_limits import CONNECTIONS, SPARE_DESCRIPTORS
+from livermore.web.limits.requests import CONNECTIONS, SPARE_DESCRIPTORS
 from tests.handoff.units import read_unit
 from tests.test_run import LEFT_OUT, ROOT, environment
 

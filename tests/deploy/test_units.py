@@ -9,7 +9,7 @@ import sys
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from livermore.http_limits import CONNECTIONS, SPARE_DESCRIPTORS
+from livermore.web.limits.requests import CONNECTIONS, SPARE_DESCRIPTORS
 from tests.handoff.units import HOME, read_unit
 from tests.test_run import ROOT, environment
 

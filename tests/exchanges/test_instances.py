@@ -18,8 +18,8 @@ from exchanges.fencing import FENCE, Fenced, refusals
 from exchanges.instances import ExchangeLock, Held
 from exchanges.lease import LostLock, NotRenewed
 from exchanges.status import State, Status, read_status
-from livermore import embedded_redis
 from livermore.market import keys
+from livermore.running import embedded_redis
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FENCED_SET = (

@@ -12,7 +12,7 @@ import orjson
 
 from benchmarks import ground
 from benchmarks.menu import make_parser, run_named
-from livermore.embedded_redis import EmbeddedRedisError
+from livermore.running.embedded_redis import EmbeddedRedisError
 from tests.experiments.document import (
     ROOT,
     Report,

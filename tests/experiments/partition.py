@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from django.conf import settings
 from redis import Redis
 
-from livermore.embedded_redis import socket_path
+from livermore.running.embedded_redis import socket_path
 from tests.warmup.live import wait_until
 from tests.warmup.redis_away import OwnRedis
 

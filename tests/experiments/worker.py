@@ -15,8 +15,8 @@ import django
 import orjson
 import redis as redis_client
 
-from livermore import embedded_redis
 from livermore.command import ending_signals_raise
+from livermore.running import embedded_redis
 
 
 def main(name: str, folder: str, sizes: str) -> None:

@@ -12,7 +12,7 @@ import redis as redis_client
 from exchanges.sandbox import patterns
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.server import SandboxServer
-from livermore import embedded_redis
+from livermore.running import embedded_redis
 from tests.handoff.terminal import SECONDS
 
 

@@ -16,7 +16,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from livermore.children import answers
+from livermore.running.children import answers
 from tests.warmup.live import ROOT, database_url, wait_until
 from warmup import agent as agents
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import redis as redis_client
 
-from livermore import embedded_redis
+from livermore.running import embedded_redis
 from tests.warmup.live import (
     MIDNIGHT_MS,
     MINUTE_MS,

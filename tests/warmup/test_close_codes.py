@@ -7,7 +7,7 @@ import sys
 import pytest
 import websocket
 
-from livermore.children import answers
+from livermore.running.children import answers
 from tests.test_run import free_port
 from tests.warmup.live import ROOT, wait_until
 from warmup.network.socket_life import DAY_OLD, FLOOD, TOO_SLOW, TRY_LATER
@@ -17,7 +17,7 @@ CODES = (DAY_OLD, FLOOD, TOO_SLOW, TRY_LATER, NO_PERMISSION, NOT_LOGGED_IN)
 SERVE = """
 import sys
 from daphne.server import Server
-from livermore.http_limits import limit_daphne
+from livermore.web.limits.requests import limit_daphne
 
 async def application(scope, receive, send):
     if scope["type"] == "http":

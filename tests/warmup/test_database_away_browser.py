@@ -4,7 +4,7 @@ import pytest
 from django.conf import settings
 
 from tests.livermore.databases import SqliteFile, database
-from tests.livermore.web import web_server
+from tests.livermore.web_server import web_server
 from tests.warmup.browser import Page, chromium
 
 

@@ -13,7 +13,7 @@ import redis as redis_client
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.server import SandboxServer
 from exchanges.venues.binance.rest import WORKERS
-from livermore import embedded_redis
+from livermore.running import embedded_redis
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WARMUP = ("warmup", "sandbox", "--symbols", "BTC-USD,ETH-USD,SOL-USD,ADA-USD,XRP-USD,LTC-USD")

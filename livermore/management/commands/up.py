@@ -2,9 +2,9 @@
 
 import errno
 
-from livermore import first_look
 from livermore.command import LivermoreCommand
-from livermore.supervisor import Supervisor
+from livermore.running import first_look
+from livermore.running.supervisor import Supervisor
 
 
 class Command(LivermoreCommand):

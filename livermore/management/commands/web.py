@@ -6,8 +6,8 @@ import sys
 from daphne.server import Server
 
 from livermore.command import LivermoreCommand
-from livermore.database_faults import wait_briefly
-from livermore.first_look import WEB_PORT, port
+from livermore.running.first_look import WEB_PORT, port
+from livermore.web.database_faults import wait_briefly
 
 ANSWER_SECONDS = 120  # in which a page is answered, or 503 in its place
 CONNECTIONS_IN_LINE = 511  # that the system keeps until they are taken in

@@ -6,7 +6,7 @@ import pytest
 from django.template import engines
 from django.urls import reverse
 
-from livermore.documents import documents, read_document
+from livermore.documents.views import documents, read_document
 from tests.warmup.operators import held_by, listed_exchange, person
 from warmup.network.words import WORDS
 

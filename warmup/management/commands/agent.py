@@ -1,7 +1,7 @@
 from django_redis import get_redis_connection
 
 from livermore.command import Ended, LivermoreCommand
-from livermore.database_faults import wait_briefly
+from livermore.web.database_faults import wait_briefly
 from warmup.agent import Agent
 
 

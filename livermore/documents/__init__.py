@@ -1,0 +1,1 @@
+"""The project's own documents as web pages, below /docs/."""

@@ -1,0 +1,259 @@
+"""What `./run` does: prepare, start the sandbox and the web server, warm, then watch over them."""
+
+import contextlib
+import fcntl
+import io
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import TextIO
+from urllib.parse import urlsplit, urlunsplit
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django_redis import get_redis_connection
+
+from exchanges.instances import ExchangeLock
+from exchanges.models import Exchange
+from livermore.command import Ended
+from livermore.running import embedded_redis, first_look, first_run
+from livermore.running.children import Child, ChildError, Children
+
+WATCH_SECONDS = 0.5
+REDIS_SECONDS = 2.0  # between looks whether the embedded Redis lives
+REDIS_AGAIN_SECONDS = 30.0  # where it could not be started
+LOOK_SECONDS = 1.0  # for which who only looks may hold the lock, and more
+SANDBOX = "sandbox"
+
+
+class Supervisor:
+    """One running Livermore on this machine: `run()` returns when it was asked to end.
+
+    `web_port` None takes the first free port from 8000 on, `sandbox_port` None the row's or the
+    first free one after it: the sandbox's row is moved to where it is. Raises CommandError for
+    what a person has to mend.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        web_port: int | None = None,
+        sandbox_port: int | None = None,
+    ):
+        self._say = say
+        self._web_port = web_port
+        self._sandbox_port = sandbox_port
+        self._children = Children(say)
+        self._redis: embedded_redis.Membership | None = None  # of one that was started anew
+        self._look_at_redis = 0.0  # monotonic
+        self._lock: TextIO | None = None
+
+    def run(self) -> None:
+        first_run.private_folder(settings.VAR_DIR)
+        with _only_one() as self._lock:
+            try:
+                self._watch(self._start())
+            except ChildError as error:
+                raise CommandError(str(error)) from error
+            finally:
+                self._children.stop()
+                if self._redis:
+                    self._redis.leave()
+
+    def _start(self) -> list[str]:
+        """Return what a person has to know now."""
+        first_run.secret_key(settings.SECRET_KEY_FILE)
+        self._migrate()
+        password = first_run.admin_password(first_run.admin_password_file())
+        if password:  # of a new database: what a person stopped later stays so
+            Exchange.objects.filter(name=SANDBOX).update(wanted=Exchange.Wanted.RUNNING)
+        sandbox = self._sandbox()
+        port = self._take_ports(sandbox)
+        if sandbox:
+            self._start_sandbox(sandbox)
+        page = self._start_web(port)
+        if sandbox:
+            self._warm()
+        self._children.start(self._child("agent", ["manage", "agent"], None))
+        live = ", ".join(_wanted()) or "none"
+        self._say(f"Agent: keeps live what is wanted ({live})")
+        return ["", f"Open {page}", _how_to_log_in(password), _how_to_end()]
+
+    def _tell_others(self, lines: str) -> None:
+        """Leave what another `./run` says to who starts it."""
+        self._lock.write(lines)
+        self._lock.flush()
+
+    def _watch(self, announcement: list[str]) -> None:
+        try:
+            self._say("\n".join(announcement))
+            while True:
+                self._keep_redis(time.monotonic())
+                self._children.step(time.monotonic())
+                time.sleep(WATCH_SECONDS)
+        except (KeyboardInterrupt, Ended):  # what it waited for: the end of a good run
+            self._say("Ending.")
+
+    def _keep_redis(self, now: float) -> None:
+        """Start the embedded Redis again where it died: those who use it wait for that."""
+        directory = settings.EMBEDDED_REDIS_DIR
+        if directory is None or now < self._look_at_redis:
+            return
+        self._look_at_redis = now + REDIS_SECONDS
+        if embedded_redis.is_running(directory):
+            return
+        self._say("The embedded Redis ended: it is started again.")
+        try:
+            # Kept, as where the folder was replaced ours is no right to use the new server.
+            before, self._redis = self._redis, embedded_redis.ensure_running(directory)
+            if before:
+                before.leave()
+        except embedded_redis.EmbeddedRedisError as error:
+            self._say(str(error))
+            self._look_at_redis = now + REDIS_AGAIN_SECONDS
+
+    def _migrate(self) -> None:
+        connection = connections["default"]
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if plan:
+            call_command("migrate", verbosity=0, interactive=False, stdout=io.StringIO())
+            self._say(f"Database: {len(plan)} migrations applied.")
+
+    def _sandbox(self) -> Exchange | None:
+        """Return the sandbox's row, where there is one to start and to warm."""
+        exchange = Exchange.objects.filter(name=SANDBOX).first()
+        if exchange is None or not exchange.is_active:
+            state = "was deleted" if exchange is None else "is not active"
+            self._say(f"The exchange {SANDBOX} {state}: going on without it.")
+            return None
+        return exchange
+
+    def _take_ports(self, exchange: Exchange | None) -> int:
+        """Return the web server's port; a sandbox on this machine is moved to where it can be.
+
+        Both are chosen before one is moved.
+        """
+        at = _local_port(exchange) if exchange else None
+        usual = at or first_look.SANDBOX_PORT
+        try:
+            web, sandbox = first_look.choose(self._web_port, self._sandbox_port, usual)
+        except first_look.PortError as error:
+            raise CommandError(str(error), returncode=error.status) from error
+        moved = []
+        if not self._web_port and web != first_look.WEB_PORT:
+            moved.append(f"Port {first_look.WEB_PORT} is taken: the page goes to {web}.")
+        if at and sandbox != at:
+            if not self._sandbox_port:
+                _refuse_while_held(exchange, at)
+                moved.append(f"Port {at} is taken: the sandbox goes to {sandbox}.")
+            _move(exchange, sandbox)
+        if at:
+            (settings.VAR_DIR / first_look.SANDBOX_FILE).write_text(f"{sandbox}\n")
+            _allow_sandbox(sandbox)
+        if moved:
+            self._say(" ".join(moved))
+        return web
+
+    def _start_sandbox(self, exchange: Exchange) -> None:
+        port = _local_port(exchange)
+        if port is None:
+            self._say(f"The sandbox is at {exchange.rest_url}, not on this machine: not started.")
+            return
+        self._children.start(
+            self._child(
+                SANDBOX,
+                ["manage", "sandbox", "--port", str(port)],
+                f"http://127.0.0.1:{port}/api/v3/ping",
+            )
+        )
+        self._say(f"Sandbox exchange: {exchange.rest_url}")
+
+    def _start_web(self, port: int) -> str:
+        page = f"http://127.0.0.1:{port}/"
+        arguments = ["manage", "web", "--port", str(port)]
+        self._children.start(self._child("web", arguments, f"{page}health/live/"))
+        self._tell_others(f"{page}\n{_how_to_log_in(None)}\n")
+        return page
+
+    def _warm(self) -> None:
+        again = f"./run warmup {SANDBOX} tries again"
+        try:
+            call_command("warmup", SANDBOX)
+        except CommandError as error:
+            self._say(f"The sandbox was not warmed: {error}. {again}")
+        except Ended:
+            raise
+        except SystemExit:  # the command's status, after it said what failed
+            self._say(f"Not all of the sandbox was warmed: {again}")
+
+    def _child(self, name: str, arguments: list[str], url: str | None) -> Child:
+        log = settings.VAR_DIR / "log" / f"{name}.log"
+        return Child(name, arguments, url, log, settings.BASE_DIR)
+
+
+@contextlib.contextmanager
+def _only_one() -> Iterator[TextIO]:
+    """Yield the file that another `./run` of this folder reads; it is held until the end."""
+    with (settings.VAR_DIR / first_look.LOCK).open("a+") as lock:
+        deadline = time.monotonic() + LOOK_SECONDS
+        while not first_look.try_lock(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise CommandError(first_look.runs_already(settings.BASE_DIR, lock))
+            time.sleep(LOOK_SECONDS / 20)
+        lock.truncate(0)
+        yield lock
+
+
+def _wanted() -> list[str]:
+    rows = Exchange.objects.filter(is_active=True, wanted=Exchange.Wanted.RUNNING)
+    return list(rows.values_list("name", flat=True))
+
+
+def _move(exchange: Exchange, port: int) -> None:
+    for field in ("rest_url", "ws_url"):
+        parts = urlsplit(getattr(exchange, field))
+        setattr(exchange, field, urlunsplit(parts._replace(netloc=f"{parts.hostname}:{port}")))
+    exchange.save(update_fields=["rest_url", "ws_url", "updated_at"])
+
+
+def _allow_sandbox(port: int) -> None:
+    """Do in this process what others do by the file when they start."""
+    listed = settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS
+    if listed == [f"127.0.0.1:{settings.SANDBOX_PORT}"]:  # nobody has set another
+        settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [f"127.0.0.1:{port}"]
+    settings.SANDBOX_PORT = port
+
+
+def _local_port(exchange: Exchange) -> int | None:
+    """Return the port of a sandbox on this machine, None of one that is elsewhere."""
+    address = urlsplit(exchange.rest_url)
+    return address.port if address.hostname in ("127.0.0.1", "localhost") else None
+
+
+def _refuse_while_held(exchange: Exchange, port: int) -> None:
+    """Leave an exchange where it is while somebody who shares the Redis works with it there."""
+    if holder := ExchangeLock(get_redis_connection("default"), exchange.pk).holder():
+        raise CommandError(
+            f"Port {port}, the sandbox's, is in use, and {exchange.name} is held by {holder}: end "
+            f"that, or move the sandbox with ./run up --sandbox-port {port + 1}"
+        )
+
+
+def _how_to_log_in(password: str | None) -> str:
+    path = first_run.admin_password_file()
+    if password:
+        return f"Log in as {first_run.ADMIN} with the password {password} (kept in {path})"
+    if path.exists():
+        return f"Log in as {first_run.ADMIN}: password in {path}"
+    return "Log in with a user of your database (./run createsuperuser makes one)"
+
+
+def _how_to_end() -> str:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script
+        return f"kill {os.getpid()} ends everything."
+    return "Ctrl-C ends everything."

@@ -1,0 +1,1 @@
+"""How much anybody may send to the web server, or leave unread, and how often."""

@@ -1,0 +1,415 @@
+"""What strangers may send to the web server: real sockets, a real process."""
+
+import contextlib
+import resource
+import select
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from livermore.web.limits.requests import (
+    BODY_BYTES,
+    HEAD_BYTES,
+    HEADERS,
+    SPARE_DESCRIPTORS,
+    connections_allowed,
+)
+from tests.livermore.web_server import read_all, seconds_until_closed, status, web_server
+from tests.warmup.live import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LOGIN = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\n"
+MEGABYTE = b"x" * 2**20
+GROWTH = 100  # MB
+LARGE = "/static/plotly/plotly.min.js"
+
+
+@pytest.fixture(scope="module")
+def web():
+    with web_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    """One whose patience is over soon: head, body, idle, answer."""
+    with web_server(patience="1,2,3,2") as server:
+        yield server
+
+
+def pour(visitor, piece, times):
+    """Send as much as is taken; return how many pieces were."""
+    for number in range(times):
+        try:
+            visitor.sendall(piece)
+        except OSError:
+            return number
+    return times
+
+
+@contextlib.contextmanager
+def watched(web):
+    """Note by how many megabytes its memory grows meanwhile, and what its files take."""
+    before, _ = web.megabytes()
+    grown, is_over = [], threading.Event()
+
+    def watch():
+        while not is_over.wait(0.05):
+            memory, disk = web.megabytes()
+            grown.append((memory - before, disk))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield grown
+    finally:
+        is_over.set()
+        watcher.join()
+
+
+def asking(web, path, times=1, *headers):
+    """Ask over a connection that takes in little, and read nothing."""
+    visitor = socket.socket()
+    visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    visitor.settimeout(20)
+    visitor.connect(("127.0.0.1", web.port))
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", ""]
+    visitor.sendall("\r\n".join(lines).encode() * times)
+    return visitor
+
+
+def is_cut_off(visitor, seconds):
+    """Tell whether a connection is reset within that time, without reading."""
+    poll = select.poll()
+    poll.register(visitor, 0)
+    return bool(poll.poll(seconds * 1000))
+
+
+# -- How much
+
+
+def test_a_body_of_more_than_a_megabyte_is_refused_before_it_comes(web):
+    long = str(BODY_BYTES + 1).encode()
+    answer = web.ask(LOGIN + b"Expect: 100-continue\r\nContent-Length: " + long + b"\r\n\r\n")
+    assert status(answer) == 413
+    assert answer.endswith(b"A request's body has at most 1048576 bytes here.\n")
+    assert b"100 Continue" not in answer
+
+
+def test_a_body_of_a_megabyte_is_taken(web):
+    head = LOGIN + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % BODY_BYTES
+    assert status(web.ask(head + b"x" * BODY_BYTES)) == 403  # no token, says Django
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks", "one chunk"])
+def test_a_body_of_a_gigabyte_and_a_half_costs_neither_memory_nor_disk(web, framing):
+    size = 1536 * 2**20
+    head, piece = {
+        "length": (b"Content-Length: %d\r\n\r\n" % size, MEGABYTE),
+        "chunks": (b"Transfer-Encoding: chunked\r\n\r\n", b"100000\r\n" + MEGABYTE + b"\r\n"),
+        "one chunk": (b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % size, MEGABYTE),
+    }[framing]
+    with watched(web) as grown, web.connect() as visitor:
+        visitor.sendall(LOGIN + head)
+        pour(visitor, piece, 1536)
+        answer = read_all(visitor)
+    assert status(answer) in (413, None)  # who goes on for seconds is cut off
+    assert max(memory for memory, _ in grown) < GROWTH
+    assert max(disk for _, disk in grown) == 0
+
+
+def test_endless_chunks_are_cut_off(web):
+    with web.connect() as visitor:
+        visitor.sendall(LOGIN + b"Transfer-Encoding: chunked\r\n\r\n")
+        while pour(visitor, b"100000\r\n" + MEGABYTE + b"\r\n", 100):
+            pass
+
+
+def test_chunks_are_counted_by_what_they_hold(web):
+    head = LOGIN + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    one = b"1\r\nx\r\n"
+    assert status(web.ask(head + one * 1000 + b"0\r\n\r\n")) == 403
+    much = b"80000\r\n" + b"x" * 2**19 + b"\r\n"
+    assert status(web.ask(head + much + b"0\r\n\r\n")) == 403
+    assert status(web.ask(head + much * 2 + one)) == 413
+
+
+def test_all_bodies_together_have_a_limit_too(web):
+    before, _ = web.megabytes()
+    half_sent = LOGIN + b"Content-Length: %d\r\n\r\n" % BODY_BYTES + b"x" * (BODY_BYTES - 1)
+    with contextlib.ExitStack() as visitors:
+        senders = [visitors.enter_context(web.connect()) for _ in range(80)]
+        for sender in senders:
+            with contextlib.suppress(ConnectionError):
+                sender.sendall(half_sent)
+        refused = select.select(senders, [], [], 5)[0]
+        assert {status(read_all(each)) for each in refused} == {503}
+        assert web.megabytes()[0] - before < GROWTH
+        assert status(web.get("/health/live/")) == 200
+    small = LOGIN + b"Connection: close\r\nContent-Length: 1\r\n\r\nx"
+    wait_until(lambda: status(web.ask(small)) == 403)
+
+
+def test_more_headers_than_a_browser_sends_are_refused(web):
+    many = b"".join(b"X-%d: 1\r\n" % number for number in range(HEADERS + 1))
+    assert status(web.ask(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + many + b"\r\n")) == 431
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: %s\r\n\r\n",
+        b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: %s",  # and no end of it
+    ],
+    ids=["header", "path", "without an end"],
+)
+def test_a_long_line_is_refused(web, start):
+    answer = web.ask(start % (b"x" * (HEAD_BYTES + 100)))
+    assert (status(answer), answer.endswith(b"bytes in all.\n")) == (431, True)
+
+
+def test_headers_without_an_end_are_cut_off(web):
+    with web.connect() as visitor:
+        visitor.sendall(b"GET / HTTP/1.1\r\n")
+        while pour(visitor, b"X: " + b"y" * 1000 + b"\r\n", 1000):
+            pass
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\r\n\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"G\xffT / HTTP/1.1\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # who speaks TLS
+        b"\x00" * 100 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\x0bb\r\n\r\n",
+        b"GET /?\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: \xff\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_gets_a_line(web, request_):
+    answer = web.ask(request_)
+    assert (status(answer), answer.endswith(b"can be read.\n")) == (400, True)
+    assert b"Content-Security-Policy: default-src 'none'" in answer
+    assert b"X-Content-Type-Options: nosniff" in answer
+    assert "Traceback" not in web.words()
+
+
+# -- What is answered and not read
+
+
+def test_one_who_asks_a_lot_and_reads_nothing_costs_no_memory(web):
+    with watched(web) as grown, asking(web, LARGE, 250) as visitor:
+        assert not is_cut_off(visitor, 5)
+        assert status(web.get("/health/live/")) == 200
+    assert max(memory for memory, _ in grown) < GROWTH
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        (LARGE, ()),
+        (LARGE, ("Accept-Encoding: gzip",)),
+        (LARGE, ("Range: bytes=0-",)),
+    ],
+    ids=["whole", "compressed", "range"],
+)
+def test_many_who_read_nothing_cost_no_memory(web, path, headers):
+    with watched(web) as grown, contextlib.ExitStack() as visitors:
+        for _ in range(250):
+            visitors.enter_context(asking(web, path, 2, *headers))
+        wait_until(lambda: status(web.get("/health/live/")) == 200)
+        whole = web.get(path)
+        assert len(whole) > 4 * 2**20
+    assert max(memory for memory, _ in grown) < GROWTH
+
+
+def test_more_than_a_limit_that_is_not_read_is_given_up():
+    with web_server() as web, contextlib.ExitStack() as visitors:
+        assert status(web.get(LARGE)) == 200  # which it keeps
+        grown = visitors.enter_context(watched(web))
+        first = visitors.enter_context(asking(web, LARGE))
+        for _ in range(350):
+            with contextlib.suppress(ConnectionError):
+                visitors.enter_context(asking(web, LARGE))
+        assert is_cut_off(first, 20)
+        assert len(web.get(LARGE)) > 4 * 2**20
+        assert web.words().count("web.unread bytes=") == 1
+        assert "Traceback" not in web.words()
+        assert max(memory for memory, _ in grown) < GROWTH
+
+
+def test_who_reads_nothing_of_an_answer_is_dropped(hasty):
+    with asking(hasty, LARGE) as visitor:
+        assert is_cut_off(visitor, 15)
+
+
+def test_who_reads_slowly_gets_the_whole_answer(hasty):
+    whole = hasty.get(LARGE).partition(b"\r\n\r\n")[2]
+    started, found = time.monotonic(), b""
+    with asking(hasty, LARGE, 1, "Connection: close") as visitor:
+        while data := visitor.recv(64 * 1024):
+            found += data
+            time.sleep(len(data) / 2**20)
+    assert time.monotonic() - started > 3  # longer than his patience
+    assert found.partition(b"\r\n\r\n")[2] == whole
+
+
+def test_requests_that_come_at_once_are_answered_in_their_order(web):
+    paths = [LARGE, "/health/live/", "/nowhere/", "/static/network/page.js", LARGE] * 2
+    lines = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n" for path in paths]
+    sizes = [len(web.get(path).partition(b"\r\n\r\n")[2]) for path in paths]
+    with web.connect() as visitor:
+        visitor.sendall("".join(lines).encode())
+        file, answered = visitor.makefile("rb"), []
+        for _ in paths:
+            head = [line.partition(b": ") for line in iter(file.readline, b"\r\n")]
+            (size,) = [int(value) for name, _, value in head if name == b"Content-Length"]
+            answered.append(len(file.read(size)))
+    assert answered == sizes
+
+
+# -- For how long
+
+
+SLOW = {
+    "nothing": (b"", None, 1),
+    "request line": (b"", b"G", 1),
+    "header": (b"GET / HTTP/1.1\r\nX: ", b"y", 1),
+    "headers": (b"GET / HTTP/1.1\r\n", b"X: y\r\n", 1),
+    "body": (LOGIN + b"Content-Length: 1000\r\n\r\n", b"x", 2),
+    "chunks": (LOGIN + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", 2),
+    "chunk's length": (LOGIN + b"Transfer-Encoding: chunked\r\n\r\n", b"0", 2),
+    "trailers": (LOGIN + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n", 2),
+    "handshake": (b"GET /ws/network/ HTTP/1.1\r\nUpgrade: websocket\r\n", b"X: y\r\n", 1),
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_who_sends_a_byte_now_and_then_is_dropped(hasty, what):
+    start, byte, patience = SLOW[what]
+    with hasty.connect() as visitor:
+        visitor.sendall(start)
+        lasted = seconds_until_closed(visitor, 0.2, byte or b"", limit=15)
+    assert patience * 0.9 < lasted < 15
+
+
+def test_who_was_too_slow_is_told(hasty):
+    answer = hasty.ask(b"GET / HTTP/1.1\r\nHost: loc")
+    assert (status(answer), answer.endswith(b"took too long to come.\n")) == (408, True)
+
+
+def test_a_connection_that_is_kept_serves_again_and_is_closed_when_idle(hasty):
+    request = b"GET /health/live/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with hasty.connect() as visitor:
+        for _ in range(3):
+            visitor.sendall(request)
+            assert status(visitor.recv(65536)) == 200
+            time.sleep(1.2)  # longer than a head may take, not longer than it may be idle
+        visitor.sendall(request * 3)  # all at once
+        found = b""
+        while found.count(b"HTTP/1.1 200") < 3:
+            found += visitor.recv(65536)
+        started = time.monotonic()
+        assert read_all(visitor) == b""
+        assert 2.5 < time.monotonic() - started < 15
+
+
+def test_a_second_request_has_its_own_time(hasty):
+    request = b"GET /health/live/ HTTP/1.1\r\nHost: localhost\r\n"
+    with hasty.connect() as visitor:
+        visitor.sendall(request + b"\r\n")
+        assert status(visitor.recv(65536)) == 200
+        visitor.sendall(request)
+        answer = read_all(visitor)
+    assert status(answer) == 408
+
+
+def test_a_refused_visitor_who_goes_on_is_cut_off(web):
+    with web.connect() as visitor:
+        visitor.sendall(LOGIN + b"Content-Length: 99999999999\r\n\r\n")
+        started = time.monotonic()
+        while pour(visitor, b"x", 1):
+            time.sleep(0.1)
+            assert time.monotonic() - started < 20
+
+
+# -- How many
+
+
+@pytest.mark.parametrize("limits", [(1024, 1024), (1024, 4096)], ids=["hard", "soft"])
+def test_1100_idle_connections_leave_it_answering(limits):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < limits[1]:
+        pytest.skip("this process may not open so many files")
+    with web_server(descriptors=limits) as web, contextlib.ExitStack() as visitors:
+        for number in range(1100):
+            visitor = visitors.enter_context(web.connect())
+            if number % 2:
+                with contextlib.suppress(ConnectionError):
+                    visitor.sendall(b"GET / HTTP/1.1\r\n")
+        for _ in range(10):
+            assert status(web.get("/health/")) == 200
+            assert status(web.get("/admin/login/")) == 200
+        assert "Traceback" not in web.words()
+
+
+def test_connections_that_ended_are_not_counted():
+    with web_server(descriptors=(400, 400)) as web:
+        for _ in range(300):
+            with web.connect() as visitor:
+                visitor.shutdown(socket.SHUT_WR)
+                assert read_all(visitor) == b""
+        websocket = b"GET /ws/network/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        for _ in range(300):
+            assert status(web.ask(websocket + b"Connection: Upgrade\r\n" + key + b"\r\n")) == 403
+        wait_until(lambda: status(web.get("/health/live/")) == 200)
+        assert "web.crowded" not in web.words()
+
+
+def test_some_descriptors_are_left_for_all_else():
+    assert connections_allowed(1024) == 1024 - SPARE_DESCRIPTORS
+    assert connections_allowed(300) == 150
+
+
+# -- Its end
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_in_peace_whoever_is_there(number):
+    with web_server() as web, web.connect() as idle, web.connect() as half:
+        half.sendall(LOGIN + b"Content-Length: 10\r\n\r\nx")
+        idle.settimeout(20)
+        assert web.end(number) == 0
+        assert "Traceback" not in web.words()
+
+
+def test_a_port_that_is_taken_ends_it_with_a_line(web):
+    taken = str(web.port)
+    with pytest.raises(AssertionError, match="Couldn't listen on"), web_server("--port", taken):
+        pass
+
+
+def test_whoever_starts_daphne_by_hand_has_the_limits_too():
+    with web_server(by_hand=True) as web:
+        long = str(BODY_BYTES + 1).encode()
+        assert status(web.ask(LOGIN + b"Content-Length: " + long + b"\r\n\r\n")) == 413
+        assert web.end() == 0

@@ -1,0 +1,120 @@
+"""Without its database: what the web server and the commands say, and that they recover."""
+
+import json
+
+import pytest
+from django.conf import settings
+
+from tests.livermore.databases import PostgresServer, SqliteFile, database, manage
+from tests.livermore.web_server import status, web_server
+from tests.warmup.live import wait_until
+
+AWAY = "The database is away: nothing can be read or changed now. Try again in a moment."
+EVERY = [(kind, way) for kind in (SqliteFile, PostgresServer) for way in kind.ways]
+NAMES = [f"{kind.__name__}-{way}" for kind, way in EVERY]
+
+
+@pytest.fixture(scope="module")
+def databases():
+    """Return a database of each kind, made when it is asked for."""
+    opened = {}
+
+    def get(kind):
+        if kind not in opened:
+            manager = database(kind, settings.SECRET_KEY)
+            opened[kind] = (manager, manager.__enter__())
+        return opened[kind][1]
+
+    yield get
+    for manager, _ in opened.values():
+        manager.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def webs(databases):
+    opened = {}
+
+    def get(kind):
+        if kind not in opened:
+            manager = web_server(DATABASE_URL=databases(kind).url)
+            opened[kind] = (manager, manager.__enter__())
+        return opened[kind][1]
+
+    yield get
+    for manager, _ in opened.values():
+        manager.__exit__(None, None, None)
+
+
+def body(answer):
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+def as_json(answer):
+    text = body(answer).decode()
+    return json.loads(text[text.index("{") : text.rindex("}") + 1])
+
+
+@pytest.mark.parametrize(("kind", "way"), EVERY, ids=NAMES)
+def test_without_the_database_every_page_says_so_and_comes_back(databases, webs, kind, way):
+    base, web = databases(kind), webs(kind)
+    cookie = f"Cookie: sessionid={base.session}"
+    pages = [
+        "/admin/",
+        "/admin/network/",
+        f"/admin/network/{base.exchange_id}/symbols/",
+        "/admin/exchanges/exchange/",
+        f"/admin/exchanges/exchange/{base.exchange_id}/change/",
+    ]
+    for path in pages:
+        assert status(web.get(path, cookie)) == 200, path
+    with base.away(way):
+        for path in pages[:3] if way in ("locked", "silent") else pages:
+            answer = web.get(path, cookie)
+            assert (status(answer), AWAY in answer.decode()) == (503, True), path
+            assert b"Retry-After: 10\r\n" in answer
+            asked = web.get(path, cookie, "Accept: application/json")
+            assert as_json(asked) == {"ok": False, "text": AWAY}
+        health = web.get("/health/")
+        assert status(health) == 503
+        assert {"database", "migrations"} & {*as_json(health)["failing"]}
+        assert status(web.get("/health/live/")) == 200
+    wait_until(lambda: status(web.get("/health/")) == 200)
+    for path in pages:
+        assert status(web.get(path, cookie)) == 200, path
+    assert "Traceback" not in web.words()
+    assert f"web.no_database path={pages[1]} error=" in web.words()
+
+
+COMMANDS = [
+    ("warmup", "sandbox"),
+    ("warmup", "sandbox", "--plan"),
+    ("repair", "sandbox"),
+    ("backfill", "sandbox", "--symbols", "BTC-USD"),
+    ("symbols", "sandbox"),
+    ("stream", "sandbox", "--seconds", "1"),
+    ("start", "sandbox"),
+    ("indicators", "sandbox"),
+    ("check_exchange", "sandbox"),
+    ("migrate",),
+    ("createsuperuser", "--username", "eve", "--email", "", "--no-input"),
+    ("clearsessions",),
+    ("showmigrations",),
+]
+
+
+LOST = [(PostgresServer, "refused", command) for command in COMMANDS]
+LOST += [(SqliteFile, way, ("warmup", "sandbox")) for way in ("a folder", "garbage")]
+
+
+@pytest.mark.parametrize(("kind", "way", "command"), LOST, ids=str)
+def test_without_the_database_a_command_says_so_in_a_line(databases, kind, way, command):
+    base = databases(kind)
+    with base.away(way):
+        done = manage(base.url, *command)
+    said = [line for line in done.stderr.splitlines() if "WARNING" not in line]
+    if command[0] == "check_exchange":
+        assert (done.returncode, "database" in done.stdout + done.stderr) == (1, True)
+    else:
+        assert (done.returncode, len(said)) == (1, 1), done.stdout + done.stderr
+        assert said[0].startswith("Error: The database ")
+    assert "Traceback" not in done.stderr + done.stdout
