@@ -15,12 +15,12 @@ from django.conf import settings
 from redis import Redis
 
 from benchmarks.helper import Helper
-from exchanges.candle_reply import QuietBars
-from exchanges.clock import ExchangeClock
 from exchanges.errors import Unreachable
-from exchanges.instances import ExchangeLock
-from exchanges.stream_events import Clock, Event
-from exchanges.streamer import Streamer
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.rest.clock import ExchangeClock
+from exchanges.rest.reply import QuietBars
+from exchanges.stream.events import Clock, Event
+from exchanges.stream.streamer import Streamer
 from exchanges.venues.binance.stream import BinanceSession, BinanceStream
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe

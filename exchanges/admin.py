@@ -14,11 +14,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from redis import RedisError
 
-from exchanges import accounts, listing
+from exchanges import accounts
 from exchanges.errors import LivermoreError
-from exchanges.fetch_listing import fetch_listing
 from exchanges.forms import AccountChoice, ExchangeForm, UserExchangeForm
 from exchanges.models import Exchange, Symbol, UserExchange
+from exchanges.symbols import listing
+from exchanges.symbols.fetch_listing import fetch_listing
 
 logger = logging.getLogger(__name__)
 

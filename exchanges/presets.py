@@ -17,7 +17,7 @@ Sources, as read in October 2026:
 
 from dataclasses import dataclass
 
-from exchanges.answers import AnswerLimits
+from exchanges.rest.answers import AnswerLimits
 
 USUAL = AnswerLimits()
 

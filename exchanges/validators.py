@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from exchanges.errors import Misled
-from exchanges.resolving import SECONDS, resolve
+from exchanges.transport.dns import SECONDS, resolve
 from exchanges.venue import Venue
 
 PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from django.core.management.base import CommandParser
 
 from exchanges.errors import clip
-from exchanges.fetch_listing import fetch_listing
 from exchanges.models import Exchange, Symbol
+from exchanges.symbols.fetch_listing import fetch_listing
 from livermore.command import UsageError
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 

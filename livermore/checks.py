@@ -8,8 +8,8 @@ import ssl
 from django.conf import settings
 from django.core.checks import Error, Warning, register
 
-from exchanges import trust
 from exchanges.errors import Misconfigured
+from exchanges.transport import certificates as trust
 from exchanges.validators import split_listed
 from livermore.redis_url import fault_of
 from livermore.web.origin import normal

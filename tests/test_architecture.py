@@ -18,16 +18,16 @@ STANDARD_IN_CORE = {
     "typing",
 }
 HTTP_CLIENTS = {"requests", "websocket", "websockets", "httpx", "urllib3", "http", "aiohttp"}
-SOCKETS = {"exchanges/rest_client.py", "exchanges/connection.py"}
+SOCKETS = {"exchanges/rest/client.py", "exchanges/stream/connection.py"}
 ASKS_ITS_CHILDREN = {"livermore/running/children.py"}  # whether they answer yet, on this machine
 REDIS = {
-    "exchanges/pacing.py",
-    "exchanges/instances.py",
-    "exchanges/lease.py",
-    "exchanges/control.py",
-    "exchanges/status.py",
-    "exchanges/unreadable.py",
-    "exchanges/volumes.py",
+    "exchanges/rest/pacing.py",
+    "exchanges/lock/acquire.py",
+    "exchanges/lock/lease.py",
+    "exchanges/lock/control.py",
+    "exchanges/lock/status.py",
+    "exchanges/redis/unreadable.py",
+    "exchanges/symbols/volumes.py",
     "warmup/cache.py",
     "warmup/sink.py",
     "warmup/flush.py",

@@ -13,7 +13,7 @@ import pytest
 import redis as redis_client
 from django.core.management import call_command
 
-from exchanges.status import FIXED, read_status
+from exchanges.lock.status import FIXED, read_status
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from livermore.running import embedded_redis

@@ -40,13 +40,13 @@ from django_redis import get_redis_connection
 from exchanges.accounts import save_account
 from exchanges.credentials import find_credentials
 from exchanges.errors import BadCredentials, LivermoreError, Unreachable
+from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange, UserExchange
-from exchanges.status import State, read_status
 from exchanges.venues import open_rest
 from exchanges.venues.coinbase.signing import Signer
 from livermore.observing.logs import JsonFormatter, TextFormatter
 from tests.conftest import SERVER
-from tests.exchanges.proxy import Proxy
+from tests.exchanges.transport.proxy import Proxy
 from tests.warmup.live import ROOT, Running, database_url, make_row, running, serve, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -146,7 +146,7 @@ def postgres(planted):
 @pytest.fixture
 def impatient(monkeypatch):
     """Let no call be tried again."""
-    monkeypatch.setattr("exchanges.rest_client.ATTEMPTS", 1)
+    monkeypatch.setattr("exchanges.rest.client.ATTEMPTS", 1)
 
 
 @pytest.fixture
@@ -349,7 +349,7 @@ def test_a_proxys_password_is_left_nowhere(row, canaries, everywhere, monkeypatc
     if how == "another kind":
         kind = {"http": "socks", "socks": "http"}[kind]
     wanted = ("ada", "another" if how == "refused" else password)
-    monkeypatch.setattr("exchanges.rest_client.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("exchanges.rest.client.CONNECT_SECONDS", 1)
     with Proxy(kind, login=wanted, leads={"127.0.0.1": "127.0.0.1"}) as proxy:
         address = f"{scheme}://ada:{password}@{proxy.place}"
         monkeypatch.setenv(PROXY, cut(address, password) if how == "cut" else address)

@@ -22,12 +22,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import Banned, LivermoreError
-from exchanges.fetch_listing import fetch_listing
-from exchanges.instances import ExchangeLock, Held, outgoing_ip
-from exchanges.lease import LostLock
+from exchanges.lock.acquire import ExchangeLock, Held, outgoing_ip
+from exchanges.lock.lease import LostLock
 from exchanges.models import Exchange
-from exchanges.streamer import backoff
-from exchanges.unreadable import is_wrong_type, tell_once
+from exchanges.redis.unreadable import is_wrong_type, tell_once
+from exchanges.stream.streamer import backoff
+from exchanges.symbols.fetch_listing import fetch_listing
 from livermore.market import keys
 from warmup.agents import Registration, deregister, register
 from warmup.old_rows import OldRows

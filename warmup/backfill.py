@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from exchanges.venue_rest import VenueRest
+from exchanges.rest.base import VenueRest
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache

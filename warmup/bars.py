@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose
 
-from exchanges.candle_reply import Candles
+from exchanges.rest.reply import Candles
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval, intersect, subtract, union
 from livermore.market.timeframe import Timeframe

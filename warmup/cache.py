@@ -13,18 +13,18 @@ import orjson
 from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from exchanges import fencing
-from exchanges.candle_reply import Candles
 from exchanges.errors import clip
-from exchanges.fencing import FENCE, stamp
-from exchanges.unreadable import (
+from exchanges.lock import fencing
+from exchanges.lock.fencing import FENCE, stamp
+from exchanges.redis.unreadable import (
     Unreadable,
     is_wrong_type,
     of_type,
     tell_once,
     value_or_error,
 )
-from exchanges.venue_rest import Known
+from exchanges.rest.base import Known
+from exchanges.rest.reply import Candles
 from livermore.market import keys
 from livermore.market.candle import EARLIEST_MS, LATEST_MS, Candle, Ticker
 from livermore.market.coverage import Coverage, Interval, union

@@ -18,9 +18,9 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.changes import changed
 from exchanges.errors import clip
-from exchanges.shapes import parse_object
+from exchanges.redis.changes import changed
+from exchanges.redis.shapes import parse_object
 from livermore.market import keys
 from livermore.market.candle import LATEST_MS
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from redis import Redis
 
 from exchanges.errors import LivermoreError
-from exchanges.status import read_exchange_time
-from exchanges.venue_rest import VenueRest
+from exchanges.lock.status import read_exchange_time
+from exchanges.rest.base import VenueRest
 from exchanges.workers import within
 
 PATIENCE_SECONDS = 10.0

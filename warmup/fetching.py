@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import RedisError
 
-from exchanges.candle_reply import Candles
 from exchanges.errors import (
     BadCredentials,
     Banned,
@@ -22,9 +21,10 @@ from exchanges.errors import (
     TurnedAway,
     Unreachable,
 )
-from exchanges.fencing import Fenced
-from exchanges.unreadable import Unreadable
-from exchanges.venue_rest import VenueRest
+from exchanges.lock.fencing import Fenced
+from exchanges.redis.unreadable import Unreadable
+from exchanges.rest.base import VenueRest
+from exchanges.rest.reply import Candles
 from exchanges.workers import Workers
 from livermore.market.coverage import union
 from livermore.market.pair import Pair

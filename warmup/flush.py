@@ -7,7 +7,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import NoScriptError
 
-from exchanges.fencing import FENCE, refusals
+from exchanges.lock.fencing import FENCE, refusals
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair

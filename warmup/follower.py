@@ -9,8 +9,8 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.fencing import Fenced
-from exchanges.redis_client import own_client
+from exchanges.lock.fencing import Fenced
+from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair

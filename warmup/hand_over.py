@@ -6,13 +6,13 @@ from typing import Any
 
 from redis import Redis
 
-from exchanges.control import ControlClient, NoReply, Reply
 from exchanges.errors import Permanent
-from exchanges.instances import TTL_MS as LONGEST_TTL_MS
-from exchanges.instances import ExchangeLock, Held
-from exchanges.lease import Lease
+from exchanges.lock.acquire import TTL_MS as LONGEST_TTL_MS
+from exchanges.lock.acquire import ExchangeLock, Held
+from exchanges.lock.control import ControlClient, NoReply, Reply
+from exchanges.lock.lease import Lease
+from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
-from exchanges.status import State, read_status
 from warmup.cache import CandleCache
 from warmup.command_log import CommandLog, describe, operator
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from redis.exceptions import RedisError
 
-from exchanges.candle_reply import Candles
 from exchanges.errors import BadCredentials, Blocked, LivermoreError, Permanent, Temporary
-from exchanges.pacing import Lane
-from exchanges.venue_rest import VenueRest
+from exchanges.rest.base import VenueRest
+from exchanges.rest.pacing import Lane
+from exchanges.rest.reply import Candles
 from exchanges.workers import Workers
 from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair

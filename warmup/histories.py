@@ -13,11 +13,11 @@ from django.db import close_old_connections, connections
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.candle_reply import Candles
 from exchanges.errors import LivermoreError, Temporary
-from exchanges.fencing import Fenced
-from exchanges.streamer import backoff
-from exchanges.venue_rest import VenueRest
+from exchanges.lock.fencing import Fenced
+from exchanges.rest.base import VenueRest
+from exchanges.rest.reply import Candles
+from exchanges.stream.streamer import backoff
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.cache import CandleCache

@@ -7,8 +7,8 @@ import orjson
 from redis import Redis
 from redis.exceptions import NoScriptError
 
-from exchanges.fencing import FENCE, refusals, stamp
-from exchanges.shapes import check_shapes, is_number, is_text, optional, parse_object
+from exchanges.lock.fencing import FENCE, refusals, stamp
+from exchanges.redis.shapes import check_shapes, is_number, is_text, optional, parse_object
 from livermore.market import keys
 from livermore.market.candle import LATEST_MS, is_time
 from livermore.market.pair import Pair

@@ -11,9 +11,9 @@ from django.db import close_old_connections, connections
 from redis.exceptions import RedisError
 
 from exchanges.errors import LivermoreError
-from exchanges.fetch_listing import look_at_listing
 from exchanges.models import Exchange
-from exchanges.venue_rest import VenueRest
+from exchanges.rest.base import VenueRest
+from exchanges.symbols.fetch_listing import look_at_listing
 
 logger = logging.getLogger(__name__)
 

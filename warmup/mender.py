@@ -9,9 +9,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import LivermoreError
-from exchanges.fencing import Fenced
-from exchanges.pacing import Lane
-from exchanges.venue_rest import VenueRest
+from exchanges.lock.fencing import Fenced
+from exchanges.rest.base import VenueRest
+from exchanges.rest.pacing import Lane
 from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair, pairs_of
 from warmup.cache import CandleCache

@@ -15,11 +15,11 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from exchanges.errors import clip
-from exchanges.instances import RENEW_MS
+from exchanges.lock.acquire import RENEW_MS
+from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from exchanges.models import Exchange, Symbol
-from exchanges.pacing import Usage, host_of, read_usage
-from exchanges.status import STATUS_TTL_MS, State, Status
-from exchanges.unreadable import Said
+from exchanges.redis.unreadable import Said
+from exchanges.rest.pacing import Usage, host_of, read_usage
 from livermore.market import keys
 from warmup.completeness import ByTimeframe, Completeness, Measured, measure
 from warmup.metric_sheet import Sheet

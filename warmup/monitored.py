@@ -12,12 +12,12 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 from django.db.models.functions import Now
 
-from exchanges.listing import monitor, unmonitor
 from exchanges.models import Exchange, Symbol
-from exchanges.renaming import RenameOffer, rename_offers
-from exchanges.streamer import Streamer
-from exchanges.venue_rest import VenueRest
-from exchanges.venue_stream import VenueStream
+from exchanges.rest.base import VenueRest
+from exchanges.stream.base import VenueStream
+from exchanges.stream.streamer import Streamer
+from exchanges.symbols.listing import monitor, unmonitor
+from exchanges.symbols.renaming import RenameOffer, rename_offers
 from exchanges.venues import key_in_use
 from livermore.market.pair import Pair, pairs_of
 from warmup.follower import IndicatorFollower
@@ -106,7 +106,8 @@ class MonitoredSymbols:
     def add(self, symbols: Collection[str]) -> tuple[list[str], Progress]:
         """Monitor symbols; return those that are streamed from now on, and how far they are.
 
-        Raises UnknownSymbol, as `exchanges.listing.monitor` does, and errors of the database.
+        Raises UnknownSymbol, as `exchanges.symbols.listing.monitor` does, and errors of the
+        database.
         """
         with self._lock:
             before = set(self._running)

@@ -13,12 +13,12 @@ from django.db import close_old_connections
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.control import Command, ControlReader
 from exchanges.errors import LivermoreError
-from exchanges.fencing import Fenced
-from exchanges.lease import Lease
+from exchanges.lock.control import Command, ControlReader
+from exchanges.lock.fencing import Fenced
+from exchanges.lock.lease import Lease
 from exchanges.models import Exchange, Symbol
-from exchanges.venue_rest import VenueRest
+from exchanges.rest.base import VenueRest
 from warmup.backfill import BackfillConfig, StartupBackfillService
 from warmup.cache import CandleCache
 from warmup.command_log import TITLES, CommandLog, describe

@@ -7,7 +7,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
 
-from exchanges.unreadable import is_wrong_type
+from exchanges.redis.unreadable import is_wrong_type
 from livermore.market import keys
 
 KEEPS_ALL = "noeviction"

@@ -8,10 +8,10 @@ from typing import Any
 from redis import Redis
 
 from exchanges.errors import Permanent
-from exchanges.fencing import FENCE, stamp
+from exchanges.lock.fencing import FENCE, stamp
 from exchanges.models import Exchange
-from exchanges.renaming import check_rename, rename
-from exchanges.venue_rest import VenueRest
+from exchanges.rest.base import VenueRest
+from exchanges.symbols.renaming import check_rename, rename
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from redis import Redis
 
-from exchanges.candle_reply import Candles
-from exchanges.pacing import Lane
-from exchanges.venue_rest import VenueRest
+from exchanges.rest.base import VenueRest
+from exchanges.rest.pacing import Lane
+from exchanges.rest.reply import Candles
 from livermore.market.coverage import (
     Coverage,
     Interval,

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from exchanges.clock import ExchangeClock
 from exchanges.errors import LivermoreError
+from exchanges.rest.clock import ExchangeClock
 from livermore.market.coverage import Coverage, believable, intersect
 from livermore.market.pair import Pair
 from warmup.cache import CANDLES_KEPT, CandleCache, SetAside

@@ -10,16 +10,16 @@ from typing import Any
 
 from redis import Redis
 
-from exchanges.clock import ExchangeClock
-from exchanges.fencing import Fenced
-from exchanges.instances import ExchangeLock
-from exchanges.lease import Lease
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.fencing import Fenced
+from exchanges.lock.lease import Lease
+from exchanges.lock.status import State
 from exchanges.models import Exchange
-from exchanges.status import State
-from exchanges.streamer import Streamer
-from exchanges.unreadable import foreign_key
-from exchanges.venue_rest import VenueRest
-from exchanges.venue_stream import VenueStream
+from exchanges.redis.unreadable import foreign_key
+from exchanges.rest.base import VenueRest
+from exchanges.rest.clock import ExchangeClock
+from exchanges.stream.base import VenueStream
+from exchanges.stream.streamer import Streamer
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe

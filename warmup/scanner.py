@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from exchanges.venue_rest import LONGEST_LOOK_BACK
+from exchanges.rest.base import LONGEST_LOOK_BACK
 from livermore.market.coverage import missing, span
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from exchanges.changes import changed
-from exchanges.fencing import SET_AND_TELL, refusals, stamp
+from exchanges.lock.fencing import SET_AND_TELL, refusals, stamp
+from exchanges.redis.changes import changed
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from warmup.scanner import DEFAULT_CANDLE_TARGET, CandleStatusResult

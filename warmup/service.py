@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 from redis import Redis
 
-from exchanges.candle_reply import Candles
 from exchanges.errors import BadPayload
-from exchanges.venue_rest import VenueRest
+from exchanges.rest.base import VenueRest
+from exchanges.rest.reply import Candles
 from livermore.market.timeframe import Timeframe
 from warmup.cache import CandleCache
 from warmup.exchange_time import find_time

@@ -10,11 +10,11 @@ from itertools import islice
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.candle_reply import QuietBars
-from exchanges.clock import ExchangeClock
-from exchanges.stream_events import CandleUpdate, Quiet, Traded
-from exchanges.unreadable import foreign_key, is_wrong_type
-from exchanges.venue_rest import VenueRest
+from exchanges.redis.unreadable import foreign_key, is_wrong_type
+from exchanges.rest.base import VenueRest
+from exchanges.rest.clock import ExchangeClock
+from exchanges.rest.reply import QuietBars
+from exchanges.stream.events import CandleUpdate, Quiet, Traded
 from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import Coverage, intersect, subtract, union
 from livermore.market.pair import Pair

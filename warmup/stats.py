@@ -12,8 +12,8 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.changes import changed
-from exchanges.fencing import SET_AND_TELL, Fenced, refusals, stamp
+from exchanges.lock.fencing import SET_AND_TELL, Fenced, refusals, stamp
+from exchanges.redis.changes import changed
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from warmup.fetching import failure

@@ -15,7 +15,6 @@ from django.db import DatabaseError
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.changes import changed
 from exchanges.errors import (
     CLIP_OURS,
     Banned,
@@ -28,8 +27,9 @@ from exchanges.errors import (
     clip,
 )
 from exchanges.models import Exchange
-from exchanges.shapes import parse_object
-from exchanges.venue_rest import VenueRest
+from exchanges.redis.changes import changed
+from exchanges.redis.shapes import parse_object
+from exchanges.rest.base import VenueRest
 from livermore.market import keys
 from livermore.market.candle import check_time
 from warmup.harness.names import REMEDY as NO_ADDRESS

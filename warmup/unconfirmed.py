@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from exchanges.candle_reply import Candles, QuietBars
+from exchanges.rest.reply import Candles, QuietBars
 from livermore.market.candle import LATEST_MS
 from livermore.market.coverage import Coverage, Interval, intersect, subtract, union
 from livermore.market.timeframe import Timeframe
@@ -52,7 +52,7 @@ Stretches = tuple[Unconfirmed, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How an exchange's answers are to be taken: see `exchanges.venue_rest.VenueRest`."""
+    """How an exchange's answers are to be taken: see `exchanges.rest.base.VenueRest`."""
 
     quiet_bars: QuietBars
     lag_ms: int

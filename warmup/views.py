@@ -12,9 +12,9 @@ from django.urls import reverse
 from django_redis import get_redis_connection
 
 from exchanges.errors import LivermoreError, UnknownSymbol, clip
-from exchanges.instances import ExchangeLock, Held
+from exchanges.lock.acquire import ExchangeLock, Held
+from exchanges.lock.status import Holder
 from exchanges.models import Exchange
-from exchanges.status import Holder
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.cache import CandleCache

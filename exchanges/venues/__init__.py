@@ -10,14 +10,14 @@ from django_redis import get_redis_connection
 from redis import Redis
 
 from exchanges.credentials import Credentials, find_choice, find_credentials
-from exchanges.dialing import Route, hosts_in
 from exchanges.errors import BadCredentials
 from exchanges.models import Exchange
-from exchanges.pacing import BatchPacer, Pacer, WeightPacer, host_of
 from exchanges.presets import answer_limits
-from exchanges.rest_client import RestClient
-from exchanges.venue_rest import VenueRest
-from exchanges.venue_stream import VenueStream
+from exchanges.rest.base import VenueRest
+from exchanges.rest.client import RestClient
+from exchanges.rest.pacing import BatchPacer, Pacer, WeightPacer, host_of
+from exchanges.stream.base import VenueStream
+from exchanges.transport.dialing import Route, hosts_in
 from exchanges.venues.binance import rest as binance_rest
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase import rest as coinbase_rest

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from django_redis import get_redis_connection
 from redis import RedisError
 
-from exchanges.redis_client import own_client
+from exchanges.redis.client import own_client
 from warmup.redis_server import read_memory, refusal
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from django_redis import get_redis_connection
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from exchanges.redis_client import own_client
-from exchanges.unreadable import Said
+from exchanges.redis.client import own_client
+from exchanges.redis.unreadable import Said
 from livermore import __version__
 from livermore.checks import METRICS_TOKEN
 from warmup.completeness import Measured

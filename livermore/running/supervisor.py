@@ -17,7 +17,7 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django_redis import get_redis_connection
 
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
 from livermore.command import Ended
 from livermore.running import embedded_redis, first_look, first_run

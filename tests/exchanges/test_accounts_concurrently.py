@@ -9,8 +9,8 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import connection
 
 from exchanges.accounts import deactivate, delete_account, make_default, save_account, save_choice
-from exchanges.listing import ListedSymbol, sync_symbols
 from exchanges.models import Exchange, UserExchange
+from exchanges.symbols.listing import ListedSymbol, sync_symbols
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

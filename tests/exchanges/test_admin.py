@@ -6,8 +6,8 @@ from redis import RedisError
 from exchanges import venues
 from exchanges.accounts import save_account
 from exchanges.errors import Unreachable
-from exchanges.listing import ListedSymbol
 from exchanges.models import Exchange, Symbol, UserExchange
+from exchanges.symbols.listing import ListedSymbol
 
 pytestmark = pytest.mark.django_db
 

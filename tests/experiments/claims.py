@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import orjson
 from redis.exceptions import RedisError
 
-from exchanges.redis_client import own_client
+from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
 from tests.warmup.live import SYMBOLS

@@ -6,10 +6,10 @@ import signal
 import time
 from contextlib import ExitStack
 
-from exchanges.fencing import FENCE
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.fencing import FENCE
 from livermore.market import keys
-from tests.exchanges.test_instances import CONTENDER, hear, process, tell, wait_until
+from tests.exchanges.lock.test_acquire import CONTENDER, hear, process, tell, wait_until
 
 EXCHANGE = 7
 TTL_MS = 600
@@ -24,8 +24,8 @@ redis.call('XADD', KEYS[1], '*', 'epoch', ARGV[1], 'by', ARGV[2])
 )
 WRITER = f"""
 import random, time
-from exchanges.fencing import Fenced, refusals
-from exchanges.instances import ExchangeLock, Held
+from exchanges.lock.fencing import Fenced, refusals
+from exchanges.lock.acquire import ExchangeLock, Held
 lock = ExchangeLock(redis, {EXCHANGE}, ttl_ms={TTL_MS}, renew_ms=150)
 dice = random.Random(int(input()))
 print("ready")

@@ -19,8 +19,8 @@ from collections import deque
 
 import orjson
 
-from exchanges.redis_client import own_client
-from exchanges.status import State, read_status
+from exchanges.lock.status import State, read_status
+from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.experiments.claims import Claims

@@ -5,7 +5,7 @@ was refused is counted.
 Names hold wildcards, markup, line ends, paths, other alphabets and 100 letters; frames come with
 times in other units, in the wrong types, nested 50,000 deep and 10 MB long, from a relay between
 the runner and the sandbox. Meanwhile the candles of the other symbols stay true.
-`tests/exchanges/test_listing.py`, `tests/exchanges/venues/test_binance_stream.py` and
+`tests/exchanges/symbols/test_listing.py`, `tests/exchanges/venues/test_binance_stream.py` and
 `tests/exchanges/venues/test_coinbase_stream.py` show parts of it in every run of the tests.
 """
 
@@ -16,17 +16,17 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
-from exchanges.control import ControlClient
 from exchanges.errors import BadPayload
-from exchanges.fetch_listing import fetch_listing
+from exchanges.lock.control import ControlClient
 from exchanges.models import Exchange
-from exchanges.pacing import host_of
+from exchanges.rest.pacing import host_of
 from exchanges.sandbox.listings import Listing
 from exchanges.sandbox.rows import BAD_ROWS
+from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
-from tests.exchanges.test_rest_client import Server
+from tests.exchanges.rest.test_client import Server
 from tests.experiments import payloads
 from tests.experiments.claims import Claims
 from tests.experiments.outcome import Outcome, faults_of

@@ -5,11 +5,12 @@ Five ways: processes race for the lock in rounds; others write under it as fast 
 one at a time is stopped beyond its lease and some take over from each other; every way of writing
 is tried by a holder that was deposed; a live runner is stopped beyond its lease; live runners take
 over from each other, while MONITOR tells which writes Redis let through, and of which epoch.
-`tests/exchanges/test_instances.py` and `tests/warmup/test_outages.py` show each for a short while.
+`tests/exchanges/lock/test_acquire.py` and `tests/warmup/test_outages.py` show each for a short
+while.
 """
 
-from exchanges.instances import ExchangeLock
-from exchanges.status import State, read_status
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import State, read_status
 from tests.experiments.contenders import (
     HELD_BACK,
     REFUSED,

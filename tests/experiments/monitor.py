@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 
 from redis.exceptions import RedisError
 
-from exchanges import fencing
-from exchanges.redis_client import own_client
+from exchanges.lock import fencing
+from exchanges.redis.client import own_client
 from warmup import cache, flush, indicator_cache
 
 LONGEST_SILENCE_SECONDS = 600

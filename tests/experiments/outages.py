@@ -17,9 +17,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from exchanges import streamer
+from exchanges.lock.status import read_status
 from exchanges.sandbox.listings import DEFAULT
-from exchanges.status import read_status
+from exchanges.stream import streamer
 from tests.experiments.claims import Claims, watched_claims
 from tests.experiments.outcome import Outcome, faults_of
 from tests.experiments.partition import RemoteRedis

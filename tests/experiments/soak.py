@@ -18,7 +18,7 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
-from exchanges.status import State, read_status
+from exchanges.lock.status import State, read_status
 from tests.experiments.claims import Claims
 from tests.experiments.outcome import Outcome, faults_of
 from tests.warmup.live import MINUTE_MS, Comparison, make_row, processes, serve, wait_until

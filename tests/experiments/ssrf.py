@@ -5,8 +5,8 @@ Each address is refused when a row is saved, and once more, by the same rule, wh
 to: the name's answer is checked and then connected to, and asked for no second time. A name that
 leads to a public address and inside by turns shows that. Only the resolver is played. Which sockets
 were connected is what Python's own audit hook saw, which also keeps them on this machine.
-`tests/exchanges/test_validators.py`, `tests/exchanges/test_rest_client.py` and
-`tests/exchanges/test_connection.py` show parts of it in every run of the tests.
+`tests/exchanges/test_validators.py`, `tests/exchanges/rest/test_client.py` and
+`tests/exchanges/stream/test_connection.py` show parts of it in every run of the tests.
 """
 
 import sys
@@ -16,13 +16,13 @@ from itertools import cycle, islice
 import pytest
 from django.core.exceptions import ValidationError
 
-from exchanges import rest_client
-from exchanges.connection import Connection
 from exchanges.errors import LivermoreError
 from exchanges.models import Exchange
+from exchanges.rest import client as rest_client
+from exchanges.stream.connection import Connection
 from exchanges.venues import ExchangeAdapterFactory
-from tests.exchanges.test_rest_client import Server
-from tests.exchanges.wire import lead
+from tests.exchanges.rest.test_client import Server
+from tests.exchanges.transport.wire import lead
 from tests.experiments.outcome import Outcome, faults_of
 from tests.warmup.live import MINUTE_MS, Comparison, make_row, running, serve
 

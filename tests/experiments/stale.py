@@ -2,10 +2,10 @@
 
 from contextlib import closing
 
-from exchanges.control import ControlClient, ControlReader
-from exchanges.fencing import Fenced
-from exchanges.instances import ExchangeLock
-from exchanges.status import State
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.control import ControlClient, ControlReader
+from exchanges.lock.fencing import Fenced
+from exchanges.lock.status import State
 from livermore.market.candle import Ticker
 from tests.warmup.test_sink import BTC, EXCHANGE, M1, NOW, PAIR, Rest, at, bar, closed, still_open
 from warmup.cache import CandleCache

@@ -6,9 +6,10 @@ import threading
 import pytest
 from redis.exceptions import RedisError
 
-from exchanges import dialing, families
-from exchanges.fencing import Fenced
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.fencing import Fenced
+from exchanges.transport import dialing
+from exchanges.transport import happy_eyeballs as families
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.experiments import ssrf

@@ -66,7 +66,7 @@ def _other_meanings(tree: ast.Module) -> set[str]:
     return {
         alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "exchanges.stream_events"
+        if isinstance(node, ast.ImportFrom) and node.module == "exchanges.stream.events"
         for alias in node.names
     }
 

@@ -9,7 +9,7 @@ import yaml
 from django.contrib.auth.models import Permission
 from django.core.management import get_commands, load_command_class
 
-from exchanges.status import State
+from exchanges.lock.status import State
 from tests.handoff.documents import DOCS, Command, read
 from tests.handoff.messages import events, messages
 from tests.test_run import ROOT

@@ -1,7 +1,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from exchanges.trust import USUAL
+from exchanges.transport.certificates import USUAL
 from livermore import checks
 from livermore.database_url import checked
 from tests.livermore.databases import manage

@@ -13,15 +13,15 @@ from pathlib import Path
 import orjson
 from django.db import connections
 
-from exchanges import connection, streamer
-from exchanges import fetch_listing as fetch_listing_module
-from exchanges.fetch_listing import fetch_listing
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.listings import DEFAULT
 from exchanges.sandbox.server import SandboxServer
-from exchanges.status import State, read_status
+from exchanges.stream import connection, streamer
+from exchanges.symbols import fetch_listing as fetch_listing_module
+from exchanges.symbols.fetch_listing import fetch_listing
 from livermore.market import keys
 from livermore.market.coverage import missing
 from livermore.market.pair import Pair
@@ -335,7 +335,7 @@ def with_short_lease(*arguments):
         "from django.core.management import execute_from_command_line\n"
         "os.environ['DJANGO_SETTINGS_MODULE'] = 'livermore.settings'\n"
         "django.setup()\n"
-        "from exchanges.instances import ExchangeLock\n"
+        "from exchanges.lock.acquire import ExchangeLock\n"
         f"ExchangeLock.__init__.__kwdefaults__.update({SHORT_LEASE})\n"
         "from warmup import agent\n"
         "agent.STEP_SECONDS = 0.2\n"

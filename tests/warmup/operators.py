@@ -4,9 +4,9 @@ import orjson
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 
-from exchanges.instances import TTL_MS, ExchangeLock
+from exchanges.lock.acquire import TTL_MS, ExchangeLock
+from exchanges.lock.status import Holder, State, Status
 from exchanges.models import Exchange, Symbol
-from exchanges.status import Holder, State, Status
 from livermore.market import keys
 from warmup.agents import Registration, register
 

@@ -12,9 +12,9 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
-from exchanges.status import State, read_status
 from livermore.market import keys
 from tests.warmup.live import (
     Comparison,

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from exchanges.status import Holder
+from exchanges.lock.status import Holder
 from livermore.market import keys
 from warmup.agents import Registration, deregister, read_agents, register
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from exchanges.control import ControlClient
+from exchanges.lock.control import ControlClient
+from exchanges.lock.status import read_status
 from exchanges.sandbox.listings import DEFAULT, Listing
-from exchanges.status import read_status
 from livermore.market import keys
 from tests.warmup.live import (
     MINUTE_MS,

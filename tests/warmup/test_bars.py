@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.candle_reply import Candles
+from exchanges.rest.reply import Candles
 from livermore.market.candle import Candle
 from livermore.market.coverage import subtract, union
 from livermore.market.timeframe import Timeframe

@@ -14,8 +14,8 @@ from django.test import Client
 from django.urls import path
 from django.utils import timezone
 
-from exchanges.changes import changed
 from exchanges.models import Exchange
+from exchanges.redis.changes import changed
 from livermore.asgi import application
 from tests.warmup.operators import held_by, listed_exchange, person
 from tests.warmup.sockets import Browser, browsing, in_a_loop, log_in, wait_until

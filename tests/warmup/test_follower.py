@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import NoPermissionError
 
-from exchanges.control import ControlClient
-from exchanges.fencing import Fenced
-from exchanges.instances import ExchangeLock
-from exchanges.streamer import Streamer
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.control import ControlClient
+from exchanges.lock.fencing import Fenced
+from exchanges.stream.streamer import Streamer
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.indicators import macd_v

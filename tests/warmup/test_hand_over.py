@@ -7,8 +7,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from exchanges.instances import ExchangeLock
-from exchanges.status import State, read_status
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import State, read_status
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.live import (

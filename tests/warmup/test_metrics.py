@@ -5,11 +5,11 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exchanges.instances import ExchangeLock
-from exchanges.lease import STATUS_TTL_MS
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.lease import STATUS_TTL_MS
+from exchanges.lock.status import State
 from exchanges.models import Exchange
-from exchanges.pacing import Limits, WeightPacer, host_of
-from exchanges.status import State
+from exchanges.rest.pacing import Limits, WeightPacer, host_of
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.live import (

@@ -7,11 +7,11 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError
 
-from exchanges.control import ControlClient
+from exchanges.lock.control import ControlClient
+from exchanges.lock.status import read_status
 from exchanges.models import SymbolQuerySet
-from exchanges.pacing import host_of
+from exchanges.rest.pacing import host_of
 from exchanges.sandbox.listings import listings
-from exchanges.status import read_status
 from livermore.market import keys
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe

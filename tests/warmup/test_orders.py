@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from exchanges.control import ControlClient
-from exchanges.status import State, read_status
+from exchanges.lock.control import ControlClient
+from exchanges.lock.status import State, read_status
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.live import (

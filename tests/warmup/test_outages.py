@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from exchanges import streamer
-from exchanges.instances import ExchangeLock, Held
-from exchanges.lease import LostLock
-from exchanges.status import State, read_status
+from exchanges.lock.acquire import ExchangeLock, Held
+from exchanges.lock.lease import LostLock
+from exchanges.lock.status import State, read_status
+from exchanges.stream import streamer
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.live import (

@@ -1,6 +1,6 @@
 import pytest
 
-from exchanges.status import read_exchange_time
+from exchanges.lock.status import read_exchange_time
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import SYMBOLS
 from tests.warmup.live import SYMBOLS as LIVE

@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from exchanges.control import ControlClient
 from exchanges.errors import Unreachable
-from exchanges.instances import ExchangeLock, Held
-from exchanges.pacing import host_of, read_usage
-from exchanges.status import State, read_status
+from exchanges.lock.acquire import ExchangeLock, Held
+from exchanges.lock.control import ControlClient
+from exchanges.lock.status import State, read_status
+from exchanges.rest.pacing import host_of, read_usage
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST, SHORTEST_FIRST
 from tests.warmup.live import (

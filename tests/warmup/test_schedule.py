@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from exchanges.fencing import Fenced
+from exchanges.lock.fencing import Fenced
 from livermore.market.timeframe import Timeframe
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder

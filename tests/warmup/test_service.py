@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from exchanges.errors import Banned, Blocked, Paused, TurnedAway, Unreachable
-from exchanges.fencing import Fenced
+from exchanges.lock.fencing import Fenced
 from exchanges.models import Exchange, UserExchange
 from exchanges.sandbox.limit_faults import ODD_LIMITS
 from exchanges.venues.coinbase import key
@@ -157,8 +157,8 @@ def test_pages_that_last_are_waited_out(request, redis, open_rest, sandbox, name
 
 
 def test_pages_for_minutes_end_the_run_and_are_told(service, sandbox, monkeypatch, stored_stats):
-    monkeypatch.setattr("exchanges.pacing.TURNED_AWAY_SECONDS", 1)
-    monkeypatch.setattr("exchanges.rest_client.PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("exchanges.rest.pacing.TURNED_AWAY_SECONDS", 1)
+    monkeypatch.setattr("exchanges.rest.client.PAUSE_SECONDS", 0.2)
     sandbox.faults.add(**PAGE, endpoint="klines")
     with pytest.raises(TurnedAway, match="has turned this address away"):
         service.warmup(SYMBOLS)
@@ -166,7 +166,7 @@ def test_pages_for_minutes_end_the_run_and_are_told(service, sandbox, monkeypatc
 
 
 def test_a_pair_that_alone_is_turned_away_fails_alone(service, sandbox, monkeypatch):
-    monkeypatch.setattr("exchanges.rest_client.PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("exchanges.rest.client.PAUSE_SECONDS", 0.2)
     sandbox.faults.add(**PAGE, symbol="BTC-USD", timeframe="1d")
     service.warmup(SYMBOLS)
     assert (service.stats.completed, service.stats.failed) == (17, 1)

@@ -6,9 +6,9 @@ import orjson
 import pytest
 from django.urls import reverse
 
-from exchanges.fencing import Fenced
-from exchanges.fetch_listing import fetch_listing
-from exchanges.status import read_status
+from exchanges.lock.fencing import Fenced
+from exchanges.lock.status import read_status
+from exchanges.symbols.fetch_listing import fetch_listing
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.coverage import subtract

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisGone
 
-from exchanges.candle_reply import Candles, QuietBars
-from exchanges.clock import ExchangeClock
 from exchanges.errors import Unreachable
-from exchanges.fencing import Fenced
-from exchanges.stream_events import CandleUpdate, Quiet, Traded
+from exchanges.lock.fencing import Fenced
+from exchanges.rest.clock import ExchangeClock
+from exchanges.rest.reply import Candles, QuietBars
+from exchanges.stream.events import CandleUpdate, Quiet, Traded
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import intersect, missing, subtract, union

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from exchanges.fencing import Fenced
+from exchanges.lock.fencing import Fenced
 from livermore.market.timeframe import Timeframe
 from tests.warmup.live import wait_until
 from warmup.scanner import CandleStatusResult

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from exchanges.errors import Banned, Blocked, Unreachable
+from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
-from exchanges.status import State, read_status
 from livermore.market import keys
 from tests.warmup.browser import agent
 from tests.warmup.live import make_row, running, serve, wait_until

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.candle_reply import Candles, QuietBars, Refusal
+from exchanges.rest.reply import Candles, QuietBars, Refusal
 from livermore.market.candle import Candle
 from livermore.market.coverage import intersect, subtract, union
 from livermore.market.timeframe import Timeframe

@@ -10,9 +10,9 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from exchanges.models import Exchange
-from exchanges.pacing import host_of
-from exchanges.unreadable import Said
-from exchanges.volumes import read_volumes
+from exchanges.redis.unreadable import Said
+from exchanges.rest.pacing import host_of
+from exchanges.symbols.volumes import read_volumes
 from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.pair import Pair, pairs_of
@@ -222,7 +222,7 @@ def in_a_transaction(monkeypatch, settings):
 @pytest.fixture
 def row(redis, exchange):
     Exchange.objects.exclude(pk=exchange.pk).update(is_active=False)
-    from exchanges.fetch_listing import fetch_listing
+    from exchanges.symbols.fetch_listing import fetch_listing
 
     fetch_listing(exchange)
     exchange.symbols.update(is_monitored=False)
@@ -297,7 +297,7 @@ def looks(client, redis, warm):
 @pytest.fixture(autouse=True)
 def _nothing_was_said(monkeypatch):
     """Let each test be told what another one was told lately."""
-    monkeypatch.setattr("exchanges.unreadable._said", Said())
+    monkeypatch.setattr("exchanges.redis.unreadable._said", Said())
 
 
 def no_traceback(caplog):
@@ -595,7 +595,7 @@ def test_a_pairs_page_stands_a_row_at_any_time(redis, warm, client, time_ms):
 
 @pytest.mark.django_db
 def test_agents_of_another_type_are_named_once(redis, row, caplog, monkeypatch):
-    monkeypatch.setattr("exchanges.unreadable._said", Said())
+    monkeypatch.setattr("exchanges.redis.unreadable._said", Said())
     redis.set(keys.agents(), "mine")
     one = Agent(redis, print)
     for _ in range(3):

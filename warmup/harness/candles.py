@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from exchanges.errors import clip
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, subtract

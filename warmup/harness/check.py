@@ -22,7 +22,7 @@ from exchanges.errors import (
     one_line,
 )
 from exchanges.models import Exchange
-from exchanges.unreadable import Unreadable
+from exchanges.redis.unreadable import Unreadable
 from warmup.harness.candles import check_warmup
 from warmup.harness.contract import check_keys
 from warmup.harness.facts import Facts

@@ -8,11 +8,11 @@ from django.contrib.auth.models import AbstractBaseUser
 from redis import Redis
 
 from exchanges.errors import RateLimited, TurnedAway, Unreachable
-from exchanges.listing import ListedSymbol
 from exchanges.models import Exchange
-from exchanges.pacing import host_of, read_usage
-from exchanges.venue_rest import VenueRest
-from exchanges.venue_stream import VenueStream
+from exchanges.rest.base import VenueRest
+from exchanges.rest.pacing import host_of, read_usage
+from exchanges.stream.base import VenueStream
+from exchanges.symbols.listing import ListedSymbol
 from exchanges.venues import MAKERS, stream_of
 from exchanges.workers import NoAnswer, within
 from livermore.market.candle import Ticker

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from exchanges.stream_events import CandleUpdate, Clock, Event, Lost, Refused
+from exchanges.stream.events import CandleUpdate, Clock, Event, Lost, Refused
 from livermore.market.candle import Ticker
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
 

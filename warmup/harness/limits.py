@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 from exchanges.models import Exchange
-from exchanges.pacing import SHARE_OF_LIMIT
 from exchanges.presets import PRESETS
+from exchanges.rest.pacing import SHARE_OF_LIMIT
 from exchanges.venues.binance.rest import LIMITS_UNTIL_KNOWN
 from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits
 from warmup.harness.facts import Facts

@@ -1,7 +1,7 @@
 """Who has the exchange, and whether it still shows that it lives."""
 
-from exchanges.instances import TTL_MS, ExchangeLock
-from exchanges.status import STATUS_TTL_MS, Holder, Status, read_status_age
+from exchanges.lock.acquire import TTL_MS, ExchangeLock
+from exchanges.lock.status import STATUS_TTL_MS, Holder, Status, read_status_age
 from livermore.market import keys
 from warmup.harness import stored
 from warmup.harness.facts import Facts

@@ -2,9 +2,9 @@
 
 import time
 
-from exchanges.connection import Connection
 from exchanges.errors import LivermoreError, Misconfigured, ProxyFailed, Unreachable
-from exchanges.trust import trusted
+from exchanges.stream.connection import Connection
+from exchanges.transport.certificates import trusted
 from warmup.harness.facts import Facts, NoAnswer
 from warmup.harness.report import Failed, Outcome, Result
 

@@ -26,9 +26,9 @@ from exchanges.errors import (
     Unreachable,
     clip,
 )
-from exchanges.instances import Held
+from exchanges.lock.acquire import Held
 from exchanges.models import Exchange
-from exchanges.unreadable import Unreadable
+from exchanges.redis.unreadable import Unreadable
 from warmup.harness import stored
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed

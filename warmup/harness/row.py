@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from exchanges.credentials import find_choice
 from exchanges.errors import Misconfigured
 from exchanges.models import Exchange, UserExchange
-from exchanges.proxies import read_proxy, unused_variables
+from exchanges.transport.proxies import read_proxy, unused_variables
 from exchanges.validators import validate_env_name
 from exchanges.venues import key_of
 from warmup.harness.facts import Facts

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from redis import Redis
 
-from exchanges.instances import LARGEST_EPOCH
+from exchanges.lock.acquire import LARGEST_EPOCH
 from exchanges.models import Exchange
-from exchanges.pacing import host_of
+from exchanges.rest.pacing import host_of
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 

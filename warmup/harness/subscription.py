@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from exchanges.connection import Connection
-from exchanges.venue_stream import Topic, VenueStream
+from exchanges.stream.base import Topic, VenueStream
+from exchanges.stream.connection import Connection
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.harness.facts import Facts

@@ -3,8 +3,8 @@
 import difflib
 from collections.abc import Collection, Iterable
 
-from exchanges.listing import ListedSymbol
 from exchanges.models import Exchange, Symbol
+from exchanges.symbols.listing import ListedSymbol
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome
 

@@ -19,14 +19,14 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges import accounts
-from exchanges.changes import What, changed
-from exchanges.control import ControlClient
 from exchanges.errors import CLIP_OURS, LivermoreError, Permanent, clip
-from exchanges.fetch_listing import fetch_listing
-from exchanges.instances import ExchangeLock, Held, unknown_lock
+from exchanges.lock.acquire import ExchangeLock, Held, unknown_lock
+from exchanges.lock.control import ControlClient
 from exchanges.models import Exchange, Symbol, UserExchange
-from exchanges.monitoring import Change, switch, take_back
-from exchanges.volumes import check_choice, most_traded
+from exchanges.redis.changes import What, changed
+from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.symbols.monitoring import Change, switch, take_back
+from exchanges.symbols.volumes import check_choice, most_traded
 from livermore.market.timeframe import parse_timeframe
 from warmup.command_log import CommandLog
 from warmup.harness import CheckReport, ExchangeCheck, Result

@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 from exchanges import venues
 from exchanges.errors import LivermoreError, clip
 from exchanges.models import Exchange
-from exchanges.venue_rest import VenueRest
-from exchanges.volumes import Volumes, ask_volumes, names_of, read_volumes
+from exchanges.rest.base import VenueRest
+from exchanges.symbols.volumes import Volumes, ask_volumes, names_of, read_volumes
 
 logger = logging.getLogger(__name__)
 

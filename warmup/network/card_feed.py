@@ -10,8 +10,8 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.pacing import Usage
-from exchanges.unreadable import Said
+from exchanges.redis.unreadable import Said
+from exchanges.rest.pacing import Usage
 from warmup.network import cards
 from warmup.network.cells import Grid
 from warmup.network.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from exchanges.errors import CLIP_OURS, clip
+from exchanges.lock.status import ENDED, State
 from exchanges.models import Exchange
-from exchanges.pacing import Usage
-from exchanges.status import ENDED, State
+from exchanges.rest.pacing import Usage
 from livermore.market.timeframe import SHORTEST_FIRST
 from warmup.command_log import Entry
 from warmup.network.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WAITING

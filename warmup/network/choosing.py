@@ -8,8 +8,8 @@ from django.core import signing
 from redis import Redis
 
 from exchanges.models import Exchange, Symbol
-from exchanges.monitoring import Change
-from exchanges.volumes import MOST_CHOSEN, Volumes, quotes_of
+from exchanges.symbols.monitoring import Change
+from exchanges.symbols.volumes import MOST_CHOSEN, Volumes, quotes_of
 from warmup.network.asking import NOT_YET, volumes_within
 
 ROWS_SHOWN = 100

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from redis import Redis
 
-from exchanges.instances import unknown_lock
+from exchanges.lock.acquire import unknown_lock
+from exchanges.lock.status import STATUS_TTL_MS, Holder, State, Status
 from exchanges.models import Exchange, Symbol
-from exchanges.pacing import Usage, host_of, read_usage
-from exchanges.renaming import rename_offers
-from exchanges.shapes import (
+from exchanges.redis.shapes import (
     check_shapes,
     is_number,
     is_text,
@@ -20,8 +19,9 @@ from exchanges.shapes import (
     optional,
     parse_object,
 )
-from exchanges.status import STATUS_TTL_MS, Holder, State, Status
-from exchanges.unreadable import is_wrong_type, tell_once, value_or_error
+from exchanges.redis.unreadable import is_wrong_type, tell_once, value_or_error
+from exchanges.rest.pacing import Usage, host_of, read_usage
+from exchanges.symbols.renaming import rename_offers
 from livermore.market import keys
 from livermore.market.candle import check_time
 from livermore.market.timeframe import LONGEST_FIRST

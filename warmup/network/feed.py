@@ -24,9 +24,9 @@ from django_redis import get_redis_connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.changes import parse_change
 from exchanges.models import Exchange
-from exchanges.redis_client import own_client
+from exchanges.redis.changes import parse_change
+from exchanges.redis.client import own_client
 from warmup.agents import read_agents
 from warmup.network.audience import Audience, Member, Message
 from warmup.network.bell import Bell

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from exchanges.errors import clip
 from exchanges.models import Exchange
-from exchanges.unreadable import Unreadable
+from exchanges.redis.unreadable import Unreadable
 from warmup.network.answers import notice, wants_json
 from warmup.network.visitors import may_look, may_operate
 

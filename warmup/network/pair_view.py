@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from exchanges.shapes import is_numbers
-from exchanges.unreadable import tell_once
+from exchanges.redis.shapes import is_numbers
+from exchanges.redis.unreadable import tell_once
 from livermore.market.candle import is_time
 from livermore.market.coverage import Coverage
 from livermore.market.indicators import macd_v_series

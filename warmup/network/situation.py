@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import Holder, State, Status, read_status
 from exchanges.models import Exchange
-from exchanges.status import Holder, State, Status, read_status
-from exchanges.unreadable import remedy, tell_once, value_or_error
+from exchanges.redis.unreadable import remedy, tell_once, value_or_error
 from livermore.market import keys
 from warmup.agents import Registration, read_agents
 

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from exchanges.models import UserExchange
-from exchanges.redis_client import own_client
+from exchanges.redis.client import own_client
 from warmup.agents import read_agents
 from warmup.network import cards
 from warmup.network.card_feed import note_fault

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from exchanges.errors import clip
 from exchanges.forms import ExchangeForm
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
 from livermore.arguments import exchange_named
 from livermore.command import LivermoreCommand, UsageError

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from django_redis import get_redis_connection
 
-from exchanges.fencing import Fenced
-from exchanges.instances import ExchangeLock
-from exchanges.status import State
-from exchanges.streamer import Streamer
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.fencing import Fenced
+from exchanges.lock.status import State
+from exchanges.stream.streamer import Streamer
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
 from livermore.command import Ended, LivermoreCommand, UsageError

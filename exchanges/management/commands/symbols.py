@@ -5,15 +5,15 @@ from django_redis import get_redis_connection
 from rich.console import Console
 from rich.table import Table
 
-from exchanges.control import ControlClient, NoReply
 from exchanges.errors import UnknownSymbol
-from exchanges.fetch_listing import fetch_listing
-from exchanges.instances import ExchangeLock
-from exchanges.listing import monitor, unmonitor
-from exchanges.monitoring import switch
-from exchanges.renaming import check_rename, rename_offers
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.control import ControlClient, NoReply
+from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.symbols.listing import monitor, unmonitor
+from exchanges.symbols.monitoring import switch
+from exchanges.symbols.renaming import check_rename, rename_offers
+from exchanges.symbols.volumes import check_choice, current_volumes, most_traded
 from exchanges.venues import open_rest
-from exchanges.volumes import check_choice, current_volumes, most_traded
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbol_names
 from livermore.command import LivermoreCommand, UsageError
 from warmup.hand_over import under_lock

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, number
 from exchanges.errors import (
     BadCredentials,
     BadPayload,
@@ -17,10 +16,11 @@ from exchanges.errors import (
     clip,
     shape_of,
 )
-from exchanges.listing import ListedSymbol
-from exchanges.pacing import Lane, Limits
-from exchanges.rest_client import RestClient
-from exchanges.venue_rest import LOOKS, Known, VenueRest, read_volumes
+from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
+from exchanges.rest.client import RestClient
+from exchanges.rest.pacing import Lane, Limits
+from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number
+from exchanges.symbols.listing import ListedSymbol
 from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits, read_listing
 from livermore.market.candle import LATEST_MS, check_time
 from livermore.market.timeframe import Timeframe

@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from exchanges.candle_reply import number
 from exchanges.errors import BadPayload, clip, told
-from exchanges.stream_events import CandleUpdate, Clock, Event, Refused, Shutdown
-from exchanges.venue_stream import StreamLimits, StreamSession, Topic, VenueStream
+from exchanges.rest.reply import number
+from exchanges.stream.base import StreamLimits, StreamSession, Topic, VenueStream
+from exchanges.stream.events import CandleUpdate, Clock, Event, Refused, Shutdown
 from livermore.market.candle import Candle, Ticker, check_time
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe

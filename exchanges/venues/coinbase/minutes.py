@@ -3,7 +3,7 @@
 from decimal import Decimal
 from math import inf
 
-from exchanges.stream_events import CandleUpdate, Quiet, Traded
+from exchanges.stream.events import CandleUpdate, Quiet, Traded
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from exchanges.candle_reply import CandleReply, Candles, QuietBars, Values, number, whole
 from exchanges.errors import (
     BadCredentials,
     BadPayload,
@@ -17,10 +16,11 @@ from exchanges.errors import (
     clip,
     shape_of,
 )
-from exchanges.listing import ListedSymbol
-from exchanges.pacing import Lane
-from exchanges.rest_client import RestClient
-from exchanges.venue_rest import LOOKS, Known, VenueRest, read_volumes
+from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
+from exchanges.rest.client import RestClient
+from exchanges.rest.pacing import Lane
+from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number, whole
+from exchanges.symbols.listing import ListedSymbol
 from exchanges.venues.coinbase.key import KeyInUse
 from exchanges.venues.coinbase.symbols import kept, read_listing, without_rest
 from livermore.market.candle import check_time

@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from exchanges.candle_reply import LONGEST_NUMBER, number, whole
 from exchanges.errors import BadPayload, clip, shape_of, told
-from exchanges.stream_events import CandleUpdate, Clock, Event, Lost, Refused
-from exchanges.venue_stream import StreamLimits, StreamSession, Topic, VenueStream
+from exchanges.rest.reply import LONGEST_NUMBER, number, whole
+from exchanges.stream.base import StreamLimits, StreamSession, Topic, VenueStream
+from exchanges.stream.events import CandleUpdate, Clock, Event, Lost, Refused
 from exchanges.venues.coinbase.minutes import MinuteBuilder
 from livermore.market.candle import Candle, Ticker, check_time
 from livermore.market.pair import Pair

@@ -15,7 +15,7 @@ from math import ceil
 from django_redis import get_redis_connection
 from redis import RedisError
 
-from exchanges.redis_client import own_client
+from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.web.client_address import network_of
 

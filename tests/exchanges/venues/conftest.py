@@ -7,7 +7,7 @@ from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.listings import DEFAULT, Listing
 from exchanges.sandbox.server import SandboxServer
 from exchanges.venues import ExchangeAdapterFactory
-from tests.exchanges.test_rest_client import Server
+from tests.exchanges.rest.test_client import Server
 
 NOW_MS = 1_790_000_123_456  # 2026-09-21 14:15:23.456 UTC, in the middle of a minute
 TODAY_MS = NOW_MS - NOW_MS % 86_400_000
@@ -55,7 +55,7 @@ def wire():
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch):
-    monkeypatch.setattr("exchanges.rest_client.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 0.001)
 
 
 @pytest.fixture

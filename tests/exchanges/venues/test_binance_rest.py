@@ -14,9 +14,9 @@ from exchanges.errors import (
     shape_of,
 )
 from exchanges.models import Exchange
-from exchanges.pacing import Limits, Pacer
-from exchanges.rest_client import ATTEMPTS
-from exchanges.venue_rest import LOOKS, Known
+from exchanges.rest.base import LOOKS, Known
+from exchanges.rest.client import ATTEMPTS
+from exchanges.rest.pacing import Limits, Pacer
 from exchanges.venues.binance.rest import read_error, used_weight
 from exchanges.venues.binance.symbols import read_limits, read_listing
 from livermore.market import keys

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchanges.connection import Inbox
 from exchanges.errors import BadPayload
-from exchanges.stream_events import CandleUpdate, Clock, Refused, Shutdown
+from exchanges.stream.connection import Inbox
+from exchanges.stream.events import CandleUpdate, Clock, Refused, Shutdown
 from exchanges.venues.binance.stream import BinanceStream
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair

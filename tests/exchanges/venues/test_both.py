@@ -5,7 +5,6 @@ from contextlib import suppress
 
 import pytest
 
-from exchanges.clock import PEACE_SECONDS
 from exchanges.errors import (
     BadCredentials,
     BadPayload,
@@ -15,8 +14,9 @@ from exchanges.errors import (
     UnknownSymbol,
     Unreachable,
 )
+from exchanges.rest.base import LOOKS
+from exchanges.rest.clock import PEACE_SECONDS
 from exchanges.sandbox.rows import BAD_ROWS
-from exchanges.venue_rest import LOOKS
 from exchanges.venues.binance.rest import elsewhere
 from livermore.market.coverage import missing
 from livermore.market.timeframe import Timeframe
@@ -276,7 +276,7 @@ def test_the_clock_is_asked_once_in_a_while(rest, venue, sandbox, monkeypatch):
     for _ in range(3):
         rest.get_candles("BTC-USD", "1m", limit=1)
     assert sandbox.requests.counts[f"{venue}.time"] == 1
-    monkeypatch.setattr("exchanges.clock.PEACE_SECONDS", -PEACE_SECONDS)
+    monkeypatch.setattr("exchanges.rest.clock.PEACE_SECONDS", -PEACE_SECONDS)
     rest.clock.forget()
     for _ in range(2):
         rest.get_candles("BTC-USD", "1m", limit=1)
@@ -426,7 +426,7 @@ def test_a_failure_that_stays_is_named(rest, sandbox, status, kind):
 
 @pytest.fixture
 def short_pauses(monkeypatch):
-    monkeypatch.setattr("exchanges.rest_client.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("exchanges.rest.client.PAUSE_SECONDS", 0.05)
 
 
 @pytest.mark.parametrize("endpoint", [None, "candles of both", "time"])

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from exchanges.errors import BadCredentials, BadPayload, UnknownSymbol
-from exchanges.venue_rest import Known
+from exchanges.rest.base import Known
 from exchanges.venues.coinbase import rest as venue
 from exchanges.venues.coinbase.rest import read_error
 from exchanges.venues.coinbase.symbols import read_listing

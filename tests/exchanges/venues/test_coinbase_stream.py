@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.errors import BadPayload
-from exchanges.stream_events import CandleUpdate, Clock, Lost, Refused, Traded
+from exchanges.stream.events import CandleUpdate, Clock, Lost, Refused, Traded
 from exchanges.venues.coinbase.stream import CoinbaseStream
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from exchanges.errors import BadPayload
-from exchanges.stream_events import CandleUpdate, Lost
+from exchanges.stream.events import CandleUpdate, Lost
 from exchanges.venues.coinbase.stream import CoinbaseSession, CoinbaseStream
 
 SENT = "2026-11-28T13:40:00Z"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.stream_events import CandleUpdate, Quiet, Traded
+from exchanges.stream.events import CandleUpdate, Quiet, Traded
 from exchanges.venues.coinbase.minutes import MinuteBuilder
 from livermore.market.candle import Candle
 from livermore.market.timeframe import MINUTE_MS, Timeframe

@@ -2,8 +2,8 @@ import pytest
 
 from exchanges.credentials import Credentials
 from exchanges.models import Exchange
-from exchanges.pacing import BatchPacer, WeightPacer
 from exchanges.presets import PRESETS
+from exchanges.rest.pacing import BatchPacer, WeightPacer
 from exchanges.venues import MAKERS, open_rest
 from exchanges.venues.binance.rest import BinanceRest
 from exchanges.venues.coinbase.rest import CoinbaseRest

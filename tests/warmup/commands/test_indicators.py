@@ -4,9 +4,9 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import State
 from exchanges.models import Exchange, Symbol
-from exchanges.status import State
 from livermore.command import UsageError
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe

@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
-from exchanges.status import State, read_status
 from livermore.market import keys
 from tests.warmup.live import (
     REST_PATHS,

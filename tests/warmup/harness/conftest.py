@@ -3,8 +3,9 @@
 import pytest
 from django.apps import apps
 
-from exchanges import connection, rest_client
+from exchanges.rest import client as rest_client
 from exchanges.sandbox.listings import DEFAULT
+from exchanges.stream import connection
 from livermore.market import keys
 from tests.warmup.live import MIDNIGHT_MS, make_row, serve
 from warmup.harness import ExchangeCheck, check, facts, network, subscription

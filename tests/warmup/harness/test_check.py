@@ -12,10 +12,10 @@ import redis as redis_client
 from django.core.management import call_command
 from django.db import connections
 
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import STATUS_TTL_MS, State, Status, read_status
 from exchanges.sandbox.config import SandboxConfig
 from exchanges.sandbox.server import SandboxServer
-from exchanges.status import STATUS_TTL_MS, State, Status, read_status
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.harness.conftest import (

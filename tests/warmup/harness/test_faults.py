@@ -10,16 +10,16 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from exchanges.models import Exchange, UserExchange
-from exchanges.pacing import BatchPacer, Limits, host_of
+from exchanges.rest.pacing import BatchPacer, Limits, host_of
 from exchanges.sandbox.listings import CHEAP, DEFAULT, Listing
-from exchanges.stream_events import CandleUpdate, Clock
+from exchanges.stream.events import CandleUpdate, Clock
 from exchanges.venues.binance.rest import BinanceRest
 from exchanges.venues.coinbase import key
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.timeframe import Timeframe
-from tests.exchanges.proxy import Proxy
-from tests.exchanges.wire import lead
+from tests.exchanges.transport.proxy import Proxy
+from tests.exchanges.transport.wire import lead
 from tests.warmup.harness.conftest import (
     HALF_A_DAY_MS,
     WELL,

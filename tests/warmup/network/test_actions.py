@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import LivermoreError, UnknownSymbol
-from exchanges.instances import Held
+from exchanges.lock.acquire import Held
 from exchanges.models import Exchange, UserExchange
 from livermore.market import keys
 from tests.warmup.live import Running, make_row, serve, stored, wait_until

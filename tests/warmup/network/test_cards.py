@@ -6,9 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
+from exchanges.lock.status import Holder, State, Status
 from exchanges.models import Exchange
-from exchanges.pacing import Usage
-from exchanges.status import Holder, State, Status
+from exchanges.rest.pacing import Usage
 from exchanges.validators import misled_by_proxy
 from warmup.network.cards import NO_GRID, present, unheard
 from warmup.network.cells import Work

@@ -8,8 +8,8 @@ from django.contrib.admin.models import LogEntry
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from exchanges.listing import monitor
 from exchanges.models import Symbol
+from exchanges.symbols.listing import monitor
 from livermore.market import keys
 from tests.warmup.live import make_row, serve
 from tests.warmup.operators import commands, listed_exchange, live, person

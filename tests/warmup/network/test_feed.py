@@ -12,12 +12,12 @@ from django.core.management import call_command
 from django.db import OperationalError
 
 from exchanges.accounts import save_account
-from exchanges.changes import changed
-from exchanges.control import ControlClient
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.control import ControlClient
+from exchanges.lock.status import State
 from exchanges.models import Exchange, UserExchange
-from exchanges.status import State
-from exchanges.unreadable import Said
+from exchanges.redis.changes import changed
+from exchanges.redis.unreadable import Said
 from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.candle import Candle

@@ -8,10 +8,10 @@ import pytest
 import redis as redis_client
 from django.utils import timezone
 
-from exchanges.changes import changed, parse_change
-from exchanges.instances import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import State
 from exchanges.models import Exchange, UserExchange
-from exchanges.status import State
+from exchanges.redis.changes import changed, parse_change
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.indicators import macd_v_of_rows

@@ -3,7 +3,7 @@ import time
 
 from django_redis import get_redis_connection
 
-from exchanges.status import read_exchange_time
+from exchanges.lock.status import read_exchange_time
 from livermore.arguments import add_exchange, exchange_named, symbols_named, timeframes_named
 from livermore.command import LivermoreCommand, UsageError
 from livermore.market.indicators import Reason, Stage

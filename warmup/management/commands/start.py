@@ -1,7 +1,7 @@
 from django.core.management.base import CommandError
 from django_redis import get_redis_connection
 
-from exchanges.instances import ExchangeLock, Held
+from exchanges.lock.acquire import ExchangeLock, Held
 from livermore.arguments import (
     add_exchange,
     ensure_listing,

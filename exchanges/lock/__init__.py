@@ -1,0 +1,1 @@
+"""One writer for each exchange: its lock and epoch, its status, and how it is told what to do."""

@@ -1,0 +1,175 @@
+"""One writer per exchange: the lock, the heartbeat that keeps it, the epoch against late writes.
+
+Three things keep a second writer out, each where the one before it can't: the lock in Redis,
+which one holder has at a time; `Lease.may_write()`, by which a holder that could not renew stops
+by itself; and the epoch, which Redis compares inside every write, for a holder that was stopped
+between asking and writing. Equal hostnames mean nothing: a lease is known by a random id.
+"""
+
+import logging
+import socket
+import uuid
+from os import getpid
+
+import orjson
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from exchanges.errors import Temporary, clip
+from exchanges.lock.lease import READ_LOCK, Lease, now
+from exchanges.lock.status import Holder
+from exchanges.redis.unreadable import Unreadable, of_type, tell_once, value_or_error
+from livermore.market import keys
+
+logger = logging.getLogger(__name__)
+
+TTL_MS = 45_000
+RENEW_MS = 15_000
+LARGEST_EPOCH = 2**53  # what a script of Redis can count to
+
+# The epoch begins at the server's time in ms, so that it rises past a Redis that lost its data.
+# Called again with the same id, as a client
+# does after a lost reply, it says the same.
+#
+# KEYS: lock, epoch, status (of the holder before, which ends with it).
+# ARGV: holder without epoch and time, ttl, id of whom to take it from or ''.
+# A lock that can't be read is somebody's until it is gone. An epoch that can't be counted on is
+# left as it is, and nobody begins.
+#
+# Returns {1 if it is ours now, the lock}, {-1, its type} where the epoch is no number.
+ACQUIRE = (
+    READ_LOCK
+    + """
+local mine, lock = cjson.decode(ARGV[1]), lock_at(KEYS[1])
+if lock then
+    local id = id_in(lock)
+    if id == mine.instanceId then return {1, lock} end
+    if not id or id ~= ARGV[3] then return {0, lock} end
+end
+local epoch = lock_at(KEYS[2])
+if epoch == '' then return {-1, redis.call('TYPE', KEYS[2]).ok} end
+if epoch and not (string.match(epoch, '^%d+$') and tonumber(epoch) < __LARGEST__) then
+    return {-1, 'string'}
+end
+local time = redis.call('TIME')
+mine.connectedSince = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('SET', KEYS[2], string.format('%.0f', mine.connectedSince), 'NX')
+mine.epoch = redis.call('INCR', KEYS[2])
+lock = cjson.encode(mine)
+redis.call('SET', KEYS[1], lock, 'PX', ARGV[2])
+redis.call('DEL', KEYS[3])
+return {1, lock}
+"""
+).replace("__LARGEST__", str(LARGEST_EPOCH))
+
+
+class Held(Temporary):
+    """Somebody else holds the exchange: `holder`."""
+
+    def __init__(self, exchange_id: int, holder: Holder, left_ms: int = 0):
+        """`left_ms` is how long a lock lasts whose holder is not known."""
+        text = f"Exchange {exchange_id} is held by {holder}: end it there or take over"
+        if not holder.is_known:
+            text = unknown_lock(exchange_id, left_ms)
+        super().__init__(text)
+        self.exchange_id = exchange_id
+        self.holder = holder
+
+
+def unknown_lock(exchange_id: int, left_ms: int) -> str:
+    """Return what is to be done about a lock that can't be read and lasts so long, in a line.
+
+    `left_ms` is as Redis says it: negative where it never ends.
+    """
+    name = keys.lock(exchange_id)
+    text = f"{name} can't be read, so nobody knows who writes the exchange, and nobody else may"
+    if left_ms >= 0:
+        return f"{text}: it ends by itself in {left_ms / 1000:.0f} s"
+    return f"{text}, and it never ends: make sure that nothing runs it, then redis-cli DEL {name}"
+
+
+class ExchangeLock:
+    """The lock of one exchange. A lease lasts `ttl_ms` and is renewed every `renew_ms`."""
+
+    def __init__(
+        self, redis: Redis, exchange_id: int, *, ttl_ms: int = TTL_MS, renew_ms: int = RENEW_MS
+    ):
+        if 2 * renew_ms >= ttl_ms:
+            raise ValueError(f"renew_ms {renew_ms} must be below half of ttl_ms {ttl_ms}")
+        self._redis = redis
+        self._exchange_id = exchange_id
+        self._ttl_ms = ttl_ms
+        self._renew_ms = renew_ms
+        self._acquire = redis.register_script(ACQUIRE)
+
+    def holder(self) -> Holder | None:
+        """Return who holds the exchange, None where nobody does.
+
+        Of a lock that can't be read `Holder.unknown()`: somebody has it.
+        """
+        try:
+            stored = self._redis.get(keys.lock(self._exchange_id))
+        except ResponseError as error:
+            value_or_error(error)
+            stored = b""
+        return None if stored is None else self._understood(stored)
+
+    def left_ms(self) -> int:
+        """Return how long the lock lasts unless it is renewed, negative where nobody has it."""
+        return self._redis.pttl(keys.lock(self._exchange_id))
+
+    def acquire(self) -> "Lease":
+        """Take the free lock. Raises Held."""
+        return self._take("")
+
+    def take_over(self, instance_id: str, reason: str) -> "Lease":
+        """Take the lock from the holder with this id, or free if that one is gone by now.
+
+        Raises Held where somebody else has come to hold it: nobody agreed to end that one.
+        """
+        lease = self._take(instance_id)
+        logger.warning(
+            "lock.taken_over exchange=%s epoch=%s from=%s reason=%s",
+            self._exchange_id, lease.epoch, instance_id, clip(reason),
+        )  # fmt: skip
+        return lease
+
+    def _take(self, from_instance_id: str) -> "Lease":
+        candidate = {
+            "instanceId": str(uuid.uuid4()),
+            "hostname": socket.gethostname(),
+            "ip": outgoing_ip(),
+            "pid": getpid(),
+        }
+        sent = now()
+        taken, *texts = self._acquire(
+            keys=[name(self._exchange_id) for name in (keys.lock, keys.epoch, keys.status)],
+            args=[orjson.dumps(candidate), self._ttl_ms, from_instance_id],
+        )
+        if taken < 0:
+            name = keys.epoch(self._exchange_id)
+            kind = texts[0].decode()
+            fault = f"{name} is no number that can be counted on"
+            raise Unreadable(fault if kind == "string" else of_type(name, kind, "string"), name)
+        holder = self._understood(texts[0])
+        if not taken:
+            raise Held(self._exchange_id, holder, 0 if holder.is_known else self.left_ms())
+        logger.info("lock.acquired exchange=%s epoch=%s", self._exchange_id, holder.epoch)
+        return Lease(self._redis, self._exchange_id, holder, sent, self._ttl_ms, self._renew_ms)
+
+    def _understood(self, text: bytes) -> Holder:
+        try:
+            return Holder.from_json(text)
+        except ValueError as error:
+            tell_once(logger, keys.lock(self._exchange_id), f"no lock of ours: {error}")
+            return Holder.unknown()
+
+
+def outgoing_ip() -> str:
+    """Return the address this machine speaks from, 127.0.0.1 where it has no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # kept for documentation; UDP: nothing is sent
+        except OSError:
+            return "127.0.0.1"
+        return probe.getsockname()[0]

@@ -1,0 +1,323 @@
+"""The right to write one exchange's data: renewed by a heartbeat, until released or lost."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.errors import Permanent, Temporary, clip
+from exchanges.lock.status import ENDED, STATUS_TTL_MS, Holder, State, Status
+from exchanges.redis.changes import changed
+from exchanges.redis.client import own_client
+from exchanges.redis.unreadable import Said
+from livermore.market import keys
+
+logger = logging.getLogger(__name__)
+_not_written = Said()
+
+SECONDS_BETWEEN_STATUSES = 0.25
+LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well before the lock ends
+# Unlike `time.monotonic` it goes on while the machine sleeps, as the lock's time in Redis does.
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+# For scripts that read a lock: its text, false where there is none, '' where it is none of ours.
+READ_LOCK = """
+local function lock_at(key)
+    local text = redis.pcall('GET', key)
+    if type(text) == 'table' then return '' end
+    return text
+end
+
+local function id_in(lock)
+    local readable, found = pcall(cjson.decode, lock)
+    return readable and type(found) == 'table' and found.instanceId
+end
+"""
+
+# KEYS: lock, epoch. ARGV: id, epoch, ttl. Returns {1 if renewed, the lock or false}.
+RENEW = (
+    READ_LOCK
+    + """
+local lock = lock_at(KEYS[1])
+if lock and id_in(lock) == ARGV[1] and redis.pcall('GET', KEYS[2]) == ARGV[2] then
+    redis.call('PEXPIRE', KEYS[1], ARGV[3])
+    return {1, lock}
+end
+return {0, lock}
+"""
+)
+
+# KEYS: lock. ARGV: id, channel and message for those who show it.
+RELEASE = (
+    READ_LOCK
+    + """
+local lock = lock_at(KEYS[1])
+if lock and id_in(lock) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+    redis.call('PUBLISH', ARGV[2], ARGV[3])
+end
+"""
+)
+
+# KEYS: status, epoch. ARGV: status, epoch, ttl, channel, message.
+# A late holder must not hide the one after it.
+WRITE_STATUS = """
+if redis.pcall('GET', KEYS[2]) == ARGV[2] then
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+    redis.call('PUBLISH', ARGV[4], ARGV[5])
+end
+"""
+
+
+class NotRenewed(Temporary):
+    """The lock was not renewed for so long that nothing may be written until it is."""
+
+
+class LostLock(Permanent):
+    """The exchange is no longer ours: stop, and start anew if it should run."""
+
+
+class Lease:
+    """The right to write one exchange's data, until it is released or lost.
+
+    `lost` is set when it is lost for good, `lost_reason` says how. `start()` or a `with` block
+    keeps it alive from a thread with a connection of its own. Any thread may call any method.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        holder: Holder,
+        renewed_at: float,
+        ttl_ms: int,
+        renew_ms: int,
+    ):
+        """`renewed_at` is the time of `CLOCK` before the lock was asked for."""
+        self.exchange_id = exchange_id
+        self.holder = holder
+        self.lost = threading.Event()
+        self.lost_reason = ""
+        self._ttl_ms = ttl_ms
+        self._renew_seconds = renew_ms / 1000
+        self._renewed_at = renewed_at
+        self._next_renewal = renewed_at + self._renew_seconds
+        self._failing = False
+        self._reported: Status | None = None
+        self._measure: Callable[[], Mapping[str, Any]] = dict
+        self._wake = threading.Event()
+        self._ending = threading.Event()
+        self._releasing = threading.Lock()
+        self._thread = threading.Thread(
+            target=self._run, name=f"heartbeat-{exchange_id}", daemon=True
+        )
+        self._redis = own_client(redis, min(LONGEST_RENEWAL_SECONDS, self._renew_seconds))
+        self._renew_script = self._redis.register_script(RENEW)
+        self._release_script = self._redis.register_script(RELEASE)
+        self._status_script = self._redis.register_script(WRITE_STATUS)
+        self._told = changed(exchange_id, "status")
+
+    @property
+    def epoch(self) -> int:
+        """Return the fencing epoch that every write has to carry."""
+        return self.holder.epoch
+
+    def start(self) -> "Lease":
+        """Begin to renew, and to write the status."""
+        self._thread.start()
+        return self
+
+    def __enter__(self) -> "Lease":
+        return self if self._thread.is_alive() else self.start()
+
+    def __exit__(self, *_error: object) -> None:
+        self.release()
+
+    # -- May we write?
+
+    def may_write(self) -> bool:
+        """Tell whether the lock is certainly ours: no other can have it before its TTL is over."""
+        over = self._ending.is_set() or self.lost.is_set()
+        return not over and self._seconds_unrenewed() <= self._ttl_ms / 2000
+
+    def check(self) -> None:
+        """Raise LostLock if it is lost or released, NotRenewed while that is open."""
+        if self.lost.is_set():
+            raise LostLock(f"Exchange {self.exchange_id} was lost: {self.lost_reason}")
+        if self._ending.is_set():
+            raise LostLock(f"Exchange {self.exchange_id} was released")
+        if not self.may_write():
+            seconds = self._seconds_unrenewed()
+            raise NotRenewed(f"Exchange {self.exchange_id}: lock not renewed for {seconds:.1f} s")
+
+    def loss(self) -> LostLock:
+        """Return the error that says how it was lost, having asked Redis if that isn't known."""
+        self.recheck()
+        self.lost.wait(LONGEST_RENEWAL_SECONDS)
+        return LostLock(f"stopped: {self.lost_reason or 'a write was refused'}")
+
+    def recheck(self) -> None:
+        """Ask for a renewal at once: whoever was refused a write learns soon why."""
+        self._next_renewal = 0.0
+        self._wake.set()
+
+    def release(self) -> None:
+        """Give the lock back and end the heartbeat; a second call does nothing.
+
+        A state that has not ended is reported as stopped. If Redis is gone the lock ends by itself.
+        """
+        with self._releasing:
+            if self._ending.is_set():
+                return
+            self._ending.set()
+            self._wake.set()
+            if self._thread.is_alive():
+                self._thread.join()
+            if self._reported and self._reported.state not in ENDED:
+                self._reported = Status(State.STOPPED, self.lost_reason, None, None, self.holder)
+            self._write_status()
+            try:
+                self._release_script(
+                    keys=[keys.lock(self.exchange_id)],
+                    args=[self.holder.instance_id, *self._told],
+                )
+            except RedisError as error:
+                logger.warning(
+                    "lock.not_released exchange=%s error=%s", self.exchange_id, clip(str(error))
+                )
+            self._redis.close()
+
+    # -- The status
+
+    def report(
+        self, state: State, phase: str = "", percent: float | None = None, **details: Any
+    ) -> None:
+        """Say what the exchange does now, in place of all that was said before.
+
+        The heartbeat writes it, at most four times a second; before the start it is written here.
+        """
+        self._reported = Status(state, phase, percent, None, self.holder, details)
+        if self._thread.is_alive():
+            self._wake.set()
+        elif not self._ending.is_set():
+            self._write_status()
+
+    def measure_with(self, measure: Callable[[], Mapping[str, Any]]) -> None:
+        """Let `measure()` give rates, lag and counters to each status; it must not block."""
+        self._measure = measure
+
+    def _write_status(self) -> None:
+        reported = self._reported
+        if reported is None:
+            return
+        status = Status(
+            reported.state,
+            reported.phase,
+            reported.percent,
+            int(time.time() * 1000),
+            reported.holder,
+            {**self._measured(), **reported.details},
+        )
+        names = [keys.status(self.exchange_id), keys.epoch(self.exchange_id)]
+        try:
+            text = orjson.dumps(status.as_json(), option=orjson.OPT_NON_STR_KEYS)
+            self._status_script(keys=names, args=[text, self.epoch, STATUS_TTL_MS, *self._told])
+        except (RedisError, TypeError) as error:
+            text = clip(str(error))
+            is_fault = isinstance(error, TypeError)  # of ours: it would not go away by itself
+            is_news = is_fault and _not_written.is_news(str(self.exchange_id), text)
+            logger.log(
+                logging.WARNING if is_news else logging.DEBUG,
+                "lock.status_not_written exchange=%s error=%s",
+                *(self.exchange_id, text),
+            )
+
+    def _measured(self) -> Mapping[str, Any]:
+        try:
+            return self._measure()
+        except Exception:  # the caller's code: a fault in a number must not cost the lock
+            logger.exception("lock.measure_failed exchange=%s", self.exchange_id)
+            return {}
+
+    # -- The heartbeat
+
+    def _run(self) -> None:
+        try:
+            while not self._ending.is_set() and not self.lost.is_set():
+                self._step()
+        finally:
+            if not self._ending.is_set():
+                self._lose("its heartbeat ended")
+
+    def _step(self) -> None:
+        self._wake.wait(self._seconds_to_renewal())
+        self._wake.clear()
+        if self._ending.is_set():
+            return
+        if self._seconds_to_renewal() or self._renew():
+            self._write_status()
+            self._ending.wait(min(SECONDS_BETWEEN_STATUSES, self._seconds_to_renewal()))
+
+    def _renew(self) -> bool:
+        sent = now()
+        try:
+            renewed, text = self._renew_script(
+                keys=[keys.lock(self.exchange_id), keys.epoch(self.exchange_id)],
+                args=[self.holder.instance_id, self.epoch, self._ttl_ms],
+            )
+        except RedisError as error:
+            self._not_renewed(error)
+            return False
+        if not renewed:
+            self._lose(self._how_it_was_lost(text))
+            return False
+        self._renewed_at, self._failing = sent, False
+        self._next_renewal = sent + self._renew_seconds
+        return True
+
+    def _not_renewed(self, error: RedisError) -> None:
+        self._next_renewal = now() + self._renew_seconds / 10
+        seconds = self._seconds_unrenewed()
+        if seconds * 1000 > self._ttl_ms:
+            self._lose(f"could not renew for {seconds:.1f} s")
+        elif not self._failing:
+            self._failing = True
+            logger.warning(
+                "lock.not_renewed exchange=%s seconds=%.1f error=%s",
+                self.exchange_id, seconds, clip(str(error)),
+            )  # fmt: skip
+
+    def _how_it_was_lost(self, text: bytes | None) -> str:
+        if text is None:
+            # Nobody has it, but taking it back would go on as if we had not been away: a new start
+            # heals what was missed, under an epoch that refuses whatever of ours is on its way.
+            return f"it ended after {self._seconds_unrenewed():.1f} s without a renewal"
+        try:
+            other = Holder.from_json(text)
+        except ValueError:
+            return f"somebody else wrote {keys.lock(self.exchange_id)}, and nobody knows who"
+        if other.instance_id == self.holder.instance_id:
+            return f"its epoch is gone from Redis, or somebody wrote {keys.epoch(self.exchange_id)}"
+        return f"taken over by {other.hostname} ({other.ip})"
+
+    def _lose(self, reason: str) -> None:
+        if not self.lost.is_set():
+            self.lost_reason = reason
+            self.lost.set()
+            logger.error("lock.lost exchange=%s reason=%s", self.exchange_id, reason)
+
+    def _seconds_unrenewed(self) -> float:
+        return now() - self._renewed_at
+
+    def _seconds_to_renewal(self) -> float:
+        return max(0.0, self._next_renewal - now())
+
+
+def now() -> float:
+    """Return the time of `CLOCK`, in seconds."""
+    return time.clock_gettime(CLOCK)

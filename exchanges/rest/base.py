@@ -1,0 +1,262 @@
+"""What every venue can do over REST, and what is the same for all of them."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from math import inf
+from typing import Any, NamedTuple
+
+from exchanges.errors import UnknownSymbol
+from exchanges.rest.client import RestClient
+from exchanges.rest.clock import ExchangeClock
+from exchanges.rest.pacing import Lane
+from exchanges.rest.reply import CandleReply, Candles, QuietBars, Row, Values
+from exchanges.symbols.listing import ListedSymbol
+from livermore.market.timeframe import Timeframe
+
+LONGEST_LOOK_BACK = 1000  # periods; who asks for the newest N candles gets none that are older
+LOOKS = 3  # how often an answer is asked for, in all, that lacks what must be there
+
+
+class Known(NamedTuple):
+    """Open times of rows that exist beside a stretch: the last before it, the first after it.
+
+    They are asked for again, so that the answer has rows on both sides; one that lacks them is
+    wrong, and proves nothing of what else it lacks. None where no such row is known.
+    """
+
+    before_ms: int | None = None
+    after_ms: int | None = None
+
+
+UNKNOWN = Known()
+
+
+class VenueRest(ABC):
+    """One exchange over REST, in canonical symbols and milliseconds. Threads may share it.
+
+    `exchange_id` is the row's primary key; `native_symbols` maps canonical to native names, and
+    where it is empty the listing is fetched when the first name is needed. The methods raise the
+    errors of `exchanges.errors`.
+    """
+
+    candles_per_call: int
+    candle_weight = 1  # request weight of a candle call, where the exchange counts weight
+    settle_ms: int  # how long after its end a bar may still change in REST answers
+    quiet_bars: QuietBars
+    lag_ms: int  # how long after its end an answer may still lack a bar, or tell a part of it alone
+
+    def __init__(
+        self, exchange_id: int, client: RestClient, native_symbols: Mapping[str, str] | None = None
+    ):
+        self.exchange_id = exchange_id
+        self.client = client
+        self.clock = ExchangeClock(self.server_time_ms, client.host)
+        # Is told of each symbol that turns out to be unknown; in any thread.
+        self.on_unknown_symbol: Callable[[str], object] = lambda symbol: None
+        self._native_symbols = dict(native_symbols or {})
+        self._candle_calls = 0
+        self._counting = threading.Lock()
+        self._listing = threading.Lock()
+
+    @property
+    def workers(self) -> int:
+        """Return how many calls may usefully be under way at once."""
+        return self.client.workers
+
+    @property
+    def candle_calls(self) -> int:
+        """Return how many candle requests were sent, retries among them."""
+        return self._candle_calls
+
+    def get_candles(
+        self,
+        symbol: str,
+        timeframe: Timeframe | str,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int | None = None,
+        *,
+        known: Known = UNKNOWN,
+        lane: Lane = Lane.BACKFILL,
+    ) -> Candles:
+        """Return closed candles that opened in `[start_ms, end_ms)`, oldest first.
+
+        Without `end_ms` up to now. With `start_ms` all of them, or those of the first `limit`
+        periods; without it the newest `limit`: 100 if None, 1,000 at the most, and where the
+        exchange omits quiet periods none older than 1,000 periods. As many calls are made as the
+        exchange's page needs. Only an answer that reaches up to now, without `start_ms`, has an
+        `open_candle`. `known` are rows beside a stretch that begins at `start_ms`.
+        """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is 1 or more, not {limit}")
+        timeframe = Timeframe(timeframe)
+        window = (start_ms, end_ms, limit, known)
+        try:
+            native = self._native(symbol)
+            candles = self._get_candles(native, timeframe, *window, lane)
+            if candles.runs_ahead:
+                # Our idea of the exchange's time is behind: the machine slept, or theirs flies.
+                self.clock.settle()
+                candles = self._get_candles(native, timeframe, *window, lane)
+        except UnknownSymbol:
+            self.on_unknown_symbol(symbol)
+            raise
+        return candles
+
+    def _get_candles(
+        self,
+        native: str,
+        timeframe: Timeframe,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int | None,
+        known: Known,
+        lane: Lane,
+    ) -> Candles:
+        closed_ms = self._closed_ms(timeframe)
+        end_ms = closed_ms if end_ms is None else min(timeframe.ceil(end_ms), closed_ms)
+        if start_ms is None:
+            limit = min(limit or 100, LONGEST_LOOK_BACK)
+            return self._newest(native, timeframe, end_ms, limit, lane)
+        start_ms = timeframe.ceil(start_ms)
+        if limit is not None:
+            end_ms = min(end_ms, start_ms + limit * timeframe.ms)
+        if start_ms >= end_ms:
+            return Candles()
+        candles = self._range(native, timeframe, start_ms, end_ms, known, lane)
+        candles.open_candle = None
+        return candles
+
+    def has_traded(self, symbols: Iterable[str], since_ms: int) -> bool | None:
+        """Tell whether one of these traded in a closed minute that began after a time.
+
+        None where no such minute has closed yet. Not more than the newest 100 are looked at.
+        """
+        self.clock.forget()  # nothing was streamed that would have told it
+        closed_ms = self._closed_ms(Timeframe.M1)
+        start_ms = Timeframe.M1.ceil(max(since_ms, closed_ms - 100 * Timeframe.M1.ms))
+        if start_ms >= closed_ms:
+            return None
+        for symbol in symbols:
+            found = self.get_candles(symbol, Timeframe.M1, start_ms, lane=Lane.HEAL)
+            minutes = [*found, found.young] if found.young else found  # it may only grow
+            if any(candle.volume > 0 for candle in minutes):
+                return True
+        return False
+
+    @abstractmethod
+    def list_symbols(self) -> list[ListedSymbol]:
+        """Return all that the exchange lists, tradable or not."""
+
+    @abstractmethod
+    def list_volumes(self) -> dict[str, float]:
+        """Return how much was traded in 24 hours, in the quote currency, by native name.
+
+        A symbol of which that isn't told, or can't be read, is left out.
+        """
+
+    @abstractmethod
+    def server_time_ms(self) -> int:
+        """Return the exchange's clock."""
+
+    @abstractmethod
+    def _newest(
+        self, native: str, timeframe: Timeframe, end_ms: int, count: int, lane: Lane
+    ) -> Candles: ...
+
+    @abstractmethod
+    def _range(
+        self,
+        native: str,
+        timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        known: Known,
+        lane: Lane,
+    ) -> Candles: ...
+
+    @staticmethod
+    @abstractmethod
+    def _open_time(row: Row) -> int:
+        """Return when a row of an answer opened; raises for what is no row."""
+
+    @staticmethod
+    @abstractmethod
+    def _values(row: Row, timeframe: Timeframe) -> Values:
+        """Return what else a row says; raises for what is no row of that timeframe."""
+
+    def _reply(self, timeframe: Timeframe) -> CandleReply:
+        return CandleReply(timeframe, self._open_time, self._values, self.quiet_bars, self.lag_ms)
+
+    def _result(
+        self, reply: CandleReply, timeframe: Timeframe, start_ms: int, end_ms: int
+    ) -> Candles:
+        return reply.result(start_ms, end_ms, self.clock.now_ms())
+
+    @staticmethod
+    def _earliest(timeframe: Timeframe, end_ms: int) -> int:
+        return end_ms - LONGEST_LOOK_BACK * timeframe.ms
+
+    def _newest_of(
+        self, reply: CandleReply, timeframe: Timeframe, end_ms: int, count: int
+    ) -> Candles:
+        """Return the newest `count` candles of a reply; all of 1,000 periods where it has fewer."""
+        found = self._result(reply, timeframe, self._earliest(timeframe, end_ms), end_ms)
+        if len(found) < count:
+            return found
+        return self._result(reply, timeframe, found[-count].timestamp, end_ms)
+
+    def learn(self, native_symbols: Mapping[str, str]) -> None:
+        """Learn names, those of symbols that were listed since among them."""
+        with self._listing:
+            self._native_symbols |= native_symbols
+
+    def calls_for(self, periods: int) -> int:
+        """Return how many candle calls it takes to fetch a range of so many periods."""
+        return -(-periods // self.candles_per_call)
+
+    @property
+    def key_trouble(self) -> str | None:
+        """Return what is wrong with a key that the exchange doesn't take, for a person."""
+        return None
+
+    def close(self) -> None:
+        """Close the connections; whoever waits for a turn gets Temporary."""
+        self.client.close()
+
+    def _closed_ms(self, timeframe: Timeframe) -> int:
+        """Return the open time of the first bar that is not surely closed."""
+        return timeframe.floor(self.clock.now_ms() - self.settle_ms)
+
+    def _get_rows(self, path: str, params: Mapping[str, str | int], lane: Lane):
+        return self.client.get(
+            path, params, weight=self.candle_weight, lane=lane, on_send=self._count
+        )
+
+    def _count(self) -> None:
+        with self._counting:
+            self._candle_calls += 1
+
+    def _native(self, symbol: str) -> str:
+        with self._listing:
+            if not self._native_symbols:
+                # Of two native names for one symbol the one that trades comes last, and stays.
+                listed = sorted(self.list_symbols(), key=lambda item: bool(item.is_trading))
+                self._native_symbols = {item.symbol: item.native_symbol for item in listed}
+        try:
+            return self._native_symbols[symbol]
+        except KeyError:
+            raise UnknownSymbol(f"{self.client.host} lists no symbol {symbol}") from None
+
+
+def read_volumes(rows: Iterable[Any], read: Callable[[Any], tuple[str, float]]) -> dict[str, float]:
+    """Return the native name and the volume of each row that `read` can read."""
+    found = {}
+    for row in rows:
+        with suppress(LookupError, TypeError, AttributeError, ValueError):
+            native, volume = read(row)
+            if isinstance(native, str) and 0 <= volume < inf:
+                found[native] = volume
+    return found

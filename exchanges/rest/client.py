@@ -1,0 +1,516 @@
+"""HTTP to one exchange: pooled connections, timeouts, pacing, retries, and errors by name."""
+
+import io
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from redis.exceptions import RedisError
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
+
+from exchanges.errors import (
+    BadCredentials,
+    BadPayload,
+    Banned,
+    Blocked,
+    Excessive,
+    LivermoreError,
+    Permanent,
+    RateLimited,
+    Temporary,
+    TurnedAway,
+    Unauthorized,
+    Unreachable,
+    clip,
+    one_line,
+)
+from exchanges.rest.answers import (
+    ENCODING,
+    PIECE_BYTES,
+    SHORT_BYTES,
+    Allowance,
+    AnswerLimits,
+    Metered,
+    granted,
+    parse,
+)
+from exchanges.rest.pacing import Lane, Pacer
+from exchanges.transport.dialing import DIRECTLY, Route
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 10  # name, proxy and encryption included
+READ_SECONDS = 20  # for anything at all to come
+ATTEMPTS = 4
+TOKENS = 2  # a good one is refused now and then: with so many a call is tried
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 8.0
+PAUSE_SECONDS = 1.0  # for a 429 that names no time; the first one for a firewall's page
+FAILURES = (OSError, HTTPError, HTTPException, ValueError)
+OWN_WORDS = ("code", "msg", "error", "message")  # of what an exchange says of a refusal
+KINDS = {
+    *("text/html", "text/plain", "text/xml", "application/xml", "application/json"),
+    "application/octet-stream",
+}
+PHRASES = {each.value: each.phrase for each in HTTPStatus}
+LIBRARYS_LIMIT = "got more than"  # how http.client says that a line, or their number, has no end
+EPOCH = datetime.fromtimestamp(0, UTC)
+LONGEST_ASKED_SECONDS = 7 * 86_400.0  # believed of a pause or a ban: the longest is of three days
+BAN_SECONDS = 120  # the shortest that Binance gives, for a ban that doesn't say how long it is
+
+# How those say it who refuse a whole country: exchanges, and content networks in front of them.
+COUNTRY = re.compile(
+    r"restricted (location|country|region|area)|\beligibility\b|\bgeo-?(block|restrict|fenc)"
+    r"|\b(from|in|for|of) your (current )?(location|country|region|jurisdiction|area)\b"
+    r"|country or region your ip",
+    re.IGNORECASE,
+)
+
+# Makes an error of a reply with a status of 400 or more that only the venue understands: the
+# status and the parsed body, None where it isn't JSON. None leaves it to the general rules.
+ErrorReader = Callable[[int, Any], LivermoreError | None]
+Params = Mapping[str, str | int] | None
+Request = tuple[str, Params, bool, bool]  # the last ones: signed, long
+HeaderReader = Callable[[Mapping[str, str]], None]
+Signer = Callable[[str], Mapping[str, str]]
+
+
+def backoff() -> Iterator[float]:
+    """Yield seconds to wait before each further try: full jitter under a doubling ceiling."""
+    ceiling = FIRST_DELAY_SECONDS
+    while True:
+        yield random.uniform(0, ceiling)
+        ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
+
+
+class _MeteredResponse(HTTPResponse):
+    def __init__(self, sock, *arguments, **options):
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(Metered(sock, self.fp.detach()), PIECE_BYTES)
+
+
+# Of this thread: `has_left`, something of its call was sent; `left`, what its listing may bring.
+_call = threading.local()
+
+
+class _Dialled:
+    """A connection of urllib3 whose socket, encryption included, a route opens."""
+
+    response_class = _MeteredResponse
+    route: Route
+    encrypted: bool
+
+    def connect(self):
+        seconds = granted().seconds_left(self.timeout)
+        try:
+            self.sock = self.route.open(self.host, self.port, seconds, encrypted=self.encrypted)
+        except OSError as error:
+            granted().seconds_left()  # is it the whole call that took too long?
+            if isinstance(error, TimeoutError):
+                raise ConnectTimeoutError(self, str(error)) from error
+            raise NewConnectionError(self, str(error)) from error
+        self.is_verified = self.encrypted
+
+    def send(self, data):
+        if self.sock is None:
+            self.connect()
+        _call.has_left = True
+        super().send(data)
+
+
+class RouteAdapter(HTTPAdapter):
+    """Connects by a route, and in no other way."""
+
+    def __init__(self, route: Route, **options):
+        self._route = route
+        super().__init__(**options)
+
+    def init_poolmanager(self, *sizes, **options):
+        super().init_poolmanager(*sizes, **options)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": self._pool(HTTPConnectionPool, HTTPConnection, encrypted=False),
+            "https": self._pool(HTTPSConnectionPool, HTTPSConnection, encrypted=True),
+        }
+
+    def _pool(self, pool: type, connection: type, *, encrypted: bool) -> type:
+        ways = {"route": self._route, "encrypted": encrypted}
+        dialled = type("Connection", (_Dialled, connection), ways)
+        return type("Pool", (pool,), {"ConnectionCls": dialled})
+
+
+class OneHost(requests.Session):
+    """What requests keep in common; no answer leads elsewhere or leaves anything behind."""
+
+    def __init__(self, adapter: RouteAdapter):
+        super().__init__()
+        # No proxy, netrc or certificate bundle from the environment: what the row says, no more.
+        self.trust_env = False
+        self.headers.update({"User-Agent": "livermore", "Accept-Encoding": ENCODING})
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None  # it could be a host that nobody allowed, and its body is read for that
+
+
+class _Left(NamedTuple):
+    """What the further pages of a listing may bring and take."""
+
+    octets: int
+    seconds: float
+
+
+class RestClient:
+    """Calls one exchange's REST interface. Up to `workers` threads may share it.
+
+    `read_error`, `read_headers` and `is_own_error` (of a parsed body: the exchange itself wrote it)
+    are the venue's own knowledge of replies; `sign` returns the headers that prove who calls, given
+    host and path of the request. `elsewhere` tells who is blocked where else candles are. `route`
+    is how it connects, `limits` what one answer may bring and take.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        pacer: Pacer,
+        *,
+        workers: int,
+        read_error: ErrorReader = lambda status, body: None,
+        read_headers: HeaderReader = lambda headers: None,
+        is_own_error: Callable[[Any], bool] = lambda body: isinstance(body, dict),
+        elsewhere: str = "",
+        sign: Signer | None = None,
+        route: Route = DIRECTLY,
+        limits: AnswerLimits | None = None,
+    ):
+        self.pacer = pacer
+        self.workers = workers
+        self.host = urlsplit(base_url).netloc
+        self._base_url = base_url.rstrip("/")
+        self._read_error = read_error
+        self._read_headers = read_headers
+        self._is_own_error = is_own_error
+        self._elsewhere = elsewhere
+        self._sign = sign
+        self._limits = limits or AnswerLimits()
+        self._session = OneHost(RouteAdapter(route, pool_maxsize=workers, max_retries=0))
+        self.on_failure: Callable[[LivermoreError], object] = lambda error: None  # of each try
+        self.on_answer: Callable[[], object] = lambda: None
+        self._answered: dict[str, Request] = {}  # the last of each kind
+        self._calls = 0
+        self._counting = threading.Lock()
+
+    @property
+    def calls(self) -> int:
+        """Return how many requests went out, retries among them."""
+        return self._calls
+
+    def get(
+        self,
+        path: str,
+        params: Params = None,
+        *,
+        weight: int = 1,
+        lane: Lane | None = Lane.BACKFILL,
+        signed: bool = True,
+        long: bool = False,
+        on_send: Callable[[], None] = lambda: None,
+    ) -> Any:
+        """Return the parsed JSON of a GET, tried again while the failure is a passing one.
+
+        It is signed where there is something to sign with, unless told otherwise; if that is
+        refused (HTTP 401), once more. `long` is a listing's answer: others that are so long are
+        refused. `on_send` is called before each try.
+
+        A firewall's page is waited out for minutes, by everybody who calls the host; where it comes
+        for this request alone, that is given up as other failures are.
+
+        Raises an error of the tree in `exchanges.errors`, always with the host in its text.
+        """
+        request = (path, params, signed and self._sign is not None, long)
+        delays, failures, pages, refusals = backoff(), 0, 0, 0
+        while True:
+            if pages >= ATTEMPTS:
+                self._ask_another(path, weight, lane)
+            counted = self.pacer.wait_turn(weight, lane), weight
+            on_send()
+            try:
+                answer = self._try(*request, counted)
+                self._answered[_kind(path)] = request
+                return answer
+            except (Banned, Excessive):
+                raise
+            except TurnedAway as error:
+                pages += 1
+                if error.lasts:
+                    raise
+                if pages >= ATTEMPTS and error.begins:  # others were answered since the last one
+                    raise Unreachable(
+                        f"{self.host} has turned this request alone away with a web page (HTTP 403)"
+                    ) from error
+            except Unauthorized:
+                refusals += 1
+                if refusals == (TOKENS if request[2] else ATTEMPTS):
+                    raise
+                self.pacer.sleep(next(delays))
+            except Temporary as error:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise
+                logger.debug("rest.retry host=%s attempt=%d error=%s", self.host, failures, error)
+                self.pacer.sleep(next(delays))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all long answers of this thread bring and take what else a single one may."""
+        _call.left = _Left(self._limits.megabytes * 1_000_000, self._limits.seconds)
+        try:
+            yield
+        finally:
+            _call.left = None
+
+    def close(self) -> None:
+        """Close the connections and wake whoever waits for a turn."""
+        self.pacer.close()
+        self._session.close()
+
+    def _ask_another(self, path: str, weight: int, lane: Lane | None) -> None:
+        """Ask again for something of the same kind that was answered before, if there is any.
+
+        Where that is answered once more, a firewall turns one request away and not all.
+        """
+        if another := self._answered.get(_kind(path)):
+            counted = self.pacer.wait_turn(weight, lane), weight
+            with suppress(Temporary, Permanent):
+                self._get_once(*another, counted)
+
+    def _try(self, *request: Any) -> Any:
+        """Do it once; tell who listens what came of it."""
+        try:
+            answer = self._get_once(*request)
+        except LivermoreError as error:
+            self.on_failure(error)
+            raise
+        self.on_answer()
+        return answer
+
+    def _get_once(
+        self, path: str, params: Params, signed: bool, long: bool, counted: tuple[int, int]
+    ) -> Any:
+        with self._counting:
+            self._calls += 1
+        url = self._base_url + path
+        _call.has_left = False
+        try:
+            proof = self._sign(url.partition("://")[2]) if signed else {}
+            reply, content = self._exchange(url, params, proof, long)
+        except BaseException:
+            if not _call.has_left:  # the exchange counts nothing either
+                with suppress(RedisError):
+                    self.pacer.take_back(*counted)
+            raise
+        content = _without(proof, content)
+        self._read_headers(reply.headers)
+        error = None if reply.status_code == 200 else self._error(reply, content)
+        if not isinstance(error, TurnedAway):
+            self.pacer.answered()
+        if error:
+            raise error
+        try:
+            return parse(content)
+        except ValueError:
+            what = self._described(reply, content)
+            raise Unreachable(
+                f"{self.host} answered with something else than JSON: {what}"
+            ) from None
+
+    def _exchange(
+        self, url: str, params: Params, proof: Mapping[str, str], long: bool
+    ) -> tuple[requests.Response, bytes]:
+        """Return what is answered, with its body: of a refusal the beginning alone."""
+        limits, left = self._limits, getattr(_call, "left", None) if long else None
+        most_bytes = limits.megabytes * 1_000_000 if long else SHORT_BYTES
+        place, began = url.partition("://")[2], time.monotonic()
+        allowed = Allowance(place, most_bytes, limits.seconds, READ_SECONDS)
+        if left:
+            allowed.share(*left)
+        try:
+            with allowed.granted():
+                reply = self._session.get(
+                    url,
+                    params=params,
+                    headers=proof,
+                    timeout=(CONNECT_SECONDS, READ_SECONDS),
+                    allow_redirects=False,
+                    stream=True,
+                )
+                content = _body(reply, allowed)
+                if left:
+                    seconds = left.seconds - (time.monotonic() - began)
+                    _call.left = _Left(left.octets - len(content), seconds)
+                return reply, content
+        except FAILURES as error:
+            if (reason := _reason(error)).startswith(LIBRARYS_LIMIT):
+                raise allowed.refusal(f"is no HTTP: {reason}") from error
+            fault = f"{self.host} cannot be reached: {reason}"
+            raise Unreachable(
+                f"{fault}. Check the network and the exchange's REST address, then run this again",
+                fault,
+            ) from error
+
+    def _error(self, reply: requests.Response, content: bytes) -> LivermoreError:
+        status = reply.status_code
+        try:
+            body = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            body = None
+        retry_after = _retry_after(reply.headers)
+        if status == 418:
+            seconds = retry_after or _ban_seconds(body, reply.headers) or BAN_SECONDS
+            return self.pacer.ban(seconds)
+        if status == 429:
+            # Everybody who calls this host waits, not this thread alone.
+            self.pacer.hold(max(retry_after or 0, PAUSE_SECONDS))
+            return RateLimited(f"{self.host} says too many requests (HTTP 429)", retry_after)
+        if error := self._read_error(status, body):
+            is_refusal = status == 401 and isinstance(error, BadCredentials)
+            return Unauthorized(str(error)) if is_refusal else error
+        said = self._said(reply, content, body)
+        is_page = status == 403 and not self._is_own_error(body)
+        if is_page and not _names_country(content):
+            return self.pacer.turn_away(max(retry_after or 0, PAUSE_SECONDS))
+        if status in (403, 451):
+            return Blocked(
+                f"{self.host} refuses this address or region (HTTP {status}): {said}. Run from a "
+                "place that the exchange serves, or choose another exchange"
+                + (f". {self._elsewhere}" if self._elsewhere else "")
+            )
+        if status >= 500:
+            return Unreachable(f"{self.host} has a fault of its own (HTTP {status}): {said}")
+        return BadPayload(f"{self.host} refused the request (HTTP {status}): {said}")
+
+    def _said(self, reply: requests.Response, content: bytes, body: Any) -> str:
+        """Return the exchange's own words, or what came in their place, without a word of it."""
+        if not self._is_own_error(body):
+            return self._described(reply, content)
+        words = {name: body[name] for name in OWN_WORDS if isinstance(body.get(name), str | int)}
+        return clip(orjson.dumps(words, option=orjson.OPT_PASSTHROUGH_SUBCLASS)) if words else "{}"
+
+    def _described(self, reply: requests.Response, content: bytes) -> str:
+        """Return how much came of what kind: whose words it is nobody knows, so none is told."""
+        if not content:
+            return "nothing"
+        logger.debug(
+            "rest.foreign_answer host=%s status=%d text=%s",
+            *(self.host, reply.status_code, clip(content)),
+        )
+        told = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        kind = told if told in KINDS else "an unknown kind"
+        phrase = PHRASES.get(reply.status_code, "")
+        size = len(content)
+        amount = f"{size / 1000:.0f} kB" if size >= 1000 else f"{size} bytes"
+        return f"{phrase}, {amount} of {kind}, which is not what an exchange says".lstrip(", ")
+
+
+def _body(reply: requests.Response, allowed: Allowance) -> bytes:
+    """Return the body of an answer; where its status says what it is, as much as comes at once."""
+    found = bytearray()
+    if reply.status_code == 200:
+        try:
+            allowed.read(reply, found)
+        except BaseException:
+            found.clear()  # who keeps the error keeps this
+            raise
+    else:
+        allowed.expect_refusal()
+        with suppress(Excessive, *FAILURES):
+            allowed.read(reply, found)
+    return bytes(found)
+
+
+def _kind(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _names_country(content: bytes) -> bool:
+    """Tell whether a refusal is one of a country, which waiting doesn't end."""
+    return COUNTRY.search(one_line(content.decode("utf-8", "replace"))) is not None
+
+
+def _without(proof: Mapping[str, str], content: bytes) -> bytes:
+    """Take out of an answer by what we proved who we are: some answer with what they were sent."""
+    for text in filter(None, proof.values()):
+        content = content.replace(text.rpartition(" ")[2].encode(), b"***")
+    return content
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.Timeout | ReadTimeoutError):
+        return "no answer in time"
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, UnicodeError):
+        return "a character of its name is not allowed in one"
+    text = str(cause)
+    # What a library says of an answer that is no HTTP holds a piece of it.
+    ours = isinstance(cause, OSError | IncompleteRead) or text.startswith(LIBRARYS_LIMIT)
+    return clip(text if ours and text else f"what it says is no HTTP ({type(cause).__name__})")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a Retry-After header, written as such or as a date."""
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch("[0-9]{1,9}", text):
+        return min(float(text), LONGEST_ASKED_SECONDS)
+    until = _moment(text)
+    if until is None:
+        return None
+    return min(max(0.0, until - _now(headers)), LONGEST_ASKED_SECONDS)
+
+
+def _ban_seconds(body: Any, headers: Mapping[str, str]) -> float:
+    """Return how long a ban lasts by a message such as "IP banned until 1700000000000", else 0."""
+    message = str(body.get("msg", "")) if isinstance(body, dict) else ""
+    stamps = re.findall(r"\b[0-9]{13}\b", message)
+    seconds = max([0.0, *(int(stamp) / 1000 - _now(headers) for stamp in stamps)])
+    return min(seconds, LONGEST_ASKED_SECONDS)
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    """Return the time by the clock of who sent the reply: ours may be off, and is the last resort.
+
+    In seconds since the epoch.
+    """
+    told = _moment(headers.get("Date", ""))
+    return time.time() if told is None else told
+
+
+def _moment(date: str) -> float | None:
+    """Return a header's date in seconds since the epoch, None where it is none."""
+    try:
+        found = parsedate_to_datetime(date)
+        return (found - EPOCH).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None

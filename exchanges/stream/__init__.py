@@ -1,0 +1,1 @@
+"""Streaming an exchange over WebSockets: connections, subscriptions, silence, reconnecting."""

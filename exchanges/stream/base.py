@@ -1,0 +1,177 @@
+"""What every venue's stream does, without a socket: a connection feeds it frames."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+
+from exchanges.stream.events import Event
+from exchanges.transport.dialing import DIRECTLY, Route
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+
+Topic = str  # one thing to subscribe to, in the venue's own words
+NO_ALIASES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What an exchange allows; a breach of any of it can end in a ban."""
+
+    topics_per_connection: int
+    topics_per_message: int
+    bytes_per_message: int
+    seconds_between_messages: float  # of a connection, or where `by_address` of all of them
+    seconds_between_connects: float
+    longest_life_seconds: float  # a connection is renewed when it is that old
+    by_address: bool = False
+
+
+class MessagePace:
+    """Keeps messages apart by the seconds that an exchange wants. Threads may share it."""
+
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._next_at = 0.0
+        self._lock = threading.Lock()
+
+    def take(self, now: float) -> bool:
+        """Return whether a message may go out now, and count it if so."""
+        with self._lock:
+            if now < self._next_at:
+                return False
+            self._next_at = now + self._seconds
+            return True
+
+
+class StreamSession(ABC):
+    """The protocol of one connection: remembers what was asked for and what was acknowledged.
+
+    It has no socket and no clock, and is used by one thread at a time. `unknown` counts frames
+    that say something we don't know, `answered` the messages of ours that were answered, be it by
+    an error. `beats` where heartbeats are subscribed: then silence is never quiet.
+    """
+
+    def __init__(self):
+        self.unknown = self.answered = 0
+        self.beats = False
+        self.wanted: set[Topic] = set()
+        self.confirmed: set[Topic] = set()
+
+    @abstractmethod
+    def batches(self, topics: Iterable[Topic]) -> list[list[Topic]]:
+        """Share topics out over messages, each within the exchange's limits."""
+
+    @abstractmethod
+    def subscribe(self, topics: Iterable[Topic]) -> list[str]:
+        """Return the messages that ask for `topics`: one for each batch, others first."""
+
+    @abstractmethod
+    def unsubscribe(self, topics: Iterable[Topic]) -> list[str]:
+        """Return the messages that end `topics`."""
+
+    @abstractmethod
+    def parse(self, frame: bytes) -> list[Event]:
+        """Return what a frame says; nothing for an acknowledgement, which is remembered.
+
+        Raises BadPayload for a frame that can't be read; nothing else.
+        """
+
+    @abstractmethod
+    def question(self) -> str:
+        """Return a message whose answer is what the exchange believes to be subscribed.
+
+        What is not in it is not confirmed any more.
+        """
+
+    def unacknowledged(self) -> set[Topic]:
+        """Return the topics that were asked for and that the exchange has not confirmed."""
+        return self.wanted - self.confirmed
+
+    def forget(self, topics: Set[Topic]) -> None:
+        """Want these no more, without a message."""
+        self.wanted -= topics
+        self.confirmed -= topics
+
+    def superseded_by(self, frame: bytes) -> bytes | None:
+        """Return a name for what the frame tells the whole of, None if it must be read.
+
+        Of the frames of one name that wait to be read the newest one will do.
+        """
+        return None
+
+
+class VenueStream(ABC):
+    """One exchange's stream: what to subscribe for which symbols, and where."""
+
+    limits: StreamLimits
+    # The timeframe of which the open candles of longer ones are made, None where the exchange
+    # streams those itself.
+    rolls_up_from: Timeframe | None = None
+
+    def __init__(
+        self,
+        ws_url: str,
+        native_symbols: Mapping[str, str],
+        aliases: Mapping[str, str] = NO_ALIASES,
+        route: Route = DIRECTLY,
+    ):
+        """`aliases` are the native names under which symbols are streamed, where not their own."""
+        self.ws_url = ws_url.rstrip("/")
+        self.route = route
+        self._pace: MessagePace | None = None
+        self._native_symbols: dict[str, str] = {}
+        self._streamed_as: dict[str, str] = {}
+        self._symbols: dict[str, str] = {}  # canonical by native; sessions look into it too
+        self.learn(native_symbols, aliases)
+
+    def learn(
+        self, native_symbols: Mapping[str, str], aliases: Mapping[str, str] = NO_ALIASES
+    ) -> None:
+        """Learn names, those of symbols that were listed since among them."""
+        self._native_symbols.update(native_symbols)
+        self._symbols.update({native: symbol for symbol, native in native_symbols.items()})
+        for symbol, native in native_symbols.items():
+            self._streamed_as[symbol] = aliases.get(symbol, native)
+            self._symbols.setdefault(self._streamed_as[symbol], symbol)
+
+    def told_for(self, symbols: Iterable[str]) -> dict[str, list[str]]:
+        """Return for which of `symbols` the events of a symbol are meant, if not for itself alone.
+
+        Where two are one book, only one of them is in the frames.
+        """
+        found: dict[str, list[str]] = {}
+        for symbol in symbols:
+            found.setdefault(self._symbols[self._streamed_as[symbol]], []).append(symbol)
+        return {told: names for told, names in found.items() if names != [told]}
+
+    def native(self, symbol: str) -> str | None:
+        """Return the exchange's name of a symbol, None where it is not known."""
+        return self._native_symbols.get(symbol)
+
+    def streamed_as(self, symbol: str) -> str | None:
+        """Return the exchange's name under which a symbol is streamed, None where not known."""
+        return self._streamed_as.get(symbol)
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Return the address to connect to."""
+
+    @abstractmethod
+    def topics(self, symbols: Iterable[str]) -> dict[Topic, list[Pair]]:
+        """Return what to subscribe for `symbols`, each with the pairs whose candles it feeds."""
+
+    @abstractmethod
+    def market_in(self, topic: Topic) -> str:
+        """Return what a topic calls the market that it is about."""
+
+    @abstractmethod
+    def session(self) -> StreamSession:
+        """Return the protocol of a new connection."""
+
+    def pace(self) -> MessagePace:
+        """Return the pace of a new connection, which is that of all others by `by_address`."""
+        if self._pace is None or not self.limits.by_address:
+            self._pace = MessagePace(self.limits.seconds_between_messages)
+        return self._pace

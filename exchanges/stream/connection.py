@@ -1,0 +1,442 @@
+"""One WebSocket to an exchange: connect, subscribe, hand over frames, notice silence."""
+
+import json
+import logging
+import socket as sockets
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import websocket
+
+from exchanges.errors import BadPayload, Excessive, LivermoreError, Unreachable, clip
+from exchanges.stream.base import StreamSession, Topic, VenueStream
+from exchanges.stream.events import Event, Refused
+from exchanges.stream.frames import BINARY, CLOSE, MOST_READ_BYTES, PING, TEXT, Frames, Message
+from exchanges.stream.handshake import shake_hands
+from exchanges.stream.subscriptions import Subscriptions
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 10
+RECEIVE_SECONDS = 0.5  # how long a quiet socket keeps the loop from its other duties
+HASTE_SECONDS = 0.02  # the same, while something is to be sent
+RECEIVE_BYTES = 65_536
+SILENCE_SECONDS = 30  # without any frame it is pinged, without a heartbeat that is due it is dead
+PONG_SECONDS = 10
+ACK_SECONDS = 5
+QUIET_SECONDS = 10  # a confirmed subscription is taken for one although nothing came of it
+SECONDS_BETWEEN_COMPLAINTS = 60
+SEND_SECONDS = 5  # for the exchange to take a message of ours
+MESSAGE_SECONDS = 30  # for a message to be whole, once it has begun
+MOST_CONTROLS, CONTROLS_SECONDS = 50_000, 10  # an exchange pings once in some seconds
+MOST_WAITING_BYTES = 16_000_000  # until somebody reads them
+FAILURES = (OSError, ValueError, websocket.WebSocketException)
+PHRASES = {each.value: each.phrase for each in HTTPStatus}
+PORTS = {"wss": 443, "ws": 80}
+# Why a WebSocket was closed, in our words (RFC 6455, 7.4.1, and IANA's registry).
+CLOSE_PHRASES = {
+    1000: "done",
+    1001: "going away",
+    1002: "protocol error",
+    1003: "kind of data not accepted",
+    1007: "data not understood",
+    1008: "against its rules",
+    1009: "message too long",
+    1011: "fault of the server",
+    1012: "the server starts anew",
+    1013: "try again later",
+    1014: "bad gateway",
+}
+# Why a frame can't be read, by what its reader met; the first that fits.
+REASONS: dict[str, tuple[type[Exception], ...]] = {
+    "not_json": (json.JSONDecodeError,),
+    "missing_field": (LookupError,),
+    "wrong_type": (TypeError, AttributeError),
+    "bad_value": (Exception,),
+}
+
+
+class BufferedWebSocket(websocket.WebSocket):
+    """The library's socket, for what is sent; what comes is read here, and bounded.
+
+    It is read 64 KB at a time: the library would read each header by itself, and knows no end of a
+    frame, of a message or of the time that one takes. `until` (monotonic) is how long `recv_data`
+    goes on, whatever trickles in.
+    """
+
+    def __init__(self, **options):
+        super().__init__(skip_utf8_validation=True, **options)
+        self.until = float("inf")
+        self._frames = Frames()
+        self._waiting: deque[Message] = deque()
+
+    def begin(self, wire: sockets.socket, url: str, seconds: float) -> None:
+        """Make a WebSocket of an open socket, or close it."""
+        try:
+            self._waiting += self._frames.feed(shake_hands(wire, url, seconds, PHRASES))
+        except BaseException:
+            wire.close()
+            raise
+        self.sock, self.connected = wire, True
+
+    @property
+    def is_within(self) -> bool:
+        """Tell whether a part of a message is here, and not all of it."""
+        return self._frames.is_within
+
+    def recv_data(self, control_frame: bool = False) -> Message:
+        """Return the next message; answer pings, and return control frames too if wished for.
+
+        Raises WebSocketTimeoutException where none is whole in time.
+        """
+        while True:
+            while self._waiting:
+                opcode, payload = self._waiting.popleft()
+                if opcode == PING:
+                    self.pong(payload)
+                elif opcode == CLOSE:
+                    self.send_close()
+                if control_frame or opcode in (TEXT, BINARY, CLOSE):
+                    return opcode, payload
+            if self._frames.fault:
+                raise self._frames.fault
+            if time.monotonic() > self.until:
+                raise websocket.WebSocketTimeoutException("not whole in time")
+            self._waiting += self._frames.feed(self._recv(RECEIVE_BYTES))
+
+    def recv_texts(self) -> list[bytes]:
+        """Return the text messages that have come whole already; the socket is not asked."""
+        found = []
+        while self._waiting and self._waiting[0][0] == TEXT:
+            found.append(self._waiting.popleft()[1])
+        return found
+
+    def send_frame(self, frame: websocket.ABNF) -> int:
+        """Send a frame whole, or raise Unreachable: half a frame would spoil those after it."""
+        octets, usual = frame.format(), self.sock.gettimeout()
+        self.sock.settimeout(SEND_SECONDS)
+        try:
+            self.sock.sendall(octets)
+        except TimeoutError:
+            raise Unreachable(f"the exchange took nothing for {SEND_SECONDS} s") from None
+        finally:
+            self.sock.settimeout(usual)
+        return len(octets)
+
+
+class Inbox:
+    """Frames of one connection that wait to be read, oldest first.
+
+    Of the frames that tell the whole of the same thing only the newest is kept.
+    """
+
+    def __init__(self, name_of: Callable[[bytes], bytes | None]):
+        self._name_of = name_of
+        self._lock = threading.Lock()
+        self._frames: dict[bytes | int, bytes] = {}
+        self._size = 0
+        self.received = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether so much waits that no more should be put in."""
+        return self._size > MOST_WAITING_BYTES
+
+    def put(self, frames: Iterable[bytes]) -> None:
+        with self._lock:
+            for frame in frames:
+                self.received += 1
+                name = self._name_of(frame) or self.received
+                self._size += len(frame) - len(self._frames.get(name, b""))
+                self._frames[name] = frame
+
+    def take(self) -> list[bytes]:
+        """Return and forget what waits."""
+        with self._lock:
+            frames, self._frames, self._size = self._frames, {}, 0
+        return list(frames.values())
+
+
+class Connection:
+    """One socket in a thread of its own, from connecting to its end; it never connects twice.
+
+    `accepted` is set once the exchange took the WebSocket;
+    `opened` is true once something was confirmed and a frame of data came, or none for a while;
+    `flowing` once such a frame came with all confirmed; `ended` when the socket is closed, with
+    `reason`. The owner calls `read` often and decides what comes next.
+    """
+
+    def __init__(
+        self, stream: VenueStream, topics: Iterable[Topic], refused: Set[Topic] = frozenset()
+    ):
+        """`refused` are those of the topics that the exchange is known to refuse."""
+        self._stream = stream
+        self.session: StreamSession = stream.session()
+        self._subscriptions = Subscriptions(
+            self.session, topics, refused, stream.market_in, ACK_SECONDS
+        )
+        self._pace = stream.pace()
+        self.inbox = Inbox(self.session.superseded_by)
+        self.opened = self.flowing = False
+        self._confirmed_at: float | None = None
+        self.answer_seconds = 2 * ACK_SECONDS  # so long may an answer to a question take
+        self.malformed = 0
+        self._refused: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()
+        self.accepted, self.ended = threading.Event(), threading.Event()
+        self.reason = ""
+        self.started_at = time.monotonic()
+        self._stopping = threading.Event()
+        self._sending = threading.Lock()
+        self._frame_at = self._data_at = time.monotonic()  # pings and pongs are frames, too
+        self._pinged_at: float | None = None
+        self._half_at = self._controls_at = self._frame_at  # since when a message lacks its end
+        self._controls = 0  # frames without data, since then
+        self._complained_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="connection", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """End it; returns at once."""
+        self._stopping.set()
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    @property
+    def topics(self) -> set[Topic]:
+        """Return what it is to be subscribed to."""
+        return self._subscriptions.topics
+
+    @property
+    def given_up(self) -> dict[Topic, str]:
+        """Return the topics that the exchange refuses, with what it said."""
+        return self._subscriptions.given_up
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether all that was asked for is confirmed or given up."""
+        return not self._subscriptions.busy
+
+    @property
+    def asking(self) -> bool:
+        """Tell whether answers are due, and nothing was refused that would delay them."""
+        return not (self.settled or self._subscriptions.searching)
+
+    @property
+    def answered(self) -> int:
+        """Return how many of our messages the exchange has answered."""
+        return self.session.answered
+
+    def missing(self) -> set[Topic]:
+        """Return the topics that are neither confirmed nor given up."""
+        return self._subscriptions.missing()
+
+    @property
+    def age_seconds(self) -> float:
+        return time.monotonic() - self.started_at
+
+    def counted(self) -> Counter[str]:
+        """Return what was counted since the last call: frames, malformed and unknown ones."""
+        now = Counter(
+            frames=self.inbox.received, malformed=self.malformed, unknown=self.session.unknown
+        )
+        since, self._told = now - self._told, now
+        return since
+
+    def refused(self) -> Counter[str]:
+        """Return why frames could not be read since the last call: a reason and how many."""
+        since, self._refused = self._refused, Counter()
+        return since
+
+    def read(self) -> list[Event]:
+        """Return what came since the last call, in order."""
+        events: list[Event] = []
+        now = time.monotonic()
+        with self._sending:  # the session is for one thread at a time
+            for frame in self.inbox.take():
+                try:
+                    if len(frame) > MOST_READ_BYTES:
+                        raise BadPayload(f"a frame of {len(frame):,} bytes, which none has")
+                    events += self.session.parse(frame)
+                except BadPayload as error:
+                    self.malformed += 1
+                    self._refused[_reason(error)] += 1
+                    self._complain("malformed", error)
+            refusals = [event for event in events if isinstance(event, Refused)]
+            try:
+                self._subscriptions.look(now, refusals)
+            except Unreachable as error:
+                self.end(str(error))
+            self._note_life(now, len(events) > len(refusals))
+        for refusal in refusals:
+            self._complain("refused", refusal.reason)
+        return events
+
+    def _note_life(self, now: float, speaks: bool) -> None:
+        if self.flowing:
+            return
+        answered = bool(self.session.confirmed) or not self.missing()
+        if answered and self._confirmed_at is None:
+            self._confirmed_at = now
+        quiet = answered and now - self._confirmed_at > QUIET_SECONDS
+        self.opened = self.opened or (answered and speaks) or quiet
+        self.flowing = self.opened and speaks and self.settled
+
+    def add(self, topics: Iterable[Topic]) -> None:
+        """Subscribe more, without touching the others."""
+        with self._sending:
+            self._subscriptions.add(topics)
+
+    def remove(self, topics: Iterable[Topic]) -> None:
+        """Unsubscribe some."""
+        with self._sending:
+            self._subscriptions.remove(topics)
+
+    def again(self, topics: Iterable[Topic]) -> None:
+        """Subscribe anew what has fallen silent."""
+        with self._sending:
+            self._subscriptions.again(topics)
+
+    def retry(self) -> None:
+        """Ask once more for what was given up."""
+        with self._sending:
+            self._subscriptions.retry()
+
+    def question(self) -> None:
+        """Ask the exchange what it believes to be subscribed; what is not is asked for again."""
+        with self._sending:
+            self._subscriptions.question()
+
+    def end(self, reason: str) -> None:
+        """End it for a reason that is told; returns at once."""
+        self.reason = reason
+        self._stopping.set()
+
+    def _run(self) -> None:
+        doing = "cannot connect: "
+        try:
+            socket = self._connect()
+            doing = ""
+            self.accepted.set()
+            try:
+                self._talk(socket)
+            finally:
+                with suppress(OSError):
+                    socket.shutdown()
+            self.reason = self.reason or "closed by us"
+        except LivermoreError as error:
+            self.reason = f"{doing}{error}"
+        except FAILURES as error:
+            self.reason = doing + (clip(str(error)) or type(error).__name__)
+        except Exception:
+            self.reason = "a fault of ours, see the log"
+            logger.exception("connection.died url=%s", self._stream.url)
+        finally:
+            self.ended.set()
+
+    def _connect(self) -> BufferedWebSocket:
+        socket = BufferedWebSocket(enable_multithread=False)
+        socket.begin(_open(self._stream), self._stream.url, CONNECT_SECONDS)
+        return socket
+
+    def _talk(self, socket: BufferedWebSocket) -> None:
+        self._frame_at = self._data_at = self._half_at = self._controls_at = time.monotonic()
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            self._send_one(socket, now)
+            self._receive(socket)
+            self._look_for_life(socket, now)
+
+    def _look_for_life(self, socket: BufferedWebSocket, now: float) -> None:
+        """Ping where nothing comes. Whether what is due comes is the owner's to know.
+
+        What comes is a whole message, or a whole control frame, and of these not too many.
+        """
+        if not socket.is_within or self._data_at > self._half_at:
+            self._half_at = now
+        elif now - self._half_at > MESSAGE_SECONDS:
+            raise Excessive(f"a message was not whole after {MESSAGE_SECONDS} s")
+        if self._controls > MOST_CONTROLS:
+            raise Excessive(
+                f"the exchange sent more than {MOST_CONTROLS:,} pings in {CONTROLS_SECONDS} s"
+            )
+        if now - self._controls_at > CONTROLS_SECONDS:
+            self._controls_at, self._controls = now, 0
+        if self.session.beats and now - self._data_at > SILENCE_SECONDS:
+            raise Unreachable(f"no data for {SILENCE_SECONDS} s, not even a heartbeat")
+        silence = now - self._frame_at
+        if silence <= SILENCE_SECONDS:
+            self._pinged_at = None
+        elif self._pinged_at is None:
+            if self._pace.take(now):
+                socket.ping()
+                self._pinged_at = now
+        elif now - self._pinged_at > PONG_SECONDS:
+            raise Unreachable(f"no sign of life for {silence:.0f} s, no answer to a ping either")
+
+    def _send_one(self, socket: BufferedWebSocket, now: float) -> None:
+        with self._sending:
+            if self._subscriptions.has_message(now) and self._pace.take(now):
+                socket.send(self._subscriptions.next_message(now))
+
+    def _receive(self, socket: BufferedWebSocket) -> None:
+        if self.inbox.is_full:  # who reads it is slower: the exchange has to wait
+            self._stopping.wait(HASTE_SECONDS)
+            self._frame_at = self._data_at = time.monotonic()
+            return
+        seconds = RECEIVE_SECONDS if self.settled else HASTE_SECONDS
+        socket.sock.settimeout(seconds)
+        deadline = time.monotonic() + 0.1
+        socket.until = time.monotonic() + max(seconds, 0.1)
+        try:
+            while True:
+                opcode, frame = socket.recv_data(control_frame=True)
+                if opcode == CLOSE:
+                    raise Unreachable(f"the exchange closed the connection: {_close_text(frame)}")
+                self._frame_at = time.monotonic()
+                if opcode in (TEXT, BINARY):
+                    self.inbox.put([frame, *socket.recv_texts()])
+                    self._data_at = self._frame_at
+                else:
+                    self._controls += 1
+                if time.monotonic() > deadline or self.inbox.is_full:
+                    return
+        except websocket.WebSocketTimeoutException:
+            return
+
+    def _complain(self, what: str, text: object) -> None:
+        if time.monotonic() - self._complained_at > SECONDS_BETWEEN_COMPLAINTS:
+            self._complained_at = time.monotonic()
+            logger.warning(
+                "connection.%s url=%s malformed=%d text=%s",
+                *(what, self._stream.url, self.malformed, clip(str(text))),
+            )
+
+
+def _open(stream: VenueStream) -> sockets.socket:
+    parts = urlsplit(stream.url)
+    if not parts.hostname or parts.scheme not in PORTS:
+        raise ValueError(f"{clip(stream.url)} is no address of a WebSocket")
+    port = parts.port or PORTS[parts.scheme]
+    encrypted = parts.scheme == "wss"
+    return stream.route.open(parts.hostname, port, CONNECT_SECONDS, encrypted=encrypted)
+
+
+def _reason(error: BadPayload) -> str:
+    cause = error.__cause__ or error
+    return next(name for name, kinds in REASONS.items() if isinstance(cause, kinds))
+
+
+def _close_text(frame: bytes) -> str:
+    code = int.from_bytes(frame[:2]) if len(frame) >= 2 else 0
+    if words := frame[2:]:
+        logger.debug("connection.closed code=%d text=%s", code, clip(words))
+    return f"{code} {CLOSE_PHRASES.get(code, '')}".strip()

@@ -1,0 +1,213 @@
+"""Whether what is due on a lane comes: a quiet market and a deaf connection are told apart."""
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from exchanges.errors import clip
+from exchanges.rest.clock import ExchangeClock
+from exchanges.stream.base import Topic
+from exchanges.stream.connection import Connection
+from exchanges.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+GAPS_HEARD = 3  # then there is a rhythm
+LONGER = 5  # so many times longer than the usual gap is no rhythm any more
+UNHEARD = 4  # so many times the least silence, where there is no rhythm
+NEXT = 3  # so many times longer than a silence that was accepted is the next one
+WEIGHT = 0.1  # of each new gap in the usual one
+INSTANTS = 30  # the least silence holds so many
+SOON = 0.5  # of what is too long
+SYMBOLS_ASKED = 3
+
+
+class Rhythm:
+    """How often something came, and so whether it is due. Pure: seconds of a monotonic clock."""
+
+    def __init__(self, least_seconds: float):
+        """`least_seconds` of silence are never too long."""
+        self._least = least_seconds
+        self._heard_at: float | None = None  # or listened since; None: nobody listens
+        self._heard_here = False
+        self._gaps = 0
+        self._usual = 0.0  # seconds between two times
+
+    @property
+    def is_known(self) -> bool:
+        return self._gaps >= GAPS_HEARD
+
+    @property
+    def patience(self) -> float:
+        """Return how many seconds it may be silent."""
+        least = self._least if self.is_known else UNHEARD * self._least
+        return max(least, LONGER * self._usual)
+
+    def begin(self, now: float | None) -> None:
+        """Begin to listen, or with None listen no more: that silence doesn't count."""
+        self._heard_at, self._heard_here = now, False
+
+    def heard(self, now: float) -> None:
+        """Hear it; what comes within an instant is heard once."""
+        gap = self.silence(now)
+        if self._heard_at is None or gap < self._least / INSTANTS:
+            return
+        if self._heard_here:
+            self._gaps += 1
+            self._usual += max(WEIGHT, 1 / self._gaps) * (gap - self._usual)
+        self._heard_at, self._heard_here = now, True
+
+    def silence(self, now: float) -> float:
+        return 0.0 if self._heard_at is None else now - self._heard_at
+
+    def is_late(self, now: float, part: float = 1.0) -> bool:
+        """Tell whether it should have come by now, or has been silent for a part of that time."""
+        return self.silence(now) > part * self.patience
+
+    def accept(self, now: float) -> None:
+        """Take the silence until now for a usual one."""
+        self._usual = max(self._usual, NEXT * self.silence(now) / LONGER)
+
+
+class Trades(Protocol):
+    """What REST knows, as `VenueRest` has it; its calls may take long, and raise."""
+
+    clock: ExchangeClock
+
+    def has_traded(self, symbols: Sequence[str], since_ms: int) -> bool | None: ...
+
+
+class Watch:
+    """Watches a lane for candles and tickers that are due and don't come.
+
+    Half on the way to what is too long the exchange is asked what it believes to be subscribed;
+    what is not is subscribed again. Then, where it gave no answer, or lists all while REST tells of
+    trades, the connection is ended. Else the market is quiet, and such a silence a usual one.
+    """
+
+    def __init__(self, least_seconds: float, trades: Trades | None = None):
+        self._trades = trades
+        self._workers = Workers(1, "silence")
+        self._candles, self._tickers = Rhythm(least_seconds), Rhythm(least_seconds)
+        self._connection: Connection | None = None
+        self._heard_at: dict[str, float] = {}  # by symbol
+        self._since_ms: int | None = None  # the exchange's time when the last candle came
+        self.doubtful = False  # something is due that has not come
+        self._asked_at: float | None = None
+        self._answers = 0
+        self._verdict: Future[bool | None] | None = None
+        self._next_verdict_at = 0.0
+
+    def heard_candles(self, symbols: Iterable[str], time_ms: int, now: float) -> None:
+        """Learn of which symbols candles came, and the exchange's time then."""
+        self._heard_at |= dict.fromkeys(symbols, now)
+        self._since_ms = time_ms
+        self._candles.heard(now)
+
+    def heard_tickers(self, now: float) -> None:
+        """Learn that tickers came."""
+        self._tickers.heard(now)
+
+    def pause(self) -> None:
+        """Learn that there is no connection."""
+        self._begin(None, None)
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        self._workers.close()
+
+    def look(
+        self,
+        connection: Connection,
+        tickers: Collection[Topic],
+        symbols: Collection[str],
+        now: float,
+    ) -> None:
+        """Question a connection where something is due.
+
+        `tickers` are the topics of tickers, `symbols` those whose candles it is to send.
+        """
+        if connection is not self._connection:
+            self._begin(connection, now)
+        rhythms = [self._candles] * bool(symbols) + [self._tickers] * bool(tickers)
+        late = [rhythm for rhythm in rhythms if rhythm.is_late(now)]
+        self.doubtful = bool(late)
+        if not any(rhythm.is_late(now, SOON) for rhythm in rhythms):
+            self._asked_at = self._verdict = None
+        elif self._asked_at is None:
+            self._ask(now)
+        elif late and self._verdict is None and now >= self._next_verdict_at:
+            self._judge(late, tickers, symbols, now)
+        elif self._verdict is not None and self._verdict.done():
+            self._conclude(now)
+
+    def _begin(self, connection: Connection | None, now: float | None) -> None:
+        self._connection, self.doubtful = connection, False
+        self._asked_at = self._verdict = self._since_ms = None
+        self._candles.begin(now)
+        self._tickers.begin(now)
+
+    def _ask(self, now: float) -> None:
+        if self._connection.settled:
+            self._asked_at, self._answers = now, self._connection.answered
+            self._connection.question()
+
+    def _judge(
+        self,
+        late: list[Rhythm],
+        tickers: Collection[Topic],
+        symbols: Collection[str],
+        now: float,
+    ) -> None:
+        rhythm = self._candles if symbols else self._tickers
+        if self._connection.answered == self._answers:
+            seconds = min(self._connection.answer_seconds, SOON * rhythm.patience)
+            if now - self._asked_at <= seconds:
+                return
+            if rhythm.is_known and rhythm in late:
+                self._end(rhythm, "no answer to what was asked", now)
+                rhythm.accept(now)
+                return
+        if self._tickers in late:
+            self._connection.again(tickers)
+            self._tickers.accept(now)
+        if self._candles not in late:
+            self._asked_at = None
+        elif self._trades is None:
+            self._decide(None, now)
+        else:
+            liveliest = sorted(symbols, key=lambda name: self._heard_at.get(name, 0.0))
+            asked = liveliest[-SYMBOLS_ASKED:], self._since_ms
+            self._verdict = self._workers.submit(self._ask_rest, *asked)
+
+    def _ask_rest(self, symbols: Sequence[str], since_ms: int | None) -> bool | None:
+        """Return whether one of these traded, None where that can't be known yet; in a thread."""
+        if since_ms is None:  # nothing came of this connection: it counts from now on
+            self._since_ms = self._trades.clock.now_ms()
+            return None
+        return self._trades.has_traded(symbols, since_ms)
+
+    def _conclude(self, now: float) -> None:
+        verdict, self._verdict = self._verdict, None
+        self._next_verdict_at = now + SOON * self._candles.patience
+        if error := verdict.exception():
+            logger.warning("stream.not_asked error=%s", clip(str(error)))
+            self._decide(None, now)
+        elif verdict.result() is not None:
+            self._decide(verdict.result(), now)
+
+    def _decide(self, traded: bool | None, now: float) -> None:
+        """End the connection if there were trades, or nobody knows and there used to be."""
+        late = self._candles.is_late(now)
+        if late and traded:
+            self._end(self._candles, "REST tells of trades", now)
+            return
+        if late and traded is None and self._candles.is_known:
+            self._end(self._candles, "it used to come", now)
+        self._candles.accept(now)  # it may be quiet all the same: no reconnecting for ever
+        self._asked_at = None
+
+    def _end(self, rhythm: Rhythm, why: str, now: float) -> None:
+        self._connection.end(f"no data for {rhythm.silence(now):.0f} s, and {why}")
+        self._asked_at = None

@@ -1,0 +1,1 @@
+"""What an exchange lists: its symbols as it tells them, which are monitored, their volumes."""

@@ -1,0 +1,77 @@
+"""Which symbols are monitored, changed so that it can be taken back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from exchanges.models import Exchange, SymbolQuerySet
+from exchanges.symbols.listing import rows_to_monitor, rows_to_unmonitor
+
+LONGEST_SYNC = timedelta(seconds=5)  # until its rows are written
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The symbols that began to be monitored, or no longer are, all at one moment.
+
+    Those that were so before are not among them.
+    """
+
+    symbols: tuple[str, ...]
+    is_monitored: bool
+    at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            "symbols": list(self.symbols),
+            "monitored": self.is_monitored,
+            "at": self.at.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Change":
+        """Return the change that `as_json` wrote."""
+        at = datetime.fromisoformat(stored["at"])
+        return cls(tuple(stored["symbols"]), stored["monitored"], at)
+
+
+def switch(exchange: Exchange, symbols: Iterable[str], is_monitored: bool) -> Change:
+    """Monitor canonical symbols, or no longer, all or none. Raises as `listing` does."""
+    choose = rows_to_monitor if is_monitored else rows_to_unmonitor
+    with transaction.atomic():
+        rows = choose(exchange, symbols).filter(is_monitored=not is_monitored)
+        return _write(exchange, rows, is_monitored)
+
+
+def take_back(exchange: Exchange, change: Change) -> tuple[Change, list[str]]:
+    """Monitor what was monitored before a change; return what that switched, and what stays.
+
+    Symbols that somebody else switched since stay as they are. What ended meanwhile is monitored
+    again too where it was: it is watched when it comes back.
+    """
+    with transaction.atomic():
+        rows = exchange.symbols.select_for_update().filter(symbol__in=change.symbols)
+        ours = [row.symbol for row in rows if _is_as_left(row, change)]
+        back = _write(exchange, exchange.symbols.filter(symbol__in=ours), not change.is_monitored)
+    return back, sorted(set(change.symbols) - set(ours))
+
+
+def _is_as_left(row, change):
+    if row.is_monitored != change.is_monitored:
+        return False
+    # A sync that changed the status wrote to the row too, and switched nothing.
+    since = row.status_since
+    by_sync = since is not None and change.at < since <= row.updated_at < since + LONGEST_SYNC
+    return row.updated_at == change.at or by_sync
+
+
+def _write(exchange: Exchange, rows: SymbolQuerySet, is_monitored: bool) -> Change:
+    names = tuple(rows.select_for_update().order_by("symbol").values_list("symbol", flat=True))
+    at = timezone.now()
+    exchange.symbols.filter(symbol__in=names).update(is_monitored=is_monitored, updated_at=at)
+    return Change(names, is_monitored, at)

@@ -1,0 +1,1 @@
+"""The way to an exchange's hosts: names, addresses, proxies, certificates."""

@@ -1,0 +1,202 @@
+"""What an exchange refuses to stream, and how little else that concerns."""
+
+# ruff: noqa: F811  the fixtures are those of test_streamer
+
+import time
+
+import pytest
+
+from exchanges.sandbox.listings import BOTH, DEFAULT, TRADING, listings
+from exchanges.stream import refused as given_up_module
+from exchanges.venues.binance.stream import BinanceStream
+from exchanges.venues.coinbase.stream import CoinbaseStream
+from livermore.market.pair import Pair, pairs_of
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from tests.exchanges.stream.test_streamer import (  # noqa: F401  fixtures among them
+    announced,
+    eventually,
+    later,
+    prompt,
+    sandbox,
+    stream,
+)
+
+SYMBOLS = [one.symbol for one in DEFAULT if one.status == TRADING and one.protocols == BOTH]
+FEW = ["BTC-USD", "ETH-USD", "SOL-USD"]
+UNI = set(pairs_of(["UNI-USD"]))
+ETH = set(pairs_of(["ETH-USD"]))
+VENUES = pytest.mark.parametrize("venue", [BinanceStream, CoinbaseStream])
+# Binance answers for what it leaves out as if it were there.
+WAYS = pytest.mark.parametrize(
+    ("venue", "way"),
+    [
+        (BinanceStream, "error"),
+        (BinanceStream, "silent"),
+        (CoinbaseStream, "error"),
+        (CoinbaseStream, "silent"),
+        (CoinbaseStream, "left_out"),
+    ],
+)
+
+
+def lines(caplog, event):
+    return [line for line in caplog.messages if line.startswith(event)]
+
+
+def counts_of(server, venue):
+    return server.streams["binance" if venue is BinanceStream else "coinbase"]
+
+
+@WAYS
+def test_one_refused_name_takes_down_no_other(sandbox, stream, venue, way, caplog):
+    server = sandbox()
+    server.scenarios.add("refuse_subscription", way=way, symbol="UNI-USD")
+    streamer, notes = stream(venue, server.ws_url, SYMBOLS, SYMBOLS)
+    others = set(pairs_of(SYMBOLS)) - UNI
+    eventually(lambda: announced(notes) == others and streamer.polled() == UNI, later(server))
+    eventually(lambda: lines(caplog, "stream.given_up"))
+    (line,) = lines(caplog, "stream.given_up")
+    topics = sorted(venue("", {"UNI-USD": "UNIUSD"}).topics(["UNI-USD"]))
+    names = [topic for topic in topics if topic != "!miniTicker@arr"]
+    if venue is CoinbaseStream:
+        names = [topic.replace("UNIUSD", "UNI-USD") for topic in names]
+    assert f"symbol=UNI-USD topics={','.join(names)} reason=" in line
+    assert {sign for sign, pairs in notes.news if pairs & UNI} == {"~"}
+    assert streamer.counters()["polled"] == len(UNI)
+    assert counts_of(server, venue).connects == 1
+
+
+@WAYS
+def test_one_refused_timeframe_is_polled_alone(sandbox, stream, venue, way):
+    server = sandbox()
+    server.scenarios.add("refuse_subscription", way=way, symbol="ETH-USD", timeframe="5m")
+    streamer, notes = stream(venue, server.ws_url, FEW)
+    longer = {Pair("ETH-USD", each) for each in LONGEST_FIRST if each is not Timeframe.M1}
+    polled = {Pair("ETH-USD", Timeframe.M5)} if venue is BinanceStream else longer
+    others = set(pairs_of(FEW)) - polled
+    eventually(lambda: announced(notes) == others and streamer.polled() == polled, later(server))
+
+
+@VENUES
+def test_among_a_hundred_the_others_are_there_within_a_minute(sandbox, stream, venue):
+    server = sandbox(listings=listings(104))
+    names = [
+        one.symbol
+        for one in server.market.listings.values()
+        if one.status == TRADING and one.protocols == BOTH
+    ]
+    culprits = names[5::30]
+    for symbol in culprits:
+        server.scenarios.add("refuse_subscription", symbol=symbol)
+    started = time.monotonic()
+    streamer, notes = stream(venue, server.ws_url, names, names)
+    others = set(pairs_of(names)) - set(pairs_of(culprits))
+    while announced(notes) != others:
+        assert time.monotonic() < started + 60
+        later(server)()
+        time.sleep(0.02)
+    eventually(lambda: streamer.polled() == set(pairs_of(culprits)), later(server))
+    counts = counts_of(server, venue)
+    assert counts.most_messages_per_second <= 5
+    assert (counts.connects, counts.closed) == (len(counts.attempts), {})
+
+
+@VENUES
+def test_all_connections_of_an_address_share_its_messages(sandbox, stream, venue):
+    server = sandbox()
+    server.scenarios.add("refuse_subscription", symbol="UNI-USD")
+    _, notes = stream(venue, server.ws_url, SYMBOLS, SYMBOLS, topics_per_connection=10)
+    heard, most = counts_of(server, venue).heard, 0
+
+    def go_on():
+        nonlocal most
+        later(server)()
+        most = max(most, len(heard))
+
+    eventually(lambda: announced(notes) == set(pairs_of(SYMBOLS)) - UNI, go_on)
+    assert counts_of(server, venue).connects > 3
+    assert most <= 8  # Binance's are counted by connection
+
+
+@WAYS
+def test_after_a_cut_a_product_that_was_delisted_takes_down_no_other(sandbox, stream, venue, way):
+    server = sandbox()
+    streamer, notes = stream(venue, server.ws_url, FEW)
+    eventually(lambda: announced(notes) == set(pairs_of(FEW)), later(server))
+    server.scenarios.add("refuse_subscription", way=way, symbol="ETH-USD")
+    server.scenarios.add("drop")
+    eventually(lambda: streamer.polled() == ETH, later(server))
+    eventually(lambda: announced(notes) == set(pairs_of(FEW)) - ETH, later(server))
+
+
+@VENUES
+def test_over_a_cut_what_is_refused_stays_polled_and_is_named_once(sandbox, stream, venue, caplog):
+    server = sandbox()
+    server.scenarios.add("refuse_subscription", symbol="ETH-USD")
+    streamer, notes = stream(venue, server.ws_url, FEW)
+    eventually(lambda: streamer.polled() == ETH and len(announced(notes)) == 12, later(server))
+    eventually(lambda: lines(caplog, "stream.given_up"))
+    before = len(notes.news)
+    server.scenarios.add("drop")
+    others = set(pairs_of(FEW)) - ETH
+    eventually(lambda: notes.news[before:] == [("-", others), ("+", others)], later(server))
+    assert streamer.polled() == ETH
+    assert len(lines(caplog, "stream.given_up")) == 1
+
+
+@VENUES
+@pytest.mark.parametrize("asked_to", [True, False], ids=["when asked to", "by itself"])
+def test_what_was_given_up_is_tried_again(sandbox, stream, venue, asked_to, monkeypatch):
+    if not asked_to:
+        monkeypatch.setattr(given_up_module, "FIRST_RETRY_SECONDS", 0.3)
+    server = sandbox()
+    server.scenarios.add("refuse_subscription", symbol="ETH-USD")
+    streamer, notes = stream(venue, server.ws_url, FEW)
+    eventually(lambda: streamer.polled() == ETH, later(server))
+    server.scenarios.clear()
+    if asked_to:
+        streamer.retry_given_up()
+    eventually(lambda: announced(notes) == set(pairs_of(FEW)), later(server))
+    assert streamer.polled() == set()
+    assert counts_of(server, venue).connects == 1
+
+
+@VENUES
+def test_where_all_is_refused_the_connection_stays(sandbox, stream, venue):
+    server = sandbox()
+    for symbol in FEW:
+        server.scenarios.add("refuse_subscription", symbol=symbol)
+    streamer, notes = stream(venue, server.ws_url, FEW)
+    eventually(lambda: streamer.polled() == set(pairs_of(FEW)), later(server))
+    server.scenarios.clear()
+    streamer.retry_given_up()
+    eventually(lambda: announced(notes) == set(pairs_of(FEW)), later(server))
+    assert counts_of(server, venue).connects == 1
+
+
+@VENUES
+def test_what_is_refused_can_be_removed_and_added_again(sandbox, stream, venue):
+    server = sandbox()
+    server.scenarios.add("refuse_subscription", symbol="ETH-USD")
+    streamer, notes = stream(venue, server.ws_url, FEW)
+    eventually(lambda: streamer.polled() == ETH, later(server))
+    streamer.remove(["ETH-USD"])
+    eventually(lambda: ("-", ETH) in notes.news, later(server))
+    assert streamer.polled() == set()
+    server.scenarios.clear()
+    streamer.add(["ETH-USD"])
+    eventually(lambda: announced(notes) == set(pairs_of(FEW)), later(server))
+
+
+@VENUES
+def test_a_refused_newcomer_leaves_the_others_as_they_are(sandbox, stream, venue):
+    server = sandbox()
+    streamer, notes = stream(venue, server.ws_url, FEW, SYMBOLS)
+    eventually(lambda: announced(notes) == set(pairs_of(FEW)), later(server))
+    server.scenarios.add("refuse_subscription", symbol="UNI-USD")
+    before = len(notes.news)
+    streamer.add(["UNI-USD", "ADA-USD"])
+    ada = set(pairs_of(["ADA-USD"]))
+    eventually(lambda: streamer.polled() == UNI and announced(notes) > ada, later(server))
+    assert [pairs for sign, pairs in notes.news[before:] if sign == "-"] == []
+    assert set().union(*(pairs for _, pairs in notes.news[before:])) == UNI | ada
