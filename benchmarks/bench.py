@@ -16,7 +16,7 @@ from django.conf import settings
 from django_redis import get_redis_connection
 
 from exchanges.models import Exchange
-from exchanges.sandbox.listings import BINANCE, TRADING, listings
+from exchanges.sandbox.market.listings import BINANCE, TRADING, listings
 from exchanges.symbols.listing import ListedSymbol, sync_symbols
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.running.children import Child, Children

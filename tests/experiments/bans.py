@@ -20,9 +20,9 @@ from typing import NamedTuple
 import pytest
 import requests
 
-from exchanges.sandbox.binance import Binance
-from exchanges.sandbox.coinbase import Coinbase
-from exchanges.sandbox.listings import BINANCE, TRADING, listings
+from exchanges.sandbox.binance.rest import Binance
+from exchanges.sandbox.coinbase.rest import Coinbase
+from exchanges.sandbox.market.listings import BINANCE, TRADING, listings
 from tests.experiments.outcome import Outcome, faults_of
 from tests.warmup.live import SYMBOLS, make_row, processes, serve, wait_until
 

@@ -20,8 +20,8 @@ from exchanges.errors import BadPayload
 from exchanges.lock.control import ControlClient
 from exchanges.models import Exchange
 from exchanges.rest.pacing import host_of
-from exchanges.sandbox.listings import Listing
-from exchanges.sandbox.rows import BAD_ROWS
+from exchanges.sandbox.faults.rows import BAD_ROWS
+from exchanges.sandbox.market.listings import Listing
 from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market import keys

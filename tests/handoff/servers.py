@@ -9,9 +9,9 @@ from typing import Any
 
 import redis as redis_client
 
-from exchanges.sandbox import patterns
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.server import SandboxServer
+from exchanges.sandbox.market import patterns
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from livermore.running import embedded_redis
 from tests.handoff.terminal import SECONDS
 

@@ -3,8 +3,8 @@ import time
 import pytest
 
 from exchanges.models import Exchange
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.server import SandboxServer
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.timeframe import LONGEST_FIRST
 from tests.warmup import browser as browsers

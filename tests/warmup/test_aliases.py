@@ -4,7 +4,7 @@ import pytest
 
 from exchanges.lock.control import ControlClient
 from exchanges.lock.status import read_status
-from exchanges.sandbox.listings import DEFAULT, Listing
+from exchanges.sandbox.market.listings import DEFAULT, Listing
 from livermore.market import keys
 from tests.warmup.live import (
     MINUTE_MS,

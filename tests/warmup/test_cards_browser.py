@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from exchanges.models import Exchange
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.server import SandboxServer
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from livermore import __version__
 from livermore.market import keys
 from tests.warmup import browser as browsers

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 import redis as redis_client
 
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.server import SandboxServer
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from exchanges.venues.binance.rest import WORKERS
 from livermore.running import embedded_redis
 

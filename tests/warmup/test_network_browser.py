@@ -14,8 +14,8 @@ from selenium.webdriver.common.keys import Keys
 from exchanges import accounts
 from exchanges.lock.status import State
 from exchanges.models import Exchange, Symbol, UserExchange
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.server import SandboxServer
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from livermore.market import keys
 from tests.warmup import browser as browsers
 from tests.warmup.live import SYMBOLS, chosen, make_row, processes, running

@@ -5,9 +5,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from exchanges.models import Exchange
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.listings import listings
-from exchanges.sandbox.server import SandboxServer
+from exchanges.sandbox.market.listings import listings
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from tests.warmup import browser as browsers
 from tests.warmup.live import make_row
 from tests.warmup.operators import person

@@ -4,10 +4,10 @@ import errno
 
 from django.core.management.base import CommandError, CommandParser
 
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.listings import CHEAP, listings
-from exchanges.sandbox.scenarios import KINDS, parse_scenarios
-from exchanges.sandbox.server import run_in_foreground
+from exchanges.sandbox.faults.scenarios import KINDS, parse_scenarios
+from exchanges.sandbox.market.listings import CHEAP, listings
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import run_in_foreground
 from livermore.command import LivermoreCommand
 
 

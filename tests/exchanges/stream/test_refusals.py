@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from exchanges.sandbox.listings import BOTH, DEFAULT, TRADING, listings
+from exchanges.sandbox.market.listings import BOTH, DEFAULT, TRADING, listings
 from exchanges.stream import refused as given_up_module
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase.stream import CoinbaseStream

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.server import SandboxServer
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from exchanges.stream import connection as connection_module
 from exchanges.stream import streamer as streamer_module
 from exchanges.stream.streamer import Streamer, backoff

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from exchanges.models import Exchange
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.listings import DEFAULT, Listing
-from exchanges.sandbox.server import SandboxServer
+from exchanges.sandbox.market.listings import DEFAULT, Listing
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from exchanges.venues import ExchangeAdapterFactory
 from tests.exchanges.rest.test_client import Server
 

@@ -16,7 +16,7 @@ from exchanges.errors import (
 )
 from exchanges.rest.base import LOOKS
 from exchanges.rest.clock import PEACE_SECONDS
-from exchanges.sandbox.rows import BAD_ROWS
+from exchanges.sandbox.faults.rows import BAD_ROWS
 from exchanges.venues.binance.rest import elsewhere
 from livermore.market.coverage import missing
 from livermore.market.timeframe import Timeframe

@@ -14,8 +14,8 @@ from django.db import connections
 
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import STATUS_TTL_MS, State, Status, read_status
-from exchanges.sandbox.config import SandboxConfig
-from exchanges.sandbox.server import SandboxServer
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.harness.conftest import (

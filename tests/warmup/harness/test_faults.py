@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 
 from exchanges.models import Exchange, UserExchange
 from exchanges.rest.pacing import BatchPacer, Limits, host_of
-from exchanges.sandbox.listings import CHEAP, DEFAULT, Listing
+from exchanges.sandbox.market.listings import CHEAP, DEFAULT, Listing
 from exchanges.stream.events import CandleUpdate, Clock
 from exchanges.venues.binance.rest import BinanceRest
 from exchanges.venues.coinbase import key

@@ -1,0 +1,1 @@
+"""Binance's protocol as the sandbox speaks it."""

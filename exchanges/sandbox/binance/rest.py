@@ -1,0 +1,150 @@
+"""Binance's spot REST: candles, and how that exchange refuses.
+
+Shapes, codes and weights follow binance-spot-api-docs (rest-api.md and errors.md, July 2026).
+Only the six timeframes of this project are served; any other interval is invalid here.
+"""
+
+from exchanges.sandbox.binance.errors import (
+    BAD_INTERVAL,
+    BAD_SYMBOL,
+    Parameters,
+    failure,
+    refuse,
+)
+from exchanges.sandbox.binance.listing import MarketData
+from exchanges.sandbox.faults.rows import Columns
+from exchanges.sandbox.market.listings import BINANCE, GONE, Listing
+from exchanges.sandbox.market.market import Market
+from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
+from exchanges.sandbox.server.calls import (
+    JSON,
+    Call,
+    Endpoint,
+    Protocol,
+    Refusal,
+    Reply,
+    as_json,
+    whole_number,
+)
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.limits import WeightLimit
+from exchanges.sandbox.server.request_log import CandleRequest
+from livermore.market.timeframe import Timeframe
+
+COLUMNS = Columns(time=0, open=1, high=2, low=3, close=4, volume=5, ms=1)
+DEFAULT_ROWS, MAX_ROWS = 500, 1000
+_TIMEFRAMES = {str(timeframe): timeframe for timeframe in Timeframe}
+
+
+class Binance:
+    """The protocol over a market; pure but for the limit's counter."""
+
+    def __init__(self, market: Market, config: SandboxConfig, limit: WeightLimit):
+        self._market = market
+        self._limit = limit
+        self._native = market.natives
+        info = MarketData(market, config)
+        prefix = "/api/v3"
+        self.protocol = Protocol(
+            BINANCE,
+            (
+                Endpoint("ping", f"{prefix}/ping", lambda call: as_json({})),
+                Endpoint("time", f"{prefix}/time", info.time),
+                Endpoint(
+                    "exchangeInfo", f"{prefix}/exchangeInfo", info.exchange_info, lambda c: 20
+                ),
+                Endpoint("klines", f"{prefix}/klines", self.klines, lambda c: 2, self.asked),
+                Endpoint("ticker24hr", f"{prefix}/ticker/24hr", info.day, info.day_weight),
+                Endpoint("price", f"{prefix}/ticker/price", info.price, info.price_weight),
+            ),
+            self._admit,
+            failure,
+            COLUMNS,
+        )
+
+    def klines(self, call: Call) -> Reply:
+        sent = Parameters(call.params)
+        native, interval = sent.symbol(), sent.text("interval")
+        start_ms, end_ms = sent.time("startTime"), sent.time("endTime")
+        limit = min(sent.count("limit", DEFAULT_ROWS), MAX_ROWS)
+        sent.finish("timeZone")
+        if interval not in _TIMEFRAMES:
+            raise refuse(*BAD_INTERVAL)
+        timeframe, listing = _TIMEFRAMES[interval], self._native.get(native)
+        if listing is None or self._market.status(listing.symbol) == GONE:
+            raise refuse(*BAD_SYMBOL)
+        seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
+        first, last = _window(timeframe, listing, start_ms, end_ms, limit, seen_ms)
+        bars = self._market.book(listing.symbol).bars_at(timeframe, first, last, seen_ms)
+        return Reply(
+            rows_json(bars, listing.decimals, timeframe.ms), headers={"Content-Type": JSON}
+        )
+
+    def asked(self, call: Call) -> CandleRequest:
+        """Read a candle request leniently, for the log."""
+        get = call.params.get
+        native = get("symbol")
+        listing = self._native.get(native or "")
+        times = (
+            whole_number(get("startTime")),
+            whole_number(get("endTime")),
+            whole_number(get("limit")),
+        )
+        symbol = listing.symbol if listing else native
+        return CandleRequest(BINANCE, symbol, get("interval"), *times, arrived_ms=call.now_ms)
+
+    def _admit(self, endpoint: Endpoint, call: Call) -> dict[str, str]:
+        limit = self._limit
+        status = limit.spend(endpoint.weight(call), call.now_ms)
+        used = str(limit.used)
+        headers = {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
+        if status != 200:
+            reply = failure(
+                status, limit.retry_after_seconds(call.now_ms), call.now_ms, limit.limit
+            )
+            reply.headers.update(headers)
+            raise Refusal(reply)
+        return headers
+
+
+def rows_json(bars: list[Bar], decimals: int, step_ms: int) -> bytes:
+    """Write bars as kline rows.
+
+    By hand, because a reply holds hundreds of exact decimals: one format per row costs a
+    third of building lists for a JSON library.
+    """
+    tick, unit, worth = 10**decimals, 10**VOLUME_DECIMALS, 10**decimals
+    price = f'"%d.%0{decimals}d{"0" * (8 - decimals)}"'
+    units = '"%d.%08d"'
+    row = f'[%d,{price},{price},{price},{price},{units},%d,{units},%d,{units},{units},"0"]'
+    span, rows = step_ms - 1, []
+    for open_ms, o, high, low, close, volume, trades, quote, _ in bars:
+        quote //= worth
+        taken, paid = volume // 2, quote // 2  # takers buy half of everything here
+        rows.append(
+            row % (
+                open_ms, o // tick, o % tick, high // tick, high % tick,
+                low // tick, low % tick, close // tick, close % tick,
+                volume // unit, volume % unit, open_ms + span, quote // unit, quote % unit, trades,
+                taken // unit, taken % unit, paid // unit, paid % unit,
+            )
+        )  # fmt: skip
+    return f"[{','.join(rows)}]".encode()
+
+
+def _window(
+    timeframe: Timeframe,
+    listing: Listing,
+    start_ms: int | None,
+    end_ms: int | None,
+    limit: int,
+    now_ms: int,
+) -> tuple[int, int]:
+    """Return the first and last open time: the oldest `limit` from a start, else the newest."""
+    oldest, newest = timeframe.floor(listing.listed_ms), timeframe.floor(now_ms)
+    last = newest if end_ms is None else min(timeframe.floor(end_ms), newest)
+    span = (limit - 1) * timeframe.ms
+    if start_ms is None:
+        return max(last - span, oldest), last
+    first = max(timeframe.ceil(start_ms), oldest)
+    return first, min(first + span, last)

@@ -1,0 +1,1 @@
+"""Coinbase Advanced Trade's protocol as the sandbox speaks it."""

@@ -1,0 +1,161 @@
+"""What can be made to go wrong, and to which requests."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from random import Random
+from threading import Lock
+
+from exchanges.sandbox.faults.limits import ODD_LIMITS
+from exchanges.sandbox.faults.listings import BAD_LISTINGS
+from exchanges.sandbox.faults.rows import BAD_ROWS
+from exchanges.sandbox.market.clock import SandboxClock
+
+KINDS = (
+    "status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "empty", "late", "time",
+    "listing", "limits", "refused_key", "skew_ms",
+)  # fmt: skip
+LATE = ("missing", "stale")
+# The first one is usual.
+_WAYS = {"bad_rows": BAD_ROWS, "late": LATE, "listing": BAD_LISTINGS, "limits": ODD_LIMITS}
+_DICED = ("empty", "refused_key")  # their `chance` is a share of the calls
+
+
+@dataclass
+class Fault:
+    """One thing that goes wrong with each request that fits.
+
+    It fits where `protocol`, `endpoint`, `symbol` (canonical) and `timeframe` are None or the
+    request's own, and stops after `times` of them (None: never). By kind:
+    `status` answers with that `status`, with `retry_after` where given, or with a page of `text`;
+    `html200` with a page;
+    `truncated` cuts the body: `cut` "length" promises more bytes than it sends, "json" doesn't;
+    `reset` resets the TCP connection in mid-body; `slow` waits `seconds`; `holes` leaves out the
+    candles of `open_times`, or that `chance` share of all, the same
+    ones each time; `bad_rows` spoils candle number `row` (the middle one if None) in
+    the `way` that rows.py lists, or the one that opens at `open_time` wherever it stands;
+    `empty` answers a `chance` share of candle requests without a row
+    (all of them if 0); `late` answers candle requests without the bars that ended less than
+    `seconds` ago by the exchange's clock, in the `way` "missing", or as they stood then: "stale";
+    `time` tells a time that is off by `ms`; `listing` spoils what is listed in a `way` of
+    listing_faults.py, a `chance` share of the rows or that of the symbol `listed`;
+    `limits` tells Binance's limits in a `way` of limit_faults.py; `refused_key` refuses a `chance`
+    share of signed calls (all of them if 0) with 401, whatever the token; `skew_ms` puts the whole
+    exchange's clock off by `ms`.
+
+    Raises ValueError for a kind or a way that isn't known.
+    """
+
+    kind: str
+    times: int | None = None
+    protocol: str | None = None
+    endpoint: str | None = None
+    symbol: str | None = None
+    timeframe: str | None = None
+    status: int = 500
+    text: str | None = None
+    retry_after: int | None = None
+    seconds: float = 0
+    cut: str = "length"
+    way: str = ""
+    row: int | None = None
+    open_time: int | None = None
+    listed: str | None = None
+    open_times: list[int] = field(default_factory=list)
+    chance: float = 0
+    ms: int = 0
+    hits: int = 0
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown fault {self.kind!r}; known are {' '.join(KINDS)}")
+        if ways := _WAYS.get(self.kind):
+            self.way = self.way or next(iter(ways))
+            if self.way not in ways:
+                raise ValueError(f"unknown way {self.way!r}; known are {' '.join(ways)}")
+        if self.kind == "limits":
+            self.endpoint = "exchangeInfo"
+
+    def fits(
+        self,
+        protocol: str,
+        endpoint: str,
+        symbol: str | None,
+        timeframe: str | None,
+        is_signed: bool,
+    ) -> bool:
+        wanted = (self.protocol, self.endpoint, self.symbol, self.timeframe)
+        found = (protocol, endpoint, symbol, timeframe)
+        exhausted = self.times is not None and self.hits >= self.times
+        concerned = (endpoint == "time" or self.kind != "time") and (
+            is_signed or self.kind != "refused_key"
+        )
+        return (
+            not exhausted
+            and concerned
+            and all(want in (None, got) for want, got in zip(wanted, found, strict=True))
+        )
+
+
+class Faults:
+    """The faults in force; set from any thread, taken by the server's."""
+
+    def __init__(self, clock: SandboxClock):
+        self._clock = clock
+        self._lock = Lock()
+        self._faults: list[Fault] = []
+        self._dice = Random(1)
+
+    def add(self, kind: str, **settings) -> Fault:
+        """Put one more fault in force and return it; its `hits` count the requests it met."""
+        fault = Fault(kind, **settings)
+        with self._lock:
+            self._faults.append(fault)
+        if kind == "skew_ms":
+            self._clock.skew_ms = fault.ms
+        return fault
+
+    def replace(self, faults: Iterable[dict]) -> None:
+        """Put exactly these in force. Raises ValueError or TypeError, changing nothing."""
+        wanted = [dict(fault) for fault in faults]
+        for settings in wanted:
+            Fault(**settings)
+        self.clear()
+        for settings in wanted:
+            self.add(**settings)
+
+    def remove(self, fault: Fault) -> None:
+        """Take one out of force; harmless where it is gone already."""
+        with self._lock:
+            self._faults = [one for one in self._faults if one is not fault]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+        self._clock.skew_ms = 0
+
+    def take(
+        self,
+        protocol: str,
+        endpoint: str,
+        symbol: str | None,
+        timeframe: str | None,
+        is_signed: bool = False,
+    ) -> list[Fault]:
+        """Return the faults that a request meets, each counted as one of its `times`."""
+        if not self._faults:
+            return []
+        found = (protocol, endpoint, symbol, timeframe, is_signed)
+        with self._lock:
+            met = [fault for fault in self._faults if fault.fits(*found) and self._strikes(fault)]
+            for fault in met:
+                fault.hits += 1
+        return met
+
+    def _strikes(self, fault: Fault) -> bool:
+        diced = fault.kind in _DICED and fault.chance
+        return not diced or self._dice.random() < fault.chance
+
+    @property
+    def active(self) -> list[Fault]:
+        with self._lock:
+            return list(self._faults)

@@ -1,0 +1,184 @@
+"""What scenarios do to the frames of one protocol."""
+
+import re
+from collections.abc import Callable, Hashable, Mapping
+from random import Random
+from typing import NamedTuple
+
+import orjson
+
+from exchanges.sandbox.faults.scenarios import FRAMES, WAYS, Scenario, Scenarios
+
+SPOILING = set(FRAMES) - {"frame_time"}
+# The frames that a kind happens to, whatever `only` says.
+_ONLY = {"late_close": "closing", "missing_close": "closing", "early_close": "open"}
+
+
+class Marks(NamedTuple):
+    """What a frame is about; `closing` is None unless it is a kline's."""
+
+    symbol: str | None = None
+    timeframe: str | None = None
+    closing: bool | None = None
+    traded: bool = True
+    ticker: bool = False
+
+
+class Mischief:
+    """Change, hold back or multiply frames before they are sent to whoever listens.
+
+    A frame is one payload for all listeners of its stream, so they all see the same.
+    """
+
+    def __init__(self, scenarios: Scenarios, protocol: str, seed: int):
+        self._scenarios = scenarios
+        self._protocol = protocol
+        self._dice = Random(f"{seed}/{protocol}")
+        self._waiting: dict[Hashable, bytes] = {}  # until the next frame of their stream
+        self._before: dict[Hashable, bytes] = {}  # the open candles told last
+        self._late: list[tuple[int, Hashable, bytes]] = []
+
+    def spoil(
+        self, stream: Hashable, marks: Marks, payload: bytes, now_ms: int
+    ) -> list[bytes | None]:
+        """Return what to send in place of a payload, in order; None is a frame that gets lost."""
+        if not self._scenarios.in_force and not self._waiting:
+            return [payload]
+        sent: list[bytes | None] = [payload]
+        after = self._waiting.pop(stream, None)
+        for scenario in self._scenarios.in_force:
+            if not sent or scenario.kind not in SPOILING or not self._hits(scenario, marks):
+                continue
+            if scenario.kind == "late_close":
+                self._late.append((now_ms + int(scenario.delay * 1000), stream, payload))
+                sent = []
+            elif scenario.kind == "reordering":
+                if after is None:
+                    self._waiting[stream] = payload
+                    sent = []
+            elif scenario.kind == "malformed":
+                way = scenario.way or self._dice.choice(WAYS)
+                sent = [BROKEN[way](one) if one else one for one in sent]
+            elif scenario.kind == "early_close":
+                sent = [_closed(one, scenario.way) if one else one for one in sent]
+            elif scenario.kind == "versions":
+                before, self._before[stream] = self._before.get(stream), payload
+                sent = sent if before is None else [*sent, before]
+            else:
+                sent = _SIMPLE[scenario.kind](sent)
+        return sent if after is None else [*sent, after]
+
+    def overdue(self, now_ms: int) -> list[tuple[Hashable, bytes]]:
+        """Return the closing frames that were held back until now, by their stream."""
+        if not self._late:
+            return []
+        due = [(stream, payload) for at, stream, payload in self._late if at <= now_ms]
+        self._late = [entry for entry in self._late if entry[0] > now_ms]
+        return [(stream, dated(payload, now_ms)) for stream, payload in due]
+
+    def off_ms(self, marks: Marks) -> int:
+        """Return by how much the time is off with which the next frame is dated."""
+        return sum(
+            scenario.ms
+            for scenario in self._scenarios.in_force
+            if scenario.kind == "frame_time" and self._hits(scenario, marks)
+        )
+
+    def deaf(self, symbol: str | None, timeframe: str | None) -> bool:
+        """Tell whether a subscription made now is acknowledged but never served."""
+        return any(
+            scenario.kind == "ack_without_data"
+            and scenario.concerns(self._protocol, symbol, timeframe)
+            and scenario.meets(self._dice)
+            for scenario in self._scenarios.in_force
+        )
+
+    def refusal(self, named: Mapping[str, Marks | None]) -> tuple[str, set[str]]:
+        """Return the way in which a message that subscribes these is refused, and for which.
+
+        "" where it is done; of the names, None is one that nothing trades under.
+        """
+        for scenario in self._scenarios.in_force:
+            if scenario.kind == "refuse_subscription":
+                found = {name for name in named if self._refuses(scenario, named[name])}
+                if found and scenario.meets(self._dice):
+                    return scenario.way, found
+        return "", set()
+
+    def _refuses(self, scenario: Scenario, marks: Marks | None) -> bool:
+        if marks is None or scenario.symbol is None:
+            is_meant = marks is None and scenario.symbol is None
+            return is_meant and scenario.concerns(self._protocol, None, None)
+        return scenario.concerns(self._protocol, marks.symbol, marks.timeframe)
+
+    def _hits(self, scenario: Scenario, marks: Marks) -> bool:
+        if scenario.kind == "no_untraded_close" and (marks.traded or not marks.closing):
+            return False
+        if scenario.kind == "no_tickers" and not marks.ticker:
+            return False
+        if not scenario.concerns(self._protocol, marks.symbol, marks.timeframe):
+            return False
+        if scenario.kind == "versions" and (marks.timeframe is None or marks.closing):
+            return False
+        only = _ONLY.get(scenario.kind, scenario.only)
+        if only is not None and marks.closing is not (only == "closing"):
+            return False
+        return scenario.meets(self._dice)
+
+
+_SIMPLE: dict[str, Callable[[list], list]] = {
+    "silent_symbol": lambda sent: [],
+    "missing_close": lambda sent: [],
+    "no_untraded_close": lambda sent: [],
+    "no_tickers": lambda sent: [],
+    "loss": lambda sent: [None],
+    "duplicates": lambda sent: sent * 2,
+}
+
+
+def dated(payload: bytes, now_ms: int) -> bytes:
+    """Return a frame of Binance's as one that was sent at another time."""
+    return re.sub(rb'"E":\d+', b'"E":%d' % now_ms, payload, count=1)
+
+
+def _closed(payload: bytes, way: str) -> bytes:
+    """Return an open kline's frame as the closing one of its bar, or of the bar after it."""
+    content = orjson.loads(payload)
+    bar = content["k"]
+    bar["x"] = True
+    if way == "later":
+        length = bar["T"] + 1 - bar["t"]
+        bar["t"], bar["T"] = bar["t"] + length, bar["T"] + length
+    return orjson.dumps(content)
+
+
+def _numbers(change: Callable[[dict, str], None]) -> Callable[[bytes], bytes]:
+    """Return a way that changes every number written as text, however deep it lies."""
+
+    def walk(value: object) -> None:
+        for part in value.values() if isinstance(value, dict) else value:
+            if isinstance(part, dict | list):
+                walk(part)
+        for name in list(value) if isinstance(value, dict) else ():
+            if isinstance(value[name], str) and re.fullmatch(r"-?[\d.]+", value[name]):
+                change(value, name)
+
+    def way(payload: bytes) -> bytes:
+        try:
+            content = orjson.loads(payload)
+        except ValueError:  # another scenario was here before
+            return payload
+        walk(content)
+        return orjson.dumps(content)
+
+    return way
+
+
+BROKEN: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda payload: payload[: len(payload) // 2],
+    "types": _numbers(lambda holder, name: holder.__setitem__(name, {"value": None})),
+    "missing": _numbers(lambda holder, name: holder.__delitem__(name)),
+    "list": lambda payload: b"[%s,null,7]" % payload,
+    "text": lambda payload: b"upstream connect error or disconnect/reset before headers",
+    "utf8": lambda payload: payload[:8] + b"\xff\xfe" + payload[8:],
+}

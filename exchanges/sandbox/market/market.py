@@ -1,0 +1,109 @@
+"""The made-up market: what every candle truly is, whoever asks and whenever."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from exchanges.sandbox.market.listings import BINANCE, Listing
+from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar, Book, Trade
+from livermore.market.timeframe import Timeframe
+
+Candle = tuple[int, float, float, float, float, float]
+
+
+class Market:
+    """All books of a sandbox, by canonical symbol.
+
+    Everything in it follows from `seed` and the listings, so a test that knows both can
+    recompute what a server said. It doesn't know the time: a candle is what it will have
+    become once its period is over. Symbols may stop trading, and begin again, as time goes by.
+    """
+
+    def __init__(self, seed: int, listings: Iterable[Listing]):
+        self.listings = {listing.symbol: listing for listing in listings}
+        self.natives = {  # by Binance's names
+            listing.native: listing
+            for listing in self.listings.values()
+            if BINANCE in listing.protocols
+        }
+        self._seed = seed
+        self._statuses: dict[str, str] = {}  # of those that are not what they were at the start
+        self._books = {
+            symbol: Book(seed, listing)
+            for symbol, listing in self.listings.items()
+            if not listing.alias
+        }
+
+    def book(self, symbol: str) -> Book:
+        """Return the book of a symbol, or of what it is another name for. KeyError if unlisted."""
+        return self._books[self.listings[symbol].alias or symbol]
+
+    def status(self, symbol: str) -> str:
+        """Return what a symbol is told to be now, in Binance's words or GONE."""
+        return self._statuses.get(symbol) or self.listings[symbol].status
+
+    def seen_ms(self, symbol: str, now_ms: int) -> int:
+        """Return up to when somebody who looks at `now_ms` sees the symbol's trades."""
+        halted_ms = self.book(symbol).halted_ms
+        return now_ms if halted_ms is None else min(now_ms, halted_ms - 1)
+
+    def stop(self, symbol: str, status: str, now_ms: int) -> None:
+        """Let a symbol trade no more from the next minute on, and be told as `status`."""
+        self._statuses[symbol] = status
+        self.book(symbol).halt(now_ms)
+
+    def resume(self, symbol: str, now_ms: int) -> None:
+        """Let a symbol trade again from the next minute on."""
+        self._statuses.pop(symbol, None)
+        self.book(symbol).resume(now_ms)
+
+    def list_anew(self, symbol: str, name: str, now_ms: int) -> None:
+        """List a symbol under another name too, at its prices from the next minute on."""
+        if name in self.listings:
+            self.resume(name, now_ms)
+            return
+        listed_ms = Timeframe.M1.ceil(now_ms + 1)
+        known = self.listings[symbol]
+        listing = replace(known, symbol=name, listed_ms=listed_ms, alias="")
+        self._books[name] = Book(self._seed, listing, walks_as=known.alias or symbol)
+        self.listings[name] = listing
+        if BINANCE in listing.protocols:
+            self.natives[listing.native] = listing
+
+    def candle(self, symbol: str, timeframe: Timeframe, open_ms: int) -> Candle | None:
+        """Return `(open_ms, open, high, low, close, volume)`, or None before the listing.
+
+        Equal to the floats a client parses from the exchange's text.
+        """
+        candles = self.closed_candles(symbol, timeframe, open_ms, open_ms + 1)
+        return candles[0] if candles else None
+
+    def closed_candles(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        *,
+        traded_only: bool = False,
+    ) -> list[Candle]:
+        """Return the candles that open in [start_ms, end_ms), oldest first.
+
+        `traded_only` leaves out those without a trade, as Coinbase does.
+        """
+        book = self.book(symbol)
+        return [
+            floats(bar, book.listing)
+            for bar in book.bars(timeframe, start_ms, end_ms)
+            if bar.trades or not traded_only
+        ]
+
+    def trades(self, symbol: str, minute_ms: int) -> list[Trade]:
+        """Return the trades of one minute, which aggregate exactly to its candle."""
+        return self.book(symbol).trades(minute_ms)
+
+
+def floats(bar: Bar, listing: Listing) -> Candle:
+    """Turn a bar of whole numbers into a candle of floats."""
+    tick, unit = 10**listing.decimals, 10**VOLUME_DECIMALS
+    prices = (bar.open / tick, bar.high / tick, bar.low / tick, bar.close / tick)
+    return (bar.open_ms, *prices, bar.volume / unit)

@@ -1,0 +1,1 @@
+"""The sandbox's HTTP and WebSocket server, its control paths, its limits, its records."""

@@ -1,0 +1,145 @@
+"""The WebSockets of a sandbox: letting clients in, listening to them, one clockwork for all."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from aiohttp import WSMsgType, web
+
+from exchanges.sandbox.faults.player import Director
+from exchanges.sandbox.server.connection import PING, PONG, TEXT, Connection
+from exchanges.sandbox.server.state import SandboxState
+
+TICK_SECONDS = 0.02
+_CLOSING_SECONDS = 2.0  # for the client's half of a goodbye
+_TURN_SECONDS = 10.0  # longer than any pass
+_MOST_INCOMING = 1 << 20
+_OPCODES = {
+    WSMsgType.TEXT: TEXT,
+    WSMsgType.BINARY: TEXT,
+    WSMsgType.PING: PING,
+    WSMsgType.PONG: PONG,
+}
+
+logger = logging.getLogger(__name__)
+
+
+class Streams(Protocol):
+    """One protocol's streaming side, as the sockets need it."""
+
+    name: str
+
+    def refusal(self, now: float) -> int | None: ...
+    def open(self, connection: Connection, path: str, streams: list[str]) -> None: ...
+    def hear(self, connection: Connection, opcode: int, data: bytes, now: float) -> None: ...
+    def leave(self, connection: Connection) -> None: ...
+    def look_after(self, connection: Connection, now: float) -> None: ...
+    def warn(self, connection: Connection, now: float) -> None: ...
+    def turn(self, now_ms: int, now: float) -> None: ...
+
+
+class Sockets:
+    """Every connection of every protocol, and the loop that serves them.
+
+    One pass of the loop asks each protocol what is due, then writes to each connection once.
+    """
+
+    def __init__(self, state: SandboxState, director: Director):
+        self._state = state
+        self._director = director
+        self._open: dict[Connection, Streams] = {}
+
+    def handler(
+        self, streams: Streams, asked: Callable[[web.Request], list[str]] = lambda request: []
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Return the aiohttp handler of one path; `asked` reads the streams that its URL names."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if request.headers.get("Upgrade", "").lower() != "websocket":
+                raise web.HTTPNotFound
+            now, counts = time.monotonic(), self._state.streams[streams.name]
+            status = streams.refusal(now) or self._director.refusal(streams.name)
+            if status:
+                counts.refused += 1
+                return web.Response(status=status)
+            return await self._serve(request, streams, asked(request))
+
+        return handle
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                self._turn()
+            except Exception:  # the clockwork must not stop for one broken payload
+                logger.exception("sandbox.turn_failed")
+
+    def turn_from_anywhere(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        """Return a function that does one pass now and waits for it, whichever thread calls.
+
+        To be called on the loop's own thread.
+        """
+        own = threading.get_ident()
+
+        async def turn() -> None:
+            self._turn()
+
+        def turn_now() -> None:
+            if threading.get_ident() == own:
+                self._turn()
+            else:
+                asyncio.run_coroutine_threadsafe(turn(), loop).result(_TURN_SECONDS)
+
+        return turn_now
+
+    def cut_all(self) -> None:
+        for connection in list(self._open):
+            connection.cut()
+
+    def _turn(self) -> None:
+        now_ms, now = self._state.clock.now_ms(), time.monotonic()
+        self._director.turn(now, self._open)
+        for streams in set(self._open.values()):
+            streams.turn(now_ms, now)
+        for connection, streams in list(self._open.items()):
+            streams.look_after(connection, now)
+            connection.flush(now)
+
+    async def _serve(
+        self, request: web.Request, streams: Streams, asked: list[str]
+    ) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(
+            timeout=_CLOSING_SECONDS, autoping=False, compress=False, max_msg_size=_MOST_INCOMING
+        )
+        await socket.prepare(request)
+        transport, counts = request.transport, self._state.streams[streams.name]
+        if transport is None:
+            return socket
+        most = self._state.config.most_buffered_bytes
+        connection = Connection(socket, transport, counts, most, time.monotonic())
+        self._open[connection] = streams
+        counts.opened()
+        self._director.hush({connection: streams})
+        streams.open(connection, request.path, asked)
+        try:
+            await self._listen(socket, connection, streams)
+        finally:
+            del self._open[connection]
+            counts.open -= 1
+            streams.leave(connection)
+        return socket
+
+    async def _listen(
+        self, socket: web.WebSocketResponse, connection: Connection, streams: Streams
+    ) -> None:
+        async for message in socket:
+            if connection.leaving or message.type not in _OPCODES:
+                continue
+            data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+            streams.hear(connection, _OPCODES[message.type], bytes(data), time.monotonic())
+            connection.flush(time.monotonic())
+        await connection.closed()
