@@ -8,7 +8,7 @@ from itertools import islice
 from livermore.market.candle import Candle
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.cache import CandleCache, CandleWrite
+from warmup.cache.candles import CandleCache, CandleWrite
 
 CANDLES_A_PAIR = 100
 PAIRS_A_WRITE = 300

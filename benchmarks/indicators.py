@@ -10,9 +10,9 @@ from benchmarks.live import NATIVE
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of
-from warmup.cache import CandleCache, CandleWrite
-from warmup.follower import IndicatorFollower
-from warmup.indicator_cache import IndicatorCache
+from warmup.cache.candles import CandleCache, CandleWrite
+from warmup.cache.indicators import IndicatorCache
+from warmup.live.follower import IndicatorFollower
 
 TARGET_SECONDS = 3
 ROUNDS = 3

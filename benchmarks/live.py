@@ -25,7 +25,7 @@ from exchanges.venues.binance.stream import BinanceSession, BinanceStream
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from livermore.running.embedded_redis import socket_path
-from warmup.sink import CandleSink
+from warmup.live.sink import CandleSink
 
 SYMBOLS = 500
 PAIRS = SYMBOLS * len(Timeframe)

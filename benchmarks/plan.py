@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from benchmarks.bench import Bench
 from benchmarks.candles import fill
 from benchmarks.figure import Figure, median_seconds
-from warmup.cache import CandleCache
+from warmup.cache.candles import CandleCache
 
 SYMBOLS = 300
 RUNS = 5

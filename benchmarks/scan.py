@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from benchmarks.bench import Bench
 from benchmarks.candles import fill
 from benchmarks.figure import Figure, median_seconds
-from warmup.cache import CandleCache
+from warmup.cache.candles import CandleCache
 from warmup.scanner import CandleStatusScanner
 
 SYMBOLS = 1000

@@ -8,7 +8,7 @@ from redis import Redis, UnixDomainSocketConnection
 from benchmarks.bench import Bench
 from benchmarks.candles import CANDLES_A_PAIR, writes
 from benchmarks.figure import Figure
-from warmup.cache import CandleCache, CandleWrite
+from warmup.cache.candles import CandleCache, CandleWrite
 
 SYMBOLS = 100
 PAIRS = SYMBOLS * 6

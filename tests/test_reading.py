@@ -18,7 +18,7 @@ from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from livermore.running import embedded_redis
 from tests.conftest import SERVER
-from tests.warmup.live import make_row, running, serve, wait_until
+from tests.warmup.runners import make_row, running, serve, wait_until
 
 TEXT = (Path(__file__).parent.parent / "docs/reading.md").read_text()
 FOLLOWER, RECIPE = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)

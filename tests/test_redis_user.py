@@ -17,7 +17,7 @@ from exchanges.sandbox.faults.network import tls_of_its_own
 from livermore.running import embedded_redis
 from tests.handoff.visitor import Visitor
 from tests.livermore.web_server import WebServer
-from tests.warmup.live import end, make_row, processes, serve, wait_until
+from tests.warmup.runners import end, make_row, processes, serve, wait_until
 
 DOCUMENT = Path(__file__).parent.parent / "docs/handoff-binance-us.md"
 PASSWORD = "of-the-redis-user"

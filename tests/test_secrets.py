@@ -47,7 +47,7 @@ from exchanges.venues.coinbase.signing import Signer
 from livermore.observing.logs import JsonFormatter, TextFormatter
 from tests.conftest import SERVER
 from tests.exchanges.transport.proxy import Proxy
-from tests.warmup.live import ROOT, Running, database_url, make_row, running, serve, wait_until
+from tests.warmup.runners import ROOT, Running, database_url, make_row, running, serve, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

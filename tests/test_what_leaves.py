@@ -20,7 +20,7 @@ from exchanges.models import Exchange, UserExchange
 from exchanges.venues.coinbase import key as key_module
 from tests.exchanges.transport.tap import tapped
 from tests.test_secrets import Canaries, collecting_logs, private_key
-from tests.warmup.live import hurry, let_calls_end, make_row, running, serve, wait_until
+from tests.warmup.runners import hurry, let_calls_end, make_row, running, serve, wait_until
 from warmup.harness import ExchangeCheck
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from redis import Redis
 from exchanges.rest.base import VenueRest
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.cache import CandleCache
+from warmup.cache.candles import CandleCache
 from warmup.fetching import Fetcher, FetchReport, run_all
 
 logger = logging.getLogger(__name__)

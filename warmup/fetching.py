@@ -29,8 +29,8 @@ from exchanges.workers import Workers
 from livermore.market.coverage import union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from warmup.cache import CandleCache, SetAside
-from warmup.unconfirmed import Rules
+from warmup.cache.candles import CandleCache, SetAside
+from warmup.cache.unconfirmed import Rules
 
 logger = logging.getLogger(__name__)
 

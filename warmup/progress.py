@@ -6,8 +6,8 @@ from typing import Any
 from exchanges.errors import CLIP_OURS, clip
 from warmup.network.cells import COLD, COMPLETE, GONE, HALTED, HOLED, QUIET
 from warmup.network.exchange_view import Schedule
+from warmup.readable import count, duration
 from warmup.stats import Status
-from warmup.wording import count, duration
 
 RUNNING = (Status.SCANNING, Status.EXECUTING)
 SILENCE_MS = 10_000  # a warmup that lives says so every second

@@ -10,7 +10,7 @@ from exchanges.rest.base import LONGEST_LOOK_BACK
 from livermore.market.coverage import missing, span
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.cache import CandleCache, PairState
+from warmup.cache.candles import CandleCache, PairState
 
 MIN_CANDLE_THRESHOLD = 60
 DEFAULT_CANDLE_TARGET = 100

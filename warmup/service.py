@@ -9,7 +9,7 @@ from exchanges.errors import BadPayload
 from exchanges.rest.base import VenueRest
 from exchanges.rest.reply import Candles
 from livermore.market.timeframe import Timeframe
-from warmup.cache import CandleCache
+from warmup.cache.candles import CandleCache
 from warmup.exchange_time import find_time
 from warmup.fetching import Fetcher, run_all
 from warmup.scanner import CandleStatusScanner

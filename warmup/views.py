@@ -17,7 +17,7 @@ from exchanges.lock.status import Holder
 from exchanges.models import Exchange
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
-from warmup.cache import CandleCache
+from warmup.cache.candles import CandleCache
 from warmup.network.actions import LONGEST_REASON, Actions, check_line
 from warmup.network.answers import Answer, notice, wants_json, whole_page
 from warmup.network.choosing import read_listing

@@ -17,7 +17,7 @@ from django_redis import get_redis_connection
 from redis import RedisError
 
 from exchanges.redis.client import own_client
-from warmup.redis_server import read_memory, refusal
+from warmup.metrics.redis_server import read_memory, refusal
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from exchanges.redis.client import own_client
 from exchanges.redis.unreadable import Said
 from livermore import __version__
 from livermore.checks import METRICS_TOKEN
-from warmup.completeness import Measured
-from warmup.metrics import ExchangeCollector
+from warmup.metrics.collect import ExchangeCollector
+from warmup.metrics.completeness import Measured
 
 PATIENCE_SECONDS = 4.0  # Prometheus has ten
 measured, said = Measured(), Said()  # what outlives a scrape

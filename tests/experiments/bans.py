@@ -24,7 +24,7 @@ from exchanges.sandbox.binance.rest import Binance
 from exchanges.sandbox.coinbase.rest import Coinbase
 from exchanges.sandbox.market.listings import BINANCE, TRADING, listings
 from tests.experiments.outcome import Outcome, faults_of
-from tests.warmup.live import SYMBOLS, make_row, processes, serve, wait_until
+from tests.warmup.runners import SYMBOLS, make_row, processes, serve, wait_until
 
 QUICK = {"kinds": ["unsaid"]}
 # Binance.US's, the least of the family. Of a smaller one, the calls that are under way at once

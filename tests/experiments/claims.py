@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
-from tests.warmup.live import SYMBOLS
+from tests.warmup.runners import SYMBOLS
 
 SECONDS_BETWEEN = 0.2
 BARS_LOOKED_AT = 30  # of each stretch the newest: what is told falsely is told at its end

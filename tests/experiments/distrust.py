@@ -10,7 +10,7 @@ or in another order; cuts; and in the second half REST tells a time that is minu
 reads the events notes each close that comes before its bar ended. Every second it is noted what
 coverage claims and is not there, and which pair is minutes behind while there is a connection, and
 is not named as waiting. In the end all that was told is compared with the truth.
-`tests/warmup/test_scenarios.py` plays each of these for a minute in every run of the tests.
+`tests/warmup/live/test_scenarios.py` plays each of these for a minute in every run of the tests.
 """
 
 import threading
@@ -25,7 +25,7 @@ from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.experiments.claims import Claims
 from tests.experiments.outcome import Outcome, faults_of
-from tests.warmup.live import (
+from tests.warmup.runners import (
     MINUTE_MS,
     SYMBOLS,
     Comparison,

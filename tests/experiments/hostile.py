@@ -31,7 +31,7 @@ from tests.experiments import payloads
 from tests.experiments.claims import Claims
 from tests.experiments.outcome import Outcome, faults_of
 from tests.experiments.relay import relayed
-from tests.warmup.live import (
+from tests.warmup.runners import (
     MINUTE_MS,
     SYMBOLS,
     Comparison,

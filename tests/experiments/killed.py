@@ -20,7 +20,7 @@ from exchanges.venues.binance.rest import WORKERS
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
 from tests.experiments.outcome import Outcome, faults_of
-from tests.warmup.live import end, make_row, processes, serve, wait_until
+from tests.warmup.runners import end, make_row, processes, serve, wait_until
 from tests.warmup.test_killed import PAIRS, WARMUP, content
 
 QUICK = {"points": 1}

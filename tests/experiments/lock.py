@@ -5,8 +5,8 @@ Five ways: processes race for the lock in rounds; others write under it as fast 
 one at a time is stopped beyond its lease and some take over from each other; every way of writing
 is tried by a holder that was deposed; a live runner is stopped beyond its lease; live runners take
 over from each other, while MONITOR tells which writes Redis let through, and of which epoch.
-`tests/exchanges/lock/test_acquire.py` and `tests/warmup/test_outages.py` show each for a short
-while.
+`tests/exchanges/lock/test_acquire.py` and `tests/warmup/live/test_outages.py` show each for a
+short while.
 """
 
 from exchanges.lock.acquire import ExchangeLock
@@ -21,7 +21,8 @@ from tests.experiments.contenders import (
 from tests.experiments.monitor import monitored
 from tests.experiments.outcome import Outcome, faults_of
 from tests.experiments.stale import faults_of_stale_writes
-from tests.warmup.live import (
+from tests.warmup.live.test_outages import faults_of_a_stopped_holder
+from tests.warmup.runners import (
     Comparison,
     end,
     events_of,
@@ -31,7 +32,6 @@ from tests.warmup.live import (
     wait_until,
     with_short_lease,
 )
-from tests.warmup.test_outages import faults_of_a_stopped_holder
 
 QUICK = {"racers": 3, "rounds": 2, "seconds": 2, "stopped": 0, "takeovers": 0}
 SEED = 20261122

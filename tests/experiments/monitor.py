@@ -8,7 +8,9 @@ from redis.exceptions import RedisError
 
 from exchanges.lock import fencing
 from exchanges.redis.client import own_client
-from warmup import cache, flush, indicator_cache
+from warmup.cache import candles as cache
+from warmup.cache import indicators as indicator_cache
+from warmup.live import flush
 
 LONGEST_SILENCE_SECONDS = 600
 READING = (

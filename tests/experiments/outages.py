@@ -7,8 +7,8 @@ seconds (the reply to a close that it wrote is lost, then all replies, then all 
 way, and in the end the connections break), and is full (`maxmemory` below what is needed,
 `noeviction`) and later is not; all of that around midnight, when bars of six timeframes close. The
 runner calls it over a wire, with Livermore's own timeouts. Claims are compared with the truth five
-times a second all the while. `tests/warmup/test_outages.py` restarts, empties and stops it in every
-run of the tests.
+times a second all the while. `tests/warmup/live/test_outages.py` restarts, empties and stops it in
+every run of the tests.
 """
 
 import logging
@@ -23,7 +23,8 @@ from exchanges.stream import streamer
 from tests.experiments.claims import Claims, watched_claims
 from tests.experiments.outcome import Outcome, faults_of
 from tests.experiments.partition import RemoteRedis
-from tests.warmup.live import (
+from tests.warmup.live.redis_away import faults_after, faults_after_losing_all
+from tests.warmup.runners import (
     MIDNIGHT_MS,
     MINUTE_MS,
     make_row,
@@ -33,7 +34,6 @@ from tests.warmup.live import (
     wait_for_time,
     wait_until,
 )
-from tests.warmup.redis_away import faults_after, faults_after_losing_all
 
 QUICK = {"venues": ["sandbox"], "kinds": ["full"], "rounds": 1}
 VENUES = ["sandbox", "coinbase"]
@@ -186,7 +186,7 @@ def _sink_says():
     said = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())
-    logger = logging.getLogger("warmup.sink")
+    logger = logging.getLogger("warmup.live.sink")
     logger.addHandler(handler)
     try:
         yield said

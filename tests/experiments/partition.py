@@ -9,8 +9,8 @@ from django.conf import settings
 from redis import Redis
 
 from livermore.running.embedded_redis import socket_path
-from tests.warmup.live import wait_until
-from tests.warmup.redis_away import OwnRedis
+from tests.warmup.live.redis_away import OwnRedis
+from tests.warmup.runners import wait_until
 
 A_CLOSE = b'"closed":true'  # in what a runner writes, of a candle that it tells
 WHOLE, DEAF, APART = "whole", "deaf", "apart"  # no reply arrives, nothing arrives

@@ -6,8 +6,8 @@ process of its own. Every few seconds it is noted what they use, and whether wha
 to have is there; at the end all that was told since they went live is compared with the truth. What
 they use in the last quarter of the time is compared with the second: in the first they fill their
 windows, of 1,000 minutes each in a quarter of an hour of ours. How small a leak can be seen
-therefore depends on how long it lasts, and is among the figures. `tests/warmup/test_scenarios.py`
-cuts streams for some seconds in every run of the tests.
+therefore depends on how long it lasts, and is among the figures.
+`tests/warmup/live/test_scenarios.py` cuts streams for some seconds in every run of the tests.
 """
 
 import os
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from exchanges.lock.status import State, read_status
 from tests.experiments.claims import Claims
 from tests.experiments.outcome import Outcome, faults_of
-from tests.warmup.live import MINUTE_MS, Comparison, make_row, processes, serve, wait_until
+from tests.warmup.runners import MINUTE_MS, Comparison, make_row, processes, serve, wait_until
 
 QUICK = {"minutes": 0.1, "cut_seconds": 2}
 NAMES = ("sandbox", "coinbase")

@@ -24,7 +24,7 @@ from exchanges.venues import ExchangeAdapterFactory
 from tests.exchanges.rest.test_client import Server
 from tests.exchanges.transport.wire import lead
 from tests.experiments.outcome import Outcome, faults_of
-from tests.warmup.live import MINUTE_MS, Comparison, make_row, running, serve
+from tests.warmup.runners import MINUTE_MS, Comparison, make_row, running, serve
 
 QUICK = {}
 SPELLED = [

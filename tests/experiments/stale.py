@@ -7,12 +7,23 @@ from exchanges.lock.control import ControlClient, ControlReader
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.status import State
 from livermore.market.candle import Ticker
-from tests.warmup.test_sink import BTC, EXCHANGE, M1, NOW, PAIR, Rest, at, bar, closed, still_open
-from warmup.cache import CandleCache
-from warmup.indicator_cache import IndicatorCache
+from tests.warmup.live.test_sink import (
+    BTC,
+    EXCHANGE,
+    M1,
+    NOW,
+    PAIR,
+    Rest,
+    at,
+    bar,
+    closed,
+    still_open,
+)
+from warmup.cache.candles import CandleCache
+from warmup.cache.indicators import IndicatorCache
+from warmup.live.sink import CandleSink
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
-from warmup.sink import CandleSink
 from warmup.stats import WarmupStats, WarmupStatsPublisher
 
 SILENT = {"status"}  # is not written, and nobody is told: a status is news, not data

@@ -6,8 +6,8 @@ then cuts the streams for as long as it says, midnight somewhere within the cut;
 slept through by its clock, which leaps. What is stored and told is compared with its truth.
 Coinbase's protocol has no closing frames, and there a row that REST leaves out says that nothing
 was traded, so scenarios of these are played in Binance's alone.
-`tests/warmup/test_scenarios.py` plays the scenarios in every run of the tests, and
-`tests/warmup/test_outages.py` a cut of fifteen hours.
+`tests/warmup/live/test_scenarios.py` plays the scenarios in every run of the tests, and
+`tests/warmup/live/test_outages.py` a cut of fifteen hours.
 """
 
 from collections import Counter
@@ -18,7 +18,8 @@ import pytest
 from exchanges.models import Exchange
 from livermore.market.timeframe import Timeframe
 from tests.experiments.outcome import Outcome, faults_of
-from tests.warmup.live import (
+from tests.warmup.live.test_scenarios import BINANCE, after_it_is_lifted
+from tests.warmup.runners import (
     MIDNIGHT_MS,
     MINUTE_MS,
     SYMBOLS,
@@ -32,7 +33,6 @@ from tests.warmup.live import (
     wait_for_time,
     wait_until,
 )
-from tests.warmup.test_scenarios import BINANCE, after_it_is_lifted
 
 QUICK = {"drills": [], "venues": ["coinbase"], "cuts": [40]}
 BINANCE_ALONE = ("rest-holes", "late-close", "missing-close", "all-at-once")

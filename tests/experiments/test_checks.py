@@ -22,8 +22,8 @@ from tests.experiments.monitor import monitored
 from tests.experiments.outcome import faults_of
 from tests.experiments.partition import RemoteRedis
 from tests.experiments.soak import Usage, growth
-from tests.warmup.live import MIDNIGHT_MS, make_row, serve, wait_until
-from warmup.cache import CandleCache
+from tests.warmup.runners import MIDNIGHT_MS, make_row, serve, wait_until
+from warmup.cache.candles import CandleCache
 
 M1 = Timeframe.M1
 

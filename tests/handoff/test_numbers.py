@@ -11,7 +11,7 @@ from exchanges.venues.coinbase.stream import CoinbaseStream
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.handoff.documents import DOCS
-from warmup.cache import CANDLES_KEPT
+from warmup.cache.candles import CANDLES_KEPT
 
 TEXT = (DOCS / "handoff-binance-us.md").read_text()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.warmup.live import ROOT
+from tests.warmup.runners import ROOT
 
 FILL = """
 from django.contrib.auth import get_user_model

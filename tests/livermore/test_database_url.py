@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from tests.livermore.databases import PostgresServer, _program, manage
-from tests.warmup.live import ROOT
+from tests.warmup.runners import ROOT
 
 TEXT = (ROOT / "docs/settings.md").read_text()
 ASK = """

@@ -14,7 +14,7 @@ from pathlib import Path
 from django.conf import settings
 
 from livermore.running.children import answers
-from tests.warmup.live import ROOT, database_url, wait_until
+from tests.warmup.runners import ROOT, database_url, wait_until
 
 SERVE = """
 import sys

@@ -17,8 +17,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from livermore.running.children import answers
-from tests.warmup.live import ROOT, database_url, wait_until
-from warmup import agent as agents
+from tests.warmup.runners import ROOT, database_url, wait_until
+from warmup.runner import agent as agents
 
 REQUIRED = "LIVERMORE_BROWSER_TESTS"  # "required": a missing browser is a failure
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000")

@@ -8,7 +8,7 @@ from exchanges.sandbox.server.server import SandboxServer
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.timeframe import LONGEST_FIRST
 from tests.warmup import browser as browsers
-from tests.warmup.live import let_calls_end
+from tests.warmup.runners import let_calls_end
 
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]
 QUIET = ["AERO-USD", "DASH-USD"]  # Coinbase leaves out their minutes without a trade

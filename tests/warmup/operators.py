@@ -8,7 +8,7 @@ from exchanges.lock.acquire import TTL_MS, ExchangeLock
 from exchanges.lock.status import Holder, State, Status
 from exchanges.models import Exchange, Symbol
 from livermore.market import keys
-from warmup.agents import Registration, register
+from warmup.runner.agents import Registration, register
 
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD"]
 

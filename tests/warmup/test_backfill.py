@@ -4,7 +4,7 @@ from exchanges.errors import Unreachable
 from livermore.market.timeframe import Timeframe
 from tests.warmup.conftest import SYMBOLS
 from warmup.backfill import BackfillConfig, StartupBackfillService
-from warmup.cache import CandleCache
+from warmup.cache.candles import CandleCache
 from warmup.service import SmartWarmupService
 
 pytestmark = pytest.mark.django_db

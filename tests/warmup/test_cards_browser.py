@@ -10,9 +10,9 @@ from exchanges.sandbox.server.server import SandboxServer
 from livermore import __version__
 from livermore.market import keys
 from tests.warmup import browser as browsers
-from tests.warmup.live import SYMBOLS, chosen, make_row, processes, running
 from tests.warmup.operators import held_by, person
-from warmup.command_log import CommandLog
+from tests.warmup.runners import SYMBOLS, chosen, make_row, processes, running
+from warmup.runner.command_log import CommandLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

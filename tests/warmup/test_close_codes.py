@@ -9,7 +9,7 @@ import websocket
 
 from livermore.running.children import answers
 from tests.test_run import free_port
-from tests.warmup.live import ROOT, wait_until
+from tests.warmup.runners import ROOT, wait_until
 from warmup.network.socket_life import DAY_OLD, FLOOD, TOO_SLOW, TRY_LATER
 from warmup.network.visitors import NO_PERMISSION, NOT_LOGGED_IN
 

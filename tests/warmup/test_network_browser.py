@@ -18,8 +18,8 @@ from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from livermore.market import keys
 from tests.warmup import browser as browsers
-from tests.warmup.live import SYMBOLS, chosen, make_row, processes, running
 from tests.warmup.operators import held_by, holder_of, live, person
+from tests.warmup.runners import SYMBOLS, chosen, make_row, processes, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -3,8 +3,8 @@ import pytest
 from exchanges.lock.status import read_exchange_time
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import SYMBOLS
-from tests.warmup.live import SYMBOLS as LIVE
-from tests.warmup.live import make_row, running, serve, wait_until
+from tests.warmup.runners import SYMBOLS as LIVE
+from tests.warmup.runners import make_row, running, serve, wait_until
 from tests.warmup.test_repair import cut
 from warmup.plan import plan_warmup
 from warmup.service import SmartWarmupService

@@ -7,7 +7,7 @@ from livermore.market import keys
 from livermore.market.candle import Ticker
 from tests.warmup import browser as browsers
 from tests.warmup.operators import held_by, listed_exchange, person
-from warmup.cache import TickerCache
+from warmup.cache.candles import TickerCache
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

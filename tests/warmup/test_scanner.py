@@ -4,7 +4,7 @@ import pytest
 
 from livermore.market.candle import Candle
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from warmup.cache import CandleCache
+from warmup.cache.candles import CandleCache
 from warmup.scanner import CandleStatusResult, CandleStatusScanner
 
 H1 = Timeframe.H1

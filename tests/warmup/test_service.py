@@ -13,8 +13,8 @@ from exchanges.venues.coinbase import key
 from exchanges.venues.coinbase.rest import CoinbaseRest
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.conftest import QUIET, SYMBOLS
-from tests.warmup.live import let_calls_end
-from warmup.cache import CandleCache
+from tests.warmup.runners import let_calls_end
+from warmup.cache.candles import CandleCache
 from warmup.service import SmartWarmupService
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ import pytest
 
 from exchanges.lock.fencing import Fenced
 from livermore.market.timeframe import Timeframe
-from tests.warmup.live import wait_until
+from tests.warmup.runners import wait_until
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
 from warmup.stats import WarmupStats, WarmupStatsPublisher

@@ -9,8 +9,8 @@ from exchanges.sandbox.market.listings import listings
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from tests.warmup import browser as browsers
-from tests.warmup.live import make_row
 from tests.warmup.operators import person
+from tests.warmup.runners import make_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -23,18 +23,18 @@ from exchanges.errors import (
 )
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import Unreadable
-from warmup.harness.candles import check_warmup
-from warmup.harness.contract import check_keys
 from warmup.harness.facts import Facts
-from warmup.harness.limits import check_limits
-from warmup.harness.lock import check_lock
-from warmup.harness.names import check_names
-from warmup.harness.network import check_clock, check_encryption
 from warmup.harness.remedies import database_failure, own_failure, redis_failure, remedy_for
 from warmup.harness.report import CheckReport, Failed, Outcome, Result, Step
-from warmup.harness.row import check_environment, check_row
-from warmup.harness.subscription import check_subscription
-from warmup.harness.symbol import check_symbol
+from warmup.harness.steps.candles import check_warmup
+from warmup.harness.steps.contract import check_keys
+from warmup.harness.steps.limits import check_limits
+from warmup.harness.steps.lock import check_lock
+from warmup.harness.steps.names import check_names
+from warmup.harness.steps.network import check_clock, check_encryption
+from warmup.harness.steps.row import check_environment, check_row
+from warmup.harness.steps.subscription import check_subscription
+from warmup.harness.steps.symbol import check_symbol
 
 logger = logging.getLogger(__name__)
 

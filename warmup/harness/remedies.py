@@ -29,9 +29,9 @@ from exchanges.errors import (
 from exchanges.lock.acquire import Held
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import Unreadable
-from warmup.harness import stored
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed
+from warmup.harness.steps import stored
 
 ALL_NEEDS = ("redis", "row", "rest", "stream", "listing", "symbol")
 

@@ -28,14 +28,14 @@ from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.symbols.monitoring import Change, switch, take_back
 from exchanges.symbols.volumes import check_choice, most_traded
 from livermore.market.timeframe import parse_timeframe
-from warmup.command_log import CommandLog
 from warmup.harness import CheckReport, ExchangeCheck, Result
 from warmup.network.asking import volumes_within
 from warmup.network.audit import last_action, record
 from warmup.network.choosing import change_of, undo_token
 from warmup.network.situation import Situation
-from warmup.trouble import words_for
-from warmup.wording import count
+from warmup.readable import count
+from warmup.runner.command_log import CommandLog
+from warmup.runner.trouble import words_for
 
 __all__ = ["Actions", "Refused", "check_line", "last_action"]
 

@@ -9,12 +9,12 @@ from exchanges.lock.status import ENDED, State
 from exchanges.models import Exchange
 from exchanges.rest.pacing import Usage
 from livermore.market.timeframe import SHORTEST_FIRST
-from warmup.command_log import Entry
 from warmup.network.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
 from warmup.network.exchange_view import ExchangeRow, ExchangeView
 from warmup.progress import present_warmup
-from warmup.trouble import Trouble, stream_remedy, without_number
-from warmup.wording import count, duration, moment
+from warmup.readable import count, duration, moment
+from warmup.runner.command_log import Entry
+from warmup.runner.trouble import Trouble, stream_remedy, without_number
 
 Card = dict[str, Any]
 

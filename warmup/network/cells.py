@@ -10,10 +10,10 @@ from exchanges.models import Symbol
 from livermore.market.coverage import subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
-from warmup.cache import CandleCache, Glance, PairState, SetAside
+from warmup.cache.candles import CandleCache, Glance, PairState, SetAside
+from warmup.cache.unconfirmed import Stretches
 from warmup.repair import missing_ranges
 from warmup.scanner import MIN_CANDLE_THRESHOLD, is_exhausted
-from warmup.unconfirmed import Stretches
 
 COMPLETE, REPAIRING, QUIET, HOLED, COLD, WAITING = "crqhkw"
 ASIDE = "u"

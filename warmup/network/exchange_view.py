@@ -25,12 +25,12 @@ from exchanges.symbols.renaming import rename_offers
 from livermore.market import keys
 from livermore.market.candle import check_time
 from livermore.market.timeframe import LONGEST_FIRST
-from warmup.command_log import Entry
 from warmup.network.audit import BEGINS, ENDS, last_action
 from warmup.network.cells import Work
+from warmup.runner.command_log import Entry
+from warmup.runner.trouble import Trouble
 from warmup.stats import Status as WarmupStatus
 from warmup.stats import WarmupStats
-from warmup.trouble import Trouble
 
 logger = logging.getLogger(__name__)
 

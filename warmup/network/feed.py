@@ -27,7 +27,6 @@ from redis.exceptions import RedisError
 from exchanges.models import Exchange
 from exchanges.redis.changes import parse_change
 from exchanges.redis.client import own_client
-from warmup.agents import read_agents
 from warmup.network.audience import Audience, Member, Message
 from warmup.network.bell import Bell
 from warmup.network.card_feed import CardFeed
@@ -35,6 +34,7 @@ from warmup.network.exchange_view import ExchangeRow, read_rows
 from warmup.network.paced import Paced
 from warmup.network.pair_feed import OpenPair, OpenPairs, PairFeed, name_of
 from warmup.network.snapshot import read_accounts_of
+from warmup.runner.agents import read_agents
 
 logger = logging.getLogger(__name__)
 

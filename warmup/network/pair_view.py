@@ -18,11 +18,11 @@ from livermore.market.coverage import Coverage
 from livermore.market.indicators import macd_v_series
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
-from warmup.cache import CANDLES_KEPT, CandleCache, PairState
-from warmup.indicator_cache import IndicatorCache
+from warmup.cache.candles import CANDLES_KEPT, CandleCache, PairState
+from warmup.cache.indicators import IndicatorCache
+from warmup.cache.window import ROW, rows_of
 from warmup.network.cells import GRACE_MS
 from warmup.repair import missing_ranges
-from warmup.window import ROW, rows_of
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from exchanges.lock.status import Holder, State, Status, read_status
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import remedy, tell_once, value_or_error
 from livermore.market import keys
-from warmup.agents import Registration, read_agents
+from warmup.runner.agents import Registration, read_agents
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from exchanges.models import UserExchange
 from exchanges.redis.client import own_client
-from warmup.agents import read_agents
 from warmup.network import cards
 from warmup.network.card_feed import note_fault
 from warmup.network.cells import Grid
@@ -19,6 +18,7 @@ from warmup.network.exchange_view import ExchangeRow, ExchangeView, read_exchang
 from warmup.network.pair_view import PairView, read_pair
 from warmup.network.prices import read_prices
 from warmup.network.visitors import may_operate
+from warmup.runner.agents import read_agents
 
 __all__ = [
     "ExchangeView",

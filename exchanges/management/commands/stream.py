@@ -12,7 +12,7 @@ from exchanges.venues import ExchangeAdapterFactory
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
 from livermore.command import Ended, LivermoreCommand, UsageError
 from livermore.market.plain import plain
-from warmup.sink import CandleSink
+from warmup.live.sink import CandleSink
 
 
 class Command(LivermoreCommand):

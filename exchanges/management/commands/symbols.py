@@ -16,8 +16,8 @@ from exchanges.symbols.volumes import check_choice, current_volumes, most_traded
 from exchanges.venues import open_rest
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbol_names
 from livermore.command import LivermoreCommand, UsageError
-from warmup.hand_over import under_lock
-from warmup.renaming import rename_symbol
+from warmup.runner.hand_over import under_lock
+from warmup.runner.renaming import rename_symbol
 
 # Option, what it does to the rows, and the command to whoever runs the exchange.
 CHANGES = (

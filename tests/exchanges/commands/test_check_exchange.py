@@ -11,8 +11,9 @@ from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
 from livermore.market import keys
 from tests.warmup.harness.conftest import everything
-from tests.warmup.live import end, make_row, processes, serve, wait_until
-from warmup.harness import check, network
+from tests.warmup.runners import end, make_row, processes, serve, wait_until
+from warmup.harness import check
+from warmup.harness.steps import network
 
 pytestmark = pytest.mark.django_db(transaction=True)
 STEPS = [

@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from exchanges.models import Exchange
 from livermore.command import UsageError
-from tests.warmup.live import make_row, running, serve
+from tests.warmup.runners import make_row, running, serve
 
 US = {"rest": "https://api.example.com", "ws": "wss://stream.example.com:9443"}
 

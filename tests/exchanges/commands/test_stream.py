@@ -11,7 +11,7 @@ from exchanges.lock.status import State, read_status
 from exchanges.sandbox.market.listings import CHEAP
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
-from tests.warmup.live import (
+from tests.warmup.runners import (
     Comparison,
     end,
     events_of,

@@ -8,7 +8,7 @@ from exchanges.management.commands import symbols
 from exchanges.symbols.volumes import current_volumes
 from livermore.command import UsageError
 from livermore.market import keys
-from tests.warmup.live import events_of, make_row, running, serve, wait_until
+from tests.warmup.runners import events_of, make_row, running, serve, wait_until
 
 
 @pytest.fixture

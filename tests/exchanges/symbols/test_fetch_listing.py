@@ -8,7 +8,7 @@ from exchanges.errors import BadPayload, Unreachable
 from exchanges.models import Exchange
 from exchanges.symbols import fetch_listing as module
 from exchanges.symbols.fetch_listing import fetch_listing
-from tests.warmup.live import make_row, serve
+from tests.warmup.runners import make_row, serve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

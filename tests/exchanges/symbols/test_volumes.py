@@ -16,7 +16,7 @@ from exchanges.symbols.volumes import (
 )
 from exchanges.venues import open_rest
 from livermore.market import keys
-from tests.warmup.live import make_row, serve
+from tests.warmup.runners import make_row, serve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ import pytest
 import websockets
 
 from tests.livermore.web_server import status, web_server
-from tests.warmup.live import wait_until
+from tests.warmup.runners import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

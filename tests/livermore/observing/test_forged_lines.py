@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError, ResponseError
 from livermore.observing.logs import ForeignLines, JsonFormatter, TextFormatter
 from livermore.web.unavailable import server_error
 from tests.livermore.web_server import web_server
-from tests.warmup.live import wait_until
+from tests.warmup.runners import wait_until
 from warmup.network.gate import looks
 
 pytestmark = pytest.mark.django_db(transaction=True)

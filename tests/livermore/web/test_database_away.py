@@ -7,7 +7,7 @@ from django.conf import settings
 
 from tests.livermore.databases import PostgresServer, SqliteFile, database, manage
 from tests.livermore.web_server import status, web_server
-from tests.warmup.live import wait_until
+from tests.warmup.runners import wait_until
 
 AWAY = "The database is away: nothing can be read or changed now. Try again in a moment."
 EVERY = [(kind, way) for kind in (SqliteFile, PostgresServer) for way in kind.ways]

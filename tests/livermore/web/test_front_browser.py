@@ -14,8 +14,8 @@ from livermore.market.timeframe import Timeframe
 from livermore.running.children import answers
 from tests.livermore.web.front import Front, with_header
 from tests.warmup import browser as browsers
-from tests.warmup.live import ROOT
 from tests.warmup.operators import listed_exchange, person
+from tests.warmup.runners import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,7 @@ from django.test import Client
 
 from livermore.web.limits import logins as login_limit
 from livermore.web.limits.logins import ADDRESS, USER, USER_AND_ADDRESS, Attempts
-from tests.warmup.redis_away import OwnRedis
+from tests.warmup.live.redis_away import OwnRedis
 
 pytestmark = pytest.mark.django_db
 

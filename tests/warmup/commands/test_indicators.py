@@ -10,7 +10,7 @@ from exchanges.models import Exchange, Symbol
 from livermore.command import UsageError
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.indicator_cache import IndicatorCache
+from warmup.cache.indicators import IndicatorCache
 
 STORED = {
     "timestamp": 1_795_046_400_000,

@@ -10,7 +10,7 @@ from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
 from livermore.market import keys
-from tests.warmup.live import (
+from tests.warmup.runners import (
     REST_PATHS,
     Comparison,
     end,

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from livermore.command import UsageError
-from tests.warmup.live import SYMBOLS, make_row, serve
+from tests.warmup.runners import SYMBOLS, make_row, serve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,8 +7,9 @@ from exchanges.rest import client as rest_client
 from exchanges.sandbox.market.listings import DEFAULT
 from exchanges.stream import connection
 from livermore.market import keys
-from tests.warmup.live import MIDNIGHT_MS, make_row, serve
-from warmup.harness import ExchangeCheck, check, facts, network, subscription
+from tests.warmup.runners import MIDNIGHT_MS, make_row, serve
+from warmup.harness import ExchangeCheck, check, facts
+from warmup.harness.steps import network, subscription
 
 HALF_A_DAY_MS = 43_200_000
 WELL = {  # with addresses that are plain, and without an account

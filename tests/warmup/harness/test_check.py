@@ -28,13 +28,13 @@ from tests.warmup.harness.conftest import (
     step_of,
 )
 from tests.warmup.harness.test_faults import TICKER
-from tests.warmup.live import ROOT, running, stored, wait_until
+from tests.warmup.runners import ROOT, running, stored, wait_until
 from warmup.harness import ExchangeCheck
 from warmup.harness.check import KINDS
 from warmup.harness.facts import Facts
-from warmup.harness.lock import check_lock
 from warmup.harness.report import CheckReport, Result, Step
-from warmup.harness.stored import StatusKept
+from warmup.harness.steps.lock import check_lock
+from warmup.harness.steps.stored import StatusKept
 from warmup.harness.terminal import print_check
 
 pytestmark = pytest.mark.django_db

@@ -30,11 +30,12 @@ from tests.warmup.harness.conftest import (
     step_of,
 )
 from tests.warmup.harness.tls import TlsFront
-from tests.warmup.live import MIDNIGHT_MS, serve, stored, wait_until
-from tests.warmup.live import chosen as those
-from warmup.harness import ExchangeCheck, candles, facts, limits, names, subscription
+from tests.warmup.runners import MIDNIGHT_MS, serve, stored, wait_until
+from tests.warmup.runners import chosen as those
+from warmup.harness import ExchangeCheck, facts
 from warmup.harness.facts import NoAnswer, within
 from warmup.harness.report import Failed
+from warmup.harness.steps import candles, limits, names, subscription
 
 pytestmark = pytest.mark.django_db
 PORT_OF_NOBODY = 9  # discard

@@ -10,8 +10,8 @@ from exchanges.rest.pacing import host_of
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.harness.conftest import failures, results, step_of
-from tests.warmup.test_redis_server import configure  # noqa: F401  a fixture
-from warmup.harness import symbol
+from tests.warmup.metrics.test_redis_server import configure  # noqa: F401  a fixture
+from warmup.harness.steps import symbol
 
 pytestmark = pytest.mark.django_db
 D1 = Timeframe.D1

@@ -12,8 +12,8 @@ from exchanges.errors import LivermoreError, UnknownSymbol
 from exchanges.lock.acquire import Held
 from exchanges.models import Exchange, UserExchange
 from livermore.market import keys
-from tests.warmup.live import Running, make_row, serve, stored, wait_until
 from tests.warmup.operators import agent, commands, held_by, listed_exchange, live, person
+from tests.warmup.runners import Running, make_row, serve, stored, wait_until
 from warmup.network.actions import Actions, Refused, last_action
 
 pytestmark = pytest.mark.django_db

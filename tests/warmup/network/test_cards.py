@@ -13,8 +13,8 @@ from exchanges.validators import misled_by_proxy
 from warmup.network.cards import NO_GRID, present, unheard
 from warmup.network.cells import Work
 from warmup.network.exchange_view import Action, ExchangeRow, ExchangeView, Schedule
+from warmup.runner.trouble import Trouble
 from warmup.stats import WarmupStats
-from warmup.trouble import Trouble
 
 NOW = 1_795_046_400_000
 HOLDER = Holder("i-1", 3, "trader-1", "10.0.0.2", 4711, NOW - 60_000)

@@ -11,8 +11,8 @@ from django.urls import reverse
 from exchanges.models import Symbol
 from exchanges.symbols.listing import monitor
 from livermore.market import keys
-from tests.warmup.live import make_row, serve
 from tests.warmup.operators import commands, listed_exchange, live, person
+from tests.warmup.runners import make_row, serve
 from warmup.network import asking
 from warmup.network.actions import Actions, Refused
 from warmup.network.choosing import read_listing, volume_text

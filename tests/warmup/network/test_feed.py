@@ -22,13 +22,12 @@ from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
-from tests.warmup.live import make_row, running, serve
+from tests.warmup.live.redis_away import OwnRedis
 from tests.warmup.operators import agent, held_by, listed_exchange, person
-from tests.warmup.redis_away import OwnRedis
+from tests.warmup.runners import make_row, running, serve
 from tests.warmup.sockets import Browser, browsing, in_a_loop, log_in, wait_until
-from warmup import mender
-from warmup.agents import deregister
-from warmup.cache import CandleCache
+from warmup.cache.candles import CandleCache
+from warmup.live import healer as mender
 from warmup.network import audience, card_feed, feed, snapshot
 from warmup.network.audit import record
 from warmup.network.card_feed import CardFeed
@@ -36,6 +35,7 @@ from warmup.network.exchange_view import read_exchange, read_rows
 from warmup.network.feed import current_feed
 from warmup.network.paced import Allowance, Paced
 from warmup.network.snapshot import read_network
+from warmup.runner.agents import deregister
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
 from warmup.stats import WarmupStats, WarmupStatsPublisher

@@ -9,7 +9,7 @@ from livermore.market import keys
 from livermore.market.candle import Ticker
 from tests.warmup.operators import held_by, listed_exchange, person
 from tests.warmup.sockets import browsing, in_a_loop, log_in
-from warmup.cache import TickerCache
+from warmup.cache.candles import TickerCache
 from warmup.network import card_feed, feed
 from warmup.network.outbox import merge
 from warmup.network.prices import price_changes, read_prices, seconds_between, with_changes

@@ -17,7 +17,7 @@ from livermore.market.candle import Candle
 from livermore.market.indicators import macd_v_of_rows
 from livermore.market.timeframe import Timeframe
 from tests.warmup.operators import agent, held_by, listed_exchange, person
-from warmup.cache import CandleCache
+from warmup.cache.candles import CandleCache
 from warmup.network.audit import record
 from warmup.network.cells import GRACE_MS
 from warmup.network.snapshot import read_exchange, read_network, read_pair

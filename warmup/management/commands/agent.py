@@ -2,7 +2,7 @@ from django_redis import get_redis_connection
 
 from livermore.command import Ended, LivermoreCommand
 from livermore.web.database_faults import wait_briefly
-from warmup.agent import Agent
+from warmup.runner.agent import Agent
 
 
 class Command(LivermoreCommand):

@@ -13,8 +13,8 @@ from livermore.arguments import (
 )
 from livermore.command import LivermoreCommand, UsageError
 from warmup.backfill import DEFAULT_TIMEFRAMES, BackfillConfig, StartupBackfillService
-from warmup.cache import CANDLES_KEPT
-from warmup.hand_over import under_lock
+from warmup.cache.candles import CANDLES_KEPT
+from warmup.runner.hand_over import under_lock
 from warmup.terminal import CountProgress, print_report
 
 

@@ -1,7 +1,7 @@
 """Delete expired sessions and old entries of the admin's log, as the agent does each day."""
 
 from livermore.command import LivermoreCommand, UsageError
-from warmup.old_rows import LOG_DAYS, clear_old_rows
+from warmup.runner.old_rows import LOG_DAYS, clear_old_rows
 
 LONGEST_DAYS = 36_500
 

@@ -8,8 +8,8 @@ from livermore.arguments import add_exchange, exchange_named, symbols_named, tim
 from livermore.command import LivermoreCommand, UsageError
 from livermore.market.indicators import Reason, Stage
 from livermore.market.pair import pairs_of
-from warmup.cache import CandleCache
-from warmup.indicator_cache import IndicatorCache
+from warmup.cache.candles import CandleCache
+from warmup.cache.indicators import IndicatorCache
 from warmup.scanner import MIN_CANDLE_THRESHOLD
 from warmup.terminal import print_indicators
 

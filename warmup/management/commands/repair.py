@@ -6,8 +6,8 @@ from django_redis import get_redis_connection
 from exchanges.venues import open_rest
 from livermore.arguments import add_pairs, exchange_named, symbols_to_fetch, timeframes_named
 from livermore.command import LivermoreCommand
-from warmup.hand_over import under_lock
 from warmup.repair import CandleRepair
+from warmup.runner.hand_over import under_lock
 from warmup.terminal import CountProgress, print_report
 
 

@@ -10,7 +10,7 @@ from livermore.arguments import (
     symbols_to_fetch,
 )
 from livermore.command import Ended, LivermoreCommand
-from warmup.runner import ExchangeRunner
+from warmup.runner.runner import ExchangeRunner
 from warmup.terminal import WarmupProgress
 
 

@@ -12,9 +12,9 @@ from livermore.arguments import (
     timeframes_named,
 )
 from livermore.command import LivermoreCommand
-from warmup.hand_over import under_lock
 from warmup.management.commands.repair import repair
 from warmup.plan import plan_warmup
+from warmup.runner.hand_over import under_lock
 from warmup.service import SmartWarmupService
 from warmup.terminal import WarmupProgress, print_plan, print_report, print_summary
 

@@ -18,7 +18,7 @@ from livermore.web.limits.requests import (
     connections_allowed,
 )
 from tests.livermore.web_server import read_all, seconds_until_closed, status, web_server
-from tests.warmup.live import wait_until
+from tests.warmup.runners import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

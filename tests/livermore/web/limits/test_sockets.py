@@ -9,7 +9,7 @@ import websocket
 
 from livermore.running.children import answers
 from tests.test_run import free_port
-from tests.warmup.live import ROOT, wait_until
+from tests.warmup.runners import ROOT, wait_until
 
 SERVE = """
 import logging, sys

@@ -1,0 +1,185 @@
+import json
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livermore.market.candle import Candle, Ticker
+from livermore.market.coverage import union
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+from warmup.cache.candles import CANDLES_KEPT, CandleCache, CandleWrite, TickerCache
+
+M1 = Timeframe.M1
+T0 = 1_790_000_040_000  # a minute's boundary
+
+
+def minute(number, close=2.0):
+    return Candle(T0 + number * M1.ms, 1.5, 3.0, 1.0, close, 10.0, M1)
+
+
+def minutes(first, last):
+    return [minute(number) for number in range(first, last)]
+
+
+def stretch(first, last):
+    return (T0 + first * M1.ms, T0 + last * M1.ms)
+
+
+@pytest.fixture
+def cache(redis):
+    return CandleCache(redis, 7)
+
+
+def test_a_candle_is_stored_as_the_array_that_readers_know(cache, redis):
+    cache.write("BTC-USD", M1, [minute(0)])
+    [(member, score)] = redis.zrange("candles:7:BTC-USD:1m", 0, -1, withscores=True)
+    assert json.loads(member) == [T0, 1.5, 3.0, 1.0, 2.0, 10.0]
+    assert score == T0
+
+
+def test_candles_come_back_as_they_went_in(cache):
+    cache.write("BTC-USD", M1, minutes(0, 5))
+    assert cache.newest("BTC-USD", M1, 100) == minutes(0, 5)
+    assert cache.newest("BTC-USD", M1, 2) == minutes(3, 5)
+    assert cache.newest("BTC-USD", M1, 0) == []
+    assert cache.between("BTC-USD", M1, *stretch(1, 3)) == minutes(1, 3)
+
+
+def test_a_second_candle_of_the_same_time_replaces_the_first(cache):
+    cache.write("BTC-USD", M1, [minute(0, close=2.0)])
+    cache.write("BTC-USD", M1, [minute(0, close=2.5)])
+    assert cache.newest("BTC-USD", M1, 10) == [minute(0, close=2.5)]
+
+
+def test_no_more_than_a_thousand_candles_are_kept_the_newest(cache):
+    cache.write("BTC-USD", M1, minutes(0, CANDLES_KEPT + 20))
+    kept = cache.newest("BTC-USD", M1, 2 * CANDLES_KEPT)
+    assert kept == minutes(20, CANDLES_KEPT + 20)
+
+
+def test_coverage_never_speaks_of_candles_that_were_trimmed(cache):
+    cache.write("BTC-USD", M1, minutes(0, 600), [stretch(-50, 600)])
+    cache.write("BTC-USD", M1, minutes(600, 1200), [stretch(600, 1200)])
+    assert cache.coverage("BTC-USD", M1) == (stretch(200, 1200),)
+
+
+def test_trimming_without_new_coverage_cuts_it_too(cache):
+    cache.write("BTC-USD", M1, minutes(0, 1000), [stretch(0, 1000)])
+    cache.write("BTC-USD", M1, [minute(1000)])
+    assert cache.coverage("BTC-USD", M1) == (stretch(1, 1000),)
+
+
+def test_an_answer_that_lacks_a_candle_deletes_none(cache):
+    cache.write("BTC-USD", M1, minutes(0, 10))
+    cache.write("BTC-USD", M1, [minute(5, close=2.5)], [stretch(3, 7)])
+    stored = cache.newest("BTC-USD", M1, 20)
+    assert stored == [*minutes(0, 5), minute(5, close=2.5), *minutes(6, 10)]
+
+
+@pytest.mark.parametrize("stored", ["oops", "null", '{"a":1}', "[1]"])
+def test_coverage_that_cannot_be_read_counts_for_nothing_and_is_replaced(cache, redis, stored):
+    cache.write("BTC-USD", M1, [minute(0)])
+    redis.set("coverage:7:BTC-USD:1m", stored)
+    assert cache.coverage("BTC-USD", M1) == ()
+
+
+def test_coverage_without_any_candle_is_not_believed(cache, redis):
+    cache.write("BTC-USD", M1, minutes(0, 9), [stretch(0, 9)])
+    redis.delete("candles:7:BTC-USD:1m")
+    [state] = cache.states([Pair("BTC-USD", M1)])
+    assert (state.count, state.coverage) == (0, ())
+
+
+def test_an_empty_answer_extends_coverage(cache, redis):
+    cache.write("BTC-USD", M1, [], [stretch(0, 3)])
+    assert json.loads(redis.get("coverage:7:BTC-USD:1m")) == [list(stretch(0, 3))]
+    assert cache.newest("BTC-USD", M1, 5) == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), max_size=12))
+def test_coverage_is_the_union_of_all_that_was_covered(cache, redis, stretches):
+    redis.delete("coverage:7:BTC-USD:1m")
+    spans = [stretch(start, start + length) for start, length in stretches]
+    for span in spans:
+        cache.write("BTC-USD", M1, [], [span])
+    assert cache.coverage("BTC-USD", M1) == union(spans)
+
+
+def test_the_order_of_arrival_does_not_matter(cache):
+    shuffled = minutes(0, 50)
+    Random(1).shuffle(shuffled)
+    for candle in shuffled:
+        cache.write("BTC-USD", M1, [candle])
+    assert cache.newest("BTC-USD", M1, 100) == minutes(0, 50)
+
+
+def test_many_pairs_are_written_and_counted_in_one_go(cache):
+    symbols = [f"S{number}-USD" for number in range(1500)]
+    cache.write_many(CandleWrite(symbol, M1, minutes(0, 2)) for symbol in symbols)
+    assert cache.counts([(symbol, M1) for symbol in [*symbols, "NONE-USD"]]) == [2] * 1500 + [0]
+
+
+def test_a_server_that_forgot_its_scripts_is_written_to_all_the_same(cache, redis):
+    cache.write("BTC-USD", M1, [minute(0)])
+    redis.script_flush()
+    cache.write("BTC-USD", M1, [minute(1)])
+    assert cache.newest("BTC-USD", M1, 5) == minutes(0, 2)
+
+
+def test_the_state_of_a_pair_tells_its_ends(cache):
+    cache.write("BTC-USD", M1, minutes(3, 9), [stretch(0, 9)])
+    known, unknown = cache.states([("BTC-USD", M1), ("ETH-USD", M1)])
+    assert (known.count, known.oldest) == (6, stretch(3, 8)[0])
+    assert known.coverage == (stretch(0, 9),)
+    assert (unknown.count, unknown.oldest, unknown.coverage) == (0, None, ())
+
+
+def test_closed_candles_never_expire(cache, redis):
+    cache.write("BTC-USD", M1, [minute(0)], [stretch(0, 1)])
+    assert redis.ttl("candles:7:BTC-USD:1m") == redis.ttl("coverage:7:BTC-USD:1m") == -1
+
+
+def test_the_open_candle_is_apart_and_expires_two_bars_after_it_opened(cache, redis):
+    opened = 4_000_000_020_000  # far ahead, so that it is still there to be read
+    candle = Candle(opened, 1.5, 3.0, 1.0, 2.0, 10.0, M1)
+    cache.set_live("BTC-USD", candle)
+    assert cache.live("BTC-USD", M1) == candle
+    assert redis.pexpiretime("candle:live:7:BTC-USD:1m") == opened + 2 * M1.ms
+    assert cache.newest("BTC-USD", M1, 1) == []
+
+
+def test_a_stale_open_candle_is_gone(cache):
+    cache.set_live("BTC-USD", minute(-1_000_000))
+    assert cache.live("BTC-USD", M1) is None
+
+
+TICKER = Ticker("BTC-USD", 65000.5, -120.0, -0.18, 66000.0, 64000.0, 812.5, T0)
+
+
+def test_a_ticker_is_stored_for_a_minute_in_the_form_readers_know(redis):
+    TickerCache(redis, 7).write_many([TICKER])
+    assert json.loads(redis.get("ticker:7:BTC-USD")) == {
+        "symbol": "BTC-USD",
+        "price": 65000.5,
+        "change24h": -120.0,
+        "changePercent24h": -0.18,
+        "high24h": 66000.0,
+        "low24h": 64000.0,
+        "volume24h": 812.5,
+        "timestamp": T0,
+    }
+    assert 55 < redis.ttl("ticker:7:BTC-USD") <= 60
+    assert TickerCache(redis, 7).read("BTC-USD") == TICKER
+    assert TickerCache(redis, 7).read("ETH-USD") is None
+
+
+def test_a_ticker_is_published_on_its_channel(redis):
+    with redis.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe("channel:ticker:7:BTC-USD")
+        listener.get_message(timeout=5)
+        TickerCache(redis, 7).write_many([TICKER])
+        message = listener.get_message(timeout=5)
+    assert json.loads(message["data"])["price"] == 65000.5

@@ -1,0 +1,85 @@
+"""Open candles of longer timeframes against bars joined from all of their parts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livermore.market.candle import Candle
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from warmup.live.rollup import Rollup
+
+M5, M15, H1, D1 = Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.D1
+MIDNIGHT = D1.floor(1_790_000_000_000)
+LONGER = [each for each in LONGEST_FIRST if each.ms > M5.ms]
+
+
+def bar(number, first=10.0, last=10.0, volume=1.0):
+    """Return the five-minute bar so many after (or before) midnight."""
+    opened = MIDNIGHT + number * M5.ms
+    return Candle(opened, first, max(first, last), min(first, last), last, volume, M5)
+
+
+def opened_at(candles):
+    return {candle.timeframe: (candle.timestamp - MIDNIGHT) // M5.ms for candle in candles}
+
+
+@given(
+    seen=st.sets(st.integers(-300, 300)),
+    complete_from=st.integers(-300, 0),
+    loaded=st.integers(0, 100),
+    prices=st.lists(st.integers(1, 50).map(float), min_size=2, max_size=7),
+)
+def test_longer_bars_hold_all_their_parts_or_are_not_told(seen, complete_from, loaded, prices):
+    numbers = sorted(number for number in seen if number >= complete_from) or [0]
+    parts = [
+        bar(number, prices[i % len(prices)], prices[(i + 1) % len(prices)], 0.1 * (i + 1))
+        for i, number in enumerate(numbers)
+    ]
+    loaded = min(loaded, len(parts) - 1)
+    rollup = Rollup(M5, parts[:loaded], MIDNIGHT + complete_from * M5.ms)
+    for part in parts[loaded:-1]:
+        rollup.close(part)
+    newest = parts[-1]
+    told = {candle.timeframe: candle for candle in rollup.open_candles(newest)}
+    for timeframe in LONGER:
+        opened = timeframe.floor(newest.timestamp)
+        if opened < MIDNIGHT + complete_from * M5.ms:
+            assert timeframe not in told
+            continue
+        held = [part for part in parts if part.timestamp >= opened]
+        candle = told[timeframe]
+        assert (candle.timestamp, candle.open, candle.close) == (opened, held[0].open, newest.close)
+        assert candle.high == max(part.high for part in held)
+        assert candle.low == min(part.low for part in held)
+        assert candle.volume == pytest.approx(sum(part.volume for part in held))
+
+
+def test_the_open_bar_counts_as_it_stands_now():
+    rollup = Rollup(M5, [bar(0, volume=2.0)], MIDNIGHT)
+    rollup.open_candles(bar(1, volume=5.0))
+    assert {candle.volume for candle in rollup.open_candles(bar(1, volume=7.0))} == {9.0}
+
+
+def test_a_bar_that_began_before_all_is_known_is_not_told():
+    rollup = Rollup(M5, [], MIDNIGHT + 5 * M5.ms)
+    assert opened_at(rollup.open_candles(bar(5))) == {}
+    assert opened_at(rollup.open_candles(bar(6))) == {M15: 6}
+    assert opened_at(rollup.open_candles(bar(12))) == {M15: 12, H1: 12}
+
+
+def test_at_midnight_all_begin_anew():
+    rollup = Rollup(M5, [bar(-2), bar(-1)], MIDNIGHT - D1.ms)
+    (volume,) = {candle.volume for candle in rollup.open_candles(bar(0, volume=3.0))}
+    assert volume == 3.0
+    rollup.close(bar(0, volume=3.0))
+    told = rollup.open_candles(bar(1))
+    assert set(opened_at(told).values()) == {0}
+    assert {candle.volume for candle in told} == {4.0}
+    rollup.close(bar(1))
+    assert {candle.volume for candle in rollup.open_candles(bar(2))} == {5.0}
+
+
+def test_nothing_is_told_of_the_timeframe_it_is_made_of_or_shorter_ones():
+    rollup = Rollup(H1, [], MIDNIGHT)
+    hour = Candle(MIDNIGHT, 1.0, 1.0, 1.0, 1.0, 1.0, H1)
+    assert [candle.timeframe for candle in rollup.open_candles(hour)] == [D1, Timeframe.H4]

@@ -1,0 +1,167 @@
+"""A subscription for a moment: one connection of the real stream, with nothing behind it."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from exchanges.stream.base import Topic, VenueStream
+from exchanges.stream.connection import Connection
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+from warmup.harness.facts import Facts
+from warmup.harness.report import Failed, Outcome, Result
+from warmup.harness.steps.heard import Heard
+from warmup.harness.steps.symbol import choose_from_database
+
+ACK_SECONDS = 15.0  # for connecting, too
+PATIENCE_SECONDS = 60.0  # on top of what was asked for: any minute has an end, and most a trade
+LOOK_SECONDS = 0.05
+LONGEST_LAG_MS = 30_000  # what is older is no live frame, whatever it says of itself
+TOPICS_SHOWN = 4
+CUT = (
+    "check the row's WebSocket address; a 4xx or 5xx is the exchange's own refusal, a cut may be "
+    "chance: run it again"
+)
+
+
+def check_subscription(facts: Facts) -> Outcome:
+    """Subscribe, wait for the confirmations, listen, and go."""
+    if facts.market is None and not choose_from_database(facts):
+        text = "not tried, as nobody knows what is listed: the database has no listing either"
+        return Outcome(text, result=Result.SKIP)
+    stream = facts.stream()
+    topics = stream.topics([facts.market.symbol])
+    heard = Heard(facts.market.symbol, streamed(stream, topics), facts.ahead_ms)
+    listener = Listener(Connection(stream, topics), heard)
+    begun = time.monotonic()
+    with listener:
+        listener.confirm()
+        confirmed_after = time.monotonic() - begun
+        listener.listen(facts.seconds)
+        if not heard.complete:
+            listener.listen(PATIENCE_SECONDS, lambda: heard.complete or listener.malformed)
+    seconds = time.monotonic() - begun - confirmed_after
+    listener.judge(seconds)
+    facts.ticker = heard.ticker
+    return Outcome(
+        f"{len(topics)} subscriptions confirmed within {confirmed_after:.1f} s; "
+        f"in {seconds:.1f} s {heard}",
+        "frames were lost on the way: a runner would fetch what was in them; if it stays so this "
+        "machine or its network is too slow"
+        if heard.lost
+        else None,
+    )
+
+
+def streamed(stream: VenueStream, topics: Mapping[Topic, Iterable[Pair]]) -> set[Timeframe]:
+    """Return the timeframes of which the exchange itself sends what makes a candle."""
+    base = stream.rolls_up_from
+    found = {pair.timeframe for pairs in topics.values() for pair in pairs}
+    return {each for each in found if base is None or each.ms <= base.ms}
+
+
+class Listener:
+    """A connection that is read as a stream's owner does it, but never replaced.
+
+    Methods raise Failed as soon as it ends or refuses.
+    """
+
+    def __init__(self, connection: Connection, heard: Heard):
+        self._connection = connection
+        self._heard = heard
+
+    def __enter__(self) -> "Listener":
+        self._connection.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._connection.close()
+        self._connection.join(1.0)
+
+    @property
+    def malformed(self) -> int:
+        """Return how many frames could not be read."""
+        return self._connection.malformed
+
+    def confirm(self) -> None:
+        """Wait until everything is confirmed."""
+        self.listen(ACK_SECONDS, self._is_answered)
+        unconfirmed = self._connection.missing() | self._connection.given_up.keys()
+        if self._heard.frames and not unconfirmed:
+            return
+        self._refuse_malformed()
+        missing = ", ".join(sorted(unconfirmed)[:TOPICS_SHOWN])
+        if not self._heard.frames:
+            raise Failed(
+                f"nothing came within {ACK_SECONDS:g} s, not even an answer to the subscription",
+                "compare the row's WebSocket address with the exchange's documents; a firewall "
+                "that swallows WebSockets looks the same",
+            )
+        raise Failed(
+            f"within {ACK_SECONDS:g} s the exchange did not confirm {missing}",
+            "it may stream this symbol no more: choose another with --symbol; or this is another's "
+            "address: compare the row's with the exchange's documents",
+        )
+
+    def listen(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Take what comes for so long, or until that is true; return whether it is."""
+        ends_at = time.monotonic() + seconds
+        while True:
+            over = self._connection.ended.is_set()  # asked first: what it still had is read
+            self._read()
+            if until():
+                return True
+            if over:
+                raise Failed(
+                    f"the connection ended: {self._connection.reason}",
+                    CUT,
+                )
+            if time.monotonic() >= ends_at:
+                return False
+            time.sleep(LOOK_SECONDS)
+
+    def judge(self, seconds: float) -> None:
+        """Raise Failed unless all kinds of frames came, of now and all of them readable."""
+        heard = self._heard
+        self._refuse_malformed()
+        self.refuse_stale()
+        if not heard.complete:
+            raise Failed(
+                f"confirmed, but in {seconds:.0f} s not all came that was asked for: {heard}",
+                "a quiet symbol: choose a livelier one with --symbol, or listen longer with "
+                "--seconds; on a lively one the exchange's stream is out of order",
+            )
+
+    def refuse_stale(self) -> None:
+        """Raise Failed where no frame was of now, by the clock that REST tells."""
+        heard = self._heard
+        if heard.lag_ms is not None and abs(heard.lag_ms) > LONGEST_LAG_MS:
+            way = "old" if heard.lag_ms > 0 else "ahead"
+            raise Failed(
+                f"the youngest frame was {abs(heard.lag_ms) / 1000:.0f} s {way} by the exchange's "
+                f"own clock: {heard}",
+                "the stream and REST are not of the same exchange, or the stream lags: compare "
+                "both addresses of the row with the exchange's documents, run it again",
+            )
+
+    def _refuse_malformed(self) -> None:
+        if self.malformed:
+            raise Failed(
+                f"{self.malformed} of {self._heard.frames} frames could not be read",
+                "run it again; if it stays so the exchange has changed its format, or something on "
+                "the way changes it: the log holds the first of them",
+            )
+
+    def _is_answered(self) -> bool:
+        """Tell whether all is confirmed, or given up as the exchange refuses it."""
+        return bool(self._heard.frames) and not self._connection.missing()
+
+    def _read(self) -> None:
+        for event in self._connection.read():
+            self._heard.take(event)
+        self._heard.frames += self._connection.counted()["frames"]
+        if self._heard.refusal:
+            raise Failed(
+                f"the exchange refused the subscription: {self._heard.refusal}",
+                "do what it says; where it is a limit, other programs at this address use it up: "
+                "end them, wait a minute, run it again",
+            )

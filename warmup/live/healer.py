@@ -1,0 +1,123 @@
+"""While an exchange is live: fetch what its stream left open, and look at what is doubtful."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.errors import LivermoreError
+from exchanges.lock.fencing import Fenced
+from exchanges.rest.base import VenueRest
+from exchanges.rest.pacing import Lane
+from livermore.market.coverage import Coverage
+from livermore.market.pair import Pair, pairs_of
+from warmup.cache.candles import CandleCache
+from warmup.live.sink import CandleSink
+from warmup.repair import CandleRepair, PairHoles
+
+logger = logging.getLogger(__name__)
+
+STEP_SECONDS = 1.0
+SIFTED_PER_STEP = 5  # pairs, a hundredth of the server's time
+ROUND_MS = 60_000  # of the exchange's time, between two looks at all pairs
+FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 10_000, 900_000  # between two tries that change nothing
+
+
+class Mender:
+    """Repairs an exchange's cache piece by piece in a thread of its own, behind its stream.
+
+    What the stream's closes no longer wait for is fetched first. What was told once is asked again
+    when it is due. What stays as it is is asked for ever more rarely. All candles are looked at in
+    turns: what somebody else put among them goes out, and is fetched.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        cache: CandleCache,
+        sink: CandleSink,
+        open_rest: Callable[[], VenueRest],
+        symbols: Callable[[], Sequence[str]],
+    ):
+        """`cache` writes under the lease and no further than the stream has got.
+
+        `symbols` tells of which nobody else fetches anything.
+        """
+        self._redis = redis
+        self._exchange_id = exchange_id
+        self._cache = cache
+        self._sink = sink
+        self._open_rest = open_rest
+        self._symbols = symbols
+        self._tried: dict[Pair, tuple[Coverage, int, int]] = {}  # what, when, pause after it
+        self._next_round_ms = 0
+        self._to_sift: list[Pair] = []
+        self._rest: VenueRest | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mender", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Begin nothing more, and break off what is under way."""
+        self._stopping.set()
+        if rest := self._rest:
+            rest.close()
+        if self._thread.is_alive():
+            self._thread.join(1)
+
+    def step(self) -> None:
+        """Mend what is known to be open, and where it is time look at all pairs."""
+        now_ms = self._sink.now_ms()
+        self._sift()
+        self._mend(self._sink.skipped(), Lane.LIVE, now_ms)
+        if now_ms >= self._next_round_ms:
+            self._next_round_ms = now_ms + ROUND_MS
+            self._mend(pairs_of(self._symbols()), Lane.BACKFILL, now_ms)
+
+    def _sift(self) -> None:
+        """Look at the candles of the next few pairs; where one is none, mend that at once."""
+        if not self._to_sift:
+            self._to_sift = pairs_of(self._symbols())
+        now, self._to_sift = self._to_sift[:SIFTED_PER_STEP], self._to_sift[SIFTED_PER_STEP:]
+        if self._cache.sift(now):
+            self._next_round_ms = 0
+
+    def _mend(self, pairs: Sequence[Pair], lane: Lane, now_ms: int) -> None:
+        if not pairs or self._sink.is_away or self._stopping.is_set():
+            return
+        with closing(self._open_rest()) as self._rest:
+            repair = CandleRepair(self._redis, self._exchange_id, self._rest, cache=self._cache)
+            holes = [each for each in repair.find_among(pairs) if self._is_due(each, now_ms)]
+            if holes and not self._stopping.is_set():
+                repair.mend(holes, lane=lane)
+        self._rest = None
+
+    def _is_due(self, holes: PairHoles, now_ms: int) -> bool:
+        """Tell whether to try now, and take note of it."""
+        pair = Pair(holes.symbol, holes.timeframe)
+        ranges, tried_ms, pause_ms = self._tried.get(pair, ((), 0, 0))
+        if ranges != holes.ranges:
+            pause_ms = 0
+        elif 0 <= now_ms - tried_ms < pause_ms:
+            return False
+        pause_ms = min(max(2 * pause_ms, FIRST_PAUSE_MS), LONGEST_PAUSE_MS)
+        self._tried[pair] = (holes.ranges, now_ms, pause_ms)
+        return True
+
+    def _run(self) -> None:
+        while not self._stopping.wait(STEP_SECONDS):
+            try:
+                self.step()
+            except Fenced:
+                return  # the runner learns it from its lease
+            except (LivermoreError, RedisError) as error:
+                if not self._stopping.is_set():
+                    logger.warning("mender.failed exchange=%d error=%s", self._exchange_id, error)
+            except Exception:
+                logger.exception("mender.died exchange=%d", self._exchange_id)

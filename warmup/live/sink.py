@@ -1,0 +1,521 @@
+"""From a stream's events to the cache: every close once, in order, and what is missing fetched."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.redis.unreadable import foreign_key, is_wrong_type
+from exchanges.rest.base import VenueRest
+from exchanges.rest.clock import ExchangeClock
+from exchanges.rest.reply import QuietBars
+from exchanges.stream.events import CandleUpdate, Quiet, Traded
+from livermore.market.candle import Candle, Ticker
+from livermore.market.coverage import Coverage, intersect, subtract, union
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+from warmup.cache.candles import CANDLES_KEPT, CandleCache, SetAside
+from warmup.live.bars import EVER, GRACE_MS, LATE, SKIPPED, TOLD, Bars, Close
+from warmup.live.flush import Flusher
+from warmup.live.healing import Healer
+from warmup.live.measures import Delays
+from warmup.live.resuming import resume
+from warmup.live.rollup import Rollup
+
+logger = logging.getLogger(__name__)
+
+CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
+CLOSES_PER_FLUSH = 5_000
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LOOKS_AT_ASIDE = 2.0
+ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to be closed
+LEAST_PATIENCE_SECONDS = 3.0  # for REST, however fast the exchange's time goes
+SECONDS_AHEAD = 2.0  # how long bars have to be ahead of the clock to be taken back
+FAILURES_UNTIL_DOUBT = 2
+
+
+class CandleSink:
+    """Keeps one exchange's cache current from its stream.
+
+    The streamer's thread calls it. What is missing is asked of `rest` by threads of its own.
+    A flush that fails is kept and tried again: open candles and tickers only in their newest
+    state, closes all of them up to 200,000, after which their pairs are marked to be healed.
+    Raises Fenced when another holder has the lock by now; `may_write` is asked before each flush.
+
+    What time it is on the exchange is the clock of `rest` to decide: no bar is final before its
+    end by that, whatever a frame says.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        rest: VenueRest,
+        epoch: int,
+        may_write: Callable[[], bool] = lambda: True,
+        rolls_up_from: Timeframe | None = None,
+        on_close: Callable[[str, Candle, bool], None] = lambda symbol, candle, healed: None,
+    ):
+        """`on_close(symbol, candle, healed)` is called for each close once it is told."""
+        self._redis = redis
+        self._exchange_id = exchange_id
+        self._rest = rest
+        self._may_write = may_write
+        self._rolls_up_from = rolls_up_from
+        self._longer = [each for each in Timeframe if rolls_up_from and each.ms > rolls_up_from.ms]
+        self._on_close = on_close
+        self._cache = CandleCache(redis, exchange_id, epoch)
+        # Coinbase numbers its frames. Binance doesn't, but there the next row is there at once.
+        self._tells_losses = rest.quiet_bars is QuietBars.OMITS
+        self._healer = Healer(self._cache, rest)
+        self._rollups: dict[str, Rollup] = {}
+        self._bars: dict[Pair, Bars] = {}
+        self._stored_until: dict[Pair, int] = {}
+        self._skipped: dict[Pair, Coverage] = {}
+        self._closes: deque[tuple[Pair, Close]] = deque()
+        self._live: dict[Pair, Candle] = {}
+        self._tickers: dict[str, Ticker] = {}
+        self._marks: dict[Pair, int] = {}
+        self._mended: deque[Pair] = deque()
+        self._flusher = Flusher(redis, exchange_id, epoch)
+        self._ahead_since: float | None = None
+        self._held_since: dict[Pair, float] = {}  # whose closes wait for one that is missing
+        self._next_look_at = self._retry_at = 0.0
+        self._failing = False
+        self._unloaded: set[Pair] = set()
+        self._forgotten: deque[Pair] = deque()
+        self._aside: dict[Pair, str] = {}  # and why
+        self._next_look_at_aside = 0.0
+        self._trouble = ""
+        self.closes = self.healed = self.late = self.flush_failures = 0
+        self.newest_close_ms = 0
+        self.delays = Delays()  # of closes that the stream told, from the bar's end to Redis
+
+    # -- from the stream
+
+    def candle(self, update: CandleUpdate) -> None:
+        candle = update.candle
+        pair = Pair(update.symbol, candle.timeframe)
+        bars = self._bars.get(pair)
+        if bars is None:
+            return
+        now_ms = self.now_ms()
+        if update.closed and candle.close_time_ms <= now_ms + ROUNDING_MS:
+            self._take(pair, bars.update(candle))
+        elif candle.timestamp <= now_ms + ROUNDING_MS:  # else it has not begun, whoever says so
+            self._take_open(pair, bars, candle)
+
+    def _take_open(self, pair: Pair, bars: Bars, candle: Candle) -> None:
+        """Take a candle that is open still, or that is said to be closed before its end."""
+        wide = bars.widen(candle)
+        if wide is None:
+            return
+        self._show(pair, wide)
+        if pair.timeframe is not self._rolls_up_from:
+            return
+        longer = {}
+        if candle.timestamp == bars.next_ms:
+            found = self._rollups[pair.symbol].open_candles(wide)
+            longer = {each.timeframe: each for each in found}
+        for timeframe in self._longer:
+            other = Pair(pair.symbol, timeframe)
+            if (its_bars := self._bars.get(other)) is None:
+                continue
+            if timeframe not in longer:
+                its_bars.has_traded(candle.timestamp)
+            elif whole := its_bars.widen(longer[timeframe]):
+                self._show(other, whole)
+
+    def _show(self, pair: Pair, candle: Candle) -> None:
+        waiting = self._live.get(pair)
+        if waiting is None or waiting.timestamp <= candle.timestamp:
+            self._live[pair] = candle
+
+    def traded(self, event: Traded) -> None:
+        now_ms = self.streamed_now_ms()
+        if now_ms is not None and event.time_ms <= now_ms + ROUNDING_MS:
+            for _, bars in self._bars_of(event.symbol):
+                bars.has_traded(event.time_ms)
+
+    def quiet(self, event: Quiet) -> None:
+        now_ms = self.streamed_now_ms()
+        if now_ms is None:
+            return
+        for pair, bars in self._bars_of(event.symbol):
+            self._take(pair, bars.is_quiet(event.from_ms, min(event.to_ms, now_ms)))
+
+    def _bars_of(self, symbol: str) -> Iterator[tuple[Pair, Bars]]:
+        for timeframe in Timeframe:
+            pair = Pair(symbol, timeframe)
+            if bars := self._bars.get(pair):
+                yield pair, bars
+
+    def ticker(self, ticker: Ticker) -> None:
+        self._tickers[ticker.symbol] = ticker
+
+    def clock(self, time_ms: int) -> None:
+        self._rest.clock.hear(time_ms)
+
+    def heard(self, time_ms: int) -> None:
+        self._healer.heard_ms = time_ms
+
+    def connected(self, pairs: Iterable[Pair]) -> None:
+        pairs = set(pairs) | self._unloaded
+        now_ms = self.streamed_now_ms()
+        if now_ms is None:
+            self._unloaded = pairs  # until REST has told the time
+            return
+        try:
+            self._load([pair for pair in pairs if pair not in self._bars])
+        except RedisError as error:
+            logger.warning("sink.not_loaded pairs=%d error=%s", len(pairs), error)
+            self._unloaded = pairs  # the next tick tries again
+            return
+        self._unloaded = set()
+        in_a_moment_ms = now_ms + GRACE_MS + self._rest.clock.apart_ms
+        whole_from_ms = in_a_moment_ms if self._tells_losses else EVER
+        for pair in pairs:
+            bars = self._bars[pair]
+            bars.reconnected(now_ms, whole_from_ms)
+            bars.skip_to(pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms)
+            self._healer.heal(pair, bars, now_ms, grace_ms=0)  # what closed meanwhile, at once
+
+    def polled(self, pairs: Iterable[Pair]) -> None:
+        self.connected(pairs)  # nothing will close their bars, so REST is asked at each end
+
+    def disconnected(self, pairs: Iterable[Pair]) -> None:
+        for pair in pairs:
+            self._unloaded.discard(pair)
+            if pair in self._bars:
+                self._bars[pair].streamed = False
+
+    def forget(self, pairs: Iterable[Pair]) -> None:
+        """Learn, in any thread, that these are not to be streamed any more."""
+        self._forgotten.extend(pairs)
+
+    def mended(self, pair: Pair) -> None:
+        """Learn, in any thread, that candles of a pair were written that were not told."""
+        if pair in self._skipped:
+            self._mended.append(pair)
+
+    def tick(self) -> None:
+        """Take what REST answered, ask for what is overdue, write what there is."""
+        for pair, closes in self._healer.answers(self._bars, self.streamed_now_ms() or 0):
+            self.healed += sum(close.candle is not None and not close.stored for close in closes)
+            self._take(pair, closes)
+        now = time.monotonic()
+        if now >= self._next_look_at and not self._failing:
+            self._next_look_at = now + SECONDS_BETWEEN_LOOKS
+            self._look(now)
+        self.flush()
+        while self._forgotten and not self._closes:
+            pair = self._forgotten.popleft()
+            if pair in self._bars and not self._bars[pair].streamed:
+                of_pair = (self._bars, self._stored_until, self._live, self._skipped, self._aside)
+                for known in of_pair:
+                    known.pop(pair, None)
+
+    def _look(self, now: float) -> None:
+        """See to what is due."""
+        now_ms = self.streamed_now_ms()
+        if now_ms is None:
+            if self._unloaded:
+                self._healer.keep_time()
+            return
+        self._look_at_aside(now)
+        if self._unloaded:
+            self.connected(())
+        self._leave_future(now_ms)
+        for pair, bars in self._bars.items():
+            self._healer.heal(pair, bars, now_ms)
+            if not bars.holds_back:
+                self._held_since.pop(pair, None)
+            elif now - self._held_since.setdefault(pair, now) > LEAST_PATIENCE_SECONDS:
+                self._lose_patience(pair, bars, now_ms)
+        if self._bars or self._unloaded:
+            self._healer.keep_time()  # last, as a pair's answer tells more of an outage
+        self._tell_late()
+
+    def close(self) -> None:
+        """Write what there is, and begin nothing more."""
+        self._healer.close()
+        self.flush()
+
+    def now_ms(self) -> int:
+        """Return the exchange's time, never ahead of it."""
+        believed = self._rest.clock.believed_ms()
+        return self._rest.clock.now_ms() if believed is None else believed
+
+    def streamed_now_ms(self) -> int | None:
+        """Return the exchange's time, None before it was ever known; never waits."""
+        return self._rest.clock.believed_ms()
+
+    def final_until(self, pair: Pair) -> int | None:
+        """Return before which time a pair's bars are stored and told, None where it isn't live."""
+        return self._stored_until.get(pair)
+
+    def keeps(self, pair: Pair) -> bool:
+        """Tell whether anything is known of a pair: not once it was forgotten."""
+        return pair in self._bars
+
+    def pending(self) -> int:
+        """Return how many closes wait to be written."""
+        return len(self._closes)
+
+    def healing(self) -> int:
+        """Return how many pairs lack a bar that should have closed by now."""
+        now_ms = self.now_ms() if self._bars else 0
+        away = self._healer.is_away
+        return sum(
+            bars.asked
+            or bars.holds_back
+            or pair in self._skipped
+            or bool(away and bars.overdue(now_ms))
+            for pair, bars in list(self._bars.items())
+        )
+
+    def asking(self) -> int:
+        """Return of how many pairs an answer of REST is awaited."""
+        return sum(bars.asked for bars in list(self._bars.values()))
+
+    def unanswered(self) -> set[str]:
+        """Return the symbols of which REST had no news at several tries: have they ended?"""
+        return {
+            pair.symbol
+            for pair, bars in list(self._bars.items())
+            if bars.streamed and bars.failures >= FAILURES_UNTIL_DOUBT
+        }
+
+    def waiting(self) -> list[Pair]:
+        """Return the pairs of which REST, asked for the newest bar, does not know it yet."""
+        return [pair for pair, bars in list(self._bars.items()) if bars.is_waiting]
+
+    def aside(self) -> dict[Pair, str]:
+        """Return of the pairs that are set aside why: one of their keys is of another type."""
+        return dict(self._aside)
+
+    @property
+    def trouble(self) -> str:
+        """Return which key of the exchange keeps everything from being written, "" where none."""
+        return self._trouble
+
+    def skipped(self) -> list[Pair]:
+        """Return the pairs of which something was skipped that is not known yet."""
+        return list(self._skipped)
+
+    @property
+    def is_away(self) -> bool:
+        """Return whether the exchange's REST is away, or refuses us."""
+        return self._healer.is_away
+
+    @property
+    def exchange_clock(self) -> ExchangeClock:
+        return self._rest.clock
+
+    # -- beginning with pairs, and leaving them
+
+    def _load(self, pairs: Sequence[Pair]) -> None:
+        aside = self._cache.aside(pairs)
+        begins = resume(self._cache, self._rest.clock, pairs)
+        self._healer.doubt(self._cache.unconfirmed())
+        for pair, begin in begins.items():
+            candles: Sequence[Candle] = ()
+            if begin.next_ms < begin.known_until_ms:
+                candles = self._cache.between(*pair, begin.next_ms, begin.known_until_ms)
+            if pair.timeframe is self._rolls_up_from:
+                start_ms = begin.coverage[-1][0] if begin.coverage else begin.known_until_ms
+                closed = self._cache.between(*pair, start_ms, begin.known_until_ms)
+                self._rollups[pair.symbol] = Rollup(pair.timeframe, closed, start_ms)
+            bars = self._bars[pair] = Bars(pair.timeframe, begin.next_ms)  # all was read
+            if why := aside.get(pair):
+                self._set_aside(pair, why)
+                continue
+            self._stored_until[pair] = self._marks[pair] = begin.next_ms
+            if begin.skipped:
+                self._skipped[pair] = begin.skipped
+                self.mended(pair)  # maybe it was, by a command
+            if begin.next_ms < begin.known_until_ms:
+                self._take(pair, bars.cached(candles, begin.coverage))
+
+    def _leave_future(self, now_ms: int) -> None:
+        """Load pairs again whose bars stay ahead of now, as the clock was moved back."""
+        latest_ms = now_ms + self._rest.clock.apart_ms
+        ahead = {pair for pair, bars in self._bars.items() if bars.next_ms > latest_ms}
+        if not ahead:
+            self._ahead_since = None
+        elif self._ahead_since is None:
+            self._ahead_since = time.monotonic()
+            self._rest.clock.forget()
+        elif time.monotonic() - self._ahead_since > SECONDS_AHEAD and not self._closes:
+            streamed = {pair for pair in ahead if self._bars[pair].streamed}
+            for pair in ahead:
+                del self._bars[pair]
+            self._unloaded |= streamed
+
+    # -- what is set aside
+
+    def _set_aside(self, pair: Pair, why: str) -> None:
+        """Write and tell nothing of a pair until its keys are of the right type again.
+
+        What closes meanwhile is fetched then, and told in turn.
+        """
+        if pair not in self._aside:
+            logger.error("sink.set_aside pair=%s/%s why=%s", *pair, why)
+        self._aside[pair] = why
+        self._stored_until.pop(pair, None)
+        self._skipped.pop(pair, None)
+        self._marks.pop(pair, None)
+
+    def _look_at_aside(self, now: float) -> None:
+        """Load the pairs again whose keys were deleted or mended."""
+        if not self._aside or now < self._next_look_at_aside:
+            return
+        self._next_look_at_aside = now + SECONDS_BETWEEN_LOOKS_AT_ASIDE
+        try:
+            left = self._cache.aside(list(self._aside))
+        except RedisError as error:
+            logger.warning("sink.aside_not_read error=%s", error)
+            return
+        for pair in self._aside.keys() - left.keys():
+            logger.warning("sink.back pair=%s/%s", *pair)
+            bars = self._bars.pop(pair, None)
+            if bars and bars.streamed:
+                self._unloaded.add(pair)
+        self._aside = left
+
+    # -- what is late
+
+    def _lose_patience(self, pair: Pair, bars: Bars, now_ms: int) -> None:
+        """Let closes wait no longer for one that is missing, if they have for a minute."""
+        traded, closes = bars.traded, bars.lose_patience(now_ms)
+        if not closes:
+            return
+        if lacking := intersect(traded, (closes[0].covered,)):
+            try:
+                self._cache.note_traded(pair, lacking, now_ms)
+            except (RedisError, SetAside) as error:
+                logger.warning("sink.not_noted pair=%s/%s error=%s", *pair, error)
+        self._take(pair, closes)
+
+    def _tell_late(self) -> None:
+        """Tell what was skipped and is known by now."""
+        pairs = {self._mended.popleft() for _ in range(len(self._mended))} & self._skipped.keys()
+        try:
+            for pair in pairs:
+                coverage = self._cache.coverage(*pair)
+                for start_ms, end_ms in intersect(self._skipped[pair], coverage):
+                    candles = self._cache.between(*pair, start_ms, end_ms)
+                    self._closes += [(pair, _late(candle)) for candle in candles]
+                    self._closes.append(
+                        (pair, Close(None, (start_ms, end_ms), True, stored=True, how=LATE))
+                    )
+                self._skipped[pair] = subtract(self._skipped[pair], coverage)
+                if not self._skipped[pair]:
+                    del self._skipped[pair]
+        except RedisError as error:
+            logger.warning("sink.not_told error=%s", error)
+            self._mended.extend(pairs)
+
+    # -- writing
+
+    def _take(self, pair: Pair, closes: Iterable[Close]) -> None:
+        """Keep what became known until it is written; of a pair that is set aside nothing is."""
+        is_aside = pair in self._aside
+        for close in closes:
+            if len(self._closes) >= CLOSES_HELD:
+                logger.error("sink.full pair=%s/%s from=%d", *pair, close.covered[0])
+                self._bars[pair].take_back(close.covered[0])
+                return
+            if not is_aside:
+                self._closes.append((pair, close))
+            if close.how == SKIPPED:
+                if not is_aside:
+                    logger.warning("sink.skipped pair=%s/%s from=%d to=%d", *pair, *close.covered)
+                    skipped = self._skipped.get(pair, ())
+                    self._skipped[pair] = union([*skipped, close.covered])
+                if pair.timeframe is self._rolls_up_from:
+                    self._rollups[pair.symbol].lacks_before(close.covered[1])
+            if close.candle and close.how and pair.timeframe is self._rolls_up_from:
+                self._rollups[pair.symbol].close(close.candle)
+
+    def flush(self) -> None:
+        """Write what waits, in one round trip; keep it where that fails."""
+        now = time.monotonic()
+        waits = self._closes or self._live or self._tickers or self._marks
+        if now < self._retry_at or not waits:
+            return
+        now_ms = self.streamed_now_ms()
+        if now_ms is None or not self._may_write():
+            return
+        closes = list(islice(self._closes, CLOSES_PER_FLUSH))
+        live = {pair: c for pair, c in self._live.items() if self._is_news(pair, c, now_ms)}
+        tickers, marks = self._tickers, self._marks
+        self._live, self._tickers, self._marks = {}, {}, {}
+        try:
+            aside = self._flusher.write(closes, live, tickers, now_ms, marks)
+        except RedisError as error:
+            self._live, self._tickers = live | self._live, tickers | self._tickers
+            self._marks = marks | self._marks
+            self._flush_failed(error, now)
+            return
+        self._failing, self._trouble = False, ""
+        for _ in closes:
+            self._closes.popleft()
+        if aside:
+            closes = [each for each in closes if each[0] not in aside]
+            self._leave_out(aside)
+        for pair, close in closes:
+            if pair in self._bars and close.how in (TOLD, SKIPPED):
+                self._stored_until[pair] = close.covered[1]
+            if close.candle and close.how:
+                self._on_close(pair.symbol, close.candle, close.healed)
+        told = [close.candle for _, close in closes if close.candle and close.how]
+        self.closes += len(told)
+        self.late += sum(close.candle is not None and close.how == LATE for _, close in closes)
+        self.newest_close_ms = max(
+            (candle.close_time_ms for candle in told), default=self.newest_close_ms
+        )
+        streamed = [
+            close.covered[1]
+            for _, close in closes
+            if close.candle and close.how and not close.healed
+        ]
+        if streamed:
+            self.delays.add(streamed, self.now_ms())
+
+    def _leave_out(self, pairs: set[Pair]) -> None:
+        """Set pairs aside whose closes were not written."""
+        why: dict[Pair, str] = {}
+        with suppress(RedisError):
+            why = self._cache.aside(list(pairs))
+        for pair in pairs:
+            self._set_aside(pair, why.get(pair, "a key of it was of another type for a moment"))
+        self._closes = deque(each for each in self._closes if each[0] not in pairs)
+
+    def _flush_failed(self, error: RedisError, now: float) -> None:
+        if not self._failing:
+            self._trouble = ""
+            if is_wrong_type(error):
+                with suppress(RedisError):
+                    self._trouble = str(foreign_key(self._redis, self._exchange_id) or "")
+            logger.warning(
+                "sink.flush_failed exchange=%d error=%s", self._exchange_id, self._trouble or error
+            )
+        self._failing = True
+        self.flush_failures += 1
+        self._retry_at = now + SECONDS_BETWEEN_LOOKS
+
+    def _is_news(self, pair: Pair, candle: Candle, now_ms: int) -> bool:
+        """Tell whether an open candle is one still: not closed, and not two bars old."""
+        bars = self._bars.get(pair)
+        ends_ms = candle.timestamp + 2 * pair.timeframe.ms
+        return bars is not None and candle.timestamp >= bars.next_ms and ends_ms > now_ms
+
+
+def _late(candle: Candle) -> Close:
+    return Close(candle, (candle.timestamp, candle.close_time_ms), True, stored=True, how=LATE)

@@ -1,0 +1,222 @@
+"""What Prometheus is told of every active exchange: read from Redis, whichever machine runs it."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from django.db import Error as DatabaseError
+from django.db.models import Count
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from exchanges.errors import clip
+from exchanges.lock.acquire import RENEW_MS
+from exchanges.lock.status import STATUS_TTL_MS, State, Status
+from exchanges.models import Exchange, Symbol
+from exchanges.redis.unreadable import Said
+from exchanges.rest.pacing import Usage, host_of, read_usage
+from livermore.market import keys
+from warmup.metrics.completeness import ByTimeframe, Completeness, Measured, measure
+from warmup.metrics.redis_server import read_memory, refusal
+from warmup.metrics.sheet import Sheet
+from warmup.stats import Status as WarmupStatus
+
+logger = logging.getLogger(__name__)
+
+ALIVE = (State.STARTING, State.WARMING, State.ACTIVE, State.STOPPING)
+FRESH_SECONDS = 2 * RENEW_MS / 1000  # a status is written with each renewal of the lock at least
+OF_STREAM = {  # by the name of the detail of the status
+    "frames_total": "frames",
+    "frames_per_second": "framesPerSecond",
+    "frames_lost_total": "lost",
+    "connections": "connections",
+    "connections_silent": "silent",
+    "reconnects_total": "reconnects",
+    "closes_total": "closes",
+    "closes_healed_total": "healed",
+    "closes_late_total": "late",
+    "closes_pending": "pendingCloses",
+    "pairs_healing": "healing",
+    "pairs_polled": "polled",
+    "flush_failures_total": "flushFailures",
+    "symbols_unfetched": "historiesWaiting",
+}
+
+
+class ExchangeCollector(Collector):
+    """Reads what there is to tell when a registry asks for it.
+
+    `measured` and `said` outlive a scrape: what was measured, and which faults are in the log.
+    """
+
+    def __init__(
+        self, redis: Redis, measured: Measured, version: str = "", said: Said | None = None
+    ):
+        self._said = said or Said()
+        self._redis = redis
+        self._version = version
+        self._measured = measured
+
+    def collect(self) -> Iterable[Metric]:
+        sheet = Sheet()
+        sheet.put("build_info", 1, self._version)
+        up = dict.fromkeys(("database_up", "redis_up"), True)
+        exchanges: list[Exchange] = []
+        try:
+            exchanges += Exchange.objects.filter(is_active=True)
+        except DatabaseError:
+            up["database_up"] = False
+        for exchange in exchanges:
+            wanted = exchange.wanted == Exchange.Wanted.RUNNING
+            sheet.put("exchange_wanted", wanted, exchange.name)
+        try:
+            for exchange in exchanges:
+                with self._readable(exchange.name, "symbols"):
+                    put_symbols(sheet, exchange)
+            self._redis.ping()
+            with self._readable("", "server"):
+                put_server(sheet, self._redis)
+            for exchange in exchanges:
+                with self._readable(exchange.name, "all"):
+                    self._read(sheet, exchange)
+        except RedisError:
+            up["redis_up"] = False
+        except DatabaseError:
+            up["database_up"] = False
+        for name, answered in up.items():
+            sheet.put(name, answered)
+        return sheet.families.values()
+
+    def _read(self, sheet: Sheet, exchange: Exchange) -> None:
+        number, name = exchange.pk, exchange.name
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.get(keys.status(number))
+        pipe.pttl(keys.status(number))
+        pipe.exists(keys.lock(number))
+        pipe.get(keys.epoch(number))
+        pipe.get(keys.warmup_stats(number))
+        text, left_ms, held, epoch, stats = pipe.execute(raise_on_error=False)
+        status, age = Status(State.OFFLINE), None
+        with self._readable(name, "status"):
+            status = Status.from_json(text)
+            # By Redis's clock: that of the machine which wrote the heartbeat may be wrong.
+            age = (STATUS_TTL_MS - left_ms) / 1000 if left_ms >= 0 else None
+        put_status(sheet, name, status, age)
+        if is_up(status, age):
+            with self._readable(name, "stream"):
+                put_stream(sheet, name, status.details, age or 0.0)
+        with self._readable(name, "lock"):
+            sheet.put("lock_held", held, name)
+            sheet.put("lock_epoch", epoch, name)
+        with self._readable(name, "pacing"):
+            put_usage(sheet, name, read_usage(self._redis, host_of(exchange.rest_url)))
+        if stats:
+            with self._readable(name, "warmup"):
+                put_warmup(sheet, name, orjson.loads(stats))
+        with self._readable(name, "completeness"):
+            found = self._measured.of(number, lambda: self._complete(exchange, status, age or 0.0))
+            for timeframe, complete in found.items():
+                put_completeness(sheet, (name, timeframe), complete)
+
+    def _complete(self, exchange: Exchange, status: Status, age: float) -> ByTimeframe:
+        symbols = list(exchange.symbols.watched().values_list("symbol", flat=True))
+        told_ms = status.exchange_time_ms(int(1000 * age))
+        now_ms = int(1000 * time.time()) if told_ms is None else told_ms
+        return measure(self._redis, exchange.pk, symbols, now_ms)
+
+    @contextmanager
+    def _readable(self, name: str, what: str) -> Iterator[None]:
+        """Let what can't be read be missing alone: all the rest is to be told."""
+        try:
+            yield
+        except (ResponseError, ValueError, LookupError, TypeError, AttributeError) as error:
+            self._note(name, what, error)
+        except (RedisError, DatabaseError):
+            raise
+        except Exception as error:  # a fault of ours is no reason to tell nothing of all others
+            self._note(name, what, error, exc_info=error)
+
+    def _note(
+        self, name: str, what: str, error: Exception, exc_info: Exception | None = None
+    ) -> None:
+        text = clip(f"{type(error).__name__}: {error}")
+        if self._said.is_news(f"{name} {what}", text):
+            logger.warning(
+                "metrics.unreadable exchange=%s what=%s error=%s",
+                *(name, what, text),
+                exc_info=exc_info,
+            )
+
+
+def is_up(status: Status, age: float | None) -> bool:
+    """Tell whether a runner has it, and was heard `age` seconds ago; None: nobody knows when."""
+    return age is not None and age <= FRESH_SECONDS and status.state in ALIVE
+
+
+def put_symbols(sheet: Sheet, exchange: Exchange) -> None:
+    """Put how many monitored symbols trade, and what became of the others."""
+    statuses = exchange.symbols.monitored().order_by().values_list("status")
+    counts = dict(statuses.annotate(Count("pk")))
+    for status in Symbol.Status:
+        sheet.put("symbols", counts.get(status, 0), exchange.name, status)
+
+
+def put_server(sheet: Sheet, redis: Redis) -> None:
+    """Put what the Redis server can be relied upon for."""
+    sheet.put("redis_writable", not refusal(redis))
+    if memory := read_memory(redis):
+        sheet.put("redis_evicts", bool(memory.evicts))
+        sheet.put("redis_memory_used_bytes", memory.used)
+        sheet.put("redis_memory_limit_bytes", memory.limit)
+
+
+def put_status(sheet: Sheet, name: str, status: Status, age: float | None) -> None:
+    """Put what the holder says it does. `age` is how old that is, in seconds."""
+    sheet.put("exchange_up", is_up(status, age), name)
+    sheet.put("heartbeat_age_seconds", age, name)
+    for state in State:
+        sheet.put("exchange_state", status.state is state, name, state)
+
+
+def put_stream(sheet: Sheet, name: str, details: Mapping[str, Any], age: float) -> None:
+    """Put what a runner measured of its stream `age` seconds ago; nothing before it streams."""
+    for metric, detail in OF_STREAM.items():
+        sheet.put(metric, details.get(detail), name)
+    for reason, count in details.get("refused", {}).items():
+        sheet.put("frames_refused_total", count, name, reason)
+    if delays := details.get("closeDelays"):
+        sheet.put_delays(delays, name)
+    newest_ms, now_ms = details.get("newestClose"), details.get("exchangeTime")
+    if newest_ms and now_ms:
+        sheet.put("newest_close_age_seconds", (now_ms - newest_ms) / 1000 + age, name)
+
+
+def put_usage(sheet: Sheet, name: str, usage: Usage) -> None:
+    """Put how much the exchange was asked, and whether it wants to be left alone."""
+    sheet.put("request_weight_used", usage.weight, name)
+    sheet.put("request_weight_limit", usage.weight_limit, name)
+    sheet.put("host_held_seconds", usage.held_ms / 1000, name)
+    sheet.put("host_banned_seconds", usage.banned_ms / 1000, name)
+
+
+def put_warmup(sheet: Sheet, name: str, stats: Mapping[str, Any]) -> None:
+    """Put how the last warmup went."""
+    sheet.put("warmup_percent", stats["percentComplete"], name)
+    sheet.put("warmup_pairs_failed", stats["failedPairs"], name)
+    sheet.put("warmup_error", stats["status"] == WarmupStatus.ERROR, name)
+
+
+def put_completeness(sheet: Sheet, labels: tuple[str, str], found: Completeness) -> None:
+    """Put how complete the pairs of one timeframe are."""
+    sheet.put("pairs", found.pairs, *labels)
+    sheet.put("pairs_holed", found.holed, *labels)
+    sheet.put("pairs_stale", found.stale, *labels)
+    sheet.put("pairs_waiting", found.waiting, *labels)
+    sheet.put("pairs_set_aside", found.set_aside, *labels)
+    sheet.put("periods_missing", found.missing_periods, *labels)
+    sheet.put("coverage_ratio", found.ratio, *labels)

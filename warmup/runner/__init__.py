@@ -1,0 +1,1 @@
+"""Who runs an exchange and how: agents, a runner's life, its commands, changes while it is live."""

@@ -1,0 +1,241 @@
+"""A machine's part of the work: makes what runs here what the database wants to run.
+
+Every pass looks at the rows, the locks and the runners of this process, and does what is missing.
+So several agents share the exchanges through their locks, and when one dies its locks end and
+another takes over.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from django.db.models.functions import Now
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.errors import Banned, LivermoreError
+from exchanges.lock.acquire import ExchangeLock, Held, outgoing_ip
+from exchanges.lock.lease import LostLock
+from exchanges.models import Exchange
+from exchanges.redis.unreadable import is_wrong_type, tell_once
+from exchanges.stream.streamer import backoff
+from exchanges.symbols.fetch_listing import fetch_listing
+from livermore.market import keys
+from warmup.runner.agents import Registration, deregister, register
+from warmup.runner.old_rows import OldRows
+from warmup.runner.runner import ExchangeRunner
+from warmup.runner.trouble import TroubleReport
+
+logger = logging.getLogger(__name__)
+
+STEP_SECONDS = 2.0
+END_SECONDS = 5.0
+GOOD_LIFE_SECONDS = 60.0
+OLDEST_TAKE_OVER = timedelta(minutes=2)  # whoever asked has looked elsewhere since
+
+
+@dataclass(slots=True)
+class Job:
+    """One exchange that this agent runs, or tries to."""
+
+    exchange: Exchange
+    trouble: TroubleReport
+    runner: ExchangeRunner | None = None
+    thread: threading.Thread | None = None
+    started_at: float = 0.0
+    wait_seconds: float = 0.0  # before the next try
+    next_try_at: float = 0.0
+    delays: Iterator[float] = field(default_factory=backoff)
+
+    @property
+    def alive(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
+
+
+class Agent:
+    """Runs the exchanges that are wanted and that nobody else runs, each in a thread.
+
+    `say` is told in a line what begins and ends.
+    """
+
+    def __init__(self, redis: Redis, say: Callable[[str], None]):
+        self._redis = redis
+        self._say = say
+        self._jobs: dict[int, Job] = {}
+        self._old_rows = OldRows(redis)
+        self._stopping = threading.Event()
+        self._registration = Registration(
+            str(uuid.uuid4()), socket.gethostname(), outgoing_ip(), os.getpid(), 0, 0
+        )
+
+    def run(self) -> None:
+        """Work until `stop` is called, then end what runs here."""
+        here = self._registration
+        logger.info("agent.started host=%s ip=%s pid=%d", here.hostname, here.ip, here.pid)
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self.step()
+                except (DatabaseError, RedisError) as error:
+                    logger.error("agent.step_failed error=%s", error)
+                self._stopping.wait(STEP_SECONDS)
+        finally:
+            self._end_all()
+            self._deregister()
+            logger.info("agent.ended host=%s pid=%d", here.hostname, here.pid)
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopping.set()
+
+    def step(self) -> None:
+        """Compare what is wanted with what runs here, mend the difference, say who is here."""
+        close_old_connections()
+        try:
+            self._mend(_wanted_rows())
+        finally:
+            self._register()
+        self._clear_old_rows()
+
+    def running(self) -> list[str]:
+        """Return the names of the exchanges that run here."""
+        jobs = [job for job in self._jobs.values() if job.alive]
+        return [job.exchange.name for job in jobs if job.runner and job.runner.holds]
+
+    def _mend(self, wanted: dict[int, Exchange]) -> None:
+        for number, job in list(self._jobs.items()):
+            if number not in wanted:
+                self._end(number, job)
+        for number, row in wanted.items():
+            job = self._jobs.setdefault(number, Job(row, TroubleReport(self._redis, row)))
+            from_whom = self._whom_to_replace(row)
+            if job.alive:
+                continue
+            if row.wanted_at != job.exchange.wanted_at:  # somebody asked again, and waits
+                job.delays, job.next_try_at = backoff(), 0.0
+            if time.monotonic() >= job.next_try_at:
+                job.exchange = row
+                self._begin(job, from_whom)
+
+    def _whom_to_replace(self, row: Exchange) -> str | None:
+        """Return the holder from whom the exchange shall be taken, None where nobody asks that.
+
+        The first agent that obeys gives the lock another holder, which ends the request for all:
+        so two agents never take an exchange from each other in turn.
+        """
+        if not row.take_over_from:
+            return None
+        holder = ExchangeLock(self._redis, row.pk).holder()
+        if _is_soon(row) and holder and holder.instance_id == row.take_over_from:
+            return row.take_over_from
+        # Only this one: somebody may have asked for another since.
+        Exchange.objects.filter(pk=row.pk, take_over_from=row.take_over_from).update(
+            take_over_from="", take_over_reason=""
+        )
+        return None
+
+    def _begin(self, job: Job, from_whom: str | None) -> None:
+        if time.monotonic() - job.started_at > GOOD_LIFE_SECONDS:
+            job.delays = backoff()
+        job.runner = None
+        job.started_at = time.monotonic()
+        job.wait_seconds = STEP_SECONDS + next(job.delays)
+        job.next_try_at = job.started_at + job.wait_seconds
+        job.thread = threading.Thread(
+            target=self._live,
+            args=(job, from_whom),
+            name=f"runner-{job.exchange.name}",
+            daemon=True,
+        )
+        job.thread.start()
+
+    def _live(self, job: Job, from_whom: str | None) -> None:
+        name = job.exchange.name
+        try:
+            if not job.exchange.symbols.exists():
+                fetch_listing(job.exchange, job.trouble.watch)
+            symbols = list(job.exchange.symbols.watched().values_list("symbol", flat=True))
+            runner = job.runner = ExchangeRunner(
+                self._redis, job.exchange, symbols, trouble=job.trouble
+            )
+            close_old_connections()
+            if not self._stopping.is_set():
+                runner.run(from_whom, job.exchange.take_over_reason)
+            self._say(f"{name} ended")
+        except Held as error:
+            logger.debug("agent.held exchange=%s holder=%s", name, error.holder)
+        except (LivermoreError, RedisError, DatabaseError) as error:
+            logger.error("agent.runner_ended exchange=%s error=%s", name, error)
+            self._say(f"{name}: {error}")
+            self._tell_of_trouble(job, error)
+        except Exception as error:
+            logger.exception("agent.runner_died exchange=%s", name)
+            self._tell_of_trouble(job, error)
+        finally:
+            close_old_connections()
+
+    def _tell_of_trouble(self, job: Job, error: Exception) -> None:
+        """Say why it ended and when it is tried again: not before a ban is over."""
+        wait_seconds = job.wait_seconds
+        if isinstance(error, Banned):
+            wait_seconds = max(wait_seconds, error.until_ms / 1000 - time.time())
+        job.next_try_at = time.monotonic() + wait_seconds
+        if not isinstance(error, LostLock):  # then somebody else has it
+            job.trouble.ended(error, wait_seconds)
+
+    def _clear_old_rows(self) -> None:
+        try:
+            self._old_rows.step()
+        except (DatabaseError, RedisError) as error:
+            logger.warning("agent.old_rows_left error=%s", error)
+
+    def _end(self, number: int, job: Job) -> None:
+        job.trouble.clear()  # nobody wants it to run any more
+        if job.runner and job.alive:
+            job.runner.stop()
+        if not job.alive:
+            del self._jobs[number]
+
+    def _end_all(self) -> None:
+        for job in self._jobs.values():
+            if job.runner:
+                job.runner.stop()
+        ends_at = time.monotonic() + END_SECONDS
+        for job in self._jobs.values():
+            if job.thread:
+                job.thread.join(max(0.0, ends_at - time.monotonic()))
+
+    def _register(self) -> None:
+        """Say in Redis that this agent is alive; a Redis that is gone ends nothing here."""
+        registration = replace(self._registration, running=tuple(self.running()))
+        try:
+            self._registration = register(self._redis, registration)
+        except RedisError as error:
+            if is_wrong_type(error):
+                tell_once(logger, keys.agents(), error)
+            else:
+                logger.warning("agent.not_registered error=%s", error)
+
+    def _deregister(self) -> None:
+        try:
+            deregister(self._redis, self._registration.agent_id)
+        except RedisError as error:
+            logger.warning("agent.not_deregistered error=%s", error)
+
+
+def _wanted_rows() -> dict[int, Exchange]:
+    rows = Exchange.objects.filter(is_active=True, wanted=Exchange.Wanted.RUNNING)
+    return {row.pk: row for row in rows.annotate(read_at=Now())}
+
+
+def _is_soon(row: Exchange) -> bool:
+    """Tell whether what is asked of a row was asked just now, by the database's clock alone."""
+    return row.wanted_at is not None and row.read_at - row.wanted_at < OLDEST_TAKE_OVER

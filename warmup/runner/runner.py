@@ -1,0 +1,330 @@
+"""One exchange's life: lock, warm, repair, indicators, stream, until it is told to end."""
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from redis import Redis
+
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.fencing import Fenced
+from exchanges.lock.lease import Lease
+from exchanges.lock.status import State
+from exchanges.models import Exchange
+from exchanges.redis.unreadable import foreign_key
+from exchanges.rest.base import VenueRest
+from exchanges.rest.clock import ExchangeClock
+from exchanges.stream.base import VenueStream
+from exchanges.stream.streamer import Streamer
+from exchanges.venues import ExchangeAdapterFactory
+from livermore.market.pair import Pair, pairs_of
+from livermore.market.timeframe import Timeframe
+from warmup.cache.candles import CandleCache
+from warmup.live.follower import IndicatorFollower
+from warmup.live.healer import Mender
+from warmup.live.measures import History, Rate
+from warmup.live.sink import CandleSink
+from warmup.metrics.redis_server import read_memory
+from warmup.repair import CandleRepair
+from warmup.runner.added_symbols import HistoryFetcher
+from warmup.runner.commands import Orders
+from warmup.runner.listing_watch import ListingWatch
+from warmup.runner.monitored import (
+    Live,
+    MonitoredSymbols,
+    listing_is_old,
+    listing_times,
+    rows_wanted,
+    trading,
+)
+from warmup.runner.trouble import TroubleReport
+from warmup.service import SmartWarmupService
+from warmup.stats import WarmupStats
+
+logger = logging.getLogger(__name__)
+
+STEP_SECONDS = 0.25
+STEPS_PER_REPORT = 4
+LONGEST_CATCHING_UP_SECONDS = 120.0
+WAITING_NAMED = 20
+
+
+class ExchangeRunner:
+    """Keeps one exchange warm and live in this process.
+
+    It keeps what is monitored and trades, whatever `symbols` it was told; with `only` these alone.
+    `run` blocks until `stop` is called, and raises what made it end otherwise: Held at the start,
+    LostLock when somebody took over, or what the exchange or Redis said.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        exchange: Exchange,
+        symbols: Sequence[str],
+        *,
+        only: bool = False,
+        on_warmup: Callable[[WarmupStats], None] = lambda stats: None,
+        trouble: TroubleReport | None = None,
+    ):
+        self._redis = redis
+        self._exchange = exchange
+        self._symbols = list(symbols)
+        self._only = only
+        self._on_warmup = on_warmup
+        self._trouble = trouble or TroubleReport(redis, exchange)
+        self._factory = ExchangeAdapterFactory(redis)
+        self._stopping = threading.Event()
+        self.holds = False  # the exchange's lock
+        self._streamer: Streamer | None = None
+        self._sink: CandleSink | None = None
+        self._clock: ExchangeClock | None = None  # once it was asked
+        self._monitored: MonitoredSymbols | None = None
+        self._listing = ListingWatch(exchange, self._open_watched, self._looked)
+        self._frame_rate, self._frame_rates = Rate(), History()
+
+    def stop(self) -> None:
+        """Let `run` end: last flush, release."""
+        self._stopping.set()
+
+    def run(self, take_over: str | None = None, reason: str = "") -> None:
+        """Live: see the class. `take_over` is the instance id of the holder that this replaces."""
+        lock = ExchangeLock(self._redis, self._exchange.pk)
+        with lock.take_over(take_over, reason) if take_over else lock.acquire() as lease:
+            lease.measure_with(self.measured)
+            self.holds = True
+            try:
+                self._live(lease)
+            except Exception as error:
+                if self._stopping.is_set():
+                    return  # broken off on the way, as it was asked to
+                if isinstance(error, Fenced):  # refused before the heartbeat learned why
+                    raise lease.loss() from error
+                lease.report(State.ERROR, str(error))
+                raise
+            finally:
+                self._listing.close()
+                self.holds = False
+
+    def measured(self) -> Mapping[str, Any]:
+        """Return rates, lag and counters for the status."""
+        if not self._streamer or not self._sink or not self._monitored:
+            return {}
+        counters = self._streamer.counters()
+        waiting = self._sink.waiting()
+        trouble = self._streamer.trouble()
+        frame_rate = self._frame_rate.after(counters["frames"])
+        return {
+            "obeys": True,
+            **counters,
+            "framesPerSecond": frame_rate,
+            "frameRates": self._frame_rates.after(frame_rate),
+            "polledPairs": _by_symbol(self._streamer.polled()),
+            "refused": self._streamer.refused(),
+            "streamTrouble": trouble.reason if trouble else "",
+            "streamRetryAt": trouble.retry_at_ms if trouble else None,
+            **self._monitored.as_json(),
+            "closes": self._sink.closes,
+            "healed": self._sink.healed,
+            "pendingCloses": self._sink.pending(),
+            "healing": self._sink.healing(),
+            "late": self._sink.late,
+            "waiting": [f"{symbol}/{timeframe}" for symbol, timeframe in waiting[:WAITING_NAMED]],
+            "waitingPairs": len(waiting),
+            "oddClock": self._sink.exchange_clock.odd,
+            "newestClose": self._sink.newest_close_ms or None,
+            "exchangeTime": self._sink.streamed_now_ms(),
+            "closeDelays": self._sink.delays.as_json(),
+            "flushFailures": self._sink.flush_failures,
+            "setAside": _by_symbol(self._sink.aside()),
+            "unreadable": self._sink.trouble,
+        }
+
+    def _live(self, lease: Lease) -> None:
+        lease.report(State.STARTING)
+        if foreign := foreign_key(self._redis, self._exchange.pk):
+            raise foreign
+        self._warn_of_eviction()
+        self._choose_symbols(lease)
+        self._warm(lease)
+        if self._stopping.is_set():
+            return
+        with (
+            closing(
+                IndicatorFollower(self._redis, self._exchange.pk, lease.epoch, lease.may_write)
+            ) as follower,
+            closing(self._open_rest()) as rest,
+        ):
+            self._clock.ask_ms = rest.server_time_ms
+            stream = self._factory.stream(self._exchange)
+            sink = CandleSink(
+                self._redis,
+                self._exchange.pk,
+                rest,
+                lease.epoch,
+                lease.may_write,
+                stream.rolls_up_from,
+            )
+            self._catch_up(lease, sink)
+            lease.report(State.WARMING, "computing indicators", 100.0)
+            follower.compute(pairs_of(self._symbols), self._stopping.is_set)
+            if not self._stopping.is_set():
+                self._stream(lease, stream, sink, follower, rest)
+
+    def _choose_symbols(self, lease: Lease) -> None:
+        """Begin with what trades, by a listing that is not old if it can be had."""
+        only = set(self._symbols) if self._only else None
+        rows = rows_wanted(self._exchange, only)
+        self._listing.step(listing_is_old(rows, *listing_times(self._exchange)))
+        while self._listing.looking and not self._stopping.wait(STEP_SECONDS / 10):
+            if lease.lost.is_set():
+                raise lease.loss()
+        self._symbols = trading(rows_wanted(self._exchange, only))
+
+    def _open_rest(self) -> VenueRest:
+        """Return a client that tells the time by the one clock of this runner.
+
+        Where it meets an unknown symbol, it lets the listing be looked at.
+        """
+        rest = self._open_watched()
+        rest.clock = self._clock or rest.clock
+        rest.on_unknown_symbol = lambda symbol: self._listing.doubt([symbol])
+        return rest
+
+    def _open_watched(self) -> VenueRest:
+        """Open a client whose failures are told to those who look."""
+        rest = self._factory.rest(self._exchange)
+        self._trouble.watch(rest)
+        return rest
+
+    def _looked(self) -> None:
+        """Learn that the listing was looked at."""
+        if self._monitored:
+            self._streamer.retry_given_up()  # maybe it takes by now what it had refused
+            self._monitored.nudge()
+
+    def _catch_up(self, lease: Lease, sink: CandleSink) -> None:
+        """Let the sink fetch and tell what closed while nobody ran the exchange.
+
+        What isn't there in time is asked for again once the stream is connected.
+        """
+        lease.report(State.WARMING, "catching up", 100.0)
+        pairs = pairs_of(self._symbols)
+        self._clock.settle()
+        sink.connected(pairs)
+        deadline = time.monotonic() + LONGEST_CATCHING_UP_SECONDS
+        while sink.asking() or sink.pending():
+            if lease.lost.is_set() or time.monotonic() > deadline:
+                break
+            if self._stopping.wait(STEP_SECONDS / 10):
+                break
+            sink.tick()
+        sink.disconnected(pairs)
+
+    def _stream(
+        self,
+        lease: Lease,
+        stream: VenueStream,
+        sink: CandleSink,
+        follower: IndicatorFollower,
+        rest: VenueRest,
+    ) -> None:
+        streamer = Streamer(stream, sink, rest)
+
+        def written(pair: Pair) -> None:
+            follower.changed(pair)
+            sink.mended(pair)
+
+        under = (lease.epoch, sink.final_until, written)
+        number = self._exchange.pk
+        histories = HistoryFetcher(self._redis, number, self._open_rest, *under)
+        live = Live(stream, streamer, sink, rest, follower, histories, self._listing)
+        monitored = MonitoredSymbols(self._exchange, live, self._symbols, self._only)
+        cache = CandleCache(self._redis, number, *under)
+        orders = Orders(
+            self._redis, self._exchange, lease, monitored, cache, self._open_rest, self.stop
+        )
+        mender = Mender(
+            self._redis, number, cache, sink, self._open_rest, lambda: monitored.fetched
+        )
+        self._sink, self._streamer, self._monitored = sink, streamer, monitored
+        gc.collect()
+        gc.freeze()  # a full collection takes long, and a burst of closes brings one about
+        follower.start()
+        streamer.start(self._symbols)
+        logger.info(
+            "runner.streaming exchange=%s symbols=%d streams=%d epoch=%d",
+            self._exchange.name, len(self._symbols), streamer.counters()["streams"], lease.epoch,
+        )  # fmt: skip
+        histories.start()
+        monitored.start()
+        try:
+            mender.start()
+            self._watch(lease, streamer, follower, orders)
+        finally:
+            lease.report(State.STOPPING)
+            mender.close()
+            orders.close()
+            monitored.close()
+            histories.close()
+            streamer.stop()
+            sink.close()
+
+    def _warn_of_eviction(self) -> None:
+        memory = read_memory(self._redis)
+        if memory and memory.evicts:
+            logger.warning(
+                "runner.redis_evicts exchange=%s policy=%s maxmemory=%d used=%d",
+                self._exchange.name, memory.evicts, memory.limit, memory.used,
+            )  # fmt: skip
+
+    def _warm(self, lease: Lease) -> None:
+        cache = CandleCache(self._redis, self._exchange.pk, lease.epoch)
+        with closing(self._open_rest()) as rest:
+            self._clock = rest.clock
+            if ask_limits := rest.client.pacer.ask_limits:
+                ask_limits()  # a start may need no call that would, and who looks wants them
+
+            def show(stats: WarmupStats) -> None:
+                lease.report(State.WARMING, "warming", stats.percent)
+                self._on_warmup(stats)
+                if self._stopping.is_set() or lease.lost.is_set():
+                    rest.close()  # whoever waits for a turn wakes, and the warmup ends
+
+            number = self._exchange.pk
+            service = SmartWarmupService(self._redis, number, rest, on_progress=show, cache=cache)
+            service.warmup(self._symbols)
+            lease.report(State.WARMING, "repairing", 100.0)
+
+            def repaired(done: int, total: int) -> None:
+                lease.report(State.WARMING, "repairing", 100.0, done=done, total=total)
+
+            CandleRepair(self._redis, number, rest, cache=cache).repair(
+                self._symbols, holes_only=True, on_pair=repaired
+            )
+
+    def _watch(
+        self, lease: Lease, streamer: Streamer, follower: IndicatorFollower, orders: Orders
+    ) -> None:
+        orders.start()
+        steps = 0
+        while not self._stopping.wait(STEP_SECONDS):
+            if lease.lost.is_set():
+                raise lease.loss()
+            if error := streamer.error or follower.error:
+                raise error
+            if steps % STEPS_PER_REPORT == 0:
+                lease.report(State.ACTIVE, "streaming", order=orders.doing)
+            steps += 1
+
+
+def _by_symbol(pairs: Iterable[Pair]) -> dict[str, list[Timeframe]]:
+    """Return the timeframes of each symbol, the shortest first."""
+    found: dict[str, list[Timeframe]] = {}
+    for symbol, timeframe in sorted(pairs, key=lambda pair: (pair.symbol, pair.timeframe.ms)):
+        found.setdefault(symbol, []).append(timeframe)
+    return found
