@@ -15,7 +15,9 @@ handler500 = "livermore.web.unavailable.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
-    path("admin/network/", include("warmup.urls")),  # before the admin, which takes all the rest
+    path(
+        "admin/network/", include("warmup.network.urls")
+    ),  # before the admin, which takes all the rest
     path("admin/", admin.site.urls),
     path("docs/", include("livermore.documents.urls")),
     path("health/", ready),

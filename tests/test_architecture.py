@@ -43,10 +43,10 @@ REDIS = {
     "warmup/runner/command_log.py",
     "warmup/runner/old_rows.py",
     "warmup/runner/trouble.py",
-    "warmup/network/exchange_view.py",
-    "warmup/network/bell.py",
-    "warmup/network/feed.py",
-    "warmup/network/actions.py",
+    "warmup/network/page/exchange_view.py",
+    "warmup/network/socket/subscriber.py",
+    "warmup/network/socket/feed.py",
+    "warmup/network/actions/exchange.py",
     "warmup/harness/steps/stored.py",
 }
 KEY_STARTS = (

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from exchanges.errors import CLIP_OURS, clip
-from warmup.network.cells import COLD, COMPLETE, GONE, HALTED, HOLED, QUIET
-from warmup.network.exchange_view import Schedule
+from warmup.network.page.cells import COLD, COMPLETE, GONE, HALTED, HOLED, QUIET
+from warmup.network.page.exchange_view import Schedule
 from warmup.readable import count, duration
 from warmup.stats import Status
 

@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from warmup.network.gate import looks
+from warmup.network.guard import looks
 
 AT_THE_TOP = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
 FOLDER, IMAGES = "docs", "docs/images"

@@ -11,7 +11,7 @@ from django.views import defaults
 
 from livermore.observing.logs import word
 from livermore.web import origins
-from warmup.network.answers import wants_json
+from warmup.network.responses import wants_json
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from django.views import defaults
 
 from livermore.observing.logs import word
 from livermore.web.database_faults import first_line, is_away
-from warmup.network.answers import wants_json
+from warmup.network.responses import wants_json
 
 logger = logging.getLogger(__name__)
 

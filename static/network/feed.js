@@ -83,7 +83,7 @@ export class Feed {
     this.acknowledge();
   }
 
-  /** Tell the server how much we have taken, at most every two seconds: see warmup/consumers.py. */
+  /** Tell the server how much we have taken, at most every two seconds: see warmup/network/socket/consumer.py. */
   acknowledge() {
     const wait = (this.seenAt ?? 0) + SEEN_EVERY_MS - Date.now();
     if (wait > 0) {

@@ -7,7 +7,7 @@ from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.timeframe import LONGEST_FIRST
-from tests.warmup import browser as browsers
+from tests.warmup.network.browser import chromium as browsers
 from tests.warmup.runners import let_calls_end
 
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from livermore.documents.views import documents, read_document
-from tests.warmup.operators import person
+from tests.warmup.network.operators import person
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from livermore.observing.logs import ForeignLines, JsonFormatter, TextFormatter
 from livermore.web.unavailable import server_error
 from tests.livermore.web_server import web_server
 from tests.warmup.runners import wait_until
-from warmup.network.gate import looks
+from warmup.network.guard import looks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,8 +13,8 @@ from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from livermore.running.children import answers
 from tests.livermore.web.front import Front, with_header
-from tests.warmup import browser as browsers
-from tests.warmup.operators import listed_exchange, person
+from tests.warmup.network.browser import chromium as browsers
+from tests.warmup.network.operators import listed_exchange, person
 from tests.warmup.runners import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,8 +8,8 @@ from django.test import Client
 
 from livermore.asgi import application
 from livermore.web.origin import normal
-from tests.warmup.operators import person
-from tests.warmup.sockets import Browser, in_a_loop, log_in
+from tests.warmup.network.operators import person
+from tests.warmup.network.sockets import Browser, in_a_loop, log_in
 
 pytestmark = pytest.mark.django_db
 

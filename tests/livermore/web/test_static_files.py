@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from exchanges.models import Symbol
-from tests.warmup.operators import listed_exchange, person
+from tests.warmup.network.operators import listed_exchange, person
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from exchanges.models import Exchange
-from tests.warmup.operators import person
+from tests.warmup.network.operators import person
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from livermore.market.candle import Candle
 from livermore.market.coverage import subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from tests.warmup.operators import person
+from tests.warmup.network.operators import person
 from tests.warmup.runners import (
     MINUTE_MS,
     SYMBOLS,
@@ -29,7 +29,7 @@ from tests.warmup.runners import (
 )
 from warmup.cache.candles import CandleCache, CandleWrite, SetAside
 from warmup.metrics.completeness import measure
-from warmup.network.cells import Grid, Work
+from warmup.network.page.cells import Grid, Work
 from warmup.plan import plan_warmup
 from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService

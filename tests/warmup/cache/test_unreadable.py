@@ -17,7 +17,8 @@ from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
-from tests.warmup.operators import agent, live, person
+from tests.warmup.network.operators import agent, live, person
+from tests.warmup.network.sockets import browsing, in_a_loop, log_in
 from tests.warmup.runners import (
     MINUTE_MS,
     SYMBOLS,
@@ -28,12 +29,11 @@ from tests.warmup.runners import (
     serve,
     wait_until,
 )
-from tests.warmup.sockets import browsing, in_a_loop, log_in
 from warmup.cache.candles import CandleCache, TickerCache
 from warmup.cache.indicators import IndicatorCache
 from warmup.metrics.redis_server import refusal
-from warmup.network.situation import Situation
-from warmup.network.snapshot import read_network, read_pair
+from warmup.network.page.runners import Situation
+from warmup.network.page.snapshot import read_network, read_pair
 from warmup.runner.agent import Agent
 from warmup.service import SmartWarmupService
 

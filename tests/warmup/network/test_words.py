@@ -7,7 +7,7 @@ from django.template import engines
 from django.urls import reverse
 
 from livermore.documents.views import documents, read_document
-from tests.warmup.operators import held_by, listed_exchange, person
+from tests.warmup.network.operators import held_by, listed_exchange, person
 from warmup.network.words import WORDS
 
 pytestmark = pytest.mark.django_db

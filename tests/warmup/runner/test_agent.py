@@ -16,7 +16,7 @@ from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
 from livermore.market import keys
-from tests.warmup.operators import holder_of, person
+from tests.warmup.network.operators import holder_of, person
 from tests.warmup.runners import (
     Comparison,
     end,
@@ -27,7 +27,7 @@ from tests.warmup.runners import (
     wait_until,
     with_short_lease,
 )
-from warmup.network.actions import Actions
+from warmup.network.actions.exchange import Actions
 from warmup.runner import agent as agent_module
 from warmup.runner.agent import Agent
 from warmup.runner.agents import read_agents

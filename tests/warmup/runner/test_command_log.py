@@ -9,10 +9,10 @@ from django.core.management import call_command
 
 from exchanges.lock.control import ControlClient
 from livermore.market import keys
-from tests.warmup.operators import commands, held_by, listed_exchange, live, person
+from tests.warmup.network.operators import commands, held_by, listed_exchange, live, person
 from tests.warmup.runners import make_row, processes, running, serve, wait_until
-from warmup.network.actions import Actions, Refused
-from warmup.network.snapshot import read_network
+from warmup.network.actions.exchange import Actions, Refused
+from warmup.network.page.snapshot import read_network
 from warmup.runner.command_log import KEPT, CommandLog, Entry, describe, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from exchanges.models import Exchange
 from livermore.market import keys
-from tests.warmup.operators import person
-from warmup.network.audit import record
+from tests.warmup.network.operators import person
+from warmup.network.actions.audit import record
 from warmup.runner import old_rows
 from warmup.runner.agent import Agent
 from warmup.runner.old_rows import LOG_DAYS, OldRows

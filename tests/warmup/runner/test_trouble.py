@@ -11,11 +11,11 @@ from exchanges.errors import Banned, Blocked, Unreachable
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
 from livermore.market import keys
-from tests.warmup.browser import agent
-from tests.warmup.operators import person
+from tests.warmup.network.browser.chromium import agent
+from tests.warmup.network.operators import person
 from tests.warmup.runners import make_row, running, serve, wait_until
-from warmup.network.actions import Actions, Refused
-from warmup.network.snapshot import read_network
+from warmup.network.actions.exchange import Actions, Refused
+from warmup.network.page.snapshot import read_network
 from warmup.runner.runner import ExchangeRunner
 from warmup.runner.trouble import Trouble, TroubleReport, words_for
 

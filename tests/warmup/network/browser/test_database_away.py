@@ -1,0 +1,55 @@
+"""The Network page while the database is away: it says so, and recovers by itself."""
+
+import pytest
+from django.conf import settings
+
+from tests.livermore.databases import SqliteFile, database
+from tests.livermore.web_server import web_server
+from tests.warmup.network.browser.chromium import Page, chromium
+
+
+@pytest.fixture(scope="module")
+def site():
+    with (
+        chromium() as driver,
+        database(SqliteFile, settings.SECRET_KEY) as base,
+        web_server(DATABASE_URL=base.url) as web,
+    ):
+        page = Page(driver, web)
+        page._command(
+            "Network.setCookie", name="sessionid", value=base.session, url=web.url("/admin/")
+        )
+        yield page, base
+
+
+@pytest.mark.parametrize("way", ["locked", "a folder"])
+def test_the_page_says_that_the_database_is_away_instead_of_live(site, way):
+    page, base = site
+    page.open()
+    with base.away(way):
+        page.wait_for("#link", "database away", seconds=40)
+        assert "Live" not in page.text("#link")
+    page.wait_for("#link", "Live", seconds=60)
+    assert page.is_the_same
+
+
+def test_a_page_that_was_cut_off_says_why_and_comes_back(site):
+    page, base = site
+    page.open()
+    with base.away("a folder"):
+        page.js("document.querySelector('[data-link-again]').click()")  # a socket that isn't let in
+        page.wait_for("#link", "Stale since", seconds=20)
+        page.wait_for("#link", "database away", seconds=20)
+    page.wait_for("#link", "Live", seconds=60)
+    assert page.is_the_same
+
+
+def test_a_button_says_it_and_a_page_that_is_loaded_anew_waits_for_it(site):
+    page, base = site
+    page.open()
+    with base.away("a folder"):
+        page.click("#cards .card button[formaction]:not([hidden])")
+        page.wait_for(".toast", "The database is away", seconds=20)
+        page.open(live=False)
+        assert "The database is away" in page.text("body")
+    page.wait_for("#link", "Live", seconds=60)

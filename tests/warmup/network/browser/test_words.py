@@ -1,0 +1,85 @@
+"""The ? of the page and the documents behind it, in a real browser."""
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from exchanges.models import Exchange
+from tests.warmup.network.browser import chromium as browsers
+from tests.warmup.network.operators import held_by, listed_exchange, person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OPEN = "return [...document.querySelectorAll(':popover-open.word')].map((each) => each.id)"
+
+
+@pytest.fixture
+def page(browser, web, redis):
+    Exchange.objects.exclude(name="sandbox").delete()
+    row = listed_exchange()
+    held_by(redis, row, state="active", phase="streaming")
+    one = browsers.Page(browser, web)
+    one.log_in(person("ada", "operate_exchange", "view_exchange"))
+    yield one
+    one.reset()
+
+
+def focus(page, css):
+    page.js("document.querySelector(arguments[0]).focus()", css)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_question_mark_opens_by_keys_and_closes_by_escape(page, scripts):
+    page.disable_scripts(not scripts)
+    page.open(live=scripts)
+    mark = page.one(".card .what[popovertarget=what-weight]")
+    mark.send_keys(Keys.ENTER)
+    page.wait(lambda: page.one("#what-weight").is_displayed())
+    page.driver.switch_to.active_element.send_keys(Keys.TAB)
+    assert page.driver.switch_to.active_element.get_attribute("href").endswith(
+        "/docs/network/#request-weight"
+    )
+    page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    page.wait(lambda: not page.one("#what-weight").is_displayed())
+
+
+def test_its_link_leads_to_the_place_in_the_documents(page):
+    page.open()
+    page.click(".card .what[popovertarget=what-holes]")
+    page.click("#what-holes a")
+    page.wait_for("h2#holes", "Holes")
+    assert page.driver.current_url.endswith("/docs/network/#holes")
+
+
+def test_in_a_dialog_it_opens_too(page):
+    page.open()
+    page.click("[data-button=add-symbols]")
+    page.wait_for("dialog[open] h2", "Symbols of")
+    page.click("dialog .what[popovertarget=what-undo-here]")
+    page.wait(lambda: page.js(OPEN) == ["what-undo-here"])
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_an_explanation_stays_within_the_window(page, width):
+    page.be_wide(width)
+    page.open()
+    for mark in page.all("#network .what"):
+        if mark.is_displayed():
+            page.js("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", mark)
+            left, right = page.js(
+                "const box = document.querySelector(':popover-open.word').getBoundingClientRect();"
+                "return [box.left, box.right]"
+            )
+            assert (left >= 0, right <= width) == (True, True), mark.get_attribute("popovertarget")
+
+
+@pytest.mark.parametrize("name", ["readme", "operations", "network"])
+def test_a_document_is_no_wider_than_a_phone(page, name):
+    page.be_wide(400)
+    page.open(f"/docs/{name}/", live=False)
+    assert (
+        page.js(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        == 0
+    )
+    assert page.complaints() == []

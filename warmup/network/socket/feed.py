@@ -1,0 +1,333 @@
+"""What changes, told to every browser of this web process: read once and encoded once for all.
+
+It lives while somebody looks. What it is told by Redis may get lost, so it looks by itself too:
+every two seconds at what could have ended without a word.
+"""
+
+import asyncio
+import gc
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import orjson
+from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django_redis import get_redis_connection
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.models import Exchange
+from exchanges.redis.changes import parse_change
+from exchanges.redis.client import own_client
+from warmup.network.page.exchange_view import ExchangeRow, read_rows
+from warmup.network.page.snapshot import read_accounts_of
+from warmup.network.socket.card_feed import CardFeed
+from warmup.network.socket.pair_feed import OpenPair, OpenPairs, PairFeed, name_of
+from warmup.network.socket.sockets import Audience, Member, Message
+from warmup.network.socket.subscriber import Bell
+from warmup.network.socket.throttle import Paced
+from warmup.runner.agents import read_agents
+
+logger = logging.getLogger(__name__)
+
+READ_SECONDS = 2.0
+READERS = 2
+LOOK_SECONDS = 2.0
+LOOKS_BETWEEN_ROWS = 5
+CONFIRM_SECONDS = 15.0
+SECONDS_BETWEEN_ROWS = SECONDS_BETWEEN_ACCOUNTS = 0.25
+
+
+class Feed:
+    """One web process's knowledge of all exchanges, told to groups of the channel layer.
+
+    The groups are named after it, so that the versions of two processes never mix: `everybody`,
+    one for each exchange, one for each user, one for each pair that is open.
+    """
+
+    def __init__(self, redis: Redis, url: str, layer: Any):
+        self.id = uuid.uuid4().hex[:12]
+        self.everybody = f"network.{self.id}"
+        self._audience = Audience(layer)
+        self._redis = own_client(redis, READ_SECONDS)
+        self._threads = ThreadPoolExecutor(READERS, "network-read")
+        self._cards: dict[int, CardFeed] = {}
+        self._agents: list[dict[str, Any]] = []
+        self._accounts: dict[int, list] = {}
+        self._bell = Bell(url, self._heard, self._look_at_all)
+        self._pairs = OpenPairs(self._bell, self._make_pair)
+        self._rows_paced = Paced(SECONDS_BETWEEN_ROWS, self._read_rows)
+        self._accounts_paced = Paced(SECONDS_BETWEEN_ACCOUNTS, self._tell_accounts)
+        self._database_paced = Paced(0, self._ask_database)
+        self._database_away = False
+        self._tasks: list[asyncio.Task] = []
+        self._beginning: asyncio.Task | None = None
+
+    # -- Who looks, and what there is for them
+
+    async def join(self, member: Member) -> None:
+        """Count somebody in; what there is to see has been read when it returns."""
+        self._audience.members.add(member)
+        if self._beginning is None:
+            self._beginning = asyncio.ensure_future(self._begin())
+        try:
+            await asyncio.shield(self._beginning)
+        except Exception:
+            self._beginning = None  # the next one tries again
+            raise
+
+    def leave(self, member: Member) -> None:
+        """Count somebody out; with the last one it ends."""
+        self._audience.members.discard(member)
+        if not self._audience.members:
+            _forget(self)
+            for task in filter(None, (*self._tasks, self._beginning)):
+                task.cancel()
+            paced = (self._pairs, self._rows_paced, self._accounts_paced, self._database_paced)
+            for each in (*self._cards.values(), *paced):
+                each.stop()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._redis.close()
+
+    def snapshot(self, may_operate: bool, accounts: list[dict[str, Any]]) -> Message:
+        """Return the message `snapshot` of `warmup.network.socket.consumer`."""
+        return {
+            "type": "snapshot",
+            "serverTime": int(time.time() * 1000),
+            "feed": self.id,
+            "mayOperate": may_operate,
+            "cards": [card.card for card in self._cards.values()],
+            "agents": self._agents,
+            "accounts": accounts,
+            "databaseAway": self._database_away,
+        }
+
+    def versions(self) -> dict[int, int]:
+        """Return which version of each exchange's card was told last."""
+        return {number: card.version for number, card in self._cards.items()}
+
+    def group(self, exchange_id: int) -> str:
+        """Name the group of those who look at an exchange."""
+        return f"{self.everybody}.{exchange_id}"
+
+    def user_group(self, user_id: int) -> str:
+        """Name the group of one user's sockets."""
+        return f"{self.everybody}.user.{user_id}"
+
+    def pair_group(self, pair: OpenPair) -> str:
+        """Name the group of those who have a pair open."""
+        return f"{self.everybody}.pair.{name_of(pair)}"
+
+    async def open_pair(self, pair: OpenPair) -> PairFeed:
+        """Return the feed of a pair, until `close_pair`. LookupError where nothing is kept."""
+        card = self._cards.get(pair[0])
+        if card is None:
+            raise LookupError("there is no such exchange")
+        if pair[1] not in card.row.symbols:
+            raise LookupError(f"{pair[1]} is not kept warm on {card.row.exchange.name}")
+        return await self._pairs.open(pair)
+
+    async def close_pair(self, pair: OpenPair) -> None:
+        """Learn that one who had opened a pair looks at it no more."""
+        await self._pairs.close(pair)
+
+    # -- When it reads
+
+    async def _begin(self) -> None:
+        self._accept(await database_sync_to_async(read_rows)())
+        await self._read_agents()
+        await asyncio.gather(*(card.refresh() for card in self._cards.values()))
+        _settle_memory()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._bell.run()), loop.create_task(self._look())]
+
+    async def _look(self) -> None:
+        looks = 0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self._read_agents()
+                await asyncio.gather(*(card.look() for card in self._cards.values()))
+                await self._confirm()
+            except Exception:  # it must go on: the next look may find it mended
+                logger.exception("feed.look_failed")
+            self._pairs.look()
+            self._database_paced.poke()
+            looks += 1
+            if looks % LOOKS_BETWEEN_ROWS == 0:
+                self._look_into_database()
+
+    def _look_at_all(self, again: bool) -> None:
+        """Look, as changes are heard from now on: whatever happened before that was not told."""
+        if again:
+            self._audience.doubt()
+        self._look_into_database()
+        self._pairs.look()
+        for card in self._cards.values():
+            card.poke("schedule")
+
+    def _look_into_database(self) -> None:
+        self._rows_paced.poke()
+        self._accounts_paced.poke()
+
+    def _heard(self, channel: str, data: bytes) -> None:
+        change = parse_change(data) if channel.endswith(":changed") else None
+        if change is None:
+            self._pairs.heard(channel)
+            return
+        number, what = change
+        if what == "accounts":
+            self._accounts_paced.poke()
+        if what in ("action", "accounts") or number not in self._cards:
+            self._rows_paced.poke()
+        if number in self._cards:
+            self._cards[number].poke(what)
+
+    async def _confirm(self) -> None:
+        for card in list(self._cards.values()):
+            is_due = time.monotonic() - card.told_at > CONFIRM_SECONDS
+            if is_due or self._audience.is_doubtful:
+                await card.confirm()
+
+    # -- What it reads
+
+    async def _read_rows(self) -> None:
+        try:
+            rows = await database_sync_to_async(read_rows)()
+        except DatabaseError as error:
+            logger.warning("feed.rows_not_read error=%s", error)
+            await self._note_database(away=True)
+            return
+        await self._note_database(away=False)
+        for card in self._accept(rows):
+            await card.refresh()
+            await self._tell(self.everybody, card.whole())
+        for number in self._cards.keys() - {row.exchange.pk for row in rows}:
+            self._cards.pop(number).stop()
+            await self._tell(self.everybody, _plain("gone", number, exchangeId=number))
+
+    async def _ask_database(self) -> None:
+        try:
+            await database_sync_to_async(Exchange.objects.exists)()
+        except DatabaseError:
+            await self._note_database(away=True)
+        else:
+            await self._note_database(away=False)
+
+    async def _note_database(self, *, away: bool) -> None:
+        """Tell everybody whether the database can be asked, where that is news."""
+        before, self._database_away = self._database_away, away
+        if away == before:
+            return
+        if away:
+            logger.warning("feed.database_away")
+        await self._tell(self.everybody, _plain("database", away=away))
+        if not away:
+            self._look_into_database()
+
+    def _accept(self, rows: list[ExchangeRow]) -> list[CardFeed]:
+        """Take rows in; return the cards that are new, not read yet."""
+        new = []
+        for row in rows:
+            if card := self._cards.get(row.exchange.pk):
+                card.row = row
+                card.poke()
+            else:
+                new.append(self._make_card(row))
+        return new
+
+    def _make_card(self, row: ExchangeRow) -> CardFeed:
+        number = row.exchange.pk
+
+        async def tell(message: Message) -> None:
+            await self._tell(self.group(number), message)
+
+        members = self._audience.members
+        card = CardFeed(self._redis, row, self._in_thread, tell, lambda: len(members))
+        self._cards[number] = card
+        card.agent_alive = bool(self._agents)
+        return card
+
+    def _make_pair(self, pair: OpenPair) -> PairFeed:
+        async def tell(message: Message) -> None:
+            await self._tell(self.pair_group(pair), message)
+
+        card = self._cards[pair[0]]
+        return PairFeed(
+            *(self._redis, pair, card.time_ms, self._in_thread, tell),
+            lambda: pair[1] in card.row.idle,
+        )
+
+    async def _read_agents(self) -> None:
+        try:
+            found = await self._in_thread(read_agents, self._redis)
+        except RedisError:
+            return  # the cards say so
+        before, self._agents = self._agents, [agent.as_json() for agent in found]
+        for card in self._cards.values():
+            card.agent_alive = bool(self._agents)
+        if _identities(self._agents) != _identities(before):
+            await self._tell(self.everybody, _plain("agents", agents=self._agents))
+
+    async def _tell_accounts(self) -> None:
+        try:
+            found = await database_sync_to_async(read_accounts_of)(self._audience.user_ids())
+        except DatabaseError as error:
+            logger.warning("feed.accounts_not_read error=%s", error)
+            return
+        for user_id, accounts in found.items():
+            if self._accounts.get(user_id) != accounts:
+                self._accounts[user_id] = accounts
+                await self._tell(self.user_group(user_id), _plain("accounts", accounts=accounts))
+
+    async def _tell(self, group: str, message: Message) -> None:
+        await self._audience.tell(group, message)
+
+    async def _in_thread(self, function: Callable, *arguments: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
+
+
+@cache
+def _settle_memory() -> None:
+    """Leave what is there by now out of later collections, once.
+
+    A full one over all of Django takes 150 ms, in which no browser is told anything.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+_feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, Feed] = WeakKeyDictionary()
+
+
+def current_feed() -> Feed:
+    """Return the feed of this event loop, a new one where nobody has looked."""
+    loop = asyncio.get_running_loop()
+    if loop not in _feeds:
+        redis = get_redis_connection("default")
+        _feeds[loop] = Feed(redis, settings.REDIS_URL, get_channel_layer())
+    return _feeds[loop]
+
+
+def _forget(feed: Feed) -> None:
+    for loop, each in list(_feeds.items()):
+        if each is feed:
+            del _feeds[loop]
+
+
+def _plain(kind: str, number: int | None = None, **content: Any) -> Message:
+    text = orjson.dumps({"type": kind, **content}).decode()
+    return {"kind": kind, "exchange": number, "text": text}
+
+
+def _identities(agents: list[dict[str, Any]]) -> list[tuple]:
+    return [(agent["agentId"], agent["running"]) for agent in agents]
