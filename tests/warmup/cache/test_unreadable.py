@@ -32,7 +32,7 @@ from tests.warmup.runners import (
 from warmup.cache.candles import CandleCache, TickerCache
 from warmup.cache.indicators import IndicatorCache
 from warmup.metrics.redis_server import refusal
-from warmup.network.page.runners import Situation
+from warmup.network.page.runner_state import RunnerState
 from warmup.network.page.snapshot import read_network, read_pair
 from warmup.runner.agent import Agent
 from warmup.service import SmartWarmupService
@@ -271,7 +271,7 @@ class Looks:
         now_ms = self._redis.time()[0] * 1000
         orjson.dumps(read_network(self._redis, self._user))
         orjson.dumps(read_pair(self._redis, self._row.pk, *PAIR, now_ms).as_json())
-        Situation.look(self._redis, self._row)
+        RunnerState.read(self._redis, self._row)
 
     def act(self):
         for action, form in (

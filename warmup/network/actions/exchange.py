@@ -31,7 +31,7 @@ from livermore.market.timeframe import parse_timeframe
 from warmup.harness import CheckReport, ExchangeCheck, Result
 from warmup.network.actions.audit import last_action, record
 from warmup.network.actions.volumes import volumes_within
-from warmup.network.page.runners import Situation
+from warmup.network.page.runner_state import RunnerState
 from warmup.network.page.symbols import change_of, undo_token
 from warmup.readable import count
 from warmup.runner.command_log import CommandLog
@@ -75,7 +75,7 @@ class Actions:
     def connect(self) -> str:
         """Let agents run the exchange. Raises Held where somebody else has its lock."""
         self._check()
-        now = self._look()
+        now = self._state()
         self._check_known(now)
         if now.holder:
             self._refuse_what_runs(now)
@@ -94,7 +94,7 @@ class Actions:
         nobody agreed to end.
         """
         self._check()
-        now = self._look()
+        now = self._state()
         self._check_known(now)
         if now.holder is None:
             return f"The lock is free by now. {self.connect()}"
@@ -114,7 +114,7 @@ class Actions:
     def stop(self) -> str:
         """Let the exchange run no more, whoever runs it."""
         self._check()
-        now = self._look()
+        now = self._state()
         if now.holder is None and self._exchange.wanted == Wanted.STOPPED:
             raise Refused(f"{self._name} is stopped already.")
         with transaction.atomic():
@@ -127,7 +127,7 @@ class Actions:
     def warm(self) -> str:
         """Let the runner look for pairs with too few candles, and fetch them."""
         self._check()
-        self._check_obeys(self._look())
+        self._check_obeys(self._state())
         self._send("Warm now", "warmup")
         return f"Warming {self._name}: the card shows how far it is."
 
@@ -139,7 +139,7 @@ class Actions:
             arguments["symbols"] = [self._watched(symbol)]
         if timeframe := timeframe.strip():
             arguments["timeframes"] = [_timeframe(timeframe)]
-        self._check_obeys(self._look())
+        self._check_obeys(self._state())
         pair = " ".join(filter(None, (symbol, timeframe)))
         self._send(f"Repair {pair}".rstrip(), "repair", **arguments)
         return f"Repairing {pair} of {self._name}." if pair else f"Repairing {self._name}."
@@ -272,7 +272,7 @@ class Actions:
         if errors:
             raise ValidationError(errors)
 
-    def _refuse_what_runs(self, now: Situation) -> None:
+    def _refuse_what_runs(self, now: RunnerState) -> None:
         """Raise unless it ends anyway: there an agent starts it again as soon as it has ended."""
         if now.run_by_agent and self._exchange.wanted == Wanted.STOPPED:
             return
@@ -280,13 +280,13 @@ class Actions:
             raise Refused(now.runs_already())
         raise Held(self._exchange.pk, now.holder)
 
-    def _check_known(self, now: Situation) -> None:
+    def _check_known(self, now: RunnerState) -> None:
         """Raise where the lock does not say who has the exchange: nobody can ask that one."""
         if now.holder and not now.holder.is_known:
             lock = ExchangeLock(self._redis, self._exchange.pk)
             raise Refused(unknown_lock(self._exchange.pk, lock.left_ms()))
 
-    def _check_obeys(self, now: Situation) -> None:
+    def _check_obeys(self, now: RunnerState) -> None:
         """Raise where no runner would do a command now."""
         if now.obeys:
             return
@@ -310,8 +310,8 @@ class Actions:
             raise ValidationError({"symbol": f"{text}: nothing is asked for it."})
         return symbol
 
-    def _look(self) -> Situation:
-        return Situation.look(self._redis, self._exchange)
+    def _state(self) -> RunnerState:
+        return RunnerState.read(self._redis, self._exchange)
 
     # -- Doing it
 
@@ -325,7 +325,7 @@ class Actions:
             updated_at=Now(),
         )
 
-    def _end(self, now: Situation) -> str:
+    def _end(self, now: RunnerState) -> str:
         """See to it that the holder ends; return how it does."""
         if now.holder is None:
             return "nobody has it now, and no agent starts it"
@@ -364,7 +364,7 @@ class Actions:
 
     def _follow(self, symbols: list[str], is_monitored: bool) -> str:
         """Tell the runner of symbols that came or went; return what it will do."""
-        if self._look().holder is None and self._exchange.wanted == Wanted.STOPPED:
+        if self._state().holder is None and self._exchange.wanted == Wanted.STOPPED:
             return ""
         # One that is just starting may have read the list before: it finds the command later.
         self._control.send(FOLLOW[is_monitored], symbols=symbols)

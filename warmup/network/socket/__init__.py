@@ -1,1 +1,1 @@
-"""The page's WebSocket: what changes is read once, and told to every browser."""
+"""The page's WebSocket: what changes is read once, and sent to every browser."""

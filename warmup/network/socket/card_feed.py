@@ -1,4 +1,4 @@
-"""One exchange's card as it changes: read again, compared, numbered, told."""
+"""One exchange's card as it changes: read again, compared, numbered, sent."""
 
 import asyncio
 import logging
@@ -16,24 +16,24 @@ from warmup.network.page import cards
 from warmup.network.page.cells import Grid
 from warmup.network.page.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange
 from warmup.network.page.prices import Prices, price_changes, read_prices, seconds_between
-from warmup.network.socket.throttle import Allowance, Paced
+from warmup.network.socket.throttle import RateLimit, Throttle
 
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_READS = 0.1
-TOLD_PER_SECOND, BEAT_SECONDS = 4, 0.3
-SENT_PER_SECOND = 200  # to all sockets together: where many look the beat is slower
+MESSAGES_PER_SECOND, SECONDS_BETWEEN_MESSAGES = 4, 0.3
+SENT_PER_SECOND = 200  # to all sockets together: the more sockets, the fewer to each
 GRID_KEPT_MS = 10_000
 
-# Calls a blocking function in a thread. Tells a message, which has to have `kind` and `text`.
+# Calls a blocking function in a thread. Sends a message, which has to have `kind` and `text`.
 InThread = Callable[..., Awaitable[Any]]
-Tell = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _said = Said()
 
 
 class CardFeed:
-    """Keeps one card current, and tells what changed, at most four times in any second.
+    """Keeps one card current, and sends what changed, at most four times in any second.
 
     `version` rises by one with each message, which names the version that it follows.
     """
@@ -43,16 +43,16 @@ class CardFeed:
         redis: Redis,
         row: ExchangeRow,
         in_thread: InThread,
-        tell: Tell,
+        send: Send,
         count_viewers: Callable[[], int] = lambda: 1,
     ):
         self.row = row
         self.version = 0
         self.agent_alive = False
-        self.told_at = 0.0
+        self.sent_at = 0.0
         self._redis = redis
         self._in_thread = in_thread
-        self._tell = tell
+        self._send = send
         self._count_viewers = count_viewers
         self._view: ExchangeView | None = None
         self._schedule: Schedule | None = None
@@ -65,29 +65,29 @@ class CardFeed:
         self._prices_at = float("-inf")
         self._card: cards.Card = {}
         self._reading, self._reading_grid = asyncio.Lock(), asyncio.Lock()
-        self._paced = Paced(SECONDS_BETWEEN_READS, self.refresh)
-        self._allowance = Allowance(TOLD_PER_SECOND)
+        self._throttle = Throttle(SECONDS_BETWEEN_READS, self.refresh)
+        self._rate_limit = RateLimit(MESSAGES_PER_SECOND)
         self._later: asyncio.TimerHandle | None = None
 
     @property
     def card(self) -> cards.Card:
-        """Return the card as it was told last."""
+        """Return the card as it was sent last."""
         return self._card | {"version": self.version}
 
-    def poke(self, what: str = "") -> None:
+    def trigger(self, what: str = "") -> None:
         """Learn that something changed, and what.
 
-        The stats of a warmup go on many times a second: they are read when they may be told.
+        The stats of a warmup go on many times a second: they are read when they may be sent.
         """
         if what == "schedule":
             self._schedule_changed = True
         if what == "stats" and (wait_seconds := self._wait_seconds(urgent=False)):
-            self._poke_later(wait_seconds)
+            self._trigger_later(wait_seconds)
         else:
-            self._paced.poke()
+            self._throttle.trigger()
 
     def stop(self) -> None:
-        self._paced.stop()
+        self._throttle.stop()
         if self._later:
             self._later.cancel()
 
@@ -96,7 +96,7 @@ class CardFeed:
         now_ms = _now_ms()
         return self._view.time_ms(now_ms) if self._view else now_ms
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Read the grid, if anything could have changed in it, and in any case the card again."""
         if self._view:
             try:
@@ -106,21 +106,21 @@ class CardFeed:
                 pass  # the card will say so
             except Exception as error:
                 self._note_fault(error)
-        self._usage = None  # it is read anew with each look, not with each change
-        self.poke()
+        self._usage = None  # it is read anew with each poll, not with each change
+        self.trigger()
 
     async def refresh(self) -> None:
-        """Read the card; tell what changed, or do so later where it was told too often lately."""
+        """Read the card; send what changed, or do so later where too much was sent lately."""
         async with self._reading:
             now_ms = _now_ms()
             card = await self._read(now_ms)
             if card == self._card:
                 return
             if wait_seconds := self._wait_seconds(_is_urgent(card, self._card)):
-                self._poke_later(wait_seconds)
+                self._trigger_later(wait_seconds)
                 return
-            self._allowance.note(time.monotonic())
-            await self._tell_changes(card)
+            self._rate_limit.note(time.monotonic())
+            await self._send_changes(card)
 
     async def _read(self, now_ms: int) -> cards.Card:
         try:
@@ -137,8 +137,8 @@ class CardFeed:
         self._grid, self._grid_basis = cards.NO_GRID, None
 
     def _wait_seconds(self, urgent: bool) -> float:
-        beat_seconds = max(BEAT_SECONDS, self._count_viewers() / SENT_PER_SECOND)
-        return self._allowance.wait_seconds(time.monotonic(), beat_seconds, urgent)
+        interval_seconds = max(SECONDS_BETWEEN_MESSAGES, self._count_viewers() / SENT_PER_SECOND)
+        return self._rate_limit.wait_seconds(time.monotonic(), interval_seconds, urgent)
 
     def _present(self, now_ms: int) -> cards.Card:
         if self._view is None and self._card:
@@ -146,21 +146,21 @@ class CardFeed:
         card = cards.present(self.row, self._view, self._grid, self.agent_alive, now_ms)
         return card | {"prices": self._prices}
 
-    async def _tell_changes(self, card: cards.Card) -> None:
+    async def _send_changes(self, card: cards.Card) -> None:
         before, self._card = self._card, card
         changes = {name: value for name, value in card.items() if before.get(name) != value}
         self.version += 1
-        self.told_at = time.monotonic()
-        await self._tell(self._message(_with_cells(changes, before), self.version - 1))
+        self.sent_at = time.monotonic()
+        await self._send(self._message(_with_cells(changes, before), self.version - 1))
 
-    def _poke_later(self, seconds: float) -> None:
+    def _trigger_later(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._later:
             if now < self._later.when() <= now + seconds:
                 return  # what is urgent comes sooner
             self._later.cancel()
-        self._later = loop.call_later(seconds, self._paced.poke)
+        self._later = loop.call_later(seconds, self._throttle.trigger)
 
     async def _read_view(self, now_ms: int) -> None:
         schedule = None if self._schedule_changed else self._schedule
@@ -176,7 +176,7 @@ class CardFeed:
             self._view, self._schedule_changed = None, True
 
     def whole(self) -> dict[str, Any]:
-        """Return the message that tells the whole card, to who doesn't know it."""
+        """Return the message with the whole card, to who doesn't know it."""
         return self._message(self._card, 0)
 
     async def confirm(self) -> None:
@@ -186,8 +186,8 @@ class CardFeed:
         """
         if self._reading.locked():
             return
-        self.told_at = time.monotonic()
-        await self._tell(self._message({}, self.version))
+        self.sent_at = time.monotonic()
+        await self._send(self._message({}, self.version))
 
     def _message(self, changes: dict[str, Any], since: int) -> dict[str, Any]:
         number = self.row.exchange.pk

@@ -1,7 +1,7 @@
-"""What changes, told to every browser of this web process: read once and encoded once for all.
+"""What changes, sent to every browser of this web process: read once and encoded once for all.
 
-It lives while somebody looks. What it is told by Redis may get lost, so it looks by itself too:
-every two seconds at what could have ended without a word.
+It lives while somebody has the page open. What Redis publishes may get lost, so it polls too:
+every two seconds, what could have ended without a message.
 """
 
 import asyncio
@@ -31,23 +31,23 @@ from warmup.network.page.exchange_view import ExchangeRow, read_rows
 from warmup.network.page.snapshot import read_accounts_of
 from warmup.network.socket.card_feed import CardFeed
 from warmup.network.socket.pair_feed import OpenPair, OpenPairs, PairFeed, name_of
-from warmup.network.socket.sockets import Audience, Member, Message
-from warmup.network.socket.subscriber import Bell
-from warmup.network.socket.throttle import Paced
+from warmup.network.socket.sockets import Message, PageSocket, Sockets
+from warmup.network.socket.subscriber import Subscriber
+from warmup.network.socket.throttle import Throttle
 from warmup.runner.agents import read_agents
 
 logger = logging.getLogger(__name__)
 
 READ_SECONDS = 2.0
 READERS = 2
-LOOK_SECONDS = 2.0
-LOOKS_BETWEEN_ROWS = 5
+POLL_SECONDS = 2.0
+POLLS_BETWEEN_ROWS = 5
 CONFIRM_SECONDS = 15.0
 SECONDS_BETWEEN_ROWS = SECONDS_BETWEEN_ACCOUNTS = 0.25
 
 
 class Feed:
-    """One web process's knowledge of all exchanges, told to groups of the channel layer.
+    """One web process's knowledge of all exchanges, sent to groups of the channel layer.
 
     The groups are named after it, so that the versions of two processes never mix: `everybody`,
     one for each exchange, one for each user, one for each pair that is open.
@@ -56,26 +56,26 @@ class Feed:
     def __init__(self, redis: Redis, url: str, layer: Any):
         self.id = uuid.uuid4().hex[:12]
         self.everybody = f"network.{self.id}"
-        self._audience = Audience(layer)
+        self._sockets = Sockets(layer)
         self._redis = own_client(redis, READ_SECONDS)
         self._threads = ThreadPoolExecutor(READERS, "network-read")
         self._cards: dict[int, CardFeed] = {}
         self._agents: list[dict[str, Any]] = []
         self._accounts: dict[int, list] = {}
-        self._bell = Bell(url, self._heard, self._look_at_all)
-        self._pairs = OpenPairs(self._bell, self._make_pair)
-        self._rows_paced = Paced(SECONDS_BETWEEN_ROWS, self._read_rows)
-        self._accounts_paced = Paced(SECONDS_BETWEEN_ACCOUNTS, self._tell_accounts)
-        self._database_paced = Paced(0, self._ask_database)
+        self._subscriber = Subscriber(url, self._received, self._read_all)
+        self._pairs = OpenPairs(self._subscriber, self._make_pair)
+        self._rows_throttle = Throttle(SECONDS_BETWEEN_ROWS, self._read_rows)
+        self._accounts_throttle = Throttle(SECONDS_BETWEEN_ACCOUNTS, self._send_accounts)
+        self._database_throttle = Throttle(0, self._ask_database)
         self._database_away = False
         self._tasks: list[asyncio.Task] = []
         self._beginning: asyncio.Task | None = None
 
-    # -- Who looks, and what there is for them
+    # -- Who has the page open, and what there is for them
 
-    async def join(self, member: Member) -> None:
+    async def join(self, socket: PageSocket) -> None:
         """Count somebody in; what there is to see has been read when it returns."""
-        self._audience.members.add(member)
+        self._sockets.open.add(socket)
         if self._beginning is None:
             self._beginning = asyncio.ensure_future(self._begin())
         try:
@@ -84,15 +84,15 @@ class Feed:
             self._beginning = None  # the next one tries again
             raise
 
-    def leave(self, member: Member) -> None:
+    def leave(self, socket: PageSocket) -> None:
         """Count somebody out; with the last one it ends."""
-        self._audience.members.discard(member)
-        if not self._audience.members:
+        self._sockets.open.discard(socket)
+        if not self._sockets.open:
             _forget(self)
             for task in filter(None, (*self._tasks, self._beginning)):
                 task.cancel()
-            paced = (self._pairs, self._rows_paced, self._accounts_paced, self._database_paced)
-            for each in (*self._cards.values(), *paced):
+            throttles = (self._rows_throttle, self._accounts_throttle, self._database_throttle)
+            for each in (*self._cards.values(), self._pairs, *throttles):
                 each.stop()
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._redis.close()
@@ -111,11 +111,11 @@ class Feed:
         }
 
     def versions(self) -> dict[int, int]:
-        """Return which version of each exchange's card was told last."""
+        """Return which version of each exchange's card was sent last."""
         return {number: card.version for number, card in self._cards.items()}
 
     def group(self, exchange_id: int) -> str:
-        """Name the group of those who look at an exchange."""
+        """Name the group of those who view an exchange."""
         return f"{self.everybody}.{exchange_id}"
 
     def user_group(self, user_id: int) -> str:
@@ -136,7 +136,7 @@ class Feed:
         return await self._pairs.open(pair)
 
     async def close_pair(self, pair: OpenPair) -> None:
-        """Learn that one who had opened a pair looks at it no more."""
+        """Learn that one who had opened a pair has closed it."""
         await self._pairs.close(pair)
 
     # -- When it reads
@@ -147,54 +147,54 @@ class Feed:
         await asyncio.gather(*(card.refresh() for card in self._cards.values()))
         _settle_memory()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._bell.run()), loop.create_task(self._look())]
+        self._tasks = [loop.create_task(self._subscriber.run()), loop.create_task(self._poll())]
 
-    async def _look(self) -> None:
-        looks = 0
+    async def _poll(self) -> None:
+        polls = 0
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._read_agents()
-                await asyncio.gather(*(card.look() for card in self._cards.values()))
+                await asyncio.gather(*(card.poll() for card in self._cards.values()))
                 await self._confirm()
-            except Exception:  # it must go on: the next look may find it mended
-                logger.exception("feed.look_failed")
-            self._pairs.look()
-            self._database_paced.poke()
-            looks += 1
-            if looks % LOOKS_BETWEEN_ROWS == 0:
-                self._look_into_database()
+            except Exception:  # it must go on: the next one may succeed
+                logger.exception("feed.poll_failed")
+            self._pairs.poll()
+            self._database_throttle.trigger()
+            polls += 1
+            if polls % POLLS_BETWEEN_ROWS == 0:
+                self._trigger_rows()
 
-    def _look_at_all(self, again: bool) -> None:
-        """Look, as changes are heard from now on: whatever happened before that was not told."""
+    def _read_all(self, again: bool) -> None:
+        """Read all, as changes are received from now on: those before that were missed."""
         if again:
-            self._audience.doubt()
-        self._look_into_database()
-        self._pairs.look()
+            self._sockets.doubt()
+        self._trigger_rows()
+        self._pairs.poll()
         for card in self._cards.values():
-            card.poke("schedule")
+            card.trigger("schedule")
 
-    def _look_into_database(self) -> None:
-        self._rows_paced.poke()
-        self._accounts_paced.poke()
+    def _trigger_rows(self) -> None:
+        self._rows_throttle.trigger()
+        self._accounts_throttle.trigger()
 
-    def _heard(self, channel: str, data: bytes) -> None:
+    def _received(self, channel: str, data: bytes) -> None:
         change = parse_change(data) if channel.endswith(":changed") else None
         if change is None:
-            self._pairs.heard(channel)
+            self._pairs.received(channel)
             return
         number, what = change
         if what == "accounts":
-            self._accounts_paced.poke()
+            self._accounts_throttle.trigger()
         if what in ("action", "accounts") or number not in self._cards:
-            self._rows_paced.poke()
+            self._rows_throttle.trigger()
         if number in self._cards:
-            self._cards[number].poke(what)
+            self._cards[number].trigger(what)
 
     async def _confirm(self) -> None:
         for card in list(self._cards.values()):
-            is_due = time.monotonic() - card.told_at > CONFIRM_SECONDS
-            if is_due or self._audience.is_doubtful:
+            is_due = time.monotonic() - card.sent_at > CONFIRM_SECONDS
+            if is_due or self._sockets.is_doubtful:
                 await card.confirm()
 
     # -- What it reads
@@ -209,10 +209,10 @@ class Feed:
         await self._note_database(away=False)
         for card in self._accept(rows):
             await card.refresh()
-            await self._tell(self.everybody, card.whole())
+            await self._send(self.everybody, card.whole())
         for number in self._cards.keys() - {row.exchange.pk for row in rows}:
             self._cards.pop(number).stop()
-            await self._tell(self.everybody, _plain("gone", number, exchangeId=number))
+            await self._send(self.everybody, _plain("gone", number, exchangeId=number))
 
     async def _ask_database(self) -> None:
         try:
@@ -229,9 +229,9 @@ class Feed:
             return
         if away:
             logger.warning("feed.database_away")
-        await self._tell(self.everybody, _plain("database", away=away))
+        await self._send(self.everybody, _plain("database", away=away))
         if not away:
-            self._look_into_database()
+            self._trigger_rows()
 
     def _accept(self, rows: list[ExchangeRow]) -> list[CardFeed]:
         """Take rows in; return the cards that are new, not read yet."""
@@ -239,7 +239,7 @@ class Feed:
         for row in rows:
             if card := self._cards.get(row.exchange.pk):
                 card.row = row
-                card.poke()
+                card.trigger()
             else:
                 new.append(self._make_card(row))
         return new
@@ -247,22 +247,22 @@ class Feed:
     def _make_card(self, row: ExchangeRow) -> CardFeed:
         number = row.exchange.pk
 
-        async def tell(message: Message) -> None:
-            await self._tell(self.group(number), message)
+        async def send(message: Message) -> None:
+            await self._send(self.group(number), message)
 
-        members = self._audience.members
-        card = CardFeed(self._redis, row, self._in_thread, tell, lambda: len(members))
+        viewers = self._sockets.open
+        card = CardFeed(self._redis, row, self._in_thread, send, lambda: len(viewers))
         self._cards[number] = card
         card.agent_alive = bool(self._agents)
         return card
 
     def _make_pair(self, pair: OpenPair) -> PairFeed:
-        async def tell(message: Message) -> None:
-            await self._tell(self.pair_group(pair), message)
+        async def send(message: Message) -> None:
+            await self._send(self.pair_group(pair), message)
 
         card = self._cards[pair[0]]
         return PairFeed(
-            *(self._redis, pair, card.time_ms, self._in_thread, tell),
+            *(self._redis, pair, card.time_ms, self._in_thread, send),
             lambda: pair[1] in card.row.idle,
         )
 
@@ -275,21 +275,21 @@ class Feed:
         for card in self._cards.values():
             card.agent_alive = bool(self._agents)
         if _identities(self._agents) != _identities(before):
-            await self._tell(self.everybody, _plain("agents", agents=self._agents))
+            await self._send(self.everybody, _plain("agents", agents=self._agents))
 
-    async def _tell_accounts(self) -> None:
+    async def _send_accounts(self) -> None:
         try:
-            found = await database_sync_to_async(read_accounts_of)(self._audience.user_ids())
+            found = await database_sync_to_async(read_accounts_of)(self._sockets.user_ids())
         except DatabaseError as error:
             logger.warning("feed.accounts_not_read error=%s", error)
             return
         for user_id, accounts in found.items():
             if self._accounts.get(user_id) != accounts:
                 self._accounts[user_id] = accounts
-                await self._tell(self.user_group(user_id), _plain("accounts", accounts=accounts))
+                await self._send(self.user_group(user_id), _plain("accounts", accounts=accounts))
 
-    async def _tell(self, group: str, message: Message) -> None:
-        await self._audience.tell(group, message)
+    async def _send(self, group: str, message: Message) -> None:
+        await self._sockets.send(group, message)
 
     async def _in_thread(self, function: Callable, *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()

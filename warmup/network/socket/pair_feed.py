@@ -11,9 +11,9 @@ from redis.exceptions import RedisError
 
 from livermore.market import keys
 from warmup.network.page.pair_view import PairView, read_pair
-from warmup.network.socket.card_feed import InThread, Tell
-from warmup.network.socket.subscriber import Bell
-from warmup.network.socket.throttle import Paced
+from warmup.network.socket.card_feed import InThread, Send
+from warmup.network.socket.subscriber import Subscriber
+from warmup.network.socket.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class PairFeed:
         pair: OpenPair,
         time_ms: Callable[[], int],
         in_thread: InThread,
-        tell: Tell,
+        send: Send,
         is_idle: Callable[[], bool] = lambda: False,
     ):
         """`time_ms` tells the exchange's time, `is_idle` whether the symbol does not trade."""
@@ -41,22 +41,22 @@ class PairFeed:
         self._time_ms = time_ms
         self._is_idle = is_idle
         self._in_thread = in_thread
-        self._tell = tell
+        self._send = send
         self._view: PairView | None = None
         self._is_owed = False
-        self._paced = Paced(SECONDS_BETWEEN, self._refresh)
+        self._throttle = Throttle(SECONDS_BETWEEN, self._refresh)
 
     @property
     def channels(self) -> tuple[str, str]:
-        """Return where Redis tells that the pair changed."""
+        """Return where changes of the pair are published."""
         return keys.candle_channel(*self._pair), keys.indicator_channel(*self._pair)
 
-    def poke(self) -> None:
+    def trigger(self) -> None:
         """Learn that something may have changed."""
-        self._paced.poke()
+        self._throttle.trigger()
 
     def stop(self) -> None:
-        self._paced.stop()
+        self._throttle.stop()
 
     async def all(self) -> dict[str, Any]:
         """Return the message with all there is, for who just opened it. Raises RedisError."""
@@ -79,7 +79,7 @@ class PairFeed:
         before, self._view = self._view, view
         message = view.since(before)
         if before is None or _differs(before, view, message):
-            await self._tell(self._message(message))
+            await self._send(self._message(message))
 
     async def _read(self) -> PairView:
         now = (self._time_ms(), self._is_idle())
@@ -90,10 +90,10 @@ class PairFeed:
 
 
 class OpenPairs:
-    """All pairs that somebody of this process looks at."""
+    """All pairs that somebody of this process has open."""
 
-    def __init__(self, bell: Bell, make: Callable[[OpenPair], PairFeed]):
-        self._bell = bell
+    def __init__(self, subscriber: Subscriber, make: Callable[[OpenPair], PairFeed]):
+        self._subscriber = subscriber
         self._make = make
         self._feeds: dict[OpenPair, PairFeed] = {}
         self._by_channel: dict[str, PairFeed] = {}
@@ -103,12 +103,12 @@ class OpenPairs:
         if pair not in self._feeds:
             feed = self._feeds[pair] = self._make(pair)
             self._by_channel |= dict.fromkeys(feed.channels, feed)
-            await self._bell.add(*feed.channels)
+            await self._subscriber.add(*feed.channels)
         self._feeds[pair].viewers += 1
         return self._feeds[pair]
 
     async def close(self, pair: OpenPair) -> None:
-        """Learn that somebody looks at it no more."""
+        """Learn that somebody has closed it."""
         feed = self._feeds[pair]
         feed.viewers -= 1
         if not feed.viewers:
@@ -116,17 +116,17 @@ class OpenPairs:
             feed.stop()
             for channel in feed.channels:
                 del self._by_channel[channel]
-            await self._bell.remove(*feed.channels)
+            await self._subscriber.remove(*feed.channels)
 
-    def heard(self, channel: str) -> None:
-        """Learn that something was told on a channel."""
+    def received(self, channel: str) -> None:
+        """Learn that something was published on a channel."""
         if feed := self._by_channel.get(channel):
-            feed.poke()
+            feed.trigger()
 
-    def look(self) -> None:
-        """Look at all of them again."""
+    def poll(self) -> None:
+        """Read all of them again."""
         for feed in self._feeds.values():
-            feed.poke()
+            feed.trigger()
 
     def stop(self) -> None:
         for feed in self._feeds.values():

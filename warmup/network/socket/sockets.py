@@ -1,4 +1,4 @@
-"""The sockets of one web process: told through the channel layer, and by hand where that fails."""
+"""The sockets of one web process: reached by the channel layer, or directly where that fails."""
 
 import asyncio
 import logging
@@ -18,8 +18,8 @@ DOUBT_SECONDS = 10.0
 Message = dict[str, Any]  # `kind`, `text` as the browser gets it, and what the socket has to know
 
 
-class Member(Protocol):
-    """A socket, as its audience knows it."""
+class PageSocket(Protocol):
+    """A socket of the page, as `Sockets` knows it."""
 
     user: AbstractBaseUser
     groups: Iterable[str]
@@ -27,14 +27,14 @@ class Member(Protocol):
     async def network_message(self, event: Message) -> None: ...
 
 
-class Audience:
-    """Who looks, and how they are told.
+class Sockets:
+    """The sockets that are open, and how a message gets to a group of them.
 
-    The channel layer stands on Redis, of whose loss above all they have to hear.
+    The channel layer stands on Redis, whose loss above all they have to be told of.
     """
 
     def __init__(self, layer: Any):
-        self.members: set[Member] = set()
+        self.open: set[PageSocket] = set()
         self._layer = layer
         self._failed_at = self._doubted_at = float("-inf")
 
@@ -48,10 +48,10 @@ class Audience:
         self._doubted_at = time.monotonic()
 
     def user_ids(self) -> set[int]:
-        """Return the users who look."""
-        return {member.user.pk for member in self.members}
+        """Return the users who have the page open."""
+        return {socket.user.pk for socket in self.open}
 
-    async def tell(self, group: str, message: Message) -> None:
+    async def send(self, group: str, message: Message) -> None:
         """Send a message to a group of sockets."""
         event = {"type": "network.message", **message}
         if time.monotonic() - self._failed_at > SECONDS_BETWEEN_TRIES:
@@ -60,8 +60,8 @@ class Audience:
                 return
             except (RedisError, OSError) as error:  # a timeout is an OSError
                 if not self.is_doubtful:
-                    logger.warning("audience.layer_failed error=%s", error)
+                    logger.warning("sockets.layer_failed error=%s", error)
                 self._failed_at = time.monotonic()
                 self.doubt()
-        for member in [member for member in self.members if group in member.groups]:
-            await member.network_message(event)
+        for socket in [socket for socket in self.open if group in socket.groups]:
+            await socket.network_message(event)

@@ -1,4 +1,4 @@
-"""Redis's pub/sub as a web process hears it, whatever happens to Redis meanwhile."""
+"""Redis's pub/sub as a web process receives it, whatever happens to Redis meanwhile."""
 
 import asyncio
 import logging
@@ -19,44 +19,44 @@ SILENCE_SECONDS = 10.0  # then Redis is asked whether it is there
 SECONDS_BETWEEN_TRIES = 0.5
 
 
-class Bell:
-    """Calls `heard(channel, message)` for every change of an exchange, and for what is added.
+class Subscriber:
+    """Calls `received(channel, message)` for every change of an exchange, and for what is added.
 
-    `opened(again)` is called when it begins to hear, after a break too: what was told before that
-    was missed.
+    `opened(again)` is called when it begins to receive, after a break too: what was published
+    before that was missed.
     """
 
     def __init__(
-        self, url: str, heard: Callable[[str, bytes], None], opened: Callable[[bool], None]
+        self, url: str, received: Callable[[str, bytes], None], opened: Callable[[bool], None]
     ):
         self._url = url
-        self._heard = heard
+        self._received = received
         self._opened = opened
         self._channels: set[str] = set()
         self._pubsub: PubSub | None = None
         self._times_opened = 0
 
     async def run(self) -> None:
-        """Hear until cancelled."""
+        """Receive until cancelled."""
         failing = False
         while True:
             try:
-                await self._hear()
+                await self._subscribe()
             except (RedisError, OSError) as error:
                 if not failing:
-                    logger.warning("bell.broken error=%s", error)
+                    logger.warning("subscriber.broken error=%s", error)
                 failing = True
             else:
                 failing = False
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def add(self, *channels: str) -> None:
-        """Hear these too."""
+        """Subscribe to these too."""
         self._channels.update(channels)
         await self._try(PubSub.subscribe, *channels)
 
     async def remove(self, *channels: str) -> None:
-        """Hear these no more."""
+        """Unsubscribe from these."""
         self._channels.difference_update(channels)
         await self._try(PubSub.unsubscribe, *channels)
 
@@ -65,9 +65,9 @@ class Bell:
             try:
                 await what(self._pubsub, *channels)
             except (RedisError, OSError) as error:  # the next connection begins with all of them
-                logger.debug("bell.not_changed error=%s", error)
+                logger.debug("subscriber.not_changed error=%s", error)
 
-    async def _hear(self) -> None:
+    async def _subscribe(self) -> None:
         client = Redis.from_url(
             self._url, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 0)
         )
@@ -79,11 +79,11 @@ class Bell:
             try:
                 self._times_opened += 1
                 self._opened(self._times_opened > 1)
-                await self._listen(pubsub)
+                await self._receive(pubsub)
             finally:
                 self._pubsub = None
 
-    async def _listen(self, pubsub: PubSub) -> None:
+    async def _receive(self, pubsub: PubSub) -> None:
         asked = False
         while True:
             message = await pubsub.get_message(timeout=SILENCE_SECONDS)
@@ -95,4 +95,4 @@ class Bell:
                 continue
             asked = False
             if message["type"] in ("message", "pmessage"):
-                self._heard(message["channel"].decode(), message["data"])
+                self._received(message["channel"].decode(), message["data"])

@@ -119,7 +119,7 @@ def test_a_change_has_a_sign_and_a_colour(redis, row, change, text):
 
 @in_a_loop
 async def test_they_are_told_live_and_gone_when_they_expire(redis, row, session, monkeypatch):
-    monkeypatch.setattr(feed, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(feed, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(card_feed, "seconds_between", lambda symbols: 0.0)
 
     async with browsing(application, session) as browser:

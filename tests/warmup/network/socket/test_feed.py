@@ -32,11 +32,10 @@ from warmup.network.actions.audit import record
 from warmup.network.page import snapshot
 from warmup.network.page.exchange_view import read_exchange, read_rows
 from warmup.network.page.snapshot import read_network
-from warmup.network.socket import card_feed, feed
-from warmup.network.socket import sockets as audience
+from warmup.network.socket import card_feed, feed, sockets
 from warmup.network.socket.card_feed import CardFeed
 from warmup.network.socket.feed import current_feed
-from warmup.network.socket.throttle import Allowance, Paced
+from warmup.network.socket.throttle import RateLimit, Throttle
 from warmup.runner.agents import deregister
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
@@ -50,7 +49,7 @@ in_thread = sync_to_async(thread_sensitive=True)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(feed, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(feed, "POLL_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def state_is(state):
     return lambda card: card.get("state") == state
 
 
-def beat(redis, exchange, **details):
+def report_status(redis, exchange, **details):
     held_by(redis, exchange, state="active", phase="streaming", **details)
     redis.publish(*changed(exchange.pk, "status"))
 
@@ -102,7 +101,7 @@ async def test_the_card_follows_the_holder_to_its_end(redis, exchange, session):
 async def test_two_browsers_see_the_same_in_the_same_order(redis, exchange, session):
     async with browsing(application, session) as one, browsing(application, session) as other:
         for frames in range(5):
-            beat(redis, exchange, framesPerSecond=frames)
+            report_status(redis, exchange, framesPerSecond=frames)
         for browser in (one, other):
             await browser.until_card(exchange, lambda card: card["lines"]["rate"] == "4.0 frames/s")
         assert one.messages[0]["feed"] == other.messages[0]["feed"]
@@ -116,7 +115,7 @@ async def test_a_thousand_changes_are_told_at_most_four_times_a_second(redis, ex
         number = 0
         while time.monotonic() < ends:
             number += 1
-            beat(redis, exchange, framesPerSecond=float(number))
+            report_status(redis, exchange, framesPerSecond=float(number))
             await asyncio.sleep(0.001)
             while not await browser.is_quiet(0.0001):
                 told.append((await browser.next())["serverTime"])
@@ -144,17 +143,17 @@ async def test_progress_is_not_read_before_it_may_be_told_and_what_is_urgent_is(
     await card.refresh()
     reads.clear()
     for _ in range(50):
-        card.poke("stats")
+        card.trigger("stats")
         await asyncio.sleep(0.001)
     assert not reads
-    card.poke("status")
+    card.trigger("status")
     await wait_until(lambda: read_exchange in reads)
     card.stop()
 
 
 @in_a_loop
 async def test_what_ends_without_a_word_is_seen_all_the_same(redis, exchange, session):
-    beat(redis, exchange)
+    report_status(redis, exchange)
     redis.pexpire(keys.status(exchange.pk), 45_000)
     async with browsing(application, session) as browser:
         assert browser.cards[exchange.pk]["state"] == "active"
@@ -226,7 +225,7 @@ async def test_exchanges_come_and_go(redis, exchange, session):
         redis.publish(*changed(other.pk, "action"))
         card = await browser.until_card(other, lambda card: card.get("name") == "coinbase")
         assert card["grid"]["rows"] == []
-        beat(redis, other)
+        report_status(redis, other)
         await browser.until_card(other, state_is("active"))
         await Exchange.objects.filter(pk=other.pk).aupdate(is_active=False)
         redis.publish(*changed(other.pk, "action"))
@@ -260,7 +259,7 @@ async def test_a_new_default_is_told_to_its_user_alone(redis, exchange, user, se
         message = await browser.until(kind("accounts"))
         defaults = {each["displayName"]: each["isDefault"] for each in message["accounts"]}
         assert defaults == {"first": False, "second": True}
-        beat(redis, exchange)
+        report_status(redis, exchange)
         await another.until_card(exchange, state_is("active"))
         told = [message["accounts"] for message in another.messages if "accounts" in message]
         assert not any(told)
@@ -273,7 +272,7 @@ async def test_nonsense_on_the_channel_is_passed_over(redis, exchange, session):
         for data in (b"", b"x", b"[]", b'{"exchangeId": [], "what": {}}', b"\xff\xfe"):
             redis.publish(channel, data)
         redis.publish(*changed(999_999, "status"))
-        beat(redis, exchange)
+        report_status(redis, exchange)
         await browser.until_card(exchange, state_is("active"))
 
 
@@ -292,7 +291,7 @@ async def test_a_repaired_pair_changes_its_cell_alone(redis, exchange, session):
         end_ms = M1.floor(int(time.time() * 1000))
         stretch = ((end_ms - 110 * M1.ms, end_ms),)
         CandleCache(redis, exchange.pk).write("ETH-USD", M1, minutes(110, end_ms), stretch)
-        beat(redis, exchange, closes=1)
+        report_status(redis, exchange, closes=1)
         message = await browser.until(lambda message: "cells" in message.get("changes", ()))
         assert message["changes"]["cells"] == [[1, 0, "c"]]
         card = browser.cards[exchange.pk]
@@ -362,7 +361,7 @@ async def test_progress_ends_with_the_warmup_and_the_result_stays(redis, exchang
             assert browser.cards[exchange.pk]["warmup"]["alive"]
             stats.finish(error="the exchange is gone")
         done = await browser.until_card(exchange, lambda card: card["warmup"]["error"])
-        beat(redis, exchange)
+        report_status(redis, exchange)
         card = await browser.until_card(exchange, state_is("active"))
         assert card["warmup"] == done["warmup"]
         assert (card["warmup"]["status"], card["warmup"]["alive"]) == ("error", False)
@@ -472,7 +471,7 @@ async def goes_on(own_redis, browser, exchange):
     await browser.until_card(exchange, lambda card: card["state"] != "stale")
     with own_redis.client() as redis:
         await wait_until(redis.pubsub_numpat)
-        beat(redis, exchange, framesPerSecond=7)
+        report_status(redis, exchange, framesPerSecond=7)
     await browser.until_card(exchange, lambda card: card["lines"]["rate"] == "7.0 frames/s")
 
 
@@ -481,7 +480,7 @@ async def test_when_redis_goes_the_page_says_so_and_when_it_is_back_it_goes_on(
     own_redis, exchange, session
 ):
     with own_redis.client() as redis:
-        beat(redis, exchange)
+        report_status(redis, exchange)
     async with browsing(application, session, may_miss=True) as browser:
         before = current_feed()
         assert browser.cards[exchange.pk]["state"] == "active"
@@ -497,7 +496,7 @@ async def test_when_redis_goes_the_page_says_so_and_when_it_is_back_it_goes_on(
 @in_a_loop
 async def test_a_redis_that_hangs_is_one_that_is_gone(own_redis, exchange, session, monkeypatch):
     monkeypatch.setattr(feed, "READ_SECONDS", 0.2)
-    monkeypatch.setattr(audience, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(sockets, "SEND_SECONDS", 0.2)
     async with browsing(application, session, may_miss=True) as browser:
         with own_redis.hanging():
             await browser.until_card(exchange, state_is("stale"))
@@ -527,33 +526,33 @@ async def test_work_is_done_at_once_then_seldom_and_never_forgotten():
     async def work():
         done.append(time.monotonic())
 
-    paced = Paced(0.05, work)
-    paced.poke()
+    throttle = Throttle(0.05, work)
+    throttle.trigger()
     await wait_until(lambda: len(done) == 1)
     for _ in range(100):
-        paced.poke()
+        throttle.trigger()
     await wait_until(lambda: len(done) == 2)
     assert done[1] - done[0] >= 0.049
-    paced.stop()
+    throttle.stop()
 
 
-def test_what_is_usual_is_told_in_an_even_beat():
-    allowance = Allowance(4)
-    assert allowance.wait_seconds(100, 0.3, urgent=False) == 0
-    allowance.note(100)
-    assert allowance.wait_seconds(100.1, 0.3, urgent=False) == pytest.approx(0.2)
-    assert allowance.wait_seconds(100.1, 0.6, urgent=False) == pytest.approx(0.5)
-    assert allowance.wait_seconds(100.3, 0.3, urgent=False) == pytest.approx(0)
+def test_what_is_usual_is_sent_at_even_intervals():
+    limit = RateLimit(4)
+    assert limit.wait_seconds(100, 0.3, urgent=False) == 0
+    limit.note(100)
+    assert limit.wait_seconds(100.1, 0.3, urgent=False) == pytest.approx(0.2)
+    assert limit.wait_seconds(100.1, 0.6, urgent=False) == pytest.approx(0.5)
+    assert limit.wait_seconds(100.3, 0.3, urgent=False) == pytest.approx(0)
 
 
 def test_what_is_urgent_is_told_at_once_but_never_a_fifth_time_in_a_second():
-    allowance = Allowance(4)
+    limit = RateLimit(4)
     for now in (100, 100.3, 100.6, 100.7):
-        assert allowance.wait_seconds(now, 0.3, urgent=True) == 0
-        allowance.note(now)
-    assert allowance.wait_seconds(100.8, 0.3, urgent=True) == pytest.approx(0.2)
-    assert allowance.wait_seconds(100.8, 0.1, urgent=False) == pytest.approx(0.2)
-    assert allowance.wait_seconds(101, 0.3, urgent=True) == 0
+        assert limit.wait_seconds(now, 0.3, urgent=True) == 0
+        limit.note(now)
+    assert limit.wait_seconds(100.8, 0.3, urgent=True) == pytest.approx(0.2)
+    assert limit.wait_seconds(100.8, 0.1, urgent=False) == pytest.approx(0.2)
+    assert limit.wait_seconds(101, 0.3, urgent=True) == 0
 
 
 @in_a_loop
@@ -564,10 +563,10 @@ async def test_work_that_failed_is_done_again_when_it_is_asked_for():
         done.append(1)
         raise ValueError("for once")
 
-    paced = Paced(0.001, work)
-    paced.poke()
+    throttle = Throttle(0.001, work)
+    throttle.trigger()
     await wait_until(lambda: len(done) == 1)
-    paced.poke()
+    throttle.trigger()
     await wait_until(lambda: len(done) == 2)
 
 
@@ -587,7 +586,7 @@ async def test_a_database_that_is_away_is_told_and_that_it_is_back(
             patch.setattr(feed, "read_rows", fail)
             patch.setattr(feed, "Exchange", SimpleNamespace(objects=SimpleNamespace(exists=fail)))
             assert (await browser.until(kind("database")))["away"]
-            beat(redis, exchange)  # what is in Redis goes on
+            report_status(redis, exchange)  # what is in Redis goes on
             await browser.until_card(exchange, state_is("active"))
             await browser.say(type="refresh")
             assert (await browser.until(kind("snapshot")))["databaseAway"]

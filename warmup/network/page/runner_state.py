@@ -22,8 +22,8 @@ SINGLE_COMMANDS = ("warmup", "repair", "force-backfill")  # the phases that they
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """What one look found. `holder` None: the lock is free; `agents` are those alive."""
+class RunnerState:
+    """What was read at one moment. `holder` None: the lock is free; `agents` are those alive."""
 
     name: str
     holder: Holder | None
@@ -31,7 +31,7 @@ class Situation:
     agents: Sequence[Registration]
 
     @classmethod
-    def look(cls, redis: Redis, exchange: Exchange) -> "Situation":
+    def read(cls, redis: Redis, exchange: Exchange) -> "RunnerState":
         """Return what is so now."""
         return cls(
             exchange.name,
