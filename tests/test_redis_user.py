@@ -91,6 +91,8 @@ def relay(visitor, context, inside):
                             begun = True
                             threading.Thread(target=answer, daemon=True).start()
                         read = tls.read(65536)
+                    if not read:  # the visitor has said goodbye
+                        return
                     server.sendall(read)
             except ssl.SSLWantReadError:
                 send()
