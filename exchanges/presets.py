@@ -9,7 +9,7 @@ Sources, as read in October 2026:
   web-socket-streams.md "General WSS information". Its limits are published and every reply says how
   much is used: pacing `weight`.
 - binance_us: docs.binance.us, "General Information" of REST and WebSocket streams. It lists USD
-  beside USDT, as different books; USD is what most of its users hold.
+  beside USDT, as different markets; USD is what most of its users hold.
 - coinbase: docs.cdp.coinbase.com, Advanced Trade "REST API" and "WebSocket Overview". The REST
   limit is unpublished: pacing `batch`.
 - sandbox: the exchange on this machine, `manage.py sandbox`.

@@ -138,7 +138,7 @@ class VenueStream(ABC):
     def told_for(self, symbols: Iterable[str]) -> dict[str, list[str]]:
         """Return for which of `symbols` the events of a symbol are meant, if not for itself alone.
 
-        Where two are one book, only one of them is in the frames.
+        Where two are names of one market, only one of them is in the frames.
         """
         found: dict[str, list[str]] = {}
         for symbol in symbols:

@@ -40,7 +40,7 @@ class ListedSymbol:
     """One market as the exchange lists it; `symbol` is canonical, `BASE-QUOTE`.
 
     `is_trading` None: the listing doesn't say. `is_delisted`: it is only remembered there.
-    `alias` is the native name of the market whose book this one shows, "" where it has its own.
+    `alias` is the native name of the symbol whose market this one shows, "" where it has its own.
     """
 
     symbol: str

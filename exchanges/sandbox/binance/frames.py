@@ -25,7 +25,7 @@ _MINI = {
 class KlineFrames:
     """Writes one listing's klines of one timeframe.
 
-    By hand like REST's rows and with the same figures: this is most of what a sandbox sends.
+    By hand like REST's rows and with the same numbers: this is most of what a sandbox sends.
     """
 
     def __init__(self, listing: Listing, timeframe: Timeframe):

@@ -87,10 +87,10 @@ class MarketData:
         return [listed[name] for name in names]
 
     def _bar(self, listing: Listing, now_ms: int) -> Bar | None:
-        return self._market.book(listing.symbol).open_bar(Timeframe.M1, now_ms)
+        return self._market.of(listing.symbol).open_bar(Timeframe.M1, now_ms)
 
     def _ticker(self, listing: Listing, now_ms: int, mini: bool) -> dict | None:
-        bar = self._market.book(listing.symbol).day_before(now_ms)
+        bar = self._market.of(listing.symbol).day_before(now_ms)
         return bar and day_ticker(listing, bar, now_ms, mini)
 
 

@@ -75,7 +75,7 @@ class Binance:
             raise refuse(*BAD_SYMBOL)
         seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
         first, last = _window(timeframe, listing, start_ms, end_ms, limit, seen_ms)
-        bars = self._market.book(listing.symbol).bars_at(timeframe, first, last, seen_ms)
+        bars = self._market.of(listing.symbol).bars_at(timeframe, first, last, seen_ms)
         return Reply(
             rows_json(bars, listing.decimals, timeframe.ms), headers={"Content-Type": JSON}
         )

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 
 from exchanges.sandbox.binance import frames
-from exchanges.sandbox.faults.frames import Marks
+from exchanges.sandbox.faults.frames import FrameInfo
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.ticks import Tape
+from exchanges.sandbox.market.open_bars import OpenBars
 from exchanges.sandbox.server.connection import Connection, frame
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
@@ -18,8 +18,8 @@ _LOOK_EVERY_MS = 250  # for a first trade, once something may be told again
 class Stream:
     """Who listens to one stream, in which of the two forms."""
 
-    def __init__(self, name: str, marks: Marks):
-        self.name, self.marks = name, marks
+    def __init__(self, name: str, info: FrameInfo):
+        self.name, self.info = name, info
         self.raw: set[Connection] = set()
         self.combined: set[Connection] = set()
 
@@ -45,10 +45,10 @@ class Stream:
                 connection.send_frame(built)
 
 
-Publish = Callable[[Stream, Marks, bytes], None]
+Publish = Callable[[Stream, FrameInfo, bytes], None]
 
 
-class Desk:
+class SymbolSchedule:
     """One symbol's streams, on the exchange's clock.
 
     A kline is pushed every two seconds at most and only if it changed; its closing frame comes at
@@ -58,16 +58,17 @@ class Desk:
 
     def __init__(self, listing: Listing, market: Market):
         self.listing = listing
-        self.tape = Tape(market.book(listing.symbol))
+        self.open_bars = OpenBars(market.of(listing.symbol))
         name, symbol = listing.native.lower(), listing.symbol
         self._writers = {one: frames.KlineFrames(listing, one) for one in Timeframe}
         self.klines = {
-            one: Stream(f"{name}@kline_{one}", Marks(symbol, str(one), False)) for one in Timeframe
+            one: Stream(f"{name}@kline_{one}", FrameInfo(symbol, str(one), False))
+            for one in Timeframe
         }
-        self._closing = {one: Marks(symbol, str(one), True) for one in Timeframe}
-        self.ticker = Stream(f"{name}@ticker", Marks(symbol, ticker=True))
-        self.mini = Stream(f"{name}@miniTicker", Marks(symbol, ticker=True))
-        self.best = Stream(f"{name}@bookTicker", Marks(symbol, ticker=True))
+        self._closing = {one: FrameInfo(symbol, str(one), True) for one in Timeframe}
+        self.ticker = Stream(f"{name}@ticker", FrameInfo(symbol, ticker=True))
+        self.mini = Stream(f"{name}@miniTicker", FrameInfo(symbol, ticker=True))
+        self.best = Stream(f"{name}@bookTicker", FrameInfo(symbol, ticker=True))
         self.due_ms = 0
         self._kline_due_ms = self._ticker_due_ms = 0
         self._kline_id = self._ticker_id = self._best_id = 0  # what was told, by next trade's id
@@ -75,51 +76,51 @@ class Desk:
     def streams(self) -> Iterable[Stream]:
         return (*self.klines.values(), self.ticker, self.mini, self.best)
 
-    def wake(self, now_ms: int) -> None:
+    def start(self, now_ms: int) -> None:
         """Begin to follow the market; what happened before is nobody's news."""
-        self.tape.settle(now_ms)
-        self._kline_id = self._ticker_id = self._best_id = self.tape.next_id
+        self.open_bars.jump_to(now_ms)
+        self._kline_id = self._ticker_id = self._best_id = self.open_bars.next_id
         self._kline_due_ms = self._ticker_due_ms = self.due_ms = now_ms
 
-    def turn(self, now_ms: int, publish: Publish) -> None:
+    def publish_due(self, now_ms: int, publish: Publish) -> None:
         """Publish what became due by `now_ms`."""
-        if now_ms < self.tape.at_ms:
-            self.wake(now_ms)  # the clock was put back: tell that time's news again
-        halted_ms = self.tape.book.halted_ms
-        for timeframe, bar in self.tape.move(now_ms):
+        if now_ms < self.open_bars.at_ms:
+            self.start(now_ms)  # the clock was put back: tell that time's news again
+        halted_ms = self.open_bars.symbol_market.halted_ms
+        for timeframe, bar in self.open_bars.advance_to(now_ms):
             if halted_ms is not None and bar.open_ms + timeframe.ms > halted_ms:
                 continue
             if stream := self.klines[timeframe]:
                 payload = self._writers[timeframe].write(bar, now_ms, True)
-                marks = self._closing[timeframe]._replace(traded=bool(bar.trades))
-                publish(stream, marks, payload)
-        if now_ms >= self._kline_due_ms and self.tape.next_id != self._kline_id:
+                info = self._closing[timeframe]._replace(traded=bool(bar.trades))
+                publish(stream, info, payload)
+        if now_ms >= self._kline_due_ms and self.open_bars.next_id != self._kline_id:
             self._push_klines(now_ms, publish)
-        if now_ms >= self._ticker_due_ms and self.tape.next_id != self._ticker_id:
+        if now_ms >= self._ticker_due_ms and self.open_bars.next_id != self._ticker_id:
             self._push_tickers(now_ms, publish)
-        if self.best and self.tape.next_id != self._best_id:
-            self._best_id = self.tape.next_id
-            payload = frames.book_ticker(self.listing, self.tape.minute.close, self._best_id)
-            publish(self.best, self.best.marks, payload)
+        if self.best and self.open_bars.next_id != self._best_id:
+            self._best_id = self.open_bars.next_id
+            payload = frames.book_ticker(self.listing, self.open_bars.minute.close, self._best_id)
+            publish(self.best, self.best.info, payload)
         self.due_ms = self._next_look(now_ms)
 
     def _push_klines(self, now_ms: int, publish: Publish) -> None:
-        told, self._kline_id = self._kline_id, self.tape.next_id
+        told, self._kline_id = self._kline_id, self.open_bars.next_id
         self._kline_due_ms = now_ms + KLINE_EVERY_MS
         for timeframe, stream in self.klines.items():
             if stream:
-                bar = self.tape.bar(timeframe)
+                bar = self.open_bars.bar(timeframe)
                 if bar.trades and bar.first_id + bar.trades > told:
                     payload = self._writers[timeframe].write(bar, now_ms, False)
-                    publish(stream, stream.marks, payload)
+                    publish(stream, stream.info, payload)
 
     def _push_tickers(self, now_ms: int, publish: Publish) -> None:
-        self._ticker_id = self.tape.next_id
+        self._ticker_id = self.open_bars.next_id
         self._ticker_due_ms = now_ms + TICKER_EVERY_MS
         for stream, write in ((self.ticker, frames.ticker), (self.mini, frames.mini_ticker)):
             if stream:
-                payload = write(self.listing, self.tape.day(), now_ms)
-                publish(stream, stream.marks, payload)
+                payload = write(self.listing, self.open_bars.day(), now_ms)
+                publish(stream, stream.info, payload)
 
     def _next_look(self, now_ms: int) -> int:
         if self.best:

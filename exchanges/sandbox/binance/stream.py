@@ -2,8 +2,8 @@
 
 from exchanges.sandbox.binance import commands, frames
 from exchanges.sandbox.binance.commands import BadCommand
-from exchanges.sandbox.binance.schedule import TICKER_EVERY_MS, Desk, Stream
-from exchanges.sandbox.faults.frames import Marks, Mischief, dated
+from exchanges.sandbox.binance.schedule import TICKER_EVERY_MS, Stream, SymbolSchedule
+from exchanges.sandbox.faults.frames import FrameFaults, FrameInfo, dated
 from exchanges.sandbox.market.clock import SandboxClock
 from exchanges.sandbox.market.listings import BINANCE, BREAK
 from exchanges.sandbox.market.market import Market
@@ -28,19 +28,21 @@ class BinanceStreams:
         clock: SandboxClock,
         config: SandboxConfig,
         counts: StreamCounts,
-        mischief: Mischief,
+        faults: FrameFaults,
     ):
         self.counts = counts
-        self._clock, self._config, self._mischief = clock, config, mischief
+        self._clock, self._config, self._faults = clock, config, faults
         self._market = market
         self._listed = 0  # how many of the market's listings are served
-        self._desks: list[Desk] = []
-        self._minis = Stream(ALL_MINI, Marks(ticker=True))
-        self._streams: dict[str, tuple[Stream, Desk | None]] = {ALL_MINI: (self._minis, None)}
+        self._schedules: list[SymbolSchedule] = []
+        self._minis = Stream(ALL_MINI, FrameInfo(ticker=True))
+        self._streams: dict[str, tuple[Stream, SymbolSchedule | None]] = {
+            ALL_MINI: (self._minis, None)
+        }
         self._serve_new()
-        self._busy: dict[Desk, int] = {}  # subscriptions
+        self._busy: dict[SymbolSchedule, int] = {}  # subscriptions
         self._all_due_ms = 0
-        self._all_told: dict[Desk, int] = {}
+        self._all_told: dict[SymbolSchedule, int] = {}
 
     # What the sockets call
 
@@ -57,21 +59,21 @@ class BinanceStreams:
         else:
             self._subscribe(connection, streams)
 
-    def hear(self, connection: Connection, opcode: int, data: bytes, now: float) -> None:
+    def receive(self, connection: Connection, opcode: int, data: bytes, now: float) -> None:
         """Take one message or control frame from a client."""
-        if connection.heard(now) > self._config.ws_messages_per_second:
+        if connection.count_message(now) > self._config.ws_messages_per_second:
             connection.close(POLICY, "Too many requests")
         elif opcode == PING:
             connection.pong(data)
         elif opcode == PONG:
             connection.ponged(data)
         else:
-            self._obey(connection, data)
+            self._handle(connection, data)
 
     def leave(self, connection: Connection) -> None:
         self._unsubscribe(connection, list(connection.streams))
 
-    def look_after(self, connection: Connection, now: float) -> None:
+    def maintain(self, connection: Connection, now: float) -> None:
         """Ping, and end what has lasted too long or doesn't answer."""
         config = self._config
         if now - connection.last_ping >= config.ws_ping_seconds:
@@ -80,27 +82,27 @@ class BinanceStreams:
             connection.cut()
         age = now - connection.opened
         if age >= config.ws_lifetime_seconds - config.ws_notice_seconds:
-            self.warn(connection, now)
+            self.announce_end(connection, now)
         if age >= config.ws_lifetime_seconds:
             connection.close(1001, "")
 
-    def warn(self, connection: Connection, now: float) -> None:
+    def announce_end(self, connection: Connection, now: float) -> None:
         """Tell a connection, once, that it is about to be closed."""
-        if connection.warned_at is None:
-            connection.warned_at = now
+        if connection.announced_at is None:
+            connection.announced_at = now
             payload = frames.server_shutdown(self._clock.now_ms())
             if connection.combined:
                 payload = frames.combined(frames.SHUTDOWN_STREAM, payload)
             connection.send(payload)
 
-    def turn(self, now_ms: int, now: float) -> None:
+    def send_due(self, now_ms: int, now: float) -> None:
         """Publish what became due."""
         self._serve_new()
-        for stream, payload in self._mischief.overdue(now_ms):
+        for stream, payload in self._faults.overdue(now_ms):
             stream.send(payload)
-        for desk in self._busy:
-            if now_ms >= desk.due_ms or now_ms < desk.tape.at_ms:
-                desk.turn(now_ms, self._publish)
+        for schedule in self._busy:
+            if now_ms >= schedule.due_ms or now_ms < schedule.open_bars.at_ms:
+                schedule.publish_due(now_ms, self._publish)
         if self._minis and not self._all_due_ms - TICKER_EVERY_MS <= now_ms < self._all_due_ms:
             self._publish_all_minis(now_ms)
 
@@ -109,17 +111,17 @@ class BinanceStreams:
         listings = list(self._market.listings.values())
         for one in listings[self._listed :]:
             if BINANCE in one.protocols and one.status != BREAK:
-                desk = Desk(one, self._market)
-                self._desks.append(desk)
-                self._streams |= {stream.name: (stream, desk) for stream in desk.streams()}
+                schedule = SymbolSchedule(one, self._market)
+                self._schedules.append(schedule)
+                self._streams |= {stream.name: (stream, schedule) for stream in schedule.streams()}
         self._listed = len(listings)
 
     # What commands do
 
-    def _obey(self, connection: Connection, text: bytes) -> None:
+    def _handle(self, connection: Connection, text: bytes) -> None:
         self.counts.received(len(text))
         if len(text) > self._config.ws_message_bytes:
-            connection.swallowing = True
+            connection.muted_until_ping = True
             return
         try:
             method, params, request_id = commands.read_command(text)
@@ -133,7 +135,7 @@ class BinanceStreams:
         self, connection: Connection, params: list, request_id: object
     ) -> bytes | None:
         names = commands.stream_names(params, request_id)
-        way, refused = self._mischief.refusal({name: self._marks(name) for name in names})
+        way, refused = self._faults.refusal({name: self._info(name) for name in names})
         if way == "silent":
             return None
         if way == "error":
@@ -144,8 +146,8 @@ class BinanceStreams:
         self._subscribe(connection, names)
         return commands.result(None, request_id)
 
-    def _marks(self, name: str) -> Marks | None:
-        return self._streams[name][0].marks if name in self._streams else None
+    def _info(self, name: str) -> FrameInfo | None:
+        return self._streams[name][0].info if name in self._streams else None
 
     def _do_unsubscribe(self, connection: Connection, params: list, request_id: object) -> bytes:
         self._unsubscribe(connection, commands.stream_names(params, request_id))
@@ -177,16 +179,16 @@ class BinanceStreams:
 
     def _listen(self, connection: Connection, name: str) -> None:
         self._serve_new()
-        stream, desk = self._streams.get(name, (None, None))
+        stream, schedule = self._streams.get(name, (None, None))
         if stream is None:
             return
-        if desk:
-            if desk not in self._busy:
-                self._busy[desk] = 0
-                desk.wake(self._clock.now_ms())
-            self._busy[desk] += 1
-            desk.due_ms = 0  # what it must look at has changed
-        if not self._mischief.deaf(stream.marks.symbol, stream.marks.timeframe):
+        if schedule:
+            if schedule not in self._busy:
+                self._busy[schedule] = 0
+                schedule.start(self._clock.now_ms())
+            self._busy[schedule] += 1
+            schedule.due_ms = 0  # what it must look at has changed
+        if not self._faults.leaves_unserved(stream.info.symbol, stream.info.timeframe):
             stream.join(connection)
 
     def _unsubscribe(self, connection: Connection, names: list[str]) -> None:
@@ -195,34 +197,34 @@ class BinanceStreams:
                 continue
             del connection.streams[name]
             self.counts.unsubscribed(name)
-            stream, desk = self._streams.get(name, (None, None))
+            stream, schedule = self._streams.get(name, (None, None))
             if stream is not None:
                 stream.leave(connection)
-            if desk in self._busy:  # else it was listed after that was asked for
-                self._busy[desk] -= 1
-                if not self._busy[desk]:
-                    del self._busy[desk]
+            if schedule in self._busy:  # else it was listed after that was asked for
+                self._busy[schedule] -= 1
+                if not self._busy[schedule]:
+                    del self._busy[schedule]
 
     # What is sent
 
-    def _publish(self, stream: Stream, marks: Marks, payload: bytes) -> None:
+    def _publish(self, stream: Stream, info: FrameInfo, payload: bytes) -> None:
         now_ms = self._clock.now_ms()
-        for one in self._mischief.spoil(stream, marks, payload, now_ms):
+        for one in self._faults.spoil(stream, info, payload, now_ms):
             if one is not None:
-                off_ms = self._mischief.off_ms(marks)
+                off_ms = self._faults.off_ms(info)
                 stream.send(dated(one, now_ms + off_ms) if off_ms else one)
 
     def _publish_all_minis(self, now_ms: int) -> None:
         """Send the mini tickers of what traded since the last time, in one array."""
         self._all_due_ms = now_ms + TICKER_EVERY_MS
         changed = []
-        for desk in self._desks:
-            tape = desk.tape
-            if desk not in self._busy:
-                tape.move(now_ms)
-            if tape.next_id != self._all_told.get(desk):
-                self._all_told[desk] = tape.next_id
-                if day := tape.day():  # else it is not listed yet
-                    changed.append(frames.mini_ticker(desk.listing, day, now_ms))
+        for schedule in self._schedules:
+            open_bars = schedule.open_bars
+            if schedule not in self._busy:
+                open_bars.advance_to(now_ms)
+            if open_bars.next_id != self._all_told.get(schedule):
+                self._all_told[schedule] = open_bars.next_id
+                if day := open_bars.day():  # else it is not listed yet
+                    changed.append(frames.mini_ticker(schedule.listing, day, now_ms))
         if changed:
-            self._publish(self._minis, self._minis.marks, b"[%s]" % b",".join(changed))
+            self._publish(self._minis, self._minis.info, b"[%s]" % b",".join(changed))

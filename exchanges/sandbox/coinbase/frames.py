@@ -8,7 +8,7 @@ import orjson
 from exchanges.sandbox.coinbase.listing import newest_trades, trade_json
 from exchanges.sandbox.coinbase.rest import candle_json
 from exchanges.sandbox.market.decimals import short
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar, Book, Trade
+from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar, SymbolMarket, Trade
 from livermore.market.timeframe import Timeframe
 
 SNAPSHOT_ROWS = 100
@@ -36,42 +36,44 @@ def heartbeat(now_ms: int, counter: int) -> bytes:
     return orjson.dumps({"current_time": told, "heartbeat_counter": counter})
 
 
-def candles_snapshot(book: Book, now_ms: int) -> bytes:
+def candles_snapshot(symbol_market: SymbolMarket, now_ms: int) -> bytes:
     """Write up to 100 buckets, newest first, the open one among them, with some left out."""
     timeframe, newest_ms = Timeframe.M5, Timeframe.M5.floor(now_ms)
     oldest_ms = newest_ms - (_SNAPSHOT_SPAN - 1) * timeframe.ms
-    bars = book.bars_at(timeframe, oldest_ms, newest_ms, now_ms)
+    bars = symbol_market.bars_at(timeframe, oldest_ms, newest_ms, now_ms)
     told = [
         bar
         for bar in reversed(bars)
         if bar.open_ms == newest_ms or crc32(b"%d" % bar.open_ms) % 8 < 5
     ]
-    return candles("snapshot", book, told[:SNAPSHOT_ROWS])
+    return candles("snapshot", symbol_market, told[:SNAPSHOT_ROWS])
 
 
-def candles(kind: str, book: Book, bars: list[Bar]) -> bytes:
+def candles(kind: str, symbol_market: SymbolMarket, bars: list[Bar]) -> bytes:
     """Write buckets with their product's name, those without a trade left out."""
-    symbol, decimals = book.listing.symbol, book.listing.decimals
+    symbol, decimals = symbol_market.listing.symbol, symbol_market.listing.decimals
     rows = [candle_json(bar, decimals) | {"product_id": symbol} for bar in bars if bar.trades]
     return orjson.dumps({"type": kind, "candles": rows})
 
 
-def trades_snapshot(book: Book, now_ms: int) -> bytes:
-    return trades("snapshot", book, newest_trades(book, 0, now_ms, SNAPSHOT_TRADES))
+def trades_snapshot(symbol_market: SymbolMarket, now_ms: int) -> bytes:
+    return trades(
+        "snapshot", symbol_market, newest_trades(symbol_market, 0, now_ms, SNAPSHOT_TRADES)
+    )
 
 
-def trades(kind: str, book: Book, newest_first: list[Trade]) -> bytes:
-    symbol, decimals = book.listing.symbol, book.listing.decimals
+def trades(kind: str, symbol_market: SymbolMarket, newest_first: list[Trade]) -> bytes:
+    symbol, decimals = symbol_market.listing.symbol, symbol_market.listing.decimals
     rows = [trade_json(trade, symbol, decimals) for trade in newest_first]
     return orjson.dumps({"type": kind, "trades": rows})
 
 
-def ticker(kind: str, book: Book, day: Bar, batch: bool) -> bytes:
+def ticker(kind: str, symbol_market: SymbolMarket, day: Bar, batch: bool) -> bytes:
     """Write the last 24 hours; the year's range is made up. `batch` has no bid and ask."""
-    decimals = book.listing.decimals
+    decimals = symbol_market.listing.decimals
     told = {
         "type": "ticker",
-        "product_id": book.listing.symbol,
+        "product_id": symbol_market.listing.symbol,
         "price": short(day.close, decimals),
         "volume_24_h": short(day.volume, VOLUME_DECIMALS),
         "low_24_h": short(day.low, decimals),
@@ -81,7 +83,7 @@ def ticker(kind: str, book: Book, day: Bar, batch: bool) -> bytes:
         "price_percent_chg_24_h": f"{(day.close - day.open) / day.open * 100:.14f}",
     }
     if not batch:
-        lot = short(book.listing.lot, VOLUME_DECIMALS)
+        lot = short(symbol_market.listing.lot, VOLUME_DECIMALS)
         told |= {
             "best_bid": short(day.close - 1, decimals),
             "best_bid_quantity": lot,

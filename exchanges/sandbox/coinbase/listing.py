@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from exchanges.sandbox.market.decimals import short
 from exchanges.sandbox.market.listings import BREAK, CANCEL_ONLY, COINBASE, GONE, TRADING, Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Book, Trade
+from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, SymbolMarket, Trade
 from exchanges.sandbox.server.calls import Call, Refusal, Reply, as_json, whole_number
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
 MAX_TRADES = 100
 ENDED = (BREAK, GONE)
-_LOOK_BACK = 300  # minutes; a quiet product naps for less
+_LOOK_BACK = 300  # minutes; a quiet product pauses for less
 
 
 class Products:
@@ -56,28 +56,30 @@ class Products:
         start, end = (whole_number(call.params.get(name)) for name in ("start", "end"))
         end_ms = call.now_ms if end is None else min(end * 1000, call.now_ms)
         trades = self._trades(listing, start and start * 1000, end_ms, min(limit, MAX_TRADES))
-        book = self._market.book(listing.symbol)
-        shown = [trade_json(trade, listing.symbol, book.listing.decimals) for trade in trades]
-        bar = book.open_bar(Timeframe.M1, call.now_ms)
+        symbol_market = self._market.of(listing.symbol)
+        shown = [
+            trade_json(trade, listing.symbol, symbol_market.listing.decimals) for trade in trades
+        ]
+        bar = symbol_market.open_bar(Timeframe.M1, call.now_ms)
         bid, ask = ("", "") if bar is None else (bar.close - 1, bar.close + 1)
-        decimals = book.listing.decimals
+        decimals = symbol_market.listing.decimals
         best = {"best_bid": bid and short(bid, decimals), "best_ask": ask and short(ask, decimals)}
         return as_json({"trades": shown, **best})
 
     def _trades(
         self, listing: Listing, start_ms: int | None, end_ms: int, limit: int
     ) -> list[Trade]:
-        return newest_trades(self._market.book(listing.symbol), start_ms or 0, end_ms, limit)
+        return newest_trades(self._market.of(listing.symbol), start_ms or 0, end_ms, limit)
 
     def _product(self, listing: Listing, now_ms: int) -> dict:
-        book = self._market.book(listing.symbol)
-        tick = short(1, book.listing.decimals)
-        lot = short(book.listing.lot, VOLUME_DECIMALS)
+        symbol_market = self._market.of(listing.symbol)
+        tick = short(1, symbol_market.listing.decimals)
+        lot = short(symbol_market.listing.lot, VOLUME_DECIMALS)
         others = [one.symbol for one in self._listed() if one.alias == listing.symbol]
         status = self._market.status(listing.symbol)
         return {
             "product_id": listing.symbol,
-            **_day(book.listing, book.day_before(now_ms)),
+            **_day(symbol_market.listing, symbol_market.day_before(now_ms)),
             "base_increment": lot,
             "quote_increment": tick,
             "price_increment": tick,
@@ -111,11 +113,13 @@ class Products:
         }
 
 
-def newest_trades(book: Book, start_ms: int, end_ms: int, limit: int) -> list[Trade]:
+def newest_trades(
+    symbol_market: SymbolMarket, start_ms: int, end_ms: int, limit: int
+) -> list[Trade]:
     """Return the newest `limit` trades in [start_ms, end_ms], newest first."""
     newest, found = Timeframe.M1.floor(end_ms), []
     for minute_ms in range(newest, newest - _LOOK_BACK * MINUTE_MS, -MINUTE_MS):
-        trades = reversed(book.trades(minute_ms))
+        trades = reversed(symbol_market.trades(minute_ms))
         found += [trade for trade in trades if start_ms <= trade.time_ms <= end_ms]
         if len(found) >= limit or minute_ms <= start_ms:
             break
@@ -141,13 +145,13 @@ def iso(time_ms: int) -> str:
 
 
 def _day(listing: Listing, bar) -> dict[str, str]:
-    """Return the last 24 hours' figures, empty before the listing."""
+    """Return the last 24 hours as a product tells them, empty before the listing."""
     if bar is None:
-        bar_figures = ("", "", "", "")
+        values = ("", "", "", "")
     else:
         change = (bar.close - bar.open) / bar.open * 100
         quote = bar.quote // 10**listing.decimals
-        bar_figures = (
+        values = (
             short(bar.close, listing.decimals),
             f"{change:.14f}",
             short(bar.volume, VOLUME_DECIMALS),
@@ -159,4 +163,4 @@ def _day(listing: Listing, bar) -> dict[str, str]:
         "volume_24h",
         "approximate_quote_24h_volume",
     )
-    return dict(zip(names, bar_figures, strict=True))
+    return dict(zip(names, values, strict=True))

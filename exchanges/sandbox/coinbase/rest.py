@@ -82,11 +82,11 @@ class Coinbase:
         first_ms, last_ms = timeframe.ceil(start_ms), timeframe.floor(end_ms)
         if (last_ms - first_ms) // timeframe.ms + 1 > MAX_BUCKETS or limit > MAX_BUCKETS:
             raise bad_argument("number of candles requested should be less than 350")
-        book = self._market.book(listing.symbol)
+        symbol_market = self._market.of(listing.symbol)
         seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
-        bars = book.bars_at(timeframe, first_ms, last_ms, seen_ms)
+        bars = symbol_market.bars_at(timeframe, first_ms, last_ms, seen_ms)
         traded = [bar for bar in reversed(bars) if bar.trades][:limit]
-        rows = [candle_json(bar, book.listing.decimals) for bar in traded]
+        rows = [candle_json(bar, symbol_market.listing.decimals) for bar in traded]
         return as_json({"candles": rows}, **_CACHE)
 
     def asked(self, call: Call) -> CandleRequest:

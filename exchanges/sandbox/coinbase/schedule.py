@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from exchanges.sandbox.coinbase import frames
-from exchanges.sandbox.faults.frames import Marks
-from exchanges.sandbox.market.symbol import Book
-from exchanges.sandbox.market.ticks import Tape
+from exchanges.sandbox.faults.frames import FrameInfo
+from exchanges.sandbox.market.open_bars import OpenBars
+from exchanges.sandbox.market.symbol import SymbolMarket
 from exchanges.sandbox.server.connection import Connection
 from livermore.market.timeframe import Timeframe
 
@@ -19,80 +19,86 @@ _LONGEST_LEAP_MS = Timeframe.D1.ms
 class Channel:
     """One channel of one product: who listens and how far they have been told."""
 
-    def __init__(self, name: str, book: Book):
-        self.name, self.book = name, book
-        self.marks = marks_of(book.listing.symbol, name)
+    def __init__(self, name: str, symbol_market: SymbolMarket):
+        self.name, self.symbol_market = name, symbol_market
+        self.info = info_of(symbol_market.listing.symbol, name)
         self.listeners: set[Connection] = set()
         self.told_id = 0  # of the trade that is news next
         self.told_ms = 0
         self.due = 0.0
 
 
-def marks_of(product: str, channel: str) -> Marks:
+def info_of(product: str, channel: str) -> FrameInfo:
     """Return what the frames of a product's channel are about."""
     timeframe = str(_M5) if channel == CANDLES else None
-    return Marks(product, timeframe, ticker=channel in (TICKER, TICKER_BATCH))
+    return FrameInfo(product, timeframe, ticker=channel in (TICKER, TICKER_BATCH))
 
 
 Publish = Callable[[Channel, bytes], None]
 
 
-class Desk:
+class SymbolSchedule:
     """One product's channels. Nothing is said while nothing trades.
 
     An update of the candles holds every bucket that changed since the one before it, so the
     last state of a finished bucket comes with the first of the next.
     """
 
-    def __init__(self, book: Book):
-        self.book = book
-        self.tape = Tape(book)
-        self.channels = {name: Channel(name, book) for name in EVERY}
+    def __init__(self, symbol_market: SymbolMarket):
+        self.symbol_market = symbol_market
+        self.open_bars = OpenBars(symbol_market)
+        self.channels = {name: Channel(name, symbol_market) for name in EVERY}
         self._writers = {
             CANDLES: self._candles,
             TRADES: self._trades,
-            TICKER: lambda channel: frames.ticker("update", book, self.tape.day(), False),
-            TICKER_BATCH: lambda channel: frames.ticker("update", book, self.tape.day(), True),
+            TICKER: lambda channel: frames.ticker(
+                "update", symbol_market, self.open_bars.day(), False
+            ),
+            TICKER_BATCH: lambda channel: frames.ticker(
+                "update", symbol_market, self.open_bars.day(), True
+            ),
         }
 
-    def wake(self, channel: Channel, now_ms: int) -> None:
+    def start(self, channel: Channel, now_ms: int) -> None:
         """Begin to serve a channel from now on; its snapshot tells what was before."""
-        self.tape.move(now_ms)
-        channel.told_id, channel.told_ms = self.tape.next_id, now_ms
+        self.open_bars.advance_to(now_ms)
+        channel.told_id, channel.told_ms = self.open_bars.next_id, now_ms
 
     def snapshot(self, name: str, now_ms: int) -> bytes | None:
         """Return a channel's first event, or None where nothing was listed yet."""
-        self.tape.move(now_ms)
-        day = self.tape.day()
+        self.open_bars.advance_to(now_ms)
+        day = self.open_bars.day()
         if day is None:
             return None
         if name == CANDLES:
-            return frames.candles_snapshot(self.book, now_ms)
+            return frames.candles_snapshot(self.symbol_market, now_ms)
         if name == TRADES:
-            return frames.trades_snapshot(self.book, now_ms)
-        return frames.ticker("snapshot", self.book, day, name == TICKER_BATCH)
+            return frames.trades_snapshot(self.symbol_market, now_ms)
+        return frames.ticker("snapshot", self.symbol_market, day, name == TICKER_BATCH)
 
-    def turn(self, now_ms: int, now: float, publish: Publish) -> None:
+    def publish_due(self, now_ms: int, now: float, publish: Publish) -> None:
         """Publish what became due."""
         due = [one for one in self.channels.values() if one.listeners and now >= one.due]
         if not due:
             return
-        self.tape.move(now_ms)
+        self.open_bars.advance_to(now_ms)
         for channel in due:
             if not channel.told_ms <= now_ms <= channel.told_ms + _LONGEST_LEAP_MS:
-                self.wake(channel, now_ms)  # the clock was set: nobody traded in between
-            if self.tape.next_id > channel.told_id:
+                self.start(channel, now_ms)  # the clock was set: nobody traded in between
+            if self.open_bars.next_id > channel.told_id:
                 payload = self._writers[channel.name](channel)
-                channel.told_id, channel.told_ms = self.tape.next_id, now_ms
+                channel.told_id, channel.told_ms = self.open_bars.next_id, now_ms
                 channel.due = now + EVERY[channel.name]
                 publish(channel, payload)
 
     def _candles(self, channel: Channel) -> bytes:
-        now_ms = self.tape.at_ms
-        bars = self.book.bars_at(_M5, _M5.floor(channel.told_ms), _M5.floor(now_ms), now_ms)
+        now_ms = self.open_bars.at_ms
+        bars = self.symbol_market.bars_at(
+            _M5, _M5.floor(channel.told_ms), _M5.floor(now_ms), now_ms
+        )
         changed = [bar for bar in reversed(bars) if bar.first_id + bar.trades > channel.told_id]
-        return frames.candles("update", self.book, changed)
+        return frames.candles("update", self.symbol_market, changed)
 
     def _trades(self, channel: Channel) -> bytes:
-        found = self.tape.trades(channel.told_id, channel.told_ms)
-        return frames.trades("update", self.book, found[::-1])
+        found = self.open_bars.trades(channel.told_id, channel.told_ms)
+        return frames.trades("update", self.symbol_market, found[::-1])

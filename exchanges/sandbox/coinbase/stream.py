@@ -3,12 +3,12 @@
 import orjson
 
 from exchanges.sandbox.coinbase import frames
-from exchanges.sandbox.coinbase.schedule import EVERY, Channel, Desk, marks_of
-from exchanges.sandbox.faults.frames import Mischief
+from exchanges.sandbox.coinbase.schedule import EVERY, Channel, SymbolSchedule, info_of
+from exchanges.sandbox.faults.frames import FrameFaults
 from exchanges.sandbox.market.clock import SandboxClock
 from exchanges.sandbox.market.listings import BREAK, COINBASE, GONE
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import Book
+from exchanges.sandbox.market.symbol import SymbolMarket
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.connection import PING, POLICY, PONG, Connection
 from exchanges.sandbox.server.stream_log import StreamCounts
@@ -21,9 +21,9 @@ class CoinbaseStreams:
     """The streaming side of the protocol over a market, without its sockets.
 
     A connection's streams are named `channel:product`. Products that don't exist or are delisted
-    are left out of the answer, without an error. A product that shows another's book is subscribed,
-    and answered for, under that one's name. Every frame but an error takes the connection's next
-    sequence number, also one that is lost.
+    are left out of the answer, without an error. An alias is subscribed, and answered for,
+    under the name of the product whose market it shows. Every frame but an error takes the
+    connection's next sequence number, also one that is lost.
     """
 
     name = COINBASE
@@ -34,19 +34,19 @@ class CoinbaseStreams:
         clock: SandboxClock,
         config: SandboxConfig,
         counts: StreamCounts,
-        mischief: Mischief,
+        faults: FrameFaults,
     ):
         self.counts = counts
-        self._clock, self._config, self._mischief = clock, config, mischief
+        self._clock, self._config, self._faults = clock, config, faults
         self._market = market
         self._listed = 0  # how many of the market's listings are served
-        self._of_books: dict[Book, Desk] = {}  # aliases share one
-        self._desks: dict[str, Desk] = {}
+        self._of_markets: dict[SymbolMarket, SymbolSchedule] = {}  # aliases share one
+        self._schedules: dict[str, SymbolSchedule] = {}
         self._aliases: dict[str, str] = {}
         self._serve_new()
-        self._hearts: set[Connection] = set()
-        self._beat_due = 0.0
-        self._beats = 0
+        self._heartbeat_listeners: set[Connection] = set()
+        self._heartbeat_due = 0.0
+        self._heartbeats_sent = 0
 
     # What the sockets call
 
@@ -59,9 +59,9 @@ class CoinbaseStreams:
     def open(self, connection: Connection, path: str, streams: list[str]) -> None:
         """Take a new connection; it has a few seconds to ask for something."""
 
-    def hear(self, connection: Connection, opcode: int, data: bytes, now: float) -> None:
+    def receive(self, connection: Connection, opcode: int, data: bytes, now: float) -> None:
         """Take one message or control frame from a client."""
-        connection.heard(now)
+        connection.count_message(now)
         if opcode == PING:
             connection.pong(data)
         elif opcode != PONG:
@@ -69,13 +69,13 @@ class CoinbaseStreams:
             if self._in_this_second(now) > self._config.coinbase_messages_per_second:
                 connection.send(frames.error("rate limit exceeded"))
             else:
-                self._obey(connection, data)
+                self._handle(connection, data)
 
     def leave(self, connection: Connection) -> None:
         for stream in list(connection.streams):
             self._unsubscribe(connection, stream)
 
-    def look_after(self, connection: Connection, now: float) -> None:
+    def maintain(self, connection: Connection, now: float) -> None:
         """End a connection that asked for nothing in time, or that had nothing to say for long."""
         config = self._config
         waited = now - connection.opened > config.coinbase_subscribe_seconds
@@ -84,19 +84,19 @@ class CoinbaseStreams:
         elif now - connection.last_sent > config.coinbase_idle_seconds and not connection.silenced:
             connection.close(1001, "idle")
 
-    def warn(self, connection: Connection, now: float) -> None:
+    def announce_end(self, connection: Connection, now: float) -> None:
         """Say nothing: this exchange doesn't announce its ends."""
 
-    def turn(self, now_ms: int, now: float) -> None:
+    def send_due(self, now_ms: int, now: float) -> None:
         """Publish what became due."""
         self._serve_new()
-        for desk in self._of_books.values():
-            desk.turn(now_ms, now, self._publish)
-        if self._hearts and now >= self._beat_due:
-            self._beat_due = max(self._beat_due + HEARTBEAT_SECONDS, now)
-            self._beats += 1
-            event = frames.heartbeat(now_ms, self._beats)
-            for connection in self._hearts:
+        for schedule in self._of_markets.values():
+            schedule.publish_due(now_ms, now, self._publish)
+        if self._heartbeat_listeners and now >= self._heartbeat_due:
+            self._heartbeat_due = max(self._heartbeat_due + HEARTBEAT_SECONDS, now)
+            self._heartbeats_sent += 1
+            event = frames.heartbeat(now_ms, self._heartbeats_sent)
+            for connection in self._heartbeat_listeners:
                 self._send(connection, HEARTBEATS, event)
 
     def _serve_new(self) -> None:
@@ -104,15 +104,17 @@ class CoinbaseStreams:
         listings = list(self._market.listings.values())
         for one in listings[self._listed :]:
             if COINBASE in one.protocols and one.status != BREAK:
-                book = self._market.book(one.symbol)
-                self._desks[one.symbol] = self._of_books.setdefault(book, Desk(book))
+                symbol_market = self._market.of(one.symbol)
+                self._schedules[one.symbol] = self._of_markets.setdefault(
+                    symbol_market, SymbolSchedule(symbol_market)
+                )
                 if self._config.coinbase_aliases and one.alias:
                     self._aliases[one.symbol] = one.alias
         self._listed = len(listings)
 
     # What messages do
 
-    def _obey(self, connection: Connection, text: bytes) -> None:
+    def _handle(self, connection: Connection, text: bytes) -> None:
         try:
             sent = orjson.loads(text)
             kind, channel = sent["type"], sent["channel"]
@@ -143,11 +145,11 @@ class CoinbaseStreams:
     def _refusal(self, channel: str, products: list[str]) -> tuple[str, set[str]]:
         if channel == HEARTBEATS:
             return "", set()
-        named = {one: marks_of(one, channel) if one in self._desks else None for one in products}
-        return self._mischief.refusal(named)
+        named = {one: info_of(one, channel) if one in self._schedules else None for one in products}
+        return self._faults.refusal(named)
 
     def _named(self, channel: str, products: list[str]) -> list[str]:
-        """Return streams; a product that shows another's book goes by that one's name."""
+        """Return streams; an alias goes by the name of the product whose market it shows."""
         if channel == HEARTBEATS:
             return [HEARTBEATS]
         return [f"{channel}:{self._aliases.get(product, product)}" for product in products]
@@ -155,23 +157,23 @@ class CoinbaseStreams:
     def _subscribe(self, connection: Connection, stream: str) -> None:
         self._serve_new()
         name, _, product = stream.partition(":")
-        desk = self._desks.get(product)
-        if desk and self._market.status(product) == GONE:
-            desk = None
-        if stream in connection.streams or (desk is None and name != HEARTBEATS):
+        schedule = self._schedules.get(product)
+        if schedule and self._market.status(product) == GONE:
+            schedule = None
+        if stream in connection.streams or (schedule is None and name != HEARTBEATS):
             return
         connection.streams[stream] = None
         self.counts.subscribed(stream, len(connection.streams))
-        if desk is None:
-            self._hearts.add(connection)
+        if schedule is None:
+            self._heartbeat_listeners.add(connection)
             return
-        channel, now_ms = desk.channels[name], self._clock.now_ms()
-        if self._mischief.deaf(channel.marks.symbol, channel.marks.timeframe):
+        channel, now_ms = schedule.channels[name], self._clock.now_ms()
+        if self._faults.leaves_unserved(channel.info.symbol, channel.info.timeframe):
             return
         if not channel.listeners:
-            desk.wake(channel, now_ms)
+            schedule.start(channel, now_ms)
         channel.listeners.add(connection)
-        if not connection.deaf and (event := desk.snapshot(name, now_ms)):
+        if not connection.unserved and (event := schedule.snapshot(name, now_ms)):
             self._send(connection, name, event)
 
     def _unsubscribe(self, connection: Connection, stream: str) -> None:
@@ -181,34 +183,34 @@ class CoinbaseStreams:
         self.counts.unsubscribed(stream)
         name, _, product = stream.partition(":")
         if name == HEARTBEATS:
-            self._hearts.discard(connection)
+            self._heartbeat_listeners.discard(connection)
         elif not self._has_alias(connection, name, product):
-            self._desks[product].channels[name].listeners.discard(connection)
+            self._schedules[product].channels[name].listeners.discard(connection)
 
     def _has_alias(self, connection: Connection, name: str, product: str) -> bool:
         """Tell whether another name of this product is still subscribed."""
-        desk = self._desks[product]
+        schedule = self._schedules[product]
         return any(
             f"{name}:{other}" in connection.streams
-            for other, its_desk in self._desks.items()
-            if its_desk is desk
+            for other, its_schedule in self._schedules.items()
+            if its_schedule is schedule
         )
 
     def _in_this_second(self, now: float) -> int:
         """Count a message of the address, whichever of its connections sent it."""
-        heard = self.counts.heard
-        while heard and heard[0] <= now - 1:
-            heard.popleft()
-        heard.append(now)
-        return len(heard)
+        times = self.counts.message_times
+        while times and times[0] <= now - 1:
+            times.popleft()
+        times.append(now)
+        return len(times)
 
     # What is sent
 
     def _publish(self, channel: Channel, event: bytes) -> None:
-        for one in self._mischief.spoil(channel, channel.marks, event, self._clock.now_ms()):
-            off_ms = self._mischief.off_ms(channel.marks)
+        for one in self._faults.spoil(channel, channel.info, event, self._clock.now_ms()):
+            off_ms = self._faults.off_ms(channel.info)
             for connection in channel.listeners:
-                if not connection.deaf:
+                if not connection.unserved:
                     self._send(connection, channel.name, one, off_ms)
 
     def _send(

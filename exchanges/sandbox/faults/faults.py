@@ -17,7 +17,7 @@ KINDS = (
 LATE = ("missing", "stale")
 # The first one is usual.
 _WAYS = {"bad_rows": BAD_ROWS, "late": LATE, "listing": BAD_LISTINGS, "limits": ODD_LIMITS}
-_DICED = ("empty", "refused_key")  # their `chance` is a share of the calls
+_BY_CHANCE = ("empty", "refused_key")  # their `chance` is a share of the calls
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Faults:
         self._clock = clock
         self._lock = Lock()
         self._faults: list[Fault] = []
-        self._dice = Random(1)
+        self._random = Random(1)
 
     def add(self, kind: str, **settings) -> Fault:
         """Put one more fault in force and return it; its `hits` count the requests it met."""
@@ -146,14 +146,14 @@ class Faults:
             return []
         found = (protocol, endpoint, symbol, timeframe, is_signed)
         with self._lock:
-            met = [fault for fault in self._faults if fault.fits(*found) and self._strikes(fault)]
+            met = [fault for fault in self._faults if fault.fits(*found) and self._happens(fault)]
             for fault in met:
                 fault.hits += 1
         return met
 
-    def _strikes(self, fault: Fault) -> bool:
-        diced = fault.kind in _DICED and fault.chance
-        return not diced or self._dice.random() < fault.chance
+    def _happens(self, fault: Fault) -> bool:
+        by_chance = fault.kind in _BY_CHANCE and fault.chance
+        return not by_chance or self._random.random() < fault.chance
 
     @property
     def active(self) -> list[Fault]:

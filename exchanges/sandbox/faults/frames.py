@@ -14,7 +14,7 @@ SPOILING = set(FRAMES) - {"frame_time"}
 _ONLY = {"late_close": "closing", "missing_close": "closing", "early_close": "open"}
 
 
-class Marks(NamedTuple):
+class FrameInfo(NamedTuple):
     """What a frame is about; `closing` is None unless it is a kline's."""
 
     symbol: str | None = None
@@ -24,7 +24,7 @@ class Marks(NamedTuple):
     ticker: bool = False
 
 
-class Mischief:
+class FrameFaults:
     """Change, hold back or multiply frames before they are sent to whoever listens.
 
     A frame is one payload for all listeners of its stream, so they all see the same.
@@ -33,13 +33,13 @@ class Mischief:
     def __init__(self, scenarios: Scenarios, protocol: str, seed: int):
         self._scenarios = scenarios
         self._protocol = protocol
-        self._dice = Random(f"{seed}/{protocol}")
+        self._random = Random(f"{seed}/{protocol}")
         self._waiting: dict[Hashable, bytes] = {}  # until the next frame of their stream
         self._before: dict[Hashable, bytes] = {}  # the open candles told last
         self._late: list[tuple[int, Hashable, bytes]] = []
 
     def spoil(
-        self, stream: Hashable, marks: Marks, payload: bytes, now_ms: int
+        self, stream: Hashable, info: FrameInfo, payload: bytes, now_ms: int
     ) -> list[bytes | None]:
         """Return what to send in place of a payload, in order; None is a frame that gets lost."""
         if not self._scenarios.in_force and not self._waiting:
@@ -47,7 +47,7 @@ class Mischief:
         sent: list[bytes | None] = [payload]
         after = self._waiting.pop(stream, None)
         for scenario in self._scenarios.in_force:
-            if not sent or scenario.kind not in SPOILING or not self._hits(scenario, marks):
+            if not sent or scenario.kind not in SPOILING or not self._hits(scenario, info):
                 continue
             if scenario.kind == "late_close":
                 self._late.append((now_ms + int(scenario.delay * 1000), stream, payload))
@@ -57,7 +57,7 @@ class Mischief:
                     self._waiting[stream] = payload
                     sent = []
             elif scenario.kind == "malformed":
-                way = scenario.way or self._dice.choice(WAYS)
+                way = scenario.way or self._random.choice(WAYS)
                 sent = [BROKEN[way](one) if one else one for one in sent]
             elif scenario.kind == "early_close":
                 sent = [_closed(one, scenario.way) if one else one for one in sent]
@@ -76,24 +76,24 @@ class Mischief:
         self._late = [entry for entry in self._late if entry[0] > now_ms]
         return [(stream, dated(payload, now_ms)) for stream, payload in due]
 
-    def off_ms(self, marks: Marks) -> int:
+    def off_ms(self, info: FrameInfo) -> int:
         """Return by how much the time is off with which the next frame is dated."""
         return sum(
             scenario.ms
             for scenario in self._scenarios.in_force
-            if scenario.kind == "frame_time" and self._hits(scenario, marks)
+            if scenario.kind == "frame_time" and self._hits(scenario, info)
         )
 
-    def deaf(self, symbol: str | None, timeframe: str | None) -> bool:
+    def leaves_unserved(self, symbol: str | None, timeframe: str | None) -> bool:
         """Tell whether a subscription made now is acknowledged but never served."""
         return any(
             scenario.kind == "ack_without_data"
             and scenario.concerns(self._protocol, symbol, timeframe)
-            and scenario.meets(self._dice)
+            and scenario.happens(self._random)
             for scenario in self._scenarios.in_force
         )
 
-    def refusal(self, named: Mapping[str, Marks | None]) -> tuple[str, set[str]]:
+    def refusal(self, named: Mapping[str, FrameInfo | None]) -> tuple[str, set[str]]:
         """Return the way in which a message that subscribes these is refused, and for which.
 
         "" where it is done; of the names, None is one that nothing trades under.
@@ -101,29 +101,29 @@ class Mischief:
         for scenario in self._scenarios.in_force:
             if scenario.kind == "refuse_subscription":
                 found = {name for name in named if self._refuses(scenario, named[name])}
-                if found and scenario.meets(self._dice):
+                if found and scenario.happens(self._random):
                     return scenario.way, found
         return "", set()
 
-    def _refuses(self, scenario: Scenario, marks: Marks | None) -> bool:
-        if marks is None or scenario.symbol is None:
-            is_meant = marks is None and scenario.symbol is None
+    def _refuses(self, scenario: Scenario, info: FrameInfo | None) -> bool:
+        if info is None or scenario.symbol is None:
+            is_meant = info is None and scenario.symbol is None
             return is_meant and scenario.concerns(self._protocol, None, None)
-        return scenario.concerns(self._protocol, marks.symbol, marks.timeframe)
+        return scenario.concerns(self._protocol, info.symbol, info.timeframe)
 
-    def _hits(self, scenario: Scenario, marks: Marks) -> bool:
-        if scenario.kind == "no_untraded_close" and (marks.traded or not marks.closing):
+    def _hits(self, scenario: Scenario, info: FrameInfo) -> bool:
+        if scenario.kind == "no_untraded_close" and (info.traded or not info.closing):
             return False
-        if scenario.kind == "no_tickers" and not marks.ticker:
+        if scenario.kind == "no_tickers" and not info.ticker:
             return False
-        if not scenario.concerns(self._protocol, marks.symbol, marks.timeframe):
+        if not scenario.concerns(self._protocol, info.symbol, info.timeframe):
             return False
-        if scenario.kind == "versions" and (marks.timeframe is None or marks.closing):
+        if scenario.kind == "versions" and (info.timeframe is None or info.closing):
             return False
         only = _ONLY.get(scenario.kind, scenario.only)
-        if only is not None and marks.closing is not (only == "closing"):
+        if only is not None and info.closing is not (only == "closing"):
             return False
-        return scenario.meets(self._dice)
+        return scenario.happens(self._random)
 
 
 _SIMPLE: dict[str, Callable[[list], list]] = {

@@ -45,10 +45,10 @@ class Proxy:
         broken = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, LookupError)
         with contextlib.suppress(*broken, asyncio.CancelledError):
             first = await reader.readexactly(1)
-            talk = self._socks if first[0] == SOCKS else self._connect
-            if await talk(reader, writer):
+            handshake = self._socks if first[0] == SOCKS else self._connect
+            if await handshake(reader, writer):
                 theirs, ours = await asyncio.open_connection(*self._sandbox)
-                await asyncio.gather(_hand_on(reader, ours), _hand_on(theirs, writer))
+                await asyncio.gather(_forward(reader, ours), _forward(theirs, writer))
         writer.close()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -92,7 +92,7 @@ async def _counted(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly((await reader.readexactly(1))[0])
 
 
-async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
         while part := await reader.read(_PART):
             writer.write(part)

@@ -1,4 +1,4 @@
-"""What shall go wrong on the WebSockets and, over time, in REST: a drill's script."""
+"""What shall go wrong on the WebSockets and, over time, in REST."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from exchanges.sandbox.faults.faults import LATE
 from exchanges.sandbox.market.listings import HALT
 
 # Something happens to the server or to a connection; `times` counts how often it begins.
-STRIKES = (
+TIMED = (
     "drop", "refuse", "silence", "pong_only", "answers_only", "early_cut",
     "rest_429", "rest_418", "rest_401", "rest_403", "rest_451", "rest_holes", "rest_empty",
     "rest_late", "rest_time", "slow", "skew", "proxy_refuse", "proxy_silence",
@@ -22,7 +22,7 @@ FRAMES = (
     "silent_symbol", "malformed", "loss", "duplicates", "reordering", "late_close", "missing_close",
     "early_close", "versions", "frame_time", "no_untraded_close", "no_tickers",
 )  # fmt: skip
-KINDS = (*STRIKES, *FRAMES, "ack_without_data", "refuse_subscription")
+KINDS = (*TIMED, *FRAMES, "ack_without_data", "refuse_subscription")
 WAYS = ("truncated", "types", "missing", "list", "text", "utf8")  # to break a frame
 _WAYS = {  # of other kinds; the first one is usual
     "rest_late": LATE,
@@ -108,7 +108,7 @@ class Scenario:
     active: bool = field(default=False, init=False)
     began: float = field(default=0.0, init=False)  # when it last began, monotonic seconds
     _added: float = field(default=0.0, init=False, repr=False)
-    _strikes: int = field(default=0, init=False, repr=False)
+    _begun: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self):
         for value, known, name in (
@@ -141,17 +141,17 @@ class Scenario:
             self.seconds = self.every / 3
         self._added = time.monotonic()
 
-    def turn(self, now: float) -> bool:
+    def update(self, now: float) -> bool:
         """Notice the time; return whether it begins right now."""
         elapsed = now - self._added
         due = 1 if self.every is None else int(elapsed // self.every)
-        if self.kind in STRIKES and self.times is not None:
+        if self.kind in TIMED and self.times is not None:
             due = min(due, self.times)
-        begins = due > self._strikes
+        begins = due > self._begun
         if begins:
-            self._strikes = due
+            self._begun = due
             self.began = now
-            self.hits += self.kind in STRIKES
+            self.hits += self.kind in TIMED
         lasts = self.seconds is None or now - self.began < self.seconds
         self.active = due > 0 and (lasts or self._one_each)
         return begins
@@ -163,13 +163,13 @@ class Scenario:
             and self.timeframe in (None, timeframe)
         )
 
-    def meets(self, dice: Random) -> bool:
+    def happens(self, random: Random) -> bool:
         """Count one more frame that this happens to, unless it is spared."""
         if not self.active or (self.times is not None and self.hits >= self.times):
             return False
-        if self._one_each and self.hits >= self._strikes:
+        if self._one_each and self.hits >= self._begun:
             return False
-        if self.chance < 1 and dice.random() >= self.chance:
+        if self.chance < 1 and random.random() >= self.chance:
             return False
         self.hits += 1
         return True
@@ -180,7 +180,7 @@ class Scenario:
 
 
 class Scenarios:
-    """The scenarios in force; set from any thread, played by the server's.
+    """The scenarios in force; set from any thread, read by the server's.
 
     `on_change` is called after each change and makes it hold before the caller goes on.
     """
@@ -224,7 +224,7 @@ class Scenarios:
 def parse_scenarios(text: str) -> list[dict]:
     """Read `drop:every=60,late_close:delay=10:symbol=BTC-USD` as settings, one per scenario.
 
-    A strike without `every` gets one, as a strike at the start would meet nobody.
+    What is timed gets an `every` where it has none: at the start nobody is there yet.
     Raises ValueError for what can't be read.
     """
     return [_parsed(part) for part in text.split(",") if part]
@@ -238,7 +238,7 @@ def _parsed(part: str) -> dict:
         if not equals or name not in _OPTIONS:
             raise ValueError(f"unknown option {option!r} of {kind}; known are {' '.join(_OPTIONS)}")
         settings[name] = _OPTIONS[name](value)
-    if kind in STRIKES:
+    if kind in TIMED:
         settings.setdefault("every", USUAL_EVERY)
     Scenario(**settings)
     return settings

@@ -19,7 +19,7 @@ class Listing:
 
     `price` is its middle price as text; its decimals are the tick. `lot` is the size of its
     smallest trade in units of 10^-8. Nothing exists before `listed_ms`, a whole minute. `alias`
-    names the symbol whose book this one shows. `status` is that of the start, and only told: the
+    names the symbol whose market this one shows. `status` is that of the start, and only told: the
     history goes on. Raises ValueError for a price under 100,000 ticks, as the walk moves in
     hundred-thousandths.
     """

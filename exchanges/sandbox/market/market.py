@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from exchanges.sandbox.market.listings import BINANCE, Listing
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar, Book, Trade
+from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar, SymbolMarket, Trade
 from livermore.market.timeframe import Timeframe
 
 Candle = tuple[int, float, float, float, float, float]
 
 
 class Market:
-    """All books of a sandbox, by canonical symbol.
+    """The markets of all symbols of a sandbox, by canonical symbol.
 
     Everything in it follows from `seed` and the listings, so a test that knows both can
     recompute what a server said. It doesn't know the time: a candle is what it will have
@@ -27,15 +27,15 @@ class Market:
         }
         self._seed = seed
         self._statuses: dict[str, str] = {}  # of those that are not what they were at the start
-        self._books = {
-            symbol: Book(seed, listing)
+        self._symbol_markets = {
+            symbol: SymbolMarket(seed, listing)
             for symbol, listing in self.listings.items()
             if not listing.alias
         }
 
-    def book(self, symbol: str) -> Book:
-        """Return the book of a symbol, or of what it is another name for. KeyError if unlisted."""
-        return self._books[self.listings[symbol].alias or symbol]
+    def of(self, symbol: str) -> SymbolMarket:
+        """Return a symbol's market, or that of what it is an alias of. KeyError if unlisted."""
+        return self._symbol_markets[self.listings[symbol].alias or symbol]
 
     def status(self, symbol: str) -> str:
         """Return what a symbol is told to be now, in Binance's words or GONE."""
@@ -43,18 +43,18 @@ class Market:
 
     def seen_ms(self, symbol: str, now_ms: int) -> int:
         """Return up to when somebody who looks at `now_ms` sees the symbol's trades."""
-        halted_ms = self.book(symbol).halted_ms
+        halted_ms = self.of(symbol).halted_ms
         return now_ms if halted_ms is None else min(now_ms, halted_ms - 1)
 
     def stop(self, symbol: str, status: str, now_ms: int) -> None:
         """Let a symbol trade no more from the next minute on, and be told as `status`."""
         self._statuses[symbol] = status
-        self.book(symbol).halt(now_ms)
+        self.of(symbol).halt(now_ms)
 
     def resume(self, symbol: str, now_ms: int) -> None:
         """Let a symbol trade again from the next minute on."""
         self._statuses.pop(symbol, None)
-        self.book(symbol).resume(now_ms)
+        self.of(symbol).resume(now_ms)
 
     def list_anew(self, symbol: str, name: str, now_ms: int) -> None:
         """List a symbol under another name too, at its prices from the next minute on."""
@@ -64,7 +64,9 @@ class Market:
         listed_ms = Timeframe.M1.ceil(now_ms + 1)
         known = self.listings[symbol]
         listing = replace(known, symbol=name, listed_ms=listed_ms, alias="")
-        self._books[name] = Book(self._seed, listing, walks_as=known.alias or symbol)
+        self._symbol_markets[name] = SymbolMarket(
+            self._seed, listing, walks_as=known.alias or symbol
+        )
         self.listings[name] = listing
         if BINANCE in listing.protocols:
             self.natives[listing.native] = listing
@@ -90,16 +92,16 @@ class Market:
 
         `traded_only` leaves out those without a trade, as Coinbase does.
         """
-        book = self.book(symbol)
+        symbol_market = self.of(symbol)
         return [
-            floats(bar, book.listing)
-            for bar in book.bars(timeframe, start_ms, end_ms)
+            floats(bar, symbol_market.listing)
+            for bar in symbol_market.bars(timeframe, start_ms, end_ms)
             if bar.trades or not traded_only
         ]
 
     def trades(self, symbol: str, minute_ms: int) -> list[Trade]:
         """Return the trades of one minute, which aggregate exactly to its candle."""
-        return self.book(symbol).trades(minute_ms)
+        return self.of(symbol).trades(minute_ms)
 
 
 def floats(bar: Bar, listing: Listing) -> Candle:

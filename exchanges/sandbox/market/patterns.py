@@ -20,7 +20,7 @@ CLIMBS = range(-2, 3)
 VARIANTS = 3
 TRADES = {False: 5 * MINUTES, True: 1800}  # a day's trades, by whether the pool is the quiet one
 _STRIDE = {False: 16, True: 30}  # the largest move between two trades
-_NAP = 180  # minutes without any trade in each quiet day, so that whole hours are empty too
+_PAUSE = 180  # minutes without any trade in each quiet day, so that whole hours are empty too
 
 
 class Shape(NamedTuple):
@@ -53,13 +53,14 @@ class Pattern:
 @cache
 def pattern(seed: int, quiet: bool, climb: int, variant: int) -> Pattern:
     """Draw the pattern these four name; the same one on every machine, built on first use."""
-    dice = Random(f"{seed}/{quiet}/{climb}/{variant}")
-    counts = _trades_per_minute(dice, quiet)
-    offsets = _prices(dice, counts, climb * STEP, _STRIDE[quiet])
+    random = Random(f"{seed}/{quiet}/{climb}/{variant}")
+    counts = _trades_per_minute(random, quiet)
+    offsets = _prices(random, counts, climb * STEP, _STRIDE[quiet])
     lots = array(
-        "i", dice.choices((1, 2, 3, 5, 8, 13, 40, 90), (30, 25, 20, 12, 6, 4, 2, 1), k=len(offsets))
+        "i",
+        random.choices((1, 2, 3, 5, 8, 13, 40, 90), (30, 25, 20, 12, 6, 4, 2, 1), k=len(offsets)),
     )
-    times = array("i", (t for n in counts for t in sorted(dice.choices(range(MINUTE_MS), k=n))))
+    times = array("i", (t for n in counts for t in sorted(random.choices(range(MINUTE_MS), k=n))))
     minutes = _minute_bars(counts, offsets, lots)
     bars = {timeframe: _longer(minutes, timeframe) for timeframe in Timeframe}
     return Pattern(bars, offsets, lots, times)
@@ -80,26 +81,30 @@ def merge(bars: list[Shape]) -> Shape:
     )  # fmt: skip
 
 
-def _trades_per_minute(dice: Random, quiet: bool) -> list[int]:
-    traded = _awake(dice) if quiet else range(MINUTES)
+def _trades_per_minute(random: Random, quiet: bool) -> list[int]:
+    traded = _traded_minutes(random) if quiet else range(MINUTES)
     counts = [0] * MINUTES
     for minute in traded:
         counts[minute] = 1
-    for minute in dice.choices(traded, k=TRADES[quiet] - len(traded)):
+    for minute in random.choices(traded, k=TRADES[quiet] - len(traded)):
         counts[minute] += 1
     return counts
 
 
-def _awake(dice: Random) -> list[int]:
-    nap = dice.randrange(60, MINUTES - _NAP - 60)
-    asleep = dice.uniform(0.25, 0.6)
-    return [m for m in range(MINUTES) if not nap <= m < nap + _NAP and dice.random() > asleep]
+def _traded_minutes(random: Random) -> list[int]:
+    pause_at = random.randrange(60, MINUTES - _PAUSE - 60)
+    share = random.uniform(0.25, 0.6)
+    return [
+        m
+        for m in range(MINUTES)
+        if not pause_at <= m < pause_at + _PAUSE and random.random() > share
+    ]
 
 
-def _prices(dice: Random, counts: list[int], target: int, stride: int) -> array:
+def _prices(random: Random, counts: list[int], target: int, stride: int) -> array:
     """Walk from 0 to exactly `target`; each minute's first trade repeats the price before it."""
     moves = [0 if first else 1 for n in counts for first in [True] + [False] * (n - 1) if n]
-    steps = dice.choices(range(-stride, stride + 1), k=len(moves))
+    steps = random.choices(range(-stride, stride + 1), k=len(moves))
     walk = list(accumulate(step * move for step, move in zip(steps, moves, strict=True)))
     done = list(accumulate(moves))
     missing, total = target - walk[-1], done[-1]

@@ -58,7 +58,7 @@ class _Day(NamedTuple):
     first_id: int
 
 
-class Book:
+class SymbolMarket:
     """The market of one listing.
 
     Prices are `opening + scale * offset` of the day's pattern. Adding and multiplying whole

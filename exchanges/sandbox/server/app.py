@@ -10,11 +10,11 @@ from exchanges.sandbox.binance.rest import Binance
 from exchanges.sandbox.binance.stream import BinanceStreams
 from exchanges.sandbox.coinbase.rest import Coinbase
 from exchanges.sandbox.coinbase.stream import CoinbaseStreams
-from exchanges.sandbox.faults.frames import Mischief
-from exchanges.sandbox.faults.player import Director
+from exchanges.sandbox.faults.effects import ScenarioEffects
+from exchanges.sandbox.faults.frames import FrameFaults
 from exchanges.sandbox.market.listings import BINANCE, COINBASE
 from exchanges.sandbox.server.control import Control
-from exchanges.sandbox.server.handlers import FrontDoor
+from exchanges.sandbox.server.handlers import Handlers
 from exchanges.sandbox.server.sockets import Sockets
 from exchanges.sandbox.server.state import SandboxState
 
@@ -26,40 +26,42 @@ def make_app(state: SandboxState) -> web.Application:
     app = web.Application()
     app[STATE] = state
     config = state.config
-    door = FrontDoor(state.clock, state.requests, state.faults, config.latency_ms)
+    handlers = Handlers(state.clock, state.requests, state.faults, config.latency_ms)
     venues = (
         Binance(state.market, config, state.weights),
         Coinbase(state.market, state.public_rate, state.private_rate, config.coinbase_retry_after),
     )
     for protocol in (venue.protocol for venue in venues):
         for endpoint in protocol.endpoints:
-            app.router.add_get(endpoint.path, door.handler(protocol, endpoint))
+            app.router.add_get(endpoint.path, handlers.handler(protocol, endpoint))
     _add_streams(app, state)
     Control(state).add_to(app.router)
     return app
 
 
 def _add_streams(app: web.Application, state: SandboxState) -> None:
-    sockets = Sockets(state, Director(state.scenarios, state.faults, state.clock, state.market))
+    sockets = Sockets(
+        state, ScenarioEffects(state.scenarios, state.faults, state.clock, state.market)
+    )
     shared = (state.market, state.clock, state.config)
 
-    def mischief(protocol: str) -> Mischief:
-        return Mischief(state.scenarios, protocol, state.config.seed)
+    def faults(protocol: str) -> FrameFaults:
+        return FrameFaults(state.scenarios, protocol, state.config.seed)
 
-    binance = BinanceStreams(*shared, state.streams[BINANCE], mischief(BINANCE))
+    binance = BinanceStreams(*shared, state.streams[BINANCE], faults(BINANCE))
     get = app.router.add_get
     get("/ws", sockets.handler(binance))
     get("/ws/{streams:.*}", sockets.handler(binance, _streams_in_path))
     get("/stream", sockets.handler(binance, _streams_in_query))
-    coinbase = CoinbaseStreams(*shared, state.streams[COINBASE], mischief(COINBASE))
+    coinbase = CoinbaseStreams(*shared, state.streams[COINBASE], faults(COINBASE))
     for path in ("/", "/coinbase"):
         get(path, sockets.handler(coinbase))
 
     async def serve(app: web.Application) -> AsyncIterator[None]:
         serving = asyncio.create_task(sockets.run())
-        state.turn_now = sockets.turn_from_anywhere(asyncio.get_running_loop())
+        state.send_due_now = sockets.send_due_from_anywhere(asyncio.get_running_loop())
         yield
-        state.turn_now = lambda: None
+        state.send_due_now = lambda: None
         serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await serving

@@ -53,7 +53,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What the front door needs to know of an exchange's manners.
+    """One exchange's endpoints, limits and errors.
 
     `admit` counts a call against its limits and returns the headers that every answer carries,
     or raises Refusal. `failure` words a status the way this exchange does, given seconds to

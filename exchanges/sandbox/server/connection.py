@@ -8,7 +8,7 @@ from aiohttp import web
 from exchanges.sandbox.server.stream_log import StreamCounts
 
 TEXT, PING, PONG = 0x1, 0x9, 0xA
-ABNORMAL = 1006  # what a client sees of a cut; never on the wire
+ABNORMAL = 1006  # what a client sees of a cut; never sent
 POLICY = 1008
 
 
@@ -46,35 +46,35 @@ class Connection:
         self.sequence = 0
         self.subscribed = False  # ever
         self.streams: dict[str, None] = {}  # in the order they were asked for
-        self.swallowing = False  # sends nothing until the next ping
+        self.muted_until_ping = False  # sends nothing until the next ping
         self.silenced = False  # sends nothing while a scenario says so
-        self.deaf = False  # gets none of what it subscribed while a scenario says so
+        self.unserved = False  # gets none of what it subscribed while a scenario says so
         self.answers_pings = True
         self.leaving = False
-        self.warned_at: float | None = None  # when it was told that it will be cut
+        self.announced_at: float | None = None  # when it was told that it will be cut
         self.pings: dict[bytes, float] = {}  # those without their pong, and when they were sent
         self.last_ping = now
         self._socket, self._transport = socket, transport
         self._counts, self._most_buffered = counts, most_buffered
         self._queue: list[bytes] = []
-        self._heard: deque[float] = deque()
+        self._message_times: deque[float] = deque()
         self._closing: asyncio.Task | None = None
 
-    def heard(self, now: float) -> int:
+    def count_message(self, now: float) -> int:
         """Count one incoming message; return how many came within the last second."""
-        heard = self._heard
-        while heard and heard[0] <= now - 1:
-            heard.popleft()
-        heard.append(now)
-        self._counts.message(len(heard))
-        return len(heard)
+        times = self._message_times
+        while times and times[0] <= now - 1:
+            times.popleft()
+        times.append(now)
+        self._counts.message(len(times))
+        return len(times)
 
     def send(self, payload: bytes) -> None:
         self._queue.append(frame(payload))
 
     def send_frame(self, built: bytes) -> None:
         """Queue what `frame` made: data, no answer."""
-        if not self.deaf:
+        if not self.unserved:
             self._queue.append(built)
 
     def flush(self, now: float) -> None:
@@ -82,18 +82,18 @@ class Connection:
         if not queue:
             return
         self._queue = []
-        if self.leaving or self.silenced or self.swallowing or self._transport.is_closing():
+        if self.leaving or self.silenced or self.muted_until_ping or self._transport.is_closing():
             return
         self._counts.frames += len(queue)
         self.last_sent = now
         self._write(b"".join(queue))
 
     def ping(self, payload: bytes, now: float) -> None:
-        """Ping, and end the silence after a message that was swallowed."""
+        """Ping, and end the silence after a message that was too long."""
         self.last_ping = now
         self.pings.setdefault(payload, now)
         self._write(frame(payload, PING))
-        self.swallowing = False
+        self.muted_until_ping = False
 
     def ponged(self, payload: bytes) -> None:
         """Note an answer; one that nothing was asked for proves nothing."""
@@ -105,7 +105,7 @@ class Connection:
             self._write(frame(payload, PONG))
 
     def close(self, code: int, reason: str = "") -> None:
-        """Say goodbye as the protocol wants it; what is queued still goes out."""
+        """Begin the closing handshake; what is queued still goes out."""
         if not self.leaving and not self._transport.is_closing():
             self.flush(self.last_sent)
             self.leaving = True
@@ -114,7 +114,7 @@ class Connection:
             self._closing = asyncio.ensure_future(self._socket.close(code=code, message=message))
 
     async def closed(self) -> None:
-        """Wait for a goodbye under way."""
+        """Wait for a closing handshake under way."""
         if self._closing is not None:
             await self._closing
 

@@ -1,4 +1,4 @@
-"""What every exchange request passes: the count, the limits, the faults, the wire."""
+"""What every exchange request passes: the log, the limits, the faults, the socket."""
 
 import asyncio
 import socket
@@ -22,7 +22,7 @@ LISTINGS = {"exchangeInfo": "symbols", "products": "products"}  # and where thei
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class FrontDoor:
+class Handlers:
     """Turn a protocol's pure answers into HTTP, with whatever is meant to go wrong."""
 
     def __init__(self, clock: SandboxClock, requests: RequestLog, faults: Faults, latency_ms: int):
@@ -153,15 +153,15 @@ async def _send(request: web.Request, reply: Reply, faults: list[Fault]) -> web.
 
 
 async def _half(request: web.Request, reply: Reply, *, abort: bool) -> web.StreamResponse:
-    """Send half the promised body, then end the connection, rudely if `abort`."""
+    """Send half the promised body, then end the connection, by a reset if `abort`."""
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.content_length = len(reply.body)
     await response.prepare(request)
     await response.write(reply.body[: len(reply.body) // 2])
     if transport := request.transport:
         if abort:  # no lingering: the peer gets RST, not FIN
-            wire = transport.get_extra_info("socket")
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raw = transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
         else:
             transport.close()

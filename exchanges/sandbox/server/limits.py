@@ -22,7 +22,7 @@ class WeightLimit:
 
     def spend(self, weight: int, now_ms: int) -> int:
         """Count a call and return the status it deserves: 200, 429 or 418."""
-        self._turn(now_ms)
+        self._begin_minute(now_ms)
         self.used += weight
         if now_ms < self.banned_until_ms:
             return 418
@@ -43,7 +43,7 @@ class WeightLimit:
             free_ms = (now_ms // MINUTE_MS + 1) * MINUTE_MS
         return -(-(free_ms - now_ms) // 1000)
 
-    def _turn(self, now_ms: int) -> None:
+    def _begin_minute(self, now_ms: int) -> None:
         minute = now_ms // MINUTE_MS
         if minute != self._minute:
             self._minute, self.used, self.strikes = minute, 0, 0

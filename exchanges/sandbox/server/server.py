@@ -87,9 +87,9 @@ class SandboxServer:
         """What WebSocket clients did, by protocol: `server.streams["binance"].connects`."""
         return self._state.streams
 
-    def turn(self) -> None:
+    def send_due(self) -> None:
         """Send what is due on the WebSockets now instead of within the next few milliseconds."""
-        self._state.turn_now()
+        self._state.send_due_now()
 
     @property
     def proxy_port(self) -> int | None:

@@ -1,4 +1,4 @@
-"""The WebSockets of a sandbox: letting clients in, listening to them, one clockwork for all."""
+"""The WebSockets of a sandbox: letting clients in, listening to them, one loop for all."""
 
 import asyncio
 import logging
@@ -9,13 +9,13 @@ from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
-from exchanges.sandbox.faults.player import Director
+from exchanges.sandbox.faults.effects import ScenarioEffects
 from exchanges.sandbox.server.connection import PING, PONG, TEXT, Connection
 from exchanges.sandbox.server.state import SandboxState
 
 TICK_SECONDS = 0.02
-_CLOSING_SECONDS = 2.0  # for the client's half of a goodbye
-_TURN_SECONDS = 10.0  # longer than any pass
+_CLOSING_SECONDS = 2.0  # for the client's half of a closing handshake
+_SEND_SECONDS = 10.0  # longer than any pass
 _MOST_INCOMING = 1 << 20
 _OPCODES = {
     WSMsgType.TEXT: TEXT,
@@ -34,11 +34,11 @@ class Streams(Protocol):
 
     def refusal(self, now: float) -> int | None: ...
     def open(self, connection: Connection, path: str, streams: list[str]) -> None: ...
-    def hear(self, connection: Connection, opcode: int, data: bytes, now: float) -> None: ...
+    def receive(self, connection: Connection, opcode: int, data: bytes, now: float) -> None: ...
     def leave(self, connection: Connection) -> None: ...
-    def look_after(self, connection: Connection, now: float) -> None: ...
-    def warn(self, connection: Connection, now: float) -> None: ...
-    def turn(self, now_ms: int, now: float) -> None: ...
+    def maintain(self, connection: Connection, now: float) -> None: ...
+    def announce_end(self, connection: Connection, now: float) -> None: ...
+    def send_due(self, now_ms: int, now: float) -> None: ...
 
 
 class Sockets:
@@ -47,9 +47,9 @@ class Sockets:
     One pass of the loop asks each protocol what is due, then writes to each connection once.
     """
 
-    def __init__(self, state: SandboxState, director: Director):
+    def __init__(self, state: SandboxState, effects: ScenarioEffects):
         self._state = state
-        self._director = director
+        self._effects = effects
         self._open: dict[Connection, Streams] = {}
 
     def handler(
@@ -61,7 +61,7 @@ class Sockets:
             if request.headers.get("Upgrade", "").lower() != "websocket":
                 raise web.HTTPNotFound
             now, counts = time.monotonic(), self._state.streams[streams.name]
-            status = streams.refusal(now) or self._director.refusal(streams.name)
+            status = streams.refusal(now) or self._effects.refusal(streams.name)
             if status:
                 counts.refused += 1
                 return web.Response(status=status)
@@ -74,39 +74,39 @@ class Sockets:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             try:
-                self._turn()
-            except Exception:  # the clockwork must not stop for one broken payload
-                logger.exception("sandbox.turn_failed")
+                self._send_due()
+            except Exception:  # the loop must not stop for one broken payload
+                logger.exception("sandbox.send_failed")
 
-    def turn_from_anywhere(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+    def send_due_from_anywhere(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
         """Return a function that does one pass now and waits for it, whichever thread calls.
 
         To be called on the loop's own thread.
         """
         own = threading.get_ident()
 
-        async def turn() -> None:
-            self._turn()
+        async def send_due() -> None:
+            self._send_due()
 
-        def turn_now() -> None:
+        def send_due_now() -> None:
             if threading.get_ident() == own:
-                self._turn()
+                self._send_due()
             else:
-                asyncio.run_coroutine_threadsafe(turn(), loop).result(_TURN_SECONDS)
+                asyncio.run_coroutine_threadsafe(send_due(), loop).result(_SEND_SECONDS)
 
-        return turn_now
+        return send_due_now
 
     def cut_all(self) -> None:
         for connection in list(self._open):
             connection.cut()
 
-    def _turn(self) -> None:
+    def _send_due(self) -> None:
         now_ms, now = self._state.clock.now_ms(), time.monotonic()
-        self._director.turn(now, self._open)
+        self._effects.apply(now, self._open)
         for streams in set(self._open.values()):
-            streams.turn(now_ms, now)
+            streams.send_due(now_ms, now)
         for connection, streams in list(self._open.items()):
-            streams.look_after(connection, now)
+            streams.maintain(connection, now)
             connection.flush(now)
 
     async def _serve(
@@ -123,7 +123,7 @@ class Sockets:
         connection = Connection(socket, transport, counts, most, time.monotonic())
         self._open[connection] = streams
         counts.opened()
-        self._director.hush({connection: streams})
+        self._effects.silence({connection: streams})
         streams.open(connection, request.path, asked)
         try:
             await self._listen(socket, connection, streams)
@@ -140,6 +140,6 @@ class Sockets:
             if connection.leaving or message.type not in _OPCODES:
                 continue
             data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
-            streams.hear(connection, _OPCODES[message.type], bytes(data), time.monotonic())
+            streams.receive(connection, _OPCODES[message.type], bytes(data), time.monotonic())
             connection.flush(time.monotonic())
         await connection.closed()

@@ -23,9 +23,9 @@ class SandboxState:
         self.requests = RequestLog(config.log_size)
         self.faults = Faults(self.clock)
         self.proxy_port: int | None = None  # once it is served, if there is one
-        self.turn_now: Callable[[], None] = lambda: None  # until the sockets are served
+        self.send_due_now: Callable[[], None] = lambda: None  # until the sockets are served
         first = next(iter(self.market.listings), "")
-        self.scenarios = Scenarios(first, lambda: self.turn_now())
+        self.scenarios = Scenarios(first, lambda: self.send_due_now())
         self.scenarios.replace(config.scenarios)
         self.streams = {protocol: StreamCounts() for protocol in BOTH}
         self.weights = WeightLimit(

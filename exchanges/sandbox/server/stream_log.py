@@ -4,7 +4,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 WINDOW_SECONDS = 300
-_INTERNAL = ("attempts", "heard")
+_INTERNAL = ("attempts", "message_times")
 
 
 @dataclass
@@ -32,7 +32,7 @@ class StreamCounts:
     most_frame_bytes: int = 0  # of one incoming message
     most_connects_in_5_minutes: int = 0
     attempts: deque[float] = field(default_factory=deque, repr=False)  # when, within 5 minutes
-    heard: deque[float] = field(default_factory=deque, repr=False)  # when, within a second
+    message_times: deque[float] = field(default_factory=deque, repr=False)  # when, within a second
 
     def attempt(self, now: float) -> int:
         """Count one attempt to connect; return how many there were within five minutes."""

@@ -140,7 +140,7 @@ def later(server, milliseconds=1000):
 
     def go_on():
         server.clock.advance(milliseconds)
-        server.turn()
+        server.send_due()
 
     return go_on
 
@@ -248,7 +248,7 @@ def test_binance_tells_all_timeframes_tickers_and_the_time(sandbox, stream):
     go_live(server, notes, [BTC])
     eventually(lambda: all(notes.closes(BTC, timeframe) for timeframe in Timeframe), later(server))
     assert {ticker.symbol for ticker in notes.tickers} == {BTC, ETH, SOL}
-    eventually(lambda: notes.times[-1] == server.clock.now_ms(), server.turn)
+    eventually(lambda: notes.times[-1] == server.clock.now_ms(), server.send_due)
     assert streamer.counters()["frames"] >= len(notes.candles)
 
 
@@ -335,14 +335,14 @@ def test_a_removed_symbol_makes_room_for_another(sandbox, stream):
     assert server.streams["binance"].connects == 1
 
 
-# -- Two names of one book
+# -- Two names of one market
 
 USDC, ALIASES = "BTC-USDC", {"BTC-USDC": "BTC-USD"}
 
 
 @pytest.fixture
 def two_names(sandbox):
-    """Start streamers of a Coinbase whose BTC-USDC shows BTC-USD's book."""
+    """Start streamers of a Coinbase whose BTC-USDC shows BTC-USD's market."""
     running = []
 
     def start(symbols, aliases=ALIASES, **limits):

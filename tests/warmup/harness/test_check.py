@@ -69,12 +69,12 @@ def test_in_real_time_and_with_all_its_patience_it_passes_too(redis, in_real_tim
 def test_a_clock_that_is_wrong_fails_and_stops_nothing_else(redis, in_real_time):
     row = row_of(in_real_time, "coinbase")
     in_real_time.scenarios.add("skew", ms=-5000)
-    in_real_time.turn()
+    in_real_time.send_due()
     try:
         report = ExchangeCheck(redis, row, seconds=1).run()
     finally:
         in_real_time.scenarios.clear()
-        in_real_time.turn()
+        in_real_time.send_due()
     assert failures(report) == ["clock"]
     step = step_of(report, "clock")
     assert re.search(r"clock is (4\.[5-9]|5\.[0-5])\d s ahead of the exchange's", step.detail)

@@ -1,4 +1,4 @@
-"""A product that shows another's book: live from the one feed, each under its own name."""
+"""A product that shows another's market: live from the one feed, each under its own name."""
 
 import pytest
 

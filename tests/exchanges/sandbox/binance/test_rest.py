@@ -159,7 +159,7 @@ def test_exchange_info_can_be_narrowed(sandbox, get):
 
 def test_the_day_ticker_is_the_last_24_hours(sandbox, get):
     ticker = get(sandbox, "/api/v3/ticker/24hr", symbol="BTCUSD").json()
-    bars = sandbox.market.book("BTC-USD").bars_at(
+    bars = sandbox.market.of("BTC-USD").bars_at(
         Timeframe.M1, MINUTE_MS - 1439 * 60_000, MINUTE_MS, NOW_MS
     )
     assert float(ticker["volume"]) == sum(bar.volume for bar in bars) / 10**8

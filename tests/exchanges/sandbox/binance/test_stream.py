@@ -28,9 +28,9 @@ def is_closing(frame):
 
 def empty_minute(server, symbol, after_ms):
     """Return the first minute without a trade, of a symbol that has such."""
-    book = server.market.book(symbol)
+    symbol_market = server.market.of(symbol)
     minute_ms = Timeframe.M1.ceil(after_ms)
-    while book.trades(minute_ms):
+    while symbol_market.trades(minute_ms):
         minute_ms += MINUTE_MS
     return minute_ms
 
@@ -125,7 +125,7 @@ def test_a_clock_put_back_tells_that_times_bars_again(start, connect):
     server.clock.advance(MINUTE_MS)
     first = client.first(is_closing)["k"]
     server.clock.advance(-MINUTE_MS)
-    server.turn()
+    server.send_due()
     server.clock.advance(MINUTE_MS)
     assert client.first(is_closing)["k"] == first
 
@@ -258,11 +258,11 @@ def test_an_overlong_message_is_swallowed_until_the_next_ping(start, connect, ev
 
 def test_a_client_that_does_not_pong_is_dropped(start, connect, eventually):
     server = start(ws_ping_seconds=0.05, ws_pong_seconds=0.2, ws_messages_per_second=100)
-    deaf = websocket.create_connection(f"{server.ws_url}/ws", timeout=5)
+    unread = websocket.create_connection(f"{server.ws_url}/ws", timeout=5)
     connect(server)  # this one answers by itself
     eventually(lambda: server.streams["binance"].closed == {1006: 1})
     assert server.streams["binance"].open == 1
-    deaf.shutdown()
+    unread.shutdown()
 
 
 def test_a_pong_with_another_payload_does_not_count(start, eventually):

@@ -117,7 +117,7 @@ def test_products_can_be_paged_and_picked(sandbox, get):
     assert ids(get_all_products="true", limit=1) == every
 
 
-def test_an_alias_shows_the_same_book(sandbox, candles):
+def test_an_alias_shows_the_same_market(sandbox, candles):
     window = {"start": MINUTE - 600, "end": MINUTE}
     assert candles(sandbox, "BTC-USDC", **window).json() == candles(sandbox, **window).json()
 

@@ -23,7 +23,7 @@ def minutes_later(server, client, minutes):
     """Move the clock by a minute, so many times, and return the kline frames that came."""
     for _ in range(minutes):
         server.clock.advance(MINUTE_MS)
-        server.turn()
+        server.send_due()
     client.send({"method": "LIST_SUBSCRIPTIONS", "id": "end"})
     frames = client.until(lambda frame: frame.get("id") == "end")
     return [(frame["k"]["t"], frame["k"]["x"]) for frame in frames if "k" in frame]
@@ -158,7 +158,7 @@ def test_tickers_alone_may_never_come(start, connect, path):
         client.subscribe("ticker_batch", "BTC-USD")
     for _ in range(3):
         server.clock.advance(MINUTE_MS)
-        server.turn()
+        server.send_due()
     assert client.is_silent()
     assert scenario.hits
 
@@ -267,7 +267,7 @@ def test_a_closing_frame_can_be_late_on_the_exchanges_clock(start, connect):
     client = connect(server, BTC).ready()
     server.scenarios.add("late_close", delay=30)
     server.clock.advance(MINUTE_MS)
-    server.turn()
+    server.send_due()
     assert not [closed for _, closed in minutes_later(server, client, 0) if closed]
     server.clock.advance(30_000)
     frame = client.first(is_closing)

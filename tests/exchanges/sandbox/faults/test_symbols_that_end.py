@@ -96,7 +96,7 @@ def test_of_a_halted_symbol_the_streams_say_nothing(start, connect):
     server.scenarios.add("halted", symbol="ETH-USD")
     for _ in range(4):
         server.clock.advance(MINUTE_MS)
-        server.turn()
+        server.send_due()
     client.send({"method": "LIST_SUBSCRIPTIONS", "id": "end"})
     frames = [one for one in client.until(lambda frame: frame.get("id") == "end") if "k" in one]
     closing = [(one["s"], one["k"]["t"]) for one in frames if one["k"]["x"]]
@@ -125,7 +125,7 @@ def test_a_renamed_symbol_goes_on_under_its_new_name(start, klines, binance_row,
     assert product(server, "POL-USD")["base_currency_id"] == "POL"
     for _ in range(3):
         server.clock.advance(MINUTE_MS)
-        server.turn()
+        server.send_due()
     assert client.first(lambda frame: "k" in frame)["s"] == "POLUSD"
     rows = klines(server, "POLUSD").json()
     assert [row[0] for row in rows] == [MINUTE + at * MINUTE_MS for at in (1, 2, 3)]

@@ -34,17 +34,17 @@ def aggregated(bars, open_ms):
 @given(SYMBOLS, TIMEFRAMES, TIMES)
 def test_a_longer_bar_is_the_aggregation_of_its_traded_minutes(symbol, timeframe, time_ms):
     open_ms = timeframe.floor(time_ms)
-    book = MARKET.book(symbol)
-    minutes = book.bars(M1, open_ms, open_ms + timeframe.ms)
-    assert book.bars(timeframe, open_ms, open_ms + 1) == [aggregated(minutes, open_ms)]
+    symbol_market = MARKET.of(symbol)
+    minutes = symbol_market.bars(M1, open_ms, open_ms + timeframe.ms)
+    assert symbol_market.bars(timeframe, open_ms, open_ms + 1) == [aggregated(minutes, open_ms)]
 
 
 @given(SYMBOLS, TIMES)
 def test_a_minute_is_the_aggregation_of_its_trades(symbol, time_ms):
     minute_ms = M1.floor(time_ms)
-    book = MARKET.book(symbol)
-    (bar,) = book.bars(M1, minute_ms, minute_ms + 1)
-    trades = book.trades(minute_ms)
+    symbol_market = MARKET.of(symbol)
+    (bar,) = symbol_market.bars(M1, minute_ms, minute_ms + 1)
+    trades = symbol_market.trades(minute_ms)
     assert bar.trades == len(trades)
     assert bar.volume == sum(trade.size for trade in trades)
     assert bar.quote == sum(trade.size * trade.price for trade in trades)
@@ -60,9 +60,9 @@ def test_a_minute_is_the_aggregation_of_its_trades(symbol, time_ms):
 
 @given(SYMBOLS, TIMES)
 def test_prices_are_positive_ordered_and_continuous_over_days(symbol, time_ms):
-    book = MARKET.book(symbol)
+    symbol_market = MARKET.of(symbol)
     midnight_ms = Timeframe.D1.floor(time_ms)
-    bars = book.bars(Timeframe.H1, midnight_ms - DAY_MS, midnight_ms + DAY_MS)
+    bars = symbol_market.bars(Timeframe.H1, midnight_ms - DAY_MS, midnight_ms + DAY_MS)
     assert all(0 < b.low <= min(b.open, b.close) <= max(b.open, b.close) <= b.high for b in bars)
     assert all(before.close == after.open for before, after in pairwise(bars))
     assert all((bar.trades > 0) == (bar.volume > 0) for bar in bars)
@@ -71,16 +71,16 @@ def test_prices_are_positive_ordered_and_continuous_over_days(symbol, time_ms):
 @given(SYMBOLS, TIMES)
 def test_trade_ids_have_no_gap_at_midnight(symbol, time_ms):
     midnight_ms = Timeframe.D1.floor(time_ms)
-    before, after = MARKET.book(symbol).bars(Timeframe.D1, midnight_ms - DAY_MS, midnight_ms + 1)
+    before, after = MARKET.of(symbol).bars(Timeframe.D1, midnight_ms - DAY_MS, midnight_ms + 1)
     assert before.first_id + before.trades == after.first_id
 
 
 @given(SYMBOLS, TIMEFRAMES, TIMES, st.integers(0, 3_600_000))
 def test_the_open_bar_only_grows(symbol, timeframe, time_ms, later_ms):
-    book = MARKET.book(symbol)
+    symbol_market = MARKET.of(symbol)
     close_ms = timeframe.floor(time_ms) + timeframe.ms - 1
-    now = book.open_bar(timeframe, time_ms)
-    later = book.open_bar(timeframe, min(time_ms + later_ms, close_ms))
+    now = symbol_market.open_bar(timeframe, time_ms)
+    later = symbol_market.open_bar(timeframe, min(time_ms + later_ms, close_ms))
     assert later.open == now.open
     assert later.high >= now.high
     assert later.low <= now.low
@@ -90,17 +90,17 @@ def test_the_open_bar_only_grows(symbol, timeframe, time_ms, later_ms):
 @given(SYMBOLS, TIMEFRAMES, TIMES)
 def test_the_open_bar_at_its_last_millisecond_is_the_closed_one(symbol, timeframe, time_ms):
     open_ms = timeframe.floor(time_ms)
-    book = MARKET.book(symbol)
-    assert [book.open_bar(timeframe, open_ms + timeframe.ms - 1)] == book.bars(
+    symbol_market = MARKET.of(symbol)
+    assert [symbol_market.open_bar(timeframe, open_ms + timeframe.ms - 1)] == symbol_market.bars(
         timeframe, open_ms, open_ms + 1
     )
 
 
 @given(SYMBOLS, TIMES)
 def test_the_open_minute_is_made_of_the_trades_so_far(symbol, time_ms):
-    book = MARKET.book(symbol)
-    so_far = [t for t in book.trades(M1.floor(time_ms)) if t.time_ms <= time_ms]
-    bar = book.open_bar(M1, time_ms)
+    symbol_market = MARKET.of(symbol)
+    so_far = [t for t in symbol_market.trades(M1.floor(time_ms)) if t.time_ms <= time_ms]
+    bar = symbol_market.open_bar(M1, time_ms)
     assert (bar.trades, bar.volume) == (len(so_far), sum(t.size for t in so_far))
     if so_far:
         assert bar.close == so_far[-1].price
@@ -108,33 +108,35 @@ def test_the_open_minute_is_made_of_the_trades_so_far(symbol, time_ms):
 
 @given(SYMBOLS, TIMEFRAMES, TIMES, st.integers(0, 700), st.integers(0, 700))
 def test_a_range_is_the_same_however_it_is_cut(symbol, timeframe, time_ms, before, after):
-    book, cut_ms = MARKET.book(symbol), timeframe.floor(time_ms)
+    symbol_market, cut_ms = MARKET.of(symbol), timeframe.floor(time_ms)
     start_ms, end_ms = cut_ms - before * timeframe.ms, cut_ms + after * timeframe.ms
-    whole = book.bars(timeframe, start_ms, end_ms)
+    whole = symbol_market.bars(timeframe, start_ms, end_ms)
     assert [bar.open_ms for bar in whole] == list(range(start_ms, end_ms, timeframe.ms))
-    assert whole == book.bars(timeframe, start_ms, cut_ms) + book.bars(timeframe, cut_ms, end_ms)
+    assert whole == symbol_market.bars(timeframe, start_ms, cut_ms) + symbol_market.bars(
+        timeframe, cut_ms, end_ms
+    )
 
 
 @given(TIMEFRAMES, st.integers(0, 3000))
 def test_a_bar_around_the_listing_holds_only_what_came_after_it(timeframe, minutes):
     listed_ms = 1_780_012_800_000 + minutes * MINUTE_MS
     for quiet in (False, True):
-        book = Market(1, [Listing("NEW-USD", "1.00000", quiet=quiet, listed_ms=listed_ms)]).book(
-            "NEW-USD"
-        )
+        symbol_market = Market(
+            1, [Listing("NEW-USD", "1.00000", quiet=quiet, listed_ms=listed_ms)]
+        ).of("NEW-USD")
         open_ms = timeframe.floor(listed_ms)
-        since = book.bars(M1, 0, open_ms + timeframe.ms)
+        since = symbol_market.bars(M1, 0, open_ms + timeframe.ms)
         assert since[0].open_ms == listed_ms
-        (first,) = book.bars(timeframe, 0, open_ms + 1)
+        (first,) = symbol_market.bars(timeframe, 0, open_ms + 1)
         assert first == aggregated(since, open_ms)
-        assert book.open_bar(timeframe, listed_ms - 1) is None or timeframe is not M1
+        assert symbol_market.open_bar(timeframe, listed_ms - 1) is None or timeframe is not M1
 
 
 def test_a_quiet_day_has_empty_minutes_and_hours_and_a_busy_one_has_none():
     start_ms = 1_790_035_200_000
 
     def empty(symbol, timeframe):
-        bars = MARKET.book(symbol).bars(timeframe, start_ms, start_ms + DAY_MS)
+        bars = MARKET.of(symbol).bars(timeframe, start_ms, start_ms + DAY_MS)
         return sum(not bar.trades for bar in bars) / len(bars)
 
     assert 0.3 <= empty("DASH-USD", M1) <= 0.7

@@ -98,11 +98,11 @@ def test_the_command_can_have_a_proxy_that_wants_a_password(login, status):
     process = command("--port", "0", "--proxy-port", "0", "--proxy-login", "ada:secret")
     process.stdout.readline()
     port = int(process.stdout.readline().split()[-1])
-    with socket.create_connection(("127.0.0.1", port), 5) as wire:
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
         token = base64.b64encode(login.encode()).decode()
         told = f"Proxy-Authorization: Basic {token}\r\n" if login else ""
-        wire.sendall(f"CONNECT any.example:443 HTTP/1.1\r\n{told}\r\n".encode())
-        assert wire.recv(100).startswith(b"HTTP/1.1 %d " % status)
+        client.sendall(f"CONNECT any.example:443 HTTP/1.1\r\n{told}\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 %d " % status)
         process.terminate()
         assert process.wait(10) == 0
 

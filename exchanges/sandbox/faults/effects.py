@@ -1,4 +1,4 @@
-"""Plays the scenarios that happen to connections, to REST and to what is listed."""
+"""What scenarios do to connections, to REST and to what is listed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +19,8 @@ REST_KINDS = (
 )  # fmt: skip
 
 
-class Director:
-    """Look at the script once per pass: cut, silence, refuse, put REST faults in force, halt."""
+class ScenarioEffects:
+    """Look at the scenarios once per pass: cut, silence, refuse, put REST faults in force, halt."""
 
     def __init__(self, scenarios: Scenarios, faults: Faults, clock: SandboxClock, market: Market):
         self._scenarios = scenarios
@@ -33,19 +33,19 @@ class Director:
         self._rest: dict[int, Fault] = {}  # by the id of its scenario
         self._cuts: list[tuple[float, Connection]] = []
 
-    def turn(self, now: float, connections: Mapping[Connection, Any]) -> None:
+    def apply(self, now: float, connections: Mapping[Connection, Any]) -> None:
         """Begin and end what is due; `connections` are the open ones and their protocols."""
         if not self._scenarios.in_force and not self._known and not self._cuts:
             return
-        began = [one for one in self._scenarios.in_force if one.turn(now)]
+        began = [one for one in self._scenarios.in_force if one.update(now)]
         for scenario in began:
             if scenario.kind in ("drop", "early_cut"):
-                self._strike(scenario, now, connections)
+                self._end_connections(scenario, now, connections)
         for at, connection in self._cuts:
             if now >= at:
                 connection.close(1001)
         self._cuts = [cut for cut in self._cuts if now < cut[0]]
-        self.hush(connections)
+        self.silence(connections)
         self._set_rest()
         self._set_market()
         self._known = {id(one): one for one in self._scenarios.in_force}
@@ -58,17 +58,17 @@ class Director:
                 return scenario.status
         return None
 
-    def _strike(self, scenario: Scenario, now: float, connections: Mapping) -> None:
+    def _end_connections(self, scenario: Scenario, now: float, connections: Mapping) -> None:
         for connection, streams in connections.items():
             if not scenario.concerns(streams.name, None, None):
                 continue
             if scenario.kind == "drop":
                 connection.cut()
             else:
-                streams.warn(connection, now)
+                streams.announce_end(connection, now)
                 self._cuts.append((now + scenario.delay, connection))
 
-    def hush(self, connections: Mapping[Connection, Any]) -> None:
+    def silence(self, connections: Mapping[Connection, Any]) -> None:
         """Tell connections whether they may speak now."""
         silent = [
             one
@@ -83,7 +83,7 @@ class Director:
                 and (one.sockets == "all" or connection.opened < one.began)
             }
             connection.silenced = bool(kinds & {"silence", "pong_only"})
-            connection.deaf = "answers_only" in kinds
+            connection.unserved = "answers_only" in kinds
             connection.answers_pings = "silence" not in kinds
 
     def _set_rest(self) -> None:
