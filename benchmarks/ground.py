@@ -25,7 +25,7 @@ class BenchmarkError(Exception):
 
 def run(name: str, thorough: bool = False) -> list[Figure]:
     """Return what the benchmark found out. Raises BenchmarkError, EmbeddedRedisError."""
-    output = output_of("benchmarks.worker", name, *(["thorough"] if thorough else []))
+    output = output_of("benchmarks.programs.worker", name, *(["thorough"] if thorough else []))
     return [Figure(**each) for each in orjson.loads(output)]
 
 

@@ -1,7 +1,8 @@
 """Which benchmarks there are.
 
-Adding one is a line here and a module of that name beside this file, whose `measure(bench)` yields
-figures: see `benchmarks.bench` for what it is given and `benchmarks.figure` for what it gives.
+Adding one is a line here and a module of that name in `benchmarks/measured/`, whose
+`measure(bench)` yields figures: see `benchmarks.fixtures.bench` for what it is given and
+`benchmarks.figure` for what it gives.
 """
 
 BENCHMARKS = {

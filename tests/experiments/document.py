@@ -14,6 +14,7 @@ from tests.experiments.outcome import Figure, Outcome
 from tests.experiments.registry import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PROMISES = Path(__file__).parent / "promises"
 FAULTS_SHOWN = 20  # of an experiment: what is wrong all the time would fill the document
 LONGEST_FAULT = 500
 FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/\"':]+/)+")  # of a file, on whatever machine this ran
@@ -42,7 +43,7 @@ class Report:
 
 def promise(name: str) -> list[str]:
     """Return the paragraphs of an experiment's docstring, the first of them what is promised."""
-    source = (Path(__file__).parent / f"{name}.py").read_text()
+    source = (PROMISES / f"{name}.py").read_text()
     text = ast.get_docstring(ast.parse(source)) or ""
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 
@@ -102,8 +103,8 @@ def _head(reports: list[Report], command: str, commit: str) -> str:
 What Livermore promises, tried where it would break if it were not so. This document was written by
 `{command}`, in {total}; the same command tries it again and writes it anew.
 `./run experiments --list` names the experiments, `./run experiments NAME` runs one, and
-[tests/experiments](../tests/experiments) is what they do. Each has a process, a Redis and a
-database of its own, and calls nothing beyond this machine.
+[tests/experiments/promises](../tests/experiments/promises) is what they do. Each has a process, a
+Redis and a database of its own, and calls nothing beyond this machine.
 
 | run | |
 |---|---|

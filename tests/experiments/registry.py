@@ -1,6 +1,6 @@
 """Which experiments there are.
 
-Adding one is a line here and a module of that name beside this file. Its docstring says what is
+Adding one is a line here and a module of that name in `promises/`. Its docstring says what is
 promised, and which tests show parts of it in every run; `run(redis, folder, **sizes)` tries it and
 returns an `Outcome`; `QUICK` are the sizes of a run that the tests can afford. It is given an empty
 Redis, a database with its tables, and a folder of its own.

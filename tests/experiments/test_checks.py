@@ -12,16 +12,16 @@ from exchanges.transport import dialing
 from exchanges.transport import happy_eyeballs as families
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
-from tests.experiments import ssrf
-from tests.experiments.bans import Address, Arrival
-from tests.experiments.claims import Claims
-from tests.experiments.contenders import faults_of_writes
-from tests.experiments.hostile import faults_of_keys
-from tests.experiments.killed import moments, slow_answers
-from tests.experiments.monitor import monitored
+from tests.experiments.interference.contenders import faults_of_writes
+from tests.experiments.interference.partition import RemoteRedis
 from tests.experiments.outcome import faults_of
-from tests.experiments.partition import RemoteRedis
-from tests.experiments.soak import Usage, growth
+from tests.experiments.promises import ssrf
+from tests.experiments.promises.bans import Address, Arrival
+from tests.experiments.promises.hostile import faults_of_keys
+from tests.experiments.promises.killed import moments, slow_answers
+from tests.experiments.promises.soak import Usage, growth
+from tests.experiments.watching.claims import Claims
+from tests.experiments.watching.monitor import monitored
 from tests.warmup.runners import MIDNIGHT_MS, make_row, serve, wait_until
 from warmup.cache.candles import CandleCache
 

@@ -114,7 +114,7 @@ def test_one_that_does_not_come_to_its_end_makes_the_exit_status_1(monkeypatch, 
     assert main(["nonsense"]) == 1
     said = capsys.readouterr().out
     assert said.startswith("nonsense: did not come to its end (")
-    assert "No module named 'tests.experiments.nonsense'" in said
+    assert "No module named 'tests.experiments.promises.nonsense'" in said
 
 
 def test_the_document_tells_of_each():

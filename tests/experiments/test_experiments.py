@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.document import promise
+from tests.experiments.document import PROMISES, promise
 from tests.experiments.registry import EXPERIMENTS
 from tests.experiments.test_command import IN_PROCESS_OF_ITS_OWN
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != IN_PROCESS_OF_ITS_OWN])
 def test_the_promise_holds(name, redis, tmp_path):
-    experiment = import_module(f"tests.experiments.{name}")
+    experiment = import_module(f"tests.experiments.promises.{name}")
     outcome = experiment.run(redis, tmp_path, **experiment.QUICK)
     assert outcome.faults == []
     assert outcome.figures
@@ -27,3 +27,7 @@ def test_the_tests_that_an_experiment_names_are_there(name):
     named = re.findall(r"`(tests/[^`]+)`", " ".join(promise(name)))
     assert named
     assert all((ROOT / path).is_file() for path in named), named
+
+
+def test_each_experiment_is_a_module_and_each_module_is_one():
+    assert {path.stem for path in PROMISES.glob("*.py")} - {"__init__"} == set(EXPERIMENTS)

@@ -22,7 +22,7 @@ from livermore.running import embedded_redis
 def main(name: str, folder: str, sizes: str) -> None:
     with ending_signals_raise(), embedded_redis.ensure_running(Path(folder)):
         django.setup()
-        experiment = import_module(f"tests.experiments.{name}")
+        experiment = import_module(f"tests.experiments.promises.{name}")
         chosen = experiment.QUICK if sizes == "quick" else orjson.loads(sizes)
         with (
             redis_client.Redis.from_url(os.environ["REDIS_URL"]) as redis,

@@ -1,9 +1,9 @@
 import time
 from collections.abc import Iterator
 
-from benchmarks.bench import Bench
-from benchmarks.candles import fill
 from benchmarks.figure import Figure, median_seconds
+from benchmarks.fixtures.bench import Bench
+from benchmarks.fixtures.candles import fill
 from warmup.cache.candles import CandleCache
 from warmup.scanner import CandleStatusScanner
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from django.conf import settings
 from redis import Redis, UnixDomainSocketConnection
 
-from benchmarks.bench import Bench
-from benchmarks.candles import CANDLES_A_PAIR, writes
 from benchmarks.figure import Figure
+from benchmarks.fixtures.bench import Bench
+from benchmarks.fixtures.candles import CANDLES_A_PAIR, writes
 from warmup.cache.candles import CandleCache, CandleWrite
 
 SYMBOLS = 100

@@ -2,11 +2,11 @@ import statistics
 import time
 from collections.abc import Iterator
 
-from benchmarks import plain_stream
-from benchmarks.bench import Bench
 from benchmarks.figure import Figure
-from benchmarks.helper import Helper
-from benchmarks.live import NATIVE, PAIRS, Live, Usage, live, peak_bytes
+from benchmarks.fixtures.bench import Bench
+from benchmarks.fixtures.live import NATIVE, PAIRS, Live, Usage, live, peak_bytes
+from benchmarks.plain import stream as plain_stream
+from benchmarks.programs.helper import Helper
 from exchanges.venues.binance.stream import BinanceStream
 from livermore.market.timeframe import Timeframe
 
@@ -68,7 +68,7 @@ def _flood(bench: Bench) -> Iterator[Figure]:
         streaming.end()
         astray = streaming.astray()
     peak = peak_bytes()
-    with Helper("benchmarks.feeder", "flood", LEAD_SECONDS, Timeframe.H1) as feeder:
+    with Helper("benchmarks.programs.feeder", "flood", LEAD_SECONDS, Timeframe.H1) as feeder:
         url = f"ws://127.0.0.1:{feeder.word}"
         feeds = BinanceStream(url, NATIVE).topics(NATIVE)
         topics = [topic for topic, pairs in feeds.items() if pairs]

@@ -1,4 +1,4 @@
-"""The process of one benchmark: `python -m benchmarks.worker NAME FOLDER [thorough]`.
+"""The process of one benchmark: `python -m benchmarks.programs.worker NAME FOLDER [thorough]`.
 
 It prints its figures as JSON. FOLDER is that of its Redis.
 """
@@ -20,8 +20,8 @@ def main(name: str, folder: Path, thorough: bool) -> None:
     with ending_signals_raise(), embedded_redis.ensure_running(folder):
         django.setup()
         # Both need Django's models, which can be imported from here on only.
-        bench = import_module("benchmarks.bench").Bench(thorough)
-        benchmark = import_module(f"benchmarks.{name}")
+        bench = import_module("benchmarks.fixtures.bench").Bench(thorough)
+        benchmark = import_module(f"benchmarks.measured.{name}")
         figures = [asdict(figure) for figure in benchmark.measure(bench)]
     sys.stdout.buffer.write(orjson.dumps(figures))
 

@@ -3,10 +3,10 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
-from benchmarks.bench import Bench
-from benchmarks.candles import fill
 from benchmarks.figure import Figure
-from benchmarks.live import NATIVE
+from benchmarks.fixtures.bench import Bench
+from benchmarks.fixtures.candles import fill
+from benchmarks.fixtures.live import NATIVE
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of

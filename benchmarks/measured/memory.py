@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
-from benchmarks.bench import Bench
 from benchmarks.figure import Figure
+from benchmarks.fixtures.bench import Bench
 
 SYMBOLS = 200
 TARGET_MB = 150

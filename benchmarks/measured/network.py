@@ -13,9 +13,9 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.backends.db import SessionStore
 
-from benchmarks.bench import Bench, Sandbox, free_port
 from benchmarks.figure import Figure
-from benchmarks.helper import Helper
+from benchmarks.fixtures.bench import Bench, Sandbox, free_port
+from benchmarks.programs.helper import Helper
 from exchanges.models import Exchange
 from livermore.market.candle import Ticker
 from livermore.running.children import Child, Children
@@ -94,7 +94,7 @@ class _Watched:
         if not looking:
             self._seconds[False].append(self._bench.warm(self._exchange, self._symbols))
             return
-        with Helper("benchmarks.browsers", self._web.port, self.sessions) as browsers:
+        with Helper("benchmarks.programs.browsers", self._web.port, self.sessions) as browsers:
             time.sleep(SECONDS_TO_SETTLE)
             used = self._web.cpu_seconds()
             seconds = self._bench.warm(self._exchange, self._symbols)
@@ -150,7 +150,7 @@ def _ticking(
     """Return the bytes a second to one browser, and the web server's share of a core."""
     cache = TickerCache(bench.redis, exchange.pk)
     bench.redis.flushdb()
-    with Helper("benchmarks.browsers", web.port, sessions) as browsers:
+    with Helper("benchmarks.programs.browsers", web.port, sessions) as browsers:
         time.sleep(SECONDS_TO_SETTLE)
         used, began = web.cpu_seconds(), time.monotonic()
         for second in range(SECONDS_OF_PRICES):

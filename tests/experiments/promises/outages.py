@@ -20,9 +20,9 @@ import pytest
 from exchanges.lock.status import read_status
 from exchanges.sandbox.market.listings import DEFAULT
 from exchanges.stream import streamer
-from tests.experiments.claims import Claims, watched_claims
+from tests.experiments.interference.partition import RemoteRedis
 from tests.experiments.outcome import Outcome, faults_of
-from tests.experiments.partition import RemoteRedis
+from tests.experiments.watching.claims import Claims, watched_claims
 from tests.warmup.live.redis_away import faults_after, faults_after_losing_all
 from tests.warmup.runners import (
     MIDNIGHT_MS,

@@ -27,10 +27,10 @@ from exchanges.venues import ExchangeAdapterFactory
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
 from tests.exchanges.rest.test_client import Server
-from tests.experiments import payloads
-from tests.experiments.claims import Claims
+from tests.experiments.interference import payloads
+from tests.experiments.interference.relay import relayed
 from tests.experiments.outcome import Outcome, faults_of
-from tests.experiments.relay import relayed
+from tests.experiments.watching.claims import Claims
 from tests.warmup.runners import (
     MINUTE_MS,
     SYMBOLS,

@@ -1,6 +1,6 @@
 """A Binance that does nothing but stream, in a process of its own.
 
-    python -m benchmarks.feeder PACE LEAD_SECONDS CLOSING
+    python -m benchmarks.programs.feeder PACE LEAD_SECONDS CLOSING
 
 Its clock is LEAD_SECONDS before midnight UTC when it starts; CLOSING is the longest timeframe that
 closes then, so `1h` makes it another full hour. PACE is `usual`, each topic once a second, evenly;
@@ -18,7 +18,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from benchmarks.kline_frames import TICKERS, kline, mini_tickers, stamp
+from benchmarks.programs.kline_frames import TICKERS, kline, mini_tickers, stamp
 from livermore.command import Ended, ending_signals_raise
 from livermore.market.timeframe import Timeframe
 

@@ -1,6 +1,6 @@
 """Browsers in front of the Network page, in a process of their own.
 
-    python -m benchmarks.browsers PORT FILE
+    python -m benchmarks.programs.browsers PORT FILE
 
 FILE has the key of a session on each line, and each is a browser's. The last of them is frozen: it
 reads nothing after its first message. It prints `ready` when all have their first snapshot; ended

@@ -11,16 +11,16 @@ short while.
 
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State, read_status
-from tests.experiments.contenders import (
+from tests.experiments.interference.contenders import (
     HELD_BACK,
     REFUSED,
     faults_of_races,
     faults_of_writes,
     write_and_stop,
 )
-from tests.experiments.monitor import monitored
+from tests.experiments.interference.stale import faults_of_stale_writes
 from tests.experiments.outcome import Outcome, faults_of
-from tests.experiments.stale import faults_of_stale_writes
+from tests.experiments.watching.monitor import monitored
 from tests.warmup.live.test_outages import faults_of_a_stopped_holder
 from tests.warmup.runners import (
     Comparison,

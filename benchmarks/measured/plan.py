@@ -1,8 +1,8 @@
 from collections.abc import Iterator
 
-from benchmarks.bench import Bench
-from benchmarks.candles import fill
 from benchmarks.figure import Figure, median_seconds
+from benchmarks.fixtures.bench import Bench
+from benchmarks.fixtures.candles import fill
 from warmup.cache.candles import CandleCache
 
 SYMBOLS = 300

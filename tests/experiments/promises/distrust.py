@@ -23,8 +23,8 @@ from exchanges.lock.status import State, read_status
 from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from tests.experiments.claims import Claims
 from tests.experiments.outcome import Outcome, faults_of
+from tests.experiments.watching.claims import Claims
 from tests.warmup.runners import (
     MINUTE_MS,
     SYMBOLS,

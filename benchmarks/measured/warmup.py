@@ -1,8 +1,8 @@
 from collections.abc import Iterator, Sequence
 
-from benchmarks import plain_loop
-from benchmarks.bench import WEIGHT_A_MINUTE, Bench, Sandbox
 from benchmarks.figure import Figure, median_seconds
+from benchmarks.fixtures.bench import WEIGHT_A_MINUTE, Bench, Sandbox
+from benchmarks.plain import loop as plain_loop
 from exchanges.models import Exchange
 from exchanges.venues.binance.rest import BinanceRest
 from livermore.market.pair import pairs_of

@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
-from benchmarks.bench import Bench
 from benchmarks.figure import Figure, median_seconds
+from benchmarks.fixtures.bench import Bench
 
 SYMBOLS = 200
 RUNS = 5

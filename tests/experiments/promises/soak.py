@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exchanges.lock.status import State, read_status
-from tests.experiments.claims import Claims
 from tests.experiments.outcome import Outcome, faults_of
+from tests.experiments.watching.claims import Claims
 from tests.warmup.runners import MINUTE_MS, Comparison, make_row, processes, serve, wait_until
 
 QUICK = {"minutes": 0.1, "cut_seconds": 2}

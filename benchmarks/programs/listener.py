@@ -1,9 +1,9 @@
 """Hears closes as they are published, in a process of its own.
 
-    python -m benchmarks.listener SOCKET PATTERN
+    python -m benchmarks.programs.listener SOCKET PATTERN
 
 SOCKET is that of Redis. It prints `ready`; ended by TERM, how many ms each close was on its way
-since its frame was sent: see `benchmarks.kline_frames`.
+since its frame was sent: see `benchmarks.programs.kline_frames`.
 """
 
 import socket

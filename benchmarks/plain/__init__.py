@@ -1,0 +1,1 @@
+"""What one writes first, measured for comparison."""

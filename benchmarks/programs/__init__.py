@@ -1,0 +1,1 @@
+"""Programs in processes of their own: the one of each benchmark, and those that help it."""
