@@ -26,6 +26,7 @@ REDIS = {
     "exchanges/lock/lease.py",
     "exchanges/lock/control.py",
     "exchanges/lock/status.py",
+    "exchanges/redis/scripts.py",
     "exchanges/redis/unreadable.py",
     "exchanges/symbols/volumes.py",
     "warmup/cache/candles.py",

@@ -72,7 +72,7 @@ class WarmupScheduleBuilder:
     def __init__(self, redis: Redis, exchange_id: int, epoch: int | None = None):
         self._exchange_id = exchange_id
         self._epoch = stamp(epoch)
-        self._write = redis.register_script(SET_AND_TELL)
+        self._write = SET_AND_TELL.on(redis)
 
     def build(self, results: Sequence[CandleStatusResult]) -> WarmupSchedule:
         """Return the schedule of the pairs that need fetching, in the order of `results`."""

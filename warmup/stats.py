@@ -170,7 +170,7 @@ class WarmupStatsPublisher:
     ):
         self._stats = stats
         self._epoch = stamp(epoch)
-        self._set_and_tell = redis.register_script(SET_AND_TELL)
+        self._set_and_tell = SET_AND_TELL.on(redis)
         self._told: Status | None = None
         self._on_publish = on_publish
         self._changed = threading.Event()

@@ -16,8 +16,9 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from exchanges.errors import Temporary, clip
-from exchanges.lock.lease import READ_LOCK, Lease, now
+from exchanges.lock.lease import Lease, now
 from exchanges.lock.status import Holder
+from exchanges.redis.scripts import load
 from exchanges.redis.unreadable import Unreadable, of_type, tell_once, value_or_error
 from livermore.market import keys
 
@@ -27,40 +28,7 @@ TTL_MS = 45_000
 RENEW_MS = 15_000
 LARGEST_EPOCH = 2**53  # what a script of Redis can count to
 
-# The epoch begins at the server's time in ms, so that it rises past a Redis that lost its data.
-# Called again with the same id, as a client
-# does after a lost reply, it says the same.
-#
-# KEYS: lock, epoch, status (of the holder before, which ends with it).
-# ARGV: holder without epoch and time, ttl, id of whom to take it from or ''.
-# A lock that can't be read is somebody's until it is gone. An epoch that can't be counted on is
-# left as it is, and nobody begins.
-#
-# Returns {1 if it is ours now, the lock}, {-1, its type} where the epoch is no number.
-ACQUIRE = (
-    READ_LOCK
-    + """
-local mine, lock = cjson.decode(ARGV[1]), lock_at(KEYS[1])
-if lock then
-    local id = id_in(lock)
-    if id == mine.instanceId then return {1, lock} end
-    if not id or id ~= ARGV[3] then return {0, lock} end
-end
-local epoch = lock_at(KEYS[2])
-if epoch == '' then return {-1, redis.call('TYPE', KEYS[2]).ok} end
-if epoch and not (string.match(epoch, '^%d+$') and tonumber(epoch) < __LARGEST__) then
-    return {-1, 'string'}
-end
-local time = redis.call('TIME')
-mine.connectedSince = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('SET', KEYS[2], string.format('%.0f', mine.connectedSince), 'NX')
-mine.epoch = redis.call('INCR', KEYS[2])
-lock = cjson.encode(mine)
-redis.call('SET', KEYS[1], lock, 'PX', ARGV[2])
-redis.call('DEL', KEYS[3])
-return {1, lock}
-"""
-).replace("__LARGEST__", str(LARGEST_EPOCH))
+ACQUIRE = load("exchanges/lock/lua/acquire.lua", {"LARGEST_EPOCH": LARGEST_EPOCH})
 
 
 class Held(Temporary):
@@ -100,7 +68,7 @@ class ExchangeLock:
         self._exchange_id = exchange_id
         self._ttl_ms = ttl_ms
         self._renew_ms = renew_ms
-        self._acquire = redis.register_script(ACQUIRE)
+        self._acquire = ACQUIRE.on(redis)
 
     def holder(self) -> Holder | None:
         """Return who holds the exchange, None where nobody does.

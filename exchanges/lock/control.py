@@ -19,9 +19,10 @@ import orjson
 from redis import Redis
 
 from exchanges.errors import BadPayload, Temporary, clip
-from exchanges.lock.fencing import FENCE, refusals
+from exchanges.lock.fencing import refusals
 from exchanges.lock.lease import Lease
 from exchanges.redis.client import own_client
+from exchanges.redis.scripts import load
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
@@ -36,57 +37,9 @@ OLDEST_RUN_SECONDS = 600
 LONGEST_BLOCK_MS = 2000
 SOCKET_SECONDS = LONGEST_BLOCK_MS / 1000 + 5
 
-# All that is ours and not done: what is new becomes pending, what is pending is returned, so that
-# commands whose delivery was lost on the way come again. One consumer's name for all, as only the
-# lock's holder reads: whoever follows takes over what its predecessor left.
-#
-# KEYS: stream, epoch. ARGV: epoch. Returns {pending entries, ids of the new ones, last id, now}.
-FETCH = (
-    FENCE
-    + """
-local refused = fence(KEYS[2], ARGV[1])
-if refused then return refused end
-redis.pcall('XGROUP', 'CREATE', KEYS[1], 'holder', '0', 'MKSTREAM')
-local function read(from)
-    local reply = redis.call('XREADGROUP', 'GROUP', 'holder', 'holder', 'STREAMS', KEYS[1], from)
-    return reply and reply[1][2] or {}
-end
-local new = {}
-for i, entry in ipairs(read('>')) do new[i] = entry[1] end
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-local time = redis.call('TIME')
-return {read('0'), new, last and last[1] or '0',
-    time[1] * 1000 + math.floor(time[2] / 1000)}
-"""
-)
-
-# Only the newest progress of a request is kept, so that a talkative one can't push commands that
-# nobody has read yet out of the stream.
-#
-# KEYS: stream, epoch. ARGV: epoch, reply, id of the progress it replaces or ''. Returns its id.
-PROGRESS = (
-    FENCE
-    + """
-local refused = fence(KEYS[2], ARGV[1])
-if refused then return refused end
-if ARGV[3] ~= '' then redis.call('XDEL', KEYS[1], ARGV[3]) end
-return redis.call('XADD', KEYS[1], '*', 'kind', 'reply', 'message', ARGV[2])
-"""
-)
-
-# KEYS: stream, epoch. ARGV: epoch, reply or '', id of the command, id of the progress or ''.
-FINISH = (
-    FENCE
-    + """
-local refused = fence(KEYS[2], ARGV[1])
-if refused then return refused end
-if redis.call('XACK', KEYS[1], 'holder', ARGV[3]) == 0 then return end
-if ARGV[4] ~= '' then redis.call('XDEL', KEYS[1], ARGV[4]) end
-if ARGV[2] ~= '' then
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', __KEPT__, '*', 'kind', 'reply', 'message', ARGV[2])
-end
-"""
-).replace("__KEPT__", str(ENTRIES_KEPT))
+FETCH = load("exchanges/lock/lua/fetch_commands.lua")
+PROGRESS = load("exchanges/lock/lua/tell_progress.lua")
+FINISH = load("exchanges/lock/lua/finish_command.lua", {"ENTRIES_KEPT": ENTRIES_KEPT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +172,9 @@ class ControlReader:
         self._handed: dict[str, Command] = {}  # entry id -> command that is not done yet
         self._progress: dict[str, bytes] = {}  # entry id -> id of its newest progress
         self._last_id: bytes | str = "0"
-        self._fetch_script = self._redis.register_script(FETCH)
-        self._progress_script = self._redis.register_script(PROGRESS)
-        self._finish_script = self._redis.register_script(FINISH)
+        self._fetch_script = FETCH.on(self._redis)
+        self._progress_script = PROGRESS.on(self._redis)
+        self._finish_script = FINISH.on(self._redis)
 
     def poll(self, block_ms: int = 0) -> list[Command]:
         """Return commands not handed out yet, oldest first; wait up to `block_ms` for the first.

@@ -6,31 +6,10 @@ from contextlib import contextmanager
 from redis.exceptions import ResponseError
 
 from exchanges.errors import Permanent
+from exchanges.redis.scripts import load
 
-# For other scripts to begin with: `local refused = fence(KEYS[n], ARGV[m])`, then
-# `if refused then return refused end`. '' as epoch is a writer that needs no lock.
-FENCE = """
-local function fence(epoch_key, epoch)
-    local current = redis.pcall('GET', epoch_key)
-    if epoch ~= '' and epoch ~= current then
-        local what = type(current) == 'string' and string.sub(current, 1, 20) or 'there is none'
-        return redis.error_reply('FENCED epoch ' .. epoch .. ' is not the current one, ' .. what)
-    end
-end
-"""
-
-# One value, told to those who show it, unless somebody else has the exchange by now.
-#
-# KEYS: what is written, epoch. ARGV: epoch or '', value, channel and message.
-SET_AND_TELL = (
-    FENCE
-    + """
-local refused = fence(KEYS[2], ARGV[1])
-if refused then return refused end
-redis.call('SET', KEYS[1], ARGV[2])
-redis.call('PUBLISH', ARGV[3], ARGV[4])
-"""
-)
+FENCE = load("exchanges/lock/lua/fence.lua").text
+SET_AND_TELL = load("exchanges/lock/lua/set_and_tell.lua")
 
 
 def stamp(epoch: int | None) -> int | str:

@@ -14,6 +14,7 @@ from exchanges.errors import Permanent, Temporary, clip
 from exchanges.lock.status import ENDED, STATUS_TTL_MS, Holder, State, Status
 from exchanges.redis.changes import changed
 from exchanges.redis.client import own_client
+from exchanges.redis.scripts import load
 from exchanges.redis.unreadable import Said
 from livermore.market import keys
 
@@ -25,53 +26,9 @@ LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well bef
 # Unlike `time.monotonic` it goes on while the machine sleeps, as the lock's time in Redis does.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-# For scripts that read a lock: its text, false where there is none, '' where it is none of ours.
-READ_LOCK = """
-local function lock_at(key)
-    local text = redis.pcall('GET', key)
-    if type(text) == 'table' then return '' end
-    return text
-end
-
-local function id_in(lock)
-    local readable, found = pcall(cjson.decode, lock)
-    return readable and type(found) == 'table' and found.instanceId
-end
-"""
-
-# KEYS: lock, epoch. ARGV: id, epoch, ttl. Returns {1 if renewed, the lock or false}.
-RENEW = (
-    READ_LOCK
-    + """
-local lock = lock_at(KEYS[1])
-if lock and id_in(lock) == ARGV[1] and redis.pcall('GET', KEYS[2]) == ARGV[2] then
-    redis.call('PEXPIRE', KEYS[1], ARGV[3])
-    return {1, lock}
-end
-return {0, lock}
-"""
-)
-
-# KEYS: lock. ARGV: id, channel and message for those who show it.
-RELEASE = (
-    READ_LOCK
-    + """
-local lock = lock_at(KEYS[1])
-if lock and id_in(lock) == ARGV[1] then
-    redis.call('DEL', KEYS[1])
-    redis.call('PUBLISH', ARGV[2], ARGV[3])
-end
-"""
-)
-
-# KEYS: status, epoch. ARGV: status, epoch, ttl, channel, message.
-# A late holder must not hide the one after it.
-WRITE_STATUS = """
-if redis.pcall('GET', KEYS[2]) == ARGV[2] then
-    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
-    redis.call('PUBLISH', ARGV[4], ARGV[5])
-end
-"""
+RENEW = load("exchanges/lock/lua/renew.lua")
+RELEASE = load("exchanges/lock/lua/release.lua")
+WRITE_STATUS = load("exchanges/lock/lua/write_status.lua")
 
 
 class NotRenewed(Temporary):
@@ -117,9 +74,9 @@ class Lease:
             target=self._run, name=f"heartbeat-{exchange_id}", daemon=True
         )
         self._redis = own_client(redis, min(LONGEST_RENEWAL_SECONDS, self._renew_seconds))
-        self._renew_script = self._redis.register_script(RENEW)
-        self._release_script = self._redis.register_script(RELEASE)
-        self._status_script = self._redis.register_script(WRITE_STATUS)
+        self._renew_script = RENEW.on(self._redis)
+        self._release_script = RELEASE.on(self._redis)
+        self._status_script = WRITE_STATUS.on(self._redis)
         self._told = changed(exchange_id, "status")
 
     @property

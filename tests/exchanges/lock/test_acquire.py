@@ -16,15 +16,16 @@ from exchanges.errors import Permanent, Temporary
 from exchanges.lock import acquire as instances
 from exchanges.lock import lease
 from exchanges.lock.acquire import ExchangeLock, Held
-from exchanges.lock.fencing import FENCE, Fenced, refusals
+from exchanges.lock.fencing import Fenced, refusals
 from exchanges.lock.lease import LostLock, NotRenewed
 from exchanges.lock.status import State, Status, read_status
+from exchanges.redis.scripts import load
 from livermore.market import keys
 from livermore.running import embedded_redis
 
 ROOT = Path(__file__).resolve().parents[3]
 FENCED_SET = (
-    FENCE
+    load("exchanges/lock/lua/fence.lua").text
     + """
 local refused = fence(KEYS[2], ARGV[1])
 if refused then return refused end
@@ -195,8 +196,8 @@ def test_a_stranger_releases_nothing(lock, redis):
 def test_an_acquisition_whose_reply_was_lost_is_the_same_one_when_repeated(lock, redis):
     names = [keys.lock(7), keys.epoch(7), keys.status(7)]
     arguments = ['{"instanceId": "mine"}', 45_000, ""]
-    first = redis.eval(instances.ACQUIRE, 3, *names, *arguments)
-    assert redis.eval(instances.ACQUIRE, 3, *names, *arguments) == first
+    first = instances.ACQUIRE(redis, names, arguments)
+    assert instances.ACQUIRE(redis, names, arguments) == first
 
 
 def test_an_epoch_is_higher_even_after_redis_lost_everything(lock, redis):

@@ -221,7 +221,7 @@ def test_a_command_that_came_while_nobody_read_is_told_from_a_new_one(client, re
 
 def test_a_command_whose_delivery_was_lost_on_the_way_comes_again(client, reader, redis, lease):
     request_id = client.send("stop")
-    redis.eval(control.FETCH, 2, STREAM, keys.epoch(7), lease.epoch)
+    control.FETCH(redis, [STREAM, keys.epoch(7)], [lease.epoch])
     assert [command.request_id for command in reader.poll()] == [request_id]
 
 

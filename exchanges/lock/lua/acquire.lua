@@ -1,0 +1,39 @@
+-- Take the lock of an exchange, where it is free or somebody's who may be relieved of it.
+--
+-- The epoch begins at the server's time in ms, so that it rises past a Redis that lost its data.
+-- Called again with the same id, as a client does after a lost reply, it says the same. A lock that
+-- can't be read is somebody's until it is gone. An epoch that can't be counted on is left as it is,
+-- and nobody begins.
+--
+-- KEYS
+--   1  lock: string, JSON
+--   2  epoch: string, integer
+--   3  status: string, of the holder before, which ends with it
+-- ARGV
+--   1  holder: JSON, without epoch and time
+--   2  how long the lock lasts: ms
+--   3  id of whom to take it from, '' for nobody
+-- Returns {1 if it is ours now, else 0; the lock}, or {-1, its type} where the epoch is no number.
+--
+-- include: exchanges/lock/lua/read_lock.lua
+-- constants: LARGEST_EPOCH
+
+local mine, lock = cjson.decode(ARGV[1]), lock_at(KEYS[1])
+if lock then
+    local id = id_in(lock)
+    if id == mine.instanceId then return {1, lock} end
+    if not id or id ~= ARGV[3] then return {0, lock} end
+end
+local epoch = lock_at(KEYS[2])
+if epoch == '' then return {-1, redis.call('TYPE', KEYS[2]).ok} end
+if epoch and not (string.match(epoch, '^%d+$') and tonumber(epoch) < LARGEST_EPOCH) then
+    return {-1, 'string'}
+end
+local time = redis.call('TIME')
+mine.connectedSince = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('SET', KEYS[2], string.format('%.0f', mine.connectedSince), 'NX')
+mine.epoch = redis.call('INCR', KEYS[2])
+lock = cjson.encode(mine)
+redis.call('SET', KEYS[1], lock, 'PX', ARGV[2])
+redis.call('DEL', KEYS[3])
+return {1, lock}
