@@ -12,7 +12,7 @@ from exchanges.rest.client import RestClient
 from exchanges.rest.clock import ExchangeClock
 from exchanges.rest.pacing import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Row, Values
-from exchanges.symbols.listing import ListedSymbol
+from exchanges.symbols.listed import ListedSymbol
 from livermore.market.timeframe import Timeframe
 
 LONGEST_LOOK_BACK = 1000  # periods; who asks for the newest N candles gets none that are older

@@ -12,7 +12,8 @@ from contextlib import closing
 from exchanges import venues
 from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
-from exchanges.symbols.listing import ListedSymbol, Listing, SyncReport, sync_symbols
+from exchanges.symbols.listed import ListedSymbol, Listing
+from exchanges.symbols.listing import SyncReport, sync_symbols
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from django.db import connection
 
 from exchanges.accounts import deactivate, delete_account, make_default, save_account, save_choice
 from exchanges.models import Exchange, UserExchange
-from exchanges.symbols.listing import ListedSymbol, sync_symbols
+from exchanges.symbols.listed import ListedSymbol
+from exchanges.symbols.listing import sync_symbols
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

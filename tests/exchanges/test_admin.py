@@ -7,7 +7,7 @@ from exchanges import venues
 from exchanges.accounts import save_account
 from exchanges.errors import Unreachable
 from exchanges.models import Exchange, Symbol, UserExchange
-from exchanges.symbols.listing import ListedSymbol
+from exchanges.symbols.listed import ListedSymbol
 
 pytestmark = pytest.mark.django_db
 

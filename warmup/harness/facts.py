@@ -12,7 +12,7 @@ from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
 from exchanges.rest.pacing import host_of, read_usage
 from exchanges.stream.base import VenueStream
-from exchanges.symbols.listing import ListedSymbol
+from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues import MAKERS, stream_of
 from exchanges.workers import NoAnswer, within
 from livermore.market.candle import Ticker

@@ -20,7 +20,7 @@ from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
 from exchanges.rest.client import RestClient
 from exchanges.rest.pacing import Lane, Limits
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number
-from exchanges.symbols.listing import ListedSymbol
+from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits, read_listing
 from livermore.market.candle import LATEST_MS, check_time
 from livermore.market.timeframe import Timeframe

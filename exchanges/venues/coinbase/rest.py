@@ -20,7 +20,7 @@ from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
 from exchanges.rest.client import RestClient
 from exchanges.rest.pacing import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number, whole
-from exchanges.symbols.listing import ListedSymbol
+from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.coinbase.key import KeyInUse
 from exchanges.venues.coinbase.symbols import kept, read_listing, without_rest
 from livermore.market.candle import check_time

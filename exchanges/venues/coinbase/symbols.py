@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from exchanges.symbols.listing import NAME_KEPT, ListedSymbol, canonical, read_rows
+from exchanges.symbols.listed import NAME_KEPT, ListedSymbol, canonical, read_rows
 
 # Any of these set means that nobody can trade the product, so it makes no candles. `limit_only`,
 # `post_only` and `auction_mode` do not: a market opens with them, and is quiet for a while.

@@ -7,7 +7,8 @@ from django.test.utils import CaptureQueriesContext
 
 from exchanges.errors import BadPayload, UnknownSymbol
 from exchanges.models import Exchange, Symbol
-from exchanges.symbols.listing import ListedSymbol, SyncReport, monitor, sync_symbols, unmonitor
+from exchanges.symbols.listed import ListedSymbol
+from exchanges.symbols.listing import SyncReport, monitor, sync_symbols, unmonitor
 
 pytestmark = pytest.mark.django_db
 

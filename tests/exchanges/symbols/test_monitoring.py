@@ -4,7 +4,8 @@ from django.utils import timezone
 
 from exchanges.errors import UnknownSymbol
 from exchanges.models import Exchange
-from exchanges.symbols.listing import ListedSymbol, monitor, sync_symbols, unmonitor
+from exchanges.symbols.listed import ListedSymbol
+from exchanges.symbols.listing import monitor, sync_symbols, unmonitor
 from exchanges.symbols.monitoring import Change, switch, take_back
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from exchanges.errors import UnknownSymbol
 from exchanges.models import Exchange
-from exchanges.symbols.listing import ListedSymbol, monitor, sync_symbols
+from exchanges.symbols.listed import ListedSymbol
+from exchanges.symbols.listing import monitor, sync_symbols
 from exchanges.symbols.renaming import check_rename, rename, rename_offers
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable
 
 from exchanges.models import Exchange, Symbol
-from exchanges.symbols.listing import ListedSymbol
+from exchanges.symbols.listed import ListedSymbol
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome
 
