@@ -5,21 +5,19 @@ exchange chose that one. What was checked when it was saved is checked again her
 been written by something else since, and so may those of other accounts.
 """
 
+import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.views.decorators.debug import sensitive_variables
 
+from exchanges.errors import BadCredentials
 from exchanges.models import Exchange, UserExchange
+from exchanges.rest.key import Credentials, Key, KeyInUse
+from exchanges.rest.pacing import host_of
+from exchanges.venues import VENUES
 
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A key and its secret, which never show in a representation, and the variables of both."""
-
-    key: str = field(repr=False)
-    secret: str = field(repr=False)
-    variables: tuple[str, str] = field(default=("", ""), compare=False)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +53,32 @@ def find_choice(exchange: Exchange) -> Choice:
     if unset:
         return Choice(account, trouble=f"{' and '.join(unset)} of {account} not set")
     return Choice(account, Credentials(key, secret, variables))
+
+
+def key_of(exchange: Exchange) -> tuple[Key | None, str]:
+    """Return the key by which calls are signed, and why there is none although one was chosen."""
+    credentials, venue = find_credentials(exchange), VENUES.get(exchange.venue)
+    if credentials is None or venue is None or venue.load_key is None:
+        return None, find_choice(exchange).trouble
+    try:
+        return venue.load_key(credentials, host_of(exchange.rest_url)), ""
+    except BadCredentials as error:
+        return None, str(error)
+
+
+def key_in_use(exchange: Exchange) -> KeyInUse:
+    """Return the key by which this process signs for an exchange, brought up to date.
+
+    Who runs an exchange calls this now and then: all clients that are open take what was chosen
+    since, or nothing more where that account may not be used any more.
+    """
+    used = _IN_USE.setdefault(exchange.pk, KeyInUse())
+    used.key, trouble = key_of(exchange)
+    if trouble and _TROUBLES.get(exchange.pk) != trouble:
+        logger.warning("key.not_used exchange=%s reason=%s", exchange.name, trouble)
+    _TROUBLES[exchange.pk] = trouble
+    return used
+
+
+_IN_USE: dict[int, KeyInUse] = {}
+_TROUBLES: dict[int, str] = {}  # what was said last of an exchange's key

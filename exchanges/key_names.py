@@ -8,13 +8,17 @@ No message repeats what stands where a name should.
 from collections.abc import Iterable
 from typing import Protocol
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from exchanges.validators import key_prefixes, validate_env_name
+from exchanges.validators import validate_env_shape
+from exchanges.venues import VENUES
 
 KEY = "api_key_env"
 SECRETS = ("api_secret_env", "passphrase_env")
 FIELDS = (KEY, *SECRETS)
+PREFIXES_SETTING = "LIVERMORE_KEY_ENV_PREFIXES"
+OURS, OUR_KEYS = "LIVERMORE_", "LIVERMORE_KEY_"
 
 NO_KEY = (
     "This variable holds a secret of an account, so it can't be named as a key: a key is sent in "
@@ -32,6 +36,35 @@ class Names(Protocol):
     api_key_env: str
     api_secret_env: str
     passphrase_env: str
+
+
+def validate_env_name(name: str, venue: str = "") -> None:
+    """Refuse anything but the name of a variable that an account at a venue may name.
+
+    Without a venue only those are allowed that go for any. What is refused is not repeated.
+    """
+    validate_env_shape(name)
+    prefixes = key_prefixes(venue)
+    if not name.startswith(prefixes) or name.startswith(_prefixes_of_others(venue)):
+        raise ValidationError(
+            f"The variable's name must begin with {' or '.join(prefixes) or '(nothing allowed)'}. "
+            "Rename it, or add its prefix to LIVERMORE_KEY_ENV_PREFIXES."
+        )
+    if name == PREFIXES_SETTING or (name.startswith(OURS) and not name.startswith(OUR_KEYS)):
+        raise ValidationError("This is a setting of Livermore's own, and no key of an exchange.")
+
+
+def key_prefixes(venue: str = "") -> tuple[str, ...]:
+    """Return how a variable's name may begin: as the venue's do, and as the setting lets any."""
+    own = [VENUES[venue].key_prefix] if venue in VENUES else []
+    others = _prefixes_of_others(venue)
+    more = [each for each in settings.LIVERMORE_KEY_ENV_PREFIXES if each]
+    return tuple(dict.fromkeys(own + [each for each in more if not each.startswith(others)]))
+
+
+def _prefixes_of_others(venue: str) -> tuple[str, ...]:
+    others = (each for each in VENUES.values() if venue and each.name != venue)
+    return tuple(each.key_prefix for each in others)
 
 
 def why_not(name: str, venue: str) -> str:

@@ -18,7 +18,7 @@ from exchanges.validators import (
     validate_rest_url,
     validate_ws_url,
 )
-from exchanges.venue import Venue
+from exchanges.venues import VENUES, choices
 
 NAME_TAKEN = "This user has an account of that name at this exchange."
 WHICH_KEY = ("user_id", "exchange_id", *key_names.FIELDS)
@@ -39,8 +39,6 @@ class Exchange(Timestamped):
     protocol, which several exchanges share.
     """
 
-    Venue = Venue
-
     class Pacing(models.TextChoices):
         BATCH = "batch", "Batches"
         WEIGHT = "weight", "Request weight"
@@ -49,10 +47,12 @@ class Exchange(Timestamped):
         RUNNING = "running", "running"
         STOPPED = "stopped", "stopped"
 
-    name = models.SlugField(unique=True, help_text="What commands call it, such as binance_us.")
+    name = models.SlugField(
+        unique=True, help_text="What commands call it: letters, digits, _ and -."
+    )
     display_name = models.CharField(max_length=100)
     venue = models.CharField(
-        max_length=20, choices=Venue, help_text="The protocol that its addresses speak."
+        max_length=20, choices=choices, help_text="The protocol that its addresses speak."
     )
     rest_url = models.CharField("REST address", max_length=200, validators=[validate_rest_url])
     ws_url = models.CharField("WebSocket address", max_length=200, validators=[validate_ws_url])
@@ -114,9 +114,10 @@ class Exchange(Timestamped):
         return self.display_name or self.name
 
     def clean(self):
-        if self.venue == self.Venue.COINBASE and self.pacing == self.Pacing.WEIGHT:
+        venue = VENUES.get(self.venue)
+        if venue and not venue.weight and self.pacing == self.Pacing.WEIGHT:
             raise ValidationError(
-                {"pacing": "Coinbase publishes no request weight: choose batches."}
+                {"pacing": f"{self} publishes no request weight: choose batches."}
             )
         # Paths are appended to the base, and some exchanges answer 404 to a double slash.
         self.rest_url = self.rest_url.rstrip("/")

@@ -19,7 +19,6 @@ from django.core.exceptions import ValidationError
 
 from exchanges.errors import Misled
 from exchanges.transport.dns import SECONDS, resolve
-from exchanges.venue import Venue
 
 PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -45,8 +44,6 @@ LONGEST_LOGIN = 255  # RFC 1929, 2: bytes of a user name, and of a password
 LISTED_WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([0-9]{1,5})")
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 LONGEST_ENV_NAME = 64
-PREFIXES_SETTING = "LIVERMORE_KEY_ENV_PREFIXES"
-OURS, OUR_KEYS = "LIVERMORE_", "LIVERMORE_KEY_"
 
 
 def validate_rest_url(url: str) -> None:
@@ -72,34 +69,6 @@ def validate_env_shape(name: str) -> None:
 def is_env_name(text: str) -> bool:
     """Tell whether a text has the form of a variable's name."""
     return len(text) <= LONGEST_ENV_NAME and ENV_NAME.fullmatch(text) is not None
-
-
-def validate_env_name(name: str, venue: str = "") -> None:
-    """Refuse anything but the name of a variable that an account at a venue may name.
-
-    Without a venue only those are allowed that go for any. What is refused is not repeated.
-    """
-    validate_env_shape(name)
-    prefixes = key_prefixes(venue)
-    if not name.startswith(prefixes) or name.startswith(_prefixes_of_others(venue)):
-        raise ValidationError(
-            f"The variable's name must begin with {' or '.join(prefixes) or '(nothing allowed)'}. "
-            "Rename it, or add its prefix to LIVERMORE_KEY_ENV_PREFIXES."
-        )
-    if name == PREFIXES_SETTING or (name.startswith(OURS) and not name.startswith(OUR_KEYS)):
-        raise ValidationError("This is a setting of Livermore's own, and no key of an exchange.")
-
-
-def key_prefixes(venue: str = "") -> tuple[str, ...]:
-    """Return how a variable's name may begin: as the venue's do, and as the setting lets any."""
-    own = [Venue(venue).key_prefix] if venue in Venue.values else []
-    others = _prefixes_of_others(venue)
-    more = [each for each in settings.LIVERMORE_KEY_ENV_PREFIXES if each]
-    return tuple(dict.fromkeys(own + [each for each in more if not each.startswith(others)]))
-
-
-def _prefixes_of_others(venue: str) -> tuple[str, ...]:
-    return tuple(each.key_prefix for each in Venue if venue and each != venue)
 
 
 def validate_proxy(text: str) -> None:

@@ -1,15 +1,102 @@
-"""The venues: protocols that exchanges speak."""
+"""What a venue is: a protocol that exchanges speak, and all that is to be known of it.
 
-from django.db import models
+Each folder in `exchanges/venues/` gives one `VENUE`. Models ask which there are, so nothing here,
+and nothing in those folders, imports a model.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from exchanges.errors import LivermoreError
+from exchanges.rest.answers import AnswerLimits
+from exchanges.rest.base import VenueRest
+from exchanges.rest.key import KeyLoader
+from exchanges.rest.pacing import Limits
+from exchanges.rest.reply import QuietBars
+from exchanges.stream.base import VenueStream
+from exchanges.symbols.listed import ListedSymbol
+
+USUAL_ANSWERS = AnswerLimits()
 
 
-class Venue(models.TextChoices):
-    """A protocol, which several exchanges may share."""
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What the row of an exchange that is known from the start holds.
 
-    BINANCE = "binance", "Binance"
-    COINBASE = "coinbase", "Coinbase Advanced Trade"
+    `default_symbols` are canonical and monitored from the first sync on if they trade; None means
+    every symbol that trades. `answers` is the most that one of its answers over REST may be and
+    take, None for what goes for its venue; neither is a part of the row.
+    """
+
+    name: str
+    display_name: str
+    rest_url: str
+    ws_url: str
+    pacing: str
+    default_symbols: tuple[str, ...] | None
+    answers: AnswerLimits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestWeight:
+    """How a venue publishes its limits: by a weight of each request.
+
+    `used` reads the headers of an answer: what this address has used in the exchange's minute, None
+    where they don't say. `ask` asks what is published, naming one market (None: any), and returns
+    None where that makes no sense. `workers` is how many calls may usefully be under way at once.
+    """
+
+    until_known: Limits
+    used: Callable[[Mapping[str, str]], int | None]
+    ask: Callable[[VenueRest, str | None], Limits | None]
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """One protocol, which several exchanges may share; `name` is what their rows hold.
+
+    What its candles are like (`quiet_bars`, `lag_ms`, ...) is said where they are read, by the
+    classes `rest` and `stream`.
+    """
+
+    name: str
+    label: str
+    rest: type[VenueRest]
+    stream: type[VenueStream]
+    read_listing: Callable[[Any], list[ListedSymbol]]
+    read_error: Callable[[int, Any], LivermoreError | None]
+    is_own_error: Callable[[Any], bool]  # of a refusal's body: the exchange wrote it
+    presets: tuple[Preset, ...]
+    seen_live: bool  # whether this code has ever talked to the exchange itself
+    weight: RequestWeight | None = None  # None: it publishes none, so rows are paced by batches
+    calls_per_second: float | None = None  # what it allowed when it last said so, without weights
+    answers: AnswerLimits = USUAL_ANSWERS
+    load_key: KeyLoader | None = None  # None: candles need no key, so none is loaded or sent
+    elsewhere: Callable[[str], str] = lambda host: ""  # where else its candles are, for a person
 
     @property
     def key_prefix(self) -> str:
         """Return how the names of variables begin that hold its keys."""
-        return f"{self.value.upper()}_"
+        return f"{self.name.upper()}_"
+
+    @property
+    def quiet_bars(self) -> QuietBars:
+        """Return whether it has rows for bars without trades."""
+        return self.rest.quiet_bars
+
+    @property
+    def settle_ms(self) -> int:
+        """Return how long after its end a bar may still change in REST answers."""
+        return self.rest.settle_ms
+
+    @property
+    def lag_ms(self) -> int:
+        """Return how long after its end an answer may still lack a bar, or tell a part of it."""
+        return self.rest.lag_ms
+
+    @property
+    def marks_closed_bars(self) -> bool:
+        """Return whether its stream says of a bar that it is closed."""
+        return self.stream.marks_closed_bars

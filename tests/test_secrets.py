@@ -38,11 +38,11 @@ from django.views.debug import get_default_exception_reporter_filter
 from django_redis import get_redis_connection
 
 from exchanges.accounts import save_account
+from exchanges.adapters import open_rest
 from exchanges.credentials import find_credentials
 from exchanges.errors import BadCredentials, LivermoreError, Unreachable
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange, UserExchange
-from exchanges.venues import open_rest
 from exchanges.venues.coinbase.signing import Signer
 from livermore.observing.logs import JsonFormatter, TextFormatter
 from tests.conftest import SERVER

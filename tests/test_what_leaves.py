@@ -14,7 +14,7 @@ import requests
 import websocket
 from django.contrib.auth import get_user_model
 
-from exchanges import venues
+from exchanges import credentials
 from exchanges.accounts import deactivate, save_account
 from exchanges.models import Exchange, UserExchange
 from exchanges.venues.coinbase import key as key_module
@@ -55,7 +55,7 @@ def planted(monkeypatch, settings):
         monkeypatch.setenv(name, f"http://ada:{found['proxy']}@127.0.0.1:1")
     settings.SECRET_KEY = found["LIVERMORE_SECRET_KEY"]
     settings.REDIS_URL = f"redis://:{found['redis']}@127.0.0.1:1/0"
-    monkeypatch.setattr(venues, "_TROUBLES", {})
+    monkeypatch.setattr(credentials, "_TROUBLES", {})
     monkeypatch.setattr(key_module, "_STANDINGS", {})
     return found
 
@@ -219,7 +219,7 @@ def test_what_runs_follows_the_choice_and_signs_nothing_more_once_it_ends(
         choose(exchange, chosen)
         wait_until(lambda: SIGNED in tap.text)
         deactivate(chosen)
-        used = venues._IN_USE[exchange.pk]
+        used = credentials._IN_USE[exchange.pk]
         wait_until(lambda: used.key is None)
         let_calls_end()
         wait_for_open_calls(tap)

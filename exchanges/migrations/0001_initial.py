@@ -2,7 +2,9 @@
 
 import django.core.validators
 import django.db.models.deletion
+import exchanges.key_names
 import exchanges.validators
+import exchanges.venues
 from django.conf import settings
 from django.db import migrations, models
 
@@ -22,9 +24,9 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
-                ('name', models.SlugField(help_text='What commands call it, such as binance_us.', unique=True)),
+                ('name', models.SlugField(help_text='What commands call it: letters, digits, _ and -.', unique=True)),
                 ('display_name', models.CharField(max_length=100)),
-                ('venue', models.CharField(choices=[('binance', 'Binance'), ('coinbase', 'Coinbase Advanced Trade')], help_text='The protocol that its addresses speak.', max_length=20)),
+                ('venue', models.CharField(choices=exchanges.venues.choices, help_text='The protocol that its addresses speak.', max_length=20)),
                 ('rest_url', models.CharField(max_length=200, validators=[exchanges.validators.validate_rest_url], verbose_name='REST address')),
                 ('ws_url', models.CharField(max_length=200, validators=[exchanges.validators.validate_ws_url], verbose_name='WebSocket address')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
@@ -64,9 +66,9 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('display_name', models.CharField(max_length=100)),
-                ('api_key_env', models.CharField(blank=True, help_text='The name of the environment variable that holds the key, never the key itself.', max_length=255, validators=[exchanges.validators.validate_env_name], verbose_name='key variable')),
-                ('api_secret_env', models.CharField(blank=True, max_length=255, validators=[exchanges.validators.validate_env_name], verbose_name='secret variable')),
-                ('passphrase_env', models.CharField(blank=True, max_length=255, validators=[exchanges.validators.validate_env_name], verbose_name='passphrase variable')),
+                ('api_key_env', models.CharField(blank=True, help_text='The name of the environment variable that holds the key, never the key itself.', max_length=255, validators=[exchanges.key_names.validate_env_name], verbose_name='key variable')),
+                ('api_secret_env', models.CharField(blank=True, max_length=255, validators=[exchanges.key_names.validate_env_name], verbose_name='secret variable')),
+                ('passphrase_env', models.CharField(blank=True, max_length=255, validators=[exchanges.key_names.validate_env_name], verbose_name='passphrase variable')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('is_default', models.BooleanField(default=False, verbose_name='default')),
                 ('last_connected_at', models.DateTimeField(blank=True, editable=False, null=True)),

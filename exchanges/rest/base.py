@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from exchanges.errors import UnknownSymbol
 from exchanges.rest.client import RestClient
 from exchanges.rest.clock import ExchangeClock
+from exchanges.rest.key import KeyInUse
 from exchanges.rest.pacing import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Row, Values
 from exchanges.symbols.listed import ListedSymbol
@@ -37,8 +38,8 @@ class VenueRest(ABC):
     """One exchange over REST, in canonical symbols and milliseconds. Threads may share it.
 
     `exchange_id` is the row's primary key; `native_symbols` maps canonical to native names, and
-    where it is empty the listing is fetched when the first name is needed. The methods raise the
-    errors of `exchanges.errors`.
+    where it is empty the listing is fetched when the first name is needed. `key` is the one that
+    `client` signs with. The methods raise the errors of `exchanges.errors`.
     """
 
     candles_per_call: int
@@ -48,7 +49,11 @@ class VenueRest(ABC):
     lag_ms: int  # how long after its end an answer may still lack a bar, or tell a part of it alone
 
     def __init__(
-        self, exchange_id: int, client: RestClient, native_symbols: Mapping[str, str] | None = None
+        self,
+        exchange_id: int,
+        client: RestClient,
+        native_symbols: Mapping[str, str] | None = None,
+        key: KeyInUse | None = None,
     ):
         self.exchange_id = exchange_id
         self.client = client
@@ -56,6 +61,7 @@ class VenueRest(ABC):
         # Is told of each symbol that turns out to be unknown; in any thread.
         self.on_unknown_symbol: Callable[[str], object] = lambda symbol: None
         self._native_symbols = dict(native_symbols or {})
+        self._in_use = key or KeyInUse()
         self._candle_calls = 0
         self._counting = threading.Lock()
         self._listing = threading.Lock()

@@ -105,6 +105,7 @@ class VenueStream(ABC):
     """One exchange's stream: what to subscribe for which symbols, and where."""
 
     limits: StreamLimits
+    marks_closed_bars: bool  # whether a frame says of a bar that it is closed
     # The timeframe of which the open candles of longer ones are made, None where the exchange
     # streams those itself.
     rolls_up_from: Timeframe | None = None

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import closing
 
-from exchanges import venues
+from exchanges import adapters
 from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
 from exchanges.symbols.listed import ListedSymbol, Listing
@@ -28,7 +28,7 @@ def fetch_listing(
 
     `on_open` is given the client before it is used.
     """
-    with closing(venues.open_rest(exchange)) as rest:
+    with closing(adapters.open_rest(exchange)) as rest:
         on_open(rest)
         return look_at_listing(exchange, rest, SECONDS_UNTIL_SURE)
 

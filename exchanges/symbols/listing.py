@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from exchanges.errors import BadPayload, UnknownSymbol, clip
 from exchanges.models import Exchange, Symbol, SymbolQuerySet
-from exchanges.presets import PRESETS
+from exchanges.presets import presets
 from exchanges.symbols.listed import ListedSymbol, named_few
 
 logger = logging.getLogger(__name__)
@@ -260,7 +260,7 @@ def _differ(row, stored):
 
 
 def _monitor_defaults(exchange, rows):
-    preset = PRESETS.get(exchange.name)
+    preset = presets().get(exchange.name)
     if preset is None:
         return 0
     wanted = preset.default_symbols

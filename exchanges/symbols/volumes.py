@@ -14,7 +14,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from exchanges import venues
+from exchanges import adapters
 from exchanges.errors import LivermoreError, UnknownSymbol, clip
 from exchanges.models import Exchange
 from exchanges.redis.shapes import LARGEST_VALUE, parse_object
@@ -85,7 +85,7 @@ def read_volumes(redis: Redis, exchange_id: int) -> Volumes:
 
 def fetch_volumes(redis: Redis, exchange: Exchange) -> Volumes:
     """Ask the exchange and keep what it says; raises what the exchange or Redis says."""
-    with closing(venues.open_rest(exchange)) as rest:
+    with closing(adapters.open_rest(exchange)) as rest:
         return ask_volumes(redis, exchange, rest, names_of(exchange))
 
 

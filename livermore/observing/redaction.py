@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from django.conf import settings
 
 from exchanges.validators import PROXY_VARIABLE
-from exchanges.venue import Venue
+from exchanges.venues import VENUES
 
 MASK = "***"
 LEAST_LENGTH = 6  # what is shorter would blank half of every line
@@ -35,7 +35,7 @@ def redacted(text: str) -> str:
 
 
 def _secrets() -> Iterator[str]:
-    of_venues = [venue.key_prefix for venue in Venue]
+    of_venues = [venue.key_prefix for venue in VENUES.values()]
     prefixes = tuple(filter(None, [*of_venues, *settings.LIVERMORE_KEY_ENV_PREFIXES]))
     yield from (value for name, value in os.environ.items() if name.startswith(prefixes))
     yield from (os.environ.get(name, "") for name in OTHERS)

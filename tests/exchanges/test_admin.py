@@ -3,7 +3,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from redis import RedisError
 
-from exchanges import venues
+from exchanges import adapters
 from exchanges.accounts import save_account
 from exchanges.errors import Unreachable
 from exchanges.models import Exchange, Symbol, UserExchange
@@ -223,7 +223,7 @@ def test_an_exchange_with_accounts_is_not_deleted(post, exchange, admin_user):
 
 def test_syncing_takes_the_symbols_from_the_exchange(act, exchange, monkeypatch):
     rest = Listing([ListedSymbol("BTC-USD", "BTCUSD", "BTC", "USD", True)])
-    monkeypatch.setattr(venues, "open_rest", lambda row: rest)
+    monkeypatch.setattr(adapters, "open_rest", lambda row: rest)
     text = act("exchange", "sync_symbols", [exchange])
     assert "Sandbox: 1 added, 0 changed, 0 delisted, 1 newly monitored." in text
     assert exchange.symbols.get().symbol == "BTC-USD"
@@ -236,7 +236,7 @@ def test_a_sync_that_fails_says_so_and_the_others_go_on(act, exchange, monkeypat
             return Listing([ListedSymbol("BTC-USD", "BTCUSD", "BTC", "USD", True)])
         return Listing(Unreachable("no answer from <b>api</b>: is it up?"))
 
-    monkeypatch.setattr(venues, "open_rest", open_rest)
+    monkeypatch.setattr(adapters, "open_rest", open_rest)
     text = act("exchange", "sync_symbols", Exchange.objects.all())
     assert "Binance.US: no answer from &lt;b&gt;api&lt;/b&gt;: is it up?" in text
     assert "Sandbox: 1 added" in text
@@ -244,7 +244,7 @@ def test_a_sync_that_fails_says_so_and_the_others_go_on(act, exchange, monkeypat
 
 def test_a_sync_without_redis_says_so(act, exchange, monkeypatch):
     lost = Listing(RedisError("Error 111 connecting to 127.0.0.1:1."))
-    monkeypatch.setattr(venues, "open_rest", lambda row: lost)
+    monkeypatch.setattr(adapters, "open_rest", lambda row: lost)
     assert "Redis, which paces requests, does not" in act("exchange", "sync_symbols", [exchange])
 
 
@@ -423,7 +423,7 @@ def test_who_may_only_look_is_offered_no_action(
     def open_rest(row):
         raise AssertionError("the exchange was asked")
 
-    monkeypatch.setattr(venues, "open_rest", open_rest)
+    monkeypatch.setattr(adapters, "open_rest", open_rest)
     viewer = django_user_model.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.set(
         Permission.objects.filter(content_type__app_label="exchanges", codename__startswith="view_")

@@ -2,8 +2,9 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from exchanges.accounts import deactivate, save_account
-from exchanges.credentials import Credentials, find_choice, find_credentials
+from exchanges.credentials import find_choice, find_credentials
 from exchanges.models import Exchange, UserExchange
+from exchanges.rest.key import Credentials
 
 pytestmark = pytest.mark.django_db
 

@@ -1,4 +1,5 @@
 from importlib import import_module
+from operator import itemgetter
 from types import SimpleNamespace
 
 import pytest
@@ -6,10 +7,13 @@ from django.apps import apps
 from django.db import connection
 
 from exchanges.models import Exchange
-from exchanges.presets import PRESETS
+from exchanges.presets import presets
+from exchanges.venues import VENUES
 
 migration = import_module("exchanges.migrations.0002_presets")
-FIELDS = ("name", "display_name", "venue", "rest_url", "ws_url", "pacing")
+FIELDS = ("name", "display_name", "rest_url", "ws_url", "pacing")
+
+by_name = itemgetter("name")
 
 
 def add_presets():
@@ -17,8 +21,12 @@ def add_presets():
 
 
 def test_the_migration_holds_the_presets_values():
-    presets = [{field: getattr(preset, field) for field in FIELDS} for preset in PRESETS.values()]
-    assert presets == migration.PRESETS
+    found = [
+        {"venue": venue.name} | {field: getattr(preset, field) for field in FIELDS}
+        for venue in VENUES.values()
+        for preset in venue.presets
+    ]
+    assert sorted(found, key=by_name) == sorted(migration.PRESETS, key=by_name)
 
 
 @pytest.mark.django_db
@@ -37,4 +45,4 @@ def test_a_preset_that_a_person_changed_is_not_overwritten():
 
 @pytest.mark.django_db
 def test_a_new_database_has_the_presets():
-    assert {*PRESETS} == {*Exchange.objects.values_list("name", flat=True)}
+    assert {*presets()} == {*Exchange.objects.values_list("name", flat=True)}

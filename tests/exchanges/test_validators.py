@@ -7,13 +7,13 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchanges.key_names import validate_env_name
 from exchanges.validators import (
-    validate_env_name,
     validate_proxy,
     validate_rest_url,
     validate_ws_url,
 )
-from exchanges.venue import Venue
+from exchanges.venues import VENUES
 
 
 def refusal(validate, *values):
@@ -258,10 +258,10 @@ def test_without_prefixes_every_name_is_refused(settings):
     assert refusal(validate_env_name, "nonsense")
 
 
-@pytest.mark.parametrize("venue", Venue)
+@pytest.mark.parametrize("venue", VENUES)
 def test_a_venue_takes_names_of_its_own_and_none_of_another(settings, venue):
     settings.LIVERMORE_KEY_ENV_PREFIXES = []
-    for each in Venue:
+    for each in VENUES:
         name = f"{each.upper()}_KEY"
         if each == venue:
             validate_env_name(name, venue)
@@ -271,7 +271,7 @@ def test_a_venue_takes_names_of_its_own_and_none_of_another(settings, venue):
 
 def test_the_setting_adds_prefixes_for_any_venue_but_no_venues_own(settings):
     settings.LIVERMORE_KEY_ENV_PREFIXES = ["OURS_", "COIN", "COINBASE_", ""]
-    for venue in Venue:
+    for venue in VENUES:
         validate_env_name("OURS_KEY", venue)
         validate_env_name("COIN_KEY", venue)
     validate_env_name("COINBASE_KEY", "coinbase")

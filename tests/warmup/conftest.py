@@ -2,10 +2,10 @@ import time
 
 import pytest
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.models import Exchange
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
-from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.timeframe import LONGEST_FIRST
 from tests.warmup.network.browser import chromium as browsers
 from tests.warmup.runners import let_calls_end

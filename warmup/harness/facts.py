@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 from django.contrib.auth.models import AbstractBaseUser
 from redis import Redis
 
+from exchanges.adapters import rest_of, stream_of
 from exchanges.errors import RateLimited, TurnedAway, Unreachable
 from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
 from exchanges.rest.pacing import host_of, read_usage
 from exchanges.stream.base import VenueStream
 from exchanges.symbols.listed import ListedSymbol
-from exchanges.venues import MAKERS, stream_of
 from exchanges.workers import NoAnswer, within
 from livermore.market.candle import Ticker
 
@@ -45,7 +45,7 @@ class Facts:
     def open_rest(self) -> VenueRest:
         """Open the exchange's REST side anew."""
         self.close()
-        self._rest = MAKERS[self.exchange.venue](self.exchange, self.redis, self._names())
+        self._rest = rest_of(self.exchange, self.redis, self._names())
         return self._rest
 
     def stream(self) -> VenueStream:

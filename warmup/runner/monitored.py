@@ -12,13 +12,13 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 from django.db.models.functions import Now
 
+from exchanges.credentials import key_in_use
 from exchanges.models import Exchange, Symbol
 from exchanges.rest.base import VenueRest
 from exchanges.stream.base import VenueStream
 from exchanges.stream.streamer import Streamer
 from exchanges.symbols.listing import monitor, unmonitor
 from exchanges.symbols.renaming import RenameOffer, rename_offers
-from exchanges.venues import key_in_use
 from livermore.market.pair import Pair, pairs_of
 from warmup.live.follower import IndicatorFollower
 from warmup.live.sink import CandleSink

@@ -10,6 +10,7 @@ from typing import Any
 
 from redis import Redis
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.lease import Lease
@@ -20,7 +21,6 @@ from exchanges.rest.base import VenueRest
 from exchanges.rest.clock import ExchangeClock
 from exchanges.stream.base import VenueStream
 from exchanges.stream.streamer import Streamer
-from exchanges.venues import ExchangeAdapterFactory
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from django_redis import get_redis_connection
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.status import State
 from exchanges.stream.streamer import Streamer
-from exchanges.venues import ExchangeAdapterFactory
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
 from livermore.command import Ended, LivermoreCommand, UsageError
 from livermore.market.plain import plain

@@ -5,6 +5,7 @@ from django_redis import get_redis_connection
 from rich.console import Console
 from rich.table import Table
 
+from exchanges.adapters import open_rest
 from exchanges.errors import UnknownSymbol
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.control import ControlClient, NoReply
@@ -13,7 +14,6 @@ from exchanges.symbols.listing import monitor, unmonitor
 from exchanges.symbols.monitoring import switch
 from exchanges.symbols.renaming import check_rename, rename_offers
 from exchanges.symbols.volumes import check_choice, current_volumes, most_traded
-from exchanges.venues import open_rest
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbol_names
 from livermore.command import LivermoreCommand, UsageError
 from warmup.runner.hand_over import under_lock

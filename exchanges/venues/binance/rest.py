@@ -18,6 +18,7 @@ from exchanges.errors import (
 )
 from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
 from exchanges.rest.client import RestClient
+from exchanges.rest.key import KeyInUse
 from exchanges.rest.pacing import Lane, Limits
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number
 from exchanges.symbols.listed import ListedSymbol
@@ -45,9 +46,13 @@ class BinanceRest(VenueRest):
     lag_ms = 300_000  # rows come from their database; one was seen to lack for a minute
 
     def __init__(
-        self, exchange_id: int, client: RestClient, native_symbols: Mapping[str, str] | None = None
+        self,
+        exchange_id: int,
+        client: RestClient,
+        native_symbols: Mapping[str, str] | None = None,
+        key: KeyInUse | None = None,
     ):
-        super().__init__(exchange_id, client, native_symbols)
+        super().__init__(exchange_id, client, native_symbols, key)
         client.pacer.ask_limits = self._learn_limits
 
     def list_symbols(self) -> list[ListedSymbol]:
@@ -199,6 +204,12 @@ class BinanceRest(VenueRest):
             number(row[5]),
             timeframe,
         )
+
+
+def ask_limits(rest: VenueRest, native: str | None) -> Limits | None:
+    """Return the limits that the exchange publishes, None where they make no sense."""
+    params = {"symbol": native} if native else {}
+    return read_limits(rest.client.get("/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT))
 
 
 def read_error(status: int, body: Any) -> LivermoreError | None:

@@ -22,6 +22,7 @@ LONGEST_LIFE_SECONDS = 23 * 3600  # they cut at 24 h
 class BinanceStream(VenueStream):
     """Candles of all six timeframes and tickers of a Binance exchange."""
 
+    marks_closed_bars = True
     limits = StreamLimits(
         topics_per_connection=1024,
         topics_per_message=100,

@@ -3,13 +3,11 @@
 import re
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from django.views.decorators.debug import sensitive_variables
 
-from exchanges.credentials import Credentials
 from exchanges.errors import BadCredentials
+from exchanges.rest.key import Credentials, Key
 from exchanges.venues.coinbase.signing import Signer
 
 UUID = "-".join(f"[0-9a-fA-F]{{{size}}}" for size in (8, 4, 4, 4, 12))
@@ -52,30 +50,6 @@ class Standing:
 
 
 _STANDINGS: dict[tuple[str, int], Standing] = {}  # by host and key, as long as the process lives
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What proves to Coinbase who calls, and which variables hold it: those of key and secret."""
-
-    sign: Signer
-    variables: tuple[str, str]
-    standing: Standing
-
-
-class KeyInUse:
-    """The key by which this process signs for one exchange, None for no key at all.
-
-    All clients of the exchange share it, so that another choice is theirs from the next call on.
-    """
-
-    def __init__(self):
-        self.key: Key | None = None
-
-    def sign(self, host_and_path: str) -> Mapping[str, str]:
-        """Return the headers of one GET, none where there is no key (any more)."""
-        key = self.key
-        return key.sign(host_and_path) if key else {}
 
 
 @sensitive_variables()

@@ -17,11 +17,9 @@ from exchanges.errors import (
     shape_of,
 )
 from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
-from exchanges.rest.client import RestClient
 from exchanges.rest.pacing import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number, whole
 from exchanges.symbols.listed import ListedSymbol
-from exchanges.venues.coinbase.key import KeyInUse
 from exchanges.venues.coinbase.symbols import kept, read_listing, without_rest
 from livermore.market.candle import check_time
 from livermore.market.coverage import Interval
@@ -54,17 +52,6 @@ class CoinbaseRest(VenueRest):
     settle_ms = 5_000
     quiet_bars = QuietBars.OMITS
     lag_ms = 600_000  # bars were seen to come up to seven minutes late
-
-    def __init__(
-        self,
-        exchange_id: int,
-        client: RestClient,
-        native_symbols: Mapping[str, str] | None = None,
-        *,
-        key: KeyInUse | None = None,
-    ):
-        super().__init__(exchange_id, client, native_symbols)
-        self._in_use = key or KeyInUse()
 
     @property
     def key_trouble(self) -> str | None:

@@ -31,6 +31,7 @@ class CoinbaseStream(VenueStream):
     A topic is `channel:product`.
     """
 
+    marks_closed_bars = False
     rolls_up_from = Timeframe.M5
     limits = StreamLimits(
         topics_per_connection=300,

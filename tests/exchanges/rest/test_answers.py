@@ -23,6 +23,7 @@ from exchanges.rest import answers
 from exchanges.rest.answers import AnswerLimits
 from exchanges.rest.client import RestClient
 from exchanges.rest.pacing import BatchPacer
+from exchanges.venues import VENUES
 from tests.exchanges.rest.test_client import Server
 from tests.exchanges.transport.attacks import (
     BLOCK,
@@ -97,11 +98,13 @@ def test_what_comes_byte_by_byte_ends_with_the_time_of_the_call(connect, name):
 
 
 def test_the_limits_are_in_the_presets():
-    for preset in presets.PRESETS.values():
-        assert preset.answers == presets.answer_limits(preset.name)
-        assert 10 <= preset.answers.megabytes <= 99
-        assert preset.answers.seconds == 60
-    assert presets.answer_limits("somebody's own") == AnswerLimits()
+    for venue in VENUES.values():
+        for preset in venue.presets:
+            answers = presets.answer_limits(preset.name, venue.name)
+            assert answers == (preset.answers or venue.answers)
+            assert 10 <= answers.megabytes <= 99
+            assert answers.seconds == 60
+    assert presets.answer_limits("somebody's own", "binance") == AnswerLimits()
 
 
 @pytest.mark.parametrize("size", [0, 1, 200, 1_900_000])

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import BadPayload
 from exchanges.models import Exchange
 from exchanges.symbols.fetch_listing import fetch_listing
-from exchanges.venues import ExchangeAdapterFactory
 from tests.exchanges.rest.test_client import Server
 
 pytestmark = pytest.mark.django_db

@@ -63,7 +63,7 @@ def test_what_two_answers_say_alike_is_believed_and_said(row, sandbox, caplog):
 
 
 def test_what_only_one_of_two_broken_answers_lacks_stays(row, sandbox):
-    rows = module.venues.open_rest(row).list_symbols()
+    rows = module.adapters.open_rest(row).list_symbols()
     answers = [rows[:1], rows[1:2]]
     sure = module.agreed(*answers)
     assert sorted(each.symbol for each in sure if each.is_trading) == sorted(
@@ -86,7 +86,7 @@ def test_a_row_without_a_status_costs_nothing(row, sandbox):
 
 def test_that_most_of_what_nobody_monitors_is_gone_is_doubted_too(row, sandbox, caplog):
     row.symbols.exclude(symbol="BTC-USD").update(is_monitored=False)
-    rows = module.venues.open_rest(row).list_symbols()
+    rows = module.adapters.open_rest(row).list_symbols()
     assert module.doubt(row, [each for each in rows if each.symbol == "BTC-USD"])
     assert not module.doubt(row, rows)
     assert not module.doubt(row, [each for each in rows if each.symbol != "SOL-USD"])
@@ -94,7 +94,7 @@ def test_that_most_of_what_nobody_monitors_is_gone_is_doubted_too(row, sandbox, 
 
 def test_a_second_answer_that_fails_changes_nothing(row, sandbox):
     sandbox.scenarios.add("listing_halted")
-    rest = module.venues.open_rest(row)
+    rest = module.adapters.open_rest(row)
     asked = []
 
     def fails_the_second_time():
@@ -105,7 +105,7 @@ def test_a_second_answer_that_fails_changes_nothing(row, sandbox):
 
     rest.list_symbols = fails_the_second_time
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Unreachable):
-        patch.setattr(module.venues, "open_rest", lambda exchange: rest)
+        patch.setattr(module.adapters, "open_rest", lambda exchange: rest)
         fetch_listing(row)
     assert trading(row) == ALL
 

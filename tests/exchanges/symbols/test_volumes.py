@@ -5,6 +5,7 @@ import time
 import orjson
 import pytest
 
+from exchanges.adapters import open_rest
 from exchanges.errors import UnknownSymbol, Unreachable
 from exchanges.symbols.volumes import (
     Volumes,
@@ -14,7 +15,6 @@ from exchanges.symbols.volumes import (
     quotes_of,
     read_volumes,
 )
-from exchanges.venues import open_rest
 from livermore.market import keys
 from tests.warmup.runners import make_row, serve
 

@@ -5,12 +5,12 @@ import socket
 import pytest
 from django.conf import settings as django_settings
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import Misled
 from exchanges.models import Exchange
 from exchanges.stream.connection import Connection
 from exchanges.transport import happy_eyeballs as families
 from exchanges.transport.dialing import DIRECTLY, Route
-from exchanges.venues import ExchangeAdapterFactory
 from tests.exchanges.rest.test_client import Server
 from tests.exchanges.transport.wire import certificate, lead
 

@@ -11,11 +11,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import LivermoreError
 from exchanges.models import Exchange
 from exchanges.stream.connection import Connection
 from exchanges.symbols.fetch_listing import fetch_listing
-from exchanges.venues import ExchangeAdapterFactory
 from exchanges.venues.binance.stream import BinanceStream
 from tests.exchanges.transport.attacks import Attacker
 from warmup.service import SmartWarmupService

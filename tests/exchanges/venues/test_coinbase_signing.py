@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.contrib.auth import get_user_model
 
-from exchanges import venues
+from exchanges import credentials
 from exchanges.accounts import save_account
 from exchanges.errors import BadCredentials
 from exchanges.models import Exchange, UserExchange
@@ -140,7 +140,7 @@ def test_a_signer_does_not_show_its_key():
 @pytest.fixture
 def with_keys(monkeypatch):
     """Return a function that gives an exchange row a chosen account whose variables are set."""
-    monkeypatch.setattr(venues, "_TROUBLES", {})
+    monkeypatch.setattr(credentials, "_TROUBLES", {})
 
     def with_keys(exchange, secret, key=NAME):
         monkeypatch.setenv("COINBASE_A_KEY", key)

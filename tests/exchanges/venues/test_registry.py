@@ -1,18 +1,18 @@
 import pytest
 
-from exchanges.credentials import Credentials
+from exchanges.adapters import open_rest
 from exchanges.models import Exchange
-from exchanges.presets import PRESETS
+from exchanges.rest.key import Credentials
 from exchanges.rest.pacing import BatchPacer, WeightPacer
-from exchanges.venues import MAKERS, open_rest
+from exchanges.venues import VENUES
 from exchanges.venues.binance.rest import BinanceRest
 from exchanges.venues.coinbase.rest import CoinbaseRest
 from livermore.market import keys
 
 
 def test_every_venue_that_a_row_may_name_can_be_made():
-    assert set(MAKERS) == set(Exchange.Venue.values)
-    assert {preset.venue for preset in PRESETS.values()} <= set(MAKERS)
+    offered = dict(Exchange._meta.get_field("venue").flatchoices)
+    assert offered == {name: venue.label for name, venue in VENUES.items()}
 
 
 @pytest.mark.parametrize(("venue", "kind"), [("binance", BinanceRest), ("coinbase", CoinbaseRest)])
@@ -40,7 +40,7 @@ def test_the_row_decides_the_pace(row, adapters, sandbox):
 
 
 def test_all_rows_of_a_host_are_paced_as_one(row, adapters, sandbox, redis):
-    for venue in MAKERS:
+    for venue in VENUES:
         adapters(row(venue, sandbox)).server_time_ms()
     assert redis.keys("pacing:*") == [keys.pacing(sandbox.url.removeprefix("http://")).encode()]
 
@@ -66,7 +66,7 @@ def test_native_names_come_from_the_rows_symbols(row, adapters, wire):
 
 def test_binance_needs_no_keys_and_sends_none(row, adapters, wire, monkeypatch):
     monkeypatch.setattr(
-        "exchanges.venues.find_credentials", lambda exchange: Credentials("key", "secret")
+        "exchanges.credentials.find_credentials", lambda exchange: Credentials("key", "secret")
     )
     wire.answer((200, {}, b'{"serverTime":1700000000000}'))
     adapters(row("binance", wire)).server_time_ms()

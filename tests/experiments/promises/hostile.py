@@ -16,6 +16,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import BadPayload
 from exchanges.lock.control import ControlClient
 from exchanges.models import Exchange
@@ -23,7 +24,6 @@ from exchanges.rest.pacing import host_of
 from exchanges.sandbox.faults.rows import BAD_ROWS
 from exchanges.sandbox.market.listings import Listing
 from exchanges.symbols.fetch_listing import fetch_listing
-from exchanges.venues import ExchangeAdapterFactory
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
 from tests.exchanges.rest.test_client import Server

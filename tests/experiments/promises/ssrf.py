@@ -16,11 +16,11 @@ from itertools import cycle, islice
 import pytest
 from django.core.exceptions import ValidationError
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import LivermoreError
 from exchanges.models import Exchange
 from exchanges.rest import client as rest_client
 from exchanges.stream.connection import Connection
-from exchanges.venues import ExchangeAdapterFactory
 from tests.exchanges.rest.test_client import Server
 from tests.exchanges.transport.wire import lead
 from tests.experiments.outcome import Outcome, faults_of

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import UnknownSymbol
 from exchanges.models import Exchange
-from exchanges.venues import ExchangeAdapterFactory
 from tests.warmup.runners import make_row, serve, wait_until
 from warmup.runner import listing_watch
 from warmup.runner.listing_watch import ListingWatch, longest_age

@@ -5,13 +5,13 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import Permanent, Unreachable
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.control import ControlClient
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.status import read_status
 from exchanges.symbols.fetch_listing import fetch_listing
-from exchanges.venues import ExchangeAdapterFactory
 from livermore.command import UsageError
 from livermore.market import keys
 from livermore.market.candle import Candle

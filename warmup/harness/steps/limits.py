@@ -1,36 +1,30 @@
 """What an exchange allows, as it publishes it, beside what the row lets us do."""
 
-from collections.abc import Callable
-from functools import partial
-
 from exchanges.models import Exchange
-from exchanges.presets import PRESETS
+from exchanges.presets import presets
 from exchanges.rest.pacing import SHARE_OF_LIMIT
-from exchanges.venues.binance.rest import LIMITS_UNTIL_KNOWN
-from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits
+from exchanges.venue import RequestWeight
+from exchanges.venues import VENUES
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
-
-# docs.cdp.coinbase.com, Advanced Trade "REST API Rate Limits", until 2025: the page is gone since,
-# and nothing else is published.
-COINBASE_PER_SECOND = 10
 
 
 def check_limits(facts: Facts) -> Outcome:
     """Compare the row's pace with what the exchange publishes of its limits."""
-    reader = READERS.get(facts.exchange.venue)
-    if reader is None:
-        text = f"nothing is known of what {facts.exchange.venue} publishes"
-        return Outcome(text, result=Result.SKIP)
-    return reader(facts)
+    venue = VENUES.get(facts.exchange.venue)
+    if venue and venue.weight:
+        return _by_weight(facts, venue.weight)
+    if venue and venue.calls_per_second:
+        return _by_calls(facts.exchange, venue.calls_per_second)
+    text = f"nothing is known of what {facts.exchange.venue} publishes"
+    return Outcome(text, result=Result.SKIP)
 
 
-def _binance(facts: Facts) -> Outcome:
+def _by_weight(facts: Facts, weight: RequestWeight) -> Outcome:
     row, rest = facts.exchange, facts.rest
-    params = {"symbol": facts.market.native_symbol} if facts.market else {}
-    ask = partial(rest.client.get, "/api/v3/exchangeInfo", params, weight=LISTING_WEIGHT)
-    published = read_limits(facts.ask(ask))
-    limits = published or LIMITS_UNTIL_KNOWN
+    native = facts.market.native_symbol if facts.market else None
+    published = facts.ask(weight.ask, rest, native)
+    limits = published or weight.until_known
     allowed = SHARE_OF_LIMIT * limits.weight_per_minute
     what = "published" if published else "nothing that makes sense is published; assumed"
     text = (
@@ -50,19 +44,15 @@ def _binance(facts: Facts) -> Outcome:
     return Outcome(f"{text}; the row's batches use {most:.0f} at most{_unlike_preset(row)}")
 
 
-def _coinbase(facts: Facts) -> Outcome:
-    row = facts.exchange
+def _by_calls(row: Exchange, allowed: float) -> Outcome:
     most = calls_per_second(row)
     text = (
-        f"none is published now; it used to be {COINBASE_PER_SECOND} calls a second, and the row's "
+        f"none is published now; it used to be {allowed:g} calls a second, and the row's "
         f"batches make {most:g} at most"
     )
-    if most > COINBASE_PER_SECOND:
+    if most > allowed:
         raise Failed(text, _slower(row))
     return Outcome(f"{text}{_unlike_preset(row)}")
-
-
-READERS: dict[str, Callable[[Facts], Outcome]] = {"binance": _binance, "coinbase": _coinbase}
 
 
 def calls_per_second(row: Exchange) -> float:
@@ -75,7 +65,7 @@ def _slower(row: Exchange) -> str:
 
 
 def _unlike_preset(row: Exchange) -> str:
-    preset = PRESETS.get(row.name)
+    preset = presets().get(row.name)
     if preset is None or preset.pacing == row.pacing:
         return ""
     return f" (its preset has pacing {preset.pacing})"

@@ -5,12 +5,11 @@ from collections.abc import Collection
 
 from django.core.exceptions import ValidationError
 
-from exchanges.credentials import find_choice
+from exchanges.credentials import find_choice, key_of
 from exchanges.errors import Misconfigured
+from exchanges.key_names import validate_env_name
 from exchanges.models import Exchange, UserExchange
 from exchanges.transport.proxies import read_proxy, unused_variables
-from exchanges.validators import validate_env_name
-from exchanges.venues import key_of
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
 from warmup.readable import count

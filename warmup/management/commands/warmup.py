@@ -3,7 +3,7 @@ from contextlib import closing
 
 from django_redis import get_redis_connection
 
-from exchanges.venues import open_rest
+from exchanges.adapters import open_rest
 from livermore.arguments import (
     add_pairs,
     ensure_listing,

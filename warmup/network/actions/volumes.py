@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges import venues
+from exchanges import adapters
 from exchanges.errors import LivermoreError, clip
 from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
@@ -71,7 +71,7 @@ def _begin(redis: Redis, exchange: Exchange) -> _Asking:
             return asking
         asking = _askings[name] = _Asking()
     try:
-        rest, names = venues.open_rest(exchange), names_of(exchange)
+        rest, names = adapters.open_rest(exchange), names_of(exchange)
     except Exception as error:
         _end(asking, str(error))
         if isinstance(error, LivermoreError):

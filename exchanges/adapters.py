@@ -1,0 +1,94 @@
+"""What speaks to an exchange, made from its row and by its venue."""
+
+from collections.abc import Callable, Mapping
+
+from django_redis import get_redis_connection
+from redis import Redis
+
+from exchanges.credentials import key_in_use
+from exchanges.models import Exchange
+from exchanges.presets import answer_limits
+from exchanges.rest.base import VenueRest
+from exchanges.rest.client import RestClient
+from exchanges.rest.pacing import BatchPacer, Pacer, WeightPacer, host_of
+from exchanges.stream.base import VenueStream
+from exchanges.transport.dialing import Route, hosts_in
+from exchanges.venue import RequestWeight
+from exchanges.venues import VENUES
+
+
+class ExchangeAdapterFactory:
+    """Makes what speaks to an exchange from its row; URLs and pace come from the row alone."""
+
+    def __init__(self, redis: Redis):
+        self._redis = redis
+
+    def stream(self, exchange: Exchange) -> VenueStream:
+        """Return the exchange's streaming side."""
+        aliases = exchange.symbols.exclude(alias="").values_list("symbol", "alias")
+        return stream_of(exchange, _native_symbols(exchange), dict(aliases))
+
+    def rest(self, exchange: Exchange) -> VenueRest:
+        """Return the exchange's REST side; `close()` it when done."""
+        return rest_of(exchange, self._redis, _native_symbols(exchange))
+
+
+def open_rest(exchange: Exchange) -> VenueRest:
+    """Return the exchange's REST side on the configured Redis; `close()` it when done."""
+    return ExchangeAdapterFactory(get_redis_connection("default")).rest(exchange)
+
+
+def route_to(exchange: Exchange) -> Route:
+    """Return the way to the exchange's hosts."""
+    return Route(exchange.proxy, hosts_in(exchange.rest_url, exchange.ws_url))
+
+
+def stream_of(
+    exchange: Exchange, names: Mapping[str, str], aliases: Mapping[str, str]
+) -> VenueStream:
+    """Return the exchange's streaming side, which knows these canonical and native names."""
+    stream = VENUES[exchange.venue].stream
+    return stream(exchange.ws_url, names, aliases, route_to(exchange))
+
+
+def rest_of(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
+    """Return the exchange's REST side, which knows these names; `close()` it when done."""
+    venue = VENUES[exchange.venue]
+    pacer = _pacer(exchange, redis, venue.weight)
+    key = key_in_use(exchange) if venue.load_key else None
+    client = RestClient(
+        exchange.rest_url,
+        pacer,
+        workers=pacer.batch_size or (venue.weight.workers if venue.weight else 1),
+        read_error=venue.read_error,
+        read_headers=_note_weight(pacer, venue.weight),
+        is_own_error=venue.is_own_error,
+        elsewhere=venue.elsewhere(host_of(exchange.rest_url)),
+        sign=key.sign if key else None,
+        route=route_to(exchange),
+        limits=answer_limits(exchange.name, venue.name),
+    )
+    return venue.rest(exchange.pk, client, names, key)
+
+
+def _native_symbols(exchange: Exchange) -> dict[str, str]:
+    return dict(exchange.symbols.values_list("symbol", "native_symbol"))
+
+
+def _pacer(exchange: Exchange, redis: Redis, weight: RequestWeight | None) -> Pacer:
+    host = host_of(exchange.rest_url)
+    if weight and exchange.pacing == Exchange.Pacing.WEIGHT:
+        return WeightPacer(redis, host, weight.until_known)
+    return BatchPacer(redis, host, exchange.batch_size, exchange.batch_delay_ms)
+
+
+def _note_weight(
+    pacer: Pacer, weight: RequestWeight | None
+) -> Callable[[Mapping[str, str]], object]:
+    """Return what tells the pacer of the weight that an answer's headers say was used."""
+
+    def note(headers: Mapping[str, str]) -> None:
+        if weight and (used := weight.used(headers)) is not None:
+            pacer.observe_weight(used)
+
+    return note
