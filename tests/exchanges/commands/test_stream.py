@@ -65,7 +65,9 @@ def test_it_prints_rates_and_each_close_and_ends_in_time(redis, row, sandbox, ma
 
 def test_what_it_leaves_is_true_and_claims_nothing_of_before(redis, row, sandbox, manage):
     begun_ms = sandbox.clock.now_ms()
-    manage("stream", row.name, "--symbols", "BTC-USD", "--seconds", "4").wait(60)
+    process = manage("stream", row.name, "--symbols", "BTC-USD")
+    wait_until(lambda: events_of(redis, row.pk))
+    assert end(process, seconds=20)[0] == 0
     rows, coverage = stored(redis, row.pk, "BTC-USD", Timeframe.M1)
     assert rows
     assert coverage[0][0] >= Timeframe.M1.floor(begun_ms)
@@ -79,7 +81,9 @@ def test_what_it_leaves_is_true_and_claims_nothing_of_before(redis, row, sandbox
 def test_a_close_far_below_a_cent_is_told_without_an_exponent(redis, manage, name):
     with serve(listings=(CHEAP,)) as sandbox:
         row = make_row(sandbox, name, [CHEAP.symbol])
-        out, _ = manage("stream", name, "--seconds", "4").communicate(timeout=60)
+        process = manage("stream", name)
+        wait_until(lambda: events_of(redis, row.pk))
+        _, out, _ = end(process, seconds=20)
         closes = [line for line in out.splitlines() if line.startswith("closed ")]
         assert [line for line in closes if not re.fullmatch(CLOSE, line)] == []
         told = [float(line.split(" at ")[1].split(",")[0]) for line in closes]
@@ -99,12 +103,11 @@ def test_told_to_end_it_ends_within_five_seconds(redis, row, manage, how):
 
 def test_it_names_what_is_polled(redis, row, sandbox, manage):
     sandbox.scenarios.add("refuse_subscription", symbol="ETH-USD")
-    process = manage("stream", row.name, "--symbols", "BTC-USD,ETH-USD", "--seconds", "8")
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert "0 malformed, 1 polled: ETH-USD" in out
-    assert "stream.given_up" in err
-    assert "symbol=ETH-USD" in err
+    process = manage("stream", row.name, "--symbols", "BTC-USD,ETH-USD")
+    given_up = next(line for line in process.stderr if "stream.given_up" in line)
+    assert "symbol=ETH-USD" in given_up
+    assert any("0 malformed, 1 polled: ETH-USD" in line for line in process.stdout)
+    assert end(process, seconds=20)[0] == 0
 
 
 def test_where_another_holds_the_lock_it_is_refused_in_one_line(redis, row):
