@@ -18,8 +18,8 @@ from tests.warmup.runners import ROOT, database_url, wait_until
 
 SERVE = """
 import sys
-from livermore import http_limits
-http_limits.PATIENCE = http_limits.Patience(*map(float, sys.argv[1].split(",")))
+from livermore.web.limits import requests
+requests.PATIENCE = requests.Patience(*map(float, sys.argv[1].split(",")))
 from django.core.management import execute_from_command_line
 execute_from_command_line(["manage.py", "web", "--port", *sys.argv[2:]])
 """
