@@ -1,4 +1,4 @@
-"""A runner against a sandbox whose minutes take a second, and what an outsider sees of it."""
+"""A runner against a sandbox whose minutes take half a second, and what an outsider sees of it."""
 
 import os
 import signal
@@ -26,6 +26,7 @@ from livermore.market import keys
 from livermore.market.coverage import missing
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from warmup.backfill import BackfillConfig
 from warmup.cache.candles import CandleCache
 from warmup.runner import listing_watch, monitored
 from warmup.runner.runner import ExchangeRunner
@@ -47,10 +48,10 @@ def chosen(symbols):
 
 
 def serve(**settings):
-    """Return a sandbox with three symbols, two minutes before midnight, a minute a second."""
+    """Return a sandbox with three symbols, two minutes before midnight, two minutes a second."""
     usual = {
         "start_ms": MIDNIGHT_MS - 2 * MINUTE_MS,
-        "speed": 60,
+        "speed": 120,
         "listings": chosen(SYMBOLS),
         "coinbase_rate": 10**6,
     }
@@ -278,6 +279,14 @@ def hurry(monkeypatch):
     monkeypatch.setattr(listing_watch, "SECONDS_AFTER_FAILURE", 0.5)
     monkeypatch.setattr(listing_watch, "SECONDS_UNTIL_SURE", 0.2)
     monkeypatch.setattr(monitored, "SECONDS_BETWEEN_ROWS", 0.2)
+
+
+def backfill_without_pauses(monkeypatch):
+    """Let backfills go on at once where they pause for a second on a real exchange."""
+    config = BackfillConfig()
+    monkeypatch.setattr(
+        BackfillConfig.__init__, "__defaults__", (config.candle_count, config.batch_size, 0)
+    )
 
 
 def short_lease(monkeypatch):

@@ -23,6 +23,7 @@ from tests.warmup.runners import (
     MINUTE_MS,
     SYMBOLS,
     Comparison,
+    backfill_without_pauses,
     hurry,
     make_row,
     running,
@@ -217,6 +218,11 @@ OTHER_TYPES = ("string", "list", "hash", "zset", "set", "stream")
 def in_a_transaction(monkeypatch, settings):
     monkeypatch.setattr("warmup.runner.agent.close_old_connections", lambda: None)
     settings.LIVERMORE_METRICS_TOKEN = TOKEN
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    backfill_without_pauses(monkeypatch)
 
 
 @pytest.fixture

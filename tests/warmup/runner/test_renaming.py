@@ -41,7 +41,7 @@ NOW = 1_795_046_400_000  # 2026-11-19 00:00 UTC
 
 @pytest.fixture
 def sandbox():
-    with serve() as server:
+    with serve(speed=60) as server:
         yield server
 
 
