@@ -28,7 +28,9 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.backfill import BackfillConfig
 from warmup.cache.candles import CandleCache
+from warmup.live import healer, sink
 from warmup.runner import listing_watch, monitored
+from warmup.runner import runner as runner_module
 from warmup.runner.runner import ExchangeRunner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -278,7 +280,17 @@ def hurry(monkeypatch):
     monkeypatch.setattr(listing_watch, "SECONDS_BETWEEN_DOUBTS", 0.1)
     monkeypatch.setattr(listing_watch, "SECONDS_AFTER_FAILURE", 0.5)
     monkeypatch.setattr(listing_watch, "SECONDS_UNTIL_SURE", 0.2)
+    step_often(monkeypatch)
+
+
+def step_often(monkeypatch):
+    """Let a runner look five times as often at what is to be done, and say as often how it is."""
+    monkeypatch.setattr(runner_module, "STEP_SECONDS", 0.05)
+    monkeypatch.setattr(monitored, "STEP_SECONDS", 0.1)
     monkeypatch.setattr(monitored, "SECONDS_BETWEEN_ROWS", 0.2)
+    monkeypatch.setattr(healer, "STEP_SECONDS", 0.2)
+    monkeypatch.setattr(sink, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(sink, "SECONDS_BETWEEN_LOOKS_AT_ASIDE", 0.4)
 
 
 def backfill_without_pauses(monkeypatch):

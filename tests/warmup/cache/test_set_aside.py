@@ -24,6 +24,7 @@ from tests.warmup.runners import (
     make_row,
     running,
     serve,
+    step_often,
     wait_for_time,
     wait_until,
 )
@@ -44,6 +45,11 @@ NO_OPEN_TIMES = [
     *("9795874400000", "1795874400000000", "4102444800000", "1e18"),
 ]
 OFF_THE_GRID = [0.5, 1, -MINUTE_MS / 2]  # beside a candle's
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    step_often(monkeypatch)
 
 
 @pytest.fixture

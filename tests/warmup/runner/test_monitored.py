@@ -23,6 +23,7 @@ from tests.warmup.runners import (
     make_row,
     running,
     serve,
+    step_often,
     stored,
     wait_for_time,
     wait_until,
@@ -32,6 +33,11 @@ from warmup.cache.candles import CandleCache
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BTC, ETH, SOL = "BTC-USD", "ETH-USD", "SOL-USD"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    step_often(monkeypatch)
 
 
 @pytest.fixture
@@ -101,11 +107,12 @@ def test_with_rest_at_hand_the_reply_comes_when_all_is_fetched(redis, sandbox, r
             assert len(stored(redis, row.pk, symbol, Timeframe.D1)[0]) == 100
 
 
-@pytest.mark.parametrize(("times", "is_mended"), [(8, True), (None, False)])
+@pytest.mark.parametrize(("times", "is_mended"), [(12, True), (None, False)])
 def test_a_hole_in_what_is_added_is_tried_again_but_not_for_ever(
     redis, sandbox, row, ask, monkeypatch, times, is_mended
 ):
     monkeypatch.setattr("warmup.runner.added_symbols.backoff", lambda: itertools.repeat(0.05))
+    monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 0.1)
     with running(redis, row, [BTC]):
         ask("add-symbol", symbol=ETH)
         ask("remove-symbol", symbol=ETH)
