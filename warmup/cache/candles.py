@@ -212,7 +212,9 @@ local foreign = misfit(candles, coverage)
 if foreign then return redis.error_reply('ASIDE ' .. foreign) end
 local after_spans = 4 + 2 * tonumber(ARGV[3])
 local first_candle = after_spans + 2
-local stored = text_of(coverage)
+-- Where there is no candle before some are stored, somebody deleted them: what was known goes too.
+local is_first = #ARGV >= first_candle and redis.call('EXISTS', candles) == 0
+local stored = is_first and '' or text_of(coverage)
 local spans = {}
 for i = 4, after_spans - 1, 2 do
     spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}

@@ -92,6 +92,13 @@ def test_coverage_without_any_candle_is_not_believed(cache, redis):
     assert (state.count, state.coverage) == (0, ())
 
 
+def test_what_was_known_of_deleted_candles_is_not_believed_of_those_written_next(cache, redis):
+    cache.write("BTC-USD", M1, minutes(0, 9), [stretch(0, 9)])
+    redis.delete("candles:7:BTC-USD:1m")
+    cache.write("BTC-USD", M1, minutes(5, 12), [stretch(5, 12)])
+    assert cache.coverage("BTC-USD", M1) == (stretch(5, 12),)
+
+
 def test_an_empty_answer_extends_coverage(cache, redis):
     cache.write("BTC-USD", M1, [], [stretch(0, 3)])
     assert json.loads(redis.get("coverage:7:BTC-USD:1m")) == [list(stretch(0, 3))]
