@@ -7,7 +7,7 @@ from exchanges.lock.control import ControlClient, ControlReader
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.status import State
 from livermore.market.candle import Ticker
-from tests.warmup.live.test_sink import (
+from tests.warmup.live.sink.played import (
     BTC,
     EXCHANGE,
     M1,

@@ -6,7 +6,7 @@ to: the name's answer is checked and then connected to, and asked for no second 
 leads to a public address and inside by turns shows that. Only the resolver is played. Which sockets
 were connected is what Python's own audit hook saw, which also keeps them on this machine.
 `tests/exchanges/test_validators.py`, `tests/exchanges/rest/test_client.py` and
-`tests/exchanges/stream/test_connection.py` show parts of it in every run of the tests.
+`tests/exchanges/stream/connection/test_connecting.py` show parts of it in every run of the tests.
 """
 
 import sys

@@ -27,7 +27,7 @@ from tests.warmup.harness.conftest import (
     row_of,
     step_of,
 )
-from tests.warmup.harness.test_faults import TICKER
+from tests.warmup.harness.faults.told import TICKER
 from tests.warmup.runners import ROOT, running, stored, wait_until
 from warmup.harness import ExchangeCheck
 from warmup.harness.check import KINDS
