@@ -1,6 +1,7 @@
 """Forms that do more than their models say: the admin's, and those of a person's own accounts."""
 
 import re
+from typing import Any
 
 from django import forms
 from django.contrib.auth.models import AbstractBaseUser
@@ -24,6 +25,7 @@ class ForgetfulForm(forms.ModelForm):
     """
 
     may_be_secret: tuple[str, ...]
+    data: Any  # a QueryDict, or a dict in tests
 
     def full_clean(self):
         super().full_clean()

@@ -42,6 +42,7 @@ class Ended(SystemExit):
 
     def __init__(self, signal_number: int):
         super().__init__(128 + signal_number)
+        self.number = signal_number
 
 
 class LivermoreCommand(BaseCommand):
@@ -117,6 +118,7 @@ def ending_signals_raise() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    main_thread = threading.get_ident()
 
     def end(number, _frame):
         for each in ENDING_SIGNALS:
@@ -125,8 +127,7 @@ def ending_signals_raise() -> Iterator[None]:
 
     def note_loss(unraisable):
         match unraisable.exc_value:
-            case Ended(code=code):
-                number = code - 128
+            case Ended(number=number):
                 signal.signal(number, end)
             case KeyboardInterrupt():
                 number = signal.SIGINT
@@ -137,7 +138,7 @@ def ending_signals_raise() -> Iterator[None]:
 
     def try_again(number):
         if sys.unraisablehook is note_loss:  # else all is over
-            signal.pthread_kill(threading.main_thread().ident, number)
+            signal.pthread_kill(main_thread, number)
 
     # What is raised while Python calls back, as when an object goes, ends nothing and is lost.
     show, sys.unraisablehook = sys.unraisablehook, note_loss

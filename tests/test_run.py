@@ -383,6 +383,19 @@ def test_help_needs_nothing_installed(checkout):
     assert not (checkout / "var").exists()
 
 
+def test_lint_fails_where_a_type_is_wrong(checkout):
+    (checkout / "livermore/running/prepare.py").write_text("")  # nothing is to be installed
+    (checkout / "warmup/wrong.py").write_text('SECONDS: int = "1"\n')
+    read = re.compile(r"^files = .*livermore/market.*exchanges.*warmup.*$", re.M)
+    config = (checkout / "pyproject.toml").read_text()
+    assert read.search(config)
+    one = read.sub('files = ["warmup/wrong.py"]', config)  # what the others import takes seconds
+    (checkout / "pyproject.toml").write_text(one)
+    status, said = finish(run(checkout, "lint"))
+    assert status == 1
+    assert "warmup/wrong.py:1: error: Incompatible types" in said
+
+
 def test_without_python_it_says_what_it_needs(checkout, tmp_path):
     tools = tmp_path / "tools"
     tools.mkdir()

@@ -88,12 +88,12 @@ def run_all(
                 future.add_done_callback(ended.put)
             while running:
                 future = _next(rest, ended)
-                job, error = running.pop(future), future.exception()
-                if error is None:
+                job, raised = running.pop(future), future.exception()
+                if raised is None:
                     failures_in_a_row = 0
                     yield job, future.result(), None
                     continue
-                _raise_if_hopeless(error)
+                error = _of_one_pair(raised)
                 logger.warning(
                     "fetch.pair_failed exchange=%d symbol=%s timeframe=%s error=%s",
                     *(rest.exchange_id, job.symbol, job.timeframe, error),
@@ -118,10 +118,12 @@ def _next(rest: VenueRest, ended: SimpleQueue[Future]) -> Future:
             return ended.get(timeout=SECONDS_BETWEEN_LOOKS)
 
 
-def _raise_if_hopeless(error: BaseException) -> None:
+def _of_one_pair(error: BaseException) -> LivermoreError:
+    """Return a failure that concerns its pair alone; what all would meet is raised."""
     is_shared = isinstance(error, Unreadable) and not isinstance(error, SetAside)
     if is_shared or isinstance(error, HOPELESS) or not isinstance(error, LivermoreError):
         raise error
+    return error
 
 
 class Fetcher:
@@ -192,9 +194,10 @@ class FetchReport:
         if error:
             self.failures.append(failure(pair, error))
             return
+        assert answers is not None  # one of the two is
         self.pairs += 1
         self.ranges += len(answers)
-        self.candles += sum(map(len, answers))
+        self.candles += sum(len(answer) for answer in answers)
         self.refused += sum(len(answer.refused) for answer in answers)
         self.left += [
             {

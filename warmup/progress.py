@@ -40,7 +40,7 @@ def present_warmup(
         "left": f"{_left(stats):,} of {count(stats['totalPairs'], 'pair')} left" if alive else "",
         "counts": _counts(stats),
         "rate": _rate(stats, running, running and not alive),
-        "schedule": [list(each) for each in schedule.counts] if is_own else [],
+        "schedule": [list(each) for each in schedule.counts] if schedule and is_own else [],
         "failures": stats["failures"][:FAILURES_SHOWN],
         "updatedAt": stats["updatedAt"],
         "error": clip(stats["error"], CLIP_OURS) if stats["error"] else None,

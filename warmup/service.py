@@ -94,7 +94,7 @@ class SmartWarmupService:
         for entry, candles, error in run_all(self._rest, schedule.entries, fetch):
             if error:
                 self.stats.pair_failed(entry, error)
-            else:
+            elif candles is not None:
                 self.stats.pair_completed(len(candles.refused))
             publisher.changed()
 

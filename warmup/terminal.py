@@ -1,8 +1,9 @@
 """How a warmup looks on a terminal, and in a log where there is none."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import IO, Any, TextIO, cast
 
 from django.core.management.base import OutputWrapper
 from rich.console import Console
@@ -38,9 +39,11 @@ class Progress:
     It goes to the error stream it is given, so that standard output holds results only.
     """
 
+    show: Callable[..., None]  # each kind of progress shows something else
+
     def __init__(self, title: str, stream: OutputWrapper):
         self._title = title
-        self._console = Console(file=Verbatim(stream))
+        self._console = Console(file=cast(IO[str], Verbatim(stream)))
         self._next_line_at = time.monotonic() + SECONDS_BETWEEN_LINES
         self._bar: Bar | None = None
 

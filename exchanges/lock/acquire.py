@@ -10,6 +10,7 @@ import logging
 import socket
 import uuid
 from os import getpid
+from typing import Any
 
 import orjson
 from redis import Redis
@@ -76,7 +77,7 @@ class ExchangeLock:
         Of a lock that can't be read `Holder.unknown()`: somebody has it.
         """
         try:
-            stored = self._redis.get(keys.lock(self._exchange_id))
+            stored: Any = self._redis.get(keys.lock(self._exchange_id))
         except ResponseError as error:
             value_or_error(error)
             stored = b""

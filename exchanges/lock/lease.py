@@ -185,13 +185,13 @@ class Lease:
             text = orjson.dumps(status.as_json(), option=orjson.OPT_NON_STR_KEYS)
             self._status_script(keys=names, args=[text, self.epoch, STATUS_TTL_MS, *self._told])
         except (RedisError, TypeError) as error:
-            text = clip(str(error))
+            reason = clip(str(error))
             is_fault = isinstance(error, TypeError)  # of ours: it would not go away by itself
-            is_news = is_fault and _not_written.is_news(str(self.exchange_id), text)
+            is_news = is_fault and _not_written.is_news(str(self.exchange_id), reason)
             logger.log(
                 logging.WARNING if is_news else logging.DEBUG,
                 "lock.status_not_written exchange=%s error=%s",
-                *(self.exchange_id, text),
+                *(self.exchange_id, reason),
             )
 
     def _measured(self) -> Mapping[str, Any]:

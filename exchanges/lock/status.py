@@ -114,9 +114,11 @@ class Holder:
 
     @classmethod
     def _of(cls, found: Mapping[str, Any], since: str) -> "Holder":
-        texts = [text_in(found, name) for name in ("instanceId", "hostname", "ip")]
+        instance_id, hostname, ip = (
+            text_in(found, name) for name in ("instanceId", "hostname", "ip")
+        )
         epoch, pid = (whole_in(found, name) for name in ("epoch", "pid"))
-        return cls(texts[0], epoch, *texts[1:], pid, check_time(found.get(since)))
+        return cls(instance_id, epoch, hostname, ip, pid, check_time(found.get(since)))
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that is stored."""

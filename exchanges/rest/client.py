@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -113,15 +113,23 @@ class _MeteredResponse(HTTPResponse):
 _call = threading.local()
 
 
-class _Dialled:
+# What it is mixed into; urllib3 decides which of its two connections that is.
+if TYPE_CHECKING:
+    _Connection = HTTPConnection
+else:
+    _Connection = object
+
+
+class _Dialled(_Connection):
     """A connection of urllib3 whose socket, encryption included, a route opens."""
 
     response_class = _MeteredResponse
     route: Route
     encrypted: bool
+    sock: Any
 
     def connect(self):
-        seconds = granted().seconds_left(self.timeout)
+        seconds = granted().seconds_left(cast(float, self.timeout))  # one was given to the pool
         try:
             self.sock = self.route.open(self.host, self.port, seconds, encrypted=self.encrypted)
         except OSError as error:
@@ -323,7 +331,7 @@ class RestClient:
         url = self._base_url + path
         _call.has_left = False
         try:
-            proof = self._sign(url.partition("://")[2]) if signed else {}
+            proof = self._sign(url.partition("://")[2]) if signed and self._sign else {}
             reply, content = self._exchange(url, params, proof, long)
         except BaseException:
             if not _call.has_left:  # the exchange counts nothing either
@@ -469,8 +477,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.Timeout | ReadTimeoutError):
         return "no answer in time"
     cause: BaseException = error
-    while cause.__cause__ or cause.__context__:
-        cause = cause.__cause__ or cause.__context__
+    while deeper := cause.__cause__ or cause.__context__:
+        cause = deeper
     if isinstance(cause, UnicodeError):
         return "a character of its name is not allowed in one"
     text = str(cause)

@@ -18,6 +18,7 @@ SLACK_MS = 250  # how far a frame may be ahead beyond what the way of REST's ans
 ROUGH_MS = 50  # how exact REST's answers are
 NEAR_MS = 2_000  # who is no further apart says the same
 FRAMES_SECONDS, FRAMES_ASKED = 5.0, 5  # which frames have a say: the newest of so long
+ANSWERS_KEPT = 3  # of REST: so many in a row show a pace
 FEWEST_FRAMES = 3  # that have to say the same
 LATE_SECONDS = 2.5  # so long frames are all late before that is looked into
 FRAMES_APART_SECONDS = 0.02  # of those that come at once one is enough
@@ -114,7 +115,7 @@ class ExchangeClock:
         self._belief: Line | None = None
         self._ahead_seconds = 0.0  # by which time.time() was ahead of the monotonic clock then
         self._latest: Line | None = None  # no frame that was sent by now says more than this
-        self._answers: deque[Answer] = deque(maxlen=3)
+        self._answers: deque[Answer] = deque(maxlen=ANSWERS_KEPT)
         self._frames = Frames()
         self._confirmed = False  # frames have agreed with REST
         self._pace = self._most = 1.0  # how fast its time goes, at least and at most
@@ -130,6 +131,7 @@ class ExchangeClock:
         """
         if self.is_due():
             self.settle()
+        assert self._belief is not None  # it was asked, or that raised
         return int(self._belief.at(time.monotonic()))
 
     def believed_ms(self) -> int | None:
@@ -168,7 +170,7 @@ class ExchangeClock:
         if self._answers:  # two that come at once tell no pace
             time.sleep(max(0.0, self._asked_at + SHORTEST_SPAN_SECONDS - time.monotonic()))
         self.ask()
-        for _ in range(self._answers.maxlen - 1):
+        for _ in range(ANSWERS_KEPT - 1):
             if not self._unsettled:
                 return
             time.sleep(SHORTEST_SPAN_SECONDS)
@@ -193,15 +195,15 @@ class ExchangeClock:
             if not self._confirmed and (heard := self._frames.line(self._pace)):
                 self._confirmed = self._are_near(heard, belief)
             if ahead_ms > 0:
-                self._hear_ahead(now, time_ms)
+                self._hear_ahead(now, time_ms, self._latest or belief)
             elif ahead_ms < -NEAR_MS * self._scale:
                 self._hear_late(now)
 
-    def _hear_ahead(self, now: float, time_ms: int) -> None:
+    def _hear_ahead(self, now: float, time_ms: int, latest: Line) -> None:
         self._all_late_since = None
-        if time_ms <= self._latest.at(now):
+        if time_ms <= latest.at(now):
             self._belief = Line(now, time_ms, self._pace)
-        elif time_ms <= self._latest.at(now) + NEAR_MS * self._scale:
+        elif time_ms <= latest.at(now) + NEAR_MS * self._scale:
             self._ask_within(INEXACT_SECONDS)
         else:
             line = Line(now, time_ms, self._pace)
@@ -212,9 +214,10 @@ class ExchangeClock:
 
     def _contradicts(self, who: str) -> bool:
         """Tell whether the frames say something else than is believed since `who` was outvoted."""
-        heard = self._frames.line(self._pace)
-        outvoted = (self.odd or "").startswith(who)
-        return outvoted and heard is not None and not self._are_near(heard, self._belief)
+        heard, belief = self._frames.line(self._pace), self._belief
+        if heard is None or belief is None or not (self.odd or "").startswith(who):
+            return False
+        return not self._are_near(heard, belief)
 
     def _hear_late(self, now: float) -> None:
         self._all_late_since = self._all_late_since or now

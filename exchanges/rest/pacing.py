@@ -472,14 +472,16 @@ class Pacer(ABC):
                 return script(**arguments)
             except ResponseError as error:
                 value_or_error(error)  # a ban may be what nobody can read: nothing goes out
-                kind = self._redis.type(self._key).decode()
-                raise Unreadable(of_type(self._key, kind, "hash"), self._key) from error
+                kind: Any = self._redis.type(self._key)
+                raise Unreadable(of_type(self._key, kind.decode(), "hash"), self._key) from error
 
         return call
 
 
 class BatchPacer(Pacer):
     """A number of calls, then a pause: for an exchange whose limits we don't know."""
+
+    batch_size: int
 
     def __init__(self, redis: Redis, host: str, batch_size: int, batch_delay_ms: int):
         super().__init__(redis, host)
@@ -567,7 +569,8 @@ class WeightPacer(Pacer):
 
 
 def _turn(reply: Sequence[int]) -> Turn:
-    return Turn(*map(int, reply))
+    wait_ms, held_ms, banned_until_ms, turned_away, *others = map(int, reply)
+    return Turn(wait_ms, held_ms, banned_until_ms, bool(turned_away), *others)
 
 
 @dataclass(frozen=True, slots=True)

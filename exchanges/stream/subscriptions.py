@@ -133,17 +133,16 @@ class Subscriptions:
         if self._orders:
             return self._orders.popleft()
         self._alone = bool(self._doubtful) or not self._fresh
-        if self._fresh and isinstance(self._fresh[0], str):
-            return self._fresh.popleft()
-        batch = self._next_batch()
+        first_of_all = self._fresh.popleft() if self._fresh else []
+        if isinstance(first_of_all, str):
+            return first_of_all
+        batch = Batch(first_of_all) if first_of_all else self._next_batch()
         self._asked.append(batch)
         first, *others = self._session.subscribe(batch.topics)
         self._orders += others
         return first
 
     def _next_batch(self) -> Batch:
-        if self._fresh:
-            return Batch(self._fresh.popleft())
         if self._doubtful:
             return self._doubtful.pop()
         return Batch([min(self._suspects, key=self._suspects.__getitem__)])
@@ -244,13 +243,14 @@ class Subscriptions:
         """Ask for these no more, wherever they wait to be asked for."""
 
         def rest(batch: list[Topic] | str) -> list[Topic] | str:
-            is_message = isinstance(batch, str)
-            return batch if is_message else [topic for topic in batch if topic not in topics]
+            if isinstance(batch, str):
+                return batch
+            return [topic for topic in batch if topic not in topics]
 
         self._fresh = deque(filter(None, map(rest, self._fresh)))
         doubtful, below_is_whole = [], False
         for batch in self._doubtful:
-            left = rest(batch.topics)
+            left = [topic for topic in batch.topics if topic not in topics]
             is_whole = len(left) == len(batch.topics)
             if left:  # a culprit that is out of one half need not be in the other
                 doubtful.append(Batch(left, batch.has_other_half and is_whole and below_is_whole))

@@ -54,7 +54,8 @@ def read_rows(
     A row that can't be read is left out; one line counts and names them by their field `name`.
     Raises BadPayload where none can be.
     """
-    found, refused = [], []
+    found: list[ListedSymbol | None] = []
+    refused: list[tuple[Any, Exception]] = []
     for row in rows:
         try:
             found.append(read(row))
@@ -62,9 +63,9 @@ def read_rows(
             refused.append((row, error))
     names = [_text_in(row, name) for row, _ in refused]
     if refused:
-        row, error = refused[0]
+        row, fault = refused[0]
         if not found:
-            raise BadPayload(f"the listing is not in {venue}'s form: {shape_of(row)}") from error
+            raise BadPayload(f"the listing is not in {venue}'s form: {shape_of(row)}") from fault
         logger.warning(
             "listing.rows_unreadable venue=%s count=%d first=%s names=%s",
             *(venue, len(refused), shape_of(row), named_few(names)),

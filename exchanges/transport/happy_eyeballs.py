@@ -89,7 +89,7 @@ class Race:
 
     def __exit__(self, *error: object) -> None:
         for key in list(self._under_way.get_map().values()):
-            key.fileobj.close()
+            key.data[1].close()
         self._under_way.close()
 
     def before(self, winner: str) -> list[str]:
@@ -118,19 +118,19 @@ class Race:
         except OSError as error:
             self._failures[address] = error
         else:
-            self._under_way.register(wire, selectors.EVENT_WRITE, address)
+            self._under_way.register(wire, selectors.EVENT_WRITE, (address, wire))
 
     def _look(self, seconds: float) -> tuple[str, socket.socket] | None:
         """Return who has answered within so long; take out whoever failed."""
         for key, _ in self._under_way.select(seconds):
-            wire: socket.socket = key.fileobj
+            address, wire = key.data
             self._under_way.unregister(wire)
             error = wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not error:
                 wire.setblocking(True)
-                return key.data, wire
+                return address, wire
             wire.close()
-            self._failures[key.data] = OSError(error, os.strerror(error))
+            self._failures[address] = OSError(error, os.strerror(error))
         return None
 
     def _failure(self) -> OSError:
@@ -172,7 +172,8 @@ def _in_turns(host: str, addresses: Sequence[str]) -> list[str]:
 
 
 def _alternate(addresses: Iterable[str], first: str) -> list[str]:
-    ours, theirs = [], []
+    ours: list[str] = []
+    theirs: list[str] = []
     for address in addresses:
         (ours if family_of(address) == first else theirs).append(address)
     pairs = zip_longest(ours, theirs)

@@ -55,6 +55,7 @@ def read_proxy(text: str) -> Proxy:
     except ValidationError as error:
         where = f", in the variable {text}," if in_variable else ""
         raise Misconfigured(f"the row's proxy{where} can't be used", error.message) from None
+    assert parts.hostname and parts.port  # `validate_proxy` and `split_proxy` refuse all else
     username = None if parts.username is None else unquote(parts.username)
     return Proxy(parts.scheme, parts.hostname, parts.port, username, unquote(parts.password or ""))
 

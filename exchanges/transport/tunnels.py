@@ -72,6 +72,7 @@ def open_through(proxy: Proxy, host: str, port: int, seconds: float) -> socket.s
 
 @contextlib.contextmanager
 def _failures_named(proxy: Proxy, host: str) -> Iterator[None]:
+    cause: OSError | NoTunnel
     try:
         yield
     except NoTunnel as error:
@@ -172,7 +173,7 @@ def _socks(talk: Talk, proxy: Proxy, host: str, port: int) -> None:
     if method not in methods:
         raise _wants_login(proxy)
     if method == BY_PASSWORD:
-        login = [proxy.username.encode(), proxy.password.encode()]
+        login = [(proxy.username or "").encode(), proxy.password.encode()]
         talk.send(bytes([ITS_LOGIN]) + b"".join(bytes([len(each)]) + each for each in login))
         if talk.take(2)[1]:
             raise _wants_login(proxy)
@@ -217,7 +218,7 @@ def _no_way(target: str, reason: str) -> NoTunnel:
     )
 
 
-def plain_end_of(outer: ssl.SSLSocket) -> socket.socket:
+def plain_end_of(outer: socket.socket) -> socket.socket:
     """Return a plain socket that says and hears what goes through an encrypted one.
 
     What goes through it may be encrypted once more, for which Python wants a socket of the system.

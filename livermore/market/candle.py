@@ -1,6 +1,6 @@
 """Price bars and tickers: frozen, and checked when they are made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
@@ -18,7 +18,7 @@ def is_time(found: Any) -> bool:
     return type(found) is int and EARLIEST_MS <= found < LATEST_MS
 
 
-def check_time(time_ms: int) -> int:
+def check_time(time_ms: Any) -> int:
     """Return `time_ms`; ValueError unless it is whole epoch milliseconds in this century."""
     if not is_time(time_ms):
         shown = time_ms if isinstance(time_ms, int | float) else type(time_ms).__name__
@@ -57,6 +57,15 @@ class Candle:
             raise ValueError(f"close is not between low and high: {self}")
         if not 0 <= self.volume < inf:
             raise ValueError(f"volume is negative or not a number: {self}")
+
+    @classmethod
+    def of_values(cls, values: Sequence[Any], timeframe: Timeframe) -> "Candle":
+        """Return the candle whose `values` these are; TypeError unless they are six."""
+        try:
+            timestamp, opened, high, low, close, volume = values
+        except ValueError as error:
+            raise TypeError(f"a candle has six values: {error}") from None
+        return cls(timestamp, opened, high, low, close, volume, timeframe)
 
     @property
     def close_time_ms(self) -> int:

@@ -23,7 +23,7 @@ FAST_DIVISOR, SLOW_DIVISOR, SIGNAL_DIVISOR = ((n + 1) / 2 for n in (FAST, SLOW, 
 STANDSTILL = 1e-10
 
 # [timestamp, open, high, low, close, volume], as Candle.values() gives it and the cache keeps it.
-Row = Sequence[int | float]
+Row = Sequence[Any]  # the open time in whole ms, then five floats: no list's type can say that
 
 
 def ema(values: Sequence[float], n: int) -> Any:
@@ -214,11 +214,11 @@ class MacdVState:
         return MacdV(
             value,
             signal,
-            None if signal is None else value - signal,
+            None if value is None or signal is None else value - signal,
             sums.fast if sums.bars >= FAST else None,
             sums.slow if sums.bars >= SLOW else None,
             sums.atr if sums.ranges >= SLOW else None,
-            None if signal is None else stage_of(value, signal),
+            None if value is None or signal is None else stage_of(value, signal),
             reason is None,
             sums.ranges,
             sums.bars,

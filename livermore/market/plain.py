@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 
-def plain(number: float) -> str:
+def plain(number: object) -> str:
     """Return a price or volume with all its digits, 4.1e-07 as 0.00000041."""
     text = repr(number)
     is_number = type(number) in (int, float)  # else somebody else wrote it

@@ -20,7 +20,7 @@ class Timeframe(StrEnum):
     H4 = "4h", 240 * MINUTE_MS
     D1 = "1d", 1440 * MINUTE_MS
 
-    def __new__(cls, text: str, ms: int):
+    def __new__(cls, text: str, ms: int = 0):  # with its text alone one is looked up, none made
         member = str.__new__(cls, text)
         member._value_ = text
         member.ms = ms

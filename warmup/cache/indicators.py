@@ -84,7 +84,8 @@ class IndicatorCache:
         """Return the stored value of each pair, None where there is none."""
         if not pairs:
             return []
-        stored = self._redis.mget([keys.indicator(self._exchange_id, *pair) for pair in pairs])
+        names = [keys.indicator(self._exchange_id, *pair) for pair in pairs]
+        stored: list[Any] = self._redis.mget(names)
         return [_value(each) for each in stored]  # MGET says None of another type
 
     def _arguments(self, values: Iterable[tuple[Pair, dict[str, Any] | None]]) -> list:

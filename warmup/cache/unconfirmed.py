@@ -88,7 +88,13 @@ def learn(
     empty = [each for each in known if each.reason == EMPTY]
     proven: Coverage = ()
     if not (answer.contradicts and (answer.is_bare or _is_young(answer, rules, now_ms))):
-        told = subtract(answer.asked, [each[:2] for each in (*answer.refusals, *traded)])
+        told = subtract(
+            answer.asked,
+            [
+                *((start, end) for start, end, _ in answer.refusals),
+                *((each.start_ms, each.end_ms) for each in traded),
+            ],
+        )
         settled = intersect(told, ((0, timeframe.floor(now_ms - rules.lag_ms)),))
         first_ms = now_ms - rules.apart_ms(answer.anchored)
         before = union(each[:2] for each in empty if each.seen_ms <= first_ms)

@@ -52,7 +52,7 @@ class Window:
 
     def leaves_gap(self, event: Mapping[str, Any]) -> bool:
         """Tell whether there are bars between the last candle and this close."""
-        return event["timestamp"] > self.state.last_ms + self.pair.timeframe.ms
+        return event["timestamp"] > self._last_ms + self.pair.timeframe.ms
 
     def advance(self, event: Mapping[str, Any], coverage: Coverage | None = None) -> bool:
         """Take a close in where that is exact; return whether the window holds it now.
@@ -61,17 +61,22 @@ class Window:
         vouches for the bars between, whose candles would have been told.
         """
         time, length = event["timestamp"], self.pair.timeframe.ms
-        if time <= self.state.last_ms:
+        if time <= self._last_ms:
             return True  # it was in the cache already when the window was read
         if self.leaves_gap(event) and (
-            coverage is None or missing(coverage, self.state.last_ms, time + length)
+            coverage is None or missing(coverage, self._last_ms, time + length)
         ):
             return False
-        if time - self.state.last_ms > LONGEST_GAP_BARS * length or self._is_too_long():
+        if time - self._last_ms > LONGEST_GAP_BARS * length or self._is_too_long():
             return False
         self.state.extend([[event[name] for name in ROW]])
         self.rows += 1
         return True
+
+    @property
+    def _last_ms(self) -> int:
+        assert self.state.last_ms is not None  # a window is read with candles, or there is none
+        return self.state.last_ms
 
     def _is_too_long(self) -> bool:
         if self.rows < CANDLES_KEPT:

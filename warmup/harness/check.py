@@ -123,16 +123,17 @@ def _skipped(kind: Kind, spoiled: dict[str, str]) -> Step | None:
 
 def _tried(kind: Kind, facts: Facts, spoiled: dict[str, str]) -> Step:
     begun = time.monotonic()
-    remedy, lost = None, ()
+    remedy: str | None = None
+    lost: tuple[str, ...] = ()
     try:
         outcome = kind.do(facts)
         result, detail, remedy = outcome.result, outcome.detail, outcome.advice
     except Failed as failure:
         result, detail, remedy, lost = Result.FAIL, str(failure), failure.remedy, failure.spoils
     except Exception as error:  # whatever it is, the other steps and their report are wanted
-        failure = _failure(error, facts)
-        result, detail, remedy = Result.FAIL, str(failure), failure.remedy
-        lost = (*kind.spoils, *failure.spoils)
+        fault = _failure(error, facts)
+        result, detail, remedy = Result.FAIL, str(fault), fault.remedy
+        lost = (*kind.spoils, *fault.spoils)
     for need in lost:
         spoiled.setdefault(need, kind.title)
     detail, remedy = one_line(detail), one_line(remedy) if remedy else None

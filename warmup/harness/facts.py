@@ -38,6 +38,12 @@ class Facts:
     _rest: VenueRest | None = None
 
     @property
+    def symbol(self) -> str:
+        """Return which symbol is tried."""
+        assert self.market is not None  # else what needs it is not tried: see `Kind.needs`
+        return self.market.symbol
+
+    @property
     def rest(self) -> VenueRest:
         """Return the exchange's REST side, opened when first needed; raises BadCredentials."""
         return self._rest or self.open_rest()

@@ -89,7 +89,8 @@ def redis_failure(error: RedisError, facts: Facts) -> Failed:
 
 def _foreign_key(error: ResponseError, facts: Facts) -> Failed:
     """Return which key something else has written: Redis itself doesn't say."""
-    found = stored.misfits(facts.redis, facts.exchange, facts.market and facts.market.symbol)
+    symbol = facts.market.symbol if facts.market else None
+    found = stored.misfits(facts.redis, facts.exchange, symbol)
     text = "; ".join(found) or f"Redis refused a script of ours: {clip(str(error))}"
     return Failed(text, "no Livermore wrote that: find out who did, and delete it")
 

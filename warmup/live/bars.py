@@ -129,7 +129,7 @@ class Bars:
         """
         young = answer.young
         seen = self._seen.get(young.timestamp) if young else None
-        if seen and self._is_whole(young, whole_until_ms) and _are_alike(young, seen):
+        if young and seen and self._is_whole(young, whole_until_ms) and _are_alike(young, seen):
             answer.append(young)
             answer.young = None
             answer.covered = union([*answer.covered, (young.timestamp, young.close_time_ms)])

@@ -68,7 +68,7 @@ class IndicatorFollower:
         It is broken off where `stopping` says so. Raises RedisError, and Fenced once another
         holder has the exchange.
         """
-        newest = self._redis.xrevrange(self._key, count=1)
+        newest: Any = self._redis.xrevrange(self._key, count=1)
         self._last_id = newest[0][0] if newest else NOTHING
         self._windows = dict.fromkeys(pairs)
         self._recompute(pairs, stopping)
@@ -151,7 +151,7 @@ class IndicatorFollower:
 
     def _look_for_gap(self) -> None:
         """Compute everything anew where events may have gone by before we read them."""
-        oldest = self._redis.xrange(self._key, count=1)
+        oldest: Any = self._redis.xrange(self._key, count=1)
         first = _order(oldest[0][0] if oldest else NOTHING)
         known = _order(self._last_id)
         if first > known or (not oldest and known > _order(NOTHING)):
@@ -187,7 +187,7 @@ class IndicatorFollower:
         for begin in range(0, len(pairs), PAIRS_PER_WINDOWS):
             if stopping() or self._stopping.is_set():
                 return
-            values = {}
+            values: dict[Pair, dict[str, Any] | None] = {}
             chunk = pairs[begin : begin + PAIRS_PER_WINDOWS]
             for pair, members, coverage in self._cache.windows(chunk):
                 window = Window.read(pair, members, coverage)
@@ -195,7 +195,7 @@ class IndicatorFollower:
                     if pair not in self._windows:
                         continue  # removed meanwhile
                     self._windows[pair] = window
-                values[pair] = window and window.as_json(self._exchange_id)
+                values[pair] = window.as_json(self._exchange_id) if window else None
             self._write(values)
 
     def _write(self, values: Mapping[Pair, dict[str, Any] | None]) -> None:
@@ -212,7 +212,7 @@ def _events(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> list[Even
         try:
             event = orjson.loads(fields[b"event"])
             pair = Pair(event["symbol"], parse_timeframe(event["timeframe"]))
-            Candle(*(event[name] for name in ROW), pair.timeframe)
+            Candle.of_values([event[name] for name in ROW], pair.timeframe)
         except (ValueError, TypeError, LookupError) as error:
             logger.error("follower.unreadable entry=%s error=%s", entry_id.decode(), error)
         else:

@@ -90,7 +90,9 @@ class Healer:
         while self._answers:
             pair, end_ms, answer = self._answers.popleft()
             self._notice(answer, known)
-            if pair is not None and pair in known:  # else it was removed meanwhile
+            if (
+                answer is not None and pair is not None and pair in known
+            ):  # else it was removed meanwhile
                 yield pair, self._take(pair, known[pair], end_ms, answer, now_ms)
 
     def close(self) -> None:

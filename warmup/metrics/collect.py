@@ -162,7 +162,7 @@ def put_symbols(sheet: Sheet, exchange: Exchange) -> None:
     """Put how many monitored symbols trade, and what became of the others."""
     statuses = exchange.symbols.monitored().order_by().values_list("status")
     counts = dict(statuses.annotate(Count("pk")))
-    for status in Symbol.Status:
+    for status in Symbol.Status.values:
         sheet.put("symbols", counts.get(status, 0), exchange.name, status)
 
 

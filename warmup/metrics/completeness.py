@@ -92,8 +92,8 @@ class Measured:
         What it raises is raised for all who wait for it, and forgotten.
         """
         with self._lock:
-            at, found = self._found.get(exchange_id, (float("-inf"), None))
-            is_ours = found is None or time.monotonic() - at >= SECONDS_KEPT
+            at, found = self._found.get(exchange_id, (float("-inf"), Future()))
+            is_ours = time.monotonic() - at >= SECONDS_KEPT
             if is_ours:
                 found = Future()
                 self._found[exchange_id] = (time.monotonic(), found)

@@ -1,6 +1,6 @@
 """Every metric by name and meaning, and the values of one scrape."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from prometheus_client.core import (
@@ -14,7 +14,7 @@ from prometheus_client.core import (
 class Kind(NamedTuple):
     """A metric: how it is made, what it means, and its labels beside the exchange."""
 
-    family: type[Metric]
+    family: Callable[..., Metric]
     help: str
     labels: tuple[str, ...] = ("exchange",)
 
@@ -75,7 +75,7 @@ class Sheet:
     """One scrape's values: a family for every metric, those without a value among them."""
 
     def __init__(self):
-        self.families = {
+        self.families: dict[str, Any] = {  # of prometheus-client, whose base class lacks methods
             name: kind.family(f"livermore_{name}", kind.help, labels=kind.labels)
             for name, kind in METRICS.items()
         }

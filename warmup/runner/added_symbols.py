@@ -203,7 +203,7 @@ class HistoryFetcher:
     def _repair(self, rest: VenueRest, symbols: Collection[str]) -> dict[str, str]:
         """Fetch what is missing in the middle; return those to be tried again, and why."""
         repair = CandleRepair(self._redis, self._exchange_id, rest, cache=self._cache)
-        report = repair.repair(symbols, holes_only=True)
+        report = repair.repair(list(symbols), holes_only=True)
         errors = {failure["symbol"]: failure["error"] for failure in report.failures}
         self._repairs.update(errors.keys())
         return {s: text for s, text in errors.items() if self._repairs[s] < REPAIRS_TRIED}
@@ -216,7 +216,7 @@ class HistoryFetcher:
             for pair, state in zip(pairs, states, strict=True)
             if state.coverage
         }
-        scan = CandleStatusScanner(self._redis, self._exchange_id).scan_exchange(symbols)
+        scan = CandleStatusScanner(self._redis, self._exchange_id).scan_exchange(list(symbols))
         for result in scan:
             if not result.needs_fetching:
                 self._count(result, [], None, fetched=False)

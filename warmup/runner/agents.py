@@ -32,14 +32,14 @@ class Registration:
     def from_json(cls, text: bytes | str) -> "Registration":
         """Return what was stored; ValueError where it is none."""
         found = parse_object(text)
-        texts = [text_in(found, name) for name in ("agentId", "hostname", "ip")]
+        agent_id, hostname, ip = (text_in(found, name) for name in ("agentId", "hostname", "ip"))
         pid = whole_in(found, "pid")
-        times = [whole_in(found, name) for name in ("startedAt", "heartbeat")]
-        if max(times) > LATEST_MS:
+        started_at, heartbeat = (whole_in(found, name) for name in ("startedAt", "heartbeat"))
+        if max(started_at, heartbeat) > LATEST_MS:
             raise ValueError("times that no clock has told")
         if not is_texts(found.get("running")):
             raise ValueError("running are no names")
-        return cls(*texts, pid, *times, tuple(found["running"]))
+        return cls(agent_id, hostname, ip, pid, started_at, heartbeat, tuple(found["running"]))
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that is stored."""
@@ -88,7 +88,8 @@ def deregister(redis: Redis, agent_id: str) -> None:
 def _stored(redis: Redis) -> dict[bytes, Registration | None]:
     """Return what is stored by field, None for what is no registration."""
     found: dict[bytes, Registration | None] = {}
-    for agent_id, text in redis.hgetall(keys.agents()).items():
+    stored: dict[bytes, bytes] = redis.hgetall(keys.agents())  # type: ignore[assignment]  # undecoded
+    for agent_id, text in stored.items():
         try:
             found[agent_id] = Registration.from_json(text)
         except ValueError:

@@ -86,8 +86,11 @@ class Entry:
         for each in (*numbers, *(other for other in others if other is not None)):
             if type(each) is not int or not 0 <= each < LATEST_MS:
                 raise TypeError("a command's numbers")
+        entry_id, what, who, result = texts
         started_at, done, total = numbers
-        return cls(*texts[:3], started_at, *others, found["ok"] is True, texts[3], done, total)
+        epoch, ended_at = others
+        is_ok = found["ok"] is True
+        return cls(entry_id, what, who, started_at, epoch, ended_at, is_ok, result, done, total)
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that is stored."""

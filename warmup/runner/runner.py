@@ -159,6 +159,7 @@ class ExchangeRunner:
             ) as follower,
             closing(self._open_rest()) as rest,
         ):
+            assert self._clock is not None  # the warmup asked it
             self._clock.ask_ms = rest.server_time_ms
             stream = self._factory.stream(self._exchange)
             sink = CandleSink(
@@ -203,7 +204,7 @@ class ExchangeRunner:
 
     def _looked(self) -> None:
         """Learn that the listing was looked at."""
-        if self._monitored:
+        if self._monitored and self._streamer:
             self._streamer.retry_given_up()  # maybe it takes by now what it had refused
             self._monitored.nudge()
 
@@ -214,6 +215,7 @@ class ExchangeRunner:
         """
         lease.report(State.WARMING, "catching up", 100.0)
         pairs = pairs_of(self._symbols)
+        assert self._clock is not None  # the warmup asked it
         self._clock.settle()
         sink.connected(pairs)
         deadline = time.monotonic() + LONGEST_CATCHING_UP_SECONDS

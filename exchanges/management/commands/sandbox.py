@@ -1,6 +1,7 @@
 """Run an exchange on this machine that speaks Binance's and Coinbase's protocols."""
 
 import errno
+from typing import ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -13,7 +14,7 @@ from livermore.command import LivermoreCommand
 
 class Command(LivermoreCommand):
     help = "Run the sandbox exchange until it is told to stop."
-    requires_system_checks = []
+    requires_system_checks: ClassVar[list[str]] = []
     needs_redis = False
 
     def add_arguments(self, parser: CommandParser) -> None:

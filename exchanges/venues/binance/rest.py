@@ -149,7 +149,11 @@ class BinanceRest(VenueRest):
     def _klines(self, native: str, timeframe: Timeframe, lane: Lane, **window: int) -> list:
         if not self.client.pacer.limits_known():
             self._learn_limits(native)
-        params = {"symbol": native, "interval": str(timeframe), **window}
+        params: dict[str, str | int] = {
+            "symbol": native,
+            "interval": str(timeframe),
+            **window,
+        }
         rows = self._get_rows("/api/v3/klines", params, lane)
         if not isinstance(rows, list):
             raise BadPayload(f"the candles are not in Binance's form: {shape_of(rows)}")

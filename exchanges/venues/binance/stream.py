@@ -60,7 +60,7 @@ class BinanceSession(StreamSession):
         self._symbols = symbols
         self._limits = limits
         self._last_id = 0
-        self._asked: dict[int, tuple[str, list[Topic]]] = {}
+        self._asked: dict[object, tuple[str, list[Topic]]] = {}
         self._readers: dict[str, Callable[[Any], list[Event]]] = {
             "kline": self._kline,
             "24hrTicker": self._ticker,

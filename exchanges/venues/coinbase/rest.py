@@ -173,7 +173,7 @@ class CoinbaseRest(VenueRest):
         `known` to be there, or none was seen yet, it is asked again, `looks` times in all.
         """
         start_ms, end_ms = window
-        params = {
+        params: dict[str, str | int] = {
             "start": start_ms // 1000,
             # Said to be inclusive, but nowhere promised: one bucket more is asked for, and the
             # window is still no wider than the exchange allows.
@@ -237,7 +237,8 @@ class CoinbaseRest(VenueRest):
         return f"this machine's clock is {abs(ahead_ms) / 1000:.1f} s {way} the exchange's"
 
     def _page_of_products(self, offset: int) -> list:
-        params = {"product_type": "SPOT", "limit": PRODUCTS_PER_CALL, "offset": offset}
+        page_of = {"limit": PRODUCTS_PER_CALL, "offset": offset}
+        params: dict[str, str | int] = {"product_type": "SPOT", **page_of}
         body = self._get("/products", params, long=True)
         page = body.get("products") if isinstance(body, dict) else None
         if not isinstance(page, list):

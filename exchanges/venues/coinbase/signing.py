@@ -51,6 +51,7 @@ class Signer:
 
 def _load(secret: str) -> EllipticCurvePrivateKey | Ed25519PrivateKey:
     text = secret.replace("\\n", "\n").strip().strip("\"'").strip()
+    key: object
     try:
         if text.startswith("-----BEGIN"):
             key = load_pem_private_key(text.encode(), None)
@@ -59,10 +60,11 @@ def _load(secret: str) -> EllipticCurvePrivateKey | Ed25519PrivateKey:
             key = Ed25519PrivateKey.from_private_bytes(raw[:32]) if len(raw) in (32, 64) else None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
-    p256 = isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1)
-    if not (p256 or isinstance(key, Ed25519PrivateKey)):
-        raise BadCredentials(
-            "the Coinbase secret is neither a PEM private key (EC P-256 or Ed25519) nor base64 of "
-            "an Ed25519 key: copy it again from the key file that Coinbase gave you"
-        )
-    return key
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
+        return key
+    raise BadCredentials(
+        "the Coinbase secret is neither a PEM private key (EC P-256 or Ed25519) nor base64 of "
+        "an Ed25519 key: copy it again from the key file that Coinbase gave you"
+    )

@@ -31,7 +31,7 @@ MIDNIGHT_MS = 120_000
 
 def check_warmup(facts: Facts) -> Outcome:
     """Warm 1d under the lock, or let the runner do it that has it, and look at what is there."""
-    symbol = facts.market.symbol
+    symbol = facts.symbol
     if read_holder(facts):  # one that can't be understood, or never ends, is waited for in vain
         status_of(facts)
     arguments = {"symbols": [symbol], "timeframes": [DAY], "count": DEFAULT_CANDLE_TARGET}
@@ -62,7 +62,7 @@ def check_warmup(facts: Facts) -> Outcome:
 
 
 def _fetch(facts: Facts, cache: CandleCache) -> dict[str, Any]:
-    pair = Pair(facts.market.symbol, DAY)
+    pair = Pair(facts.symbol, DAY)
     fetcher = Fetcher(facts.rest, cache, [pair])
     candles = facts.ask(partial(fetcher.fetch, pair, limit=DEFAULT_CANDLE_TARGET))
     return {"refusedCandles": len(candles.refused), "refused": candles.refused, "failures": []}
@@ -127,7 +127,7 @@ def _refuse_gaps(candles: Sequence[Candle], known: Coverage, symbol: str, again:
     missing = [at for at in range(min(times), max(times), DAY.ms) if at not in times]
     if not missing:
         return
-    unknown = subtract([(at, at + DAY.ms) for at in missing], known)
+    unknown = subtract(tuple((at, at + DAY.ms) for at in missing), known)
     text = f"missing among the newest {len(candles)} days: {len(missing)}, the last of them "
     raise Failed(
         text + _date(missing[-1]) + ("" if unknown else ", and REST has none there"),

@@ -57,7 +57,7 @@ def check_keys(facts: Facts) -> Outcome:
             "something else writes to this Redis, or an older Livermore did: delete these keys, "
             f"then `./run warmup {facts.exchange.name}`",
         )
-    text = f"{name}: sorted set of {len(rows)} rows, with coverage"
+    text = f"{name}: sorted set of {len(rows or ())} rows, with coverage"
     if ticker is None:
         return Outcome(f"{text}; no ticker came that could be looked at", note, Result.SKIP)
     return Outcome(f"{text}; ticker {where}; no user in a name", note)
@@ -76,14 +76,15 @@ def _refuse_eviction(redis: Redis) -> str | None:
 
 
 def _patterns(symbol: str) -> Iterable[str]:
-    yield keys.candles("*", symbol, DAY)
-    yield keys.coverage("*", symbol, DAY)
-    yield keys.ticker("*", symbol)
+    any_exchange: Any = "*"  # in place of its number
+    yield keys.candles(any_exchange, symbol, DAY)
+    yield keys.coverage(any_exchange, symbol, DAY)
+    yield keys.ticker(any_exchange, symbol)
 
 
 def _ticker(facts: Facts) -> tuple[str, stored.Text | None]:
     """Return the ticker that is there, else what a runner would keep of the stream's."""
-    name = keys.ticker(facts.exchange.pk, facts.market.symbol)
+    name = keys.ticker(facts.exchange.pk, facts.symbol)
     if found := stored.text(facts.redis, name):
         return f"at {name}", found
     if facts.ticker is None:
@@ -107,7 +108,7 @@ def _candle_fault(member: bytes, score: float, timeframe: Timeframe) -> str | No
             return f"{member!r} is no array of six numbers"
         if values[0] != score:
             return f"{member!r} has the score {score:.0f}"
-        Candle(*values, timeframe)
+        Candle.of_values(values, timeframe)
     except ValueError as error:
         return f"{member!r} is no candle: {error}"
     return None

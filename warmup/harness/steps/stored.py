@@ -1,7 +1,7 @@
 """What is in Redis as any reader finds it, and leaving it as it was."""
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redis import Redis
 
@@ -47,7 +47,7 @@ class StatusKept:
     def __init__(self, redis: Redis, exchange_id: int):
         self._redis = redis
         self._names = [keys.status(exchange_id), keys.epoch(exchange_id)]
-        self._before: bytes = b""
+        self._before: Any = b""
         self._ends_ms = 0
         self._epoch: int | None = None
 
@@ -58,7 +58,7 @@ class StatusKept:
 
     def __exit__(self, *error: object) -> None:
         if self._epoch is not None:
-            values = [self._epoch, self._before, self._ends_ms]
+            values: list[Any] = [self._epoch, self._before, self._ends_ms]
             self._redis.eval(PUT_BACK, len(self._names), *self._names, *values)
 
     def ours(self, epoch: int) -> None:
@@ -75,7 +75,8 @@ def members(redis: Redis, name: str) -> list[tuple[bytes, float]] | None:
     """
     if redis.type(name) not in (b"zset", b"none"):
         return None
-    return redis.zrange(name, 0, -1, withscores=True)
+    found: Any = redis.zrange(name, 0, -1, withscores=True)
+    return found
 
 
 def text(redis: Redis, name: str) -> Text | None:
@@ -83,7 +84,8 @@ def text(redis: Redis, name: str) -> Text | None:
     kind = redis.type(name)
     if kind == b"none":
         return None
-    return Text(redis.get(name) if kind == b"string" else None, redis.pttl(name))
+    content: Any = redis.get(name) if kind == b"string" else None
+    return Text(content, redis.pttl(name))
 
 
 def names_like(redis: Redis, name: str) -> list[str]:
@@ -108,13 +110,14 @@ def misfits(redis: Redis, exchange: Exchange, symbol: str | None) -> list[str]:
         wanted[keys.candles(number, symbol, Timeframe.D1)] = b"zset"
         wanted[keys.coverage(number, symbol, Timeframe.D1)] = b"string"
         wanted[keys.ticker(number, symbol)] = b"string"
-    types = {name: redis.type(name) for name in wanted}
+    types: dict[str, Any] = {name: redis.type(name) for name in wanted}
     faults = [
         f"{name} is a {kind.decode()}, not a {wanted[name].decode()}"
         for name, kind in types.items()
         if kind not in (wanted[name], b"none")
     ]
-    if types[keys.epoch(number)] == b"string" and not _is_epoch(redis.get(keys.epoch(number))):
+    epoch: Any = redis.get(keys.epoch(number)) if types[keys.epoch(number)] == b"string" else b"0"
+    if not _is_epoch(epoch):
         faults.append(f"{keys.epoch(number)} is no number that can be counted on")
     return faults
 

@@ -29,8 +29,8 @@ def check_subscription(facts: Facts) -> Outcome:
         text = "not tried, as nobody knows what is listed: the database has no listing either"
         return Outcome(text, result=Result.SKIP)
     stream = facts.stream()
-    topics = stream.topics([facts.market.symbol])
-    heard = Heard(facts.market.symbol, streamed(stream, topics), facts.ahead_ms)
+    topics = stream.topics([facts.symbol])
+    heard = Heard(facts.symbol, streamed(stream, topics), facts.ahead_ms)
     listener = Listener(Connection(stream, topics), heard)
     begun = time.monotonic()
     with listener:
@@ -38,7 +38,7 @@ def check_subscription(facts: Facts) -> Outcome:
         confirmed_after = time.monotonic() - begun
         listener.listen(facts.seconds)
         if not heard.complete:
-            listener.listen(PATIENCE_SECONDS, lambda: heard.complete or listener.malformed)
+            listener.listen(PATIENCE_SECONDS, lambda: heard.complete or listener.malformed > 0)
     seconds = time.monotonic() - begun - confirmed_after
     listener.judge(seconds)
     facts.ticker = heard.ticker

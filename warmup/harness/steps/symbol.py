@@ -48,7 +48,7 @@ def choose(facts: Facts, listed: Iterable[ListedSymbol]) -> ListedSymbol:
     Raises Failed where there is none, or the one that was asked for does not trade.
     """
     # Of two native names for one symbol the one that trades comes last, and stays.
-    by_name = {each.symbol: each for each in sorted(listed, key=lambda each: each.is_trading)}
+    by_name = {each.symbol: each for each in sorted(listed, key=lambda each: bool(each.is_trading))}
     if facts.wanted is not None:
         return _wanted(facts.exchange, facts.wanted, by_name)
     monitored = facts.exchange.symbols.watched().values_list("symbol", flat=True)

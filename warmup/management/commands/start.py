@@ -47,7 +47,7 @@ class Command(LivermoreCommand):
                 on_warmup=lambda stats: show(stats.as_json()),
             )
             try:
-                runner.run(holder and holder.instance_id, "start --take-over")
+                runner.run(holder.instance_id if holder else None, "start --take-over")
             except Held as error:
                 if not error.holder.is_known:
                     raise CommandError(str(error)) from error

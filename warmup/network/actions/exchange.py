@@ -278,6 +278,7 @@ class Actions:
             return
         if now.run_by_agent and not now.others:
             raise Refused(now.runs_already())
+        assert now.holder is not None  # who runs something is asked here alone
         raise Held(self._exchange.pk, now.holder)
 
     def _check_known(self, now: RunnerState) -> None:
@@ -315,7 +316,7 @@ class Actions:
 
     # -- Doing it
 
-    def _want(self, wanted: str, take_over_from: str = "") -> None:
+    def _want(self, wanted: Any, take_over_from: str = "") -> None:  # an Exchange.Wanted
         # Only these columns: somebody may be changing others in the admin.
         Exchange.objects.filter(pk=self._exchange.pk).update(
             wanted=wanted,

@@ -180,20 +180,20 @@ def _trouble_of(view: ExchangeView | None, wanted: bool, now_ms: int) -> Trouble
     if view is None or view.lock_fault or (view.holder is None and not wanted):
         return None
     if view.holder and view.status.state is State.ACTIVE:
-        return None if view.late else _stream_trouble(view)
+        return None if view.late else _stream_trouble(view, view.holder.hostname)
     found = view.trouble
     is_over = found and found.over_at_ms and found.over_at_ms <= now_ms
     return None if is_over else found
 
 
-def _stream_trouble(view: ExchangeView) -> Trouble | None:
+def _stream_trouble(view: ExchangeView, hostname: str) -> Trouble | None:
     details = view.status.details
     reason, retry_at_ms = details.get("streamTrouble"), details.get("streamRetryAt")
     if not isinstance(reason, str) or not reason or details.get("connections"):
         return None
     text = clip(without_number(reason.partition(HEADERS)[0]), CLIP_OURS)
     retry_at_ms = retry_at_ms if isinstance(retry_at_ms, int) else None
-    return Trouble(f"no stream: {text}", stream_remedy(reason), view.holder.hostname, retry_at_ms)
+    return Trouble(f"no stream: {text}", stream_remedy(reason), hostname, retry_at_ms)
 
 
 def _trouble(details: Mapping[str, Any], row: ExchangeRow) -> str:

@@ -146,10 +146,10 @@ def read_exchange(
     """
     number = exchange.pk
     pipe = redis.pipeline(transaction=False)
-    for name in (keys.lock, keys.status, keys.warmup_stats, keys.trouble):
-        pipe.get(name(number))
-    for name in (keys.status, keys.lock):
-        pipe.pttl(name(number))
+    for key_of in (keys.lock, keys.status, keys.warmup_stats, keys.trouble):
+        pipe.get(key_of(number))
+    for key_of in (keys.status, keys.lock):
+        pipe.pttl(key_of(number))
     pipe.hvals(keys.commands(number))
     if schedule is None:
         pipe.get(keys.warmup_schedule(number))
@@ -208,8 +208,9 @@ def _asked(row: Exchange) -> Action | None:
     found = last_action(row.pk, ENDS if row.wanted == Exchange.Wanted.STOPPED else BEGINS)
     wanted_ms = row.wanted_at.timestamp() * 1000
     # Else it was wanted so in another way since, of which nobody wrote down whose wish it was.
-    is_this = found is not None and abs(found[1] - wanted_ms) < SAME_MOMENT_MS
-    return Action(*found) if is_this else None
+    if found is None or abs(found[1] - wanted_ms) >= SAME_MOMENT_MS:
+        return None
+    return Action(*found)
 
 
 def _progress(text: bytes) -> Mapping[str, Any]:
@@ -228,9 +229,7 @@ def _schedule(text: bytes) -> Schedule:
     )
 
 
-def _understand(
-    name: str, parse: Callable[[bytes], Found], text: bytes | Exception | None
-) -> Found | None:
+def _understand(name: str, parse: Callable[[bytes], Found], text: Any) -> Found | None:
     if text is None:
         return None
     try:

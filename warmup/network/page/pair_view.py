@@ -55,7 +55,7 @@ class PairView:
         """Return the open times of covered bars without a candle: nothing was traded in them."""
         length = self.pair.timeframe.ms
         end_ms = self.pair.timeframe.floor(self.time_ms)
-        traded = {row[0] for row in self.rows}
+        traded = {int(row[0]) for row in self.rows}
         first_ms = max(min(traded, default=end_ms), end_ms - CANDLES_KEPT * length)
         times = (
             time
@@ -120,7 +120,7 @@ def read_pair(
     [(_, members, coverage)] = cache.windows([pair])
     rows = _rows(members, pair)
     [indicator] = IndicatorCache(redis, exchange_id).read_many([pair])
-    state = PairState(len(rows), rows[0][0] if rows else None, coverage if rows else ())
+    state = PairState(len(rows), int(rows[0][0]) if rows else None, coverage if rows else ())
     missing = missing_ranges(state, pair.timeframe, time_ms, GRACE_MS)
     if idle:
         known_until = coverage[-1][1] if coverage else 0

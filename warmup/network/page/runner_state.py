@@ -80,6 +80,7 @@ class RunnerState:
 
     def runs_already(self) -> str:
         """Return, for a person, that the only agent alive is the one that has it."""
+        assert self.holder is not None
         return (
             f"{self.name} is running already, on {self.holder.hostname} ({self.holder.ip}), and no "
             f"other agent is alive to take it over: start one elsewhere with {START_AN_AGENT}"

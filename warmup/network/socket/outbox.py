@@ -30,7 +30,7 @@ class Outbox:
         self._silence_seconds = silence_seconds
         self._answered_at = float("-inf")
         self._owes_since: float | None = None
-        self._waiting: OrderedDict[object, Message] = OrderedDict()
+        self._waiting: OrderedDict[tuple[Any, ...], Message] = OrderedDict()
 
     @property
     def is_open(self) -> bool:
