@@ -91,7 +91,7 @@ COUNTRY = re.compile(
 ErrorReader = Callable[[int, Any], LivermoreError | None]
 Params = Mapping[str, str | int] | None
 Request = tuple[str, Params, bool, bool]  # the last ones: signed, long
-HeaderReader = Callable[[Mapping[str, str]], None]
+HeaderReader = Callable[[Mapping[str, str]], object]
 Signer = Callable[[str], Mapping[str, str]]
 
 
