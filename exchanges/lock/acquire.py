@@ -19,7 +19,7 @@ from redis.exceptions import ResponseError
 from exchanges.errors import Temporary, clip
 from exchanges.lock.lease import Lease, now
 from exchanges.lock.status import Holder
-from exchanges.redis.scripts import load
+from exchanges.redis.scripts import load_script
 from exchanges.redis.unreadable import Unreadable, of_type, tell_once, value_or_error
 from livermore.market import keys
 
@@ -29,7 +29,7 @@ TTL_MS = 45_000
 RENEW_MS = 15_000
 LARGEST_EPOCH = 2**53  # what a script of Redis can count to
 
-ACQUIRE = load("exchanges/lock/lua/acquire.lua", {"LARGEST_EPOCH": LARGEST_EPOCH})
+ACQUIRE = load_script("exchanges/lock/lua/acquire.lua", {"LARGEST_EPOCH": LARGEST_EPOCH})
 
 
 class Held(Temporary):

@@ -22,7 +22,7 @@ from exchanges.errors import BadPayload, Temporary, clip
 from exchanges.lock.fencing import refusals
 from exchanges.lock.lease import Lease
 from exchanges.redis.client import own_client
-from exchanges.redis.scripts import load
+from exchanges.redis.scripts import load_script
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ OLDEST_RUN_SECONDS = 600
 LONGEST_BLOCK_MS = 2000
 SOCKET_SECONDS = LONGEST_BLOCK_MS / 1000 + 5
 
-FETCH = load("exchanges/lock/lua/fetch_commands.lua")
-PROGRESS = load("exchanges/lock/lua/tell_progress.lua")
-FINISH = load("exchanges/lock/lua/finish_command.lua", {"ENTRIES_KEPT": ENTRIES_KEPT})
+FETCH = load_script("exchanges/lock/lua/fetch_commands.lua")
+PROGRESS = load_script("exchanges/lock/lua/tell_progress.lua")
+FINISH = load_script("exchanges/lock/lua/finish_command.lua", {"ENTRIES_KEPT": ENTRIES_KEPT})
 
 
 @dataclass(frozen=True, slots=True)

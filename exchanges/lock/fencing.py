@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from redis.exceptions import ResponseError
 
 from exchanges.errors import Permanent
-from exchanges.redis.scripts import load
+from exchanges.redis.scripts import load_script
 
-FENCE = load("exchanges/lock/lua/fence.lua").text
-SET_AND_TELL = load("exchanges/lock/lua/set_and_tell.lua")
+SET_AND_TELL = load_script("exchanges/lock/lua/set_and_tell.lua")
 
 
 def stamp(epoch: int | None) -> int | str:

@@ -14,7 +14,7 @@ from exchanges.errors import Permanent, Temporary, clip
 from exchanges.lock.status import ENDED, STATUS_TTL_MS, Holder, State, Status
 from exchanges.redis.changes import changed
 from exchanges.redis.client import own_client
-from exchanges.redis.scripts import load
+from exchanges.redis.scripts import load_script
 from exchanges.redis.unreadable import Said
 from livermore.market import keys
 
@@ -26,9 +26,9 @@ LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well bef
 # Unlike `time.monotonic` it goes on while the machine sleeps, as the lock's time in Redis does.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-RENEW = load("exchanges/lock/lua/renew.lua")
-RELEASE = load("exchanges/lock/lua/release.lua")
-WRITE_STATUS = load("exchanges/lock/lua/write_status.lua")
+RENEW = load_script("exchanges/lock/lua/renew.lua")
+RELEASE = load_script("exchanges/lock/lua/release.lua")
+WRITE_STATUS = load_script("exchanges/lock/lua/write_status.lua")
 
 
 class NotRenewed(Temporary):

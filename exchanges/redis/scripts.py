@@ -60,7 +60,7 @@ class Script:
         return pipe.execute(raise_on_error=False)
 
 
-def load(name: str, constants: Mapping[str, Constant] | None = None) -> Script:
+def load_script(name: str, constants: Mapping[str, Constant] | None = None) -> Script:
     """Return the script in a file, with what it includes; `name` is its path from the root.
 
     Of `constants` it gets those that it asks for. Raises LookupError where one is not given.

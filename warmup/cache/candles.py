@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import orjson
 from redis import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from exchanges.errors import clip
 from exchanges.lock import fencing
-from exchanges.lock.fencing import FENCE, stamp
+from exchanges.lock.fencing import stamp
+from exchanges.redis.scripts import Call, Constant, load_script
 from exchanges.redis.unreadable import (
     Unreadable,
     is_wrong_type,
@@ -55,307 +56,16 @@ GLANCED = (keys.candles, keys.coverage)
 # Who has an exchange's lock may write what is unconfirmed from several threads: one at a time.
 _NOTING: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
-# For scripts that read a pair's keys: `stray` says of a score that no candle opens then, nil where
-# one may; `text_of` returns a coverage, '' where there is none or it is too long to be one.
-PAIR_KEYS = (
-    """
-local STEPS = {__STEPS__}
-
-local function stray(candles, score)
-    local time, step = tonumber(score), STEPS[string.match(candles, '[^:]*$')] or 1
-    if not time or not (time >= __EARLIEST__ and time < __LATEST__) or time % step ~= 0 then
-        return candles .. ' holds the score ' .. score .. ': no candle opens then'
-    end
-end
-
-local function text_of(coverage)
-    if redis.call('STRLEN', coverage) > __LONGEST__ then return '' end
-    return redis.call('GET', coverage) or ''
-end
-""".replace("__STEPS__", ", ".join(f"['{each}'] = {each.ms}" for each in Timeframe))
-    .replace("__EARLIEST__", str(EARLIEST_MS))
-    .replace("__LATEST__", str(LATEST_MS))
-    .replace("__LONGEST__", str(LONGEST_COVERAGE))
-)
-
-# For scripts that store candles of a pair: trims what is too much, and adds `spans` ({from, to},
-# complete from now on) to the pair's coverage. A candle that is trimmed away takes the coverage
-# before its successor with it.
-#
-# `misfit` returns which of the pair's keys is of another type, or which end of its candles is at no
-# open time, in words. A text of coverage is understood wholly or not at all. `stored` is the one
-# that is there, '' where it is not to be believed. `extend` returns false where the candles are of
-# another type, and changes nothing then. `without` takes a stretch out of spans.
-EXTEND = (
-    PAIR_KEYS
-    + """
-local function misfit(candles, coverage)
-    for key, wanted in pairs({[candles] = 'zset', [coverage] = 'string'}) do
-        local kind = redis.call('TYPE', key).ok
-        if kind ~= wanted and kind ~= 'none' then
-            return key .. ' is a ' .. kind .. ', not a ' .. wanted
-        end
-    end
-    for rank = -1, 0 do
-        local score = redis.call('ZRANGE', candles, rank, rank, 'WITHSCORES')[2]
-        local fault = score and stray(candles, score)
-        if fault then return fault end
-    end
-end
-
-local function is_time(found)
-    return type(found) == 'number' and found % 1 == 0 and found >= 0 and found <= __LATEST__
-end
-
-local function are_spans(found)
-    if type(found) ~= 'table' then return false end
-    local count = 0
-    for _, span in pairs(found) do
-        count = count + 1
-        if type(span) ~= 'table' or #span ~= 2 or not is_time(span[1]) or not is_time(span[2])
-                or span[1] >= span[2] then
-            return false
-        end
-    end
-    return count == #found
-end
-
-local function spans_of(text)
-    local readable, spans = pcall(cjson.decode, text)
-    return readable and are_spans(spans) and spans or {}
-end
-
-local function known(coverage)
-    return spans_of(text_of(coverage))
-end
-
-local function text_of_spans(spans)
-    local texts = {}
-    for i, span in ipairs(spans) do
-        texts[i] = string.format('[%.0f,%.0f]', span[1], span[2])
-    end
-    return '[' .. table.concat(texts, ',') .. ']'
-end
-
-local function without(spans, from, to)
-    local left = {}
-    for _, span in ipairs(spans) do
-        if to <= span[1] or span[2] <= from then
-            left[#left + 1] = span
-        else
-            if span[1] < from then left[#left + 1] = {span[1], from} end
-            if to < span[2] then left[#left + 1] = {to, span[2]} end
-        end
-    end
-    return left
-end
-
-local function extend(candles, coverage, kept, spans, stored)
-    local count = redis.pcall('ZCARD', candles)
-    if type(count) ~= 'number' then return false end
-    local surplus, earliest = count - kept, 0
-    if surplus > 0 then
-        redis.call('ZREMRANGEBYRANK', candles, 0, surplus - 1)
-        earliest = tonumber(redis.call('ZRANGE', candles, 0, 0, 'WITHSCORES')[2])
-    elseif #spans == 0 then
-        return true
-    end
-    for _, span in ipairs(stored == '' and {} or spans_of(stored)) do
-        spans[#spans + 1] = span
-    end
-    table.sort(spans, function(a, b) return a[1] < b[1] end)
-    local merged = {}
-    for _, span in ipairs(spans) do
-        local from, to, last = math.max(span[1], earliest), span[2], merged[#merged]
-        if from < to then
-            if last and from <= last[2] then
-                last[2] = math.max(last[2], to)
-            else
-                merged[#merged + 1] = {from, to}
-            end
-        end
-    end
-    redis.call('SET', coverage, text_of_spans(merged))
-    return true
-end
-""".replace("__LATEST__", str(LATEST_MS))
-)
-
-# For scripts that read `told`: {up to when all was told, what before that was skipped}, nil where
-# there is none, or none that can be read.
-MARK = """
-local function mark_of(told, field)
-    local readable, mark = pcall(cjson.decode, redis.call('HGET', told, field) or '')
-    local fits = readable and type(mark) == 'table' and is_time(mark[1]) and are_spans(mark[2])
-    return fits and mark or nil
-end
-
-local function text_of_mark(mark)
-    return string.format('[%.0f,', mark[1]) .. text_of_spans(mark[2]) .. ']'
-end
-"""
-
-# One pair's candles and what is known of them change in one step. Each candle replaces the one that
-# opened at its time; nothing goes away because an answer lacks it.
-#
-# KEYS: candles, coverage, epoch, unconfirmed
-# ARGV: epoch or '', candles kept, n, n times (from, to), the pair's field, what is unconfirmed of
-#   it ('' leaves what is there), then any number of (open time, member), no time twice
-WRITE = (
-    FENCE
-    + EXTEND
-    + """
-local refused = fence(KEYS[3], ARGV[1])
-if refused then return refused end
-local candles, coverage = KEYS[1], KEYS[2]
-local foreign = misfit(candles, coverage)
-if foreign then return redis.error_reply('ASIDE ' .. foreign) end
-local after_spans = 4 + 2 * tonumber(ARGV[3])
-local first_candle = after_spans + 2
--- Where there is no candle before some are stored, somebody deleted them: what was known goes too.
-local is_first = #ARGV >= first_candle and redis.call('EXISTS', candles) == 0
-local stored = is_first and '' or text_of(coverage)
-local spans = {}
-for i = 4, after_spans - 1, 2 do
-    spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}
-end
-local field, unconfirmed = ARGV[after_spans], ARGV[after_spans + 1]
-if unconfirmed == '[]' then -- a note that can't be kept costs another question, no candle
-    redis.pcall('HDEL', KEYS[4], field)
-elseif unconfirmed ~= '' then
-    redis.pcall('HSET', KEYS[4], field, unconfirmed)
-end
-for i = first_candle, #ARGV, 2 do
-    redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], ARGV[i])
-end
-for i = first_candle, #ARGV, 2000 do
-    redis.call('ZADD', candles, unpack(ARGV, i, math.min(i + 1999, #ARGV)))
-end
-extend(candles, coverage, tonumber(ARGV[2]), spans, stored)
-"""
-)
-
-# What a clock that was ahead left behind: nothing is known from the cut on, and what opened in the
-# bar that is open now, or later, is no closed candle; nor is what was computed from it true.
-#
-# Readers were told it: those bars count as skipped, so that they are told again, late.
-#
-# KEYS: candles, coverage, epoch, indicator, told
-# ARGV: epoch or '', where to cut, when the open bar opened, the pair's field
-CUT_BACK = (
-    FENCE
-    + EXTEND
-    + MARK
-    + """
-local refused = fence(KEYS[3], ARGV[1])
-if refused then return refused end
-local foreign = misfit(KEYS[1], KEYS[2])
-if foreign then return redis.error_reply('ASIDE ' .. foreign) end
-local cut, left = tonumber(ARGV[2]), {}
-for _, span in ipairs(known(KEYS[2])) do
-    if span[1] < cut then left[#left + 1] = {span[1], math.min(span[2], cut)} end
-end
-redis.call('SET', KEYS[2], text_of_spans(left))
-if redis.call('ZREMRANGEBYSCORE', KEYS[1], ARGV[3], '+inf') > 0 then
-    redis.call('DEL', KEYS[4])
-end
-local open = tonumber(ARGV[3])
-local mark = mark_of(KEYS[5], ARGV[4])
-if mark and mark[1] > cut then
-    local skipped, until_ms = mark[2], math.min(mark[1], open)
-    if cut < until_ms then skipped[#skipped + 1] = {cut, until_ms} end
-    redis.call('HSET', KEYS[5], ARGV[4], text_of_mark({until_ms, skipped}))
-end
-"""
-)
-
-# What is no candle of the pair goes out of its sorted set: what can't be read, or makes no bar, or
-# stands at another time than its own, and all that open at one time. What is known of those bars
-# goes with it, so that they are fetched again.
-#
-# KEYS: candles, coverage, epoch
-# ARGV: epoch or ''
-# Returns nothing where all are candles, else how many were not, and one of them.
-SIFT = (
-    FENCE
-    + EXTEND
-    + """
-local refused = fence(KEYS[3], ARGV[1])
-if refused then return refused end
-if misfit(KEYS[1], KEYS[2]) then return false end
-local step = STEPS[string.match(KEYS[1], '[^:]*$')]
-
-local function is_candle(member, row, time)
-    if type(row) ~= 'table' or #row ~= 6 then return false end
-    for i = 1, 6 do
-        if type(row[i]) ~= 'number' then return false end
-    end
-    local open, high, low, close, volume = row[2], row[3], row[4], row[5], row[6]
-    return row[1] == time and time % step == 0 and string.match(member, '^%s*%[%s*%d+%s*,')
-        and 0 < low and low <= open and open <= high and high < math.huge
-        and low <= close and close <= high and 0 <= volume and volume < math.huge
-end
-
-local stored = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
-local bad, bars = {}, {}
-for i = 1, #stored, 2 do
-    local readable, row = pcall(cjson.decode, stored[i])
-    local time = tonumber(stored[i + 1])
-    local is_double = stored[i + 1] == stored[i - 1] or stored[i + 1] == stored[i + 3]
-    if is_double or not readable or not is_candle(stored[i], row, time) then
-        bad[#bad + 1] = stored[i]
-        bars[#bars + 1] = time - time % step
-        local own = readable and type(row) == 'table' and row[1]
-        if is_time(own) then bars[#bars + 1] = own - own % step end -- it was moved from there
-    end
-end
-if #bad == 0 then return false end
-local spans = known(KEYS[2])
-for _, bar in ipairs(bars) do spans = without(spans, bar, bar + step) end
-for _, member in ipairs(bad) do redis.call('ZREM', KEYS[1], member) end
-redis.call('SET', KEYS[2], text_of_spans(spans))
-return {#bad, string.sub(bad[1], 1, 300)}
-"""
-)
-
-# A pair's ends and coverage: four replies a pair, where a pipeline of the four takes thirty times
-# as much of a client's time.
-#
-# KEYS: for each pair candles, coverage
-# Returns for each pair its count, first and last score, coverage, of that no more than shows that
-# it is too long; where one of the two is of another type, or an end is at no open time, -1, false,
-# false, and which it is.
-GLANCE = (
-    PAIR_KEYS
-    + """
-local found, n = {}, 0
-local function foreign(key, wanted)
-    return key .. ' is a ' .. redis.call('TYPE', key).ok .. ', not a ' .. wanted
-end
-local function score_at(key, rank)
-    return redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')[2] or false
-end
-for i = 1, #KEYS, 2 do
-    local count = redis.pcall('ZCARD', KEYS[i])
-    local coverage = redis.pcall('GETRANGE', KEYS[i + 1], 0, __LONGEST__)
-    local first, last, fault = false, false, nil
-    if type(count) == 'table' then
-        fault = foreign(KEYS[i], 'zset')
-    elseif type(coverage) == 'table' then
-        fault = foreign(KEYS[i + 1], 'string')
-    elseif count > 0 then
-        first, last = score_at(KEYS[i], 0), score_at(KEYS[i], -1)
-        fault = stray(KEYS[i], first) or stray(KEYS[i], last)
-    end
-    found[n + 1] = fault and -1 or count
-    found[n + 2] = not fault and first
-    found[n + 3] = not fault and last
-    found[n + 4] = fault or coverage
-    n = n + 4
-end
-return found
-""".replace("__LONGEST__", str(LONGEST_COVERAGE))
-)
+PAIR_CONSTANTS: dict[str, Constant] = {
+    "STEPS": {each.value: each.ms for each in Timeframe},
+    "EARLIEST_MS": EARLIEST_MS,
+    "LATEST_MS": LATEST_MS,
+    "LONGEST_COVERAGE": LONGEST_COVERAGE,
+}
+WRITE = load_script("warmup/cache/lua/write_candles.lua", PAIR_CONSTANTS)
+CUT_BACK = load_script("warmup/cache/lua/cut_back.lua", PAIR_CONSTANTS)
+SIFT = load_script("warmup/cache/lua/sift.lua", PAIR_CONSTANTS)
+GLANCE = load_script("warmup/cache/lua/glance.lua", PAIR_CONSTANTS)
 
 
 class SetAside(Unreadable):
@@ -467,7 +177,6 @@ class CandleCache:
         self.epoch = epoch
         self.final_until = final_until
         self._on_write = on_write
-        self._write = redis.register_script(WRITE)
         self._noting = _NOTING[exchange_id]
 
     def write(
@@ -497,9 +206,8 @@ class CandleCache:
         names.append(keys.told(self._exchange_id))
         open_ms = pair.timeframe.floor(now_ms)
         values = [stamp(self.epoch), cut_ms, open_ms, keys.pair_field(*pair)]
-        script = self._redis.register_script(CUT_BACK)
         with refusals():
-            script(keys=names, args=values)
+            CUT_BACK(self._redis, names, values)
         self._on_write(pair)
 
     def sift(self, pairs: Sequence[Pair]) -> list[Pair]:
@@ -507,13 +215,12 @@ class CandleCache:
 
         That reads all of a pair's candles, two milliseconds of the server's time.
         """
-        script = self._redis.register_script(SIFT)
         found = []
         for pair in pairs:
             name = keys.candles(self._exchange_id, *pair)
             names = [name, self._coverage_of(*pair), keys.epoch(self._exchange_id)]
             with refusals():
-                said = script(keys=names, args=[stamp(self.epoch)])
+                said = SIFT(self._redis, names, [stamp(self.epoch)])
             if said:
                 what = clip(repr(said[1].decode("utf-8", "replace")))
                 logger.warning("cache.sifted key=%s removed=%d such_as=%s", name, said[0], what)
@@ -574,11 +281,10 @@ class CandleCache:
 
     def glances(self, pairs: Sequence[Pair]) -> list[Glance]:
         """Return what the cache holds of each pair, as it is stored."""
-        glance = self._redis.register_script(GLANCE)
         found: list[Glance] = []
         for chunk in _chunks(pairs, PAIRS_PER_GLANCE):
             names = [name(self._exchange_id, *pair) for pair in chunk for name in GLANCED]
-            replies = iter(glance(keys=names))
+            replies = iter(GLANCE(self._redis, names))
             found += [
                 Glance(count, _time(oldest), _time(newest), coverage or None, "", name)
                 if count >= 0
@@ -715,46 +421,31 @@ class CandleCache:
     def _coverage_of(self, symbol: str, timeframe: Timeframe) -> str:
         return keys.coverage(self._exchange_id, symbol, timeframe)
 
-    def _write_arguments(self, write: CandleWrite) -> list[str | bytes | int]:
+    def _write_call(self, write: CandleWrite) -> Call:
         symbol, timeframe = write.symbol, write.timeframe
         candles, covered = write.candles, write.covered
         until_ms = self.final_until(Pair(symbol, timeframe))
         if until_ms is not None:
             candles = [candle for candle in candles if candle.timestamp < until_ms]
             covered = union((start, min(end, until_ms)) for start, end in covered)
-        arguments: list[str | bytes | int] = [
-            4,
+        names = [
             keys.candles(self._exchange_id, symbol, timeframe),
             keys.coverage(self._exchange_id, symbol, timeframe),
             keys.epoch(self._exchange_id),
             keys.unconfirmed(self._exchange_id),
-            stamp(self.epoch),
-            CANDLES_KEPT,
-            len(covered),
         ]
+        arguments: list[str | bytes | int] = [stamp(self.epoch), CANDLES_KEPT, len(covered)]
         for interval in covered:
             arguments += interval
         left = write.unconfirmed
         arguments += (keys.pair_field(symbol, timeframe), "" if left is None else dump(left))
         for time, candle in {candle.timestamp: candle for candle in candles}.items():
             arguments += (time, orjson.dumps(candle.values()))
-        return arguments
+        return names, arguments
 
     def _store(self, writes: Sequence[CandleWrite]) -> None:
-        calls = [self._write_arguments(write) for write in writes]
-        try:
-            self._call_write(calls)
-        except NoScriptError:  # the server is new, or its scripts were flushed
-            self._redis.script_load(WRITE)
-            self._call_write(calls)
-
-    def _call_write(self, calls: list[list[Any]]) -> None:
-        pipe = self._redis.pipeline(transaction=False)
-        for arguments in calls:
-            pipe.evalsha(self._write.sha, *arguments)
-        errors = [
-            each for each in pipe.execute(raise_on_error=False) if isinstance(each, Exception)
-        ]
+        replies = WRITE.run_many(self._redis, map(self._write_call, writes))
+        errors = [each for each in replies if isinstance(each, Exception)]
         errors.sort(key=_is_aside)  # what is worse than one pair's trouble first
         if errors:
             with refusals():

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from exchanges.errors import clip
 from exchanges.redis.changes import changed
+from exchanges.redis.scripts import load_script
 from exchanges.redis.shapes import parse_object
 from livermore.market import keys
 from livermore.market.candle import LATEST_MS
@@ -37,23 +38,7 @@ TITLES = {
     "rename-symbol": "Rename",
 }
 
-# KEYS: hash. ARGV: field, entry, how many are kept, channel, message.
-WRITE = """
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3]) then
-    local oldest, oldest_at
-    local fields = redis.call('HGETALL', KEYS[1])
-    for i = 1, #fields, 2 do
-        local ok, entry = pcall(cjson.decode, fields[i + 1])
-        local at = ok and type(entry) == 'table' and tonumber(entry.startedAt) or 0
-        if fields[i] ~= ARGV[1] and (not oldest or at < oldest_at) then
-            oldest, oldest_at = fields[i], at
-        end
-    end
-    redis.call('HDEL', KEYS[1], oldest)
-end
-redis.call('PUBLISH', ARGV[4], ARGV[5])
-"""
+WRITE = load_script("warmup/runner/lua/write_command.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +99,7 @@ class CommandLog:
     def __init__(self, redis: Redis, exchange_id: int):
         self._redis = redis
         self._exchange_id = exchange_id
-        self._write_script = redis.register_script(WRITE)
+        self._write_script = WRITE.on(redis)
 
     def note(self, what: str, who: str, ok: bool = True, result: str = "") -> None:
         """Write down what was done at once."""

@@ -8,15 +8,16 @@ from typing import Any
 from redis import Redis
 
 from exchanges.errors import Permanent
-from exchanges.lock.fencing import FENCE, stamp
+from exchanges.lock.fencing import stamp
 from exchanges.models import Exchange
+from exchanges.redis.scripts import load_script
 from exchanges.rest.base import VenueRest
 from exchanges.symbols.renaming import check_rename, rename
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from warmup.cache.candles import CANDLES_KEPT, EXTEND, CandleCache, refusals
+from warmup.cache.candles import CANDLES_KEPT, PAIR_CONSTANTS, CandleCache, refusals
 from warmup.fetching import Fetcher
 
 logger = logging.getLogger(__name__)
@@ -25,37 +26,7 @@ logger = logging.getLogger(__name__)
 # this many times more or less. Beyond it one unit is not the other: it was divided or joined.
 MOST_TIMES = 2.0
 
-# The new name's time begins where its own candles do, or the old name's knowledge ends, whichever
-# is earlier: before that the pair's candles and coverage are the old name's.
-#
-# KEYS: candles and coverage of the old name, of the new name, epoch
-# ARGV: epoch or '', candles kept
-# Returns how many candles were copied.
-COPY = (
-    FENCE
-    + EXTEND
-    + """
-local refused = fence(KEYS[5], ARGV[1])
-if refused then return refused end
-local foreign = misfit(KEYS[1], KEYS[2]) or misfit(KEYS[3], KEYS[4])
-if foreign then return redis.error_reply('ASIDE ' .. foreign) end
-local before, after = known(KEYS[2]), known(KEYS[4])
-local newest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
-if not newest then return 0 end
-local begins = before[#before] and before[#before][2] or newest + 1
-local oldest = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
-if oldest then begins = math.min(begins, tonumber(oldest)) end
-local rows = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', begins),
-    'WITHSCORES')
-for i = 1, #rows, 2 do redis.call('ZADD', KEYS[3], rows[i + 1], rows[i]) end
-local spans = {}
-for _, span in ipairs(before) do spans[#spans + 1] = {span[1], math.min(span[2], begins)} end
-for _, span in ipairs(after) do spans[#spans + 1] = {math.max(span[1], begins), span[2]} end
-redis.call('DEL', KEYS[4])
-extend(KEYS[3], KEYS[4], tonumber(ARGV[2]), spans, '')
-return #rows / 2
-"""
-)
+COPY = load_script("warmup/runner/lua/copy_candles.lua", PAIR_CONSTANTS)
 
 
 def rename_symbol(
@@ -74,7 +45,6 @@ def rename_symbol(
     """
     check_rename(exchange, old, new)
     _check_prices(cache, open_rest, old, new)
-    copy = redis.register_script(COPY)
     copied = 0
     for timeframe in LONGEST_FIRST:
         names = [
@@ -83,8 +53,8 @@ def rename_symbol(
             for name in (keys.candles, keys.coverage)
         ]
         with refusals():
-            copied += copy(
-                keys=[*names, keys.epoch(exchange.pk)], args=[stamp(cache.epoch), CANDLES_KEPT]
+            copied += COPY(
+                redis, [*names, keys.epoch(exchange.pk)], [stamp(cache.epoch), CANDLES_KEPT]
             )
     is_monitored = rename(exchange, old, new)
     logger.info(

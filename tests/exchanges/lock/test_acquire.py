@@ -19,13 +19,13 @@ from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.fencing import Fenced, refusals
 from exchanges.lock.lease import LostLock, NotRenewed
 from exchanges.lock.status import State, Status, read_status
-from exchanges.redis.scripts import load
+from exchanges.redis.scripts import load_script
 from livermore.market import keys
 from livermore.running import embedded_redis
 
 ROOT = Path(__file__).resolve().parents[3]
 FENCED_SET = (
-    load("exchanges/lock/lua/fence.lua").text
+    load_script("exchanges/lock/lua/fence.lua").text
     + """
 local refused = fence(KEYS[2], ARGV[1])
 if refused then return refused end

@@ -7,14 +7,14 @@ from redis.exceptions import ResponseError
 
 from exchanges.lock.acquire import ACQUIRE, LARGEST_EPOCH
 from exchanges.lock.control import ENTRIES_KEPT, FETCH, FINISH, PROGRESS
-from exchanges.redis.scripts import load
+from exchanges.redis.scripts import load_script
 
-FENCE = load("exchanges/lock/lua/fence.lua")
-SET_AND_TELL = load("exchanges/lock/lua/set_and_tell.lua")
-READ_LOCK = load("exchanges/lock/lua/read_lock.lua")
-RENEW = load("exchanges/lock/lua/renew.lua")
-RELEASE = load("exchanges/lock/lua/release.lua")
-WRITE_STATUS = load("exchanges/lock/lua/write_status.lua")
+FENCE = load_script("exchanges/lock/lua/fence.lua")
+SET_AND_TELL = load_script("exchanges/lock/lua/set_and_tell.lua")
+READ_LOCK = load_script("exchanges/lock/lua/read_lock.lua")
+RENEW = load_script("exchanges/lock/lua/renew.lua")
+RELEASE = load_script("exchanges/lock/lua/release.lua")
+WRITE_STATUS = load_script("exchanges/lock/lua/write_status.lua")
 
 LOCK = '{"instanceId":"mine"}'
 NO_LOCKS = ["no JSON", "[]", "5", '"mine"', "{}"]

@@ -2,7 +2,7 @@ import pytest
 from redis.exceptions import NoScriptError, ResponseError
 
 from exchanges.redis import scripts
-from exchanges.redis.scripts import Script, load
+from exchanges.redis.scripts import Script, load_script
 
 ADD = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
 
@@ -63,7 +63,7 @@ def test_what_is_included_comes_first_and_once(redis, files):
     files("one.lua", "local function one() return 1 end\n")
     files("two.lua", "-- include: one.lua\nlocal function two() return one() + one() end\n")
     files("sum.lua", "-- Adds.\n--\n-- include: one.lua\n-- include: two.lua\nreturn one() + two()")
-    script = load("sum.lua")
+    script = load_script("sum.lua")
     assert script.text.count("function one") == 1
     assert script(redis, []) == 3
 
@@ -71,7 +71,7 @@ def test_what_is_included_comes_first_and_once(redis, files):
 def test_a_script_gets_the_constants_that_it_and_what_it_includes_ask_for(redis, files):
     files("step.lua", "-- constants: STEPS\nlocal function step(name) return STEPS[name] end\n")
     files("sum.lua", "-- include: step.lua\n-- constants: MOST, STEPS\nreturn MOST + step(ARGV[1])")
-    script = load("sum.lua", {"MOST": 2**40, "STEPS": {"1m": 60, "1-d": 86_400}, "LEAST": 1})
+    script = load_script("sum.lua", {"MOST": 2**40, "STEPS": {"1m": 60, "1-d": 86_400}, "LEAST": 1})
     assert script(redis, [], ["1-d"]) == 2**40 + 86_400
     assert "LEAST" not in script.text
 
@@ -79,11 +79,11 @@ def test_a_script_gets_the_constants_that_it_and_what_it_includes_ask_for(redis,
 def test_a_constant_that_nobody_gives_is_an_error_at_once(files):
     files("sum.lua", "-- constants: MOST, LEAST\nreturn MOST")
     with pytest.raises(LookupError, match=r"sum\.lua needs LEAST"):
-        load("sum.lua", {"MOST": 1})
+        load_script("sum.lua", {"MOST": 1})
 
 
 @pytest.mark.parametrize("text", ["return 1", "-- include: gone.lua\nreturn 1"])
 def test_a_file_that_is_not_there_is_an_error_at_once(files, text):
     files("there.lua", text)
     with pytest.raises(FileNotFoundError, match=r"gone\.lua"):
-        load("gone.lua" if text == "return 1" else "there.lua")
+        load_script("gone.lua" if text == "return 1" else "there.lua")

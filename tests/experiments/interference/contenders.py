@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.redis.scripts import load
+from exchanges.redis.scripts import load_script
 from livermore.market import keys
 from tests.exchanges.lock.test_acquire import CONTENDER, hear, process, tell, wait_until
 
@@ -15,7 +15,7 @@ EXCHANGE = 7
 TTL_MS = 600
 WRITES, REFUSED, HELD_BACK = "tried:writes", "tried:refused", "tried:held-back"
 FENCED_ADD = (
-    load("exchanges/lock/lua/fence.lua").text
+    load_script("exchanges/lock/lua/fence.lua").text
     + """
 local refused = fence(KEYS[2], ARGV[1])
 if refused then return refused end

@@ -1,6 +1,5 @@
 """What Redis did in a while, as it tells it itself (MONITOR)."""
 
-import hashlib
 import threading
 from contextlib import contextmanager, suppress
 
@@ -28,8 +27,7 @@ READING = (
 )
 OF_MARKET = ("candles:", "candle:", "coverage:", "ticker:", "indicator:")  # keys of market data
 WRITING = {
-    hashlib.sha1(text.encode()).hexdigest(): text
-    for text in (cache.WRITE, indicator_cache.WRITE, flush.FLUSH, fencing.SET_AND_TELL)
+    each.sha for each in (cache.WRITE, indicator_cache.WRITE, flush.FLUSH, fencing.SET_AND_TELL)
 }
 
 

@@ -166,7 +166,7 @@ def test_who_wants_to_know_of_closes_is_told_once_they_are_stored(redis, make, c
         assert stored(cache)[-1] == (0, candle.volume)
         heard.append((symbol, candle, healed))
 
-    redis.script_load(flush.FLUSH)
+    redis.script_load(flush.FLUSH.text)
     sink = make(unreliable, on_close=on_close)
     sink.connected([PAIR])
     sink.candle(closed(0))

@@ -1,0 +1,48 @@
+-- Change one pair's candles and what is known of them in one step. Each candle replaces the one
+-- that opened at its time; nothing goes away because an answer lacks it.
+--
+-- KEYS
+--   1  candles: sorted set, rows scored by open time in ms
+--   2  coverage: string, [[from ms, to ms], ...]
+--   3  epoch: string, integer
+--   4  unconfirmed: hash by pair
+-- ARGV
+--   1  epoch: integer, '' where no lock is needed
+--   2  how many candles are kept
+--   3  n, how many spans follow
+--   4... n times from, to: ms, complete from now on; then
+--        the pair's field,
+--        what is unconfirmed of it: JSON, '' leaves what is there,
+--        any number of open time: ms, row: JSON; no time twice
+-- Refuses with ASIDE and what is wrong where a key of the pair is not ours.
+--
+-- include: exchanges/lock/lua/fence.lua
+-- include: warmup/cache/lua/coverage.lua
+
+local refused = fence(KEYS[3], ARGV[1])
+if refused then return refused end
+local candles, coverage = KEYS[1], KEYS[2]
+local foreign = misfit(candles, coverage)
+if foreign then return redis.error_reply('ASIDE ' .. foreign) end
+local after_spans = 4 + 2 * tonumber(ARGV[3])
+local first_candle = after_spans + 2
+-- Where there is no candle before some are stored, somebody deleted them: what was known goes too.
+local is_first = #ARGV >= first_candle and redis.call('EXISTS', candles) == 0
+local stored = is_first and '' or text_of(coverage)
+local spans = {}
+for i = 4, after_spans - 1, 2 do
+    spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}
+end
+local field, unconfirmed = ARGV[after_spans], ARGV[after_spans + 1]
+if unconfirmed == '[]' then -- a note that can't be kept costs another question, no candle
+    redis.pcall('HDEL', KEYS[4], field)
+elseif unconfirmed ~= '' then
+    redis.pcall('HSET', KEYS[4], field, unconfirmed)
+end
+for i = first_candle, #ARGV, 2 do
+    redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], ARGV[i])
+end
+for i = first_candle, #ARGV, 2000 do
+    redis.call('ZADD', candles, unpack(ARGV, i, math.min(i + 1999, #ARGV)))
+end
+extend(candles, coverage, tonumber(ARGV[2]), spans, stored)
