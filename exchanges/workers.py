@@ -63,7 +63,7 @@ def within(seconds: float, work: Callable[..., Answer], *arguments: Any) -> Answ
 
     It then goes on in a thread that nobody waits for.
     """
-    workers = Workers(1, "patient")
+    workers = Workers(1, "within")
     future = workers.submit(work, *arguments)
     try:
         return future.result(seconds)

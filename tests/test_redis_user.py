@@ -15,7 +15,7 @@ from websocket import create_connection
 from exchanges.lock.status import State, read_status
 from exchanges.sandbox.faults.network import tls_of_its_own
 from livermore.running import embedded_redis
-from tests.handoff.visitor import Visitor
+from tests.handoff.page_client import PageClient
 from tests.livermore.web_server import WebServer
 from tests.warmup.runners import end, make_row, processes, serve, wait_until
 
@@ -45,20 +45,20 @@ def address(admin, tmp_path):
     """Return the document's address of that Redis, behind TLS."""
     context = tls_of_its_own(str(tmp_path / "ca.pem"))
     inside = int(admin.config_get("port")["port"])
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        threading.Thread(target=take_in, args=[door, context, inside], daemon=True).start()
-        port = door.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=take_in, args=[listener, context, inside], daemon=True).start()
+        port = listener.getsockname()[1]
         yield f"rediss://livermore:{PASSWORD}@localhost:{port}/0?ssl_ca_certs={tmp_path}/ca.pem"
 
 
-def take_in(door, context, inside):
+def take_in(listener, context, inside):
     with contextlib.suppress(OSError):
         while True:
-            visitor, _ = door.accept()
-            threading.Thread(target=relay, args=[visitor, context, inside], daemon=True).start()
+            client, _ = listener.accept()
+            threading.Thread(target=relay, args=[client, context, inside], daemon=True).start()
 
 
-def relay(visitor, context, inside):
+def relay(client, context, inside):
     """Pass on what comes, both ways, until one side is done."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", inside)) as server:
         outer = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -68,7 +68,7 @@ def relay(visitor, context, inside):
         def send():
             with lock:
                 if waiting := outer[1].read():
-                    visitor.sendall(waiting)
+                    client.sendall(waiting)
 
         def answer():
             with contextlib.suppress(OSError, ssl.SSLError):
@@ -77,10 +77,10 @@ def relay(visitor, context, inside):
                         tls.write(data)
                     send()
             with contextlib.suppress(OSError):
-                visitor.shutdown(socket.SHUT_RDWR)
+                client.shutdown(socket.SHUT_RDWR)
 
         begun = False
-        while data := visitor.recv(65536):
+        while data := client.recv(65536):
             with lock:
                 outer[0].write(data)
             try:
@@ -91,7 +91,7 @@ def relay(visitor, context, inside):
                             begun = True
                             threading.Thread(target=answer, daemon=True).start()
                         read = tls.read(65536)
-                    if not read:  # the visitor has said goodbye
+                    if not read:  # the client has said goodbye
                         return
                     server.sendall(read)
             except ssl.SSLWantReadError:
@@ -141,13 +141,13 @@ def test_all_of_it_works_with_the_users_rights_and_over_tls(admin, manage, tmp_p
 def look(port):
     """Log in, see the page, hear its socket, press a button, read the metrics."""
     page = f"http://127.0.0.1:{port}"
-    visitor = Visitor(page, "ada", "a-long-password")
-    assert visitor.cards()["Sandbox"]["state"] == "active"
-    cookie = "; ".join(f"{each.name}={each.value}" for each in visitor._cookies)
+    page_client = PageClient(page, "ada", "a-long-password")
+    assert page_client.cards()["Sandbox"]["state"] == "active"
+    cookie = "; ".join(f"{each.name}={each.value}" for each in page_client._cookies)
     client = create_connection(f"ws://127.0.0.1:{port}/ws/network/", origin=page, cookie=cookie)
     with contextlib.closing(client):
         assert client.recv()
-    visitor.press("Sandbox", "Repair")
+    page_client.press("Sandbox", "Repair")
     with socket.create_connection(("127.0.0.1", port)) as scrape:
         scrape.sendall(
             b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1\r\n"

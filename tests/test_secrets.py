@@ -144,7 +144,7 @@ def postgres(planted):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def short_timeouts(monkeypatch):
     """Let no call be tried again."""
     monkeypatch.setattr("exchanges.rest.client.ATTEMPTS", 1)
 
@@ -310,7 +310,7 @@ def test_a_runner_that_signs_leaves_no_secret_behind(row, canaries, sandbox, log
 
 @pytest.mark.parametrize("how", ["refused key", "unreachable", "page of errors"])
 def test_a_runner_that_fails_leaves_no_secret_behind(
-    row, canaries, sandbox, everywhere, impatient, how
+    row, canaries, sandbox, everywhere, short_timeouts, how
 ):
     if how == "refused key":
         sandbox.faults.add("status", status=401)
@@ -387,7 +387,7 @@ class Echo(BaseHTTPRequestHandler):
     ("status", "body"), [(200, "text"), (401, "json"), (403, "text"), (500, "json")]
 )
 def test_an_exchange_that_tells_what_it_was_sent_spreads_nothing(
-    row, canaries, everywhere, impatient, status, body
+    row, canaries, everywhere, short_timeouts, status, body
 ):
     with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
         server.answer = (status, body)
@@ -606,7 +606,7 @@ def fetch(browser, address, **options):
     ("debug", "accept"), [(False, "text/html"), (True, "text/html"), (True, "text/plain")]
 )
 def test_an_error_page_shows_no_secret(
-    browser, settings, sandbox, everywhere, redis, impatient, debug, accept
+    browser, settings, sandbox, everywhere, redis, short_timeouts, debug, accept
 ):
     settings.DEBUG = debug
     sandbox.stop()

@@ -11,7 +11,7 @@ from exchanges.lock.status import read_exchange_time
 from exchanges.rest.base import VenueRest
 from exchanges.workers import within
 
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 class Clock(StrEnum):
@@ -42,6 +42,6 @@ def find_time(redis: Redis, rest: VenueRest) -> Moment:
     if told_ms is not None:
         return Moment(told_ms, Clock.RUNNER)
     try:
-        return Moment(within(PATIENCE_SECONDS, rest.clock.now_ms), Clock.EXCHANGE)
+        return Moment(within(TIMEOUT_SECONDS, rest.clock.now_ms), Clock.EXCHANGE)
     except LivermoreError as error:
         return Moment(int(time.time() * 1000), Clock.MACHINE, str(error))

@@ -33,7 +33,7 @@ COMMANDS = frozenset(
 )
 ENTRIES_KEPT = 1000
 OLDEST_RUN_SECONDS = 600
-# A client's socket must be more patient than the longest answer it waits for.
+# A client's socket must wait longer than the longest answer it waits for.
 LONGEST_BLOCK_MS = 2000
 SOCKET_SECONDS = LONGEST_BLOCK_MS / 1000 + 5
 

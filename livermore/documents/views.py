@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from warmup.network.guard import looks
+from warmup.network.guard import view_required
 
 AT_THE_TOP = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
 FOLDER, IMAGES = "docs", "docs/images"
@@ -59,13 +59,13 @@ def read_document(path: Path) -> Document:
     return _rendered(path, path.stat().st_mtime_ns)
 
 
-@looks
+@view_required
 def contents(request: HttpRequest) -> HttpResponse:
     """List the documents."""
     return _page(request, "Documents", "", None)
 
 
-@looks
+@view_required
 def document(request: HttpRequest, name: str) -> HttpResponse:
     """Show a document."""
     path = documents().get(name)
@@ -75,7 +75,7 @@ def document(request: HttpRequest, name: str) -> HttpResponse:
     return _page(request, found.title, name, found)
 
 
-@looks
+@view_required
 def image(request: HttpRequest, name: str) -> HttpResponse:
     """Send an image of the documents."""
     path = _images().get(name)

@@ -12,7 +12,7 @@ from livermore.web.client_address import address_of
 
 logger = logging.getLogger(__name__)
 
-UNANSWERED = 0  # the status of a request whose visitor went, or that was given up
+UNANSWERED = 0  # the status of a request whose client went, or that was given up
 
 
 class AccessLog:

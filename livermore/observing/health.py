@@ -21,7 +21,7 @@ from warmup.metrics.redis_server import read_memory, refusal
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 2.0  # whoever asks has little more, and a Redis that is slower serves nobody
+TIMEOUT_SECONDS = 2.0  # whoever asks has little more, and a Redis that is slower serves nobody
 DATABASE_SECONDS = 3.0
 NO_ANSWER = "it does not answer in time"
 SILENT = "it does not answer, or lets nobody in"
@@ -78,8 +78,8 @@ class Asked:
     While an answer is overdue it is not asked again: no more than one thread waits for it.
     """
 
-    def __init__(self, patience_seconds: float):
-        self._patience_seconds = patience_seconds
+    def __init__(self, timeout_seconds: float):
+        self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._overdue: Future | None = None
 
@@ -92,7 +92,7 @@ class Asked:
             thread = threading.Thread(target=self._ask, args=(check, answer), daemon=True)
             thread.start()
             try:
-                return answer.result(self._patience_seconds)
+                return answer.result(self._timeout_seconds)
             except TimeoutError:
                 return NO_ANSWER
 
@@ -122,7 +122,7 @@ def _migrations_fault() -> str:
 
 
 def _redis_fault(warnings: list[str]) -> str:
-    with own_client(get_redis_connection("default"), PATIENCE_SECONDS) as redis:
+    with own_client(get_redis_connection("default"), TIMEOUT_SECONDS) as redis:
         redis.ping()
         why = refusal(redis)
         memory = read_memory(redis)

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def word(text: str, longest: int = LONGEST_WORD) -> str:
-    r"""Return what a stranger sent as one word of a line, fit for the value of a field.
+    r"""Return what anybody sent as one word of a line, fit for the value of a field.
 
     What is no letter, digit or sign is written as \xNN or \uNNNN, blanks and = too: nobody writes
     a field of ours, or a line. Secrets are taken out before, as then they would not be known.
@@ -83,7 +83,7 @@ class InBrief(logging.Filter):
 class ForeignLines(logging.Filter):
     r"""Keeps fields for the lines of our own loggers, those below the names of `ours`.
 
-    Libraries write paths, hosts and headers into their lines as strangers sent them. What would be
+    Libraries write paths, hosts and headers into their lines as they were sent. What would be
     a field there, `name=value`, is written `name\x3dvalue`: no program takes it for one of ours.
     """
 

@@ -17,7 +17,7 @@ from livermore.checks import METRICS_TOKEN
 from warmup.metrics.collect import ExchangeCollector
 from warmup.metrics.completeness import Measured
 
-PATIENCE_SECONDS = 4.0  # Prometheus has ten
+TIMEOUT_SECONDS = 4.0  # Prometheus has ten
 measured, said = Measured(), Said()  # what outlives a scrape
 
 
@@ -32,7 +32,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=401, headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     registry = CollectorRegistry(auto_describe=False)
-    with own_client(get_redis_connection("default"), PATIENCE_SECONDS) as redis:
+    with own_client(get_redis_connection("default"), TIMEOUT_SECONDS) as redis:
         registry.register(ExchangeCollector(redis, measured, __version__, said))
         return HttpResponse(encode(registry), content_type=content_type)
 

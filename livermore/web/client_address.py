@@ -26,7 +26,7 @@ def address_of(peer: str, forwarded: str) -> str:
 
 
 def network_of(address: str) -> str:
-    """Return what one visitor surely has to himself: of IPv6 64 bits are given out at the least."""
+    """Return what one client surely has to itself: of IPv6 64 bits are given out at the least."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

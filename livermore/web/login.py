@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from livermore.observing.logs import word
-from livermore.web import client_address as visitor
+from livermore.web import client_address
 from livermore.web.limits.logins import Attempts
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Site(AdminSite):
 @contextmanager
 def _attempt(request: HttpRequest, user: str) -> Iterator[None]:
     """Count and log what is tried inside. Raises ValidationError where it may not be tried."""
-    address = visitor.address(request)
+    address = client_address.address(request)
     attempts = Attempts(user, address)
     if wait := attempts.enter():
         request.retry_after_seconds = wait

@@ -37,19 +37,19 @@ def without_usual_port(get_response: Callable) -> Callable:
 
 
 def _believe_our_own_proxy(request: HttpRequest) -> None:
-    """Leave of several schemes the last: what stands before it the visitor may have sent."""
+    """Leave of several schemes the last: what stands before it the client may have sent."""
     if said := request.META.get("HTTP_X_FORWARDED_PROTO"):
         request.META["HTTP_X_FORWARDED_PROTO"] = said.rpartition(",")[2].strip()
 
 
 def own(request: HttpRequest) -> str:
-    """Return the origin of this server's pages as this visitor sees them. Raises DisallowedHost."""
+    """Return the origin of this server's pages as this client sees them. Raises DisallowedHost."""
     secure = request.is_secure() or settings.SECURE_SSL_REDIRECT
     return normal(f"{'https' if secure else 'http'}://{request.get_host()}")
 
 
 def fault(request: HttpRequest, origin: str) -> str:
-    """Say why a page from `origin` is a stranger here, and what to set; empty where it isn't.
+    """Say why a page from `origin` is not let in here, and what to set; empty where it is.
 
     Raises DisallowedHost.
     """

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from livermore.market import keys
 from tests.handoff.documents import Block, Command
+from tests.handoff.page_client import PageClient, answers
 from tests.handoff.servers import lively_exchange, redis_server, wait_until
 from tests.handoff.terminal import Terminal
 from tests.handoff.units import OURS, Unit
-from tests.handoff.visitor import Visitor, answers
 from tests.test_run import LEFT_OUT, ROOT, environment, free_port
 
 USER, PASSWORD = "ada", "a long enough pass phrase"
@@ -69,14 +69,14 @@ class Machine:
     def __exit__(self, *error) -> None:
         self._things.close()
 
-    def visitor(self) -> Visitor:
-        return Visitor(self._address, USER, PASSWORD)
+    def page_client(self) -> PageClient:
+        return PageClient(self._address, USER, PASSWORD)
 
     def follow(self, blocks: list[Block]) -> None:
         """Do all that a document says; where something else came of it, `went_wrong` has it."""
         for block in blocks:
             for card, button in PRESSED.findall(block.prose):
-                self.visitor().press(card, button)
+                self.page_client().press(card, button)
             if block.kind == "sh":
                 self._type_all(block.commands)
             elif block.kind == "console":
@@ -146,7 +146,7 @@ class Machine:
             wait_until(self._all_is_live, "what is wanted to be live")
 
     def _all_is_live(self) -> bool:
-        cards = self.visitor().cards().values()
+        cards = self.page_client().cards().values()
         return all(card["stateText"] == "Active: streaming" for card in cards if card["wanted"])
 
     def _stop_units(self) -> None:

@@ -24,7 +24,7 @@ def handed_over(machine):
 
 def test_an_empty_machine_becomes_a_healthy_one(handed_over):
     assert "\n\n".join(handed_over.went_wrong) == ""
-    card = handed_over.visitor().cards()["Binance.US"]
+    card = handed_over.page_client().cards()["Binance.US"]
     assert card["stateText"] == "Active: streaming"
     assert card["lines"]["symbols"] == "4 symbols, 25 streams on 1 connection"
     assert card["lines"]["holes"] == "none known"

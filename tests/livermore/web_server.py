@@ -1,4 +1,4 @@
-"""The web server in a process of its own, and visitors who speak to it byte by byte."""
+"""The web server in a process of its own, and clients who speak to it byte by byte."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from tests.warmup.runners import ROOT, database_url, wait_until
 SERVE = """
 import sys
 from livermore.web.limits import requests
-requests.PATIENCE = requests.Patience(*map(float, sys.argv[1].split(",")))
+requests.TIMEOUTS = requests.Timeouts(*map(float, sys.argv[1].split(",")))
 from django.core.management import execute_from_command_line
 execute_from_command_line(["manage.py", "web", "--port", *sys.argv[2:]])
 """
@@ -30,7 +30,7 @@ class WebServer:
     """`manage.py web`, with a folder for temporary files that can be looked at."""
 
     def __init__(
-        self, folder, *arguments, patience=USUAL, descriptors=None, by_hand=False, **environment
+        self, folder, *arguments, timeout=USUAL, descriptors=None, by_hand=False, **environment
     ):
         self.folder = Path(folder)
         self.log = self.folder / "web.log"
@@ -39,7 +39,7 @@ class WebServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._command = ["-c", SERVE, patience, str(self.port), *arguments]
+        self._command = ["-c", SERVE, timeout, str(self.port), *arguments]
         if by_hand:
             self._command = ["-m", "daphne", "-p", str(self.port), "livermore.asgi:application"]
         self._descriptors = descriptors
@@ -104,10 +104,10 @@ class WebServer:
 
     def ask(self, data):
         """Send bytes, and return all that comes back until the end."""
-        with self.connect() as visitor:
+        with self.connect() as client:
             with contextlib.suppress(ConnectionError):
-                visitor.sendall(data)
-            return read_all(visitor)
+                client.sendall(data)
+            return read_all(client)
 
     def get(self, path, *headers):
         lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers]
@@ -125,11 +125,11 @@ def web_server(*arguments, **options):
                 server.end()
 
 
-def read_all(visitor):
+def read_all(client):
     """Return what a connection brings until its end, however it ends."""
     found = b""
     with contextlib.suppress(ConnectionError):
-        while data := visitor.recv(65536):
+        while data := client.recv(65536):
             found += data
     return found
 
@@ -139,14 +139,14 @@ def status(answer):
     return int(answer.split()[1]) if answer.startswith(b"HTTP/1.1 ") else None
 
 
-def seconds_until_closed(visitor, every, byte, limit=30):
+def seconds_until_closed(client, every, byte, limit=30):
     """Send a byte now and then until the other side has had enough; return after how long."""
     started = time.monotonic()
-    visitor.settimeout(every)
+    client.settimeout(every)
     with contextlib.suppress(ConnectionError):
         while time.monotonic() - started < limit:
             with contextlib.suppress(TimeoutError):
-                if not visitor.recv(65536):
+                if not client.recv(65536):
                     break
-            visitor.sendall(byte)
+            client.sendall(byte)
     return time.monotonic() - started

@@ -90,7 +90,7 @@ def test_where_a_runner_tells_the_time_nobody_is_asked(redis, open_rest, name):
 def test_where_the_exchange_can_not_be_asked_this_machines_clock_is_used_and_told(
     redis, exchange, rest, open_rest, sandbox, monkeypatch, fault
 ):
-    monkeypatch.setattr("warmup.exchange_time.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("warmup.exchange_time.TIMEOUT_SECONDS", 0.5)
     SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
     sandbox.faults.add(**fault)
     found = plan_warmup(redis, open_rest(exchange), SYMBOLS, [D1], with_repair=True)

@@ -1,4 +1,4 @@
-"""What a check is about, what its steps have found so far, and how they ask with patience."""
+"""What a check is about, what its steps have found so far, and how they ask again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from exchanges.errors import clip
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import Unreadable
-from warmup.network.permission import may_look, may_operate
+from warmup.network.permission import may_operate, may_view
 from warmup.network.responses import notice, wants_json
 
 logger = logging.getLogger(__name__)
@@ -24,18 +24,18 @@ logger = logging.getLogger(__name__)
 View = Callable[..., HttpResponse]
 
 
-def looks(view: View) -> View:
-    """Let people look, by GET."""
-    return _guarded(view, may_look, "GET", "HEAD")
+def view_required(view: View) -> View:
+    """Require the permission to view, and GET."""
+    return _guarded(view, may_view, "GET", "HEAD")
 
 
-def operates(view: View) -> View:
-    """Let people who may operate change something, by POST."""
+def operate_required(view: View) -> View:
+    """Require the permission to operate, and POST."""
     return _guarded(view, may_operate, "POST")
 
 
-def fills_in(view: View) -> View:
-    """Let people who may operate get a form, by GET, and send it, by POST."""
+def operate_form_required(view: View) -> View:
+    """Require the permission to operate: a form is read by GET and sent by POST."""
     return _guarded(view, may_operate, "GET", "HEAD", "POST")
 
 
@@ -59,7 +59,7 @@ def _guarded(view: View, may: Callable[[AbstractBaseUser], bool], *methods: str)
     @wraps(view)
     def outside(request: HttpRequest, **kwargs) -> HttpResponse:
         if not admin.site.has_permission(request):
-            return _to_stranger(request)
+            return _login_first(request)
         try:
             return behind_login(request, **kwargs)
         except Unreadable as error:
@@ -80,7 +80,7 @@ def _path(request: HttpRequest) -> str:
     return clip(quote(request.path))
 
 
-def _to_stranger(request: HttpRequest) -> HttpResponse:
+def _login_first(request: HttpRequest) -> HttpResponse:
     if wants_json(request):
         if request.user.is_authenticated:
             return notice(request, "This is for the admin's staff.", 403)

@@ -19,7 +19,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.cache.candles import CandleCache
 from warmup.network.actions.exchange import LONGEST_REASON, Actions, check_line
-from warmup.network.guard import fills_in, looks, operates
+from warmup.network.guard import operate_form_required, operate_required, view_required
 from warmup.network.page.snapshot import read_exchange, read_network, read_pair
 from warmup.network.page.symbols import read_listing
 from warmup.network.permission import may_operate
@@ -30,7 +30,7 @@ SYMBOLS_FORM = "network/symbols.html"
 SECONDS_FOR_VOLUMES = 4.0
 
 
-@looks
+@view_required
 def page(request: HttpRequest) -> HttpResponse:
     """Show every exchange as it is now."""
     network = read_network(_redis(), request.user)
@@ -38,7 +38,7 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "network/page.html", context)
 
 
-@looks
+@view_required
 def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) -> HttpResponse:
     """Show one pair's candles, and what is missing of them."""
     try:
@@ -66,7 +66,7 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
     return render(request, "network/pair.html", context)
 
 
-@looks
+@view_required
 def symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Propose symbols that could be added, those that begin with what was typed first."""
     typed = request.GET.get("q", "").strip().upper()
@@ -76,7 +76,7 @@ def symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     return JsonResponse({"symbols": found[:SYMBOLS_PROPOSED]})
 
 
-@operates
+@operate_required
 def connect(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Let an exchange run; with a `holder` in the form, take it over from that one."""
     actions, instance_id = _actions(request, exchange), request.POST.get("holder", "")
@@ -99,19 +99,19 @@ def connect(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     return Answer(text).response(request)
 
 
-@operates
+@operate_required
 def stop(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Let an exchange run no more."""
     return _done(_actions(request, exchange).stop).response(request)
 
 
-@operates
+@operate_required
 def warm(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Fill what is short, now."""
     return _done(_actions(request, exchange).warm).response(request)
 
 
-@operates
+@operate_required
 def repair(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Fetch what is missing, of one pair where the form names one; then back to its page."""
     symbol, timeframe = request.POST.get("symbol", ""), request.POST.get("timeframe", "")
@@ -123,32 +123,32 @@ def repair(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     return replace(answer, back=back).response(request)
 
 
-@fills_in
+@operate_form_required
 def choose_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Show the listing, to choose from; a script that waits for volumes says so by `wait`."""
-    patient = not wants_json(request) or "wait" in request.GET
-    context = read_listing(_redis(), exchange, request.GET, SECONDS_FOR_VOLUMES * patient)
+    waits = not wants_json(request) or "wait" in request.GET
+    context = read_listing(_redis(), exchange, request.GET, SECONDS_FOR_VOLUMES * waits)
     text = f"Symbols of {exchange}"
     if wants_json(request):
         return Answer(text, fragment=SYMBOLS_FORM, context=context).response(request)
     return whole_page(request, SYMBOLS_FORM, 200, text, context)
 
 
-@operates
+@operate_required
 def add_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Keep the symbols warm that the form names."""
     actions = _actions(request, exchange)
     return _change_symbols(request, exchange, actions, actions.add_symbols, _typed(request))
 
 
-@operates
+@operate_required
 def remove_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Keep the symbols warm no longer that the form names."""
     actions = _actions(request, exchange)
     return _change_symbols(request, exchange, actions, actions.remove_symbols, _typed(request))
 
 
-@operates
+@operate_required
 def add_most_traded(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Keep the most traded symbols warm too, as many as the form says of the quote it says."""
     actions = _actions(request, exchange)
@@ -156,14 +156,14 @@ def add_most_traded(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     return _change_symbols(request, exchange, actions, actions.add_most_traded, *asked)
 
 
-@operates
+@operate_required
 def undo_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Take a change of symbols back."""
     actions, token = _actions(request, exchange), request.POST.get("change", "")
     return _change_symbols(request, exchange, actions, actions.undo_symbols, token)
 
 
-@operates
+@operate_required
 def sync_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Fetch the exchange's listing; then back to the form of symbols, where it was asked there."""
     actions = _actions(request, exchange)
@@ -172,7 +172,7 @@ def sync_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     return _done(actions.sync_symbols).response(request)
 
 
-@operates
+@operate_required
 def check(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Try the exchange from its row to live frames, which takes up to a minute."""
     actions = _actions(request, exchange)

@@ -1,6 +1,6 @@
 """What the web server has answered and nobody has read yet: how much, for how long.
 
-Twisted takes whatever it is given to send and keeps it until the visitor reads. Here a connection
+Twisted takes whatever it is given to send and keeps it until the client reads. Here a connection
 is given a piece at a time, what waits is counted over all connections, and who makes it (Django,
 that serves a file) waits meanwhile.
 """
@@ -55,15 +55,15 @@ class Answers:
     """What one connection was answered, given to it piece by piece: a pull producer of Twisted's.
 
     `on_move` is called when it has read something, `on_read` when it has read all. It is cut off
-    when it takes nothing for `patience` seconds.
+    when it takes nothing for `timeout` seconds.
     """
 
-    def __init__(self, transport, unread, patience, *, on_move, on_read):
+    def __init__(self, transport, unread, timeout, *, on_move, on_read):
         self.bytes = 0  # those that the system has taken are gone
         self._moved_at = reactor.seconds()
         self._transport = transport
         self._unread = unread
-        self._patience = patience
+        self._timeout = timeout
         self._on_move, self._on_read = on_move, on_read
         self._waiting = deque()
         self._given = 0
@@ -142,14 +142,14 @@ class Answers:
     def _move(self):
         self._moved_at = reactor.seconds()
         if self._timer is None and self._transport.connected:
-            self._timer = reactor.callLater(self._patience, self._look)
+            self._timer = reactor.callLater(self._timeout, self._look)
 
     def _look(self):
         """See whether it has taken anything lately: one timer serves many answers."""
         self._timer = None
         if not self.bytes:
             return
-        left = self._patience - self.seconds_still()
+        left = self._timeout - self.seconds_still()
         if left > 0:
             self._timer = reactor.callLater(left, self._look)
         else:

@@ -21,7 +21,7 @@ from livermore.web.client_address import network_of
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
 KNOWN_SECONDS = 30 * 86_400
 
 
@@ -75,7 +75,7 @@ class Attempts:
     """The attempts to log in as a user from an address.
 
     Where Redis is away nothing is counted and everybody is let try: who has to mend it must get in,
-    and no visitor can take Redis away. The log says so each time.
+    and no client can take Redis away. The log says so each time.
     """
 
     def __init__(self, user: str, address: str):
@@ -119,7 +119,7 @@ class Attempts:
 
     def _told(self, tell):
         try:
-            with own_client(get_redis_connection("default"), PATIENCE_SECONDS) as redis:
+            with own_client(get_redis_connection("default"), TIMEOUT_SECONDS) as redis:
                 return tell(redis)
         except RedisError as error:
             logger.warning("login.not_counted error=%s", error)

@@ -1,7 +1,7 @@
 """What the web server takes from whoever comes: how much, for how long, of how many at a time.
 
 Daphne keeps a request's whole body in a temporary file before anybody is asked, and each byte that
-comes begins its patience anew. So these limits are kept below it, where bytes arrive.
+comes begins its timeout anew. So these limits are kept below it, where bytes arrive.
 """
 
 import io
@@ -44,7 +44,7 @@ SENTENCES = {
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """For how many seconds a connection may do the same, whatever comes meanwhile."""
 
     head: float = 10.0  # from the connection, or the request's first byte, to the last header
@@ -53,7 +53,7 @@ class Patience:
     answer: float = 60.0  # in which nothing of an answer is taken
 
 
-PATIENCE = Patience()
+TIMEOUTS = Timeouts()
 
 
 def limit_daphne() -> None:
@@ -115,7 +115,7 @@ class LimitedRequest(WebRequest):
             super().basic_error(status, status_text, body)
 
     async def room(self):
-        """Wait until the visitor has read most of what was answered."""
+        """Wait until the client has read most of what was answered."""
         if answers := self._answers():
             await answers.room()
 
@@ -172,18 +172,18 @@ class LimitedChannel(http.HTTPChannel):
         self.answers = Answers(
             self.transport,
             self.factory.unread,
-            PATIENCE.answer,
+            TIMEOUTS.answer,
             on_move=self._waits_to_be_read,
             on_read=self._was_read,
         )
         self.factory.admit(self)
-        self._begin(HEAD, PATIENCE.head)
+        self._begin(HEAD, TIMEOUTS.head)
 
     def dataReceived(self, data):
         if self._phase == REFUSED:
             return
         if self._phase == IDLE:
-            self._begin(HEAD, PATIENCE.head)
+            self._begin(HEAD, TIMEOUTS.head)
         self._has_begun = True
         super().dataReceived(data)
 
@@ -215,7 +215,7 @@ class LimitedChannel(http.HTTPChannel):
             return
         super().allHeadersReceived()
         if self.length != 0:
-            self._begin(BODY, PATIENCE.body)
+            self._begin(BODY, TIMEOUTS.body)
 
     def rawDataReceived(self, data):
         if self._phase != REFUSED:
@@ -257,7 +257,7 @@ class LimitedChannel(http.HTTPChannel):
             self._answered = request
             return
         self._has_begun = False
-        self._begin(IDLE, PATIENCE.idle)
+        self._begin(IDLE, TIMEOUTS.idle)
         super().requestDone(request)  # the next one may have come already
 
     def connectionLost(self, reason):

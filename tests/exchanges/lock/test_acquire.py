@@ -184,12 +184,12 @@ def test_a_released_lock_is_free_and_the_next_epoch_is_higher(lock):
     assert lock.acquire().epoch > first.epoch
 
 
-def test_a_stranger_releases_nothing(lock, redis):
-    stranger = lock.acquire()
+def test_a_former_holder_releases_nothing(lock, redis):
+    former = lock.acquire()
     redis.delete(keys.lock(7))
     holder = lock.acquire().holder
-    stranger.release()
-    stranger.release()
+    former.release()
+    former.release()
     assert lock.holder() == holder
 
 

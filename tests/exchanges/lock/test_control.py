@@ -150,11 +150,11 @@ def test_a_poll_wakes_as_soon_as_a_command_comes(client, reader, redis):
 
 def test_waiting_outlasts_the_timeout_of_the_callers_own_client(redis, lease):
     path = redis.connection_pool.connection_kwargs["path"]
-    with redis_client.Redis(unix_socket_path=path, socket_timeout=0.05) as impatient:
-        reader = ControlReader(impatient, 7, lease)
+    with redis_client.Redis(unix_socket_path=path, socket_timeout=0.05) as hasty:
+        reader = ControlReader(hasty, 7, lease)
         assert reader.poll(200) == []
         reader.close()
-        client = ControlClient(impatient, 7)
+        client = ControlClient(hasty, 7)
         with pytest.raises(NoReply, match="gave no answer"):
             client.wait(client.send("stop"), 0.2)
     assert issubclass(NoReply, Temporary)

@@ -16,7 +16,7 @@ LISTED = {"binance": "binance.exchangeInfo", "coinbase": "coinbase.products"}
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
+def short_timeouts(monkeypatch):
     monkeypatch.setattr(module, "SECONDS_UNTIL_SURE", 0.05)
 
 

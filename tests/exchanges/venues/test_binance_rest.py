@@ -341,7 +341,7 @@ def test_threads_that_begin_together_ask_for_the_limits_once(row, adapters, star
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def short_timeouts(monkeypatch):
     """Give up instead of waiting for more weight."""
 
     def sleep(pacer, seconds):
@@ -361,7 +361,9 @@ def fetch_until_weight_is_used_up(rests):
                 given_up.add(number)
 
 
-def test_two_clients_together_stay_at_four_fifths_of_the_limit(row, adapters, start, impatient):
+def test_two_clients_together_stay_at_four_fifths_of_the_limit(
+    row, adapters, start, short_timeouts
+):
     server = start(speed=0, start_ms=NOW_MS, weight_limit=200)
     rests = [adapters(row("binance", server, pacing=WEIGHT)) for _ in range(2)]
     fetch_until_weight_is_used_up(rests)
@@ -370,7 +372,7 @@ def test_two_clients_together_stay_at_four_fifths_of_the_limit(row, adapters, st
     assert {request.status for request in server.requests.candles} == {200}
 
 
-def test_the_weight_that_another_program_uses_is_left_to_it(row, adapters, start, impatient):
+def test_the_weight_that_another_program_uses_is_left_to_it(row, adapters, start, short_timeouts):
     server = start(speed=0, start_ms=NOW_MS, weight_limit=300)
     rest = adapters(row("binance", server, pacing=WEIGHT))
     rest.get_candles("BTC-USD", "1m", limit=1)

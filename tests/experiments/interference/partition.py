@@ -17,7 +17,7 @@ WHOLE, DEAF, APART = "whole", "deaf", "apart"  # no reply arrives, nothing arriv
 
 
 class RemoteRedis(OwnRedis):
-    """A server of a test's own that is called over a wire, as patiently as Livermore does it."""
+    """A server of a test's own that is called over a wire, with the timeouts that Livermore has."""
 
     def __init__(self, folder):
         super().__init__(folder)

@@ -13,14 +13,14 @@ from tests.warmup.runners import SYMBOLS
 
 SECONDS_BETWEEN = 0.2
 BARS_LOOKED_AT = 30  # of each stretch the newest: what is told falsely is told at its end
-PATIENCE_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
 
 
 class Claims:
     """What coverage said of the newest bars, and where the bars were not there."""
 
     def __init__(self, redis, sandbox, row):
-        self._redis = own_client(redis, PATIENCE_SECONDS)
+        self._redis = own_client(redis, TIMEOUT_SECONDS)
         self._sandbox, self._row = sandbox, row
         self.looks = self.failed_looks = 0
         self.false = []

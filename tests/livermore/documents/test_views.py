@@ -106,7 +106,7 @@ def test_nothing_else_can_be_read(reader, name):
 
 
 @pytest.mark.parametrize("name", ["contents", "document", "image"])
-def test_strangers_are_sent_to_the_login(client, name):
+def test_who_has_no_login_is_sent_to_it(client, name):
     arguments = {"document": ["readme"], "image": ["network-pair.png"]}.get(name, [])
     address = reverse(f"docs:{name}", args=arguments)
     response = client.get(address)

@@ -63,7 +63,7 @@ def test_a_line_tells_who_asked_for_what_and_how_it_ended(redis):
     assert " INFO livermore.observing.access_log " in line
 
 
-def test_behind_a_proxy_the_address_is_the_visitors(redis):
+def test_behind_a_proxy_the_address_is_the_clients(redis):
     told, _ = asked("X-Forwarded-For: 10.0.0.9, 203.0.113.7", LIVERMORE_BEHIND_PROXY="true")
     assert all("address=203.0.113.7 " in line for line in told)
 

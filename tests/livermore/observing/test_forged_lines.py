@@ -1,4 +1,4 @@
-"""What strangers send is told by the log, and is never a line or a field of ours."""
+"""What anybody sends is told by the log, and is never a line or a field of ours."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from livermore.observing.logs import ForeignLines, JsonFormatter, TextFormatter
 from livermore.web.unavailable import server_error
 from tests.livermore.web_server import web_server
 from tests.warmup.runners import wait_until
-from warmup.network.guard import looks
+from warmup.network.guard import view_required
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,7 +57,7 @@ def fail2ban():
 
 
 def plant(server):
-    """Send what would be a line of ours, wherever a visitor may write."""
+    """Send what would be a line of ours, wherever a client may write."""
     for each in PATHS:
         server.get(each)
         send(server, "POST", each, FORM, body=b"a=1")
@@ -156,7 +156,7 @@ def test_a_path_is_one_word_where_redis_fails(admin_user, caplog, error):
 
     request = RequestFactory().get(f"/{QUOTED_LINE}", headers={"accept": "application/json"})
     request.user = admin_user
-    assert looks(fail)(request).status_code == 503
+    assert view_required(fail)(request).status_code == 503
     (line,) = [each for each in caplog.records if each.getMessage().startswith("network.")]
     assert {"user", "address"}.isdisjoint(json.loads(JsonFormatter().format(line)))
     assert "user%3Droot" in line.getMessage()

@@ -135,7 +135,7 @@ def test_https_redirects_others_but_not_this(settings, client, db, redis, path):
 def test_a_redis_that_hangs_is_waited_for_less_long_than_others_do(
     client, db, settings, monkeypatch
 ):
-    monkeypatch.setattr("livermore.observing.health.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("livermore.observing.health.TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as hung:
         usual = settings.CACHES["default"]
         for_ever = {"CONNECTION_POOL_KWARGS": {"socket_timeout": None}}

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.test import Client
 
-from livermore.web.limits import logins as login_limit
+from livermore.web.limits import logins
 from livermore.web.limits.logins import ADDRESS, USER, USER_AND_ADDRESS, Attempts
 from tests.warmup.live.redis_away import OwnRedis
 
@@ -125,7 +125,7 @@ def test_many_addresses_are_slowed_down_but_not_where_the_user_comes_from(root):
     assert log_in(password=RIGHT, address="10.0.0.1").status_code == 302
 
 
-def test_logins_from_where_the_user_comes_take_no_strangers_attempt_back(root, redis):
+def test_logins_from_where_the_user_comes_take_no_attempt_from_elsewhere_back(root, redis):
     assert log_in(password=RIGHT, address="10.0.0.1").status_code == 302
     for number in range(USER.attempts):
         assert log_in(address=f"10.1.{number // 250}.{number % 250}").status_code == 200
@@ -138,14 +138,14 @@ def test_nor_does_an_attempt_that_came_to_nothing(redis):
     known = Attempts("root", "10.0.0.1")
     known.enter()
     known.succeeded()
-    strangers = [Attempts("root", f"10.1.{n // 250}.{n % 250}") for n in range(USER.attempts)]
-    assert [each.enter() for each in strangers] == [0] * USER.attempts
+    elsewhere = [Attempts("root", f"10.1.{n // 250}.{n % 250}") for n in range(USER.attempts)]
+    assert [each.enter() for each in elsewhere] == [0] * USER.attempts
     for _ in range(3):
         again = Attempts("root", "10.0.0.1")
         assert again.enter() == 0
         again.give_back()
     assert Attempts("root", "10.2.0.1").enter() > 0
-    strangers[0].give_back()
+    elsewhere[0].give_back()
     assert Attempts("root", "10.2.0.1").enter() == 0
 
 
@@ -165,7 +165,7 @@ def test_who_logs_in_without_a_page_to_go_to_is_led_to_the_admin(root, target):
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
 
 
-def test_what_a_visitor_sends_is_no_address(root, settings):
+def test_what_a_client_sends_is_no_address(root, settings):
     for number in range(PAIR):
         log_in(**{"x-forwarded-for": f"10.7.0.{number}"})
     assert log_in(**{"x-forwarded-for": "10.7.0.99"}).status_code == 429
@@ -182,7 +182,7 @@ def test_behind_a_proxy_the_last_address_alone_counts(root, settings, caplog):
 
 
 def test_a_counter_ends_by_itself_however_often_it_is_refused(root, redis, monkeypatch):
-    monkeypatch.setattr(login_limit, "USER_AND_ADDRESS", login_limit.Limit(2, 1))
+    monkeypatch.setattr(logins, "USER_AND_ADDRESS", logins.Limit(2, 1))
     fail(2)
     deadline = time.monotonic() + 10
     while log_in(password=RIGHT).status_code == 429:
@@ -224,7 +224,7 @@ def test_without_redis_people_log_in_and_the_log_says_that_nothing_was_counted(
     root, tmp_path, monkeypatch, caplog
 ):
     with OwnRedis(tmp_path) as own, own.client() as client:
-        monkeypatch.setattr(login_limit, "get_redis_connection", lambda _: client)
+        monkeypatch.setattr(logins, "get_redis_connection", lambda _: client)
         own.stop()
         assert fail(PAIR + 1) == [200] * (PAIR + 1)
         assert log_in(password=RIGHT).status_code == 302

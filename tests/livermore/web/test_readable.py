@@ -80,7 +80,7 @@ def standing_on(kind):
         database(kind, settings.SECRET_KEY) as base,
         web_server("--bind", "127.0.0.1", DATABASE_URL=base.url) as web,
     ):
-        yield Visitor(web, base.session)
+        yield RawClient(web, base.session)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def on_postgres():
         yield visited
 
 
-class Visitor:
+class RawClient:
     """ada, logged in, with the token that forms want."""
 
     def __init__(self, web, session):
@@ -206,5 +206,5 @@ def test_no_header_is_an_error_of_ours(site, header):
     refused_only(site, [(m, path, FORM, b"", header) for m in ("GET", "POST") for path in paths])
 
 
-def test_a_visitor_can_not_move_the_site_below_another_path(site):
+def test_a_client_can_not_move_the_site_below_another_path(site):
     assert b"/evil" not in site.send("GET", "/admin/", None, b"", "Daphne-Root-Path: /evil")

@@ -1,4 +1,4 @@
-"""A check against a sandbox whose minutes take a quarter of a second, with less patience."""
+"""A check against a sandbox whose minutes take a quarter of a second, with shorter timeouts."""
 
 import pytest
 from django.apps import apps
@@ -34,7 +34,7 @@ def sandbox(shared):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def short_timeouts(monkeypatch):
     """Let what takes seconds take less, and let a clock that runs much faster pass."""
     for module, name, value in (
         (check, "LEAST_SECONDS", 0.1),
@@ -65,7 +65,7 @@ def row_of(sandbox, name):
 
 
 @pytest.fixture
-def checked(redis, impatient):
+def checked(redis, short_timeouts):
     """Check a row; return the report."""
 
     def checked(row, symbol=None, seconds=0.1, **options):

@@ -61,7 +61,7 @@ def test_all_is_well_on_both_protocols(redis, sandbox, checked, name):
     assert len(rows) == 100
 
 
-def test_in_real_time_and_with_all_its_patience_it_passes_too(redis, in_real_time):
+def test_in_real_time_and_with_its_usual_timeouts_it_passes_too(redis, in_real_time):
     row = row_of(in_real_time, "coinbase")  # which tells the last trades at once
     assert results(ExchangeCheck(redis, row, seconds=1).run()) == WELL
 
@@ -199,7 +199,7 @@ def test_seconds_out_of_range_are_refused(redis, seconds):
         ExchangeCheck(redis, None, seconds=seconds)
 
 
-def test_without_redis_it_says_so_once_and_tries_nothing_more(row, checked, impatient):
+def test_without_redis_it_says_so_once_and_tries_nothing_more(row, checked, short_timeouts):
     gone = redis_client.Redis(port=1, retry=None)
     report = ExchangeCheck(gone, row, seconds=1).run()
     assert failures(report) == ["clock"]

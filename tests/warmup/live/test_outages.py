@@ -38,7 +38,7 @@ def manage():
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
+def short_timeouts(monkeypatch):
     monkeypatch.setattr(streamer, "FIRST_DELAY_SECONDS", 0.1)
 
 

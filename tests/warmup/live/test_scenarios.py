@@ -96,7 +96,7 @@ QUIET = ["BTC-USD", "AERO-USD", "DASH-USD"]
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
+def short_timeouts(monkeypatch):
     hurry(monkeypatch)
 
 

@@ -178,12 +178,12 @@ def test_who_is_taken_over_in_the_middle_writes_nothing_more(redis, row, sandbox
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def short_timeouts(monkeypatch):
     monkeypatch.setattr(hand_over, "SECONDS_OF_SILENCE", 4)
 
 
 def test_beside_a_stream_without_a_runner_it_is_not_left_without_an_answer(
-    redis, row, sandbox, manage, impatient
+    redis, row, sandbox, manage, short_timeouts
 ):
     manage("stream", "sandbox", "--symbols", "BTC-USD")
     wait_until(lambda: read_status(redis, row.pk).state is State.ACTIVE)
@@ -192,7 +192,7 @@ def test_beside_a_stream_without_a_runner_it_is_not_left_without_an_answer(
 
 
 def test_after_a_runner_was_killed_it_goes_on_once_the_lock_ran_out(
-    redis, row, sandbox, manage, impatient
+    redis, row, sandbox, manage, short_timeouts
 ):
     runner = manage(code=with_short_lease("start", "sandbox"))
     wait_until(lambda: read_status(redis, row.pk).state is State.ACTIVE)

@@ -26,7 +26,7 @@ TICKER_NUMBERS = (
 
 
 def check_keys(facts: Facts) -> Outcome:
-    """Read the candles' and the ticker's keys as a stranger would."""
+    """Read the candles' and the ticker's keys as any other program would."""
     if facts.market is None:
         return Outcome("there is no symbol whose keys to look at", result=Result.SKIP)
     symbol, number = facts.market.symbol, facts.exchange.pk

@@ -13,7 +13,7 @@ from warmup.harness.steps.heard import Heard
 from warmup.harness.steps.symbol import choose_from_database
 
 ACK_SECONDS = 15.0  # for connecting, too
-PATIENCE_SECONDS = 60.0  # on top of what was asked for: any minute has an end, and most a trade
+TIMEOUT_SECONDS = 60.0  # on top of what was asked for: any minute has an end, and most a trade
 LOOK_SECONDS = 0.05
 LONGEST_LAG_MS = 30_000  # what is older is no live frame, whatever it says of itself
 TOPICS_SHOWN = 4
@@ -38,7 +38,7 @@ def check_subscription(facts: Facts) -> Outcome:
         confirmed_after = time.monotonic() - begun
         listener.listen(facts.seconds)
         if not heard.complete:
-            listener.listen(PATIENCE_SECONDS, lambda: heard.complete or listener.malformed > 0)
+            listener.listen(TIMEOUT_SECONDS, lambda: heard.complete or listener.malformed > 0)
     seconds = time.monotonic() - begun - confirmed_after
     listener.judge(seconds)
     facts.ticker = heard.ticker

@@ -14,14 +14,14 @@ from exchanges.errors import LivermoreError
 from exchanges.forms import OwnAccountForm
 from exchanges.models import NAME_TAKEN, Exchange, UserExchange
 from warmup.network.actions.exchange import Actions
-from warmup.network.guard import fills_in, operates
+from warmup.network.guard import operate_form_required, operate_required
 from warmup.network.page.snapshot import read_accounts
 from warmup.network.responses import Answer, notice
 
 NONE_SUCH = "You have no such account at this exchange."
 
 
-@fills_in
+@operate_form_required
 def setup(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Show a person's own accounts at an exchange, and save the one of the form.
 
@@ -42,7 +42,7 @@ def setup(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     return _answer(request, exchange, fresh, text=text)
 
 
-@operates
+@operate_required
 def make_default(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Make a person's own account the default one; then the setup again, where that was open."""
     if (account := _own(request, exchange)) is None:
@@ -54,7 +54,7 @@ def make_default(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     return _answer(request, exchange, form, status, text)
 
 
-@fills_in
+@operate_form_required
 def delete(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Ask whether a person's own account shall be deleted, by GET, and delete it, by POST."""
     if (account := _own(request, exchange)) is None:

@@ -1,6 +1,6 @@
 """Volumes for the Network page: what is known at once, and what the exchange says within seconds.
 
-An exchange that does not answer costs nobody more than the patience that is given here: it is asked
+An exchange that does not answer costs nobody more than the time that is given here: it is asked
 by one thread at a time, which goes on alone, and after a failure not again for half a minute.
 """
 

@@ -31,7 +31,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 2.0
+TIMEOUT_SECONDS = 2.0
 
 Found = TypeVar("Found")
 
@@ -66,8 +66,8 @@ def read_network(redis: Redis, user: AbstractBaseUser | None) -> dict[str, Any]:
     Where Redis does not answer the cards say so, and `agents` is None: nobody knows.
     """
     now_ms = int(time.time() * 1000)
-    with own_client(redis, PATIENCE_SECONDS) as patient:
-        asked = _Asked(patient)
+    with own_client(redis, TIMEOUT_SECONDS) as client:
+        asked = _Asked(client)
         agents = asked.read("agents", read_agents)
         shown = [_shown(asked, row, bool(agents), now_ms) for row in read_rows()]
     return {

@@ -47,7 +47,7 @@ from redis.exceptions import RedisError
 from exchanges.errors import clip
 from livermore.market.timeframe import parse_timeframe
 from warmup.network.page.snapshot import read_accounts
-from warmup.network.permission import NotAdmitted, Visitor, admit
+from warmup.network.permission import NotAdmitted, PageUser, admit
 from warmup.network.socket.feed import Feed, current_feed
 from warmup.network.socket.lifetime import FLOOD, TRY_LATER, USUAL, Limits, wait_for_end
 from warmup.network.socket.outbox import Outbox
@@ -70,7 +70,7 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         self._limits = limits
         self._outbox = outbox()
         self._feed: Feed | None = None
-        self._visitor: Visitor | None = None
+        self._page_user: PageUser | None = None
         self._versions: dict[int, int] = {}
         self._accounts = ""
         self._pair: OpenPair | None = None
@@ -90,7 +90,7 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
 
     @property
     def user(self):
-        return self._visitor.user
+        return self._page_user.user
 
     # -- Its life
 
@@ -110,7 +110,7 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
 
     async def connect(self) -> None:
         try:
-            self._visitor = await self._admit()
+            self._page_user = await self._admit()
         except NotAdmitted as refusal:
             await self.close(refusal.code)
             return
@@ -147,11 +147,11 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         await self.close(code)
 
     async def _check(self) -> None:
-        before, self._visitor = self._visitor, await self._admit()
-        if before.may_operate != self._visitor.may_operate:
+        before, self._page_user = self._page_user, await self._admit()
+        if before.may_operate != self._page_user.may_operate:
             await self._refresh({})
 
-    async def _admit(self) -> Visitor:
+    async def _admit(self) -> PageUser:
         return await database_sync_to_async(admit)(self.scope["session"].session_key)
 
     async def _join(self, group: str) -> None:
@@ -214,7 +214,7 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
             self._outbox.forget(kind)
         self._versions = self._feed.versions()
         self._accounts = _text({"type": "accounts", "accounts": accounts})
-        await self._send(_text(self._feed.snapshot(self._visitor.may_operate, accounts)))
+        await self._send(_text(self._feed.snapshot(self._page_user.may_operate, accounts)))
 
     async def _send(self, text: str) -> None:
         self._outbox.note_sent(_now())

@@ -16,7 +16,7 @@ WINDOW = 80
 SILENCE_SECONDS = 10.0
 # A browser says what it has seen every two seconds at the most, and not again if nothing follows:
 # only a message that comes later than that has to be answered.
-PATIENCE_SECONDS = 3.0
+TIMEOUT_SECONDS = 3.0
 
 Message = dict[str, Any]  # `kind`, `text`, and what distinguishes it from others of its kind
 
@@ -40,7 +40,7 @@ class Outbox:
     def note_sent(self, now: float) -> None:
         """Count a message that went out."""
         self.sent += 1
-        if self._owes_since is None and now - self._answered_at >= PATIENCE_SECONDS:
+        if self._owes_since is None and now - self._answered_at >= TIMEOUT_SECONDS:
             self._owes_since = now
 
     def note_seen(self, count: int, now: float) -> None:

@@ -83,7 +83,7 @@ def prompt(monkeypatch):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def short_timeouts(monkeypatch):
     """Let what takes half a minute take a fraction of a second."""
     monkeypatch.setattr(connection_module, "ACK_SECONDS", 0.15)
     monkeypatch.setattr(connection_module, "SILENCE_SECONDS", 0.4)

@@ -53,7 +53,7 @@ def test_what_is_too_long_ends_a_connection_and_takes_no_memory(name):
 
 
 @pytest.mark.parametrize("name", TRICKLES)
-def test_a_message_that_does_not_end_is_no_sign_of_life(connect, impatient, name):
+def test_a_message_that_does_not_end_is_no_sign_of_life(connect, short_timeouts, name):
     with Attacker(TRICKLES[name], upgrades=True) as attacker:
         connection = connect(attacker.ws_url, topics=())
         while not connection.ended.wait(0.01):

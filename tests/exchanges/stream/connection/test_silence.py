@@ -23,7 +23,7 @@ from tests.exchanges.stream.connection.played import (
 )
 
 
-def test_pings_alone_keep_a_quiet_connection(serve, connect, impatient):
+def test_pings_alone_keep_a_quiet_connection(serve, connect, short_timeouts):
     pings = []
 
     def script(client):
@@ -39,7 +39,7 @@ def test_pings_alone_keep_a_quiet_connection(serve, connect, impatient):
 
 
 def test_where_not_even_pings_come_it_pings_itself_and_stays_as_long_as_it_is_answered(
-    serve_bytes, connect, impatient
+    serve_bytes, connect, short_timeouts
 ):
     asked = []
 
@@ -58,14 +58,14 @@ def test_where_not_even_pings_come_it_pings_itself_and_stays_as_long_as_it_is_an
     assert not connection.ended.is_set()
 
 
-def test_a_connection_without_a_sign_of_life_is_left(serve_bytes, connect, impatient):
+def test_a_connection_without_a_sign_of_life_is_left(serve_bytes, connect, short_timeouts):
     over = threading.Event()
     connection = connect(serve_bytes(lambda client: over.wait(WAIT_SECONDS)), topics=())
     assert end_of(connection).startswith("no sign of life for ")
     over.set()
 
 
-def test_where_heartbeats_are_subscribed_silence_is_no_quiet(serve, impatient):
+def test_where_heartbeats_are_subscribed_silence_is_no_quiet(serve, short_timeouts):
     def script(client):
         message = json.loads(client.recv())
         assert message["channel"] == "heartbeats"
@@ -79,7 +79,7 @@ def test_where_heartbeats_are_subscribed_silence_is_no_quiet(serve, impatient):
     assert connection.reason.startswith("no data for ")
 
 
-def test_who_speaks_now_and_then_is_not_silent(serve, connect, impatient):
+def test_who_speaks_now_and_then_is_not_silent(serve, connect, short_timeouts):
     def script(client):
         confirm(client, client.recv())
         for number in range(16):

@@ -21,7 +21,7 @@ from tests.exchanges.stream.connection.played import (
 MANY = [f"s{number:03d}usd@kline_1m" for number in range(150)]
 
 
-def test_what_is_never_confirmed_is_singled_out_and_done_without(serve, connect, impatient):
+def test_what_is_never_confirmed_is_singled_out_and_done_without(serve, connect, short_timeouts):
     dead, asked = {MANY[7], MANY[120]}, []
 
     def script(client):
@@ -42,7 +42,7 @@ def test_what_is_never_confirmed_is_singled_out_and_done_without(serve, connect,
     assert sorted(map(list, asked[-2:])) == [[MANY[7]], [MANY[120]]]
 
 
-def test_where_nothing_at_all_is_confirmed_the_connection_ends(serve, connect, impatient):
+def test_where_nothing_at_all_is_confirmed_the_connection_ends(serve, connect, short_timeouts):
     def script(client):
         while True:
             with suppress(TimeoutError):
@@ -55,7 +55,7 @@ def test_where_nothing_at_all_is_confirmed_the_connection_ends(serve, connect, i
     assert connection.reason == "150 subscriptions were never confirmed"
 
 
-def test_who_confirms_late_is_not_left(serve, connect, impatient):
+def test_who_confirms_late_is_not_left(serve, connect, short_timeouts):
     asked = []
 
     def script(client):

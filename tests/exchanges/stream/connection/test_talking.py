@@ -48,7 +48,7 @@ def test_frames_in_pieces_and_of_four_megabytes_are_read_as_any_other(serve, con
     read_until(connection, lambda events: told(events) == [1, 2, 3])
 
 
-def test_a_frame_that_stops_in_the_middle_goes_on_later(serve_bytes, connect, impatient):
+def test_a_frame_that_stops_in_the_middle_goes_on_later(serve_bytes, connect, short_timeouts):
     sent = serialized(tick(1).encode()) + serialized(tick(2).encode())
     done = threading.Event()
 

@@ -1,4 +1,4 @@
-"""What strangers may send to the web server: real sockets, a real process."""
+"""What anybody may send to the web server: real sockets, a real process."""
 
 import contextlib
 import resource
@@ -36,16 +36,16 @@ def web():
 
 @pytest.fixture(scope="module")
 def hasty():
-    """One whose patience is over soon: head, body, idle, answer."""
-    with web_server(patience="1,2,3,2") as server:
+    """One with short timeouts: head, body, idle, answer."""
+    with web_server(timeout="1,2,3,2") as server:
         yield server
 
 
-def pour(visitor, piece, times):
+def pour(client, piece, times):
     """Send as much as is taken; return how many pieces were."""
     for number in range(times):
         try:
-            visitor.sendall(piece)
+            client.sendall(piece)
         except OSError:
             return number
     return times
@@ -73,19 +73,19 @@ def watched(web):
 
 def asking(web, path, times=1, *headers):
     """Ask over a connection that takes in little, and read nothing."""
-    visitor = socket.socket()
-    visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    visitor.settimeout(20)
-    visitor.connect(("127.0.0.1", web.port))
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(20)
+    client.connect(("127.0.0.1", web.port))
     lines = [f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", ""]
-    visitor.sendall("\r\n".join(lines).encode() * times)
-    return visitor
+    client.sendall("\r\n".join(lines).encode() * times)
+    return client
 
 
-def is_cut_off(visitor, seconds):
+def is_cut_off(client, seconds):
     """Tell whether a connection is reset within that time, without reading."""
     poll = select.poll()
-    poll.register(visitor, 0)
+    poll.register(client, 0)
     return bool(poll.poll(seconds * 1000))
 
 
@@ -113,19 +113,19 @@ def test_a_body_of_a_gigabyte_and_a_half_costs_neither_memory_nor_disk(web, fram
         "chunks": (b"Transfer-Encoding: chunked\r\n\r\n", b"100000\r\n" + MEGABYTE + b"\r\n"),
         "one chunk": (b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % size, MEGABYTE),
     }[framing]
-    with watched(web) as grown, web.connect() as visitor:
-        visitor.sendall(LOGIN + head)
-        pour(visitor, piece, 1536)
-        answer = read_all(visitor)
+    with watched(web) as grown, web.connect() as client:
+        client.sendall(LOGIN + head)
+        pour(client, piece, 1536)
+        answer = read_all(client)
     assert status(answer) in (413, None)  # who goes on for seconds is cut off
     assert max(memory for memory, _ in grown) < GROWTH
     assert max(disk for _, disk in grown) == 0
 
 
 def test_endless_chunks_are_cut_off(web):
-    with web.connect() as visitor:
-        visitor.sendall(LOGIN + b"Transfer-Encoding: chunked\r\n\r\n")
-        while pour(visitor, b"100000\r\n" + MEGABYTE + b"\r\n", 100):
+    with web.connect() as client:
+        client.sendall(LOGIN + b"Transfer-Encoding: chunked\r\n\r\n")
+        while pour(client, b"100000\r\n" + MEGABYTE + b"\r\n", 100):
             pass
 
 
@@ -141,8 +141,8 @@ def test_chunks_are_counted_by_what_they_hold(web):
 def test_all_bodies_together_have_a_limit_too(web):
     before, _ = web.megabytes()
     half_sent = LOGIN + b"Content-Length: %d\r\n\r\n" % BODY_BYTES + b"x" * (BODY_BYTES - 1)
-    with contextlib.ExitStack() as visitors:
-        senders = [visitors.enter_context(web.connect()) for _ in range(80)]
+    with contextlib.ExitStack() as clients:
+        senders = [clients.enter_context(web.connect()) for _ in range(80)]
         for sender in senders:
             with contextlib.suppress(ConnectionError):
                 sender.sendall(half_sent)
@@ -174,9 +174,9 @@ def test_a_long_line_is_refused(web, start):
 
 
 def test_headers_without_an_end_are_cut_off(web):
-    with web.connect() as visitor:
-        visitor.sendall(b"GET / HTTP/1.1\r\n")
-        while pour(visitor, b"X: " + b"y" * 1000 + b"\r\n", 1000):
+    with web.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\n")
+        while pour(client, b"X: " + b"y" * 1000 + b"\r\n", 1000):
             pass
 
 
@@ -216,8 +216,8 @@ def test_what_is_no_request_gets_a_line(web, request_):
 
 
 def test_one_who_asks_a_lot_and_reads_nothing_costs_no_memory(web):
-    with watched(web) as grown, asking(web, LARGE, 250) as visitor:
-        assert not is_cut_off(visitor, 5)
+    with watched(web) as grown, asking(web, LARGE, 250) as client:
+        assert not is_cut_off(client, 5)
         assert status(web.get("/health/live/")) == 200
     assert max(memory for memory, _ in grown) < GROWTH
 
@@ -232,9 +232,9 @@ def test_one_who_asks_a_lot_and_reads_nothing_costs_no_memory(web):
     ids=["whole", "compressed", "range"],
 )
 def test_many_who_read_nothing_cost_no_memory(web, path, headers):
-    with watched(web) as grown, contextlib.ExitStack() as visitors:
+    with watched(web) as grown, contextlib.ExitStack() as clients:
         for _ in range(250):
-            visitors.enter_context(asking(web, path, 2, *headers))
+            clients.enter_context(asking(web, path, 2, *headers))
         wait_until(lambda: status(web.get("/health/live/")) == 200)
         whole = web.get(path)
         assert len(whole) > 4 * 2**20
@@ -242,13 +242,13 @@ def test_many_who_read_nothing_cost_no_memory(web, path, headers):
 
 
 def test_more_than_a_limit_that_is_not_read_is_given_up():
-    with web_server() as web, contextlib.ExitStack() as visitors:
+    with web_server() as web, contextlib.ExitStack() as clients:
         assert status(web.get(LARGE)) == 200  # which it keeps
-        grown = visitors.enter_context(watched(web))
-        first = visitors.enter_context(asking(web, LARGE))
+        grown = clients.enter_context(watched(web))
+        first = clients.enter_context(asking(web, LARGE))
         for _ in range(350):
             with contextlib.suppress(ConnectionError):
-                visitors.enter_context(asking(web, LARGE))
+                clients.enter_context(asking(web, LARGE))
         assert is_cut_off(first, 20)
         assert len(web.get(LARGE)) > 4 * 2**20
         assert web.words().count("web.unread bytes=") == 1
@@ -257,18 +257,18 @@ def test_more_than_a_limit_that_is_not_read_is_given_up():
 
 
 def test_who_reads_nothing_of_an_answer_is_dropped(hasty):
-    with asking(hasty, LARGE) as visitor:
-        assert is_cut_off(visitor, 15)
+    with asking(hasty, LARGE) as client:
+        assert is_cut_off(client, 15)
 
 
 def test_who_reads_slowly_gets_the_whole_answer(hasty):
     whole = hasty.get(LARGE).partition(b"\r\n\r\n")[2]
     started, found = time.monotonic(), b""
-    with asking(hasty, LARGE, 1, "Connection: close") as visitor:
-        while data := visitor.recv(64 * 1024):
+    with asking(hasty, LARGE, 1, "Connection: close") as client:
+        while data := client.recv(64 * 1024):
             found += data
             time.sleep(len(data) / 2**20)
-    assert time.monotonic() - started > 3  # longer than his patience
+    assert time.monotonic() - started > 3  # longer than the timeout
     assert found.partition(b"\r\n\r\n")[2] == whole
 
 
@@ -276,9 +276,9 @@ def test_requests_that_come_at_once_are_answered_in_their_order(web):
     paths = [LARGE, "/health/live/", "/nowhere/", "/static/network/page.js", LARGE] * 2
     lines = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n" for path in paths]
     sizes = [len(web.get(path).partition(b"\r\n\r\n")[2]) for path in paths]
-    with web.connect() as visitor:
-        visitor.sendall("".join(lines).encode())
-        file, answered = visitor.makefile("rb"), []
+    with web.connect() as client:
+        client.sendall("".join(lines).encode())
+        file, answered = client.makefile("rb"), []
         for _ in paths:
             head = [line.partition(b": ") for line in iter(file.readline, b"\r\n")]
             (size,) = [int(value) for name, _, value in head if name == b"Content-Length"]
@@ -304,11 +304,11 @@ SLOW = {
 
 @pytest.mark.parametrize("what", SLOW)
 def test_who_sends_a_byte_now_and_then_is_dropped(hasty, what):
-    start, byte, patience = SLOW[what]
-    with hasty.connect() as visitor:
-        visitor.sendall(start)
-        lasted = seconds_until_closed(visitor, 0.2, byte or b"", limit=15)
-    assert patience * 0.9 < lasted < 15
+    start, byte, timeout = SLOW[what]
+    with hasty.connect() as client:
+        client.sendall(start)
+        lasted = seconds_until_closed(client, 0.2, byte or b"", limit=15)
+    assert timeout * 0.9 < lasted < 15
 
 
 def test_who_was_too_slow_is_told(hasty):
@@ -318,35 +318,35 @@ def test_who_was_too_slow_is_told(hasty):
 
 def test_a_connection_that_is_kept_serves_again_and_is_closed_when_idle(hasty):
     request = b"GET /health/live/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with hasty.connect() as visitor:
+    with hasty.connect() as client:
         for _ in range(3):
-            visitor.sendall(request)
-            assert status(visitor.recv(65536)) == 200
+            client.sendall(request)
+            assert status(client.recv(65536)) == 200
             time.sleep(1.2)  # longer than a head may take, not longer than it may be idle
-        visitor.sendall(request * 3)  # all at once
+        client.sendall(request * 3)  # all at once
         found = b""
         while found.count(b"HTTP/1.1 200") < 3:
-            found += visitor.recv(65536)
+            found += client.recv(65536)
         started = time.monotonic()
-        assert read_all(visitor) == b""
+        assert read_all(client) == b""
         assert 2.5 < time.monotonic() - started < 15
 
 
 def test_a_second_request_has_its_own_time(hasty):
     request = b"GET /health/live/ HTTP/1.1\r\nHost: localhost\r\n"
-    with hasty.connect() as visitor:
-        visitor.sendall(request + b"\r\n")
-        assert status(visitor.recv(65536)) == 200
-        visitor.sendall(request)
-        answer = read_all(visitor)
+    with hasty.connect() as client:
+        client.sendall(request + b"\r\n")
+        assert status(client.recv(65536)) == 200
+        client.sendall(request)
+        answer = read_all(client)
     assert status(answer) == 408
 
 
-def test_a_refused_visitor_who_goes_on_is_cut_off(web):
-    with web.connect() as visitor:
-        visitor.sendall(LOGIN + b"Content-Length: 99999999999\r\n\r\n")
+def test_a_refused_client_who_goes_on_is_cut_off(web):
+    with web.connect() as client:
+        client.sendall(LOGIN + b"Content-Length: 99999999999\r\n\r\n")
         started = time.monotonic()
-        while pour(visitor, b"x", 1):
+        while pour(client, b"x", 1):
             time.sleep(0.1)
             assert time.monotonic() - started < 20
 
@@ -359,12 +359,12 @@ def test_1100_idle_connections_leave_it_answering(limits):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < limits[1]:
         pytest.skip("this process may not open so many files")
-    with web_server(descriptors=limits) as web, contextlib.ExitStack() as visitors:
+    with web_server(descriptors=limits) as web, contextlib.ExitStack() as clients:
         for number in range(1100):
-            visitor = visitors.enter_context(web.connect())
+            client = clients.enter_context(web.connect())
             if number % 2:
                 with contextlib.suppress(ConnectionError):
-                    visitor.sendall(b"GET / HTTP/1.1\r\n")
+                    client.sendall(b"GET / HTTP/1.1\r\n")
         for _ in range(10):
             assert status(web.get("/health/")) == 200
             assert status(web.get("/admin/login/")) == 200
@@ -374,9 +374,9 @@ def test_1100_idle_connections_leave_it_answering(limits):
 def test_connections_that_ended_are_not_counted():
     with web_server(descriptors=(400, 400)) as web:
         for _ in range(300):
-            with web.connect() as visitor:
-                visitor.shutdown(socket.SHUT_WR)
-                assert read_all(visitor) == b""
+            with web.connect() as client:
+                client.shutdown(socket.SHUT_WR)
+                assert read_all(client) == b""
         websocket = b"GET /ws/network/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         for _ in range(300):

@@ -1,4 +1,4 @@
-"""What one visitor's WebSocket may send: real sockets, a real process."""
+"""What one client's WebSocket may send: real sockets, a real process."""
 
 import contextlib
 import subprocess
@@ -80,9 +80,9 @@ def taken(log):
 @pytest.mark.parametrize("what", FLOODS)
 def test_who_floods_is_cut_off_before_it_is_read(web, what):
     address, log = web
-    visitor = websocket.create_connection(address, timeout=20)
+    client = websocket.create_connection(address, timeout=20)
     with contextlib.suppress(ConnectionError):
-        visitor.sock.sendall(FLOODS[what])
+        client.sock.sendall(FLOODS[what])
     wait_until(lambda: taken(log), seconds=8)
     assert taken(log)[0] <= 400
     words = log.read_text()
@@ -92,10 +92,10 @@ def test_who_floods_is_cut_off_before_it_is_read(web, what):
 
 def test_who_sends_as_much_as_a_page_does_is_not(web):
     address, log = web
-    visitor = websocket.create_connection(address, timeout=20)
+    client = websocket.create_connection(address, timeout=20)
     for number in range(200):
-        visitor.send('{"type":"seen","count":1}')
-        assert visitor.recv() == str(number + 1)
-    visitor.close()
+        client.send('{"type":"seen","count":1}')
+        assert client.recv() == str(number + 1)
+    client.close()
     wait_until(lambda: taken(log) == [200])
     assert "flooded" not in log.read_text()

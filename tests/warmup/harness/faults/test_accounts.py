@@ -134,7 +134,7 @@ def test_a_chosen_account_that_may_not_be_used_costs_no_candle_and_is_told(
 
 
 def test_who_looks_is_not_told_what_the_chosen_account_of_another_names(
-    chosen, redis, impatient, monkeypatch
+    chosen, redis, short_timeouts, monkeypatch
 ):
     monkeypatch.setenv("COINBASE_KEY", "geheim")
     ada = get_user_model().objects.create_user("ada")
@@ -156,7 +156,7 @@ def test_variables_that_are_set_are_named_and_nothing_else(sandbox, row, checked
     assert "geheim" not in str(report.as_json())
 
 
-def test_a_person_is_told_of_accounts_of_others_without_their_names(row, redis, impatient):
+def test_a_person_is_told_of_accounts_of_others_without_their_names(row, redis, short_timeouts):
     add_account(row, key="BINANCE_THEIRS")
     ada = get_user_model().objects.create_user("ada")
     report = ExchangeCheck(redis, row, seconds=0.1, user=ada).run()

@@ -153,7 +153,7 @@ def test_too_few_days_are_found_where_there_are_more(row, checked, monkeypatch):
     assert "100 days are cached, and REST should have more" in lines(step_of(report, "warmup"))
 
 
-def test_a_market_with_a_short_history_has_all_there_is(redis, checked, impatient):
+def test_a_market_with_a_short_history_has_all_there_is(redis, checked, short_timeouts):
     day = Timeframe.D1.ms
     young = Listing("BTC-USD", "67012.37", lot=20_000, listed_ms=MIDNIGHT_MS - 20 * day)
     with serve(start_ms=MIDNIGHT_MS - day // 2, listings=(young,)) as sandbox:

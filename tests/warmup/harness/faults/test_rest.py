@@ -129,7 +129,7 @@ def test_an_exchange_that_never_answers_is_not_waited_for(sandbox, row, checked,
     assert "gave no answer within 0.3 s" in lines(step_of(report, "clock"))
 
 
-def test_patience_keeps_apart_what_takes_long_and_what_fails():
+def test_what_takes_long_is_told_apart_from_what_fails():
     assert within(1, int, "7") == 7
     with pytest.raises(ValueError, match="seven"):
         within(1, int, "seven")

@@ -65,7 +65,7 @@ def test_frames_of_another_day_are_told_by_the_clock_of_rest(redis, in_another_d
 
 
 @pytest.fixture
-def in_another_day(sandbox, db, redis, impatient, monkeypatch):
+def in_another_day(sandbox, db, redis, short_timeouts, monkeypatch):
     """Return a row whose stream is of an exchange two days ahead."""
     monkeypatch.setattr(subscription, "LONGEST_LAG_MS", 86_400_000)
     with serve(start_ms=MIDNIGHT_MS + 3 * HALF_A_DAY_MS, listings=DEFAULT, speed=240) as other:
@@ -76,7 +76,7 @@ def in_another_day(sandbox, db, redis, impatient, monkeypatch):
 def test_candles_of_every_timeframe_that_is_streamed_have_to_come(
     sandbox, checked, monkeypatch, name, lacking
 ):
-    monkeypatch.setattr(subscription, "PATIENCE_SECONDS", 1.5)
+    monkeypatch.setattr(subscription, "TIMEOUT_SECONDS", 1.5)
     row = row_of(sandbox, name)
     sandbox.scenarios.add("silent_symbol", symbol="BTC-USD", timeframe=lacking)
     report = checked(row)
@@ -108,7 +108,7 @@ def test_a_stream_that_is_out_of_order_fails_there_alone(
     sandbox, checked, monkeypatch, name, drill, says
 ):
     if drill["kind"] == "ack_without_data":
-        monkeypatch.setattr(subscription, "PATIENCE_SECONDS", 0.3)
+        monkeypatch.setattr(subscription, "TIMEOUT_SECONDS", 0.3)
     if drill["kind"] == "silence":
         monkeypatch.setattr(subscription, "ACK_SECONDS", 0.3)
     row = row_of(sandbox, name)

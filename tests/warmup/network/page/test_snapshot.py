@@ -213,7 +213,7 @@ def test_without_redis_the_cards_say_so(exchange, tmp_path):
 
 
 def test_a_redis_that_hangs_is_asked_once(exchange, monkeypatch):
-    monkeypatch.setattr("warmup.network.page.snapshot.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("warmup.network.page.snapshot.TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(0)
         with redis_client.Redis(port=silent.getsockname()[1]) as nobody:

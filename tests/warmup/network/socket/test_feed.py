@@ -48,7 +48,7 @@ in_thread = sync_to_async(thread_sensitive=True)
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
+def short_timeouts(monkeypatch):
     monkeypatch.setattr(feed, "POLL_SECONDS", 0.1)
 
 

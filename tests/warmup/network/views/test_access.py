@@ -68,7 +68,7 @@ def test_others_see_nothing(row, client, permissions, values):
     assert wanted(row) == STOPPED
 
 
-def test_strangers_are_sent_to_the_login_and_scripts_are_told(row, client):
+def test_who_has_no_login_is_sent_to_it_and_scripts_are_told(row, client):
     login = reverse("admin:login")
     pair = url("pair", row, "BTC-USD", "1h")
     assert client.get(pair).url == f"{login}?next={pair}"

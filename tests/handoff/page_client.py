@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 SNAPSHOT = re.compile(r'<script id="snapshot" type="application/json">(.*?)</script>', re.DOTALL)
 
 
-class Visitor:
+class PageClient:
     """Logs in to the server at `address`."""
 
     def __init__(self, address: str, name: str, password: str):
