@@ -1,4 +1,4 @@
-// The dialog of templates/network/symbols.html: searches by script, and keeps what was chosen.
+// The dialog of templates/network/dialogs/symbols.html: searches by script, and keeps what was chosen.
 
 import { toast } from "./toasts.js";
 

@@ -1,8 +1,8 @@
 // The Network page: begins with the snapshot it came with, then follows /ws/network/.
 
 import { enhanceActions } from "./actions.js";
-import { arrange, watchOver } from "./arrange.js";
-import { CardView, newCard } from "./card.js";
+import { arrange, watchOver } from "./cards/arrange.js";
+import { CardView, newCard } from "./cards/card.js";
 import { enhanceChoosing } from "./choose.js";
 import { Feed, LinkBanner } from "./feed.js";
 import { completeSymbols } from "./symbols.js";

@@ -26,7 +26,7 @@ from warmup.network.permission import may_operate
 from warmup.network.responses import Answer, notice, wants_json, whole_page
 
 SYMBOLS_PROPOSED = 20
-SYMBOLS_FORM = "network/symbols.html"
+SYMBOLS_FORM = "network/dialogs/symbols.html"
 SECONDS_FOR_VOLUMES = 4.0
 
 
@@ -183,7 +183,9 @@ def check(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     context = {"exchange": exchange, "report": report.as_json()}
     text = f"{exchange.name}: {check_line(report)}."
     bad = not report.passed
-    return Answer(text, fragment="network/check.html", context=context, bad=bad).response(request)
+    return Answer(text, fragment="network/dialogs/check.html", context=context, bad=bad).response(
+        request
+    )
 
 
 def _redis():
@@ -241,7 +243,7 @@ def _take_over_form(
         "confirm": request.POST.get("confirm", "") if errors else "",
         "errors": errors or {},
     }
-    answer = Answer(text, status, errors, "network/takeover.html", context)
+    answer = Answer(text, status, errors, "network/dialogs/takeover.html", context)
     return answer.response(request)
 
 

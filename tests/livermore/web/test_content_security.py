@@ -41,7 +41,7 @@ ADDRESSES = {
     "/admin/exchanges/exchange/": 200,
     "/admin/exchanges/exchange/add/": 200,
     "/health/live/": 200,
-    "/static/network/base.css": 200,
+    "/static/network/styles/base.css": 200,
     "/nowhere/": 404,
     "/broken/": 500,
     "/metrics": 404,

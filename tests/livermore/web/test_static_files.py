@@ -23,7 +23,12 @@ def get(path, encoding="gzip, deflate, br", client=None, **headers):
 
 @pytest.mark.parametrize(
     "path",
-    [PLOTLY, "/static/network/page.js", "/static/network/cards.css", "/static/admin/js/theme.js"],
+    [
+        PLOTLY,
+        "/static/network/page.js",
+        "/static/network/styles/cards.css",
+        "/static/admin/js/theme.js",
+    ],
 )
 def test_a_static_file_is_sent_compressed_to_who_takes_it_so(path):
     small, plain = get(path), get(path, "identity")

@@ -109,7 +109,7 @@ def test_the_newest_rows_come_first():
 
 
 def test_the_form_of_a_new_card_needs_no_card():
-    source = '{% include "network/card.html" with card=None may_operate=True %}'
+    source = '{% include "network/card/card.html" with card=None may_operate=True %}'
     html = Template(source).render(Context())
     assert 'data-exchange="0"' in html
     assert "/0/connect/" in html

@@ -66,7 +66,7 @@ def delete(request: HttpRequest, exchange: Exchange) -> HttpResponse:
             return Answer(text).response(request)
         why = text
     context = {"exchange": exchange, "account": account, "why": why}
-    fragment = "network/delete_account.html"
+    fragment = "network/dialogs/delete_account.html"
     return Answer(why, status, fragment=fragment, context=context).response(request)
 
 
@@ -133,5 +133,5 @@ def _answer(
     errors = form.errors.get_json_data() if status != 200 and form.is_bound else None
     lines = errors and {name: [each["message"] for each in found] for name, found in errors.items()}
     back = reverse("network:setup", args=[exchange.pk]) if text and status == 200 else ""
-    answer = Answer(text, status, lines, "network/setup.html", context, back)
+    answer = Answer(text, status, lines, "network/dialogs/setup.html", context, back)
     return answer.response(request)

@@ -24,7 +24,7 @@ UNDO_SECONDS = 3600
 def read_listing(
     redis: Redis, exchange: Exchange, asked: Mapping[str, str], seconds: float = 0
 ) -> dict[str, Any]:
-    """Return the context of `network/symbols.html`.
+    """Return the context of `network/dialogs/symbols.html`.
 
     `asked` holds `q` (a part of a name), `quote`, `show` and `page` as they were typed. The
     exchange is given `seconds` to tell volumes that aren't known.

@@ -1,7 +1,7 @@
-// One exchange's card: places what the server says where templates/network/card.html has room.
+// One exchange's card: places what the server says where templates/network/card/card.html has room.
 
 import { Grid } from "./grid.js";
-import { showTime } from "./times.js";
+import { showTime } from "../times.js";
 
 const SPARK_POINTS = 120;
 const SPARK_HEIGHT = 24;

@@ -6,7 +6,7 @@ const PROBLEMS = new Set(["h", "k", "r", "w", "u", "x", "d"]);
 const POLLED = "polled: the exchange refuses to stream it, so REST is asked at each bar's end";
 
 export class Grid {
-  /** `section` is templates/network/grid.html; `grid`, `polled` and `prices` what it was drawn
+  /** `section` is templates/network/card/grid.html; `grid`, `polled` and `prices` what it was drawn
       from. */
   constructor(section, exchangeId, grid, polled, prices) {
     this.polled = polled ?? {};
