@@ -1,0 +1,1 @@
+"""Where candles come from: exchanges as rows, their accounts and symbols, their protocols."""

@@ -50,6 +50,8 @@ REDIS = {
     "warmup/network/actions/exchange.py",
     "warmup/harness/steps/stored.py",
 }
+MOST_MODULES = 13  # side by side in a folder
+DJANGOS = {"management", "commands", "migrations"}  # packages that are as Django wants them
 KEY_STARTS = (
     "candles:", "candle:", "coverage:", "ticker:", "indicator:", "exchange:", "channel:", "pacing:",
     "old-rows:", "login:",
@@ -61,6 +63,11 @@ def sources(*rooms):
     found = [path.relative_to(ROOT) for room in rooms for path in (ROOT / room).rglob("*.py")]
     assert found, f"nothing found in {rooms}"
     return sorted(path for path in found if "migrations" not in path.parts)
+
+
+def packages(*rooms):
+    """Return the folders of these rooms that hold modules, the rooms themselves included."""
+    return sorted({path.parent for path in sources(*rooms)})
 
 
 def in_core(path):
@@ -173,6 +180,22 @@ def key_texts(module):
         and isinstance(node.value, str)
         and node.value.startswith(KEY_STARTS)
     ]
+
+
+@pytest.mark.parametrize("folder", packages(*OURS, "tests", "benchmarks"), ids=str)
+def test_no_folder_holds_more_modules_than_one_can_look_over(folder):
+    modules = {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py"}
+    assert len(modules) <= MOST_MODULES, f"{folder}: cut it into rooms by subject"
+
+
+@pytest.mark.parametrize(
+    "folder", [each for each in packages(*OURS) if each.name not in DJANGOS], ids=str
+)
+def test_every_package_says_first_what_happens_there(folder):
+    said = ast.get_docstring(tree(folder / "__init__.py")) or ""
+    first, _, rest = said.partition("\n")
+    assert first.endswith("."), f"{folder}/__init__.py: a sentence, in its first line"
+    assert not rest or rest.startswith("\n"), f"{folder}/__init__.py: an empty line after it"
 
 
 def test_these_checks_would_notice():

@@ -1,0 +1,1 @@
+"""Where candles are kept and completed: scanned, fetched, repaired, streamed, shown."""

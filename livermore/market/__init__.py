@@ -1,0 +1,1 @@
+"""What candles are: timeframes, coverage, indicators, and the names of all keys. Pure code."""

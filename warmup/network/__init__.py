@@ -1,1 +1,1 @@
-"""What the Network page shows and does; its addresses and its socket are one folder up."""
+"""The Network page: its addresses, who may use them, what it shows and what people do there."""

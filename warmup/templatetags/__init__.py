@@ -1,0 +1,1 @@
+"""What the templates of the Network page are written with."""
