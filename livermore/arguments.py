@@ -16,7 +16,7 @@ NAMES_SHOWN = 12
 
 def add_exchange(parser: CommandParser) -> None:
     """Let a command take the name of an exchange."""
-    parser.add_argument("exchange", help="name of the exchange's row, such as binance_us")
+    parser.add_argument("exchange", help="name of the exchange's row, as `exchange` lists them")
 
 
 def add_pairs(

@@ -91,7 +91,7 @@ def check_key_env_prefixes(**_options):
         if not KEY_ENV_PREFIX.fullmatch(prefix):
             yield Error(
                 f"LIVERMORE_KEY_ENV_PREFIXES holds {prefix!r}, which begins no variable's name.",
-                hint="Give capital letters, digits and _, separated by commas, such as BINANCE_.",
+                hint="Give capital letters, digits and _, separated by commas, such as OURS_.",
                 id="livermore.E005",
             )
 

@@ -76,7 +76,7 @@ PHRASES = {each.value: each.phrase for each in HTTPStatus}
 LIBRARYS_LIMIT = "got more than"  # how http.client says that a line, or their number, has no end
 EPOCH = datetime.fromtimestamp(0, UTC)
 LONGEST_ASKED_SECONDS = 7 * 86_400.0  # believed of a pause or a ban: the longest is of three days
-BAN_SECONDS = 120  # the shortest that Binance gives, for a ban that doesn't say how long it is
+BAN_SECONDS = 120  # the shortest that is known, for a ban that doesn't say how long it is
 
 # How those say it who refuse a whole country: exchanges, and content networks in front of them.
 COUNTRY = re.compile(

@@ -36,7 +36,7 @@ SECONDS_BETWEEN_LOOKS = 0.5  # of who waits while somebody asks for the limits
 TURNED_AWAY_SECONDS, LONGEST_PAUSE_SECONDS = 360, 60
 TRIED_LATELY_MS, TRIED_LOOK_MS = 10_000, 250  # whoever tries may die; how often others look
 LONGEST_WHOLE = 16  # digits, of a number that a script can reckon with
-LONGEST_BAN_SECONDS = 7 * 86_400  # Binance's end after three days; more than a week is a mistake
+LONGEST_BAN_SECONDS = 7 * 86_400  # the longest known is three days; more than a week is a mistake
 
 
 class Lane(Enum):

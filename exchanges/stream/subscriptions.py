@@ -2,8 +2,8 @@
 
 An exchange may do nothing of a whole message because of one name in it, and say so by an error, by
 an acknowledgement that lacks names, or not at all. So what was refused is asked for again in halves
-until the culprit is alone, with nothing else under way: an error of Coinbase's doesn't say which
-message it means. Everything else goes on meanwhile.
+until the culprit is alone, with nothing else under way: an error need not say which message it
+means. Everything else goes on meanwhile.
 """
 
 from collections import deque

@@ -1,12 +1,24 @@
-"""The venues, a folder each. A new one is its folder here and its name in one line below.
+"""The venues, a folder each. A new one is its folder here and its line in `FOLDERS`.
 
 docs/adding-a-venue.md says what a folder holds.
 """
 
-from exchanges.venue import Venue
-from exchanges.venues import binance, coinbase
+from importlib import import_module
 
-VENUES: dict[str, Venue] = {each.VENUE.name: each.VENUE for each in (binance, coinbase)}
+from exchanges.venue import Venue
+
+FOLDERS = (
+    "binance",
+    "coinbase",
+)
+
+
+def venue_in(folder: str) -> Venue:
+    """Return what the folder of that name says of its venue."""
+    return import_module(f"{__name__}.{folder}").VENUE
+
+
+VENUES: dict[str, Venue] = {venue.name: venue for venue in map(venue_in, FOLDERS)}
 
 
 def choices() -> list[tuple[str, str]]:

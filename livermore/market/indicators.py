@@ -289,7 +289,7 @@ def _advance(sums: _Sums, bars_to_come: Iterable[Row]) -> _Sums:
     """Return the sums after more bars, none of them left out.
 
     A bar without volume at the last close is one that nothing was traded in, whether an exchange
-    wrote it so (Binance does) or left it out (Coinbase does): the same market, the same numbers.
+    wrote it so or left it out: the same market, the same numbers.
     """
     bars, candles, ranges, values, before, fast, slow, average, value, signal = sums
     for _, _, high, low, close, volume in bars_to_come:

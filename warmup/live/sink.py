@@ -70,7 +70,7 @@ class CandleSink:
         self._longer = [each for each in Timeframe if rolls_up_from and each.ms > rolls_up_from.ms]
         self._on_close = on_close
         self._cache = CandleCache(redis, exchange_id, epoch)
-        # Coinbase numbers its frames. Binance doesn't, but there the next row is there at once.
+        # Where no row is left out the next one is there at once, so a lost frame needs no telling.
         self._tells_losses = rest.quiet_bars is QuietBars.OMITS
         self._healer = Healer(self._cache, rest)
         self._rollups: dict[str, Rollup] = {}

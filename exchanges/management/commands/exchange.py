@@ -18,8 +18,8 @@ from livermore.command import LivermoreCommand, UsageError
 
 YES_OR_NO = {"yes": True, "no": False}
 OPTIONS = (  # option, field of the row, what is written after it, and what it is
-    ("--rest", "rest_url", "URL", "its REST address, as in https://api.binance.us"),
-    ("--ws", "ws_url", "URL", "its WebSocket address, as in wss://stream.binance.us:9443"),
+    ("--rest", "rest_url", "URL", "its REST address, as in https://api.example.com"),
+    ("--ws", "ws_url", "URL", "its WebSocket address, as in wss://stream.example.com:9443"),
     ("--proxy", "proxy", "URL", "the proxy on the way, or the variable that holds it; '': none"),
     ("--display-name", "display_name", "TEXT", "what people call it"),
     ("--active", "is_active", "yes|no", "whether it may be used at all"),

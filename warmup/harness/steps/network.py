@@ -14,7 +14,7 @@ UNENCRYPTED = (
     "doesn't know goes into LIVERMORE_CA_FILE"
 )
 CONNECT_SECONDS = 12.0  # a little longer than a connection takes to give up by itself
-# Signed calls are refused from here on: Binance takes none from a second ahead.
+# Signed calls are refused from here on: some exchanges take none from a second ahead.
 LONGEST_SKEW_MS = 1000
 CLOCK_CALLS, GOOD_CALL_MS = 3, 200
 # How a WebSocket's handshake fails that got as far as an answer, so through TLS.
