@@ -1,1 +1,1 @@
-"""An exchange on this machine: Binance's and Coinbase's public protocols over a made-up market."""
+"""An exchange on this machine: the public protocols of real ones over a made-up market."""

@@ -16,9 +16,9 @@ from django.db import connections
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
-from exchanges.sandbox.market.listings import DEFAULT
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
+from exchanges.sandbox.symbols import DEFAULT
 from exchanges.stream import connection, streamer
 from exchanges.symbols import fetch_listing as fetch_listing_module
 from exchanges.symbols.fetch_listing import fetch_listing

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from exchanges.errors import Banned, Blocked, Paused, TurnedAway, Unreachable
 from exchanges.lock.fencing import Fenced
 from exchanges.models import Exchange, UserExchange
-from exchanges.sandbox.faults.limits import ODD_LIMITS
+from exchanges.sandbox.binance.limits import ODD_LIMITS
 from exchanges.venues.coinbase import key
 from exchanges.venues.coinbase.rest import CoinbaseRest
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe

@@ -1,14 +1,16 @@
-"""Run an exchange on this machine that speaks Binance's and Coinbase's protocols."""
+"""Run an exchange on this machine, over a made-up market."""
 
 import errno
+from dataclasses import Field, fields
 from typing import ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
 from exchanges.sandbox.faults.scenarios import KINDS, parse_scenarios
-from exchanges.sandbox.market.listings import CHEAP, listings
+from exchanges.sandbox.protocols import PROTOCOLS
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import run_in_foreground
+from exchanges.sandbox.symbols import CHEAP, listings
 from livermore.command import LivermoreCommand
 
 
@@ -44,15 +46,15 @@ class Command(LivermoreCommand):
             "--proxy-login", default="", metavar="USER:PASSWORD", help="what that proxy wants"
         )
         parser.add_argument("--latency-ms", type=int, default=usual.latency_ms)
-        parser.add_argument("--weight-limit", type=int, default=usual.weight_limit)
-        parser.add_argument("--strikes", type=int, default=usual.strikes, help="429s before a ban")
-        parser.add_argument("--ban-ms", type=int, default=usual.ban_ms, help="the first ban")
-        parser.add_argument("--coinbase-rate", type=int, default=usual.coinbase_rate)
+        for one in _protocol_options():
+            option = f"--{one.name.replace('_', '-')}"
+            parser.add_argument(option, type=int, default=one.default, help=one.metadata["help"])
 
     def handle(self, *args, **options) -> None:
-        names = ("host", "port", "seed", "speed", "latency_ms", "weight_limit", "strikes", "ban_ms")
+        names = ("host", "port", "seed", "speed", "latency_ms")
         network = ("dead_ipv6", "tls_ca", "proxy_port", "proxy_login")
-        chosen = {name: options[name] for name in (*names, "coinbase_rate", *network)}
+        limits = (one.name for one in _protocol_options())
+        chosen = {name: options[name] for name in (*names, *network, *limits)}
         try:
             scenarios = tuple(parse_scenarios(options["scenario"]))
             listed = listings(options["symbols"]) + (CHEAP,) * options["cheap"]
@@ -70,6 +72,12 @@ class Command(LivermoreCommand):
         if proxy_port is not None:
             self.stdout.write(f"its proxy, CONNECT and SOCKS5, at port {proxy_port}")
         self.stdout.flush()
+
+
+def _protocol_options() -> list[Field]:
+    """Return the settings of protocols that are options here."""
+    settings = (one for protocol in PROTOCOLS for one in fields(protocol.settings))
+    return [one for one in settings if "help" in one.metadata]
 
 
 def _why_not(error: OSError | OverflowError) -> str:

@@ -8,7 +8,7 @@ METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GE
 
 
 class BadCommand(Exception):
-    """A command that can't be done; `reply` is what the client hears."""
+    """A command that can't be done; `reply` is what the client gets."""
 
     def __init__(self, code: int, message: str, request_id: object = None):
         super().__init__(message)

@@ -1,8 +1,11 @@
 """What Binance's streams say, as bytes (web-socket-streams.md, July 2026)."""
 
+import re
+
 import orjson
 
-from exchanges.sandbox.binance.listing import day_ticker
+from exchanges.sandbox.binance.listing import native_name
+from exchanges.sandbox.binance.tickers import day_ticker
 from exchanges.sandbox.market.decimals import eight
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
@@ -32,7 +35,7 @@ class KlineFrames:
         self._tick, self._span = 10**listing.decimals, timeframe.ms - 1
         price = f'"%d.%0{listing.decimals}d{"0" * (8 - listing.decimals)}"'
         units = '"%d.%08d"'
-        name = f'"s":"{listing.native}"'
+        name = f'"s":"{native_name(listing)}"'
         self._text = (
             f'{{"e":"kline","E":%d,{name},"k":{{"t":%d,"T":%d,{name},"i":"{timeframe}",'
             f'"f":%d,"L":%d,"o":{price},"c":{price},"h":{price},"l":{price},"v":{units},'
@@ -58,13 +61,13 @@ class KlineFrames:
 
 def ticker(listing: Listing, day: Bar, now_ms: int) -> bytes:
     told = day_ticker(listing, day, now_ms, mini=False)
-    content = {"e": "24hrTicker", "E": now_ms, "s": listing.native}
+    content = {"e": "24hrTicker", "E": now_ms, "s": native_name(listing)}
     return orjson.dumps(content | {letter: told[name] for letter, name in _TICKER.items()})
 
 
 def mini_ticker(listing: Listing, day: Bar, now_ms: int) -> bytes:
     told = day_ticker(listing, day, now_ms, mini=True)
-    content = {"e": "24hrMiniTicker", "E": now_ms, "s": listing.native}
+    content = {"e": "24hrMiniTicker", "E": now_ms, "s": native_name(listing)}
     return orjson.dumps(content | {letter: told[name] for letter, name in _MINI.items()})
 
 
@@ -73,7 +76,7 @@ def book_ticker(listing: Listing, price: int, update_id: int) -> bytes:
     lot = eight(listing.lot, VOLUME_DECIMALS)
     content = {
         "u": update_id,
-        "s": listing.native,
+        "s": native_name(listing),
         "b": eight(price - 1, listing.decimals),
         "B": lot,
         "a": eight(price + 1, listing.decimals),
@@ -89,3 +92,19 @@ def server_shutdown(now_ms: int) -> bytes:
 def combined(stream: str, payload: bytes) -> bytes:
     """Wrap a payload as `/stream` connections get it."""
     return b'{"stream":"%s","data":%s}' % (stream.encode(), payload)
+
+
+def dated(payload: bytes, now_ms: int) -> bytes:
+    """Return a frame as one that was sent at another time."""
+    return re.sub(rb'"E":\d+', b'"E":%d' % now_ms, payload, count=1)
+
+
+def close_early(payload: bytes, way: str) -> bytes:
+    """Return an open kline's frame as the closing one of its bar, or "later" of the next bar."""
+    content = orjson.loads(payload)
+    bar = content["k"]
+    bar["x"] = True
+    if way == "later":
+        length = bar["T"] + 1 - bar["t"]
+        bar["t"], bar["T"] = bar["t"] + length, bar["T"] + length
+    return orjson.dumps(content)

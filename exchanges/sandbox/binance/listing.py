@@ -1,38 +1,72 @@
-"""Binance's listings, clock and tickers."""
+"""What Binance lists, under which names, and what exchangeInfo tells of it."""
 
-from exchanges.sandbox.binance.errors import BAD_SYMBOL, Parameters, refuse
+from exchanges.sandbox.binance.errors import BAD_SYMBOL, refuse
+from exchanges.sandbox.binance.limits import published_limits
+from exchanges.sandbox.binance.parameters import Parameters
+from exchanges.sandbox.binance.settings import NAME, BinanceSettings
+from exchanges.sandbox.faults.listings import ListingRows
 from exchanges.sandbox.market.decimals import eight
-from exchanges.sandbox.market.listings import GONE, TRADING, Listing
+from exchanges.sandbox.market.listings import BREAK, GONE, TRADING, Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
-from exchanges.sandbox.server.calls import Call, Refusal, Reply, as_json
-from exchanges.sandbox.server.config import SandboxConfig
-from livermore.market.timeframe import Timeframe
+from exchanges.sandbox.market.symbol import VOLUME_DECIMALS
+from exchanges.sandbox.server.calls import Call, Reply, as_json
 
-DAY_MS = Timeframe.D1.ms
+ROWS = ListingRows("symbols", "baseAsset", "quoteAsset", halted={"status": BREAK})
 
 
-class MarketData:
-    """Everything but candles."""
+def native_name(listing: Listing) -> str:
+    return listing.base + listing.quote
 
-    def __init__(self, market: Market, config: SandboxConfig):
+
+class Listed:
+    """The market's symbols by Binance's names; it looks for new ones each time."""
+
+    def __init__(self, market: Market):
         self._market = market
-        self._limits = [
-            _limit("REQUEST_WEIGHT", 1, config.weight_limit),
-            _limit("RAW_REQUESTS", 5, config.raw_limit),
-        ]
+        self._names: dict[str, Listing] = {}
+        self._seen = 0  # how many of the market's listings were looked at
 
-    def time(self, call: Call) -> Reply:
-        return as_json({"serverTime": call.now_ms})
+    def find(self, native: str | None) -> Listing | None:
+        """Return the symbol of that name, taken off the list or not."""
+        return self._known().get(native or "")
 
-    def exchange_info(self, call: Call) -> Reply:
+    def chosen(self, names: list[str] | None) -> list[Listing]:
+        """Return those of these names, all for None. Raises Refusal for one that is not listed."""
+        listed = {
+            native: listing
+            for native, listing in self._known().items()
+            if self._market.status(listing.symbol) != GONE
+        }
+        if names is None:
+            return list(listed.values())
+        if any(name not in listed for name in names):
+            raise refuse(*BAD_SYMBOL)
+        return [listed[name] for name in names]
+
+    def _known(self) -> dict[str, Listing]:
+        if len(self._market.listings) > self._seen:
+            listings = list(self._market.listings.values())
+            new = [one for one in listings[self._seen :] if one.is_on(NAME)]
+            self._names |= {native_name(one): one for one in new}
+            self._seen = len(listings)
+        return self._names
+
+
+class ExchangeInfo:
+    """Answers exchangeInfo."""
+
+    def __init__(self, market: Market, listed: Listed, settings: BinanceSettings):
+        self._market, self._listed = market, listed
+        self._limits = published_limits(settings)
+
+    def answer(self, call: Call) -> Reply:
         sent = Parameters(call.params)
         names = sent.symbols()
         sent.optional("permissions")
         show_sets = sent.optional("showPermissionSets") != "false"
         status = sent.optional("symbolStatus")
         sent.finish()
-        told = [(one, self._market.status(one.symbol)) for one in self._chosen(names)]
+        told = [(one, self._market.status(one.symbol)) for one in self._listed.chosen(names)]
         return as_json(
             {
                 "timezone": "UTC",
@@ -47,67 +81,12 @@ class MarketData:
             }
         )
 
-    def day(self, call: Call) -> Reply:
-        sent = Parameters(call.params)
-        names, kind = sent.symbols(), sent.optional("type")
-        sent.finish()
-        tickers = [self._ticker(one, call.now_ms, kind == "MINI") for one in self._chosen(names)]
-        return _one_or_all(call, [ticker for ticker in tickers if ticker])
-
-    def day_weight(self, call: Call) -> int:
-        count = _symbols_asked(call)
-        if count is None or count > 100:
-            return 80
-        return 2 if count <= 20 else 40
-
-    def price(self, call: Call) -> Reply:
-        sent = Parameters(call.params)
-        names = sent.symbols()
-        sent.finish()
-        prices = [
-            {"symbol": listing.native, "price": eight(bar.close, listing.decimals)}
-            for listing in self._chosen(names)
-            if (bar := self._bar(listing, call.now_ms))
-        ]
-        return _one_or_all(call, prices)
-
-    def price_weight(self, call: Call) -> int:
-        return 2 if "symbol" in call.params else 4
-
-    def _chosen(self, names: list[str] | None) -> list[Listing]:
-        listed = {
-            native: listing
-            for native, listing in list(self._market.natives.items())
-            if self._market.status(listing.symbol) != GONE
-        }
-        if names is None:
-            return list(listed.values())
-        if any(name not in listed for name in names):
-            raise refuse(*BAD_SYMBOL)
-        return [listed[name] for name in names]
-
-    def _bar(self, listing: Listing, now_ms: int) -> Bar | None:
-        return self._market.of(listing.symbol).open_bar(Timeframe.M1, now_ms)
-
-    def _ticker(self, listing: Listing, now_ms: int, mini: bool) -> dict | None:
-        bar = self._market.of(listing.symbol).day_before(now_ms)
-        return bar and day_ticker(listing, bar, now_ms, mini)
-
-
-def _limit(kind: str, minutes: int, limit: int) -> dict:
-    return {
-        "rateLimitType": kind,
-        "interval": "MINUTE",
-        "intervalNum": minutes,
-        "limit": limit,
-    }
-
 
 def _symbol_info(listing: Listing, status: str, show_sets: bool) -> dict:
     tick = eight(1, listing.decimals)
     step = eight(listing.lot, VOLUME_DECIMALS)
     info = {
-        "symbol": listing.native,
+        "symbol": native_name(listing),
         "status": status,
         "baseAsset": listing.base,
         "baseAssetPrecision": 8,
@@ -146,54 +125,3 @@ def _symbol_info(listing: Listing, status: str, show_sets: bool) -> dict:
     if status != TRADING:
         info["orderTypes"] = []
     return info
-
-
-def day_ticker(listing: Listing, bar: Bar, now_ms: int, mini: bool) -> dict:
-    """Write 24 hours in one bar as REST does; `mini` is the shorter form."""
-
-    def price(ticks: int) -> str:
-        return eight(ticks, listing.decimals)
-
-    quote = bar.quote // 10**listing.decimals
-    ticker = {
-        "symbol": listing.native,
-        "openPrice": price(bar.open),
-        "highPrice": price(bar.high),
-        "lowPrice": price(bar.low),
-        "lastPrice": price(bar.close),
-        "volume": eight(bar.volume, VOLUME_DECIMALS),
-        "quoteVolume": eight(quote, VOLUME_DECIMALS),
-        "openTime": now_ms - DAY_MS,
-        "closeTime": now_ms,
-        "firstId": bar.first_id if bar.trades else -1,
-        "lastId": bar.first_id + bar.trades - 1 if bar.trades else -1,
-        "count": bar.trades,
-    }
-    if mini:
-        return ticker
-    average = bar.quote // bar.volume if bar.volume else bar.close
-    lot = eight(listing.lot, VOLUME_DECIMALS)
-    return ticker | {
-        "priceChange": price(bar.close - bar.open),
-        "priceChangePercent": f"{(bar.close - bar.open) / bar.open * 100:.3f}",
-        "weightedAvgPrice": price(average),
-        "prevClosePrice": price(bar.open),
-        "lastQty": lot,
-        "bidPrice": price(bar.close - 1),
-        "bidQty": lot,
-        "askPrice": price(bar.close + 1),
-        "askQty": lot,
-    }
-
-
-def _symbols_asked(call: Call) -> int | None:
-    """Count the symbols of a call, leniently: its weight is due even if it is then refused."""
-    try:
-        names = Parameters(call.params).symbols()
-    except Refusal:
-        return 1
-    return None if names is None else len(names)
-
-
-def _one_or_all(call: Call, entries: list[dict]) -> Reply:
-    return as_json(entries[0] if "symbol" in call.params and entries else entries)

@@ -4,62 +4,54 @@ Shapes, codes and weights follow binance-spot-api-docs (rest-api.md and errors.m
 Only the six timeframes of this project are served; any other interval is invalid here.
 """
 
-from exchanges.sandbox.binance.errors import (
-    BAD_INTERVAL,
-    BAD_SYMBOL,
-    Parameters,
-    failure,
-    refuse,
-)
-from exchanges.sandbox.binance.listing import MarketData
-from exchanges.sandbox.faults.rows import Columns
-from exchanges.sandbox.market.listings import BINANCE, GONE, Listing
+from exchanges.sandbox.binance.errors import BAD_INTERVAL, BAD_SYMBOL, failure, refuse
+from exchanges.sandbox.binance.limits import ODD_LIMITS
+from exchanges.sandbox.binance.listing import ROWS, ExchangeInfo, Listed
+from exchanges.sandbox.binance.parameters import Parameters
+from exchanges.sandbox.binance.settings import NAME, BinanceSettings
+from exchanges.sandbox.binance.tickers import Tickers
+from exchanges.sandbox.faults.rows import CandleRows
+from exchanges.sandbox.market.listings import GONE, Listing
 from exchanges.sandbox.market.market import Market
 from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
-from exchanges.sandbox.server.calls import (
-    JSON,
-    Call,
-    Endpoint,
-    Protocol,
-    Refusal,
-    Reply,
-    as_json,
-    whole_number,
-)
-from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.protocol import Endpoint
+from exchanges.sandbox.server.calls import JSON, Call, Refusal, Reply, as_json, whole_number
 from exchanges.sandbox.server.limits import WeightLimit
 from exchanges.sandbox.server.request_log import CandleRequest
 from livermore.market.timeframe import Timeframe
 
-COLUMNS = Columns(time=0, open=1, high=2, low=3, close=4, volume=5, ms=1)
+CANDLE_ROWS = CandleRows(time=0, open=1, high=2, low=3, close=4, volume=5, ms=1)
+WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 DEFAULT_ROWS, MAX_ROWS = 500, 1000
+PREFIX = "/api/v3"
 _TIMEFRAMES = {str(timeframe): timeframe for timeframe in Timeframe}
 
 
-class Binance:
-    """The protocol over a market; pure but for the limit's counter."""
+class BinanceRest:
+    """The REST side over a market; pure but for the limit's counter."""
 
-    def __init__(self, market: Market, config: SandboxConfig, limit: WeightLimit):
+    def __init__(self, market: Market, settings: BinanceSettings):
         self._market = market
-        self._limit = limit
-        self._native = market.natives
-        info = MarketData(market, config)
-        prefix = "/api/v3"
-        self.protocol = Protocol(
-            BINANCE,
-            (
-                Endpoint("ping", f"{prefix}/ping", lambda call: as_json({})),
-                Endpoint("time", f"{prefix}/time", info.time),
-                Endpoint(
-                    "exchangeInfo", f"{prefix}/exchangeInfo", info.exchange_info, lambda c: 20
-                ),
-                Endpoint("klines", f"{prefix}/klines", self.klines, lambda c: 2, self.asked),
-                Endpoint("ticker24hr", f"{prefix}/ticker/24hr", info.day, info.day_weight),
-                Endpoint("price", f"{prefix}/ticker/price", info.price, info.price_weight),
+        self._listed = Listed(market)
+        self._limit = WeightLimit(
+            settings.weight_limit, settings.strikes, settings.ban_ms, settings.longest_ban_ms
+        )
+        info = ExchangeInfo(market, self._listed, settings)
+        tickers = Tickers(market, self._listed)
+        self.endpoints = (
+            Endpoint("ping", f"{PREFIX}/ping", lambda call: as_json({})),
+            Endpoint("time", f"{PREFIX}/time", lambda call: as_json({"serverTime": call.now_ms})),
+            Endpoint(
+                "exchangeInfo",
+                f"{PREFIX}/exchangeInfo",
+                info.answer,
+                lambda call: 20,
+                listing=ROWS,
+                odd_limits=ODD_LIMITS,
             ),
-            self._admit,
-            failure,
-            COLUMNS,
+            Endpoint("klines", f"{PREFIX}/klines", self.klines, lambda call: 2, self.asked),
+            Endpoint("ticker24hr", f"{PREFIX}/ticker/24hr", tickers.day, tickers.day_weight),
+            Endpoint("price", f"{PREFIX}/ticker/price", tickers.price, tickers.price_weight),
         )
 
     def klines(self, call: Call) -> Reply:
@@ -70,7 +62,7 @@ class Binance:
         sent.finish("timeZone")
         if interval not in _TIMEFRAMES:
             raise refuse(*BAD_INTERVAL)
-        timeframe, listing = _TIMEFRAMES[interval], self._native.get(native)
+        timeframe, listing = _TIMEFRAMES[interval], self._listed.find(native)
         if listing is None or self._market.status(listing.symbol) == GONE:
             raise refuse(*BAD_SYMBOL)
         seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
@@ -84,20 +76,20 @@ class Binance:
         """Read a candle request leniently, for the log."""
         get = call.params.get
         native = get("symbol")
-        listing = self._native.get(native or "")
+        listing = self._listed.find(native)
         times = (
             whole_number(get("startTime")),
             whole_number(get("endTime")),
             whole_number(get("limit")),
         )
         symbol = listing.symbol if listing else native
-        return CandleRequest(BINANCE, symbol, get("interval"), *times, arrived_ms=call.now_ms)
+        return CandleRequest(NAME, symbol, get("interval"), *times, arrived_ms=call.now_ms)
 
-    def _admit(self, endpoint: Endpoint, call: Call) -> dict[str, str]:
+    def admit(self, endpoint: Endpoint, call: Call) -> dict[str, str]:
         limit = self._limit
         status = limit.spend(endpoint.weight(call), call.now_ms)
         used = str(limit.used)
-        headers = {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
+        headers = {"X-MBX-USED-WEIGHT": used, WEIGHT_HEADER: used}
         if status != 200:
             reply = failure(
                 status, limit.retry_after_seconds(call.now_ms), call.now_ms, limit.limit
@@ -105,6 +97,12 @@ class Binance:
             reply.headers.update(headers)
             raise Refusal(reply)
         return headers
+
+    def failure(self, status: int, retry_after: int | None, now_ms: int) -> Reply:
+        return failure(status, retry_after, now_ms)
+
+    def reset(self) -> None:
+        self._limit.reset()
 
 
 def rows_json(bars: list[Bar], decimals: int, step_ms: int) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from exchanges.sandbox.binance import frames
+from exchanges.sandbox.binance.listing import native_name
 from exchanges.sandbox.faults.frames import FrameInfo
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market
@@ -26,9 +27,12 @@ class Stream:
     def __bool__(self) -> bool:
         return bool(self.raw or self.combined)
 
-    def join(self, connection: Connection) -> None:
+    def __contains__(self, connection: Connection) -> bool:
+        return connection in self.raw or connection in self.combined
+
+    def join(self, connection: Connection, combined: bool) -> None:
         self.leave(connection)
-        (self.combined if connection.combined else self.raw).add(connection)
+        (self.combined if combined else self.raw).add(connection)
 
     def leave(self, connection: Connection) -> None:
         self.raw.discard(connection)
@@ -59,7 +63,7 @@ class SymbolSchedule:
     def __init__(self, listing: Listing, market: Market):
         self.listing = listing
         self.open_bars = OpenBars(market.of(listing.symbol))
-        name, symbol = listing.native.lower(), listing.symbol
+        name, symbol = native_name(listing).lower(), listing.symbol
         self._writers = {one: frames.KlineFrames(listing, one) for one in Timeframe}
         self.klines = {
             one: Stream(f"{name}@kline_{one}", FrameInfo(symbol, str(one), False))

@@ -5,8 +5,8 @@ from zlib import crc32
 
 import orjson
 
-from exchanges.sandbox.coinbase.listing import newest_trades, trade_json
 from exchanges.sandbox.coinbase.rest import candle_json
+from exchanges.sandbox.coinbase.tickers import newest_trades, trade_json
 from exchanges.sandbox.market.decimals import short
 from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar, SymbolMarket, Trade
 from livermore.market.timeframe import Timeframe
@@ -20,14 +20,6 @@ def envelope(channel: str, sequence: int, now_ms: int, event: bytes) -> bytes:
     """Wrap one event; the sequence number makes it one connection's own."""
     text = b'{"channel":"%s","timestamp":"%s","sequence_num":%d,"events":[%s]}'
     return text % (channel.encode(), _nanoseconds(now_ms).encode(), sequence, event)
-
-
-def error(message: str) -> bytes:
-    return orjson.dumps({"type": "error", "message": message})
-
-
-def subscriptions(streams: dict[str, list[str]]) -> bytes:
-    return orjson.dumps({"subscriptions": streams})
 
 
 def heartbeat(now_ms: int, counter: int) -> bytes:

@@ -1,21 +1,22 @@
-"""Coinbase's product list, single products and recent trades."""
+"""What Coinbase lists, and what it tells of each product."""
 
-from datetime import UTC, datetime
-
+from exchanges.sandbox.coinbase.errors import not_found
+from exchanges.sandbox.coinbase.settings import NAME
+from exchanges.sandbox.faults.listings import ListingRows
 from exchanges.sandbox.market.decimals import short
-from exchanges.sandbox.market.listings import BREAK, CANCEL_ONLY, COINBASE, GONE, TRADING, Listing
+from exchanges.sandbox.market.listings import BREAK, CANCEL_ONLY, GONE, TRADING, Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, SymbolMarket, Trade
-from exchanges.sandbox.server.calls import Call, Refusal, Reply, as_json, whole_number
-from livermore.market.timeframe import MINUTE_MS, Timeframe
+from exchanges.sandbox.market.symbol import VOLUME_DECIMALS
+from exchanges.sandbox.server.calls import Call, Reply, as_json, whole_number
 
-MAX_TRADES = 100
 ENDED = (BREAK, GONE)
-_LOOK_BACK = 300  # minutes; a quiet product pauses for less
+ROWS = ListingRows(
+    "products", "base_currency_id", "quote_currency_id", halted={"trading_disabled": True}
+)
 
 
 class Products:
-    """Everything but candles, by product id."""
+    """Products by their ids, which are the symbols."""
 
     def __init__(self, market: Market):
         self._market = market
@@ -23,10 +24,9 @@ class Products:
     def listing(self, product_id: str) -> Listing:
         """Return a product; one that a scenario took away is refused like one that never was."""
         listing = self._market.listings.get(product_id)
-        known = listing is not None and COINBASE in listing.protocols
+        known = listing is not None and listing.is_on(NAME)
         if not known or self._market.status(product_id) == GONE:
-            message = f"Product {product_id} not supported"
-            raise Refusal(as_json({"error": "NOT_FOUND", "message": message}, 404))
+            raise not_found(product_id)
         return listing
 
     def many(self, call: Call) -> Reply:
@@ -43,33 +43,10 @@ class Products:
         return as_json({"products": shown, "num_products": len(shown), "pagination": pagination})
 
     def _listed(self) -> list[Listing]:
-        return [one for one in list(self._market.listings.values()) if COINBASE in one.protocols]
+        return [one for one in list(self._market.listings.values()) if one.is_on(NAME)]
 
     def one(self, call: Call) -> Reply:
         return as_json(self._product(self.listing(call.segment), call.now_ms))
-
-    def ticker(self, call: Call) -> Reply:
-        listing = self.listing(call.segment)
-        limit = whole_number(call.params.get("limit", str(MAX_TRADES)))
-        if limit is None or limit > 1000:
-            raise Refusal(as_json({"error": "INTERNAL", "message": "Internal error"}, 500))
-        start, end = (whole_number(call.params.get(name)) for name in ("start", "end"))
-        end_ms = call.now_ms if end is None else min(end * 1000, call.now_ms)
-        trades = self._trades(listing, start and start * 1000, end_ms, min(limit, MAX_TRADES))
-        symbol_market = self._market.of(listing.symbol)
-        shown = [
-            trade_json(trade, listing.symbol, symbol_market.listing.decimals) for trade in trades
-        ]
-        bar = symbol_market.open_bar(Timeframe.M1, call.now_ms)
-        bid, ask = ("", "") if bar is None else (bar.close - 1, bar.close + 1)
-        decimals = symbol_market.listing.decimals
-        best = {"best_bid": bid and short(bid, decimals), "best_ask": ask and short(ask, decimals)}
-        return as_json({"trades": shown, **best})
-
-    def _trades(
-        self, listing: Listing, start_ms: int | None, end_ms: int, limit: int
-    ) -> list[Trade]:
-        return newest_trades(self._market.of(listing.symbol), start_ms or 0, end_ms, limit)
 
     def _product(self, listing: Listing, now_ms: int) -> dict:
         symbol_market = self._market.of(listing.symbol)
@@ -111,37 +88,6 @@ class Products:
             "display_name": listing.symbol,
             "product_venue": "CBE",
         }
-
-
-def newest_trades(
-    symbol_market: SymbolMarket, start_ms: int, end_ms: int, limit: int
-) -> list[Trade]:
-    """Return the newest `limit` trades in [start_ms, end_ms], newest first."""
-    newest, found = Timeframe.M1.floor(end_ms), []
-    for minute_ms in range(newest, newest - _LOOK_BACK * MINUTE_MS, -MINUTE_MS):
-        trades = reversed(symbol_market.trades(minute_ms))
-        found += [trade for trade in trades if start_ms <= trade.time_ms <= end_ms]
-        if len(found) >= limit or minute_ms <= start_ms:
-            break
-    return found[:limit]
-
-
-def trade_json(trade: Trade, product_id: str, decimals: int) -> dict:
-    """Write one trade; `side` is the maker's."""
-    return {
-        "trade_id": str(trade.id),
-        "product_id": product_id,
-        "price": short(trade.price, decimals),
-        "size": short(trade.size, VOLUME_DECIMALS),
-        "time": iso(trade.time_ms),
-        "side": "SELL" if trade.buyer_took else "BUY",
-    }
-
-
-def iso(time_ms: int) -> str:
-    """Write a time as RFC 3339 with milliseconds."""
-    moment = datetime.fromtimestamp(time_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
 
 
 def _day(listing: Listing, bar) -> dict[str, str]:

@@ -4,30 +4,26 @@ Shapes follow docs.cdp.coinbase.com (September 2026) where it says; the window's
 claim to be cacheable for hours follow what callers observed.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from exchanges.sandbox.coinbase.auth import authorised
-from exchanges.sandbox.coinbase.listing import Products, iso
-from exchanges.sandbox.faults.rows import Columns
+from exchanges.sandbox.coinbase.errors import bad_argument, failure
+from exchanges.sandbox.coinbase.listing import ROWS, Products
+from exchanges.sandbox.coinbase.settings import NAME, CoinbaseSettings
+from exchanges.sandbox.coinbase.tickers import Tickers, iso
+from exchanges.sandbox.faults.rows import CandleRows
 from exchanges.sandbox.market.decimals import short
-from exchanges.sandbox.market.listings import COINBASE
 from exchanges.sandbox.market.market import Market
 from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
-from exchanges.sandbox.server.calls import (
-    Call,
-    Endpoint,
-    Protocol,
-    Refusal,
-    Reply,
-    as_json,
-    as_page,
-    whole_number,
-)
+from exchanges.sandbox.protocol import Endpoint
+from exchanges.sandbox.server.calls import Call, Refusal, Reply, as_json, whole_number
 from exchanges.sandbox.server.limits import RateLimit
 from exchanges.sandbox.server.request_log import CandleRequest
 from livermore.market.timeframe import Timeframe
 
-COLUMNS = Columns("start", "open", "high", "low", "close", "volume", ms=1000)
+CANDLE_ROWS = CandleRows(
+    "start", "open", "high", "low", "close", "volume", ms=1000, table="candles"
+)
 MAX_BUCKETS = 350
 PREFIX = "/api/v3/brokerage"
 GRANULARITIES = {
@@ -41,34 +37,28 @@ GRANULARITIES = {
 _CACHE = {"Cache-Control": "public, max-age=14400"}
 
 
-class Coinbase:
-    """The protocol over a market; pure but for the limits' counters."""
+class CoinbaseRest:
+    """The REST side over a market; pure but for the limits' counters."""
 
-    def __init__(
-        self, market: Market, public: RateLimit, private: RateLimit, retry_after: int | None
-    ):
+    def __init__(self, market: Market, settings: CoinbaseSettings):
         self._market = market
-        self._public, self._private = public, private
-        self._retry_after = retry_after
+        self._public = RateLimit(settings.coinbase_rate)
+        self._private = RateLimit(settings.coinbase_private_rate)
+        self._retry_after = settings.coinbase_retry_after
         self._products = Products(market)
-        self.protocol = Protocol(
-            COINBASE, self._endpoints(), self._admit, failure, COLUMNS, "candles"
-        )
+        self.endpoints = tuple(self._endpoints(Tickers(market, self._products)))
 
-    def _endpoints(self) -> tuple[Endpoint, ...]:
-        products, endpoints = self._products, [Endpoint("time", f"{PREFIX}/time", _time)]
-        answers: list[tuple[str, str, Callable[[Call], Reply]]] = [
-            ("products", "", products.many),
-            ("product", "/{product_id}", products.one),
-            ("candles", "/{product_id}/candles", self.candles),
-            ("ticker", "/{product_id}/ticker", products.ticker),
-        ]
-        for private, middle in ((False, "/market/products"), (True, "/products")):
-            for name, rest, answer in answers:
-                asked = self.asked if name == "candles" else None
-                path = f"{PREFIX}{middle}{rest}"
-                endpoints.append(Endpoint(name, path, answer, candles=asked, private=private))
-        return tuple(endpoints)
+    def _endpoints(self, tickers: Tickers) -> Iterator[Endpoint]:
+        yield Endpoint("time", f"{PREFIX}/time", _time)
+        for private, products in ((False, "/market/products"), (True, "/products")):
+            path = f"{PREFIX}{products}"
+            one = f"{path}/{{segment}}"
+            yield Endpoint("products", path, self._products.many, listing=ROWS, private=private)
+            yield Endpoint("product", one, self._products.one, private=private)
+            yield Endpoint(
+                "candles", f"{one}/candles", self.candles, candles=self.asked, private=private
+            )
+            yield Endpoint("ticker", f"{one}/ticker", tickers.ticker, private=private)
 
     def candles(self, call: Call) -> Reply:
         listing = self._products.listing(call.segment)
@@ -96,7 +86,7 @@ class Coinbase:
         timeframe = GRANULARITIES.get(granularity or "", granularity)
         start, end = whole_number(get("start")), whole_number(get("end"))
         return CandleRequest(
-            COINBASE,
+            NAME,
             call.segment,
             timeframe and str(timeframe),
             None if start is None else start * 1000,
@@ -105,7 +95,7 @@ class Coinbase:
             arrived_ms=call.now_ms,
         )
 
-    def _admit(self, endpoint: Endpoint, call: Call) -> dict[str, str]:
+    def admit(self, endpoint: Endpoint, call: Call) -> dict[str, str]:
         if endpoint.private and not authorised(call):
             raise Refusal(failure(401, None, call.now_ms))
         limit = self._private if endpoint.private else self._public
@@ -113,27 +103,12 @@ class Coinbase:
             raise Refusal(failure(429, self._retry_after, call.now_ms))
         return {}
 
+    def failure(self, status: int, retry_after: int | None, now_ms: int) -> Reply:
+        return failure(status, retry_after, now_ms)
 
-def bad_argument(message: str) -> Refusal:
-    return Refusal(as_json({"error": "INVALID_ARGUMENT", "message": message}, 400))
-
-
-def failure(status: int, retry_after: int | None, now_ms: int) -> Reply:
-    """Word an HTTP status as Coinbase does; 403 and 503 come from in front of it, as pages."""
-    if status in (403, 502, 503, 504):
-        return as_page(f"{status} error", status)
-    if status == 401:
-        return Reply(b"Unauthorized", 401, {"Content-Type": "text/plain; charset=utf-8"})
-    names = {429: "RESOURCE_EXHAUSTED", 451: "PERMISSION_DENIED"}
-    messages = {429: "Too many requests", 451: "Service unavailable in your location"}
-    content = {
-        "error": names.get(status, "INTERNAL"),
-        "message": messages.get(status, "Internal error"),
-    }
-    reply = as_json(content, status)
-    if retry_after is not None:
-        reply.headers["Retry-After"] = str(retry_after)
-    return reply
+    def reset(self) -> None:
+        self._public.reset()
+        self._private.reset()
 
 
 def candle_json(bar: Bar, decimals: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ from exchanges.sandbox.market.symbol import SymbolMarket
 from exchanges.sandbox.server.connection import Connection
 from livermore.market.timeframe import Timeframe
 
+HEARTBEATS = "heartbeats"
 CANDLES, TRADES, TICKER, TICKER_BATCH = "candles", "market_trades", "ticker", "ticker_batch"
 # Seconds of this machine between two updates: what a client must cope with doesn't speed up.
 EVERY = {CANDLES: 1.0, TRADES: 0.25, TICKER: 0.25, TICKER_BATCH: 5.0}

@@ -1,11 +1,10 @@
 """What can be made to go wrong, and to which requests."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from random import Random
 from threading import Lock
 
-from exchanges.sandbox.faults.limits import ODD_LIMITS
 from exchanges.sandbox.faults.listings import BAD_LISTINGS
 from exchanges.sandbox.faults.rows import BAD_ROWS
 from exchanges.sandbox.market.clock import SandboxClock
@@ -15,8 +14,8 @@ KINDS = (
     "listing", "limits", "refused_key", "skew_ms",
 )  # fmt: skip
 LATE = ("missing", "stale")
-# The first one is usual.
-_WAYS = {"bad_rows": BAD_ROWS, "late": LATE, "listing": BAD_LISTINGS, "limits": ODD_LIMITS}
+_WAYS: dict[str, Iterable[str]] = {"bad_rows": BAD_ROWS, "late": LATE, "listing": BAD_LISTINGS}
+OF_FEW = ("time", "limits", "refused_key")  # happen to the endpoints alone that say so
 _BY_CHANCE = ("empty", "refused_key")  # their `chance` is a share of the calls
 
 
@@ -37,12 +36,12 @@ class Fault:
     (all of them if 0); `late` answers candle requests without the bars that ended less than
     `seconds` ago by the exchange's clock, in the `way` "missing", or as they stood then: "stale";
     `time` tells a time that is off by `ms`; `listing` spoils what is listed in a `way` of
-    listing_faults.py, a `chance` share of the rows or that of the symbol `listed`;
-    `limits` tells Binance's limits in a `way` of limit_faults.py; `refused_key` refuses a `chance`
+    listings.py, a `chance` share of the rows or that of the symbol `listed`;
+    `limits` tells limits in one of a protocol's odd `way`s; `refused_key` refuses a `chance`
     share of signed calls (all of them if 0) with 401, whatever the token; `skew_ms` puts the whole
     exchange's clock off by `ms`.
 
-    Raises ValueError for a kind or a way that isn't known.
+    Raises ValueError for a kind that isn't known.
     """
 
     kind: str
@@ -68,12 +67,6 @@ class Fault:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; known are {' '.join(KINDS)}")
-        if ways := _WAYS.get(self.kind):
-            self.way = self.way or next(iter(ways))
-            if self.way not in ways:
-                raise ValueError(f"unknown way {self.way!r}; known are {' '.join(ways)}")
-        if self.kind == "limits":
-            self.endpoint = "exchangeInfo"
 
     def fits(
         self,
@@ -81,14 +74,12 @@ class Fault:
         endpoint: str,
         symbol: str | None,
         timeframe: str | None,
-        is_signed: bool,
+        own_faults: Container[str],
     ) -> bool:
         wanted = (self.protocol, self.endpoint, self.symbol, self.timeframe)
         found = (protocol, endpoint, symbol, timeframe)
         exhausted = self.times is not None and self.hits >= self.times
-        concerned = (endpoint == "time" or self.kind != "time") and (
-            is_signed or self.kind != "refused_key"
-        )
+        concerned = self.kind not in OF_FEW or self.kind in own_faults
         return (
             not exhausted
             and concerned
@@ -97,17 +88,21 @@ class Fault:
 
 
 class Faults:
-    """The faults in force; set from any thread, taken by the server's."""
+    """The faults in force; set from any thread, taken by the server's.
 
-    def __init__(self, clock: SandboxClock):
+    `odd_limits` are the ways in which some protocol can tell its limits.
+    """
+
+    def __init__(self, clock: SandboxClock, odd_limits: Iterable[str]):
         self._clock = clock
+        self._ways = _WAYS | {"limits": tuple(odd_limits)}
         self._lock = Lock()
         self._faults: list[Fault] = []
         self._random = Random(1)
 
     def add(self, kind: str, **settings) -> Fault:
         """Put one more fault in force and return it; its `hits` count the requests it met."""
-        fault = Fault(kind, **settings)
+        fault = self._made({"kind": kind} | settings)
         with self._lock:
             self._faults.append(fault)
         if kind == "skew_ms":
@@ -118,10 +113,20 @@ class Faults:
         """Put exactly these in force. Raises ValueError or TypeError, changing nothing."""
         wanted = [dict(fault) for fault in faults]
         for settings in wanted:
-            Fault(**settings)
+            self._made(settings)
         self.clear()
         for settings in wanted:
             self.add(**settings)
+
+    def _made(self, settings: dict) -> Fault:
+        """Make a fault in a known way, the first one being usual. Raises ValueError."""
+        fault = Fault(**settings)
+        if fault.kind in self._ways:
+            ways = tuple(self._ways[fault.kind])
+            fault.way = fault.way or next(iter(ways), "")
+            if fault.way not in ways:
+                raise ValueError(f"unknown way {fault.way!r}; known are {' '.join(ways)}")
+        return fault
 
     def remove(self, fault: Fault) -> None:
         """Take one out of force; harmless where it is gone already."""
@@ -139,12 +144,15 @@ class Faults:
         endpoint: str,
         symbol: str | None,
         timeframe: str | None,
-        is_signed: bool = False,
+        own_faults: Container[str] = (),
     ) -> list[Fault]:
-        """Return the faults that a request meets, each counted as one of its `times`."""
+        """Return the faults that a request meets, each counted as one of its `times`.
+
+        `own_faults` are the kinds of OF_FEW that happen to its endpoint.
+        """
         if not self._faults:
             return []
-        found = (protocol, endpoint, symbol, timeframe, is_signed)
+        found = (protocol, endpoint, symbol, timeframe, own_faults)
         with self._lock:
             met = [fault for fault in self._faults if fault.fits(*found) and self._happens(fault)]
             for fault in met:

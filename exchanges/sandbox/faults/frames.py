@@ -30,8 +30,16 @@ class FrameFaults:
     A frame is one payload for all listeners of its stream, so they all see the same.
     """
 
-    def __init__(self, scenarios: Scenarios, protocol: str, seed: int):
+    def __init__(
+        self,
+        scenarios: Scenarios,
+        protocol: str,
+        seed: int,
+        early_close: Callable[[bytes, str], bytes] | None = None,
+    ):
+        """`early_close` makes an open candle's frame a closing one, in one of two ways."""
         self._scenarios = scenarios
+        self._early_close = early_close
         self._protocol = protocol
         self._random = Random(f"{seed}/{protocol}")
         self._waiting: dict[Hashable, bytes] = {}  # until the next frame of their stream
@@ -60,7 +68,8 @@ class FrameFaults:
                 way = scenario.way or self._random.choice(WAYS)
                 sent = [BROKEN[way](one) if one else one for one in sent]
             elif scenario.kind == "early_close":
-                sent = [_closed(one, scenario.way) if one else one for one in sent]
+                close = self._early_close
+                sent = [close(one, scenario.way) if one and close else one for one in sent]
             elif scenario.kind == "versions":
                 before, self._before[stream] = self._before.get(stream), payload
                 sent = sent if before is None else [*sent, before]
@@ -69,12 +78,12 @@ class FrameFaults:
         return sent if after is None else [*sent, after]
 
     def overdue(self, now_ms: int) -> list[tuple[Hashable, bytes]]:
-        """Return the closing frames that were held back until now, by their stream."""
+        """Return the closing frames that were held back until now, with their streams."""
         if not self._late:
             return []
         due = [(stream, payload) for at, stream, payload in self._late if at <= now_ms]
         self._late = [entry for entry in self._late if entry[0] > now_ms]
-        return [(stream, dated(payload, now_ms)) for stream, payload in due]
+        return due
 
     def off_ms(self, info: FrameInfo) -> int:
         """Return by how much the time is off with which the next frame is dated."""
@@ -134,22 +143,6 @@ _SIMPLE: dict[str, Callable[[list], list]] = {
     "loss": lambda sent: [None],
     "duplicates": lambda sent: sent * 2,
 }
-
-
-def dated(payload: bytes, now_ms: int) -> bytes:
-    """Return a frame of Binance's as one that was sent at another time."""
-    return re.sub(rb'"E":\d+', b'"E":%d' % now_ms, payload, count=1)
-
-
-def _closed(payload: bytes, way: str) -> bytes:
-    """Return an open kline's frame as the closing one of its bar, or of the bar after it."""
-    content = orjson.loads(payload)
-    bar = content["k"]
-    bar["x"] = True
-    if way == "later":
-        length = bar["T"] + 1 - bar["t"]
-        bar["t"], bar["T"] = bar["t"] + length, bar["T"] + length
-    return orjson.dumps(content)
 
 
 def _numbers(change: Callable[[dict, str], None]) -> Callable[[bytes], bytes]:

@@ -1,44 +1,51 @@
-"""Ways to spoil a listing, the same for both protocols."""
+"""Ways to spoil a listing, the same for every protocol."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 from zlib import crc32
 
-from exchanges.sandbox.market.listings import BREAK
 
-NAMES = (("baseAsset", "quoteAsset"), ("base_currency_id", "quote_currency_id"))
+class ListingRows(NamedTuple):
+    """Where a protocol's listing keeps what it tells.
+
+    `table` names the list of rows, `base` and `quote` a row's two currencies. `halted` is what a
+    row says of a symbol that doesn't trade.
+    """
+
+    table: str
+    base: str
+    quote: str
+    halted: Mapping[str, object]
+
+    def symbol(self, row: dict) -> str:
+        return f"{row[self.base]}-{row[self.quote]}"
 
 
-def spoil_listing(rows: list[dict], way: str, chance: float, symbol: str | None) -> None:
-    """Change `rows` in place the way a broken exchange might."""
-    BAD_LISTINGS[way](rows, chance, symbol)
+def spoil_listing(
+    content: dict, form: ListingRows, way: str, chance: float, symbol: str | None
+) -> None:
+    """Change a reply in place the way a broken exchange might."""
+    BAD_LISTINGS[way](content[form.table], form, chance, symbol)
 
 
-def _halted(rows: list[dict], chance: float, symbol: str | None) -> None:
+def _halted(rows: list[dict], form: ListingRows, chance: float, symbol: str | None) -> None:
     for row in rows:
-        if "product_id" in row:
-            row["trading_disabled"] = True
-        else:
-            row["status"] = BREAK
+        row |= form.halted
 
 
-def _short(rows: list[dict], chance: float, symbol: str | None) -> None:
+def _short(rows: list[dict], form: ListingRows, chance: float, symbol: str | None) -> None:
     """Leave out the same rows each time, by their names alone; a single one stays."""
-    kept = [row for row in rows if crc32(_symbol(row).encode()) / 2**32 >= chance]
+    kept = [row for row in rows if crc32(form.symbol(row).encode()) / 2**32 >= chance]
     rows[:] = kept or rows[:1]
 
 
-def _bad_row(rows: list[dict], chance: float, symbol: str | None) -> None:
+def _bad_row(rows: list[dict], form: ListingRows, chance: float, symbol: str | None) -> None:
     for row in rows:
-        if _symbol(row) == symbol:
+        if form.symbol(row) == symbol:
             del row["status"]
 
 
-def _symbol(row: dict) -> str:
-    base, quote = NAMES["product_id" in row]
-    return f"{row[base]}-{row[quote]}"
-
-
-BAD_LISTINGS: dict[str, Callable[[list[dict], float, str | None], None]] = {
+BAD_LISTINGS: dict[str, Callable[[list[dict], ListingRows, float, str | None], None]] = {
     "halted": _halted,
     "short": _short,
     "bad_row": _bad_row,

@@ -1,12 +1,15 @@
-"""Ways to spoil one row of a candle reply, the same for both protocols."""
+"""Ways to spoil one row of a candle reply, the same for every protocol."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 
-class Columns(NamedTuple):
-    """Where a protocol keeps a candle's fields: list positions, or names."""
+class CandleRows(NamedTuple):
+    """Where a protocol keeps a candle's fields: list positions, or names.
+
+    `table` names the list of rows in a reply, None where the reply is that list.
+    """
 
     time: int | str
     open: int | str
@@ -15,22 +18,26 @@ class Columns(NamedTuple):
     close: int | str
     volume: int | str
     ms: int  # milliseconds in one unit of its time
+    table: str | None = None
+
+    def time_ms(self, row: Any) -> int:
+        return int(row[self.time]) * self.ms
 
 
-def spoil(rows: list, way: str, at: int | None, columns: Columns) -> None:
+def spoil(rows: list, way: str, at: int | None, form: CandleRows) -> None:
     """Change `rows` in place the way a broken exchange might; `at` None is the middle row."""
     if rows:
         at = len(rows) // 2 if at is None else min(at, len(rows) - 1)
-        BAD_ROWS[way](rows, at, columns)
+        BAD_ROWS[way](rows, at, form)
 
 
-def leave_out(rows: list, open_times: list[int], columns: Columns, chance: float = 0) -> list:
+def leave_out(rows: list, open_times: list[int], form: CandleRows, chance: float = 0) -> list:
     """Return the rows that don't open at one of `open_times`, in milliseconds.
 
     `chance` leaves out that share of them more, by their time alone: an outage is one for all
     symbols, and the same at every look.
     """
-    times = [int(row[columns.time]) * columns.ms for row in rows]
+    times = [form.time_ms(row) for row in rows]
     return [
         row
         for row, time_ms in zip(rows, times, strict=True)
@@ -38,46 +45,46 @@ def leave_out(rows: list, open_times: list[int], columns: Columns, chance: float
     ]
 
 
-def _low_above_high(rows: list, at: int, columns: Columns) -> None:
+def _low_above_high(rows: list, at: int, form: CandleRows) -> None:
     row = rows[at]
-    row[columns.low] = str(float(row[columns.high]) * 2)
+    row[form.low] = str(float(row[form.high]) * 2)
 
 
-def _with(column: str, value: object) -> Callable[[list, int, Columns], None]:
-    def change(rows: list, at: int, columns: Columns) -> None:
-        rows[at][getattr(columns, column)] = value
+def _with(column: str, value: object) -> Callable[[list, int, CandleRows], None]:
+    def change(rows: list, at: int, form: CandleRows) -> None:
+        rows[at][getattr(form, column)] = value
 
     return change
 
 
-def _time(change: Callable[[int], int]) -> Callable[[list, int, Columns], None]:
-    def apply(rows: list, at: int, columns: Columns) -> None:
-        """Keep the type: a number in one protocol, text in the other."""
-        told = rows[at][columns.time]
-        rows[at][columns.time] = type(told)(change(int(told) * columns.ms))
+def _time(change: Callable[[int], int]) -> Callable[[list, int, CandleRows], None]:
+    def apply(rows: list, at: int, form: CandleRows) -> None:
+        """Keep the type: a number in some protocols, text in others."""
+        told = rows[at][form.time]
+        rows[at][form.time] = type(told)(change(int(told) * form.ms))
 
     return apply
 
 
-def _off_boundary(rows: list, at: int, columns: Columns) -> None:
-    told = rows[at][columns.time]
-    rows[at][columns.time] = type(told)(int(told) + 7000 // columns.ms)
+def _off_boundary(rows: list, at: int, form: CandleRows) -> None:
+    told = rows[at][form.time]
+    rows[at][form.time] = type(told)(int(told) + 7000 // form.ms)
 
 
-def _duplicate(rows: list, at: int, columns: Columns) -> None:
+def _duplicate(rows: list, at: int, form: CandleRows) -> None:
     rows.insert(at, rows[at].copy())
 
 
-def _out_of_order(rows: list, at: int, columns: Columns) -> None:
+def _out_of_order(rows: list, at: int, form: CandleRows) -> None:
     other = at - 1 if at else len(rows) - 1
     rows[at], rows[other] = rows[other], rows[at]
 
 
-def _missing_field(rows: list, at: int, columns: Columns) -> None:
-    del rows[at][columns.volume]
+def _missing_field(rows: list, at: int, form: CandleRows) -> None:
+    del rows[at][form.volume]
 
 
-BAD_ROWS: dict[str, Callable[[list, int, Columns], None]] = {
+BAD_ROWS: dict[str, Callable[[list, int, CandleRows], None]] = {
     "low_above_high": _low_above_high,
     "nan": _with("close", "NaN"),
     "infinity": _with("high", "Infinity"),

@@ -50,10 +50,10 @@ class Scenario:
     without `seconds`. Seconds are this machine's, never the exchange's accelerated ones.
 
     What, by kind:
-    `drop` cuts every socket, without a word; `early_cut` announces it (Binance: `serverShutdown`)
+    `drop` cuts every socket, without a word; `early_cut` announces it where exchanges do
     and closes after `delay` seconds; `refuse` answers new connections with HTTP `status`;
     `silence` keeps the sockets and sends nothing but pings; `pong_only` also answers the client's;
-    `answers_only` also what the client asks, and sends Coinbase's heartbeats;
+    `answers_only` also what the client asks, and sends heartbeats;
     `ack_without_data` acknowledges a subscription and never serves it on that connection;
     `refuse_subscription` refuses a message that subscribes `symbol` (None: any that is not known or
     does not trade) in one `way`: "error" answers with one and does nothing of the message, "silent"
@@ -65,7 +65,7 @@ class Scenario:
     `no_untraded_close` leaves out those of bars without a trade; `no_tickers` all tickers;
     `rest_429` and `rest_418` answer every REST call so, with `retry_after`, `rest_403` with the
     page of a firewall, `rest_451` as an exchange does that doesn't serve a country; `rest_401`
-    refuses a `chance` share of Coinbase's signed calls; `rest_holes` leaves
+    refuses a `chance` share of signed calls; `rest_holes` leaves
     the same random candles out of every reply; `rest_empty` answers a `chance` share of the candle
     calls without any; `rest_late` answers without the bars that ended less than `delay` seconds of
     the exchange's time ago, or in the `way` "stale" as it all stood then; `slow` lets each REST

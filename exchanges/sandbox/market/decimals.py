@@ -9,15 +9,15 @@ def fixed(units: int, decimals: int) -> str:
 
 
 def eight(units: int, decimals: int) -> str:
-    """Write `units` of 10^-decimals with the eight decimals that Binance always sends.
+    """Write `units` of 10^-decimals with eight decimals.
 
-    A market that moves in finer steps, as none does there, gets all of its own.
+    A market that moves in finer steps gets all of its own.
     """
     missing = max(0, 8 - decimals)
     return fixed(units * 10**missing, decimals + missing)
 
 
 def short(units: int, decimals: int) -> str:
-    """Write `units` of 10^-decimals without trailing zeros, as Coinbase does."""
+    """Write `units` of 10^-decimals without trailing zeros."""
     text = fixed(units, decimals)
     return text.rstrip("0").rstrip(".") if decimals else text

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from exchanges.sandbox.market.listings import BINANCE, Listing
+from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar, SymbolMarket, Trade
 from livermore.market.timeframe import Timeframe
 
@@ -20,11 +20,6 @@ class Market:
 
     def __init__(self, seed: int, listings: Iterable[Listing]):
         self.listings = {listing.symbol: listing for listing in listings}
-        self.natives = {  # by Binance's names
-            listing.native: listing
-            for listing in self.listings.values()
-            if BINANCE in listing.protocols
-        }
         self._seed = seed
         self._statuses: dict[str, str] = {}  # of those that are not what they were at the start
         self._symbol_markets = {
@@ -38,7 +33,7 @@ class Market:
         return self._symbol_markets[self.listings[symbol].alias or symbol]
 
     def status(self, symbol: str) -> str:
-        """Return what a symbol is told to be now, in Binance's words or GONE."""
+        """Return what a symbol is told to be now, GONE where a scenario took it away."""
         return self._statuses.get(symbol) or self.listings[symbol].status
 
     def seen_ms(self, symbol: str, now_ms: int) -> int:
@@ -68,8 +63,6 @@ class Market:
             self._seed, listing, walks_as=known.alias or symbol
         )
         self.listings[name] = listing
-        if BINANCE in listing.protocols:
-            self.natives[listing.native] = listing
 
     def candle(self, symbol: str, timeframe: Timeframe, open_ms: int) -> Candle | None:
         """Return `(open_ms, open, high, low, close, volume)`, or None before the listing.
@@ -90,7 +83,7 @@ class Market:
     ) -> list[Candle]:
         """Return the candles that open in [start_ms, end_ms), oldest first.
 
-        `traded_only` leaves out those without a trade, as Coinbase does.
+        `traded_only` leaves out those without a trade.
         """
         symbol_market = self.of(symbol)
         return [

@@ -42,16 +42,12 @@ class Connection:
         now: float,
     ):
         self.opened = self.last_sent = now
-        self.combined = False
-        self.sequence = 0
-        self.subscribed = False  # ever
         self.streams: dict[str, None] = {}  # in the order they were asked for
         self.muted_until_ping = False  # sends nothing until the next ping
         self.silenced = False  # sends nothing while a scenario says so
         self.unserved = False  # gets none of what it subscribed while a scenario says so
         self.answers_pings = True
         self.leaving = False
-        self.announced_at: float | None = None  # when it was told that it will be cut
         self.pings: dict[bytes, float] = {}  # those without their pong, and when they were sent
         self.last_ping = now
         self._socket, self._transport = socket, transport

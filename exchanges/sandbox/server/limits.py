@@ -6,7 +6,7 @@ from livermore.market.timeframe import MINUTE_MS
 
 
 class WeightLimit:
-    """Binance's: request weight per minute of the clock, then 429, then bans that grow."""
+    """So much request weight in a minute of the clock, then 429, then bans that grow."""
 
     def __init__(self, limit: int, strikes: int, ban_ms: int, longest_ban_ms: int):
         self.limit = limit
@@ -50,7 +50,7 @@ class WeightLimit:
 
 
 class RateLimit:
-    """Coinbase's: so many calls in any second."""
+    """So many calls in any second."""
 
     def __init__(self, per_second: int):
         self.per_second = per_second

@@ -9,9 +9,9 @@ from threading import Lock
 class CandleRequest:
     """One call for candles, as sent: what couldn't be read is None.
 
-    `symbol` is canonical where the exchange lists it. Times are epoch milliseconds for either
-    protocol, `arrived_ms` on the sandbox's clock. `status` 0 means no answer was completed.
-    `weight` is what the limit's counter stood at afterwards (Binance only).
+    `symbol` is canonical where the exchange lists it. Times are epoch milliseconds whatever
+    the protocol, `arrived_ms` on the sandbox's clock. `status` 0 means no answer was completed.
+    `weight` is what the limit's counter stood at afterwards, None where none is told.
     """
 
     protocol: str
@@ -51,7 +51,7 @@ class RequestLog:
 
     @property
     def counts(self) -> Counter[str]:
-        """Requests by `protocol.endpoint`, such as `binance.klines` and `coinbase.candles`."""
+        """Requests by `protocol.endpoint`, such as `{protocol}.klines`."""
         with self._lock:
             return Counter(self._counts)
 

@@ -84,7 +84,7 @@ class SandboxServer:
 
     @property
     def streams(self) -> dict[str, StreamCounts]:
-        """What WebSocket clients did, by protocol: `server.streams["binance"].connects`."""
+        """What WebSocket clients did, by the protocol's name."""
         return self._state.streams
 
     def send_due(self) -> None:
@@ -98,7 +98,7 @@ class SandboxServer:
 
     @property
     def ws_url(self) -> str:
-        """The address for both protocols' WebSockets, without a path."""
+        """The address for all protocols' WebSockets, without a path."""
         return self.url.replace("http", "ws", 1)
 
     def reset(self) -> None:

@@ -4,13 +4,15 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
 
 from exchanges.sandbox.faults.effects import ScenarioEffects
+from exchanges.sandbox.protocol import Streams
+from exchanges.sandbox.server.calls import Call
 from exchanges.sandbox.server.connection import PING, PONG, TEXT, Connection
+from exchanges.sandbox.server.handlers import Handler, read_call
 from exchanges.sandbox.server.state import SandboxState
 
 TICK_SECONDS = 0.02
@@ -27,20 +29,6 @@ _OPCODES = {
 logger = logging.getLogger(__name__)
 
 
-class Streams(Protocol):
-    """One protocol's streaming side, as the sockets need it."""
-
-    name: str
-
-    def refusal(self, now: float) -> int | None: ...
-    def open(self, connection: Connection, path: str, streams: list[str]) -> None: ...
-    def receive(self, connection: Connection, opcode: int, data: bytes, now: float) -> None: ...
-    def leave(self, connection: Connection) -> None: ...
-    def maintain(self, connection: Connection, now: float) -> None: ...
-    def announce_end(self, connection: Connection, now: float) -> None: ...
-    def send_due(self, now_ms: int, now: float) -> None: ...
-
-
 class Sockets:
     """Every connection of every protocol, and the loop that serves them.
 
@@ -52,10 +40,8 @@ class Sockets:
         self._effects = effects
         self._open: dict[Connection, Streams] = {}
 
-    def handler(
-        self, streams: Streams, asked: Callable[[web.Request], list[str]] = lambda request: []
-    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """Return the aiohttp handler of one path; `asked` reads the streams that its URL names."""
+    def handler(self, streams: Streams) -> Handler:
+        """Return the aiohttp handler of a protocol's paths."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             if request.headers.get("Upgrade", "").lower() != "websocket":
@@ -65,7 +51,8 @@ class Sockets:
             if status:
                 counts.refused += 1
                 return web.Response(status=status)
-            return await self._serve(request, streams, asked(request))
+            call = read_call(request, self._state.clock.now_ms())
+            return await self._serve(request, streams, call)
 
         return handle
 
@@ -110,7 +97,7 @@ class Sockets:
             connection.flush(now)
 
     async def _serve(
-        self, request: web.Request, streams: Streams, asked: list[str]
+        self, request: web.Request, streams: Streams, call: Call
     ) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(
             timeout=_CLOSING_SECONDS, autoping=False, compress=False, max_msg_size=_MOST_INCOMING
@@ -124,7 +111,7 @@ class Sockets:
         self._open[connection] = streams
         counts.opened()
         self._effects.silence({connection: streams})
-        streams.open(connection, request.path, asked)
+        streams.open(connection, call)
         try:
             await self._listen(socket, connection, streams)
         finally:

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State, read_status
-from exchanges.sandbox.market.listings import CHEAP
+from exchanges.sandbox.symbols import CHEAP
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.runners import (

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from exchanges.sandbox.market.listings import BOTH, DEFAULT, TRADING, listings
+from exchanges.sandbox.market.listings import TRADING
+from exchanges.sandbox.symbols import DEFAULT, listings
 from exchanges.stream import connection as connection_module
 from exchanges.stream import refused as given_up_module
 from exchanges.stream import subscriptions as subscriptions_module
@@ -24,7 +25,7 @@ from tests.exchanges.stream.test_streamer import (  # noqa: F401  fixtures among
     stream,
 )
 
-SYMBOLS = [one.symbol for one in DEFAULT if one.status == TRADING and one.protocols == BOTH]
+SYMBOLS = [one.symbol for one in DEFAULT if one.status == TRADING and not one.protocols]
 FEW = ["BTC-USD", "ETH-USD", "SOL-USD"]
 UNI = set(pairs_of(["UNI-USD"]))
 ETH = set(pairs_of(["ETH-USD"]))
@@ -100,7 +101,7 @@ def test_among_a_hundred_the_others_are_there_within_a_minute(sandbox, stream, v
     names = [
         one.symbol
         for one in server.market.listings.values()
-        if one.status == TRADING and one.protocols == BOTH
+        if one.status == TRADING and not one.protocols
     ]
     culprits = names[5::30]
     for symbol in culprits:

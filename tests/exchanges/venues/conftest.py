@@ -4,9 +4,10 @@ import pytest
 
 from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.models import Exchange
-from exchanges.sandbox.market.listings import DEFAULT, Listing
+from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
+from exchanges.sandbox.symbols import DEFAULT
 from tests.exchanges.rest.test_client import Server
 
 NOW_MS = 1_790_000_123_456  # 2026-09-21 14:15:23.456 UTC, in the middle of a minute

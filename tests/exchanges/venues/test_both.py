@@ -382,7 +382,7 @@ def test_the_listing_is_fetched_once_and_only_without_rows(venue, row, adapters,
 
 def test_the_listing_tells_what_trades(rest, venue):
     listed = {item.symbol: item for item in rest.list_symbols()}
-    expected = {one.symbol: one for one in LISTINGS if venue in one.protocols}
+    expected = {one.symbol: one for one in LISTINGS if one.is_on(venue)}
     assert set(listed) == set(expected)
     for symbol, item in listed.items():
         assert item.is_trading == (expected[symbol].status == "TRADING")

@@ -338,6 +338,6 @@ def test_a_listing_in_another_form_is_refused(products):
 def test_a_long_listing_is_fetched_in_pages(coinbase, sandbox, monkeypatch):
     monkeypatch.setattr(venue, "PRODUCTS_PER_CALL", 4)
     symbols = [item.symbol for item in coinbase.list_symbols()]
-    expected = [one.symbol for one in LISTINGS if "coinbase" in one.protocols]
+    expected = [one.symbol for one in LISTINGS if one.is_on("coinbase")]
     assert symbols == expected
     assert sandbox.requests.counts["coinbase.products"] == len(expected) // 4 + 1

@@ -20,9 +20,10 @@ from typing import NamedTuple
 import pytest
 import requests
 
-from exchanges.sandbox.binance.rest import Binance
-from exchanges.sandbox.coinbase.rest import Coinbase
-from exchanges.sandbox.market.listings import BINANCE, TRADING, listings
+from exchanges.sandbox.binance.rest import BinanceRest
+from exchanges.sandbox.coinbase.rest import CoinbaseRest
+from exchanges.sandbox.market.listings import TRADING
+from exchanges.sandbox.symbols import listings
 from tests.experiments.outcome import Outcome, faults_of
 from tests.warmup.runners import SYMBOLS, make_row, processes, serve, wait_until
 
@@ -50,7 +51,7 @@ UNDER_WAY = {"latency_ms": 100, "weight_limit": 6000}
 CALLS_BEFORE = 30
 LONGEST_SECONDS = 240
 LISTED = listings(50)  # two rows of them weigh as much as a minute allows
-TRADED = [one.symbol for one in LISTED if one.status == TRADING and BINANCE in one.protocols]
+TRADED = [one.symbol for one in LISTED if one.status == TRADING and one.is_on("binance")]
 
 
 def run(redis, folder, kinds=None):
@@ -140,8 +141,8 @@ def address(manage, *names, told=True, symbols=TRADED, row=None, **settings):
     """Serve two rows, and note every call; where not `told`, no answer says what weight is used."""
     arrivals = []
     with pytest.MonkeyPatch.context() as patch:
-        for venue in (Binance, Coinbase):
-            patch.setattr(venue, "_admit", _noting(venue._admit, arrivals, told))
+        for rest in (BinanceRest, CoinbaseRest):
+            patch.setattr(rest, "admit", _noting(rest.admit, arrivals, told))
         usual = {"speed": 1, "listings": LISTED, "weight_limit": WEIGHT_A_MINUTE}
         with serve(**usual | settings) as sandbox:
             for name in names:

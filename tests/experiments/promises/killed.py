@@ -15,7 +15,7 @@ from random import Random
 
 import requests
 
-from exchanges.sandbox.market.listings import DEFAULT
+from exchanges.sandbox.symbols import DEFAULT
 from exchanges.venues.binance.rest import WORKERS
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST

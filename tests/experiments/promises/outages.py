@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import pytest
 
 from exchanges.lock.status import read_status
-from exchanges.sandbox.market.listings import DEFAULT
+from exchanges.sandbox.symbols import DEFAULT
 from exchanges.stream import streamer
 from tests.experiments.interference.partition import RemoteRedis
 from tests.experiments.outcome import Outcome, faults_of

@@ -4,7 +4,7 @@ import pytest
 from django.apps import apps
 
 from exchanges.rest import client as rest_client
-from exchanges.sandbox.market.listings import DEFAULT
+from exchanges.sandbox.symbols import DEFAULT
 from exchanges.stream import connection
 from livermore.market import keys
 from tests.warmup.runners import MIDNIGHT_MS, make_row, serve

@@ -4,7 +4,8 @@ import pytest
 
 from exchanges.lock.control import ControlClient
 from exchanges.lock.status import read_status
-from exchanges.sandbox.market.listings import DEFAULT, Listing
+from exchanges.sandbox.market.listings import Listing
+from exchanges.sandbox.symbols import DEFAULT
 from livermore.market import keys
 from tests.warmup.runners import (
     MINUTE_MS,

@@ -11,7 +11,7 @@ from exchanges.lock.control import ControlClient
 from exchanges.lock.status import read_status
 from exchanges.models import SymbolQuerySet
 from exchanges.rest.pacing import host_of
-from exchanges.sandbox.market.listings import listings
+from exchanges.sandbox.symbols import listings
 from livermore.market import keys
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe

@@ -5,7 +5,8 @@ import pytest
 import websocket
 from websockets.exceptions import InvalidStatus
 
-from exchanges.sandbox.market.listings import listings
+from exchanges.sandbox.binance.listing import native_name
+from exchanges.sandbox.symbols import listings
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 from tests.exchanges.sandbox.conftest import NOW_MS
 
@@ -90,10 +91,8 @@ def test_nothing_is_pushed_while_nothing_changes_nor_twice_within_two_seconds(st
 
 def test_at_sixty_times_the_speed_no_close_is_missing(start, connect):
     server = start(speed=60, listings=listings(20))
-    trading = [
-        one for one in listings(20) if one.status == "TRADING" and "binance" in one.protocols
-    ]
-    names = [f"{one.native.lower()}@kline_{t}" for one in trading for t in Timeframe]
+    trading = [one for one in listings(20) if one.status == "TRADING" and one.is_on("binance")]
+    names = [f"{native_name(one).lower()}@kline_{t}" for one in trading for t in Timeframe]
     clients = [connect(server, f"/stream?streams={'/'.join(names)}") for _ in range(3)]
     until_ms = server.clock.now_ms() + 130_000
     for client in clients:
@@ -326,7 +325,9 @@ def test_the_array_of_mini_tickers_holds_what_changed(start, connect):
 
 def test_a_client_that_does_not_read_is_cut_and_delays_nobody(start, connect, eventually):
     server = start(most_buffered_bytes=200_000)
-    names = [f"{one.native.lower()}@kline_1m" for one in listings() if one.native.isascii()]
+    names = [
+        f"{native_name(one).lower()}@kline_1m" for one in listings() if native_name(one).isascii()
+    ]
     slow = websocket.create_connection(f"{server.ws_url}/stream?streams={'/'.join(names)}")
     quick = connect(server, "/ws/btcusd@kline_1m").ready()
     for _ in range(40):

@@ -3,7 +3,7 @@ import time
 import pytest
 import requests
 
-from exchanges.sandbox.faults.limits import ODD_LIMITS
+from exchanges.sandbox.binance.limits import ODD_LIMITS
 from tests.exchanges.sandbox.conftest import NOW_MS
 
 MINUTE_MS = NOW_MS - NOW_MS % 60_000

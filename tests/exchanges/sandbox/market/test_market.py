@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.sandbox.market.listings import Listing, listings
+from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market
 from exchanges.sandbox.market.symbol import DAY_MS, Bar
+from exchanges.sandbox.symbols import listings
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
 M1 = Timeframe.M1
@@ -170,9 +171,7 @@ def test_nothing_is_true_before_the_listing():
 @pytest.mark.parametrize("trading", [1, 5, 17, 18, 60, 200])
 @pytest.mark.parametrize("protocol", ["binance", "coinbase"])
 def test_the_number_of_trading_symbols_can_be_chosen(trading, protocol):
-    found = [
-        one for one in listings(trading) if one.status == "TRADING" and protocol in one.protocols
-    ]
+    found = [one for one in listings(trading) if one.status == "TRADING" and one.is_on(protocol)]
     assert len(found) == trading
 
 

@@ -1,9 +1,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.sandbox.market.listings import Listing, listings
+from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market
 from exchanges.sandbox.market.open_bars import OpenBars
+from exchanges.sandbox.symbols import listings
 from livermore.market.timeframe import Timeframe
 
 DAY_MS = Timeframe.D1.ms

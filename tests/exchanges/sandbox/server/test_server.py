@@ -11,9 +11,10 @@ import requests
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from exchanges.sandbox.market.listings import CHEAP
+from exchanges.sandbox.binance.listing import native_name
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
+from exchanges.sandbox.symbols import CHEAP
 
 ROOT = Path(__file__).parents[4]
 RUN = """
@@ -73,7 +74,7 @@ def test_the_command_can_list_a_market_far_below_a_cent():
     url = process.stdout.readline().split()[-1]
     query = {"timeframe": "1d", "symbol": CHEAP.symbol, "start": 0, "end": 2 * 10**12}
     truth = requests.get(f"{url}/sandbox/truth", params=query, timeout=5).json()[-3:]
-    query = {"symbol": CHEAP.native, "interval": "1d", "limit": 4}
+    query = {"symbol": native_name(CHEAP), "interval": "1d", "limit": 4}
     rows = requests.get(f"{url}/api/v3/klines", params=query, timeout=5).json()[:-1]
     process.terminate()
     process.wait(10)

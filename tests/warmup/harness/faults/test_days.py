@@ -5,7 +5,8 @@ import re
 import orjson
 import pytest
 
-from exchanges.sandbox.market.listings import CHEAP, DEFAULT, Listing
+from exchanges.sandbox.market.listings import Listing
+from exchanges.sandbox.symbols import CHEAP, DEFAULT
 from exchanges.venues.binance.rest import BinanceRest
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from exchanges.sandbox.market.listings import DEFAULT
+from exchanges.sandbox.symbols import DEFAULT
 from tests.exchanges.transport.wire import lead
 from tests.warmup.harness.conftest import (
     HALF_A_DAY_MS,

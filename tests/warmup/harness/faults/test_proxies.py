@@ -3,7 +3,7 @@
 import pytest
 
 from exchanges.rest.pacing import BatchPacer, host_of
-from exchanges.sandbox.market.listings import DEFAULT
+from exchanges.sandbox.symbols import DEFAULT
 from tests.exchanges.transport.proxy import Proxy
 from tests.warmup.harness.conftest import (
     HALF_A_DAY_MS,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from exchanges.sandbox.market.listings import DEFAULT
+from exchanges.sandbox.symbols import DEFAULT
 from exchanges.stream.events import CandleUpdate, Clock
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe

@@ -5,9 +5,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from exchanges.models import Exchange
-from exchanges.sandbox.market.listings import listings
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
+from exchanges.sandbox.symbols import listings
 from tests.warmup.network.browser import chromium as browsers
 from tests.warmup.network.operators import person
 from tests.warmup.runners import make_row

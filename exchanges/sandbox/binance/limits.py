@@ -1,11 +1,24 @@
-"""Limits as Binance's exchangeInfo might tell them after a change, or in an outage of its own."""
+"""What Binance's exchangeInfo tells of limits, and might after a change or in an outage."""
 
 from collections.abc import Callable
 
+from exchanges.sandbox.binance.settings import BinanceSettings
 
-def spoil_limits(content: dict, way: str) -> None:
-    """Change in place what a reply of exchangeInfo tells of limits."""
-    ODD_LIMITS[way](content)
+
+def published_limits(settings: BinanceSettings) -> list[dict]:
+    return [
+        _limit("REQUEST_WEIGHT", 1, settings.weight_limit),
+        _limit("RAW_REQUESTS", 5, settings.raw_limit),
+    ]
+
+
+def _limit(kind: str, minutes: int, limit: int) -> dict:
+    return {
+        "rateLimitType": kind,
+        "interval": "MINUTE",
+        "intervalNum": minutes,
+        "limit": limit,
+    }
 
 
 def _replaced(told: object) -> Callable[[dict], None]:

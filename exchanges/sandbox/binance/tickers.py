@@ -1,0 +1,106 @@
+"""Binance's tickers over REST: 24 hours, and the last price."""
+
+from exchanges.sandbox.binance.listing import Listed, native_name
+from exchanges.sandbox.binance.parameters import Parameters
+from exchanges.sandbox.market.decimals import eight
+from exchanges.sandbox.market.listings import Listing
+from exchanges.sandbox.market.market import Market
+from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
+from exchanges.sandbox.server.calls import Call, Refusal, Reply, as_json
+from livermore.market.timeframe import Timeframe
+
+DAY_MS = Timeframe.D1.ms
+
+
+class Tickers:
+    """Answers `ticker/24hr` and `ticker/price`, and says what they weigh."""
+
+    def __init__(self, market: Market, listed: Listed):
+        self._market, self._listed = market, listed
+
+    def day(self, call: Call) -> Reply:
+        sent = Parameters(call.params)
+        names, kind = sent.symbols(), sent.optional("type")
+        sent.finish()
+        tickers = [
+            self._ticker(one, call.now_ms, kind == "MINI") for one in self._listed.chosen(names)
+        ]
+        return _one_or_all(call, [ticker for ticker in tickers if ticker])
+
+    def day_weight(self, call: Call) -> int:
+        count = _symbols_asked(call)
+        if count is None or count > 100:
+            return 80
+        return 2 if count <= 20 else 40
+
+    def price(self, call: Call) -> Reply:
+        sent = Parameters(call.params)
+        names = sent.symbols()
+        sent.finish()
+        prices = [
+            {"symbol": native_name(listing), "price": eight(bar.close, listing.decimals)}
+            for listing in self._listed.chosen(names)
+            if (bar := self._bar(listing, call.now_ms))
+        ]
+        return _one_or_all(call, prices)
+
+    def price_weight(self, call: Call) -> int:
+        return 2 if "symbol" in call.params else 4
+
+    def _bar(self, listing: Listing, now_ms: int) -> Bar | None:
+        return self._market.of(listing.symbol).open_bar(Timeframe.M1, now_ms)
+
+    def _ticker(self, listing: Listing, now_ms: int, mini: bool) -> dict | None:
+        bar = self._market.of(listing.symbol).day_before(now_ms)
+        return bar and day_ticker(listing, bar, now_ms, mini)
+
+
+def day_ticker(listing: Listing, bar: Bar, now_ms: int, mini: bool) -> dict:
+    """Write 24 hours in one bar as REST does; `mini` is the shorter form."""
+
+    def price(ticks: int) -> str:
+        return eight(ticks, listing.decimals)
+
+    quote = bar.quote // 10**listing.decimals
+    ticker = {
+        "symbol": native_name(listing),
+        "openPrice": price(bar.open),
+        "highPrice": price(bar.high),
+        "lowPrice": price(bar.low),
+        "lastPrice": price(bar.close),
+        "volume": eight(bar.volume, VOLUME_DECIMALS),
+        "quoteVolume": eight(quote, VOLUME_DECIMALS),
+        "openTime": now_ms - DAY_MS,
+        "closeTime": now_ms,
+        "firstId": bar.first_id if bar.trades else -1,
+        "lastId": bar.first_id + bar.trades - 1 if bar.trades else -1,
+        "count": bar.trades,
+    }
+    if mini:
+        return ticker
+    average = bar.quote // bar.volume if bar.volume else bar.close
+    lot = eight(listing.lot, VOLUME_DECIMALS)
+    return ticker | {
+        "priceChange": price(bar.close - bar.open),
+        "priceChangePercent": f"{(bar.close - bar.open) / bar.open * 100:.3f}",
+        "weightedAvgPrice": price(average),
+        "prevClosePrice": price(bar.open),
+        "lastQty": lot,
+        "bidPrice": price(bar.close - 1),
+        "bidQty": lot,
+        "askPrice": price(bar.close + 1),
+        "askQty": lot,
+    }
+
+
+def _symbols_asked(call: Call) -> int | None:
+    """Count the symbols of a call, leniently: its weight is due even if it is then refused."""
+    try:
+        names = Parameters(call.params).symbols()
+    except Refusal:
+        return 1
+    return None if names is None else len(names)
+
+
+def _one_or_all(call: Call, entries: list[dict]) -> Reply:
+    return as_json(entries[0] if "symbol" in call.params and entries else entries)
