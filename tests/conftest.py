@@ -23,6 +23,9 @@ FOLDER = Path(tempfile.mkdtemp(prefix="livermore-tests-"))
 SERVER = embedded_redis.ensure_running(FOLDER / "valkey")
 os.environ["REDIS_URL"] = SERVER.url
 os.environ["LIVERMORE_PRIVATE_EXCHANGE_HOSTS"] = "127.0.0.1"  # the tests' exchanges, at any port
+# Else each process of each test compiles all of it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # pytest-django has read the settings before this file is imported: they are read again.
 sys.modules.pop("livermore.settings", None)

@@ -28,7 +28,7 @@ def test_a_child_ends(number):
 @pytest.fixture
 def suite(tmp_path):
     """A project whose tests have our conftest.py."""
-    left_out = shutil.ignore_patterns("tests", ".*", "var", "__pycache__", "docs")
+    left_out = shutil.ignore_patterns("tests", ".*", "var", "docs")
     shutil.copytree(ROOT, tmp_path / "project", ignore=left_out)
     tests = tmp_path / "project" / "tests"
     tests.mkdir()
