@@ -1,6 +1,7 @@
 """What every test stands on: a Redis of the test run's own and a database in a file."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -15,6 +16,7 @@ import redis as redis_client
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.utils.functional import empty
+from hypothesis import settings as hypothesis_settings
 
 from livermore.running import embedded_redis
 
@@ -34,6 +36,10 @@ settings._wrapped = empty
 # A password of a test protects nothing: a million rounds of a hash cost half a second each.
 PBKDF2PasswordHasher.iterations = 1
 
+# How long an example takes is not what is tested, least beside other processes.
+hypothesis_settings.register_profile("livermore", deadline=None)
+hypothesis_settings.load_profile("livermore")
+
 BLOCKER = pytest.StashKey()
 
 DURATION = "livermore/seconds-of-all-tests"  # in pytest's cache
@@ -51,6 +57,31 @@ def pytest_configure(config):
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+# What the tests of a file, or of a folder, share because it takes a while to start.
+STARTED_ONCE = re.compile(r'scope="(module|package)"\)\s+def (?!shared\b)')
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Share tests out one by one, but first those that stay together, as they share something."""
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    root = config.rootpath
+    together = sorted(
+        str((path.parent if path.name == "conftest.py" else path).relative_to(root))
+        for path in (root / "tests").rglob("*.py")
+        if STARTED_ONCE.search(path.read_text())
+    )
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return next(filter(nodeid.startswith, together), nodeid)
+
+    return Sharing(config, log)
 
 
 def pytest_report_header(config):

@@ -7,7 +7,6 @@ from exchanges.models import Exchange
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from livermore.market.timeframe import LONGEST_FIRST
-from tests.warmup.network.browser import chromium as browsers
 from tests.warmup.runners import let_calls_end
 
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]
@@ -85,18 +84,3 @@ def truth(sandbox):
 @pytest.fixture
 def all_pairs():
     return [(symbol, timeframe) for timeframe in LONGEST_FIRST for symbol in SYMBOLS]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Return a real browser."""
-    with browsers.chromium() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def web(browser, django_db_setup, tmp_path_factory):
-    """Return the web side in a process of its own, for the browser."""
-    server = browsers.Web(tmp_path_factory.mktemp("web") / "log")
-    yield server
-    server.end()

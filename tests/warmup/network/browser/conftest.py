@@ -11,6 +11,21 @@ from tests.warmup.network.operators import person
 from tests.warmup.runners import SYMBOLS, chosen, make_row, processes
 
 
+@pytest.fixture(scope="package")
+def browser():
+    """Return a real browser."""
+    with browsers.chromium() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="package")
+def web(browser, django_db_setup, tmp_path_factory):
+    """Return the web side in a process of its own, for the browser."""
+    server = browsers.Web(tmp_path_factory.mktemp("web") / "log")
+    yield server
+    server.end()
+
+
 @pytest.fixture(scope="module")
 def shared():
     with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS))) as server:
