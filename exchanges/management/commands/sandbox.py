@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
-from exchanges.sandbox.faults.scenarios import KINDS, parse_scenarios
+from exchanges.sandbox.faults.parsing import parse_scenarios
+from exchanges.sandbox.faults.scenarios import KINDS
 from exchanges.sandbox.protocols import PROTOCOLS
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import run_in_foreground

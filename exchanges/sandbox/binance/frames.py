@@ -6,9 +6,9 @@ import orjson
 
 from exchanges.sandbox.binance.listing import native_name
 from exchanges.sandbox.binance.tickers import day_ticker
+from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.market.decimals import eight
 from exchanges.sandbox.market.listings import Listing
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
 from livermore.market.timeframe import Timeframe
 
 SHUTDOWN_STREAM = "!serverShutdown"

@@ -5,10 +5,10 @@ from exchanges.sandbox.binance.limits import published_limits
 from exchanges.sandbox.binance.parameters import Parameters
 from exchanges.sandbox.binance.settings import NAME, BinanceSettings
 from exchanges.sandbox.faults.listings import ListingRows
+from exchanges.sandbox.market.bars import VOLUME_DECIMALS
 from exchanges.sandbox.market.decimals import eight
 from exchanges.sandbox.market.listings import BREAK, GONE, TRADING, Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS
 from exchanges.sandbox.server.calls import Call, Reply, as_json
 
 ROWS = ListingRows("symbols", "baseAsset", "quoteAsset", halted={"status": BREAK})

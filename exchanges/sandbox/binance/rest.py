@@ -11,9 +11,9 @@ from exchanges.sandbox.binance.parameters import Parameters
 from exchanges.sandbox.binance.settings import NAME, BinanceSettings
 from exchanges.sandbox.binance.tickers import Tickers
 from exchanges.sandbox.faults.rows import CandleRows
+from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.market.listings import GONE, Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.protocol import Endpoint
 from exchanges.sandbox.server.calls import JSON, Call, Refusal, Reply, as_json, whole_number
 from exchanges.sandbox.server.limits import WeightLimit

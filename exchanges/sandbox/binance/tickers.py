@@ -2,10 +2,10 @@
 
 from exchanges.sandbox.binance.listing import Listed, native_name
 from exchanges.sandbox.binance.parameters import Parameters
+from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.market.decimals import eight
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.server.calls import Call, Refusal, Reply, as_json
 from livermore.market.timeframe import Timeframe
 

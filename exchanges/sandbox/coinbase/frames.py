@@ -7,8 +7,9 @@ import orjson
 
 from exchanges.sandbox.coinbase.rest import candle_json
 from exchanges.sandbox.coinbase.tickers import newest_trades, trade_json
+from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar, Trade
 from exchanges.sandbox.market.decimals import short
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar, SymbolMarket, Trade
+from exchanges.sandbox.market.symbol import SymbolMarket
 from livermore.market.timeframe import Timeframe
 
 SNAPSHOT_ROWS = 100

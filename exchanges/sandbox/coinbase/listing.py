@@ -3,10 +3,10 @@
 from exchanges.sandbox.coinbase.errors import not_found
 from exchanges.sandbox.coinbase.settings import NAME
 from exchanges.sandbox.faults.listings import ListingRows
+from exchanges.sandbox.market.bars import VOLUME_DECIMALS
 from exchanges.sandbox.market.decimals import short
 from exchanges.sandbox.market.listings import BREAK, CANCEL_ONLY, GONE, TRADING, Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS
 from exchanges.sandbox.server.calls import Call, Reply, as_json, whole_number
 
 ENDED = (BREAK, GONE)

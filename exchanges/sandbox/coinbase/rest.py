@@ -12,9 +12,9 @@ from exchanges.sandbox.coinbase.listing import ROWS, Products
 from exchanges.sandbox.coinbase.settings import NAME, CoinbaseSettings
 from exchanges.sandbox.coinbase.tickers import Tickers, iso
 from exchanges.sandbox.faults.rows import CandleRows
+from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.market.decimals import short
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.protocol import Endpoint
 from exchanges.sandbox.server.calls import Call, Refusal, Reply, as_json, whole_number
 from exchanges.sandbox.server.limits import RateLimit

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 from exchanges.sandbox.coinbase.errors import internal
 from exchanges.sandbox.coinbase.listing import Products
+from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Trade
 from exchanges.sandbox.market.decimals import short
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, SymbolMarket, Trade
+from exchanges.sandbox.market.symbol import SymbolMarket
 from exchanges.sandbox.server.calls import Call, Reply, as_json, whole_number
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from random import Random
 from threading import Lock
-from typing import get_args
 
 from exchanges.sandbox.faults.faults import LATE
 from exchanges.sandbox.market.listings import HALT
@@ -29,7 +28,6 @@ _WAYS = {  # of other kinds; the first one is usual
     "early_close": ("now", "later"),
     "refuse_subscription": ("error", "silent", "left_out"),
 }
-USUAL_EVERY = 60.0
 OF_A_SYMBOL = ("silent_symbol", "halted", "delisted", "renamed", "listing_bad_row")
 _CHANCES = {
     "malformed": 0.02, "loss": 0.02, "duplicates": 0.1, "reordering": 0.1, "early_close": 0.1,
@@ -219,38 +217,3 @@ class Scenarios:
     @property
     def in_force(self) -> tuple[Scenario, ...]:
         return self._scenarios
-
-
-def parse_scenarios(text: str) -> list[dict]:
-    """Read `drop:every=60,late_close:delay=10:symbol=BTC-USD` as settings, one per scenario.
-
-    What is timed gets an `every` where it has none: at the start nobody is there yet.
-    Raises ValueError for what can't be read.
-    """
-    return [_parsed(part) for part in text.split(",") if part]
-
-
-def _parsed(part: str) -> dict:
-    kind, *options = part.split(":")
-    settings: dict = {"kind": kind}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals or name not in _OPTIONS:
-            raise ValueError(f"unknown option {option!r} of {kind}; known are {' '.join(_OPTIONS)}")
-        settings[name] = _OPTIONS[name](value)
-    if kind in TIMED:
-        settings.setdefault("every", USUAL_EVERY)
-    Scenario(**settings)
-    return settings
-
-
-def _reader(annotation: object) -> type:
-    """Return int, float or str, whatever else the annotation allows."""
-    return next(one for one in (*get_args(annotation), annotation) if one in (int, float, str))
-
-
-_OPTIONS = {
-    one.name: _reader(one.type)
-    for one in fields(Scenario)
-    if one.init and one.name not in ("kind", "hits")
-}

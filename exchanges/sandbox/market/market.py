@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar, Trade
 from exchanges.sandbox.market.listings import Listing
-from exchanges.sandbox.market.symbol import VOLUME_DECIMALS, Bar, SymbolMarket, Trade
+from exchanges.sandbox.market.symbol import SymbolMarket
 from livermore.market.timeframe import Timeframe
 
 Candle = tuple[int, float, float, float, float, float]

@@ -1,6 +1,7 @@
 """One symbol's market as time passes: the bars that closed, the open ones, the trades since."""
 
-from exchanges.sandbox.market.symbol import Bar, SymbolMarket, Trade, join
+from exchanges.sandbox.market.bars import Bar, Trade, join
+from exchanges.sandbox.market.symbol import SymbolMarket
 from livermore.market.timeframe import MINUTE_MS, SHORTEST_FIRST, Timeframe
 
 _M1 = Timeframe.M1

@@ -3,27 +3,18 @@
 import asyncio
 import signal
 import socket
-import ssl
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from threading import Event, Thread
 
-from aiohttp import web
-
 from exchanges.sandbox.faults.faults import Faults
-from exchanges.sandbox.faults.network import dead_ipv6, tls_of_its_own
-from exchanges.sandbox.faults.proxy import Proxy
 from exchanges.sandbox.faults.scenarios import Scenarios
 from exchanges.sandbox.market.clock import SandboxClock
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.server.app import make_app
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.request_log import RequestLog
+from exchanges.sandbox.server.serving import address, listen, serve
 from exchanges.sandbox.server.state import SandboxState
 from exchanges.sandbox.server.stream_log import StreamCounts
-
-_BACKLOG = 512
-_GRACE_SECONDS = 0.5  # for replies under way when told to stop
 
 
 class SandboxServer:
@@ -43,8 +34,8 @@ class SandboxServer:
         self.url = ""
 
     def start(self) -> "SandboxServer":
-        self._socket = _listen(self._state.config)
-        self.url = _url(self._socket, self._state.config)
+        self._socket = listen(self._state.config)
+        self.url = address(self._socket, self._state.config)
         self._loop = asyncio.new_event_loop()
         self._thread.start()
         self._serving.wait()
@@ -107,7 +98,7 @@ class SandboxServer:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        serving = _serve(self._state, self._socket, self._stopping, self._serving.set)
+        serving = serve(self._state, self._socket, self._stopping, self._serving.set)
         try:
             self._loop.run_until_complete(serving)
         finally:
@@ -120,57 +111,14 @@ def run_in_foreground(config: SandboxConfig, ready: Callable[[str, int | None], 
 
     Raises OSError where a port is taken.
     """
-    listening = _listen(config)
+    listening = listen(config)
     state = SandboxState(config)
 
     async def main() -> None:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        url = _url(listening, config)
-        await _serve(state, listening, stopping, lambda: ready(url, state.proxy_port))
+        url = address(listening, config)
+        await serve(state, listening, stopping, lambda: ready(url, state.proxy_port))
 
     asyncio.run(main())
-
-
-async def _serve(
-    state: SandboxState,
-    listening: socket.socket,
-    stopping: asyncio.Event,
-    ready: Callable[[], None],
-) -> None:
-    runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=_GRACE_SECONDS)
-    await runner.setup()
-    try:
-        async with AsyncExitStack() as network:
-            tls = await _build_network(state, listening, network)
-            await web.SockSite(runner, listening, backlog=_BACKLOG, ssl_context=tls).start()
-            ready()
-            await stopping.wait()
-    finally:
-        await runner.cleanup()
-
-
-async def _build_network(
-    state: SandboxState, listening: socket.socket, network: AsyncExitStack
-) -> ssl.SSLContext | None:
-    """Set up what lies between clients and us; return what to encrypt with, None for nothing."""
-    config, (host, port) = state.config, listening.getsockname()[:2]
-    tls = tls_of_its_own(config.tls_ca) if config.tls_ca else None
-    if config.dead_ipv6:
-        network.enter_context(dead_ipv6(port))
-    if config.proxy_port is not None:
-        proxy = Proxy(state.scenarios, (host, port), config.proxy_login)
-        serving = proxy.serving(config.host, config.proxy_port, tls)
-        state.proxy_port = await network.enter_async_context(serving)
-    return tls
-
-
-def _listen(config: SandboxConfig) -> socket.socket:
-    """Bind and listen at once, so that a client may connect before the loop runs."""
-    return socket.create_server((config.host, config.port), backlog=_BACKLOG)
-
-
-def _url(listening: socket.socket, config: SandboxConfig) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http{'s' if config.tls_ca else ''}://{host}:{port}"

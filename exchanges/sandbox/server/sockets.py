@@ -47,7 +47,7 @@ class Sockets:
             if request.headers.get("Upgrade", "").lower() != "websocket":
                 raise web.HTTPNotFound
             now, counts = time.monotonic(), self._state.streams[streams.name]
-            status = streams.refusal(now) or self._effects.refusal(streams.name)
+            status = streams.refusal(now) or self._effects.connections.refusal(streams.name)
             if status:
                 counts.refused += 1
                 return web.Response(status=status)
@@ -110,7 +110,7 @@ class Sockets:
         connection = Connection(socket, transport, counts, most, time.monotonic())
         self._open[connection] = streams
         counts.opened()
-        self._effects.silence({connection: streams})
+        self._effects.connections.silence({connection: streams})
         streams.open(connection, call)
         try:
             await self._listen(socket, connection, streams)

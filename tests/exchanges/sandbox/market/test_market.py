@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchanges.sandbox.market.bars import Bar
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.market.symbol import DAY_MS, Bar
+from exchanges.sandbox.market.walk import DAY_MS
 from exchanges.sandbox.symbols import listings
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
