@@ -9,7 +9,7 @@ from exchanges.credentials import key_in_use
 from exchanges.models import Exchange
 from exchanges.presets import answer_limits
 from exchanges.rest.base import VenueRest
-from exchanges.rest.client import RestClient
+from exchanges.rest.client import Replies, RestClient
 from exchanges.rest.pacing import BatchPacer, Pacer, WeightPacer, host_of
 from exchanges.stream.base import VenueStream
 from exchanges.transport.dialing import Route, hosts_in
@@ -56,14 +56,17 @@ def rest_of(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venue
     venue = VENUES[exchange.venue]
     pacer = _pacer(exchange, redis, venue.weight)
     key = key_in_use(exchange) if venue.load_key else None
+    replies = Replies(
+        venue.read_error,
+        _note_weight(pacer, venue.weight),
+        venue.is_own_error,
+        venue.elsewhere(host_of(exchange.rest_url)),
+    )
     client = RestClient(
         exchange.rest_url,
         pacer,
         workers=pacer.batch_size or (venue.weight.workers if venue.weight else 1),
-        read_error=venue.read_error,
-        read_headers=_note_weight(pacer, venue.weight),
-        is_own_error=venue.is_own_error,
-        elsewhere=venue.elsewhere(host_of(exchange.rest_url)),
+        replies=replies,
         sign=key.sign if key else None,
         route=route_to(exchange),
         limits=answer_limits(exchange.name, venue.name),

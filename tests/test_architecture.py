@@ -50,6 +50,7 @@ REDIS = {
     "warmup/network/actions/exchange.py",
     "warmup/harness/steps/stored.py",
 }
+MOST_ARGUMENTS = 7  # of a constructor
 MOST_MODULES = 13  # side by side in a folder
 DJANGOS = {"management", "commands", "migrations"}  # packages that are as Django wants them
 KEY_STARTS = (
@@ -196,6 +197,14 @@ def test_every_package_says_first_what_happens_there(folder):
     first, _, rest = said.partition("\n")
     assert first.endswith("."), f"{folder}/__init__.py: a sentence, in its first line"
     assert not rest or rest.startswith("\n"), f"{folder}/__init__.py: an empty line after it"
+
+
+@pytest.mark.parametrize("path", sources(*OURS, "benchmarks"), ids=str)
+def test_no_constructor_takes_more_than_can_be_told_apart(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            named = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+            assert len(named) - 1 <= MOST_ARGUMENTS, f"{path}:{node.lineno}: group them"
 
 
 def test_these_checks_would_notice():

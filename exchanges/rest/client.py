@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -91,7 +92,6 @@ COUNTRY = re.compile(
 ErrorReader = Callable[[int, Any], LivermoreError | None]
 Params = Mapping[str, str | int] | None
 Request = tuple[str, Params, bool, bool]  # the last ones: signed, long
-HeaderReader = Callable[[Mapping[str, str]], object]
 Signer = Callable[[str], Mapping[str, str]]
 
 
@@ -182,6 +182,17 @@ class OneHost(requests.Session):
         return None  # it could be a host that nobody allowed, and its body is read for that
 
 
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What a venue knows of its exchange's replies."""
+
+    read_error: ErrorReader = lambda status, body: None
+    read_headers: Callable[[Mapping[str, str]], object] = lambda headers: None
+    # Of a parsed body: the exchange itself wrote it.
+    is_own_error: Callable[[Any], bool] = lambda body: isinstance(body, dict)
+    elsewhere: str = ""  # tells who is blocked where else candles are
+
+
 class _Left(NamedTuple):
     """What the further pages of a listing may bring and take."""
 
@@ -192,10 +203,9 @@ class _Left(NamedTuple):
 class RestClient:
     """Calls one exchange's REST interface. Up to `workers` threads may share it.
 
-    `read_error`, `read_headers` and `is_own_error` (of a parsed body: the exchange itself wrote it)
-    are the venue's own knowledge of replies; `sign` returns the headers that prove who calls, given
-    host and path of the request. `elsewhere` tells who is blocked where else candles are. `route`
-    is how it connects, `limits` what one answer may bring and take.
+    `replies` is the venue's own knowledge of them; `sign` returns the headers that prove who calls,
+    given host and path of the request. `route` is how it connects, `limits` what one answer may
+    bring and take.
     """
 
     def __init__(
@@ -204,10 +214,7 @@ class RestClient:
         pacer: Pacer,
         *,
         workers: int,
-        read_error: ErrorReader = lambda status, body: None,
-        read_headers: HeaderReader = lambda headers: None,
-        is_own_error: Callable[[Any], bool] = lambda body: isinstance(body, dict),
-        elsewhere: str = "",
+        replies: Replies | None = None,
         sign: Signer | None = None,
         route: Route = DIRECTLY,
         limits: AnswerLimits | None = None,
@@ -216,10 +223,7 @@ class RestClient:
         self.workers = workers
         self.host = urlsplit(base_url).netloc
         self._base_url = base_url.rstrip("/")
-        self._read_error = read_error
-        self._read_headers = read_headers
-        self._is_own_error = is_own_error
-        self._elsewhere = elsewhere
+        self._replies = replies or Replies()
         self._sign = sign
         self._limits = limits or AnswerLimits()
         self._session = OneHost(RouteAdapter(route, pool_maxsize=workers, max_retries=0))
@@ -339,7 +343,7 @@ class RestClient:
                     self.pacer.take_back(*counted)
             raise
         content = _without(proof, content)
-        self._read_headers(reply.headers)
+        self._replies.read_headers(reply.headers)
         error = None if reply.status_code == 200 else self._error(reply, content)
         if not isinstance(error, TurnedAway):
             self.pacer.answered()
@@ -401,18 +405,18 @@ class RestClient:
             # Everybody who calls this host waits, not this thread alone.
             self.pacer.hold(max(retry_after or 0, PAUSE_SECONDS))
             return RateLimited(f"{self.host} says too many requests (HTTP 429)", retry_after)
-        if error := self._read_error(status, body):
+        if error := self._replies.read_error(status, body):
             is_refusal = status == 401 and isinstance(error, BadCredentials)
             return Unauthorized(str(error)) if is_refusal else error
         said = self._said(reply, content, body)
-        is_page = status == 403 and not self._is_own_error(body)
+        is_page = status == 403 and not self._replies.is_own_error(body)
         if is_page and not _names_country(content):
             return self.pacer.turn_away(max(retry_after or 0, PAUSE_SECONDS))
         if status in (403, 451):
             return Blocked(
                 f"{self.host} refuses this address or region (HTTP {status}): {said}. Run from a "
                 "place that the exchange serves, or choose another exchange"
-                + (f". {self._elsewhere}" if self._elsewhere else "")
+                + (f". {self._replies.elsewhere}" if self._replies.elsewhere else "")
             )
         if status >= 500:
             return Unreachable(f"{self.host} has a fault of its own (HTTP {status}): {said}")
@@ -420,7 +424,7 @@ class RestClient:
 
     def _said(self, reply: requests.Response, content: bytes, body: Any) -> str:
         """Return the exchange's own words, or what came in their place, without a word of it."""
-        if not self._is_own_error(body):
+        if not self._replies.is_own_error(body):
             return self._described(reply, content)
         words = {name: body[name] for name in OWN_WORDS if isinstance(body.get(name), str | int)}
         return clip(orjson.dumps(words, option=orjson.OPT_PASSTHROUGH_SUBCLASS)) if words else "{}"

@@ -24,7 +24,7 @@ from exchanges.errors import (
     TurnedAway,
     Unreachable,
 )
-from exchanges.rest.client import ATTEMPTS, RestClient
+from exchanges.rest.client import ATTEMPTS, Replies, RestClient
 from exchanges.rest.pacing import BatchPacer
 from livermore.market import keys
 from tests.exchanges.transport.wire import black_hole, certificate, lead
@@ -198,7 +198,9 @@ def test_passwords_of_a_netrc_file_are_not_sent(server, client, monkeypatch, tmp
 
 def test_the_reader_of_headers_sees_those_of_failures_too(server, connect):
     used = []
-    client = connect(server.url, read_headers=lambda headers: used.append(headers["x-used"]))
+    client = connect(
+        server.url, replies=Replies(read_headers=lambda headers: used.append(headers["x-used"]))
+    )
     server.answer((500, {"X-Used": 7}, b""), (200, {"X-Used": 9}, b"{}"))
     client.get("/x")
     assert used == ["7", "9"]
@@ -344,7 +346,9 @@ def test_who_is_blocked_is_told_what_to_do(server, client):
 
 
 def test_who_is_blocked_is_told_where_else_there_are_candles(server, connect):
-    client = connect(server.url, elsewhere="https://data.example serves candles alone")
+    client = connect(
+        server.url, replies=Replies(elsewhere="https://data.example serves candles alone")
+    )
     server.answer((451, {}, b""))
     assert str(failure_of(client, Blocked)).endswith("https://data.example serves candles alone")
 
@@ -370,7 +374,7 @@ def test_a_page_that_names_the_country_is_no_passing_one(server, client, body, s
 
 
 def test_what_the_exchange_itself_refuses_is_no_passing_page(server, connect):
-    client = connect(server.url, is_own_error=lambda body: "code" in body)
+    client = connect(server.url, replies=Replies(is_own_error=lambda body: "code" in body))
     server.answer((403, {}, b'{"code":-1,"msg":"not for you"}'))
     assert "(HTTP 403): {" in str(failure_of(client, Blocked))
     assert client.calls == 1
@@ -390,7 +394,7 @@ def test_the_venue_is_asked_first_what_an_error_means(server, connect):
         said[status] = body
         return BadPayload("mine") if status == 400 else None
 
-    client = connect(server.url, read_error=read_error)
+    client = connect(server.url, replies=Replies(read_error=read_error))
     server.answer((400, {}, b'{"code":-1121}'), (404, {}, WAF_PAGE))
     assert str(failure_of(client, BadPayload)) == "mine"
     failure_of(client, BadPayload)
@@ -543,7 +547,7 @@ def test_a_page_with_403_is_waited_out(server, client, waits, page):
 
 
 def test_an_object_that_is_not_the_exchanges_is_a_page_too(server, connect):
-    client = connect(server.url, is_own_error=lambda body: "code" in body)
+    client = connect(server.url, replies=Replies(is_own_error=lambda body: "code" in body))
     server.answer((403, {}, b'{"message":"Forbidden"}'), OK)
     assert client.get("/x") == {"ok": True}
 
