@@ -1,10 +1,9 @@
-"""What a running exchange does when it is told to: the commands of its control stream."""
+"""How a runner is told what to do: its control stream is read, done in turn, and answered."""
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -17,17 +16,10 @@ from exchanges.errors import LivermoreError
 from exchanges.lock.control import Command, ControlReader
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.lease import Lease
-from exchanges.models import Exchange, Symbol
-from exchanges.rest.base import VenueRest
-from warmup.backfill import BackfillConfig, StartupBackfillService
-from warmup.cache.candles import CandleCache
-from warmup.repair import CandleRepair
-from warmup.runner.added_symbols import Progress
+from exchanges.models import Exchange
 from warmup.runner.command_log import TITLES, CommandLog, describe
 from warmup.runner.command_log import Progress as CommandProgress
-from warmup.runner.monitored import MonitoredSymbols
-from warmup.runner.renaming import rename_symbol
-from warmup.service import SmartWarmupService
+from warmup.runner.command_work import LATER, CommandWork
 
 logger = logging.getLogger(__name__)
 
@@ -37,25 +29,13 @@ OF_SYMBOLS = ("add-symbol", "bulk-add-symbols", "remove-symbol", "rename-symbol"
 SECONDS_AFTER_FAULT = 1.0
 SOMEBODY = "a program"
 SECONDS_BETWEEN_PROGRESS = 0.25
-LATER = object()  # what a handler returns whose command is answered later
 
 
-@dataclass(slots=True)
-class Addition:
-    """Symbols that a command added, of which it is told how far their history is."""
-
-    command: Command
-    symbols: list[str]
-    new: list[str]
-    progress: Progress
-    told: int = -1
-
-
-class Orders:
+class RunnerCommands:
     """Reads an exchange's commands in a thread of its own and does them one after another.
 
-    Those that change which symbols are streamed wait for no other. What commands fetch is written
-    under the runner's lease, and no further than the stream has got.
+    Those that change which symbols are streamed wait for no other; one that ends the runner calls
+    `stop`. Each is answered, and what people had done is written down.
     """
 
     def __init__(
@@ -63,44 +43,25 @@ class Orders:
         redis: Redis,
         exchange: Exchange,
         lease: Lease,
-        monitored: MonitoredSymbols,
-        cache: CandleCache,
-        open_rest: Callable[[], VenueRest],
+        work: CommandWork,
         stop: Callable[[], None],
     ):
-        """`cache` is what commands write to, `open_rest` makes a client for one of them."""
-        self._redis = redis
         self._exchange = exchange
         self._lease = lease
-        self._monitored = monitored
-        self._cache = cache
-        self._open = open_rest
+        self._work = work
         self._stop = stop
         self._reader = ControlReader(redis, exchange.pk, lease)
         self._log = CommandLog(redis, exchange.pk)
         self._noted: dict[str, CommandProgress] = {}  # request id -> what is under way
         self._stopping = threading.Event()
-        self._rest: VenueRest | None = None
         self.doing: dict[str, Any] | None = None  # the command under way, for the status
         self._waiting: SimpleQueue[Command | None] = SimpleQueue()
         self._of_symbols: SimpleQueue[Command | None] = SimpleQueue()
-        self._additions: list[Addition] = []
         self._threads = [
-            threading.Thread(target=self._read, name="orders-read", daemon=True),
-            threading.Thread(target=self._work, name="orders-work", daemon=True),
-            threading.Thread(target=self._change, name="orders-symbols", daemon=True),
+            threading.Thread(target=self._read, name="commands-read", daemon=True),
+            threading.Thread(target=self._do_waiting, name="commands-do", daemon=True),
+            threading.Thread(target=self._do_of_symbols, name="commands-symbols", daemon=True),
         ]
-        self._handlers: dict[str, Callable[[Command], Any]] = {
-            "stop": self._end,
-            "takeover": self._end,
-            "warmup": self._warmup,
-            "repair": self._repair,
-            "force-backfill": self._backfill,
-            "add-symbol": self._add,
-            "bulk-add-symbols": self._add,
-            "remove-symbol": self._remove,
-            "rename-symbol": self._rename,
-        }
 
     def start(self) -> None:
         for thread in self._threads:
@@ -109,8 +70,7 @@ class Orders:
     def close(self) -> None:
         """Begin nothing more; what is under way is broken off and comes again to the next one."""
         self._stopping.set()
-        if rest := self._rest:
-            rest.close()
+        self._work.break_off()
         self._waiting.put(None)
         self._of_symbols.put(None)
         for thread in self._threads:
@@ -127,7 +87,7 @@ class Orders:
                 failing = False
                 for command in commands:
                     if command.name in ENDING:
-                        self._obey(command)
+                        self._do(command)
                     elif command.name in OF_SYMBOLS:
                         self._of_symbols.put(command)
                     else:
@@ -137,49 +97,49 @@ class Orders:
             except RedisError as error:
                 if not failing:
                     logger.warning(
-                        "orders.not_read exchange=%s error=%s", self._exchange.name, error
+                        "commands.not_read exchange=%s error=%s", self._exchange.name, error
                     )
                 failing = True
                 self._stopping.wait(SECONDS_AFTER_FAULT)
 
-    def _work(self) -> None:
+    def _do_waiting(self) -> None:
         while (command := self._waiting.get()) and not self._stopping.is_set():
             try:
                 self.doing = {"command": command.name, **command.arguments}
-                self._obey(command)
+                self._do(command)
             except Fenced:
                 return
             except RedisError as error:  # it stays pending, and comes again to the next holder
-                logger.warning("orders.not_told exchange=%s error=%s", self._exchange.name, error)
+                logger.warning("commands.not_told exchange=%s error=%s", self._exchange.name, error)
             finally:
                 self.doing = None
 
-    def _change(self) -> None:
+    def _do_of_symbols(self) -> None:
         """Do what changes symbols, and tell of the history of those that were added."""
         while not self._stopping.is_set():
             try:
                 with suppress(Empty):
-                    wait_seconds = SECONDS_BETWEEN_PROGRESS if self._additions else None
+                    wait_seconds = SECONDS_BETWEEN_PROGRESS if self._work.additions else None
                     if command := self._of_symbols.get(timeout=wait_seconds):
-                        self._obey(command)
+                        self._do(command)
                 self._tell_of_additions()
             except Fenced:
                 return
             except RedisError as error:
-                logger.warning("orders.not_told exchange=%s error=%s", self._exchange.name, error)
+                logger.warning("commands.not_told exchange=%s error=%s", self._exchange.name, error)
                 self._stopping.wait(SECONDS_AFTER_FAULT)
 
-    def _obey(self, command: Command) -> None:
-        logger.info("orders.begun exchange=%s command=%s", self._exchange.name, command.name)
+    def _do(self, command: Command) -> None:
+        logger.info("commands.begun exchange=%s command=%s", self._exchange.name, command.name)
         noted = self._note(command)
         try:
             close_old_connections()
-            result = self._handlers[command.name](command)
+            result = self._result(command)
         except (Fenced, RedisError):
             raise
         except Exception as error:
             if not isinstance(error, LivermoreError | ValueError | TypeError | DatabaseError):
-                logger.exception("orders.died exchange=%s", self._exchange.name)
+                logger.exception("commands.died exchange=%s", self._exchange.name)
             if not self._stopping.is_set():  # else it is pending, and the next holder does it
                 self._reader.fail(command, str(error))
                 if noted:
@@ -191,6 +151,11 @@ class Orders:
                     noted.done(result)
         finally:
             self._noted.pop(command.request_id, None)
+
+    def _result(self, command: Command) -> Any:
+        if command.name in ENDING:
+            return self._end(command)
+        return self._work.by_name[command.name](command, lambda told: self._tell(command, told))
 
     def _note(self, command: Command) -> CommandProgress | None:
         """Write down that a command begins which takes a while."""
@@ -213,118 +178,15 @@ class Orders:
             raise ValueError("it was meant for the holder before, who has ended")
         self._stop()
 
-    def _warmup(self, command: Command) -> dict[str, Any]:
-        def show(stats):
-            self._tell(command, stats.as_json())
-
-        with self._open_rest() as rest:
-            service = SmartWarmupService(
-                self._redis, self._exchange.pk, rest, on_progress=show, cache=self._cache
-            )
-            schedule = service.warmup(*self._pairs(command))
-            return {
-                "schedule": schedule.as_json(),
-                "stats": service.stats.as_json(),
-                "candleCalls": rest.candle_calls,
-            }
-
-    def _repair(self, command: Command) -> dict[str, Any]:
-        with self._open_rest() as rest:
-            repair = CandleRepair(self._redis, self._exchange.pk, rest, cache=self._cache)
-            report = repair.repair(*self._pairs(command), on_pair=self._counting(command))
-            return report.as_json() | {"candleCalls": rest.candle_calls}
-
-    def _backfill(self, command: Command) -> dict[str, Any]:
-        symbols, timeframes = self._pairs(command)
-        count = int(command.arguments.get("count", BackfillConfig().candle_count))
-        with self._open_rest() as rest:
-            service = StartupBackfillService(
-                rest, self._redis, BackfillConfig(candle_count=count), cache=self._cache
-            )
-            report = service.backfill(symbols, timeframes, on_pair=self._counting(command))
-            return report.as_json() | {"candleCalls": rest.candle_calls}
-
-    def _add(self, command: Command) -> Any:
-        """Monitor and stream symbols at once; the reply comes when it is known of their history."""
-        symbols = _symbols(command)
-        new, progress = self._monitored.add(symbols)
-        self._additions.append(Addition(command, symbols, new, progress))
-        return LATER
-
     def _tell_of_additions(self) -> None:
         """Answer those whose history is there, or can't be fetched now; tell others how far it is.
 
         An addition is left out only once that was told.
         """
-        for addition in list(self._additions):
-            progress = addition.progress
-            if not progress.left or progress.trouble:
-                result = progress.report.as_json() | self._situation(addition)
-                self._reader.done(addition.command, result)
-                self._additions.remove(addition)
-            elif progress.done != addition.told:
-                told = progress.done
-                count = {"done": told, "total": progress.total}
-                self._reader.reply(addition.command, count | self._situation(addition))
-                addition.told = told
-
-    def _situation(self, addition: Addition) -> dict[str, Any]:
-        running, idle = set(self._monitored.running), self._monitored.idle
-        left = set(addition.progress.left)
-        return {
-            "added": addition.new,
-            "streamed": [symbol for symbol in addition.symbols if symbol in running],
-            "idle": {symbol: idle[symbol] for symbol in addition.symbols if symbol in idle},
-            "waiting": [symbol for symbol in addition.symbols if symbol in left],
-            "reason": addition.progress.trouble if left else "",
-        }
-
-    def _remove(self, command: Command) -> dict[str, Any]:
-        return {"removed": self._monitored.remove(_symbols(command))}
-
-    def _rename(self, command: Command) -> dict[str, Any]:
-        old, new = (command.arguments.get(name) for name in ("old", "new"))
-        if not isinstance(old, str) or not isinstance(new, str):
-            raise ValueError(f"{command.name} needs two symbols, old and new")
-        result = rename_symbol(self._redis, self._exchange, self._cache, self._open, old, new)
-        self._monitored.renamed(new)
-        return result
-
-    def _pairs(self, command: Command) -> tuple[list[str], list[str] | None]:
-        """Return the symbols and timeframes that the command names, else those that are live.
-
-        What doesn't trade is left out; ValueError where nothing else was named.
-        """
-        timeframes = command.arguments.get("timeframes")
-        if "symbols" not in command.arguments and "symbol" not in command.arguments:
-            return self._monitored.running, timeframes
-        symbols = _symbols(command)
-        rows = self._exchange.symbols.filter(symbol__in=symbols)
-        idle = {row.symbol: row for row in rows if row.status != Symbol.Status.TRADING}
-        if symbols and len(idle) == len(symbols):
-            named = ", ".join(f"{row.symbol} ({row.status_text})" for row in idle.values())
-            raise ValueError(
-                f"{self._exchange.name} is asked for nothing that does not trade: {named}"
-            )
-        return [symbol for symbol in symbols if symbol not in idle], timeframes
-
-    def _counting(self, command: Command) -> Callable[[int, int], None]:
-        return lambda done, total: self._tell(command, {"done": done, "total": total})
-
-    @contextmanager
-    def _open_rest(self) -> Iterator[VenueRest]:
-        """Open a client of its own: one that failed stays closed, and the stream's goes on."""
-        with closing(self._open()) as rest:
-            self._rest = rest
-            try:
-                yield rest
-            finally:
-                self._rest = None
-
-
-def _symbols(command: Command) -> list[str]:
-    named = command.arguments.get("symbols", command.arguments.get("symbol"))
-    symbols = [named] if isinstance(named, str) else named
-    if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
-        raise ValueError(f"{command.name} needs symbols, such as BTC-USD")
-    return list(dict.fromkeys(symbols))
+        for addition in list(self._work.additions):
+            if addition.is_over:
+                self._reader.done(addition.command, self._work.result(addition))
+                self._work.additions.remove(addition)
+            elif (done := addition.progress.done) != addition.told:
+                self._reader.reply(addition.command, self._work.progress(addition, done))
+                addition.told = done

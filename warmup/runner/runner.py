@@ -31,7 +31,8 @@ from warmup.live.sink import CandleSink
 from warmup.metrics.redis_server import read_memory
 from warmup.repair import CandleRepair
 from warmup.runner.added_symbols import HistoryFetcher
-from warmup.runner.commands import Orders
+from warmup.runner.command_work import CommandWork
+from warmup.runner.commands import RunnerCommands
 from warmup.runner.listing_watch import ListingWatch
 from warmup.runner.monitored import (
     Live,
@@ -247,9 +248,8 @@ class ExchangeRunner:
         live = Live(stream, streamer, sink, rest, follower, histories, self._listing)
         monitored = MonitoredSymbols(self._exchange, live, self._symbols, self._only)
         cache = CandleCache(self._redis, number, *under)
-        orders = Orders(
-            self._redis, self._exchange, lease, monitored, cache, self._open_rest, self.stop
-        )
+        work = CommandWork(self._redis, self._exchange, monitored, cache, self._open_rest)
+        commands = RunnerCommands(self._redis, self._exchange, lease, work, self.stop)
         mender = Mender(
             self._redis, number, cache, sink, self._open_rest, lambda: monitored.fetched
         )
@@ -266,11 +266,11 @@ class ExchangeRunner:
         monitored.start()
         try:
             mender.start()
-            self._watch(lease, streamer, follower, orders)
+            self._watch(lease, streamer, follower, commands)
         finally:
             lease.report(State.STOPPING)
             mender.close()
-            orders.close()
+            commands.close()
             monitored.close()
             histories.close()
             streamer.stop()
@@ -310,9 +310,13 @@ class ExchangeRunner:
             )
 
     def _watch(
-        self, lease: Lease, streamer: Streamer, follower: IndicatorFollower, orders: Orders
+        self,
+        lease: Lease,
+        streamer: Streamer,
+        follower: IndicatorFollower,
+        commands: RunnerCommands,
     ) -> None:
-        orders.start()
+        commands.start()
         steps = 0
         while not self._stopping.wait(STEP_SECONDS):
             if lease.lost.is_set():
@@ -320,7 +324,7 @@ class ExchangeRunner:
             if error := streamer.error or follower.error:
                 raise error
             if steps % STEPS_PER_REPORT == 0:
-                lease.report(State.ACTIVE, "streaming", order=orders.doing)
+                lease.report(State.ACTIVE, "streaming", order=commands.doing)
             steps += 1
 
 
