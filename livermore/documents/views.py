@@ -23,7 +23,7 @@ from markdown_it.token import Token
 
 from warmup.network.guard import view_required
 
-AT_THE_TOP = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
+AT_THE_TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
 FOLDER, IMAGES = "docs", "docs/images"
 ELSEWHERE = re.compile(r"(?i)(https?|mailto):")
 NOT_IN_ANCHOR = re.compile(r"[^\w\- ]")

@@ -1,1 +1,1 @@
-"""What Prometheus is told."""
+"""What Prometheus is told: every metric by name, and where its value is read."""

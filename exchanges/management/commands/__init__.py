@@ -1,0 +1,1 @@
+"""Commands on exchanges: each parses what was typed, and a class does the work."""

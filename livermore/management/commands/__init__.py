@@ -1,0 +1,1 @@
+"""The commands behind `./run` itself: everything at once, and the web server."""

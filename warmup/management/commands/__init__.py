@@ -1,0 +1,1 @@
+"""Commands on candles, and the ones that keep an exchange live: start, agent."""
