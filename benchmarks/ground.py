@@ -74,7 +74,7 @@ def _running(
             [sys.executable, "-m", "livermore.running.run_child", *arguments],
             cwd=ROOT,
             env=environment,
-            stdin=subprocess.PIPE,  # the lifeline: it ends when this process is gone
+            stdin=subprocess.PIPE,  # closed at its end: it ends when this process is gone
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,  # Ctrl-C must reach us alone, who end it in order

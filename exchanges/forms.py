@@ -136,7 +136,7 @@ class UserExchangeForm(ForgetfulForm):
         return LIKE_A_NAME.fullmatch(text) is not None
 
     def _refuse_taken_name(self, cleaned):
-        """Say what the model's constraint says, next to the field where it can be mended."""
+        """Say what the model's constraint says, next to the field where it can be corrected."""
         names = {name: cleaned.get(name) for name in ("user", "exchange", "display_name")}
         if all(names.values()):
             others = UserExchange.objects.filter(**names).exclude(pk=self.instance.pk)

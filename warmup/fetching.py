@@ -177,7 +177,7 @@ def _of(pair: PairJob) -> dict[str, str]:
 
 @dataclass(slots=True)
 class FetchReport:
-    """What a repair or a backfill did: pairs mended by how many answers, and what failed.
+    """What a repair or a backfill did: pairs repaired by how many answers, and what failed.
 
     `left` has an object for each stretch whose row was refused, which is asked for again later.
     """

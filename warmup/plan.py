@@ -17,7 +17,7 @@ from warmup.scanner import DEFAULT_CANDLE_TARGET, MIN_CANDLE_THRESHOLD, is_exhau
 
 @dataclass(slots=True)
 class TimeframePlan:
-    """The pairs of one timeframe, each counted once, and the calls that would mend them.
+    """The pairs of one timeframe, each counted once, and the calls that would fix them.
 
     `short`: fewer than 60 candles. Of the others `holed` miss some in the middle or at the start,
     `stale` only the newest, and `sufficient` miss none.

@@ -62,7 +62,7 @@ def _is_outdated(stats: Stats, now_ms: int, letters: set[str]) -> bool:
         return False
     if stats["status"] == Status.COMPLETE and not stats["failedPairs"]:
         return bool(letters & {COLD, HOLED})
-    return letters <= WELL  # what failed was mended since
+    return letters <= WELL  # what failed was repaired since
 
 
 def _left(stats: Stats) -> int:

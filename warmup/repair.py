@@ -173,12 +173,12 @@ class CandleRepair:
         if not holes_only:
             self._cache.sift(pairs_of(symbols, timeframes))
         holes = self.find(symbols, timeframes, holes_only=holes_only)
-        report = self.mend(holes, lane=lane, on_pair=on_pair)
+        report = self.repair_holes(holes, lane=lane, on_pair=on_pair)
         for pair, why in self._aside.items():
             report.add(pair, None, SetAside(why))
         return report
 
-    def mend(
+    def repair_holes(
         self,
         holes: Sequence[PairHoles],
         *,
@@ -187,7 +187,7 @@ class CandleRepair:
     ) -> FetchReport:
         """Fetch these; see `repair`."""
         report, fetcher = FetchReport(), Fetcher(self._rest, self._cache, holes)
-        outcomes = run_all(self._rest, holes, lambda pair: self._mend(fetcher, pair, lane))
+        outcomes = run_all(self._rest, holes, lambda pair: self._repair_pair(fetcher, pair, lane))
         for done, outcome in enumerate(outcomes, start=1):
             report.add(*outcome)
             on_pair(done, len(holes))
@@ -198,7 +198,7 @@ class CandleRepair:
         )
         return report
 
-    def _mend(self, fetcher: Fetcher, pair: PairHoles, lane: Lane) -> list[Candles]:
+    def _repair_pair(self, fetcher: Fetcher, pair: PairHoles, lane: Lane) -> list[Candles]:
         beside = self._cache.beside(pair.symbol, pair.timeframe, pair.ranges)
         return [
             fetcher.fetch(pair, start_ms=start_ms, end_ms=end_ms, known=known, lane=lane)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from exchanges.lock.fencing import SET_AND_TELL, refusals, stamp
+from exchanges.lock.fencing import SET_AND_PUBLISH, refusals, stamp
 from exchanges.redis.changes import changed
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
@@ -72,7 +72,7 @@ class WarmupScheduleBuilder:
     def __init__(self, redis: Redis, exchange_id: int, epoch: int | None = None):
         self._exchange_id = exchange_id
         self._epoch = stamp(epoch)
-        self._write = SET_AND_TELL.on(redis)
+        self._write = SET_AND_PUBLISH.on(redis)
 
     def build(self, results: Sequence[CandleStatusResult]) -> WarmupSchedule:
         """Return the schedule of the pairs that need fetching, in the order of `results`."""

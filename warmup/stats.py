@@ -12,7 +12,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.lock.fencing import SET_AND_TELL, Fenced, refusals, stamp
+from exchanges.lock.fencing import SET_AND_PUBLISH, Fenced, refusals, stamp
 from exchanges.redis.changes import changed
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
@@ -170,7 +170,7 @@ class WarmupStatsPublisher:
     ):
         self._stats = stats
         self._epoch = stamp(epoch)
-        self._set_and_tell = SET_AND_TELL.on(redis)
+        self._set_and_publish = SET_AND_PUBLISH.on(redis)
         self._told: Status | None = None
         self._on_publish = on_publish
         self._changed = threading.Event()
@@ -203,7 +203,7 @@ class WarmupStatsPublisher:
         # Who shows it need not hurry for numbers that go on.
         told = changed(number, "stats" if stats["status"] is self._told else "status")
         with refusals():
-            self._set_and_tell(
+            self._set_and_publish(
                 keys=[keys.warmup_stats(number), keys.epoch(number)],
                 args=[self._epoch, orjson.dumps(stats), *told],
             )

@@ -14,7 +14,7 @@ class Helper:
     def __init__(self, module: str, *arguments: object):
         self._process = subprocess.Popen(
             [sys.executable, "-m", "livermore.running.run_child", module, *map(str, arguments)],
-            stdin=subprocess.PIPE,  # the lifeline: it ends when this process is gone
+            stdin=subprocess.PIPE,  # closed at its end: it ends when this process is gone
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 from exchanges.errors import Permanent
 from exchanges.redis.scripts import load_script
 
-SET_AND_TELL = load_script("exchanges/lock/lua/set_and_tell.lua")
+SET_AND_PUBLISH = load_script("exchanges/lock/lua/set_and_publish.lua")
 
 
 def stamp(epoch: int | None) -> int | str:

@@ -1,4 +1,4 @@
-"""Nudges: something of an exchange changed that a page shows. They may get lost."""
+"""Change notifications: something that a page shows of an exchange changed. They may get lost."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ What = Literal["status", "stats", "schedule", "action", "accounts", "trouble", "
 
 
 def changed(exchange_id: int, what: What) -> tuple[str, bytes]:
-    """Return the channel and the message of the nudge, as PUBLISH takes them."""
+    """Return the channel and the message of the notification, as PUBLISH takes them."""
     message = orjson.dumps({"exchangeId": exchange_id, "what": what})
     return keys.exchange_changed(exchange_id), message
 

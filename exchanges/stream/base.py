@@ -49,12 +49,12 @@ class StreamSession(ABC):
 
     It has no socket and no clock, and is used by one thread at a time. `unknown` counts frames
     that say something we don't know, `answered` the messages of ours that were answered, be it by
-    an error. `beats` where heartbeats are subscribed: then silence is never quiet.
+    an error. `has_heartbeats` where heartbeats are subscribed: then silence is never quiet.
     """
 
     def __init__(self):
         self.unknown = self.answered = 0
-        self.beats = False
+        self.has_heartbeats = False
         self.wanted: set[Topic] = set()
         self.confirmed: set[Topic] = set()
 

@@ -370,7 +370,7 @@ class Connection:
             )
         if now - self._controls_at > CONTROLS_SECONDS:
             self._controls_at, self._controls = now, 0
-        if self.session.beats and now - self._data_at > SILENCE_SECONDS:
+        if self.session.has_heartbeats and now - self._data_at > SILENCE_SECONDS:
             raise Unreachable(f"no data for {SILENCE_SECONDS} s, not even a heartbeat")
         silence = now - self._frame_at
         if silence <= SILENCE_SECONDS:

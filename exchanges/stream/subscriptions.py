@@ -2,7 +2,7 @@
 
 An exchange may do nothing of a whole message because of one name in it, and say so by an error, by
 an acknowledgement that lacks names, or not at all. So what was refused is asked for again in halves
-until the culprit is alone, with nothing else under way: an error need not say which message it
+until the refused name is alone, with nothing else under way: an error need not say which message it
 means. Everything else goes on meanwhile.
 """
 
@@ -213,7 +213,7 @@ class Subscriptions:
             self._doubtful.append(Batch(topics))
 
     def _divide(self, topics: list[Topic], reason: str) -> None:
-        """Ask for the halves of what holds a culprit, or blame the only one there is."""
+        """Ask for the halves of what holds a refused name, or blame the only one there is."""
         if len(topics) == 1:
             self._blame(topics[0], reason)
             return
@@ -231,7 +231,7 @@ class Subscriptions:
             self._session.forget({topic})
 
     def _isolate(self, name: str) -> None:
-        """Ask for whatever is of a culprit's market by itself: it would spoil other messages."""
+        """Ask for whatever is of a refused market by itself: other messages would fail with it."""
         batches = [batch for batch in self._fresh if isinstance(batch, list)]
         batches += [batch.topics for batch in self._doubtful]
         waiting = {topic for batch in batches for topic in batch}
@@ -252,7 +252,7 @@ class Subscriptions:
         for batch in self._doubtful:
             left = [topic for topic in batch.topics if topic not in topics]
             is_whole = len(left) == len(batch.topics)
-            if left:  # a culprit that is out of one half need not be in the other
+            if left:  # a refused name that is out of one half need not be in the other
                 doubtful.append(Batch(left, batch.has_other_half and is_whole and below_is_whole))
             below_is_whole = is_whole
         self._doubtful = doubtful

@@ -54,7 +54,7 @@ class Child:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "livermore.running.run_child", *self._arguments],
-                stdin=subprocess.PIPE,  # the lifeline: only this process holds its other end
+                stdin=subprocess.PIPE,  # the child ends when the other end closes
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,

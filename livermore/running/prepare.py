@@ -58,7 +58,7 @@ def _install(requirements: str) -> None:
     environment = os.environ | {"PIP_ROOT_USER_ACTION": "ignore"}
     command = [PYTHON, "-I", *PIP, "-r", ROOT / requirements]
     if subprocess.run(command, env=environment).returncode:  # noqa: S603
-        sys.exit("run: pip could not install that, see above. Mend it, then run this again")
+        sys.exit("run: pip could not install that, see above. Fix it, then run this again")
     for name in _included(requirements):
         _stamp(name).write_text(_digest(name))
 

@@ -35,7 +35,7 @@ class Supervisor:
 
     `web_port` None takes the first free port from 8000 on, `sandbox_port` None the row's or the
     first free one after it: the sandbox's row is moved to where it is. Raises CommandError for
-    what a person has to mend.
+    what a person has to fix.
     """
 
     def __init__(

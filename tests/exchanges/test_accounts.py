@@ -175,7 +175,7 @@ def test_a_moved_account_is_the_default_of_a_user_without_one(user, other_user, 
     assert (defaults(user), defaults(other_user)) == (["first"], ["second"])
 
 
-def test_rows_written_around_are_mended_by_the_next_change(user, exchange, add):
+def test_rows_written_around_are_corrected_by_the_next_change(user, exchange, add):
     for name in ("one", "two"):
         UserExchange.objects.create(user=user, exchange=exchange, display_name=name)
     add("three")

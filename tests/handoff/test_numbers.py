@@ -53,10 +53,10 @@ def test_calls_and_weight_of_a_warmup():
 
 def test_bytes_in_redis(redis):
     kilobytes, megabytes = numbers("in Redis")[0]
-    key, dice = keys.candles(1, "BTC-USD", Timeframe.H1), random.Random(1)
+    key, rng = keys.candles(1, "BTC-USD", Timeframe.H1), random.Random(1)
     for number in range(CANDLES_KEPT):
-        prices = [round(66_000 + 1000 * dice.random(), 2) for _ in range(4)]
-        row = [number * Timeframe.H1.ms + 1_700_000_400_000, *prices, round(dice.random(), 5)]
+        prices = [round(66_000 + 1000 * rng.random(), 2) for _ in range(4)]
+        row = [number * Timeframe.H1.ms + 1_700_000_400_000, *prices, round(rng.random(), 5)]
         redis.zadd(key, {orjson.dumps(row): row[0]})
     measured = redis.memory_usage(key, samples=0)
     assert abs(measured / 1000 - kilobytes) < 0.15 * kilobytes

@@ -28,7 +28,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.backfill import BackfillConfig
 from warmup.cache.candles import CandleCache
-from warmup.live import healer, sink
+from warmup.live import background_repair, sink
 from warmup.runner import listing_watch, monitored
 from warmup.runner import runner as runner_module
 from warmup.runner.runner import ExchangeRunner
@@ -288,7 +288,7 @@ def step_often(monkeypatch):
     monkeypatch.setattr(runner_module, "STEP_SECONDS", 0.05)
     monkeypatch.setattr(monitored, "STEP_SECONDS", 0.1)
     monkeypatch.setattr(monitored, "SECONDS_BETWEEN_ROWS", 0.2)
-    monkeypatch.setattr(healer, "STEP_SECONDS", 0.2)
+    monkeypatch.setattr(background_repair, "STEP_SECONDS", 0.2)
     monkeypatch.setattr(sink, "SECONDS_BETWEEN_LOOKS", 0.1)
     monkeypatch.setattr(sink, "SECONDS_BETWEEN_LOOKS_AT_ASIDE", 0.4)
 

@@ -241,7 +241,7 @@ def test_a_refused_candle_is_asked_for_again(warm, redis, exchange, sandbox, tru
     assert [candle.values() for candle in stored] == truth("BTC-USD", H1)
 
 
-def test_a_pair_that_fails_is_reported_and_the_others_are_mended(warm, redis, exchange, sandbox):
+def test_a_pair_that_fails_is_reported_and_the_others_are_repaired(warm, redis, exchange, sandbox):
     for symbol in SYMBOLS:
         redis.delete(f"coverage:{exchange.pk}:{symbol}:1h")
     sandbox.faults.add("status", status=400, symbol="ETH-USD")

@@ -115,10 +115,10 @@ class ExchangeCheck:
 
 
 def _skipped(kind: Kind, spoiled: dict[str, str]) -> Step | None:
-    culprit = next((spoiled[need] for need in kind.needs if need in spoiled), None)
-    if culprit is None:
+    cause = next((spoiled[need] for need in kind.needs if need in spoiled), None)
+    if cause is None:
         return None
-    return Step(kind.name, kind.title, Result.SKIP, 0.0, f"not tried, as this failed: {culprit}")
+    return Step(kind.name, kind.title, Result.SKIP, 0.0, f"not tried, as this failed: {cause}")
 
 
 def _tried(kind: Kind, facts: Facts, spoiled: dict[str, str]) -> Step:

@@ -38,7 +38,7 @@ class History:
         """Return the values so far, oldest first, now that it is `value`."""
         now = time.monotonic()
         if now >= self._next_at:
-            # By the beat where it is kept, so that an uneven caller doesn't slow it down.
+            # By even intervals where they are kept, so that an uneven caller doesn't slow it down.
             late = now - self._next_at
             self._next_at = now + HISTORY_SECONDS - (late if late < HISTORY_SECONDS else 0)
             self._values.append(value)

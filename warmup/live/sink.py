@@ -81,7 +81,7 @@ class CandleSink:
         self._live: dict[Pair, Candle] = {}
         self._tickers: dict[str, Ticker] = {}
         self._marks: dict[Pair, int] = {}
-        self._mended: deque[Pair] = deque()
+        self._repaired: deque[Pair] = deque()
         self._flusher = Flusher(redis, exchange_id, epoch)
         self._ahead_since: float | None = None
         self._held_since: dict[Pair, float] = {}  # whose closes wait for one that is missing
@@ -198,10 +198,10 @@ class CandleSink:
         """Learn, in any thread, that these are not to be streamed any more."""
         self._forgotten.extend(pairs)
 
-    def mended(self, pair: Pair) -> None:
+    def repaired(self, pair: Pair) -> None:
         """Learn, in any thread, that candles of a pair were written that were not told."""
         if pair in self._skipped:
-            self._mended.append(pair)
+            self._repaired.append(pair)
 
     def tick(self) -> None:
         """Take what REST answered, ask for what is overdue, write what there is."""
@@ -338,7 +338,7 @@ class CandleSink:
             self._stored_until[pair] = self._marks[pair] = begin.next_ms
             if begin.skipped:
                 self._skipped[pair] = begin.skipped
-                self.mended(pair)  # maybe it was, by a command
+                self.repaired(pair)  # maybe it was, by a command
             if begin.next_ms < begin.known_until_ms:
                 self._take(pair, bars.cached(candles, begin.coverage))
 
@@ -372,7 +372,7 @@ class CandleSink:
         self._marks.pop(pair, None)
 
     def _look_at_aside(self, now: float) -> None:
-        """Load the pairs again whose keys were deleted or mended."""
+        """Load the pairs again whose keys were deleted or repaired."""
         if not self._aside or now < self._next_look_at_aside:
             return
         self._next_look_at_aside = now + SECONDS_BETWEEN_LOOKS_AT_ASIDE
@@ -404,7 +404,9 @@ class CandleSink:
 
     def _tell_late(self) -> None:
         """Tell what was skipped and is known by now."""
-        pairs = {self._mended.popleft() for _ in range(len(self._mended))} & self._skipped.keys()
+        pairs = {
+            self._repaired.popleft() for _ in range(len(self._repaired))
+        } & self._skipped.keys()
         try:
             for pair in pairs:
                 coverage = self._cache.coverage(*pair)
@@ -419,7 +421,7 @@ class CandleSink:
                     del self._skipped[pair]
         except RedisError as error:
             logger.warning("sink.not_told error=%s", error)
-            self._mended.extend(pairs)
+            self._repaired.extend(pairs)
 
     # -- writing
 

@@ -83,7 +83,7 @@ class HistoryFetcher:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._rest: VenueRest | None = None
-        self._thread = threading.Thread(target=self._run, name="histories", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -149,7 +149,7 @@ class HistoryFetcher:
         except (LivermoreError, RedisError, DatabaseError) as error:
             failed, why = set(symbols), str(error)
         except Exception as error:
-            logger.exception("histories.died exchange=%d", self._exchange_id)
+            logger.exception("history.died exchange=%d", self._exchange_id)
             failed, why = set(symbols), str(error)
         self.fetching = ()
         if not self._stopping.is_set():
@@ -159,7 +159,7 @@ class HistoryFetcher:
     def _note(self, done: Collection[str], failed: Collection[str], why: str) -> None:
         if why and why != self.trouble:
             logger.warning(
-                "histories.waiting exchange=%d symbols=%d error=%s",
+                "history.waiting exchange=%d symbols=%d error=%s",
                 *(self._exchange_id, len(failed), why),
             )
         with self._lock:

@@ -97,10 +97,10 @@ class Agent:
         self._stopping.set()
 
     def step(self) -> None:
-        """Compare what is wanted with what runs here, mend the difference, say who is here."""
+        """Compare what is wanted with what runs here, reconcile both, say who is here."""
         close_old_connections()
         try:
-            self._mend(_wanted_rows())
+            self._reconcile(_wanted_rows())
         finally:
             self._register()
         self._clear_old_rows()
@@ -110,7 +110,7 @@ class Agent:
         jobs = [job for job in self._jobs.values() if job.alive]
         return [job.exchange.name for job in jobs if job.runner and job.runner.holds]
 
-    def _mend(self, wanted: dict[int, Exchange]) -> None:
+    def _reconcile(self, wanted: dict[int, Exchange]) -> None:
         for number, job in list(self._jobs.items()):
             if number not in wanted:
                 self._end(number, job)

@@ -43,7 +43,7 @@ class Live:
     sink: CandleSink
     rest: VenueRest
     follower: IndicatorFollower
-    histories: HistoryFetcher
+    history: HistoryFetcher
     listing: ListingWatch
 
 
@@ -74,7 +74,7 @@ class MonitoredSymbols:
         self._lock = threading.RLock()
         self._failing = False
         self._stopping = threading.Event()
-        self._nudged = threading.Event()
+        self._triggered = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitored", daemon=True)
 
     @property
@@ -86,7 +86,7 @@ class MonitoredSymbols:
     def fetched(self) -> list[str]:
         """Return those of them whose history nobody is fetching, or is about to."""
         with self._lock:
-            unfetched = {*self._unfetched, *self._live.histories.waiting()}
+            unfetched = {*self._unfetched, *self._live.history.waiting()}
             return [symbol for symbol in self._running if symbol not in unfetched]
 
     def start(self) -> None:
@@ -95,13 +95,13 @@ class MonitoredSymbols:
     def close(self) -> None:
         """Change nothing any more."""
         self._stopping.set()
-        self._nudged.set()
+        self._triggered.set()
         if self._thread.is_alive():
             self._thread.join(1)
 
-    def nudge(self) -> None:
+    def trigger(self) -> None:
         """Let the rows be read now, in the thread."""
-        self._nudged.set()
+        self._triggered.set()
 
     def add(self, symbols: Collection[str]) -> tuple[list[str], Progress]:
         """Monitor symbols; return those that are streamed from now on, and how far they are.
@@ -117,8 +117,8 @@ class MonitoredSymbols:
             self.step()
             new = [each for each in symbols if each in self._running and each not in before]
             self._unfetched = [each for each in self._unfetched if each not in new]
-            waiting = {*new, *self._live.histories.waiting()}
-            return new, self._live.histories.want(each for each in symbols if each in waiting)
+            waiting = {*new, *self._live.history.waiting()}
+            return new, self._live.history.want(each for each in symbols if each in waiting)
 
     def remove(self, symbols: Collection[str]) -> list[str]:
         """Monitor symbols no more; return those that were streamed until now."""
@@ -136,7 +136,7 @@ class MonitoredSymbols:
             self._live.follower.changed(pair)
         if self._only is not None:
             self._only.add(name)
-        self.nudge()
+        self.trigger()
 
     def step(self) -> None:
         """Compare the rows with what runs, and do what is missing. Raises errors of Django's."""
@@ -155,14 +155,14 @@ class MonitoredSymbols:
 
     def as_json(self) -> dict[str, Any]:
         """Return what the status says of symbols."""
-        histories = self._live.histories
+        history = self._live.history
         return {
             "symbols": len(self._running),
             "idle": self.idle,
             "renames": [offer.as_json() for offer in self._offers],
-            "fetching": list(histories.fetching),
-            "historiesWaiting": len(histories.waiting()),
-            "historiesTrouble": histories.trouble,
+            "fetching": list(history.fetching),
+            "historiesWaiting": len(history.waiting()),
+            "historiesTrouble": history.trouble,
         }
 
     # -- the thread
@@ -171,12 +171,12 @@ class MonitoredSymbols:
         next_rows_at = 0.0
         try:
             while not self._stopping.is_set():
-                if self._nudged.is_set() or time.monotonic() >= next_rows_at:
-                    self._nudged.clear()
+                if self._triggered.is_set() or time.monotonic() >= next_rows_at:
+                    self._triggered.clear()
                     self._try_step()
                     next_rows_at = time.monotonic() + SECONDS_BETWEEN_ROWS
                 self._see_to_the_rest()
-                self._nudged.wait(STEP_SECONDS)
+                self._triggered.wait(STEP_SECONDS)
         finally:
             connections.close_all()
 
@@ -200,7 +200,7 @@ class MonitoredSymbols:
         live = self._live
         with self._lock:
             if self._unfetched:
-                live.histories.want(self._unfetched)
+                live.history.want(self._unfetched)
                 self._unfetched = []
             # The sink keeps a pair until it has learned that it is not streamed any more.
             self._left = {pair for pair in self._left if live.sink.keeps(pair)}
@@ -216,7 +216,7 @@ class MonitoredSymbols:
         logger.info("monitored.ended exchange=%s symbols=%d", self._exchange.name, len(symbols))
         pairs = pairs_of(symbols)
         self._live.streamer.remove(symbols)
-        self._live.histories.leave(symbols)
+        self._live.history.leave(symbols)
         self._live.follower.remove(pairs)
         self._left.update(pairs)
         for symbol in symbols:

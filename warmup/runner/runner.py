@@ -24,8 +24,8 @@ from exchanges.stream.streamer import Streamer
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
+from warmup.live.background_repair import BackgroundRepair
 from warmup.live.follower import IndicatorFollower
-from warmup.live.healer import Mender
 from warmup.live.measures import History, Rate
 from warmup.live.sink import CandleSink
 from warmup.metrics.redis_server import read_memory
@@ -207,7 +207,7 @@ class ExchangeRunner:
         """Learn that the listing was looked at."""
         if self._monitored and self._streamer:
             self._streamer.retry_given_up()  # maybe it takes by now what it had refused
-            self._monitored.nudge()
+            self._monitored.trigger()
 
     def _catch_up(self, lease: Lease, sink: CandleSink) -> None:
         """Let the sink fetch and tell what closed while nobody ran the exchange.
@@ -240,17 +240,17 @@ class ExchangeRunner:
 
         def written(pair: Pair) -> None:
             follower.changed(pair)
-            sink.mended(pair)
+            sink.repaired(pair)
 
         under = (lease.epoch, sink.final_until, written)
         number = self._exchange.pk
-        histories = HistoryFetcher(self._redis, number, self._open_rest, *under)
-        live = Live(stream, streamer, sink, rest, follower, histories, self._listing)
+        history = HistoryFetcher(self._redis, number, self._open_rest, *under)
+        live = Live(stream, streamer, sink, rest, follower, history, self._listing)
         monitored = MonitoredSymbols(self._exchange, live, self._symbols, self._only)
         cache = CandleCache(self._redis, number, *under)
         work = CommandWork(self._redis, self._exchange, monitored, cache, self._open_rest)
         commands = RunnerCommands(self._redis, self._exchange, lease, work, self.stop)
-        mender = Mender(
+        background = BackgroundRepair(
             self._redis, number, cache, sink, self._open_rest, lambda: monitored.fetched
         )
         self._sink, self._streamer, self._monitored = sink, streamer, monitored
@@ -262,17 +262,17 @@ class ExchangeRunner:
             "runner.streaming exchange=%s symbols=%d streams=%d epoch=%d",
             self._exchange.name, len(self._symbols), streamer.counters()["streams"], lease.epoch,
         )  # fmt: skip
-        histories.start()
+        history.start()
         monitored.start()
         try:
-            mender.start()
+            background.start()
             self._watch(lease, streamer, follower, commands)
         finally:
             lease.report(State.STOPPING)
-            mender.close()
+            background.close()
             commands.close()
             monitored.close()
-            histories.close()
+            history.close()
             streamer.stop()
             sink.close()
 

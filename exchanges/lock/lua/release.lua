@@ -4,8 +4,8 @@
 --   1  lock: string, JSON
 -- ARGV
 --   1  id of the holder
---   2  channel of the nudge
---   3  message of the nudge: JSON
+--   2  channel of the change notification
+--   3  message of the change notification: JSON
 --
 -- include: exchanges/lock/lua/read_lock.lua
 

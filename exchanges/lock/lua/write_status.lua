@@ -8,8 +8,8 @@
 --   1  status: JSON
 --   2  epoch: integer
 --   3  how long the status lasts: ms
---   4  channel of the nudge
---   5  message of the nudge: JSON
+--   4  channel of the change notification
+--   5  message of the change notification: JSON
 
 if redis.pcall('GET', KEYS[2]) == ARGV[2] then
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])

@@ -39,7 +39,7 @@ class Command(LivermoreCommand):
         "Show the rows of all exchanges, or one, or change it; what can't be is refused as in the "
         "admin. Exit status: 0 done, 1 something failed, 2 wrong usage."
     )
-    requires_system_checks: ClassVar[list[str]] = []  # so that a row which fails them can be mended
+    requires_system_checks: ClassVar[list[str]] = []  # a row which fails them can be fixed
 
     def add_arguments(self, parser):
         parser.add_argument(

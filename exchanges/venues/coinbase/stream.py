@@ -152,7 +152,7 @@ class CoinbaseSession(StreamSession):
             for product in products
         }
         self.answered += 1
-        self.beats = HEARTBEATS in event["subscriptions"]
+        self.has_heartbeats = HEARTBEATS in event["subscriptions"]
         self.confirmed = confirmed & self.wanted
         return []
 

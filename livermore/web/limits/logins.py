@@ -74,7 +74,7 @@ end
 class Attempts:
     """The attempts to log in as a user from an address.
 
-    Where Redis is away nothing is counted and everybody is let try: who has to mend it must get in,
+    Where Redis is away nothing is counted and everybody is let try: who has to fix it must get in,
     and no client can take Redis away. The log says so each time.
     """
 

@@ -10,7 +10,7 @@ from exchanges.lock.control import ENTRIES_KEPT, FETCH, FINISH, PROGRESS
 from exchanges.redis.scripts import load_script
 
 FENCE = load_script("exchanges/lock/lua/fence.lua")
-SET_AND_TELL = load_script("exchanges/lock/lua/set_and_tell.lua")
+SET_AND_PUBLISH = load_script("exchanges/lock/lua/set_and_publish.lua")
 READ_LOCK = load_script("exchanges/lock/lua/read_lock.lua")
 RENEW = load_script("exchanges/lock/lua/renew.lua")
 RELEASE = load_script("exchanges/lock/lua/release.lua")
@@ -44,7 +44,7 @@ def heard(redis, channel):
     return told
 
 
-# fence.lua, set_and_tell.lua
+# fence.lua, set_and_publish.lua
 
 
 @pytest.mark.parametrize("epoch", ["7", ""])
@@ -72,24 +72,26 @@ def test_the_fence_stops_who_finds_no_epoch_but_a_key_of_another_type(redis):
 @pytest.mark.parametrize("epoch", [7, ""])
 def test_a_value_is_set_and_told(redis, epoch):
     redis.set("epoch", 7)
-    told = heard(redis, "nudges")
-    assert SET_AND_TELL(redis, ["value", "epoch"], [epoch, "new", "nudges", "look"]) is None
+    told = heard(redis, "notifications")
+    assert (
+        SET_AND_PUBLISH(redis, ["value", "epoch"], [epoch, "new", "notifications", "look"]) is None
+    )
     assert redis.get("value") == b"new"
     assert told() == [b"look"]
 
 
 def test_a_late_value_is_neither_set_nor_told(redis):
     redis.mset({"epoch": 8, "value": "newer"})
-    told = heard(redis, "nudges")
+    told = heard(redis, "notifications")
     with pytest.raises(ResponseError, match="FENCED epoch 7"):
-        SET_AND_TELL(redis, ["value", "epoch"], [7, "late", "nudges", "look"])
+        SET_AND_PUBLISH(redis, ["value", "epoch"], [7, "late", "notifications", "look"])
     assert redis.get("value") == b"newer"
     assert told() == []
 
 
 def test_a_value_takes_the_place_of_another_type(redis):
     redis.hset("value", "a", "b")
-    SET_AND_TELL(redis, ["value", "epoch"], ["", "new", "nudges", "look"])
+    SET_AND_PUBLISH(redis, ["value", "epoch"], ["", "new", "notifications", "look"])
     assert redis.get("value") == b"new"
 
 
@@ -214,8 +216,8 @@ def test_keys_of_another_type_renew_nothing(redis):
 
 def test_a_lock_is_given_back_and_told(redis):
     redis.set("lock", LOCK)
-    told = heard(redis, "nudges")
-    assert RELEASE(redis, ["lock"], ["mine", "nudges", "look"]) is None
+    told = heard(redis, "notifications")
+    assert RELEASE(redis, ["lock"], ["mine", "notifications", "look"]) is None
     assert not redis.exists("lock")
     assert told() == [b"look"]
 
@@ -224,22 +226,22 @@ def test_a_lock_is_given_back_and_told(redis):
 def test_nobody_gives_back_what_is_not_his(redis, lock):
     if lock:
         redis.set("lock", lock)
-    told = heard(redis, "nudges")
-    RELEASE(redis, ["lock"], ["mine", "nudges", "look"])
+    told = heard(redis, "notifications")
+    RELEASE(redis, ["lock"], ["mine", "notifications", "look"])
     assert redis.get("lock") == (lock and lock.encode())
     assert told() == []
 
 
 def test_a_lock_of_another_type_is_left(redis):
     redis.hset("lock", "a", "b")
-    RELEASE(redis, ["lock"], ["mine", "nudges", "look"])
+    RELEASE(redis, ["lock"], ["mine", "notifications", "look"])
     assert redis.type("lock") == b"hash"
 
 
 def test_a_status_is_written_under_the_current_epoch_and_told(redis):
     redis.set("epoch", 7)
-    told = heard(redis, "nudges")
-    WRITE_STATUS(redis, ["status", "epoch"], ["{}", 7, 5000, "nudges", "look"])
+    told = heard(redis, "notifications")
+    WRITE_STATUS(redis, ["status", "epoch"], ["{}", 7, 5000, "notifications", "look"])
     assert redis.get("status") == b"{}"
     assert 0 < redis.pttl("status") <= 5000
     assert told() == [b"look"]
@@ -249,15 +251,17 @@ def test_a_status_is_written_under_the_current_epoch_and_told(redis):
 def test_a_late_status_is_neither_written_nor_told(redis, epoch):
     if epoch:
         redis.set("epoch", epoch)
-    told = heard(redis, "nudges")
-    assert WRITE_STATUS(redis, ["status", "epoch"], ["{}", 7, 5000, "nudges", "look"]) is None
+    told = heard(redis, "notifications")
+    assert (
+        WRITE_STATUS(redis, ["status", "epoch"], ["{}", 7, 5000, "notifications", "look"]) is None
+    )
     assert not redis.exists("status")
     assert told() == []
 
 
 def test_no_status_is_written_beside_an_epoch_of_another_type(redis):
     redis.hset("epoch", "7", "7")
-    WRITE_STATUS(redis, ["status", "epoch"], ["{}", 7, 5000, "nudges", "look"])
+    WRITE_STATUS(redis, ["status", "epoch"], ["{}", 7, 5000, "notifications", "look"])
     assert not redis.exists("status")
 
 

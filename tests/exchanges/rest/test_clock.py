@@ -165,18 +165,18 @@ def test_a_rest_that_is_off_moves_nothing_where_frames_are_few_or_lie_alone(worl
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("pace", [1.0, 60.0])
 def test_frames_that_tell_the_same_lie_as_rest_now_and_then_are_not_believed(world, pace, seed):
-    played, dice = world(pace=pace), Random(seed)
+    played, rng = world(pace=pace), Random(seed)
     played.clock.now_ms()
     played.live(10)
     played.rest_off_ms = 5 * MINUTE_MS
     for _ in range(40):  # connections, with a while between them
-        for _ in range(dice.randint(5, 100)):
-            played.wait(dice.uniform(0.01, 1.2))
-            lies = dice.random() < 0.05
-            played.frame(played.rest_off_ms if lies else 0, way=dice.uniform(0, 0.1))
+        for _ in range(rng.randint(5, 100)):
+            played.wait(rng.uniform(0.01, 1.2))
+            lies = rng.random() < 0.05
+            played.frame(played.rest_off_ms if lies else 0, way=rng.uniform(0, 0.1))
             played.look()
             assert played.off_ms <= 0
-        for _ in range(dice.randint(1, 30)):
+        for _ in range(rng.randint(1, 30)):
             played.wait(0.2)
             played.look()
             assert played.off_ms <= 0

@@ -103,17 +103,17 @@ def test_among_a_hundred_the_others_are_there_within_a_minute(sandbox, stream, v
         for one in server.market.listings.values()
         if one.status == TRADING and not one.protocols
     ]
-    culprits = names[5::30]
-    for symbol in culprits:
+    refused_names = names[5::30]
+    for symbol in refused_names:
         server.scenarios.add("refuse_subscription", symbol=symbol)
     started = time.monotonic()
     streamer, notes = stream(venue, server.ws_url, names, names)
-    others = set(pairs_of(names)) - set(pairs_of(culprits))
+    others = set(pairs_of(names)) - set(pairs_of(refused_names))
     while announced(notes) != others:
         assert time.monotonic() < started + 60
         later(server)()
         time.sleep(0.2)
-    eventually(lambda: streamer.polled() == set(pairs_of(culprits)), later(server))
+    eventually(lambda: streamer.polled() == set(pairs_of(refused_names)), later(server))
     counts = counts_of(server, venue)
     assert counts.most_messages_per_second <= 5
     assert (counts.connects, counts.closed) == (len(counts.attempts), {})

@@ -167,7 +167,7 @@ def truth(server, symbol, timeframe, first_ms, last_ms, **options):
     ]
 
 
-class Beat:
+class TickingServer:
     """A server that closes a bar of BTC-USD on every connection, time and again."""
 
     def __init__(self, every=0.004):
@@ -204,9 +204,9 @@ class Beat:
 
     def _run(self):
         while not self._stopping.wait(self._every):
-            self.beat()
+            self.send_all()
 
-    def beat(self):
+    def send_all(self):
         frame = kline(self.number)
         self.number += 1
         for client in list(self.ready):
@@ -253,15 +253,15 @@ def test_binance_tells_all_timeframes_tickers_and_the_time(sandbox, stream):
 
 
 def test_what_came_before_the_end_is_handed_over(stream, monkeypatch):
-    with Beat(every=None) as server:
+    with TickingServer(every=None) as server:
         streamer, notes = stream(BinanceStream, server.url, [BTC])
-        eventually(lambda: notes.news, server.beat)
+        eventually(lambda: notes.news, server.send_all)
         monkeypatch.setattr(streamer_module, "PUMP_SECONDS", WAIT_SECONDS)
         ticks = notes.ticks
         eventually(lambda: notes.ticks > ticks)  # now the pump rests
         first = server.number
         for _ in range(20):
-            server.beat()
+            server.send_all()
         assert server.ready[0].ping().wait(WAIT_SECONDS)  # so it has read what came before
         streamer.stop()
     assert [row[0] for row in notes.closes(BTC)][-20:] == [open_time(first + n) for n in range(20)]
@@ -441,7 +441,7 @@ def test_after_a_cut_the_sink_learns_that_it_is_down_and_up_again(sandbox, strea
 
 
 def test_one_connection_that_ends_does_not_concern_the_pairs_of_another(stream):
-    with Beat() as server:
+    with TickingServer() as server:
         streamer, notes = stream(BinanceStream, server.url, [BTC, ETH], topics_per_connection=7)
         eventually(lambda: announced(notes) == set(pairs_of([BTC, ETH])))
         before = len(notes.news)
@@ -488,7 +488,7 @@ def test_an_announced_end_is_bridged(sandbox, stream):
 
 
 def test_renewing_a_connection_leaves_no_gap_between_frames(stream):
-    with Beat() as server:
+    with TickingServer() as server:
         streamer, notes = stream(BinanceStream, server.url, [BTC], longest_life_seconds=0.25)
         eventually(lambda: len(notes.news) >= 4)
         streamer.stop()

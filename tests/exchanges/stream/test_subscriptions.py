@@ -24,12 +24,12 @@ STEP_SECONDS = 0.05
 
 
 class Exchange:
-    """Answers a connection's messages as one of both does, but for those that name a culprit."""
+    """Answers a connection's messages as one of both does, but for those with a refused name."""
 
-    def __init__(self, venue, culprits=(), way="error", latency=0.1):
+    def __init__(self, venue, refused_names=(), way="error", latency=0.1):
         self.stream = venue("ws://x", {name: name for name in STREAMS[venue]})
         self.session = self.stream.session()
-        self.culprits, self.way, self.latency = set(culprits), way, latency
+        self.refused_names, self.way, self.latency = set(refused_names), way, latency
         self.subscribed, self.messages, self.pending = set(), [], []
         self.most_pending_while_searching = 0
         self.now = self.next_at = 0.0
@@ -86,7 +86,7 @@ class Exchange:
         return {"type": "error", "message": "invalid product"}
 
     def is_bad(self, topic):
-        return topic in self.culprits or self.stream.market_in(topic) in self.culprits
+        return topic in self.refused_names or self.stream.market_in(topic) in self.refused_names
 
     def topics(self):
         return set(self.stream.topics(STREAMS[type(self.stream)]))
@@ -144,11 +144,11 @@ def test_the_good_ones_are_there_within_a_minute(venue, way, count):
 def test_whichever_are_refused_those_are_given_up_and_no_other(venue, data, way, latency):
     topics = sorted(Exchange(venue).topics())
     markets = [market(venue, number) for number in range(len(STREAMS[venue]))]
-    culprits = data.draw(st.sets(st.sampled_from(topics + markets), max_size=5))
+    refused_names = data.draw(st.sets(st.sampled_from(topics + markets), max_size=5))
     known = data.draw(st.sets(st.sampled_from(topics), max_size=5))
     if venue is BinanceStream and way == "left_out":
         way = "error"  # whatever it answers for counts as subscribed there
-    exchange = Exchange(venue, culprits, way, latency)
+    exchange = Exchange(venue, refused_names, way, latency)
     subscriptions = exchange.subscriptions(known)
     exchange.run(subscriptions, seconds=3600)
     bad = {topic for topic in topics if exchange.is_bad(topic)}
@@ -162,7 +162,7 @@ def test_what_is_known_to_be_refused_is_asked_for_last_and_alone_and_once(venue)
     exchange = Exchange(venue, {market(venue, 3)})
     first = exchange.subscriptions()
     exchange.run(first)
-    again = Exchange(venue, exchange.culprits)
+    again = Exchange(venue, exchange.refused_names)
     subscriptions = again.subscriptions(first.given_up)
     again.run(subscriptions)
     named = [named_in(message) for message in again.messages if named_in(message)]
@@ -177,7 +177,7 @@ def test_what_was_given_up_is_taken_once_the_exchange_takes_it(venue):
     exchange = Exchange(venue, {market(venue, 3)})
     subscriptions = exchange.subscriptions()
     exchange.run(subscriptions)
-    exchange.culprits.clear()
+    exchange.refused_names.clear()
     subscriptions.retry()
     assert subscriptions.missing()
     exchange.run(subscriptions)

@@ -27,12 +27,12 @@ import random, time
 from exchanges.lock.fencing import Fenced, refusals
 from exchanges.lock.acquire import ExchangeLock, Held
 lock = ExchangeLock(redis, {EXCHANGE}, ttl_ms={TTL_MS}, renew_ms=150)
-dice = random.Random(int(input()))
+rng = random.Random(int(input()))
 print("ready")
 while True:
     holder = lock.holder()
     try:
-        if holder and dice.random() < 0.1:
+        if holder and rng.random() < 0.1:
             lease = lock.take_over(holder.instance_id, "tried")
         else:
             lease = lock.acquire()
@@ -40,8 +40,8 @@ while True:
         time.sleep(0.01)
         continue
     with lease:
-        for _ in range(dice.randrange(1, 200)):
-            if dice.random() < 0.5 and not lease.may_write():
+        for _ in range(rng.randrange(1, 200)):
+            if rng.random() < 0.5 and not lease.may_write():
                 redis.incr("{HELD_BACK}")
                 break
             try:
@@ -79,7 +79,7 @@ def write_and_stop(redis, writers, seconds, seed):
     Returns what was written, in order, as (epoch, by whom), and how often one was stopped.
     """
     redis.flushall()
-    dice, stops = random.Random(seed), 0
+    rng, stops = random.Random(seed), 0
     with ExitStack() as stack:
         started = [stack.enter_context(process(WRITER)) for _ in range(writers)]
         for number, writer in enumerate(started):
@@ -90,7 +90,7 @@ def write_and_stop(redis, writers, seconds, seed):
             holder = ExchangeLock(redis, EXCHANGE).holder()
             if holder is None:
                 continue
-            _stop(holder.pid, dice.uniform(0.5, 2) * TTL_MS / 1000)
+            _stop(holder.pid, rng.uniform(0.5, 2) * TTL_MS / 1000)
             stops += 1
             assert all(writer.poll() is None for writer in started), "a writer has died"
     entries = redis.xrange(WRITES)

@@ -56,24 +56,24 @@ def moments(points, first, last):
 
     `first` and `last` are how many seconds after its start a run made its first call and ended.
     """
-    dice = Random(SEED)
+    rng = Random(SEED)
     by_calls = [
-        (dice.randint(1, PAIRS), dice.uniform(0, SHORTEST_SECONDS + LONGER_SECONDS))
+        (rng.randint(1, PAIRS), rng.uniform(0, SHORTEST_SECONDS + LONGER_SECONDS))
         for _ in range((points + 1) // 2)
     ]
-    by_time = [(0, dice.uniform(first, last)) for _ in range(points - len(by_calls))]
+    by_time = [(0, rng.uniform(first, last)) for _ in range(points - len(by_calls))]
     return by_calls + by_time
 
 
 def slow_answers():
     """Return how much longer each pair's answer takes, as faults of the sandbox."""
-    dice = Random(SEED)
+    rng = Random(SEED)
     return [
         {
             "kind": "slow",
             "symbol": symbol,
             "timeframe": str(timeframe),
-            "seconds": dice.uniform(0, LONGER_SECONDS),
+            "seconds": rng.uniform(0, LONGER_SECONDS),
         }
         for symbol, timeframe in ASKED_FOR
     ]

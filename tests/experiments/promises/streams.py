@@ -45,7 +45,7 @@ LEAD_MS = 9 * MINUTE_MS  # of the clock, for a runner to be live; what is left o
 
 
 def run(redis, folder, drills=None, venues=tuple(VENUES), cuts=CUTS):
-    faults, counted, dice, lasted = [], Counter(), Random(SEED), []
+    faults, counted, rng, lasted = [], Counter(), Random(SEED), []
     drills = list(BINANCE) if drills is None else drills
     played = 0
     with pytest.MonkeyPatch.context() as patch:
@@ -60,7 +60,7 @@ def run(redis, folder, drills=None, venues=tuple(VENUES), cuts=CUTS):
             for seconds in cuts:
                 redis.flushall()
                 title = f"cut of {seconds} s, {name}"
-                faults += faults_of(title, cut, redis, name, seconds, dice.random(), lasted)
+                faults += faults_of(title, cut, redis, name, seconds, rng.random(), lasted)
                 counted += _closes(redis)
     return Outcome(
         f"Three symbols in six timeframes, {' and '.join(venues)}. Scenarios: "

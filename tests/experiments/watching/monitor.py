@@ -27,7 +27,7 @@ READING = (
 )
 OF_MARKET = ("candles:", "candle:", "coverage:", "ticker:", "indicator:")  # keys of market data
 WRITING = {
-    each.sha for each in (cache.WRITE, indicator_cache.WRITE, flush.FLUSH, fencing.SET_AND_TELL)
+    each.sha for each in (cache.WRITE, indicator_cache.WRITE, flush.FLUSH, fencing.SET_AND_PUBLISH)
 }
 
 

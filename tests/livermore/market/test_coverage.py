@@ -27,9 +27,9 @@ def test_a_union_holds_what_any_part_holds(intervals):
 
 
 @given(INTERVALS, st.randoms())
-def test_neither_order_nor_repetition_changes_a_union(intervals, dice):
+def test_neither_order_nor_repetition_changes_a_union(intervals, rng):
     shuffled = intervals * 2
-    dice.shuffle(shuffled)
+    rng.shuffle(shuffled)
     assert union(shuffled) == union(intervals) == union(union(intervals))
 
 

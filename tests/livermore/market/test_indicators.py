@@ -37,15 +37,15 @@ def row(number, low, close, high, volume=1.0, timeframe=M1):
 
 def walk(seed, bars=400, liquidity=1.0, price=100.0):
     """Return the rows of a random walk; each bar traded with a chance, the first one surely."""
-    dice, rows = random.Random(seed), []
+    rng, rows = random.Random(seed), []
     for number in range(bars):
-        if number and dice.random() >= liquidity:
+        if number and rng.random() >= liquidity:
             continue
-        opened = price * (1 + dice.gauss(0, 0.02))  # away from the last close: ranges reach to it
-        price = opened * (1 + dice.gauss(0, 0.01))
-        high = max(opened, price) * (1 + dice.random() / 100)
-        low = min(opened, price) * (1 - dice.random() / 100)
-        rows.append([START + number * M1.ms, opened, high, low, price, dice.random() + 0.1])
+        opened = price * (1 + rng.gauss(0, 0.02))  # away from the last close: ranges reach to it
+        price = opened * (1 + rng.gauss(0, 0.01))
+        high = max(opened, price) * (1 + rng.random() / 100)
+        low = min(opened, price) * (1 - rng.random() / 100)
+        rows.append([START + number * M1.ms, opened, high, low, price, rng.random() + 0.1])
     return rows
 
 

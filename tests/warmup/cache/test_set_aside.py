@@ -303,7 +303,7 @@ def test_nobody_sifts_an_exchange_that_somebody_else_holds(redis, exchange, rest
 
 
 @pytest.mark.parametrize("venue", ["sandbox", "coinbase"])
-def test_what_is_put_among_the_candles_while_live_is_mended(
+def test_what_is_put_among_the_candles_while_live_is_repaired(
     redis, live_sandbox, monkeypatch, venue
 ):
     hurry(monkeypatch)

@@ -110,7 +110,7 @@ def test_a_plan_says_where_it_had_to_go_by_this_machines_clock(run):
     assert (plan["clock"], plan["doubt"]) == ("machine", line.partition("off: ")[2])
 
 
-def test_repair_mends_what_the_count_does_not_see(run, redis, exchange):
+def test_repair_repairs_what_the_count_does_not_see(run, redis, exchange):
     run("warmup", "sandbox", "--symbols", "BTC-USD", "--timeframes", "1h")
     redis.zremrangebyrank(f"candles:{exchange.pk}:BTC-USD:1h", 20, 29)
     redis.delete(f"coverage:{exchange.pk}:BTC-USD:1h")

@@ -171,9 +171,9 @@ def test_a_healed_hole_changes_its_pairs_value_and_no_other(redis, follower):
     store(redis, PAIR, sorted(hole))
     follower.changed(PAIR)
     follower.step(1)
-    mended = value(redis)
-    assert mended["value"] == expected(range(80)).value != holed["value"]
-    assert mended["coverageComplete"]
+    repaired = value(redis)
+    assert repaired["value"] == expected(range(80)).value != holed["value"]
+    assert repaired["coverageComplete"]
     assert redis.get(keys.indicator(NUMBER, *OTHER)) == other
 
 
@@ -431,13 +431,13 @@ def test_what_is_before_a_gap_longer_than_a_window_counts_no_more(redis, followe
         max_size=40,
     )
 )
-def test_whatever_comes_the_value_is_that_of_the_window(redis, orders):
+def test_whatever_comes_the_value_is_that_of_the_window(redis, events):
     redis.flushall()
     numbers = {n for n in range(70) if n % 7}
     store(redis, PAIR, sorted(numbers))
     follower = IndicatorFollower(redis, NUMBER)
     follower.compute([PAIR])
-    for kind, amount in orders:
+    for kind, amount in events:
         if kind == "close":
             number = max(numbers) + amount
             close(redis, PAIR, number)

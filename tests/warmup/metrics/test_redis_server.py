@@ -1,4 +1,4 @@
-"""A Redis that is full, can't save, or is a replica; each is made so, and mended again."""
+"""A Redis that is full, can't save, or is a replica; each is made so, and made well again."""
 
 from pathlib import Path
 

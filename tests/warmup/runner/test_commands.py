@@ -171,7 +171,7 @@ def test_backfills_while_live_neither_swallow_nor_double_a_close(redis, sandbox,
         assert truth.faults(since_ms=live_ms) == []
 
 
-def test_a_repair_without_arguments_mends_whatever_is_live(redis, sandbox, row, ask):
+def test_a_repair_without_arguments_repairs_whatever_is_live(redis, sandbox, row, ask):
     truth = Comparison(redis, sandbox, row)
     with running(redis, row):
         truth.wait(sandbox.clock.now_ms())

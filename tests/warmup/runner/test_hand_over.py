@@ -96,7 +96,7 @@ def test_what_is_handed_over_is_what_was_asked_for(redis, row):
         assert len(stored(redis, row.pk, "ETH-USD", Timeframe.D1)[0]) == 100
 
 
-def test_a_repair_by_the_runner_mends_what_is_missing(redis, row, sandbox):
+def test_a_repair_by_the_runner_repairs_what_is_missing(redis, row, sandbox):
     truth = Comparison(redis, sandbox, row)
     with running(redis, row):
         truth.wait(sandbox.clock.now_ms())

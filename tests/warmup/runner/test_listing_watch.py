@@ -1,4 +1,4 @@
-"""When the listing is looked at again; the far wire and the clock are faked, nothing else."""
+"""When the listing is looked at again; the exchange and the clock are faked, nothing else."""
 
 from datetime import timedelta
 

@@ -107,9 +107,9 @@ def test_with_rest_at_hand_the_reply_comes_when_all_is_fetched(redis, sandbox, r
             assert len(stored(redis, row.pk, symbol, Timeframe.D1)[0]) == 100
 
 
-@pytest.mark.parametrize(("times", "is_mended"), [(12, True), (None, False)])
+@pytest.mark.parametrize(("times", "is_repaired"), [(12, True), (None, False)])
 def test_a_hole_in_what_is_added_is_tried_again_but_not_for_ever(
-    redis, sandbox, row, ask, monkeypatch, times, is_mended
+    redis, sandbox, row, ask, monkeypatch, times, is_repaired
 ):
     monkeypatch.setattr("warmup.runner.added_symbols.backoff", lambda: itertools.repeat(0.05))
     monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 0.1)
@@ -129,7 +129,7 @@ def test_a_hole_in_what_is_added_is_tried_again_but_not_for_ever(
         wait_until(lambda: details(redis, row)["historiesWaiting"] == 0, 60)
         assert fault.hits >= 8
         known = stored(redis, row.pk, ETH, Timeframe.D1)[1]
-        assert (len(known) == 1) is is_mended
+        assert (len(known) == 1) is is_repaired
 
 
 # -- Rows that somebody changed

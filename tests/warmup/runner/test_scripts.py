@@ -16,12 +16,12 @@ COPY = load_script("warmup/runner/lua/copy_candles.lua", PAIR_CONSTANTS)
 
 def write_command(redis, name, started_at, kept=3):
     entry = json.dumps({"startedAt": started_at})
-    return WRITE_COMMAND(redis, ["commands"], [name, entry, kept, "nudges", "look"])
+    return WRITE_COMMAND(redis, ["commands"], [name, entry, kept, "notifications", "look"])
 
 
 def test_a_command_takes_the_place_of_what_was_known_of_it_and_is_told(redis):
     listener = redis.pubsub(ignore_subscribe_messages=True)
-    listener.subscribe("nudges")
+    listener.subscribe("notifications")
     listener.get_message(timeout=5)
     assert write_command(redis, "a", 1) is None
     write_command(redis, "a", 2)

@@ -88,7 +88,7 @@ def _families(facts: Facts, host: str, port: int, addresses: list[str]) -> Found
         return (
             f", {won} won, {family} is dead ({reason})",
             f"{family} leads nowhere from here: connections go by {won}, and each first one is a "
-            "moment late; mend it on this machine or its router, or switch it off",
+            "moment late; fix it on this machine or its router, or switch it off",
         )
     return f", {won} won, the other answers too", None
 

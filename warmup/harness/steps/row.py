@@ -64,7 +64,7 @@ def _note_on_proxies() -> str | None:
 def check_environment(facts: Facts) -> Outcome:
     """Look whether this process has each variable, and tell nothing of what is in it.
 
-    Where a user looks, accounts of others are counted: they are not that user's to know or mend.
+    Where a user looks, accounts of others are counted: they are not that user's to know or fix.
     """
     accounts = facts.exchange.user_exchanges.filter(is_active=True).order_by("pk")
     others = accounts.exclude(user=facts.user) if facts.user else ()

@@ -2,8 +2,8 @@
 
 The database says what shall run, and agents make it so; what already runs is told by commands.
 Whatever is refused has changed nothing. Whatever is done, or was tried and the exchange failed at,
-leaves one row in the admin's log, which is the history of the exchange there, and a nudge for every
-page that shows it.
+leaves one row in the admin's log, which is the history of the exchange there, and a change
+notification for every page that shows it.
 """
 
 import logging

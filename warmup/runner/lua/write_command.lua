@@ -7,8 +7,8 @@
 --   1  id of the command
 --   2  entry: JSON
 --   3  how many commands are kept
---   4  channel of the nudge
---   5  message of the nudge: JSON
+--   4  channel of the change notification
+--   5  message of the change notification: JSON
 
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3]) then

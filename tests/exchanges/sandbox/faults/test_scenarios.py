@@ -98,12 +98,12 @@ def test_on_coinbase_heartbeats_are_no_data(start, connect):
     assert [frame["sequence_num"] for frame in frames[:3]] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("culprit", [{"symbol": "ETH-USD"}, {}], ids=["a symbol", "any unknown"])
+@pytest.mark.parametrize("scope", [{"symbol": "ETH-USD"}, {}], ids=["a symbol", "any unknown"])
 @pytest.mark.parametrize("way", [None, "error", "silent", "left_out"])
-def test_a_subscription_that_names_a_culprit_can_be_refused(start, connect, way, culprit):
+def test_a_subscription_that_names_what_is_refused_can_be_refused(start, connect, way, scope):
     server = start()
-    scenario = server.scenarios.add("refuse_subscription", way=way, **culprit)
-    good, bad = "btcusd@kline_1m", "ethusd@kline_1m" if culprit else "lunausd@kline_1m"
+    scenario = server.scenarios.add("refuse_subscription", way=way, **scope)
+    good, bad = "btcusd@kline_1m", "ethusd@kline_1m" if scope else "lunausd@kline_1m"
     client = connect(server)
     client.send({"method": "SUBSCRIBE", "params": [good, bad], "id": 1})
     if way == "silent":

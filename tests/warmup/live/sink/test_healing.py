@@ -183,16 +183,16 @@ def test_closes_wait_for_one_that_is_missing_for_a_minute_and_no_longer(impatien
 
 
 def test_what_was_skipped_is_told_late_when_somebody_has_written_it(impatient, redis, cache):
-    impatient.mended(PAIR)
+    impatient.repaired(PAIR)
     impatient.tick()
     assert len(told(redis)) == 2
     cache.write(*PAIR, [bar(0, REST)], ((at(0), at(1)),))
-    impatient.mended(PAIR)
+    impatient.repaired(PAIR)
     tick_until(impatient, lambda: len(told(redis)) == 3)
     assert told(redis)[-1] == (0, True)
     assert late(redis) == [0]
     assert impatient.healing() == 0
-    impatient.mended(PAIR)
+    impatient.repaired(PAIR)
     impatient.candle(closed(3))
     impatient.tick()
     assert [number for number, _ in told(redis)] == [1, 2, 0, 3]
@@ -209,7 +209,7 @@ def test_who_comes_after_tells_late_what_was_skipped_before(impatient, redis, ma
 
 def test_what_was_skipped_and_is_known_to_be_empty_is_forgotten(impatient, redis, cache):
     cache.write(*PAIR, [], ((at(0), at(1)),))
-    impatient.mended(PAIR)
+    impatient.repaired(PAIR)
     impatient.tick()
     assert len(told(redis)) == 2
     assert impatient.healing() == 0

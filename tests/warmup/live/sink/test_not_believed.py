@@ -273,7 +273,7 @@ def test_what_a_clock_that_was_ahead_left_behind_is_asked_for_again(redis, make,
     told_now = Told.load(redis.hget(keys.told(EXCHANGE), "BTC-USD:1m"))
     assert told_now == Told(at(1), ((at(-6), at(1)),))
     cache.write(*PAIR, [bar(n, REST) for n in range(-6, 1)], ((at(-6), at(1)),))
-    sink.mended(PAIR)
+    sink.repaired(PAIR)
     tick_until(sink, lambda: late(redis) == list(range(-6, 1)))
     sink.candle(closed(1))
     sink.tick()

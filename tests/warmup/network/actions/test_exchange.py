@@ -43,19 +43,19 @@ def act(redis, row, ada):
 
 
 @pytest.fixture
-def nudges(redis, row):
+def notifications(redis, row):
     """Return a function that gives what was published since it was called last."""
     with redis.pubsub() as channel:
         channel.subscribe(keys.exchange_changed(row.pk))
         assert channel.get_message(timeout=5)["type"] == "subscribe"
 
-        def nudges():
+        def notifications():
             found = []
             while message := channel.get_message(timeout=0.1):
                 found.append(orjson.loads(message["data"]))
             return found
 
-        yield nudges
+        yield notifications
 
 
 def wanted(row):
@@ -403,8 +403,8 @@ ACTIONS = {
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_each_leaves_one_row_in_the_history_and_a_nudge(
-    redis, row, ada, act, nudges, admin_client, name
+def test_each_leaves_one_row_in_the_history_and_a_notification(
+    redis, row, ada, act, notifications, admin_client, name
 ):
     if name != "connect":
         live(redis, row)
@@ -414,10 +414,10 @@ def test_each_leaves_one_row_in_the_history_and_a_nudge(
     assert entry.get_change_message().endswith("(because <b>)")
     page = admin_client.get(reverse("admin:exchanges_exchange_history", args=[row.pk]))
     assert "(because &lt;b&gt;)" in page.content.decode()
-    assert nudges() == [{"exchangeId": row.pk, "what": "action"}]
+    assert notifications() == [{"exchangeId": row.pk, "what": "action"}]
 
 
-def test_an_account_is_saved_by_its_rules_and_told_as_such(row, ada, act, nudges):
+def test_an_account_is_saved_by_its_rules_and_told_as_such(row, ada, act, notifications):
     first = UserExchange(user=ada, exchange=row, display_name="Main")
     assert act().save_account(first) == ("Main was added, the default: it is the only active one.")
     second = UserExchange(user=ada, exchange=row, display_name="Second", is_default=True)
@@ -426,7 +426,7 @@ def test_an_account_is_saved_by_its_rules_and_told_as_such(row, ada, act, nudges
     assert not first.is_default
     assert act().save_account(first) == "Main was changed."
     assert history()[0] == "Setup: account “Main” added"
-    assert {nudge["what"] for nudge in nudges()} == {"accounts"}
+    assert {each["what"] for each in notifications()} == {"accounts"}
 
 
 def test_the_last_action_is_told_with_who_and_when(row, ada, act):

@@ -219,7 +219,7 @@ def test_where_redis_is_silent_the_card_says_so_and_keeps_what_is_known():
 
 # -- Why it can't be reached
 
-REFUSED = Trouble("no way there", "mend it", "trader-2", NOW + 20_000)
+REFUSED = Trouble("no way there", "fix it", "trader-2", NOW + 20_000)
 
 
 def troubled(view, trouble=REFUSED):
@@ -233,7 +233,7 @@ def test_why_it_cannot_be_reached_is_told_with_what_to_do_and_when_it_is_tried_a
     card = card_of(troubled(view))
     assert (card["state"], card["stateText"]) == ("error", "Error: cannot connect")
     lines, times = card["lines"], card["times"]
-    assert (lines["trouble"], lines["remedy"]) == ("no way there", "mend it")
+    assert (lines["trouble"], lines["remedy"]) == ("no way there", "fix it")
     assert (lines["tries"], times["retryAt"]) == ("trader-2 tries again", NOW + 20_000)
     trying = card_of(troubled(view, replace(REFUSED, retry_at_ms=None)))
     assert trying["lines"]["tries"] == "trader-2 is trying again now"

@@ -69,7 +69,7 @@ def test_work_shows_on_what_lacks_something_alone():
     assert letter(state(99, [(100, 50), (49, 0)], oldest=100), repairing=True) == "r"
 
 
-def test_a_stream_that_heals_mends_late_ends_and_no_holes():
+def test_a_stream_that_heals_repairs_late_ends_and_no_holes():
     assert letter(state(99, [(100, 1)], oldest=100), healing=True) == "r"
     assert letter(state(99, [(100, 50), (49, 0)], oldest=100), healing=True) == "h"
     assert letter(state(20, [(20, 1)]), healing=True) == "k"

@@ -95,10 +95,10 @@ def test_the_exchanges_time_is_what_its_frames_tell(redis, exchange):
     assert read_exchange(redis, exchange, NOW).time_ms(NOW) == NOW
 
 
-# -- Nudges: who writes what a page shows tells of it
+# -- Change notifications: who writes what a page shows tells of it
 
 
-def nudges(redis, exchange_id, write):
+def notifications(redis, exchange_id, write):
     with redis.pubsub(ignore_subscribe_messages=True) as listening:
         listening.psubscribe(keys.EXCHANGES_CHANGED)
         listening.get_message(timeout=5)
@@ -114,33 +114,35 @@ def nudges(redis, exchange_id, write):
 def test_a_warmup_tells_of_its_schedule_and_its_progress(redis):
     stats = WarmupStats(7)
     publisher = WarmupStatsPublisher(redis, stats)
-    assert "status" in nudges(redis, 7, publisher.__enter__), "it begins"
-    assert nudges(redis, 7, publisher.write) == {"stats"}
+    assert "status" in notifications(redis, 7, publisher.__enter__), "it begins"
+    assert notifications(redis, 7, publisher.write) == {"stats"}
     stats.finish()
-    assert "status" in nudges(redis, 7, lambda: publisher.__exit__(None, None, None)), "it ends"
+    assert "status" in notifications(redis, 7, lambda: publisher.__exit__(None, None, None)), (
+        "it ends"
+    )
     build = WarmupScheduleBuilder(redis, 7).build_and_persist
-    assert nudges(redis, 7, lambda: build([])) == {"schedule"}
+    assert notifications(redis, 7, lambda: build([])) == {"schedule"}
 
 
 def test_a_holder_tells_of_what_it_says_and_of_its_end(redis):
     lease = ExchangeLock(redis, 7).acquire()
-    assert nudges(redis, 7, lambda: lease.report(State.STARTING)) == {"status"}
-    assert nudges(redis, 7, lease.release) == {"status"}
+    assert notifications(redis, 7, lambda: lease.report(State.STARTING)) == {"status"}
+    assert notifications(redis, 7, lease.release) == {"status"}
 
 
 def test_the_lock_alone_tells_when_it_is_given_back(redis):
     lease = ExchangeLock(redis, 7).acquire()
-    assert nudges(redis, 7, lease.release) == {"status"}
+    assert notifications(redis, 7, lease.release) == {"status"}
 
 
 def test_a_late_holder_tells_nothing(redis):
     lease = ExchangeLock(redis, 7).acquire()
     redis.incr(keys.epoch(7))
-    assert nudges(redis, 7, lambda: lease.report(State.ACTIVE)) == set()
+    assert notifications(redis, 7, lambda: lease.report(State.ACTIVE)) == set()
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"[]", b"3", b'{"exchangeId": "4", "what": "stats"}'])
-def test_what_is_no_nudge_is_none(data):
+def test_what_is_no_notification_is_none(data):
     assert parse_change(data) is None
 
 
@@ -303,7 +305,7 @@ def test_a_pair_of_which_nothing_is_cached(redis):
     assert found["macdv"] == {"timestamps": (), "value": (), "signal": (), "histogram": ()}
 
 
-def test_a_change_of_a_pair_tells_what_is_new_or_was_mended(redis):
+def test_a_change_of_a_pair_tells_what_is_new_or_was_repaired(redis):
     write_pair(redis, [m for m in range(-200, 0) if m != -50], covered=[(-200, -50), (-49, 0)])
     before = read_pair(redis, 7, "BTC-USD", "1m", NOW)
     CandleCache(redis, 7).write("BTC-USD", M1, [candle(-50), candle(0)], [stretch(-50, 1)])

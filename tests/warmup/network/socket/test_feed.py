@@ -27,7 +27,7 @@ from tests.warmup.network.operators import agent, held_by, listed_exchange, pers
 from tests.warmup.network.sockets import Browser, browsing, in_a_loop, log_in, wait_until
 from tests.warmup.runners import make_row, running, serve
 from warmup.cache.candles import CandleCache
-from warmup.live import healer as mender
+from warmup.live import background_repair
 from warmup.network.actions.audit import record
 from warmup.network.page import snapshot
 from warmup.network.page.exchange_view import read_exchange, read_rows
@@ -371,9 +371,11 @@ async def test_progress_ends_with_the_warmup_and_the_result_stays(redis, exchang
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_live_exchange_is_shown_as_it_is_and_its_holes_while_they_are_mended(redis, monkeypatch):
+def test_a_live_exchange_is_shown_as_it_is_and_its_holes_while_they_are_repaired(
+    redis, monkeypatch
+):
     monkeypatch.setattr(card_feed, "GRID_KEPT_MS", 100)
-    monkeypatch.setattr(mender, "STEP_SECONDS", 60)  # it would mend the hole before it is seen
+    monkeypatch.setattr(background_repair, "STEP_SECONDS", 60)  # it repairs before it is seen
     with serve(speed=1) as sandbox:
         row = make_row(sandbox)
         with running(redis, row):

@@ -6,8 +6,8 @@
 -- ARGV
 --   1  epoch: integer, '' where no lock is needed
 --   2  value: JSON
---   3  channel of the nudge
---   4  message of the nudge: JSON
+--   3  channel of the change notification
+--   4  message of the change notification: JSON
 --
 -- include: exchanges/lock/lua/fence.lua
 

@@ -26,7 +26,7 @@ ROUND_MS = 60_000  # of the exchange's time, between two looks at all pairs
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 10_000, 900_000  # between two tries that change nothing
 
 
-class Mender:
+class BackgroundRepair:
     """Repairs an exchange's cache piece by piece in a thread of its own, behind its stream.
 
     What the stream's closes no longer wait for is fetched first. What was told once is asked again
@@ -58,7 +58,7 @@ class Mender:
         self._to_sift: list[Pair] = []
         self._rest: VenueRest | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mender", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="background-repair", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -72,30 +72,30 @@ class Mender:
             self._thread.join(1)
 
     def step(self) -> None:
-        """Mend what is known to be open, and where it is time look at all pairs."""
+        """Repair what is known to be open, and where it is time look at all pairs."""
         now_ms = self._sink.now_ms()
         self._sift()
-        self._mend(self._sink.skipped(), Lane.LIVE, now_ms)
+        self._repair(self._sink.skipped(), Lane.LIVE, now_ms)
         if now_ms >= self._next_round_ms:
             self._next_round_ms = now_ms + ROUND_MS
-            self._mend(pairs_of(self._symbols()), Lane.BACKFILL, now_ms)
+            self._repair(pairs_of(self._symbols()), Lane.BACKFILL, now_ms)
 
     def _sift(self) -> None:
-        """Look at the candles of the next few pairs; where one is none, mend that at once."""
+        """Look at the candles of the next few pairs; where one is none, repair that at once."""
         if not self._to_sift:
             self._to_sift = pairs_of(self._symbols())
         now, self._to_sift = self._to_sift[:SIFTED_PER_STEP], self._to_sift[SIFTED_PER_STEP:]
         if self._cache.sift(now):
             self._next_round_ms = 0
 
-    def _mend(self, pairs: Sequence[Pair], lane: Lane, now_ms: int) -> None:
+    def _repair(self, pairs: Sequence[Pair], lane: Lane, now_ms: int) -> None:
         if not pairs or self._sink.is_away or self._stopping.is_set():
             return
         with closing(self._open_rest()) as self._rest:
             repair = CandleRepair(self._redis, self._exchange_id, self._rest, cache=self._cache)
             holes = [each for each in repair.find_among(pairs) if self._is_due(each, now_ms)]
             if holes and not self._stopping.is_set():
-                repair.mend(holes, lane=lane)
+                repair.repair_holes(holes, lane=lane)
         self._rest = None
 
     def _is_due(self, holes: PairHoles, now_ms: int) -> bool:
@@ -118,6 +118,8 @@ class Mender:
                 return  # the runner learns it from its lease
             except (LivermoreError, RedisError) as error:
                 if not self._stopping.is_set():
-                    logger.warning("mender.failed exchange=%d error=%s", self._exchange_id, error)
+                    logger.warning(
+                        "background_repair.failed exchange=%d error=%s", self._exchange_id, error
+                    )
             except Exception:
-                logger.exception("mender.died exchange=%d", self._exchange_id)
+                logger.exception("background_repair.died exchange=%d", self._exchange_id)
