@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 import pytest
 import redis as redis_client
+import yaml
 
 from livermore.running.embedded_redis import socket_url
 
@@ -397,6 +398,18 @@ def test_lint_fails_where_a_type_is_wrong(checkout):
     status, said = finish(run(checkout, "lint"))
     assert status == 1
     assert "warmup/wrong.py:1: error: Incompatible types" in said
+
+
+def test_lint_runs_before_a_commit_too():
+    lint = (ROOT / "run").read_text().partition("    lint)")[2].partition(";;")[0]
+    commands = re.findall(r'^ +(?:exec )?"\$python" (.+)$', lint, re.M)
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    assert len(commands) == 5
+    assert [hook["entry"] for hook in hooks] == [f".venv/bin/python {each}" for each in commands]
+    for hook in hooks:  # nothing is fetched, and a hook sees the project as lint does
+        assert hook["language"] == "system"
+        assert hook["pass_filenames"] is False
 
 
 def test_without_python_it_says_what_it_needs(checkout, tmp_path):
