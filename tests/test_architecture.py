@@ -21,7 +21,7 @@ HTTP_CLIENTS = {"requests", "websocket", "websockets", "httpx", "urllib3", "http
 SOCKETS = {"exchanges/rest/client.py", "exchanges/stream/connection.py"}
 ASKS_ITS_CHILDREN = {"livermore/running/children.py"}  # whether they answer yet, on this machine
 REDIS = {
-    "exchanges/rest/pacing.py",
+    "exchanges/rest/pacing/pacer.py",
     "exchanges/lock/acquire.py",
     "exchanges/lock/lease.py",
     "exchanges/lock/control.py",

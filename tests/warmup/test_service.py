@@ -157,7 +157,7 @@ def test_pages_that_last_are_waited_out(request, redis, open_rest, sandbox, name
 
 
 def test_pages_for_minutes_end_the_run_and_are_told(service, sandbox, monkeypatch, stored_stats):
-    monkeypatch.setattr("exchanges.rest.pacing.TURNED_AWAY_SECONDS", 1)
+    monkeypatch.setattr("exchanges.rest.pacing.pacer.TURNED_AWAY_SECONDS", 1)
     monkeypatch.setattr("exchanges.rest.client.PAUSE_SECONDS", 0.2)
     sandbox.faults.add(**PAGE, endpoint="klines")
     with pytest.raises(TurnedAway, match="has turned this address away"):

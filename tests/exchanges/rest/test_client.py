@@ -25,7 +25,7 @@ from exchanges.errors import (
     Unreachable,
 )
 from exchanges.rest.client import ATTEMPTS, Replies, RestClient
-from exchanges.rest.pacing import BatchPacer
+from exchanges.rest.pacing.pacer import BatchPacer
 from livermore.market import keys
 from tests.exchanges.transport.wire import black_hole, certificate, lead
 
@@ -694,7 +694,7 @@ def test_after_a_ban_nothing_is_sent_by_anybody(server, client, connect):
     ],
 )
 def test_no_error_or_log_holds_what_was_signed(server, connect, caplog, monkeypatch, reply):
-    monkeypatch.setattr("exchanges.rest.pacing.TURNED_AWAY_SECONDS", 0)
+    monkeypatch.setattr("exchanges.rest.pacing.pacer.TURNED_AWAY_SECONDS", 0)
     caplog.set_level("DEBUG")
     caplog.set_level("DEBUG", "exchanges")
     client = connect(server.url, sign=lambda _: {"Authorization": f"Bearer {SECRET}"})

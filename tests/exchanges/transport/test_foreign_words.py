@@ -77,7 +77,7 @@ ANSWERS = {
 def no_backoff(monkeypatch):
     monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 0.001)
     monkeypatch.setattr("exchanges.rest.client.PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr("exchanges.rest.pacing.TURNED_AWAY_SECONDS", 0.0)
+    monkeypatch.setattr("exchanges.rest.pacing.pacer.TURNED_AWAY_SECONDS", 0.0)
 
 
 def row_at(attacker, venue):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exchanges.rest.pacing import BatchPacer, host_of
+from exchanges.rest.pacing.pacer import BatchPacer, host_of
 from exchanges.sandbox.symbols import DEFAULT
 from tests.exchanges.transport.proxy import Proxy
 from tests.warmup.harness.conftest import (

@@ -3,7 +3,7 @@
 from django.contrib.auth import get_user_model
 
 from exchanges.models import UserExchange
-from exchanges.rest.pacing import BatchPacer, host_of
+from exchanges.rest.pacing.pacer import BatchPacer, host_of
 from livermore.market.candle import Ticker
 from tests.warmup.runners import MIDNIGHT_MS
 

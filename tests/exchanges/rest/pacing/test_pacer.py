@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exchanges.errors import Banned, RateLimited, Temporary, TurnedAway
-from exchanges.rest.pacing import (
+from exchanges.rest.pacing.pacer import (
     BatchPacer,
     Lane,
     Limits,
@@ -250,7 +250,7 @@ def test_a_server_clock_that_stepped_back_holds_nobody(redis, clock):
 def test_another_process_takes_from_the_same_weight(redis, clock):
     program = (
         "import sys, redis\n"
-        "from exchanges.rest.pacing import Lane, Limits, WeightPacer\n"
+        "from exchanges.rest.pacing.pacer import Lane, Limits, WeightPacer\n"
         "client = redis.Redis.from_url(sys.argv[1])\n"
         "WeightPacer(client, sys.argv[2], Limits(100, 10000)).wait_turn(72, Lane.BACKFILL)\n"
     )
