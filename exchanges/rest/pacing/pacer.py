@@ -20,6 +20,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from exchanges.errors import Banned, Paused, Temporary, TurnedAway
+from exchanges.redis.scripts import Constant, Script, load_script
 from exchanges.redis.unreadable import Unreadable, of_type, tell_once, value_or_error
 from livermore.market import keys
 
@@ -55,271 +56,23 @@ class Limits:
     requests_per_5_minutes: int
 
 
-_IN_SCRIPTS = {
-    "__IDLE__": IDLE_MS, "__TURN__": TURN_MS, "__TRIED__": TRIED_LATELY_MS,
-    "__LOOK__": TRIED_LOOK_MS, "__LONGEST__": 1000 * LONGEST_BAN_SECONDS,
-}  # fmt: skip
-
-# All scripts: KEYS[1] the host's hash. The clock is the server's, the same for every process.
-_START = """
-local key = KEYS[1]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function keep(ms)
-    redis.call('PEXPIRE', key, math.max(ms, redis.call('PTTL', key)))
-end
-"""
-_STATE = (
-    _START
-    + """
-local state, fields = {}, redis.call('HGETALL', key)
-for i = 1, #fields, 2 do
-    if string.match(fields[i + 1], '^%d+$') and #fields[i + 1] < 16 then
-        state[fields[i]] = fields[i + 1]
-    else -- none of ours: it counts as not there, and nothing could be added to it
-        redis.call('HDEL', key, fields[i])
-    end
-end
-
--- Nothing was asked to wait longer than the longest ban: more than that is none of ours.
-local function left(field)
-    local ms = tonumber(state[field] or 0) - now
-    return ms <= __LONGEST__ and math.max(ms, 0) or 0
-end
-
--- The pauses that were made in a row because a firewall turned this address away, in ms; 0 where it
--- doesn't, or where that is long ago.
-local refused = tonumber(state.refused_ms or 0)
-if now - tonumber(state.held_until or 0) > __IDLE__ then refused = 0 end
-
--- How much of them is over.
-local function sat_out()
-    return math.max(refused - left('held_until'), 0)
-end
-"""
-)
-# Who is to wait, whatever the budget; and what a take returns: {ms to wait, ms left of a hold, when
-# a ban ends or 0, 1 if a firewall turns this address away, ms of such pauses that are over, ...}.
-_TURN = (
-    _STATE
-    + """
-local wait = math.max(left('held_until'), left('banned_until'))
-if refused > 0 then -- one call at a time tries whether that is over
-    wait = math.max(wait, math.min(left('trying_until'), __LOOK__))
-end
-
-local function go()
-    if refused > 0 then
-        redis.call('HSET', key, 'trying_until', string.format('%.0f', now + __TRIED__))
-    end
-    keep(__IDLE__)
-end
-
-local function turn(wait, ...)
-    local banned = left('banned_until')
-    local ban_ends = banned > 0 and now + banned or 0
-    return {wait, left('held_until'), ban_ends, refused > 0 and 1 or 0, sat_out(), ...}
-end
-"""
-)
-_WINDOW = """
--- A window that slides: what went out is counted in slices of a 60th of it and forgotten when a
--- whole window has passed. Whenever the exchange's own window begins, it lies within ours.
-local function window(name, length)
-    local slice = length / 60
-    local current, used, slices = math.floor(now / slice), 0, {}
-    for field, amount in pairs(state) do
-        local kind, id = string.match(field, '^(%a+):(%d+)$')
-        if kind == name then
-            id = tonumber(id)
-            if id < current - 60 or id > current then -- over, or the clock stepped back
-                redis.call('HDEL', key, field)
-            else
-                used = used + amount
-                slices[#slices + 1] = {id, tonumber(amount)}
-            end
-        end
-    end
-    table.sort(slices, function(a, b) return a[1] < b[1] end)
-    local function wait_for(room)
-        local freed, wait = 0, 0
-        for _, entry in ipairs(slices) do
-            if freed >= room then break end
-            freed = freed + entry[2]
-            wait = (entry[1] + 61) * slice - now
-        end
-        return wait
-    end
-    return {field = name .. ':' .. current, used = used, wait_for = wait_for}
-end
-"""
-
-# What is urgent goes first: where it has to wait it says until when, and others leave it its turn.
-#
-# ARGV: batch size, delay in ms, 1 if it is urgent.
-TAKE_BATCH = (
-    _TURN
-    + """
-if wait > 0 then return turn(wait) end
-local last, used = tonumber(state.batch_last or 0), tonumber(state.batch_used or 0)
-if last > now then last, used = 0, 0 end -- the server's clock stepped back
-if now - last >= tonumber(ARGV[2]) then used = 0 end
-if used >= tonumber(ARGV[1]) then
-    wait = last + ARGV[2] - now
-    if ARGV[3] == '1' then
-        redis.call('HSET', key, 'urgent_until', string.format('%.0f', now + wait + __TURN__))
-    end
-    return turn(wait)
-end
-local urgent = tonumber(state.urgent_until or 0)
-if ARGV[3] ~= '1' and now < urgent and urgent <= now + __TURN__ then return turn(urgent - now) end
-redis.call('HSET', key, 'batch_last', now, 'batch_used', used + 1)
-go()
-return turn(0, now)
-"""
-)
-
-# ARGV: weight, share of the limit or '' for who waits for no budget, weight limit and request limit
-# while none is known. Returns also weight used with this call, weight allowed, 1 if the limits are
-# known.
-TAKE_WEIGHT = (
-    _TURN
-    + _WINDOW
-    + """
-local share = tonumber(ARGV[2]) or 1
-local weight_allowed = math.floor(share * (state.weight_limit or ARGV[3]))
-local requests_allowed = math.floor(share * (state.request_limit or ARGV[4]))
-local weights, requests = window('weight', 60000), window('requests', 300000)
-if ARGV[2] ~= '' then
-    wait = math.ceil(math.max(
-        wait,
-        weights.wait_for(weights.used + ARGV[1] - weight_allowed),
-        requests.wait_for(requests.used + 1 - requests_allowed)))
-end
-if wait == 0 then
-    redis.call('HINCRBY', key, weights.field, ARGV[1])
-    weights.used = weights.used + ARGV[1]
-    redis.call('HINCRBY', key, requests.field, 1)
-    go()
-end
-local known = tonumber(state.limits_until or 0) > now
-return turn(wait, now, weights.used, weight_allowed, known and 1 or 0)
-"""
-)
-
-# A call never left this machine: what was counted for it is taken out of the slices it went into,
-# as far as that is still there.
-#
-# ARGV: when it was counted, weight. Returns the weight used without it.
-TAKE_BACK_WEIGHT = (
-    _STATE
-    + _WINDOW
-    + """
-local function less(field, amount)
-    local left = tonumber(state[field] or 0) - amount
-    if left > 0 then
-        redis.call('HSET', key, field, left)
-    else
-        redis.call('HDEL', key, field)
-    end
-    state[field] = left > 0 and left or nil
-end
-less('weight:' .. math.floor(ARGV[1] / 1000), tonumber(ARGV[2]))
-less('requests:' .. math.floor(ARGV[1] / 5000), 1)
-redis.call('HDEL', key, 'trying_until')
-return window('weight', 60000).used
-"""
-)
-
-# ARGV: when it was counted.
-TAKE_BACK_BATCH = (
-    _STATE
-    + """
-local used = tonumber(state.batch_used or 0)
-if used > 0 and tonumber(state.batch_last or 0) >= tonumber(ARGV[1]) then
-    redis.call('HSET', key, 'batch_used', used - 1)
-end
-redis.call('HDEL', key, 'trying_until')
-"""
-)
-
-# ARGV: the weight the exchange says this address has used. Others' calls count as if ours.
-OBSERVE = (
-    _STATE
-    + _WINDOW
-    + """
-local weights = window('weight', 60000)
-if tonumber(ARGV[1]) > weights.used then
-    redis.call('HINCRBY', key, weights.field, ARGV[1] - weights.used)
-    keep(__IDLE__)
-end
-"""
-)
-
-# ARGV: weight limit, request limit, ms for which they are worth believing, 1 if nobody published
-# them: then others stay. Returns 1 if they hold from now on.
-SET_LIMITS = (
-    _START
-    + """
-local known = (tonumber(redis.call('HGET', key, 'limits_until') or 0) or 0) > now
-if known and ARGV[4] == '1' then return 0 end
-redis.call('HSET', key, 'weight_limit', ARGV[1], 'request_limit', ARGV[2],
-    'limits_until', string.format('%.0f', now + ARGV[3]))
-keep(tonumber(ARGV[3]))
-return 1
-"""
-)
-
-# ARGV: ms for which nobody else is to ask. Returns 1 if the caller is to ask for the limits.
-ASK_LIMITS = (
-    _START
-    + """
-local known, asked = unpack(redis.call('HMGET', key, 'limits_until', 'limits_asked'))
-known, asked = tonumber(known or 0) or 0, tonumber(asked or 0) or 0
-if known > now or (asked <= now and now - asked < tonumber(ARGV[1])) then return 0 end
-redis.call('HSET', key, 'limits_asked', string.format('%.0f', now))
-keep(__IDLE__)
-return 1
-"""
-)
-
-# ARGV: held_until or banned_until, milliseconds from now. Never shortens what is already there.
-SHUT_HOST = (
-    _START
-    + """
-local before = tonumber(redis.call('HGET', key, ARGV[1]) or 0) or 0
-if before - now > __LONGEST__ then before = 0 end -- none of ours
-local until_ms = math.max(now + ARGV[2], before)
-redis.call('HSET', key, ARGV[1], string.format('%.0f', until_ms))
-keep(until_ms - now + __IDLE__)
-return until_ms
-"""
-)
-
-# ARGV: the least and the most ms of a pause.
-# Returns {ms of such pauses before this one, 1 if the host had answered meanwhile, ms to wait now}.
-TURN_AWAY = (
-    _STATE
-    + """
-local held = left('held_until')
-if refused > 0 and held > 0 then return {sat_out(), 0, 0} end -- it went out before the pause
-local pause = math.max(ARGV[1], math.min(refused, ARGV[2]))
-local until_ms = now + math.max(pause, held)
-redis.call('HDEL', key, 'trying_until')
-redis.call('HSET', key, 'refused_ms', string.format('%.0f', refused + pause),
-    'held_until', string.format('%.0f', until_ms))
-keep(until_ms - now + __IDLE__)
-return {refused, refused == 0 and 1 or 0, pause}
-"""
-)
-
-# An answer to what went out before the pause says nothing.
-ANSWERED = (
-    _STATE
-    + """
-if left('held_until') == 0 then redis.call('HDEL', key, 'refused_ms', 'trying_until') end
-"""
-)
+CONSTANTS: dict[str, Constant] = {
+    "IDLE_MS": IDLE_MS,
+    "TURN_MS": TURN_MS,
+    "TRIED_LATELY_MS": TRIED_LATELY_MS,
+    "TRIED_LOOK_MS": TRIED_LOOK_MS,
+    "LONGEST_BAN_MS": 1000 * LONGEST_BAN_SECONDS,
+}
+TAKE_BATCH = load_script("exchanges/rest/pacing/lua/take_batch.lua", CONSTANTS)
+TAKE_WEIGHT = load_script("exchanges/rest/pacing/lua/take_weight.lua", CONSTANTS)
+TAKE_BACK_WEIGHT = load_script("exchanges/rest/pacing/lua/take_back_weight.lua", CONSTANTS)
+TAKE_BACK_BATCH = load_script("exchanges/rest/pacing/lua/take_back_batch.lua", CONSTANTS)
+OBSERVE = load_script("exchanges/rest/pacing/lua/observe.lua", CONSTANTS)
+SET_LIMITS = load_script("exchanges/rest/pacing/lua/set_limits.lua", CONSTANTS)
+ASK_LIMITS = load_script("exchanges/rest/pacing/lua/ask_limits.lua", CONSTANTS)
+SHUT_HOST = load_script("exchanges/rest/pacing/lua/shut_host.lua", CONSTANTS)
+TURN_AWAY = load_script("exchanges/rest/pacing/lua/turn_away.lua", CONSTANTS)
+ANSWERED = load_script("exchanges/rest/pacing/lua/answered.lua", CONSTANTS)
 
 
 class Turn(NamedTuple):
@@ -462,14 +215,10 @@ class Pacer(ABC):
     def _take(self, weight: int, lane: Lane | None) -> Turn:
         """Count a call if it may go now."""
 
-    def _script(self, text: str):
-        for name, value in _IN_SCRIPTS.items():
-            text = text.replace(name, str(value))
-        script = self._redis.register_script(text)
-
+    def _script(self, script: Script) -> Callable[..., Any]:
         def call(**arguments: Any) -> Any:
             try:
-                return script(**arguments)
+                return script(self._redis, **arguments)
             except ResponseError as error:
                 value_or_error(error)  # a ban may be what nobody can read: nothing goes out
                 kind: Any = self._redis.type(self._key)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exchanges.errors import Banned, RateLimited, Temporary, TurnedAway
+from exchanges.redis.scripts import Script
 from exchanges.rest.pacing.pacer import (
     BatchPacer,
     Lane,
@@ -49,8 +50,8 @@ def clock(redis, monkeypatch):
     made = Pacer._script
     fake = "redis.call('LRANGE', 'test:clock', 0, -1)"
 
-    def script(pacer, text):
-        return made(pacer, text.replace("redis.call('TIME')", fake))
+    def script(pacer, script):
+        return made(pacer, Script(script.text.replace("redis.call('TIME')", fake)))
 
     monkeypatch.setattr(Pacer, "_script", script)
     monkeypatch.setattr(Pacer, "sleep", lambda pacer, seconds: clock.advance(seconds))
