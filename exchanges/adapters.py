@@ -10,7 +10,10 @@ from exchanges.models import Exchange
 from exchanges.presets import answer_limits
 from exchanges.rest.base import VenueRest
 from exchanges.rest.client import Replies, RestClient
-from exchanges.rest.pacing.pacer import BatchPacer, Pacer, WeightPacer, host_of
+from exchanges.rest.pacing.batch import BatchPacer
+from exchanges.rest.pacing.host import host_of
+from exchanges.rest.pacing.pacer import Pacer
+from exchanges.rest.pacing.weight import WeightPacer
 from exchanges.stream.base import VenueStream
 from exchanges.transport.dialing import Route, hosts_in
 from exchanges.venue import RequestWeight

@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from exchanges.errors import BadCredentials
 from exchanges.models import Exchange, UserExchange
 from exchanges.rest.key import Credentials, Key, KeyInUse
-from exchanges.rest.pacing.pacer import host_of
+from exchanges.rest.pacing.host import host_of
 from exchanges.venues import VENUES
 
 logger = logging.getLogger(__name__)

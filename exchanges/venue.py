@@ -12,7 +12,7 @@ from exchanges.errors import LivermoreError
 from exchanges.rest.answers import AnswerLimits
 from exchanges.rest.base import VenueRest
 from exchanges.rest.key import KeyLoader
-from exchanges.rest.pacing.pacer import Limits
+from exchanges.rest.pacing.budget import Limits
 from exchanges.rest.reply import QuietBars
 from exchanges.stream.base import VenueStream
 from exchanges.symbols.listed import ListedSymbol

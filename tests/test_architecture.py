@@ -22,6 +22,7 @@ SOCKETS = {"exchanges/rest/client.py", "exchanges/stream/connection.py"}
 ASKS_ITS_CHILDREN = {"livermore/running/children.py"}  # whether they answer yet, on this machine
 REDIS = {
     "exchanges/rest/pacing/pacer.py",
+    "exchanges/rest/pacing/usage.py",
     "exchanges/lock/acquire.py",
     "exchanges/lock/lease.py",
     "exchanges/lock/control.py",

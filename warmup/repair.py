@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from redis import Redis
 
 from exchanges.rest.base import VenueRest
-from exchanges.rest.pacing.pacer import Lane
+from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import Candles
 from livermore.market.coverage import (
     Coverage,

@@ -11,7 +11,7 @@ from exchanges.errors import UnknownSymbol
 from exchanges.rest.client import RestClient
 from exchanges.rest.clock import ExchangeClock
 from exchanges.rest.key import KeyInUse
-from exchanges.rest.pacing.pacer import Lane
+from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Row, Values
 from exchanges.symbols.listed import ListedSymbol
 from livermore.market.timeframe import Timeframe

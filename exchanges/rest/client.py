@@ -56,7 +56,8 @@ from exchanges.rest.answers import (
     granted,
     parse,
 )
-from exchanges.rest.pacing.pacer import Lane, Pacer
+from exchanges.rest.pacing.budget import Lane
+from exchanges.rest.pacing.pacer import Pacer
 from exchanges.transport.dialing import DIRECTLY, Route
 
 logger = logging.getLogger(__name__)

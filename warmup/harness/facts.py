@@ -11,7 +11,8 @@ from exchanges.adapters import rest_of, stream_of
 from exchanges.errors import RateLimited, TurnedAway, Unreachable
 from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
-from exchanges.rest.pacing.pacer import host_of, read_usage
+from exchanges.rest.pacing.host import host_of
+from exchanges.rest.pacing.usage import read_usage
 from exchanges.stream.base import VenueStream
 from exchanges.symbols.listed import ListedSymbol
 from exchanges.workers import NoAnswer, within

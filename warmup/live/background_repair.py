@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from exchanges.errors import LivermoreError
 from exchanges.lock.fencing import Fenced
 from exchanges.rest.base import VenueRest
-from exchanges.rest.pacing.pacer import Lane
+from exchanges.rest.pacing.budget import Lane
 from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair, pairs_of
 from warmup.cache.candles import CandleCache

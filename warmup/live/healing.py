@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from exchanges.errors import BadCredentials, Blocked, LivermoreError, Permanent, Temporary
 from exchanges.rest.base import VenueRest
-from exchanges.rest.pacing.pacer import Lane
+from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import Candles
 from exchanges.workers import Workers
 from livermore.market.coverage import Coverage

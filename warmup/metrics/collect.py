@@ -19,7 +19,8 @@ from exchanges.lock.acquire import RENEW_MS
 from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from exchanges.models import Exchange, Symbol
 from exchanges.redis.unreadable import Said
-from exchanges.rest.pacing.pacer import Usage, host_of, read_usage
+from exchanges.rest.pacing.host import host_of
+from exchanges.rest.pacing.usage import Usage, read_usage
 from livermore.market import keys
 from warmup.metrics.completeness import ByTimeframe, Completeness, Measured, measure
 from warmup.metrics.redis_server import read_memory, refusal

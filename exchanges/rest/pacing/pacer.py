@@ -10,50 +10,27 @@ import random
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from math import ceil
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from exchanges.errors import Banned, Paused, Temporary, TurnedAway
 from exchanges.redis.scripts import Constant, Script, load_script
-from exchanges.redis.unreadable import Unreadable, of_type, tell_once, value_or_error
+from exchanges.redis.unreadable import Unreadable, of_type, value_or_error
+from exchanges.rest.pacing.budget import Lane, Limits
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
 
-SHARE_OF_LIMIT = 0.8  # of what an exchange publishes; the rest is for other programs and for error
 LONGEST_HOLD_SECONDS = 120  # who is told to wait longer is told so, instead of seeming to hang
 IDLE_MS = 600_000
-LIMITS_BELIEVED_MS = 3_600_000
 TURN_MS = 50  # within which who waits for a batch comes back for it
-ASKED_LATELY_MS = 10_000  # so long whoever asks for the limits has time to tell them to all
 SECONDS_BETWEEN_LOOKS = 0.5  # of who waits while somebody asks for the limits
 # A firewall's page passes within minutes. So long it is waited out, with pauses that grow.
 TURNED_AWAY_SECONDS, LONGEST_PAUSE_SECONDS = 360, 60
 TRIED_LATELY_MS, TRIED_LOOK_MS = 10_000, 250  # whoever tries may die; how often others look
-LONGEST_WHOLE = 16  # digits, of a number that a script can reckon with
 LONGEST_BAN_SECONDS = 7 * 86_400  # the longest known is three days; more than a week is a mistake
-
-
-class Lane(Enum):
-    """What a call is for; its value is the share of the budget it may use up."""
-
-    HEAL = 1.0
-    LIVE = 0.95
-    BACKFILL = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an exchange allows one address: weight in a minute, requests in five."""
-
-    weight_per_minute: int
-    requests_per_5_minutes: int
 
 
 CONSTANTS: dict[str, Constant] = {
@@ -63,13 +40,6 @@ CONSTANTS: dict[str, Constant] = {
     "TRIED_LOOK_MS": TRIED_LOOK_MS,
     "LONGEST_BAN_MS": 1000 * LONGEST_BAN_SECONDS,
 }
-TAKE_BATCH = load_script("exchanges/rest/pacing/lua/take_batch.lua", CONSTANTS)
-TAKE_WEIGHT = load_script("exchanges/rest/pacing/lua/take_weight.lua", CONSTANTS)
-TAKE_BACK_WEIGHT = load_script("exchanges/rest/pacing/lua/take_back_weight.lua", CONSTANTS)
-TAKE_BACK_BATCH = load_script("exchanges/rest/pacing/lua/take_back_batch.lua", CONSTANTS)
-OBSERVE = load_script("exchanges/rest/pacing/lua/observe.lua", CONSTANTS)
-SET_LIMITS = load_script("exchanges/rest/pacing/lua/set_limits.lua", CONSTANTS)
-ASK_LIMITS = load_script("exchanges/rest/pacing/lua/ask_limits.lua", CONSTANTS)
 SHUT_HOST = load_script("exchanges/rest/pacing/lua/shut_host.lua", CONSTANTS)
 TURN_AWAY = load_script("exchanges/rest/pacing/lua/turn_away.lua", CONSTANTS)
 ANSWERED = load_script("exchanges/rest/pacing/lua/answered.lua", CONSTANTS)
@@ -227,165 +197,10 @@ class Pacer(ABC):
         return call
 
 
-class BatchPacer(Pacer):
-    """A number of calls, then a pause: for an exchange whose limits we don't know."""
-
-    batch_size: int
-
-    def __init__(self, redis: Redis, host: str, batch_size: int, batch_delay_ms: int):
-        super().__init__(redis, host)
-        self.batch_size = batch_size
-        self._delay_ms = batch_delay_ms
-        self._take_batch = self._script(TAKE_BATCH)
-        self._take_back = self._script(TAKE_BACK_BATCH)
-
-    def seconds_for(self, calls: int, weight: int) -> float:
-        return max(0, -(-calls // self.batch_size) - 1) * self._delay_ms / 1000
-
-    def _take(self, weight: int, lane: Lane | None) -> Turn:
-        arguments = [self.batch_size, self._delay_ms, int(lane is not Lane.BACKFILL)]
-        return _turn(self._take_batch(keys=[self._key], args=arguments))
-
-    def take_back(self, counted_ms: int, weight: int) -> None:
-        self._take_back(keys=[self._key], args=[counted_ms])
-
-
-class WeightPacer(Pacer):
-    """As fast as the exchange's published request weight allows, less a fifth."""
-
-    def __init__(self, redis: Redis, host: str, until_known: Limits):
-        super().__init__(redis, host)
-        self._until_known = until_known
-        self._used = 0
-        self._allowed = int(SHARE_OF_LIMIT * until_known.weight_per_minute)
-        self._take_weight = self._script(TAKE_WEIGHT)
-        self._take_back = self._script(TAKE_BACK_WEIGHT)
-        self._known = False
-        self._observe = self._script(OBSERVE)
-        self._set_limits = self._script(SET_LIMITS)
-        self._ask_limits = self._script(ASK_LIMITS)
-
-    def observe_weight(self, used: int) -> None:
-        if used > self._used:  # else there is nothing that we don't count already
-            self._observe(keys=[self._key], args=[used])
-
-    def limits_known(self) -> bool:
-        return self._known
-
-    def should_ask_limits(self) -> bool:
-        return bool(self._ask_limits(keys=[self._key], args=[ASKED_LATELY_MS]))
-
-    def set_limits(self, limits: Limits) -> None:
-        self._keep_to(limits, assumed=False)
-
-    def assume_limits(self) -> bool:
-        return self._keep_to(self._until_known, assumed=True)
-
-    def _keep_to(self, limits: Limits, assumed: bool) -> bool:
-        arguments = [
-            limits.weight_per_minute,
-            limits.requests_per_5_minutes,
-            LIMITS_BELIEVED_MS,
-            int(assumed),
-        ]
-        self._known = True
-        return bool(self._set_limits(keys=[self._key], args=arguments))
-
-    def seconds_for(self, calls: int, weight: int) -> float:
-        if not self._known and (limit := self._limit()):
-            self._allowed = int(SHARE_OF_LIMIT * limit)
-        # What is used up comes back when it is a minute old, all of it more or less at once.
-        free = max(0, self._allowed - self._used)
-        return 60.0 * ceil(max(0, calls * weight - free) / max(self._allowed, 1))
-
-    def _limit(self) -> int | None:
-        return read_usage(self._redis, self.host).weight_limit
-
-    def _take(self, weight: int, lane: Lane | None) -> Turn:
-        arguments = [
-            weight,
-            SHARE_OF_LIMIT * lane.value if lane else "",
-            self._until_known.weight_per_minute,
-            self._until_known.requests_per_5_minutes,
-        ]
-        reply = self._take_weight(keys=[self._key], args=arguments)
-        *turn, self._used, self._allowed, known = reply
-        self._known = bool(known)
-        return _turn(turn)
-
-    def take_back(self, counted_ms: int, weight: int) -> None:
-        self._used = self._take_back(keys=[self._key], args=[counted_ms, weight])
-
-
-def _turn(reply: Sequence[int]) -> Turn:
+def turn_of(reply: Sequence[int]) -> Turn:
+    """Return what a script says that takes a call."""
     wait_ms, held_ms, banned_until_ms, turned_away, *others = map(int, reply)
     return Turn(wait_ms, held_ms, banned_until_ms, bool(turned_away), *others)
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What went to a host lately, and what holds calls to it back.
-
-    `weight` is that of the last minute, `weight_limit` what the host allows in one: both None
-    where no weight is kept. `held_ms` and `banned_ms` are how long nothing may go out, 0 for none,
-    `banned_until_ms` when a ban ends, in UTC epoch ms.
-    `refused_ms` are the pauses in a row for a firewall that turns this address away, 0 for none.
-    """
-
-    weight: int | None
-    weight_limit: int | None
-    held_ms: int
-    banned_ms: int
-    refused_ms: int = 0
-    banned_until_ms: int = 0
-
-
-def read_usage(redis: Redis, host: str) -> Usage:
-    """Return what all processes that use this Redis have used up of a host, changing nothing."""
-    pipe = redis.pipeline(transaction=False)
-    pipe.hgetall(keys.pacing(host))
-    pipe.time()
-    stored, (seconds, microseconds) = map(value_or_error, pipe.execute(raise_on_error=False))
-    if isinstance(stored, Exception):  # who wants to call says so
-        tell_once(logger, keys.pacing(host), "it is no hash")
-        return Usage(None, None, 0, 0)
-    now_ms = 1000 * seconds + microseconds // 1000
-    fields = {name: int(text) for name, text in stored.items() if _is_whole(text)}
-    weights = {  # by second, as _BUDGET counts them: a 60th of a minute
-        int(second): amount
-        for name, amount in fields.items()
-        if name.startswith(b"weight:") and _is_whole(second := name.removeprefix(b"weight:"))
-    }
-    limit = fields.get(b"weight_limit")
-    used = sum(amount for second, amount in weights.items() if 0 <= seconds - second <= 60)
-    held_until_ms = fields.get(b"held_until", 0)
-    is_recent = now_ms - held_until_ms <= IDLE_MS
-    return Usage(
-        used if weights or limit else None,
-        limit or None,
-        _left_ms(held_until_ms, now_ms),
-        _left_ms(fields.get(b"banned_until", 0), now_ms),
-        fields.get(b"refused_ms", 0) if is_recent else 0,
-        fields.get(b"banned_until", 0),
-    )
-
-
-def _is_whole(text: bytes) -> bool:
-    return len(text) < LONGEST_WHOLE and text.isdigit()
-
-
-def _left_ms(until_ms: int, now_ms: int) -> int:
-    """Return how long something lasts; nothing lasts longer than the longest ban."""
-    left_ms = until_ms - now_ms
-    return max(0, left_ms) if left_ms <= 1000 * LONGEST_BAN_SECONDS else 0
-
-
-def host_of(url: str) -> str:
-    """Return the host whose limits calls to `url` use up, without the port its scheme implies."""
-    address = urlsplit(url)
-    usual = {"https": 443, "http": 80}.get(address.scheme)
-    host = address.hostname or ""
-    return host if address.port in (None, usual) else f"{host}:{address.port}"
 
 
 def _ms(seconds: float) -> int:

@@ -19,7 +19,7 @@ from exchanges.errors import (
 from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
 from exchanges.rest.client import RestClient
 from exchanges.rest.key import KeyInUse
-from exchanges.rest.pacing.pacer import Lane, Limits
+from exchanges.rest.pacing.budget import Lane, Limits
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number
 from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits, read_listing

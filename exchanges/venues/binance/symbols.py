@@ -3,7 +3,7 @@
 from typing import Any
 
 from exchanges.errors import BadPayload, shape_of
-from exchanges.rest.pacing.pacer import Limits
+from exchanges.rest.pacing.budget import Limits
 from exchanges.symbols.listed import ListedSymbol, canonical, read_rows
 
 # (rateLimitType, interval, intervalNum) of the two limits that count for reading candles.

@@ -17,7 +17,7 @@ from exchanges.errors import (
     shape_of,
 )
 from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
-from exchanges.rest.pacing.pacer import Lane
+from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number, whole
 from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.coinbase.symbols import kept, read_listing, without_rest

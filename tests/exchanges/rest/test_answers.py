@@ -22,7 +22,7 @@ from exchanges.errors import (
 from exchanges.rest import answers
 from exchanges.rest.answers import AnswerLimits
 from exchanges.rest.client import RestClient
-from exchanges.rest.pacing.pacer import BatchPacer
+from exchanges.rest.pacing.batch import BatchPacer
 from exchanges.venues import VENUES
 from tests.exchanges.rest.test_client import Server
 from tests.exchanges.transport.attacks import (

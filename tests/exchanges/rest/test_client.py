@@ -25,7 +25,7 @@ from exchanges.errors import (
     Unreachable,
 )
 from exchanges.rest.client import ATTEMPTS, Replies, RestClient
-from exchanges.rest.pacing.pacer import BatchPacer
+from exchanges.rest.pacing.batch import BatchPacer
 from livermore.market import keys
 from tests.exchanges.transport.wire import black_hole, certificate, lead
 

@@ -12,7 +12,7 @@ import websockets.sync.server
 
 from exchanges.errors import Misconfigured
 from exchanges.rest.client import RestClient
-from exchanges.rest.pacing.pacer import BatchPacer
+from exchanges.rest.pacing.batch import BatchPacer
 from exchanges.stream.connection import Connection
 from exchanges.transport import certificates as trust
 from exchanges.venues.binance.stream import BinanceStream

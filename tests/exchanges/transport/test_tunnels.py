@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from exchanges.errors import Misconfigured, Misled, ProxyFailed
 from exchanges.rest.client import RestClient
-from exchanges.rest.pacing.pacer import BatchPacer
+from exchanges.rest.pacing.batch import BatchPacer
 from exchanges.stream import connection as connection_module
 from exchanges.stream.connection import Connection
 from exchanges.transport import dialing

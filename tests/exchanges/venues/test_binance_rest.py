@@ -16,7 +16,8 @@ from exchanges.errors import (
 from exchanges.models import Exchange
 from exchanges.rest.base import LOOKS, Known
 from exchanges.rest.client import ATTEMPTS
-from exchanges.rest.pacing.pacer import Limits, Pacer
+from exchanges.rest.pacing.budget import Limits
+from exchanges.rest.pacing.pacer import Pacer
 from exchanges.venues.binance.rest import read_error, used_weight
 from exchanges.venues.binance.symbols import read_limits, read_listing
 from livermore.market import keys

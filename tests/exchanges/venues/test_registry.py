@@ -3,7 +3,8 @@ import pytest
 from exchanges.adapters import open_rest
 from exchanges.models import Exchange
 from exchanges.rest.key import Credentials
-from exchanges.rest.pacing.pacer import BatchPacer, WeightPacer
+from exchanges.rest.pacing.batch import BatchPacer
+from exchanges.rest.pacing.weight import WeightPacer
 from exchanges.venues import VENUES
 from exchanges.venues.binance.rest import BinanceRest
 from exchanges.venues.coinbase.rest import CoinbaseRest

@@ -20,7 +20,7 @@ from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import BadPayload
 from exchanges.lock.control import ControlClient
 from exchanges.models import Exchange
-from exchanges.rest.pacing.pacer import host_of
+from exchanges.rest.pacing.host import host_of
 from exchanges.sandbox.faults.rows import BAD_ROWS
 from exchanges.sandbox.market.listings import Listing
 from exchanges.symbols.fetch_listing import fetch_listing

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import Said
-from exchanges.rest.pacing.pacer import host_of
+from exchanges.rest.pacing.host import host_of
 from exchanges.symbols.volumes import read_volumes
 from livermore.asgi import application
 from livermore.market import keys

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 
 from exchanges.errors import one_line
-from exchanges.rest.pacing.pacer import host_of
+from exchanges.rest.pacing.host import host_of
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.harness.conftest import failures, results, step_of

@@ -9,7 +9,9 @@ from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.lease import STATUS_TTL_MS
 from exchanges.lock.status import State
 from exchanges.models import Exchange
-from exchanges.rest.pacing.pacer import Limits, WeightPacer, host_of
+from exchanges.rest.pacing.budget import Limits
+from exchanges.rest.pacing.host import host_of
+from exchanges.rest.pacing.weight import WeightPacer
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.runners import (

@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from exchanges.lock.control import ControlClient
 from exchanges.lock.status import read_status
 from exchanges.models import SymbolQuerySet
-from exchanges.rest.pacing.pacer import host_of
+from exchanges.rest.pacing.host import host_of
 from exchanges.sandbox.symbols import listings
 from livermore.market import keys
 from livermore.market.pair import pairs_of

@@ -9,7 +9,8 @@ from exchanges.errors import Unreachable
 from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.control import ControlClient
 from exchanges.lock.status import State, read_status
-from exchanges.rest.pacing.pacer import host_of, read_usage
+from exchanges.rest.pacing.host import host_of
+from exchanges.rest.pacing.usage import read_usage
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST, SHORTEST_FIRST
 from tests.warmup.runners import (

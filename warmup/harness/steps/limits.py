@@ -2,7 +2,7 @@
 
 from exchanges.models import Exchange
 from exchanges.presets import presets
-from exchanges.rest.pacing.pacer import SHARE_OF_LIMIT
+from exchanges.rest.pacing.budget import SHARE_OF_LIMIT
 from exchanges.venue import RequestWeight
 from exchanges.venues import VENUES
 from warmup.harness.facts import Facts

@@ -7,7 +7,7 @@ from redis import Redis
 
 from exchanges.lock.acquire import LARGEST_EPOCH
 from exchanges.models import Exchange
-from exchanges.rest.pacing.pacer import host_of
+from exchanges.rest.pacing.host import host_of
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 

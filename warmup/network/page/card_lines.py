@@ -6,7 +6,7 @@ from typing import Any
 
 from exchanges.errors import clip
 from exchanges.models import Exchange
-from exchanges.rest.pacing.pacer import Usage
+from exchanges.rest.pacing.usage import Usage
 from warmup.network.page.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
 from warmup.network.page.exchange_view import ExchangeRow, ExchangeView
 from warmup.readable import count, duration, moment

@@ -20,7 +20,8 @@ from exchanges.redis.shapes import (
     parse_object,
 )
 from exchanges.redis.unreadable import is_wrong_type, tell_once, value_or_error
-from exchanges.rest.pacing.pacer import Usage, host_of, read_usage
+from exchanges.rest.pacing.host import host_of
+from exchanges.rest.pacing.usage import Usage, read_usage
 from exchanges.symbols.renaming import rename_offers
 from livermore.market import keys
 from livermore.market.candle import check_time

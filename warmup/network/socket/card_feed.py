@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.redis.unreadable import Said
-from exchanges.rest.pacing.pacer import Usage
+from exchanges.rest.pacing.usage import Usage
 from warmup.network.page import cards
 from warmup.network.page.cells import Grid
 from warmup.network.page.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange

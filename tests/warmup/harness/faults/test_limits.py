@@ -3,7 +3,7 @@
 import pytest
 
 from exchanges.models import Exchange
-from exchanges.rest.pacing.pacer import Limits
+from exchanges.rest.pacing.budget import Limits
 from tests.warmup.harness.conftest import (
     WELL,
     failures,

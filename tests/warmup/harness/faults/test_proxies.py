@@ -2,7 +2,8 @@
 
 import pytest
 
-from exchanges.rest.pacing.pacer import BatchPacer, host_of
+from exchanges.rest.pacing.batch import BatchPacer
+from exchanges.rest.pacing.host import host_of
 from exchanges.sandbox.symbols import DEFAULT
 from tests.exchanges.transport.proxy import Proxy
 from tests.warmup.harness.conftest import (

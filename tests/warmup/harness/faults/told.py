@@ -3,7 +3,8 @@
 from django.contrib.auth import get_user_model
 
 from exchanges.models import UserExchange
-from exchanges.rest.pacing.pacer import BatchPacer, host_of
+from exchanges.rest.pacing.batch import BatchPacer
+from exchanges.rest.pacing.host import host_of
 from livermore.market.candle import Ticker
 from tests.warmup.runners import MIDNIGHT_MS
 

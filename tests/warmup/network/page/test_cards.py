@@ -8,7 +8,7 @@ import pytest
 
 from exchanges.lock.status import Holder, State, Status
 from exchanges.models import Exchange
-from exchanges.rest.pacing.pacer import Usage
+from exchanges.rest.pacing.usage import Usage
 from exchanges.validators import misled_by_proxy
 from warmup.network.page.cards import NO_GRID, present, unheard
 from warmup.network.page.cells import Work
