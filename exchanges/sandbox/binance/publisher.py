@@ -15,7 +15,7 @@ ALL_MINI = "!miniTicker@arr"
 class Publisher:
     """The streams by name. A symbol that nobody listens to costs nothing."""
 
-    def __init__(self, market: Market, clock: SandboxClock, faults: FrameFaults):
+    def __init__(self, market: Market, clock: SandboxClock, faults: FrameFaults[Stream]):
         self._market, self._clock, self._faults = market, clock, faults
         self._listed = 0  # how many of the market's listings are served
         self._schedules: list[SymbolSchedule] = []

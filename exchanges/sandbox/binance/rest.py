@@ -38,7 +38,7 @@ class BinanceRest:
         )
         info = ExchangeInfo(market, self._listed, settings)
         tickers = Tickers(market, self._listed)
-        self.endpoints = (
+        self.endpoints: tuple[Endpoint, ...] = (
             Endpoint("ping", f"{PREFIX}/ping", lambda call: as_json({})),
             Endpoint("time", f"{PREFIX}/time", lambda call: as_json({"serverTime": call.now_ms})),
             Endpoint(

@@ -102,9 +102,10 @@ class SymbolSchedule:
             self._push_klines(now_ms, publish)
         if now_ms >= self._ticker_due_ms and self.open_bars.next_id != self._ticker_id:
             self._push_tickers(now_ms, publish)
-        if self.best and self.open_bars.next_id != self._best_id:
+        minute = self.open_bars.minute
+        if self.best and minute and self.open_bars.next_id != self._best_id:
             self._best_id = self.open_bars.next_id
-            payload = frames.book_ticker(self.listing, self.open_bars.minute.close, self._best_id)
+            payload = frames.book_ticker(self.listing, minute.close, self._best_id)
             publish(self.best, self.best.info, payload)
         self.due_ms = self._next_look(now_ms)
 
@@ -114,7 +115,7 @@ class SymbolSchedule:
         for timeframe, stream in self.klines.items():
             if stream:
                 bar = self.open_bars.bar(timeframe)
-                if bar.trades and bar.first_id + bar.trades > told:
+                if bar and bar.trades and bar.first_id + bar.trades > told:
                     payload = self._writers[timeframe].write(bar, now_ms, False)
                     publish(stream, stream.info, payload)
 
@@ -122,8 +123,8 @@ class SymbolSchedule:
         self._ticker_id = self.open_bars.next_id
         self._ticker_due_ms = now_ms + TICKER_EVERY_MS
         for stream, write in ((self.ticker, frames.ticker), (self.mini, frames.mini_ticker)):
-            if stream:
-                payload = write(self.listing, self.open_bars.day(), now_ms)
+            if stream and (day := self.open_bars.day()):
+                payload = write(self.listing, day, now_ms)
                 publish(stream, stream.info, payload)
 
     def _next_look(self, now_ms: int) -> int:

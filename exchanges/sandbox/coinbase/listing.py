@@ -24,10 +24,9 @@ class Products:
     def listing(self, product_id: str) -> Listing:
         """Return a product; one that a scenario took away is refused like one that never was."""
         listing = self._market.listings.get(product_id)
-        known = listing is not None and listing.is_on(NAME)
-        if not known or self._market.status(product_id) == GONE:
-            raise not_found(product_id)
-        return listing
+        if listing and listing.is_on(NAME) and self._market.status(product_id) != GONE:
+            return listing
+        raise not_found(product_id)
 
     def many(self, call: Call) -> Reply:
         wanted = call.params.getall("product_ids", [])

@@ -20,7 +20,7 @@ class Publisher:
     """
 
     def __init__(
-        self, market: Market, clock: SandboxClock, faults: FrameFaults, with_aliases: bool
+        self, market: Market, clock: SandboxClock, faults: FrameFaults[Channel], with_aliases: bool
     ):
         self._market, self._clock, self._faults = market, clock, faults
         self._with_aliases = with_aliases

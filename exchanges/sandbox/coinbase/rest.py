@@ -34,7 +34,7 @@ GRANULARITIES = {
     "FOUR_HOUR": Timeframe.H4,
     "ONE_DAY": Timeframe.D1,
 }
-_CACHE = {"Cache-Control": "public, max-age=14400"}
+_CACHE = "public, max-age=14400"
 
 
 class CoinbaseRest:
@@ -77,7 +77,9 @@ class CoinbaseRest:
         bars = symbol_market.bars_at(timeframe, first_ms, last_ms, seen_ms)
         traded = [bar for bar in reversed(bars) if bar.trades][:limit]
         rows = [candle_json(bar, symbol_market.listing.decimals) for bar in traded]
-        return as_json({"candles": rows}, **_CACHE)
+        reply = as_json({"candles": rows})
+        reply.headers["Cache-Control"] = _CACHE
+        return reply
 
     def asked(self, call: Call) -> CandleRequest:
         """Read a candle request leniently, for the log."""

@@ -52,12 +52,8 @@ class SymbolSchedule:
         self._writers = {
             CANDLES: self._candles,
             TRADES: self._trades,
-            TICKER: lambda channel: frames.ticker(
-                "update", symbol_market, self.open_bars.day(), False
-            ),
-            TICKER_BATCH: lambda channel: frames.ticker(
-                "update", symbol_market, self.open_bars.day(), True
-            ),
+            TICKER: self._ticker,
+            TICKER_BATCH: self._ticker,
         }
 
     def start(self, channel: Channel, now_ms: int) -> None:
@@ -99,6 +95,11 @@ class SymbolSchedule:
         )
         changed = [bar for bar in reversed(bars) if bar.first_id + bar.trades > channel.told_id]
         return frames.candles("update", self.symbol_market, changed)
+
+    def _ticker(self, channel: Channel) -> bytes:
+        day = self.open_bars.day()
+        assert day, "whoever traded is listed"
+        return frames.ticker("update", self.symbol_market, day, channel.name == TICKER_BATCH)
 
     def _trades(self, channel: Channel) -> bytes:
         found = self.open_bars.trades(channel.told_id, channel.told_ms)

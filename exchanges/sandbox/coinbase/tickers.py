@@ -35,10 +35,10 @@ class Tickers:
             trade_json(trade, listing.symbol, symbol_market.listing.decimals) for trade in trades
         ]
         bar = symbol_market.open_bar(Timeframe.M1, call.now_ms)
-        bid, ask = ("", "") if bar is None else (bar.close - 1, bar.close + 1)
         decimals = symbol_market.listing.decimals
-        best = {"best_bid": bid and short(bid, decimals), "best_ask": ask and short(ask, decimals)}
-        return as_json({"trades": shown, **best})
+        bid = short(bar.close - 1, decimals) if bar else ""
+        ask = short(bar.close + 1, decimals) if bar else ""
+        return as_json({"trades": shown, "best_bid": bid, "best_ask": ask})
 
     def _trades(
         self, listing: Listing, start_ms: int | None, end_ms: int, limit: int

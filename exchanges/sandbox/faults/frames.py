@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from random import Random
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from exchanges.sandbox.faults.malformed import BROKEN
 from exchanges.sandbox.faults.scenarios import FRAMES, WAYS, Scenario, Scenarios
@@ -10,6 +10,9 @@ from exchanges.sandbox.faults.scenarios import FRAMES, WAYS, Scenario, Scenarios
 SPOILING = set(FRAMES) - {"frame_time"}
 # The frames that a kind happens to, whatever `only` says.
 _ONLY = {"late_close": "closing", "missing_close": "closing", "early_close": "open"}
+
+
+StreamT = TypeVar("StreamT", bound=Hashable)
 
 
 class FrameInfo(NamedTuple):
@@ -22,7 +25,7 @@ class FrameInfo(NamedTuple):
     ticker: bool = False
 
 
-class FrameFaults:
+class FrameFaults(Generic[StreamT]):
     """Change, hold back or multiply frames before they are sent to whoever listens.
 
     A frame is one payload for all listeners of its stream, so they all see the same.
@@ -40,12 +43,12 @@ class FrameFaults:
         self._early_close = early_close
         self._protocol = protocol
         self._random = Random(f"{seed}/{protocol}")
-        self._waiting: dict[Hashable, bytes] = {}  # until the next frame of their stream
-        self._before: dict[Hashable, bytes] = {}  # the open candles told last
-        self._late: list[tuple[int, Hashable, bytes]] = []
+        self._waiting: dict[StreamT, bytes] = {}  # until the next frame of their stream
+        self._before: dict[StreamT, bytes] = {}  # the open candles told last
+        self._late: list[tuple[int, StreamT, bytes]] = []
 
     def spoil(
-        self, stream: Hashable, info: FrameInfo, payload: bytes, now_ms: int
+        self, stream: StreamT, info: FrameInfo, payload: bytes, now_ms: int
     ) -> list[bytes | None]:
         """Return what to send in place of a payload, in order; None is a frame that gets lost."""
         if not self._scenarios.in_force and not self._waiting:
@@ -67,7 +70,8 @@ class FrameFaults:
                 sent = [BROKEN[way](one) if one else one for one in sent]
             elif scenario.kind == "early_close":
                 close = self._early_close
-                sent = [close(one, scenario.way) if one and close else one for one in sent]
+                way = scenario.way or ""
+                sent = [close(one, way) if one and close else one for one in sent]
             elif scenario.kind == "versions":
                 before, self._before[stream] = self._before.get(stream), payload
                 sent = sent if before is None else [*sent, before]
@@ -75,7 +79,7 @@ class FrameFaults:
                 sent = _SIMPLE[scenario.kind](sent)
         return sent if after is None else [*sent, after]
 
-    def overdue(self, now_ms: int) -> list[tuple[Hashable, bytes]]:
+    def overdue(self, now_ms: int) -> list[tuple[StreamT, bytes]]:
         """Return the closing frames that were held back until now, with their streams."""
         if not self._late:
             return []
@@ -109,7 +113,7 @@ class FrameFaults:
             if scenario.kind == "refuse_subscription":
                 found = {name for name in named if self._refuses(scenario, named[name])}
                 if found and scenario.happens(self._random):
-                    return scenario.way, found
+                    return scenario.way or "", found
         return "", set()
 
     def _refuses(self, scenario: Scenario, info: FrameInfo | None) -> bool:

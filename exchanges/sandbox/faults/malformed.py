@@ -9,13 +9,14 @@ import orjson
 def _numbers(change: Callable[[dict, str], None]) -> Callable[[bytes], bytes]:
     """Return a way that changes every number written as text, however deep it lies."""
 
-    def walk(value: object) -> None:
+    def walk(value: dict | list) -> None:
         for part in value.values() if isinstance(value, dict) else value:
             if isinstance(part, dict | list):
                 walk(part)
-        for name in list(value) if isinstance(value, dict) else ():
-            if isinstance(value[name], str) and re.fullmatch(r"-?[\d.]+", value[name]):
-                change(value, name)
+        if isinstance(value, dict):
+            for name in list(value):
+                if isinstance(value[name], str) and re.fullmatch(r"-?[\d.]+", value[name]):
+                    change(value, name)
 
     def way(payload: bytes) -> bytes:
         try:

@@ -26,8 +26,8 @@ def dead_ipv6(port: int) -> Iterator[None]:
     A queue of one that we fill ourselves: what comes after that is dropped.
     """
     with contextlib.ExitStack() as opened:
-        six = {"family": socket.AF_INET6, "backlog": 0}
-        opened.enter_context(socket.create_server(("::1", port), **six))
+        server = socket.create_server(("::1", port), family=socket.AF_INET6, backlog=0)
+        opened.enter_context(server)
         for _ in range(4):
             filling = opened.enter_context(socket.socket(socket.AF_INET6))
             filling.setblocking(False)

@@ -40,8 +40,9 @@ class Proxy:
                 tunnel.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._tunnels.add(task := asyncio.current_task())
-        task.add_done_callback(self._tunnels.discard)
+        if task := asyncio.current_task():
+            self._tunnels.add(task)
+            task.add_done_callback(self._tunnels.discard)
         broken = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, LookupError)
         with contextlib.suppress(*broken, asyncio.CancelledError):
             first = await reader.readexactly(1)

@@ -79,7 +79,7 @@ def _empty(rows: list, fault: Fault, form: CandleRows, asked: CandleRequest) -> 
 
 def _leave_out_late(rows: list, fault: Fault, form: CandleRows, asked: CandleRequest) -> None:
     """Leave out what had not ended when the answer's time was; it may stay as it was then."""
-    ended_ms = asked.arrived_ms - int(fault.seconds * 1000) - Timeframe(asked.timeframe).ms
+    ended_ms = asked.arrived_ms - int(fault.seconds * 1000) - Timeframe(str(asked.timeframe)).ms
     if fault.way == "missing":
         rows[:] = [row for row in rows if form.time_ms(row) <= ended_ms]
 

@@ -92,13 +92,14 @@ class Scenario:
     protocol: str | None = None
     symbol: str | None = None
     timeframe: str | None = None
-    chance: float | None = None
+    # None until it is known, from the kind.
+    chance: float = None  # type: ignore[assignment]
     only: str | None = None
     way: str | None = None
-    delay: float | None = None
+    delay: float = None  # type: ignore[assignment]
     status: int = 503
     retry_after: int = 1
-    ms: int | None = None
+    ms: int = None  # type: ignore[assignment]
     state: str = HALT
     to: str | None = None
     sockets: str = "all"

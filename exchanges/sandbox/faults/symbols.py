@@ -23,15 +23,16 @@ class SymbolFaults:
         wanted = {
             one.symbol: one.state if one.kind == "halted" else GONE
             for one in active
-            if one.symbol in self._market.listings
+            if one.symbol and one.symbol in self._market.listings
         }
         for symbol in self._stopped.keys() - wanted.keys():
             self._market.resume(symbol, now_ms)
-        for symbol, status in wanted.items():
-            if self._stopped.get(symbol) != status:
-                self._market.stop(symbol, status, now_ms)
+        for symbol in wanted:
+            if self._stopped.get(symbol) != wanted[symbol]:
+                self._market.stop(symbol, wanted[symbol], now_ms)
         self._stopped = wanted
-        names = {one.to: one.symbol for one in active if one.kind == "renamed"}
+        renamed = (one for one in active if one.kind == "renamed")
+        names = {one.to: one.symbol for one in renamed if one.to and one.symbol}
         for name in self._renamed - names.keys():
             self._market.stop(name, GONE, now_ms)
         for name in names.keys() - self._renamed:

@@ -1,11 +1,11 @@
 """One symbol's market: what is traded in it, and when it is halted."""
 
-from math import inf
-
 from exchanges.sandbox.market.bars import Bar, Trade, join
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.walk import DAY_MS, Walk
 from livermore.market.timeframe import MINUTE_MS, Timeframe
+
+_NEVER = 1 << 62  # later than any time
 
 
 class SymbolMarket:
@@ -15,17 +15,17 @@ class SymbolMarket:
         """`walks_as` names another symbol whose prices these are."""
         self.listing = listing
         self._walk = Walk(seed, listing, walks_as or listing.symbol)
-        self._halts: list[tuple[int, float]] = []  # [from, to), in order
+        self._halts: list[tuple[int, int]] = []  # [from, to), in order
 
     @property
     def halted_ms(self) -> int | None:
         """Since when nothing is traded, None while something is."""
-        return self._halts[-1][0] if self._halts and self._halts[-1][1] == inf else None
+        return self._halts[-1][0] if self._halts and self._halts[-1][1] == _NEVER else None
 
     def halt(self, now_ms: int) -> None:
         """Trade no more after the minute of `now_ms`."""
         if self.halted_ms is None:
-            self._halts.append((Timeframe.M1.ceil(now_ms + 1), inf))
+            self._halts.append((Timeframe.M1.ceil(now_ms + 1), _NEVER))
 
     def resume(self, now_ms: int) -> None:
         """Trade again from the minute after `now_ms` on."""
@@ -69,7 +69,8 @@ class SymbolMarket:
         """
         if not self._halts:
             return self._walk.span(open_ms, start_ms, end_ms)
-        parts = [self._walk.span(open_ms, *part) for part in self._traded(start_ms, end_ms)]
+        spans = (self._walk.span(open_ms, *part) for part in self._traded(start_ms, end_ms))
+        parts = [bar for bar in spans if bar]
         if parts:
             return join(parts, open_ms)
         return self._flat(open_ms, start_ms) if start_ms < end_ms else None
@@ -97,8 +98,10 @@ class SymbolMarket:
         """Return a bar of halted minutes: it stands at the last price before them."""
         from_ms = next(start for start, end in self._halts if start <= minute_ms < end)
         last_ms = from_ms - MINUTE_MS
-        if last_ms < self.listing.listed_ms:
+        before = None
+        if last_ms >= self.listing.listed_ms:
+            before = self.span(last_ms, last_ms, from_ms)
+        if before is None:
             return None
-        before = self.span(last_ms, last_ms, from_ms)
         price, next_id = before.close, before.first_id + before.trades
         return Bar(open_ms, price, price, price, price, 0, 0, 0, next_id)

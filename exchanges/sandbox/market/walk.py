@@ -52,7 +52,8 @@ class Walk:
         start_ms = timeframe.ceil(max(start_ms, timeframe.floor(listed_ms)))
         bars: list[Bar] = []
         if start_ms < listed_ms and start_ms < end_ms:
-            bars.append(self.span(start_ms, listed_ms, start_ms + timeframe.ms))
+            first_bar = self.span(start_ms, listed_ms, start_ms + timeframe.ms)
+            bars += [first_bar] if first_bar else []
             start_ms += timeframe.ms
         while start_ms < end_ms:
             day, into_ms = divmod(start_ms, DAY_MS)
@@ -138,7 +139,8 @@ def _so_far(drawn: Pattern, minute: Shape, elapsed_ms: int) -> Shape:
     first, end = minute.first, minute.first + minute.trades
     end = next((at for at in range(first, end) if drawn.times[at] >= elapsed_ms), end)
     if first == end:
-        return Shape(*[minute.open] * 4, 0, 0, 0, first)
+        price = minute.open
+        return Shape(price, price, price, price, 0, 0, 0, first)
     offsets, lots = drawn.offsets[first:end], drawn.lots[first:end]
     weight = sum(price * size for price, size in zip(offsets, lots, strict=True))
     span = (offsets[0], max(offsets), min(offsets), offsets[-1])

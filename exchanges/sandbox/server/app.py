@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiohttp import web
 
@@ -37,7 +38,9 @@ def make_app(state: SandboxState) -> web.Application:
 
 
 def _streams(protocol: Protocol, state: SandboxState) -> Streams:
-    faults = FrameFaults(state.scenarios, protocol.name, state.config.seed, protocol.early_close)
+    faults: FrameFaults[Any] = FrameFaults(
+        state.scenarios, protocol.name, state.config.seed, protocol.early_close
+    )
     settings, counts = state.config.of[protocol.name], state.streams[protocol.name]
     return protocol.streams(state.market, state.clock, settings, counts, faults)
 

@@ -35,8 +35,8 @@ class Call(NamedTuple):
     now_ms: int
 
 
-def as_json(content: object, status: int = 200, **headers: str) -> Reply:
-    return Reply(orjson.dumps(content), status, {"Content-Type": JSON, **headers})
+def as_json(content: object, status: int = 200) -> Reply:
+    return Reply(orjson.dumps(content), status, {"Content-Type": JSON})
 
 
 def as_page(text: str, status: int) -> Reply:

@@ -39,8 +39,8 @@ class Handlers:
             faults = self._faults.take(
                 protocol.name,
                 endpoint.name,
-                asked and asked.symbol,
-                asked and asked.timeframe,
+                asked.symbol if asked else None,
+                asked.timeframe if asked else None,
                 endpoint.own_faults,
             )
             wait = self._latency_seconds + sum(f.seconds for f in faults if f.kind == "slow")

@@ -29,21 +29,22 @@ class SandboxServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._serving = Event()
-        self._thread = Thread(target=self._run, name="sandbox", daemon=True)
-        self._socket: socket.socket | None = None
+        self._thread: Thread | None = None
         self.url = ""
 
     def start(self) -> "SandboxServer":
-        self._socket = listen(self._state.config)
-        self.url = address(self._socket, self._state.config)
+        listening = listen(self._state.config)
+        self.url = address(listening, self._state.config)
         self._loop = asyncio.new_event_loop()
+        running = (self._loop, listening)
+        self._thread = Thread(target=self._run, args=running, name="sandbox", daemon=True)
         self._thread.start()
         self._serving.wait()
         return self
 
     def stop(self) -> None:
         """Close every connection and wait for the thread; harmless when already stopped."""
-        if self._thread.is_alive():
+        if self._loop and self._thread and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
 
@@ -96,14 +97,14 @@ class SandboxServer:
         """Forget requests, used limits, bans, faults and scenarios."""
         self._state.reset()
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        serving = serve(self._state, self._socket, self._stopping, self._serving.set)
+    def _run(self, loop: asyncio.AbstractEventLoop, listening: socket.socket) -> None:
+        asyncio.set_event_loop(loop)
+        serving = serve(self._state, listening, self._stopping, self._serving.set)
         try:
-            self._loop.run_until_complete(serving)
+            loop.run_until_complete(serving)
         finally:
             self._serving.set()  # or `start` would wait for ever
-            self._loop.close()
+            loop.close()
 
 
 def run_in_foreground(config: SandboxConfig, ready: Callable[[str, int | None], None]) -> None:
