@@ -27,7 +27,7 @@ PATHS = [
     f"/%0a{QUOTED_LINE}",
     f"/%0d%0a{QUOTED_LINE}",
     f"/%e2%80%a8{QUOTED_LINE}",
-    f"/x%20WARNING%20livermore.login%20{QUOTED}",
+    f"/x%20WARNING%20livermore.web.login%20{QUOTED}",
     f"/admin/{QUOTED_LINE}/",
     f"/static/{QUOTED_LINE}",
     f"/docs/{QUOTED_LINE}/",
