@@ -5,7 +5,7 @@ stays so. A change of a preset therefore reaches new installations only; `defaul
 at the first sync of an exchange, and the limits of answers whenever it is called.
 """
 
-from exchanges.rest.answers import AnswerLimits
+from exchanges.rest.response_limits import ResponseLimits
 from exchanges.venue import Preset
 from exchanges.venues import VENUES
 
@@ -15,7 +15,7 @@ def presets() -> dict[str, Preset]:
     return {preset.name: preset for venue in VENUES.values() for preset in venue.presets}
 
 
-def answer_limits(name: str, venue: str) -> AnswerLimits:
+def answer_limits(name: str, venue: str) -> ResponseLimits:
     """Return the most that an answer of an exchange may be, of one that somebody added too."""
     preset = presets().get(name)
     return (preset and preset.answers) or VENUES[venue].answers

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from exchanges.errors import LivermoreError
-from exchanges.rest.answers import AnswerLimits
 from exchanges.rest.base import VenueRest
 from exchanges.rest.key import KeyLoader
 from exchanges.rest.pacing.budget import Limits
 from exchanges.rest.reply import QuietBars
+from exchanges.rest.response_limits import ResponseLimits
 from exchanges.stream.base import VenueStream
 from exchanges.symbols.listed import ListedSymbol
 
-USUAL_ANSWERS = AnswerLimits()
+USUAL_ANSWERS = ResponseLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Preset:
     ws_url: str
     pacing: str
     default_symbols: tuple[str, ...] | None
-    answers: AnswerLimits | None = None
+    answers: ResponseLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Venue:
     seen_live: bool  # whether this code has ever talked to the exchange itself
     weight: RequestWeight | None = None  # None: it publishes none, so rows are paced by batches
     calls_per_second: float | None = None  # what it allowed when it last said so, without weights
-    answers: AnswerLimits = USUAL_ANSWERS
+    answers: ResponseLimits = USUAL_ANSWERS
     load_key: KeyLoader | None = None  # None: candles need no key, so none is loaded or sent
     elsewhere: Callable[[str], str] = lambda host: ""  # where else its candles are, for a person
 

@@ -26,12 +26,12 @@ if settings.EMBEDDED_REDIS_DIR:
 http_application = get_asgi_application()
 
 from livermore.observing.access_log import AccessLog  # noqa: E402  these need the models loaded
-from livermore.web.below_path import BelowPath  # noqa: E402
 from livermore.web.origins import FromOurPages  # noqa: E402
+from livermore.web.path_prefix import PathPrefix  # noqa: E402
 from warmup.network.socket.routing import websocket_urlpatterns  # noqa: E402
 
 routes = {
     "http": http_application,
     "websocket": FromOurPages(SessionMiddlewareStack(URLRouter(websocket_urlpatterns))),
 }
-application = AccessLog(BelowPath(ProtocolTypeRouter(routes)))
+application = AccessLog(PathPrefix(ProtocolTypeRouter(routes)))

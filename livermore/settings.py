@@ -10,7 +10,7 @@ from django.core.management.utils import get_random_secret_key
 
 from livermore.database_url import checked
 from livermore.running.embedded_redis import socket_url
-from livermore.running.first_look import sandbox_port
+from livermore.running.preflight import sandbox_port
 from livermore.web.origin import normal
 
 env = environ.Env()
@@ -82,7 +82,7 @@ if LIVERMORE_ROOT_PATH:  # what else is on that host may have cookies of the usu
     SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LIVERMORE_ROOT_PATH
 
 LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
-CSRF_FAILURE_VIEW = "livermore.web.refusals.csrf_failure"
+CSRF_FAILURE_VIEW = "livermore.web.client_errors.csrf_failure"
 
 INSTALLED_APPS = [
     "livermore.admin_app.LimitedAdminConfig",
@@ -100,7 +100,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "livermore.web.origins.without_usual_port",
     "livermore.web.content_security.content_security",
-    "livermore.web.readable.OnlyReadable",
+    "livermore.web.malformed_requests.MalformedRequests",
     "django.middleware.security.SecurityMiddleware",
     "livermore.web.static_files.StaticFilesMiddleware",
     "django.middleware.gzip.GZipMiddleware",  # of varying length, so that it tells no secrets
@@ -200,7 +200,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "livermore.web.below_path.StaticFiles"},
+    "staticfiles": {"BACKEND": "livermore.web.path_prefix.StaticFiles"},
 }
 # Plotly's own script, out of its package: found without importing it.
 PLOTLY_DATA_DIR = Path(find_spec("plotly").origin).parent / "package_data"

@@ -10,8 +10,8 @@ from livermore.web.origins import socket_answer
 
 admin.site.site_header = admin.site.site_title = "Livermore"
 
-handler400 = "livermore.web.refusals.bad_request"
-handler500 = "livermore.web.unavailable.server_error"
+handler400 = "livermore.web.client_errors.bad_request"
+handler500 = "livermore.web.server_errors.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

@@ -388,7 +388,7 @@ def test_help_needs_nothing_installed(checkout):
 
 
 def test_lint_fails_where_a_type_is_wrong(checkout):
-    (checkout / "livermore/running/prepare.py").write_text("")  # nothing is to be installed
+    (checkout / "livermore/running/install.py").write_text("")  # nothing is to be installed
     (checkout / "warmup/wrong.py").write_text('SECONDS: int = "1"\n')
     read = re.compile(r"^files = .*livermore/market.*exchanges.*warmup.*$", re.M)
     config = (checkout / "pyproject.toml").read_text()

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from redis import Redis
 
+from exchanges.daemon_threads import within
 from exchanges.errors import LivermoreError
 from exchanges.lock.status import read_exchange_time
 from exchanges.rest.base import VenueRest
-from exchanges.workers import within
 
 TIMEOUT_SECONDS = 10.0
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import RedisError
 
+from exchanges.daemon_threads import Workers
 from exchanges.errors import (
     BadCredentials,
     Banned,
@@ -25,7 +26,6 @@ from exchanges.lock.fencing import Fenced
 from exchanges.redis.unreadable import Unreadable
 from exchanges.rest.base import VenueRest
 from exchanges.rest.reply import Candles
-from exchanges.workers import Workers
 from livermore.market.coverage import union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe

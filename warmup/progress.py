@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from exchanges.errors import CLIP_OURS, clip
+from warmup.human_readable import count, duration
 from warmup.network.page.cells import COLD, COMPLETE, GONE, HALTED, HOLED, QUIET
 from warmup.network.page.exchange_view import Schedule
-from warmup.readable import count, duration
 from warmup.stats import Status
 
 RUNNING = (Status.SCANNING, Status.EXECUTING)

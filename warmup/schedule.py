@@ -9,7 +9,7 @@ import orjson
 from redis import Redis
 
 from exchanges.lock.fencing import SET_AND_PUBLISH, refusals, stamp
-from exchanges.redis.changes import changed
+from exchanges.redis.change_notifications import changed
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from warmup.scanner import DEFAULT_CANDLE_TARGET, CandleStatusResult

@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.lock.fencing import SET_AND_PUBLISH, Fenced, refusals, stamp
-from exchanges.redis.changes import changed
+from exchanges.redis.change_notifications import changed
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from warmup.fetching import failure

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from exchanges.errors import Permanent, Temporary, clip
 from exchanges.lock.status import ENDED, STATUS_TTL_MS, Holder, State, Status
-from exchanges.redis.changes import changed
+from exchanges.redis.change_notifications import changed
 from exchanges.redis.client import own_client
 from exchanges.redis.scripts import load_script
 from exchanges.redis.unreadable import Said

@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from exchanges.redis.shapes import (
+from exchanges.redis.json_types import (
     is_number,
     is_numbers,
     is_text,

@@ -46,18 +46,18 @@ from exchanges.errors import (
     clip,
     one_line,
 )
-from exchanges.rest.answers import (
+from exchanges.rest.pacing.budget import Lane
+from exchanges.rest.pacing.pacer import Pacer
+from exchanges.rest.response_limits import (
     ENCODING,
     PIECE_BYTES,
     SHORT_BYTES,
-    Allowance,
-    AnswerLimits,
     Metered,
+    ResponseBudget,
+    ResponseLimits,
     granted,
     parse,
 )
-from exchanges.rest.pacing.budget import Lane
-from exchanges.rest.pacing.pacer import Pacer
 from exchanges.transport.dialing import DIRECTLY, Route
 
 logger = logging.getLogger(__name__)
@@ -218,7 +218,7 @@ class RestClient:
         replies: Replies | None = None,
         sign: Signer | None = None,
         route: Route = DIRECTLY,
-        limits: AnswerLimits | None = None,
+        limits: ResponseLimits | None = None,
     ):
         self.pacer = pacer
         self.workers = workers
@@ -226,7 +226,7 @@ class RestClient:
         self._base_url = base_url.rstrip("/")
         self._replies = replies or Replies()
         self._sign = sign
-        self._limits = limits or AnswerLimits()
+        self._limits = limits or ResponseLimits()
         self._session = OneHost(RouteAdapter(route, pool_maxsize=workers, max_retries=0))
         self.on_failure: Callable[[LivermoreError], object] = lambda error: None  # of each try
         self.on_answer: Callable[[], object] = lambda: None
@@ -365,7 +365,7 @@ class RestClient:
         limits, left = self._limits, getattr(_call, "left", None) if long else None
         most_bytes = limits.megabytes * 1_000_000 if long else SHORT_BYTES
         place, began = url.partition("://")[2], time.monotonic()
-        allowed = Allowance(place, most_bytes, limits.seconds, READ_SECONDS)
+        allowed = ResponseBudget(place, most_bytes, limits.seconds, READ_SECONDS)
         if left:
             allowed.share(*left)
         try:
@@ -446,7 +446,7 @@ class RestClient:
         return f"{phrase}, {amount} of {kind}, which is not what an exchange says".lstrip(", ")
 
 
-def _body(reply: requests.Response, allowed: Allowance) -> bytes:
+def _body(reply: requests.Response, allowed: ResponseBudget) -> bytes:
     """Return the body of an answer; where its status says what it is, as much as comes at once."""
     found = bytearray()
     if reply.status_code == 200:

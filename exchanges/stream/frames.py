@@ -1,7 +1,7 @@
 """Messages of a WebSocket out of the bytes that come (RFC 6455, 5); there is no socket here."""
 
 from exchanges.errors import Excessive, LivermoreError, Unreachable
-from exchanges.rest.answers import is_dense
+from exchanges.rest.response_limits import is_dense
 
 MOST_BYTES = 12_000_000  # of a message that leaves the connection as it is
 MOST_READ_BYTES = 4_000_000  # of one that is looked into: all tickers at once are half a megabyte

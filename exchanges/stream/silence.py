@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
+from exchanges.daemon_threads import Workers
 from exchanges.errors import clip
 from exchanges.rest.clock import ExchangeClock
 from exchanges.stream.base import Topic
 from exchanges.stream.connection import Connection
-from exchanges.workers import Workers
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from exchanges.stream.base import Topic, VenueStream
 from exchanges.stream.connection import QUIET_SECONDS, REASONS, Connection
 from exchanges.stream.events import CandleUpdate, Clock, Lost, Quiet, Shutdown, Traded
-from exchanges.stream.refused import GivenUp
+from exchanges.stream.refused_topics import RefusedTopics
 from exchanges.stream.silence import Trades, Watch
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
@@ -105,7 +105,7 @@ class Lane:
         self._streamed: set[Pair] = set()  # as the sink was told
         self.polled: set[Pair] = set()  # as the sink was told
         self._announce_again = False
-        self._given_up = GivenUp(stream)
+        self._refused_topics = RefusedTopics(stream)
         self._seen: tuple[set[Pair], set[Pair]] = set(), set()  # streamed, polled in this step
         self._delays = backoff()
         self._next_try_at = 0.0
@@ -159,7 +159,7 @@ class Lane:
 
     def retry_given_up(self) -> None:
         """Ask once more for what the exchange refuses, from the next step on."""
-        self._given_up.retry()
+        self._refused_topics.retry()
 
     def carry(self, topics: dict[Topic, list[Pair]]) -> None:
         """Carry these topics and no others, from the next step on."""
@@ -228,7 +228,7 @@ class Lane:
             self._current = self._open()
 
     def _open(self) -> Connection:
-        connection = Connection(self._stream, self.topics, set(self._given_up.topics))
+        connection = Connection(self._stream, self.topics, set(self._refused_topics.topics))
         connection.start()
         return connection
 
@@ -282,7 +282,7 @@ class Lane:
         if wanted != carried:
             self._current.add(wanted - carried)
             self._current.remove(carried - wanted)
-        self._given_up.look(self._current, self.topics, now)
+        self._refused_topics.look(self._current, self.topics, now)
         if not self._current.settled:
             lost = self._pairs_of(self._current.missing()) & self._streamed
             self._resubscribing = self._resubscribing or bool(lost)
@@ -297,7 +297,7 @@ class Lane:
 
     def _standing(self) -> tuple[set[Pair], set[Pair]]:
         """Return the pairs that are streamed now, and those that are to be polled instead."""
-        polled = self._pairs_of(self._given_up.topics)
+        polled = self._pairs_of(self._refused_topics.topics)
         if self._current is None or not self._current.opened:
             return set(), polled
         wanted = self.pairs - polled if polled else self.pairs
@@ -324,7 +324,7 @@ class Lane:
         """Subscribe anew what has not been heard for two bars although it used to trade."""
         silent = []
         for topic, pairs in self.topics.items():
-            if not pairs or topic in self._given_up.topics:
+            if not pairs or topic in self._refused_topics.topics:
                 continue
             # Of a topic that feeds several timeframes only the shortest is heard.
             shortest = min(pairs, key=lambda pair: pair.timeframe.ms)

@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 from exchanges import adapters
 from exchanges.errors import LivermoreError, UnknownSymbol, clip
 from exchanges.models import Exchange
-from exchanges.redis.shapes import LARGEST_VALUE, parse_object
+from exchanges.redis.json_types import LARGEST_VALUE, parse_object
 from exchanges.redis.unreadable import tell_once
 from exchanges.rest.base import VenueRest
 from livermore.market import keys

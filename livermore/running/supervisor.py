@@ -20,7 +20,7 @@ from django_redis import get_redis_connection
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
 from livermore.command import Ended
-from livermore.running import embedded_redis, first_look, first_run
+from livermore.running import embedded_redis, first_run, preflight
 from livermore.running.children import Child, ChildError, Children
 
 WATCH_SECONDS = 0.5
@@ -139,21 +139,21 @@ class Supervisor:
         Both are chosen before one is moved.
         """
         at = _local_port(exchange) if exchange else None
-        usual = at or first_look.SANDBOX_PORT
+        usual = at or preflight.SANDBOX_PORT
         try:
-            web, sandbox = first_look.choose(self._web_port, self._sandbox_port, usual)
-        except first_look.PortError as error:
+            web, sandbox = preflight.choose(self._web_port, self._sandbox_port, usual)
+        except preflight.PortError as error:
             raise CommandError(str(error), returncode=error.status) from error
         moved = []
-        if not self._web_port and web != first_look.WEB_PORT:
-            moved.append(f"Port {first_look.WEB_PORT} is taken: the page goes to {web}.")
+        if not self._web_port and web != preflight.WEB_PORT:
+            moved.append(f"Port {preflight.WEB_PORT} is taken: the page goes to {web}.")
         if at and sandbox != at:
             if not self._sandbox_port:
                 _refuse_while_held(exchange, at)
                 moved.append(f"Port {at} is taken: the sandbox goes to {sandbox}.")
             _move(exchange, sandbox)
         if at:
-            (settings.VAR_DIR / first_look.SANDBOX_FILE).write_text(f"{sandbox}\n")
+            (settings.VAR_DIR / preflight.SANDBOX_FILE).write_text(f"{sandbox}\n")
             _allow_sandbox(sandbox)
         if moved:
             self._say(" ".join(moved))
@@ -199,11 +199,11 @@ class Supervisor:
 @contextlib.contextmanager
 def _only_one() -> Iterator[TextIO]:
     """Yield the file that another `./run` of this folder reads; it is held until the end."""
-    with (settings.VAR_DIR / first_look.LOCK).open("a+") as lock:
+    with (settings.VAR_DIR / preflight.LOCK).open("a+") as lock:
         deadline = time.monotonic() + LOOK_SECONDS
-        while not first_look.try_lock(lock, fcntl.LOCK_EX):
+        while not preflight.try_lock(lock, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                raise CommandError(first_look.runs_already(settings.BASE_DIR, lock))
+                raise CommandError(preflight.runs_already(settings.BASE_DIR, lock))
             time.sleep(LOOK_SECONDS / 20)
         lock.truncate(0)
         yield lock

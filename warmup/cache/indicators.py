@@ -7,8 +7,8 @@ import orjson
 from redis import Redis
 
 from exchanges.lock.fencing import refusals, stamp
+from exchanges.redis.json_types import check_types, is_number, is_text, optional, parse_object
 from exchanges.redis.scripts import Call, load_script
-from exchanges.redis.shapes import check_shapes, is_number, is_text, optional, parse_object
 from livermore.market import keys
 from livermore.market.candle import LATEST_MS, is_time
 from livermore.market.pair import Pair
@@ -74,7 +74,7 @@ def _value(stored: bytes | None) -> dict[str, Any] | None:
     """Return what `Window.as_json` made, None where somebody else wrote it."""
     try:
         found = parse_object(stored)
-        check_shapes(found, SHAPES)
+        check_types(found, SHAPES)
     except ValueError:
         return None
     return found

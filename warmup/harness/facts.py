@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from redis import Redis
 
 from exchanges.adapters import rest_of, stream_of
+from exchanges.daemon_threads import NoAnswer, within
 from exchanges.errors import RateLimited, TurnedAway, Unreachable
 from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
@@ -15,7 +16,6 @@ from exchanges.rest.pacing.host import host_of
 from exchanges.rest.pacing.usage import read_usage
 from exchanges.stream.base import VenueStream
 from exchanges.symbols.listed import ListedSymbol
-from exchanges.workers import NoAnswer, within
 from livermore.market.candle import Ticker
 
 ANSWER_SECONDS = 30.0

@@ -16,8 +16,8 @@ from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import parse_timeframe
 from warmup.cache.candles import PAIRS_PER_WINDOWS, CandleCache
+from warmup.cache.indicator_window import ROW, Window
 from warmup.cache.indicators import IndicatorCache
-from warmup.cache.window import ROW, Window
 
 logger = logging.getLogger(__name__)
 

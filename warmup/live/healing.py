@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from redis.exceptions import RedisError
 
+from exchanges.daemon_threads import Workers
 from exchanges.errors import BadCredentials, Blocked, LivermoreError, Permanent, Temporary
 from exchanges.rest.base import VenueRest
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import Candles
-from exchanges.workers import Workers
 from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair
 from warmup.cache.candles import CandleCache, SetAside

@@ -8,7 +8,7 @@ import orjson
 from redis import Redis
 
 from exchanges.lock.status import Holder
-from exchanges.redis.shapes import is_texts, parse_object, text_in, whole_in
+from exchanges.redis.json_types import is_texts, parse_object, text_in, whole_in
 from livermore.market import keys
 from livermore.market.candle import LATEST_MS
 

@@ -19,9 +19,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import clip
-from exchanges.redis.changes import changed
+from exchanges.redis.change_notifications import changed
+from exchanges.redis.json_types import parse_object
 from exchanges.redis.scripts import load_script
-from exchanges.redis.shapes import parse_object
 from livermore.market import keys
 from livermore.market.candle import LATEST_MS
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe

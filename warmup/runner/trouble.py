@@ -27,15 +27,15 @@ from exchanges.errors import (
     clip,
 )
 from exchanges.models import Exchange
-from exchanges.redis.changes import changed
-from exchanges.redis.shapes import parse_object
+from exchanges.redis.change_notifications import changed
+from exchanges.redis.json_types import parse_object
 from exchanges.rest.base import VenueRest
 from livermore.market import keys
 from livermore.market.candle import check_time
 from warmup.harness.remedies import database_failure, own_failure, remedy_for
 from warmup.harness.steps.names import REMEDY as NO_ADDRESS
 from warmup.harness.steps.network import ANSWERED, UNENCRYPTED
-from warmup.readable import moment
+from warmup.human_readable import moment
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import errno
 
 from livermore.command import LivermoreCommand
-from livermore.running import first_look
+from livermore.running import preflight
 from livermore.running.supervisor import Supervisor
 
 
@@ -14,7 +14,7 @@ class Command(LivermoreCommand):
     )
 
     def add_arguments(self, parser):
-        first_look.add_arguments(parser)
+        preflight.add_arguments(parser)
 
     def handle(self, *args, **options):
         Supervisor(self._say, options["port"], options["sandbox_port"]).run()

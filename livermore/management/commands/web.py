@@ -6,7 +6,7 @@ import sys
 from daphne.server import Server
 
 from livermore.command import LivermoreCommand
-from livermore.running.first_look import WEB_PORT, port
+from livermore.running.preflight import WEB_PORT, port
 from livermore.web.database_faults import wait_briefly
 
 ANSWER_SECONDS = 120  # in which a page is answered, or 503 in its place

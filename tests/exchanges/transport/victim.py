@@ -62,10 +62,10 @@ class NoPacer:
 
 
 def call(url, seconds, long):
-    from exchanges.rest.answers import AnswerLimits
     from exchanges.rest.client import RestClient
+    from exchanges.rest.response_limits import ResponseLimits
 
-    client = RestClient(url, NoPacer(), workers=1, limits=AnswerLimits(seconds=seconds))
+    client = RestClient(url, NoPacer(), workers=1, limits=ResponseLimits(seconds=seconds))
     with contextlib.closing(client):
         try:
             client.get("/api/x", long=long)

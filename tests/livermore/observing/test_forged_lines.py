@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from redis.exceptions import ConnectionError, ResponseError
 
 from livermore.observing.logs import ForeignLines, JsonFormatter, TextFormatter
-from livermore.web.unavailable import server_error
+from livermore.web.server_errors import server_error
 from tests.livermore.web_server import web_server
 from tests.warmup.runners import wait_until
 from warmup.network.guard import view_required
@@ -163,7 +163,7 @@ def test_a_path_is_one_word_where_redis_fails(admin_user, caplog, error):
 
 
 def test_a_path_is_one_word_where_the_database_is_away(monkeypatch, caplog):
-    monkeypatch.setattr("livermore.web.unavailable.is_away", lambda error: True)
+    monkeypatch.setattr("livermore.web.server_errors.is_away", lambda error: True)
     try:
         raise Gone("gone")
     except Gone:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from livermore.running.children import Child, ChildError, Children, answers
-from livermore.running.first_look import why_not_free
+from livermore.running.preflight import why_not_free
 
 ROOT = Path(__file__).resolve().parents[3]
 PARENT = """

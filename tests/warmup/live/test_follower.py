@@ -26,8 +26,8 @@ from tests.warmup.runners import (
     wait_until,
 )
 from warmup.cache.candles import CandleCache
+from warmup.cache.indicator_window import Window
 from warmup.cache.indicators import IndicatorCache
-from warmup.cache.window import Window
 from warmup.live.follower import IndicatorFollower
 
 NUMBER = 7

@@ -14,8 +14,8 @@ from warmup.cache.candles import CANDLES_KEPT, TICKER_TTL_SECONDS
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
 from warmup.harness.steps import stored
+from warmup.human_readable import count
 from warmup.metrics.redis_server import read_memory
-from warmup.readable import count
 
 DAY = Timeframe.D1
 COLUMNS = 6

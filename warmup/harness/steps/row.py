@@ -12,7 +12,7 @@ from exchanges.models import Exchange, UserExchange
 from exchanges.transport.proxies import read_proxy, unused_variables
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
-from warmup.readable import count
+from warmup.human_readable import count
 
 VARIABLES = {"key": "api_key_env", "secret": "api_secret_env", "passphrase": "passphrase_env"}
 

@@ -23,17 +23,17 @@ from exchanges.errors import CLIP_OURS, LivermoreError, Permanent, clip
 from exchanges.lock.acquire import ExchangeLock, Held, unknown_lock
 from exchanges.lock.control import ControlClient
 from exchanges.models import Exchange, Symbol, UserExchange
-from exchanges.redis.changes import What, changed
+from exchanges.redis.change_notifications import What, changed
 from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.symbols.monitoring import Change, switch, take_back
 from exchanges.symbols.volumes import check_choice, most_traded
 from livermore.market.timeframe import parse_timeframe
 from warmup.harness import CheckReport, ExchangeCheck, Result
+from warmup.human_readable import count
 from warmup.network.actions.audit import last_action, record
 from warmup.network.actions.volumes import volumes_within
 from warmup.network.page.runner_state import RunnerState
 from warmup.network.page.symbols import change_of, undo_token
-from warmup.readable import count
 from warmup.runner.command_log import CommandLog
 from warmup.runner.trouble import words_for
 

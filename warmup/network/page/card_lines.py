@@ -7,9 +7,9 @@ from typing import Any
 from exchanges.errors import clip
 from exchanges.models import Exchange
 from exchanges.rest.pacing.usage import Usage
+from warmup.human_readable import count, duration, moment
 from warmup.network.page.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
 from warmup.network.page.exchange_view import ExchangeRow, ExchangeView
-from warmup.readable import count, duration, moment
 from warmup.runner.command_log import Entry
 from warmup.runner.trouble import Trouble
 

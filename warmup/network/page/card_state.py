@@ -5,8 +5,8 @@ from typing import Any
 
 from exchanges.errors import CLIP_OURS, clip
 from exchanges.lock.status import ENDED, State
+from warmup.human_readable import count
 from warmup.network.page.exchange_view import ExchangeRow, ExchangeView
-from warmup.readable import count
 from warmup.runner.trouble import Trouble, stream_remedy, without_number
 
 STALE, NO_REDIS = "stale", "Stale: Redis does not answer"

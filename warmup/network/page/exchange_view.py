@@ -11,8 +11,8 @@ from redis import Redis
 from exchanges.lock.acquire import unknown_lock
 from exchanges.lock.status import STATUS_TTL_MS, Holder, State, Status
 from exchanges.models import Exchange, Symbol
-from exchanges.redis.shapes import (
-    check_shapes,
+from exchanges.redis.json_types import (
+    check_types,
     is_number,
     is_text,
     maps_to,
@@ -217,7 +217,7 @@ def _asked(row: Exchange) -> Action | None:
 def _progress(text: bytes) -> Mapping[str, Any]:
     found = parse_object(text)
     WarmupStatus(found["status"])
-    check_shapes(found, STATS)
+    check_types(found, STATS)
     return EMPTY_STATS | found
 
 

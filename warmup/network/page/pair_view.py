@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from exchanges.redis.shapes import is_numbers
+from exchanges.redis.json_types import is_numbers
 from exchanges.redis.unreadable import tell_once
 from livermore.market.candle import is_time
 from livermore.market.coverage import Coverage
@@ -19,8 +19,8 @@ from livermore.market.indicators import macd_v_series
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.cache.candles import CANDLES_KEPT, CandleCache, PairState
+from warmup.cache.indicator_window import ROW, rows_of
 from warmup.cache.indicators import IndicatorCache
-from warmup.cache.window import ROW, rows_of
 from warmup.network.page.cells import GRACE_MS
 from warmup.repair import missing_ranges
 

@@ -25,7 +25,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.models import Exchange
-from exchanges.redis.changes import parse_change
+from exchanges.redis.change_notifications import parse_change
 from exchanges.redis.client import own_client
 from warmup.network.page.exchange_view import ExchangeRow, read_rows
 from warmup.network.page.snapshot import read_accounts_of

@@ -11,7 +11,7 @@ from django.utils import timezone
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State
 from exchanges.models import Exchange, UserExchange
-from exchanges.redis.changes import changed, parse_change
+from exchanges.redis.change_notifications import changed, parse_change
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.indicators import macd_v_of_rows

@@ -15,7 +15,7 @@ from django.urls import path
 from django.utils import timezone
 
 from exchanges.models import Exchange
-from exchanges.redis.changes import changed
+from exchanges.redis.change_notifications import changed
 from livermore.asgi import application
 from tests.warmup.network.operators import held_by, listed_exchange, person
 from tests.warmup.network.sockets import Browser, browsing, in_a_loop, log_in, wait_until

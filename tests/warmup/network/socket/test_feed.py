@@ -16,7 +16,7 @@ from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.control import ControlClient
 from exchanges.lock.status import State
 from exchanges.models import Exchange, UserExchange
-from exchanges.redis.changes import changed
+from exchanges.redis.change_notifications import changed
 from exchanges.redis.unreadable import Said
 from livermore.asgi import application
 from livermore.market import keys

@@ -5,7 +5,7 @@ from django.contrib.staticfiles.storage import StaticFilesStorage
 from django.urls import get_script_prefix
 
 
-class BelowPath:
+class PathPrefix:
     """Lets what follows see each path with the one that we are below, once.
 
     That is LIVERMORE_ROOT_PATH, else what the server was started with. Some proxies pass it on in

@@ -1,6 +1,6 @@
 """Look at what `./run` needs for itself, its folder and two ports, before anything is installed.
 
-    python3 -I livermore/running/first_look.py [--port PORT] [--sandbox-port PORT]
+    python3 -I livermore/running/preflight.py [--port PORT] [--sandbox-port PORT]
 
 Called by `./run` with whatever Python the machine has, so it uses the standard library alone.
 """

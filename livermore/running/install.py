@@ -1,6 +1,6 @@
 """Make `.venv` and install a requirements file into it, if that is not done yet.
 
-    python3 -I livermore/running/prepare.py requirements.txt
+    python3 -I livermore/running/install.py requirements.txt
 
 Called by `./run` with whatever Python the machine has, so it uses the standard library alone.
 """

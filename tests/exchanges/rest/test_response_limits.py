@@ -19,10 +19,10 @@ from exchanges.errors import (
     TurnedAway,
     Unreachable,
 )
-from exchanges.rest import answers
-from exchanges.rest.answers import AnswerLimits
+from exchanges.rest import response_limits
 from exchanges.rest.client import RestClient
 from exchanges.rest.pacing.batch import BatchPacer
+from exchanges.rest.response_limits import ResponseLimits
 from exchanges.venues import VENUES
 from tests.exchanges.rest.test_client import Server
 from tests.exchanges.transport.attacks import (
@@ -59,7 +59,7 @@ def connect():
     clients = []
 
     def connect(url, **limits):
-        clients.append(RestClient(url, NoPacer(), workers=4, limits=AnswerLimits(**limits)))
+        clients.append(RestClient(url, NoPacer(), workers=4, limits=ResponseLimits(**limits)))
         return clients[-1]
 
     yield connect
@@ -104,7 +104,7 @@ def test_the_limits_are_in_the_presets():
             assert answers == (preset.answers or venue.answers)
             assert 10 <= answers.megabytes <= 99
             assert answers.seconds == 60
-    assert presets.answer_limits("somebody's own", "binance") == AnswerLimits()
+    assert presets.answer_limits("somebody's own", "binance") == ResponseLimits()
 
 
 @pytest.mark.parametrize("size", [0, 1, 200, 1_900_000])
@@ -169,7 +169,7 @@ def test_the_beginning_of_a_long_page_still_says_what_it_is(connect, megabytes):
 
 @pytest.mark.parametrize("told", [(418, Banned), (451, Blocked), (404, BadPayload)])
 def test_a_status_counts_although_its_body_never_ends(redis, monkeypatch, told):
-    monkeypatch.setattr(answers, "ERROR_SECONDS", 0.2)
+    monkeypatch.setattr(response_limits, "ERROR_SECONDS", 0.2)
     status, kind = told
     attack = then(
         b"HTTP/1.1 %d No\r\n" % status, LONG, b"<html>", go_on=lambda client: client.recv(1)

@@ -32,7 +32,7 @@ GZIP = 16 + zlib.MAX_WBITS  # zlib's word for it
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerLimits:
+class ResponseLimits:
     """The most that one call to an exchange may bring, after decompression, and take."""
 
     megabytes: int = 32  # the longest known listing, of 3,400 symbols, has 15
@@ -47,7 +47,7 @@ class TooManyMembers(Exception):
     """Gzip that only makes work."""
 
 
-class Allowance:
+class ResponseBudget:
     """What one call may still read, and until when; `what` it is for is told in what is raised.
 
     `pause_seconds` is how long nothing at all may come.
@@ -90,7 +90,7 @@ class Allowance:
             raise self.refusal(self._limit)
 
     def share(self, octets: int, seconds: float) -> None:
-        """Read no more than what the answers before this one left of the same allowance."""
+        """Read no more than what the answers before this one left of the same budget."""
         self._left_bytes = octets
         self._ends_at = min(self._ends_at, time.monotonic() + seconds)
 
@@ -133,16 +133,16 @@ class Allowance:
             yield piece
 
 
-_granted: ContextVar[Allowance] = ContextVar("granted")
+_granted: ContextVar[ResponseBudget] = ContextVar("granted")
 
 
-def granted() -> Allowance:
+def granted() -> ResponseBudget:
     """Return what the call under way in this thread may take."""
     return _granted.get()
 
 
 class Metered(io.RawIOBase):
-    """What comes out of a socket: no byte that the allowance of the call doesn't cover."""
+    """What comes out of a socket: no byte that the budget of the call doesn't cover."""
 
     def __init__(self, sock, raw: io.RawIOBase):
         self._sock = sock

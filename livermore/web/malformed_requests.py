@@ -15,7 +15,7 @@ NOT_UTF8 = "A request's charset is utf-8 here."
 HOLDS_NUL = "A request holds no character 0 here."
 
 
-class OnlyReadable:
+class MalformedRequests:
     """Refuses other character sets than UTF-8, and character 0, which no database takes."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):

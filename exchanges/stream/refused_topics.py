@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 60.0, 3600.0
 
 
-class GivenUp:
+class RefusedTopics:
     """Topics that the exchange refuses, until it takes them or nobody wants them any more."""
 
     def __init__(self, stream: VenueStream):

@@ -64,8 +64,8 @@ def optional(is_value: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda found: found is None or is_value(found)
 
 
-def check_shapes(found: Mapping[str, Any], shapes: Mapping[str, Callable[[Any], bool]]) -> None:
-    """Raise ValueError for a field that is there and is not as `shapes` want it."""
-    for name, is_right in shapes.items():
+def check_types(found: Mapping[str, Any], types: Mapping[str, Callable[[Any], bool]]) -> None:
+    """Raise ValueError for a field that is there and is not as `types` want it."""
+    for name, is_right in types.items():
         if name in found and not is_right(found[name]):
             raise ValueError(f"{name} makes no sense")
