@@ -16,6 +16,7 @@ from django_redis import get_redis_connection
 from redis import RedisError
 
 from exchanges.redis.client import own_client
+from exchanges.redis.scripts import load_script
 from livermore.market import keys
 from livermore.web.client_address import network_of
 
@@ -35,40 +36,8 @@ class Limit:
 
 USER_AND_ADDRESS, ADDRESS, USER = Limit(5, 300), Limit(30, 300), Limit(100, 3600)
 
-COUNT = """
-local function count(key)
-  local value = redis.pcall('GET', key)
-  local number = type(value) == 'string' and tonumber(value)
-  if value and not number then redis.call('DEL', key) end
-  return number or 0
-end
-"""  # what somebody else wrote there counts nothing, and goes
-# KEYS: the three counters, and who is known. ARGV: attempts and milliseconds of each counter.
-# Returns for how many milliseconds it is refused, and of the first how many counters it was counted
-# in: none where it was refused.
-ENTER = f"""
-{COUNT}
-local counters = redis.call('EXISTS', KEYS[4]) == 1 and 2 or 3
-local wait = 0
-for i = 1, counters do
-  if count(KEYS[i]) >= tonumber(ARGV[2 * i - 1]) then
-    if redis.call('PTTL', KEYS[i]) < 0 then redis.call('PEXPIRE', KEYS[i], ARGV[2 * i]) end
-    wait = math.max(wait, redis.call('PTTL', KEYS[i]), 1)
-  end
-end
-if wait > 0 then return {{wait, 0}} end
-for i = 1, counters do
-  if redis.call('INCR', KEYS[i]) == 1 then redis.call('PEXPIRE', KEYS[i], ARGV[2 * i]) end
-end
-return {{0, counters}}
-"""
-# KEYS: counters. Takes one attempt out of each that is still there.
-GIVE_BACK = f"""
-{COUNT}
-for _, key in ipairs(KEYS) do
-  if count(key) > 0 then redis.call('DECR', key) end
-end
-"""
+ENTER = load_script("livermore/web/limits/lua/enter.lua")
+GIVE_BACK = load_script("livermore/web/limits/lua/give_back.lua")
 
 
 class Attempts:
@@ -93,7 +62,7 @@ class Attempts:
         names = [*counters, self._known]
         limits = (USER_AND_ADDRESS, ADDRESS, USER)
         numbers = [number for each in limits for number in (each.attempts, each.seconds * 1000)]
-        told = self._told(lambda redis: redis.eval(ENTER, len(names), *names, *numbers))
+        told = self._told(lambda redis: ENTER(redis, names, numbers))
         wait_ms, count = told or (0, 0)
         self._counted = counters[:count]
         return ceil(wait_ms / 1000)
@@ -114,7 +83,7 @@ class Attempts:
 
     def _take_back(self, redis, counters):
         """Take this attempt out of counters that hold it: others' stay there."""
-        redis.eval(GIVE_BACK, len(counters), *counters)
+        GIVE_BACK(redis, counters)
         self._counted = []
 
     def _told(self, tell):

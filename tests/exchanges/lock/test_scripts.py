@@ -5,8 +5,8 @@ import json
 import pytest
 from redis.exceptions import ResponseError
 
-from exchanges.lock.acquire import ACQUIRE, LARGEST_EPOCH
-from exchanges.lock.control import ENTRIES_KEPT, FETCH, FINISH, PROGRESS
+from exchanges.lock.acquire import LARGEST_EPOCH
+from exchanges.lock.control import ENTRIES_KEPT
 from exchanges.redis.scripts import load_script
 
 FENCE = load_script("exchanges/lock/lua/fence.lua")
@@ -15,6 +15,10 @@ READ_LOCK = load_script("exchanges/lock/lua/read_lock.lua")
 RENEW = load_script("exchanges/lock/lua/renew.lua")
 RELEASE = load_script("exchanges/lock/lua/release.lua")
 WRITE_STATUS = load_script("exchanges/lock/lua/write_status.lua")
+ACQUIRE = load_script("exchanges/lock/lua/acquire.lua", {"LARGEST_EPOCH": LARGEST_EPOCH})
+FETCH = load_script("exchanges/lock/lua/fetch_commands.lua")
+PROGRESS = load_script("exchanges/lock/lua/tell_progress.lua")
+FINISH = load_script("exchanges/lock/lua/finish_command.lua", {"ENTRIES_KEPT": ENTRIES_KEPT})
 
 LOCK = '{"instanceId":"mine"}'
 NO_LOCKS = ["no JSON", "[]", "5", '"mine"', "{}"]

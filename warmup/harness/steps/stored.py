@@ -7,27 +7,14 @@ from redis import Redis
 
 from exchanges.lock.acquire import LARGEST_EPOCH
 from exchanges.models import Exchange
+from exchanges.redis.scripts import load_script
 from exchanges.rest.pacing.host import host_of
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 
 NAMES_PER_SCAN = 1000
 
-# Under the epoch of a lease that is over, and only while nobody else has had one since.
-#
-# KEYS: status, epoch. ARGV: that epoch, the status before or '', when that one ends in ms or -1.
-PUT_BACK = """
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then return end
-local time = redis.call('TIME')
-local left = tonumber(ARGV[3]) - (time[1] * 1000 + math.floor(time[2] / 1000))
-if ARGV[2] ~= '' and left > 0 then
-    redis.call('SET', KEYS[1], ARGV[2], 'PX', string.format('%.0f', left))
-elseif ARGV[2] ~= '' and ARGV[3] == '-1' then
-    redis.call('SET', KEYS[1], ARGV[2])
-else
-    redis.call('DEL', KEYS[1])
-end
-"""
+PUT_BACK = load_script("warmup/harness/steps/lua/put_back_status.lua")
 
 
 class Text(NamedTuple):
@@ -59,7 +46,7 @@ class StatusKept:
     def __exit__(self, *error: object) -> None:
         if self._epoch is not None:
             values: list[Any] = [self._epoch, self._before, self._ends_ms]
-            self._redis.eval(PUT_BACK, len(self._names), *self._names, *values)
+            PUT_BACK(self._redis, self._names, values)
 
     def ours(self, epoch: int) -> None:
         self._epoch = epoch
