@@ -31,6 +31,7 @@ REDIS = {
     "exchanges/redis/unreadable.py",
     "exchanges/symbols/volumes.py",
     "warmup/cache/candles.py",
+    "warmup/cache/tickers.py",
     "warmup/live/sink.py",
     "warmup/live/flush.py",
     "warmup/stats.py",

@@ -29,7 +29,8 @@ from exchanges.rest.reply import Candles
 from livermore.market.coverage import union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from warmup.cache.candles import CandleCache, SetAside
+from warmup.cache.candles import CandleCache
+from warmup.cache.set_aside import SetAside
 from warmup.cache.unconfirmed import Rules
 
 logger = logging.getLogger(__name__)

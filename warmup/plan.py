@@ -9,7 +9,9 @@ from redis import Redis
 from exchanges.rest.base import VenueRest
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.cache.candles import CandleCache, PairState, SetAside
+from warmup.cache.candles import CandleCache
+from warmup.cache.pair_state import PairState
+from warmup.cache.set_aside import SetAside
 from warmup.exchange_time import Clock, find_time
 from warmup.repair import missing_ranges, ranges_to_ask
 from warmup.scanner import DEFAULT_CANDLE_TARGET, MIN_CANDLE_THRESHOLD, is_exhausted

@@ -21,7 +21,9 @@ from livermore.market.coverage import (
 )
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.cache.candles import CANDLES_KEPT, CandleCache, PairState, SetAside
+from warmup.cache.candles import CANDLES_KEPT, CandleCache
+from warmup.cache.pair_state import PairState
+from warmup.cache.set_aside import SetAside
 from warmup.cache.unconfirmed import second_looks, withheld
 from warmup.fetching import Fetcher, FetchReport, run_all
 from warmup.scanner import DEFAULT_CANDLE_TARGET

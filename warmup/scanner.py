@@ -10,7 +10,8 @@ from exchanges.rest.base import LONGEST_LOOK_BACK
 from livermore.market.coverage import missing, span
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
-from warmup.cache.candles import CandleCache, PairState
+from warmup.cache.candles import CandleCache
+from warmup.cache.pair_state import PairState
 
 MIN_CANDLE_THRESHOLD = 60
 DEFAULT_CANDLE_TARGET = 100

@@ -19,7 +19,7 @@ from benchmarks.programs.helper import Helper
 from exchanges.models import Exchange
 from livermore.market.candle import Ticker
 from livermore.running.children import Child, Children
-from warmup.cache.candles import TickerCache
+from warmup.cache.tickers import TickerCache
 
 SYMBOLS = 100
 BROWSERS = 200

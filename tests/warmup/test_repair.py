@@ -9,7 +9,8 @@ from livermore.market.coverage import missing, union
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from tests.warmup.conftest import SYMBOLS
-from warmup.cache.candles import CandleCache, PairState
+from warmup.cache.candles import CandleCache
+from warmup.cache.pair_state import PairState
 from warmup.repair import CandleRepair, missing_ranges
 from warmup.service import SmartWarmupService
 

@@ -1,36 +1,35 @@
-"""Candles, coverage and tickers in Redis: the only place that reads or writes them."""
+"""Candles and coverage in Redis: read and written here, but for what a stream brings."""
 
 import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from exchanges.errors import clip
-from exchanges.lock import fencing
 from exchanges.lock.fencing import stamp
-from exchanges.redis.scripts import Call, Constant, load_script
+from exchanges.redis.scripts import Call, load_script
 from exchanges.redis.unreadable import (
-    Unreadable,
     is_wrong_type,
-    of_type,
     tell_once,
     value_or_error,
 )
 from exchanges.rest.base import Known
 from exchanges.rest.reply import Candles
 from livermore.market import keys
-from livermore.market.candle import EARLIEST_MS, LATEST_MS, Candle, Ticker
+from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+from warmup.cache.encoding import LONGEST_COVERAGE, PAIR_CONSTANTS, read_coverage, read_time
+from warmup.cache.pair_state import Glance, PairState
+from warmup.cache.set_aside import SetAside, is_aside, refusals
 from warmup.cache.told import Told
 from warmup.cache.unconfirmed import (
     Rules,
@@ -39,7 +38,6 @@ from warmup.cache.unconfirmed import (
     learn,
     load,
     newest,
-    told_empty,
     with_traded,
 )
 
@@ -49,44 +47,15 @@ CANDLES_KEPT = 1000
 PAIRS_PER_PIPELINE = 1000
 PAIRS_PER_GLANCE = 200  # a millisecond of the server's time
 PAIRS_PER_WINDOWS = 50  # whole windows: 64 KB each
-TICKER_TTL_SECONDS = 60
-LONGEST_COVERAGE = 1_000_000  # bytes; a stretch for each candle is 32 KB
 LONGEST_LIVE = 10_000
 GLANCED = (keys.candles, keys.coverage)
 # Who has an exchange's lock may write what is unconfirmed from several threads: one at a time.
 _NOTING: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
-PAIR_CONSTANTS: dict[str, Constant] = {
-    "STEPS": {each.value: each.ms for each in Timeframe},
-    "EARLIEST_MS": EARLIEST_MS,
-    "LATEST_MS": LATEST_MS,
-    "LONGEST_COVERAGE": LONGEST_COVERAGE,
-}
 WRITE = load_script("warmup/cache/lua/write_candles.lua", PAIR_CONSTANTS)
 CUT_BACK = load_script("warmup/cache/lua/cut_back.lua", PAIR_CONSTANTS)
 SIFT = load_script("warmup/cache/lua/sift.lua", PAIR_CONSTANTS)
 GLANCE = load_script("warmup/cache/lua/glance.lua", PAIR_CONSTANTS)
-
-
-class SetAside(Unreadable):
-    """A pair one of whose keys is not ours: nothing of it is read or written till it goes.
-
-    It is of another type, or its candles begin or end where none opens. Its text says which, and
-    what a person does about it.
-    """
-
-    def __init__(self, fault: str):
-        """`fault` is as scripts say it: the key, and its type and which it should be, or why."""
-        name, _, kinds = fault.partition(" is a ")
-        if kinds:
-            found, _, wanted = kinds.partition(", not a ")
-            fault = of_type(name, found, wanted)
-        else:
-            name, wanted = fault.partition(" holds ")[0], "zset"
-        names = [name]
-        if wanted == "zset":  # without its candles a pair's coverage says nothing
-            names.append(f"coverage{name.removeprefix('candles')}")
-        super().__init__(fault, *names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,55 +71,6 @@ class CandleWrite:
     candles: Sequence[Candle]
     covered: Coverage = ()
     unconfirmed: Stretches | None = None  # of the pair from now on, None leaves what is there
-
-
-@dataclass(frozen=True, slots=True)
-class PairState:
-    """What the cache holds of one pair: how many candles, from when, and what is known complete.
-
-    `oldest` is an open time in ms, None where there is no candle. `unconfirmed` is what the
-    exchange has to tell again. `aside` says, where the pair is set aside, why, as
-    SetAside takes it.
-    """
-
-    count: int
-    oldest: int | None
-    coverage: Coverage
-    unconfirmed: Stretches = ()
-    aside: str = ""
-
-    @property
-    def asked(self) -> Coverage:
-        """Return of which stretches the exchange told all it had when it was asked."""
-        return union([*self.coverage, *told_empty(self.unconfirmed)])
-
-
-class Glance(NamedTuple):
-    """What the cache holds of one pair, as it is stored: cheap to compare with what was there.
-
-    `oldest` and `newest` are open times in ms, None where there is no candle. `aside` says, where
-    the pair is set aside, why, as SetAside takes it: nothing of it can be read then. `name` is
-    that of the coverage's key.
-    """
-
-    count: int  # type: ignore[assignment]  # it hides tuple.count, which nobody needs here
-    oldest: int | None
-    newest: int | None
-    coverage: bytes | None
-    aside: str = ""
-    name: str = ""
-
-    @property
-    def known(self) -> Coverage:
-        """Return the coverage as it is stored, whether there are candles or not."""
-        return _coverage(self.coverage, self.name)
-
-    def state(self, unconfirmed: Stretches = ()) -> PairState:
-        """Return the same, understood, with what is `unconfirmed` of it."""
-        # Coverage of no candle at all is what is left where somebody deleted them, or Redis
-        # evicted them: it is not believed.
-        coverage = _coverage(self.coverage, self.name) if self.count else ()
-        return PairState(self.count, self.oldest, coverage, unconfirmed, self.aside)
 
 
 class CandleCache:
@@ -258,7 +178,7 @@ class CandleCache:
                 if is_wrong_type(members) or is_wrong_type(coverage):
                     yield pair, [], ()
                 else:
-                    yield pair, members, _coverage(coverage, self._coverage_of(*pair))
+                    yield pair, members, read_coverage(coverage, self._coverage_of(*pair))
 
     def counts(self, pairs: Sequence[Pair]) -> list[int]:
         """Return how many closed candles each pair has."""
@@ -286,7 +206,7 @@ class CandleCache:
             names = [name(self._exchange_id, *pair) for pair in chunk for name in GLANCED]
             replies = iter(GLANCE(self._redis, names))
             found += [
-                Glance(count, _time(oldest), _time(newest), coverage or None, "", name)
+                Glance(count, read_time(oldest), read_time(newest), coverage or None, "", name)
                 if count >= 0
                 else Glance(0, None, None, None, coverage.decode())
                 for name, count, oldest, newest, coverage in zip(
@@ -309,7 +229,7 @@ class CandleCache:
                 pipe.getrange(self._coverage_of(symbol, timeframe), 0, LONGEST_COVERAGE)
             replies = map(value_or_error, pipe.execute(raise_on_error=False))
             found += [
-                () if is_wrong_type(each) else _coverage(each, self._coverage_of(*pair))
+                () if is_wrong_type(each) else read_coverage(each, self._coverage_of(*pair))
                 for pair, each in zip(chunk, replies, strict=True)
             ]
         return found
@@ -387,7 +307,7 @@ class CandleCache:
             pipe.zrange(key, end_ms, "+inf", byscore=True, offset=0, num=1, withscores=True)
         found = map(value_or_error, pipe.execute(raise_on_error=False))
         replies = [
-            _time(each[0][1]) if each and not is_wrong_type(each) else None for each in found
+            read_time(each[0][1]) if each and not is_wrong_type(each) else None for each in found
         ]
         return [Known(*replies[at : at + 2]) for at in range(0, len(replies), 2)]
 
@@ -446,7 +366,7 @@ class CandleCache:
     def _store(self, writes: Sequence[CandleWrite]) -> None:
         replies = WRITE.run_many(self._redis, map(self._write_call, writes))
         errors = [each for each in replies if isinstance(each, Exception)]
-        errors.sort(key=_is_aside)  # what is worse than one pair's trouble first
+        errors.sort(key=is_aside)  # what is worse than one pair's trouble first
         if errors:
             with refusals():
                 raise errors[0]
@@ -477,106 +397,7 @@ class CandleCache:
         return candles
 
 
-class TickerCache:
-    """The last ticker of each symbol of one exchange; one that is 60 s old is gone."""
-
-    def __init__(self, redis: Redis, exchange_id: int):
-        self._redis = redis
-        self._exchange_id = exchange_id
-
-    def write_many(self, tickers: Iterable[Ticker]) -> None:
-        """Store and publish tickers, in one round trip."""
-        pipe = self._redis.pipeline(transaction=False)
-        for ticker in tickers:
-            text = orjson.dumps(ticker.as_json())
-            key = keys.ticker(self._exchange_id, ticker.symbol)
-            pipe.set(key, text, ex=TICKER_TTL_SECONDS)
-            pipe.publish(keys.ticker_channel(self._exchange_id, ticker.symbol), text)
-        pipe.execute()
-
-    def read(self, symbol: str) -> Ticker | None:
-        """Return the last ticker, None where there was none for 60 s, or none that can be read."""
-        name = keys.ticker(self._exchange_id, symbol)
-        try:
-            stored = self._redis.get(name)
-            return Ticker.from_json(orjson.loads(stored)) if stored else None
-        except ResponseError as error:
-            value_or_error(error)
-            tell_once(logger, name, error)
-        except (ValueError, TypeError, LookupError) as error:
-            tell_once(logger, name, error)
-        return None
-
-    def read_many(self, symbols: Sequence[str]) -> list[Ticker]:
-        """Return the last tickers, in one round trip; without those that are gone or unreadable."""
-        if not symbols:
-            return []
-        stored: list[Any] = self._redis.mget(
-            [keys.ticker(self._exchange_id, symbol) for symbol in symbols]
-        )
-        pairs = zip(stored, symbols, strict=True)
-        found = (_ticker(text, self._exchange_id, symbol) for text, symbol in pairs)
-        return [ticker for ticker in found if ticker is not None]
-
-
-def _ticker(stored: bytes | None, exchange_id: int, symbol: str) -> Ticker | None:
-    """Return a stored ticker of a symbol, None for one that can't be read."""
-    try:
-        ticker = Ticker.from_json(orjson.loads(stored)) if stored else None
-        return ticker if ticker and ticker.symbol == symbol else None
-    except (ValueError, LookupError, TypeError) as error:
-        tell_once(logger, keys.ticker(exchange_id, symbol), error)
-        return None
-
-
 def _chunks(pairs: Sequence[Pair], size: int = PAIRS_PER_PIPELINE) -> Iterator[list[Pair]]:
     rest = iter(pairs)
     while chunk := list(islice(rest, size)):
         yield chunk
-
-
-def _coverage(stored: bytes | None, name: str) -> Coverage:
-    """Return what the coverage at a key says: all of it, or nothing, as scripts do."""
-    if not stored:
-        return ()
-    try:
-        if len(stored) > LONGEST_COVERAGE:
-            raise ValueError("too long")
-        return union(_span(*each) for each in _list(orjson.loads(stored)))
-    except (ValueError, TypeError) as error:
-        tell_once(logger, name, f"no coverage: {error}")
-        return ()
-
-
-def _list(found: Any) -> list:
-    if not isinstance(found, list):
-        raise TypeError(f"{clip(repr(found))} is no list")
-    return found
-
-
-def _span(start: Any, end: Any) -> Interval:
-    if type(start) is not int or type(end) is not int or not 0 <= start < end <= LATEST_MS:
-        raise ValueError(f"{clip(repr((start, end)))} is no stretch of time")
-    return start, end
-
-
-def _is_aside(error: Exception) -> bool:
-    return isinstance(error, ResponseError) and "ASIDE " in str(error)
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Turn what a script of ours refuses into Fenced or SetAside."""
-    try:
-        with fencing.refusals():
-            yield
-    except ResponseError as error:
-        if not _is_aside(error):
-            raise
-        raise SetAside(str(error).partition("ASIDE ")[2]) from error
-
-
-def _time(score: bytes | float | None) -> int | None:
-    """Return a score as an open time, None where it is none."""
-    time_ms = float("nan") if score is None else float(score)
-    return int(time_ms) if EARLIEST_MS <= time_ms < LATEST_MS else None

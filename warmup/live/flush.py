@@ -11,7 +11,9 @@ from exchanges.redis.scripts import load_script
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
-from warmup.cache.candles import CANDLES_KEPT, PAIR_CONSTANTS, TICKER_TTL_SECONDS
+from warmup.cache.candles import CANDLES_KEPT
+from warmup.cache.encoding import PAIR_CONSTANTS
+from warmup.cache.tickers import TICKER_TTL_SECONDS
 from warmup.live.bars import LATE, Close
 
 EVENTS_KEPT = 100_000

@@ -14,7 +14,8 @@ from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import Candles
 from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair
-from warmup.cache.candles import CandleCache, SetAside
+from warmup.cache.candles import CandleCache
+from warmup.cache.set_aside import SetAside
 from warmup.cache.unconfirmed import Rules
 from warmup.live.bars import GRACE_MS, Bars, Close
 from warmup.live.outage import Outage

@@ -8,7 +8,8 @@ from exchanges.errors import LivermoreError
 from exchanges.rest.clock import ExchangeClock
 from livermore.market.coverage import Coverage, believable, intersect
 from livermore.market.pair import Pair
-from warmup.cache.candles import CANDLES_KEPT, CandleCache, SetAside
+from warmup.cache.candles import CANDLES_KEPT, CandleCache
+from warmup.cache.set_aside import SetAside
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import Coverage, intersect, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from warmup.cache.candles import CANDLES_KEPT, CandleCache, SetAside
+from warmup.cache.candles import CANDLES_KEPT, CandleCache
+from warmup.cache.set_aside import SetAside
 from warmup.live.bars import EVER, GRACE_MS, LATE, SKIPPED, TOLD, Bars, Close
 from warmup.live.flush import Flusher
 from warmup.live.healing import Healer

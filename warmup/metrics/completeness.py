@@ -11,7 +11,8 @@ from redis import Redis
 from livermore.market.coverage import span, subtract
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from warmup.cache.candles import CandleCache, PairState
+from warmup.cache.candles import CandleCache
+from warmup.cache.pair_state import PairState
 from warmup.repair import missing_ranges, window
 
 GRACE_MS = 90_000  # what closed a moment ago may still be on its way, on a quiet market from REST

@@ -17,7 +17,9 @@ from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from warmup.cache.candles import CANDLES_KEPT, PAIR_CONSTANTS, CandleCache, refusals
+from warmup.cache.candles import CANDLES_KEPT, CandleCache
+from warmup.cache.encoding import PAIR_CONSTANTS
+from warmup.cache.set_aside import refusals
 from warmup.fetching import Fetcher
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 from exchanges.redis.scripts import load_script
 from livermore.market.candle import EARLIEST_MS, LATEST_MS
 from livermore.market.timeframe import Timeframe
-from warmup.cache.candles import LONGEST_COVERAGE, PAIR_CONSTANTS
+from warmup.cache.encoding import LONGEST_COVERAGE, PAIR_CONSTANTS
 
 FOLDER = "warmup/cache/lua"
 WRITE, CUT_BACK, SIFT, GLANCE, WRITE_INDICATORS, PAIR, SPANS, COVERAGE, TOLD = (

@@ -28,7 +28,8 @@ from tests.warmup.runners import (
     wait_for_time,
     wait_until,
 )
-from warmup.cache.candles import CandleCache, CandleWrite, SetAside
+from warmup.cache.candles import CandleCache, CandleWrite
+from warmup.cache.set_aside import SetAside
 from warmup.metrics.completeness import measure
 from warmup.network.page.cells import Grid, Work
 from warmup.plan import plan_warmup

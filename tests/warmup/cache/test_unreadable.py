@@ -30,8 +30,9 @@ from tests.warmup.runners import (
     serve,
     wait_until,
 )
-from warmup.cache.candles import CandleCache, TickerCache
+from warmup.cache.candles import CandleCache
 from warmup.cache.indicators import IndicatorCache
+from warmup.cache.tickers import TickerCache
 from warmup.metrics.redis_server import refusal
 from warmup.network.page.runner_state import RunnerState
 from warmup.network.page.snapshot import read_network, read_pair

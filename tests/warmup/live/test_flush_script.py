@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from exchanges.redis.scripts import load_script
-from warmup.cache.candles import PAIR_CONSTANTS
+from warmup.cache.encoding import PAIR_CONSTANTS
 
 FLUSH = load_script("warmup/live/lua/flush.lua", PAIR_CONSTANTS)
 STEP = 60_000

@@ -6,7 +6,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from exchanges.redis.scripts import load_script
-from warmup.cache.candles import PAIR_CONSTANTS
+from warmup.cache.encoding import PAIR_CONSTANTS
 
 WRITE_COMMAND = load_script("warmup/runner/lua/write_command.lua")
 COPY = load_script("warmup/runner/lua/copy_candles.lua", PAIR_CONSTANTS)

@@ -10,7 +10,8 @@ from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import union
 from livermore.market.timeframe import Timeframe
-from warmup.cache.candles import CANDLES_KEPT, TICKER_TTL_SECONDS
+from warmup.cache.candles import CANDLES_KEPT
+from warmup.cache.tickers import TICKER_TTL_SECONDS
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
 from warmup.harness.steps import stored

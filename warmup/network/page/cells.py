@@ -10,7 +10,9 @@ from exchanges.models import Symbol
 from livermore.market.coverage import subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
-from warmup.cache.candles import CandleCache, Glance, PairState, SetAside
+from warmup.cache.candles import CandleCache
+from warmup.cache.pair_state import Glance, PairState
+from warmup.cache.set_aside import SetAside
 from warmup.cache.unconfirmed import Stretches
 from warmup.repair import missing_ranges
 from warmup.scanner import MIN_CANDLE_THRESHOLD, is_exhausted

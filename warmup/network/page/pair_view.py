@@ -18,9 +18,10 @@ from livermore.market.coverage import Coverage
 from livermore.market.indicators import macd_v_series
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
-from warmup.cache.candles import CANDLES_KEPT, CandleCache, PairState
+from warmup.cache.candles import CANDLES_KEPT, CandleCache
 from warmup.cache.indicator_window import ROW, rows_of
 from warmup.cache.indicators import IndicatorCache
+from warmup.cache.pair_state import PairState
 from warmup.network.page.cells import GRACE_MS
 from warmup.repair import missing_ranges
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from redis import Redis
 
 from livermore.market.plain import plain
-from warmup.cache.candles import TickerCache
+from warmup.cache.tickers import TickerCache
 
 Price = tuple[str, float]  # the price as text, the change in percent
 Prices = Mapping[str, Price]

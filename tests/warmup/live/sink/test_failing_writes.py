@@ -25,7 +25,7 @@ from tests.warmup.live.sink.played import (
     ticker,
 )
 from tests.warmup.live.sink.seen import events, stored, tick_until, told
-from warmup.cache.candles import TickerCache
+from warmup.cache.tickers import TickerCache
 from warmup.live import sink as sink_module
 from warmup.live.bars import GRACE_MS
 from warmup.live.sink import CandleSink

@@ -23,7 +23,7 @@ from tests.warmup.live.sink.played import (
     ticker,
 )
 from tests.warmup.live.sink.seen import events, stored, tick_until, told
-from warmup.cache.candles import TickerCache
+from warmup.cache.tickers import TickerCache
 from warmup.live.bars import GRACE_MS
 
 # -- Open bars

@@ -7,7 +7,7 @@ from livermore.market import keys
 from livermore.market.candle import Ticker
 from tests.warmup.network.browser import chromium as browsers
 from tests.warmup.network.operators import held_by, listed_exchange, person
-from warmup.cache.candles import TickerCache
+from warmup.cache.tickers import TickerCache
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

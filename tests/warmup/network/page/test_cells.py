@@ -3,7 +3,8 @@ import pytest
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from warmup.cache.candles import CandleCache, CandleWrite, PairState
+from warmup.cache.candles import CandleCache, CandleWrite
+from warmup.cache.pair_state import PairState
 from warmup.network.page.cells import GRACE_MS, Grid, Work, cell
 
 M1 = Timeframe.M1

@@ -9,7 +9,7 @@ from livermore.market import keys
 from livermore.market.candle import Ticker
 from tests.warmup.network.operators import held_by, listed_exchange, person
 from tests.warmup.network.sockets import browsing, in_a_loop, log_in
-from warmup.cache.candles import TickerCache
+from warmup.cache.tickers import TickerCache
 from warmup.network.page.prices import price_changes, read_prices, seconds_between, with_changes
 from warmup.network.page.snapshot import read_network
 from warmup.network.socket import card_feed, feed
