@@ -7,7 +7,7 @@ import pytest
 
 from exchanges.redis.scripts import CONSTANTS, INCLUDE
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 OURS = ("livermore", "exchanges", "warmup")
 FILES = sorted(
     path.relative_to(ROOT).as_posix() for room in OURS for path in (ROOT / room).rglob("*.lua")
@@ -153,8 +153,8 @@ def test_scripts_are_part_of_what_the_image_holds():
     ],
 )
 def test_these_checks_would_notice(tmp_path, monkeypatch, text, fault):
-    monkeypatch.setattr("tests.test_lua.ROOT", tmp_path)
-    monkeypatch.setattr("tests.test_lua.FILES", ["do.lua"])
+    monkeypatch.setattr("tests.exchanges.redis.test_lua.ROOT", tmp_path)
+    monkeypatch.setattr("tests.exchanges.redis.test_lua.FILES", ["do.lua"])
     (tmp_path / "do.lua").write_text(text)
     with pytest.raises(AssertionError, match=fault):
         check_head("do.lua", "KEYS")
