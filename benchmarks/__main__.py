@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ground
-from benchmarks.figure import Figure
-from benchmarks.menu import make_parser, run_named
+from benchmarks import isolated_run
+from benchmarks.command_line import make_parser, run_named
+from benchmarks.measurement import Measurement
 from benchmarks.registry import BENCHMARKS
 from livermore.running.embedded_redis import EmbeddedRedisError
 
-COLUMNS = ("benchmark", "measured", "figure", "note", "target", "holds")
+COLUMNS = ("benchmark", "measured", "measurement", "note", "target", "holds")
 PIPED_WIDTH = 160
 
 
@@ -38,29 +38,31 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(names: Sequence[str], thorough: bool) -> int:
-    found: dict[str, list[Figure]] = {}
+    found: dict[str, list[Measurement]] = {}
     failures: dict[str, Exception] = {}
     for name in names:
         print(f"{name}: {BENCHMARKS[name]} …", file=sys.stderr, flush=True)
         try:
-            found[name] = ground.run(name, thorough)
-        except (ground.BenchmarkError, EmbeddedRedisError) as error:
+            found[name] = isolated_run.run(name, thorough)
+        except (isolated_run.BenchmarkError, EmbeddedRedisError) as error:
             failures[name] = error
     if found:
         _print(found)
     for name, error in failures.items():
         print(f"{name} failed: {error}", file=sys.stderr)
-    missed = any(not figure.holds for figures in found.values() for figure in figures)
+    missed = any(
+        not measurement.holds for measurements in found.values() for measurement in measurements
+    )
     return 1 if failures or missed else 0
 
 
-def _print(found: dict[str, list[Figure]]) -> None:
+def _print(found: dict[str, list[Measurement]]) -> None:
     table = Table()
     for column in COLUMNS:
-        table.add_column(column, justify="right" if column in ("figure", "target") else "left")
-    for name, figures in found.items():
-        for figure in figures:
-            table.add_row(name, *figure.row())
+        table.add_column(column, justify="right" if column in ("measurement", "target") else "left")
+    for name, measurements in found.items():
+        for measurement in measurements:
+            table.add_row(name, *measurement.row())
             name = ""
         table.add_section()
     # Piped output has no width of its own, and rich would take 80 columns.

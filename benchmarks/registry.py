@@ -1,8 +1,8 @@
 """Which benchmarks there are.
 
 Adding one is a line here and a module of that name in `benchmarks/measured/`, whose
-`measure(bench)` yields figures: see `benchmarks.fixtures.bench` for what it is given and
-`benchmarks.figure` for what it gives.
+`measure(bench)` yields measurements: see `benchmarks.fixtures.bench` for what it is given and
+`benchmarks.measurement` for what it gives.
 """
 
 BENCHMARKS = {

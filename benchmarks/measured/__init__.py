@@ -1,1 +1,1 @@
-"""What is measured: a module for each benchmark, whose `measure(bench)` yields figures."""
+"""What is measured: a module for each benchmark, whose `measure(bench)` yields measurements."""

@@ -3,10 +3,10 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
-from benchmarks.figure import Figure
 from benchmarks.fixtures.bench import Bench
 from benchmarks.fixtures.candles import fill
 from benchmarks.fixtures.live import NATIVE
+from benchmarks.measurement import Measurement
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of
@@ -18,7 +18,7 @@ TARGET_SECONDS = 3
 ROUNDS = 3
 
 
-def measure(bench: Bench) -> Iterator[Figure]:
+def measure(bench: Bench) -> Iterator[Measurement]:
     exchange, _ = bench.exchange(1)
     pairs = pairs_of(NATIVE)
     cache = CandleCache(bench.redis, exchange.pk)
@@ -28,7 +28,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     follower.compute(pairs)
     what = f"MACD-V of {len(pairs):,} pairs x 100 candles, from the cache"
     note = f"{time.process_time() - used:.2f} s of a core"
-    yield Figure(what, time.perf_counter() - started, "s", note=note)
+    yield Measurement(what, time.perf_counter() - started, "s", note=note)
     what = f"{len(pairs):,} closes in the same second, every value written"
     yield from _closes(what, 1, bench, exchange.pk, cache, follower, pairs)
     what = "the same after a gap, so that every pair is read from the cache again"
@@ -44,7 +44,7 @@ def _closes(
     cache: CandleCache,
     follower: IndicatorFollower,
     pairs: Sequence[Pair],
-) -> Iterator[Figure]:
+) -> Iterator[Measurement]:
     """Let a bar of every pair close at once, so many after its last; the follower reads them."""
     newest = {pair: cache.newest(*pair, 1)[0] for pair in pairs}
     seconds, used = [], []
@@ -57,13 +57,15 @@ def _closes(
         seconds.append(time.perf_counter() - started)
         used.append(time.process_time() - used_before)
     note = f"the worst of {ROUNDS}; {max(used):.2f} s of a core"
-    yield Figure(what, max(seconds), "s", TARGET_SECONDS, note)
+    yield Measurement(what, max(seconds), "s", TARGET_SECONDS, note)
     values = IndicatorCache(bench.redis, number).read_many(pairs)
     late = sum(
         value["timestamp"] != newest[pair].timestamp
         for pair, value in zip(pairs, values, strict=True)
     )
-    yield Figure("values that stand on an older candle", late, at_most=0, note=f"of {len(pairs):,}")
+    yield Measurement(
+        "values that stand on an older candle", late, at_most=0, note=f"of {len(pairs):,}"
+    )
 
 
 def _later(candle: Candle, bars: int) -> Candle:

@@ -13,8 +13,8 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.backends.db import SessionStore
 
-from benchmarks.figure import Figure
 from benchmarks.fixtures.bench import Bench, Sandbox, free_port
+from benchmarks.measurement import Measurement
 from benchmarks.programs.helper import Helper
 from exchanges.models import Exchange
 from livermore.market.candle import Ticker
@@ -46,7 +46,7 @@ class Web:
         return sum(map(int, times)) / 100
 
 
-def measure(bench: Bench) -> Iterator[Figure]:
+def measure(bench: Bench) -> Iterator[Measurement]:
     runs = LONG_RUNS if bench.thorough else RUNS
     with bench.sandbox(SYMBOLS) as sandbox, _web() as web:
         exchange, symbols = bench.exchange(SYMBOLS, sandbox.url)
@@ -58,7 +58,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
             for looking in (True, False) if number % 2 else (False, True):
                 watched.run(looking)
         watched.run(looking=True, stay_seconds=SECONDS_TO_FREEZE)
-        yield from watched.figures()
+        yield from watched.measurements()
         yield from _prices(bench, web, watched.sessions)
 
 
@@ -104,33 +104,35 @@ class _Watched:
             self._resident.append(self._web.resident_bytes())
             self._seen.append(orjson.loads(browsers.end()))
 
-    def figures(self) -> Iterator[Figure]:
+    def measurements(self) -> Iterator[Measurement]:
         alone, looked_at = (statistics.median(self._seconds[each]) for each in (False, True))
         what = f"warmup of {len(self._symbols)} symbols x 6, slower by {BROWSERS} browsers"
         runs = self._seconds[False]
         note = f"{alone:.2f} and {looked_at:.2f} s, medians of {len(runs)} in turn, "
         note += f"{min(runs):.2f} to {max(runs):.2f} s alone"
-        yield Figure(what, 100 * (looked_at / alone - 1), "%", 5, note)
+        yield Measurement(what, 100 * (looked_at / alone - 1), "%", 5, note)
         delays, waits = (
             sorted(each for seen in self._seen for each in seen[name])
             for name in ("delays_ms", "waits_ms")
         )
         note = f"median {statistics.median(delays):.0f} ms, of {len(delays):,} messages"
-        yield Figure("from write to browser, p99", _p99(delays), "ms", 250, note)
+        yield Measurement("from write to browser, p99", _p99(delays), "ms", 250, note)
         note = "with its wait for the next message, at the most"
-        yield Figure("from any write to browser, p99", _p99(waits), "ms", note=note)
+        yield Measurement("from any write to browser, p99", _p99(waits), "ms", note=note)
         last, settled = self._resident[-1], self._resident[len(self._resident) // 3]
         times = len(self._resident) * 2 // 3
         note = f"over the last {times} times {BROWSERS} browsers, at {last / MB:.0f} MB"
-        yield Figure("the web server's growth of memory", (last - settled) / MB, "MB", 5, note)
+        yield Measurement("the web server's growth of memory", (last - settled) / MB, "MB", 5, note)
         share = 100 * statistics.median(self._cpu_seconds)
-        yield Figure("share of a core that it takes meanwhile", share, "%")
-        yield Figure("browsers lost", sum(seen["lost"] for seen in self._seen), at_most=0)
+        yield Measurement("share of a core that it takes meanwhile", share, "%")
+        yield Measurement("browsers lost", sum(seen["lost"] for seen in self._seen), at_most=0)
         kept = int(not self._seen[-1]["frozen"])
-        yield Figure("frozen browsers kept", kept, at_most=0, note="after a quarter of a minute")
+        yield Measurement(
+            "frozen browsers kept", kept, at_most=0, note="after a quarter of a minute"
+        )
 
 
-def _prices(bench: Bench, web: Web, sessions: Path) -> Iterator[Figure]:
+def _prices(bench: Bench, web: Web, sessions: Path) -> Iterator[Measurement]:
     """Measure what it costs to show the prices of many symbols, all of which change each second."""
     exchange, symbols = bench.exchange(PRICED)
     still, moving = (
@@ -139,9 +141,11 @@ def _prices(bench: Bench, web: Web, sessions: Path) -> Iterator[Figure]:
     )
     what = f"prices of {len(symbols):,} symbols, to one browser"
     note = f"without prices {still[0] / 1000:.1f} kB/s"
-    yield Figure(what, (moving[0] - still[0]) / 1000, "kB/s", 10, note)
+    yield Measurement(what, (moving[0] - still[0]) / 1000, "kB/s", 10, note)
     note = f"of the web server with {BROWSERS} browsers; without prices {100 * still[1]:.0f} %"
-    yield Figure("share of a core that prices take", 100 * (moving[1] - still[1]), "%", 15, note)
+    yield Measurement(
+        "share of a core that prices take", 100 * (moving[1] - still[1]), "%", 15, note
+    )
 
 
 def _ticking(

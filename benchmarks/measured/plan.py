@@ -1,8 +1,8 @@
 from collections.abc import Iterator
 
-from benchmarks.figure import Figure, median_seconds
 from benchmarks.fixtures.bench import Bench
 from benchmarks.fixtures.candles import fill
+from benchmarks.measurement import Measurement, median_seconds
 from warmup.cache.candles import CandleCache
 
 SYMBOLS = 300
@@ -10,7 +10,7 @@ RUNS = 5
 TARGET_SECONDS = 2
 
 
-def measure(bench: Bench) -> Iterator[Figure]:
+def measure(bench: Bench) -> Iterator[Measurement]:
     what = f"warmup --plan of {SYMBOLS} symbols x 6"
     with bench.sandbox(SYMBOLS) as sandbox:  # it is asked for its time, once candles are there
         exchange, symbols = bench.exchange(SYMBOLS, sandbox.url)

@@ -1,22 +1,22 @@
 from collections.abc import Iterator
 
-from benchmarks.figure import Figure, median_seconds
 from benchmarks.fixtures.bench import Bench
+from benchmarks.measurement import Measurement, median_seconds
 
 SYMBOLS = 200
 RUNS = 5
 
 
-def measure(bench: Bench) -> Iterator[Figure]:
+def measure(bench: Bench) -> Iterator[Measurement]:
     with bench.sandbox(SYMBOLS) as sandbox:
         exchange, symbols = bench.exchange(SYMBOLS, sandbox.url)
         bench.warm(exchange, symbols)
         sandbox.forget()
         what = f"warm restart of {SYMBOLS} symbols x 6"
         yield median_seconds(what, [bench.warm(exchange, symbols) for _ in range(RUNS)])
-        yield Figure("its candle calls", sandbox.candle_calls(), at_most=0)
+        yield Measurement("its candle calls", sandbox.candle_calls(), at_most=0)
         yield median_seconds(
             "the same with process start",
             [bench.manage("warmup", exchange.name)[0] for _ in range(RUNS)],
         )
-        yield Figure("its candle calls", sandbox.candle_calls(), at_most=0)
+        yield Measurement("its candle calls", sandbox.candle_calls(), at_most=0)

@@ -1,9 +1,9 @@
 import time
 from collections.abc import Iterator
 
-from benchmarks.figure import Figure, median_seconds
 from benchmarks.fixtures.bench import Bench
 from benchmarks.fixtures.candles import fill
+from benchmarks.measurement import Measurement, median_seconds
 from warmup.cache.candles import CandleCache
 from warmup.scanner import CandleStatusScanner
 
@@ -12,7 +12,7 @@ RUNS = 7
 TARGET_SECONDS = 0.3
 
 
-def measure(bench: Bench) -> Iterator[Figure]:
+def measure(bench: Bench) -> Iterator[Measurement]:
     exchange, symbols = bench.exchange(SYMBOLS)
     scanner = CandleStatusScanner(bench.redis, exchange.pk)
     what = f"scan of {SYMBOLS:,} symbols x 6"

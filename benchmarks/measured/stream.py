@@ -2,9 +2,9 @@ import statistics
 import time
 from collections.abc import Iterator
 
-from benchmarks.figure import Figure
 from benchmarks.fixtures.bench import Bench
 from benchmarks.fixtures.live import NATIVE, PAIRS, Live, Usage, live, peak_bytes
+from benchmarks.measurement import Measurement
 from benchmarks.plain import stream as plain_stream
 from benchmarks.programs.helper import Helper
 from exchanges.venues.binance.stream import BinanceStream
@@ -20,13 +20,13 @@ BURSTS = 3
 MB = 1_000_000
 
 
-def measure(bench: Bench) -> Iterator[Figure]:
+def measure(bench: Bench) -> Iterator[Measurement]:
     yield from _usual(bench, LONG_USUAL_SECONDS if bench.thorough else USUAL_SECONDS)
     yield from _bursts(bench)
     yield from _flood(bench)
 
 
-def _usual(bench: Bench, seconds: float) -> Iterator[Figure]:
+def _usual(bench: Bench, seconds: float) -> Iterator[Measurement]:
     with live(bench.redis, 1, "usual", LEAD_SECONDS, Timeframe.H1) as streaming:
         time.sleep(SETTLE_SECONDS)
         used = list(_usages(streaming, seconds))
@@ -36,15 +36,15 @@ def _usual(bench: Bench, seconds: float) -> Iterator[Figure]:
     took = last.at - first.at
     what = f"{(last.frames - first.frames) / took:,.0f} frames/s, share of a core"
     note = f"Redis: {100 * (last.redis_cpu_seconds - first.redis_cpu_seconds) / took:.2g} %"
-    yield Figure(what, 100 * (last.cpu_seconds - first.cpu_seconds) / took, "%", 10, note)
+    yield Measurement(what, 100 * (last.cpu_seconds - first.cpu_seconds) / took, "%", 10, note)
     yield from _delays(streaming)
     settled = used[len(used) // 3].resident_bytes
     note = f"over the last {took * 2 / 3:.0f} s, at {last.resident_bytes / MB:.0f} MB"
-    yield Figure("its growth of memory", (last.resident_bytes - settled) / MB, "MB", 5, note)
+    yield Measurement("its growth of memory", (last.resident_bytes - settled) / MB, "MB", 5, note)
     yield _lost(streaming.sent, astray)
 
 
-def _bursts(bench: Bench) -> Iterator[Figure]:
+def _bursts(bench: Bench) -> Iterator[Measurement]:
     took, sent, astray = [], 0, 0
     for number in range(BURSTS):
         with live(bench.redis, 10 + number, "burst", LEAD_SECONDS / 2, Timeframe.D1) as streaming:
@@ -57,11 +57,11 @@ def _bursts(bench: Bench) -> Iterator[Figure]:
             astray += streaming.astray()
     what = f"{PAIRS:,} closes at midnight, all published after"
     note = f"the worst of {', '.join(f'{each:.0f}' for each in sorted(took))}"
-    yield Figure(what, max(took), "ms", 250, note)
+    yield Measurement(what, max(took), "ms", 250, note)
     yield _lost(sent, astray)
 
 
-def _flood(bench: Bench) -> Iterator[Figure]:
+def _flood(bench: Bench) -> Iterator[Measurement]:
     with live(bench.redis, 2, "flood", LEAD_SECONDS, Timeframe.H1) as streaming:
         time.sleep(SETTLE_SECONDS)
         first, *_, last = _usages(streaming, FLOOD_SECONDS)
@@ -75,14 +75,14 @@ def _flood(bench: Bench) -> Iterator[Figure]:
         loop = plain_stream.rate(url, topics, bench.redis, LOOP_SECONDS)
     frames, took = last.frames - first.frames, last.at - first.at
     note = f"parsed: {(last.parsed - first.parsed) / took:,.0f}/s, the newest of each pair"
-    yield Figure("frames taken in", frames / took, "/s", at_least=60_000, note=note)
+    yield Measurement("frames taken in", frames / took, "/s", at_least=60_000, note=note)
     used = 1e6 * (last.cpu_seconds - first.cpu_seconds) / frames
     note = f"Redis: {100 * (last.redis_cpu_seconds - first.redis_cpu_seconds) / took:.0f} %"
-    yield Figure("its CPU for 1,000 frames", used, "ms", note=note)
-    yield Figure("plain loop, one SET and one PUBLISH a frame", loop, "/s")
-    yield Figure("times as fast as that", frames / took / loop, at_least=15)
+    yield Measurement("its CPU for 1,000 frames", used, "ms", note=note)
+    yield Measurement("plain loop, one SET and one PUBLISH a frame", loop, "/s")
+    yield Measurement("times as fast as that", frames / took / loop, at_least=15)
     yield from _delays(streaming, targets=False)
-    yield Figure("peak memory of all of this", peak / MB, "MB")
+    yield Measurement("peak memory of all of this", peak / MB, "MB")
     yield _lost(streaming.sent, astray)
 
 
@@ -95,14 +95,14 @@ def _usages(streaming: Live, seconds: float) -> Iterator[Usage]:
     yield streaming.usage()
 
 
-def _delays(streaming: Live, *, targets: bool = True) -> Iterator[Figure]:
+def _delays(streaming: Live, *, targets: bool = True) -> Iterator[Measurement]:
     delays = streaming.delays_ms
     note = f"{len(delays):,} closes, from sending the frame to hearing it"
-    yield Figure("its closes published after, p50", statistics.median(delays), "ms", note=note)
+    yield Measurement("its closes published after, p50", statistics.median(delays), "ms", note=note)
     p99 = delays[int(0.99 * len(delays))]
-    yield Figure("its closes published after, p99", p99, "ms", 100 if targets else None)
+    yield Measurement("its closes published after, p99", p99, "ms", 100 if targets else None)
 
 
-def _lost(sent: int, astray: int) -> Figure:
+def _lost(sent: int, astray: int) -> Measurement:
     what = "its closes lost, doubled or out of order"
-    return Figure(what, astray, at_most=0, note=f"of {sent:,}")
+    return Measurement(what, astray, at_most=0, note=f"of {sent:,}")

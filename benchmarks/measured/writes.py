@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from django.conf import settings
 from redis import Redis, UnixDomainSocketConnection
 
-from benchmarks.figure import Figure
 from benchmarks.fixtures.bench import Bench
 from benchmarks.fixtures.candles import CANDLES_A_PAIR, writes
+from benchmarks.measurement import Measurement
 from warmup.cache.candles import CandleCache, CandleWrite
 
 SYMBOLS = 100
@@ -25,7 +25,7 @@ class CountingConnection(UnixDomainSocketConnection):
         return super().send_packed_command(*args, **kwargs)
 
 
-def measure(bench: Bench) -> Iterator[Figure]:
+def measure(bench: Bench) -> Iterator[Measurement]:
     with Redis.from_url(settings.REDIS_URL) as redis:
         redis.connection_pool.connection_class = CountingConnection
         cache = CandleCache(redis, 1)
@@ -36,19 +36,21 @@ def measure(bench: Bench) -> Iterator[Figure]:
                 cache.write_many([each])
 
         together = f"write_many, {PAIRS} pairs x {CANDLES_A_PAIR} candles"
-        yield _figure(redis, f"{together}, none cached", cache.write_many, some, empty=True)
-        yield _figure(redis, f"{together}, all cached", cache.write_many, some, empty=False)
-        yield _figure(redis, "the same pair by pair, none cached", one_by_one, some, empty=True)
+        yield _measurement(redis, f"{together}, none cached", cache.write_many, some, empty=True)
+        yield _measurement(redis, f"{together}, all cached", cache.write_many, some, empty=False)
+        yield _measurement(
+            redis, "the same pair by pair, none cached", one_by_one, some, empty=True
+        )
 
 
-def _figure(
+def _measurement(
     redis: Redis,
     what: str,
     write: Callable[[Sequence[CandleWrite]], None],
     changes: Sequence[CandleWrite],
     *,
     empty: bool,
-) -> Figure:
+) -> Measurement:
     rates, trips = [], 0
     write(changes)  # the first one also brings the script
     for _ in range(RUNS):
@@ -58,4 +60,4 @@ def _figure(
         write(changes)
         rates.append(len(changes) * CANDLES_A_PAIR / (time.perf_counter() - started))
         trips = CountingConnection.sent - before
-    return Figure(what, statistics.median(rates), "/s", note=f"round trips: {trips}")
+    return Measurement(what, statistics.median(rates), "/s", note=f"round trips: {trips}")

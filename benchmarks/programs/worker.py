@@ -1,6 +1,6 @@
 """The process of one benchmark: `python -m benchmarks.programs.worker NAME FOLDER [thorough]`.
 
-It prints its figures as JSON. FOLDER is that of its Redis.
+It prints its measurements as JSON. FOLDER is that of its Redis.
 """
 
 import sys
@@ -22,8 +22,8 @@ def main(name: str, folder: Path, thorough: bool) -> None:
         # Both need Django's models, which can be imported from here on only.
         bench = import_module("benchmarks.fixtures.bench").Bench(thorough)
         benchmark = import_module(f"benchmarks.measured.{name}")
-        figures = [asdict(figure) for figure in benchmark.measure(bench)]
-    sys.stdout.buffer.write(orjson.dumps(figures))
+        measurements = [asdict(measurement) for measurement in benchmark.measure(bench)]
+    sys.stdout.buffer.write(orjson.dumps(measurements))
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ class ExchangeClock:
         """Ask the exchange again next time."""
         self._due_at = float("-inf")
 
-    def hear(self, time_ms: int) -> None:
+    def note_frame(self, time_ms: int) -> None:
         """Take the time at which the exchange sent a frame that comes now."""
         now, belief = time.monotonic(), self._belief
         if belief is None:
@@ -192,14 +192,14 @@ class ExchangeClock:
                 return
         with self._lock:
             self._frames.add(now, time_ms)
-            if not self._confirmed and (heard := self._frames.line(self._pace)):
-                self._confirmed = self._are_near(heard, belief)
+            if not self._confirmed and (streamed := self._frames.line(self._pace)):
+                self._confirmed = self._are_near(streamed, belief)
             if ahead_ms > 0:
-                self._hear_ahead(now, time_ms, self._latest or belief)
+                self._note_ahead(now, time_ms, self._latest or belief)
             elif ahead_ms < -NEAR_MS * self._scale:
-                self._hear_late(now)
+                self._note_late(now)
 
-    def _hear_ahead(self, now: float, time_ms: int, latest: Line) -> None:
+    def _note_ahead(self, now: float, time_ms: int, latest: Line) -> None:
         self._all_late_since = None
         if time_ms <= latest.at(now):
             self._belief = Line(now, time_ms, self._pace)
@@ -214,12 +214,12 @@ class ExchangeClock:
 
     def _contradicts(self, who: str) -> bool:
         """Tell whether the frames say something else than is believed since `who` was outvoted."""
-        heard, belief = self._frames.line(self._pace), self._belief
-        if heard is None or belief is None or not (self.odd or "").startswith(who):
+        streamed, belief = self._frames.line(self._pace), self._belief
+        if streamed is None or belief is None or not (self.odd or "").startswith(who):
             return False
-        return not self._are_near(heard, belief)
+        return not self._are_near(streamed, belief)
 
-    def _hear_late(self, now: float) -> None:
+    def _note_late(self, now: float) -> None:
         self._all_late_since = self._all_late_since or now
         if now - self._all_late_since > LATE_SECONDS and not self.odd:
             self._ask_within(UNSETTLED_SECONDS)
@@ -243,9 +243,9 @@ class ExchangeClock:
                 self._confirmed = self._confirmed or STREAM in (one, other)
                 self._judge(voters, voters[one])
                 return
-        said, heard = voters[REST], voters.get(STREAM)
+        said, streamed = voters[REST], voters.get(STREAM)
         if self._belief is None or is_settled:
-            earliest = heard if heard and heard.ahead_of(said) < 0 else said
+            earliest = streamed if streamed and streamed.ahead_of(said) < 0 else said
             self._believe(earliest, answer)
             self._judge(voters, earliest)
             return
@@ -262,23 +262,28 @@ class ExchangeClock:
 
         So a machine that slept while REST is away goes on.
         """
-        heard, belief = self._frames.line(self._pace), self._belief
-        if heard and belief and not self._are_near(heard, belief) and self._is_by_machine(heard):
-            self._believe(heard, Answer(asked_at, asked_at, int(heard.at(asked_at))))
+        streamed, belief = self._frames.line(self._pace), self._belief
+        if (
+            streamed
+            and belief
+            and not self._are_near(streamed, belief)
+            and self._is_by_machine(streamed)
+        ):
+            self._believe(streamed, Answer(asked_at, asked_at, int(streamed.at(asked_at))))
 
     def _is_by_machine(self, line: Line) -> bool:
         return self._are_near(line, Line(time.monotonic(), 1000 * time.time(), self._pace))
 
     def _voters(self, answer: Answer) -> dict[str, Line]:
         voters = {REST: Line(answer.received, answer.time_ms, self._pace)}
-        if heard := self._frames.line(self._pace):
-            voters[STREAM] = heard
+        if streamed := self._frames.line(self._pace):
+            voters[STREAM] = streamed
             if not self._confirmed:
                 voters[MACHINE] = Line(time.monotonic(), 1000 * time.time(), self._pace)
                 return voters
         if self._belief:
             voters[BEFORE] = self._belief
-            if self._confirmed and not heard:
+            if self._confirmed and not streamed:
                 slept_ms = 1000 * (_wall_ahead_seconds() - self._ahead_seconds) * self._pace
                 voters[WALL] = self._belief.later(slept_ms)
         return voters

@@ -13,9 +13,9 @@ from exchanges.stream.connection import Connection
 
 logger = logging.getLogger(__name__)
 
-GAPS_HEARD = 3  # then there is a rhythm
-LONGER = 5  # so many times longer than the usual gap is no rhythm any more
-UNHEARD = 4  # so many times the least silence, where there is no rhythm
+GAPS_NEEDED = 3  # then there is a rate
+LONGER = 5  # so many times longer than the usual gap is no rate any more
+WHERE_UNKNOWN = 4  # so many times the least silence, where there is no rate
 NEXT = 3  # so many times longer than a silence that was accepted is the next one
 WEIGHT = 0.1  # of each new gap in the usual one
 INSTANTS = 30  # the least silence holds so many
@@ -23,47 +23,47 @@ SOON = 0.5  # of what is too long
 SYMBOLS_ASKED = 3
 
 
-class Rhythm:
+class ArrivalRate:
     """How often something came, and so whether it is due. Pure: seconds of a monotonic clock."""
 
     def __init__(self, least_seconds: float):
         """`least_seconds` of silence are never too long."""
         self._least = least_seconds
-        self._heard_at: float | None = None  # or listened since; None: nobody listens
-        self._heard_here = False
+        self._received_at: float | None = None  # or listened since; None: nobody listens
+        self._received_here = False
         self._gaps = 0
         self._usual = 0.0  # seconds between two times
 
     @property
     def is_known(self) -> bool:
-        return self._gaps >= GAPS_HEARD
+        return self._gaps >= GAPS_NEEDED
 
     @property
-    def patience(self) -> float:
+    def longest_silence(self) -> float:
         """Return how many seconds it may be silent."""
-        least = self._least if self.is_known else UNHEARD * self._least
+        least = self._least if self.is_known else WHERE_UNKNOWN * self._least
         return max(least, LONGER * self._usual)
 
     def begin(self, now: float | None) -> None:
         """Begin to listen, or with None listen no more: that silence doesn't count."""
-        self._heard_at, self._heard_here = now, False
+        self._received_at, self._received_here = now, False
 
-    def heard(self, now: float) -> None:
-        """Hear it; what comes within an instant is heard once."""
+    def note(self, now: float) -> None:
+        """Note that it came; what comes within an instant counts once."""
         gap = self.silence(now)
-        if self._heard_at is None or gap < self._least / INSTANTS:
+        if self._received_at is None or gap < self._least / INSTANTS:
             return
-        if self._heard_here:
+        if self._received_here:
             self._gaps += 1
             self._usual += max(WEIGHT, 1 / self._gaps) * (gap - self._usual)
-        self._heard_at, self._heard_here = now, True
+        self._received_at, self._received_here = now, True
 
     def silence(self, now: float) -> float:
-        return 0.0 if self._heard_at is None else now - self._heard_at
+        return 0.0 if self._received_at is None else now - self._received_at
 
     def is_late(self, now: float, part: float = 1.0) -> bool:
         """Tell whether it should have come by now, or has been silent for a part of that time."""
-        return self.silence(now) > part * self.patience
+        return self.silence(now) > part * self.longest_silence
 
     def accept(self, now: float) -> None:
         """Take the silence until now for a usual one."""
@@ -78,7 +78,7 @@ class Trades(Protocol):
     def has_traded(self, symbols: Sequence[str], since_ms: int) -> bool | None: ...
 
 
-class Watch:
+class SilenceWatch:
     """Watches a lane for candles and tickers that are due and don't come.
 
     Half on the way to what is too long the exchange is asked what it believes to be subscribed;
@@ -89,9 +89,9 @@ class Watch:
     def __init__(self, least_seconds: float, trades: Trades | None = None):
         self._trades = trades
         self._workers = Workers(1, "silence")
-        self._candles, self._tickers = Rhythm(least_seconds), Rhythm(least_seconds)
+        self._candles, self._tickers = ArrivalRate(least_seconds), ArrivalRate(least_seconds)
         self._connection: Connection | None = None
-        self._heard_at: dict[str, float] = {}  # by symbol
+        self._received_at: dict[str, float] = {}  # by symbol
         self._since_ms: int | None = None  # the exchange's time when the last candle came
         self.doubtful = False  # something is due that has not come
         self._asked_at: float | None = None
@@ -99,15 +99,15 @@ class Watch:
         self._verdict: Future[bool | None] | None = None
         self._next_verdict_at = 0.0
 
-    def heard_candles(self, symbols: Iterable[str], time_ms: int, now: float) -> None:
+    def received_candles(self, symbols: Iterable[str], time_ms: int, now: float) -> None:
         """Learn of which symbols candles came, and the exchange's time then."""
-        self._heard_at |= dict.fromkeys(symbols, now)
+        self._received_at |= dict.fromkeys(symbols, now)
         self._since_ms = time_ms
-        self._candles.heard(now)
+        self._candles.note(now)
 
-    def heard_tickers(self, now: float) -> None:
+    def received_tickers(self, now: float) -> None:
         """Learn that tickers came."""
-        self._tickers.heard(now)
+        self._tickers.note(now)
 
     def pause(self) -> None:
         """Learn that there is no connection."""
@@ -130,10 +130,10 @@ class Watch:
         """
         if connection is not self._connection:
             self._begin(connection, now)
-        rhythms = [self._candles] * bool(symbols) + [self._tickers] * bool(tickers)
-        late = [rhythm for rhythm in rhythms if rhythm.is_late(now)]
+        rates = [self._candles] * bool(symbols) + [self._tickers] * bool(tickers)
+        late = [rate for rate in rates if rate.is_late(now)]
         self.doubtful = bool(late)
-        if not any(rhythm.is_late(now, SOON) for rhythm in rhythms):
+        if not any(rate.is_late(now, SOON) for rate in rates):
             self._asked_at = self._verdict = None
         elif self._asked_at is None:
             self._ask(now)
@@ -155,19 +155,19 @@ class Watch:
 
     def _judge(
         self,
-        late: list[Rhythm],
+        late: list[ArrivalRate],
         tickers: Collection[Topic],
         symbols: Collection[str],
         now: float,
     ) -> None:
-        rhythm = self._candles if symbols else self._tickers
+        rate = self._candles if symbols else self._tickers
         if self._connection.answered == self._answers:
-            seconds = min(self._connection.answer_seconds, SOON * rhythm.patience)
+            seconds = min(self._connection.answer_seconds, SOON * rate.longest_silence)
             if now - self._asked_at <= seconds:
                 return
-            if rhythm.is_known and rhythm in late:
-                self._end(rhythm, "no answer to what was asked", now)
-                rhythm.accept(now)
+            if rate.is_known and rate in late:
+                self._end(rate, "no answer to what was asked", now)
+                rate.accept(now)
                 return
         if self._tickers in late:
             self._connection.again(tickers)
@@ -177,7 +177,7 @@ class Watch:
         elif self._trades is None:
             self._decide(None, now)
         else:
-            liveliest = sorted(symbols, key=lambda name: self._heard_at.get(name, 0.0))
+            liveliest = sorted(symbols, key=lambda name: self._received_at.get(name, 0.0))
             asked = liveliest[-SYMBOLS_ASKED:], self._since_ms
             self._verdict = self._workers.submit(self._ask_rest, *asked)
 
@@ -190,7 +190,7 @@ class Watch:
 
     def _conclude(self, now: float) -> None:
         verdict, self._verdict = self._verdict, None
-        self._next_verdict_at = now + SOON * self._candles.patience
+        self._next_verdict_at = now + SOON * self._candles.longest_silence
         if error := verdict.exception():
             logger.warning("stream.not_asked error=%s", clip(str(error)))
             self._decide(None, now)
@@ -208,6 +208,6 @@ class Watch:
         self._candles.accept(now)  # it may be quiet all the same: no reconnecting for ever
         self._asked_at = None
 
-    def _end(self, rhythm: Rhythm, why: str, now: float) -> None:
-        self._connection.end(f"no data for {rhythm.silence(now):.0f} s, and {why}")
+    def _end(self, rate: ArrivalRate, why: str, now: float) -> None:
+        self._connection.end(f"no data for {rate.silence(now):.0f} s, and {why}")
         self._asked_at = None

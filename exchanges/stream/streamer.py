@@ -1,4 +1,4 @@
-"""Many connections as one stream: who carries what, reconnecting, renewing, hearing silence."""
+"""Many connections as one stream: who carries what, reconnecting, renewing, noticing silence."""
 
 import logging
 import random
@@ -13,7 +13,7 @@ from exchanges.stream.base import Topic, VenueStream
 from exchanges.stream.connection import QUIET_SECONDS, REASONS, Connection
 from exchanges.stream.events import CandleUpdate, Clock, Lost, Quiet, Shutdown, Traded
 from exchanges.stream.refused_topics import RefusedTopics
-from exchanges.stream.silence import Trades, Watch
+from exchanges.stream.silence import SilenceWatch, Trades
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
 
@@ -25,7 +25,7 @@ GOOD_LIFE_SECONDS = 60  # after so long a connection has proved itself, and dela
 SECONDS_BETWEEN_LISTENING = 5
 LEAST_SILENCE_SECONDS = 30
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
-TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is heard again
+TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is received again
 
 
 OfSymbol = TypeVar("OfSymbol", CandleUpdate, Traded, Quiet, Ticker)
@@ -49,7 +49,7 @@ class Sink(Protocol):
     def clock(self, time_ms: int) -> None:
         """Take the exchange's time when it sent a frame."""
 
-    def heard(self, time_ms: int) -> None:
+    def received_until(self, time_ms: int) -> None:
         """Learn that every connection has told what the exchange sent up to this time of its."""
 
     def connected(self, pairs: Iterable[Pair]) -> None:
@@ -111,14 +111,14 @@ class Lane:
         self._next_try_at = 0.0
         self.trouble: Trouble | None = None  # why there is no connection, once one failed
         self._ends_soon = False
-        self._heard_at: dict[Pair, float] = {}
+        self._received_at: dict[Pair, float] = {}
         self._asked_again: Counter[Topic] = Counter()
         self._next_listening_at = 0.0
-        self._watch = Watch(LEAST_SILENCE_SECONDS, trades)
+        self._watch = SilenceWatch(LEAST_SILENCE_SECONDS, trades)
         self._symbols: set[str] = set()
         self._tickers: list[Topic] = []  # topics without candles
-        self._heard_any_at = 0.0
-        self.heard_ms = 0  # the exchange's time, as the last frame told it
+        self._received_any_at = 0.0
+        self.received_ms = 0  # the exchange's time, as the last frame told it
         self._resubscribing = False  # something of what was streamed
 
     @property
@@ -150,7 +150,7 @@ class Lane:
         if self._seen == (self._streamed, self.polled) and not self._announce_again:
             return
         if new := streamed if self._announce_again else streamed - self._streamed:
-            self._heard_at.update(dict.fromkeys(new - self._streamed, now))
+            self._received_at.update(dict.fromkeys(new - self._streamed, now))
             self._sink.connected(new)
             self._announce_again = False
         if more := polled - self.polled:
@@ -187,12 +187,12 @@ class Lane:
         self.counters += connection.counted()
         candles, tickers = set(), False
         for event in connection.read():
-            self._heard_any_at = now
+            self._received_any_at = now
             match event:
                 case CandleUpdate():
                     candles.add(event.symbol)
                     for update in self._for_each(event):
-                        self._heard_at[Pair(update.symbol, update.candle.timeframe)] = now
+                        self._received_at[Pair(update.symbol, update.candle.timeframe)] = now
                         self._sink.candle(update)
                 case Traded():
                     for each in self._for_each(event):
@@ -201,7 +201,7 @@ class Lane:
                     for each in self._for_each(event):
                         self._sink.quiet(each)
                 case Clock():  # one with each of them: ahead of what is rare
-                    self.heard_ms = event.time_ms
+                    self.received_ms = event.time_ms
                     self._sink.clock(event.time_ms)
                 case Ticker():
                     tickers = True
@@ -213,9 +213,9 @@ class Lane:
                 case Shutdown():
                     self._ends_soon = True
         if candles:
-            self._watch.heard_candles(candles, self.heard_ms, now)
+            self._watch.received_candles(candles, self.received_ms, now)
         if tickers:
-            self._watch.heard_tickers(now)
+            self._watch.received_tickers(now)
         self.refused += connection.refused()
 
     def _for_each(self, event: OfSymbol) -> Iterable[OfSymbol]:
@@ -274,7 +274,7 @@ class Lane:
     def _is_quiet(self, now: float) -> bool:
         """Tell whether a successor is there, and no frame of data can be waited for."""
         there = self._successor.opened and self._successor.settled
-        return there and now - self._heard_any_at > QUIET_SECONDS
+        return there and now - self._received_any_at > QUIET_SECONDS
 
     def _keep_up(self, now: float) -> None:
         """Let the connection have the topics that are wanted, and look for those that fail."""
@@ -321,17 +321,17 @@ class Lane:
             self.polled -= gone
 
     def _ask_the_silent(self, now: float) -> None:
-        """Subscribe anew what has not been heard for two bars although it used to trade."""
+        """Subscribe anew what has not been received for two bars although it used to trade."""
         silent = []
         for topic, pairs in self.topics.items():
             if not pairs or topic in self._refused_topics.topics:
                 continue
-            # Of a topic that feeds several timeframes only the shortest is heard.
+            # Of a topic that feeds several timeframes only the shortest is received.
             shortest = min(pairs, key=lambda pair: pair.timeframe.ms)
-            patience = max(LEAST_SILENCE_SECONDS, 2 * shortest.timeframe.ms / 1000)
-            silence = now - self._heard_at.get(shortest, now)
-            if silence <= patience * (1 + self._asked_again[topic]):
-                if silence <= patience:
+            longest = max(LEAST_SILENCE_SECONDS, 2 * shortest.timeframe.ms / 1000)
+            silence = now - self._received_at.get(shortest, now)
+            if silence <= longest * (1 + self._asked_again[topic]):
+                if silence <= longest:
                     self._asked_again.pop(topic, None)
             elif self._asked_again[topic] < TRIES_PER_SILENCE:
                 self._asked_again[topic] += 1
@@ -433,8 +433,8 @@ class Streamer:
                 lane.step(now)
             for lane in self._lanes:
                 lane.announce(now)
-            heard_ms = min((lane.heard_ms for lane in self._lanes if lane.pairs), default=0)
-        self._sink.heard(heard_ms)
+            received_ms = min((lane.received_ms for lane in self._lanes if lane.pairs), default=0)
+        self._sink.received_until(received_ms)
         self._sink.tick()
 
     def _share_out(self, symbols: dict[str, None]) -> None:

@@ -161,7 +161,7 @@ class Subscriptions:
                 self._judge()
             if not self.busy:  # what was confirmed once may not be any more
                 self._fresh += self._session.batches(sorted(self.missing()))
-        elif self._sent and now - self._sent[-1] > self._patience():
+        elif self._sent and now - self._sent[-1] > self._timeout():
             self._note_silence()
             self._judge()
 
@@ -179,7 +179,7 @@ class Subscriptions:
             self._slowest = max(self._slowest, self._latest)
         return new > 0
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         slowest = self._slowest or self._latest
         if not slowest:
             return self._ack_seconds

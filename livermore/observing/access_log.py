@@ -50,7 +50,7 @@ class AccessLog:
     async def _socket(self, scope, receive, send):
         began, is_open, code = time.monotonic(), False, None
 
-        async def hear():
+        async def receive_counted():
             nonlocal code
             message = await receive()
             code = message.get("code", code)
@@ -65,7 +65,7 @@ class AccessLog:
             await send(message)
 
         try:
-            await self._application(scope, hear, say)
+            await self._application(scope, receive_counted, say)
         finally:
             logger.info(
                 "socket.%s address=%s path=%s code=%s seconds=%.3f",

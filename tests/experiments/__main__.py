@@ -10,8 +10,8 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks import ground
-from benchmarks.menu import make_parser, run_named
+from benchmarks import isolated_run
+from benchmarks.command_line import make_parser, run_named
 from livermore.running.embedded_redis import EmbeddedRedisError
 from tests.experiments.document import (
     ROOT,
@@ -117,9 +117,9 @@ def _sizes(name: str, names: Sequence[str], options: argparse.Namespace) -> str:
 def _report(name: str, sizes: str) -> Report:
     outcome, error, started = None, "", time.monotonic()
     try:
-        found = ground.output_of("tests.experiments.worker", name, sizes)
+        found = isolated_run.output_of("tests.experiments.worker", name, sizes)
         outcome = Outcome(**orjson.loads(found))
-    except (ground.BenchmarkError, EmbeddedRedisError) as failure:
+    except (isolated_run.BenchmarkError, EmbeddedRedisError) as failure:
         error = str(failure)
     return Report(name, time.monotonic() - started, outcome, error)
 
@@ -131,7 +131,7 @@ def _print(report: Report) -> None:
         return
     for fault in faults_shown(report.outcome):
         print(f"  AGAINST IT: {fault}")
-    for what, value in report.outcome.figures.items():
+    for what, value in report.outcome.numbers.items():
         print(f"  {what}: {value}")
 
 

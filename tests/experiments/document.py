@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.experiments.outcome import Figure, Outcome
+from tests.experiments.outcome import Number, Outcome
 from tests.experiments.registry import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -141,18 +141,18 @@ def _found(report: Report) -> list[str]:
         error = FOLDERS.sub("", report.error)
         return [f"**Seen.** It did not come to its end: {_cell(error)}"]
     seen = "nothing that breaks the promise." if report.holds else "what breaks the promise:"
-    figures = "\n".join(
-        f"| {_cell(what)} | {_text(value)} |" for what, value in outcome.figures.items()
+    numbers = "\n".join(
+        f"| {_cell(what)} | {_text(value)} |" for what, value in outcome.numbers.items()
     )
     return [
         f"**Done.** {outcome.did}",
         f"**Seen.** In {duration(report.seconds)}: {seen}",
         *(["\n".join(f"- {_cell(text)}" for text in faults_shown(outcome))] * (not report.holds)),
-        f"| figure | |\n|---|---|\n{figures}",
+        f"| figure | |\n|---|---|\n{numbers}",
     ]
 
 
-def _text(value: Figure) -> str:
+def _text(value: Number) -> str:
     if isinstance(value, str):
         return _cell(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-Figure = int | float | str
+Number = int | float | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Outcome:
     """
 
     did: str
-    figures: dict[str, Figure]
+    numbers: dict[str, Number]
     faults: list[str]
 
 

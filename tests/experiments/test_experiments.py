@@ -19,7 +19,7 @@ def test_the_promise_holds(name, redis, tmp_path):
     experiment = import_module(f"tests.experiments.promises.{name}")
     outcome = experiment.run(redis, tmp_path, **experiment.QUICK)
     assert outcome.faults == []
-    assert outcome.figures
+    assert outcome.numbers
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

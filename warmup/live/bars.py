@@ -15,7 +15,7 @@ from livermore.market.timeframe import Timeframe
 RETRY_MS, LONGEST_RETRY_MS = 5_000, 300_000
 LONGEST_RETRY_TRADED_MS = 30_000  # for a bar that is known to have traded
 GRACE_MS = 5_000  # how long after its end a bar may wait for the stream to close it
-PATIENCE_MS = 60_000  # how long the event of a close waits for those before it
+LONGEST_WAIT_MS = 60_000  # how long the event of a close waits for those before it
 EVER = 10**15
 
 
@@ -56,7 +56,7 @@ class Bars:
     asked: bool = False  # REST was asked, and has not answered yet
     retry_at_ms: int = 0
     failures: int = 0
-    patient_from_ms: int = 0  # nobody had a chance to close what is missing before
+    waiting_from_ms: int = 0  # nobody had a chance to close what is missing before
     whole_from_ms: int = EVER  # of bars that open from then on the stream showed every trade
     _in_vain: bool = False  # REST was asked for the next bar, and had no news
     _ahead: dict[int, tuple[Candle, bool]] = field(default_factory=dict)  # closed; is it healed?
@@ -176,7 +176,7 @@ class Bars:
         From `whole_from_ms` on nothing is lost until this comes again.
         """
         if not self.streamed:
-            self.patient_from_ms = now_ms
+            self.waiting_from_ms = now_ms
         self.streamed = True
         self.whole_from_ms = whole_from_ms
         self.try_at_once()
@@ -193,13 +193,13 @@ class Bars:
             self._known = intersect(self._known, ((earliest_ms, EVER),))
             self._pass(earliest_ms)
 
-    def lose_patience(self, now_ms: int) -> list[Close]:
+    def stop_waiting(self, now_ms: int) -> list[Close]:
         """Skip what is missing where closes have waited for it for a minute; return these."""
         if not self._ahead:
             return []
         first_ms = min(self._ahead)
-        waiting_since_ms = max(first_ms + self.timeframe.ms, self.patient_from_ms)
-        if now_ms < waiting_since_ms + PATIENCE_MS:
+        waiting_since_ms = max(first_ms + self.timeframe.ms, self.waiting_from_ms)
+        if now_ms < waiting_since_ms + LONGEST_WAIT_MS:
             return []
         until_ms = next(start for start, end in self._known if start <= first_ms < end)
         skipped = Close(None, (self.next_ms, until_ms), False, how=SKIPPED)

@@ -43,7 +43,7 @@ class Healer:
         self._rest = rest
         self._rules = Rules(rest.quiet_bars, rest.lag_ms)
         self._workers = Workers(rest.workers, "heal")
-        self.heard_ms = 0  # up to when the stream told all, by the exchange's time
+        self.received_ms = 0  # up to when the stream told all, by the exchange's time
         self._outage = Outage()
         self._tried: Pair | None = None  # the last one that was asked for in an outage
         self._answers: deque[tuple[Pair | None, int, Answer]] = deque()
@@ -121,7 +121,7 @@ class Healer:
 
     def _learn(self, pair: Pair, bars: Bars, answer: Candles, now_ms: int) -> Coverage:
         """Return what an answer proves, with those before it and with what the stream showed."""
-        whole_until_ms = min(now_ms, self.heard_ms) - self._rest.clock.apart_ms
+        whole_until_ms = min(now_ms, self.received_ms) - self._rest.clock.apart_ms
         lacking = bars.judge(answer, now_ms, self._rest.lag_ms, whole_until_ms)
         if not lacking and not answer.leaves_open and pair not in self._doubted:
             return answer.covered

@@ -35,7 +35,7 @@ CLOSES_PER_FLUSH = 5_000
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LOOKS_AT_ASIDE = 2.0
 ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to be closed
-LEAST_PATIENCE_SECONDS = 3.0  # for REST, however fast the exchange's time goes
+LEAST_WAIT_SECONDS = 3.0  # for REST, however fast the exchange's time goes
 SECONDS_AHEAD = 2.0  # how long bars have to be ahead of the clock to be taken back
 FAILURES_UNTIL_DOUBT = 2
 
@@ -160,10 +160,10 @@ class CandleSink:
         self._tickers[ticker.symbol] = ticker
 
     def clock(self, time_ms: int) -> None:
-        self._rest.clock.hear(time_ms)
+        self._rest.clock.note_frame(time_ms)
 
-    def heard(self, time_ms: int) -> None:
-        self._healer.heard_ms = time_ms
+    def received_until(self, time_ms: int) -> None:
+        self._healer.received_ms = time_ms
 
     def connected(self, pairs: Iterable[Pair]) -> None:
         pairs = set(pairs) | self._unloaded
@@ -236,8 +236,8 @@ class CandleSink:
             self._healer.heal(pair, bars, now_ms)
             if not bars.holds_back:
                 self._held_since.pop(pair, None)
-            elif now - self._held_since.setdefault(pair, now) > LEAST_PATIENCE_SECONDS:
-                self._lose_patience(pair, bars, now_ms)
+            elif now - self._held_since.setdefault(pair, now) > LEAST_WAIT_SECONDS:
+                self._stop_waiting(pair, bars, now_ms)
         if self._bars or self._unloaded:
             self._healer.keep_time()  # last, as a pair's answer tells more of an outage
         self._tell_late()
@@ -391,9 +391,9 @@ class CandleSink:
 
     # -- what is late
 
-    def _lose_patience(self, pair: Pair, bars: Bars, now_ms: int) -> None:
+    def _stop_waiting(self, pair: Pair, bars: Bars, now_ms: int) -> None:
         """Let closes wait no longer for one that is missing, if they have for a minute."""
-        traded, closes = bars.traded, bars.lose_patience(now_ms)
+        traded, closes = bars.traded, bars.stop_waiting(now_ms)
         if not closes:
             return
         if lacking := intersect(traded, (closes[0].covered,)):

@@ -101,20 +101,20 @@ def _ask_holder(
     command, arguments, who = request
     client = ControlClient(redis, exchange.pk, who)
     request_id = client.send(command, **arguments)
-    heard_at = time.monotonic()
+    received_at = time.monotonic()
 
-    def heard(reply: Reply) -> None:
-        nonlocal heard_at
-        heard_at = time.monotonic()
+    def received(reply: Reply) -> None:
+        nonlocal received_at
+        received_at = time.monotonic()
         show(reply.result)
 
     while True:
         try:
-            reply = client.wait(request_id, SECONDS_BETWEEN_LOOKS, heard)
+            reply = client.wait(request_id, SECONDS_BETWEEN_LOOKS, received)
         except NoReply:
             if lock.left_ms() < 0:
                 return None
-            if time.monotonic() - heard_at > SECONDS_OF_SILENCE:
+            if time.monotonic() - received_at > SECONDS_OF_SILENCE:
                 raise
         else:
             if not reply.ok:

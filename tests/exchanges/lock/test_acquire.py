@@ -60,7 +60,7 @@ def tell(child, line=""):
     child.stdin.flush()
 
 
-def hear(child):
+def read_line(child):
     return child.stdout.readline().split()
 
 
@@ -133,12 +133,12 @@ while line := input():
 def test_of_twenty_processes_that_race_exactly_one_wins(redis):
     with ExitStack() as stack:
         racers = [stack.enter_context(process(CONTENDER)) for _ in range(20)]
-        assert [hear(racer) for racer in racers] == [["ready"]] * 20
+        assert [read_line(racer) for racer in racers] == [["ready"]] * 20
         epochs = []
         for _ in range(5):
             for racer in racers:
                 tell(racer, "race")
-            said = [hear(racer) for racer in racers]
+            said = [read_line(racer) for racer in racers]
             [winner] = [i for i, (outcome, _) in enumerate(said) if outcome == "won"]
             assert len({epoch for _, epoch in said}) == 1, "all name the same holder"
             epochs.append(int(said[winner][1]))
@@ -368,7 +368,7 @@ print("released")
 
 def test_a_holder_that_was_stopped_for_three_ttls_disturbs_nobody(lock, redis):
     with process(STOPPED) as old:
-        assert hear(old)[0] == "holding"
+        assert read_line(old)[0] == "holding"
         wait_until(lambda: read_status(redis, 7).phase == "the old one")
         os.kill(old.pid, signal.SIGSTOP)
         wait_for_time(3 * 0.6)
@@ -379,10 +379,10 @@ def test_a_holder_that_was_stopped_for_three_ttls_disturbs_nobody(lock, redis):
         before = redis.mget(keys.lock(7), keys.status(7), keys.epoch(7))
         os.kill(old.pid, signal.SIGCONT)
         tell(old)
-        assert hear(old) == ["may", "write", "False"]
-        assert hear(old) == ["fenced"]
-        assert hear(old)[:3] == ["taken", "over", "by"]
-        assert hear(old) == ["released"]
+        assert read_line(old) == ["may", "write", "False"]
+        assert read_line(old) == ["fenced"]
+        assert read_line(old)[:3] == ["taken", "over", "by"]
+        assert read_line(old) == ["released"]
     assert redis.get("test:fenced") == b"of the new one"
     assert redis.mget(keys.lock(7), keys.status(7), keys.epoch(7)) == before
     assert new.may_write()

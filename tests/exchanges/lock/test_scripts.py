@@ -30,7 +30,7 @@ def fenced(redis, epoch):
     return redis.eval(text, 1, "epoch", epoch)
 
 
-def heard(redis, channel):
+def received(redis, channel):
     """Return a function that returns the messages of a channel since."""
     listener = redis.pubsub(ignore_subscribe_messages=True)
     listener.subscribe(channel)
@@ -76,7 +76,7 @@ def test_the_fence_stops_who_finds_no_epoch_but_a_key_of_another_type(redis):
 @pytest.mark.parametrize("epoch", [7, ""])
 def test_a_value_is_set_and_told(redis, epoch):
     redis.set("epoch", 7)
-    told = heard(redis, "notifications")
+    told = received(redis, "notifications")
     assert (
         SET_AND_PUBLISH(redis, ["value", "epoch"], [epoch, "new", "notifications", "look"]) is None
     )
@@ -86,7 +86,7 @@ def test_a_value_is_set_and_told(redis, epoch):
 
 def test_a_late_value_is_neither_set_nor_told(redis):
     redis.mset({"epoch": 8, "value": "newer"})
-    told = heard(redis, "notifications")
+    told = received(redis, "notifications")
     with pytest.raises(ResponseError, match="FENCED epoch 7"):
         SET_AND_PUBLISH(redis, ["value", "epoch"], [7, "late", "notifications", "look"])
     assert redis.get("value") == b"newer"
@@ -220,7 +220,7 @@ def test_keys_of_another_type_renew_nothing(redis):
 
 def test_a_lock_is_given_back_and_told(redis):
     redis.set("lock", LOCK)
-    told = heard(redis, "notifications")
+    told = received(redis, "notifications")
     assert RELEASE(redis, ["lock"], ["mine", "notifications", "look"]) is None
     assert not redis.exists("lock")
     assert told() == [b"look"]
@@ -230,7 +230,7 @@ def test_a_lock_is_given_back_and_told(redis):
 def test_nobody_gives_back_what_is_not_his(redis, lock):
     if lock:
         redis.set("lock", lock)
-    told = heard(redis, "notifications")
+    told = received(redis, "notifications")
     RELEASE(redis, ["lock"], ["mine", "notifications", "look"])
     assert redis.get("lock") == (lock and lock.encode())
     assert told() == []
@@ -244,7 +244,7 @@ def test_a_lock_of_another_type_is_left(redis):
 
 def test_a_status_is_written_under_the_current_epoch_and_told(redis):
     redis.set("epoch", 7)
-    told = heard(redis, "notifications")
+    told = received(redis, "notifications")
     WRITE_STATUS(redis, ["status", "epoch"], ["{}", 7, 5000, "notifications", "look"])
     assert redis.get("status") == b"{}"
     assert 0 < redis.pttl("status") <= 5000
@@ -255,7 +255,7 @@ def test_a_status_is_written_under_the_current_epoch_and_told(redis):
 def test_a_late_status_is_neither_written_nor_told(redis, epoch):
     if epoch:
         redis.set("epoch", epoch)
-    told = heard(redis, "notifications")
+    told = received(redis, "notifications")
     assert (
         WRITE_STATUS(redis, ["status", "epoch"], ["{}", 7, 5000, "notifications", "look"]) is None
     )

@@ -59,7 +59,7 @@ class World:
     def frame(self, off_ms=0, way=0.02):
         sent_ms = int(self.true_ms)
         self.wait(way)
-        self.clock.hear(sent_ms + off_ms)
+        self.clock.note_frame(sent_ms + off_ms)
 
     def live(self, seconds, off_ms=0, every=0.1):
         """Let frames come for so long; whoever looks after the clock asks when it is due."""
@@ -94,7 +94,7 @@ def close_to_the_truth(world, late_ms=300):
 
 def test_nothing_is_known_before_the_first_answer(world):
     played = world()
-    played.clock.hear(START_MS)
+    played.clock.note_frame(START_MS)
     assert played.clock.believed_ms() is None
     assert played.clock.now_ms() == START_MS + 20
     assert close_to_the_truth(played)

@@ -124,11 +124,11 @@ def test_who_answers_and_sends_nothing_is_left_if_rest_tells_of_trades(live, ven
     go_live(server, notes, [BTC, ETH])
     for_a_while(1.0, later(server, 2000))
     server.scenarios.add("answers_only", sockets="old")
-    heard_ms = server.clock.now_ms()
+    received_ms = server.clock.now_ms()
     eventually(lambda: counts_of(server, venue).connects == 2, later(server, 2000))
     (symbols, since_ms), *_ = rest.asked
     assert set(symbols) == {BTC, ETH}
-    assert heard_ms - 600_000 < since_ms <= heard_ms
+    assert received_ms - 600_000 < since_ms <= received_ms
     eventually(lambda: announced(notes) == set(pairs_of([BTC, ETH])), later(server, 2000))
 
 

@@ -44,7 +44,7 @@ WAYS = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def patient(sandbox, monkeypatch):
+def long_timeouts(sandbox, monkeypatch):
     """Start exchanges that take all our messages at once: what is refused needs many of them."""
     for venue in (BinanceStream, CoinbaseStream):
         monkeypatch.setattr(venue, "limits", replace(venue.limits, seconds_between_messages=0.0))
@@ -66,8 +66,8 @@ def counts_of(server, venue):
 
 
 @WAYS
-def test_one_refused_name_takes_down_no_other(patient, stream, venue, way, caplog):
-    server = patient()
+def test_one_refused_name_takes_down_no_other(long_timeouts, stream, venue, way, caplog):
+    server = long_timeouts()
     server.scenarios.add("refuse_subscription", way=way, symbol="UNI-USD")
     streamer, notes = stream(venue, server.ws_url, SYMBOLS, SYMBOLS)
     others = set(pairs_of(SYMBOLS)) - UNI
@@ -85,8 +85,8 @@ def test_one_refused_name_takes_down_no_other(patient, stream, venue, way, caplo
 
 
 @WAYS
-def test_one_refused_timeframe_is_polled_alone(patient, stream, venue, way):
-    server = patient()
+def test_one_refused_timeframe_is_polled_alone(long_timeouts, stream, venue, way):
+    server = long_timeouts()
     server.scenarios.add("refuse_subscription", way=way, symbol="ETH-USD", timeframe="5m")
     streamer, notes = stream(venue, server.ws_url, FEW)
     longer = {Pair("ETH-USD", each) for each in LONGEST_FIRST if each is not Timeframe.M1}
@@ -137,8 +137,10 @@ def test_all_connections_of_an_address_share_its_messages(sandbox, stream, venue
 
 
 @WAYS
-def test_after_a_cut_a_product_that_was_delisted_takes_down_no_other(patient, stream, venue, way):
-    server = patient()
+def test_after_a_cut_a_product_that_was_delisted_takes_down_no_other(
+    long_timeouts, stream, venue, way
+):
+    server = long_timeouts()
     streamer, notes = stream(venue, server.ws_url, FEW)
     eventually(lambda: announced(notes) == set(pairs_of(FEW)), later(server))
     server.scenarios.add("refuse_subscription", way=way, symbol="ETH-USD")
@@ -148,8 +150,10 @@ def test_after_a_cut_a_product_that_was_delisted_takes_down_no_other(patient, st
 
 
 @VENUES
-def test_over_a_cut_what_is_refused_stays_polled_and_is_named_once(patient, stream, venue, caplog):
-    server = patient()
+def test_over_a_cut_what_is_refused_stays_polled_and_is_named_once(
+    long_timeouts, stream, venue, caplog
+):
+    server = long_timeouts()
     server.scenarios.add("refuse_subscription", symbol="ETH-USD")
     streamer, notes = stream(venue, server.ws_url, FEW)
     eventually(lambda: streamer.polled() == ETH and len(announced(notes)) == 12, later(server))
@@ -164,10 +168,10 @@ def test_over_a_cut_what_is_refused_stays_polled_and_is_named_once(patient, stre
 
 @VENUES
 @pytest.mark.parametrize("asked_to", [True, False], ids=["when asked to", "by itself"])
-def test_what_was_given_up_is_tried_again(patient, stream, venue, asked_to, monkeypatch):
+def test_what_was_given_up_is_tried_again(long_timeouts, stream, venue, asked_to, monkeypatch):
     if not asked_to:
         monkeypatch.setattr(given_up_module, "FIRST_RETRY_SECONDS", 0.3)
-    server = patient()
+    server = long_timeouts()
     server.scenarios.add("refuse_subscription", symbol="ETH-USD")
     streamer, notes = stream(venue, server.ws_url, FEW)
     eventually(lambda: streamer.polled() == ETH, later(server))
@@ -180,8 +184,8 @@ def test_what_was_given_up_is_tried_again(patient, stream, venue, asked_to, monk
 
 
 @VENUES
-def test_where_all_is_refused_the_connection_stays(patient, stream, venue):
-    server = patient()
+def test_where_all_is_refused_the_connection_stays(long_timeouts, stream, venue):
+    server = long_timeouts()
     for symbol in FEW:
         server.scenarios.add("refuse_subscription", symbol=symbol)
     streamer, notes = stream(venue, server.ws_url, FEW)
@@ -193,8 +197,8 @@ def test_where_all_is_refused_the_connection_stays(patient, stream, venue):
 
 
 @VENUES
-def test_what_is_refused_can_be_removed_and_added_again(patient, stream, venue):
-    server = patient()
+def test_what_is_refused_can_be_removed_and_added_again(long_timeouts, stream, venue):
+    server = long_timeouts()
     server.scenarios.add("refuse_subscription", symbol="ETH-USD")
     streamer, notes = stream(venue, server.ws_url, FEW)
     eventually(lambda: streamer.polled() == ETH, later(server))
@@ -207,8 +211,8 @@ def test_what_is_refused_can_be_removed_and_added_again(patient, stream, venue):
 
 
 @VENUES
-def test_a_refused_newcomer_leaves_the_others_as_they_are(patient, stream, venue):
-    server = patient()
+def test_a_refused_newcomer_leaves_the_others_as_they_are(long_timeouts, stream, venue):
+    server = long_timeouts()
     streamer, notes = stream(venue, server.ws_url, FEW, SYMBOLS)
     eventually(lambda: announced(notes) == set(pairs_of(FEW)), later(server))
     server.scenarios.add("refuse_subscription", symbol="UNI-USD")

@@ -58,7 +58,7 @@ class Notes:
     def clock(self, time_ms):
         self.times.append(time_ms)
 
-    def heard(self, time_ms):
+    def received_until(self, time_ms):
         pass
 
     def connected(self, pairs):
@@ -94,7 +94,7 @@ def eventually(condition, meanwhile=lambda: None):
 
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch):
-    """Let everything that is a matter of patience alone happen at once."""
+    """Let everything that is a matter of timeouts alone happen at once."""
     monkeypatch.setattr(connection_module, "RECEIVE_SECONDS", 0.02)
     monkeypatch.setattr(streamer_module, "PUMP_SECONDS", 0.005)
     monkeypatch.setattr(streamer_module, "FIRST_DELAY_SECONDS", 0.05)
@@ -551,7 +551,7 @@ def test_a_quiet_pair_is_asked_for_twice_and_then_left(sandbox, stream, clock):
     go_live(server, notes, symbols)
     messages, asked = server.streams["binance"].messages, []
     for _ in range(14):
-        clock.ahead += 40  # after the fourth time the pair's patience is at an end
+        clock.ahead += 40  # after the fourth time the pair is not waited for any more
         seen = len(notes.candles), notes.ticks + 3
         eventually(
             lambda seen=seen: len(notes.candles) > seen[0] and notes.ticks > seen[1],

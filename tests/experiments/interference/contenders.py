@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.redis.scripts import load_script
 from livermore.market import keys
-from tests.exchanges.lock.test_acquire import CONTENDER, hear, process, tell, wait_until
+from tests.exchanges.lock.test_acquire import CONTENDER, process, read_line, tell, wait_until
 
 EXCHANGE = 7
 TTL_MS = 600
@@ -60,11 +60,11 @@ def faults_of_races(redis, racers, rounds):
     redis.flushall()
     with ExitStack() as stack:
         started = [stack.enter_context(process(CONTENDER)) for _ in range(racers)]
-        assert [hear(racer) for racer in started] == [["ready"]] * racers
+        assert [read_line(racer) for racer in started] == [["ready"]] * racers
         for number in range(rounds):
             for racer in started:
                 tell(racer, "race")
-            said = [hear(racer) for racer in started]
+            said = [read_line(racer) for racer in started]
             won = [racer for racer, words in zip(started, said, strict=True) if words[0] == "won"]
             if len(won) != 1 or len({words[1] for words in said}) != 1:
                 yield f"round {number}: {len(won)} won, and what they said is {said}"
@@ -84,7 +84,7 @@ def write_and_stop(redis, writers, seconds, seed):
         started = [stack.enter_context(process(WRITER)) for _ in range(writers)]
         for number, writer in enumerate(started):
             tell(writer, f"{seed}{number}")
-        assert [hear(writer) for writer in started] == [["ready"]] * writers
+        assert [read_line(writer) for writer in started] == [["ready"]] * writers
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
             holder = ExchangeLock(redis, EXCHANGE).holder()

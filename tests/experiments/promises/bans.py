@@ -55,16 +55,16 @@ TRADED = [one.symbol for one in LISTED if one.status == TRADING and one.is_on("b
 
 
 def run(redis, folder, kinds=None):
-    figures, faults = {}, []
+    numbers, faults = {}, []
     for kind in kinds or KINDS:
         redis.flushall()
         with processes() as manage:
-            faults += faults_of(kind, KINDS[kind], manage, figures)
+            faults += faults_of(kind, KINDS[kind], manage, numbers)
     return Outcome(
         " ".join(KINDS[kind].__doc__ for kind in kinds or KINDS)
         + f" The sandbox publishes a weight of {WEIGHT_A_MINUTE} a minute (Binance), or allows "
         f"{CALLS_A_SECOND} calls a second (Coinbase).",
-        figures,
+        numbers,
         faults,
     )
 
@@ -167,29 +167,29 @@ def ended(process, status, text=""):
         yield f"it ended with {process.returncode} and said {said}"
 
 
-def both(manage, figures):
+def both(manage, numbers):
     """Warm both rows, with nobody else at the address."""
     with address(manage, "sandbox", "binance") as one:
-        yield from _keep_limit(one, "minute", figures, "weight of two warmups")
+        yield from _keep_limit(one, "minute", numbers, "weight of two warmups")
 
 
-def untold(manage, figures):
+def untold(manage, numbers):
     """The same, where no answer says what weight is used."""
     with address(manage, "sandbox", "binance", told=False) as one:
         yield from _keep_limit(
-            one, "minute", figures, "weight of two warmups that are told nothing"
+            one, "minute", numbers, "weight of two warmups that are told nothing"
         )
 
 
-def others(manage, figures):
+def others(manage, numbers):
     """The same, after another program used up a third of the limit."""
     with address(manage, "sandbox", "binance") as one:
         for _ in range(OTHERS_CALLS):
             requests.get(f"{one.sandbox.url}/api/v3/exchangeInfo", timeout=10)
-        yield from _keep_limit(one, "minute", figures, "weight of two warmups and another program")
+        yield from _keep_limit(one, "minute", numbers, "weight of two warmups and another program")
 
 
-def shrinking(manage, figures):
+def shrinking(manage, numbers):
     """The same, while another program uses up a third of the limit, a little at a time."""
     with address(manage, "sandbox", "binance") as one:
 
@@ -201,36 +201,36 @@ def shrinking(manage, figures):
         thread = threading.Thread(target=use_up, daemon=True)
         thread.start()
         what = "weight of two warmups and another program meanwhile"
-        yield from _keep_limit(one, "minute of the exchange", figures, what)
+        yield from _keep_limit(one, "minute of the exchange", numbers, what)
         thread.join(10)
         called = sum(not each.is_ours for each in one.arrivals)
         if called != OTHERS_LATER_CALLS:
             yield f"the other program called {called} times, so this shows nothing"
 
 
-def batches(manage, figures):
+def batches(manage, numbers):
     """Warm two rows of Coinbase, which publishes no limit: five calls, then a second."""
     row = {"batch_size": 5, "batch_delay_ms": 1000}
     settings = {"symbols": SYMBOLS, "row": row, "coinbase_rate": CALLS_A_SECOND}
     with address(manage, "coinbase", "coinbase_two", **settings) as one:
         one.arrivals.clear()
-        yield from _keep_limit(one, "second", figures, "calls of two warmups")
+        yield from _keep_limit(one, "second", numbers, "calls of two warmups")
 
 
-def _keep_limit(one, window, figures, what):
+def _keep_limit(one, window, numbers, what):
     """Warm both rows; yield where that was more than its share of a limit, or nowhere near it."""
     for process in one.start():
         yield from ended(process, 0)
     window_ms, limit, share = WINDOWS[window]
     busiest = one.busiest(window_ms) if window_ms else one.busiest_minute()
-    figures[f"{what}: within a {window} at the most, of {limit:,}"] = busiest
+    numbers[f"{what}: within a {window} at the most, of {limit:,}"] = busiest
     if not share * limit / 2 <= busiest <= share * limit:
         yield f"{busiest} within a {window} at the most"
     if refused := [each for each in one.sandbox.requests.candles if each.status != 200]:
         yield f"{len(refused)} calls were refused, the first with {refused[0].status}"
 
 
-def paused(manage, figures):
+def paused(manage, numbers):
     """Answer 429 in the middle, with a time to wait: both wait, and go on."""
     with address(manage, "sandbox", "binance", **UNDER_WAY) as one:
         processes = one.start()
@@ -239,25 +239,25 @@ def paused(manage, figures):
         for process in processes:
             yield from ended(process, 0)
         refused = [each for each in one.sandbox.requests.candles if each.status == 429]
-        figures["calls that met the pause"] = len(refused)
+        numbers["calls that met the pause"] = len(refused)
 
 
-def banned(manage, figures):
+def banned(manage, numbers):
     """Answer 418 in the middle: both end, and nobody calls until the ban is over."""
     with address(manage, "sandbox", "binance", **UNDER_WAY) as one:
-        yield from _ban(one, BAN_SECONDS, BAN_SECONDS, figures, "calls that met the ban")
+        yield from _ban(one, BAN_SECONDS, BAN_SECONDS, numbers, "calls that met the ban")
         for process in one.start():
             yield from ended(process, 0)
 
 
-def unsaid(manage, figures):
+def unsaid(manage, numbers):
     """The same, where no answer says how long the ban is."""
     with address(manage, "sandbox", "binance", **UNDER_WAY) as one:
         what = "calls that met the ban of which no length is said"
-        yield from _ban(one, None, SILENCE_SECONDS, figures, what)
+        yield from _ban(one, None, SILENCE_SECONDS, numbers, what)
 
 
-def _ban(one, said_seconds, seconds, figures, what):
+def _ban(one, said_seconds, seconds, numbers, what):
     """Ban two warmups under way; yield what did not end, or called within so many seconds."""
     processes = one.start()
     began_ms = one.refuse(418, said_seconds)
@@ -268,7 +268,7 @@ def _ban(one, said_seconds, seconds, figures, what):
         assert now_ms < began_ms + 1000 * said_seconds, "this machine is too slow for it"
     yield from one.faults_of_silence(began_ms, seconds)
     refused = [each for each in one.sandbox.requests.candles if each.status == 418]
-    figures[what] = len(refused)
+    numbers[what] = len(refused)
 
 
 KINDS = {

@@ -72,16 +72,16 @@ def run(redis, folder, minutes=6):
         lies.append(sandbox.scenarios.add(**LIE_OF_THE_SECOND_HALF))
         faults += faults_of("second half", watch, runners, 30 * minutes)
         sandbox.scenarios.clear()
-        figures = {"of their time, in hours": minutes * SPEED / 60}
+        numbers = {"of their time, in hours": minutes * SPEED / 60}
         for lie in lies:
             name = f"{lie.kind}, {lie.way}" if lie.way else lie.kind
-            figures[f"{name}: how often"] = lie.hits
+            numbers[f"{name}: how often"] = lie.hits
         for runner in runners:
-            faults += faults_of(runner.name, runner.end, figures)
+            faults += faults_of(runner.name, runner.end, numbers)
     return Outcome(
         f"A runner each of {', '.join(NAMES)}, three symbols in six timeframes, for {minutes:g} "
         "minutes of ours.",
-        figures,
+        numbers,
         faults,
     )
 
@@ -154,7 +154,7 @@ class Runner:
                         f"{clock_ms} ms late, odd is {odd}"
                     )
 
-    def end(self, figures):
+    def end(self, numbers):
         """Wait until all is known, end it, and yield what is wrong."""
         self._truth.wait(self._sandbox.clock.now_ms() + MINUTE_MS, SETTLES_WITHIN_SECONDS)
         yield from self.look()
@@ -164,7 +164,7 @@ class Runner:
         if (status := self._process.wait(10)) != 0:
             yield f"it ended with {status}: {' '.join(self._said)}"
         self._stopping.set()
-        figures |= {
+        numbers |= {
             f"{self.name}: closes told": details["closes"],
             f"{self.name}: of these healed": details["healed"],
             f"{self.name}: of these late": details["late"],

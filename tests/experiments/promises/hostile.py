@@ -60,25 +60,25 @@ TYPED = [
 
 
 def run(redis, folder, venues=VENUES, typed=6):
-    figures = {"names": len(payloads.NAMES) + len(payloads.UNUSABLE)}
-    faults = faults_of("listing", faults_of_listings, figures)
+    numbers = {"names": len(payloads.NAMES) + len(payloads.UNUSABLE)}
+    faults = faults_of("listing", faults_of_listings, numbers)
     for name in venues:
         redis.flushall()
-        faults += faults_of(f"live, {name}", faults_of_live, redis, name, figures)
+        faults += faults_of(f"live, {name}", faults_of_live, redis, name, numbers)
         redis.flushall()
-        faults += faults_of(f"replies, {name}", faults_of_replies, redis, name, figures)
-    faults += faults_of("command line", faults_of_typing, redis, TYPED[:typed], figures)
+        faults += faults_of(f"replies, {name}", faults_of_replies, redis, name, numbers)
+    faults += faults_of("command line", faults_of_typing, redis, TYPED[:typed], numbers)
     return Outcome(
-        f"Listings with {figures['names']} such names and {figures['rows of wrong types']} rows of "
+        f"Listings with {numbers['names']} such names and {numbers['rows of wrong types']} rows of "
         f"wrong types; runners of {' and '.join(venues)} with these names monitored, with frames "
         "added to their streams, commands sent and entries written into their control streams; "
         f"warmups with {len(BAD_ROWS)} ways of spoiling a row; and command lines.",
-        figures,
+        numbers,
         faults,
     )
 
 
-def faults_of_listings(figures):
+def faults_of_listings(numbers):
     """Yield what a listing brought into the database that can't be a symbol."""
     with Server() as server:
         try:
@@ -100,12 +100,12 @@ def faults_of_listings(figures):
             names = row.symbols.exclude(status="delisted").values_list("symbol", flat=True)
             if more := set(names) - {*SYMBOLS, *payloads.NAMES, payloads.ODD}:
                 yield f"rows of wrong types brought {sorted(more)}"
-            figures |= {"rows of wrong types": len(odd), "listings refused as a whole": refused}
+            numbers |= {"rows of wrong types": len(odd), "listings refused as a whole": refused}
         finally:
             server.shutdown()
 
 
-def faults_of_live(redis, name, figures):
+def faults_of_live(redis, name, numbers):
     """Run an exchange among what means harm; yield what it did wrong."""
     served = [Listing(symbol, "12.3400") for symbol in SERVED]
     with serve(listings=(*chosen(SYMBOLS), *served)) as sandbox:
@@ -119,13 +119,13 @@ def faults_of_live(redis, name, figures):
             with running(redis, row, [*SYMBOLS, *SERVED]) as one:
                 truth.wait(sandbox.clock.now_ms())
                 live_ms = sandbox.clock.now_ms()
-                yield from faults_of_orders(redis, row, name, figures)
+                yield from faults_of_orders(redis, row, name, numbers)
                 wait_until(lambda: relay.done or one.ended, SECONDS_FOR_FRAMES)
                 truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
                 yield from truth.faults(since_ms=live_ms)
                 measured = one.runner.measured()
     refused, unusable = sum(measured["refused"].values()), sum(each.is_counted for each in frames)
-    figures |= {
+    numbers |= {
         f"frames added, {name}": len(relay.sent),
         f"of these nobody can use, {name}": unusable,
         f"frames counted as refused, {name}": refused,
@@ -134,10 +134,10 @@ def faults_of_live(redis, name, figures):
     if refused != unusable:
         yield f"of {unusable} frames that nobody can use {refused} were counted"
     yield from faults_of_keys(redis, row)
-    yield from faults_of_pages(row, name, figures)
+    yield from faults_of_pages(row, name, numbers)
 
 
-def faults_of_pages(row, name, figures):
+def faults_of_pages(row, name, numbers):
     """Yield the pages of an exchange that show a name's markup as such, or none of it at all."""
     client = Client(SERVER_NAME="localhost")
     client.force_login(get_user_model().objects.create_superuser(f"reader-{name}"))
@@ -153,10 +153,10 @@ def faults_of_pages(row, name, figures):
             yield f"the {view} page shows markup of a name"
     if not shown:
         yield "no page shows the name with markup, so of pages this shows nothing"
-    figures[f"pages that show a name with markup, {name}"] = shown
+    numbers[f"pages that show a name with markup, {name}"] = shown
 
 
-def faults_of_orders(redis, row, name, figures):
+def faults_of_orders(redis, row, name, numbers):
     """Send commands, and write what is none; yield where no answer came."""
     for entry in payloads.entries():
         redis.xadd(keys.control(row.pk), entry)
@@ -166,13 +166,13 @@ def faults_of_orders(redis, row, name, figures):
         answers[reply.ok] += 1
         if reply.error and ("Traceback" in reply.error or "\n" in reply.error):
             yield f"{command} was answered {reply.error!r}"
-    figures |= {
+    numbers |= {
         f"commands refused, {name}": answers[False],
         f"commands done, {name}": answers[True],
     }
 
 
-def faults_of_replies(redis, name, figures):
+def faults_of_replies(redis, name, numbers):
     """Warm up from replies with spoiled rows; yield what was claimed and is not true."""
     refused = 0
     with serve(speed=0) as sandbox:
@@ -187,10 +187,10 @@ def faults_of_replies(redis, name, figures):
             claims = Claims(redis, sandbox, row)
             claims.look()
             yield from (f"{way}: {text}" for text in claims.false)
-    figures[f"candles of replies refused, {name}"] = refused
+    numbers[f"candles of replies refused, {name}"] = refused
 
 
-def faults_of_typing(redis, typed, figures):
+def faults_of_typing(redis, typed, numbers):
     """Yield what a command line was answered other than with one line and status 2."""
     with serve(speed=0) as sandbox, processes() as manage:
         make_row(sandbox)
@@ -204,7 +204,7 @@ def faults_of_typing(redis, typed, figures):
                 yield f"{words} ended with {process.returncode} and said {said}"
         if written := set(redis.scan_iter()) - before:
             yield f"something was written: {sorted(written)}"
-    figures["command lines refused"] = refused
+    numbers["command lines refused"] = refused
 
 
 def faults_of_keys(redis, row):

@@ -46,7 +46,7 @@ def run(redis, folder, points=200):
         f"Seeded moments: {points}, half of them some calls and up to an answer's time after the "
         "first of these, half a share of the time between the first call and the end of an "
         "undisturbed one.",
-        trial.figures(),
+        trial.numbers(),
         faults,
     )
 
@@ -134,7 +134,7 @@ class Trial:
         if self._again[-1] > WORKERS:
             yield f"{self._again[-1]} calls were made again, {WORKERS} were under way at the most"
 
-    def figures(self):
+    def numbers(self):
         part = [pairs for pairs in self._left if 0 < pairs < PAIRS]
         return {
             "killed before the first pair was stored": self._left.count(0),

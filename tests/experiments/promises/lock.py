@@ -38,11 +38,11 @@ SEED = 20261122
 
 
 def run(redis, folder, racers=20, rounds=200, seconds=40, stopped=6, takeovers=6):
-    figures = {"processes that raced": racers, "rounds of the race": rounds}
+    numbers = {"processes that raced": racers, "rounds of the race": rounds}
     faults = faults_of("race", faults_of_races, redis, racers, rounds)
     writes, stops = write_and_stop(redis, racers // 2 + 1, seconds, SEED)
     faults += faults_of("writing", faults_of_writes, writes)
-    figures |= {
+    numbers |= {
         "writes of processes that took the lock from each other": len(writes),
         "epochs they were made in": len({epoch for epoch, _ in writes}),
         "how often one was stopped beyond its lease": stops,
@@ -55,21 +55,21 @@ def run(redis, folder, racers=20, rounds=200, seconds=40, stopped=6, takeovers=6
             name = f"stopped runner {number}"
             redis.flushall()
             faults += faults_of(name, faults_of_a_stopped_holder, redis, manage, number % 2 == 0)
-        figures["live runners stopped beyond their lease"] = stopped
+        numbers["live runners stopped beyond their lease"] = stopped
         redis.flushall()
         if takeovers:
-            faults += faults_of("takeover", faults_of_takeovers, redis, manage, takeovers, figures)
+            faults += faults_of("takeover", faults_of_takeovers, redis, manage, takeovers, numbers)
     return Outcome(
         f"Processes that raced for one lock: {racers}, in {rounds} rounds; that wrote under it for "
         f"{seconds} s: {racers // 2 + 1}. Every way of writing was tried with an epoch that was "
         f"over. Live runners that were stopped beyond their lease: {stopped}; that took over from "
         f"another one: {takeovers}.",
-        figures,
+        numbers,
         faults,
     )
 
 
-def faults_of_takeovers(redis, manage, takeovers, figures):
+def faults_of_takeovers(redis, manage, takeovers, numbers):
     """Let live runners take over from each other; yield what was written that should not be."""
     with serve() as sandbox, monitored(redis) as writes:
         row = make_row(sandbox)
@@ -88,7 +88,7 @@ def faults_of_takeovers(redis, manage, takeovers, figures):
         yield from _twice(events_of(redis, row.pk))
     yield from faults_of_writes((epoch, epoch) for epoch in writes.epochs)
     yield from (f"{command} was sent without an epoch" for command in writes.unguarded)
-    figures |= {
+    numbers |= {
         "takeovers of live runners": takeovers,
         "commands of their writes that Redis did": len(writes.epochs),
         "epochs of these": len(set(writes.epochs)),

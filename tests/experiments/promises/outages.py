@@ -56,7 +56,7 @@ def run(redis, folder, venues=VENUES, kinds=None, rounds=2):
     return Outcome(
         f"Redis was {', '.join(kinds or KINDS)} under a live runner; rounds of it: {rounds} for "
         f"each of {' and '.join(venues)}. A warmup was run into a Redis that is full.",
-        trials.figures,
+        trials.numbers,
         faults,
     )
 
@@ -67,7 +67,7 @@ class Trials:
     def __init__(self, redis, folder):
         self._redis, self._folder = redis, folder
         self._count = 0
-        self.figures = {
+        self.numbers = {
             "outages": 0,
             "looks at the claims of 18 pairs": 0,
             "looks that Redis did not answer": 0,
@@ -88,7 +88,7 @@ class Trials:
         return self._disturbed(name, self._fill)
 
     def emptied(self, name):
-        self.figures["outages"] += 1
+        self.numbers["outages"] += 1
         self._redis.flushall()
         with pytest.MonkeyPatch.context() as patch:
             short_lease(patch)
@@ -104,7 +104,7 @@ class Trials:
                 process = manage("warmup", "sandbox")
                 _, said = process.communicate(timeout=60)
                 lines = said.strip().splitlines() or [""]
-                self.figures["said to whoever runs a warmup then"] = lines[-1].partition(
+                self.numbers["said to whoever runs a warmup then"] = lines[-1].partition(
                     "refuses: "
                 )[2]
                 if process.returncode != 1 or FULL not in lines[-1] or "Traceback" in said:
@@ -118,7 +118,7 @@ class Trials:
     def _disturbed(self, name, disturb):
         """Run an exchange while its Redis is disturbed; return all that was wrong."""
         self._count += 1
-        self.figures["outages"] += 1
+        self.numbers["outages"] += 1
         watches = []
 
         def watched(sandbox, row):
@@ -129,10 +129,10 @@ class Trials:
 
         with RemoteRedis(self._folder / f"redis-{self._count}") as own_redis:
             faults = faults_of("afterwards", faults_after, own_redis, watched, name)
-            self.figures["bytes lost on the wire"] += own_redis.wire.lost
+            self.numbers["bytes lost on the wire"] += own_redis.wire.lost
         for claims in watches:
-            self.figures["looks at the claims of 18 pairs"] += claims.looks
-            self.figures["looks that Redis did not answer"] += claims.failed_looks
+            self.numbers["looks at the claims of 18 pairs"] += claims.looks
+            self.numbers["looks that Redis did not answer"] += claims.failed_looks
             faults += claims.false
             if not claims.looks:
                 faults.append("nobody could look at the claims, so of them this shows nothing")
@@ -156,9 +156,9 @@ class Trials:
             wait_for_time(sandbox, max(MIDNIGHT_MS, sandbox.clock.now_ms()) + 2 * MINUTE_MS)
         wait_until(lambda: read_status(client, row.pk).details.get("flushFailures"))
         details = read_status(client, row.pk).details
-        self.figures["writes that a full Redis refused"] += details["flushFailures"]
+        self.numbers["writes that a full Redis refused"] += details["flushFailures"]
         assert any(FULL in line for line in said), "nobody was told that Redis is full"
-        self.figures["said in the log of a runner then"] = said[0]
+        self.numbers["said in the log of a runner then"] = said[0]
 
 
 KINDS = {

@@ -6,7 +6,7 @@ process of its own. Every few seconds it is noted what they use, and whether wha
 to have is there; at the end all that was told since they went live is compared with the truth. What
 they use in the last quarter of the time is compared with the second: in the first they fill their
 windows, of 1,000 minutes each in a quarter of an hour of ours. How small a leak can be seen
-therefore depends on how long it lasts, and is among the figures.
+therefore depends on how long it lasts, and is among the numbers.
 `tests/warmup/live/test_scenarios.py` cuts streams for some seconds in every run of the tests.
 """
 
@@ -45,7 +45,7 @@ def run(redis, folder, minutes=60, cut_seconds=60):
         faults = faults_of("meanwhile", watch, runners, 60 * minutes)
         cuts = sandbox.scenarios.in_force[0].hits
         sandbox.scenarios.clear()
-        figures = {
+        numbers = {
             "cuts": cuts,
             "of their time, in hours": minutes * SPEED / 60,
             # From the middle of one quarter to that of the other is half of the time.
@@ -57,11 +57,11 @@ def run(redis, folder, minutes=60, cut_seconds=60):
             ),
         }
         for runner in runners:
-            faults += faults_of(runner.name, runner.end, figures)
+            faults += faults_of(runner.name, runner.end, numbers)
     return Outcome(
         f"A runner each of {' and '.join(NAMES)}, three symbols in six timeframes, for "
         f"{minutes:g} minutes of ours; all connections were cut every {cut_seconds} seconds.",
-        figures,
+        numbers,
         faults,
     )
 
@@ -115,7 +115,7 @@ class Runner:
         yield from (f"{self.name} {text}" for text in self._claims.false)
         self._claims.false.clear()
 
-    def end(self, figures):
+    def end(self, numbers):
         """Wait until all is healed, end it, and yield what is wrong."""
         self._truth.wait(self._sandbox.clock.now_ms() + MINUTE_MS, HEALS_WITHIN_SECONDS)
         yield from self._truth.faults(since_ms=self._live_ms)
@@ -125,7 +125,7 @@ class Runner:
             yield f"it ended with {status}: {' '.join(self._said)}"
         yield from growth(self._usages)
         early, late = _quarters(self._usages)
-        figures |= {
+        numbers |= {
             f"{self.name}: closes told": details["closes"],
             f"{self.name}: of these healed": details["healed"],
             f"{self.name}: reconnects": details["reconnects"],

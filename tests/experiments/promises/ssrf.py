@@ -65,7 +65,7 @@ def run(redis, folder):
         f"a public name that leads to {len(LEADS_TO)} other places when it is connected to, and "
         "one that leads inside every other time; "
         f"redirects ({', '.join(map(str, REDIRECTS))}) of REST and of the WebSocket.",
-        trials.figures,
+        trials.numbers,
         faults,
     )
 
@@ -76,7 +76,7 @@ class Trials:
     def __init__(self, redis):
         self._factory = ExchangeAdapterFactory(redis)
         self._redis = redis
-        self.figures = {
+        self.numbers = {
             "rows refused": 0,
             "connections refused": 0,
             "sockets connected": 0,
@@ -112,7 +112,7 @@ class Trials:
                     lead(patch, NAME, *answers)
                     said = self._errors(_row(*_urls(NAME, server.server_port)))
                 outward = [address for address in connected if address[0] == PUBLIC]
-                self.figures[
+                self.numbers[
                     "connections to the public address of a name that leads inside, too"
                 ] += len(outward)
                 if not outward:
@@ -133,7 +133,7 @@ class Trials:
                 answers.append(self._error_of_stream(row))
                 for said in answers:
                     if str(status) in said or "Redirect" in said:
-                        self.figures["redirects not followed"] += 1
+                        self.numbers["redirects not followed"] += 1
                     else:
                         yield f"a redirect with {status} was answered {said}"
             if other.seen:
@@ -153,12 +153,12 @@ class Trials:
         """Yield where a row of a host can be saved or connected to."""
         row = _row(*_urls(host, port))
         refused = set(_refusals(row))
-        self.figures["rows refused"] += bool(refused)
+        self.numbers["rows refused"] += bool(refused)
         if refused != (set() if may_be_saved else {"rest_url", "ws_url"}):
             yield f"of a row with {host}, what was refused is {sorted(refused)}"
         for said in self._errors(row):
             if any(text in said for text in CLEAR):
-                self.figures["connections refused"] += 1
+                self.numbers["connections refused"] += 1
             else:
                 yield f"connecting to {host} was answered {said}"
 
@@ -182,7 +182,7 @@ class Trials:
         return connection.reason if ended else "an open connection"
 
     def _untouched(self, connected):
-        self.figures["sockets connected"] += len(connected)
+        self.numbers["sockets connected"] += len(connected)
         if connected:
             yield f"sockets were connected to {connected}"
 

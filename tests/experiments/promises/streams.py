@@ -67,14 +67,14 @@ def run(redis, folder, drills=None, venues=tuple(VENUES), cuts=CUTS):
         f"{', '.join(drills) or 'none'}. Cuts, in seconds of the exchange's time: "
         f"{', '.join(map(str, cuts)) or 'none'}.",
         {"scenarios played": played, "cuts": len(lasted)}
-        | figures_of(lasted)
+        | numbers_of(lasted)
         | {f"closes told, {timeframe}": counted[str(timeframe)] for timeframe in Timeframe}
         | {"of these healed": counted["healed"]},
         faults,
     )
 
 
-def figures_of(lasted):
+def numbers_of(lasted):
     """Return what is known of cuts: how long one was to last, when it began and when it ended."""
     if not lasted:
         return {}

@@ -15,7 +15,7 @@ from warmup.live.bars import (
     GRACE_MS,
     LONGEST_RETRY_MS,
     LONGEST_RETRY_TRADED_MS,
-    PATIENCE_MS,
+    LONGEST_WAIT_MS,
     RETRY_MS,
     SKIPPED,
     TOLD,
@@ -96,8 +96,8 @@ class World:
     def stream(self, streamed):
         self.bars.streamed = streamed
 
-    def patience(self):
-        self.closes += self.bars.lose_patience(self.now_ms)
+    def stop_waiting(self):
+        self.closes += self.bars.stop_waiting(self.now_ms)
 
     def look(self, grace_ms):
         span = self.bars.overdue(self.now_ms, grace_ms)
@@ -138,7 +138,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("stream"), st.booleans()),
     st.tuples(st.just("look"), st.sampled_from([0, GRACE_MS])),
     st.tuples(st.just("answer"), st.sets(NUMBERS, max_size=3)),
-    st.sampled_from([("fail",), ("patience",)]),
+    st.sampled_from([("fail",), ("stop_waiting",)]),
 )
 
 
@@ -290,8 +290,8 @@ def test_closes_wait_for_a_minute_and_are_told_then():
     bars = new_bars()
     bars.update(bar(1))
     bars.update(bar(2))
-    assert bars.lose_patience(at(2) + PATIENCE_MS - 1) == []
-    assert bars.lose_patience(at(2) + PATIENCE_MS) == [
+    assert bars.stop_waiting(at(2) + LONGEST_WAIT_MS - 1) == []
+    assert bars.stop_waiting(at(2) + LONGEST_WAIT_MS) == [
         Close(None, (at(0), at(1)), False, how=SKIPPED),
         Close(bar(1), (at(1), at(2)), False, stored=True),
         Close(bar(2), (at(2), at(3)), False, stored=True),
@@ -304,9 +304,9 @@ def test_where_two_are_missing_the_second_is_waited_for_anew():
     bars = new_bars()
     bars.update(bar(1))
     bars.update(bar(3))
-    assert numbers(bars.lose_patience(at(2) + PATIENCE_MS)) == [(1, False)]
-    assert bars.lose_patience(at(4) + PATIENCE_MS - 1) == []
-    assert numbers(bars.lose_patience(at(4) + PATIENCE_MS)) == [(3, False)]
+    assert numbers(bars.stop_waiting(at(2) + LONGEST_WAIT_MS)) == [(1, False)]
+    assert bars.stop_waiting(at(4) + LONGEST_WAIT_MS - 1) == []
+    assert numbers(bars.stop_waiting(at(4) + LONGEST_WAIT_MS)) == [(3, False)]
 
 
 def test_the_wait_begins_when_somebody_could_close_what_is_missing():
@@ -314,15 +314,15 @@ def test_the_wait_begins_when_somebody_could_close_what_is_missing():
     bars.update(bar(1))
     bars.streamed = False
     bars.reconnected(at(50))
-    assert bars.lose_patience(at(50) + PATIENCE_MS - 1) == []
-    assert numbers(bars.lose_patience(at(50) + PATIENCE_MS)) == [(1, False)]
+    assert bars.stop_waiting(at(50) + LONGEST_WAIT_MS - 1) == []
+    assert numbers(bars.stop_waiting(at(50) + LONGEST_WAIT_MS)) == [(1, False)]
 
 
 def test_what_is_missing_and_has_none_behind_it_is_never_skipped():
     bars = new_bars()
-    assert bars.lose_patience(at(99)) == []
+    assert bars.stop_waiting(at(99)) == []
     bars.is_quiet(at(1), at(2))
-    assert bars.lose_patience(at(99)) == []
+    assert bars.stop_waiting(at(99)) == []
 
 
 # What was in the cache already
@@ -378,13 +378,13 @@ def test_what_was_asked_for_in_vain_is_waited_for_until_it_is_known_whatever_is_
     assert not bars.is_waiting
 
 
-def test_patience_is_not_renewed_by_what_is_lost_while_it_is_streamed():
+def test_the_wait_is_not_renewed_by_what_is_lost_while_it_is_streamed():
     bars = new_bars()
     bars.reconnected(at(0))
     bars.update(bar(1))
     for seconds in range(0, 120, 20):
         bars.reconnected(at(2) + 1000 * seconds)  # a frame was lost
-    assert numbers(bars.lose_patience(at(2) + PATIENCE_MS)) == [(1, False)]
+    assert numbers(bars.stop_waiting(at(2) + LONGEST_WAIT_MS)) == [(1, False)]
 
 
 def test_within_a_bar_high_low_and_volume_only_widen():

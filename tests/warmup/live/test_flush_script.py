@@ -70,7 +70,7 @@ def stored(redis, name=CANDLES):
     return [member.decode() for member in redis.zrange(name, 0, -1)]
 
 
-def heard(redis, act):
+def received(redis, act):
     """Return what is published while something is done, as (channel, message)."""
     with closing(redis.pubsub(ignore_subscribe_messages=True)) as listener:
         listener.psubscribe("*")
@@ -85,7 +85,7 @@ def heard(redis, act):
 
 
 def test_a_close_is_stored_and_told_once(redis):
-    said = heard(redis, lambda: [flush(redis, [close(0)]) for _ in range(2)])
+    said = received(redis, lambda: [flush(redis, [close(0)]) for _ in range(2)])
     assert said == [("closes", "close 0"), ("all", "close 0")]
     assert events(redis) == ["close 0"]
     assert (stored(redis), covered(redis)) == ([row(0)], [[0, 1]])
@@ -119,7 +119,7 @@ def test_a_close_that_is_stored_already_is_told_alone(redis):
 
 
 def test_a_close_that_is_stored_alone_is_not_told(redis):
-    assert heard(redis, lambda: flush(redis, [close(0, "")])) == []
+    assert received(redis, lambda: flush(redis, [close(0, "")])) == []
     assert (events(redis), stored(redis), told(redis)) == ([], [row(0)], [at(0), []])
 
 
@@ -167,7 +167,7 @@ def test_what_was_told_of_a_pair_and_cannot_be_read_begins_anew(redis, text):
 def test_open_candles_and_tickers_are_set_for_a_while_and_told(redis):
     live = [("live:a", row(0), 5000, "open a", "channel:a")]
     tickers = [("ticker:a", "{}", 6000, "ticker:channel")]
-    said = heard(redis, lambda: flush(redis, [], live, tickers))
+    said = received(redis, lambda: flush(redis, [], live, tickers))
     assert said == [("channel:a", "open a"), ("ticker:channel", "{}")]
     assert redis.mget("live:a", "ticker:a") == [row(0).encode(), b"{}"]
     assert 0 < redis.pttl("live:a") <= 5000 < redis.pttl("ticker:a") <= 6000
@@ -209,6 +209,6 @@ def test_who_had_the_exchange_before_writes_and_tells_nothing(redis):
                 [("new", at(2))],
             )
 
-    assert heard(redis, late) == []
+    assert received(redis, late) == []
     assert set(redis.scan_iter()) == {b"epoch", b"told"}
     assert told(redis) == [at(0), []]

@@ -156,9 +156,9 @@ def test_every_value_is_published(redis, follower):
         follower.compute([PAIR])
         close(redis, PAIR, 60)
         follower.step(1)
-        heard = [orjson.loads(listening.get_message(timeout=5)["data"]) for _ in range(2)]
-    assert [each["timestamp"] for each in heard] == [bar(59).timestamp, bar(60).timestamp]
-    assert heard[1] == value(redis)
+        received = [orjson.loads(listening.get_message(timeout=5)["data"]) for _ in range(2)]
+    assert [each["timestamp"] for each in received] == [bar(59).timestamp, bar(60).timestamp]
+    assert received[1] == value(redis)
 
 
 def test_a_healed_hole_changes_its_pairs_value_and_no_other(redis, follower):

@@ -9,7 +9,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome, Result
-from warmup.harness.steps.heard import Heard
+from warmup.harness.steps.received import Received
 from warmup.harness.steps.symbol import choose_from_database
 
 ACK_SECONDS = 15.0  # for connecting, too
@@ -30,24 +30,24 @@ def check_subscription(facts: Facts) -> Outcome:
         return Outcome(text, result=Result.SKIP)
     stream = facts.stream()
     topics = stream.topics([facts.symbol])
-    heard = Heard(facts.symbol, streamed(stream, topics), facts.ahead_ms)
-    listener = Listener(Connection(stream, topics), heard)
+    received = Received(facts.symbol, streamed(stream, topics), facts.ahead_ms)
+    listener = Listener(Connection(stream, topics), received)
     begun = time.monotonic()
     with listener:
         listener.confirm()
         confirmed_after = time.monotonic() - begun
         listener.listen(facts.seconds)
-        if not heard.complete:
-            listener.listen(TIMEOUT_SECONDS, lambda: heard.complete or listener.malformed > 0)
+        if not received.complete:
+            listener.listen(TIMEOUT_SECONDS, lambda: received.complete or listener.malformed > 0)
     seconds = time.monotonic() - begun - confirmed_after
     listener.judge(seconds)
-    facts.ticker = heard.ticker
+    facts.ticker = received.ticker
     return Outcome(
         f"{len(topics)} subscriptions confirmed within {confirmed_after:.1f} s; "
-        f"in {seconds:.1f} s {heard}",
+        f"in {seconds:.1f} s {received}",
         "frames were lost on the way: a runner would fetch what was in them; if it stays so this "
         "machine or its network is too slow"
-        if heard.lost
+        if received.lost
         else None,
     )
 
@@ -65,9 +65,9 @@ class Listener:
     Methods raise Failed as soon as it ends or refuses.
     """
 
-    def __init__(self, connection: Connection, heard: Heard):
+    def __init__(self, connection: Connection, received: Received):
         self._connection = connection
-        self._heard = heard
+        self._received = received
 
     def __enter__(self) -> "Listener":
         self._connection.start()
@@ -86,11 +86,11 @@ class Listener:
         """Wait until everything is confirmed."""
         self.listen(ACK_SECONDS, self._is_answered)
         unconfirmed = self._connection.missing() | self._connection.given_up.keys()
-        if self._heard.frames and not unconfirmed:
+        if self._received.frames and not unconfirmed:
             return
         self._refuse_malformed()
         missing = ", ".join(sorted(unconfirmed)[:TOPICS_SHOWN])
-        if not self._heard.frames:
+        if not self._received.frames:
             raise Failed(
                 f"nothing came within {ACK_SECONDS:g} s, not even an answer to the subscription",
                 "compare the row's WebSocket address with the exchange's documents; a firewall "
@@ -121,24 +121,24 @@ class Listener:
 
     def judge(self, seconds: float) -> None:
         """Raise Failed unless all kinds of frames came, of now and all of them readable."""
-        heard = self._heard
+        received = self._received
         self._refuse_malformed()
         self.refuse_stale()
-        if not heard.complete:
+        if not received.complete:
             raise Failed(
-                f"confirmed, but in {seconds:.0f} s not all came that was asked for: {heard}",
+                f"confirmed, but in {seconds:.0f} s not all came that was asked for: {received}",
                 "a quiet symbol: choose a livelier one with --symbol, or listen longer with "
                 "--seconds; on a lively one the exchange's stream is out of order",
             )
 
     def refuse_stale(self) -> None:
         """Raise Failed where no frame was of now, by the clock that REST tells."""
-        heard = self._heard
-        if heard.lag_ms is not None and abs(heard.lag_ms) > LONGEST_LAG_MS:
-            way = "old" if heard.lag_ms > 0 else "ahead"
+        received = self._received
+        if received.lag_ms is not None and abs(received.lag_ms) > LONGEST_LAG_MS:
+            way = "old" if received.lag_ms > 0 else "ahead"
             raise Failed(
-                f"the youngest frame was {abs(heard.lag_ms) / 1000:.0f} s {way} by the exchange's "
-                f"own clock: {heard}",
+                f"the youngest frame was {abs(received.lag_ms) / 1000:.0f} s {way} by the "
+                f"exchange's own clock: {received}",
                 "the stream and REST are not of the same exchange, or the stream lags: compare "
                 "both addresses of the row with the exchange's documents, run it again",
             )
@@ -146,22 +146,22 @@ class Listener:
     def _refuse_malformed(self) -> None:
         if self.malformed:
             raise Failed(
-                f"{self.malformed} of {self._heard.frames} frames could not be read",
+                f"{self.malformed} of {self._received.frames} frames could not be read",
                 "run it again; if it stays so the exchange has changed its format, or something on "
                 "the way changes it: the log holds the first of them",
             )
 
     def _is_answered(self) -> bool:
         """Tell whether all is confirmed, or given up as the exchange refuses it."""
-        return bool(self._heard.frames) and not self._connection.missing()
+        return bool(self._received.frames) and not self._connection.missing()
 
     def _read(self) -> None:
         for event in self._connection.read():
-            self._heard.take(event)
-        self._heard.frames += self._connection.counted()["frames"]
-        if self._heard.refusal:
+            self._received.take(event)
+        self._received.frames += self._connection.counted()["frames"]
+        if self._received.refusal:
             raise Failed(
-                f"the exchange refused the subscription: {self._heard.refusal}",
+                f"the exchange refused the subscription: {self._received.refusal}",
                 "do what it says; where it is a limit, other programs at this address use it up: "
                 "end them, wait a minute, run it again",
             )

@@ -110,7 +110,7 @@ def _current(view: ExchangeView | None) -> Mapping[str, Any]:
     return view.status.details if view and view.holder and not view.late else {}
 
 
-def unheard(card: Card) -> Card:
+def without_redis(card: Card) -> Card:
     """Return the last known card of an exchange of which Redis doesn't tell any more."""
     return card | {"state": STALE, "stateText": NO_REDIS, "buttons": ["setup"]}
 

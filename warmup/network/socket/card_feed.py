@@ -142,7 +142,7 @@ class CardFeed:
 
     def _present(self, now_ms: int) -> cards.Card:
         if self._view is None and self._card:
-            return cards.unheard(self._card) | {"prices": {}}
+            return cards.without_redis(self._card) | {"prices": {}}
         card = cards.present(self.row, self._view, self._grid, self.agent_alive, now_ms)
         return card | {"prices": self._prices}
 

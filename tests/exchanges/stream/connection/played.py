@@ -64,8 +64,8 @@ def confirm_all(client):
         confirm(client, message)
 
 
-class Heard:
-    """A script that confirms all it hears, remembers it, and says something now and then."""
+class Received:
+    """A script that confirms all it receives, remembers it, and says something now and then."""
 
     def __init__(self, says=None):
         self.messages = []

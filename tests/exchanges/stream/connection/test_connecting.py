@@ -14,7 +14,7 @@ from exchanges.stream.connection import Connection
 from exchanges.venues.binance.stream import BinanceStream
 from tests.exchanges.stream.connection.played import (
     WAIT_SECONDS,
-    Heard,
+    Received,
     confirm,
     confirm_all,
     end_of,
@@ -46,7 +46,7 @@ def test_a_frame_of_data_on_a_confirmed_subscription_opens_the_connection(serve,
 
 
 def test_a_redirect_is_not_followed(serve, serve_bytes, connect):
-    elsewhere = Heard(tick(1))
+    elsewhere = Received(tick(1))
     target = serve(elsewhere)
     reply = f"HTTP/1.1 302 Found\r\nLocation: {target}/stream\r\nContent-Length: 0\r\n\r\n"
     url = serve_bytes(lambda client: client.sendall(reply.encode()), upgrade=False)
@@ -55,18 +55,18 @@ def test_a_redirect_is_not_followed(serve, serve_bytes, connect):
 
 
 def test_a_public_name_that_leads_inside_is_not_connected_to(serve, connect, monkeypatch):
-    heard = Heard(tick(1))
-    port = serve(heard).rpartition(":")[2]
+    received = Received(tick(1))
+    port = serve(received).rpartition(":")[2]
     lead(monkeypatch, "stream.exchange.example", "127.0.0.1")
     reason = end_of(connect(f"ws://stream.exchange.example:{port}"))
     said = "cannot connect: stream.exchange.example is not called: 127.0.0.1 is a private"
     assert reason.startswith(said)
-    assert heard.messages == []
+    assert received.messages == []
 
 
 def test_a_listed_name_may_lead_inside_and_is_resolved_once(serve, connect, monkeypatch, settings):
     settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["exchange.lan"]
-    port = serve(Heard(tick(1))).rpartition(":")[2]
+    port = serve(Received(tick(1))).rpartition(":")[2]
     asked = lead(monkeypatch, "exchange.lan", "127.0.0.1", "127.0.0.9")
     read_until(connect(f"ws://exchange.lan:{port}"), told)
     assert len(asked) == 1
@@ -78,7 +78,7 @@ def test_an_address_that_is_dead_is_waited_for_a_moment_and_once(
 ):
     settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [host := f"{len(dead)}.{dead[0][-1]}.lan"]
     lead(monkeypatch, host, (*dead, "127.0.0.1"))
-    port = int(serve(Heard(tick(1))).rpartition(":")[2])
+    port = int(serve(Received(tick(1))).rpartition(":")[2])
     with ExitStack() as holes:
         for address in dead:
             holes.enter_context(black_hole(address, port))
@@ -93,7 +93,7 @@ def test_an_encrypted_connection_wants_the_hosts_own_certificate(
 ):
     settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["exchange.lan", "other.lan"]
     trusted, context = certificate(tmp_path, "exchange.lan")
-    port = serve(Heard(tick(1)), ssl=context).rpartition(":")[2]
+    port = serve(Received(tick(1)), ssl=context).rpartition(":")[2]
     for name in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
         lead(monkeypatch, name, "127.0.0.1")
     assert "certificate" in end_of(connect(f"wss://exchange.lan:{port}"))

@@ -11,7 +11,7 @@ import pytest
 from exchanges.errors import Unreachable
 from exchanges.stream import connection as connection_module
 from tests.exchanges.stream.connection.played import (
-    Heard,
+    Received,
     confirm_all,
     end_of,
     eventually,
@@ -76,7 +76,7 @@ def test_another_exchange_streams_on_beside_all_of_that(serve, connect):
         for attack in (*FLOODS.values(), *TRICKLES.values()):
             attacker = attackers.enter_context(Attacker(attack, upgrades=True))
             connect(attacker.ws_url)
-        honest = connect(serve(Heard(tick(1))))
+        honest = connect(serve(Received(tick(1))))
         read_until(honest, lambda events: len(told(events)) > 50)
         assert not honest.ended.is_set()
 

@@ -9,7 +9,7 @@ from exchanges.stream.events import CandleUpdate
 from exchanges.venues.binance.stream import BinanceStream
 from tests.exchanges.stream.connection.played import (
     OPENED,
-    Heard,
+    Received,
     confirm,
     confirm_all,
     end_of,
@@ -75,22 +75,22 @@ def test_who_confirms_late_is_not_left(serve, connect, short_timeouts):
 
 
 def test_messages_keep_their_distance(serve, connect):
-    heard = Heard()
-    connect(serve(heard), [f"s{number}usd@kline_1m" for number in range(350)])
-    eventually(lambda: len(heard.topics()) == 350)
-    assert all(len(message["params"]) <= 100 for message in heard.messages)
-    assert all(later - earlier > 0.2 for earlier, later in pairwise(heard.at))
+    received = Received()
+    connect(serve(received), [f"s{number}usd@kline_1m" for number in range(350)])
+    eventually(lambda: len(received.topics()) == 350)
+    assert all(len(message["params"]) <= 100 for message in received.messages)
+    assert all(later - earlier > 0.2 for earlier, later in pairwise(received.at))
 
 
 def test_topics_come_and_go_without_touching_the_others(serve, connect):
-    heard = Heard(tick(1))
-    connection = connect(serve(heard), ["a@kline_1m", "b@kline_1m"])
+    received = Received(tick(1))
+    connection = connect(serve(received), ["a@kline_1m", "b@kline_1m"])
     read_until(connection, lambda _: connection.opened)
     connection.add(["b@kline_1m", "c@kline_1m"])
     connection.remove(["a@kline_1m", "z@kline_1m"])
-    eventually(lambda: len(heard.messages) == 3)
+    eventually(lambda: len(received.messages) == 3)
     read_until(connection, lambda _: not connection.session.unacknowledged())
-    assert [(each["method"], each["params"]) for each in heard.messages[1:]] == [
+    assert [(each["method"], each["params"]) for each in received.messages[1:]] == [
         ("SUBSCRIBE", ["c@kline_1m"]),
         ("UNSUBSCRIBE", ["a@kline_1m"]),
     ]
@@ -98,12 +98,12 @@ def test_topics_come_and_go_without_touching_the_others(serve, connect):
 
 
 def test_what_fell_silent_is_ended_and_asked_for_again(serve, connect):
-    heard = Heard(tick(1))
-    connection = connect(serve(heard), ["a@kline_1m", "b@kline_1m"])
+    received = Received(tick(1))
+    connection = connect(serve(received), ["a@kline_1m", "b@kline_1m"])
     read_until(connection, lambda _: connection.opened)
     connection.again(["b@kline_1m", "z@kline_1m"])
-    eventually(lambda: len(heard.messages) == 3)
-    assert [(each["method"], each["params"]) for each in heard.messages[1:]] == [
+    eventually(lambda: len(received.messages) == 3)
+    assert [(each["method"], each["params"]) for each in received.messages[1:]] == [
         ("UNSUBSCRIBE", ["b@kline_1m"]),
         ("SUBSCRIBE", ["b@kline_1m"]),
     ]

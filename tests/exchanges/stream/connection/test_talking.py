@@ -9,7 +9,7 @@ from exchanges.stream import connection as connection_module
 from exchanges.stream.events import Refused
 from tests.exchanges.stream.connection.played import (
     WAIT_SECONDS,
-    Heard,
+    Received,
     confirm,
     confirm_all,
     end_of,
@@ -102,7 +102,7 @@ def test_however_a_server_goes_the_connection_ends_with_a_reason(serve_bytes, co
 
 
 def test_we_can_end_it_at_any_time(serve, connect):
-    connection = connect(serve(Heard(tick(1))))
+    connection = connect(serve(Received(tick(1))))
     read_until(connection, told)
     connection.close()
     assert end_of(connection) == "closed by us"

@@ -26,17 +26,17 @@ pytestmark = pytest.mark.django_db
 
 
 def test_what_is_told_of_before_is_no_live_candle():
-    heard = subscription.Heard("BTC-USD", {Timeframe.M1})
+    received = subscription.Received("BTC-USD", {Timeframe.M1})
     minute = Timeframe.M1.ms
-    heard.take(Clock(MIDNIGHT_MS))
+    received.take(Clock(MIDNIGHT_MS))
     for age in (-1, 2, 3):  # what is to come, and what ended more than a bar ago
-        heard.take(update(MIDNIGHT_MS - age * minute))
-    assert not heard.candles
+        received.take(update(MIDNIGHT_MS - age * minute))
+    assert not received.candles
     for age in (0, 1):
-        heard.take(update(MIDNIGHT_MS - age * minute))
-    heard.take(update(MIDNIGHT_MS, "ETH-USD"))
-    assert heard.candles == {Timeframe.M1: 2}
-    assert not heard.complete
+        received.take(update(MIDNIGHT_MS - age * minute))
+    received.take(update(MIDNIGHT_MS, "ETH-USD"))
+    assert received.candles == {Timeframe.M1: 2}
+    assert not received.complete
 
 
 def update(opened, symbol="BTC-USD"):
@@ -44,16 +44,16 @@ def update(opened, symbol="BTC-USD"):
 
 
 def test_frames_of_long_ago_are_no_live_ones():
-    heard = subscription.Heard("BTC-USD", {Timeframe.M1}, ahead_ms=0)
-    listener = subscription.Listener(None, heard)
+    received = subscription.Received("BTC-USD", {Timeframe.M1}, ahead_ms=0)
+    listener = subscription.Listener(None, received)
     day_ago = int(time.time() * 1000) - Timeframe.D1.ms
-    heard.take(Clock(day_ago))
-    heard.take(update(Timeframe.M1.floor(day_ago)))
-    heard.take(TICKER)
-    assert heard.complete  # by its own clock
+    received.take(Clock(day_ago))
+    received.take(update(Timeframe.M1.floor(day_ago)))
+    received.take(TICKER)
+    assert received.complete  # by its own clock
     with pytest.raises(Failed, match="youngest frame was 86400 s old"):
         listener.refuse_stale()
-    heard.take(Clock(int(time.time() * 1000)))
+    received.take(Clock(int(time.time() * 1000)))
     listener.refuse_stale()
 
 
@@ -154,7 +154,7 @@ def test_a_subscription_that_is_refused_is_told(redis, checked, name, limit, say
     assert f"refused the subscription: {says}" in lines(step_of(report, "subscription"))
 
 
-def test_a_product_that_shows_anothers_book_is_heard_under_its_own_name(coinbase, checked):
+def test_a_product_that_shows_anothers_book_is_received_under_its_own_name(coinbase, checked):
     report = checked(coinbase, "BTC-USDC")
     assert report.passed
     assert report.symbol == "BTC-USDC"

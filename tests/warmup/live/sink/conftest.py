@@ -23,7 +23,7 @@ from warmup.live.sink import CandleSink
 def prompt(monkeypatch):
     """Let the sink look for what is overdue, and try again, at each tick."""
     monkeypatch.setattr(sink_module, "SECONDS_BETWEEN_LOOKS", 0)
-    monkeypatch.setattr(sink_module, "LEAST_PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(sink_module, "LEAST_WAIT_SECONDS", -1)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def listen(redis):
         for _ in range(1 + len(channels)):
             pubsub.get_message(timeout=5)
 
-        def heard():
+        def received():
             redis.publish("end", "")
             messages = []
             while (message := pubsub.get_message(timeout=5)) is None or message["data"]:
@@ -91,7 +91,7 @@ def listen(redis):
                     messages.append((message["channel"].decode(), json.loads(message["data"])))
             return messages
 
-        return heard
+        return received
 
     yield listen
     pubsub.close()

@@ -38,7 +38,7 @@ def still_open(number, symbol=BTC, timeframe=M1, volume=OPEN):
 class Rest:
     """An exchange that has every bar of `traded`, in any timeframe, and answers when it may.
 
-    It is its own clock, which believes everything that it hears, but never goes back.
+    It is its own clock, which believes everything that it is told, but never goes back.
     """
 
     workers = 2
@@ -76,7 +76,7 @@ class Rest:
     def forget(self):
         pass
 
-    def hear(self, time_ms):
+    def note_frame(self, time_ms):
         self.time_ms = max(self.time_ms, time_ms)
 
     def get_candles(self, symbol, timeframe, start_ms, end_ms, *, known, lane):

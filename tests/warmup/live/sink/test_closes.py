@@ -29,13 +29,13 @@ def test_a_close_is_stored_covered_and_told_once_in_the_stream_and_on_both_chann
     redis, sink, cache, listen
 ):
     channels = keys.close_channel(EXCHANGE, *PAIR), keys.candle_channel(EXCHANGE, *PAIR)
-    heard = listen(*channels)
+    received = listen(*channels)
     for number in range(3):
         sink.candle(closed(number))
         sink.tick()
     assert stored(cache) == [(0, STREAM), (1, STREAM), (2, STREAM)]
     assert cache.coverage(*PAIR) == ((at(0), at(3)),)
-    messages = heard()
+    messages = received()
     for channel in channels:
         assert [message for name, message in messages if name == channel] == events(redis)
     assert [event["timestamp"] for event in events(redis)] == [at(0), at(1), at(2)]
@@ -159,18 +159,18 @@ def test_the_end_writes_what_there_is(redis, make, cache):
 
 @pytest.mark.parametrize("runs", [True, False], ids=["reply lost", "never ran"])
 def test_who_wants_to_know_of_closes_is_told_once_they_are_stored(redis, make, cache, runs):
-    heard = []
+    received = []
     unreliable = Unreliable(redis, times=1, runs=runs)
 
     def on_close(symbol, candle, healed):
         assert stored(cache)[-1] == (0, candle.volume)
-        heard.append((symbol, candle, healed))
+        received.append((symbol, candle, healed))
 
     redis.script_load(flush.FLUSH.text)
     sink = make(unreliable, on_close=on_close)
     sink.connected([PAIR])
     sink.candle(closed(0))
     sink.tick()
-    assert heard == []
+    assert received == []
     sink.tick()
-    assert heard == [(BTC, bar(0), False)]
+    assert received == [(BTC, bar(0), False)]

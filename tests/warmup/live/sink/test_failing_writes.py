@@ -36,7 +36,7 @@ def test_a_failed_flush_is_tried_again_and_tells_nothing_twice(redis, make, cach
     unreliable = Unreliable(redis, runs=runs)
     sink = make(unreliable)
     sink.connected([PAIR])
-    heard = listen(keys.close_channel(EXCHANGE, *PAIR))
+    received = listen(keys.close_channel(EXCHANGE, *PAIR))
     sink.candle(closed(0))
     sink.tick()
     unreliable.times = 3
@@ -47,7 +47,7 @@ def test_a_failed_flush_is_tried_again_and_tells_nothing_twice(redis, make, cach
         assert sink.pending() == number
     sink.tick()
     assert told(redis) == [(number, False) for number in range(4)]
-    assert [message["timestamp"] for _, message in heard()] == [at(n) for n in range(4)]
+    assert [message["timestamp"] for _, message in received()] == [at(n) for n in range(4)]
     assert stored(cache) == [(number, STREAM) for number in range(4)]
     assert cache.live(*PAIR) == bar(4, OPEN)
     assert (sink.pending(), sink.flush_failures, sink.closes) == (0, 3, 4)
@@ -104,7 +104,7 @@ def test_scripts_that_redis_forgot_are_sent_again(redis, sink, cache):
 def test_under_a_stale_epoch_nothing_is_written(redis, sink, cache, listen):
     sink.candle(closed(0))
     sink.tick()
-    heard = listen(keys.close_channel(EXCHANGE, *PAIR), keys.candle_channel(EXCHANGE, *PAIR))
+    received = listen(keys.close_channel(EXCHANGE, *PAIR), keys.candle_channel(EXCHANGE, *PAIR))
     redis.set(keys.epoch(EXCHANGE), EPOCH + 1)
     for symbol_is_news in (closed(1), still_open(2)):
         sink.candle(symbol_is_news)
@@ -116,7 +116,7 @@ def test_under_a_stale_epoch_nothing_is_written(redis, sink, cache, listen):
     assert cache.coverage(*PAIR) == ((at(0), at(1)),)
     assert cache.live(*PAIR) is None
     assert TickerCache(redis, EXCHANGE).read(BTC) is None
-    assert heard() == []
+    assert received() == []
 
 
 def test_a_stale_epoch_is_noticed_by_a_redis_that_does_not_know_the_script(redis, sink):

@@ -19,7 +19,7 @@ from tests.warmup.live.sink.played import (
 )
 from tests.warmup.live.sink.seen import late, stored, tick_until, told
 from warmup.cache.told import Told
-from warmup.live.bars import GRACE_MS, PATIENCE_MS
+from warmup.live.bars import GRACE_MS, LONGEST_WAIT_MS
 from warmup.live.outage import Outage
 
 
@@ -155,15 +155,15 @@ def test_what_closes_while_one_is_missing_is_in_the_cache_at_once_and_told_after
 
 
 @pytest.fixture
-def impatient(sink, cache, rest, redis):
+def skipping(sink, cache, rest, redis):
     """A sink that has told bars 1 and 2 and gave up waiting for bar 0, which REST lacks."""
     rest.traded = range(1, 100)
     rest.doubt = lambda answer: setattr(answer, "covered", ())
     sink.candle(closed(1))
-    sink.clock(at(2) + PATIENCE_MS - 1)
+    sink.clock(at(2) + LONGEST_WAIT_MS - 1)
     sink.tick()
     assert told(redis) == []
-    sink.clock(at(2) + PATIENCE_MS)
+    sink.clock(at(2) + LONGEST_WAIT_MS)
     tick_until(sink, lambda: told(redis) == [(1, False)])
     sink.candle(closed(2))
     sink.tick()
@@ -171,35 +171,35 @@ def impatient(sink, cache, rest, redis):
     return sink
 
 
-def test_closes_wait_for_one_that_is_missing_for_a_minute_and_no_longer(impatient, redis, cache):
-    impatient.candle(closed(3))
-    impatient.tick()
+def test_closes_wait_for_one_that_is_missing_for_a_minute_and_no_longer(skipping, redis, cache):
+    skipping.candle(closed(3))
+    skipping.tick()
     assert told(redis) == [(1, False), (2, False), (3, False)]
     assert cache.coverage(*PAIR) == ((at(1), at(4)),)
-    assert impatient.healing() == 1
+    assert skipping.healing() == 1
     assert Told.load(redis.hget(keys.told(EXCHANGE), "BTC-USD:1m")) == Told(
         at(4), ((at(0), at(1)),)
     )
 
 
-def test_what_was_skipped_is_told_late_when_somebody_has_written_it(impatient, redis, cache):
-    impatient.repaired(PAIR)
-    impatient.tick()
+def test_what_was_skipped_is_told_late_when_somebody_has_written_it(skipping, redis, cache):
+    skipping.repaired(PAIR)
+    skipping.tick()
     assert len(told(redis)) == 2
     cache.write(*PAIR, [bar(0, REST)], ((at(0), at(1)),))
-    impatient.repaired(PAIR)
-    tick_until(impatient, lambda: len(told(redis)) == 3)
+    skipping.repaired(PAIR)
+    tick_until(skipping, lambda: len(told(redis)) == 3)
     assert told(redis)[-1] == (0, True)
     assert late(redis) == [0]
-    assert impatient.healing() == 0
-    impatient.repaired(PAIR)
-    impatient.candle(closed(3))
-    impatient.tick()
+    assert skipping.healing() == 0
+    skipping.repaired(PAIR)
+    skipping.candle(closed(3))
+    skipping.tick()
     assert [number for number, _ in told(redis)] == [1, 2, 0, 3]
     assert Told.load(redis.hget(keys.told(EXCHANGE), "BTC-USD:1m")) == Told(at(4))
 
 
-def test_who_comes_after_tells_late_what_was_skipped_before(impatient, redis, make, cache):
+def test_who_comes_after_tells_late_what_was_skipped_before(skipping, redis, make, cache):
     cache.write(*PAIR, [bar(0, REST)], ((at(0), at(1)),))
     second = make()
     second.connected([PAIR])
@@ -207,12 +207,12 @@ def test_who_comes_after_tells_late_what_was_skipped_before(impatient, redis, ma
     assert [number for number, _ in told(redis)] == [1, 2, 0]
 
 
-def test_what_was_skipped_and_is_known_to_be_empty_is_forgotten(impatient, redis, cache):
+def test_what_was_skipped_and_is_known_to_be_empty_is_forgotten(skipping, redis, cache):
     cache.write(*PAIR, [], ((at(0), at(1)),))
-    impatient.repaired(PAIR)
-    impatient.tick()
+    skipping.repaired(PAIR)
+    skipping.tick()
     assert len(told(redis)) == 2
-    assert impatient.healing() == 0
+    assert skipping.healing() == 0
 
 
 def test_who_comes_back_is_told_what_closed_meanwhile_in_order(redis, make, cache, rest):
@@ -223,7 +223,7 @@ def test_who_comes_back_is_told_what_closed_meanwhile_in_order(redis, make, cach
     first.disconnected([PAIR])
     first.forget([PAIR])
     first.tick()
-    rest.hear(at(6))
+    rest.note_frame(at(6))
     cache.write(*PAIR, [bar(n, REST) for n in (3, 4, 5)], ((at(3), at(6)),))  # as when it is added
     first.connected([PAIR])
     tick_until(first, lambda: len(told(redis)) == 6)
@@ -241,7 +241,7 @@ def test_a_pair_that_was_streamed_and_never_closed_is_told_all_when_it_comes_bac
     first.disconnected([PAIR])
     first.forget([PAIR])
     first.tick()
-    rest.hear(at(3))
+    rest.note_frame(at(3))
     cache.write(*PAIR, [bar(n, REST) for n in range(3)], ((at(0), at(3)),))
     first.connected([PAIR])
     tick_until(first, lambda: len(told(redis)) == 3)

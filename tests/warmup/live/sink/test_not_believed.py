@@ -232,7 +232,7 @@ def test_a_row_that_may_still_grow_is_final_where_it_equals_all_that_the_stream_
         sink.connected([PAIR])
     rest.doubt = young(1, OPEN)
     sink.clock(at(2) + GRACE_MS)
-    sink.heard(at(2) - 1 if how == "deaf" else at(2) + GRACE_MS)
+    sink.received_until(at(2) - 1 if how == "deaf" else at(2) + GRACE_MS)
     tick_until(sink, lambda: len(rest.asked) == 1 and not sink.asking())
     assert told(redis) == [(0, False), (1, True)][: 2 if how == "whole" else 1]
 
@@ -245,7 +245,7 @@ def test_a_row_that_may_still_grow_and_differs_from_what_the_stream_showed_is_no
     sink.candle(still_open(1))
     rest.doubt = young(1, volume)
     sink.clock(at(2) + GRACE_MS)
-    sink.heard(at(2) + GRACE_MS)
+    sink.received_until(at(2) + GRACE_MS)
     tick_until(sink, lambda: len(rest.asked) == 1 and not sink.asking())
     assert told(redis) == [(0, False)]
     assert stored(cache) == [(0, STREAM)]
@@ -264,7 +264,7 @@ def test_a_row_that_shows_less_than_the_stream_did_is_not_final(redis, sink, cac
 def test_what_a_clock_that_was_ahead_left_behind_is_asked_for_again(redis, make, cache, rest):
     cache.write(*PAIR, [bar(n, OPEN) for n in range(-20, 4)], ((at(-20), at(4)),))
     redis.hset(keys.told(EXCHANGE), "BTC-USD:1m", f"[{at(4)},[]]")
-    rest.hear(at(1) + 30_000)
+    rest.note_frame(at(1) + 30_000)
     sink = make()
     sink.connected([PAIR])
     sink.tick()

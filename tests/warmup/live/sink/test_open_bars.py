@@ -32,12 +32,12 @@ from warmup.live.bars import GRACE_MS
 def test_an_open_bar_is_stored_and_published_until_two_timeframes_after_it_began(
     redis, sink, cache, listen
 ):
-    heard = listen(keys.candle_channel(EXCHANGE, *PAIR))
+    received = listen(keys.candle_channel(EXCHANGE, *PAIR))
     sink.clock(at(0) + 20_000)
     sink.candle(still_open(0))
     sink.tick()
     assert cache.live(*PAIR) == bar(0, OPEN)
-    ((_, message),) = heard()
+    ((_, message),) = received()
     assert (message["timestamp"], message["volume"], message["closed"]) == (NOW, OPEN, False)
     left = redis.pttl(keys.live_candle(EXCHANGE, *PAIR))
     assert 95_000 < left <= 100_000
@@ -123,18 +123,18 @@ def test_no_longer_bar_is_made_while_a_part_of_it_is_missing(redis, make, cache,
 
 
 def test_a_ticker_is_stored_for_a_minute_and_published(redis, sink, listen):
-    heard = listen(keys.ticker_channel(EXCHANGE, BTC))
+    received = listen(keys.ticker_channel(EXCHANGE, BTC))
     sink.ticker(ticker(20.0))
     sink.tick()
     assert TickerCache(redis, EXCHANGE).read(BTC) == ticker(20.0)
     assert 55_000 < redis.pttl(keys.ticker(EXCHANGE, BTC)) <= 60_000
-    assert [message for _, message in heard()] == [ticker(20.0).as_json()]
+    assert [message for _, message in received()] == [ticker(20.0).as_json()]
 
 
 def test_between_two_flushes_only_the_newest_ticker_counts(redis, sink, listen):
-    heard = listen(keys.ticker_channel(EXCHANGE, BTC), keys.ticker_channel(EXCHANGE, ETH))
+    received = listen(keys.ticker_channel(EXCHANGE, BTC), keys.ticker_channel(EXCHANGE, ETH))
     for price in (1.0, 2.0, 3.0):
         sink.ticker(ticker(price))
     sink.ticker(ticker(9.0, ETH))
     sink.tick()
-    assert [(each["symbol"], each["price"]) for _, each in heard()] == [(BTC, 3.0), (ETH, 9.0)]
+    assert [(each["symbol"], each["price"]) for _, each in received()] == [(BTC, 3.0), (ETH, 9.0)]

@@ -10,7 +10,7 @@ from exchanges.lock.status import Holder, State, Status
 from exchanges.models import Exchange
 from exchanges.rest.pacing.usage import Usage
 from exchanges.validators import misled_by_proxy
-from warmup.network.page.cards import NO_GRID, present, unheard
+from warmup.network.page.cards import NO_GRID, present, without_redis
 from warmup.network.page.cells import Work
 from warmup.network.page.exchange_view import Action, ExchangeRow, ExchangeView, Schedule
 from warmup.runner.trouble import Trouble
@@ -213,7 +213,7 @@ def test_where_redis_is_silent_the_card_says_so_and_keeps_what_is_known():
     assert (card["state"], card["buttons"]) == ("stale", ["setup"])
     assert card["stateText"] == "Stale: Redis does not answer"
     known = card_of(view_of(status("active", "streaming", **LIVE)))
-    changed = {name for name, value in unheard(known).items() if known[name] != value}
+    changed = {name for name, value in without_redis(known).items() if known[name] != value}
     assert changed == {"state", "stateText", "buttons"}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks.figure import Figure
+from benchmarks.measurement import Measurement
 from livermore.running import embedded_redis
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,10 +23,10 @@ class BenchmarkError(Exception):
     """A benchmark did not come to its end; the text is the last that it said."""
 
 
-def run(name: str, thorough: bool = False) -> list[Figure]:
+def run(name: str, thorough: bool = False) -> list[Measurement]:
     """Return what the benchmark found out. Raises BenchmarkError, EmbeddedRedisError."""
     output = output_of("benchmarks.programs.worker", name, *(["thorough"] if thorough else []))
-    return [Figure(**each) for each in orjson.loads(output)]
+    return [Measurement(**each) for each in orjson.loads(output)]
 
 
 def output_of(worker: str, name: str, *options: str) -> bytes:

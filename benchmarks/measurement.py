@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Measurement:
     """One thing measured; its target is `at_most` or `at_least`, neither where it only compares."""
 
     what: str
@@ -22,7 +22,7 @@ class Figure:
         return high_enough and (self.at_most is None or self.value <= self.at_most)
 
     def row(self) -> list[str]:
-        """Return what, figure, note, target and verdict, as a person reads them."""
+        """Return what, measurement, note, target and verdict, as a person reads them."""
         if self.at_most is not None:
             target = _text(self.at_most, self.unit)
         elif self.at_least is not None:
@@ -33,10 +33,10 @@ class Figure:
         return [self.what, _text(self.value, self.unit), self.note, target, verdict]
 
 
-def median_seconds(what: str, runs: Sequence[float], at_most: float | None = None) -> Figure:
-    """Return the median of several runs as a figure that tells their range too."""
+def median_seconds(what: str, runs: Sequence[float], at_most: float | None = None) -> Measurement:
+    """Return the median of several runs as a measurement that tells their range too."""
     note = f"{len(runs)} runs, {min(runs):.3g} to {max(runs):.3g} s"
-    return Figure(what, statistics.median(runs), "s", at_most, note)
+    return Measurement(what, statistics.median(runs), "s", at_most, note)
 
 
 def _text(value: float, unit: str) -> str:

@@ -12,7 +12,7 @@ from exchanges.models import Exchange
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from livermore.running.children import answers
-from tests.livermore.web.front import Front, with_header
+from tests.livermore.web.reverse_proxy import ReverseProxy, with_header
 from tests.warmup.network.browser import chromium as browsers
 from tests.warmup.network.operators import listed_exchange, person
 from tests.warmup.runners import ROOT
@@ -75,27 +75,29 @@ class Place:
 
 def test_a_page_whose_socket_is_refused_says_which_setting_lacks_what(serve, look):
     web = serve()
-    with Front(
+    with ReverseProxy(
         web.port, lambda line, headers: (line, with_header(headers, "Host", "localhost"))
-    ) as front:
-        page = look(Place(front.port))
+    ) as proxy:
+        page = look(Place(proxy.port))
         page.open(live=False)
-        missing = f"http://127.0.0.1:{front.port} is not in LIVERMORE_TRUSTED_ORIGINS"
+        missing = f"http://127.0.0.1:{proxy.port} is not in LIVERMORE_TRUSTED_ORIGINS"
         page.wait_for("#link", missing)
         assert "knows its pages as http://localhost" in page.text("#link")
         assert "Stale since" in page.text("#link")
         origin = (
-            f"socket.origin_refused origin=http://127.0.0.1:{front.port} expected=http://localhost"
+            f"socket.origin_refused origin=http://127.0.0.1:{proxy.port} expected=http://localhost"
         )
         assert origin in web.log
         page.reset()
 
 
 def test_what_the_message_asks_for_lets_the_page_in(serve, look):
-    with Front(0, lambda line, headers: (line, with_header(headers, "Host", "localhost"))) as front:
-        web = serve(LIVERMORE_TRUSTED_ORIGINS=f"http://127.0.0.1:{front.port}")
-        front._to = web.port
-        page = look(Place(front.port))
+    with ReverseProxy(
+        0, lambda line, headers: (line, with_header(headers, "Host", "localhost"))
+    ) as proxy:
+        web = serve(LIVERMORE_TRUSTED_ORIGINS=f"http://127.0.0.1:{proxy.port}")
+        proxy._to = web.port
+        page = look(Place(proxy.port))
         page.open()
         page.reset()
 
@@ -126,8 +128,8 @@ def test_below_a_path_all_of_it_works(
     user = person("ada", is_superuser=True)
     user.set_password("a good password")
     user.save()
-    with Front(web.port, rewrite) as front:
-        page = look(Place(front.port, "/some/where"), logged_in=False)
+    with ReverseProxy(web.port, rewrite) as proxy:
+        page = look(Place(proxy.port, "/some/where"), logged_in=False)
         page.open("/", live=False)
         page.type("#id_username", "ada")
         page.type("#id_password", "a good password")
@@ -173,7 +175,9 @@ http {{
 """
 
 
-@pytest.mark.skipif(not shutil.which("nginx"), reason="there is no nginx here; Front stands for it")
+@pytest.mark.skipif(
+    not shutil.which("nginx"), reason="there is no nginx here; ReverseProxy stands for it"
+)
 @pytest.mark.parametrize("path", ["", "/livermore"])
 def test_nginx_as_the_document_has_it_serves_all_of_it(serve, look, tmp_path, path):
     web = serve(LIVERMORE_BEHIND_PROXY="true", LIVERMORE_ROOT_PATH=path)

@@ -11,7 +11,7 @@ from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
 
 
 @dataclass
-class Heard:
+class Received:
     """What a connection has said of one symbol.
 
     `wanted` are the timeframes whose candles it is to tell, `ahead_ms` how far the exchange's clock

@@ -5,7 +5,7 @@ import contextlib
 import threading
 
 
-class Front:
+class ReverseProxy:
     """Passes requests on from a port of its own, one a connection, and sockets whole.
 
     `rewrite(line, headers)` gets each request's first line and its headers, a list of (name, value)
