@@ -1,6 +1,6 @@
 """What can be made to go wrong, and to which requests."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from threading import Lock
@@ -90,12 +90,13 @@ class Fault:
 class Faults:
     """The faults in force; set from any thread, taken by the server's.
 
-    `odd_limits` are the ways in which some protocol can tell its limits.
+    `odd_limits` are the ways in which limits can be told, with the endpoint that tells them.
     """
 
-    def __init__(self, clock: SandboxClock, odd_limits: Iterable[str]):
+    def __init__(self, clock: SandboxClock, odd_limits: Mapping[str, str]):
         self._clock = clock
-        self._ways = _WAYS | {"limits": tuple(odd_limits)}
+        self._odd_limits = odd_limits
+        self._ways = _WAYS | {"limits": odd_limits}
         self._lock = Lock()
         self._faults: list[Fault] = []
         self._random = Random(1)
@@ -126,6 +127,8 @@ class Faults:
             fault.way = fault.way or next(iter(ways), "")
             if fault.way not in ways:
                 raise ValueError(f"unknown way {fault.way!r}; known are {' '.join(ways)}")
+        if fault.kind == "limits":
+            fault.endpoint = self._odd_limits[fault.way]
         return fault
 
     def remove(self, fault: Fault) -> None:

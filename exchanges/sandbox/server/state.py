@@ -23,8 +23,9 @@ class SandboxState:
             protocol: protocol.rest(self.market, config.of[protocol.name]) for protocol in PROTOCOLS
         }
         self.requests = RequestLog(config.log_size)
-        endpoints = (endpoint for rest in self.rest.values() for endpoint in rest.endpoints)
-        self.faults = Faults(self.clock, (way for one in endpoints for way in one.odd_limits))
+        endpoints = [endpoint for rest in self.rest.values() for endpoint in rest.endpoints]
+        odd_limits = {way: endpoint.name for endpoint in endpoints for way in endpoint.odd_limits}
+        self.faults = Faults(self.clock, odd_limits)
         self.proxy_port: int | None = None  # once it is served, if there is one
         self.send_due_now: Callable[[], None] = lambda: None  # until the sockets are served
         first = next(iter(self.market.listings), "")
