@@ -32,7 +32,6 @@ REDIS = {
     "exchanges/symbols/volumes.py",
     "warmup/cache/candles.py",
     "warmup/cache/tickers.py",
-    "warmup/live/sink.py",
     "warmup/live/flush.py",
     "warmup/stats.py",
     "warmup/metrics/collect.py",

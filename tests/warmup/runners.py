@@ -28,7 +28,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.backfill import BackfillConfig
 from warmup.cache.candles import CandleCache
-from warmup.live import background_repair, sink
+from warmup.live import aside, background_repair, sink, write_queue
 from warmup.runner import listing_watch, monitored
 from warmup.runner import runner as runner_module
 from warmup.runner.runner import ExchangeRunner
@@ -290,7 +290,8 @@ def step_often(monkeypatch):
     monkeypatch.setattr(monitored, "SECONDS_BETWEEN_ROWS", 0.2)
     monkeypatch.setattr(background_repair, "STEP_SECONDS", 0.2)
     monkeypatch.setattr(sink, "SECONDS_BETWEEN_LOOKS", 0.1)
-    monkeypatch.setattr(sink, "SECONDS_BETWEEN_LOOKS_AT_ASIDE", 0.4)
+    monkeypatch.setattr(write_queue, "SECONDS_AFTER_FAILURE", 0.1)
+    monkeypatch.setattr(aside, "SECONDS_BETWEEN_LOOKS", 0.4)
 
 
 def backfill_without_pauses(monkeypatch):

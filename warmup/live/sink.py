@@ -5,35 +5,32 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.redis.unreadable import foreign_key, is_wrong_type
 from exchanges.rest.base import VenueRest
 from exchanges.rest.clock import ExchangeClock
 from exchanges.rest.reply import QuietBars
 from exchanges.stream.events import CandleUpdate, Quiet, Traded
 from livermore.market.candle import Candle, Ticker
-from livermore.market.coverage import Coverage, intersect, subtract, union
+from livermore.market.coverage import intersect
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CANDLES_KEPT, CandleCache
 from warmup.cache.set_aside import SetAside
+from warmup.live.aside import AsidePairs
 from warmup.live.bars import EVER, GRACE_MS, LATE, SKIPPED, TOLD, Bars, Close
-from warmup.live.flush import Flusher
 from warmup.live.healing import Healer
 from warmup.live.measures import Delays
 from warmup.live.resuming import resume
 from warmup.live.rollup import Rollup
+from warmup.live.skipped import Skipped
+from warmup.live.write_queue import WriteQueue
 
 logger = logging.getLogger(__name__)
 
-CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
-CLOSES_PER_FLUSH = 5_000
 SECONDS_BETWEEN_LOOKS = 0.5
-SECONDS_BETWEEN_LOOKS_AT_ASIDE = 2.0
 ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to be closed
 LEAST_WAIT_SECONDS = 3.0  # for REST, however fast the exchange's time goes
 SECONDS_AHEAD = 2.0  # how long bars have to be ahead of the clock to be taken back
@@ -63,10 +60,7 @@ class CandleSink:
         on_close: Callable[[str, Candle, bool], None] = lambda symbol, candle, healed: None,
     ):
         """`on_close(symbol, candle, healed)` is called for each close once it is told."""
-        self._redis = redis
-        self._exchange_id = exchange_id
         self._rest = rest
-        self._may_write = may_write
         self._rolls_up_from = rolls_up_from
         self._longer = [each for each in Timeframe if rolls_up_from and each.ms > rolls_up_from.ms]
         self._on_close = on_close
@@ -77,23 +71,15 @@ class CandleSink:
         self._rollups: dict[str, Rollup] = {}
         self._bars: dict[Pair, Bars] = {}
         self._stored_until: dict[Pair, int] = {}
-        self._skipped: dict[Pair, Coverage] = {}
-        self._closes: deque[tuple[Pair, Close]] = deque()
-        self._live: dict[Pair, Candle] = {}
-        self._tickers: dict[str, Ticker] = {}
-        self._marks: dict[Pair, int] = {}
-        self._repaired: deque[Pair] = deque()
-        self._flusher = Flusher(redis, exchange_id, epoch)
+        self._skipped = Skipped(self._cache)
+        self._writes = WriteQueue(redis, exchange_id, epoch, may_write)
         self._ahead_since: float | None = None
         self._held_since: dict[Pair, float] = {}  # whose closes wait for one that is missing
-        self._next_look_at = self._retry_at = 0.0
-        self._failing = False
+        self._next_look_at = 0.0
         self._unloaded: set[Pair] = set()
         self._forgotten: deque[Pair] = deque()
-        self._aside: dict[Pair, str] = {}  # and why
-        self._next_look_at_aside = 0.0
-        self._trouble = ""
-        self.closes = self.healed = self.late = self.flush_failures = 0
+        self._aside = AsidePairs(self._cache)
+        self.closes = self.healed = self.late = 0
         self.newest_close_ms = 0
         self.delays = Delays()  # of closes that the stream told, from the bar's end to Redis
 
@@ -116,7 +102,7 @@ class CandleSink:
         wide = bars.widen(candle)
         if wide is None:
             return
-        self._show(pair, wide)
+        self._writes.show(pair, wide)
         if pair.timeframe is not self._rolls_up_from:
             return
         longer = {}
@@ -130,12 +116,7 @@ class CandleSink:
             if timeframe not in longer:
                 its_bars.has_traded(candle.timestamp)
             elif whole := its_bars.widen(longer[timeframe]):
-                self._show(other, whole)
-
-    def _show(self, pair: Pair, candle: Candle) -> None:
-        waiting = self._live.get(pair)
-        if waiting is None or waiting.timestamp <= candle.timestamp:
-            self._live[pair] = candle
+                self._writes.show(other, whole)
 
     def traded(self, event: Traded) -> None:
         now_ms = self.streamed_now_ms()
@@ -157,7 +138,7 @@ class CandleSink:
                 yield pair, bars
 
     def ticker(self, ticker: Ticker) -> None:
-        self._tickers[ticker.symbol] = ticker
+        self._writes.show_ticker(ticker)
 
     def clock(self, time_ms: int) -> None:
         self._rest.clock.note_frame(time_ms)
@@ -201,8 +182,7 @@ class CandleSink:
 
     def repaired(self, pair: Pair) -> None:
         """Learn, in any thread, that candles of a pair were written that were not told."""
-        if pair in self._skipped:
-            self._repaired.append(pair)
+        self._skipped.repaired(pair)
 
     def tick(self) -> None:
         """Take what REST answered, ask for what is overdue, write what there is."""
@@ -210,16 +190,17 @@ class CandleSink:
             self.healed += sum(close.candle is not None and not close.stored for close in closes)
             self._take(pair, closes)
         now = time.monotonic()
-        if now >= self._next_look_at and not self._failing:
+        if now >= self._next_look_at and not self._writes.is_failing:
             self._next_look_at = now + SECONDS_BETWEEN_LOOKS
             self._look(now)
         self.flush()
-        while self._forgotten and not self._closes:
+        while self._forgotten and not self._writes.closes:
             pair = self._forgotten.popleft()
             if pair in self._bars and not self._bars[pair].streamed:
-                of_pair = (self._bars, self._stored_until, self._live, self._skipped, self._aside)
-                for known in of_pair:
-                    known.pop(pair, None)
+                del self._bars[pair]
+                self._stored_until.pop(pair, None)
+                for each in (self._writes, self._skipped, self._aside):
+                    each.forget(pair)
 
     def _look(self, now: float) -> None:
         """See to what is due."""
@@ -228,7 +209,10 @@ class CandleSink:
             if self._unloaded:
                 self._healer.keep_time()
             return
-        self._look_at_aside(now)
+        for pair in self._aside.take_back(now):
+            bars = self._bars.pop(pair, None)
+            if bars and bars.streamed:
+                self._unloaded.add(pair)
         if self._unloaded:
             self.connected(())
         self._leave_future(now_ms)
@@ -240,7 +224,8 @@ class CandleSink:
                 self._stop_waiting(pair, bars, now_ms)
         if self._bars or self._unloaded:
             self._healer.keep_time()  # last, as a pair's answer tells more of an outage
-        self._tell_late()
+        for pair, close in self._skipped.known():
+            self._writes.closes.append((pair, close))
 
     def close(self) -> None:
         """Write what there is, and begin nothing more."""
@@ -266,7 +251,7 @@ class CandleSink:
 
     def pending(self) -> int:
         """Return how many closes wait to be written."""
-        return len(self._closes)
+        return len(self._writes.closes)
 
     def healing(self) -> int:
         """Return how many pairs lack a bar that should have closed by now."""
@@ -275,7 +260,7 @@ class CandleSink:
         return sum(
             bars.asked
             or bars.holds_back
-            or pair in self._skipped
+            or pair in self._skipped.by_pair
             or bool(away and bars.overdue(now_ms))
             for pair, bars in list(self._bars.items())
         )
@@ -298,16 +283,21 @@ class CandleSink:
 
     def aside(self) -> dict[Pair, str]:
         """Return of the pairs that are set aside why: one of their keys is of another type."""
-        return dict(self._aside)
+        return dict(self._aside.why)
 
     @property
     def trouble(self) -> str:
         """Return which key of the exchange keeps everything from being written, "" where none."""
-        return self._trouble
+        return self._writes.trouble
+
+    @property
+    def flush_failures(self) -> int:
+        """Return how many writes failed, and were tried again."""
+        return self._writes.failures
 
     def skipped(self) -> list[Pair]:
         """Return the pairs of which something was skipped that is not known yet."""
-        return list(self._skipped)
+        return list(self._skipped.by_pair)
 
     @property
     def is_away(self) -> bool:
@@ -336,9 +326,10 @@ class CandleSink:
             if why := aside.get(pair):
                 self._set_aside(pair, why)
                 continue
-            self._stored_until[pair] = self._marks[pair] = begin.next_ms
+            self._stored_until[pair] = begin.next_ms
+            self._writes.mark(pair, begin.next_ms)
             if begin.skipped:
-                self._skipped[pair] = begin.skipped
+                self._skipped.by_pair[pair] = begin.skipped
                 self.repaired(pair)  # maybe it was, by a command
             if begin.next_ms < begin.known_until_ms:
                 self._take(pair, bars.cached(candles, begin.coverage))
@@ -352,42 +343,11 @@ class CandleSink:
         elif self._ahead_since is None:
             self._ahead_since = time.monotonic()
             self._rest.clock.forget()
-        elif time.monotonic() - self._ahead_since > SECONDS_AHEAD and not self._closes:
+        elif time.monotonic() - self._ahead_since > SECONDS_AHEAD and not self._writes.closes:
             streamed = {pair for pair in ahead if self._bars[pair].streamed}
             for pair in ahead:
                 del self._bars[pair]
             self._unloaded |= streamed
-
-    # -- what is set aside
-
-    def _set_aside(self, pair: Pair, why: str) -> None:
-        """Write and tell nothing of a pair until its keys are of the right type again.
-
-        What closes meanwhile is fetched then, and told in turn.
-        """
-        if pair not in self._aside:
-            logger.error("sink.set_aside pair=%s/%s why=%s", *pair, why)
-        self._aside[pair] = why
-        self._stored_until.pop(pair, None)
-        self._skipped.pop(pair, None)
-        self._marks.pop(pair, None)
-
-    def _look_at_aside(self, now: float) -> None:
-        """Load the pairs again whose keys were deleted or repaired."""
-        if not self._aside or now < self._next_look_at_aside:
-            return
-        self._next_look_at_aside = now + SECONDS_BETWEEN_LOOKS_AT_ASIDE
-        try:
-            left = self._cache.aside(list(self._aside))
-        except RedisError as error:
-            logger.warning("sink.aside_not_read error=%s", error)
-            return
-        for pair in self._aside.keys() - left.keys():
-            logger.warning("sink.back pair=%s/%s", *pair)
-            bars = self._bars.pop(pair, None)
-            if bars and bars.streamed:
-                self._unloaded.add(pair)
-        self._aside = left
 
     # -- what is late
 
@@ -403,44 +363,22 @@ class CandleSink:
                 logger.warning("sink.not_noted pair=%s/%s error=%s", *pair, error)
         self._take(pair, closes)
 
-    def _tell_late(self) -> None:
-        """Tell what was skipped and is known by now."""
-        pairs = {
-            self._repaired.popleft() for _ in range(len(self._repaired))
-        } & self._skipped.keys()
-        try:
-            for pair in pairs:
-                coverage = self._cache.coverage(*pair)
-                for start_ms, end_ms in intersect(self._skipped[pair], coverage):
-                    candles = self._cache.between(*pair, start_ms, end_ms)
-                    self._closes += [(pair, _late(candle)) for candle in candles]
-                    self._closes.append(
-                        (pair, Close(None, (start_ms, end_ms), True, stored=True, how=LATE))
-                    )
-                self._skipped[pair] = subtract(self._skipped[pair], coverage)
-                if not self._skipped[pair]:
-                    del self._skipped[pair]
-        except RedisError as error:
-            logger.warning("sink.not_told error=%s", error)
-            self._repaired.extend(pairs)
-
     # -- writing
 
     def _take(self, pair: Pair, closes: Iterable[Close]) -> None:
         """Keep what became known until it is written; of a pair that is set aside nothing is."""
-        is_aside = pair in self._aside
+        is_aside = pair in self._aside.why
         for close in closes:
-            if len(self._closes) >= CLOSES_HELD:
+            if self._writes.is_full:
                 logger.error("sink.full pair=%s/%s from=%d", *pair, close.covered[0])
                 self._bars[pair].take_back(close.covered[0])
                 return
             if not is_aside:
-                self._closes.append((pair, close))
+                self._writes.closes.append((pair, close))
             if close.how == SKIPPED:
                 if not is_aside:
                     logger.warning("sink.skipped pair=%s/%s from=%d to=%d", *pair, *close.covered)
-                    skipped = self._skipped.get(pair, ())
-                    self._skipped[pair] = union([*skipped, close.covered])
+                    self._skipped.add(pair, close.covered)
                 if pair.timeframe is self._rolls_up_from:
                     self._rollups[pair.symbol].lacks_before(close.covered[1])
             if close.candle and close.how and pair.timeframe is self._rolls_up_from:
@@ -448,45 +386,30 @@ class CandleSink:
 
     def flush(self) -> None:
         """Write what waits, in one round trip; keep it where that fails."""
-        now = time.monotonic()
-        waits = self._closes or self._live or self._tickers or self._marks
-        if now < self._retry_at or not waits:
+        if not self._writes.is_due or (now_ms := self.streamed_now_ms()) is None:
             return
-        now_ms = self.streamed_now_ms()
-        if now_ms is None or not self._may_write():
+        written = self._writes.write(now_ms, self._is_news)
+        if written is None:
             return
-        closes = list(islice(self._closes, CLOSES_PER_FLUSH))
-        live = {pair: c for pair, c in self._live.items() if self._is_news(pair, c, now_ms)}
-        tickers, marks = self._tickers, self._marks
-        self._live, self._tickers, self._marks = {}, {}, {}
-        try:
-            aside = self._flusher.write(closes, live, tickers, now_ms, marks)
-        except RedisError as error:
-            self._live, self._tickers = live | self._live, tickers | self._tickers
-            self._marks = marks | self._marks
-            self._flush_failed(error, now)
-            return
-        self._failing, self._trouble = False, ""
-        for _ in closes:
-            self._closes.popleft()
-        if aside:
-            closes = [each for each in closes if each[0] not in aside]
-            self._leave_out(aside)
-        for pair, close in closes:
+        if written.aside:
+            self._leave_out(written.aside)
+        for pair, close in written.closes:
             if pair in self._bars and close.how in (TOLD, SKIPPED):
                 self._stored_until[pair] = close.covered[1]
             if close.candle and close.how:
                 self._on_close(pair.symbol, close.candle, close.healed)
-        told = [close.candle for _, close in closes if close.candle and close.how]
+        self._count([close for _, close in written.closes])
+
+    def _count(self, closes: Sequence[Close]) -> None:
+        """Count closes that were written just now."""
+        told = [close.candle for close in closes if close.candle and close.how]
         self.closes += len(told)
-        self.late += sum(close.candle is not None and close.how == LATE for _, close in closes)
+        self.late += sum(close.candle is not None and close.how == LATE for close in closes)
         self.newest_close_ms = max(
             (candle.close_time_ms for candle in told), default=self.newest_close_ms
         )
         streamed = [
-            close.covered[1]
-            for _, close in closes
-            if close.candle and close.how and not close.healed
+            close.covered[1] for close in closes if close.candle and close.how and not close.healed
         ]
         if streamed:
             self.delays.add(streamed, self.now_ms())
@@ -498,27 +421,20 @@ class CandleSink:
             why = self._cache.aside(list(pairs))
         for pair in pairs:
             self._set_aside(pair, why.get(pair, "a key of it was of another type for a moment"))
-        self._closes = deque(each for each in self._closes if each[0] not in pairs)
+        self._writes.leave_out(pairs)
 
-    def _flush_failed(self, error: RedisError, now: float) -> None:
-        if not self._failing:
-            self._trouble = ""
-            if is_wrong_type(error):
-                with suppress(RedisError):
-                    self._trouble = str(foreign_key(self._redis, self._exchange_id) or "")
-            logger.warning(
-                "sink.flush_failed exchange=%d error=%s", self._exchange_id, self._trouble or error
-            )
-        self._failing = True
-        self.flush_failures += 1
-        self._retry_at = now + SECONDS_BETWEEN_LOOKS
+    def _set_aside(self, pair: Pair, why: str) -> None:
+        """Write and tell nothing of a pair until its keys are of the right type again.
+
+        What closes meanwhile is fetched then, and told in turn.
+        """
+        self._aside.add(pair, why)
+        self._stored_until.pop(pair, None)
+        self._skipped.forget(pair)
+        self._writes.unmark(pair)
 
     def _is_news(self, pair: Pair, candle: Candle, now_ms: int) -> bool:
         """Tell whether an open candle is one still: not closed, and not two bars old."""
         bars = self._bars.get(pair)
         ends_ms = candle.timestamp + 2 * pair.timeframe.ms
         return bars is not None and candle.timestamp >= bars.next_ms and ends_ms > now_ms
-
-
-def _late(candle: Candle) -> Close:
-    return Close(candle, (candle.timestamp, candle.close_time_ms), True, stored=True, how=LATE)

@@ -182,11 +182,11 @@ def _limited(client, bytes_):
 
 @contextmanager
 def _sink_says():
-    """Collect what the sink logs while the block lasts."""
+    """Collect what is logged of a stream's writes while the block lasts."""
     said = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())
-    logger = logging.getLogger("warmup.live.sink")
+    logger = logging.getLogger("warmup.live.write_queue")
     logger.addHandler(handler)
     try:
         yield said

@@ -16,6 +16,7 @@ from tests.warmup.live.sink.played import (
 )
 from warmup.cache.candles import CandleCache
 from warmup.live import sink as sink_module
+from warmup.live import write_queue
 from warmup.live.sink import CandleSink
 
 
@@ -23,6 +24,7 @@ from warmup.live.sink import CandleSink
 def prompt(monkeypatch):
     """Let the sink look for what is overdue, and try again, at each tick."""
     monkeypatch.setattr(sink_module, "SECONDS_BETWEEN_LOOKS", 0)
+    monkeypatch.setattr(write_queue, "SECONDS_AFTER_FAILURE", 0)
     monkeypatch.setattr(sink_module, "LEAST_WAIT_SECONDS", -1)
 
 

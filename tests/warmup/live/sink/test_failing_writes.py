@@ -26,7 +26,7 @@ from tests.warmup.live.sink.played import (
 )
 from tests.warmup.live.sink.seen import events, stored, tick_until, told
 from warmup.cache.tickers import TickerCache
-from warmup.live import sink as sink_module
+from warmup.live import write_queue
 from warmup.live.bars import GRACE_MS
 from warmup.live.sink import CandleSink
 
@@ -69,7 +69,7 @@ def test_of_open_bars_and_tickers_only_the_newest_state_is_kept(redis, make, cac
 
 
 def test_closes_for_which_there_is_no_room_are_fetched_later(redis, make, cache, rest, monkeypatch):
-    monkeypatch.setattr(sink_module, "CLOSES_HELD", 3)
+    monkeypatch.setattr(write_queue, "CLOSES_HELD", 3)
     unreliable = Unreliable(redis)
     sink = make(unreliable)
     sink.connected([PAIR])
