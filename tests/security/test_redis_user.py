@@ -19,7 +19,7 @@ from tests.handoff.page_client import PageClient
 from tests.livermore.web_server import WebServer
 from tests.warmup.runners import end, make_row, processes, serve, wait_until
 
-DOCUMENT = Path(__file__).parent.parent / "docs/handoff-binance-us.md"
+DOCUMENT = Path(__file__).parent.parent.parent / "docs/handoff-binance-us.md"
 PASSWORD = "of-the-redis-user"
 
 
