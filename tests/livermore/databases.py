@@ -123,7 +123,8 @@ class PostgresServer(Database):
             yield
         finally:
             for process in processes:
-                os.kill(process, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):  # it was about to end
+                    os.kill(process, signal.SIGCONT)
 
     def _processes(self):
         main = int((self._folder / "data/postmaster.pid").read_text().split()[0])

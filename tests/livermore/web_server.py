@@ -18,10 +18,12 @@ from tests.warmup.runners import ROOT, database_url, wait_until
 
 SERVE = """
 import sys
+from livermore.web import database_faults
 from livermore.web.limits import requests
 requests.TIMEOUTS = requests.Timeouts(*map(float, sys.argv[1].split(",")))
+database_faults.SHORT_SECONDS = float(sys.argv[2])
 from django.core.management import execute_from_command_line
-execute_from_command_line(["manage.py", "web", "--port", *sys.argv[2:]])
+execute_from_command_line(["manage.py", "web", "--port", *sys.argv[3:]])
 """
 USUAL = "10,20,60"
 
@@ -30,7 +32,14 @@ class WebServer:
     """`manage.py web`, with a folder for temporary files that can be looked at."""
 
     def __init__(
-        self, folder, *arguments, timeout=USUAL, descriptors=None, by_hand=False, **environment
+        self,
+        folder,
+        *arguments,
+        timeout=USUAL,
+        lock_seconds=5,
+        descriptors=None,
+        by_hand=False,
+        **environment,
     ):
         self.folder = Path(folder)
         self.log = self.folder / "web.log"
@@ -39,7 +48,7 @@ class WebServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._command = ["-c", SERVE, timeout, str(self.port), *arguments]
+        self._command = ["-c", SERVE, timeout, str(lock_seconds), str(self.port), *arguments]
         if by_hand:
             self._command = ["-m", "daphne", "-p", str(self.port), "livermore.asgi:application"]
         self._descriptors = descriptors

@@ -36,7 +36,8 @@ def webs(databases):
 
     def get(kind):
         if kind not in opened:
-            manager = web_server(DATABASE_URL=databases(kind).url)
+            url = databases(kind).url + ("?connect_timeout=2" if kind is PostgresServer else "")
+            manager = web_server(DATABASE_URL=url, lock_seconds=1)
             opened[kind] = (manager, manager.__enter__())
         return opened[kind][1]
 
