@@ -11,7 +11,7 @@ from exchanges.adapters import open_rest
 from exchanges.errors import UnknownSymbol
 from exchanges.models import Exchange
 from exchanges.presets import answer_limits, presets
-from exchanges.rest.pacing import BatchPacer
+from exchanges.rest.pacing.batch import BatchPacer
 from exchanges.rest.reply import QuietBars
 from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.venues import VENUES

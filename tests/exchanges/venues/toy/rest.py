@@ -4,7 +4,7 @@ from typing import Any
 
 from exchanges.errors import BadPayload, LivermoreError, UnknownSymbol, clip, shape_of
 from exchanges.rest.base import Known, VenueRest, read_volumes
-from exchanges.rest.pacing import Lane
+from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number, whole
 from exchanges.symbols.listed import ListedSymbol
 from livermore.market.candle import check_time
