@@ -5,8 +5,8 @@ was refused is counted.
 Names hold wildcards, markup, line ends, paths, other alphabets and 100 letters; frames come with
 times in other units, in the wrong types, nested 50,000 deep and 10 MB long, from a relay between
 the runner and the sandbox. Meanwhile the candles of the other symbols stay true.
-`tests/exchanges/symbols/test_listing.py`, `tests/exchanges/venues/test_binance_stream.py` and
-`tests/exchanges/venues/test_coinbase_stream.py` show parts of it in every run of the tests.
+`tests/exchanges/symbols/test_listing.py`, `tests/exchanges/venues/binance/test_stream.py` and
+`tests/exchanges/venues/coinbase/test_stream.py` show parts of it in every run of the tests.
 """
 
 from contextlib import closing

@@ -16,14 +16,16 @@ from exchanges.venues.coinbase.stream import CoinbaseStream
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from tests.exchanges.venues.test_binance_stream import ANYTHING, damaged, mutated
+from tests.exchanges.venues.binance.test_stream import ANYTHING, damaged, mutated
 
 NAMES = {name: name for name in ("BTC-USD", "ETH-USD", "ZEC-USD", "DOGE-USD", "BTC-PERP-INTX")}
 M1, M5 = Timeframe.M1, Timeframe.M5
 
 
 def recorded(name):
-    return (Path(__file__).parent / "payloads" / f"ws_coinbase_{name}.json").read_bytes().strip()
+    return (
+        (Path(__file__).parents[1] / "payloads" / f"ws_coinbase_{name}.json").read_bytes().strip()
+    )
 
 
 def envelope(channel, *events, number=0, at="2026-01-22T14:52:05.123456789Z"):

@@ -10,8 +10,8 @@ from exchanges.errors import BadCredentials
 from exchanges.models import Exchange, UserExchange
 from exchanges.venues.coinbase import key as key_module
 from livermore.market.timeframe import Timeframe
+from tests.exchanges.venues.coinbase.test_signing import EC, ID, NAME, pem
 from tests.exchanges.venues.conftest import NOW_MS, ROOMY, values
-from tests.exchanges.venues.test_coinbase_signing import EC, ID, NAME, pem
 
 TIME = (200, {}, b'{"epochMillis":"1712224800000"}')
 REFUSED = (401, {}, b"Unauthorized")

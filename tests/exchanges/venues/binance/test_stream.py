@@ -27,7 +27,7 @@ ANYTHING = st.recursive(
 
 
 def recorded(name):
-    return (Path(__file__).parent / "payloads" / f"ws_binance_{name}.json").read_bytes().strip()
+    return (Path(__file__).parents[1] / "payloads" / f"ws_binance_{name}.json").read_bytes().strip()
 
 
 CLOSED, OPEN = recorded("kline_closed"), recorded("kline_open")
