@@ -8,8 +8,8 @@ there is noted. Counted is what had arrived, of whomever, when a call of ours ca
 seconds, and within a minute of the exchange's own where others call meanwhile. Of these its answers
 alone tell, which don't tell of the calls that are under way then: 24 of each process. What was on
 its way when a pause or a ban began may arrive within its first second.
-`tests/exchanges/rest/pacing/` and `tests/exchanges/rest/test_client.py` show single
-steps of it in every run of the tests.
+`tests/exchanges/rest/pacing/test_weight.py`, `tests/exchanges/rest/pacing/test_batch.py` and
+`tests/exchanges/rest/test_client.py` show single steps of it in every run of the tests.
 """
 
 import threading
