@@ -195,9 +195,9 @@ def test_a_user_who_may_only_read_can_follow_and_change_nothing(server, follower
     close(client, 2)
     follower.saw(2)
     with redis_client.Redis.from_url(address) as reader:
-        with reader.pubsub() as heard:
-            heard.subscribe(keys.candle_channel(NUMBER, "BTC-USD", "1m"))
-            assert heard.get_message(timeout=5)["type"] == "subscribe"
+        with reader.pubsub() as received:
+            received.subscribe(keys.candle_channel(NUMBER, "BTC-USD", "1m"))
+            assert received.get_message(timeout=5)["type"] == "subscribe"
         for command in (["DEL", keys.events(NUMBER)], ["KEYS", "*"], ["GET", "others"]):
             with pytest.raises(redis_client.exceptions.NoPermissionError):
                 reader.execute_command(*command)

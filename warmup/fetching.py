@@ -138,9 +138,9 @@ class Fetcher:
         self._cache = cache
         self._rules = Rules(rest.quiet_bars, rest.lag_ms)
         wanted = list(dict.fromkeys(Pair(each.symbol, each.timeframe) for each in pairs))
-        glances = dict(zip(wanted, cache.glances(wanted), strict=True))
-        self._covered = {pair: glance.known for pair, glance in glances.items()}
-        self._aside = {pair: glance.aside for pair, glance in glances.items() if glance.aside}
+        summaries = dict(zip(wanted, cache.summaries(wanted), strict=True))
+        self._covered = {pair: summary.known for pair, summary in summaries.items()}
+        self._aside = {pair: summary.aside for pair, summary in summaries.items() if summary.aside}
         self._unconfirmed = set(cache.unconfirmed())
 
     def fetch(self, job: PairJob, **window: Any) -> Candles:

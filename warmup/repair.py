@@ -173,7 +173,7 @@ class CandleRepair:
         does not read what is there.
         """
         if not holes_only:
-            self._cache.sift(pairs_of(symbols, timeframes))
+            self._cache.remove_invalid(pairs_of(symbols, timeframes))
         holes = self.find(symbols, timeframes, holes_only=holes_only)
         report = self.repair_holes(holes, lane=lane, on_pair=on_pair)
         for pair, why in self._aside.items():

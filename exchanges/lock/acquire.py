@@ -20,7 +20,7 @@ from exchanges.errors import Temporary, clip
 from exchanges.lock.lease import Lease, now
 from exchanges.lock.status import Holder
 from exchanges.redis.scripts import load_script
-from exchanges.redis.unreadable import Unreadable, of_type, tell_once, value_or_error
+from exchanges.redis.unreadable import Unreadable, of_type, value_or_error, warn_once
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class ExchangeLock:
         try:
             return Holder.from_json(text)
         except ValueError as error:
-            tell_once(logger, keys.lock(self._exchange_id), f"no lock of ours: {error}")
+            warn_once(logger, keys.lock(self._exchange_id), f"no lock of ours: {error}")
             return Holder.unknown()
 
 

@@ -15,11 +15,11 @@ from exchanges.lock.status import ENDED, STATUS_TTL_MS, Holder, State, Status
 from exchanges.redis.change_notifications import changed
 from exchanges.redis.client import own_client
 from exchanges.redis.scripts import load_script
-from exchanges.redis.unreadable import Said
+from exchanges.redis.unreadable import OnceAnHour
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
-_not_written = Said()
+_not_written = OnceAnHour()
 
 SECONDS_BETWEEN_STATUSES = 0.25
 LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well before the lock ends

@@ -21,7 +21,7 @@ from exchanges.redis.json_types import (
     text_in,
     whole_in,
 )
-from exchanges.redis.unreadable import tell_once, value_or_error
+from exchanges.redis.unreadable import value_or_error, warn_once
 from livermore.market import keys
 from livermore.market.candle import check_time
 
@@ -207,10 +207,10 @@ def read_status(redis: Redis, exchange_id: int) -> Status:
     try:
         return Status.from_json(redis.get(name))
     except ValueError as error:
-        tell_once(logger, name, error)
+        warn_once(logger, name, error)
     except ResponseError as error:
         value_or_error(error)
-        tell_once(logger, name, error)
+        warn_once(logger, name, error)
     return Status(State.OFFLINE)
 
 

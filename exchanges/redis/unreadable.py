@@ -28,26 +28,26 @@ OF_EXCHANGE = {
 }
 
 
-class Said:
+class OnceAnHour:
     """Remembers what was said of which name: any thread may ask whether it is news, for an hour."""
 
     def __init__(self):
-        self._said: dict[tuple[str, str], float] = {}
+        self._news: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
 
     def is_news(self, name: str, why: str) -> bool:
         """Tell whether it was not said lately, and take note that it is now."""
         key, now = (name, why), time.monotonic()
         with self._lock:
-            if now - self._said.get(key, float("-inf")) < SECONDS_UNTIL_AGAIN:
+            if now - self._news.get(key, float("-inf")) < SECONDS_UNTIL_AGAIN:
                 return False
-            if len(self._said) >= NAMES_REMEMBERED:
-                self._said.clear()
-            self._said[key] = now
+            if len(self._news) >= NAMES_REMEMBERED:
+                self._news.clear()
+            self._news[key] = now
         return True
 
 
-_said = Said()
+_news = OnceAnHour()
 
 
 class Unreadable(Permanent):
@@ -81,10 +81,10 @@ def value_or_error(found: Any) -> Any:
     return found
 
 
-def tell_once(logger: logging.Logger, name: str, why: object) -> None:
+def warn_once(logger: logging.Logger, name: str, why: object) -> None:
     """Log what can't be read, not each time that it is looked at: again after an hour."""
     text = clip(str(why))
-    if _said.is_news(name, text):
+    if _news.is_news(name, text):
         logger.warning("redis.unreadable key=%s why=%s", clip(name), text)
 
 

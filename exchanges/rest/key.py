@@ -20,13 +20,13 @@ class Credentials:
 class Key:
     """What proves to an exchange who calls, and which variables hold it: those of key and secret.
 
-    `sign` returns the headers of one GET, of its host and path. `standing` is how the exchange took
+    `sign` returns the headers of one GET, of its host and path. `state` is how the exchange took
     the key so far, as the venue remembers that.
     """
 
     sign: Sign
     variables: tuple[str, str]
-    standing: Any = None
+    state: Any = None
 
 
 class KeyInUse:

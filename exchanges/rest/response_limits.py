@@ -61,7 +61,7 @@ class ResponseBudget:
         self._pause_seconds = pause_seconds
         self._ends_at = time.monotonic() + seconds
         self._limit = f"had a head longer than {_size(HEAD_BYTES)}"
-        self._wire_bytes = HEAD_BYTES
+        self._socket_bytes = HEAD_BYTES
 
     @contextmanager
     def granted(self) -> Iterator[None]:
@@ -85,8 +85,8 @@ class ResponseBudget:
 
     def count(self, octets: int) -> None:
         """Count what came out of the socket. Raises Excessive where that is too much."""
-        self._wire_bytes -= octets
-        if self._wire_bytes < 0:
+        self._socket_bytes -= octets
+        if self._socket_bytes < 0:
             raise self.refusal(self._limit)
 
     def share(self, octets: int, seconds: float) -> None:
@@ -105,7 +105,7 @@ class ResponseBudget:
         Raises Excessive; NotAsOffered where it can't be unpacked, and what the connection says.
         """
         self._limit = f"was longer than {_size(self._most_bytes)}"
-        self._wire_bytes += self._most_bytes
+        self._socket_bytes += self._most_bytes
         try:
             for piece in _unpacked(self._pieces(reply), reply.headers):
                 found += piece

@@ -75,14 +75,14 @@ class BufferedWebSocket(websocket.WebSocket):
         self._frames = Frames()
         self._waiting: deque[Message] = deque()
 
-    def begin(self, wire: sockets.socket, url: str, seconds: float) -> None:
+    def begin(self, sock: sockets.socket, url: str, seconds: float) -> None:
         """Make a WebSocket of an open socket, or close it."""
         try:
-            self._waiting += self._frames.feed(shake_hands(wire, url, seconds, PHRASES))
+            self._waiting += self._frames.feed(shake_hands(sock, url, seconds, PHRASES))
         except BaseException:
-            wire.close()
+            sock.close()
             raise
-        self.sock, self.connected = wire, True
+        self.sock, self.connected = sock, True
 
     @property
     def is_within(self) -> bool:
@@ -272,7 +272,7 @@ class Connection:
                     self._complain("malformed", error)
             refusals = [event for event in events if isinstance(event, Refused)]
             try:
-                self._subscriptions.look(now, refusals)
+                self._subscriptions.check(now, refusals)
             except Unreachable as error:
                 self.end(str(error))
             self._note_life(now, len(events) > len(refusals))

@@ -24,7 +24,7 @@ UPGRADED, REDIRECTS = 101, range(300, 400)
 UNAGREED = ("sec-websocket-extensions", "sec-websocket-protocol")
 
 
-def shake_hands(wire: socket.socket, url: str, seconds: float, phrases: Mapping[int, str]) -> bytes:
+def shake_hands(sock: socket.socket, url: str, seconds: float, phrases: Mapping[int, str]) -> bytes:
     """Upgrade a socket; return what of the first frames has come already.
 
     `phrases` say what statuses mean: what is written beside them is not believed.
@@ -34,9 +34,9 @@ def shake_hands(wire: socket.socket, url: str, seconds: float, phrases: Mapping[
     """
     ends_at = time.monotonic() + seconds
     key = base64.b64encode(os.urandom(16)).decode()
-    wire.settimeout(seconds)
-    wire.sendall(_request(url, key))
-    head, rest = _head(wire, ends_at)
+    sock.settimeout(seconds)
+    sock.sendall(_request(url, key))
+    head, rest = _head(sock, ends_at)
     status = STATUS_LINE.match(head)
     if not status:
         raise Unreachable("the exchange answered with something else than HTTP")
@@ -67,7 +67,7 @@ def _request(url: str, key: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _head(wire: socket.socket, ends_at: float) -> tuple[bytes, bytes]:
+def _head(sock: socket.socket, ends_at: float) -> tuple[bytes, bytes]:
     """Return the head of an answer, and what came behind it."""
     found = bytearray()
     while not (end := END.search(found, max(0, len(found) - PIECE_BYTES - 4))):
@@ -76,8 +76,8 @@ def _head(wire: socket.socket, ends_at: float) -> tuple[bytes, bytes]:
         left = ends_at - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out: the answer to the handshake was not whole in time")
-        wire.settimeout(left)
-        part = wire.recv(PIECE_BYTES)
+        sock.settimeout(left)
+        part = sock.recv(PIECE_BYTES)
         if not part:
             raise ConnectionError("the connection was closed during the handshake")
         found += part

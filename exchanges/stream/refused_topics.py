@@ -32,7 +32,7 @@ class RefusedTopics:
         """Try it all again as soon as that can be done, and soon after."""
         self._retry_at, self._delay = 0.0, FIRST_RETRY_SECONDS
 
-    def look(
+    def check(
         self, connection: Connection, wanted: Mapping[Topic, Collection[Pair]], now: float
     ) -> None:
         """Learn what a connection was refused and what it got, and let it try again in time."""

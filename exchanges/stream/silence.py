@@ -117,7 +117,7 @@ class SilenceWatch:
         """Ask nothing more."""
         self._workers.close()
 
-    def look(
+    def check(
         self,
         connection: Connection,
         tickers: Collection[Topic],

@@ -282,7 +282,7 @@ class Lane:
         if wanted != carried:
             self._current.add(wanted - carried)
             self._current.remove(carried - wanted)
-        self._refused_topics.look(self._current, self.topics, now)
+        self._refused_topics.check(self._current, self.topics, now)
         if not self._current.settled:
             lost = self._pairs_of(self._current.missing()) & self._streamed
             self._resubscribing = self._resubscribing or bool(lost)
@@ -293,7 +293,7 @@ class Lane:
             self._ask_the_silent(now)
         if self._current.opened:
             symbols = self._symbols if self._streamed else ()
-            self._watch.look(self._current, self._tickers, symbols, now)
+            self._watch.check(self._current, self._tickers, symbols, now)
 
     def _standing(self) -> tuple[set[Pair], set[Pair]]:
         """Return the pairs that are streamed now, and those that are to be polled instead."""

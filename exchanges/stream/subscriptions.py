@@ -149,7 +149,7 @@ class Subscriptions:
 
     # -- Answers
 
-    def look(self, now: float, refusals: Iterable[Refused] = ()) -> None:
+    def check(self, now: float, refusals: Iterable[Refused] = ()) -> None:
         """Learn what the session has read up to now: `refusals` among it, or nothing in time.
 
         Raises Unreachable where the exchange answers nothing at all.

@@ -30,10 +30,10 @@ def fetch_listing(
     """
     with closing(adapters.open_rest(exchange)) as rest:
         on_open(rest)
-        return look_at_listing(exchange, rest, SECONDS_UNTIL_SURE)
+        return check_listing(exchange, rest, SECONDS_UNTIL_SURE)
 
 
-def look_at_listing(
+def check_listing(
     exchange: Exchange, rest: VenueRest, seconds_until_sure_of_many: float
 ) -> SyncReport:
     """Do the same over a client that is open."""

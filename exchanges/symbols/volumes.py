@@ -18,7 +18,7 @@ from exchanges import adapters
 from exchanges.errors import LivermoreError, UnknownSymbol, clip
 from exchanges.models import Exchange
 from exchanges.redis.json_types import LARGEST_VALUE, parse_object
-from exchanges.redis.unreadable import tell_once
+from exchanges.redis.unreadable import warn_once
 from exchanges.rest.base import VenueRest
 from livermore.market import keys
 from livermore.market.candle import check_time
@@ -79,7 +79,7 @@ def read_volumes(redis: Redis, exchange_id: int) -> Volumes:
         by_symbol = {str(name): float(volume) for name, volume in stored["volumes"].items()}
         return Volumes(by_symbol, check_time(stored["at"]))
     except (ResponseError, LookupError, TypeError, AttributeError, ValueError) as error:
-        tell_once(logger, keys.volumes(exchange_id), error)
+        warn_once(logger, keys.volumes(exchange_id), error)
         return Volumes()
 
 

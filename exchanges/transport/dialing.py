@@ -34,16 +34,16 @@ class Route:
         """
         context = tls_context() if encrypted else None
         ends_at = time.monotonic() + seconds
-        wire = self.dial(host, port, seconds)
+        sock = self.dial(host, port, seconds)
         if context is None:
-            return wire
+            return sock
         try:
-            wire.settimeout(max(0.01, ends_at - time.monotonic()))
-            wire = context.wrap_socket(wire, server_hostname=host.rstrip("."))
-            wire.settimeout(seconds)
-            return wire
+            sock.settimeout(max(0.01, ends_at - time.monotonic()))
+            sock = context.wrap_socket(sock, server_hostname=host.rstrip("."))
+            sock.settimeout(seconds)
+            return sock
         except Exception:
-            wire.close()
+            sock.close()
             distrust(host)
             raise
 
@@ -55,12 +55,12 @@ class Route:
         """
         if self.proxy:
             refuse_private(host, port)
-            wire = open_through(read_proxy(self.proxy), host, port, seconds)
+            sock = open_through(read_proxy(self.proxy), host, port, seconds)
         else:
             _say_what_is_unused(host, port)
-            wire = self._connect(host, port, seconds)
-        wire.settimeout(seconds)
-        return wire
+            sock = self._connect(host, port, seconds)
+        sock.settimeout(seconds)
+        return sock
 
     def _connect(self, host: str, port: int, seconds: float) -> socket.socket:
         ends_at = time.monotonic() + seconds

@@ -44,10 +44,10 @@ def connect_to_first(
     """
     race = Race(port, _in_turns(host, addresses))
     with race:
-        winner, wire = race.run(seconds)
+        winner, sock = race.run(seconds)
     with _remembering:
         _pasts[host] = Past(family_of(winner), winner, frozenset(race.before(winner)))
-    return wire
+    return sock
 
 
 def distrust(host: str) -> None:
@@ -114,22 +114,22 @@ class Race:
     def _begin(self, address: str) -> None:
         self._begun.append(address)
         try:
-            wire = _connecting(address, self._port)
+            sock = _connecting(address, self._port)
         except OSError as error:
             self._failures[address] = error
         else:
-            self._under_way.register(wire, selectors.EVENT_WRITE, (address, wire))
+            self._under_way.register(sock, selectors.EVENT_WRITE, (address, sock))
 
     def _look(self, seconds: float) -> tuple[str, socket.socket] | None:
         """Return who has answered within so long; take out whoever failed."""
         for key, _ in self._under_way.select(seconds):
-            address, wire = key.data
-            self._under_way.unregister(wire)
-            error = wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            address, sock = key.data
+            self._under_way.unregister(sock)
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not error:
-                wire.setblocking(True)
-                return address, wire
-            wire.close()
+                sock.setblocking(True)
+                return address, sock
+            sock.close()
             self._failures[address] = OSError(error, os.strerror(error))
         return None
 
@@ -147,17 +147,17 @@ class Race:
 def _connecting(address: str, port: int) -> socket.socket:
     """Return a socket that is on its way; OSError where that is over at once."""
     kind = socket.AF_INET6 if ":" in address else socket.AF_INET
-    wire = socket.socket(kind, socket.SOCK_STREAM)  # fails on a machine without IPv6
+    sock = socket.socket(kind, socket.SOCK_STREAM)  # fails on a machine without IPv6
     try:
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire.setblocking(False)
-        wire.connect((address, port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(False)
+        sock.connect((address, port))
     except BlockingIOError:
-        return wire
+        return sock
     except OSError:
-        wire.close()
+        sock.close()
         raise
-    return wire
+    return sock
 
 
 def _in_turns(host: str, addresses: Sequence[str]) -> list[str]:

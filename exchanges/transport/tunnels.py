@@ -59,15 +59,15 @@ def open_through(proxy: Proxy, host: str, port: int, seconds: float) -> socket.s
     """
     ends_at = time.monotonic() + seconds
     with _failures_named(proxy, host):
-        wire = _reach(proxy, ends_at)
+        sock = _reach(proxy, ends_at)
         try:
             if proxy.scheme == "https":
-                wire = _encrypt(wire, proxy, ends_at)
-            HANDSHAKES[proxy.scheme](Talk(wire, ends_at), proxy, host, port)
+                sock = _encrypt(sock, proxy, ends_at)
+            HANDSHAKES[proxy.scheme](TimedSocket(sock, ends_at), proxy, host, port)
         except BaseException:
-            wire.close()
+            sock.close()
             raise
-    return plain_end_of(wire) if proxy.scheme == "https" else wire
+    return plain_end_of(sock) if proxy.scheme == "https" else sock
 
 
 @contextlib.contextmanager
@@ -95,10 +95,10 @@ def _reach(proxy: Proxy, ends_at: float) -> socket.socket:
         raise NoTunnel(f"does not answer ({clip(str(error))})", remedy) from error
 
 
-def _encrypt(wire: socket.socket, proxy: Proxy, ends_at: float) -> ssl.SSLSocket:
-    wire.settimeout(max(0.01, ends_at - time.monotonic()))
+def _encrypt(sock: socket.socket, proxy: Proxy, ends_at: float) -> ssl.SSLSocket:
+    sock.settimeout(max(0.01, ends_at - time.monotonic()))
     try:
-        return tls_context().wrap_socket(wire, server_hostname=proxy.host)
+        return tls_context().wrap_socket(sock, server_hostname=proxy.host)
     except ssl.SSLError as error:
         raise NoTunnel(
             f"can't be shaken hands with ({clip(str(error))})",
@@ -107,23 +107,23 @@ def _encrypt(wire: socket.socket, proxy: Proxy, ends_at: float) -> ssl.SSLSocket
         ) from error
 
 
-class Talk:
+class TimedSocket:
     """What is said with a proxy, until `ends_at` (monotonic) and no longer."""
 
-    def __init__(self, wire: socket.socket, ends_at: float):
-        self._wire = wire
+    def __init__(self, sock: socket.socket, ends_at: float):
+        self._sock = sock
         self._ends_at = ends_at
 
     def send(self, octets: bytes) -> None:
         self._hurry()
-        self._wire.sendall(octets)
+        self._sock.sendall(octets)
 
     def take(self, count: int) -> bytes:
         """Return the next so many bytes, and ask for none beyond them: they are the exchange's."""
         found = b""
         while len(found) < count:
             self._hurry()
-            part = self._wire.recv(count - len(found))
+            part = self._sock.recv(count - len(found))
             if not part:
                 raise NoTunnel("closed the connection", "See whether it is of the kind named")
             found += part
@@ -140,18 +140,18 @@ class Talk:
         left = self._ends_at - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self._wire.settimeout(left)
+        self._sock.settimeout(left)
 
 
 @sensitive_variables()
-def _connect(talk: Talk, proxy: Proxy, host: str, port: int) -> None:
+def _connect(timed: TimedSocket, proxy: Proxy, host: str, port: int) -> None:
     target = place(host, port)
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", "User-Agent: livermore"]
     if proxy.username is not None:
         login = b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
         lines.append(f"Proxy-Authorization: Basic {login}")
-    talk.send("\r\n".join([*lines, "", ""]).encode())
-    answer = STATUS_LINE.match(talk.line())
+    timed.send("\r\n".join([*lines, "", ""]).encode())
+    answer = STATUS_LINE.match(timed.line())
     if not answer:
         raise NoTunnel("speaks no HTTP", "Correct the row's proxy: is it a socks5h:// one?")
     status = int(answer[1])
@@ -159,30 +159,30 @@ def _connect(talk: Talk, proxy: Proxy, host: str, port: int) -> None:
         raise _wants_login(proxy)
     if not 200 <= status < 300:
         raise _no_way(target, f"HTTP {status}")
-    if all(talk.line() for _ in range(MOST_LINES)):
+    if all(timed.line() for _ in range(MOST_LINES)):
         raise NoTunnel("answers without an end", "See whether it works")
 
 
 @sensitive_variables()
-def _socks(talk: Talk, proxy: Proxy, host: str, port: int) -> None:
+def _socks(timed: TimedSocket, proxy: Proxy, host: str, port: int) -> None:
     methods = [NO_LOGIN] if proxy.username is None else [NO_LOGIN, BY_PASSWORD]
-    talk.send(bytes([SOCKS, len(methods), *methods]))
-    version, method = talk.take(2)
+    timed.send(bytes([SOCKS, len(methods), *methods]))
+    version, method = timed.take(2)
     if version != SOCKS:
         raise NoTunnel("speaks no SOCKS5", "Correct the row's proxy: is it an http:// one?")
     if method not in methods:
         raise _wants_login(proxy)
     if method == BY_PASSWORD:
         login = [(proxy.username or "").encode(), proxy.password.encode()]
-        talk.send(bytes([ITS_LOGIN]) + b"".join(bytes([len(each)]) + each for each in login))
-        if talk.take(2)[1]:
+        timed.send(bytes([ITS_LOGIN]) + b"".join(bytes([len(each)]) + each for each in login))
+        if timed.take(2)[1]:
             raise _wants_login(proxy)
-    talk.send(bytes([SOCKS, 1, 0]) + _socks_address(host) + port.to_bytes(2))
-    _, refusal, _, kind = talk.take(4)
+    timed.send(bytes([SOCKS, 1, 0]) + _socks_address(host) + port.to_bytes(2))
+    _, refusal, _, kind = timed.take(4)
     if refusal:
         raise _no_way(place(host, port), SOCKS_REFUSALS.get(refusal, f"SOCKS error {refusal}"))
-    talk.take({IPV4: 4, IPV6: 16}.get(kind) or talk.take(1)[0])  # its own address, and its port
-    talk.take(2)
+    timed.take({IPV4: 4, IPV6: 16}.get(kind) or timed.take(1)[0])  # its own address, and its port
+    timed.take(2)
 
 
 def _socks_address(host: str) -> bytes:
@@ -194,7 +194,7 @@ def _socks_address(host: str) -> bytes:
     return bytes([IPV4 if len(packed) == 4 else IPV6]) + packed
 
 
-HANDSHAKES: dict[str, Callable[[Talk, Proxy, str, int], None]] = {
+HANDSHAKES: dict[str, Callable[[TimedSocket, Proxy, str, int], None]] = {
     "http": _connect,
     "https": _connect,
     "socks5h": _socks,

@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from exchanges.redis.client import own_client
-from exchanges.redis.unreadable import Said
+from exchanges.redis.unreadable import OnceAnHour
 from livermore import __version__
 from livermore.checks import METRICS_TOKEN
 from warmup.metrics.collect import ExchangeCollector
 from warmup.metrics.completeness import Measured
 
 TIMEOUT_SECONDS = 4.0  # Prometheus has ten
-measured, said = Measured(), Said()  # what outlives a scrape
+measured, news = Measured(), OnceAnHour()  # what outlives a scrape
 
 
 @csrf_exempt
@@ -33,7 +33,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     registry = CollectorRegistry(auto_describe=False)
     with own_client(get_redis_connection("default"), TIMEOUT_SECONDS) as redis:
-        registry.register(ExchangeCollector(redis, measured, __version__, said))
+        registry.register(ExchangeCollector(redis, measured, __version__, news))
         return HttpResponse(encode(registry), content_type=content_type)
 
 

@@ -56,7 +56,7 @@ def planted(monkeypatch, settings):
     settings.SECRET_KEY = found["LIVERMORE_SECRET_KEY"]
     settings.REDIS_URL = f"redis://:{found['redis']}@127.0.0.1:1/0"
     monkeypatch.setattr(credentials, "_TROUBLES", {})
-    monkeypatch.setattr(key_module, "_STANDINGS", {})
+    monkeypatch.setattr(key_module, "_STATES", {})
     return found
 
 

@@ -185,7 +185,7 @@ def test_one_401_costs_no_pair(request, redis, open_rest, sandbox, name):
 def test_a_key_that_is_refused_costs_no_pair(
     redis, open_rest, sandbox, coinbase, monkeypatch, caplog, chance
 ):
-    monkeypatch.setattr(key, "_STANDINGS", {})
+    monkeypatch.setattr(key, "_STATES", {})
     monkeypatch.setenv("COINBASE_MY_KEY", "8f1ac569-ed29-48ae-b989-6798a975afab")
     monkeypatch.setenv("COINBASE_MY_SECRET", base64.b64encode(32 * b"s").decode())
     names = {"api_key_env": "COINBASE_MY_KEY", "api_secret_env": "COINBASE_MY_SECRET"}

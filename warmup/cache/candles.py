@@ -17,8 +17,8 @@ from exchanges.lock.fencing import stamp
 from exchanges.redis.scripts import Call, load_script
 from exchanges.redis.unreadable import (
     is_wrong_type,
-    tell_once,
     value_or_error,
+    warn_once,
 )
 from exchanges.rest.base import Known
 from exchanges.rest.reply import Candles
@@ -28,7 +28,7 @@ from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.encoding import LONGEST_COVERAGE, PAIR_CONSTANTS, read_coverage, read_time
-from warmup.cache.pair_state import Glance, PairState
+from warmup.cache.pair_state import PairState, PairSummary
 from warmup.cache.set_aside import SetAside, is_aside, refusals
 from warmup.cache.told import Told
 from warmup.cache.unconfirmed import (
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 CANDLES_KEPT = 1000
 PAIRS_PER_PIPELINE = 1000
-PAIRS_PER_GLANCE = 200  # a millisecond of the server's time
+PAIRS_PER_SUMMARY = 200  # a millisecond of the server's time
 PAIRS_PER_WINDOWS = 50  # whole windows: 64 KB each
 LONGEST_LIVE = 10_000
 GLANCED = (keys.candles, keys.coverage)
@@ -54,8 +54,8 @@ _NOTING: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
 WRITE = load_script("warmup/cache/lua/write_candles.lua", PAIR_CONSTANTS)
 CUT_BACK = load_script("warmup/cache/lua/cut_back.lua", PAIR_CONSTANTS)
-SIFT = load_script("warmup/cache/lua/sift.lua", PAIR_CONSTANTS)
-GLANCE = load_script("warmup/cache/lua/glance.lua", PAIR_CONSTANTS)
+REMOVE_INVALID = load_script("warmup/cache/lua/remove_invalid.lua", PAIR_CONSTANTS)
+SUMMARIZE = load_script("warmup/cache/lua/summarize.lua", PAIR_CONSTANTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class CandleCache:
             CUT_BACK(self._redis, names, values)
         self._on_write(pair)
 
-    def sift(self, pairs: Sequence[Pair]) -> list[Pair]:
+    def remove_invalid(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Take out what is no candle, and what is known of those bars; return where there was such.
 
         That reads all of a pair's candles, two milliseconds of the server's time.
@@ -140,10 +140,12 @@ class CandleCache:
             name = keys.candles(self._exchange_id, *pair)
             names = [name, self._coverage_of(*pair), keys.epoch(self._exchange_id)]
             with refusals():
-                said = SIFT(self._redis, names, [stamp(self.epoch)])
+                said = REMOVE_INVALID(self._redis, names, [stamp(self.epoch)])
             if said:
                 what = clip(repr(said[1].decode("utf-8", "replace")))
-                logger.warning("cache.sifted key=%s removed=%d such_as=%s", name, said[0], what)
+                logger.warning(
+                    "cache.invalid_removed key=%s removed=%d such_as=%s", name, said[0], what
+                )
                 self._on_write(pair)
                 found.append(pair)
         return found
@@ -195,20 +197,20 @@ class CandleCache:
         """Return what the cache holds of each pair."""
         unconfirmed = self.unconfirmed()
         return [
-            glance.state(unconfirmed.get(pair, ()))
-            for pair, glance in zip(pairs, self.glances(pairs), strict=True)
+            summary.state(unconfirmed.get(pair, ()))
+            for pair, summary in zip(pairs, self.summaries(pairs), strict=True)
         ]
 
-    def glances(self, pairs: Sequence[Pair]) -> list[Glance]:
+    def summaries(self, pairs: Sequence[Pair]) -> list[PairSummary]:
         """Return what the cache holds of each pair, as it is stored."""
-        found: list[Glance] = []
-        for chunk in _chunks(pairs, PAIRS_PER_GLANCE):
+        found: list[PairSummary] = []
+        for chunk in _chunks(pairs, PAIRS_PER_SUMMARY):
             names = [name(self._exchange_id, *pair) for pair in chunk for name in GLANCED]
-            replies = iter(GLANCE(self._redis, names))
+            replies = iter(SUMMARIZE(self._redis, names))
             found += [
-                Glance(count, read_time(oldest), read_time(newest), coverage or None, "", name)
+                PairSummary(count, read_time(oldest), read_time(newest), coverage or None, "", name)
                 if count >= 0
-                else Glance(0, None, None, None, coverage.decode())
+                else PairSummary(0, None, None, None, coverage.decode())
                 for name, count, oldest, newest, coverage in zip(
                     names[1::2], *[replies] * 4, strict=True
                 )
@@ -217,8 +219,8 @@ class CandleCache:
 
     def aside(self, pairs: Sequence[Pair]) -> dict[Pair, str]:
         """Return of the pairs that are set aside why."""
-        glances = zip(pairs, self.glances(pairs), strict=True)
-        return {pair: str(SetAside(glance.aside)) for pair, glance in glances if glance.aside}
+        summaries = zip(pairs, self.summaries(pairs), strict=True)
+        return {pair: str(SetAside(summary.aside)) for pair, summary in summaries if summary.aside}
 
     def coverages(self, pairs: Sequence[Pair]) -> list[Coverage]:
         """Return the coverage of each pair."""
@@ -333,9 +335,9 @@ class CandleCache:
             return Candle.of_values(orjson.loads(stored), timeframe) if stored else None
         except ResponseError as error:
             value_or_error(error)
-            tell_once(logger, name, error)
+            warn_once(logger, name, error)
         except (ValueError, TypeError) as error:
-            tell_once(logger, name, error)
+            warn_once(logger, name, error)
         return None
 
     def _coverage_of(self, symbol: str, timeframe: Timeframe) -> str:
@@ -383,7 +385,7 @@ class CandleCache:
             return read(key, *arguments)
         except ResponseError as error:
             value_or_error(error)
-            tell_once(logger, key, "it is no hash")
+            warn_once(logger, key, "it is no hash")
             return None
 
     @staticmethod
@@ -393,7 +395,7 @@ class CandleCache:
             try:
                 candles.append(Candle.of_values(orjson.loads(member), timeframe))
             except (ValueError, TypeError) as error:
-                tell_once(logger, key, error)
+                warn_once(logger, key, error)
         return candles
 
 

@@ -7,7 +7,7 @@ import orjson
 
 from exchanges.errors import clip
 from exchanges.redis.scripts import Constant
-from exchanges.redis.unreadable import tell_once
+from exchanges.redis.unreadable import warn_once
 from livermore.market.candle import EARLIEST_MS, LATEST_MS
 from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.timeframe import Timeframe
@@ -33,7 +33,7 @@ def read_coverage(stored: bytes | None, name: str) -> Coverage:
             raise ValueError("too long")
         return union(_span(*each) for each in _list(orjson.loads(stored)))
     except (ValueError, TypeError) as error:
-        tell_once(logger, name, f"no coverage: {error}")
+        warn_once(logger, name, f"no coverage: {error}")
         return ()
 
 

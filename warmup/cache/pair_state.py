@@ -29,7 +29,7 @@ class PairState:
         return union([*self.coverage, *told_empty(self.unconfirmed)])
 
 
-class Glance(NamedTuple):
+class PairSummary(NamedTuple):
     """What the cache holds of one pair, as it is stored: cheap to compare with what was there.
 
     `oldest` and `newest` are open times in ms, None where there is no candle. `aside` says, where

@@ -8,7 +8,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from exchanges.redis.unreadable import tell_once, value_or_error
+from exchanges.redis.unreadable import value_or_error, warn_once
 from livermore.market import keys
 from livermore.market.candle import Ticker
 
@@ -42,9 +42,9 @@ class TickerCache:
             return Ticker.from_json(orjson.loads(stored)) if stored else None
         except ResponseError as error:
             value_or_error(error)
-            tell_once(logger, name, error)
+            warn_once(logger, name, error)
         except (ValueError, TypeError, LookupError) as error:
-            tell_once(logger, name, error)
+            warn_once(logger, name, error)
         return None
 
     def read_many(self, symbols: Sequence[str]) -> list[Ticker]:
@@ -65,5 +65,5 @@ def _ticker(stored: bytes | None, exchange_id: int, symbol: str) -> Ticker | Non
         ticker = Ticker.from_json(orjson.loads(stored)) if stored else None
         return ticker if ticker and ticker.symbol == symbol else None
     except (ValueError, LookupError, TypeError) as error:
-        tell_once(logger, keys.ticker(exchange_id, symbol), error)
+        warn_once(logger, keys.ticker(exchange_id, symbol), error)
         return None

@@ -21,7 +21,7 @@ from warmup.repair import CandleRepair, PairHoles
 logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 1.0
-SIFTED_PER_STEP = 5  # pairs, a hundredth of the server's time
+CHECKED_PER_STEP = 5  # pairs, a hundredth of the server's time
 ROUND_MS = 60_000  # of the exchange's time, between two looks at all pairs
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 10_000, 900_000  # between two tries that change nothing
 
@@ -55,7 +55,7 @@ class BackgroundRepair:
         self._symbols = symbols
         self._tried: dict[Pair, tuple[Coverage, int, int]] = {}  # what, when, pause after it
         self._next_round_ms = 0
-        self._to_sift: list[Pair] = []
+        self._to_check: list[Pair] = []
         self._rest: VenueRest | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="background-repair", daemon=True)
@@ -74,18 +74,18 @@ class BackgroundRepair:
     def step(self) -> None:
         """Repair what is known to be open, and where it is time look at all pairs."""
         now_ms = self._sink.now_ms()
-        self._sift()
+        self._remove_invalid()
         self._repair(self._sink.skipped(), Lane.LIVE, now_ms)
         if now_ms >= self._next_round_ms:
             self._next_round_ms = now_ms + ROUND_MS
             self._repair(pairs_of(self._symbols()), Lane.BACKFILL, now_ms)
 
-    def _sift(self) -> None:
+    def _remove_invalid(self) -> None:
         """Look at the candles of the next few pairs; where one is none, repair that at once."""
-        if not self._to_sift:
-            self._to_sift = pairs_of(self._symbols())
-        now, self._to_sift = self._to_sift[:SIFTED_PER_STEP], self._to_sift[SIFTED_PER_STEP:]
-        if self._cache.sift(now):
+        if not self._to_check:
+            self._to_check = pairs_of(self._symbols())
+        now, self._to_check = self._to_check[:CHECKED_PER_STEP], self._to_check[CHECKED_PER_STEP:]
+        if self._cache.remove_invalid(now):
             self._next_round_ms = 0
 
     def _repair(self, pairs: Sequence[Pair], lane: Lane, now_ms: int) -> None:

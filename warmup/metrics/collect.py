@@ -18,7 +18,7 @@ from exchanges.errors import clip
 from exchanges.lock.acquire import RENEW_MS
 from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from exchanges.models import Exchange, Symbol
-from exchanges.redis.unreadable import Said
+from exchanges.redis.unreadable import OnceAnHour
 from exchanges.rest.pacing.host import host_of
 from exchanges.rest.pacing.usage import Usage, read_usage
 from livermore.market import keys
@@ -56,9 +56,9 @@ class ExchangeCollector(Collector):
     """
 
     def __init__(
-        self, redis: Redis, measured: Measured, version: str = "", said: Said | None = None
+        self, redis: Redis, measured: Measured, version: str = "", news: OnceAnHour | None = None
     ):
-        self._said = said or Said()
+        self._news = news or OnceAnHour()
         self._redis = redis
         self._version = version
         self._measured = measured
@@ -146,7 +146,7 @@ class ExchangeCollector(Collector):
         self, name: str, what: str, error: Exception, exc_info: Exception | None = None
     ) -> None:
         text = clip(f"{type(error).__name__}: {error}")
-        if self._said.is_news(f"{name} {what}", text):
+        if self._news.is_news(f"{name} {what}", text):
             logger.warning(
                 "metrics.unreadable exchange=%s what=%s error=%s",
                 *(name, what, text),

@@ -25,7 +25,7 @@ from exchanges.errors import Banned, LivermoreError
 from exchanges.lock.acquire import ExchangeLock, Held, outgoing_ip
 from exchanges.lock.lease import LostLock
 from exchanges.models import Exchange
-from exchanges.redis.unreadable import is_wrong_type, tell_once
+from exchanges.redis.unreadable import is_wrong_type, warn_once
 from exchanges.stream.streamer import backoff
 from exchanges.symbols.fetch_listing import fetch_listing
 from livermore.market import keys
@@ -220,7 +220,7 @@ class Agent:
             self._registration = register(self._redis, registration)
         except RedisError as error:
             if is_wrong_type(error):
-                tell_once(logger, keys.agents(), error)
+                warn_once(logger, keys.agents(), error)
             else:
                 logger.warning("agent.not_registered error=%s", error)
 

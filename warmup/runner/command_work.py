@@ -78,11 +78,11 @@ class CommandWork:
 
     def result(self, addition: Addition) -> dict[str, Any]:
         """Return the answer to who added symbols, once that is over."""
-        return addition.progress.report.as_json() | self._situation(addition)
+        return addition.progress.report.as_json() | self._addition_state(addition)
 
     def progress(self, addition: Addition, done: int) -> dict[str, Any]:
         """Return how far the history of added symbols is, `done` of them being fetched."""
-        return {"done": done, "total": addition.progress.total} | self._situation(addition)
+        return {"done": done, "total": addition.progress.total} | self._addition_state(addition)
 
     def _warmup(self, command: Command, tell: Tell) -> dict[str, Any]:
         with self._open_rest() as rest:
@@ -121,7 +121,7 @@ class CommandWork:
         self.additions.append(Addition(command, symbols, new, progress))
         return LATER
 
-    def _situation(self, addition: Addition) -> dict[str, Any]:
+    def _addition_state(self, addition: Addition) -> dict[str, Any]:
         running, idle = set(self._monitored.running), self._monitored.idle
         left = set(addition.progress.left)
         return {

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from exchanges.errors import LivermoreError
 from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
-from exchanges.symbols.fetch_listing import look_at_listing
+from exchanges.symbols.fetch_listing import check_listing
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +42,12 @@ class ListingWatch:
     """
 
     def __init__(
-        self, exchange: Exchange, open_rest: Callable[[], VenueRest], on_look: Callable[[], object]
+        self, exchange: Exchange, open_rest: Callable[[], VenueRest], on_check: Callable[[], object]
     ):
-        """`on_look` is called after each look that went well, in its thread."""
+        """`on_check` is called after each look that went well, in its thread."""
         self._exchange = exchange
         self._open_rest = open_rest
-        self._on_look = on_look
+        self._on_check = on_check
         self._doubted: set[str] = set()
         self._delays = _delays()
         self._next_doubt_at = self._next_try_at = self._doubted_at = 0.0
@@ -56,7 +56,7 @@ class ListingWatch:
         self._thread: threading.Thread | None = None
 
     @property
-    def looking(self) -> bool:
+    def checking(self) -> bool:
         """Tell whether a look is under way."""
         return self._thread is not None and self._thread.is_alive()
 
@@ -68,7 +68,7 @@ class ListingWatch:
         """Begin to look if it is time to; `is_old` tells whether the listing is older than it may
         be."""
         now = time.monotonic()
-        if self._closed or self.looking or now < self._next_try_at:
+        if self._closed or self.checking or now < self._next_try_at:
             return
         if self._doubted and now >= self._next_doubt_at:
             if now - self._doubted_at > LONGEST_AGE_SECONDS:
@@ -77,10 +77,10 @@ class ListingWatch:
             self._next_doubt_at = now + next(self._delays)
         elif not is_old:
             return
-        self._thread = threading.Thread(target=self.look, name="listing", daemon=True)
+        self._thread = threading.Thread(target=self.check, name="listing", daemon=True)
         self._thread.start()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Look now; what goes wrong is logged, and it is tried again in five minutes."""
         doubted = set(self._doubted)
         try:
@@ -88,7 +88,7 @@ class ListingWatch:
             with closing(self._open_rest()) as rest:
                 self._rest = rest
                 if not self._closed:
-                    look_at_listing(self._exchange, rest, SECONDS_UNTIL_SURE)
+                    check_listing(self._exchange, rest, SECONDS_UNTIL_SURE)
         except (LivermoreError, RedisError, DatabaseError) as error:
             self._failed(error)
         except Exception as error:
@@ -96,7 +96,7 @@ class ListingWatch:
             self._failed(error)
         else:
             self._doubted -= doubted
-            self._on_look()
+            self._on_check()
         finally:
             self._rest = None
             connections.close_all()

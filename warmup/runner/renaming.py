@@ -95,7 +95,7 @@ def _ends(
 ) -> tuple[Candle, Candle] | None:
     """Return the last candle of the old name and the first of the new one, None without both."""
     last = cache.newest(old, timeframe, 1)
-    oldest_ms = cache.glances([Pair(new, timeframe)])[0].oldest
+    oldest_ms = cache.summaries([Pair(new, timeframe)])[0].oldest
     if not last or oldest_ms is None:
         return None
     first = cache.between(new, timeframe, oldest_ms, oldest_ms + 1)

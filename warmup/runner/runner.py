@@ -182,7 +182,7 @@ class ExchangeRunner:
         only = set(self._symbols) if self._only else None
         rows = rows_wanted(self._exchange, only)
         self._listing.step(listing_is_old(rows, *listing_times(self._exchange)))
-        while self._listing.looking and not self._stopping.wait(STEP_SECONDS / 10):
+        while self._listing.checking and not self._stopping.wait(STEP_SECONDS / 10):
             if lease.lost.is_set():
                 raise lease.loss()
         self._symbols = trading(rows_wanted(self._exchange, only))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from exchanges.redis.unreadable import tell_once, value_or_error
+from exchanges.redis.unreadable import value_or_error, warn_once
 from exchanges.rest.pacing.pacer import IDLE_MS, LONGEST_BAN_SECONDS
 from livermore.market import keys
 
@@ -39,7 +39,7 @@ def read_usage(redis: Redis, host: str) -> Usage:
     pipe.time()
     stored, (seconds, microseconds) = map(value_or_error, pipe.execute(raise_on_error=False))
     if isinstance(stored, Exception):  # who wants to call says so
-        tell_once(logger, keys.pacing(host), "it is no hash")
+        warn_once(logger, keys.pacing(host), "it is no hash")
         return Usage(None, None, 0, 0)
     now_ms = 1000 * seconds + microseconds // 1000
     fields = {name: int(text) for name, text in stored.items() if _is_whole(text)}

@@ -17,7 +17,7 @@ REFUSALS_BELIEVED = 3  # in a row, of a key that was taken before; of another th
 REFUSED_SECONDS = 3600.0  # then it is tried again
 
 
-class Standing:
+class KeyState:
     """How one key was taken in this process. Threads may share it."""
 
     def __init__(self):
@@ -49,7 +49,7 @@ class Standing:
             return is_news
 
 
-_STANDINGS: dict[tuple[str, int], Standing] = {}  # by host and key, as long as the process lives
+_STATES: dict[tuple[str, int], KeyState] = {}  # by host and key, as long as the process lives
 
 
 @sensitive_variables()
@@ -69,5 +69,5 @@ def load_key(credentials: Credentials, host: str) -> Key:
         signer = Signer(credentials.key, credentials.secret)
     except BadCredentials as error:
         raise BadCredentials(f"{secret}: {error}") from None
-    standing = _STANDINGS.setdefault((host, hash(credentials)), Standing())
-    return Key(signer, credentials.variables, standing)
+    state = _STATES.setdefault((host, hash(credentials)), KeyState())
+    return Key(signer, credentials.variables, state)

@@ -55,7 +55,7 @@ class CoinbaseRest(VenueRest):
 
     @property
     def key_trouble(self) -> str | None:
-        if (used := self._in_use.key) is None or not used.standing.is_refused:
+        if (used := self._in_use.key) is None or not used.state.is_refused:
             return None
         key, secret = used.variables
         return (
@@ -196,13 +196,13 @@ class CoinbaseRest(VenueRest):
     def _get(self, path: str, params: Mapping[str, str | int], **options: Any) -> Any:
         """Return what a path answers: signed while our key is taken, else as anybody is told."""
         key = self._in_use.key
-        if key is None or key.standing.is_refused:
+        if key is None or key.state.is_refused:
             return self._get_openly(path, params, **options)
         try:
             answer = self.client.get(path, params, **options)
         except Unauthorized:
             answer = self._get_openly(path, params, **options)
-            if key is self._in_use.key and key.standing.refused():
+            if key is self._in_use.key and key.state.refused():
                 logger.warning(
                     "coinbase.key_refused host=%s variables=%s clock=%r",
                     *(self.client.host, ",".join(key.variables), self._clock_text()),
@@ -210,7 +210,7 @@ class CoinbaseRest(VenueRest):
             return answer
         except BadCredentials as error:
             raise BadCredentials(f"{error} ({self._key_text()})") from error
-        key.standing.taken()
+        key.state.taken()
         return answer
 
     def _get_openly(self, path: str, params: Mapping[str, str | int], **options: Any) -> Any:

@@ -43,7 +43,7 @@ class Exchange:
             due = [text for at, text in self.pending if at <= self.now]
             self.pending = [each for each in self.pending if each[0] > self.now]
             events = [event for text in due for event in self.session.parse(text)]
-            subscriptions.look(self.now, [each for each in events if isinstance(each, Refused)])
+            subscriptions.check(self.now, [each for each in events if isinstance(each, Refused)])
 
     def _take(self, subscriptions):
         if self.now < self.next_at or not subscriptions.has_message(self.now):

@@ -141,6 +141,6 @@ def test_a_ticker_gives_the_object_that_is_published():
         *((name, inf) for name in ("change_24h", "change_percent_24h", "high_24h", "low_24h")),
     ],
 )
-def test_a_ticker_with_a_figure_that_is_none_is_refused(field, value):
+def test_a_ticker_with_a_number_that_is_none_is_refused(field, value):
     with pytest.raises(ValueError, match="not a usable ticker"):
         Ticker(**TICKER | {field: value})

@@ -11,10 +11,10 @@ from livermore.market.timeframe import Timeframe
 from warmup.cache.encoding import LONGEST_COVERAGE, PAIR_CONSTANTS
 
 FOLDER = "warmup/cache/lua"
-WRITE, CUT_BACK, SIFT, GLANCE, WRITE_INDICATORS, PAIR, SPANS, COVERAGE, TOLD = (
+WRITE, CUT_BACK, REMOVE_INVALID, SUMMARIZE, WRITE_INDICATORS, PAIR, SPANS, COVERAGE, TOLD = (
     load_script(f"{FOLDER}/{name}.lua", PAIR_CONSTANTS)
     for name in (
-        "write_candles", "cut_back", "sift", "glance", "write_indicators",
+        "write_candles", "cut_back", "remove_invalid", "summarize", "write_indicators",
         "pair", "spans", "coverage", "told",
     )
 )  # fmt: skip
@@ -333,9 +333,9 @@ def test_a_pair_without_a_key_is_cut_back_to_nothing(redis):
     assert redis.keys() == [b"coverage"]
 
 
-# sift.lua
+# remove_invalid.lua
 
-SIFT_KEYS = [*PAIR_KEYS, "epoch"]
+INVALID_KEYS = [*PAIR_KEYS, "epoch"]
 NO_CANDLES = [
     "no JSON", "5", "[]", "{}", "[null]", f"[{at(1)},1.5,3,1,2]", f'[{at(1)},"1.5",3,1,2,10]',
     f"[{at(1)},1.5,1,3,2,10]", f"[{at(1)},1.5,3,1,4,10]",
@@ -343,14 +343,14 @@ NO_CANDLES = [
 ]  # fmt: skip
 
 
-def sift(redis, epoch=""):
-    return SIFT(redis, SIFT_KEYS, [epoch])
+def remove_invalid(redis, epoch=""):
+    return REMOVE_INVALID(redis, INVALID_KEYS, [epoch])
 
 
 def test_a_pair_of_candles_alone_is_left(redis):
-    assert sift(redis) is None
+    assert remove_invalid(redis) is None
     put(redis, 0, 3, (0, 3))
-    assert sift(redis) is None
+    assert remove_invalid(redis) is None
     assert stored(redis) == [row(0), row(1), row(2)]
 
 
@@ -359,7 +359,7 @@ def test_what_is_no_candle_goes_and_what_is_known_of_its_bar(redis, member):
     put(redis, 0, 4, (0, 4))
     redis.zremrangebyscore("candles:1m", at(1), at(1))
     redis.zadd("candles:1m", {member: at(1)})
-    assert sift(redis) == [1, member.encode()]
+    assert remove_invalid(redis) == [1, member.encode()]
     assert stored(redis) == [row(0), row(2), row(3)]
     assert covered(redis) == [span(0, 1), span(2, 4)]
 
@@ -367,7 +367,7 @@ def test_what_is_no_candle_goes_and_what_is_known_of_its_bar(redis, member):
 def test_a_candle_that_was_moved_is_unknown_where_it_stood_and_where_it_stands(redis):
     put(redis, 0, 5, (0, 5))
     redis.zadd("candles:1m", {row(3): at(1) + 1})
-    assert sift(redis) == [1, row(3).encode()]
+    assert remove_invalid(redis) == [1, row(3).encode()]
     assert stored(redis) == [row(0), row(1), row(2), row(4)]
     assert covered(redis) == [span(0, 1), span(2, 3), span(4, 5)]
 
@@ -375,37 +375,37 @@ def test_a_candle_that_was_moved_is_unknown_where_it_stood_and_where_it_stands(r
 def test_all_that_open_at_one_time_go(redis):
     put(redis, 0, 3, (0, 3))
     redis.zadd("candles:1m", {row(1, 2.5): at(1)})
-    assert sift(redis)[0] == 2
+    assert remove_invalid(redis)[0] == 2
     assert stored(redis) == [row(0), row(2)]
 
 
 def test_no_more_of_what_was_found_is_returned_than_a_line_holds(redis):
     put(redis, 0, 1)
     redis.zadd("candles:1m", {"x" * 1000: at(1)})
-    assert sift(redis) == [1, b"x" * 300]
+    assert remove_invalid(redis) == [1, b"x" * 300]
 
 
 def test_nothing_is_sifted_where_a_key_is_not_ours(redis):
     put(redis, 0, 3, (0, 3))
     redis.zadd("candles:1m", {"no JSON": at(3) + 1})
-    assert sift(redis) is None
+    assert remove_invalid(redis) is None
     assert redis.zcard("candles:1m") == 4
 
 
-# glance.lua
+# summarize.lua
 
 
 def test_pairs_are_told_by_their_ends_and_coverage(redis):
     put(redis, 0, 3, (0, 3))
     names = [*PAIR_KEYS, "gone:1m", "gone"]
     ends = [str(at(0)).encode(), str(at(2)).encode()]
-    assert GLANCE(redis, names) == [3, *ends, redis.get("coverage"), 0, None, None, b""]
-    assert GLANCE(redis, []) == []
+    assert SUMMARIZE(redis, names) == [3, *ends, redis.get("coverage"), 0, None, None, b""]
+    assert SUMMARIZE(redis, []) == []
 
 
 def test_a_coverage_that_is_too_long_comes_in_a_length_that_shows_it(redis):
     redis.set("coverage", b"[" * (2 * LONGEST_COVERAGE))
-    [_, _, _, coverage] = GLANCE(redis, PAIR_KEYS)
+    [_, _, _, coverage] = SUMMARIZE(redis, PAIR_KEYS)
     assert len(coverage) == LONGEST_COVERAGE + 1
 
 
@@ -418,14 +418,14 @@ def test_a_coverage_that_is_too_long_comes_in_a_length_that_shows_it(redis):
 )
 def test_a_pair_with_a_key_of_another_type_is_told_apart_and_costs_no_other(redis, name, fault):
     redis.hset(name, "a", "b")
-    found = GLANCE(redis, [*PAIR_KEYS, "gone:1m", "gone"])
+    found = SUMMARIZE(redis, [*PAIR_KEYS, "gone:1m", "gone"])
     assert found == [-1, None, None, fault, 0, None, None, b""]
 
 
 def test_a_pair_with_an_end_at_no_open_time_is_told_apart(redis):
     put(redis, 0, 3, (0, 3))
     redis.zadd("candles:1m", {"stray": at(0) - 1})
-    count, first, last, fault = GLANCE(redis, PAIR_KEYS)
+    count, first, last, fault = SUMMARIZE(redis, PAIR_KEYS)
     assert (count, first, last) == (-1, None, None)
     assert fault == f"candles:1m holds the score {at(0) - 1}: no candle opens then".encode()
 
@@ -480,7 +480,7 @@ def test_what_is_no_indicator_is_written_over(redis, stored):
 CALLS = {
     "write_candles": lambda redis: write(redis, [(0, 2)], (0, 1), epoch=7),
     "cut_back": lambda redis: cut_back(redis, 1, 2, epoch=7),
-    "sift": lambda redis: sift(redis, epoch=7),
+    "remove_invalid": lambda redis: remove_invalid(redis, epoch=7),
     "write_indicators": lambda redis: write_indicators(redis, (4, value(4)), epoch=7),
 }
 

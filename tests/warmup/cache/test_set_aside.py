@@ -288,7 +288,7 @@ def test_what_is_no_candle_is_fetched_again_by_a_repair(redis, exchange, rest, c
     assert redis.zrange(name, 0, -1, withscores=True) == before
     cache = CandleCache(redis, exchange.pk)
     assert all(subtract(((bar, bar + MINUTE_MS),), cache.coverage(*PAIR)) == () for bar in bars)
-    assert f"cache.sifted key={name} removed=" in caplog.text
+    assert f"cache.invalid_removed key={name} removed=" in caplog.text
     again = CandleRepair(redis, exchange.pk, rest).repair(SYMBOLS)
     assert again.pairs == 0
 
@@ -299,7 +299,7 @@ def test_nobody_sifts_an_exchange_that_somebody_else_holds(redis, exchange, rest
     among(redis, name, "double")
     redis.set(keys.epoch(exchange.pk), 9)
     with pytest.raises(Fenced):
-        CandleCache(redis, exchange.pk, epoch=8).sift([PAIR])
+        CandleCache(redis, exchange.pk, epoch=8).remove_invalid([PAIR])
     assert redis.zcard(name) == 101
 
 

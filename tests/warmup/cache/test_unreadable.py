@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from exchanges.models import Exchange
-from exchanges.redis.unreadable import Said
+from exchanges.redis.unreadable import OnceAnHour
 from exchanges.rest.pacing.host import host_of
 from exchanges.symbols.volumes import read_volumes
 from livermore.asgi import application
@@ -273,7 +273,7 @@ class Looks:
         assert self._client.get("/health/").status_code == 200
         orjson.dumps(read_network(self._redis, self._user))
 
-    def glance(self):
+    def summarize(self):
         """Do what all of them do, without the way there."""
         now_ms = self._redis.time()[0] * 1000
         orjson.dumps(read_network(self._redis, self._user))
@@ -304,7 +304,7 @@ def looks(client, redis, warm):
 @pytest.fixture(autouse=True)
 def _nothing_was_said(monkeypatch):
     """Let each test be told what another one was told lately."""
-    monkeypatch.setattr("exchanges.redis.unreadable._said", Said())
+    monkeypatch.setattr("exchanges.redis.unreadable._news", OnceAnHour())
 
 
 def no_traceback(caplog):
@@ -323,7 +323,7 @@ def test_whatever_is_written_into_a_value_the_pages_answer(
     agent(redis)
     for at, text in enumerate(texts_for(good)):
         put(redis, name, field, text)
-        looks.glance()
+        looks.summarize()
         if at % 15 == 0:
             looks.look()
             looks.act()
@@ -553,9 +553,9 @@ def named(caplog, name):
 def test_a_coverage_that_is_too_long_is_named_and_not_carried_about(redis, warm, looks, caplog):
     name = keys.coverage(warm.pk, *PAIR)
     redis.set(name, b'{"a":"' + 50_000_000 * b"x" + b'"}')
-    [glance] = CandleCache(redis, warm.pk).glances([PAIR])
-    assert len(glance.coverage) < 2_000_000
-    assert glance.known == ()
+    [summary] = CandleCache(redis, warm.pk).summaries([PAIR])
+    assert len(summary.coverage) < 2_000_000
+    assert summary.known == ()
     looks.look()
     assert named(caplog, name) == [f"redis.unreadable key={name} why=no coverage: too long"]
 
@@ -602,7 +602,7 @@ def test_a_pairs_page_stands_a_row_at_any_time(redis, warm, client, time_ms):
 
 @pytest.mark.django_db
 def test_agents_of_another_type_are_named_once(redis, row, caplog, monkeypatch):
-    monkeypatch.setattr("exchanges.redis.unreadable._said", Said())
+    monkeypatch.setattr("exchanges.redis.unreadable._news", OnceAnHour())
     redis.set(keys.agents(), "mine")
     one = Agent(redis, print)
     for _ in range(3):

@@ -53,7 +53,7 @@ def test_a_history_has_a_value_every_two_seconds_of_the_last_four_minutes(clock)
     assert 998 - 2 * HISTORY_LENGTH <= found[0] <= 1002 - 2 * HISTORY_LENGTH
 
 
-def test_a_history_that_was_not_told_of_for_long_goes_on_in_its_beat(clock):
+def test_a_history_that_was_not_told_of_for_long_goes_on_at_its_intervals(clock):
     history = History()
     history.after(1)
     clock.now += 3600

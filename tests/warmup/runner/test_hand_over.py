@@ -61,10 +61,10 @@ def run(*arguments):
     return out.getvalue(), err.getvalue()
 
 
-def without_figures(result):
+def without_numbers(result):
     """Return the shape of a JSON result: its names, however deep."""
     if isinstance(result, dict):
-        return {name: without_figures(value) for name, value in result.items()}
+        return {name: without_numbers(value) for name, value in result.items()}
     return list if isinstance(result, list) else type(result) if result is None else object
 
 
@@ -79,7 +79,7 @@ def test_a_live_runner_does_it_and_the_same_is_printed(redis, row, arguments):
     with running(redis, row):
         out, said = run(*arguments, "--json")
         handed_over = json.loads(out)
-    assert without_figures(handed_over) == without_figures(alone)
+    assert without_numbers(handed_over) == without_numbers(alone)
     assert said == ""
     commands = [fields[b"message"] for _, fields in redis.xrange(keys.control(row.pk))]
     assert commands

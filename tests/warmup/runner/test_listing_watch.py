@@ -65,7 +65,7 @@ def watch(redis, row, clock):
 
 def step(watch, is_old=False):
     watch.step(is_old)
-    wait_until(lambda: not watch.looking)
+    wait_until(lambda: not watch.checking)
 
 
 def is_old(row):
@@ -170,9 +170,9 @@ def test_a_look_under_way_ends_with_the_watch(watch, sandbox):
     watch.step(True)
     wait_until(lambda: sandbox.requests.counts)
     watch.close()
-    assert not watch.looking
+    assert not watch.checking
     watch.step(True)
-    assert not watch.looking
+    assert not watch.checking
 
 
 @pytest.mark.parametrize("way", ["unlisted", "refused"])

@@ -118,20 +118,20 @@ def test_a_connection_that_answers_and_sends_nothing_is_replaced(redis, sandbox,
         assert truth.faults(since_ms=live_ms) == []
 
 
-def test_what_a_listener_hears_is_what_the_stream_of_events_keeps(redis, row, sandbox):
+def test_what_a_listener_receives_is_what_the_stream_of_events_keeps(redis, row, sandbox):
     with redis.pubsub() as listening:
         listening.subscribe(keys.close_channel(row.pk, "BTC-USD", LONGEST_FIRST[-1]))
         assert listening.get_message(timeout=5)["type"] == "subscribe"
         with running(redis, row):
             wait_until(lambda: len(events_of(redis, row.pk).get(("BTC-USD", "1m"), [])) >= 3)
-        heard = list(iter(lambda: listening.get_message(timeout=0.2), None))
+        received = list(iter(lambda: listening.get_message(timeout=0.2), None))
     events = redis.xrange(keys.events(row.pk))
     in_stream = [
         fields[b"event"]
         for _, fields in events
         if b'"BTC-USD","timeframe":"1m"' in fields[b"event"]
     ]
-    assert [message["data"] for message in heard] == in_stream
+    assert [message["data"] for message in received] == in_stream
 
 
 @pytest.mark.parametrize("name", ["sandbox", "coinbase"])

@@ -65,8 +65,10 @@ def _rest_fault(facts: Facts) -> str | None:
         if not rest.client.calls:
             raise  # a ban or a pause: nothing was sent, so nothing is known
         # Whatever else it says, it was said through an encrypted connection.
-        unheard = isinstance(error, Unreachable) and isinstance(error.__cause__, OSError | NoAnswer)
-        return str(error) if unheard or isinstance(error, ProxyFailed) else None
+        is_unreachable = isinstance(error, Unreachable) and isinstance(
+            error.__cause__, OSError | NoAnswer
+        )
+        return str(error) if is_unreachable or isinstance(error, ProxyFailed) else None
     return None
 
 

@@ -11,7 +11,7 @@ from livermore.market.coverage import subtract
 from livermore.market.pair import Pair
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
 from warmup.cache.candles import CandleCache
-from warmup.cache.pair_state import Glance, PairState
+from warmup.cache.pair_state import PairState, PairSummary
 from warmup.cache.set_aside import SetAside
 from warmup.cache.unconfirmed import Stretches
 from warmup.repair import missing_ranges
@@ -109,15 +109,15 @@ class Grid:
         pairs = [Pair(symbol, timeframe) for symbol in symbols for timeframe in SHORTEST_FIRST]
         cache = CandleCache(redis, self._exchange_id)
         unconfirmed = cache.unconfirmed()
-        glances = cache.glances(pairs)
+        summaries = cache.summaries(pairs)
         letters = [
-            self._letter(pair, glance, unconfirmed.get(pair, ()), now_ms, work)
-            for pair, glance in zip(pairs, glances, strict=True)
+            self._letter(pair, summary, unconfirmed.get(pair, ()), now_ms, work)
+            for pair, summary in zip(pairs, summaries, strict=True)
         ]
         aside = [
-            f"{pair.symbol} {pair.timeframe}: {SetAside(glance.aside)}"
-            for pair, glance in zip(pairs, glances, strict=True)
-            if glance.aside and pair.symbol not in (idle or {})
+            f"{pair.symbol} {pair.timeframe}: {SetAside(summary.aside)}"
+            for pair, summary in zip(pairs, summaries, strict=True)
+            if summary.aside and pair.symbol not in (idle or {})
         ]
         width = len(SHORTEST_FIRST)
         rows = ["".join(letters[at : at + width]) for at in range(0, len(letters), width)]
@@ -130,14 +130,14 @@ class Grid:
         return grid | ({"aside": aside[:ASIDE_NAMED]} if aside else {})
 
     def _letter(
-        self, pair: Pair, glance: Glance, unconfirmed: Stretches, now_ms: int, work: Work
+        self, pair: Pair, summary: PairSummary, unconfirmed: Stretches, now_ms: int, work: Work
     ) -> str:
         timeframe = pair.timeframe
         moments = (timeframe.floor(now_ms), timeframe.floor(now_ms - GRACE_MS))
-        basis = (glance, moments, work.is_at(pair), work.healing, unconfirmed)
+        basis = (summary, moments, work.is_at(pair), work.healing, unconfirmed)
         before, letter = self._known.get(pair, (None, ""))
         if before != basis:
-            state = glance.state(unconfirmed)
-            letter = cell(state, timeframe, now_ms, glance.newest, basis[2], work.healing)
+            state = summary.state(unconfirmed)
+            letter = cell(state, timeframe, now_ms, summary.newest, basis[2], work.healing)
             self._known[pair] = (basis, letter)
         return letter

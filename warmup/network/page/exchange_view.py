@@ -19,7 +19,7 @@ from exchanges.redis.json_types import (
     optional,
     parse_object,
 )
-from exchanges.redis.unreadable import is_wrong_type, tell_once, value_or_error
+from exchanges.redis.unreadable import is_wrong_type, value_or_error, warn_once
 from exchanges.rest.pacing.host import host_of
 from exchanges.rest.pacing.usage import Usage, read_usage
 from exchanges.symbols.renaming import rename_offers
@@ -236,5 +236,5 @@ def _understand(name: str, parse: Callable[[bytes], Found], text: Any) -> Found 
     try:
         return parse(text)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        tell_once(logger, name, error)
+        warn_once(logger, name, error)
         return None

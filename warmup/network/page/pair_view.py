@@ -12,7 +12,7 @@ import orjson
 from redis import Redis
 
 from exchanges.redis.json_types import is_numbers
-from exchanges.redis.unreadable import tell_once
+from exchanges.redis.unreadable import warn_once
 from livermore.market.candle import is_time
 from livermore.market.coverage import Coverage
 from livermore.market.indicators import macd_v_series
@@ -152,7 +152,7 @@ def _rows(members: Sequence[bytes], pair: Pair) -> list[Row]:
     rows.sort(key=lambda row: row[0])
     if len(rows) < len(members):
         what = f"{len(members) - len(rows)} rows of {pair.symbol} {pair.timeframe} can't be read"
-        tell_once(logger, "candles", what)
+        warn_once(logger, "candles", what)
     return rows
 
 
@@ -176,7 +176,7 @@ def _points(rows: Sequence[Row], pair: Pair) -> list[Point]:
     try:
         series = macd_v_series(rows, pair.timeframe)
     except (ValueError, TypeError) as error:  # rows that somebody else wrote
-        tell_once(logger, "candles", f"no MACD-V of {pair.symbol} {pair.timeframe}: {error}")
+        warn_once(logger, "candles", f"no MACD-V of {pair.symbol} {pair.timeframe}: {error}")
         return []
     numbers = zip(*([None if isnan(each) else each for each in of] for of in series), strict=True)
     return [(row[0], *point) for row, point in zip(rows, numbers, strict=True)]

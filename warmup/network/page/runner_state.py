@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import Holder, State, Status, read_status
 from exchanges.models import Exchange
-from exchanges.redis.unreadable import remedy, tell_once, value_or_error
+from exchanges.redis.unreadable import remedy, value_or_error, warn_once
 from livermore.market import keys
 from warmup.runner.agents import Registration, read_agents
 
@@ -96,5 +96,5 @@ def _agents(redis: Redis) -> Sequence[Registration]:
         return read_agents(redis)
     except ResponseError as error:
         value_or_error(error)
-        tell_once(logger, keys.agents(), f"it is no hash: {remedy(keys.agents())}")
+        warn_once(logger, keys.agents(), f"it is no hash: {remedy(keys.agents())}")
         return []

@@ -10,7 +10,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.redis.unreadable import Said
+from exchanges.redis.unreadable import OnceAnHour
 from exchanges.rest.pacing.usage import Usage
 from warmup.network.page import cards
 from warmup.network.page.cells import Grid
@@ -29,7 +29,7 @@ GRID_KEPT_MS = 10_000
 InThread = Callable[..., Awaitable[Any]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-_said = Said()
+_news = OnceAnHour()
 
 
 class CardFeed:
@@ -225,7 +225,7 @@ class CardFeed:
 
 def note_fault(row: ExchangeRow, error: Exception) -> None:
     """Log why a card can't be shown, not each time that somebody looks."""
-    if _said.is_news(row.exchange.name, repr(error)):
+    if _news.is_news(row.exchange.name, repr(error)):
         logger.error("card.failed exchange=%s", row.exchange.name, exc_info=error)
 
 

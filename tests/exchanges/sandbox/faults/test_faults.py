@@ -80,7 +80,7 @@ def test_a_connection_can_be_reset_in_mid_body(sandbox, klines):
     assert [request.status for request in sandbox.requests.candles] == [0, 200]
 
 
-def test_a_slow_reply_outlasts_a_short_patience(sandbox):
+def test_a_slow_reply_outlasts_a_short_timeout(sandbox):
     sandbox.faults.add("slow", seconds=30, times=1)
     with pytest.raises(requests.exceptions.ReadTimeout):
         requests.get(f"{sandbox.url}/api/v3/ping", timeout=0.05)

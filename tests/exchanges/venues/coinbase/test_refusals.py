@@ -22,7 +22,7 @@ OPEN, SIGNED = "/api/v3/brokerage/market/products", "/api/v3/brokerage/products"
 @pytest.fixture(autouse=True)
 def new_process(monkeypatch):
     """Forget how keys were taken before."""
-    monkeypatch.setattr(key_module, "_STANDINGS", {})
+    monkeypatch.setattr(key_module, "_STATES", {})
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def choose(row, account):
 @pytest.fixture
 def chosen(coinbase, monkeypatch):
     """Return Coinbase's row, with an account that is chosen and whose variables are good."""
-    monkeypatch.setattr(key, "_STANDINGS", {})
+    monkeypatch.setattr(key, "_STATES", {})
     choose(coinbase, add_account(coinbase, key="COINBASE_KEY", secret="COINBASE_SECRET"))
     monkeypatch.setenv("COINBASE_KEY", ID)
     monkeypatch.setenv("COINBASE_SECRET", SEED)

@@ -17,7 +17,7 @@ from exchanges.lock.control import ControlClient
 from exchanges.lock.status import State
 from exchanges.models import Exchange, UserExchange
 from exchanges.redis.change_notifications import changed
-from exchanges.redis.unreadable import Said
+from exchanges.redis.unreadable import OnceAnHour
 from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.candle import Candle
@@ -606,7 +606,7 @@ async def test_a_fault_of_ours_costs_one_card_alone_until_it_is_over(
             raise OverflowError("cannot convert float infinity to integer")
         return right(redis, row, *arguments)
 
-    monkeypatch.setattr(card_feed, "_said", Said())
+    monkeypatch.setattr(card_feed, "_news", OnceAnHour())
     monkeypatch.setattr(card_feed, "read_exchange", faulty)
     monkeypatch.setattr(snapshot, "read_exchange", faulty)
     texts = {c["name"]: c["stateText"] for c in await read_page(redis)}
