@@ -52,13 +52,12 @@ from warmup.network.socket.feed import Feed, current_feed
 from warmup.network.socket.lifetime import FLOOD, TRY_LATER, USUAL, Limits, wait_for_end
 from warmup.network.socket.outbox import Outbox
 from warmup.network.socket.pair_feed import OpenPair
+from warmup.network.socket.told import IN_SNAPSHOT, Told
 
 logger = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 4096
 FLOOD_MESSAGES, FLOOD_SECONDS = 200, 5.0
-SECONDS_BETWEEN_SNAPSHOTS = 1.0
-IN_SNAPSHOT = ("card", "gone", "agents", "accounts", "database")
 
 
 class NetworkConsumer(AsyncJsonWebsocketConsumer):
@@ -71,16 +70,13 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         self._outbox = outbox()
         self._feed: Feed | None = None
         self._page_user: PageUser | None = None
-        self._versions: dict[int, int] = {}
-        self._accounts = ""
+        self._told = Told()
         self._pair: OpenPair | None = None
         self._life: asyncio.Task | None = None
         self._later: asyncio.TimerHandle | None = None
         self._sending = asyncio.Lock()
         self._ended = False
         self._counted, self._counted_since = 0, 0.0
-        self._snapshot_due = True
-        self._next_snapshot_at = 0.0
         self._handlers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
             "seen": self._seen,
             "refresh": self._refresh,
@@ -175,32 +171,15 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
             await self._join(self._feed.group(number))  # it may be new
         elif kind == "gone":
             await self._quit(self._feed.group(number))
-        if self._is_news(event):
+        if self._told.is_news(event):
             self._outbox.put(event)
         await self._flush()
-
-    def _is_news(self, event: dict[str, Any]) -> bool:
-        """Tell whether the browser's last snapshot, or the one that is due, lacks it."""
-        if self._snapshot_due:
-            return event["kind"] not in IN_SNAPSHOT
-        if event["kind"] == "gone":
-            return self._versions.pop(event["exchange"], None) is not None
-        if event["kind"] == "accounts":
-            before, self._accounts = self._accounts, event["text"]
-            return before != self._accounts
-        if event["kind"] != "card":
-            return True
-        version, known = event["version"], self._versions.get(event["exchange"], 0)
-        if version < known or (version == known and event["since"] < version):
-            return False
-        self._versions[event["exchange"]] = version
-        return True
 
     async def _flush(self) -> None:
         """Send what may go out now."""
         async with self._sending:
             while self._outbox.is_open and not self._ended:
-                if self._snapshot_due and _now() >= self._next_snapshot_at:
+                if self._told.snapshot_due and self._told.snapshot_in_seconds(_now()) <= 0:
                     await self._send_snapshot()
                 elif message := self._outbox.take():
                     await self._send(message["text"])
@@ -209,11 +188,12 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
 
     async def _send_snapshot(self) -> None:
         accounts = await database_sync_to_async(read_accounts)(self.user)
-        self._snapshot_due, self._next_snapshot_at = False, _now() + SECONDS_BETWEEN_SNAPSHOTS
+        self._told.begin_snapshot(_now())
         for kind in IN_SNAPSHOT:
             self._outbox.forget(kind)
-        self._versions = self._feed.versions()
-        self._accounts = _text({"type": "accounts", "accounts": accounts})
+        self._told.snapshot_of(
+            self._feed.versions(), _text({"type": "accounts", "accounts": accounts})
+        )
         await self._send(_text(self._feed.snapshot(self._page_user.may_operate, accounts)))
 
     async def _send(self, text: str) -> None:
@@ -267,8 +247,8 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         await self._flush()
 
     async def _refresh(self, content: dict[str, Any]) -> None:
-        self._snapshot_due = True
-        wait_seconds = self._next_snapshot_at - _now()
+        self._told.snapshot_due = True
+        wait_seconds = self._told.snapshot_in_seconds(_now())
         if wait_seconds <= 0:
             await self._flush()
         elif self._later is None or self._later.when() <= _now():
