@@ -48,7 +48,7 @@ REDIS = {
     "warmup/network/page/exchange_view.py",
     "warmup/network/socket/subscriber.py",
     "warmup/network/socket/feed.py",
-    "warmup/network/actions/exchange.py",
+    "warmup/network/actions/base.py",
     "warmup/harness/steps/stored.py",
 }
 MOST_ARGUMENTS = 7  # of a constructor

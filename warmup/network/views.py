@@ -18,7 +18,9 @@ from exchanges.models import Exchange
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.cache.candles import CandleCache
-from warmup.network.actions.exchange import LONGEST_REASON, Actions, check_line
+from warmup.network.actions.base import LONGEST_REASON
+from warmup.network.actions.exchange import Actions
+from warmup.network.actions.run import check_line
 from warmup.network.guard import operate_form_required, operate_required, view_required
 from warmup.network.page.snapshot import read_exchange, read_network, read_pair
 from warmup.network.page.symbols import read_listing

@@ -11,7 +11,8 @@ from exchanges.lock.control import ControlClient
 from livermore.market import keys
 from tests.warmup.network.operators import commands, held_by, listed_exchange, live, person
 from tests.warmup.runners import make_row, processes, running, serve, wait_until
-from warmup.network.actions.exchange import Actions, Refused
+from warmup.network.actions.base import Refused
+from warmup.network.actions.exchange import Actions
 from warmup.network.page.snapshot import read_network
 from warmup.runner.command_log import KEPT, CommandLog, Entry, describe, operator
 

@@ -14,7 +14,8 @@ from livermore.market import keys
 from tests.warmup.network.browser.chromium import agent
 from tests.warmup.network.operators import person
 from tests.warmup.runners import make_row, running, serve, wait_until
-from warmup.network.actions.exchange import Actions, Refused
+from warmup.network.actions.base import Refused
+from warmup.network.actions.exchange import Actions
 from warmup.network.page.snapshot import read_network
 from warmup.runner.runner import ExchangeRunner
 from warmup.runner.trouble import Trouble, TroubleReport, words_for

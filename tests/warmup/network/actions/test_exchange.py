@@ -14,7 +14,9 @@ from exchanges.models import Exchange, UserExchange
 from livermore.market import keys
 from tests.warmup.network.operators import agent, commands, held_by, listed_exchange, live, person
 from tests.warmup.runners import Running, make_row, serve, stored, wait_until
-from warmup.network.actions.exchange import Actions, Refused, last_action
+from warmup.network.actions.audit import last_action
+from warmup.network.actions.base import Refused
+from warmup.network.actions.exchange import Actions
 
 pytestmark = pytest.mark.django_db
 

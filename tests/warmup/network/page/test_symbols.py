@@ -14,7 +14,8 @@ from livermore.market import keys
 from tests.warmup.network.operators import commands, listed_exchange, live, person
 from tests.warmup.runners import make_row, serve
 from warmup.network.actions import volumes as asking
-from warmup.network.actions.exchange import Actions, Refused
+from warmup.network.actions.base import Refused
+from warmup.network.actions.exchange import Actions
 from warmup.network.page.symbols import read_listing, volume_text
 
 pytestmark = pytest.mark.django_db
