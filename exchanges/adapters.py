@@ -6,6 +6,7 @@ from django_redis import get_redis_connection
 from redis import Redis
 
 from exchanges.credentials import key_in_use
+from exchanges.errors import Misconfigured
 from exchanges.models import Exchange
 from exchanges.presets import answer_limits
 from exchanges.rest.base import VenueRest
@@ -16,7 +17,7 @@ from exchanges.rest.pacing.pacer import Pacer
 from exchanges.rest.pacing.weight import WeightPacer
 from exchanges.stream.base import VenueStream
 from exchanges.transport.dialing import Route, hosts_in
-from exchanges.venue import RequestWeight
+from exchanges.venue import RequestWeight, Venue
 from exchanges.venues import VENUES
 
 
@@ -41,6 +42,17 @@ def open_rest(exchange: Exchange) -> VenueRest:
     return ExchangeAdapterFactory(get_redis_connection("default")).rest(exchange)
 
 
+def venue_of(exchange: Exchange) -> Venue:
+    """Return the exchange's venue. Raises Misconfigured where there is none of that name."""
+    try:
+        return VENUES[exchange.venue]
+    except KeyError:
+        raise Misconfigured(
+            f"{exchange.name} speaks {exchange.venue}, which is no venue",
+            f"choose one of {', '.join(VENUES)} in its row, or delete it",
+        ) from None
+
+
 def route_to(exchange: Exchange) -> Route:
     """Return the way to the exchange's hosts."""
     return Route(exchange.proxy, hosts_in(exchange.rest_url, exchange.ws_url))
@@ -50,13 +62,13 @@ def stream_of(
     exchange: Exchange, names: Mapping[str, str], aliases: Mapping[str, str]
 ) -> VenueStream:
     """Return the exchange's streaming side, which knows these canonical and native names."""
-    stream = VENUES[exchange.venue].stream
+    stream = venue_of(exchange).stream
     return stream(exchange.ws_url, names, aliases, route_to(exchange))
 
 
 def rest_of(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
     """Return the exchange's REST side, which knows these names; `close()` it when done."""
-    venue = VENUES[exchange.venue]
+    venue = venue_of(exchange)
     pacer = _pacer(exchange, redis, venue.weight)
     key = key_in_use(exchange) if venue.load_key else None
     replies = Replies(

@@ -1,10 +1,13 @@
 import pytest
+import requests
 
 from exchanges.adapters import open_rest
 from exchanges.models import Exchange
 from exchanges.rest.key import Credentials
 from exchanges.rest.pacing.batch import BatchPacer
+from exchanges.rest.pacing.budget import Limits
 from exchanges.rest.pacing.weight import WeightPacer
+from exchanges.rest.reply import QuietBars
 from exchanges.venues import VENUES
 from exchanges.venues.binance.rest import BinanceRest
 from exchanges.venues.coinbase.rest import CoinbaseRest
@@ -81,3 +84,29 @@ def test_an_exchange_is_opened_on_the_configured_redis(row, sandbox, redis):
     finally:
         rest.close()
     assert redis.exists(keys.pacing(sandbox.url.removeprefix("http://")))
+
+
+def test_what_is_known_of_the_venues():
+    binance, coinbase = VENUES["binance"], VENUES["coinbase"]
+    assert (binance.quiet_bars, coinbase.quiet_bars) == (QuietBars.FILLS, QuietBars.OMITS)
+    assert (binance.settle_ms, coinbase.settle_ms) == (2_000, 5_000)
+    assert (binance.lag_ms, coinbase.lag_ms) == (300_000, 600_000)
+    assert (binance.marks_closed_bars, coinbase.marks_closed_bars) == (True, False)
+    assert binance.weight
+    assert binance.weight.until_known == Limits(1200, 5000)
+    assert (coinbase.weight, coinbase.calls_per_second) == (None, 10)
+    assert binance.load_key is None
+    assert coinbase.load_key
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("binance", "/api/v3/exchangeInfo"),
+        ("coinbase", "/api/v3/brokerage/market/products"),
+    ],
+)
+def test_a_listing_is_read_as_it_comes(sandbox, name, path):
+    body = requests.get(f"{sandbox.url}{path}", timeout=10).json()
+    listed = VENUES[name].read_listing(body if name == "binance" else body["products"])
+    assert {"BTC-USD", "DASH-USD"} <= {item.symbol for item in listed if item.is_trading}

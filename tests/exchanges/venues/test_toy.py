@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 
 from exchanges.adapters import open_rest
-from exchanges.errors import UnknownSymbol
+from exchanges.credentials import key_of
+from exchanges.errors import Misconfigured, UnknownSymbol
 from exchanges.models import Exchange
 from exchanges.presets import answer_limits, presets
 from exchanges.rest.pacing.batch import BatchPacer
@@ -29,6 +30,7 @@ from tests.warmup.runners import (
     stored,
 )
 from warmup.harness import ExchangeCheck
+from warmup.harness.report import Result
 from warmup.service import SmartWarmupService
 
 SYMBOLS = ["BTC-USD", "ETH-USD"]
@@ -147,3 +149,17 @@ def test_a_check_of_it_passes(redis, row):
     assert report.passed, report.as_json()
     limits = next(step for step in report.steps if step.name == "limits")
     assert "it used to be 200 calls a second" in limits.detail
+
+
+def test_where_it_is_taken_out_a_row_of_it_is_told_and_nothing_else_is_touched(
+    redis, listed, monkeypatch
+):
+    monkeypatch.delitem(VENUES, VENUE.name)
+    assert "toy_shop" not in presets()
+    with pytest.raises(ValidationError, match="'toy' is not a valid choice"):
+        listed.full_clean()
+    with pytest.raises(Misconfigured, match="toy_shop speaks toy, which is no venue: choose one"):
+        open_rest(listed)
+    report = ExchangeCheck(redis, listed, symbol=None, seconds=1).run()
+    assert [step.name for step in report.steps if step.result is Result.FAIL] == ["row"]
+    assert key_of(listed) == (None, "")
