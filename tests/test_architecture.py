@@ -18,7 +18,11 @@ STANDARD_IN_CORE = {
     "typing",
 }
 HTTP_CLIENTS = {"requests", "websocket", "websockets", "httpx", "urllib3", "http", "aiohttp"}
-SOCKETS = {"exchanges/rest/client.py", "exchanges/stream/connection.py"}
+SOCKETS = {
+    "exchanges/rest/client.py",
+    "exchanges/stream/buffered_websocket.py",
+    "exchanges/stream/connection.py",
+}
 ASKS_ITS_CHILDREN = {"livermore/running/children.py"}  # whether they answer yet, on this machine
 REDIS = {
     "exchanges/rest/pacing/pacer.py",

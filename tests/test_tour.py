@@ -17,8 +17,10 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from exchanges.adapters import ExchangeAdapterFactory
-from exchanges.stream.connection import Connection, Inbox
-from exchanges.stream.streamer import Lane, Streamer
+from exchanges.stream.connection import Connection
+from exchanges.stream.inbox import Inbox
+from exchanges.stream.lane import Lane
+from exchanges.stream.streamer import Streamer
 from exchanges.venues.binance.stream import BinanceSession
 from livermore.asgi import application
 from livermore.market import keys

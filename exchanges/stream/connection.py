@@ -5,19 +5,19 @@ import logging
 import socket as sockets
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Set
+from collections import Counter
+from collections.abc import Iterable, Set
 from contextlib import suppress
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import websocket
 
 from exchanges.errors import BadPayload, Excessive, LivermoreError, Unreachable, clip
 from exchanges.stream.base import StreamSession, Topic, VenueStream
+from exchanges.stream.buffered_websocket import BufferedWebSocket
 from exchanges.stream.events import Event, Refused
-from exchanges.stream.frames import BINARY, CLOSE, MOST_READ_BYTES, PING, TEXT, Frames, Message
-from exchanges.stream.handshake import shake_hands
+from exchanges.stream.frames import BINARY, CLOSE, MOST_READ_BYTES, TEXT
+from exchanges.stream.inbox import Inbox
 from exchanges.stream.subscriptions import Subscriptions
 
 logger = logging.getLogger(__name__)
@@ -25,18 +25,14 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 10
 RECEIVE_SECONDS = 0.5  # how long a quiet socket keeps the loop from its other duties
 HASTE_SECONDS = 0.02  # the same, while something is to be sent
-RECEIVE_BYTES = 65_536
 SILENCE_SECONDS = 30  # without any frame it is pinged, without a heartbeat that is due it is dead
 PONG_SECONDS = 10
 ACK_SECONDS = 5
 QUIET_SECONDS = 10  # a confirmed subscription is taken for one although nothing came of it
 SECONDS_BETWEEN_COMPLAINTS = 60
-SEND_SECONDS = 5  # for the exchange to take a message of ours
 MESSAGE_SECONDS = 30  # for a message to be whole, once it has begun
 MOST_CONTROLS, CONTROLS_SECONDS = 50_000, 10  # an exchange pings once in some seconds
-MOST_WAITING_BYTES = 16_000_000  # until somebody reads them
 FAILURES = (OSError, ValueError, websocket.WebSocketException)
-PHRASES = {each.value: each.phrase for each in HTTPStatus}
 PORTS = {"wss": 443, "ws": 80}
 # Why a WebSocket was closed, in our words (RFC 6455, 7.4.1, and IANA's registry).
 CLOSE_PHRASES = {
@@ -59,107 +55,6 @@ REASONS: dict[str, tuple[type[Exception], ...]] = {
     "wrong_type": (TypeError, AttributeError),
     "bad_value": (Exception,),
 }
-
-
-class BufferedWebSocket(websocket.WebSocket):
-    """The library's socket, for what is sent; what comes is read here, and bounded.
-
-    It is read 64 KB at a time: the library would read each header by itself, and knows no end of a
-    frame, of a message or of the time that one takes. `until` (monotonic) is how long `recv_data`
-    goes on, whatever trickles in.
-    """
-
-    def __init__(self, **options):
-        super().__init__(skip_utf8_validation=True, **options)
-        self.until = float("inf")
-        self._frames = Frames()
-        self._waiting: deque[Message] = deque()
-
-    def begin(self, sock: sockets.socket, url: str, seconds: float) -> None:
-        """Make a WebSocket of an open socket, or close it."""
-        try:
-            self._waiting += self._frames.feed(shake_hands(sock, url, seconds, PHRASES))
-        except BaseException:
-            sock.close()
-            raise
-        self.sock, self.connected = sock, True
-
-    @property
-    def is_within(self) -> bool:
-        """Tell whether a part of a message is here, and not all of it."""
-        return self._frames.is_within
-
-    def recv_data(self, control_frame: bool = False) -> Message:
-        """Return the next message; answer pings, and return control frames too if wished for.
-
-        Raises WebSocketTimeoutException where none is whole in time.
-        """
-        while True:
-            while self._waiting:
-                opcode, payload = self._waiting.popleft()
-                if opcode == PING:
-                    self.pong(payload)
-                elif opcode == CLOSE:
-                    self.send_close()
-                if control_frame or opcode in (TEXT, BINARY, CLOSE):
-                    return opcode, payload
-            if self._frames.fault:
-                raise self._frames.fault
-            if time.monotonic() > self.until:
-                raise websocket.WebSocketTimeoutException("not whole in time")
-            self._waiting += self._frames.feed(self._recv(RECEIVE_BYTES))
-
-    def recv_texts(self) -> list[bytes]:
-        """Return the text messages that have come whole already; the socket is not asked."""
-        found = []
-        while self._waiting and self._waiting[0][0] == TEXT:
-            found.append(self._waiting.popleft()[1])
-        return found
-
-    def send_frame(self, frame: websocket.ABNF) -> int:
-        """Send a frame whole, or raise Unreachable: half a frame would spoil those after it."""
-        octets, usual = frame.format(), self.sock.gettimeout()
-        self.sock.settimeout(SEND_SECONDS)
-        try:
-            self.sock.sendall(octets)
-        except TimeoutError:
-            raise Unreachable(f"the exchange took nothing for {SEND_SECONDS} s") from None
-        finally:
-            self.sock.settimeout(usual)
-        return len(octets)
-
-
-class Inbox:
-    """Frames of one connection that wait to be read, oldest first.
-
-    Of the frames that tell the whole of the same thing only the newest is kept.
-    """
-
-    def __init__(self, name_of: Callable[[bytes], bytes | None]):
-        self._name_of = name_of
-        self._lock = threading.Lock()
-        self._frames: dict[bytes | int, bytes] = {}
-        self._size = 0
-        self.received = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Tell whether so much waits that no more should be put in."""
-        return self._size > MOST_WAITING_BYTES
-
-    def put(self, frames: Iterable[bytes]) -> None:
-        with self._lock:
-            for frame in frames:
-                self.received += 1
-                name = self._name_of(frame) or self.received
-                self._size += len(frame) - len(self._frames.get(name, b""))
-                self._frames[name] = frame
-
-    def take(self) -> list[bytes]:
-        """Return and forget what waits."""
-        with self._lock:
-            frames, self._frames, self._size = self._frames, {}, 0
-        return list(frames.values())
 
 
 class Connection:

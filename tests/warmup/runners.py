@@ -19,7 +19,7 @@ from exchanges.models import Exchange
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from exchanges.sandbox.symbols import DEFAULT
-from exchanges.stream import connection, streamer
+from exchanges.stream import connection, lane
 from exchanges.symbols import fetch_listing as fetch_listing_module
 from exchanges.symbols.fetch_listing import fetch_listing
 from livermore.market import keys
@@ -272,9 +272,9 @@ def hurry(monkeypatch):
     monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(connection, "ACK_SECONDS", 0.5)
     monkeypatch.setattr(connection, "RECEIVE_SECONDS", 0.1)
-    monkeypatch.setattr(streamer, "LEAST_SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(streamer, "SECONDS_BETWEEN_LISTENING", 0.25)
-    monkeypatch.setattr(streamer, "FIRST_DELAY_SECONDS", 0.1)
+    monkeypatch.setattr(lane, "LEAST_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(lane, "SECONDS_BETWEEN_LISTENING", 0.25)
+    monkeypatch.setattr(lane, "FIRST_DELAY_SECONDS", 0.1)
     monkeypatch.setattr(fetch_listing_module, "SECONDS_UNTIL_SURE", 0.1)
     monkeypatch.setattr(listing_watch, "SHORTEST_AGE_SECONDS", 0.5)
     monkeypatch.setattr(listing_watch, "SECONDS_BETWEEN_DOUBTS", 0.1)

@@ -17,7 +17,7 @@ from exchanges.errors import LivermoreError, Temporary
 from exchanges.lock.fencing import Fenced
 from exchanges.rest.base import VenueRest
 from exchanges.rest.reply import Candles
-from exchanges.stream.streamer import backoff
+from exchanges.stream.lane import backoff
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.cache.candles import CandleCache

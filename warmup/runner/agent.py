@@ -26,7 +26,7 @@ from exchanges.lock.acquire import ExchangeLock, Held, outgoing_ip
 from exchanges.lock.lease import LostLock
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import is_wrong_type, warn_once
-from exchanges.stream.streamer import backoff
+from exchanges.stream.lane import backoff
 from exchanges.symbols.fetch_listing import fetch_listing
 from livermore.market import keys
 from warmup.runner.agents import Registration, deregister, register

@@ -10,7 +10,7 @@ import pytest
 
 from exchanges.rest.base import ExchangeClock
 from exchanges.stream import connection as connection_module
-from exchanges.stream import streamer as streamer_module
+from exchanges.stream import lane as lane_module
 from exchanges.stream.streamer import Streamer
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase.stream import CoinbaseStream
@@ -37,8 +37,8 @@ def hasty(monkeypatch):
     monkeypatch.setattr(connection_module, "PONG_SECONDS", 0.3)
     monkeypatch.setattr(connection_module, "ACK_SECONDS", 0.5)
     monkeypatch.setattr(connection_module, "QUIET_SECONDS", 0.3)
-    monkeypatch.setattr(streamer_module, "LEAST_SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(streamer_module, "SECONDS_BETWEEN_LISTENING", 0.02)
+    monkeypatch.setattr(lane_module, "LEAST_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(lane_module, "SECONDS_BETWEEN_LISTENING", 0.02)
 
 
 class Rest:

@@ -10,7 +10,7 @@ import pytest
 from exchanges.sandbox.market.listings import TRADING
 from exchanges.sandbox.symbols import DEFAULT, listings
 from exchanges.stream import connection as connection_module
-from exchanges.stream import refused as given_up_module
+from exchanges.stream import refused_topics as given_up_module
 from exchanges.stream import subscriptions as subscriptions_module
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase.stream import CoinbaseStream

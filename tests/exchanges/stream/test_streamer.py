@@ -19,8 +19,10 @@ from websockets.exceptions import ConnectionClosed
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from exchanges.stream import connection as connection_module
+from exchanges.stream import lane as lane_module
 from exchanges.stream import streamer as streamer_module
-from exchanges.stream.streamer import Streamer, backoff
+from exchanges.stream.lane import backoff
+from exchanges.stream.streamer import Streamer
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase.stream import CoinbaseStream
 from livermore.market.pair import pairs_of
@@ -97,7 +99,7 @@ def prompt(monkeypatch):
     """Let everything that is a matter of timeouts alone happen at once."""
     monkeypatch.setattr(connection_module, "RECEIVE_SECONDS", 0.02)
     monkeypatch.setattr(streamer_module, "PUMP_SECONDS", 0.005)
-    monkeypatch.setattr(streamer_module, "FIRST_DELAY_SECONDS", 0.05)
+    monkeypatch.setattr(lane_module, "FIRST_DELAY_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -499,8 +501,8 @@ def test_renewing_a_connection_leaves_no_gap_between_frames(stream):
 
 
 def test_each_delay_is_drawn_from_twice_as_far_up_to_a_minute(monkeypatch):
-    monkeypatch.setattr(streamer_module, "FIRST_DELAY_SECONDS", 1.0)
-    monkeypatch.setattr(streamer_module.random, "uniform", lambda low, high: (low, high))
+    monkeypatch.setattr(lane_module, "FIRST_DELAY_SECONDS", 1.0)
+    monkeypatch.setattr(lane_module.random, "uniform", lambda low, high: (low, high))
     delays = backoff()
     ceilings = [next(delays) for _ in range(10)]
     assert ceilings == [(0, each) for each in (1, 2, 4, 8, 16, 32, 60, 60, 60, 60)]
@@ -513,7 +515,7 @@ def test_no_delay_is_longer_than_a_minute_however_often_it_failed(tries):
 
 
 def test_tries_are_spread_out(monkeypatch):
-    monkeypatch.setattr(streamer_module, "FIRST_DELAY_SECONDS", 1.0)
+    monkeypatch.setattr(lane_module, "FIRST_DELAY_SECONDS", 1.0)
     assert len({next(backoff()) for _ in range(20)}) > 10
 
 

@@ -9,7 +9,8 @@ import websockets.sync.server
 from websockets.exceptions import ConnectionClosed
 
 from exchanges.stream import connection as connection_module
-from exchanges.stream.connection import BufferedWebSocket, Connection
+from exchanges.stream.buffered_websocket import BufferedWebSocket
+from exchanges.stream.connection import Connection
 from exchanges.venues.binance.stream import BinanceStream
 from tests.exchanges.stream.connection.played import WAIT_SECONDS, request_key, upgraded
 

@@ -9,7 +9,9 @@ from contextlib import ExitStack
 import pytest
 
 from exchanges.errors import Unreachable
+from exchanges.stream import buffered_websocket as websocket_module
 from exchanges.stream import connection as connection_module
+from exchanges.stream import inbox as inbox_module
 from tests.exchanges.stream.connection.played import (
     Received,
     confirm_all,
@@ -82,7 +84,7 @@ def test_another_exchange_streams_on_beside_all_of_that(serve, connect):
 
 
 def test_who_is_read_by_nobody_has_to_wait(serve, connect, monkeypatch):
-    monkeypatch.setattr(connection_module, "MOST_WAITING_BYTES", 100_000)
+    monkeypatch.setattr(inbox_module, "MOST_WAITING_BYTES", 100_000)
     large = tick(1).replace('"s":"?"', '"s":"%s"' % ("?" * 50_000))
 
     def script(client):
@@ -100,7 +102,7 @@ def test_who_is_read_by_nobody_has_to_wait(serve, connect, monkeypatch):
 
 
 def test_who_takes_nothing_is_not_waited_for(pair, monkeypatch):
-    monkeypatch.setattr(connection_module, "SEND_SECONDS", 0.3)
+    monkeypatch.setattr(websocket_module, "SEND_SECONDS", 0.3)
     client, _ = pair()
     with pytest.raises(Unreachable, match="the exchange took nothing"):
         client.send("x" * 10_000_000)

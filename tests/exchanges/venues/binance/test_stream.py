@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.errors import BadPayload
-from exchanges.stream.connection import Inbox
 from exchanges.stream.events import CandleUpdate, Clock, Refused, Shutdown
+from exchanges.stream.inbox import Inbox
 from exchanges.venues.binance.stream import BinanceStream
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair

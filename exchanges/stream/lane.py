@@ -1,0 +1,338 @@
+"""A share of an exchange's topics on one connection: reconnecting, renewing, noticing silence."""
+
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol, TypeVar
+
+from exchanges.stream.base import Topic, VenueStream
+from exchanges.stream.connection import QUIET_SECONDS, Connection
+from exchanges.stream.events import CandleUpdate, Clock, Lost, Quiet, Shutdown, Traded
+from exchanges.stream.refused_topics import RefusedTopics
+from exchanges.stream.silence import SilenceWatch, Trades
+from livermore.market.candle import Ticker
+from livermore.market.pair import Pair
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 60.0
+GOOD_LIFE_SECONDS = 60  # after so long a connection has proved itself, and delays begin anew
+SECONDS_BETWEEN_LISTENING = 5
+LEAST_SILENCE_SECONDS = 30
+TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is received again
+
+
+OfSymbol = TypeVar("OfSymbol", CandleUpdate, Traded, Quiet, Ticker)
+
+
+class Trouble(NamedTuple):
+    """Why a connection failed or ended, and when the next one is tried, in UTC epoch ms."""
+
+    reason: str
+    retry_at_ms: int
+
+
+class Sink(Protocol):
+    """Where a stream's events go. All calls come from one thread, `tick` after each round."""
+
+    def candle(self, update: CandleUpdate) -> None: ...
+    def ticker(self, ticker: Ticker) -> None: ...
+    def traded(self, event: Traded) -> None: ...
+    def quiet(self, event: Quiet) -> None: ...
+
+    def clock(self, time_ms: int) -> None:
+        """Take the exchange's time when it sent a frame."""
+
+    def received_until(self, time_ms: int) -> None:
+        """Learn that every connection has told what the exchange sent up to this time of its."""
+
+    def connected(self, pairs: Iterable[Pair]) -> None:
+        """Learn that these are streamed from now on: look for what closed before."""
+
+    def disconnected(self, pairs: Iterable[Pair]) -> None:
+        """Learn that these are not streamed any more: nothing is known of them until they are."""
+
+    def polled(self, pairs: Iterable[Pair]) -> None:
+        """Learn that these are not streamed, but REST is to be asked at their bars' ends.
+
+        So it stays until they are `connected` or `disconnected`.
+        """
+
+    def tick(self) -> None: ...
+
+
+def backoff() -> Iterator[float]:
+    """Yield seconds to wait before each further try: full jitter under a doubling ceiling."""
+    ceiling = FIRST_DELAY_SECONDS
+    while True:
+        yield random.uniform(0, ceiling)
+        ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
+
+
+class Lane:
+    """A share of the topics on one connection, or on two while the first is being renewed.
+
+    It looks at what is and does what is missing: each step compares the topics it shall have with
+    those of its connection, and the pairs that the sink was told of with those that are streamed.
+    What the exchange refuses is remembered over connections, and its pairs are to be polled.
+    """
+
+    def __init__(
+        self,
+        stream: VenueStream,
+        sink: Sink,
+        may_connect: Callable[[], bool],
+        told_for: Mapping[str, Sequence[str]],
+        trades: Trades | None,
+    ):
+        """`told_for` says for which symbols those events are that are not for their own alone."""
+        self.topics: dict[Topic, list[Pair]] = {}
+        self.pairs: set[Pair] = set()  # of the topics; made anew in every step they cost more
+        self.counters: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self._stream = stream
+        self._sink = sink
+        self._may_connect = may_connect
+        self._told_for = told_for
+        self._current: Connection | None = None
+        self._successor: Connection | None = None
+        self._streamed: set[Pair] = set()  # as the sink was told
+        self.polled: set[Pair] = set()  # as the sink was told
+        self._announce_again = False
+        self._refused_topics = RefusedTopics(stream)
+        self._seen: tuple[set[Pair], set[Pair]] = set(), set()  # streamed, polled in this step
+        self._delays = backoff()
+        self._next_try_at = 0.0
+        self.trouble: Trouble | None = None  # why there is no connection, once one failed
+        self._ends_soon = False
+        self._received_at: dict[Pair, float] = {}
+        self._asked_again: Counter[Topic] = Counter()
+        self._next_listening_at = 0.0
+        self._watch = SilenceWatch(LEAST_SILENCE_SECONDS, trades)
+        self._symbols: set[str] = set()
+        self._tickers: list[Topic] = []  # topics without candles
+        self._received_any_at = 0.0
+        self.received_ms = 0  # the exchange's time, as the last frame told it
+        self._resubscribing = False  # something of what was streamed
+
+    @property
+    def silent(self) -> bool:
+        """Tell whether something is due that doesn't come."""
+        return self._current is not None and self._watch.doubtful
+
+    @property
+    def connected(self) -> bool:
+        return self._current is not None and self._current.opened
+
+    def step(self, now: float) -> None:
+        """Read what came, then see to the connections. `now` is monotonic, in seconds."""
+        for connection in self._connections():
+            self._read(connection, now)
+        if self._current and self._current.ended.is_set():
+            self._disconnected(now)
+        if self._current is None:
+            self._connect(now)
+        else:
+            self._renew(now)
+            self._keep_up(now)
+        self._seen = self._standing()
+        self._tell_gone()
+
+    def announce(self, now: float) -> None:
+        """Tell the sink what is new in this step: after all lanes have told what is gone."""
+        streamed, polled = self._seen
+        if self._seen == (self._streamed, self.polled) and not self._announce_again:
+            return
+        if new := streamed if self._announce_again else streamed - self._streamed:
+            self._received_at.update(dict.fromkeys(new - self._streamed, now))
+            self._sink.connected(new)
+            self._announce_again = False
+        if more := polled - self.polled:
+            self._sink.polled(more)
+        self._streamed, self.polled = set(streamed), set(polled)
+
+    def retry_given_up(self) -> None:
+        """Ask once more for what the exchange refuses, from the next step on."""
+        self._refused_topics.retry()
+
+    def carry(self, topics: dict[Topic, list[Pair]]) -> None:
+        """Carry these topics and no others, from the next step on."""
+        self.topics = topics
+        self.pairs = {pair for pairs in topics.values() for pair in pairs}
+        self._symbols = {pair.symbol for pair in self.pairs}
+        self._tickers = [topic for topic, pairs in topics.items() if not pairs]
+
+    def close(self) -> None:
+        """Begin to end the connections."""
+        self._watch.close()
+        for connection in self._connections():
+            connection.close()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the connections to end, and read what they still had."""
+        for connection in self._connections():
+            connection.join(seconds)
+            self._read(connection, time.monotonic())
+
+    def _connections(self) -> list[Connection]:
+        return [each for each in (self._current, self._successor) if each]
+
+    def _read(self, connection: Connection, now: float) -> None:
+        self.counters += connection.counted()
+        candles, tickers = set(), False
+        for event in connection.read():
+            self._received_any_at = now
+            match event:
+                case CandleUpdate():
+                    candles.add(event.symbol)
+                    for update in self._for_each(event):
+                        self._received_at[Pair(update.symbol, update.candle.timeframe)] = now
+                        self._sink.candle(update)
+                case Traded():
+                    for each in self._for_each(event):
+                        self._sink.traded(each)
+                case Quiet():
+                    for each in self._for_each(event):
+                        self._sink.quiet(each)
+                case Clock():  # one with each of them: ahead of what is rare
+                    self.received_ms = event.time_ms
+                    self._sink.clock(event.time_ms)
+                case Ticker():
+                    tickers = True
+                    for ticker in self._for_each(event):
+                        self._sink.ticker(ticker)
+                case Lost():
+                    self.counters["lost"] += event.count or 1
+                    self._announce_again = True  # so that what was lost is healed
+                case Shutdown():
+                    self._ends_soon = True
+        if candles:
+            self._watch.received_candles(candles, self.received_ms, now)
+        if tickers:
+            self._watch.received_tickers(now)
+        self.refused += connection.refused()
+
+    def _for_each(self, event: OfSymbol) -> Iterable[OfSymbol]:
+        """Return an event under the name of each symbol that it is for."""
+        names = self._told_for.get(event.symbol)
+        return (event,) if names is None else [replace(event, symbol=name) for name in names]
+
+    def _connect(self, now: float) -> None:
+        if self.topics and now >= self._next_try_at and self._may_connect():
+            self._current = self._open()
+
+    def _open(self) -> Connection:
+        connection = Connection(self._stream, self.topics, set(self._refused_topics.topics))
+        connection.start()
+        return connection
+
+    def _disconnected(self, now: float) -> None:
+        gone, self._current = self._current, None
+        logger.warning("stream.disconnected url=%s reason=%s", self._stream.url, gone.reason)
+        self._ends_soon = False
+        if self._successor:
+            self._current, self._successor = self._successor, None
+            self._announce_again = True
+            if self._current.opened and self._current.settled:
+                return
+        if gone.opened:
+            self.counters["reconnects"] += 1
+        if gone.age_seconds > GOOD_LIFE_SECONDS:
+            self._delays = backoff()
+        delay = next(self._delays)
+        self._next_try_at = now + delay
+        self.trouble = Trouble(gone.reason, int(1000 * (time.time() + delay)))
+        self._watch.pause()
+        self._sink.disconnected(self._streamed)
+        self._streamed = set()
+
+    def _renew(self, now: float) -> None:
+        """Replace a connection that is old or about to be closed, once its successor is there."""
+        limit = self._stream.limits.longest_life_seconds
+        old = self._ends_soon or self._current.age_seconds > limit
+        if self._successor is None:
+            if old and now >= self._next_try_at and self._may_connect():
+                self._successor = self._open()
+        elif self._successor.flowing or self._is_quiet(now):
+            logger.info("stream.renewed url=%s", self._stream.url)
+            self._current.close()
+            self._current, self._successor = self._successor, None
+            self._ends_soon = False
+            self._announce_again = (
+                True  # all is streamed without a break, but looking costs nothing
+            )
+        elif self._successor.ended.is_set():
+            self._next_try_at = now + next(self._delays)
+            self._successor = None
+
+    def _is_quiet(self, now: float) -> bool:
+        """Tell whether a successor is there, and no frame of data can be waited for."""
+        there = self._successor.opened and self._successor.settled
+        return there and now - self._received_any_at > QUIET_SECONDS
+
+    def _keep_up(self, now: float) -> None:
+        """Let the connection have the topics that are wanted, and look for those that fail."""
+        wanted, carried = self.topics.keys(), self._current.topics
+        if wanted != carried:
+            self._current.add(wanted - carried)
+            self._current.remove(carried - wanted)
+        self._refused_topics.check(self._current, self.topics, now)
+        if not self._current.settled:
+            lost = self._pairs_of(self._current.missing()) & self._streamed
+            self._resubscribing = self._resubscribing or bool(lost)
+        elif self._resubscribing:  # what was missed meanwhile is healed
+            self._resubscribing, self._announce_again = False, True
+        if now >= self._next_listening_at:
+            self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
+            self._ask_the_silent(now)
+        if self._current.opened:
+            symbols = self._symbols if self._streamed else ()
+            self._watch.check(self._current, self._tickers, symbols, now)
+
+    def _standing(self) -> tuple[set[Pair], set[Pair]]:
+        """Return the pairs that are streamed now, and those that are to be polled instead."""
+        polled = self._pairs_of(self._refused_topics.topics)
+        if self._current is None or not self._current.opened:
+            return set(), polled
+        wanted = self.pairs - polled if polled else self.pairs
+        if self._current.settled:
+            return wanted, polled
+        if self._current.asking:  # in a moment all is told at once
+            return wanted & self._streamed, polled
+        # What is subscribed anew on a connection goes on being streamed.
+        return wanted - (self._pairs_of(self._current.missing()) - self._streamed), polled
+
+    def _pairs_of(self, topics: Iterable[Topic]) -> set[Pair]:
+        return {pair for topic in topics for pair in self.topics.get(topic, ())}
+
+    def _tell_gone(self) -> None:
+        streamed, polled = self._seen
+        if self._seen == (self._streamed, self.polled):
+            return
+        if gone := (self._streamed | self.polled) - streamed - polled:
+            self._sink.disconnected(gone)
+            self._streamed -= gone
+            self.polled -= gone
+
+    def _ask_the_silent(self, now: float) -> None:
+        """Subscribe anew what has not been received for two bars although it used to trade."""
+        silent = []
+        for topic, pairs in self.topics.items():
+            if not pairs or topic in self._refused_topics.topics:
+                continue
+            # Of a topic that feeds several timeframes only the shortest is received.
+            shortest = min(pairs, key=lambda pair: pair.timeframe.ms)
+            longest = max(LEAST_SILENCE_SECONDS, 2 * shortest.timeframe.ms / 1000)
+            silence = now - self._received_at.get(shortest, now)
+            if silence <= longest * (1 + self._asked_again[topic]):
+                if silence <= longest:
+                    self._asked_again.pop(topic, None)
+            elif self._asked_again[topic] < TRIES_PER_SILENCE:
+                self._asked_again[topic] += 1
+                silent.append(topic)
+        if silent and self._current.opened:
+            logger.warning("stream.silent url=%s topics=%d", self._stream.url, len(silent))
+            self._current.again(silent)
