@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from websocket import create_connection
 
 from exchanges.lock.status import State, read_status
-from exchanges.sandbox.faults.network import tls_of_its_own
+from exchanges.sandbox.faults.network.tls import tls_of_its_own
 from livermore.running import embedded_redis
 from tests.handoff.page_client import PageClient
 from tests.livermore.web_server import WebServer

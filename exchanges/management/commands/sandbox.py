@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.core.management.base import CommandError, CommandParser
 
 from exchanges.sandbox.faults.parsing import parse_scenarios
-from exchanges.sandbox.faults.scenarios import KINDS
+from exchanges.sandbox.faults.scenario import KINDS
 from exchanges.sandbox.protocols import PROTOCOLS
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import run_in_foreground

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from exchanges.sandbox.faults.scenarios import Scenario, Scenarios
+from exchanges.sandbox.faults.scenario import Scenario
+from exchanges.sandbox.faults.scenarios import Scenarios
 from exchanges.sandbox.protocol import Streams
 from exchanges.sandbox.server.connection import Connection
 

@@ -5,7 +5,8 @@ from random import Random
 from typing import Generic, NamedTuple, TypeVar
 
 from exchanges.sandbox.faults.malformed import BROKEN
-from exchanges.sandbox.faults.scenarios import FRAMES, WAYS, Scenario, Scenarios
+from exchanges.sandbox.faults.scenario import FRAMES, WAYS, Scenario
+from exchanges.sandbox.faults.scenarios import Scenarios
 
 SPOILING = set(FRAMES) - {"frame_time"}
 # The frames that a kind happens to, whatever `only` says.

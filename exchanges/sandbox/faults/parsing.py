@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import get_args
 
-from exchanges.sandbox.faults.scenarios import TIMED, Scenario
+from exchanges.sandbox.faults.scenario import TIMED, Scenario
 
 USUAL_EVERY = 60.0  # seconds, of what is timed
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from exchanges.sandbox.faults.scenarios import Scenario
+from exchanges.sandbox.faults.scenario import Scenario
 from exchanges.sandbox.market.listings import GONE
 from exchanges.sandbox.market.market import Market
 

@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from exchanges.sandbox.faults.network import dead_ipv6, tls_of_its_own
-from exchanges.sandbox.faults.proxy import Proxy
+from exchanges.sandbox.faults.network.ipv6 import dead_ipv6
+from exchanges.sandbox.faults.network.proxy import Proxy
+from exchanges.sandbox.faults.network.tls import tls_of_its_own
 from exchanges.sandbox.server.app import make_app
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.state import SandboxState

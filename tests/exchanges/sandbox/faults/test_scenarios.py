@@ -6,7 +6,7 @@ import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from exchanges.sandbox.faults.parsing import parse_scenarios
-from exchanges.sandbox.faults.scenarios import KINDS
+from exchanges.sandbox.faults.scenario import KINDS
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 from tests.exchanges.sandbox.conftest import NOW_MS
 from tests.exchanges.sandbox.server.test_server import command

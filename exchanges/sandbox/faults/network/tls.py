@@ -1,11 +1,8 @@
-"""The network that some people have between themselves and an exchange."""
+"""TLS with a CA of one's own, as some networks have it."""
 
-import contextlib
 import ipaddress
-import socket
 import ssl
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,22 +14,6 @@ from cryptography.x509.oid import NameOID
 
 OWN_ADDRESSES = ("127.0.0.1", "::1")
 LASTS = timedelta(days=30)
-
-
-@contextlib.contextmanager
-def dead_ipv6(port: int) -> Iterator[None]:
-    """Let connections to [::1] at this port be neither answered nor refused.
-
-    A queue of one that we fill ourselves: what comes after that is dropped.
-    """
-    with contextlib.ExitStack() as opened:
-        server = socket.create_server(("::1", port), family=socket.AF_INET6, backlog=0)
-        opened.enter_context(server)
-        for _ in range(4):
-            filling = opened.enter_context(socket.socket(socket.AF_INET6))
-            filling.setblocking(False)
-            filling.connect_ex(("::1", port))
-        yield
 
 
 def tls_of_its_own(ca_file: str) -> ssl.SSLContext:

@@ -1,0 +1,1 @@
+"""The network that some people have between themselves and an exchange."""
