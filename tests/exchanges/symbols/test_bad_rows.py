@@ -56,6 +56,12 @@ def rows_of(venue):
     return [market(venue, each.partition("-")[0]) for each in GOOD]
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """Let a listing that lacks a lot be doubted for a moment alone."""
+    monkeypatch.setattr("exchanges.symbols.fetch_listing.SECONDS_UNTIL_SURE", 0.1)
+
+
 @pytest.fixture
 def server():
     with Server() as server:

@@ -1,17 +1,21 @@
 """A process that calls an attacker, and says what it was told and how much its memory grew.
 
-`python -m tests.exchanges.transport.victim KIND URL SECONDS` prints a line of JSON; KIND is `rest`,
+`python -m tests.exchanges.transport.victim` reads lines of JSON: KIND, URL, SECONDS. For each it
+forks, so that the memory of one is not another's, and prints a line of JSON. KIND is `rest`,
 `long` for an answer as long as a listing's, `stream`, or `listing` and `parsing`, which are told
 what venue it is to be (`binance` or `coinbase`) in the place of SECONDS; `grew` is in megabytes.
 """
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import resource
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import django
@@ -19,10 +23,25 @@ import django
 
 def victim(*arguments):
     """Return what a process of its own met."""
-    command = [sys.executable, "-m", "tests.exchanges.transport.victim", *map(str, arguments)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+    process = victims()
+    process.stdin.write(json.dumps([str(each) for each in arguments]) + "\n")
+    process.stdin.flush()
+    found = json.loads(process.stdout.readline())
+    assert "fault" not in found, found["fault"]
+    return found
+
+
+@functools.cache
+def victims():
+    """Start the process that forks for each, once: it takes longer than most attacks."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.exchanges.transport.victim"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(process.communicate)
+    return process
 
 
 class NoPacer:
@@ -111,15 +130,29 @@ def megabytes():
     return int(line.split()[1]) / 1000
 
 
-def main(kind, url, seconds="60"):
+def main():
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livermore.settings")
     django.setup()
     from django.conf import settings
 
     settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["127.0.0.1"]
     import exchanges.stream.connection
-    import exchanges.venues  # noqa: F401  # what is loaded is no growth
+    import exchanges.venues.binance.rest
+    import exchanges.venues.coinbase.rest  # noqa: F401  # what is loaded is no growth
 
+    for line in sys.stdin:
+        if child := os.fork():
+            os.waitpid(child, 0)
+            continue
+        try:
+            found = meet(*json.loads(line))
+        except BaseException:
+            found = {"fault": traceback.format_exc()}
+        print(json.dumps(found), flush=True)
+        os._exit(0)
+
+
+def meet(kind, url, seconds="60"):
     before, began = megabytes(), time.monotonic()
     if kind in ("stream", "parsing"):
         name, text, calls = stream(url, *([seconds] if kind == "parsing" else []))
@@ -130,9 +163,8 @@ def main(kind, url, seconds="60"):
     grew = megabytes() - before
     took = time.monotonic() - began
     cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    found = {"error": name, "text": text, "calls": calls, "grew": grew, "took": took, "cpu": cpu}
-    print(json.dumps(found))
+    return {"error": name, "text": text, "calls": calls, "grew": grew, "took": took, "cpu": cpu}
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
