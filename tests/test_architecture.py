@@ -30,6 +30,8 @@ REDIS = {
     "exchanges/lock/acquire.py",
     "exchanges/lock/lease.py",
     "exchanges/lock/control.py",
+    "exchanges/lock/control_client.py",
+    "exchanges/lock/control_reader.py",
     "exchanges/lock/status.py",
     "exchanges/redis/scripts.py",
     "exchanges/redis/unreadable.py",

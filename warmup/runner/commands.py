@@ -13,7 +13,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import LivermoreError
-from exchanges.lock.control import Command, ControlReader
+from exchanges.lock.control import Command
+from exchanges.lock.control_reader import ControlReader
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.lease import Lease
 from exchanges.models import Exchange

@@ -9,7 +9,8 @@ from redis import Redis
 from exchanges.errors import Permanent
 from exchanges.lock.acquire import TTL_MS as LONGEST_TTL_MS
 from exchanges.lock.acquire import ExchangeLock, Held
-from exchanges.lock.control import ControlClient, NoReply, Reply
+from exchanges.lock.control import Reply
+from exchanges.lock.control_client import ControlClient, NoReply
 from exchanges.lock.lease import Lease
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange

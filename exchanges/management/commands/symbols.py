@@ -8,7 +8,7 @@ from rich.table import Table
 from exchanges.adapters import open_rest
 from exchanges.errors import UnknownSymbol
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.control import ControlClient, NoReply
+from exchanges.lock.control_client import ControlClient, NoReply
 from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.symbols.listing import monitor, unmonitor
 from exchanges.symbols.monitoring import switch

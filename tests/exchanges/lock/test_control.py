@@ -10,9 +10,11 @@ import pytest
 import redis as redis_client
 
 from exchanges.errors import Temporary
-from exchanges.lock import control
+from exchanges.lock import control, control_reader
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.control import COMMANDS, ControlClient, ControlReader, NoReply, Reply
+from exchanges.lock.control import COMMANDS, Reply
+from exchanges.lock.control_client import ControlClient, NoReply
+from exchanges.lock.control_reader import ControlReader
 from exchanges.lock.fencing import Fenced
 from livermore.market import keys
 
@@ -179,7 +181,7 @@ def test_the_client_knows_the_commands(client):
 KILLED = """
 import os
 from redis import Redis
-from exchanges.lock.control import ControlReader
+from exchanges.lock.control_reader import ControlReader
 from exchanges.lock.acquire import ExchangeLock
 redis = Redis.from_url(os.environ["REDIS_URL"])
 lease = ExchangeLock(redis, 7).acquire()
@@ -221,7 +223,7 @@ def test_a_command_that_came_while_nobody_read_is_told_from_a_new_one(client, re
 
 def test_a_command_whose_delivery_was_lost_on_the_way_comes_again(client, reader, redis, lease):
     request_id = client.send("stop")
-    control.FETCH(redis, [STREAM, keys.epoch(7)], [lease.epoch])
+    control_reader.FETCH(redis, [STREAM, keys.epoch(7)], [lease.epoch])
     assert [command.request_id for command in reader.poll()] == [request_id]
 
 

@@ -3,7 +3,8 @@
 from contextlib import closing
 
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.control import ControlClient, ControlReader
+from exchanges.lock.control_client import ControlClient
+from exchanges.lock.control_reader import ControlReader
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.status import State
 from livermore.market.candle import Ticker

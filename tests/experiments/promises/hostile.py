@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import BadPayload
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from exchanges.models import Exchange
 from exchanges.rest.pacing.host import host_of
 from exchanges.sandbox.faults.rows import BAD_ROWS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from exchanges.lock.status import read_status
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.symbols import DEFAULT

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from redis.exceptions import NoPermissionError
 
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from exchanges.lock.fencing import Fenced
 from exchanges.stream.streamer import Streamer
 from livermore.market import keys

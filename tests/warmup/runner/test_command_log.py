@@ -7,7 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from livermore.market import keys
 from tests.warmup.network.operators import commands, held_by, listed_exchange, live, person
 from tests.warmup.runners import make_row, processes, running, serve, wait_until

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from exchanges.lock.status import State, read_status
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError
 
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from exchanges.lock.status import read_status
 from exchanges.models import SymbolQuerySet
 from exchanges.rest.pacing.host import host_of

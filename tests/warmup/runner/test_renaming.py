@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import Permanent, Unreachable
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.status import read_status
 from exchanges.symbols.fetch_listing import fetch_listing

@@ -7,7 +7,7 @@ import pytest
 
 from exchanges.errors import Unreachable
 from exchanges.lock.acquire import ExchangeLock, Held
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from exchanges.lock.status import State, read_status
 from exchanges.rest.pacing.host import host_of
 from exchanges.rest.pacing.usage import read_usage

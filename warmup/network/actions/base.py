@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import CLIP_OURS, Permanent, clip
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from exchanges.models import Exchange, Symbol
 from exchanges.redis.change_notifications import What, changed
 from warmup.network.actions.audit import record

@@ -13,7 +13,7 @@ from django.db import OperationalError
 
 from exchanges.accounts import save_account
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.control import ControlClient
+from exchanges.lock.control_client import ControlClient
 from exchanges.lock.status import State
 from exchanges.models import Exchange, UserExchange
 from exchanges.redis.change_notifications import changed
