@@ -84,6 +84,11 @@ StreamsMaker = Callable[[Market, SandboxClock, Any, StreamCounts, FrameFaults], 
 
 
 @dataclass(frozen=True)
+class NoSettings:
+    """Those of a protocol that has none."""
+
+
+@dataclass(frozen=True)
 class Protocol:
     """One exchange's public protocol; each folder gives one, `protocols.py` lists them.
 
@@ -96,19 +101,14 @@ class Protocol:
     """
 
     name: str
-    settings: type
     rest: Callable[[Market, Any], Rest]
     candle_rows: CandleRows
     streams: StreamsMaker
     ws_paths: tuple[str, ...]
+    settings: type = NoSettings
     own_listings: tuple[Listing, ...] = ()
     weight_header: str = ""
     early_close: Callable[[bytes, str], bytes] | None = None
-
-
-@dataclass(frozen=True)
-class NoSettings:
-    """Those of a protocol that has none."""
 
 
 def option(default: int, text: str) -> int:

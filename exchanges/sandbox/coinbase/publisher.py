@@ -30,7 +30,7 @@ class Publisher:
         self._aliases: dict[str, str] = {}
         self._serve_new()
         self._sequences: dict[Connection, int] = {}
-        self._heartbeat_listeners: set[Connection] = set()
+        self._heartbeat_subscribers: set[Connection] = set()
         self._heartbeat_due = 0.0
         self._heartbeats_sent = 0
 
@@ -50,15 +50,15 @@ class Publisher:
         """Send a stream that can be served to a connection from now on, with its snapshot first."""
         schedule = self._schedule(stream)
         if schedule is None:
-            self._heartbeat_listeners.add(connection)
+            self._heartbeat_subscribers.add(connection)
             return
         name = _channel(stream)
         channel, now_ms = schedule.channels[name], self._clock.now_ms()
         if self._faults.leaves_unserved(channel.info.symbol, channel.info.timeframe):
             return
-        if not channel.listeners:
+        if not channel.subscribers:
             schedule.start(channel, now_ms)
-        channel.listeners.add(connection)
+        channel.subscribers.add(connection)
         if not connection.unserved and (event := schedule.snapshot(name, now_ms)):
             self.send(connection, name, event)
 
@@ -66,9 +66,9 @@ class Publisher:
         """Undo `join`, once the connection has no longer the stream."""
         name, _, product = stream.partition(":")
         if name == HEARTBEATS:
-            self._heartbeat_listeners.discard(connection)
+            self._heartbeat_subscribers.discard(connection)
         elif not self._has_alias(connection, name, product):
-            self._schedules[product].channels[name].listeners.discard(connection)
+            self._schedules[product].channels[name].subscribers.discard(connection)
 
     def forget(self, connection: Connection) -> None:
         self._sequences.pop(connection, None)
@@ -78,11 +78,11 @@ class Publisher:
         self._serve_new()
         for schedule in self._of_markets.values():
             schedule.publish_due(now_ms, now, self._publish)
-        if self._heartbeat_listeners and now >= self._heartbeat_due:
+        if self._heartbeat_subscribers and now >= self._heartbeat_due:
             self._heartbeat_due = max(self._heartbeat_due + HEARTBEAT_SECONDS, now)
             self._heartbeats_sent += 1
             event = frames.heartbeat(now_ms, self._heartbeats_sent)
-            for connection in self._heartbeat_listeners:
+            for connection in self._heartbeat_subscribers:
                 self.send(connection, HEARTBEATS, event)
 
     def send(
@@ -125,7 +125,7 @@ class Publisher:
     def _publish(self, channel: Channel, event: bytes) -> None:
         for one in self._faults.spoil(channel, channel.info, event, self._clock.now_ms()):
             off_ms = self._faults.off_ms(channel.info)
-            for connection in channel.listeners:
+            for connection in channel.subscribers:
                 if not connection.unserved:
                     self.send(connection, channel.name, one, off_ms)
 

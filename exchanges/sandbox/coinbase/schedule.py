@@ -23,7 +23,7 @@ class Channel:
     def __init__(self, name: str, symbol_market: SymbolMarket):
         self.name, self.symbol_market = name, symbol_market
         self.info = info_of(symbol_market.listing.symbol, name)
-        self.listeners: set[Connection] = set()
+        self.subscribers: set[Connection] = set()
         self.told_id = 0  # of the trade that is news next
         self.told_ms = 0
         self.due = 0.0
@@ -75,7 +75,7 @@ class SymbolSchedule:
 
     def publish_due(self, now_ms: int, now: float, publish: Publish) -> None:
         """Publish what became due."""
-        due = [one for one in self.channels.values() if one.listeners and now >= one.due]
+        due = [one for one in self.channels.values() if one.subscribers and now >= one.due]
         if not due:
             return
         self.open_bars.advance_to(now_ms)
