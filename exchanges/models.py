@@ -265,7 +265,7 @@ class SymbolQuerySet(models.QuerySet):
         """Return the symbols that make candles."""
         return self.filter(status=Symbol.Status.TRADING)
 
-    def watched(self):
+    def kept_warm(self):
         """Return the symbols to keep warm: monitored, and trading; no other is asked for."""
         return self.monitored().trading()
 

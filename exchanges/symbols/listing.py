@@ -50,7 +50,7 @@ class SyncReport:
 def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:
     """Make the exchange's symbols what `listed` says, in one transaction.
 
-    A symbol that is gone becomes delisted: its row and `is_monitored` stay, so that it is watched
+    A symbol that is gone becomes delisted: its row and `is_monitored` stay, so that it is kept warm
     again if it comes back. One that was renamed stays so until it trades again under its old name.
     The first sync monitors what the exchange's preset names.
 
@@ -85,8 +85,8 @@ def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:
 def monitor(exchange: Exchange, symbols: Iterable[str]) -> int:
     """Monitor canonical symbols, all or none; return how many were not monitored before.
 
-    A halted one may be monitored: it is watched once it trades. Raises UnknownSymbol for those the
-    exchange doesn't list (any more).
+    A halted one may be monitored: it is kept warm once it trades. Raises UnknownSymbol for those
+    that the exchange doesn't list (any more).
     """
     return set_monitored(rows_to_monitor(exchange, symbols), True)
 

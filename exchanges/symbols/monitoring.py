@@ -52,7 +52,7 @@ def take_back(exchange: Exchange, change: Change) -> tuple[Change, list[str]]:
     """Monitor what was monitored before a change; return what that switched, and what stays.
 
     Symbols that somebody else switched since stay as they are. What ended meanwhile is monitored
-    again too where it was: it is watched when it comes back.
+    again too where it was: it is kept warm when it comes back.
     """
     with transaction.atomic():
         rows = exchange.symbols.select_for_update().filter(symbol__in=change.symbols)

@@ -18,7 +18,7 @@ OTHERS_VARIABLES = [
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where a proxy is and what it wants to hear; as text it is without user and password."""
+    """Where a proxy is and which login it wants; as text it is without user and password."""
 
     scheme: str
     host: str

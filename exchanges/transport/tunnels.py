@@ -219,7 +219,7 @@ def _no_way(target: str, reason: str) -> NoTunnel:
 
 
 def plain_end_of(outer: socket.socket) -> socket.socket:
-    """Return a plain socket that says and hears what goes through an encrypted one.
+    """Return a plain socket that sends and receives what goes through an encrypted one.
 
     What goes through it may be encrypted once more, for which Python wants a socket of the system.
     """

@@ -173,7 +173,7 @@ export class LinkBanner {
   }
 
   /** Take in what a message says of the database, without which nothing can be changed. */
-  hear({ type, away, databaseAway }) {
+  receive({ type, away, databaseAway }) {
     if (type === "snapshot") this.away = databaseAway;
     else if (type === "database") this.away = away;
     else return;

@@ -6,7 +6,7 @@ import { CardView, newCard } from "./cards/card.js";
 import { enhanceChoosing } from "./choose.js";
 import { Feed, LinkBanner } from "./feed.js";
 import { completeSymbols } from "./symbols.js";
-import { heardFromServer, setServerTime, tickTimes } from "./times.js";
+import { receivedFromServer, setServerTime, tickTimes } from "./times.js";
 import { toast } from "./toasts.js";
 
 const views = new Map(); // exchange's id -> CardView
@@ -27,7 +27,7 @@ const take = {
 
   card({ exchangeId, since, version, serverTime, changes }) {
     if (waiting) return;
-    heardFromServer(serverTime);
+    receivedFromServer(serverTime);
     if (since === 0 && !views.has(exchangeId)) addCard({ exchangeId, ...changes });
     const view = views.get(exchangeId);
     if (!view || (since !== 0 && view.version !== since)) {
@@ -138,7 +138,7 @@ function tag(text, tone = "") {
 const banner = new LinkBanner(document.getElementById("link"), () => feed);
 const feed = new Feed({
   onMessage: (message) => {
-    banner.hear(message);
+    banner.receive(message);
     take[message.type]?.(message);
   },
   onLink: (link) => banner.show(link),

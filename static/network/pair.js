@@ -5,7 +5,7 @@ import { PairChart } from "./chart.js";
 import { Feed, LinkBanner } from "./feed.js";
 import { plain } from "./numbers.js";
 import { PairData } from "./pairdata.js";
-import { exact, heardFromServer, setServerTime, tickTimes } from "./times.js";
+import { exact, receivedFromServer, setServerTime, tickTimes } from "./times.js";
 import { toast } from "./toasts.js";
 
 const MINUTES = { "1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440 };
@@ -27,7 +27,7 @@ const take = {
   },
 
   pair(message) {
-    heardFromServer(message.serverTime);
+    receivedFromServer(message.serverTime);
     data.take(message);
     show(message.indicator);
   },
@@ -116,7 +116,7 @@ function setText(element, text) {
 const banner = new LinkBanner(document.getElementById("link"), () => feed);
 const feed = new Feed({
   onMessage: (message) => {
-    banner.hear(message);
+    banner.receive(message);
     take[message.type]?.(message);
   },
   onLink: (link) => banner.show(link),

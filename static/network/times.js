@@ -3,7 +3,7 @@
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
 let offset = -Infinity; // the server's clock minus ours; messages that came late make it smaller
 
-export function heardFromServer(serverTime) {
+export function receivedFromServer(serverTime) {
   offset = Math.max(offset, serverTime - Date.now());
 }
 

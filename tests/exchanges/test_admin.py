@@ -271,15 +271,15 @@ def test_of_a_symbol_only_the_monitoring_can_be_changed(page, post, exchange, ad
 def test_symbols_are_monitored_and_unmonitored(act, exchange):
     rows = add_symbols(exchange, 3)
     assert "2 symbols are monitored now" in act("symbol", "monitor", rows[:2])
-    assert exchange.symbols.watched().count() == 2
+    assert exchange.symbols.kept_warm().count() == 2
     assert "1 symbols are not monitored any more" in act("symbol", "unmonitor", rows[1:])
-    assert [row.symbol for row in exchange.symbols.watched()] == ["S0000-USD"]
+    assert [row.symbol for row in exchange.symbols.kept_warm()] == ["S0000-USD"]
 
 
 def test_all_symbols_of_a_list_are_monitored_across_its_pages(act, exchange):
     rows = add_symbols(exchange, 500)
     act("symbol", "monitor", rows[:1], select_across="1")
-    assert exchange.symbols.watched().count() == 500
+    assert exchange.symbols.kept_warm().count() == 500
 
 
 def test_delisted_symbols_are_left_out_of_monitoring(act, exchange):

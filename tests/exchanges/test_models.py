@@ -131,8 +131,8 @@ def test_watched_are_the_monitored_symbols_that_trade(exchange):
     for status in ("halted", "delisted", "renamed"):
         add_symbol(exchange, f"{status}-USD", status, is_monitored=True, status=status)
     add_symbol(exchange, "D-USD", "DUSD")
-    assert [row.symbol for row in exchange.symbols.watched()] == ["A-USD"]
-    assert Symbol.objects.watched().count() == 1
+    assert [row.symbol for row in exchange.symbols.kept_warm()] == ["A-USD"]
+    assert Symbol.objects.kept_warm().count() == 1
     assert exchange.symbols.monitored().count() == 4
 
 

@@ -139,7 +139,7 @@ def test_all_of_it_works_with_the_users_rights_and_over_tls(admin, manage, tmp_p
 
 
 def look(port):
-    """Log in, see the page, hear its socket, press a button, read the metrics."""
+    """Log in, see the page, receive from its socket, press a button, read the metrics."""
     page = f"http://127.0.0.1:{port}"
     page_client = PageClient(page, "ada", "a-long-password")
     assert page_client.cards()["Sandbox"]["state"] == "active"

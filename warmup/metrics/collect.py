@@ -125,7 +125,7 @@ class ExchangeCollector(Collector):
                 put_completeness(sheet, (name, timeframe), complete)
 
     def _complete(self, exchange: Exchange, status: Status, age: float) -> ByTimeframe:
-        symbols = list(exchange.symbols.watched().values_list("symbol", flat=True))
+        symbols = list(exchange.symbols.kept_warm().values_list("symbol", flat=True))
         told_ms = status.exchange_time_ms(int(1000 * age))
         now_ms = int(1000 * time.time()) if told_ms is None else told_ms
         return measure(self._redis, exchange.pk, symbols, now_ms)
@@ -155,7 +155,7 @@ class ExchangeCollector(Collector):
 
 
 def is_up(status: Status, age: float | None) -> bool:
-    """Tell whether a runner has it, and was heard `age` seconds ago; None: nobody knows when."""
+    """Tell whether a runner has it, and said so `age` seconds ago; None: nobody knows when."""
     return age is not None and age <= FRESH_SECONDS and status.state in ALIVE
 
 

@@ -78,7 +78,7 @@ class HistoryFetcher:
         self._cache = CandleCache(redis, exchange_id, epoch, self._until, on_write)
         self._lock = threading.Lock()
         self._waiting: dict[str, None] = {}  # in the order they came
-        self._watched: list[Progress] = []
+        self._in_progress: list[Progress] = []
         self._repairs: Counter[str] = Counter()  # those that failed, by symbol
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -103,7 +103,7 @@ class HistoryFetcher:
         progress = Progress(len(symbols) * len(LONGEST_FIRST), set(symbols))
         with self._lock:
             self._waiting |= dict.fromkeys(symbols)
-            self._watched.append(progress)
+            self._in_progress.append(progress)
         self._wake.set()
         return progress
 
@@ -169,7 +169,7 @@ class HistoryFetcher:
                 if symbol in self._waiting:  # behind those that were not tried yet
                     del self._waiting[symbol]
                     self._waiting[symbol] = None
-            for progress in self._watched:
+            for progress in self._in_progress:
                 if not progress.left.isdisjoint(failed):
                     progress.trouble = why
             if self._waiting:
@@ -179,9 +179,9 @@ class HistoryFetcher:
         for symbol in symbols:
             self._waiting.pop(symbol, None)
             del self._repairs[symbol]
-        for progress in self._watched:
+        for progress in self._in_progress:
             progress.left.difference_update(symbols)
-        self._watched = [progress for progress in self._watched if progress.left]
+        self._in_progress = [progress for progress in self._in_progress if progress.left]
 
     def _fetch(self, symbols: Collection[str]) -> tuple[set[str], str]:
         """Fetch what symbols lack; return those to be tried again, and why."""
@@ -238,7 +238,7 @@ class HistoryFetcher:
     ) -> None:
         name = Pair(pair.symbol, pair.timeframe)
         with self._lock:
-            for progress in self._watched:
+            for progress in self._in_progress:
                 if pair.symbol in progress.left and name not in progress.seen:
                     progress.seen.add(name)
                     if fetched:

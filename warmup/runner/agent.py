@@ -161,8 +161,8 @@ class Agent:
         name = job.exchange.name
         try:
             if not job.exchange.symbols.exists():
-                fetch_listing(job.exchange, job.trouble.watch)
-            symbols = list(job.exchange.symbols.watched().values_list("symbol", flat=True))
+                fetch_listing(job.exchange, job.trouble.observe)
+            symbols = list(job.exchange.symbols.kept_warm().values_list("symbol", flat=True))
             runner = job.runner = ExchangeRunner(
                 self._redis, job.exchange, symbols, trouble=job.trouble
             )

@@ -85,7 +85,7 @@ class ExchangeRunner:
         self._sink: CandleSink | None = None
         self._clock: ExchangeClock | None = None  # once it was asked
         self._monitored: MonitoredSymbols | None = None
-        self._listing = ListingWatch(exchange, self._open_watched, self._looked)
+        self._listing = ListingWatch(exchange, self._open_reporting_rest, self._listing_checked)
         self._frame_rate, self._frame_rates = Rate(), History()
 
     def stop(self) -> None:
@@ -192,18 +192,18 @@ class ExchangeRunner:
 
         Where it meets an unknown symbol, it lets the listing be looked at.
         """
-        rest = self._open_watched()
+        rest = self._open_reporting_rest()
         rest.clock = self._clock or rest.clock
         rest.on_unknown_symbol = lambda symbol: self._listing.doubt([symbol])
         return rest
 
-    def _open_watched(self) -> VenueRest:
+    def _open_reporting_rest(self) -> VenueRest:
         """Open a client whose failures are told to those who look."""
         rest = self._factory.rest(self._exchange)
-        self._trouble.watch(rest)
+        self._trouble.observe(rest)
         return rest
 
-    def _looked(self) -> None:
+    def _listing_checked(self) -> None:
         """Learn that the listing was looked at."""
         if self._monitored and self._streamer:
             self._streamer.retry_given_up()  # maybe it takes by now what it had refused

@@ -149,7 +149,7 @@ class TroubleReport:
         self._clean = False  # there may be what somebody wrote before
         self._lock = threading.Lock()
 
-    def watch(self, rest: VenueRest) -> None:
+    def observe(self, rest: VenueRest) -> None:
         """Learn from now on what the calls of a client come to."""
         rest.client.on_failure = self._failed
         rest.client.on_answer = self._answered

@@ -111,9 +111,9 @@ class Command(LivermoreCommand):
             lambda progress: None,
             self.stderr.write,
         )
-        watched = "is monitored" if result["monitored"] else "is not monitored, as that was not"
+        monitored = "is monitored" if result["monitored"] else "is not monitored, as that was not"
         self.stdout.write(
-            f"{exchange.name}: {old} is renamed to {new}, which {watched}; "
+            f"{exchange.name}: {old} is renamed to {new}, which {monitored}; "
             f"{result['candles']} candles of its history are kept"
         )
 

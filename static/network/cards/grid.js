@@ -23,8 +23,8 @@ export class Grid {
     this.filter = section.querySelector("[data-filter]");
     this.problems = section.querySelector("[data-problems]");
     this.shown = section.querySelector("[data-shown]");
-    this.filter.addEventListener("input", () => this.sift());
-    this.problems.addEventListener("change", () => this.sift());
+    this.filter.addEventListener("input", () => this.filterRows());
+    this.problems.addEventListener("change", () => this.filterRows());
     this.chunks.addEventListener("keydown", (event) => this.move(event));
     this.chunks.addEventListener("focusin", (event) => this.rove(event.target));
     this.take(grid);
@@ -54,7 +54,7 @@ export class Grid {
       link.setAttribute("aria-label", `${this.symbols[row]} ${this.timeframes[column]}: ${name}`);
     }
     if (cells.length) this.count();
-    if (cells.length && this.problems.checked) this.sift();
+    if (cells.length && this.problems.checked) this.filterRows();
   }
 
   /** Name the pairs that aren't streamed: {symbol: [timeframe, ...]}. */
@@ -105,7 +105,7 @@ export class Grid {
     this.counts = Object.fromEntries(Object.keys(this.states).map((code) => [code, 0]));
     for (const code of this.codes.flat()) this.counts[code] += 1;
     this.count();
-    this.sift();
+    this.filterRows();
   }
 
   count() {
@@ -148,7 +148,7 @@ export class Grid {
     return row;
   }
 
-  sift() {
+  filterRows() {
     const wanted = this.filter.value.trim().toUpperCase();
     const onlyProblems = this.problems.checked;
     let shown = 0;
@@ -160,8 +160,8 @@ export class Grid {
       shown += fits;
     });
     for (const chunk of this.chunks.children) this.fit(chunk);
-    const sifted = shown < this.rows.length;
-    this.shown.textContent = sifted ? `${shown} of ${this.rows.length} symbols` : "";
+    const filtered = shown < this.rows.length;
+    this.shown.textContent = filtered ? `${shown} of ${this.rows.length} symbols` : "";
     if (!this.current || this.current.closest("[hidden]")) this.roveToFirst();
   }
 

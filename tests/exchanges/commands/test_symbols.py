@@ -82,8 +82,8 @@ def test_where_nobody_runs_it_nothing_is_told(redis, row):
     assert not redis.exists(keys.control(row.pk))
 
 
-def watched(row):
-    return set(row.symbols.watched().values_list("symbol", flat=True))
+def kept_warm(row):
+    return set(row.symbols.kept_warm().values_list("symbol", flat=True))
 
 
 def test_the_most_traded_of_a_quote_are_added_and_named(redis, row, sandbox):
@@ -93,11 +93,11 @@ def test_the_most_traded_of_a_quote_are_added_and_named(redis, row, sandbox):
     row.symbols.filter(symbol=first).update(is_monitored=True)
     said = run("--top", "2", "--quote", "usd")
     assert said == f"sandbox: the 2 most traded in USD; 1 newly monitored: {second}\n"
-    assert watched(row) == {first, second}
+    assert kept_warm(row) == {first, second}
     assert "sandbox: the 1 most traded in USD; 0 newly monitored\n" in run(
         "--top", "1", "--quote", "USD"
     )
-    assert watched(row) == {first, second}, "nothing is taken away"
+    assert kept_warm(row) == {first, second}, "nothing is taken away"
 
 
 def test_more_than_there_are_are_all_there_are(row):
@@ -126,12 +126,12 @@ def test_the_listing_is_fetched_first_where_there_is_none(row):
     ],
 )
 def test_what_can_not_be_chosen_is_told_in_a_line(row, arguments, line):
-    before = watched(row)
+    before = kept_warm(row)
     with pytest.raises(UsageError) as found:
         run(*arguments)
     assert line in str(found.value)
     assert "\n" not in str(found.value)
-    assert watched(row) == before
+    assert kept_warm(row) == before
 
 
 def test_an_exchange_that_is_away_is_told_in_a_line(row, sandbox):

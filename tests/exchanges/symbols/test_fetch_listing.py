@@ -34,7 +34,7 @@ def row(request, redis, sandbox):
 
 
 def trading(row):
-    return sorted(row.symbols.watched().values_list("symbol", flat=True))
+    return sorted(row.symbols.kept_warm().values_list("symbol", flat=True))
 
 
 ALL = ["BTC-USD", "ETH-USD", "SOL-USD"]

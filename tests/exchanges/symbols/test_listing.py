@@ -132,10 +132,10 @@ def test_a_symbol_that_is_gone_is_delisted_and_comes_back_monitored(exchange):
     monitor(exchange, ["ETH-USD"])
     assert sync_symbols(exchange, both[:1]) == SyncReport(0, 0, delisted=1, monitored=0)
     assert statuses(exchange)["ETH-USD"] == "delisted"
-    assert not exchange.symbols.watched()
+    assert not exchange.symbols.kept_warm()
     assert sync_symbols(exchange, both[:1]).delisted == 0
     assert sync_symbols(exchange, both).changed == 1
-    assert [row.symbol for row in exchange.symbols.watched()] == ["ETH-USD"]
+    assert [row.symbol for row in exchange.symbols.kept_warm()] == ["ETH-USD"]
 
 
 def test_a_changed_symbol_keeps_its_row(exchange):

@@ -142,7 +142,7 @@ def test_an_exchange_without_symbols_gets_its_listing_first(redis, row, agents, 
     row.symbols.all().delete()
     agents()
     wait_until_live(row)
-    assert row.symbols.watched().exists()
+    assert row.symbols.kept_warm().exists()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])

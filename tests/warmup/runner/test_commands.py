@@ -54,7 +54,7 @@ def ask(redis, row):
 
 
 def monitored(row):
-    return sorted(row.symbols.watched().values_list("symbol", flat=True))
+    return sorted(row.symbols.kept_warm().values_list("symbol", flat=True))
 
 
 def subscribed(sandbox, native):

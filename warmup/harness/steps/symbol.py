@@ -51,7 +51,7 @@ def choose(facts: Facts, listed: Iterable[ListedSymbol]) -> ListedSymbol:
     by_name = {each.symbol: each for each in sorted(listed, key=lambda each: bool(each.is_trading))}
     if facts.wanted is not None:
         return _wanted(facts.exchange, facts.wanted, by_name)
-    monitored = facts.exchange.symbols.watched().values_list("symbol", flat=True)
+    monitored = facts.exchange.symbols.kept_warm().values_list("symbol", flat=True)
     for symbol in (*PREFERRED, *monitored):
         if symbol in by_name and by_name[symbol].is_trading:
             return by_name[symbol]

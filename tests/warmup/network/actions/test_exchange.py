@@ -319,7 +319,7 @@ def test_who_takes_no_commands_is_not_sent_one(redis, row, act, state, text):
 def test_symbols_are_added_however_they_are_written(redis, row, act):
     text = act().add_symbols("sol-usd,\r\n XRP-USD;BTC-usd SOL-USD")
     assert text == "2 of 3 newly monitored on sandbox."
-    assert row.symbols.watched().count() == 4
+    assert row.symbols.kept_warm().count() == 4
     assert history() == ["Add symbols: SOL-USD, XRP-USD, BTC-USD"]
     assert commands(redis, row) == []
 
@@ -332,7 +332,7 @@ def test_symbols_that_come_and_go_are_told_to_the_runner(redis, row, act):
         ("bulk-add-symbols", {"symbols": ["SOL-USD"]}),
         ("remove-symbol", {"symbols": ["BTC-USD"]}),
     ]
-    assert {each.symbol for each in row.symbols.watched()} == {"ETH-USD", "SOL-USD"}
+    assert {each.symbol for each in row.symbols.kept_warm()} == {"ETH-USD", "SOL-USD"}
 
 
 def test_what_the_runner_does_first_is_said(redis, row, act):
@@ -368,7 +368,7 @@ def test_one_unknown_symbol_spoils_all(redis, row, act, what, typed):
         getattr(act(), what)(typed)
     assert str(found.value).isprintable()
     assert (commands(redis, row), history()) == ([], [])
-    assert row.symbols.watched().count() == 2
+    assert row.symbols.kept_warm().count() == 2
 
 
 def test_an_unknown_symbols_neighbours_are_named(act):
@@ -467,7 +467,7 @@ def test_without_redis_nothing_is_changed(row, ada):
             with pytest.raises((RedisError, LivermoreError)):
                 work(Actions(gone, row, ada, "why"))
     assert (wanted(row), history()) == (RUNNING, [])
-    assert row.symbols.watched().count() == 2
+    assert row.symbols.kept_warm().count() == 2
 
 
 # -- With a runner that is real
