@@ -43,6 +43,13 @@ class BufferedWebSocket(websocket.WebSocket):
         self.sock, self.connected = sock, True
 
     @property
+    def wire(self) -> sockets.socket:
+        """Return the open socket below it; Unreachable where it is closed."""
+        if self.sock is None:
+            raise Unreachable("the WebSocket is closed")
+        return self.sock
+
+    @property
     def is_within(self) -> bool:
         """Tell whether a part of a message is here, and not all of it."""
         return self._frames.is_within
@@ -76,12 +83,13 @@ class BufferedWebSocket(websocket.WebSocket):
 
     def send_frame(self, frame: websocket.ABNF) -> int:
         """Send a frame whole, or raise Unreachable: half a frame would spoil those after it."""
-        octets, usual = frame.format(), self.sock.gettimeout()
-        self.sock.settimeout(SEND_SECONDS)
+        octets, wire = frame.format(), self.wire
+        usual = wire.gettimeout()
+        wire.settimeout(SEND_SECONDS)
         try:
-            self.sock.sendall(octets)
+            wire.sendall(octets)
         except TimeoutError:
             raise Unreachable(f"the exchange took nothing for {SEND_SECONDS} s") from None
         finally:
-            self.sock.settimeout(usual)
+            wire.settimeout(usual)
         return len(octets)

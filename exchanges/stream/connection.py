@@ -181,7 +181,8 @@ class Connection:
         answered = bool(self.session.confirmed) or not self.missing()
         if answered and self._confirmed_at is None:
             self._confirmed_at = now
-        quiet = answered and now - self._confirmed_at > QUIET_SECONDS
+        since = now if self._confirmed_at is None else self._confirmed_at
+        quiet = answered and now - since > QUIET_SECONDS
         self.opened = self.opened or (answered and speaks) or quiet
         self.flowing = self.opened and speaks and self.settled
 
@@ -288,7 +289,7 @@ class Connection:
             self._frame_at = self._data_at = time.monotonic()
             return
         seconds = RECEIVE_SECONDS if self.settled else HASTE_SECONDS
-        socket.sock.settimeout(seconds)
+        socket.wire.settimeout(seconds)
         deadline = time.monotonic() + 0.1
         socket.until = time.monotonic() + max(seconds, 0.1)
         try:

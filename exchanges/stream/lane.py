@@ -132,12 +132,12 @@ class Lane:
         for connection in self._connections():
             self._read(connection, now)
         if self._current and self._current.ended.is_set():
-            self._disconnected(now)
+            self._disconnected(self._current, now)
         if self._current is None:
             self._connect(now)
         else:
-            self._renew(now)
-            self._keep_up(now)
+            self._current = self._renewed(self._current, now)
+            self._keep_up(self._current, now)
         self._seen = self._standing()
         self._tell_gone()
 
@@ -192,11 +192,11 @@ class Lane:
                         self._received_at[Pair(update.symbol, update.candle.timeframe)] = now
                         self._sink.candle(update)
                 case Traded():
-                    for each in self._for_each(event):
-                        self._sink.traded(each)
+                    for traded in self._for_each(event):
+                        self._sink.traded(traded)
                 case Quiet():
-                    for each in self._for_each(event):
-                        self._sink.quiet(each)
+                    for quiet in self._for_each(event):
+                        self._sink.quiet(quiet)
                 case Clock():  # one with each of them: ahead of what is rare
                     self.received_ms = event.time_ms
                     self._sink.clock(event.time_ms)
@@ -229,8 +229,8 @@ class Lane:
         connection.start()
         return connection
 
-    def _disconnected(self, now: float) -> None:
-        gone, self._current = self._current, None
+    def _disconnected(self, gone: Connection, now: float) -> None:
+        self._current = None
         logger.warning("stream.disconnected url=%s reason=%s", self._stream.url, gone.reason)
         self._ends_soon = False
         if self._successor:
@@ -249,48 +249,49 @@ class Lane:
         self._sink.disconnected(self._streamed)
         self._streamed = set()
 
-    def _renew(self, now: float) -> None:
-        """Replace a connection that is old or about to be closed, once its successor is there."""
+    def _renewed(self, current: Connection, now: float) -> Connection:
+        """Return the successor of a connection that is old or about to end, once it is there."""
         limit = self._stream.limits.longest_life_seconds
-        old = self._ends_soon or self._current.age_seconds > limit
-        if self._successor is None:
+        old = self._ends_soon or current.age_seconds > limit
+        successor = self._successor
+        if successor is None:
             if old and now >= self._next_try_at and self._may_connect():
                 self._successor = self._open()
-        elif self._successor.flowing or self._is_quiet(now):
+        elif successor.flowing or self._is_quiet(successor, now):
             logger.info("stream.renewed url=%s", self._stream.url)
-            self._current.close()
-            self._current, self._successor = self._successor, None
+            current.close()
+            self._successor = None
             self._ends_soon = False
-            self._announce_again = (
-                True  # all is streamed without a break, but looking costs nothing
-            )
-        elif self._successor.ended.is_set():
+            self._announce_again = True  # all is streamed without a break, but looking is cheap
+            return successor
+        elif successor.ended.is_set():
             self._next_try_at = now + next(self._delays)
             self._successor = None
+        return current
 
-    def _is_quiet(self, now: float) -> bool:
+    def _is_quiet(self, successor: Connection, now: float) -> bool:
         """Tell whether a successor is there, and no frame of data can be waited for."""
-        there = self._successor.opened and self._successor.settled
+        there = successor.opened and successor.settled
         return there and now - self._received_any_at > QUIET_SECONDS
 
-    def _keep_up(self, now: float) -> None:
+    def _keep_up(self, connection: Connection, now: float) -> None:
         """Let the connection have the topics that are wanted, and look for those that fail."""
-        wanted, carried = self.topics.keys(), self._current.topics
+        wanted, carried = self.topics.keys(), connection.topics
         if wanted != carried:
-            self._current.add(wanted - carried)
-            self._current.remove(carried - wanted)
-        self._refused_topics.check(self._current, self.topics, now)
-        if not self._current.settled:
-            lost = self._pairs_of(self._current.missing()) & self._streamed
+            connection.add(wanted - carried)
+            connection.remove(carried - wanted)
+        self._refused_topics.check(connection, self.topics, now)
+        if not connection.settled:
+            lost = self._pairs_of(connection.missing()) & self._streamed
             self._resubscribing = self._resubscribing or bool(lost)
         elif self._resubscribing:  # what was missed meanwhile is healed
             self._resubscribing, self._announce_again = False, True
         if now >= self._next_listening_at:
             self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
-            self._ask_the_silent(now)
-        if self._current.opened:
+            self._ask_the_silent(connection, now)
+        if connection.opened:
             symbols = self._symbols if self._streamed else ()
-            self._watch.check(self._current, self._tickers, symbols, now)
+            self._watch.check(connection, self._tickers, symbols, now)
 
     def _standing(self) -> tuple[set[Pair], set[Pair]]:
         """Return the pairs that are streamed now, and those that are to be polled instead."""
@@ -317,7 +318,7 @@ class Lane:
             self._streamed -= gone
             self.polled -= gone
 
-    def _ask_the_silent(self, now: float) -> None:
+    def _ask_the_silent(self, connection: Connection, now: float) -> None:
         """Subscribe anew what has not been received for two bars although it used to trade."""
         silent = []
         for topic, pairs in self.topics.items():
@@ -333,6 +334,6 @@ class Lane:
             elif self._asked_again[topic] < TRIES_PER_SILENCE:
                 self._asked_again[topic] += 1
                 silent.append(topic)
-        if silent and self._current.opened:
+        if silent and connection.opened:
             logger.warning("stream.silent url=%s topics=%d", self._stream.url, len(silent))
-            self._current.again(silent)
+            connection.again(silent)

@@ -136,11 +136,11 @@ class SilenceWatch:
         if not any(rate.is_late(now, SOON) for rate in rates):
             self._asked_at = self._verdict = None
         elif self._asked_at is None:
-            self._ask(now)
+            self._ask(connection, now)
         elif late and self._verdict is None and now >= self._next_verdict_at:
-            self._judge(late, tickers, symbols, now)
+            self._judge(connection, late, tickers, symbols, now - self._asked_at, now)
         elif self._verdict is not None and self._verdict.done():
-            self._conclude(now)
+            self._conclude(connection, self._verdict, now)
 
     def _begin(self, connection: Connection | None, now: float | None) -> None:
         self._connection, self.doubtful = connection, False
@@ -148,66 +148,69 @@ class SilenceWatch:
         self._candles.begin(now)
         self._tickers.begin(now)
 
-    def _ask(self, now: float) -> None:
-        if self._connection.settled:
-            self._asked_at, self._answers = now, self._connection.answered
-            self._connection.question()
+    def _ask(self, connection: Connection, now: float) -> None:
+        if connection.settled:
+            self._asked_at, self._answers = now, connection.answered
+            connection.question()
 
     def _judge(
         self,
+        connection: Connection,
         late: list[ArrivalRate],
         tickers: Collection[Topic],
         symbols: Collection[str],
+        waited_seconds: float,
         now: float,
     ) -> None:
         rate = self._candles if symbols else self._tickers
-        if self._connection.answered == self._answers:
-            seconds = min(self._connection.answer_seconds, SOON * rate.longest_silence)
-            if now - self._asked_at <= seconds:
+        if connection.answered == self._answers:
+            if waited_seconds <= min(connection.answer_seconds, SOON * rate.longest_silence):
                 return
             if rate.is_known and rate in late:
-                self._end(rate, "no answer to what was asked", now)
+                self._end(connection, rate, "no answer to what was asked", now)
                 rate.accept(now)
                 return
         if self._tickers in late:
-            self._connection.again(tickers)
+            connection.again(tickers)
             self._tickers.accept(now)
         if self._candles not in late:
             self._asked_at = None
         elif self._trades is None:
-            self._decide(None, now)
+            self._decide(connection, None, now)
         else:
             liveliest = sorted(symbols, key=lambda name: self._received_at.get(name, 0.0))
             asked = liveliest[-SYMBOLS_ASKED:], self._since_ms
-            self._verdict = self._workers.submit(self._ask_rest, *asked)
+            self._verdict = self._workers.submit(self._ask_rest, self._trades, *asked)
 
-    def _ask_rest(self, symbols: Sequence[str], since_ms: int | None) -> bool | None:
+    def _ask_rest(
+        self, trades: Trades, symbols: Sequence[str], since_ms: int | None
+    ) -> bool | None:
         """Return whether one of these traded, None where that can't be known yet; in a thread."""
         if since_ms is None:  # nothing came of this connection: it counts from now on
-            self._since_ms = self._trades.clock.now_ms()
+            self._since_ms = trades.clock.now_ms()
             return None
-        return self._trades.has_traded(symbols, since_ms)
+        return trades.has_traded(symbols, since_ms)
 
-    def _conclude(self, now: float) -> None:
-        verdict, self._verdict = self._verdict, None
+    def _conclude(self, connection: Connection, verdict: Future[bool | None], now: float) -> None:
+        self._verdict = None
         self._next_verdict_at = now + SOON * self._candles.longest_silence
         if error := verdict.exception():
             logger.warning("stream.not_asked error=%s", clip(str(error)))
-            self._decide(None, now)
+            self._decide(connection, None, now)
         elif verdict.result() is not None:
-            self._decide(verdict.result(), now)
+            self._decide(connection, verdict.result(), now)
 
-    def _decide(self, traded: bool | None, now: float) -> None:
+    def _decide(self, connection: Connection, traded: bool | None, now: float) -> None:
         """End the connection if there were trades, or nobody knows and there used to be."""
         late = self._candles.is_late(now)
         if late and traded:
-            self._end(self._candles, "REST tells of trades", now)
+            self._end(connection, self._candles, "REST tells of trades", now)
             return
         if late and traded is None and self._candles.is_known:
-            self._end(self._candles, "it used to come", now)
+            self._end(connection, self._candles, "it used to come", now)
         self._candles.accept(now)  # it may be quiet all the same: no reconnecting for ever
         self._asked_at = None
 
-    def _end(self, rate: ArrivalRate, why: str, now: float) -> None:
-        self._connection.end(f"no data for {rate.silence(now):.0f} s, and {why}")
+    def _end(self, connection: Connection, rate: ArrivalRate, why: str, now: float) -> None:
+        connection.end(f"no data for {rate.silence(now):.0f} s, and {why}")
         self._asked_at = None

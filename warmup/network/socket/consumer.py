@@ -85,8 +85,20 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         }
 
     @property
+    def page_user(self) -> PageUser:
+        """Return who looks; nobody is heard or told anything before he was let in."""
+        assert self._page_user is not None
+        return self._page_user
+
+    @property
+    def feed(self) -> Feed:
+        """Return what tells it: it has one from when it was let in."""
+        assert self._feed is not None
+        return self._feed
+
+    @property
     def user(self):
-        return self._page_user.user
+        return self.page_user.user
 
     # -- Its life
 
@@ -130,8 +142,10 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
 
     async def _leave(self) -> None:
         self._ended = True
-        for each in filter(None, (self._life, self._later)):
-            each.cancel()
+        if self._life:
+            self._life.cancel()
+        if self._later:
+            self._later.cancel()
         if self._feed:
             await self._close_pair({})
             self._feed.leave(self)
@@ -143,7 +157,7 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         await self.close(code)
 
     async def _check(self) -> None:
-        before, self._page_user = self._page_user, await self._admit()
+        before, self._page_user = self.page_user, await self._admit()
         if before.may_operate != self._page_user.may_operate:
             await self._refresh({})
 
@@ -164,13 +178,13 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
 
     async def network_message(self, event: dict[str, Any]) -> None:
         """Take what the feed tells."""
-        kind, number = event["kind"], event.get("exchange")
+        kind = event["kind"]
         if self._ended or (kind == "pair" and tuple(event["pair"]) != self._pair):
             return
         if kind == "card":
-            await self._join(self._feed.group(number))  # it may be new
+            await self._join(self.feed.group(event["exchange"]))  # it may be new
         elif kind == "gone":
-            await self._quit(self._feed.group(number))
+            await self._quit(self.feed.group(event["exchange"]))
         if self._told.is_news(event):
             self._outbox.put(event)
         await self._flush()
@@ -192,9 +206,9 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         for kind in IN_SNAPSHOT:
             self._outbox.forget(kind)
         self._told.snapshot_of(
-            self._feed.versions(), _text({"type": "accounts", "accounts": accounts})
+            self.feed.versions(), _text({"type": "accounts", "accounts": accounts})
         )
-        await self._send(_text(self._feed.snapshot(self._page_user.may_operate, accounts)))
+        await self._send(_text(self.feed.snapshot(self.page_user.may_operate, accounts)))
 
     async def _send(self, text: str) -> None:
         self._outbox.note_sent(_now())
@@ -265,9 +279,9 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
     async def _open_pair(self, content: dict[str, Any]) -> None:
         pair = _pair(content)
         await self._close_pair({})
-        feed = await self._feed.open_pair(pair)
+        feed = await self.feed.open_pair(pair)
         self._pair = pair
-        await self._join(self._feed.pair_group(pair))
+        await self._join(self.feed.pair_group(pair))
         with contextlib.suppress(RedisError):  # then it comes when Redis answers again
             self._outbox.put(await feed.all())
         await self._flush()
@@ -277,8 +291,8 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         if pair:
             self._outbox.forget("pair")
             with contextlib.suppress(RedisError, OSError):
-                await self._quit(self._feed.pair_group(pair))
-            await self._feed.close_pair(pair)
+                await self._quit(self.feed.pair_group(pair))
+            await self.feed.close_pair(pair)
 
 
 def _pair(content: dict[str, Any]) -> OpenPair:

@@ -92,8 +92,11 @@ class Feed:
             for task in filter(None, (*self._tasks, self._beginning)):
                 task.cancel()
             throttles = (self._rows_throttle, self._accounts_throttle, self._database_throttle)
-            for each in (*self._cards.values(), self._pairs, *throttles):
-                each.stop()
+            for card in self._cards.values():
+                card.stop()
+            self._pairs.stop()
+            for throttle in throttles:
+                throttle.stop()
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._redis.close()
 
