@@ -20,6 +20,7 @@ STANDARD_IN_CORE = {
 HTTP_CLIENTS = {"requests", "websocket", "websockets", "httpx", "urllib3", "http", "aiohttp"}
 SOCKETS = {
     "exchanges/rest/client.py",
+    "exchanges/rest/session.py",
     "exchanges/stream/buffered_websocket.py",
     "exchanges/stream/connection.py",
 }

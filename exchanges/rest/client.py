@@ -1,34 +1,19 @@
-"""HTTP to one exchange: pooled connections, timeouts, pacing, retries, and errors by name."""
+"""Calls to one exchange: timeouts, pacing, retries, and errors by name."""
 
-import io
 import logging
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse, IncompleteRead
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
 import requests
 from redis.exceptions import RedisError
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NewConnectionError,
-    ReadTimeoutError,
-)
 
 from exchanges.errors import (
     BadCredentials,
@@ -44,20 +29,17 @@ from exchanges.errors import (
     Unauthorized,
     Unreachable,
     clip,
-    one_line,
 )
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.pacing.pacer import Pacer
+from exchanges.rest.refusals import ban_seconds, names_country, retry_after_seconds
 from exchanges.rest.response_limits import (
-    ENCODING,
-    PIECE_BYTES,
     SHORT_BYTES,
-    Metered,
     ResponseBudget,
     ResponseLimits,
-    granted,
     parse,
 )
+from exchanges.rest.session import FAILURES, LIBRARYS_LIMIT, OneHost, RouteAdapter, call, reason_of
 from exchanges.transport.dialing import DIRECTLY, Route
 
 logger = logging.getLogger(__name__)
@@ -68,25 +50,13 @@ ATTEMPTS = 4
 TOKENS = 2  # a good one is refused now and then: with so many a call is tried
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 8.0
 PAUSE_SECONDS = 1.0  # for a 429 that names no time; the first one for a firewall's page
-FAILURES = (OSError, HTTPError, HTTPException, ValueError)
 OWN_WORDS = ("code", "msg", "error", "message")  # of what an exchange says of a refusal
 KINDS = {
     *("text/html", "text/plain", "text/xml", "application/xml", "application/json"),
     "application/octet-stream",
 }
 PHRASES = {each.value: each.phrase for each in HTTPStatus}
-LIBRARYS_LIMIT = "got more than"  # how http.client says that a line, or their number, has no end
-EPOCH = datetime.fromtimestamp(0, UTC)
-LONGEST_ASKED_SECONDS = 7 * 86_400.0  # believed of a pause or a ban: the longest is of three days
 BAN_SECONDS = 120  # the shortest that is known, for a ban that doesn't say how long it is
-
-# How those say it who refuse a whole country: exchanges, and content networks in front of them.
-COUNTRY = re.compile(
-    r"restricted (location|country|region|area)|\beligibility\b|\bgeo-?(block|restrict|fenc)"
-    r"|\b(from|in|for|of) your (current )?(location|country|region|jurisdiction|area)\b"
-    r"|country or region your ip",
-    re.IGNORECASE,
-)
 
 # Makes an error of a reply with a status of 400 or more that only the venue understands: the
 # status and the parsed body, None where it isn't JSON. None leaves it to the general rules.
@@ -102,85 +72,6 @@ def backoff() -> Iterator[float]:
     while True:
         yield random.uniform(0, ceiling)
         ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
-
-
-class _MeteredResponse(HTTPResponse):
-    def __init__(self, sock, *arguments, **options):
-        super().__init__(sock, *arguments, **options)
-        self.fp = io.BufferedReader(Metered(sock, self.fp.detach()), PIECE_BYTES)
-
-
-# Of this thread: `has_left`, something of its call was sent; `left`, what its listing may bring.
-_call = threading.local()
-
-
-# What it is mixed into; urllib3 decides which of its two connections that is.
-if TYPE_CHECKING:
-    _Connection = HTTPConnection
-else:
-    _Connection = object
-
-
-class _Dialled(_Connection):
-    """A connection of urllib3 whose socket, encryption included, a route opens."""
-
-    response_class = _MeteredResponse
-    route: Route
-    encrypted: bool
-    sock: Any
-
-    def connect(self):
-        seconds = granted().seconds_left(cast(float, self.timeout))  # one was given to the pool
-        try:
-            self.sock = self.route.open(self.host, self.port, seconds, encrypted=self.encrypted)
-        except OSError as error:
-            granted().seconds_left()  # is it the whole call that took too long?
-            if isinstance(error, TimeoutError):
-                raise ConnectTimeoutError(self, str(error)) from error
-            raise NewConnectionError(self, str(error)) from error
-        self.is_verified = self.encrypted
-
-    def send(self, data):
-        if self.sock is None:
-            self.connect()
-        _call.has_left = True
-        super().send(data)
-
-
-class RouteAdapter(HTTPAdapter):
-    """Connects by a route, and in no other way."""
-
-    def __init__(self, route: Route, **options):
-        self._route = route
-        super().__init__(**options)
-
-    def init_poolmanager(self, *sizes, **options):
-        super().init_poolmanager(*sizes, **options)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": self._pool(HTTPConnectionPool, HTTPConnection, encrypted=False),
-            "https": self._pool(HTTPSConnectionPool, HTTPSConnection, encrypted=True),
-        }
-
-    def _pool(self, pool: type, connection: type, *, encrypted: bool) -> type:
-        ways = {"route": self._route, "encrypted": encrypted}
-        dialled = type("Connection", (_Dialled, connection), ways)
-        return type("Pool", (pool,), {"ConnectionCls": dialled})
-
-
-class OneHost(requests.Session):
-    """What requests keep in common; no answer leads elsewhere or leaves anything behind."""
-
-    def __init__(self, adapter: RouteAdapter):
-        super().__init__()
-        # No proxy, netrc or certificate bundle from the environment: what the row says, no more.
-        self.trust_env = False
-        self.headers.update({"User-Agent": "livermore", "Accept-Encoding": ENCODING})
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None  # it could be a host that nobody allowed, and its body is read for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +90,9 @@ class _Left(NamedTuple):
 
     octets: int
     seconds: float
+
+
+_listing = threading.local()  # of this thread; `left`: what its listing may still bring, or None
 
 
 class RestClient:
@@ -297,11 +191,11 @@ class RestClient:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Let all long answers of this thread bring and take what else a single one may."""
-        _call.left = _Left(self._limits.megabytes * 1_000_000, self._limits.seconds)
+        _listing.left = _Left(self._limits.megabytes * 1_000_000, self._limits.seconds)
         try:
             yield
         finally:
-            _call.left = None
+            _listing.left = None
 
     def close(self) -> None:
         """Close the connections and wake whoever waits for a turn."""
@@ -334,12 +228,12 @@ class RestClient:
         with self._counting:
             self._calls += 1
         url = self._base_url + path
-        _call.has_left = False
+        call.has_left = False
         try:
             proof = self._sign(url.partition("://")[2]) if signed and self._sign else {}
             reply, content = self._exchange(url, params, proof, long)
         except BaseException:
-            if not _call.has_left:  # the exchange counts nothing either
+            if not call.has_left:  # the exchange counts nothing either
                 with suppress(RedisError):
                     self.pacer.take_back(*counted)
             raise
@@ -362,7 +256,7 @@ class RestClient:
         self, url: str, params: Params, proof: Mapping[str, str], long: bool
     ) -> tuple[requests.Response, bytes]:
         """Return what is answered, with its body: of a refusal the beginning alone."""
-        limits, left = self._limits, getattr(_call, "left", None) if long else None
+        limits, left = self._limits, getattr(_listing, "left", None) if long else None
         most_bytes = limits.megabytes * 1_000_000 if long else SHORT_BYTES
         place, began = url.partition("://")[2], time.monotonic()
         allowed = ResponseBudget(place, most_bytes, limits.seconds, READ_SECONDS)
@@ -381,10 +275,10 @@ class RestClient:
                 content = _body(reply, allowed)
                 if left:
                     seconds = left.seconds - (time.monotonic() - began)
-                    _call.left = _Left(left.octets - len(content), seconds)
+                    _listing.left = _Left(left.octets - len(content), seconds)
                 return reply, content
         except FAILURES as error:
-            if (reason := _reason(error)).startswith(LIBRARYS_LIMIT):
+            if (reason := reason_of(error)).startswith(LIBRARYS_LIMIT):
                 raise allowed.refusal(f"is no HTTP: {reason}") from error
             fault = f"{self.host} cannot be reached: {reason}"
             raise Unreachable(
@@ -398,9 +292,9 @@ class RestClient:
             body = orjson.loads(content)
         except orjson.JSONDecodeError:
             body = None
-        retry_after = _retry_after(reply.headers)
+        retry_after = retry_after_seconds(reply.headers)
         if status == 418:
-            seconds = retry_after or _ban_seconds(body, reply.headers) or BAN_SECONDS
+            seconds = retry_after or ban_seconds(body, reply.headers) or BAN_SECONDS
             return self.pacer.ban(seconds)
         if status == 429:
             # Everybody who calls this host waits, not this thread alone.
@@ -411,7 +305,7 @@ class RestClient:
             return Unauthorized(str(error)) if is_refusal else error
         said = self._said(reply, content, body)
         is_page = status == 403 and not self._replies.is_own_error(body)
-        if is_page and not _names_country(content):
+        if is_page and not names_country(content):
             return self.pacer.turn_away(max(retry_after or 0, PAUSE_SECONDS))
         if status in (403, 451):
             return Blocked(
@@ -466,64 +360,8 @@ def _kind(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _names_country(content: bytes) -> bool:
-    """Tell whether a refusal is one of a country, which waiting doesn't end."""
-    return COUNTRY.search(one_line(content.decode("utf-8", "replace"))) is not None
-
-
 def _without(proof: Mapping[str, str], content: bytes) -> bytes:
     """Take out of an answer by what we proved who we are: some answer with what they were sent."""
     for text in filter(None, proof.values()):
         content = content.replace(text.rpartition(" ")[2].encode(), b"***")
     return content
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, requests.Timeout | ReadTimeoutError):
-        return "no answer in time"
-    cause: BaseException = error
-    while deeper := cause.__cause__ or cause.__context__:
-        cause = deeper
-    if isinstance(cause, UnicodeError):
-        return "a character of its name is not allowed in one"
-    text = str(cause)
-    # What a library says of an answer that is no HTTP holds a piece of it.
-    ours = isinstance(cause, OSError | IncompleteRead) or text.startswith(LIBRARYS_LIMIT)
-    return clip(text if ours and text else f"what it says is no HTTP ({type(cause).__name__})")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a Retry-After header, written as such or as a date."""
-    text = headers.get("Retry-After", "").strip()
-    if re.fullmatch("[0-9]{1,9}", text):
-        return min(float(text), LONGEST_ASKED_SECONDS)
-    until = _moment(text)
-    if until is None:
-        return None
-    return min(max(0.0, until - _now(headers)), LONGEST_ASKED_SECONDS)
-
-
-def _ban_seconds(body: Any, headers: Mapping[str, str]) -> float:
-    """Return how long a ban lasts by a message such as "IP banned until 1700000000000", else 0."""
-    message = str(body.get("msg", "")) if isinstance(body, dict) else ""
-    stamps = re.findall(r"\b[0-9]{13}\b", message)
-    seconds = max([0.0, *(int(stamp) / 1000 - _now(headers) for stamp in stamps)])
-    return min(seconds, LONGEST_ASKED_SECONDS)
-
-
-def _now(headers: Mapping[str, str]) -> float:
-    """Return the time by the clock of who sent the reply: ours may be off, and is the last resort.
-
-    In seconds since the epoch.
-    """
-    told = _moment(headers.get("Date", ""))
-    return time.time() if told is None else told
-
-
-def _moment(date: str) -> float | None:
-    """Return a header's date in seconds since the epoch, None where it is none."""
-    try:
-        found = parsedate_to_datetime(date)
-        return (found - EPOCH).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
