@@ -238,7 +238,7 @@ def is_own_error(body: Any) -> bool:
 def elsewhere(host: str) -> str:
     """Return where else Binance's candles are to be had from than at `host`, "" for nowhere.
 
-    Binance.US is another exchange, with other books, and has no such hosts.
+    Binance.US is another exchange, with other markets, and has no such hosts.
     """
     if host.endswith((".binance.us", ".binance.vision")):
         return ""

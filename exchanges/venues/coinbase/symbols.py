@@ -41,7 +41,7 @@ def read_listing(products: list[Any]) -> list[ListedSymbol]:
 
 
 def _listed(row: Any, others: Mapping[str, str]) -> ListedSymbol | None:
-    """Return what a row lists; `others` says which product shows whose book, by their rows."""
+    """Return what a row lists; `others` says which product shows whose market, by their rows."""
     if row.get("product_type", "SPOT") != "SPOT":
         return None
     base, quote, status = row["base_currency_id"], row["quote_currency_id"], row.get("status")
@@ -60,13 +60,13 @@ def _listed(row: Any, others: Mapping[str, str]) -> ListedSymbol | None:
 
 
 def _shown_by(row: Any) -> list[str]:
-    """Return the products that show this one's book."""
+    """Return the products that show this one's market."""
     others = row.get("alias_to") if isinstance(row, dict) and row.get("product_id") else None
     return [name for name in others if isinstance(name, str)] if isinstance(others, list) else []
 
 
 def _alias(row: Mapping[str, Any], others: Mapping[str, str]) -> str:
-    """Return the product whose book this one shows, by what either of both says; "" for none."""
+    """Return the product whose market this one shows, by what either of both says; "" for none."""
     product = row["product_id"]
     alias = row.get("alias") or others.get(product)
     return alias if isinstance(alias, str) and alias != product else ""

@@ -478,7 +478,7 @@ def test_a_country_that_is_not_served_is_told_at_once(rest, venue, sandbox, faul
     [
         ("api.binance.com", True),
         ("127.0.0.1:8899", True),
-        ("api.binance.us", False),  # another exchange, with other books
+        ("api.binance.us", False),  # another exchange, with other markets
         ("data-api.binance.vision", False),
     ],
 )
