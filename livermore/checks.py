@@ -10,7 +10,7 @@ from django.core.checks import Error, Warning, register
 
 from exchanges.errors import Misconfigured
 from exchanges.transport import certificates as trust
-from exchanges.validators import split_listed
+from exchanges.transport.listed_hosts import split_listed
 from livermore.redis_url import fault_of
 from livermore.web.origin import normal
 

@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from exchanges.transport.addresses import addresses_of, refuse_private
 from exchanges.transport.certificates import tls_context
 from exchanges.transport.happy_eyeballs import connect_to_first, distrust
 from exchanges.transport.proxies import read_proxy, unused_variables
 from exchanges.transport.tunnels import open_through
-from exchanges.validators import addresses_of, refuse_private
 
 logger = logging.getLogger(__name__)
 

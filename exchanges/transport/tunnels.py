@@ -18,10 +18,10 @@ from ipaddress import ip_address
 from django.views.decorators.debug import sensitive_variables
 
 from exchanges.errors import ProxyFailed, clip
+from exchanges.transport.addresses import proxy_addresses_of
 from exchanges.transport.certificates import tls_context
 from exchanges.transport.happy_eyeballs import connect_to_first
 from exchanges.transport.proxies import Proxy, place
-from exchanges.validators import proxy_addresses_of
 
 LONGEST_LINE, MOST_LINES = 8192, 100
 RELAY_BYTES = 65_536

@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 from exchanges.adapters import route_to
 from exchanges.errors import Misled, ProxyFailed
+from exchanges.transport.addresses import addresses_of
 from exchanges.transport.happy_eyeballs import family_of, silent_families
 from exchanges.transport.proxies import read_proxy
-from exchanges.validators import addresses_of
 from warmup.harness.facts import Facts, NoAnswer, within
 from warmup.harness.report import Failed, Outcome
 

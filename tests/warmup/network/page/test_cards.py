@@ -9,7 +9,7 @@ import pytest
 from exchanges.lock.status import Holder, State, Status
 from exchanges.models import Exchange
 from exchanges.rest.pacing.usage import Usage
-from exchanges.validators import misled_by_proxy
+from exchanges.transport.addresses import misled_by_proxy
 from warmup.network.page.cards import NO_GRID, present, without_redis
 from warmup.network.page.cells import Work
 from warmup.network.page.exchange_view import Action, ExchangeRow, ExchangeView, Schedule
