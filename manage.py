@@ -16,11 +16,11 @@ def main():
         from django.core.exceptions import ImproperlyConfigured
         from django.db import Error as DatabaseError
 
-        from livermore.command_line import Calls
+        from livermore.command_line import CommandLine
     except ImportError:
         sys.exit("Django is not installed in this Python: call ./run instead of manage.py")
     try:
-        Calls(sys.argv).execute()
+        CommandLine(sys.argv).execute()
     except ImproperlyConfigured as error:
         sys.exit(f"Error: {error}")
     except DatabaseError as error:  # in one of Django's own commands

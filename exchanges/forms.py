@@ -50,7 +50,7 @@ class AccountChoice(forms.ModelChoiceField):
         return f"{account} of {account.user}{default} ({names or 'names no variables'})"
 
 
-class Shown(forms.CharField):
+class SignedField(forms.CharField):
     """What a page showed, signed: nothing that a person changes."""
 
     def has_changed(self, initial, data) -> bool:
@@ -67,7 +67,7 @@ class ExchangeForm(ForgetfulForm):
     """
 
     may_be_secret = ("proxy",)
-    account_seen = Shown(widget=forms.HiddenInput, required=False)
+    account_seen = SignedField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

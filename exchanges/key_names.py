@@ -30,7 +30,7 @@ A_KEY = (
 )
 
 
-class Names(Protocol):
+class VariableNames(Protocol):
     """The names of variables that an account holds, empty where it has none."""
 
     api_key_env: str
@@ -76,7 +76,7 @@ def why_not(name: str, venue: str) -> str:
     return ""
 
 
-def faults_in(names: Names, venue: str, others: Iterable[Names]) -> dict[str, str]:
+def faults_in(names: VariableNames, venue: str, others: Iterable[VariableNames]) -> dict[str, str]:
     """Return by field what is wrong with the names of an account; `others` are all other accounts.
 
     What has not even the form of a name is left to the field itself when it is saved.
@@ -102,7 +102,7 @@ def rule(venue: str) -> str:
     )
 
 
-def _named(fields: Iterable[str], accounts: Iterable[Names]) -> set[str]:
+def _named(fields: Iterable[str], accounts: Iterable[VariableNames]) -> set[str]:
     found = {_plain(getattr(account, field)) for account in accounts for field in fields}
     return found - {""}
 

@@ -37,7 +37,7 @@ class UsageError(CommandError):
         super().__init__(*args, returncode=2)
 
 
-class Ended(SystemExit):
+class SignalExit(SystemExit):
     """SIGTERM or SIGHUP came: leave through every `finally`, with the status shells expect."""
 
     def __init__(self, signal_number: int):
@@ -114,7 +114,7 @@ def refuse_call(subcommand: str, message: str) -> NoReturn:
 
 @contextlib.contextmanager
 def ending_signals_raise() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into Ended; a second one waits until the first has done its work."""
+    """Turn SIGTERM and SIGHUP into SignalExit; a second one waits until the first is through."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -123,11 +123,11 @@ def ending_signals_raise() -> Iterator[None]:
     def end(number, _frame):
         for each in ENDING_SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        raise Ended(number)
+        raise SignalExit(number)
 
     def note_loss(unraisable):
         match unraisable.exc_value:
-            case Ended(number=number):
+            case SignalExit(number=number):
                 signal.signal(number, end)
             case KeyboardInterrupt():
                 number = signal.SIGINT

@@ -10,7 +10,7 @@ OUR_APPS = ("livermore", "exchanges", "warmup")
 OF_RUN = ("test", "lint", "bench", "experiments", "up", "help", "version")  # what ./run knows
 
 
-class Calls(ManagementUtility):
+class CommandLine(ManagementUtility):
     """Django's, but for what it says of a command that there is none of."""
 
     def fetch_command(self, subcommand):

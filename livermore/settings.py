@@ -248,7 +248,7 @@ LOGGING = {
     },
     "filters": {
         "in_brief": {
-            "()": "livermore.observing.logs.InBrief",
+            "()": "livermore.observing.logs.BriefTracebacks",
             "of": ["django.", "channels", "daphne.", "asgiref."],
         },
         "foreign_lines": {"()": "livermore.observing.logs.ForeignLines", "ours": OUR_LOGGERS},

@@ -19,7 +19,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from benchmarks.programs.kline_frames import TICKERS, kline, mini_tickers, stamp
-from livermore.command import Ended, ending_signals_raise
+from livermore.command import SignalExit, ending_signals_raise
 from livermore.market.timeframe import Timeframe
 
 SLICES_A_SECOND = 50
@@ -145,7 +145,7 @@ def main(pace: str, lead_seconds: str, closing: str) -> None:
             print(server.getsockname()[1], flush=True)
             while True:
                 feeder.round()
-    except Ended:
+    except SignalExit:
         print(feeder.closes)
 
 

@@ -13,7 +13,7 @@ import time
 import hiredis
 import orjson
 
-from livermore.command import Ended, ending_signals_raise
+from livermore.command import SignalExit, ending_signals_raise
 
 RECEIVE_BYTES = 1_048_576
 
@@ -25,7 +25,7 @@ def main(path: str, pattern: str) -> None:
             connection.connect(path)
             connection.sendall(f"PSUBSCRIBE {pattern}\r\n".encode())
             _listen(connection, delays_ms)
-    except Ended:
+    except SignalExit:
         print(orjson.dumps(delays_ms).decode())
 
 

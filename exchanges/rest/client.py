@@ -39,7 +39,14 @@ from exchanges.rest.response_limits import (
     ResponseLimits,
     parse,
 )
-from exchanges.rest.session import FAILURES, LIBRARYS_LIMIT, OneHost, RouteAdapter, call, reason_of
+from exchanges.rest.session import (
+    FAILURES,
+    LIBRARYS_LIMIT,
+    RouteAdapter,
+    SingleHostSession,
+    call,
+    reason_of,
+)
 from exchanges.transport.dialing import DIRECTLY, Route
 
 logger = logging.getLogger(__name__)
@@ -85,7 +92,7 @@ class Replies:
     elsewhere: str = ""  # tells who is blocked where else candles are
 
 
-class _Left(NamedTuple):
+class _ListingBudget(NamedTuple):
     """What the further pages of a listing may bring and take."""
 
     octets: int
@@ -121,7 +128,7 @@ class RestClient:
         self._replies = replies or Replies()
         self._sign = sign
         self._limits = limits or ResponseLimits()
-        self._session = OneHost(RouteAdapter(route, pool_maxsize=workers, max_retries=0))
+        self._session = SingleHostSession(RouteAdapter(route, pool_maxsize=workers, max_retries=0))
         self.on_failure: Callable[[LivermoreError], object] = lambda error: None  # of each try
         self.on_answer: Callable[[], object] = lambda: None
         self._answered: dict[str, Request] = {}  # the last of each kind
@@ -191,7 +198,7 @@ class RestClient:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Let all long answers of this thread bring and take what else a single one may."""
-        _listing.left = _Left(self._limits.megabytes * 1_000_000, self._limits.seconds)
+        _listing.left = _ListingBudget(self._limits.megabytes * 1_000_000, self._limits.seconds)
         try:
             yield
         finally:
@@ -275,7 +282,7 @@ class RestClient:
                 content = _body(reply, allowed)
                 if left:
                     seconds = left.seconds - (time.monotonic() - began)
-                    _listing.left = _Left(left.octets - len(content), seconds)
+                    _listing.left = _ListingBudget(left.octets - len(content), seconds)
                 return reply, content
         except FAILURES as error:
             if (reason := reason_of(error)).startswith(LIBRARYS_LIMIT):

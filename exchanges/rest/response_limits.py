@@ -39,7 +39,7 @@ class ResponseLimits:
     seconds: float = 60.0
 
 
-class NotAsOffered(OSError):
+class UnreadableEncoding(OSError):
     """An answer whose encoding can't be read."""
 
 
@@ -102,7 +102,7 @@ class ResponseBudget:
     def read(self, reply: Any, found: bytearray) -> None:
         """Add the body of an answer of `requests`, unpacked, to `found`; free its connection.
 
-        Raises Excessive; NotAsOffered where it can't be unpacked, and what the connection says.
+        Raises Excessive; UnreadableEncoding where it can't be unpacked; what the connection says.
         """
         self._limit = f"was longer than {_size(self._most_bytes)}"
         self._socket_bytes += self._most_bytes
@@ -115,7 +115,7 @@ class ResponseBudget:
                     whole = _size(self._most_bytes)
                     raise self.refusal(f"and those before it were longer than {whole} in all")
         except zlib.error as error:
-            raise NotAsOffered(f"its gzip can't be read ({clip(str(error))})") from error
+            raise UnreadableEncoding(f"its gzip can't be read ({clip(str(error))})") from error
         except TooManyMembers:
             raise self.refusal(f"had more than {MOST_MEMBERS} members of gzip") from None
         finally:
@@ -209,7 +209,7 @@ def _unpacked(pieces: Iterator[bytes], headers: Mapping[str, str]) -> Iterator[b
     if encoding in ("", "identity"):
         return pieces
     if encoding not in (ENCODING, f"x-{ENCODING}"):
-        raise NotAsOffered("it came in an encoding that was not asked for")
+        raise UnreadableEncoding("it came in an encoding that was not asked for")
     return _gunzipped(pieces)
 
 
@@ -228,7 +228,7 @@ def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield member.decompress(packed, PIECE_BYTES)
             packed = member.unused_data if member.eof else member.unconsumed_tail
     if not is_empty and not member.eof:
-        raise NotAsOffered("its gzip ends too early")
+        raise UnreadableEncoding("its gzip ends too early")
 
 
 def _size(octets: int) -> str:

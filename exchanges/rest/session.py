@@ -94,7 +94,7 @@ class RouteAdapter(HTTPAdapter):
         return type("Pool", (pool,), {"ConnectionCls": dialled})
 
 
-class OneHost(requests.Session):
+class SingleHostSession(requests.Session):
     """What requests keep in common; no answer leads elsewhere or leaves anything behind."""
 
     def __init__(self, adapter: RouteAdapter):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 STAGGER_SECONDS = 0.25  # RFC 8305, 5: the recommended Connection Attempt Delay
 
 
-class Past(NamedTuple):
+class HostHistory(NamedTuple):
     """What was learned of a host: the family to begin with, who won, and whom that overtook."""
 
     family: str
@@ -26,7 +26,7 @@ class Past(NamedTuple):
     overtaken: frozenset[str]
 
 
-_pasts: dict[str, Past] = {}
+_pasts: dict[str, HostHistory] = {}
 _remembering = threading.Lock()
 
 
@@ -46,7 +46,7 @@ def connect_to_first(
     with race:
         winner, sock = race.run(seconds)
     with _remembering:
-        _pasts[host] = Past(family_of(winner), winner, frozenset(race.before(winner)))
+        _pasts[host] = HostHistory(family_of(winner), winner, frozenset(race.before(winner)))
     return sock
 
 
@@ -55,7 +55,7 @@ def distrust(host: str) -> None:
     with _remembering:
         if past := _pasts.get(host):
             other = "IPv4" if past.family == "IPv6" else "IPv6"
-            _pasts[host] = Past(other, past.winner, past.overtaken | {past.winner})
+            _pasts[host] = HostHistory(other, past.winner, past.overtaken | {past.winner})
 
 
 def silent_families(port: int, addresses: Iterable[str], seconds: float) -> dict[str, str]:

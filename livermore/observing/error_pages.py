@@ -14,7 +14,7 @@ from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 from livermore.observing.redaction import redacted
 
 
-class Shown:
+class ShownText:
     """A variable of which only this text is left."""
 
     def __init__(self, text: str):
@@ -35,7 +35,7 @@ class Filter(SafeExceptionReporterFilter):
     ) -> list[tuple[str, Any]]:
         found = super().get_traceback_frame_variables(request, tb_frame)
         # Here and not on the page alone, where a long value is cut, maybe in the middle of one.
-        return [(name, Shown(_text(value))) for name, value in found]
+        return [(name, ShownText(_text(value))) for name, value in found]
 
 
 def _text(value: Any) -> str:

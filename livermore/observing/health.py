@@ -72,7 +72,7 @@ def _asked(part: str, check: Callable[[], str]) -> str:
     return why
 
 
-class Asked:
+class DatabaseProbe:
     """A database that is asked in a thread, since it may keep who asks for as long as it likes.
 
     While an answer is overdue it is not asked again: no more than one thread waits for it.
@@ -106,7 +106,7 @@ class Asked:
             connection.close()
 
 
-database = Asked(DATABASE_SECONDS)
+database = DatabaseProbe(DATABASE_SECONDS)
 
 
 def _database_fault() -> str:

@@ -61,7 +61,7 @@ class TextFormatter(logging.Formatter):
         return text.replace("\n", "\n    ")
 
 
-class InBrief(logging.Filter):
+class BriefTracebacks(logging.Filter):
     """Tells in a line what a library shows with its traceback, and that is no fault in any code.
 
     That Redis or the database is away, and that a request was refused. `of` are the beginnings of

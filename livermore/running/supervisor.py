@@ -19,7 +19,7 @@ from django_redis import get_redis_connection
 
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
-from livermore.command import Ended
+from livermore.command import SignalExit
 from livermore.running import embedded_redis, first_run, preflight
 from livermore.running.children import Child, ChildError, Children
 
@@ -95,7 +95,7 @@ class Supervisor:
                 self._keep_redis(time.monotonic())
                 self._children.step(time.monotonic())
                 time.sleep(WATCH_SECONDS)
-        except (KeyboardInterrupt, Ended):  # what it waited for: the end of a good run
+        except (KeyboardInterrupt, SignalExit):  # what it waited for: the end of a good run
             self._say("Ending.")
 
     def _keep_redis(self, now: float) -> None:
@@ -186,7 +186,7 @@ class Supervisor:
             call_command("warmup", SANDBOX)
         except CommandError as error:
             self._say(f"The sandbox was not warmed: {error}. {again}")
-        except Ended:
+        except SignalExit:
             raise
         except SystemExit:  # the command's status, after it said what failed
             self._say(f"Not all of the sandbox was warmed: {again}")

@@ -21,7 +21,7 @@ EVENTS_KEPT = 100_000
 FLUSH = load_script("warmup/live/lua/flush.lua", PAIR_CONSTANTS)
 
 
-class Names(NamedTuple):
+class PairKeys(NamedTuple):
     """A pair's names in Redis, made once: else they take a third of the time of a write."""
 
     candles: str
@@ -32,8 +32,8 @@ class Names(NamedTuple):
     changes: str
 
 
-def _names(number: int, pair: Pair) -> Names:
-    return Names(
+def _names(number: int, pair: Pair) -> PairKeys:
+    return PairKeys(
         keys.candles(number, *pair),
         keys.coverage(number, *pair),
         keys.live_candle(number, *pair),
@@ -50,7 +50,7 @@ class Flusher:
         self._redis = redis
         self._exchange_id = exchange_id
         self._epoch = epoch
-        self._names: dict[Pair, Names] = {}
+        self._names: dict[Pair, PairKeys] = {}
 
     def write(
         self,
@@ -99,7 +99,7 @@ class Flusher:
             aside = FLUSH(self._redis, names, values)
         return {closes[at][0] for at in aside}
 
-    def _names_of(self, pair: Pair) -> Names:
+    def _names_of(self, pair: Pair) -> PairKeys:
         if pair not in self._names:
             self._names[pair] = _names(self._exchange_id, pair)
         return self._names[pair]

@@ -14,7 +14,7 @@ from warmup.cache.set_aside import SetAside
 logger = logging.getLogger(__name__)
 
 
-class Beginning(NamedTuple):
+class ResumePoint(NamedTuple):
     """Where to go on with a pair: from `next_ms` on nothing was told.
 
     `skipped` was not told before that. `coverage` is what the cache knows, up to `known_until_ms`.
@@ -28,7 +28,7 @@ class Beginning(NamedTuple):
 
 def resume(
     cache: CandleCache, clock: ExchangeClock, pairs: Sequence[Pair]
-) -> dict[Pair, Beginning]:
+) -> dict[Pair, ResumePoint]:
     """Return where to go on with each pair: where its closes were told, or where the cache ends.
 
     Coverage that reaches beyond now is cut back, if the exchange can be asked for its time: a clock
@@ -48,7 +48,7 @@ def resume(
             skipped = intersect(mark.skipped, ((earliest_ms, next_ms),))
         else:  # it was never streamed: nobody waits for what was before
             next_ms, skipped = max(earliest_ms, known_until_ms), ()
-        found[pair] = Beginning(next_ms, skipped, coverage, known_until_ms)
+        found[pair] = ResumePoint(next_ms, skipped, coverage, known_until_ms)
     return found
 
 

@@ -32,7 +32,7 @@ SECONDS_BETWEEN_ROWS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveParts:
     """What has to learn of symbols that come and go while an exchange is live.
 
     `rest` is that by which the sink asks for what is missing.
@@ -55,7 +55,9 @@ class MonitoredSymbols:
     that does not trade is neither, until the listing says that it does.
     """
 
-    def __init__(self, exchange: Exchange, live: Live, symbols: Sequence[str], only: bool = False):
+    def __init__(
+        self, exchange: Exchange, live: LiveParts, symbols: Sequence[str], only: bool = False
+    ):
         """`symbols` are streamed already; with `only` these alone, whatever else is monitored."""
         self.idle: dict[str, str] = {}  # what does not trade, and what became of it
         self._offers: list[RenameOffer] = []

@@ -35,7 +35,7 @@ from warmup.runner.command_work import CommandWork
 from warmup.runner.commands import RunnerCommands
 from warmup.runner.listing_watch import ListingWatch
 from warmup.runner.monitored import (
-    Live,
+    LiveParts,
     MonitoredSymbols,
     listing_is_old,
     listing_times,
@@ -245,7 +245,7 @@ class ExchangeRunner:
         under = (lease.epoch, sink.final_until, written)
         number = self._exchange.pk
         history = HistoryFetcher(self._redis, number, self._open_rest, *under)
-        live = Live(stream, streamer, sink, rest, follower, history, self._listing)
+        live = LiveParts(stream, streamer, sink, rest, follower, history, self._listing)
         monitored = MonitoredSymbols(self._exchange, live, self._symbols, self._only)
         cache = CandleCache(self._redis, number, *under)
         work = CommandWork(self._redis, self._exchange, monitored, cache, self._open_rest)

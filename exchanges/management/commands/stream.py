@@ -10,7 +10,7 @@ from exchanges.lock.fencing import Fenced
 from exchanges.lock.status import State
 from exchanges.stream.streamer import Streamer
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
-from livermore.command import Ended, LivermoreCommand, UsageError
+from livermore.command import LivermoreCommand, SignalExit, UsageError
 from livermore.market.plain import plain
 from warmup.live.sink import CandleSink
 
@@ -53,7 +53,7 @@ class Command(LivermoreCommand):
             streamer.start(symbols)
             try:
                 self._watch(lease, streamer, sink, seconds)
-            except (KeyboardInterrupt, Ended):
+            except (KeyboardInterrupt, SignalExit):
                 return
             finally:
                 streamer.stop()

@@ -21,7 +21,7 @@ ALL_BYTES = 16 * 1024 * 1024  # that may wait to be read, of all connections
 SECONDS_BETWEEN_COMPLAINTS = 60.0
 
 
-class Unread:
+class UnreadConnections:
     """All connections that have something to read, the one that has not read for longest first."""
 
     def __init__(self):
@@ -51,7 +51,7 @@ class Unread:
             self._complain_at = now + SECONDS_BETWEEN_COMPLAINTS
 
 
-class Answers:
+class AnswerProducer:
     """What one connection was answered, given to it piece by piece: a pull producer of Twisted's.
 
     `on_move` is called when it has read something, `on_read` when it has read all. It is cut off

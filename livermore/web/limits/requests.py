@@ -14,7 +14,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet import reactor
 from twisted.web import http
 
-from livermore.web.limits.answers import Answers, Unread
+from livermore.web.limits.answers import AnswerProducer, UnreadConnections
 from livermore.web.limits.sockets import LimitedWebSocketFactory
 
 logger = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class LimitedChannel(http.HTTPChannel):
 
     def connectionMade(self):
         super().connectionMade()
-        self.answers = Answers(
+        self.answers = AnswerProducer(
             self.transport,
             self.factory.unread,
             TIMEOUTS.answer,
@@ -316,7 +316,7 @@ class LimitedHTTPFactory(HTTPFactory):
         super().__init__(*args, **kwargs)
         self.timeOut = None  # Twisted's begins anew with each byte
         self.body_bytes = 0
-        self.unread = Unread()
+        self.unread = UnreadConnections()
         self._open = set()  # transports, WebSockets' too
         self._waiting = {}  # transports that send or are silent, the longest first: channels
         self._most = CONNECTIONS

@@ -14,7 +14,7 @@ from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import OperationalError
 from redis.exceptions import ConnectionError
 
-from livermore.observing.logs import InBrief, JsonFormatter, TextFormatter
+from livermore.observing.logs import BriefTracebacks, JsonFormatter, TextFormatter
 
 ROOT = Path(__file__).parents[3]
 SECRET = "a secret of an account"
@@ -170,7 +170,7 @@ def test_a_process_logs_in_the_format_it_is_told_each_line_once():
 
 def log_in_brief(error):
     def log(logger):
-        logger.addFilter(brief := InBrief())
+        logger.addFilter(brief := BriefTracebacks())
         try:
             raise error
         except type(error):

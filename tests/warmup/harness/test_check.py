@@ -34,7 +34,7 @@ from warmup.harness.check import KINDS
 from warmup.harness.facts import Facts
 from warmup.harness.report import CheckReport, Result, Step
 from warmup.harness.steps.lock import check_lock
-from warmup.harness.steps.stored import StatusKept
+from warmup.harness.steps.stored import PreservedStatus
 from warmup.harness.terminal import print_check
 
 pytestmark = pytest.mark.django_db
@@ -96,7 +96,7 @@ def test_it_leaves_nothing_but_candles(redis, row, checked, sandbox):
 
 
 def test_the_status_of_whoever_came_since_is_left_alone(redis, row):
-    with StatusKept(redis, row.pk) as kept:
+    with PreservedStatus(redis, row.pk) as kept:
         lease = ExchangeLock(redis, row.pk).acquire()
         kept.ours(lease.epoch)
         lease.release()

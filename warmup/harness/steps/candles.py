@@ -18,7 +18,7 @@ from warmup.fetching import Fetcher
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome
 from warmup.harness.steps.lock import read_holder, status_of
-from warmup.harness.steps.stored import StatusKept
+from warmup.harness.steps.stored import PreservedStatus
 from warmup.runner.hand_over import Show, under_lock
 from warmup.scanner import DEFAULT_CANDLE_TARGET, MIN_CANDLE_THRESHOLD, is_exhausted
 
@@ -36,7 +36,7 @@ def check_warmup(facts: Facts) -> Outcome:
         status_of(facts)
     arguments = {"symbols": [symbol], "timeframes": [DAY], "count": DEFAULT_CANDLE_TARGET}
     result: dict[str, Any]
-    with StatusKept(facts.redis, facts.exchange.pk) as kept:
+    with PreservedStatus(facts.redis, facts.exchange.pk) as kept:
 
         def work(cache: CandleCache, tell: Show) -> dict[str, Any]:
             lock = ExchangeLock(facts.redis, facts.exchange.pk)

@@ -83,7 +83,7 @@ def _patterns(symbol: str) -> Iterable[str]:
     yield keys.ticker(any_exchange, symbol)
 
 
-def _ticker(facts: Facts) -> tuple[str, stored.Text | None]:
+def _ticker(facts: Facts) -> tuple[str, stored.StringKey | None]:
     """Return the ticker that is there, else what a runner would keep of the stream's."""
     name = keys.ticker(facts.exchange.pk, facts.symbol)
     if found := stored.text(facts.redis, name):
@@ -91,7 +91,7 @@ def _ticker(facts: Facts) -> tuple[str, stored.Text | None]:
     if facts.ticker is None:
         return "", None
     text = orjson.dumps(facts.ticker.as_json())
-    return f"as {name} would hold it", stored.Text(text, 1000 * TICKER_TTL_SECONDS)
+    return f"as {name} would hold it", stored.StringKey(text, 1000 * TICKER_TTL_SECONDS)
 
 
 def candle_faults(rows: list[tuple[bytes, float]], timeframe: Timeframe) -> list[str]:
@@ -115,7 +115,7 @@ def _candle_fault(member: bytes, score: float, timeframe: Timeframe) -> str | No
     return None
 
 
-def coverage_faults(found: stored.Text | None) -> list[str]:
+def coverage_faults(found: stored.StringKey | None) -> list[str]:
     """Return what is wrong with a pair's coverage."""
     if found is None:
         return ["there is no coverage beside the candles"]
@@ -127,7 +127,7 @@ def coverage_faults(found: stored.Text | None) -> list[str]:
     return [] if sound else [f"coverage {found.content!r} is no list of ascending stretches"]
 
 
-def ticker_faults(found: stored.Text, symbol: str) -> list[str]:
+def ticker_faults(found: stored.StringKey, symbol: str) -> list[str]:
     """Return what is wrong with a ticker and how long it lasts; it may have fields more."""
     if not 0 < found.lasts_ms <= 1000 * TICKER_TTL_SECONDS:
         return [f"the ticker lasts {found.lasts_ms} ms, not up to {TICKER_TTL_SECONDS} s"]

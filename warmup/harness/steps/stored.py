@@ -17,14 +17,14 @@ NAMES_PER_SCAN = 1000
 PUT_BACK = load_script("warmup/harness/steps/lua/put_back_status.lua")
 
 
-class Text(NamedTuple):
+class StringKey(NamedTuple):
     """A string key: its content, None where it is no string, and how long it lasts in ms."""
 
     content: bytes | None
     lasts_ms: int
 
 
-class StatusKept:
+class PreservedStatus:
     """Leaves an exchange's status as it was before a lease that was only needed for a moment.
 
     Call `ours` with the lease's epoch once there is one, and `waited` if another holder had to
@@ -38,7 +38,7 @@ class StatusKept:
         self._ends_ms = 0
         self._epoch: int | None = None
 
-    def __enter__(self) -> "StatusKept":
+    def __enter__(self) -> "PreservedStatus":
         self._before = self._redis.get(self._names[0]) or b""
         self._ends_ms = self._redis.pexpiretime(self._names[0])
         return self
@@ -66,13 +66,13 @@ def members(redis: Redis, name: str) -> list[tuple[bytes, float]] | None:
     return found
 
 
-def text(redis: Redis, name: str) -> Text | None:
+def text(redis: Redis, name: str) -> StringKey | None:
     """Return what a string key holds, None where there is no such key."""
     kind = redis.type(name)
     if kind == b"none":
         return None
     content: Any = redis.get(name) if kind == b"string" else None
-    return Text(content, redis.pttl(name))
+    return StringKey(content, redis.pttl(name))
 
 
 def names_like(redis: Redis, name: str) -> list[str]:

@@ -1,6 +1,6 @@
 from django_redis import get_redis_connection
 
-from livermore.command import Ended, LivermoreCommand
+from livermore.command import LivermoreCommand, SignalExit
 from livermore.web.database_faults import wait_briefly
 from warmup.runner.agent import Agent
 
@@ -19,5 +19,5 @@ class Command(LivermoreCommand):
         self.stdout.flush()
         try:
             agent.run()
-        except (KeyboardInterrupt, Ended):
+        except (KeyboardInterrupt, SignalExit):
             return  # what ran here was ended in order

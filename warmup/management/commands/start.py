@@ -9,7 +9,7 @@ from livermore.arguments import (
     symbols_named,
     symbols_to_fetch,
 )
-from livermore.command import Ended, LivermoreCommand
+from livermore.command import LivermoreCommand, SignalExit
 from warmup.runner.runner import ExchangeRunner
 from warmup.terminal import WarmupProgress
 
@@ -55,5 +55,5 @@ class Command(LivermoreCommand):
                     f"{exchange.name} is held by {error.holder}: end it there, or let it end with "
                     "--take-over"
                 ) from error
-            except (KeyboardInterrupt, Ended):
+            except (KeyboardInterrupt, SignalExit):
                 return  # the end it was waiting for: all is flushed and released

@@ -8,7 +8,7 @@ from livermore.market.candle import Ticker
 from livermore.market.timeframe import Timeframe
 from tests.warmup.harness.conftest import failures, step_of
 from warmup.harness.steps.contract import candle_faults, coverage_faults, name_faults, ticker_faults
-from warmup.harness.steps.stored import Text, names_like
+from warmup.harness.steps.stored import StringKey, names_like
 
 D1 = Timeframe.D1
 OPENED = 1_795_046_400_000
@@ -22,9 +22,9 @@ def members(*rows):
 
 def test_what_the_cache_writes_is_as_it_should_be():
     assert candle_faults(members(ROW, [OPENED + D1.ms, *ROW[1:]]), D1) == []
-    assert coverage_faults(Text(b"[[0,60],[90,120]]", -1)) == []
-    assert ticker_faults(Text(orjson.dumps(TICKER), 60_000), "BTC-USD") == []
-    assert ticker_faults(Text(orjson.dumps(TICKER | {"more": []}), 1), "BTC-USD") == []
+    assert coverage_faults(StringKey(b"[[0,60],[90,120]]", -1)) == []
+    assert ticker_faults(StringKey(orjson.dumps(TICKER), 60_000), "BTC-USD") == []
+    assert ticker_faults(StringKey(orjson.dumps(TICKER | {"more": []}), 1), "BTC-USD") == []
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_candles_of_another_form_are_found(found, says):
     "content", [None, b"", b"[]", b"{}", b"[[5,5]]", b"[[9,12],[0,3]]", b"[[0,3],[3,5]]", b"[7]"]
 )
 def test_coverage_of_another_form_is_found(content):
-    assert coverage_faults(Text(content, -1)) != []
+    assert coverage_faults(StringKey(content, -1)) != []
 
 
 def test_candles_without_coverage_are_found():
@@ -73,7 +73,7 @@ def test_candles_without_coverage_are_found():
     ],
 )
 def test_a_ticker_of_another_form_is_found(content, lasts_ms, says):
-    [fault] = ticker_faults(Text(orjson.dumps(content), lasts_ms), "BTC-USD")
+    [fault] = ticker_faults(StringKey(orjson.dumps(content), lasts_ms), "BTC-USD")
     assert says in fault
 
 
