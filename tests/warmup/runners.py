@@ -180,17 +180,22 @@ class Comparison:
         Where they are `streamed`, every bar up to there has to be told.
         """
         told = CandleCache(self._redis, self._row.pk).told([Pair(*pair) for pair in self._pairs])
+        known = self._known_until()
         return [
             pair
             for pair in self._pairs
-            if self._known_until(pair) < pair[1].floor(until_ms)
+            if known[pair] < pair[1].floor(until_ms)
             or ((mark := told.get(pair)) and mark.skipped)
             or (streamed and mark and mark.until_ms < pair[1].floor(until_ms))
         ]
 
-    def _known_until(self, pair):
-        """Return up to when a pair is known without a gap: later closes may be stored already."""
-        return (stored(self._redis, self._row.pk, *pair)[1] or [[0, 0]])[0][1]
+    def _known_until(self):
+        """Return up to when each is known without a gap: later closes may be stored already."""
+        names = [keys.coverage(self._row.pk, *pair) for pair in self._pairs]
+        spans = [orjson.loads(text or b"[]") for text in self._redis.mget(names)]
+        return {
+            pair: (found or [[0, 0]])[0][1] for pair, found in zip(self._pairs, spans, strict=True)
+        }
 
     def wait(self, until_ms, seconds=45):
         """Wait until every pair is complete up to `until_ms` of the exchange's time."""
@@ -205,7 +210,7 @@ class Comparison:
         Every bar that ended after `since_ms` must have been told, if `told`.
         """
         # Before the events: what closes while this looks must not seem untold.
-        ends = {pair: self._known_until(pair) for pair in self._pairs}
+        ends = self._known_until()
         events = events_of(self._redis, self._row.pk)
         found = []
         for pair in self._pairs:
@@ -286,7 +291,7 @@ def hurry(monkeypatch):
 def step_often(monkeypatch):
     """Let a runner look five times as often at what is to be done, and say as often how it is."""
     monkeypatch.setattr(runner_module, "STEP_SECONDS", 0.05)
-    monkeypatch.setattr(monitored, "STEP_SECONDS", 0.1)
+    monkeypatch.setattr(monitored, "STEP_SECONDS", 0.2)
     monkeypatch.setattr(monitored, "SECONDS_BETWEEN_ROWS", 0.2)
     monkeypatch.setattr(background_repair, "STEP_SECONDS", 0.2)
     monkeypatch.setattr(sink, "SECONDS_BETWEEN_LOOKS", 0.1)
