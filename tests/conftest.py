@@ -1,5 +1,6 @@
 """What every test stands on: a Redis of the test run's own and a database in a file."""
 
+import gc
 import os
 import re
 import shutil
@@ -63,25 +64,56 @@ def pytest_configure(config):
 STARTED_ONCE = re.compile(r'scope="(module|package)"\)\s+def (?!shared\b)')
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """Share tests out one by one, but first those that stay together, as they share something."""
-    if config.option.dist != "load":
-        return None
-    from xdist.scheduler import LoadScopeScheduling
-
-    root = config.rootpath
-    together = sorted(
+def _together(root):
+    """Return the folders and files whose tests stay in one process."""
+    return sorted(
         str((path.parent if path.name == "conftest.py" else path).relative_to(root))
         for path in (root / "tests").rglob("*.py")
         if STARTED_ONCE.search(path.read_text())
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Share tests out one by one, but for those that stay together."""
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
+    together = _together(config.rootpath)
 
     class Sharing(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             return next(filter(nodeid.startswith, together), nodeid)
 
     return Sharing(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Let processes that share the tests out begin with what takes long."""
+    if not hasattr(config, "workerinput"):
+        return
+    together, whole_product = tuple(_together(config.rootpath)), Path(__file__).parent
+    items.sort(
+        key=lambda item: (
+            not item.nodeid.startswith(together),
+            not (_commits(item) or item.path.parent == whole_product),
+        )
+    )
+
+
+def _commits(item):
+    return "transactional_db" in item.fixturenames or any(
+        marker.kwargs.get("transaction") for marker in item.iter_markers("django_db")
+    )
+
+
+def pytest_collection_finish():
+    """Keep all that was collected out of the way of garbage collections, which runners call for."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header(config):
@@ -139,9 +171,7 @@ def pytest_runtest_teardown(item, nextitem):
     result = yield
     if nextitem is None:
         return result  # the test database is gone
-    if "transactional_db" in item.fixturenames or any(
-        marker.kwargs.get("transaction") for marker in item.iter_markers("django_db")
-    ):
+    if _commits(item):
         from django.apps import apps
         from django.db import connection
 
