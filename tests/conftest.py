@@ -60,8 +60,8 @@ def pytest_configure(config):
             signal.signal(number, lambda *_: None)
 
 
-# What the tests of a file, or of a folder, share because it takes a while to start.
-STARTED_ONCE = re.compile(r'scope="(module|package)"\)\s+def (?!shared\b)')
+# What the tests of a file, or of a folder, share because it takes a while to start: no sandbox.
+STARTED_ONCE = re.compile(r'scope="(module|package)"\)\s+def (?!(shared|front|in_real_time)\b)')
 
 
 def _together(root):

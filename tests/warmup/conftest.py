@@ -4,19 +4,27 @@ import pytest
 
 from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.models import Exchange
+from exchanges.rest import client as rest_client
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
-from livermore.market.timeframe import LONGEST_FIRST
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.runners import let_calls_end
 
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]
 QUIET = ["AERO-USD", "DASH-USD"]  # Coinbase leaves out their minutes without a trade
 
 
+@pytest.fixture(autouse=True)
+def _try_again_soon(monkeypatch):
+    """Let calls that failed be tried again at once: how long they wait is the client's matter."""
+    monkeypatch.setattr(rest_client, "FIRST_DELAY_SECONDS", 0.05)
+
+
 @pytest.fixture(scope="module")
 def shared():
-    """Serve a market whose clock stands still, so that two answers never differ."""
-    config = SandboxConfig(start_ms=int(time.time() * 1000), speed=0, coinbase_rate=10**6)
+    """Serve a market whose clock stands still in mid-minute, so that two answers never differ."""
+    now_ms = Timeframe.M1.floor(int(time.time() * 1000)) + Timeframe.M1.ms // 2
+    config = SandboxConfig(start_ms=now_ms, speed=0, coinbase_rate=10**6)
     with SandboxServer(config) as server:
         yield server
 

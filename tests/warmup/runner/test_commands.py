@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from django.db import connections
 
 from exchanges.lock.control_client import ControlClient
 from exchanges.lock.status import State, read_status
@@ -303,12 +304,13 @@ def test_a_removed_symbol_can_be_backfilled(redis, sandbox, row, ask):
 
 
 def test_a_database_that_is_locked_is_an_error_and_the_next_command_is_done(
-    redis, sandbox, row, ask
+    redis, sandbox, row, ask, monkeypatch
 ):
     import sqlite3
 
     from tests.warmup.runners import database_url
 
+    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "timeout", 1)
     with running(redis, row):
         other = sqlite3.connect(database_url().removeprefix("sqlite:///"))
         other.execute("BEGIN IMMEDIATE")

@@ -112,6 +112,7 @@ def test_a_firewalls_page_is_told_while_it_is_waited_out(redis, sandbox, monkeyp
 
 
 def test_a_firewall_that_swallows_packets_is_told_within_seconds(redis, monkeypatch):
+    monkeypatch.setattr("exchanges.rest.client.CONNECT_SECONDS", 2)
     with silent_port() as port:
         row = unsynced(rest_url=f"http://127.0.0.1:{port}")
         begun = time.monotonic()

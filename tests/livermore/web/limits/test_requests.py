@@ -29,13 +29,13 @@ LARGE = "/static/plotly/plotly.min.js"
 
 
 @pytest.fixture(scope="module")
-def web():
+def web(django_db_setup):
     with web_server() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def hasty():
+def hasty(django_db_setup):
     """One with short timeouts: head, body, idle, answer."""
     with web_server(timeout="1,2,3,2") as server:
         yield server
