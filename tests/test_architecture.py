@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-import pytest
+from tests.rules import for_each
 
 ROOT = Path(__file__).parent.parent
 OURS = {"livermore", "exchanges", "warmup"}
@@ -115,20 +115,20 @@ def is_of(name, *packages):
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-@pytest.mark.parametrize("path", sources("livermore/market"), ids=str)
+@for_each(sources("livermore/market"))
 def test_the_core_knows_nothing_but_itself_and_arithmetic(path):
     for name in imported(path):
         assert is_of(name, "livermore.market", *STANDARD_IN_CORE), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", sources("exchanges"), ids=str)
+@for_each(sources("exchanges"))
 def test_exchanges_know_the_core_alone(path):
     if not is_command(path):
         for name in ours_imported(path):
             assert is_of(name, "exchanges", "livermore.market"), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", sources("warmup"), ids=str)
+@for_each(sources("warmup"))
 def test_warmup_knows_exchanges_and_the_core(path):
     if not is_command(path):
         allowed = ("warmup", "exchanges", "livermore.market")
@@ -136,13 +136,13 @@ def test_warmup_knows_exchanges_and_the_core(path):
             assert is_of(name, *allowed), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", sources("exchanges", "warmup"), ids=str)
+@for_each(sources("exchanges", "warmup"))
 def test_nobody_but_the_sandboxs_own_command_knows_the_sandbox(path):
     if not in_sandbox(path) and path.name != "sandbox.py":
         assert not [name for name in imported(path) if is_of(name, "exchanges.sandbox")]
 
 
-@pytest.mark.parametrize("path", sources("exchanges/venues"), ids=str)
+@for_each(sources("exchanges/venues"))
 def test_no_venue_knows_another(path):
     if path.parent.name != "venues":
         others = {f.name for f in (ROOT / "exchanges/venues").iterdir()} - {path.parent.name}
@@ -150,14 +150,14 @@ def test_no_venue_knows_another(path):
             assert not is_of(name, *(f"exchanges.venues.{other}" for other in others))
 
 
-@pytest.mark.parametrize("path", sources(*OURS), ids=str)
+@for_each(sources(*OURS))
 def test_few_modules_open_sockets_to_an_exchange(path):
     if not in_sandbox(path) and path.as_posix() not in SOCKETS | ASKS_ITS_CHILDREN:
         for name in imported(path):
             assert not is_of(name, *HTTP_CLIENTS, "urllib.request"), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", sources("exchanges", "warmup"), ids=str)
+@for_each(sources("exchanges", "warmup"))
 def test_few_modules_talk_to_redis(path):
     if path.as_posix() not in REDIS:
         assert redis_calls(tree(path)) == [], path
@@ -175,7 +175,7 @@ def redis_calls(module):
     return found
 
 
-@pytest.mark.parametrize("path", sources(*OURS), ids=str)
+@for_each(sources(*OURS))
 def test_every_name_in_redis_is_made_in_one_module(path):
     if path != Path("livermore/market/keys.py"):
         assert key_texts(tree(path)) == [], path
@@ -191,15 +191,13 @@ def key_texts(module):
     ]
 
 
-@pytest.mark.parametrize("folder", packages(*OURS, "tests", "benchmarks"), ids=str)
+@for_each(packages(*OURS, "tests", "benchmarks"))
 def test_no_folder_holds_more_modules_than_one_can_look_over(folder):
     modules = {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py"}
     assert len(modules) <= MOST_MODULES, f"{folder}: cut it into rooms by subject"
 
 
-@pytest.mark.parametrize(
-    "folder", [each for each in packages(*OURS) if each.name not in DJANGOS], ids=str
-)
+@for_each([each for each in packages(*OURS) if each.name not in DJANGOS])
 def test_every_package_says_first_what_happens_there(folder):
     said = ast.get_docstring(tree(folder / "__init__.py")) or ""
     first, _, rest = said.partition("\n")
@@ -207,7 +205,7 @@ def test_every_package_says_first_what_happens_there(folder):
     assert not rest or rest.startswith("\n"), f"{folder}/__init__.py: an empty line after it"
 
 
-@pytest.mark.parametrize("path", sources(*OURS, "benchmarks"), ids=str)
+@for_each(sources(*OURS, "benchmarks"))
 def test_no_constructor_takes_more_than_can_be_told_apart(path):
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
+from tests.rules import for_each
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(
@@ -49,7 +49,7 @@ def riddles(names):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@for_each(SOURCES)
 def test_no_name_is_a_riddle(path):
     text = path.read_text()
     found = [path.stem, *names_in(ast.parse(text)), *EVENT.findall(text)]

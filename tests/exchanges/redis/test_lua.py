@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from exchanges.redis.scripts import CONSTANTS, INCLUDE
+from tests.rules import for_each
 
 ROOT = Path(__file__).resolve().parents[3]
 OURS = ("livermore", "exchanges", "warmup")
@@ -126,7 +127,7 @@ def test_no_script_makes_the_name_of_a_key(name):
         assert not words or command in KEY_BEHIND_WORDS, f"{name}: {command}{words}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+@for_each(MODULES)
 def test_no_script_stands_in_a_module(path):
     assert not re.search(r"redis\.p?call\(|KEYS\[|ARGV\[", MODULES[path])
     if path != ROOT / "exchanges/redis/scripts.py":
