@@ -10,8 +10,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ROOMS = ("livermore", "exchanges", "warmup", "templates", "static")
 REGISTRY = Path("exchanges/venues/__init__.py")
 HISTORY = Path("exchanges/migrations")  # what was done to a database stays as it was
-# The exchange on this machine, which has folders of its own for the protocols that it speaks.
-SANDBOX = (Path("exchanges/sandbox"), Path("exchanges/management/commands/sandbox.py"))
+SANDBOX = Path("exchanges/sandbox")  # speaks their protocols: a folder and a line there as well
 TEXTS = {".py", ".html", ".js", ".css", ".lua", ".svg", ".txt"}
 NAMES = {name.lower() for name in (*FOLDERS, *VENUES)} | {
     venue.label.split()[0].lower() for venue in VENUES.values()
@@ -20,8 +19,9 @@ NAMES = {name.lower() for name in (*FOLDERS, *VENUES)} | {
 
 def own(path):
     """Tell whether a file may name a venue."""
-    folders = [REGISTRY.parent / folder for folder in FOLDERS]
-    return path == REGISTRY or any(map(path.is_relative_to, (HISTORY, *SANDBOX, *folders)))
+    folders = [room / folder for room in (REGISTRY.parent, SANDBOX) for folder in FOLDERS]
+    registries = (REGISTRY, SANDBOX / "protocols.py")
+    return path in registries or any(map(path.is_relative_to, (HISTORY, *folders)))
 
 
 def texts():

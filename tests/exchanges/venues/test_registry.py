@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import requests
 
@@ -12,6 +16,8 @@ from exchanges.venues import VENUES
 from exchanges.venues.binance.rest import BinanceRest
 from exchanges.venues.coinbase.rest import CoinbaseRest
 from livermore.market import keys
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_every_venue_that_a_row_may_name_can_be_made():
@@ -110,3 +116,9 @@ def test_a_listing_is_read_as_it_comes(sandbox, name, path):
     body = requests.get(f"{sandbox.url}{path}", timeout=10).json()
     listed = VENUES[name].read_listing(body if name == "binance" else body["products"])
     assert {"BTC-USD", "DASH-USD"} <= {item.symbol for item in listed if item.is_trading}
+
+
+def test_which_venues_there_are_is_known_without_a_model():
+    code = "import sys, exchanges.venues; assert 'exchanges.models' not in sys.modules"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
