@@ -6,20 +6,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import Permanent, Temporary, clip
-from exchanges.lock.status import ENDED, STATUS_TTL_MS, Holder, State, Status
+from exchanges.lock.status import Holder, State
+from exchanges.lock.status_writer import StatusWriter
 from exchanges.redis.change_notifications import changed
 from exchanges.redis.client import own_client
 from exchanges.redis.scripts import load_script
-from exchanges.redis.unreadable import OnceAnHour
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
-_not_written = OnceAnHour()
 
 SECONDS_BETWEEN_STATUSES = 0.25
 LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well before the lock ends
@@ -28,7 +26,6 @@ CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 RENEW = load_script("exchanges/lock/lua/renew.lua")
 RELEASE = load_script("exchanges/lock/lua/release.lua")
-WRITE_STATUS = load_script("exchanges/lock/lua/write_status.lua")
 
 
 class NotRenewed(Temporary):
@@ -65,8 +62,6 @@ class Lease:
         self._renewed_at = renewed_at
         self._next_renewal = renewed_at + self._renew_seconds
         self._failing = False
-        self._reported: Status | None = None
-        self._measure: Callable[[], Mapping[str, Any]] = dict
         self._wake = threading.Event()
         self._ending = threading.Event()
         self._releasing = threading.Lock()
@@ -76,7 +71,7 @@ class Lease:
         self._redis = own_client(redis, min(LONGEST_RENEWAL_SECONDS, self._renew_seconds))
         self._renew_script = RENEW.on(self._redis)
         self._release_script = RELEASE.on(self._redis)
-        self._status_script = WRITE_STATUS.on(self._redis)
+        self._status = StatusWriter(self._redis, exchange_id, holder)
         self._told = changed(exchange_id, "status")
 
     @property
@@ -135,9 +130,8 @@ class Lease:
             self._wake.set()
             if self._thread.is_alive():
                 self._thread.join()
-            if self._reported and self._reported.state not in ENDED:
-                self._reported = Status(State.STOPPED, self.lost_reason, None, None, self.holder)
-            self._write_status()
+            self._status.end(self.lost_reason)
+            self._status.write()
             try:
                 self._release_script(
                     keys=[keys.lock(self.exchange_id)],
@@ -158,48 +152,15 @@ class Lease:
 
         The heartbeat writes it, at most four times a second; before the start it is written here.
         """
-        self._reported = Status(state, phase, percent, None, self.holder, details)
+        self._status.report(state, phase, percent, details)
         if self._thread.is_alive():
             self._wake.set()
         elif not self._ending.is_set():
-            self._write_status()
+            self._status.write()
 
     def measure_with(self, measure: Callable[[], Mapping[str, Any]]) -> None:
         """Let `measure()` give rates, lag and counters to each status; it must not block."""
-        self._measure = measure
-
-    def _write_status(self) -> None:
-        reported = self._reported
-        if reported is None:
-            return
-        status = Status(
-            reported.state,
-            reported.phase,
-            reported.percent,
-            int(time.time() * 1000),
-            reported.holder,
-            {**self._measured(), **reported.details},
-        )
-        names = [keys.status(self.exchange_id), keys.epoch(self.exchange_id)]
-        try:
-            text = orjson.dumps(status.as_json(), option=orjson.OPT_NON_STR_KEYS)
-            self._status_script(keys=names, args=[text, self.epoch, STATUS_TTL_MS, *self._told])
-        except (RedisError, TypeError) as error:
-            reason = clip(str(error))
-            is_fault = isinstance(error, TypeError)  # of ours: it would not go away by itself
-            is_news = is_fault and _not_written.is_news(str(self.exchange_id), reason)
-            logger.log(
-                logging.WARNING if is_news else logging.DEBUG,
-                "lock.status_not_written exchange=%s error=%s",
-                *(self.exchange_id, reason),
-            )
-
-    def _measured(self) -> Mapping[str, Any]:
-        try:
-            return self._measure()
-        except Exception:  # the caller's code: a fault in a number must not cost the lock
-            logger.exception("lock.measure_failed exchange=%s", self.exchange_id)
-            return {}
+        self._status.measure = measure
 
     # -- The heartbeat
 
@@ -217,7 +178,7 @@ class Lease:
         if self._ending.is_set():
             return
         if self._seconds_to_renewal() or self._renew():
-            self._write_status()
+            self._status.write()
             self._ending.wait(min(SECONDS_BETWEEN_STATUSES, self._seconds_to_renewal()))
 
     def _renew(self) -> bool:
