@@ -18,7 +18,7 @@ from exchanges import accounts
 from exchanges.errors import LivermoreError
 from exchanges.forms import AccountChoice, ExchangeForm, UserExchangeForm
 from exchanges.models import Exchange, Symbol, UserExchange
-from exchanges.symbols import listing
+from exchanges.symbols import monitoring
 from exchanges.symbols.fetch_listing import fetch_listing
 
 logger = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class SymbolAdmin(admin.ModelAdmin):
 
     @admin.action(description="Monitor selected symbols", permissions=["change"])
     def monitor(self, request, queryset):
-        count = listing.set_monitored(queryset.listed(), True)
+        count = monitoring.set_monitored(queryset.listed(), True)
         gone = queryset.filter(status__in=Symbol.GONE).count()
         self.message_user(request, f"{count} symbols are monitored now that were not.")
         if gone:
@@ -194,7 +194,7 @@ class SymbolAdmin(admin.ModelAdmin):
 
     @admin.action(description="Stop monitoring selected symbols", permissions=["change"])
     def unmonitor(self, request, queryset):
-        count = listing.set_monitored(queryset, False)
+        count = monitoring.set_monitored(queryset, False)
         self.message_user(request, f"{count} symbols are not monitored any more.")
 
 

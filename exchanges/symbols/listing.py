@@ -1,4 +1,4 @@
-"""Keep the symbols of an exchange as its own listing says, and choose which to monitor.
+"""Keep the symbols of an exchange as its own listing says.
 
 The canonical symbol identifies a row, because Redis keys hold it: a market that the exchange names
 anew keeps its row, and a native name given to another market moves to that market's row.
@@ -10,24 +10,21 @@ A row of a listing that can't be read costs that row, and what it doesn't say st
 is stored of a symbol whose row was refused, or may have been, is not taken for delisted.
 """
 
-import difflib
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from exchanges.errors import BadPayload, UnknownSymbol, clip
-from exchanges.models import Exchange, Symbol, SymbolQuerySet
+from exchanges.errors import BadPayload
+from exchanges.models import Exchange, Symbol
 from exchanges.presets import presets
 from exchanges.symbols.listed import ListedSymbol, named_few
 
 logger = logging.getLogger(__name__)
 
 FIELDS_LISTED = ("native_symbol", "base", "quote", "status", "alias")
-UNKNOWN_NAMED = 10
 STOPPED_NAMED = 20
 
 
@@ -80,51 +77,6 @@ def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:
         *(exchange.name, report.added, report.changed, report.delisted, report.monitored),
     )
     return report
-
-
-def monitor(exchange: Exchange, symbols: Iterable[str]) -> int:
-    """Monitor canonical symbols, all or none; return how many were not monitored before.
-
-    A halted one may be monitored: it is kept warm once it trades. Raises UnknownSymbol for those
-    that the exchange doesn't list (any more).
-    """
-    return set_monitored(rows_to_monitor(exchange, symbols), True)
-
-
-def unmonitor(exchange: Exchange, symbols: Iterable[str]) -> int:
-    """Stop monitoring canonical symbols, all or none; return how many were monitored before.
-
-    Raises UnknownSymbol for those the exchange never listed.
-    """
-    return set_monitored(rows_to_unmonitor(exchange, symbols), False)
-
-
-def rows_to_monitor(exchange: Exchange, symbols: Iterable[str]) -> SymbolQuerySet:
-    """Return the rows of symbols that may be monitored. Raises UnknownSymbol as `monitor` does."""
-    symbols = list(symbols)
-    renamed = exchange.symbols.filter(symbol__in=symbols, status=Symbol.Status.RENAMED)
-    if former := renamed.first():
-        raise UnknownSymbol(
-            f"{exchange.name}: {former.symbol} was renamed to {former.renamed_to}. "
-            "Nothing was changed; name that one instead"
-        )
-    return _named(exchange, exchange.symbols.listed(), symbols)
-
-
-def rows_to_unmonitor(exchange: Exchange, symbols: Iterable[str]) -> SymbolQuerySet:
-    """Return the rows of symbols. Raises UnknownSymbol as `unmonitor` does."""
-    return _named(exchange, exchange.symbols.all(), symbols)
-
-
-def row_named(exchange: Exchange, symbol: str) -> Symbol:
-    """Return the row of a canonical symbol. Raises UnknownSymbol, with similar names."""
-    return _named(exchange, exchange.symbols.all(), [symbol]).get()
-
-
-def set_monitored(symbols: SymbolQuerySet, is_monitored: bool) -> int:
-    """Switch rows on or off; return how many were the other way before."""
-    others = symbols.filter(is_monitored=not is_monitored)
-    return others.update(is_monitored=is_monitored, updated_at=timezone.now())
 
 
 def _is_usable(item):
@@ -272,24 +224,3 @@ def _monitor_defaults(exchange, rows):
     for row in chosen:
         row.is_monitored = True
     return len(chosen)
-
-
-def _named(exchange, rows, symbols):
-    """Return the rows of these symbols; raise UnknownSymbol unless there is one for each."""
-    wanted = set(symbols)
-    known = set(rows.values_list("symbol", flat=True))
-    if not known:
-        raise UnknownSymbol(f"{exchange.name} has no symbols yet: sync them first")
-    if unknown := sorted(wanted - known):
-        named = ", ".join(_with_matches(symbol, known) for symbol in unknown[:UNKNOWN_NAMED])
-        more = len(unknown) - UNKNOWN_NAMED
-        raise UnknownSymbol(
-            f"{exchange.name} does not list {named}{f' and {more} more' if more > 0 else ''}. "
-            "Nothing was changed; sync its symbols if they are new"
-        )
-    return rows.filter(symbol__in=wanted)
-
-
-def _with_matches(symbol, known):
-    matches = difflib.get_close_matches(symbol.upper(), known, n=3)
-    return f"{clip(symbol)} (close: {', '.join(matches)})" if matches else clip(symbol)

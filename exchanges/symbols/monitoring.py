@@ -1,5 +1,6 @@
-"""Which symbols are monitored, changed so that it can be taken back."""
+"""Which symbols are monitored, by their names, and changed so that it can be taken back."""
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,9 +9,10 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from exchanges.models import Exchange, SymbolQuerySet
-from exchanges.symbols.listing import rows_to_monitor, rows_to_unmonitor
+from exchanges.errors import UnknownSymbol, clip
+from exchanges.models import Exchange, Symbol, SymbolQuerySet
 
+UNKNOWN_NAMED = 10
 LONGEST_SYNC = timedelta(seconds=5)  # until its rows are written
 
 
@@ -75,3 +77,69 @@ def _write(exchange: Exchange, rows: SymbolQuerySet, is_monitored: bool) -> Chan
     at = timezone.now()
     exchange.symbols.filter(symbol__in=names).update(is_monitored=is_monitored, updated_at=at)
     return Change(names, is_monitored, at)
+
+
+def monitor(exchange: Exchange, symbols: Iterable[str]) -> int:
+    """Monitor canonical symbols, all or none; return how many were not monitored before.
+
+    A halted one may be monitored: it is kept warm once it trades. Raises UnknownSymbol for those
+    that the exchange doesn't list (any more).
+    """
+    return set_monitored(rows_to_monitor(exchange, symbols), True)
+
+
+def unmonitor(exchange: Exchange, symbols: Iterable[str]) -> int:
+    """Stop monitoring canonical symbols, all or none; return how many were monitored before.
+
+    Raises UnknownSymbol for those the exchange never listed.
+    """
+    return set_monitored(rows_to_unmonitor(exchange, symbols), False)
+
+
+def rows_to_monitor(exchange: Exchange, symbols: Iterable[str]) -> SymbolQuerySet:
+    """Return the rows of symbols that may be monitored. Raises UnknownSymbol as `monitor` does."""
+    symbols = list(symbols)
+    renamed = exchange.symbols.filter(symbol__in=symbols, status=Symbol.Status.RENAMED)
+    if former := renamed.first():
+        raise UnknownSymbol(
+            f"{exchange.name}: {former.symbol} was renamed to {former.renamed_to}. "
+            "Nothing was changed; name that one instead"
+        )
+    return _named(exchange, exchange.symbols.listed(), symbols)
+
+
+def rows_to_unmonitor(exchange: Exchange, symbols: Iterable[str]) -> SymbolQuerySet:
+    """Return the rows of symbols. Raises UnknownSymbol as `unmonitor` does."""
+    return _named(exchange, exchange.symbols.all(), symbols)
+
+
+def row_named(exchange: Exchange, symbol: str) -> Symbol:
+    """Return the row of a canonical symbol. Raises UnknownSymbol, with similar names."""
+    return _named(exchange, exchange.symbols.all(), [symbol]).get()
+
+
+def set_monitored(symbols: SymbolQuerySet, is_monitored: bool) -> int:
+    """Switch rows on or off; return how many were the other way before."""
+    others = symbols.filter(is_monitored=not is_monitored)
+    return others.update(is_monitored=is_monitored, updated_at=timezone.now())
+
+
+def _named(exchange, rows, symbols):
+    """Return the rows of these symbols; raise UnknownSymbol unless there is one for each."""
+    wanted = set(symbols)
+    known = set(rows.values_list("symbol", flat=True))
+    if not known:
+        raise UnknownSymbol(f"{exchange.name} has no symbols yet: sync them first")
+    if unknown := sorted(wanted - known):
+        named = ", ".join(_with_matches(symbol, known) for symbol in unknown[:UNKNOWN_NAMED])
+        more = len(unknown) - UNKNOWN_NAMED
+        raise UnknownSymbol(
+            f"{exchange.name} does not list {named}{f' and {more} more' if more > 0 else ''}. "
+            "Nothing was changed; sync its symbols if they are new"
+        )
+    return rows.filter(symbol__in=wanted)
+
+
+def _with_matches(symbol, known):
+    matches = difflib.get_close_matches(symbol.upper(), known, n=3)
+    return f"{clip(symbol)} (close: {', '.join(matches)})" if matches else clip(symbol)

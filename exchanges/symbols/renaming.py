@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from exchanges.errors import UnknownSymbol
 from exchanges.models import Exchange, Symbol
-from exchanges.symbols.listing import row_named
+from exchanges.symbols.monitoring import row_named
 
 LONGEST_BETWEEN = timedelta(days=7)  # from one name's end to the other's listing, or back
 FIRST_LISTING = timedelta(minutes=10)  # what the exchange had when it was first looked at

@@ -17,7 +17,7 @@ from exchanges.models import Exchange, Symbol
 from exchanges.rest.base import VenueRest
 from exchanges.stream.base import VenueStream
 from exchanges.stream.streamer import Streamer
-from exchanges.symbols.listing import monitor, unmonitor
+from exchanges.symbols.monitoring import monitor, unmonitor
 from exchanges.symbols.renaming import RenameOffer, rename_offers
 from livermore.market.pair import Pair, pairs_of
 from warmup.live.follower import IndicatorFollower
@@ -108,7 +108,7 @@ class MonitoredSymbols:
     def add(self, symbols: Collection[str]) -> tuple[list[str], Progress]:
         """Monitor symbols; return those that are streamed from now on, and how far they are.
 
-        Raises UnknownSymbol, as `exchanges.symbols.listing.monitor` does, and errors of the
+        Raises UnknownSymbol, as `exchanges.symbols.monitoring.monitor` does, and errors of the
         database.
         """
         with self._lock:

@@ -10,8 +10,7 @@ from exchanges.errors import UnknownSymbol
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.control_client import ControlClient, NoReply
 from exchanges.symbols.fetch_listing import fetch_listing
-from exchanges.symbols.listing import monitor, unmonitor
-from exchanges.symbols.monitoring import switch
+from exchanges.symbols.monitoring import monitor, switch, unmonitor
 from exchanges.symbols.renaming import check_rename, rename_offers
 from exchanges.symbols.volumes import check_choice, current_volumes, most_traded
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbol_names

@@ -8,7 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from exchanges.errors import BadPayload, UnknownSymbol
 from exchanges.models import Exchange, Symbol
 from exchanges.symbols.listed import ListedSymbol
-from exchanges.symbols.listing import SyncReport, monitor, sync_symbols, unmonitor
+from exchanges.symbols.listing import SyncReport, sync_symbols
+from exchanges.symbols.monitoring import monitor, unmonitor
 
 pytestmark = pytest.mark.django_db
 

@@ -5,8 +5,8 @@ from django.utils import timezone
 from exchanges.errors import UnknownSymbol
 from exchanges.models import Exchange
 from exchanges.symbols.listed import ListedSymbol
-from exchanges.symbols.listing import monitor, sync_symbols, unmonitor
-from exchanges.symbols.monitoring import Change, switch, take_back
+from exchanges.symbols.listing import sync_symbols
+from exchanges.symbols.monitoring import Change, monitor, switch, take_back, unmonitor
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,8 @@ from django.utils import timezone
 from exchanges.errors import UnknownSymbol
 from exchanges.models import Exchange
 from exchanges.symbols.listed import ListedSymbol
-from exchanges.symbols.listing import monitor, sync_symbols
+from exchanges.symbols.listing import sync_symbols
+from exchanges.symbols.monitoring import monitor
 from exchanges.symbols.renaming import check_rename, rename, rename_offers
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from exchanges.models import Symbol
-from exchanges.symbols.listing import monitor
+from exchanges.symbols.monitoring import monitor
 from livermore.market import keys
 from tests.warmup.network.operators import commands, listed_exchange, live, person
 from tests.warmup.runners import make_row, serve
