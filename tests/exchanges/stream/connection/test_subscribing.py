@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 
 from exchanges.stream.connection import Connection
@@ -21,7 +22,11 @@ from tests.exchanges.stream.connection.played import (
 MANY = [f"s{number:03d}usd@kline_1m" for number in range(150)]
 
 
-def test_what_is_never_confirmed_is_singled_out_and_done_without(serve, connect, short_timeouts):
+def test_what_is_never_confirmed_is_singled_out_and_done_without(
+    serve, connect, short_timeouts, monkeypatch
+):
+    at_once = replace(BinanceStream.limits, seconds_between_messages=0.0)
+    monkeypatch.setattr(BinanceStream, "limits", at_once)
     dead, asked = {MANY[7], MANY[120]}, []
 
     def script(client):
