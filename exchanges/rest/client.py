@@ -1,7 +1,6 @@
 """Calls to one exchange: timeouts, pacing, retries, and errors by name."""
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +46,7 @@ from exchanges.rest.session import (
     call,
     reason_of,
 )
+from exchanges.transport.backoff import retry_delays
 from exchanges.transport.dialing import DIRECTLY, Route
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,6 @@ CONNECT_SECONDS = 10  # name, proxy and encryption included
 READ_SECONDS = 20  # for anything at all to come
 ATTEMPTS = 4
 TOKENS = 2  # a good one is refused now and then: with so many a call is tried
-FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 8.0
 PAUSE_SECONDS = 1.0  # for a 429 that names no time; the first one for a firewall's page
 OWN_WORDS = ("code", "msg", "error", "message")  # of what an exchange says of a refusal
 KINDS = {
@@ -71,14 +70,6 @@ ErrorReader = Callable[[int, Any], LivermoreError | None]
 Params = Mapping[str, str | int] | None
 Request = tuple[str, Params, bool, bool]  # the last ones: signed, long
 Signer = Callable[[str], Mapping[str, str]]
-
-
-def backoff() -> Iterator[float]:
-    """Yield seconds to wait before each further try: full jitter under a doubling ceiling."""
-    ceiling = FIRST_DELAY_SECONDS
-    while True:
-        yield random.uniform(0, ceiling)
-        ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +154,7 @@ class RestClient:
         Raises an error of the tree in `exchanges.errors`, always with the host in its text.
         """
         request = (path, params, signed and self._sign is not None, long)
-        delays, failures, pages, refusals = backoff(), 0, 0, 0
+        delays, failures, pages, refusals = retry_delays(), 0, 0, 0
         while True:
             if pages >= ATTEMPTS:
                 self._ask_another(path, weight, lane)

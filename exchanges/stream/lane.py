@@ -1,10 +1,9 @@
 """A share of an exchange's topics on one connection: reconnecting, renewing, noticing silence."""
 
 import logging
-import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -13,12 +12,12 @@ from exchanges.stream.connection import QUIET_SECONDS, Connection
 from exchanges.stream.events import CandleUpdate, Clock, Lost, Quiet, Shutdown, Traded
 from exchanges.stream.refused_topics import RefusedTopics
 from exchanges.stream.silence import SilenceWatch, Trades
+from exchanges.transport.backoff import reconnect_delays
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
 
 logger = logging.getLogger(__name__)
 
-FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 60.0
 GOOD_LIFE_SECONDS = 60  # after so long a connection has proved itself, and delays begin anew
 SECONDS_BETWEEN_LISTENING = 5
 LEAST_SILENCE_SECONDS = 30
@@ -64,14 +63,6 @@ class Sink(Protocol):
     def tick(self) -> None: ...
 
 
-def backoff() -> Iterator[float]:
-    """Yield seconds to wait before each further try: full jitter under a doubling ceiling."""
-    ceiling = FIRST_DELAY_SECONDS
-    while True:
-        yield random.uniform(0, ceiling)
-        ceiling = min(2 * ceiling, LONGEST_DELAY_SECONDS)
-
-
 class Lane:
     """A share of the topics on one connection, or on two while the first is being renewed.
 
@@ -104,7 +95,7 @@ class Lane:
         self._announce_again = False
         self._refused_topics = RefusedTopics(stream)
         self._seen: tuple[set[Pair], set[Pair]] = set(), set()  # streamed, polled in this step
-        self._delays = backoff()
+        self._delays = reconnect_delays()
         self._next_try_at = 0.0
         self.trouble: Trouble | None = None  # why there is no connection, once one failed
         self._ends_soon = False
@@ -241,7 +232,7 @@ class Lane:
         if gone.opened:
             self.counters["reconnects"] += 1
         if gone.age_seconds > GOOD_LIFE_SECONDS:
-            self._delays = backoff()
+            self._delays = reconnect_delays()
         delay = next(self._delays)
         self._next_try_at = now + delay
         self.trouble = Trouble(gone.reason, int(1000 * (time.time() + delay)))

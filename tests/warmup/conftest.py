@@ -4,9 +4,9 @@ import pytest
 
 from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.models import Exchange
-from exchanges.rest import client as rest_client
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
+from exchanges.transport import backoff
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.runners import let_calls_end
 
@@ -17,7 +17,7 @@ QUIET = ["AERO-USD", "DASH-USD"]  # Coinbase leaves out their minutes without a 
 @pytest.fixture(autouse=True)
 def _try_again_soon(monkeypatch):
     """Let calls that failed be tried again at once: how long they wait is the client's matter."""
-    monkeypatch.setattr(rest_client, "FIRST_DELAY_SECONDS", 0.05)
+    monkeypatch.setattr(backoff, "FIRST_RETRY_SECONDS", 0.05)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from exchanges.sandbox.symbols import DEFAULT
 from exchanges.stream import connection, lane
 from exchanges.symbols import fetch_listing as fetch_listing_module
 from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.transport import backoff
 from livermore.market import keys
 from livermore.market.coverage import missing
 from livermore.market.pair import Pair
@@ -279,7 +280,7 @@ def hurry(monkeypatch):
     monkeypatch.setattr(connection, "RECEIVE_SECONDS", 0.1)
     monkeypatch.setattr(lane, "LEAST_SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(lane, "SECONDS_BETWEEN_LISTENING", 0.25)
-    monkeypatch.setattr(lane, "FIRST_DELAY_SECONDS", 0.1)
+    monkeypatch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.1)
     monkeypatch.setattr(fetch_listing_module, "SECONDS_UNTIL_SURE", 0.1)
     monkeypatch.setattr(listing_watch, "SHORTEST_AGE_SECONDS", 0.5)
     monkeypatch.setattr(listing_watch, "SECONDS_BETWEEN_DOUBTS", 0.1)

@@ -17,7 +17,7 @@ from exchanges.errors import LivermoreError, Temporary
 from exchanges.lock.fencing import Fenced
 from exchanges.rest.base import VenueRest
 from exchanges.rest.reply import Candles
-from exchanges.stream.lane import backoff
+from exchanges.transport.backoff import reconnect_delays
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.cache.candles import CandleCache
@@ -120,11 +120,11 @@ class HistoryFetcher:
     # -- the thread
 
     def _run(self) -> None:
-        delays = backoff()
+        delays = reconnect_delays()
         try:
             while not self._stopping.is_set():
                 if self._take_turn():
-                    delays = backoff()
+                    delays = reconnect_delays()
                 else:
                     self._stopping.wait(next(delays))
         except Fenced:

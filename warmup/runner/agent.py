@@ -26,8 +26,8 @@ from exchanges.lock.acquire import ExchangeLock, Held, outgoing_ip
 from exchanges.lock.lease import LostLock
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import is_wrong_type, warn_once
-from exchanges.stream.lane import backoff
 from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.transport.backoff import reconnect_delays
 from livermore.market import keys
 from warmup.runner.agents import Registration, deregister, register
 from warmup.runner.old_rows import OldRows
@@ -53,7 +53,7 @@ class Job:
     started_at: float = 0.0
     wait_seconds: float = 0.0  # before the next try
     next_try_at: float = 0.0
-    delays: Iterator[float] = field(default_factory=backoff)
+    delays: Iterator[float] = field(default_factory=reconnect_delays)
 
     @property
     def alive(self) -> bool:
@@ -120,7 +120,7 @@ class Agent:
             if job.alive:
                 continue
             if row.wanted_at != job.exchange.wanted_at:  # somebody asked again, and waits
-                job.delays, job.next_try_at = backoff(), 0.0
+                job.delays, job.next_try_at = reconnect_delays(), 0.0
             if time.monotonic() >= job.next_try_at:
                 job.exchange = row
                 self._begin(job, from_whom)
@@ -144,7 +144,7 @@ class Agent:
 
     def _begin(self, job: Job, from_whom: str | None) -> None:
         if time.monotonic() - job.started_at > GOOD_LIFE_SECONDS:
-            job.delays = backoff()
+            job.delays = reconnect_delays()
         job.runner = None
         job.started_at = time.monotonic()
         job.wait_seconds = STEP_SECONDS + next(job.delays)

@@ -98,7 +98,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch):
-    monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("exchanges.transport.backoff.FIRST_RETRY_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -452,7 +452,7 @@ def test_where_the_exchange_tells_no_time_ours_counts(server, client, waits, mon
 
 
 def test_too_many_requests_without_a_time_are_backed_off_from(server, client, monkeypatch, waits):
-    monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 4.0)
+    monkeypatch.setattr("exchanges.transport.backoff.FIRST_RETRY_SECONDS", 4.0)
     monkeypatch.setattr("exchanges.rest.client.random.uniform", lambda low, high: high)
     server.answer((429, {}, b""), (429, {}, b""), OK)
     client.get("/x")
@@ -708,7 +708,7 @@ def test_no_error_or_log_holds_what_was_signed(server, connect, caplog, monkeypa
 
 
 def test_closing_ends_the_wait_for_another_try(server, client, monkeypatch):
-    monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 600.0)
+    monkeypatch.setattr("exchanges.transport.backoff.FIRST_RETRY_SECONDS", 600.0)
     monkeypatch.setattr("exchanges.rest.client.random.uniform", lambda low, high: high)
     server.answer((500, {}, b""))
     errors = []

@@ -51,7 +51,7 @@ TOLD_OTHERWISE = {
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch):
-    monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("exchanges.transport.backoff.FIRST_RETRY_SECONDS", 0.001)
 
 
 @pytest.fixture

@@ -12,17 +12,14 @@ from types import SimpleNamespace
 
 import pytest
 import websockets.sync.server
-from hypothesis import given
-from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from exchanges.stream import connection as connection_module
-from exchanges.stream import lane as lane_module
 from exchanges.stream import streamer as streamer_module
-from exchanges.stream.lane import backoff
 from exchanges.stream.streamer import Streamer
+from exchanges.transport import backoff
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase.stream import CoinbaseStream
 from livermore.market.pair import pairs_of
@@ -99,7 +96,7 @@ def prompt(monkeypatch):
     """Let everything that is a matter of timeouts alone happen at once."""
     monkeypatch.setattr(connection_module, "RECEIVE_SECONDS", 0.02)
     monkeypatch.setattr(streamer_module, "PUMP_SECONDS", 0.005)
-    monkeypatch.setattr(lane_module, "FIRST_DELAY_SECONDS", 0.05)
+    monkeypatch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -498,25 +495,6 @@ def test_renewing_a_connection_leaves_no_gap_between_frames(stream):
     seen = {row[0] for row in notes.closes(BTC)}
     assert {sign for sign, _ in notes.news} == {"+"}
     assert seen == set(range(min(seen), max(seen) + MINUTE_MS, MINUTE_MS))
-
-
-def test_each_delay_is_drawn_from_twice_as_far_up_to_a_minute(monkeypatch):
-    monkeypatch.setattr(lane_module, "FIRST_DELAY_SECONDS", 1.0)
-    monkeypatch.setattr(lane_module.random, "uniform", lambda low, high: (low, high))
-    delays = backoff()
-    ceilings = [next(delays) for _ in range(10)]
-    assert ceilings == [(0, each) for each in (1, 2, 4, 8, 16, 32, 60, 60, 60, 60)]
-
-
-@given(st.integers(1, 300))
-def test_no_delay_is_longer_than_a_minute_however_often_it_failed(tries):
-    delays = backoff()
-    assert all(0 <= next(delays) <= 60 for _ in range(tries))
-
-
-def test_tries_are_spread_out(monkeypatch):
-    monkeypatch.setattr(lane_module, "FIRST_DELAY_SECONDS", 1.0)
-    assert len({next(backoff()) for _ in range(20)}) > 10
 
 
 # -- Silence

@@ -75,7 +75,7 @@ ANSWERS = {
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch):
-    monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("exchanges.transport.backoff.FIRST_RETRY_SECONDS", 0.001)
     monkeypatch.setattr("exchanges.rest.client.PAUSE_SECONDS", 0.01)
     monkeypatch.setattr("exchanges.rest.pacing.pacer.TURNED_AWAY_SECONDS", 0.0)
 

@@ -56,7 +56,7 @@ def wire():
 
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch):
-    monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("exchanges.transport.backoff.FIRST_RETRY_SECONDS", 0.001)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 
 from exchanges.lock.status import read_status
 from exchanges.sandbox.symbols import DEFAULT
-from exchanges.stream import lane
+from exchanges.transport import backoff
 from tests.experiments.interference.partition import RemoteRedis
 from tests.experiments.outcome import Outcome, faults_of
 from tests.experiments.watching.claims import Claims, watched_claims
@@ -46,7 +46,7 @@ def run(redis, folder, venues=VENUES, kinds=None, rounds=2):
     trials = Trials(redis, folder)
     faults = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lane, "FIRST_DELAY_SECONDS", 0.1)
+        patch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.1)
         for name in venues:
             for kind in kinds or KINDS:
                 for number in range(rounds):

@@ -19,8 +19,8 @@ from django.core.exceptions import ValidationError
 from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.errors import LivermoreError
 from exchanges.models import Exchange
-from exchanges.rest import client as rest_client
 from exchanges.stream.connection import Connection
+from exchanges.transport import backoff
 from tests.exchanges.rest.test_client import Server
 from tests.exchanges.transport.wire import lead
 from tests.experiments.outcome import Outcome, faults_of
@@ -54,7 +54,7 @@ _watching = []
 def run(redis, folder):
     trials = Trials(redis)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rest_client, "FIRST_DELAY_SECONDS", 0.01)
+        patch.setattr(backoff, "FIRST_RETRY_SECONDS", 0.01)
         faults = faults_of("spelled", trials.spelled)
         faults += faults_of("rebound", trials.rebound)
         faults += faults_of("rebound by turns", trials.rebound_by_turns)

@@ -6,6 +6,7 @@ from django.apps import apps
 from exchanges.rest import client as rest_client
 from exchanges.sandbox.symbols import DEFAULT
 from exchanges.stream import connection
+from exchanges.transport import backoff
 from livermore.market import keys
 from tests.warmup.runners import MIDNIGHT_MS, make_row, serve
 from warmup.harness import ExchangeCheck, check, facts
@@ -43,7 +44,7 @@ def short_timeouts(monkeypatch):
         (network, "CONNECT_SECONDS", 2.0),
         (subscription, "LONGEST_LAG_MS", 10**15),
         (connection, "RECEIVE_SECONDS", 0.05),
-        (rest_client, "FIRST_DELAY_SECONDS", 0.01),
+        (backoff, "FIRST_RETRY_SECONDS", 0.01),
         (rest_client, "PAUSE_SECONDS", 0.05),
     ):
         monkeypatch.setattr(module, name, value)

@@ -8,7 +8,7 @@ import pytest
 from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.lease import LostLock
 from exchanges.lock.status import State, read_status
-from exchanges.stream import lane
+from exchanges.transport import backoff
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.live.redis_away import OwnRedis, faults_after, faults_after_losing_all
@@ -39,7 +39,7 @@ def manage():
 
 @pytest.fixture(autouse=True)
 def short_timeouts(monkeypatch):
-    monkeypatch.setattr(lane, "FIRST_DELAY_SECONDS", 0.1)
+    monkeypatch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.1)
 
 
 @pytest.fixture

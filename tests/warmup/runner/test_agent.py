@@ -333,7 +333,7 @@ def test_a_runner_that_no_agent_started_is_taken_over(redis, row, machines, live
 
 
 def test_asking_again_ends_the_wait_after_a_failure(redis, row, machines, live_holder, monkeypatch):
-    monkeypatch.setattr(agent_module, "backoff", lambda: iter([600]))
+    monkeypatch.setattr(agent_module, "reconnect_delays", lambda: iter([600]))
     url = row.rest_url
     Exchange.objects.update(rest_url="http://127.0.0.1:9")
     one = machines()

@@ -111,8 +111,10 @@ def test_with_rest_at_hand_the_reply_comes_when_all_is_fetched(redis, sandbox, r
 def test_a_hole_in_what_is_added_is_tried_again_but_not_for_ever(
     redis, sandbox, row, ask, monkeypatch, times, is_repaired
 ):
-    monkeypatch.setattr("warmup.runner.added_symbols.backoff", lambda: itertools.repeat(0.05))
-    monkeypatch.setattr("exchanges.rest.client.FIRST_DELAY_SECONDS", 0.1)
+    monkeypatch.setattr(
+        "warmup.runner.added_symbols.reconnect_delays", lambda: itertools.repeat(0.05)
+    )
+    monkeypatch.setattr("exchanges.transport.backoff.FIRST_RETRY_SECONDS", 0.1)
     with running(redis, row, [BTC]):
         ask("add-symbol", symbol=ETH)
         ask("remove-symbol", symbol=ETH)
