@@ -46,7 +46,7 @@ REDIS = {
     "warmup/metrics/redis_server.py",
     "warmup/runner/renaming.py",
     "warmup/schedule.py",
-    "warmup/live/follower.py",
+    "warmup/live/indicators.py",
     "warmup/cache/indicators.py",
     "warmup/runner/agent.py",
     "warmup/runner/agents.py",

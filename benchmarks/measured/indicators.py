@@ -12,7 +12,7 @@ from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of
 from warmup.cache.candles import CandleCache, CandleWrite
 from warmup.cache.indicators import IndicatorCache
-from warmup.live.follower import IndicatorFollower
+from warmup.live.indicators import IndicatorFollower
 
 TARGET_SECONDS = 3
 ROUNDS = 3

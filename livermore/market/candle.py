@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
-from livermore.market.plain import plain
+from livermore.market.decimal_text import plain
 from livermore.market.timeframe import Timeframe
 
 # 2000-01-01 and 2100-01-01: a time in seconds falls before, one in microseconds after.

@@ -23,8 +23,8 @@ from exchanges.rest.pacing.host import host_of
 from exchanges.rest.pacing.usage import Usage, read_usage
 from livermore.market import keys
 from warmup.metrics.completeness import ByTimeframe, Completeness, Measured, measure
+from warmup.metrics.exposition import Scrape
 from warmup.metrics.redis_server import read_memory, refusal
-from warmup.metrics.sheet import Sheet
 from warmup.stats import Status as WarmupStatus
 
 logger = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ class ExchangeCollector(Collector):
         self._measured = measured
 
     def collect(self) -> Iterable[Metric]:
-        sheet = Sheet()
-        sheet.put("build_info", 1, self._version)
+        scrape = Scrape()
+        scrape.put("build_info", 1, self._version)
         up = dict.fromkeys(("database_up", "redis_up"), True)
         exchanges: list[Exchange] = []
         try:
@@ -74,26 +74,26 @@ class ExchangeCollector(Collector):
             up["database_up"] = False
         for exchange in exchanges:
             wanted = exchange.wanted == Exchange.Wanted.RUNNING
-            sheet.put("exchange_wanted", wanted, exchange.name)
+            scrape.put("exchange_wanted", wanted, exchange.name)
         try:
             for exchange in exchanges:
                 with self._readable(exchange.name, "symbols"):
-                    put_symbols(sheet, exchange)
+                    put_symbols(scrape, exchange)
             self._redis.ping()
             with self._readable("", "server"):
-                put_server(sheet, self._redis)
+                put_server(scrape, self._redis)
             for exchange in exchanges:
                 with self._readable(exchange.name, "all"):
-                    self._read(sheet, exchange)
+                    self._read(scrape, exchange)
         except RedisError:
             up["redis_up"] = False
         except DatabaseError:
             up["database_up"] = False
         for name, answered in up.items():
-            sheet.put(name, answered)
-        return sheet.families.values()
+            scrape.put(name, answered)
+        return scrape.families.values()
 
-    def _read(self, sheet: Sheet, exchange: Exchange) -> None:
+    def _read(self, scrape: Scrape, exchange: Exchange) -> None:
         number, name = exchange.pk, exchange.name
         pipe = self._redis.pipeline(transaction=False)
         pipe.get(keys.status(number))
@@ -107,22 +107,22 @@ class ExchangeCollector(Collector):
             status = Status.from_json(text)
             # By Redis's clock: that of the machine which wrote the heartbeat may be wrong.
             age = (STATUS_TTL_MS - left_ms) / 1000 if left_ms >= 0 else None
-        put_status(sheet, name, status, age)
+        put_status(scrape, name, status, age)
         if is_up(status, age):
             with self._readable(name, "stream"):
-                put_stream(sheet, name, status.details, age or 0.0)
+                put_stream(scrape, name, status.details, age or 0.0)
         with self._readable(name, "lock"):
-            sheet.put("lock_held", held, name)
-            sheet.put("lock_epoch", epoch, name)
+            scrape.put("lock_held", held, name)
+            scrape.put("lock_epoch", epoch, name)
         with self._readable(name, "pacing"):
-            put_usage(sheet, name, read_usage(self._redis, host_of(exchange.rest_url)))
+            put_usage(scrape, name, read_usage(self._redis, host_of(exchange.rest_url)))
         if stats:
             with self._readable(name, "warmup"):
-                put_warmup(sheet, name, orjson.loads(stats))
+                put_warmup(scrape, name, orjson.loads(stats))
         with self._readable(name, "completeness"):
             found = self._measured.of(number, lambda: self._complete(exchange, status, age or 0.0))
             for timeframe, complete in found.items():
-                put_completeness(sheet, (name, timeframe), complete)
+                put_completeness(scrape, (name, timeframe), complete)
 
     def _complete(self, exchange: Exchange, status: Status, age: float) -> ByTimeframe:
         symbols = list(exchange.symbols.kept_warm().values_list("symbol", flat=True))
@@ -159,65 +159,65 @@ def is_up(status: Status, age: float | None) -> bool:
     return age is not None and age <= FRESH_SECONDS and status.state in ALIVE
 
 
-def put_symbols(sheet: Sheet, exchange: Exchange) -> None:
+def put_symbols(scrape: Scrape, exchange: Exchange) -> None:
     """Put how many monitored symbols trade, and what became of the others."""
     statuses = exchange.symbols.monitored().order_by().values_list("status")
     counts = dict(statuses.annotate(Count("pk")))
     for status in Symbol.Status.values:
-        sheet.put("symbols", counts.get(status, 0), exchange.name, status)
+        scrape.put("symbols", counts.get(status, 0), exchange.name, status)
 
 
-def put_server(sheet: Sheet, redis: Redis) -> None:
+def put_server(scrape: Scrape, redis: Redis) -> None:
     """Put what the Redis server can be relied upon for."""
-    sheet.put("redis_writable", not refusal(redis))
+    scrape.put("redis_writable", not refusal(redis))
     if memory := read_memory(redis):
-        sheet.put("redis_evicts", bool(memory.evicts))
-        sheet.put("redis_memory_used_bytes", memory.used)
-        sheet.put("redis_memory_limit_bytes", memory.limit)
+        scrape.put("redis_evicts", bool(memory.evicts))
+        scrape.put("redis_memory_used_bytes", memory.used)
+        scrape.put("redis_memory_limit_bytes", memory.limit)
 
 
-def put_status(sheet: Sheet, name: str, status: Status, age: float | None) -> None:
+def put_status(scrape: Scrape, name: str, status: Status, age: float | None) -> None:
     """Put what the holder says it does. `age` is how old that is, in seconds."""
-    sheet.put("exchange_up", is_up(status, age), name)
-    sheet.put("heartbeat_age_seconds", age, name)
+    scrape.put("exchange_up", is_up(status, age), name)
+    scrape.put("heartbeat_age_seconds", age, name)
     for state in State:
-        sheet.put("exchange_state", status.state is state, name, state)
+        scrape.put("exchange_state", status.state is state, name, state)
 
 
-def put_stream(sheet: Sheet, name: str, details: Mapping[str, Any], age: float) -> None:
+def put_stream(scrape: Scrape, name: str, details: Mapping[str, Any], age: float) -> None:
     """Put what a runner measured of its stream `age` seconds ago; nothing before it streams."""
     for metric, detail in OF_STREAM.items():
-        sheet.put(metric, details.get(detail), name)
+        scrape.put(metric, details.get(detail), name)
     for reason, count in details.get("refused", {}).items():
-        sheet.put("frames_refused_total", count, name, reason)
+        scrape.put("frames_refused_total", count, name, reason)
     if delays := details.get("closeDelays"):
-        sheet.put_delays(delays, name)
+        scrape.put_delays(delays, name)
     newest_ms, now_ms = details.get("newestClose"), details.get("exchangeTime")
     if newest_ms and now_ms:
-        sheet.put("newest_close_age_seconds", (now_ms - newest_ms) / 1000 + age, name)
+        scrape.put("newest_close_age_seconds", (now_ms - newest_ms) / 1000 + age, name)
 
 
-def put_usage(sheet: Sheet, name: str, usage: Usage) -> None:
+def put_usage(scrape: Scrape, name: str, usage: Usage) -> None:
     """Put how much the exchange was asked, and whether it wants to be left alone."""
-    sheet.put("request_weight_used", usage.weight, name)
-    sheet.put("request_weight_limit", usage.weight_limit, name)
-    sheet.put("host_held_seconds", usage.held_ms / 1000, name)
-    sheet.put("host_banned_seconds", usage.banned_ms / 1000, name)
+    scrape.put("request_weight_used", usage.weight, name)
+    scrape.put("request_weight_limit", usage.weight_limit, name)
+    scrape.put("host_held_seconds", usage.held_ms / 1000, name)
+    scrape.put("host_banned_seconds", usage.banned_ms / 1000, name)
 
 
-def put_warmup(sheet: Sheet, name: str, stats: Mapping[str, Any]) -> None:
+def put_warmup(scrape: Scrape, name: str, stats: Mapping[str, Any]) -> None:
     """Put how the last warmup went."""
-    sheet.put("warmup_percent", stats["percentComplete"], name)
-    sheet.put("warmup_pairs_failed", stats["failedPairs"], name)
-    sheet.put("warmup_error", stats["status"] == WarmupStatus.ERROR, name)
+    scrape.put("warmup_percent", stats["percentComplete"], name)
+    scrape.put("warmup_pairs_failed", stats["failedPairs"], name)
+    scrape.put("warmup_error", stats["status"] == WarmupStatus.ERROR, name)
 
 
-def put_completeness(sheet: Sheet, labels: tuple[str, str], found: Completeness) -> None:
+def put_completeness(scrape: Scrape, labels: tuple[str, str], found: Completeness) -> None:
     """Put how complete the pairs of one timeframe are."""
-    sheet.put("pairs", found.pairs, *labels)
-    sheet.put("pairs_holed", found.holed, *labels)
-    sheet.put("pairs_stale", found.stale, *labels)
-    sheet.put("pairs_waiting", found.waiting, *labels)
-    sheet.put("pairs_set_aside", found.set_aside, *labels)
-    sheet.put("periods_missing", found.missing_periods, *labels)
-    sheet.put("coverage_ratio", found.ratio, *labels)
+    scrape.put("pairs", found.pairs, *labels)
+    scrape.put("pairs_holed", found.holed, *labels)
+    scrape.put("pairs_stale", found.stale, *labels)
+    scrape.put("pairs_waiting", found.waiting, *labels)
+    scrape.put("pairs_set_aside", found.set_aside, *labels)
+    scrape.put("periods_missing", found.missing_periods, *labels)
+    scrape.put("coverage_ratio", found.ratio, *labels)

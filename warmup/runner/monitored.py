@@ -20,7 +20,7 @@ from exchanges.stream.streamer import Streamer
 from exchanges.symbols.monitoring import monitor, unmonitor
 from exchanges.symbols.renaming import RenameOffer, rename_offers
 from livermore.market.pair import Pair, pairs_of
-from warmup.live.follower import IndicatorFollower
+from warmup.live.indicators import IndicatorFollower
 from warmup.live.sink import CandleSink
 from warmup.runner.added_symbols import HistoryFetcher, Progress
 from warmup.runner.listing_watch import ListingWatch, longest_age

@@ -25,7 +25,7 @@ from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
 from warmup.live.background_repair import BackgroundRepair
-from warmup.live.follower import IndicatorFollower
+from warmup.live.indicators import IndicatorFollower
 from warmup.live.measures import History, Rate
 from warmup.live.sink import CandleSink
 from warmup.metrics.redis_server import read_memory

@@ -11,7 +11,7 @@ from exchanges.lock.status import State
 from exchanges.stream.streamer import Streamer
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbols_to_fetch
 from livermore.command import LivermoreCommand, SignalExit, UsageError
-from livermore.market.plain import plain
+from livermore.market.decimal_text import plain
 from warmup.live.sink import CandleSink
 
 

@@ -6,8 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.lease import STATUS_TTL_MS
-from exchanges.lock.status import State
+from exchanges.lock.status import STATUS_TTL_MS, State
 from exchanges.models import Exchange
 from exchanges.rest.pacing.budget import Limits
 from exchanges.rest.pacing.host import host_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from redis import Redis
 
-from livermore.market.plain import plain
+from livermore.market.decimal_text import plain
 from warmup.cache.tickers import TickerCache
 
 Price = tuple[str, float]  # the price as text, the change in percent

@@ -29,7 +29,7 @@ def recorded(name):
 
 
 def envelope(channel, *events, number=0, at="2026-01-22T14:52:05.123456789Z"):
-    """Return a frame around events; of candle updates the sheet recorded the event alone."""
+    """Return a frame around events; of candle updates the scrape recorded the event alone."""
     told = b'{"channel":"%s","timestamp":"%s","sequence_num":%d,"events":[%s]}'
     return told % (channel.encode(), at.encode(), number, b",".join(events))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livermore.market.candle import Candle, Ticker
-from livermore.market.plain import plain
+from livermore.market.decimal_text import plain
 from livermore.market.timeframe import Timeframe
 
 TIME = 1_795_046_400_000

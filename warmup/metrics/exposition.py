@@ -71,7 +71,7 @@ METRICS = {
 }
 
 
-class Sheet:
+class Scrape:
     """One scrape's values: a family for every metric, those without a value among them."""
 
     def __init__(self):

@@ -28,7 +28,7 @@ from tests.warmup.runners import (
 from warmup.cache.candles import CandleCache
 from warmup.cache.indicator_window import Window
 from warmup.cache.indicators import IndicatorCache
-from warmup.live.follower import IndicatorFollower
+from warmup.live.indicators import IndicatorFollower
 
 NUMBER = 7
 M1 = Timeframe.M1
