@@ -13,7 +13,7 @@ from livermore.market import keys
 from tests.warmup.harness.conftest import everything
 from tests.warmup.runners import end, make_row, processes, serve, wait_until
 from warmup.harness import check
-from warmup.harness.steps import network
+from warmup.harness.steps import network, subscription
 
 pytestmark = pytest.mark.django_db(transaction=True)
 STEPS = [
@@ -44,6 +44,7 @@ def row(redis, sandbox):
 def run(monkeypatch):
     """Run the command; return its exit status and what it printed."""
     monkeypatch.setattr(network, "LONGEST_SKEW_MS", 10**15)  # the sandbox's clock flies
+    monkeypatch.setattr(subscription, "LONGEST_LAG_MS", 10**15)
     monkeypatch.setattr(check, "LEAST_SECONDS", 0.1)
 
     def run(*arguments):
