@@ -51,7 +51,7 @@ def run(monkeypatch):
         out = StringIO()
         try:
             call_command(
-                "check_exchange", *arguments, "--seconds", "0.2", stdout=out, stderr=StringIO()
+                "check_exchange", *arguments, "--seconds", "0.5", stdout=out, stderr=StringIO()
             )
         except SystemExit as exit_:
             return exit_.code, out.getvalue()
