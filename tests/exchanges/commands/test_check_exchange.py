@@ -10,8 +10,9 @@ from django.core.management import CommandError, call_command
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
 from livermore.market import keys
+from livermore.market.timeframe import Timeframe
 from tests.warmup.harness.conftest import everything
-from tests.warmup.runners import end, make_row, processes, serve, wait_until
+from tests.warmup.runners import MIDNIGHT_MS, end, make_row, processes, serve, wait_until
 from warmup.harness import check
 from warmup.harness.steps import network, subscription
 
@@ -24,7 +25,7 @@ STEPS = [
 
 @pytest.fixture(scope="module")
 def shared():
-    with serve() as server:
+    with serve(start_ms=MIDNIGHT_MS - Timeframe.H4.ms, speed=60) as server:
         yield server
 
 

@@ -108,7 +108,7 @@ def faults_of_listings(numbers):
 def faults_of_live(redis, name, numbers):
     """Run an exchange among what means harm; yield what it did wrong."""
     served = [Listing(symbol, "12.3400") for symbol in SERVED]
-    with serve(listings=(*chosen(SYMBOLS), *served)) as sandbox:
+    with serve(speed=60, listings=(*chosen(SYMBOLS), *served)) as sandbox:
         row = make_row(sandbox, name, [*SYMBOLS, *SERVED])
         frames = payloads.frames(row.venue, sandbox.clock.now_ms(), SERVED)
         with relayed(sandbox, frames) as relay, pytest.MonkeyPatch.context() as patch:

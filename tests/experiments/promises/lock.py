@@ -71,7 +71,7 @@ def run(redis, folder, racers=20, rounds=200, seconds=40, stopped=6, takeovers=6
 
 def faults_of_takeovers(redis, manage, takeovers, numbers):
     """Let live runners take over from each other; yield what was written that should not be."""
-    with serve() as sandbox, monitored(redis) as writes:
+    with serve(speed=60) as sandbox, monitored(redis) as writes:
         row = make_row(sandbox)
         truth = Comparison(redis, sandbox, row)
         holder = _started(redis, row, manage, "start", "sandbox")

@@ -142,7 +142,7 @@ class Trials:
                 each.shutdown()
 
     def sandbox_still_works(self):
-        with serve() as sandbox:
+        with serve(speed=60) as sandbox:
             row = make_row(sandbox)
             truth = Comparison(self._redis, sandbox, row)
             with running(self._redis, row):
