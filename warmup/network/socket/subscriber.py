@@ -48,6 +48,7 @@ class Subscriber:
                 failing = True
             else:
                 failing = False
+            _end_if_cancelled()
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def add(self, *channels: str) -> None:
@@ -86,6 +87,7 @@ class Subscriber:
     async def _receive(self, pubsub: PubSub) -> None:
         asked = False
         while True:
+            _end_if_cancelled()
             message = await pubsub.get_message(timeout=SILENCE_SECONDS)
             if message is None:
                 if asked:
@@ -96,3 +98,10 @@ class Subscriber:
             asked = False
             if message["type"] in ("message", "pmessage"):
                 self._received(message["channel"].decode(), message["data"])
+
+
+def _end_if_cancelled() -> None:
+    """A cancellation while redis-py connects may be lost in it: the task still knows of it."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError
