@@ -19,12 +19,12 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CANDLES_KEPT, CandleCache
 from warmup.cache.set_aside import SetAside
-from warmup.live.aside import AsidePairs
 from warmup.live.bars import EVER, GRACE_MS, LATE, SKIPPED, TOLD, Bars, Close
 from warmup.live.healing import Healer
 from warmup.live.measures import Delays
 from warmup.live.resuming import resume
 from warmup.live.rollup import Rollup
+from warmup.live.set_aside import AsidePairs
 from warmup.live.skipped import Skipped
 from warmup.live.write_queue import WriteQueue
 

@@ -48,11 +48,11 @@ from exchanges.errors import clip
 from livermore.market.timeframe import parse_timeframe
 from warmup.network.page.snapshot import read_accounts
 from warmup.network.permission import NotAdmitted, PageUser, admit
+from warmup.network.socket.delivered import IN_SNAPSHOT, Told
 from warmup.network.socket.feed import Feed, current_feed
 from warmup.network.socket.lifetime import FLOOD, TRY_LATER, USUAL, Limits, wait_for_end
 from warmup.network.socket.outbox import Outbox
 from warmup.network.socket.pair_feed import OpenPair
-from warmup.network.socket.told import IN_SNAPSHOT, Told
 
 logger = logging.getLogger(__name__)
 
