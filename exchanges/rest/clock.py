@@ -87,6 +87,16 @@ class Frames:
             return None
         return Line(at, time_ms, pace)
 
+    def paces(self) -> tuple[float, float] | None:
+        """Return between which paces the time went from the first of them to the last."""
+        now = time.monotonic()
+        recent = [each for each in self._known if now - each[0] <= FRAMES_SECONDS]
+        if len(recent) < FEWEST_FRAMES:
+            return None
+        (first, first_ms), (last, last_ms) = recent[0], recent[-1]
+        span_ms, passed_ms = 1000 * max(last - first, SHORTEST_SPAN_SECONDS), last_ms - first_ms
+        return (passed_ms - ROUGH_MS) / span_ms, (passed_ms + ROUGH_MS) / span_ms
+
 
 class ExchangeClock:
     """The exchange's time, never ahead of it. Threads may share it.
@@ -102,7 +112,8 @@ class ExchangeClock:
 
     As answers and frames were on their way, and as a machine may sleep, the result can only be
     late: nothing is taken as closed before the exchange closed it. An exchange may run at another
-    pace than this machine, as the sandbox does: three answers in a row show it.
+    pace than this machine, as the sandbox does: three answers in a row show it, where no frames
+    show otherwise.
     """
 
     def __init__(self, ask_ms: Callable[[], int], name: str = "the exchange"):
@@ -336,6 +347,9 @@ class ExchangeClock:
             return True
         together = max(least for least, _ in paces) <= min(most for _, most in paces)
         unusual = all(least > UNUSUAL_PACE or most < 1 / UNUSUAL_PACE for least, most in paces)
+        streamed = self._frames.paces()
+        if streamed and _fits(streamed, 1.0):
+            return False  # REST's answers leap, and by chance by as much each time
         if together and unusual:
             least, most = _pace(first, third)
             self._pace, self._most = max(0.0, least), most

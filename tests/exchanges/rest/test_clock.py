@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exchanges.errors import Unreachable
@@ -407,8 +407,16 @@ OFF = st.sampled_from([0, 0, 0, 3_000, 30_000, 5 * MINUTE_MS, -30_000, 9 * MINUT
 STEPS = st.lists(st.tuples(st.sampled_from(["frames", "frame", "rest"]), OFF), max_size=12)
 
 
+# Three answers of REST, each as far ahead of the one before as if time went three times as fast.
+AT_ANOTHER_PACE = [
+    *(("frames", 3_000), ("frames", 0), ("rest", -30_000), ("frames", 0)),
+    *(("frames", 3_000), ("frames", 0), ("rest", 30_000)),
+]
+
+
 @settings(deadline=None, max_examples=200)
 @given(STEPS)
+@example(AT_ANOTHER_PACE)
 def test_whichever_one_of_them_is_off_it_is_never_early(steps):
     played = World()
     with pytest.MonkeyPatch.context() as patch:
