@@ -453,7 +453,7 @@ def test_where_the_exchange_tells_no_time_ours_counts(server, client, waits, mon
 
 def test_too_many_requests_without_a_time_are_backed_off_from(server, client, monkeypatch, waits):
     monkeypatch.setattr("exchanges.transport.backoff.FIRST_RETRY_SECONDS", 4.0)
-    monkeypatch.setattr("exchanges.rest.client.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("exchanges.transport.backoff.random.uniform", lambda low, high: high)
     server.answer((429, {}, b""), (429, {}, b""), OK)
     client.get("/x")
     assert waits == [pytest.approx(4, abs=0.5), pytest.approx(8, abs=0.5)]
@@ -709,7 +709,7 @@ def test_no_error_or_log_holds_what_was_signed(server, connect, caplog, monkeypa
 
 def test_closing_ends_the_wait_for_another_try(server, client, monkeypatch):
     monkeypatch.setattr("exchanges.transport.backoff.FIRST_RETRY_SECONDS", 600.0)
-    monkeypatch.setattr("exchanges.rest.client.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("exchanges.transport.backoff.random.uniform", lambda low, high: high)
     server.answer((500, {}, b""))
     errors = []
     caller = threading.Thread(target=lambda: errors.append(failure_of(client, Temporary)))
