@@ -112,8 +112,8 @@ class ExchangeClock:
 
     As answers and frames were on their way, and as a machine may sleep, the result can only be
     late: nothing is taken as closed before the exchange closed it. An exchange may run at another
-    pace than this machine, as the sandbox does: three answers in a row show it, where no frames
-    show otherwise.
+    pace than this machine, as the sandbox does: three answers in a row show it, unless frames come
+    at this machine's pace and at no such one.
     """
 
     def __init__(self, ask_ms: Callable[[], int], name: str = "the exchange"):
@@ -347,13 +347,14 @@ class ExchangeClock:
             return True
         together = max(least for least, _ in paces) <= min(most for _, most in paces)
         unusual = all(least > UNUSUAL_PACE or most < 1 / UNUSUAL_PACE for least, most in paces)
+        if not together or not unusual:
+            return False
+        least, most = _pace(first, third)
         streamed = self._frames.paces()
-        if streamed and _fits(streamed, 1.0):
+        if streamed and _fits(streamed, 1.0) and (streamed[1] < least or most < streamed[0]):
             return False  # REST's answers leap, and by chance by as much each time
-        if together and unusual:
-            least, most = _pace(first, third)
-            self._pace, self._most = max(0.0, least), most
-        return together and unusual
+        self._pace, self._most = max(0.0, least), most
+        return True
 
 
 def _wall_ahead_seconds() -> float:

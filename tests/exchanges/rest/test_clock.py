@@ -389,6 +389,18 @@ def test_after_a_sleep_the_stream_and_this_machine_are_believed_where_rest_is_aw
     assert close_to_the_truth(played)
 
 
+@pytest.mark.parametrize("pace", [1.5, 3.0, 60.0])
+def test_another_pace_is_learned_however_close_frames_come(world, pace):
+    played = world(pace=pace)
+    played.clock.now_ms()
+    for _ in range(4):
+        played.live(2, every=0.025)
+        played.clock.ask()
+    played.live(10, every=0.025)
+    assert close_to_the_truth(played)
+    assert played.clock.odd is None
+
+
 def test_where_rest_is_away_frames_alone_are_believed_only_if_this_machine_says_so_too(world):
     played = world(wall_off_ms=300)
     played.clock.now_ms()
