@@ -8,7 +8,6 @@ Every entry is `kind` (command or reply) and `message`, a JSON object:
     reply     {"requestId", "final", "ok", "result", "error"}
 """
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,6 @@ import orjson
 from redis import Redis
 
 from exchanges.errors import BadPayload
-
-logger = logging.getLogger(__name__)
 
 COMMANDS = frozenset(
     {"stop", "takeover", "force-backfill", "add-symbol", "bulk-add-symbols", "remove-symbol"}

@@ -48,7 +48,7 @@ PAIRS_PER_PIPELINE = 1000
 PAIRS_PER_SUMMARY = 200  # a millisecond of the server's time
 PAIRS_PER_WINDOWS = 50  # whole windows: 64 KB each
 LONGEST_LIVE = 10_000
-GLANCED = (keys.candles, keys.coverage)
+SUMMARY_KEYS = (keys.candles, keys.coverage)
 # Who has an exchange's lock may write what is unconfirmed from several threads: one at a time.
 _NOTING: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
@@ -205,7 +205,7 @@ class CandleCache:
         """Return what the cache holds of each pair, as it is stored."""
         found: list[PairSummary] = []
         for chunk in _chunks(pairs, PAIRS_PER_SUMMARY):
-            names = [name(self._exchange_id, *pair) for pair in chunk for name in GLANCED]
+            names = [name(self._exchange_id, *pair) for pair in chunk for name in SUMMARY_KEYS]
             replies = iter(SUMMARIZE(self._redis, names))
             found += [
                 PairSummary(count, read_time(oldest), read_time(newest), coverage or None, "", name)

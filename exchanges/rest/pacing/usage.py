@@ -43,7 +43,7 @@ def read_usage(redis: Redis, host: str) -> Usage:
         return Usage(None, None, 0, 0)
     now_ms = 1000 * seconds + microseconds // 1000
     fields = {name: int(text) for name, text in stored.items() if _is_whole(text)}
-    weights = {  # by second, as _BUDGET counts them: a 60th of a minute
+    weights = {  # by second, as take_weight.lua counts them: a 60th of a minute
         int(second): amount
         for name, amount in fields.items()
         if name.startswith(b"weight:") and _is_whole(second := name.removeprefix(b"weight:"))
