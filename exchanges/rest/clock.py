@@ -76,9 +76,7 @@ class Frames:
 
     def line(self, pace: float) -> Line | None:
         """Return the time by the middle one of them, None where one says something else."""
-        now = time.monotonic()
-        recent = [each for each in self._known if now - each[0] <= FRAMES_SECONDS]
-        offs = [(time_ms - 1000 * at * pace, at, time_ms) for at, time_ms in recent]
+        offs = [(time_ms - 1000 * at * pace, at, time_ms) for at, time_ms in self._recent()]
         if len(offs) < FEWEST_FRAMES:
             return None
         middle, at, time_ms = median_low(offs)
@@ -89,13 +87,15 @@ class Frames:
 
     def paces(self) -> tuple[float, float] | None:
         """Return between which paces the time went from the first of them to the last."""
-        now = time.monotonic()
-        recent = [each for each in self._known if now - each[0] <= FRAMES_SECONDS]
+        recent = self._recent()
         if len(recent) < FEWEST_FRAMES:
             return None
         (first, first_ms), (last, last_ms) = recent[0], recent[-1]
-        span_ms, passed_ms = 1000 * max(last - first, SHORTEST_SPAN_SECONDS), last_ms - first_ms
-        return (passed_ms - ROUGH_MS) / span_ms, (passed_ms + ROUGH_MS) / span_ms
+        return _pace(Answer(first, first, first_ms), Answer(last, last, last_ms))
+
+    def _recent(self) -> list[tuple[float, int]]:
+        now = time.monotonic()
+        return [each for each in self._known if now - each[0] <= FRAMES_SECONDS]
 
 
 class ExchangeClock:

@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import logging
 import os
 import random
 import signal
@@ -14,8 +13,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-logger = logging.getLogger(__name__)
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 5.0
