@@ -152,6 +152,8 @@ else:  # a server that is gone without a word would else hang whoever asks wheth
         "tcp_user_timeout": 20_000,  # in milliseconds
     }.items():
         DATABASES["default"].setdefault("OPTIONS", {}).setdefault(_option, _seconds)
+    # Such a cursor is gone where a pooler gives each transaction another connection.
+    DATABASES["default"].setdefault("DISABLE_SERVER_SIDE_CURSORS", True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Redis: candles, Django's cache and the channel layer

@@ -102,7 +102,7 @@ class PostgresServer(Database):
         log = str(self._folder / "log")
         data = str(self._folder / "data")
         subprocess.run(
-            [_program("pg_ctl"), "-D", data, "-l", log, "-w", "-o", options, "start"],
+            [program("pg_ctl"), "-D", data, "-l", log, "-w", "-o", options, "start"],
             **self._options | {"capture_output": False, "stdout": subprocess.DEVNULL},
         )
 
@@ -132,11 +132,11 @@ class PostgresServer(Database):
         return [main, *map(int, children)]
 
     def _run(self, name, *arguments):
-        subprocess.run([_program(name), *arguments], **self._options)
+        subprocess.run([program(name), *arguments], **self._options)
 
 
-def _program(name):
-    found = shutil.which(name) or next(
+def program(name):
+    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin") or next(
         map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), None
     )
     if found is None:

@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from tests.livermore.databases import PostgresServer, _program, manage
+from tests.livermore.databases import PostgresServer, manage, program
 from tests.warmup.runners import ROOT
 
 TEXT = (ROOT / "docs/settings.md").read_text()
@@ -35,7 +35,7 @@ class ElsewhereServer(PostgresServer):
         )
         arguments = ["-D", str(self._folder / "data"), "-l", str(self._folder / "log")]
         subprocess.run(
-            [_program("pg_ctl"), *arguments, "-w", "-o", options, "start"],
+            [program("pg_ctl"), *arguments, "-w", "-o", options, "start"],
             **self._options | {"capture_output": False, "stdout": subprocess.DEVNULL},
         )
 
