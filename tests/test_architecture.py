@@ -21,7 +21,7 @@ HTTP_CLIENTS = {"requests", "websocket", "websockets", "httpx", "urllib3", "http
 SOCKETS = {
     "exchanges/rest/client.py",
     "exchanges/rest/session.py",
-    "exchanges/stream/buffered_websocket.py",
+    "exchanges/stream/wire/websocket.py",
     "exchanges/stream/connection.py",
 }
 ASKS_ITS_CHILDREN = {"livermore/running/children.py"}  # whether they answer yet, on this machine

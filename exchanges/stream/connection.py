@@ -14,11 +14,11 @@ import websocket
 
 from exchanges.errors import BadPayload, Excessive, LivermoreError, Unreachable, clip
 from exchanges.stream.base import StreamSession, Topic, VenueStream
-from exchanges.stream.buffered_websocket import BufferedWebSocket
 from exchanges.stream.events import Event, Refused
-from exchanges.stream.frames import BINARY, CLOSE, MOST_READ_BYTES, TEXT
 from exchanges.stream.inbox import Inbox
 from exchanges.stream.subscriptions import Subscriptions
+from exchanges.stream.wire.frames import BINARY, CLOSE, MOST_READ_BYTES, TEXT
+from exchanges.stream.wire.websocket import BufferedWebSocket
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from exchanges.stream.frames import MOST_BYTES
+from exchanges.stream.wire.frames import MOST_BYTES
 from tests.exchanges.transport.attacks import Attacker
 from tests.exchanges.transport.victim import victim
 

@@ -9,7 +9,6 @@ import websockets.sync.server
 from websockets.exceptions import ConnectionClosed
 
 from exchanges.stream import connection as connection_module
-from exchanges.stream.buffered_websocket import BufferedWebSocket
 from exchanges.stream.connection import Connection
 from exchanges.venues.binance.stream import BinanceStream
 from tests.exchanges.stream.connection.played import WAIT_SECONDS, request_key, upgraded
@@ -90,18 +89,3 @@ def short_timeouts(monkeypatch):
     monkeypatch.setattr(connection_module, "SILENCE_SECONDS", 0.4)
     monkeypatch.setattr(connection_module, "PONG_SECONDS", 0.3)
     monkeypatch.setattr(connection_module, "MESSAGE_SECONDS", 0.5)
-
-
-@pytest.fixture
-def pair():
-    """Return our socket, already upgraded, and the server's bare end of it."""
-    with ExitStack() as opened:
-
-        def pair(timeout=WAIT_SECONDS):
-            ours, theirs = map(opened.enter_context, socket.socketpair())
-            client = BufferedWebSocket(enable_multithread=False)
-            client.sock, client.connected = ours, True
-            ours.settimeout(timeout)
-            return client, theirs
-
-        yield pair

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 import pytest
 
 from exchanges.errors import Unreachable
-from exchanges.stream import buffered_websocket as websocket_module
 from exchanges.stream import connection as connection_module
 from exchanges.stream import inbox as inbox_module
+from exchanges.stream.wire import websocket as websocket_module
 from tests.exchanges.stream.connection.played import (
     Received,
     confirm_all,

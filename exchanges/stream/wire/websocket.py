@@ -9,8 +9,8 @@ from typing import Any
 import websocket
 
 from exchanges.errors import Unreachable
-from exchanges.stream.frames import BINARY, CLOSE, PING, TEXT, Frames, Message
-from exchanges.stream.handshake import shake_hands
+from exchanges.stream.wire.frames import BINARY, CLOSE, PING, TEXT, Frames, Message
+from exchanges.stream.wire.handshake import shake_hands
 
 RECEIVE_BYTES = 65_536
 SEND_SECONDS = 5  # for the exchange to take a message of ours

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.frames import Opcode
 
-from exchanges.stream.buffered_websocket import BufferedWebSocket
+from exchanges.stream.wire.websocket import BufferedWebSocket
 from tests.exchanges.stream.connection.played import serialized
 
 

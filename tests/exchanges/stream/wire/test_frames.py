@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from exchanges.errors import Excessive, Unreachable
-from exchanges.stream.frames import BINARY, CLOSE, PING, TEXT, Frames
+from exchanges.stream.wire.frames import BINARY, CLOSE, PING, TEXT, Frames
 
 MOST = 1000
 

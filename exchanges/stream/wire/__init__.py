@@ -1,0 +1,1 @@
+"""One WebSocket (RFC 6455) over a socket that is open: its handshake, its frames, what is sent."""
