@@ -25,8 +25,8 @@ from livermore.market import keys
 
 logger = logging.getLogger(__name__)
 
-TTL_MS = 45_000
-RENEW_MS = 15_000
+TTL_MS = 12_000
+RENEW_MS = 1_000  # so a holder may stand still for eleven twelfths of its lease and loses nothing
 LARGEST_EPOCH = 2**53  # what a script of Redis can count to
 
 ACQUIRE = load_script("exchanges/lock/lua/acquire.lua", {"LARGEST_EPOCH": LARGEST_EPOCH})

@@ -20,7 +20,9 @@ from livermore.market import keys
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_STATUSES = 0.25
-LONGEST_RENEWAL_SECONDS = 1.0  # a Redis that is slower is asked again, well before the lock ends
+# A Redis that answers later is asked again: twice within the time in which we may write.
+SHARE_OF_TTL_PER_ANSWER = 4
+LONGEST_LEARNING_SECONDS = 1.0  # why a lease was lost
 # Unlike `time.monotonic` it goes on while the machine sleeps, as the lock's time in Redis does.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -68,7 +70,7 @@ class Lease:
         self._thread = threading.Thread(
             target=self._run, name=f"heartbeat-{exchange_id}", daemon=True
         )
-        self._redis = own_client(redis, min(LONGEST_RENEWAL_SECONDS, self._renew_seconds))
+        self._redis = own_client(redis, ttl_ms / 1000 / SHARE_OF_TTL_PER_ANSWER)
         self._renew_script = RENEW.on(self._redis)
         self._release_script = RELEASE.on(self._redis)
         self._status = StatusWriter(self._redis, exchange_id, holder)
@@ -110,7 +112,7 @@ class Lease:
     def loss(self) -> LostLock:
         """Return the error that says how it was lost, having asked Redis if that isn't known."""
         self.recheck()
-        self.lost.wait(LONGEST_RENEWAL_SECONDS)
+        self.lost.wait(LONGEST_LEARNING_SECONDS)
         return LostLock(f"stopped: {self.lost_reason or 'a write was refused'}")
 
     def recheck(self) -> None:

@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from exchanges.errors import clip
-from exchanges.lock.acquire import RENEW_MS
+from exchanges.lock.acquire import TTL_MS
 from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from exchanges.models import Exchange, Symbol
 from exchanges.redis.unreadable import OnceAnHour
@@ -30,7 +30,7 @@ from warmup.stats import Status as WarmupStatus
 logger = logging.getLogger(__name__)
 
 ALIVE = (State.STARTING, State.WARMING, State.ACTIVE, State.STOPPING)
-FRESH_SECONDS = 2 * RENEW_MS / 1000  # a status is written with each renewal of the lock at least
+FRESH_SECONDS = TTL_MS / 1000  # whoever said nothing for so long has lost the lock
 OF_STREAM = {  # by the name of the detail of the status
     "frames_total": "frames",
     "frames_per_second": "framesPerSecond",

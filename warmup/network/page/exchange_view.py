@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from redis import Redis
 
-from exchanges.lock.acquire import unknown_lock
+from exchanges.lock.acquire import TTL_MS, unknown_lock
 from exchanges.lock.status import STATUS_TTL_MS, Holder, State, Status
 from exchanges.models import Exchange, Symbol
 from exchanges.redis.json_types import (
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
-LATE_MS = 20_000  # a status is written with each renewal of the lock, every 15 s, at least
+LATE_MS = TTL_MS  # a status is written with each renewal of the lock at least
 LATE_WHILE_ACTIVE_MS = 10_000  # and then every second
 SAME_MOMENT_MS = 60_000
 EMPTY_STATS = WarmupStats(0).as_json()
