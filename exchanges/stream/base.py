@@ -52,6 +52,8 @@ class StreamSession(ABC):
     an error. `has_heartbeats` where heartbeats are subscribed: then silence is never quiet.
     """
 
+    closing_flag = b""  # what a frame that closes a bar has in it, where there is such a flag
+
     def __init__(self):
         self.unknown = self.answered = 0
         self.has_heartbeats = False
@@ -96,9 +98,17 @@ class StreamSession(ABC):
     def superseded_by(self, frame: bytes) -> bytes | None:
         """Return a name for what the frame tells the whole of, None if it must be read.
 
-        Of the frames of one name that wait to be read the newest one will do.
+        Of the frames of one name that wait to be read the newest one will do. The connection's
+        thread asks this, and what is below.
         """
         return None
+
+    def may_close(self, frame: bytes) -> bool:
+        """Tell, at a glance, whether a frame that must be read may close a bar: it is read at once.
+
+        It is asked once of each, in order. Where it is wrong a close waits for the next round.
+        """
+        return bool(self.closing_flag) and self.closing_flag in frame
 
 
 class VenueStream(ABC):

@@ -6,7 +6,7 @@ import socket as sockets
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -67,16 +67,23 @@ class Connection:
     """
 
     def __init__(
-        self, stream: VenueStream, topics: Iterable[Topic], refused: Set[Topic] = frozenset()
+        self,
+        stream: VenueStream,
+        topics: Iterable[Topic],
+        refused: Set[Topic] = frozenset(),
+        wake: Callable[[], None] = lambda: None,
     ):
-        """`refused` are those of the topics that the exchange is known to refuse."""
+        """`refused` are those of the topics that the exchange is known to refuse.
+
+        `wake` is called, in its thread, where a frame came that may close a bar.
+        """
         self._stream = stream
         self.session: StreamSession = stream.session()
         self._subscriptions = Subscriptions(
             self.session, topics, refused, stream.market_in, ACK_SECONDS
         )
         self._pace = stream.pace()
-        self.inbox = Inbox(self.session.superseded_by)
+        self.inbox = Inbox(self.session.superseded_by, self.session.may_close, wake)
         self.opened = self.flowing = False
         self._confirmed_at: float | None = None
         self.answer_seconds = 2 * ACK_SECONDS  # so long may an answer to a question take
@@ -151,12 +158,15 @@ class Connection:
         since, self._refused = self._refused, Counter()
         return since
 
-    def read(self) -> list[Event]:
-        """Return what came since the last call, in order."""
+    def read(self, *, nameless: bool = False) -> list[Event]:
+        """Return what came since the last call, in order.
+
+        `nameless` leaves those frames of which only the newest counts for later.
+        """
         events: list[Event] = []
         now = time.monotonic()
         with self._sending:  # the session is for one thread at a time
-            for frame in self.inbox.take():
+            for frame in self.inbox.take_nameless() if nameless else self.inbox.take():
                 try:
                     if len(frame) > MOST_READ_BYTES:
                         raise BadPayload(f"a frame of {len(frame):,} bytes, which none has")

@@ -12,10 +12,19 @@ class Inbox:
     Of the frames that tell the whole of the same thing only the newest is kept.
     """
 
-    def __init__(self, name_of: Callable[[bytes], bytes | None]):
+    def __init__(
+        self,
+        name_of: Callable[[bytes], bytes | None],
+        may_close: Callable[[bytes], bool] = lambda frame: False,
+        wake: Callable[[], None] = lambda: None,
+    ):
+        """`wake` is called where one came that may close a bar."""
         self._name_of = name_of
+        self._may_close = may_close
+        self._wake = wake
         self._lock = threading.Lock()
         self._frames: dict[bytes | int, bytes] = {}
+        self._nameless: list[int] = []
         self._size = 0
         self.received = 0
 
@@ -25,15 +34,31 @@ class Inbox:
         return self._size > MOST_WAITING_BYTES
 
     def put(self, frames: Iterable[bytes]) -> None:
+        closes = False
         with self._lock:
             for frame in frames:
                 self.received += 1
-                name = self._name_of(frame) or self.received
+                name: bytes | int | None = self._name_of(frame)
+                if name is None:
+                    name = self.received
+                    self._nameless.append(name)
+                    closes = closes or self._may_close(frame)
                 self._size += len(frame) - len(self._frames.get(name, b""))
                 self._frames[name] = frame
+        if closes:
+            self._wake()
 
     def take(self) -> list[bytes]:
         """Return and forget what waits."""
         with self._lock:
             frames, self._frames, self._size = self._frames, {}, 0
+            self._nameless = []
         return list(frames.values())
+
+    def take_nameless(self) -> list[bytes]:
+        """Return and forget what must be read, frame by frame; what may be superseded stays."""
+        with self._lock:
+            names, self._nameless = self._nameless, []
+            frames = [self._frames.pop(name) for name in names]
+            self._size -= sum(map(len, frames))
+        return frames

@@ -60,6 +60,9 @@ class Sink(Protocol):
         So it stays until they are `connected` or `disconnected`.
         """
 
+    def closed(self) -> None:
+        """Learn that frames came that may close bars, and were told between two rounds."""
+
     def tick(self) -> None: ...
 
 
@@ -78,8 +81,12 @@ class Lane:
         may_connect: Callable[[], bool],
         told_for: Mapping[str, Sequence[str]],
         trades: Trades | None,
+        wake: Callable[[], None] = lambda: None,
     ):
-        """`told_for` says for which symbols those events are that are not for their own alone."""
+        """`told_for` says for which symbols those events are that are not for their own alone.
+
+        `wake` is called, in any thread, where a frame came that may close a bar.
+        """
         self.topics: dict[Topic, list[Pair]] = {}
         self.pairs: set[Pair] = set()  # of the topics; made anew in every step they cost more
         self.counters: Counter[str] = Counter()
@@ -88,6 +95,7 @@ class Lane:
         self._sink = sink
         self._may_connect = may_connect
         self._told_for = told_for
+        self._wake = wake
         self._current: Connection | None = None
         self._successor: Connection | None = None
         self._streamed: set[Pair] = set()  # as the sink was told
@@ -132,6 +140,11 @@ class Lane:
         self._seen = self._standing()
         self._tell_gone()
 
+    def read_closes(self, now: float) -> None:
+        """Read what may close bars; open candles wait for the next step."""
+        for connection in self._connections():
+            self._read(connection, now, nameless=True)
+
     def announce(self, now: float) -> None:
         """Tell the sink what is new in this step: after all lanes have told what is gone."""
         streamed, polled = self._seen
@@ -171,10 +184,10 @@ class Lane:
     def _connections(self) -> list[Connection]:
         return [each for each in (self._current, self._successor) if each]
 
-    def _read(self, connection: Connection, now: float) -> None:
+    def _read(self, connection: Connection, now: float, *, nameless: bool = False) -> None:
         self.counters += connection.counted()
         candles, tickers = set(), False
-        for event in connection.read():
+        for event in connection.read(nameless=nameless):
             self._received_any_at = now
             match event:
                 case CandleUpdate():
@@ -216,7 +229,8 @@ class Lane:
             self._current = self._open()
 
     def _open(self) -> Connection:
-        connection = Connection(self._stream, self.topics, set(self._refused_topics.topics))
+        refused = set(self._refused_topics.topics)
+        connection = Connection(self._stream, self.topics, refused, self._wake)
         connection.start()
         return connection
 

@@ -14,7 +14,7 @@ from livermore.market.pair import Pair
 
 logger = logging.getLogger(__name__)
 
-PUMP_SECONDS = 0.05
+PUMP_SECONDS = 0.05  # between two rounds; what may close a bar is read at once
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 
 
@@ -36,6 +36,7 @@ class Streamer:
         self._told_for: dict[str, list[str]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._next_connect_at = 0.0
         self._thread = threading.Thread(target=self._run, name="streamer", daemon=True)
 
@@ -47,6 +48,7 @@ class Streamer:
     def stop(self, seconds: float = 3.0) -> None:
         """End all connections; what came before is handed to the sink."""
         self._stopping.set()
+        self._woken.set()
         self._thread.join(seconds)
 
     def add(self, symbols: Iterable[str]) -> None:
@@ -114,6 +116,17 @@ class Streamer:
         self._sink.received_until(received_ms)
         self._sink.tick()
 
+    def _read_closes_until(self, next_round_at: float) -> None:
+        """Wait for the next round; meanwhile read what may close bars as soon as it comes."""
+        while (now := time.monotonic()) < next_round_at and self._woken.wait(next_round_at - now):
+            if self._stopping.is_set():
+                return
+            self._woken.clear()  # first: what comes from here on wakes again
+            with self._lock:
+                for lane in self._lanes:
+                    lane.read_closes(time.monotonic())
+            self._sink.closed()
+
     def _share_out(self, symbols: dict[str, None]) -> None:
         """Stream these symbols: each of their topics gets a lane; what has one keeps it."""
         topics, limit = self._stream.topics(symbols), self._stream.limits.topics_per_connection
@@ -132,7 +145,14 @@ class Streamer:
         self._told_for |= self._stream.told_for(symbols)
 
     def _lane(self) -> Lane:
-        return Lane(self._stream, self._sink, self._may_connect, self._told_for, self._trades)
+        return Lane(
+            self._stream,
+            self._sink,
+            self._may_connect,
+            self._told_for,
+            self._trades,
+            self._woken.set,
+        )
 
     def _may_connect(self) -> bool:
         """Return whether a connection may be opened now, and count it as opened if so."""
@@ -145,8 +165,9 @@ class Streamer:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
+                self._woken.clear()
                 self.step()
-                self._stopping.wait(PUMP_SECONDS)
+                self._read_closes_until(time.monotonic() + PUMP_SECONDS)
         except Exception as error:
             self.error = error
             logger.error("streamer.ended url=%s error=%s", self._stream.url, error)

@@ -184,6 +184,10 @@ class CandleSink:
         """Learn, in any thread, that candles of a pair were written that were not told."""
         self._skipped.repaired(pair)
 
+    def closed(self) -> None:
+        """Write what closed, without waiting for the round's end."""
+        self.flush()
+
     def tick(self) -> None:
         """Take what REST answered, ask for what is overdue, write what there is."""
         for pair, closes in self._healer.answers(self._bars, self.streamed_now_ms() or 0):

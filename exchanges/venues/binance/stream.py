@@ -55,6 +55,8 @@ class BinanceStream(VenueStream):
 class BinanceSession(StreamSession):
     """One connection to the combined stream; `symbols` maps native to canonical names."""
 
+    closing_flag = b'"x":true'
+
     def __init__(self, symbols: Mapping[str, str], limits: StreamLimits):
         super().__init__()
         self._symbols = symbols

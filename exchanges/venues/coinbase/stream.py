@@ -21,6 +21,8 @@ HEARTBEATS = "heartbeats"  # without it a channel whose products are quiet is cl
 CANDLES, TRADES, TICKERS = "candles", "market_trades", "ticker_batch"
 MOST_LOST = 1_000_000  # frames of one connection; a larger gap is none
 LARGEST_SIZE = 10**18
+PRODUCT, TIME = b'"product_id":"', b'"time":"'
+LONGEST_HEAD = 200  # bytes of a frame in which its channel is named
 # The channel has five minutes only. From trades come the minutes, from both the longer ones.
 FED_BY_CANDLES = (Timeframe.D1, Timeframe.H4, Timeframe.H1, Timeframe.M15, Timeframe.M5)
 
@@ -77,6 +79,7 @@ class CoinbaseSession(StreamSession):
         self._began = False
         self._next_number: int | None = None
         self._minutes: dict[str, MinuteBuilder] = {}
+        self._latest: dict[bytes, bytes] = {}  # the minute of a product's last trade, as text
         self._readers = {
             "subscriptions": self._acknowledge,
             HEARTBEATS: lambda event, sent_ms: [],
@@ -115,6 +118,19 @@ class CoinbaseSession(StreamSession):
             for found in by_channel.values()
             for at in range(0, len(found), size)
         ]
+
+    def may_close(self, frame: bytes) -> bool:
+        # The first trade of a later minute closes the one before.
+        if frame.find(TRADES.encode(), 0, LONGEST_HEAD) < 0:
+            return False
+        product = _text_at(frame.find(PRODUCT), PRODUCT, frame)
+        times = (_text_at(found, TIME, frame) for found in (frame.find(TIME), frame.rfind(TIME)))
+        minute = max(times)[: len("2026-01-22T14:50")]
+        if product.decode("ascii", "replace") not in self._symbols:
+            return False
+        before = self._latest.get(product, minute)
+        self._latest[product] = max(before, minute)
+        return minute > before
 
     def parse(self, frame: bytes) -> list[Event]:
         try:
@@ -225,6 +241,13 @@ def _message(verb: str, channel: str, products: list[str] | None = None) -> str:
     if products is not None:
         message["product_ids"] = products
     return orjson.dumps(message).decode()
+
+
+def _text_at(found: int, key: bytes, frame: bytes) -> bytes:
+    """Return the text after `key`, which was found there; nothing where it is too long."""
+    begins = found + len(key)
+    ends = frame.find(b'"', begins, begins + LONGEST_NUMBER)
+    return frame[begins:ends] if 0 <= found < ends else b""
 
 
 def decimal(text: str) -> Decimal:

@@ -37,7 +37,8 @@ class Notes:
     def __init__(self):
         self.candles, self.trades, self.tickers, self.times = [], [], [], []
         self.news = []  # ("+", "-" or "~", pairs) as they are streamed, not any more, or polled
-        self.ticks = 0
+        self.ticks = self.told = 0
+        self.told_early = 0  # candles that were told between two rounds
 
     def candle(self, update):
         self.candles.append(update)
@@ -70,7 +71,12 @@ class Notes:
     def polled(self, pairs):
         self.news.append(("~", set(pairs)))
 
+    def closed(self):
+        self.told_early += len(self.candles) - self.told
+        self.told = len(self.candles)
+
     def tick(self):
+        self.told = len(self.candles)
         self.ticks += 1
 
     def closes(self, symbol, timeframe=M1):
@@ -205,8 +211,8 @@ class TickingServer:
         while not self._stopping.wait(self._every):
             self.send_all()
 
-    def send_all(self):
-        frame = kline(self.number)
+    def send_all(self, closed=True):
+        frame = kline(self.number, closed)
         self.number += 1
         for client in list(self.ready):
             with suppress(ConnectionClosed):
@@ -217,10 +223,10 @@ def open_time(number):
     return M1.floor(NOW_MS) + number * MINUTE_MS
 
 
-def kline(number):
+def kline(number, closed=True):
     opened = open_time(number)
     prices = dict.fromkeys("ohlcv", "1")
-    bar = {"t": opened, "i": "1m", **prices, "x": True}
+    bar = {"t": opened, "i": "1m", **prices, "x": closed}
     data = {"e": "kline", "E": opened + MINUTE_MS, "s": "BTCUSD", "k": bar}
     return json.dumps({"stream": "btcusd@kline_1m", "data": data}, separators=(",", ":"))
 
@@ -264,6 +270,30 @@ def test_what_came_before_the_end_is_handed_over(stream, monkeypatch):
         assert server.ready[0].ping().wait(WAIT_SECONDS)  # so it has read what came before
         streamer.stop()
     assert [row[0] for row in notes.closes(BTC)][-20:] == [open_time(first + n) for n in range(20)]
+
+
+def test_a_frame_that_closes_a_bar_is_read_at_once_and_no_other(stream, monkeypatch):
+    with TickingServer(every=None) as server:
+        _, notes = stream(BinanceStream, server.url, [BTC])
+        eventually(lambda: notes.news, server.send_all)
+        monkeypatch.setattr(streamer_module, "PUMP_SECONDS", 2 * WAIT_SECONDS)
+        ticks = notes.ticks
+        eventually(lambda: notes.ticks > ticks)  # now the pump rests
+        before, early = len(notes.candles), notes.told_early
+        server.send_all(closed=False)
+        server.send_all()
+        eventually(lambda: notes.told_early > early)
+        assert {each.closed for each in notes.candles[before:]} == {True}
+        assert notes.ticks == ticks + 1
+
+
+def test_a_flood_of_closes_keeps_no_round_from_coming(stream, monkeypatch):
+    monkeypatch.setattr(streamer_module, "PUMP_SECONDS", 0.02)
+    with TickingServer(every=0.0005) as server:
+        _, notes = stream(BinanceStream, server.url, [BTC])
+        eventually(lambda: notes.told_early > 20)
+        ticks = notes.ticks
+        eventually(lambda: notes.ticks > ticks + 3)
 
 
 def test_a_sink_that_fails_ends_it_all_and_leaves_the_error(sandbox, stream):

@@ -361,6 +361,19 @@ def test_of_the_states_of_an_open_bar_only_the_newest_waits():
     assert inbox.received == 1000
 
 
+def test_a_frame_that_may_close_a_bar_wakes_who_reads_and_is_read_before_open_ones():
+    session, woken = new_session(), []
+    inbox = Inbox(session.superseded_by, session.may_close, lambda: woken.append(True))
+    inbox.put([OPEN, TICKER, b'{"result":null,"id":1}'])
+    assert woken == []
+    inbox.put([CLOSED, CLOSED])
+    assert woken == [True]
+    assert inbox.take_nameless() == [TICKER, b'{"result":null,"id":1}', CLOSED, CLOSED]
+    assert inbox.take_nameless() == []
+    assert inbox.take() == [OPEN]
+    assert not inbox.take_nameless()
+
+
 @pytest.mark.parametrize("frame", [CLOSED, TICKER, MINI, SHUTDOWN, BOOK, b'{"result":null,"id":1}'])
 def test_only_an_open_bar_can_be_superseded(frame):
     assert new_session().superseded_by(frame) is None

@@ -54,7 +54,7 @@ def trades_frame(*trades, number=0, kind="update"):
     """Return a frame of trades, each `(id, time, price, size)`."""
     names = ("trade_id", "time", "price", "size")
     rows = [dict(zip(names, trade, strict=True)) | {"product_id": "ETH-USD"} for trade in trades]
-    event = json.dumps({"type": kind, "trades": rows}).encode()
+    event = json.dumps({"type": kind, "trades": rows}, separators=(",", ":")).encode()
     return envelope("market_trades", event, number=number)
 
 
@@ -175,6 +175,30 @@ def test_the_recorded_trade_tells_nothing_of_a_minute_that_was_joined_in_the_mid
     assert parse(TRADES) == [Clock(1675973975396), Traded("ETH-USD", 1565815347265)]
 
 
+def test_the_first_trades_of_a_later_minute_may_close_the_one_before_and_nothing_else_may():
+    session = new_session()
+    older, newer = three_minutes("1", "2.5", "3")[:2], three_minutes("1", "2.5", "3")[2:]
+    frames = [trades_frame(*older), trades_frame(*older), trades_frame(*newer), CANDLES, TICKER]
+    assert list(map(session.may_close, frames)) == [False, False, True, False, False]
+    assert new_session({}).may_close(WHOLE) is False
+
+
+def test_a_frame_that_holds_two_minutes_may_close_the_first():
+    session = new_session()
+    frames = [trades_frame(*three_minutes("1", "2.5", "3")[:1]), WHOLE]
+    assert list(map(session.may_close, frames)) == [False, True]
+    session = new_session()
+    frames = [frames[0], trades_frame(*reversed(three_minutes("1", "2.5", "3")))]
+    assert list(map(session.may_close, frames)) == [False, True]
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b'"market_trades"', b'"market_trades""product_id":"ETH-USD', b"\xff" * 300]
+)
+def test_a_frame_that_cannot_be_read_closes_nothing(frame):
+    assert new_session().may_close(frame) is False
+
+
 def test_trades_make_minutes_in_whichever_order_a_frame_has_them():
     frame = trades_frame(*reversed(three_minutes("1", "2.5", "3")))
     minute = Candle(1769093400000, 10.5, 10.5, 10.5, 10.5, 2.5, M1)
@@ -220,7 +244,7 @@ def test_a_product_that_is_subscribed_anew_is_joined_in_the_middle_again():
         (TICKER, b'"-4.15775596190603"', b'"-100"'),  # it would have cost infinitely much
         (WHOLE, b'"10.5"', b'"1_0"'),
         (WHOLE, b'"2.5"', b'"many"'),
-        (WHOLE, b'"trade_id": "1"', b'"trade_id": "x"'),
+        (WHOLE, b'"trade_id":"1"', b'"trade_id":"x"'),
         (SUBSCRIPTIONS, b'{"subscriptions":', b'{"subscription":'),
     ],
 )
