@@ -102,7 +102,7 @@ class WarmupScheduleBuilder:
         text = orjson.dumps(schedule.as_json())
         with refusals():
             self._write(
-                keys=[keys.warmup_schedule(number), keys.epoch(number)],
+                keys=[keys.warmup_schedule(number), keys.epoch(number), keys.lock(number)],
                 args=[self._epoch, text, *changed(number, "schedule")],
             )
         return schedule

@@ -204,7 +204,7 @@ class WarmupStatsPublisher:
         told = changed(number, "stats" if stats["status"] is self._told else "status")
         with refusals():
             self._set_and_publish(
-                keys=[keys.warmup_stats(number), keys.epoch(number)],
+                keys=[keys.warmup_stats(number), keys.epoch(number), keys.lock(number)],
                 args=[self._epoch, orjson.dumps(stats), *told],
             )
         self._told = stats["status"]

@@ -2,8 +2,8 @@
 
 Three things keep a second writer out, each where the one before it can't: the lock in Redis,
 which one holder has at a time; `Lease.may_write()`, by which a holder that could not renew stops
-by itself; and the epoch, which Redis compares inside every write, for a holder that was stopped
-between asking and writing. Equal hostnames mean nothing: a lease is known by a random id.
+by itself; and the epoch with its holder, which Redis compares inside every write, for one that was
+stopped between asking and writing. Equal hostnames mean nothing: a lease is known by a random id.
 """
 
 import logging
@@ -58,10 +58,19 @@ def unknown_lock(exchange_id: int, left_ms: int) -> str:
 
 
 class ExchangeLock:
-    """The lock of one exchange. A lease lasts `ttl_ms` and is renewed every `renew_ms`."""
+    """The lock of one exchange. A lease lasts `ttl_ms` and is renewed every `renew_ms`.
+
+    `above` is the largest epoch that who wants it knows of: Redis may have lost that one.
+    """
 
     def __init__(
-        self, redis: Redis, exchange_id: int, *, ttl_ms: int = TTL_MS, renew_ms: int = RENEW_MS
+        self,
+        redis: Redis,
+        exchange_id: int,
+        *,
+        ttl_ms: int = TTL_MS,
+        renew_ms: int = RENEW_MS,
+        above: int = 0,
     ):
         if 2 * renew_ms >= ttl_ms:
             raise ValueError(f"renew_ms {renew_ms} must be below half of ttl_ms {ttl_ms}")
@@ -69,6 +78,7 @@ class ExchangeLock:
         self._exchange_id = exchange_id
         self._ttl_ms = ttl_ms
         self._renew_ms = renew_ms
+        self._above = above
         self._acquire = ACQUIRE.on(redis)
 
     def holder(self) -> Holder | None:
@@ -113,7 +123,7 @@ class ExchangeLock:
         sent = now()
         taken, *texts = self._acquire(
             keys=[name(self._exchange_id) for name in (keys.lock, keys.epoch, keys.status)],
-            args=[orjson.dumps(candidate), self._ttl_ms, from_instance_id],
+            args=[orjson.dumps(candidate), self._ttl_ms, from_instance_id, self._above],
         )
         if taken < 0:
             name = keys.epoch(self._exchange_id)

@@ -20,7 +20,7 @@ from exchanges.lock.control import (
     read_entries,
     text_in,
 )
-from exchanges.lock.fencing import refusals
+from exchanges.lock.fencing import refusals, stamp
 from exchanges.lock.lease import Lease
 from exchanges.redis.client import own_client
 from exchanges.redis.scripts import load_script
@@ -52,10 +52,10 @@ class ControlReader:
         oldest_run_seconds: float = OLDEST_RUN_SECONDS,
     ):
         self._redis = own_client(redis, SOCKET_SECONDS)
-        self._epoch = lease.epoch
+        self._stamp = stamp(lease.own_epoch)
         self._exchange_id = exchange_id
         self._key = keys.control(exchange_id)
-        self._keys = [self._key, keys.epoch(exchange_id)]
+        self._keys = [self._key, keys.epoch(exchange_id), keys.lock(exchange_id)]
         self._commands = commands
         self._oldest_run_ms = oldest_run_seconds * 1000
         self._handed: dict[str, Command] = {}  # entry id -> command that is not done yet
@@ -86,7 +86,7 @@ class ControlReader:
         before = self._progress.get(command.entry_id, "")
         with refusals():
             self._progress[command.entry_id] = self._progress_script(
-                keys=self._keys, args=[self._epoch, text, before]
+                keys=self._keys, args=[self._stamp, text, before]
             )
 
     def done(self, command: Command, result: Any = None) -> None:
@@ -104,7 +104,7 @@ class ControlReader:
     def _fetch(self) -> list[Command]:
         with refusals():
             entries, new, self._last_id, now_ms = self._fetch_script(
-                keys=self._keys, args=[self._epoch]
+                keys=self._keys, args=[self._stamp]
             )
         replies, others = [], []
         for entry_id, flat in entries:
@@ -180,7 +180,7 @@ class ControlReader:
         text = orjson.dumps(reply.as_json()) if reply else b""
         progress = self._progress.get(entry_id, "")
         with refusals():
-            self._finish_script(keys=self._keys, args=[self._epoch, text, entry_id, progress])
+            self._finish_script(keys=self._keys, args=[self._stamp, text, entry_id, progress])
         self._handed.pop(entry_id, None)
         self._progress.pop(entry_id, None)
 

@@ -10,6 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import Permanent, Temporary, clip
+from exchanges.lock.fencing import Epoch
 from exchanges.lock.status import Holder, State
 from exchanges.lock.status_writer import StatusWriter
 from exchanges.redis.change_notifications import changed
@@ -80,6 +81,11 @@ class Lease:
     def epoch(self) -> int:
         """Return the fencing epoch that every write has to carry."""
         return self.holder.epoch
+
+    @property
+    def own_epoch(self) -> Epoch:
+        """Return the same with whose it is, for who writes under it."""
+        return Epoch(self.holder.epoch, self.holder.instance_id)
 
     def start(self) -> "Lease":
         """Begin to renew, and to write the status."""

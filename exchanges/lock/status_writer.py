@@ -10,6 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.errors import clip
+from exchanges.lock.fencing import Epoch, stamp
 from exchanges.lock.status import ENDED, STATUS_TTL_MS, Holder, State, Status
 from exchanges.redis.change_notifications import changed
 from exchanges.redis.scripts import load_script
@@ -29,6 +30,7 @@ class StatusWriter:
         self.measure: Callable[[], Mapping[str, Any]] = dict
         self._exchange_id = exchange_id
         self._holder = holder
+        self._stamp = stamp(Epoch(holder.epoch, holder.instance_id))
         self._reported: Status | None = None
         self._status_script = WRITE_STATUS.on(redis)
         self._told = changed(exchange_id, "status")
@@ -57,12 +59,10 @@ class StatusWriter:
             reported.holder,
             {**self._measured(), **reported.details},
         )
-        names = [keys.status(self._exchange_id), keys.epoch(self._exchange_id)]
+        names = [name(self._exchange_id) for name in (keys.status, keys.epoch, keys.lock)]
         try:
             text = orjson.dumps(status.as_json(), option=orjson.OPT_NON_STR_KEYS)
-            self._status_script(
-                keys=names, args=[text, self._holder.epoch, STATUS_TTL_MS, *self._told]
-            )
+            self._status_script(keys=names, args=[text, self._stamp, STATUS_TTL_MS, *self._told])
         except (RedisError, TypeError) as error:
             reason = clip(str(error))
             is_fault = isinstance(error, TypeError)  # of ours: it would not go away by itself

@@ -123,7 +123,7 @@ class CandleCache:
         """Forget what is known of a pair from `cut_ms` on, and candles that are not closed yet."""
         names = [name(self._exchange_id, *pair) for name in (keys.candles, keys.coverage)]
         names += [keys.epoch(self._exchange_id), keys.indicator(self._exchange_id, *pair)]
-        names.append(keys.told(self._exchange_id))
+        names += [keys.told(self._exchange_id), keys.lock(self._exchange_id)]
         open_ms = pair.timeframe.floor(now_ms)
         values = [stamp(self.epoch), cut_ms, open_ms, keys.pair_field(*pair)]
         with refusals():
@@ -138,7 +138,8 @@ class CandleCache:
         found = []
         for pair in pairs:
             name = keys.candles(self._exchange_id, *pair)
-            names = [name, self._coverage_of(*pair), keys.epoch(self._exchange_id)]
+            names = [name, self._coverage_of(*pair)]
+            names += [keys.epoch(self._exchange_id), keys.lock(self._exchange_id)]
             with refusals():
                 said = REMOVE_INVALID(self._redis, names, [stamp(self.epoch)])
             if said:
@@ -355,6 +356,7 @@ class CandleCache:
             keys.coverage(self._exchange_id, symbol, timeframe),
             keys.epoch(self._exchange_id),
             keys.unconfirmed(self._exchange_id),
+            keys.lock(self._exchange_id),
         ]
         arguments: list[str | bytes | int] = [stamp(self.epoch), CANDLES_KEPT, len(covered)]
         for interval in covered:

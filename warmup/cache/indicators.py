@@ -67,6 +67,7 @@ class IndicatorCache:
                 arguments += (0, "", channel)
             else:
                 arguments += (value["timestamp"], orjson.dumps(value), channel)
+        names.append(keys.lock(self._exchange_id))
         return names, arguments
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import orjson
 from redis import Redis
 
-from exchanges.lock.fencing import refusals
+from exchanges.lock.fencing import refusals, stamp
 from exchanges.redis.scripts import load_script
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
@@ -49,7 +49,7 @@ class Flusher:
     def __init__(self, redis: Redis, exchange_id: int, epoch: int):
         self._redis = redis
         self._exchange_id = exchange_id
-        self._epoch = epoch
+        self._stamp = stamp(epoch)
         self._names: dict[Pair, PairKeys] = {}
 
     def write(
@@ -69,7 +69,7 @@ class Flusher:
         """
         number = self._exchange_id
         names: list[str] = [keys.epoch(number), keys.events(number), keys.told(number)]
-        values: list[str | int | bytes] = [self._epoch, CANDLES_KEPT, EVENTS_KEPT]
+        values: list[str | int | bytes] = [self._stamp, CANDLES_KEPT, EVENTS_KEPT]
         values += (len(marks), len(closes), len(live), len(tickers))
         for pair, from_ms in marks.items():
             values += (self._names_of(pair).field, from_ms)
@@ -95,6 +95,7 @@ class Flusher:
             names.append(keys.ticker(number, symbol))
             values += (orjson.dumps(ticker.as_json()), 1000 * TICKER_TTL_SECONDS)
             values.append(keys.ticker_channel(number, symbol))
+        names.append(keys.lock(number))
         with refusals():
             aside = FLUSH(self._redis, names, values)
         return {closes[at][0] for at in aside}

@@ -61,7 +61,7 @@ def under_lock(
         lease = _acquire_when_free(lock)
     with lease:
         lease.report(State.WARMING, command)
-        cache = CandleCache(redis, exchange.pk, lease.epoch)
+        cache = CandleCache(redis, exchange.pk, lease.own_epoch)
         if not who:
             return work(cache, show)
         log = CommandLog(redis, exchange.pk)

@@ -56,7 +56,9 @@ def rename_symbol(
         ]
         with refusals():
             copied += COPY(
-                redis, [*names, keys.epoch(exchange.pk)], [stamp(cache.epoch), CANDLES_KEPT]
+                redis,
+                [*names, keys.epoch(exchange.pk), keys.lock(exchange.pk)],
+                [stamp(cache.epoch), CANDLES_KEPT],
             )
     is_monitored = rename(exchange, old, new)
     logger.info(

@@ -156,7 +156,7 @@ class ExchangeRunner:
             return
         with (
             closing(
-                IndicatorFollower(self._redis, self._exchange.pk, lease.epoch, lease.may_write)
+                IndicatorFollower(self._redis, self._exchange.pk, lease.own_epoch, lease.may_write)
             ) as follower,
             closing(self._open_rest()) as rest,
         ):
@@ -167,7 +167,7 @@ class ExchangeRunner:
                 self._redis,
                 self._exchange.pk,
                 rest,
-                lease.epoch,
+                lease.own_epoch,
                 lease.may_write,
                 stream.rolls_up_from,
             )
@@ -242,7 +242,7 @@ class ExchangeRunner:
             follower.changed(pair)
             sink.repaired(pair)
 
-        under = (lease.epoch, sink.final_until, written)
+        under = (lease.own_epoch, sink.final_until, written)
         number = self._exchange.pk
         history = HistoryFetcher(self._redis, number, self._open_rest, *under)
         live = LiveParts(stream, streamer, sink, rest, follower, history, self._listing)
@@ -285,7 +285,7 @@ class ExchangeRunner:
             )  # fmt: skip
 
     def _warm(self, lease: Lease) -> None:
-        cache = CandleCache(self._redis, self._exchange.pk, lease.epoch)
+        cache = CandleCache(self._redis, self._exchange.pk, lease.own_epoch)
         with closing(self._open_rest()) as rest:
             self._clock = rest.clock
             if ask_limits := rest.client.pacer.ask_limits:

@@ -1,6 +1,8 @@
 -- Take the lock of an exchange, where it is free or somebody's who may be relieved of it.
 --
--- The epoch begins at the server's time in ms, so that it rises past a Redis that lost its data.
+-- The epoch is one more than the last one, or the server's time in ms where that is more: so it rises
+-- past a Redis that lost its data, or the last epochs of it. It is more than `above` too, which is
+-- what who asks remembers: the server's clock may be behind that of the one before.
 -- Called again with the same id, as a client does after a lost reply, it says the same. A lock that
 -- can't be read is somebody's until it is gone. An epoch that can't be counted on is left as it is,
 -- and nobody begins.
@@ -13,6 +15,7 @@
 --   1  holder: JSON, without epoch and time
 --   2  how long the lock lasts: ms
 --   3  id of whom to take it from, '' for nobody
+--   4  above: an epoch that was given out, 0 where none is known
 -- Returns {1 if it is ours now, else 0; the lock}, or {-1, its type} where the epoch is no number.
 --
 -- include: exchanges/lock/lua/read_lock.lua
@@ -31,8 +34,9 @@ if epoch and not (string.match(epoch, '^%d+$') and tonumber(epoch) < LARGEST_EPO
 end
 local time = redis.call('TIME')
 mine.connectedSince = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('SET', KEYS[2], string.format('%.0f', mine.connectedSince), 'NX')
-mine.epoch = redis.call('INCR', KEYS[2])
+local before = math.max(tonumber(epoch or mine.connectedSince), tonumber(ARGV[4] or 0))
+mine.epoch = math.max(before + 1, mine.connectedSince)
+redis.call('SET', KEYS[2], string.format('%.0f', mine.epoch))
 lock = cjson.encode(mine)
 redis.call('SET', KEYS[1], lock, 'PX', ARGV[2])
 redis.call('DEL', KEYS[3])

@@ -6,8 +6,9 @@
 -- KEYS
 --   1  commands and replies: stream, with the group `holder`
 --   2  epoch: string, integer
+--   3  lock: string, JSON
 -- ARGV
---   1  epoch: integer
+--   1  stamp of the epoch
 -- Returns {pending entries, ids of the new ones, last id, now in ms by the server's clock}.
 --
 -- include: exchanges/lock/lua/fence.lua

@@ -3,8 +3,9 @@
 -- KEYS
 --   1  commands and replies: stream, with the group `holder`
 --   2  epoch: string, integer
+--   3  lock: string, JSON
 -- ARGV
---   1  epoch: integer
+--   1  stamp of the epoch
 --   2  reply: JSON, '' for none
 --   3  id of the command
 --   4  id of its progress, '' for none

@@ -3,8 +3,9 @@
 -- KEYS
 --   1  what is written: string
 --   2  epoch: string, integer
+--   3  lock: string, JSON
 -- ARGV
---   1  epoch: integer, '' where no lock is needed
+--   1  stamp of the epoch, '' where no lock is needed
 --   2  value: JSON
 --   3  channel of the change notification
 --   4  message of the change notification: JSON

@@ -4,8 +4,9 @@
 -- KEYS
 --   1  commands and replies: stream
 --   2  epoch: string, integer
+--   3  lock: string, JSON
 -- ARGV
---   1  epoch: integer
+--   1  stamp of the epoch
 --   2  reply: JSON
 --   3  id of the progress that it replaces, '' for none
 -- Returns its id.

@@ -44,7 +44,7 @@ class Command(LivermoreCommand):
                 redis,
                 exchange.pk,
                 rest,
-                lease.epoch,
+                lease.own_epoch,
                 lease.may_write,
                 stream.rolls_up_from,
                 self._say_close,

@@ -73,6 +73,34 @@ def test_the_fence_stops_who_finds_no_epoch_but_a_key_of_another_type(redis):
     assert fenced(redis, "") is None
 
 
+def fenced_with_lock(redis, stamp):
+    text = f"{FENCE.text}\nreturn fence(KEYS[1], ARGV[1])"
+    return redis.eval(text, 2, "epoch", "lock", stamp)
+
+
+@pytest.mark.parametrize("lock", [LOCK, None], ids=["its own", "nobody's"])
+def test_the_fence_lets_the_lock_s_holder_through(redis, lock):
+    redis.mset({name: value for name, value in [("epoch", 7), ("lock", lock)] if value})
+    assert fenced_with_lock(redis, "7:mine") is None
+
+
+@pytest.mark.parametrize("lock", ['{"instanceId":"theirs","epoch":7}', "no JSON", "hash"])
+def test_of_two_with_the_same_epoch_the_fence_stops_who_has_not_the_lock(redis, lock):
+    redis.set("epoch", 7)
+    if lock == "hash":
+        redis.hset("lock", "a", "b")
+    else:
+        redis.set("lock", lock)
+    with pytest.raises(ResponseError, match="FENCED epoch 7 is another holder's too"):
+        fenced_with_lock(redis, "7:mine")
+
+
+def test_the_fence_stops_another_epoch_whoever_has_the_lock(redis):
+    redis.mset({"epoch": 8, "lock": LOCK})
+    with pytest.raises(ResponseError, match="FENCED epoch 7 is not the current one, 8"):
+        fenced_with_lock(redis, "7:mine")
+
+
 @pytest.mark.parametrize("epoch", [7, ""])
 def test_a_value_is_set_and_told(redis, epoch):
     redis.set("epoch", 7)
@@ -122,9 +150,9 @@ def test_no_lock_is_told_from_a_key_of_another_type(redis, kind, said):
 # acquire.lua
 
 
-def acquire(redis, holder="mine", of="", ttl_ms=45_000):
+def acquire(redis, holder="mine", of="", ttl_ms=45_000, above=0):
     said, text = ACQUIRE(
-        redis, ["lock", "epoch", "status"], [json.dumps({"instanceId": holder}), ttl_ms, of]
+        redis, ["lock", "epoch", "status"], [json.dumps({"instanceId": holder}), ttl_ms, of, above]
     )
     return said, text if said < 0 else json.loads(text)
 
@@ -141,9 +169,24 @@ def test_a_free_lock_is_taken_with_the_time_as_the_first_epoch(redis):
     assert not redis.exists("status")
 
 
-def test_an_epoch_that_is_there_goes_up_by_one(redis):
+def test_an_epoch_that_is_ahead_of_the_time_goes_up_by_one(redis):
+    redis.set("epoch", 10**13)
+    assert acquire(redis)[1]["epoch"] == 10**13 + 1 == int(redis.get("epoch"))
+
+
+@pytest.mark.parametrize("left", ["41", None], ids=["an old one is left", "none is left"])
+def test_an_epoch_is_never_below_the_time_whatever_redis_lost(redis, left):
+    if left:
+        redis.set("epoch", left)
+    lock = acquire(redis)[1]
+    assert lock["epoch"] >= lock["connectedSince"]
+
+
+def test_an_epoch_is_above_one_that_redis_lost_and_who_asks_remembers(redis):
     redis.set("epoch", 41)
-    assert acquire(redis)[1]["epoch"] == 42
+    assert acquire(redis, above=10**13)[1]["epoch"] == 10**13 + 1
+    redis.delete("lock")
+    assert acquire(redis, above=10**12)[1]["epoch"] == 10**13 + 2
 
 
 def test_who_has_the_lock_already_is_told_the_same(redis):
@@ -158,7 +201,8 @@ def test_a_lock_is_taken_from_the_one_that_is_named_alone(redis):
     assert acquire(redis, of="another") == (0, theirs)
     assert redis.get("status") == b"theirs"
     said, lock = acquire(redis, of="theirs")
-    assert (said, lock["epoch"]) == (1, theirs["epoch"] + 1)
+    assert said == 1
+    assert lock["epoch"] == max(theirs["epoch"] + 1, lock["connectedSince"])
     assert not redis.exists("status")
 
 

@@ -8,8 +8,9 @@
 --   3  epoch: string, integer
 --   4  indicator: string, JSON
 --   5  told: hash by pair
+--   6  lock: string, JSON
 -- ARGV
---   1  epoch: integer, '' where no lock is needed
+--   1  stamp of the epoch, '' where no lock is needed
 --   2  where to cut: ms
 --   3  when the open bar opened: ms
 --   4  the pair's field

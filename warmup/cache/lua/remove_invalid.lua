@@ -6,8 +6,9 @@
 --   1  candles: sorted set, rows scored by open time in ms
 --   2  coverage: string, [[from ms, to ms], ...]
 --   3  epoch: string, integer
+--   4  lock: string, JSON
 -- ARGV
---   1  epoch: integer, '' where no lock is needed
+--   1  stamp of the epoch, '' where no lock is needed
 -- Returns false where all are candles, or a key is not ours; else {how many were not, one of them}.
 --
 -- include: exchanges/lock/lua/fence.lua

@@ -6,8 +6,9 @@
 --   2  coverage: string, [[from ms, to ms], ...]
 --   3  epoch: string, integer
 --   4  unconfirmed: hash by pair
+--   5  lock: string, JSON
 -- ARGV
---   1  epoch: integer, '' where no lock is needed
+--   1  stamp of the epoch, '' where no lock is needed
 --   2  how many candles are kept
 --   3  n, how many spans follow
 --   4... n times from, to: ms, complete from now on; then

@@ -4,8 +4,9 @@
 -- KEYS
 --   1  epoch: string, integer
 --   2... for each pair its indicator: string, JSON
+--   last  lock: string, JSON
 -- ARGV
---   1  epoch: integer, '' where no lock is needed
+--   1  stamp of the epoch, '' where no lock is needed
 --   2... for each pair
 --        open time of the newest candle: ms
 --        value: JSON, '' to delete it
@@ -18,7 +19,7 @@
 local refused = fence(KEYS[1], ARGV[1])
 if refused then return refused end
 local left = 0
-for i = 2, #KEYS do
+for i = 2, 1 + (#ARGV - 1) / 3 do
     local a = 3 * i - 4
     local time, value = tonumber(ARGV[a]), ARGV[a + 1]
     if value == '' then

@@ -15,8 +15,9 @@
 --          open candle: string, row
 --        for each open candle its key: string, row
 --        for each ticker its key: string, JSON
+--   last  lock: string, JSON
 -- ARGV
---   1  epoch: integer
+--   1  stamp of the epoch
 --   2  how many candles are kept of a pair
 --   3  how many events are kept
 --   4  how many marks follow

@@ -8,8 +8,9 @@
 --   3  candles of the new name
 --   4  coverage of the new name
 --   5  epoch: string, integer
+--   6  lock: string, JSON
 -- ARGV
---   1  epoch: integer, '' where no lock is needed
+--   1  stamp of the epoch, '' where no lock is needed
 --   2  how many candles are kept
 -- Returns how many candles were copied. Refuses with ASIDE and what is wrong where a key is not ours.
 --
