@@ -20,15 +20,25 @@ from exchanges.errors import Temporary, clip
 from exchanges.lock.lease import Lease, now
 from exchanges.lock.status import Holder
 from exchanges.redis.scripts import load_script
-from exchanges.redis.unreadable import Unreadable, of_type, value_or_error, warn_once
+from exchanges.redis.unreadable import (
+    Unreadable,
+    is_wrong_type,
+    of_type,
+    value_or_error,
+    warn_once,
+)
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
 
 TTL_MS = 12_000
 RENEW_MS = 1_000  # so a holder may stand still for eleven twelfths of its lease and loses nothing
+# Of its lease: so long a holder is not renewed whose process is gone, and whose lock may be ended.
+# It stops by itself to write after half of it, whatever became of it.
+ABANDONED_SHARE = 7 / 12
 LARGEST_EPOCH = 2**53  # what a script of Redis can count to
 
+END_ABANDONED = load_script("exchanges/lock/lua/end_abandoned.lua")
 ACQUIRE = load_script("exchanges/lock/lua/acquire.lua", {"LARGEST_EPOCH": LARGEST_EPOCH})
 
 
@@ -80,6 +90,7 @@ class ExchangeLock:
         self._renew_ms = renew_ms
         self._above = above
         self._acquire = ACQUIRE.on(redis)
+        self._end_abandoned = END_ABANDONED.on(redis)
 
     def holder(self) -> Holder | None:
         """Return who holds the exchange, None where nobody does.
@@ -96,6 +107,34 @@ class ExchangeLock:
     def left_ms(self) -> int:
         """Return how long the lock lasts unless it is renewed, negative where nobody has it."""
         return self._redis.pttl(keys.lock(self._exchange_id))
+
+    def look(self) -> tuple[Holder | None, int]:
+        """Return what `holder` and `left_ms` do, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.get(keys.lock(self._exchange_id))
+        pipe.pttl(keys.lock(self._exchange_id))
+        stored, left_ms = (value_or_error(each) for each in pipe.execute(raise_on_error=False))
+        if is_wrong_type(stored):
+            stored = b""
+        return (None if stored is None else self._understood(stored)), left_ms
+
+    @property
+    def abandoned_ms(self) -> int:
+        """Return how long a lock lasts at the most that `end_abandoned` ends."""
+        return self._ttl_ms - round(self._ttl_ms * ABANDONED_SHARE)
+
+    def end_abandoned(self, instance_id: str) -> bool:
+        """End the lock of a holder whose process is gone; return whether that was done.
+
+        Not where it has renewed it within seven twelfths of a lease.
+        """
+        ended = self._end_abandoned(
+            keys=[keys.lock(self._exchange_id)],
+            args=[instance_id, self.abandoned_ms, keys.lock_channel(self._exchange_id)],
+        )
+        if ended:
+            logger.warning("lock.abandoned exchange=%s holder=%s", self._exchange_id, instance_id)
+        return bool(ended)
 
     def acquire(self) -> "Lease":
         """Take the free lock. Raises Held."""

@@ -143,7 +143,11 @@ class Lease:
             try:
                 self._release_script(
                     keys=[keys.lock(self.exchange_id)],
-                    args=[self.holder.instance_id, *self._told],
+                    args=[
+                        self.holder.instance_id,
+                        *self._told,
+                        keys.lock_channel(self.exchange_id),
+                    ],
                 )
             except RedisError as error:
                 logger.warning(

@@ -132,6 +132,16 @@ def exchange_changed(exchange_id: int) -> str:
     return f"channel:exchange:{exchange_id}:changed"
 
 
+def lock_channel(exchange_id: int) -> str:
+    """Name the pub/sub channel that tells those who wait for a lock that it was given back."""
+    return f"channel:exchange:{exchange_id}:lock"
+
+
+def holder_channel(instance_id: str) -> str:
+    """Name the pub/sub channel to which a lock's holder subscribes while its process lives."""
+    return f"channel:holder:{instance_id}"
+
+
 EXCHANGES_CHANGED = "channel:exchange:*:changed"  # of all exchanges, for PSUBSCRIBE
 
 

@@ -1,8 +1,8 @@
 """A machine's part of the work: makes what runs here what the database wants to run.
 
-Every pass looks at the rows, the locks and the runners of this process, and does what is missing.
-So several agents share the exchanges through their locks, and when one dies its locks end and
-another takes over.
+Every pass looks at the rows and the runners of this process, and does what is missing. So several
+agents share the exchanges through their locks: those that others hold are waited for, and when
+their agent ends or dies another takes over.
 """
 
 import logging
@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from exchanges.errors import Banned, LivermoreError
 from exchanges.lock.acquire import ExchangeLock, Held, outgoing_ip
 from exchanges.lock.lease import LostLock
+from exchanges.lock.watch import LockWatch
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import is_wrong_type, warn_once
 from exchanges.symbols.fetch_listing import fetch_listing
@@ -37,6 +38,7 @@ from warmup.runner.trouble import TroubleReport
 logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 2.0
+COURTESY_SECONDS, LONGEST_COURTESY_SECONDS = 0.05, 0.5
 END_SECONDS = 5.0
 GOOD_LIFE_SECONDS = 60.0
 OLDEST_TAKE_OVER = timedelta(minutes=2)  # whoever asked has looked elsewhere since
@@ -53,11 +55,13 @@ class Job:
     started_at: float = 0.0
     wait_seconds: float = 0.0  # before the next try
     next_try_at: float = 0.0
+    held: bool = False  # by somebody else, when it was tried last
+    ended: bool = False  # what its thread did
     delays: Iterator[float] = field(default_factory=reconnect_delays)
 
     @property
     def alive(self) -> bool:
-        return self.thread is not None and self.thread.is_alive()
+        return self.thread is not None and self.thread.is_alive() and not self.ended
 
 
 class Agent:
@@ -72,6 +76,8 @@ class Agent:
         self._jobs: dict[int, Job] = {}
         self._old_rows = OldRows(redis)
         self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._watch = LockWatch(redis, self._wake.set, self._courtesy)
         self._registration = Registration(
             str(uuid.uuid4()), socket.gethostname(), outgoing_ip(), os.getpid(), 0, 0
         )
@@ -80,21 +86,25 @@ class Agent:
         """Work until `stop` is called, then end what runs here."""
         here = self._registration
         logger.info("agent.started host=%s ip=%s pid=%d", here.hostname, here.ip, here.pid)
+        self._watch.start()
         try:
             while not self._stopping.is_set():
+                self._wake.clear()
                 try:
                     self.step()
                 except (DatabaseError, RedisError) as error:
                     logger.error("agent.step_failed error=%s", error)
-                self._stopping.wait(STEP_SECONDS)
+                self._wake.wait(STEP_SECONDS)
         finally:
             self._end_all()
+            self._watch.close()
             self._deregister()
             logger.info("agent.ended host=%s pid=%d", here.hostname, here.pid)
 
     def stop(self) -> None:
         """Let `run` end."""
         self._stopping.set()
+        self._wake.set()
 
     def step(self) -> None:
         """Compare what is wanted with what runs here, reconcile both, say who is here."""
@@ -120,10 +130,20 @@ class Agent:
             if job.alive:
                 continue
             if row.wanted_at != job.exchange.wanted_at:  # somebody asked again, and waits
-                job.delays, job.next_try_at = reconnect_delays(), 0.0
-            if time.monotonic() >= job.next_try_at:
+                job.delays, job.next_try_at, job.held = reconnect_delays(), 0.0, False
+            if self._may_begin(number, job, from_whom):
                 job.exchange = row
                 self._begin(job, from_whom)
+        self._watch.wait_for(n for n, job in self._jobs.items() if not job.alive)
+
+    def _may_begin(self, number: int, job: Job, from_whom: str | None) -> bool:
+        """Tell whether to try it: not before it is time to, nor while somebody else keeps it."""
+        is_kept = job.held and not from_whom and not self._watch.is_open(number)
+        return not is_kept and time.monotonic() >= job.next_try_at
+
+    def _courtesy(self) -> float:
+        """Return for how many seconds agents are given a free lock that have less to do."""
+        return min(LONGEST_COURTESY_SECONDS, COURTESY_SECONDS * len(self.running()))
 
     def _whom_to_replace(self, row: Exchange) -> str | None:
         """Return the holder from whom the exchange shall be taken, None where nobody asks that.
@@ -145,7 +165,7 @@ class Agent:
     def _begin(self, job: Job, from_whom: str | None) -> None:
         if time.monotonic() - job.started_at > GOOD_LIFE_SECONDS:
             job.delays = reconnect_delays()
-        job.runner = None
+        job.runner, job.held, job.ended = None, False, False
         job.started_at = time.monotonic()
         job.wait_seconds = STEP_SECONDS + next(job.delays)
         job.next_try_at = job.started_at + job.wait_seconds
@@ -164,7 +184,9 @@ class Agent:
                 fetch_listing(job.exchange, job.trouble.observe)
             symbols = list(job.exchange.symbols.kept_warm().values_list("symbol", flat=True))
             runner = job.runner = ExchangeRunner(
-                self._redis, job.exchange, symbols, trouble=job.trouble
+                *(self._redis, job.exchange, symbols),
+                trouble=job.trouble,
+                presence=self._watch,
             )
             close_old_connections()
             if not self._stopping.is_set():
@@ -172,6 +194,8 @@ class Agent:
             self._say(f"{name} ended")
         except Held as error:
             logger.debug("agent.held exchange=%s holder=%s", name, error.holder)
+            job.held, job.next_try_at, job.delays = True, 0.0, reconnect_delays()
+            self._watch.look_again(job.exchange.pk)
         except (LivermoreError, RedisError, DatabaseError) as error:
             logger.error("agent.runner_ended exchange=%s error=%s", name, error)
             self._say(f"{name}: {error}")
@@ -181,6 +205,8 @@ class Agent:
             self._tell_of_trouble(job, error)
         finally:
             close_old_connections()
+            job.ended = True
+            self._wake.set()
 
     def _tell_of_trouble(self, job: Job, error: Exception) -> None:
         """Say why it ended and when it is tried again: not before a ban is over."""

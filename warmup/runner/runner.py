@@ -4,8 +4,8 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 from redis import Redis
@@ -15,6 +15,7 @@ from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.lease import Lease
 from exchanges.lock.status import State
+from exchanges.lock.watch import LockWatch
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import foreign_key
 from exchanges.rest.base import VenueRest
@@ -71,12 +72,15 @@ class ExchangeRunner:
         only: bool = False,
         on_warmup: Callable[[WarmupStats], None] = lambda stats: None,
         trouble: TroubleReport | None = None,
+        presence: LockWatch | None = None,
     ):
+        """`presence` shows that this process lives; without one it is shown from here."""
         self._redis = redis
         self._exchange = exchange
         self._symbols = list(symbols)
         self._only = only
         self._on_warmup = on_warmup
+        self._presence = presence
         self._trouble = trouble or TroubleReport(redis, exchange)
         self._factory = ExchangeAdapterFactory(redis)
         self._stopping = threading.Event()
@@ -95,7 +99,8 @@ class ExchangeRunner:
     def run(self, take_over: str | None = None, reason: str = "") -> None:
         """Live: see the class. `take_over` is the instance id of the holder that this replaces."""
         lock = ExchangeLock(self._redis, self._exchange.pk)
-        with lock.take_over(take_over, reason) if take_over else lock.acquire() as lease:
+        taken = lock.take_over(take_over, reason) if take_over else lock.acquire()
+        with self._shown(taken), taken as lease:
             lease.measure_with(self.measured)
             self.holds = True
             try:
@@ -110,6 +115,17 @@ class ExchangeRunner:
             finally:
                 self._listing.close()
                 self.holds = False
+
+    @contextmanager
+    def _shown(self, lease: Lease) -> Iterator[None]:
+        """Show, while the block runs, that this process lives."""
+        watch = self._presence or LockWatch(self._redis).start()
+        try:
+            with watch.showing(lease.holder.instance_id):
+                yield
+        finally:
+            if watch is not self._presence:
+                watch.close()
 
     def measured(self) -> Mapping[str, Any]:
         """Return rates, lag and counters for the status."""

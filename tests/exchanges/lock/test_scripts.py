@@ -265,7 +265,7 @@ def test_keys_of_another_type_renew_nothing(redis):
 def test_a_lock_is_given_back_and_told(redis):
     redis.set("lock", LOCK)
     told = received(redis, "notifications")
-    assert RELEASE(redis, ["lock"], ["mine", "notifications", "look"]) is None
+    assert RELEASE(redis, ["lock"], ["mine", "notifications", "look", "waiting"]) is None
     assert not redis.exists("lock")
     assert told() == [b"look"]
 
@@ -275,14 +275,14 @@ def test_nobody_gives_back_what_is_not_his(redis, lock):
     if lock:
         redis.set("lock", lock)
     told = received(redis, "notifications")
-    RELEASE(redis, ["lock"], ["mine", "notifications", "look"])
+    RELEASE(redis, ["lock"], ["mine", "notifications", "look", "waiting"])
     assert redis.get("lock") == (lock and lock.encode())
     assert told() == []
 
 
 def test_a_lock_of_another_type_is_left(redis):
     redis.hset("lock", "a", "b")
-    RELEASE(redis, ["lock"], ["mine", "notifications", "look"])
+    RELEASE(redis, ["lock"], ["mine", "notifications", "look", "waiting"])
     assert redis.type("lock") == b"hash"
 
 

@@ -22,6 +22,8 @@ from livermore.market.timeframe import Timeframe
         (keys.events(7), "exchange:7:events"),
         (keys.control(7), "exchange:7:control"),
         (keys.exchange_changed(7), "channel:exchange:7:changed"),
+        (keys.lock_channel(7), "channel:exchange:7:lock"),
+        (keys.holder_channel("a-b"), "channel:holder:a-b"),
         (keys.EXCHANGES_CHANGED, "channel:exchange:*:changed"),
         (keys.old_rows_cleared(), "old-rows:cleared"),
         (keys.pacing("api.binance.com"), "pacing:api.binance.com"),

@@ -165,6 +165,22 @@ def test_it_ends_within_five_seconds_while_a_warmup_hangs(redis, row, sandbox, a
     assert ExchangeLock(redis, row.pk).holder() is None
 
 
+def test_what_another_has_is_waited_for_and_taken_when_that_one_ends(
+    redis, row, machines, live_holder
+):
+    one = machines()
+    first = live_holder()
+    other = machines()
+    wait_until(lambda: row.pk in other.agent._jobs and other.agent._jobs[row.pk].held)
+    tried_at = other.agent._jobs[row.pk].started_at
+    steps = max(each.heartbeat for each in read_agents(redis))
+    wait_until(lambda: max(each.heartbeat for each in read_agents(redis)) > steps + 3000)
+    assert other.agent._jobs[row.pk].started_at == tried_at
+    one.end()
+    assert live_holder(other_than=first)
+    assert other.agent.running() == ["sandbox"]
+
+
 # -- What it says of itself
 
 
@@ -275,11 +291,12 @@ def test_another_agent_takes_over_and_the_old_one_stays_out(redis, row, machines
         ask_for(row, first.instance_id)
         second = live_holder(other_than=first)
         wait_until(lambda: any("taken over by" in line for line in old.said))
-        # Both go on looking: each of the two tries again several times in this while.
-        old_tries = old.agent._jobs[row.pk].started_at
-        wait_until(lambda: old.agent._jobs[row.pk].started_at > old_tries)
-        tried_again = old.agent._jobs[row.pk].started_at
-        wait_until(lambda: old.agent._jobs[row.pk].started_at > tried_again)
+        # The old one tries again, and waits for the lock from then on.
+        wait_until(lambda: old.agent._jobs[row.pk].held)
+        tried_at = old.agent._jobs[row.pk].started_at
+        steps = read_agents(redis)[0].heartbeat
+        wait_until(lambda: read_agents(redis)[0].heartbeat > steps + 3000)
+    assert old.agent._jobs[row.pk].started_at == tried_at
     assert holders == {first.instance_id, second.instance_id}
     assert old.said == [f"sandbox: stopped: taken over by {second.hostname} ({second.ip})"]
     assert new.agent.running() == ["sandbox"]
