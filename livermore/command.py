@@ -172,7 +172,7 @@ def errors_for_people() -> Iterator[None]:
 
 def url_without_password(url: str) -> str:
     """Return `url` with what may be a secret in it replaced by ***."""
-    url = re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", url)
+    url = re.sub(r"(?i)([?&]\w*password=)[^&]*", r"\1***", url)
     parts = urlsplit(url)
     if parts.password is None:
         return url

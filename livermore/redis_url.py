@@ -1,46 +1,42 @@
 """Say what of a REDIS_URL can't work, before redis-py stumbles over it with a traceback."""
 
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from redis import ConnectionPool, RedisError
-from redis.connection import parse_url
 
+from exchanges.redis.address import ENCODE, OF_SENTINELS, BadAddress, Kind, parse_address
 from livermore.database_url import may_be_shown
 
-WRITE = "Write redis://host:6379/0, rediss://... or unix:///path?db=0, or unset it."
-ENCODE = "Special characters of a password are written as %XX, such as %23 for # and %2F for /."
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 def fault_of(url: str) -> tuple[str, str] | None:
     """Return what is wrong and what to do, None where nothing is; neither repeats a password."""
-    if "#" in url:
-        return "REDIS_URL holds a #, and what comes after one is not read.", ENCODE
+    base, _, query = url.partition("?")
+    scheme = base.partition("://")[0]
     try:
-        parts = urlsplit(url)
-        known = parse_url(f"{parts.scheme}://{parts.netloc}{parts.path}")
-    except ValueError:
-        return "REDIS_URL is not an address of a Redis server.", f"{WRITE} {ENCODE}"
-    if parts.scheme == "unix":
-        # What stands there without an @ is of a password with a / in it that isn't quoted.
-        if "path" not in known or (parts.netloc and "@" not in parts.netloc):
-            return "REDIS_URL is not an address of a Redis server.", f"{WRITE} {ENCODE}"
-    elif (number := parts.path.strip("/")) and not (number.isascii() and number.isdigit()):
-        text = "What REDIS_URL has after the host is not a database's number."
-        return text, f"Write a number, such as redis://host:6379/0. {ENCODE}"
-    options = parse_qsl(parts.query)
-    faults = (_fault_of_option(parts.scheme, *each, parts.query) for each in options)
-    return next(filter(None, faults), None)
+        address = parse_address(url if "#" in url else base)
+        options = parse_qsl(query)
+        if address.kind is Kind.SENTINEL:
+            options = [each for each in options if not each[0].startswith(OF_SENTINELS)]
+        faults = (_fault_of_option(scheme, *each, query) for each in options)
+        if fault := next(filter(None, faults), None):
+            return fault
+        parse_address(url)
+    except BadAddress as error:
+        return error.fault, error.remedy
+    return None
 
 
 def _fault_of_option(scheme: str, name: str, value: str, query: str) -> tuple[str, str] | None:
     named = f"the option {name}" if may_be_shown(name, query) else "an option"
     try:
-        pool = ConnectionPool.from_url(f"{scheme}:///?{urlencode({name: value})}")
+        pool = ConnectionPool.from_url(f"{scheme.partition('+')[0]}:///?{urlencode({name: value})}")
         pool.make_connection()  # which connects nothing yet
     except TypeError:
-        more = " Those with ssl_ need rediss://." if name.startswith("ssl_") else ""
+        needed = scheme.replace("redis", "rediss", 1)
+        more = f" Those with ssl_ need {needed}://." if name.startswith("ssl_") else ""
         text = f"REDIS_URL has {named}, which a {scheme}:// address does not have."
         return text, f"Correct its name, or take it out.{more} {ENCODE}"
     except (ValueError, RedisError):

@@ -164,22 +164,15 @@ REDIS_URL = env.str("REDIS_URL", "") or socket_url(VAR_DIR / "valkey")
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
+        "LOCATION": [REDIS_URL],  # a text would be cut at its commas
         "KEY_PREFIX": "django",
-        "OPTIONS": {
-            # The client's own defaults retry for seconds before they say that Redis is gone.
-            "CONNECTION_POOL_KWARGS": {
-                "socket_connect_timeout": 2,
-                "socket_timeout": 10,
-                "retry": None,
-            },
-        },
+        "OPTIONS": {"CONNECTION_FACTORY": "exchanges.redis.client.Connections"},
     }
 }
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL]},
+        "BACKEND": "exchanges.redis.channel_layer.ChannelLayer",
+        "CONFIG": {"url": REDIS_URL},
     }
 }
 

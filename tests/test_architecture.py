@@ -36,6 +36,8 @@ REDIS = {
     "exchanges/lock/status.py",
     "exchanges/lock/status_writer.py",
     "exchanges/lock/watch.py",
+    "exchanges/redis/channel_layer.py",
+    "exchanges/redis/client.py",
     "exchanges/redis/scripts.py",
     "exchanges/redis/unreadable.py",
     "exchanges/symbols/volumes.py",
@@ -60,6 +62,8 @@ REDIS = {
     "warmup/network/actions/base.py",
     "warmup/harness/steps/stored.py",
 }
+MAKE_CLIENTS = ("exchanges/redis/client.py", "exchanges/redis/topology/cluster.py")
+CLIENTS = {"Redis", "AsyncRedis", "StrictRedis", "RedisCluster", "Valkey", "Sentinel"}
 MOST_ARGUMENTS = 7  # of a constructor
 MOST_MODULES = 13  # side by side in a folder
 DJANGOS = {"management", "commands", "migrations"}  # packages that are as Django wants them
@@ -165,6 +169,25 @@ def test_few_modules_talk_to_redis(path):
         assert redis_calls(tree(path)) == [], path
 
 
+@for_each(sources(*OURS, "benchmarks"))
+def test_one_room_makes_the_clients_of_redis(path):
+    """All of them take what REDIS_URL may be, and notice when their server is gone."""
+    if path.as_posix() not in MAKE_CLIENTS:
+        assert clients_made(tree(path)) == [], path
+
+
+def clients_made(module):
+    """Return the calls that make a client of Redis, be it out of its address or of its pool."""
+    found = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            maker = name.removesuffix(".from_url").removesuffix(".from_pool")
+            if maker.rpartition(".")[2] in CLIENTS or name.endswith("aioredis.from_url"):
+                found.append(name)
+    return found
+
+
 def redis_calls(module):
     """Return the calls of a method of something named as Redis clients and pipelines are here."""
     found = []
@@ -222,4 +245,8 @@ def test_these_checks_would_notice():
         "pipe.zadd('exchange:%s' % pk)\n"
     )
     assert redis_calls(careless) == ["self._redis.get", "redis.set", "pipe.zadd"]
+    made = "redis.Redis(port=1), Redis.from_url(url), redis.asyncio.Redis.from_pool(pool)"
+    assert clients_made(ast.parse(made)) == [
+        "redis.Redis", "Redis.from_url", "redis.asyncio.Redis.from_pool",
+    ]  # fmt: skip
     assert set(key_texts(careless)) == {"candles:", "ticker:", "exchange:%s"}

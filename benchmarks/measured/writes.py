@@ -8,6 +8,7 @@ from redis import Redis, UnixDomainSocketConnection
 from benchmarks.fixtures.bench import Bench
 from benchmarks.fixtures.candles import CANDLES_A_PAIR, writes
 from benchmarks.measurement import Measurement
+from exchanges.redis.client import make_client
 from warmup.cache.candles import CandleCache, CandleWrite
 
 SYMBOLS = 100
@@ -26,7 +27,7 @@ class CountingConnection(UnixDomainSocketConnection):
 
 
 def measure(bench: Bench) -> Iterator[Measurement]:
-    with Redis.from_url(settings.REDIS_URL) as redis:
+    with make_client(settings.REDIS_URL) as redis:
         redis.connection_pool.connection_class = CountingConnection
         cache = CandleCache(redis, 1)
         some = list(writes(f"S{number:03d}-USD" for number in range(SYMBOLS)))

@@ -219,14 +219,12 @@ def _answers(directory: Path, server: _Descriptor) -> bool:
     """Wait for the server to serve; False if it died or has lost its socket."""
     import redis  # settings import this module: the client is loaded only when it is needed
 
+    from exchanges.redis.client import make_client
+
     path = socket_path(directory)
     deadline = time.monotonic() + SILENCE_SECONDS
     lost_socket = time.monotonic() + 2
-    with redis.Redis(
-        unix_socket_path=str(path),
-        socket_timeout=SILENCE_SECONDS,
-        retry=None,  # type: ignore[arg-type]  # None is none at all, which its types leave out
-    ) as client:
+    with make_client(socket_url(directory), answer_seconds=SILENCE_SECONDS) as client:
         while time.monotonic() < deadline:
             try:
                 return client.ping()

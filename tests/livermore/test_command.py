@@ -164,6 +164,11 @@ def test_called_from_code_errors_are_command_errors():
     [
         ("redis://:secret@host:6379/0", "redis://:***@host:6379/0"),
         ("redis://host/1", "redis://host/1"),
+        ("redis+sentinel://u:secret@h1:1,h2:2/m/0", "redis+sentinel://u:***@h1:1,h2:2/m/0"),
+        (
+            "redis+sentinel://h1/m?sentinel_password=se",
+            "redis+sentinel://h1/m?sentinel_password=***",
+        ),
         ("unix:///a/b.sock?db=0", "unix:///a/b.sock?db=0"),
     ],
 )

@@ -5,9 +5,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
-from django.conf import settings
-from redis import Redis
-
+from exchanges.redis.client import make_client
 from livermore.running.embedded_redis import socket_path
 from tests.warmup.live.redis_away import OwnRedis
 from tests.warmup.runners import wait_until
@@ -33,8 +31,7 @@ class RemoteRedis(OwnRedis):
 
     @contextmanager
     def client(self):
-        options = settings.CACHES["default"]["OPTIONS"]["CONNECTION_POOL_KWARGS"]
-        with Redis(host="127.0.0.1", port=self.wire.port, **options) as client:
+        with make_client(f"redis://127.0.0.1:{self.wire.port}/0") as client:
             yield client
 
     def part(self, seconds):

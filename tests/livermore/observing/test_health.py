@@ -138,7 +138,6 @@ def test_a_redis_that_hangs_is_waited_for_less_long_than_others_do(
     monkeypatch.setattr("livermore.observing.health.TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as hung:
         usual = settings.CACHES["default"]
-        for_ever = {"CONNECTION_POOL_KWARGS": {"socket_timeout": None}}
-        address = f"redis://127.0.0.1:{hung.getsockname()[1]}/0"
-        settings.CACHES = {"default": usual | {"LOCATION": address, "OPTIONS": for_ever}}
+        address = f"redis://127.0.0.1:{hung.getsockname()[1]}/0?socket_timeout=600"
+        settings.CACHES = {"default": usual | {"LOCATION": [address]}}
         assert client.get("/health/ready/").json()["failing"] == ["redis"]

@@ -4,18 +4,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from exchanges.redis.client import make_asyncio_client
+from exchanges.redis.listening import SILENCE_SECONDS, Listener, end_if_cancelled
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 2.0
-SILENCE_SECONDS = 10.0  # then Redis is asked whether it is there
 SECONDS_BETWEEN_TRIES = 0.5
 
 
@@ -48,7 +45,7 @@ class Subscriber:
                 failing = True
             else:
                 failing = False
-            _end_if_cancelled()
+            end_if_cancelled()
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def add(self, *channels: str) -> None:
@@ -69,9 +66,7 @@ class Subscriber:
                 logger.debug("subscriber.not_changed error=%s", error)
 
     async def _subscribe(self) -> None:
-        client = Redis.from_url(
-            self._url, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 0)
-        )
+        client = make_asyncio_client(self._url)
         async with client, client.pubsub() as pubsub:
             await pubsub.psubscribe(keys.EXCHANGES_CHANGED)
             if self._channels:
@@ -85,23 +80,7 @@ class Subscriber:
                 self._pubsub = None
 
     async def _receive(self, pubsub: PubSub) -> None:
-        asked = False
+        listener = Listener(pubsub, SILENCE_SECONDS)
         while True:
-            _end_if_cancelled()
-            message = await pubsub.get_message(timeout=SILENCE_SECONDS)
-            if message is None:
-                if asked:
-                    return  # not even that was answered: the connection leads nowhere
-                await pubsub.ping()
-                asked = True
-                continue
-            asked = False
-            if message["type"] in ("message", "pmessage"):
+            if message := await listener.receive():
                 self._received(message["channel"].decode(), message["data"])
-
-
-def _end_if_cancelled() -> None:
-    """A cancellation while redis-py connects may be lost in it: the task still knows of it."""
-    task = asyncio.current_task()
-    if task and task.cancelling():
-        raise asyncio.CancelledError

@@ -462,9 +462,9 @@ def own_redis(tmp_path, settings):
     with OwnRedis(tmp_path) as own_redis:
         url = own_redis.server.url
         settings.REDIS_URL = url
-        layer = settings.CHANNEL_LAYERS["default"] | {"CONFIG": {"hosts": [url]}}
+        layer = settings.CHANNEL_LAYERS["default"] | {"CONFIG": {"url": url}}
         settings.CHANNEL_LAYERS = {"default": layer}
-        settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": url}}
+        settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": [url]}}
         yield own_redis
 
 
