@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
-import requests
 from redis.exceptions import RedisError
+from urllib3 import BaseHTTPResponse
+from urllib3.util import Timeout
 
 from exchanges.errors import (
     BadCredentials,
@@ -115,11 +116,15 @@ class RestClient:
         self.pacer = pacer
         self.workers = workers
         self.host = urlsplit(base_url).netloc
-        self._base_url = base_url.rstrip("/")
+        self._place = base_url.rstrip("/").partition("://")[2]
         self._replies = replies or Replies()
         self._sign = sign
         self._limits = limits or ResponseLimits()
-        self._session = SingleHostSession(RouteAdapter(route, pool_maxsize=workers, max_retries=0))
+        self._session = SingleHostSession(
+            base_url,
+            RouteAdapter(route, pool_maxsize=workers),
+            Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+        )
         self.on_failure: Callable[[LivermoreError], object] = lambda error: None  # of each try
         self.on_answer: Callable[[], object] = lambda: None
         self._answered: dict[str, Request] = {}  # the last of each kind
@@ -225,11 +230,10 @@ class RestClient:
     ) -> Any:
         with self._counting:
             self._calls += 1
-        url = self._base_url + path
         call.has_left = False
         try:
-            proof = self._sign(url.partition("://")[2]) if signed and self._sign else {}
-            reply, content = self._exchange(url, params, proof, long)
+            proof = self._sign(self._place + path) if signed and self._sign else {}
+            reply, content = self._exchange(path, params, proof, long)
         except BaseException:
             if not call.has_left:  # the exchange counts nothing either
                 with suppress(RedisError):
@@ -237,7 +241,7 @@ class RestClient:
             raise
         content = _without(proof, content)
         self._replies.read_headers(reply.headers)
-        error = None if reply.status_code == 200 else self._error(reply, content)
+        error = None if reply.status == 200 else self._error(reply, content)
         if not isinstance(error, TurnedAway):
             self.pacer.answered()
         if error:
@@ -251,25 +255,18 @@ class RestClient:
             ) from None
 
     def _exchange(
-        self, url: str, params: Params, proof: Mapping[str, str], long: bool
-    ) -> tuple[requests.Response, bytes]:
+        self, path: str, params: Params, proof: Mapping[str, str], long: bool
+    ) -> tuple[BaseHTTPResponse, bytes]:
         """Return what is answered, with its body: of a refusal the beginning alone."""
         limits, left = self._limits, getattr(_listing, "left", None) if long else None
         most_bytes = limits.megabytes * 1_000_000 if long else SHORT_BYTES
-        place, began = url.partition("://")[2], time.monotonic()
-        allowed = ResponseBudget(place, most_bytes, limits.seconds, READ_SECONDS)
+        began = time.monotonic()
+        allowed = ResponseBudget(self._place + path, most_bytes, limits.seconds, READ_SECONDS)
         if left:
             allowed.share(*left)
         try:
             with allowed.granted():
-                reply = self._session.get(
-                    url,
-                    params=params,
-                    headers=proof,
-                    timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    allow_redirects=False,
-                    stream=True,
-                )
+                reply = self._session.get(path, params, proof)
                 content = _body(reply, allowed)
                 if left:
                     seconds = left.seconds - (time.monotonic() - began)
@@ -284,8 +281,8 @@ class RestClient:
                 fault,
             ) from error
 
-    def _error(self, reply: requests.Response, content: bytes) -> LivermoreError:
-        status = reply.status_code
+    def _error(self, reply: BaseHTTPResponse, content: bytes) -> LivermoreError:
+        status = reply.status
         try:
             body = orjson.loads(content)
         except orjson.JSONDecodeError:
@@ -315,33 +312,33 @@ class RestClient:
             return Unreachable(f"{self.host} has a fault of its own (HTTP {status}): {said}")
         return BadPayload(f"{self.host} refused the request (HTTP {status}): {said}")
 
-    def _said(self, reply: requests.Response, content: bytes, body: Any) -> str:
+    def _said(self, reply: BaseHTTPResponse, content: bytes, body: Any) -> str:
         """Return the exchange's own words, or what came in their place, without a word of it."""
         if not self._replies.is_own_error(body):
             return self._described(reply, content)
         words = {name: body[name] for name in OWN_WORDS if isinstance(body.get(name), str | int)}
         return clip(orjson.dumps(words, option=orjson.OPT_PASSTHROUGH_SUBCLASS)) if words else "{}"
 
-    def _described(self, reply: requests.Response, content: bytes) -> str:
+    def _described(self, reply: BaseHTTPResponse, content: bytes) -> str:
         """Return how much came of what kind: whose words it is nobody knows, so none is told."""
         if not content:
             return "nothing"
         logger.debug(
             "rest.foreign_answer host=%s status=%d text=%s",
-            *(self.host, reply.status_code, clip(content)),
+            *(self.host, reply.status, clip(content)),
         )
         told = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         kind = told if told in KINDS else "an unknown kind"
-        phrase = PHRASES.get(reply.status_code, "")
+        phrase = PHRASES.get(reply.status, "")
         size = len(content)
         amount = f"{size / 1000:.0f} kB" if size >= 1000 else f"{size} bytes"
         return f"{phrase}, {amount} of {kind}, which is not what an exchange says".lstrip(", ")
 
 
-def _body(reply: requests.Response, allowed: ResponseBudget) -> bytes:
+def _body(reply: BaseHTTPResponse, allowed: ResponseBudget) -> bytes:
     """Return the body of an answer; where its status says what it is, as much as comes at once."""
     found = bytearray()
-    if reply.status_code == 200:
+    if reply.status == 200:
         try:
             allowed.read(reply, found)
         except BaseException:

@@ -100,7 +100,7 @@ class ResponseBudget:
         self._ends_at = min(self._ends_at, time.monotonic() + ERROR_SECONDS)
 
     def read(self, reply: Any, found: bytearray) -> None:
-        """Add the body of an answer of `requests`, unpacked, to `found`; free its connection.
+        """Add the body of an answer of urllib3, unpacked, to `found`; free its connection.
 
         Raises Excessive; UnreadableEncoding where it can't be unpacked; what the connection says.
         """
@@ -119,7 +119,8 @@ class ResponseBudget:
         except TooManyMembers:
             raise self.refusal(f"had more than {MOST_MEMBERS} members of gzip") from None
         finally:
-            reply.close()
+            reply.close()  # the connection too, but for one whose answer was read to its end
+            reply.release_conn()
         if is_dense(found, self._most_bytes):
             raise self.refusal("held far too many values of JSON")
 
@@ -128,7 +129,7 @@ class ResponseBudget:
         return Excessive(f"{self._what}: the answer {what}, and was not read on")
 
     def _pieces(self, reply: Any) -> Iterator[bytes]:
-        while piece := reply.raw.read(PIECE_BYTES, decode_content=False):
+        while piece := reply.read(PIECE_BYTES, decode_content=False):
             self.seconds_left()
             yield piece
 
