@@ -1,7 +1,8 @@
 """From the rows of an exchange's answer to candles that can be trusted, and what they prove."""
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -128,7 +129,8 @@ class CandleReply:
         lacks any proves no quiet bar, and before the first row of one that has them there is none.
         """
         page: dict[int, Candle] = {}
-        end_ms = self._timeframe.floor(last_ms) + self._timeframe.ms
+        length = self._timeframe.ms
+        end_ms = self._timeframe.floor(last_ms) + length
         known_until, unplaced = start_ms, ""  # why a row after `known_until` has no place
         for row in rows:
             try:
@@ -145,15 +147,17 @@ class CandleReply:
                     self._refusals.append(Refusal(known_until, time, unplaced))
                 unplaced = ""
                 page[time] = candle
-                known_until = candle.close_time_ms
+                known_until = time + length
         if unplaced and known_until < end_ms:
             self._refusals.append(Refusal(known_until, end_ms, unplaced))
         times = list(page)
-        # The last row may have grown since, or on another server: of two that differ it yields.
-        self._candles = page | self._candles | {time: page[time] for time in times[:-1]}
-        contradicts = self._contradicting[start_ms] = not set(known) <= set(times)
+        contradicts = self._contradicting[start_ms] = not page.keys() >= set(known)
+        if self._candles:
+            # The last row may have grown since, or on another server: of two that differ it yields.
+            page = page | self._candles | {time: page[time] for time in times[:-1]}
+        self._candles = page
         if contradicts:
-            self._proven += [(time, time + self._timeframe.ms) for time in times[:-1]]
+            self._proven += _bars(times[:-1], length)
             times = times[-1:]
         elif known:
             self._anchored = True
@@ -167,14 +171,19 @@ class CandleReply:
         The open one is the newest that opened in the bar of `now_ms` or later.
         """
         current_ms = self._timeframe.floor(now_ms)
-        runs_ahead = any(time > now_ms for time in self._candles)
-        for time in self.times():
-            if time > now_ms + self._timeframe.ms:
-                self._refuse(self._candles.pop(time), "opens in the future", start_ms, end_ms)
+        times = self.times()
+        runs_ahead = bool(times) and times[-1] > now_ms
+        for time in times[bisect_right(times, now_ms + self._timeframe.ms) :]:
+            self._refuse(self._candles.pop(time), "opens in the future", start_ms, end_ms)
         times = self.times()
         proven = union(self._all_proven(now_ms))
         rows = [self._candles[time] for time in times if start_ms <= time < end_ms]
-        found = Candles(row for row in rows if not self._may_grow(row, proven, now_ms))
+        settled_ms = now_ms - self._lag_ms - self._timeframe.ms
+        found = Candles(
+            row
+            for row in rows
+            if row.timestamp <= settled_ms or not missing(proven, row.timestamp, row.close_time_ms)
+        )
         found.young = rows[-1] if rows and rows[-1] not in found[-1:] else None
         if times and times[-1] >= current_ms:
             found.open_candle = self._candles[times[-1]]
@@ -191,10 +200,6 @@ class CandleReply:
         )
         return found
 
-    def _may_grow(self, candle: Candle, proven: Coverage, now_ms: int) -> bool:
-        young = candle.close_time_ms + self._lag_ms > now_ms
-        return young and bool(missing(proven, candle.timestamp, candle.close_time_ms))
-
     def _all_proven(self, now_ms: int) -> Iterable[Interval]:
         yield from self._proven
         length = self._timeframe.ms
@@ -206,7 +211,7 @@ class CandleReply:
             if self._quiet_bars is QuietBars.OMITS:
                 yield from zip(times[:1], times[-1:], strict=True)
             else:
-                yield from ((time, time + length) for time in times[:-1])
+                yield from _bars(times[:-1], length)
 
     def _read(self, row: Row, start_ms: int, last_ms: int) -> tuple[int, Candle | str]:
         """Return a row's place and its candle, or why it is none; raise where it has no place."""
@@ -237,6 +242,13 @@ class CandleReply:
         line = f"{clip(_without_words(reason))}: {clip(_numbers_of(row))}"
         self._refused.append(Refusal(start_ms, end_ms, line))
         return line
+
+
+def _bars(times: Sequence[int], length: int) -> Iterable[Interval]:
+    """Return the stretches of the bars that opened at some times, ascending."""
+    if times and times[-1] - times[0] == (len(times) - 1) * length:  # one after the other
+        return [(times[0], times[-1] + length)]
+    return [(time, time + length) for time in times]
 
 
 def _without_words(reason: str) -> str:

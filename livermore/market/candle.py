@@ -47,13 +47,14 @@ class Candle:
     timeframe: Timeframe
 
     def __post_init__(self) -> None:
-        check_time(self.timestamp)
-        if self.timestamp % self.timeframe.ms:
-            raise ValueError(f"time {self.timestamp} is off the {self.timeframe} boundary")
         # Chained comparisons are false for NaN, so they refuse it too.
-        if not 0 < self.low <= self.open <= self.high < inf:
+        low, high = self.low, self.high
+        if not is_time(self.timestamp) or self.timestamp % self.timeframe.ms:
+            check_time(self.timestamp)
+            raise ValueError(f"time {self.timestamp} is off the {self.timeframe} boundary")
+        if not 0 < low <= self.open <= high < inf:
             raise ValueError(f"open is not between low and high: {self}")
-        if not self.low <= self.close <= self.high:
+        if not low <= self.close <= high:
             raise ValueError(f"close is not between low and high: {self}")
         if not 0 <= self.volume < inf:
             raise ValueError(f"volume is negative or not a number: {self}")
