@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 ROOT = Path(__file__).resolve().parents[2]
 INCLUDE = re.compile(r"^-- include: (\S+)$", re.MULTILINE)
@@ -47,6 +47,11 @@ class Script:
         An error of one is its reply, and costs no other. Raises RedisError where Redis is gone.
         """
         calls = list(calls)
+        if len(calls) == 1:  # a pipeline costs more
+            try:
+                return [self(redis, *calls[0])]
+            except ResponseError as error:
+                return [error]
         replies = self._send(redis, calls)
         if any(isinstance(each, NoScriptError) for each in replies):
             redis.script_load(self.text)

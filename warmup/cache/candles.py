@@ -363,8 +363,8 @@ class CandleCache:
             arguments += interval
         left = write.unconfirmed
         arguments += (keys.pair_field(symbol, timeframe), "" if left is None else dump(left))
-        for time, candle in {candle.timestamp: candle for candle in candles}.items():
-            arguments += (time, orjson.dumps(candle.values()))
+        rows = {candle.timestamp: candle.values() for candle in candles}
+        arguments.append(orjson.dumps(list(rows.values())))
         return names, arguments
 
     def _store(self, writes: Sequence[CandleWrite]) -> None:

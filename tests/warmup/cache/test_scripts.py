@@ -236,8 +236,8 @@ WRITE_KEYS = [*PAIR_KEYS, "epoch", "unconfirmed"]
 
 def write(redis, rows, *spans, epoch="", kept=1000, unconfirmed=""):
     numbers = [number for each in spans for number in span(*each)]
-    candles = [each for number, close in rows for each in (at(number), row(number, close))]
-    arguments = [epoch, kept, len(spans), *numbers, "pair", unconfirmed, *candles]
+    candles = f"[{','.join(row(number, close) for number, close in rows)}]"
+    arguments = [epoch, kept, len(spans), *numbers, "pair", unconfirmed, candles]
     return WRITE(redis, WRITE_KEYS, arguments)
 
 
@@ -254,6 +254,19 @@ def test_a_candle_replaces_the_one_of_its_time_and_no_other(redis):
     write(redis, [(1, 2.5)])
     assert stored(redis) == [row(0), row(1, 2.5), row(2)]
     assert covered(redis) == [span(0, 3)]
+
+
+def test_of_two_rows_at_one_time_that_somebody_wrote_none_is_left(redis):
+    put(redis, 0, 3, (0, 3))
+    redis.zadd("candles:1m", {row(1, 2.25): at(1), row(1, 2.75): at(1)})
+    write(redis, [(1, 2), (5, 2)])
+    assert stored(redis) == [row(0), row(1), row(2), row(5)]
+
+
+def test_a_row_is_stored_with_each_of_its_digits(redis):
+    digits = f"[{at(0)},1e-07,0.1234567890123456,1e-08,-0.0,12345678901234.5]"
+    WRITE(redis, WRITE_KEYS, ["", 1000, 0, "pair", "", f"[{digits}]"])
+    assert stored(redis) == [digits]
 
 
 def test_what_was_known_of_candles_that_were_deleted_is_not_believed_of_others(redis):

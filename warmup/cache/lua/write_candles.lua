@@ -14,7 +14,7 @@
 --   4... n times from, to: ms, complete from now on; then
 --        the pair's field,
 --        what is unconfirmed of it: JSON, '' leaves what is there,
---        any number of open time: ms, row: JSON; no time twice
+--        rows: JSON, [[open time ms, number, ...], ...], no time twice; each is stored as it stands
 -- Refuses with ASIDE and what is wrong where a key of the pair is not ours.
 --
 -- include: exchanges/lock/lua/fence.lua
@@ -26,24 +26,36 @@ local candles, coverage = KEYS[1], KEYS[2]
 local foreign = misfit(candles, coverage)
 if foreign then return redis.error_reply('ASIDE ' .. foreign) end
 local after_spans = 4 + 2 * tonumber(ARGV[3])
-local first_candle = after_spans + 2
+local field, unconfirmed, text = ARGV[after_spans], ARGV[after_spans + 1], ARGV[after_spans + 2]
+local rows, first, last = {}, math.huge, -math.huge
+for row, time in string.gmatch(text, '(%[(%d+),[^%]]*%])') do
+    time = tonumber(time)
+    rows[time], first, last = row, math.min(first, time), math.max(last, time)
+end
 -- Where there is no candle before some are stored, somebody deleted them: what was known goes too.
-local is_first = #ARGV >= first_candle and redis.call('EXISTS', candles) == 0
+local is_first = next(rows) and redis.call('EXISTS', candles) == 0
 local stored = is_first and '' or text_of(coverage)
 local spans = {}
 for i = 4, after_spans - 1, 2 do
     spans[#spans + 1] = {tonumber(ARGV[i]), tonumber(ARGV[i + 1])}
 end
-local field, unconfirmed = ARGV[after_spans], ARGV[after_spans + 1]
 if unconfirmed == '[]' then -- a note that can't be kept costs another question, no candle
     redis.pcall('HDEL', KEYS[4], field)
 elseif unconfirmed ~= '' then
     redis.pcall('HSET', KEYS[4], field, unconfirmed)
 end
-for i = first_candle, #ARGV, 2 do
-    redis.call('ZREMRANGEBYSCORE', candles, ARGV[i], ARGV[i])
+if next(rows) and not is_first then
+    local there = redis.call('ZRANGEBYSCORE', candles, first, last, 'WITHSCORES')
+    for i = 1, #there, 2 do
+        local time = tonumber(there[i + 1])
+        if rows[time] and rows[time] ~= there[i] then redis.call('ZREM', candles, there[i]) end
+    end
 end
-for i = first_candle, #ARGV, 2000 do
-    redis.call('ZADD', candles, unpack(ARGV, i, math.min(i + 1999, #ARGV)))
+local added = {}
+for time, row in pairs(rows) do
+    added[#added + 1], added[#added + 2] = time, row
+end
+for i = 1, #added, 2000 do
+    redis.call('ZADD', candles, unpack(added, i, math.min(i + 1999, #added)))
 end
 extend(candles, coverage, tonumber(ARGV[2]), spans, stored)
