@@ -17,7 +17,7 @@ from exchanges.venues import VENUES
 KEY = "api_key_env"
 SECRETS = ("api_secret_env", "passphrase_env")
 FIELDS = (KEY, *SECRETS)
-PREFIXES_SETTING = "LIVERMORE_KEY_ENV_PREFIXES"
+OUR_SETTINGS = ("LIVERMORE_KEY_ENV_PREFIXES", "LIVERMORE_KEY_PREFIX", "LIVERMORE_KEY_TAGS")
 OURS, OUR_KEYS = "LIVERMORE_", "LIVERMORE_KEY_"
 
 NO_KEY = (
@@ -50,7 +50,7 @@ def validate_env_name(name: str, venue: str = "") -> None:
             f"The variable's name must begin with {' or '.join(prefixes) or '(nothing allowed)'}. "
             "Rename it, or add its prefix to LIVERMORE_KEY_ENV_PREFIXES."
         )
-    if name == PREFIXES_SETTING or (name.startswith(OURS) and not name.startswith(OUR_KEYS)):
+    if name in OUR_SETTINGS or (name.startswith(OURS) and not name.startswith(OUR_KEYS)):
         raise ValidationError("This is a setting of Livermore's own, and no key of an exchange.")
 
 

@@ -161,18 +161,32 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 EMBEDDED_REDIS_DIR = None if env.str("REDIS_URL", "") else VAR_DIR / "valkey"
 REDIS_URL = env.str("REDIS_URL", "") or socket_url(VAR_DIR / "valkey")
 
+
+def _prefix(name: str, default: str = "") -> str:
+    """Return what names begin with: no braces, which make a tag, and nothing that a pattern has."""
+    prefix = env.str(name, default)
+    if not fullmatch(r"[A-Za-z0-9._:/-]{0,64}", prefix):
+        raise ImproperlyConfigured(f"{name} is up to 64 of A-Z a-z 0-9 . _ : / -, as in livermore:")
+    return prefix
+
+
+LIVERMORE_KEY_PREFIX = _prefix("LIVERMORE_KEY_PREFIX")
+LIVERMORE_PACING_PREFIX = _prefix("LIVERMORE_PACING_PREFIX", LIVERMORE_KEY_PREFIX)
+_is_cluster = REDIS_URL.partition("://")[0].endswith("+cluster")
+LIVERMORE_KEY_TAGS = _flag("LIVERMORE_KEY_TAGS") or _is_cluster
+
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": [REDIS_URL],  # a text would be cut at its commas
-        "KEY_PREFIX": "django",
+        "KEY_PREFIX": f"{LIVERMORE_KEY_PREFIX}django",
         "OPTIONS": {"CONNECTION_FACTORY": "exchanges.redis.client.Connections"},
     }
 }
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "exchanges.redis.channel_layer.ChannelLayer",
-        "CONFIG": {"url": REDIS_URL},
+        "CONFIG": {"url": REDIS_URL, "prefix": f"{LIVERMORE_KEY_PREFIX}asgi"},
     }
 }
 

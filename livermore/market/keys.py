@@ -1,36 +1,41 @@
-"""Every name that Livermore gives to something in Redis.
+"""Every name that Livermore gives to something in Redis: keys and channels.
 
 `exchange_id` is the primary key of the exchange's row, `symbol` is canonical `BASE-QUOTE`,
 `timeframe` is one of the six texts. Nobody builds such a name anywhere else.
+
+A prefix stands before each. With tags the exchange stands in braces (`candles:{7}:BTC-USD:1h`):
+Redis Cluster takes what is between them for a key's slot, so that an exchange is in one, and a
+script may have several of its keys. So have names of no exchange that one script has together.
 """
 
+from livermore.market.naming import named, shared, tag
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 
 
 def candles(exchange_id: int, symbol: str, timeframe: str) -> str:
     """Name the sorted set of closed candles, scored by open time."""
-    return f"candles:{exchange_id}:{symbol}:{timeframe}"
+    return named(f"candles:{tag(exchange_id)}:{symbol}:{timeframe}")
 
 
 def live_candle(exchange_id: int, symbol: str, timeframe: str) -> str:
     """Name the string that holds the open candle."""
-    return f"candle:live:{exchange_id}:{symbol}:{timeframe}"
+    return named(f"candle:live:{tag(exchange_id)}:{symbol}:{timeframe}")
 
 
 def coverage(exchange_id: int, symbol: str, timeframe: str) -> str:
     """Name the string that says for which times the cache holds all that the exchange has."""
-    return f"coverage:{exchange_id}:{symbol}:{timeframe}"
+    return named(f"coverage:{tag(exchange_id)}:{symbol}:{timeframe}")
 
 
 def unconfirmed(exchange_id: int) -> str:
     """Name the hash that says, by pair, which stretches an exchange has to tell again."""
-    return f"exchange:{exchange_id}:unconfirmed"
+    return named(f"exchange:{tag(exchange_id)}:unconfirmed")
 
 
 def told(exchange_id: int) -> str:
     """Name the hash that says, by pair, up to where its closes were told."""
-    return f"exchange:{exchange_id}:told"
+    return named(f"exchange:{tag(exchange_id)}:told")
 
 
 def pair_field(symbol: str, timeframe: str) -> str:
@@ -49,115 +54,112 @@ def pair_of(field: bytes) -> Pair | None:
 
 def candle_channel(exchange_id: int, symbol: str, timeframe: str) -> str:
     """Name the pub/sub channel of every change of a candle, its close among them."""
-    return f"channel:candle:{exchange_id}:{symbol}:{timeframe}"
+    return named(f"channel:candle:{tag(exchange_id)}:{symbol}:{timeframe}")
 
 
 def close_channel(exchange_id: int, symbol: str, timeframe: str) -> str:
     """Name the pub/sub channel of closed candles."""
-    return f"channel:candle:close:{exchange_id}:{symbol}:{timeframe}"
+    return named(f"channel:candle:close:{tag(exchange_id)}:{symbol}:{timeframe}")
 
 
 def ticker(exchange_id: int, symbol: str) -> str:
     """Name the string that holds the last ticker."""
-    return f"ticker:{exchange_id}:{symbol}"
+    return named(f"ticker:{tag(exchange_id)}:{symbol}")
 
 
 def ticker_channel(exchange_id: int, symbol: str) -> str:
     """Name the pub/sub channel on which each ticker is published."""
-    return f"channel:ticker:{exchange_id}:{symbol}"
+    return named(f"channel:ticker:{tag(exchange_id)}:{symbol}")
 
 
 def indicator(exchange_id: int, symbol: str, timeframe: str) -> str:
     """Name the string that holds MACD-V of the newest closed candle."""
-    return f"indicator:{exchange_id}:{symbol}:{timeframe}:macd-v"
+    return named(f"indicator:{tag(exchange_id)}:{symbol}:{timeframe}:macd-v")
 
 
 def indicator_channel(exchange_id: int, symbol: str, timeframe: str) -> str:
     """Name the pub/sub channel on which each new MACD-V is published."""
-    return f"channel:indicator:{exchange_id}:{symbol}:{timeframe}:macd-v"
+    return named(f"channel:indicator:{tag(exchange_id)}:{symbol}:{timeframe}:macd-v")
 
 
 def warmup_schedule(exchange_id: int) -> str:
     """Name the string that holds the last warmup's schedule."""
-    return f"exchange:{exchange_id}:warm-up-schedule:symbols"
+    return named(f"exchange:{tag(exchange_id)}:warm-up-schedule:symbols")
 
 
 def warmup_stats(exchange_id: int) -> str:
     """Name the string that holds the last warmup's progress."""
-    return f"exchange:{exchange_id}:warm-up-schedule:stats"
+    return named(f"exchange:{tag(exchange_id)}:warm-up-schedule:stats")
 
 
 def lock(exchange_id: int) -> str:
     """Name the string that says who may write this exchange's data."""
-    return f"exchange:{exchange_id}:lock"
+    return named(f"exchange:{tag(exchange_id)}:lock")
 
 
 def epoch(exchange_id: int) -> str:
     """Name the counter of the last fencing epoch given out."""
-    return f"exchange:{exchange_id}:epoch"
+    return named(f"exchange:{tag(exchange_id)}:epoch")
 
 
 def status(exchange_id: int) -> str:
     """Name the string in which the lock's holder says what it does."""
-    return f"exchange:{exchange_id}:status"
+    return named(f"exchange:{tag(exchange_id)}:status")
 
 
 def trouble(exchange_id: int) -> str:
     """Name the string that says why an exchange that shall run can't be reached."""
-    return f"exchange:{exchange_id}:trouble"
+    return named(f"exchange:{tag(exchange_id)}:trouble")
 
 
 def commands(exchange_id: int) -> str:
     """Name the hash of the last things that people had done to an exchange."""
-    return f"exchange:{exchange_id}:commands"
+    return named(f"exchange:{tag(exchange_id)}:commands")
 
 
 def events(exchange_id: int) -> str:
     """Name the stream of closed and healed candles, for readers that must not lose one."""
-    return f"exchange:{exchange_id}:events"
+    return named(f"exchange:{tag(exchange_id)}:events")
 
 
 def control(exchange_id: int) -> str:
     """Name the stream of commands to the lock's holder and of its replies."""
-    return f"exchange:{exchange_id}:control"
+    return named(f"exchange:{tag(exchange_id)}:control")
 
 
 def volumes(exchange_id: int) -> str:
     """Name the string that says how much of each symbol was traded in 24 hours."""
-    return f"exchange:{exchange_id}:volumes"
+    return named(f"exchange:{tag(exchange_id)}:volumes")
 
 
 def exchange_changed(exchange_id: int) -> str:
     """Name the pub/sub channel that says what of an exchange changed that a page shows."""
-    return f"channel:exchange:{exchange_id}:changed"
+    return named(f"channel:exchange:{tag(exchange_id)}:changed")
 
 
 def lock_channel(exchange_id: int) -> str:
     """Name the pub/sub channel that tells those who wait for a lock that it was given back."""
-    return f"channel:exchange:{exchange_id}:lock"
+    return named(f"channel:exchange:{tag(exchange_id)}:lock")
 
 
 def holder_channel(instance_id: str) -> str:
     """Name the pub/sub channel to which a lock's holder subscribes while its process lives."""
-    return f"channel:holder:{instance_id}"
-
-
-EXCHANGES_CHANGED = "channel:exchange:*:changed"  # of all exchanges, for PSUBSCRIBE
+    return named(f"channel:holder:{instance_id}")
 
 
 def agents() -> str:
     """Name the hash in which each agent says that it is alive and what it runs."""
-    return "agents"
+    return named("agents")
 
 
 def old_rows_cleared() -> str:
     """Name the string that is there while old rows of the database need no clearing."""
-    return "old-rows:cleared"
+    return named("old-rows:cleared")
 
 
 def nothing() -> str:
     """Name a string that is never there: to it nothing is written, to see whether one could."""
-    return "exchange:0:nothing"
+    return named(f"exchange:{tag(0)}:nothing")
 
 
 def pacing(host: str) -> str:
@@ -165,14 +167,14 @@ def pacing(host: str) -> str:
 
     `host` is a host with its port where it has one, in lower case.
     """
-    return f"pacing:{host}"
+    return shared(f"pacing:{host}")
 
 
 def login_attempts(who: str) -> str:
     """Name the counter of attempts to log in: of a user, an address, or a user from an address."""
-    return f"login:attempts:{who}"
+    return named(f"{tag('login')}:attempts:{who}")
 
 
 def login_known(who: str) -> str:
     """Name the string that says that a user has logged in from an address lately."""
-    return f"login:known:{who}"
+    return named(f"{tag('login')}:known:{who}")

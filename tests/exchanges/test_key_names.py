@@ -67,7 +67,14 @@ def test_the_setting_adds_prefixes_for_any_venue_but_no_venues_own(settings):
 
 
 @pytest.mark.parametrize(
-    "name", ["LIVERMORE_SECRET_KEY", "LIVERMORE_PROXY_A", "LIVERMORE_KEY_ENV_PREFIXES"]
+    "name",
+    [
+        "LIVERMORE_SECRET_KEY",
+        "LIVERMORE_PROXY_A",
+        "LIVERMORE_KEY_ENV_PREFIXES",
+        "LIVERMORE_KEY_PREFIX",
+        "LIVERMORE_KEY_TAGS",
+    ],
 )
 def test_no_setting_of_ours_is_a_key_whatever_is_allowed(settings, name):
     settings.LIVERMORE_KEY_ENV_PREFIXES = ["LIVERMORE_"]

@@ -14,6 +14,7 @@ from websocket import create_connection
 
 from exchanges.lock.status import State, read_status
 from exchanges.sandbox.faults.network.tls import tls_of_its_own
+from livermore.market.naming import Naming, name_as
 from livermore.running import embedded_redis
 from tests.handoff.page_client import PageClient
 from tests.livermore.web_server import WebServer
@@ -23,10 +24,19 @@ DOCUMENT = Path(__file__).parent.parent.parent / "docs/handoff-binance-us.md"
 PASSWORD = "of-the-redis-user"
 
 
+@pytest.fixture(params=["", "livermore:"], ids=["no prefix", "prefix"])
+def prefix(request):
+    """Name all keys and channels as an installation with that prefix does."""
+    before = name_as(Naming(request.param, pacing=request.param))
+    yield request.param
+    name_as(before)
+
+
 @pytest.fixture
-def admin(tmp_path):
+def admin(tmp_path, prefix):
     """The default user of a Redis that has the document's user too, and listens on TCP."""
-    (line,) = re.findall(r"^ACL (SETUSER livermore .*)$", DOCUMENT.read_text(), re.M)
+    lines = re.findall(r"^ACL (SETUSER livermore .*)$", DOCUMENT.read_text(), re.M)
+    (line,) = [each for each in lines if ("~livermore:* &livermore:* +" in each) == bool(prefix)]
     with (
         embedded_redis.ensure_running(tmp_path / "valkey") as server,
         redis_client.Redis.from_url(server.url) as client,
@@ -99,13 +109,14 @@ def relay(client, context, inside):
 
 
 @pytest.fixture
-def manage(address, monkeypatch, transactional_db):
+def manage(address, prefix, monkeypatch, transactional_db):
     monkeypatch.setenv("REDIS_URL", address)
+    monkeypatch.setenv("LIVERMORE_KEY_PREFIX", prefix)
     with processes() as start:
         yield start
 
 
-def test_all_of_it_works_with_the_users_rights_and_over_tls(admin, manage, tmp_path, redis):
+def test_all_of_it_works_with_the_users_rights_and_over_tls(admin, prefix, manage, tmp_path, redis):
     get_user_model().objects.create_superuser("ada", password="a-long-password")
     with serve(speed=1) as sandbox:
         row = make_row(sandbox)
@@ -122,11 +133,11 @@ def test_all_of_it_works_with_the_users_rights_and_over_tls(admin, manage, tmp_p
             # A check finds that the sandbox's clock is days off.
             expected = command[0] == "check_exchange"
             assert process.returncode == expected, (command, out, err, admin.acl_log())
-        assert admin.zcard(f"candles:{row.pk}:BTC-USD:1h") >= 60
+        assert admin.zcard(f"{prefix}candles:{row.pk}:BTC-USD:1h") >= 60
         runner = manage("start", "sandbox")
         wait_until(lambda: read_status(admin, row.pk).state is State.ACTIVE, 60)
         agent = manage("agent")
-        wait_until(lambda: admin.hlen("agents"))
+        wait_until(lambda: admin.hlen(f"{prefix}agents"))
         web = WebServer(tmp_path, LIVERMORE_METRICS_TOKEN="a-token-of-thirty-two-characters")
         web.start()
         try:
@@ -136,6 +147,7 @@ def test_all_of_it_works_with_the_users_rights_and_over_tls(admin, manage, tmp_p
         assert end(agent)[0] in (0, 143)
         assert end(runner)[0] in (0, 143)
     assert [(entry["reason"], entry["object"]) for entry in admin.acl_log()] == []
+    assert [name for name in admin.keys("*") if not name.startswith(prefix.encode())] == []
 
 
 def look(port):

@@ -1,8 +1,12 @@
 """The names that readers outside of this project know by heart."""
 
+import inspect
+
 import pytest
+from redis.crc import key_slot
 
 from livermore.market import keys
+from livermore.market.naming import Naming, current, name_as
 from livermore.market.timeframe import Timeframe
 
 
@@ -24,7 +28,6 @@ from livermore.market.timeframe import Timeframe
         (keys.exchange_changed(7), "channel:exchange:7:changed"),
         (keys.lock_channel(7), "channel:exchange:7:lock"),
         (keys.holder_channel("a-b"), "channel:holder:a-b"),
-        (keys.EXCHANGES_CHANGED, "channel:exchange:*:changed"),
         (keys.old_rows_cleared(), "old-rows:cleared"),
         (keys.pacing("api.binance.com"), "pacing:api.binance.com"),
         (keys.pacing("127.0.0.1:8899"), "pacing:127.0.0.1:8899"),
@@ -32,6 +35,86 @@ from livermore.market.timeframe import Timeframe
 )
 def test_a_name_is_spelled_as_the_contract_says(name, expected):
     assert name == expected
+
+
+OF_AN_EXCHANGE = [
+    *(keys.unconfirmed, keys.told, keys.warmup_schedule, keys.warmup_stats, keys.lock, keys.epoch),
+    *(keys.status, keys.trouble, keys.commands, keys.events, keys.control, keys.volumes),
+    *(keys.exchange_changed, keys.lock_channel),
+]
+OF_A_SYMBOL = [keys.ticker, keys.ticker_channel]
+OF_A_PAIR = [
+    *(keys.candles, keys.live_candle, keys.coverage, keys.candle_channel, keys.close_channel),
+    *(keys.indicator, keys.indicator_channel),
+]
+OF_A_LOGIN = [keys.login_attempts, keys.login_known]
+
+
+def all_names():
+    """Return a name of each kind: those of exchange 7, then those of none."""
+    return [
+        *(name(7) for name in OF_AN_EXCHANGE),
+        *(name(7, "A-B") for name in OF_A_SYMBOL),
+        *(name(7, "A-B", "1h") for name in OF_A_PAIR),
+    ], [
+        *(name("user:1") for name in OF_A_LOGIN),
+        *(keys.agents(), keys.old_rows_cleared(), keys.holder_channel("1")),
+    ]
+
+
+@pytest.fixture
+def named():
+    """Return what names all differently until the test ends."""
+    before = current()
+    yield lambda *naming: name_as(Naming(*naming))
+    name_as(before)
+
+
+def test_all_kinds_of_names_are_looked_at_here():
+    kinds = {
+        name
+        for name, found in vars(keys).items()
+        if inspect.isfunction(found) and found.__module__ == keys.__name__ and name[0] != "_"
+    }
+    looked_at = {name.__name__ for name in (*OF_AN_EXCHANGE, *OF_A_SYMBOL, *OF_A_PAIR, *OF_A_LOGIN)}
+    assert kinds - looked_at == {
+        *(
+            "pair_field",
+            "pair_of",
+            "agents",
+            "old_rows_cleared",
+            "pacing",
+            "nothing",
+            "holder_channel",
+        ),
+    }
+
+
+def test_a_prefix_stands_before_every_name(named):
+    before = [name for names in all_names() for name in names]
+    named("lm:")
+    assert [name for names in all_names() for name in names] == [f"lm:{name}" for name in before]
+
+
+def test_hosts_that_several_share_are_named_by_a_prefix_of_their_own(named):
+    named("lm:", True, "all:")
+    assert keys.pacing("a.example") == "all:pacing:a.example"
+
+
+def test_with_tags_all_names_of_an_exchange_are_in_one_slot(named):
+    before = all_names()[0]
+    named("", True)
+    after = all_names()[0]
+    assert after == [name.replace(":7", ":{7}", 1) for name in before]
+    assert {key_slot(name.encode()) for name in after} == {key_slot(b"7")}
+    named("lm:", True)
+    assert all_names()[0] == [f"lm:{name}" for name in after]
+
+
+def test_with_tags_all_names_of_logins_are_in_one_slot(named):
+    named("", True)
+    names = [name(who) for name in OF_A_LOGIN for who in ("user:1", "address:2", "1:2")]
+    assert len({key_slot(name.encode()) for name in names}) == 1
 
 
 def test_a_timeframe_is_named_by_its_text():

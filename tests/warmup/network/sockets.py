@@ -12,6 +12,8 @@ from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.test import Client
 
+from livermore.market import keys
+
 ORIGIN = b"http://localhost"
 SECONDS = 10
 
@@ -26,6 +28,11 @@ def in_a_loop(test):
             return async_to_sync(test)(*args, **kwargs)
 
     return run
+
+
+def subscribers(redis):
+    """Return how many web processes receive what changes."""
+    return dict(redis.pubsub_numsub(name := keys.exchange_changed(0)))[name.encode()]
 
 
 def log_in(user):

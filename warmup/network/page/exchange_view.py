@@ -177,6 +177,11 @@ def read_exchange(
     )
 
 
+def read_numbers() -> list[int]:
+    """Return the numbers of all exchanges, active or not: any may change."""
+    return list(Exchange.objects.values_list("pk", flat=True))
+
+
 def read_rows() -> list[ExchangeRow]:
     """Return the active exchanges with what is kept of them."""
     symbols: dict[int, list[str]] = {}

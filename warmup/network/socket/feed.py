@@ -27,7 +27,8 @@ from redis.exceptions import RedisError
 from exchanges.models import Exchange
 from exchanges.redis.change_notifications import parse_change
 from exchanges.redis.client import own_client
-from warmup.network.page.exchange_view import ExchangeRow, read_rows
+from livermore.market import keys
+from warmup.network.page.exchange_view import ExchangeRow, read_numbers, read_rows
 from warmup.network.page.snapshot import read_accounts_of
 from warmup.network.socket.card_feed import CardFeed
 from warmup.network.socket.pair_feed import OpenPair, OpenPairs, PairFeed, name_of
@@ -145,6 +146,7 @@ class Feed:
     # -- When it reads
 
     async def _begin(self) -> None:
+        await self._subscribe()
         self._accept(await database_sync_to_async(read_rows)())
         await self._read_agents()
         await asyncio.gather(*(card.refresh() for card in self._cards.values()))
@@ -204,6 +206,7 @@ class Feed:
 
     async def _read_rows(self) -> None:
         try:
+            await self._subscribe()
             rows = await database_sync_to_async(read_rows)()
         except DatabaseError as error:
             logger.warning("feed.rows_not_read error=%s", error)
@@ -216,6 +219,11 @@ class Feed:
         for number in self._cards.keys() - {row.exchange.pk for row in rows}:
             self._cards.pop(number).stop()
             await self._send(self.everybody, _plain("gone", number, exchangeId=number))
+
+    async def _subscribe(self) -> None:
+        """Subscribe to changes of exchanges that are new, before they are read."""
+        numbers = await database_sync_to_async(read_numbers)()
+        await self._subscriber.add(*map(keys.exchange_changed, numbers))
 
     async def _ask_database(self) -> None:
         try:

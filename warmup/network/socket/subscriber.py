@@ -17,7 +17,10 @@ SECONDS_BETWEEN_TRIES = 0.5
 
 
 class Subscriber:
-    """Calls `received(channel, message)` for every change of an exchange, and for what is added.
+    """Calls `received(channel, message)` for what is published on the channels that are added.
+
+    Each is subscribed to by its whole name: a user of Redis who may have all channels that begin
+    with a prefix may not have a pattern of them.
 
     `opened(again)` is called when it begins to receive, after a break too: what was published
     before that was missed.
@@ -49,9 +52,11 @@ class Subscriber:
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def add(self, *channels: str) -> None:
-        """Subscribe to these too."""
-        self._channels.update(channels)
-        await self._try(PubSub.subscribe, *channels)
+        """Subscribe to these too, as far as that is new."""
+        new = set(channels) - self._channels
+        self._channels |= new
+        if new:
+            await self._try(PubSub.subscribe, *new)
 
     async def remove(self, *channels: str) -> None:
         """Unsubscribe from these."""
@@ -68,11 +73,13 @@ class Subscriber:
     async def _subscribe(self) -> None:
         client = make_asyncio_client(self._url)
         async with client, client.pubsub() as pubsub:
-            await pubsub.psubscribe(keys.EXCHANGES_CHANGED)
-            if self._channels:
-                await pubsub.subscribe(*self._channels)
+            # Where there is no exchange it is this one alone: a connection needs something.
+            begun = {keys.exchange_changed(0), *self._channels}
+            await pubsub.subscribe(*begun)
             self._pubsub = pubsub
             try:
+                if late := self._channels - begun:  # added meanwhile
+                    await pubsub.subscribe(*late)
                 self._times_opened += 1
                 self._opened(self._times_opened > 1)
                 await self._receive(pubsub)

@@ -100,7 +100,7 @@ def test_the_exchanges_time_is_what_its_frames_tell(redis, exchange):
 
 def notifications(redis, exchange_id, write):
     with redis.pubsub(ignore_subscribe_messages=True) as listening:
-        listening.psubscribe(keys.EXCHANGES_CHANGED)
+        listening.subscribe(keys.exchange_changed(exchange_id))
         listening.get_message(timeout=5)
         write()
         redis.publish(*changed(exchange_id, "action"))

@@ -18,7 +18,14 @@ from exchanges.models import Exchange
 from exchanges.redis.change_notifications import changed
 from livermore.asgi import application
 from tests.warmup.network.operators import held_by, listed_exchange, person
-from tests.warmup.network.sockets import Browser, browsing, in_a_loop, log_in, wait_until
+from tests.warmup.network.sockets import (
+    Browser,
+    browsing,
+    in_a_loop,
+    log_in,
+    subscribers,
+    wait_until,
+)
 from warmup.network.socket import consumer as consumers
 from warmup.network.socket.consumer import FLOOD_MESSAGES, NetworkConsumer
 from warmup.network.socket.feed import current_feed
@@ -359,8 +366,8 @@ async def test_the_last_one_who_leaves_ends_the_feed(redis, session):
         async with browsing(application, session):
             feed = current_feed()
         assert current_feed() is feed
-        await wait_until(lambda: redis.pubsub_numpat())
-    await wait_until(lambda: not redis.pubsub_numpat())
+        await wait_until(lambda: subscribers(redis))
+    await wait_until(lambda: not subscribers(redis))
     assert current_feed() is not feed
     assert not [name for name in redis.pubsub_channels("*") if feed.id.encode() in name]
 
@@ -370,9 +377,9 @@ async def test_a_socket_that_is_torn_down_leaves_nothing_behind(redis, session):
     browser = Browser(application, session)
     await browser.connect()
     await browser.next()
-    await wait_until(lambda: redis.pubsub_numpat())
+    await wait_until(lambda: subscribers(redis))
     browser.cancel()
-    await wait_until(lambda: not redis.pubsub_numpat())
+    await wait_until(lambda: not subscribers(redis))
 
 
 @in_a_loop

@@ -1,0 +1,58 @@
+"""Which settings make which names, and which are refused."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.warmup.runners import ROOT
+
+NAMES = """
+import django; django.setup()
+from django.conf import settings
+from livermore.market import keys
+print(keys.lock(7), keys.pacing("h"), settings.CACHES["default"]["KEY_PREFIX"],
+      settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"])
+"""
+
+
+def names(**variables):
+    """Return what a process with these settings calls things, or the last line that it says."""
+    done = subprocess.run(
+        [sys.executable, "-c", NAMES],
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "livermore.settings"} | variables,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.split() or done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "exchange:7:lock pacing:h django asgi"),
+        (
+            {"LIVERMORE_KEY_PREFIX": "lm:"},
+            "lm:exchange:7:lock lm:pacing:h lm:django lm:asgi",
+        ),
+        (
+            {"LIVERMORE_KEY_PREFIX": "lm:", "LIVERMORE_PACING_PREFIX": "all:"},
+            "lm:exchange:7:lock all:pacing:h lm:django lm:asgi",
+        ),
+        ({"LIVERMORE_KEY_TAGS": "1"}, "exchange:{7}:lock pacing:h django asgi"),
+        ({"REDIS_URL": "redis+cluster://h:1"}, "exchange:{7}:lock pacing:h django asgi"),
+        ({"REDIS_URL": "rediss+cluster://h:1"}, "exchange:{7}:lock pacing:h django asgi"),
+    ],
+)
+def test_the_settings_make_the_names(variables, expected):
+    assert names(**variables) == expected.split()
+
+
+@pytest.mark.parametrize("prefix", ["a{b}", "a*", "a b", "ü", "a" * 65, "a\n"])
+@pytest.mark.parametrize("name", ["LIVERMORE_KEY_PREFIX", "LIVERMORE_PACING_PREFIX"])
+def test_a_prefix_that_is_none_is_refused_in_a_line(name, prefix):
+    assert names(**{name: prefix}).endswith(
+        f"{name} is up to 64 of A-Z a-z 0-9 . _ : / -, as in livermore:"
+    )
