@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.checks import Error, Warning, register
 
 from exchanges.errors import Misconfigured
+from exchanges.redis.recognition import misnamed
 from exchanges.transport import certificates as trust
 from exchanges.transport.listed_hosts import split_listed
 from livermore.redis_url import fault_of
@@ -24,6 +25,18 @@ WHERE_ALL_IS = ("DATABASE_URL", "REDIS_URL")
 def check_redis_url(**_options):
     if fault := fault_of(settings.REDIS_URL):
         yield Error(fault[0], hint=fault[1], id="livermore.E001")
+
+
+@register()
+def check_redis_server(**_options):
+    """Ask what is there, as far as somebody answers: another Redis than the address says."""
+    if settings.EMBEDDED_REDIS_DIR or fault_of(settings.REDIS_URL):
+        return
+    if found := misnamed(settings.REDIS_URL):
+        if found.passing:
+            yield Warning(found.fault, hint=found.remedy, id="livermore.W023")
+        else:
+            yield Error(found.fault, hint=found.remedy, id="livermore.E022")
 
 
 @register()

@@ -18,6 +18,7 @@ from django.db import Error as DatabaseError
 from django_redis.exceptions import ConnectionInterrupted
 
 from exchanges.errors import LivermoreError
+from exchanges.redis.recognition import misnamed
 from livermore import __version__
 from livermore.observing.redaction import redacted
 from livermore.redis_url import fault_of
@@ -95,8 +96,8 @@ class LivermoreCommand(BaseCommand):
             sys.exit(CLOSED)
 
     def _execute(self, *args, **options):
-        if self.needs_redis and (found := fault_of(settings.REDIS_URL)):
-            raise CommandError(" ".join(found))
+        if self.needs_redis:
+            _refuse_redis()
         with errors_for_people(), self._redis():
             return super().execute(*args, **options)
 
@@ -104,6 +105,14 @@ class LivermoreCommand(BaseCommand):
         if self.needs_redis and settings.EMBEDDED_REDIS_DIR:
             return embedded_redis.ensure_running(settings.EMBEDDED_REDIS_DIR)
         return contextlib.nullcontext()
+
+
+def _refuse_redis() -> None:
+    """Raise CommandError where REDIS_URL is no address, or names something else than is there."""
+    if fault := fault_of(settings.REDIS_URL):
+        raise CommandError(" ".join(fault))
+    if not settings.EMBEDDED_REDIS_DIR and (found := misnamed(settings.REDIS_URL)):
+        raise CommandError(f"{found.fault} {found.remedy}")
 
 
 def refuse_call(subcommand: str, message: str) -> NoReturn:

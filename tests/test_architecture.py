@@ -38,6 +38,7 @@ REDIS = {
     "exchanges/lock/watch.py",
     "exchanges/redis/channel_layer.py",
     "exchanges/redis/client.py",
+    "exchanges/redis/recognition.py",
     "exchanges/redis/scripts.py",
     "exchanges/redis/unreadable.py",
     "exchanges/symbols/volumes.py",

@@ -40,7 +40,12 @@ def make_client(
 
     It tries nothing again. Raises BadAddress.
     """
-    return _make(parse_address(url), _timeouts(connect_seconds, answer_seconds))
+    return client_of(parse_address(url), connect_seconds, answer_seconds)
+
+
+def client_of(address: Address, connect_seconds: float, answer_seconds: float) -> Redis:
+    """Return a client of an address that was taken apart."""
+    return _make(address, _timeouts(connect_seconds, answer_seconds))
 
 
 def own_client(redis: Redis, socket_timeout: float) -> Redis:

@@ -4,6 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 from exchanges.transport.certificates import USUAL
 from livermore import checks
 from livermore.database_url import checked
+from tests.fixtures.sentinels import sentinels
 from tests.livermore.databases import manage
 
 
@@ -38,6 +39,12 @@ def test_a_refused_redis_url_is_not_repeated(settings):
         ("redis://:12#secret@host/0", "#"),
         ("redis://:12/secret@host/0", "number"),
         ("redis://:12?secret=x@host/0", "an option"),
+        ("redis+sentinel://:secret@h1,h2/", "name the master"),
+        ("redis+sentinel://:secret@h1,h2/m?sentinel_user=secret", "option sentinel_"),
+        ("redis+sentinel://h1/m?bogus=1", "option bogus"),
+        ("redis+cluster://h1/?ssl_ca_certs=/ca.pem", "option ssl_ca_certs"),
+        ("redis+cluster://h1/?sentinel_password=secret", "option sentinel_password"),
+        ("redis://:secret@h1:1,h2:2/0", "several hosts"),
     ],
 )
 def test_what_of_a_redis_url_can_not_work_is_named_but_no_password(settings, url, told):
@@ -84,6 +91,32 @@ def test_every_command_names_the_variable_and_the_option_that_can_not_work(name,
     assert "Traceback" not in done.stderr
 
 
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    with sentinels(tmp_path_factory.mktemp("sentinels")) as watched:
+        yield watched
+
+
+@pytest.mark.parametrize("command", [["check"], ["warmup", "sandbox", "--plan"], ["web"]])
+def test_a_sentinel_behind_a_plain_address_is_said_before_anything_is_done(watched, command):
+    done = manage("", *command, REDIS_URL=f"redis://{watched.sentinels[0].place}/0")
+    assert done.returncode == 1
+    assert "REDIS_URL names a Sentinel, which keeps no data." in done.stderr
+    assert f"redis+sentinel://{watched.sentinels[0].place}," in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_replica_behind_a_plain_address_is_a_warning_and_no_command_begins(watched):
+    url = f"redis://{watched.replicas()[0].place}/0"
+    done = manage("", "check", REDIS_URL=url)
+    assert done.returncode == 0
+    assert "(livermore.W023) REDIS_URL names a replica" in done.stderr
+    done = manage("", "warmup", "sandbox", "--plan", REDIS_URL=url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "REDIS_URL names a replica, which takes no writes." in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -95,6 +128,8 @@ def test_every_command_names_the_variable_and_the_option_that_can_not_work(name,
         "unix://u:p@/a@b",
         "redis://host/?db=3&password=a@b&socket_timeout=3.5&max_connections=9&protocol=2",
         f"rediss://u:p@host/1?ssl_ca_certs={__file__}&ssl_cert_reqs=required",
+        "redis+sentinel://u:p@h1:1,h2,[::1]:3/m/0?sentinel_password=a&socket_timeout=3",
+        f"rediss+cluster://u:p@h1:1,h2/?ssl_ca_certs={__file__}",
     ],
 )
 def test_a_usable_redis_url_passes(settings, url):
