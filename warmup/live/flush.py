@@ -21,6 +21,13 @@ EVENTS_KEPT = 100_000
 FLUSH = load_script("warmup/live/lua/flush.lua", PAIR_CONSTANTS)
 
 
+MESSAGE = b'%b,"timestamp":%b,"open":%b,"high":%b,"low":%b,"close":%b,"volume":%b,%b}'
+OPEN = b'"closed":false,"healed":false'
+CLOSED = b'"closed":true,"healed":false'
+HEALED = b'"closed":true,"healed":true'
+LATE_CLOSE = b'"closed":true,"healed":true,"late":true'
+
+
 class PairKeys(NamedTuple):
     """A pair's names in Redis, made once: else they take a third of the time of a write."""
 
@@ -28,8 +35,7 @@ class PairKeys(NamedTuple):
     coverage: str
     live: str
     field: str
-    closes: str
-    changes: str
+    head: bytes  # of a message
 
 
 def _names(number: int, pair: Pair) -> PairKeys:
@@ -38,8 +44,9 @@ def _names(number: int, pair: Pair) -> PairKeys:
         keys.coverage(number, *pair),
         keys.live_candle(number, *pair),
         keys.pair_field(*pair),
-        keys.close_channel(number, *pair),
-        keys.candle_channel(number, *pair),
+        orjson.dumps(
+            {"exchangeId": number, "symbol": pair.symbol, "timeframe": pair.timeframe.value}
+        )[:-1],
     )
 
 
@@ -51,6 +58,11 @@ class Flusher:
         self._exchange_id = exchange_id
         self._stamp = stamp(epoch)
         self._names: dict[Pair, PairKeys] = {}
+        # A pair's field ends both.
+        self._channels = [
+            name(exchange_id, "", "").removesuffix(keys.pair_field("", ""))
+            for name in (keys.close_channel, keys.candle_channel)
+        ]
 
     def write(
         self,
@@ -70,7 +82,7 @@ class Flusher:
         number = self._exchange_id
         names: list[str] = [keys.epoch(number), keys.events(number), keys.told(number)]
         values: list[str | int | bytes] = [self._stamp, CANDLES_KEPT, EVENTS_KEPT]
-        values += (len(marks), len(closes), len(live), len(tickers))
+        values += (len(marks), len(closes), len(live), len(tickers), *self._channels)
         for pair, from_ms in marks.items():
             values += (self._names_of(pair).field, from_ms)
         for pair, close in closes:
@@ -78,26 +90,24 @@ class Flusher:
             names += of_pair[:3]
             values += (of_pair.field, close.how, *close.covered)
             if close.candle is None:
-                values += ("", "", "", "", "")
+                values += ("", "", "")
                 continue
-            member = b"" if close.stored else orjson.dumps(close.candle.values())
-            values += (close.candle.timestamp, member)
-            values.append(self._message(pair, close.candle, close) if close.how else b"")
-            values += of_pair[4:]
+            row = orjson.dumps(close.candle.values())
+            values += (close.candle.timestamp, b"" if close.stored else row)
+            values.append(_close_message(of_pair, row, close) if close.how else b"")
         for pair, candle in live.items():
             of_pair = self._names_of(pair)
             names.append(of_pair.live)
             lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
-            values += (orjson.dumps(candle.values()), lives_ms)
-            values.append(self._message(pair, candle))
-            values.append(of_pair.changes)
+            row = orjson.dumps(candle.values())
+            values += (row, lives_ms, _message(of_pair, row, OPEN), of_pair.field)
         for symbol, ticker in tickers.items():
             names.append(keys.ticker(number, symbol))
             values += (orjson.dumps(ticker.as_json()), 1000 * TICKER_TTL_SECONDS)
             values.append(keys.ticker_channel(number, symbol))
         names.append(keys.lock(number))
         with refusals():
-            aside = FLUSH(self._redis, names, values)
+            aside, _ = FLUSH(self._redis, names, values)
         return {closes[at][0] for at in aside}
 
     def _names_of(self, pair: Pair) -> PairKeys:
@@ -105,20 +115,13 @@ class Flusher:
             self._names[pair] = _names(self._exchange_id, pair)
         return self._names[pair]
 
-    def _message(self, pair: Pair, candle: Candle, close: Close | None = None) -> bytes:
-        message = {
-            "exchangeId": self._exchange_id,
-            "symbol": pair.symbol,
-            "timeframe": pair.timeframe,
-            "timestamp": candle.timestamp,
-            "open": candle.open,
-            "high": candle.high,
-            "low": candle.low,
-            "close": candle.close,
-            "volume": candle.volume,
-            "closed": close is not None,
-            "healed": close is not None and close.healed,
-        }
-        if close and close.how == LATE:
-            message["late"] = True
-        return orjson.dumps(message)
+
+def _close_message(names: PairKeys, row: bytes, close: Close) -> bytes:
+    if close.how == LATE:
+        return _message(names, row, LATE_CLOSE)
+    return _message(names, row, HEALED if close.healed else CLOSED)
+
+
+def _message(names: PairKeys, row: bytes, tail: bytes) -> bytes:
+    """Return what is told of a candle, of its row: a third of what JSON takes of a dictionary."""
+    return MESSAGE % (names.head, *row[1:-1].split(b","), tail)

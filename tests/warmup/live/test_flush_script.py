@@ -28,19 +28,20 @@ def close(number, how="told", *, first=None, member=None, keys=CLOSE_KEYS, field
     start = at(number if first is None else first)
     member = row(number) if member is None else member
     message = f"close {number}"
-    return keys, [field, how, start, at(number + 1), at(number), member, message, "closes", "all"]
+    return keys, [field, how, start, at(number + 1), at(number), member, message]
 
 
 def stretch(first, last, how="", keys=CLOSE_KEYS):
     """Return the keys and arguments of a stretch without a candle."""
-    return keys, ["pair", how, at(first), at(last), "", "", "", "", ""]
+    return keys, ["pair", how, at(first), at(last), "", "", ""]
 
 
 def flush(redis, closes=(), live=(), tickers=(), marks=(), *, epoch=7, kept=1000):
     counts = [len(marks), len(closes), len(live), len(tickers)]
     names = ["epoch", "events", "told", *[name for keys, _ in closes for name in keys]]
     names += [name for name, *_ in [*live, *tickers]]
-    values = [epoch, kept, 1000, *counts, *[each for mark in marks for each in mark]]
+    channels = ["closes:", "all:"]
+    values = [epoch, kept, 1000, *counts, *channels, *[each for mark in marks for each in mark]]
     values += [each for _, arguments in closes for each in arguments]
     values += [each for _, *arguments in [*live, *tickers] for each in arguments]
     return FLUSH(redis, names, values)
@@ -86,19 +87,19 @@ def received(redis, act):
 
 def test_a_close_is_stored_and_told_once(redis):
     said = received(redis, lambda: [flush(redis, [close(0)]) for _ in range(2)])
-    assert said == [("closes", "close 0"), ("all", "close 0")]
+    assert said == [("closes:pair", "close 0"), ("all:pair", "close 0")]
     assert events(redis) == ["close 0"]
     assert (stored(redis), covered(redis)) == ([row(0)], [[0, 1]])
     assert told(redis) == [at(1), []]
 
 
 def test_a_flush_of_nothing_is_done(redis):
-    assert flush(redis) == []
+    assert flush(redis) == [[], []]
     assert set(redis.scan_iter()) == {b"epoch", b"told"}
 
 
 def test_closes_are_stored_in_order_and_trimmed(redis):
-    assert flush(redis, [close(number) for number in range(5)], kept=3) == []
+    assert flush(redis, [close(number) for number in range(5)], kept=3) == [[], []]
     assert stored(redis) == [row(2), row(3), row(4)]
     assert covered(redis) == [[2, 5]]
     assert told(redis) == [at(5), []]
@@ -144,6 +145,78 @@ def test_a_stretch_without_a_candle_is_covered(redis):
     assert told(redis) == [at(3), []]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([[0, 5]], [[0, 6]]),
+        ([[0, 6]], [[0, 6]]),
+        ([[0, 3]], [[0, 3], [5, 6]]),
+        ([[0, 2], [3, 5]], [[0, 2], [3, 6]]),
+        ([[0, 2], [3, 8]], [[0, 2], [3, 8]]),
+        ([[0, 2], [6, 8]], [[0, 2], [5, 8]]),
+        ([[0, 1], [2, 3], [4, 5]], [[0, 1], [2, 3], [4, 6]]),
+    ],
+)
+def test_a_close_prolongs_the_last_stretch_that_is_covered_or_begins_one(redis, before, after):
+    redis.zadd(CANDLES, {row(0): at(0)})
+    redis.set(COVERAGE, json.dumps([[at(a), at(b)] for a, b in before], separators=(",", ":")))
+    flush(redis, [close(5)])
+    assert covered(redis) == after
+    redis.set(COVERAGE, json.dumps([[at(a), at(b)] for a, b in before]))  # as others may write it
+    flush(redis, [close(5)])
+    assert covered(redis) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([[0, 4]], [[2, 5]]),
+        ([[0, 1], [2, 4]], [[2, 5]]),
+    ],
+)
+def test_a_candle_that_is_trimmed_away_takes_its_coverage_with_it(redis, before, after):
+    for number in (0, 1, 2, 3):
+        redis.zadd(CANDLES, {row(number): at(number)})
+    redis.set(COVERAGE, json.dumps([[at(a), at(b)] for a, b in before], separators=(",", ":")))
+    flush(redis, [close(4)], kept=3)
+    assert stored(redis) == [row(2), row(3), row(4)]
+    assert covered(redis) == after
+
+
+def test_the_first_stretch_that_is_covered_is_trimmed_where_the_last_one_is_prolonged(redis):
+    for number in (0, 1, 2, 4):
+        redis.zadd(CANDLES, {row(number): at(number)})
+    redis.set(COVERAGE, f"[[{at(0)},{at(3)}],[{at(4)},{at(5)}]]")
+    flush(redis, [close(5)], kept=4)
+    assert covered(redis) == [[1, 3], [4, 6]]
+
+
+def test_a_candle_that_closes_behind_others_replaces_its_own_alone(redis):
+    flush(redis, [close(number, "") for number in (0, 1, 2)])
+    flush(redis, [close(1, "", member=f"[{at(1)},1,3,1,2,11]")])
+    assert stored(redis) == [row(0), f"[{at(1)},1,3,1,2,11]", row(2)]
+    assert covered(redis) == [[0, 3]]
+
+
+def test_many_closes_are_written_at_once(redis):
+    many = [
+        close(0, keys=[f"c{n}:1m", f"coverage{n}", f"live{n}"], field=f"pair{n}")
+        for n in range(2100)
+    ]
+    assert flush(redis, many) == [[], []]
+    assert redis.hlen("told") == 2101
+    assert redis.get("coverage2099").decode() == f"[[{at(0)},{at(1)}]]"
+
+
+@pytest.mark.parametrize("name", ["events", "told"])
+def test_where_nothing_can_be_told_nothing_is_written(redis, name):
+    redis.delete("told")
+    redis.set(name, "text")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        flush(redis, [close(0)])
+    assert not redis.exists(CANDLES, COVERAGE)
+
+
 def test_coverage_without_a_candle_is_not_believed(redis):
     redis.set(COVERAGE, json.dumps([[at(0), at(4)]]))
     flush(redis, [close(4)])
@@ -165,10 +238,10 @@ def test_what_was_told_of_a_pair_and_cannot_be_read_begins_anew(redis, text):
 
 
 def test_open_candles_and_tickers_are_set_for_a_while_and_told(redis):
-    live = [("live:a", row(0), 5000, "open a", "channel:a")]
+    live = [("live:a", row(0), 5000, "open a", "a")]
     tickers = [("ticker:a", "{}", 6000, "ticker:channel")]
     said = received(redis, lambda: flush(redis, [], live, tickers))
-    assert said == [("channel:a", "open a"), ("ticker:channel", "{}")]
+    assert said == [("all:a", "open a"), ("ticker:channel", "{}")]
     assert redis.mget("live:a", "ticker:a") == [row(0).encode(), b"{}"]
     assert 0 < redis.pttl("live:a") <= 5000 < redis.pttl("ticker:a") <= 6000
 
@@ -177,7 +250,7 @@ def test_open_candles_and_tickers_are_set_for_a_while_and_told(redis):
 def test_a_close_of_a_pair_that_is_not_ours_is_left_out_alone(redis, name):
     redis.hset(name, "a", "b")
     other = close(0, keys=["other:1m", "other:coverage", "other:live"], field="other")
-    assert flush(redis, [close(0), other]) == [0]
+    assert flush(redis, [close(0), other]) == [[0], []]
     assert events(redis) == ["close 0"]
     assert (told(redis), told(redis, "other")) == ([at(0), []], [at(1), []])
     assert stored(redis, "other:1m") == [row(0)]
@@ -186,7 +259,7 @@ def test_a_close_of_a_pair_that_is_not_ours_is_left_out_alone(redis, name):
 
 def test_an_open_candle_of_another_type_costs_no_close(redis):
     redis.hset(LIVE, "a", "b")
-    assert flush(redis, [close(0)]) == []
+    assert flush(redis, [close(0)]) == [[], []]
     assert stored(redis) == [row(0)]
 
 
@@ -204,7 +277,7 @@ def test_who_had_the_exchange_before_writes_and_tells_nothing(redis):
             flush(
                 redis,
                 [close(0)],
-                [("live:a", row(0), 5000, "open a", "channel:a")],
+                [("live:a", row(0), 5000, "open a", "a")],
                 [("ticker:a", "{}", 6000, "ticker:channel")],
                 [("new", at(2))],
             )

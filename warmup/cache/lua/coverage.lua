@@ -8,6 +8,10 @@
 -- text of the coverage that is there, '' where it is not to be believed. It returns false where the
 -- candles are of another type, and changes nothing then.
 --
+-- `joined` returns the text of a coverage with `spans` added, as it is from `earliest` on.
+-- `prolonged` does so where one span prolongs the last one, and reads no other; nil where it doesn't,
+-- or the text is not as we write it.
+--
 -- include: warmup/cache/lua/pair.lua
 -- include: warmup/cache/lua/spans.lua
 
@@ -29,16 +33,7 @@ local function known(coverage)
     return spans_of(text_of(coverage))
 end
 
-local function extend(candles, coverage, kept, spans, stored)
-    local count = redis.pcall('ZCARD', candles)
-    if type(count) ~= 'number' then return false end
-    local surplus, earliest = count - kept, 0
-    if surplus > 0 then
-        redis.call('ZREMRANGEBYRANK', candles, 0, surplus - 1)
-        earliest = tonumber(redis.call('ZRANGE', candles, 0, 0, 'WITHSCORES')[2])
-    elseif #spans == 0 then
-        return true
-    end
+local function joined(stored, spans, earliest)
     for _, span in ipairs(stored == '' and {} or spans_of(stored)) do
         spans[#spans + 1] = span
     end
@@ -54,6 +49,40 @@ local function extend(candles, coverage, kept, spans, stored)
             end
         end
     end
-    redis.call('SET', coverage, text_of_spans(merged))
+    return text_of_spans(merged)
+end
+
+-- Returns the spans before the last one, as text, as they are from `earliest` on; nil where one of
+-- them goes away.
+local function cut(before, earliest)
+    local begin, last = string.match(before, '^%[%[(%d+),(%d+)%]')
+    if not begin or earliest >= tonumber(last) then return end
+    if earliest <= tonumber(begin) then return before end
+    return string.format('[[%.0f', earliest) .. string.sub(before, 3 + #begin)
+end
+
+local function prolonged(stored, from, to, earliest)
+    local before, begin, last = '[', string.match(stored, '^%[%[(%d+),(%d+)%]%]$')
+    if not begin and not string.find(stored, '[^%d%[%],]') then
+        before, begin, last = string.match(stored, '^(%[%[.*%],)%[(%d+),(%d+)%]%]$')
+        before = before and cut(before, earliest)
+    end
+    begin, last = tonumber(begin), tonumber(last)
+    if not (before and begin and begin <= from and from <= last and last <= LATEST_MS) then return end
+    begin, last = math.max(begin, earliest), math.max(last, to)
+    return begin < last and string.format('%s[%.0f,%.0f]]', before, begin, last) or nil
+end
+
+local function extend(candles, coverage, kept, spans, stored)
+    local count = redis.pcall('ZCARD', candles)
+    if type(count) ~= 'number' then return false end
+    local surplus, earliest = count - kept, 0
+    if surplus > 0 then
+        redis.call('ZREMRANGEBYRANK', candles, 0, surplus - 1)
+        earliest = tonumber(redis.call('ZRANGE', candles, 0, 0, 'WITHSCORES')[2])
+    elseif #spans == 0 then
+        return true
+    end
+    redis.call('SET', coverage, joined(stored, spans, earliest))
     return true
 end

@@ -6,7 +6,7 @@
 -- constants: STEPS, EARLIEST_MS, LATEST_MS, LONGEST_COVERAGE
 
 local function stray(candles, score)
-    local time, step = tonumber(score), STEPS[string.match(candles, '[^:]*$')] or 1
+    local time, step = tonumber(score), STEPS[string.match(candles, ':([^:]*)$') or ''] or 1
     if not time or not (time >= EARLIEST_MS and time < LATEST_MS) or time % step ~= 0 then
         return candles .. ' holds the score ' .. score .. ': no candle opens then'
     end

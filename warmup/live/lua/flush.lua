@@ -24,7 +24,9 @@
 --   5  how many closes
 --   6  how many open candles
 --   7  how many tickers
---   8... for each mark
+--   8  how the channels of closes begin, before a pair's field
+--   9  how the channels of every change begin
+--  10... for each mark
 --          the pair's field
 --          from when on its closes are to be told if nobody said so yet: ms
 --        for each close
@@ -34,17 +36,16 @@
 --          open time: ms, '' where there is no candle
 --          row: JSON, '' where it is stored
 --          message: JSON, or ''
---          two channels
 --        for each open candle
 --          row: JSON
 --          how long it lasts: ms
---          message: JSON
---          channel
+--          message: JSON, '' where nobody listens
+--          the pair's field
 --        for each ticker
 --          value: JSON
 --          how long it lasts: ms
 --          channel
--- Returns which closes were left out, counted from 0.
+-- Returns which closes were left out, and which open candles nobody has heard, counted from 0.
 --
 -- include: exchanges/lock/lua/fence.lua
 -- include: warmup/cache/lua/coverage.lua
@@ -52,29 +53,81 @@
 
 local refused = fence(KEYS[1], ARGV[1])
 if refused then return refused end
-local k, a = 4, 8
-local marks, aside = {}, {}
+local call = redis.call
+local kept, closes, live = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local to_closes, to_all = ARGV[8], ARGV[9]
+local first_close = 10 + 2 * tonumber(ARGV[4])
+if closes > 0 then call('XLEN', KEYS[2]) end -- where nothing can be told nothing is written
+local marks, changed, covered, aside, ended = {}, {}, {}, {}, {}
 
-local function mark_in(field)
-    if not marks[field] then marks[field] = mark_of(KEYS[3], field) or {0, {}} end
-    return marks[field]
+-- Calls `act` with the borders of parts of a list, each small enough to be unpacked.
+local function in_parts(list, act)
+    for i = 1, #list, 1000 do act(i, math.min(i + 999, #list)) end
+end
+
+-- Reads all marks that are asked for, in as few calls as can be.
+local function read_marks()
+    local fields, known = {}, {}
+    local function want(field)
+        if not known[field] then
+            known[field] = true
+            fields[#fields + 1] = field
+        end
+    end
+    for a = 10, first_close - 1, 2 do want(ARGV[a]) end
+    for a = first_close, first_close + 7 * closes - 1, 7 do want(ARGV[a]) end
+    in_parts(fields, function(first, last)
+        local texts = call('HMGET', KEYS[3], unpack(fields, first, last))
+        for i, text in ipairs(texts) do
+            marks[fields[first + i - 1]] = text and mark_in(text) or {0, {}}
+        end
+    end)
+end
+
+-- Returns when the open candle of each close began, as text, '' where there is none.
+local function open_times()
+    local names, times = {}, {}
+    for i = 1, closes do names[i] = KEYS[1 + 3 * i + 2] end
+    in_parts(names, function(first, last)
+        for i, open in ipairs(call('MGET', unpack(names, first, last))) do
+            times[first + i - 1] = open and string.match(open, '^%[(%d+)') or ''
+        end
+    end)
+    return times
 end
 
 -- Returns false where the pair is to be set aside; nothing is changed then.
-local function store(candles, coverage, live, time, member, from, to)
-    if misfit(candles, coverage) then return false end
-    local stored, only = text_of(coverage), false
-    if member ~= '' then
-        local replaced = redis.call('ZREMRANGEBYSCORE', candles, time, time)
-        only = redis.call('ZADD', candles, time, member) == 1 and replaced == 0
-            and redis.call('ZCARD', candles) == 1
-        local open = redis.pcall('GET', live)
-        if type(open) == 'string' and string.sub(open, 2, 1 + #time) == time then
-            redis.call('DEL', live)
-        end
+local function store(candles, coverage, time, member, from, to)
+    local count = redis.pcall('ZCARD', candles)
+    local stored = covered[coverage] or redis.pcall('GETRANGE', coverage, 0, LONGEST_COVERAGE)
+    if type(count) ~= 'number' or type(stored) ~= 'string' then return false end
+    if #stored > LONGEST_COVERAGE then stored = '' end
+    local first, newest, next_first = {}, nil, nil
+    if count > 0 then
+        first = call('ZRANGE', candles, 0, 1, 'WITHSCORES')
+        newest = call('ZRANGE', candles, -1, -1, 'WITHSCORES')[2]
+        if stray(candles, first[2]) or stray(candles, newest) then return false end
     end
-    -- Where there was no candle before, somebody deleted them: what was known is not believed.
-    return extend(candles, coverage, tonumber(ARGV[2]), {{from, to}}, only and '' or stored)
+    if member ~= '' then
+        if newest and tonumber(newest) >= tonumber(time) then
+            count = count - call('ZREMRANGEBYSCORE', candles, time, time)
+        elseif count == kept then
+            next_first = first[4]
+        end
+        -- Where there was no candle before, somebody deleted them: what was known is not believed.
+        if not newest then stored = '' end
+        count = count + call('ZADD', candles, time, member)
+    end
+    local surplus, earliest = count - kept, 0
+    if surplus > 0 then
+        call('ZREMRANGEBYRANK', candles, 0, surplus - 1)
+        next_first = surplus == 1 and next_first
+            or call('ZRANGE', candles, 0, 0, 'WITHSCORES')[2]
+        earliest = tonumber(next_first)
+    end
+    covered[coverage] = prolonged(stored, from, to, earliest)
+        or joined(stored, {{from, to}}, earliest)
+    return true
 end
 
 local function is_skipped(mark, time)
@@ -84,45 +137,73 @@ local function is_skipped(mark, time)
     return false
 end
 
-for _ = 1, tonumber(ARGV[4]) do
-    local mark = mark_in(ARGV[a])
-    if mark[1] == 0 then mark[1] = tonumber(ARGV[a + 1]) end
-    a = a + 2
+local function is_news(how, mark, time)
+    if how == 'told' then return time >= mark[1] end
+    return how == 'late' and is_skipped(mark, time)
 end
-for i = 1, tonumber(ARGV[5]) do
-    local candles, coverage, live = KEYS[k], KEYS[k + 1], KEYS[k + 2]
-    local how, time, member = ARGV[a + 1], ARGV[a + 4], ARGV[a + 5]
+
+-- Takes note of what is told with a close.
+local function move(mark, how, from, to)
+    if how == 'late' then
+        mark[2] = without(mark[2], from, to)
+    elseif how ~= '' and to > mark[1] then
+        if how == 'skipped' then mark[2][#mark[2] + 1] = {math.max(from, mark[1]), to} end
+        mark[1] = to
+    end
+end
+
+read_marks()
+for a = 10, first_close - 1, 2 do
+    local field = ARGV[a]
+    if marks[field][1] == 0 then
+        marks[field][1] = tonumber(ARGV[a + 1])
+        changed[field] = true
+    end
+end
+local k, a, open = 4, first_close, open_times()
+for i = 1, closes do
+    local field, how, time, member = ARGV[a], ARGV[a + 1], ARGV[a + 4], ARGV[a + 5]
     local from, to = tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
     local stores = member ~= '' or (time == '' and how ~= 'skipped')
-    if stores and not store(candles, coverage, live, time, member, from, to) then
+    if stores and not store(KEYS[k], KEYS[k + 1], time, member, from, to) then
         aside[#aside + 1] = i - 1
     else
-        local mark = mark_in(ARGV[a])
-        local news = time ~= '' and ((how == 'told' and tonumber(time) >= mark[1])
-            or (how == 'late' and is_skipped(mark, tonumber(time))))
-        if news then
-            redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', ARGV[a + 6])
-            redis.call('PUBLISH', ARGV[a + 7], ARGV[a + 6])
-            redis.call('PUBLISH', ARGV[a + 8], ARGV[a + 6])
+        if member ~= '' and open[i] == time then ended[#ended + 1] = KEYS[k + 2] end
+        local mark = marks[field]
+        if time ~= '' and is_news(how, mark, tonumber(time)) then
+            local message = ARGV[a + 6]
+            call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', message)
+            call('PUBLISH', to_closes .. field, message)
+            call('PUBLISH', to_all .. field, message)
         end
-        if how == 'late' then
-            mark[2] = without(mark[2], from, to)
-        elseif how ~= '' and to > mark[1] then
-            if how == 'skipped' then mark[2][#mark[2] + 1] = {math.max(from, mark[1]), to} end
-            mark[1] = to
-        end
+        move(mark, how, from, to)
+        changed[field] = true
     end
-    k, a = k + 3, a + 9
+    k, a = k + 3, a + 7
 end
-for field, mark in pairs(marks) do redis.call('HSET', KEYS[3], field, text_of_mark(mark)) end
-for _ = 1, tonumber(ARGV[6]) do
-    redis.call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
-    redis.call('PUBLISH', ARGV[a + 3], ARGV[a + 2])
+in_parts(ended, function(first, last) call('DEL', unpack(ended, first, last)) end)
+local texts, told = {}, {}
+for coverage, text in pairs(covered) do
+    texts[#texts + 1] = coverage
+    texts[#texts + 1] = text
+end
+in_parts(texts, function(first, last) call('MSET', unpack(texts, first, last)) end)
+for field in pairs(changed) do
+    told[#told + 1] = field
+    told[#told + 1] = text_of_mark(marks[field])
+end
+in_parts(told, function(first, last) call('HSET', KEYS[3], unpack(told, first, last)) end)
+local unheard = {}
+for i = 1, live do
+    call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
+    if ARGV[a + 2] ~= '' and call('PUBLISH', to_all .. ARGV[a + 3], ARGV[a + 2]) == 0 then
+        unheard[#unheard + 1] = i - 1
+    end
     k, a = k + 1, a + 4
 end
 for _ = 1, tonumber(ARGV[7]) do
-    redis.call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
-    redis.call('PUBLISH', ARGV[a + 2], ARGV[a])
+    call('SET', KEYS[k], ARGV[a], 'PX', ARGV[a + 1])
+    call('PUBLISH', ARGV[a + 2], ARGV[a])
     k, a = k + 1, a + 3
 end
-return aside
+return {aside, unheard}
