@@ -35,6 +35,7 @@ REDIS = {
     "exchanges/lock/control_reader.py",
     "exchanges/lock/status.py",
     "exchanges/lock/status_writer.py",
+    "exchanges/lock/presence.py",
     "exchanges/lock/watch.py",
     "exchanges/redis/channel_layer.py",
     "exchanges/redis/client.py",

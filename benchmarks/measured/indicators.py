@@ -33,7 +33,6 @@ def measure(bench: Bench) -> Iterator[Measurement]:
     yield from _closes(what, 1, bench, exchange.pk, cache, follower, pairs)
     what = "the same after a gap, so that every pair is read from the cache again"
     yield from _closes(what, 2, bench, exchange.pk, cache, follower, pairs)
-    follower.close()
 
 
 def _closes(

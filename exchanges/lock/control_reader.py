@@ -50,8 +50,11 @@ class ControlReader:
         *,
         commands: Collection[str] = COMMANDS,
         oldest_run_seconds: float = OLDEST_RUN_SECONDS,
+        client: Redis | None = None,
     ):
-        self._redis = own_client(redis, SOCKET_SECONDS)
+        """`client` is used, and left open, in place of connections of its own."""
+        self._own = client is None
+        self._redis = client or own_client(redis, SOCKET_SECONDS, f"control:{exchange_id}")
         self._stamp = stamp(lease.own_epoch)
         self._exchange_id = exchange_id
         self._key = keys.control(exchange_id)
@@ -99,7 +102,8 @@ class ControlReader:
 
     def close(self) -> None:
         """Close the connections; what is pending waits for the next reader."""
-        self._redis.close()
+        if self._own:
+            self._redis.close()
 
     def _fetch(self) -> list[Command]:
         with refusals():

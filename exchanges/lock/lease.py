@@ -71,7 +71,8 @@ class Lease:
         self._thread = threading.Thread(
             target=self._run, name=f"heartbeat-{exchange_id}", daemon=True
         )
-        self._redis = own_client(redis, ttl_ms / 1000 / SHARE_OF_TTL_PER_ANSWER)
+        longest_seconds = ttl_ms / 1000 / SHARE_OF_TTL_PER_ANSWER
+        self._redis = own_client(redis, longest_seconds, f"heartbeat:{exchange_id}")
         self._renew_script = RENEW.on(self._redis)
         self._release_script = RELEASE.on(self._redis)
         self._status = StatusWriter(self._redis, exchange_id, holder)

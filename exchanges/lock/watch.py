@@ -1,4 +1,4 @@
-"""Waiting for locks that others hold, and showing others that the process of a holder lives.
+"""Waiting for locks that others hold.
 
 Nobody tries in rounds. Who waits sleeps until a lock would end if nobody renewed it, and hears of
 one that is given back. A holder subscribes to a channel of its own while its process lives: the
@@ -12,8 +12,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from redis import Redis
@@ -49,7 +48,7 @@ class Waiting:
 
 
 class LockWatch:
-    """Waits for the locks of many exchanges in one thread, and shows that this process lives.
+    """Waits for the locks of many exchanges in one thread.
 
     Any thread may call it. `on_open` is called in its thread when a lock that is waited for is
     free. Who has much to do already gives the others the time that `delay` returns, in seconds.
@@ -61,11 +60,10 @@ class LockWatch:
         on_open: Callable[[], object] = lambda: None,
         delay: Callable[[], float] = lambda: 0.0,
     ):
-        self._redis = own_client(redis, SOCKET_SECONDS)
+        self._redis = own_client(redis, SOCKET_SECONDS, "lock-watch")
         self._on_open = on_open
         self._delay = delay
         self._waiting: dict[int, Waiting] = {}
-        self._shown: set[str] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -81,18 +79,6 @@ class LockWatch:
         if self._thread.is_alive():
             self._thread.join(SOCKET_SECONDS)
         self._redis.close()
-
-    @contextmanager
-    def showing(self, instance_id: str) -> Iterator[None]:
-        """Show, while the block runs, that the process of this holder lives."""
-        with self._lock:
-            self._shown.add(instance_id)
-        self._wake.set()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._shown.discard(instance_id)
 
     def wait_for(self, exchange_ids: Iterable[int]) -> None:
         """Wait for the locks of these from now on, and of no others."""
@@ -136,7 +122,6 @@ class LockWatch:
         self._wake.clear()
         with self._lock:
             names = {keys.lock_channel(number) for number in self._waiting}
-            names |= {keys.holder_channel(each) for each in self._shown}
         listening.to(names)
         self._look()
         seconds = min(LONGEST_LISTENING_SECONDS, self._seconds_to_next_look())
@@ -246,6 +231,10 @@ class Listening:
             return None
         self._heard_at, self._asked = now, False
         return message["channel"].decode() if message["type"] == "message" else None
+
+    def close(self) -> None:
+        """Listen to nothing more, and close the connection."""
+        self._pubsub.close()
 
     def _ask(self, now: float) -> None:
         if self._asked:

@@ -6,14 +6,16 @@
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-from redis import Redis
+from redis import Connection, Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from exchanges.redis.address import Address, Kind, Node, parse_address
@@ -48,20 +50,38 @@ def client_of(address: Address, connect_seconds: float, answer_seconds: float) -
     return _make(address, _timeouts(connect_seconds, answer_seconds))
 
 
-def own_client(redis: Redis, socket_timeout: float) -> Redis:
-    """Return a client of the same server with connections and timeouts of its own, no retries."""
-    timeouts = _timeouts(min(socket_timeout, LONGEST_CONNECTING_SECONDS), socket_timeout)
+def own_client(redis: Redis, socket_timeout: float | None, name: str = "") -> Redis:
+    """Return a client of the same server with connections and timeouts of its own, no retries.
+
+    `socket_timeout` None is as long as `redis` waits. In CLIENT LIST an operator sees its
+    connections as `livermore:name`.
+    """
     if isinstance(redis, ClusterClient):
-        others = {k: v for k, v in redis.address.options.items() if k not in timeouts}
-        return _make(replace(redis.address, options=others), timeouts)
+        given, introduce = redis.timeouts, _introduce
+    else:
+        given, introduce = redis.connection_pool.connection_kwargs, _connect
+    seconds = given.get("socket_timeout") if socket_timeout is None else socket_timeout
+    seconds = ANSWER_SECONDS if seconds is None else seconds
+    mine = _timeouts(min(seconds, LONGEST_CONNECTING_SECONDS), seconds)
+    if name:
+        mine["redis_connect_func"] = partial(introduce, name=f"livermore:{name}")
+    if isinstance(redis, ClusterClient):
+        others = {k: v for k, v in redis.address.options.items() if k not in mine}
+        return _make(replace(redis.address, options=others), mine)
     pool = redis.connection_pool
     options = {
         name: value
         for name, value in pool.connection_kwargs.items()
         if not name.startswith(MADE_BY_POOLS)
     }
-    options |= timeouts | {"retry_on_error": [], "decode_responses": False}
+    options |= mine | {"retry_on_error": [], "decode_responses": False}
     return Redis.from_pool(type(pool)(pool.connection_class, **options))
+
+
+def close_idle(redis: Redis) -> None:
+    """Close the connections that nobody uses now; they are opened again where they are needed."""
+    for _, server in masters(redis):
+        server.connection_pool.disconnect(inuse_connections=False)
 
 
 def make_asyncio_client(url: str, connect_seconds: float = CONNECT_SECONDS) -> AsyncRedis:
@@ -140,6 +160,18 @@ def _sentinels(address: Address) -> Sentinels:
 def _sentinel(kind: type, options: Mapping[str, Any], node: Node) -> Any:
     host, port = node
     return kind(host=host, port=port, **options)
+
+
+def _connect(connection: Connection, name: str) -> None:
+    """Do what redis-py does with a new connection, and say whose it is."""
+    connection.on_connect()
+    _introduce(connection, name)
+
+
+def _introduce(connection: Connection, name: str) -> None:
+    with suppress(ResponseError):  # who may not say that may do all the rest
+        connection.send_command("CLIENT", "SETNAME", name)
+        connection.read_response()
 
 
 def _timeouts(connect_seconds: float, answer_seconds: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from contextlib import closing
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.daemon_threads import Workers
 from exchanges.errors import LivermoreError
 from exchanges.lock.fencing import Fenced
 from exchanges.rest.base import VenueRest
@@ -27,8 +28,9 @@ FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 10_000, 900_000  # between two tries that cha
 
 
 class BackgroundRepair:
-    """Repairs an exchange's cache piece by piece in a thread of its own, behind its stream.
+    """Repairs an exchange's cache piece by piece, behind its stream.
 
+    One thread calls `keep_up`, often; what is to be fetched is, in a thread that ends again.
     What the stream's closes no longer wait for is fetched first. What was told once is asked again
     when it is due. What stays as it is is asked for ever more rarely. All candles are looked at in
     turns: what somebody else put among them goes out, and is fetched.
@@ -42,10 +44,12 @@ class BackgroundRepair:
         sink: CandleSink,
         open_rest: Callable[[], VenueRest],
         symbols: Callable[[], Sequence[str]],
+        on_idle: Callable[[], object] = lambda: None,
     ):
         """`cache` writes under the lease and no further than the stream has got.
 
-        `symbols` tells of which nobody else fetches anything.
+        `symbols` tells of which nobody else fetches anything. `on_idle` is called when nothing is
+        left to do.
         """
         self._redis = redis
         self._exchange_id = exchange_id
@@ -58,23 +62,33 @@ class BackgroundRepair:
         self._to_check: list[Pair] = []
         self._rest: VenueRest | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="background-repair", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
+        self._workers = Workers(1, "background-repair", on_idle=on_idle)
+        self._next_step_at = 0.0
 
     def close(self) -> None:
         """Begin nothing more, and break off what is under way."""
         self._stopping.set()
         if rest := self._rest:
             rest.close()
-        if self._thread.is_alive():
-            self._thread.join(1)
+        self._workers.close()
+        self._workers.join(1)
 
-    def step(self) -> None:
+    def keep_up(self, now: float) -> None:
+        """Do what is due; `now` is monotonic, in seconds. What fails is logged."""
+        if now < self._next_step_at or self._stopping.is_set() or self._workers.busy:
+            return
+        if not self._next_step_at:  # the first, when all is connected
+            self._next_step_at = now + STEP_SECONDS
+            return
+        self._next_step_at = now + STEP_SECONDS
+        self._try(self._remove_invalid)
+        now_ms = self._sink.streamed_now_ms()
+        if self._sink.skipped() or (now_ms is not None and now_ms >= self._next_round_ms):
+            self._workers.submit(self._try, self._step)
+
+    def _step(self) -> None:
         """Repair what is known to be open, and where it is time look at all pairs."""
         now_ms = self._sink.now_ms()
-        self._remove_invalid()
         self._repair(self._sink.skipped(), Lane.LIVE, now_ms)
         if now_ms >= self._next_round_ms:
             self._next_round_ms = now_ms + ROUND_MS
@@ -110,16 +124,15 @@ class BackgroundRepair:
         self._tried[pair] = (holes.ranges, now_ms, pause_ms)
         return True
 
-    def _run(self) -> None:
-        while not self._stopping.wait(STEP_SECONDS):
-            try:
-                self.step()
-            except Fenced:
-                return  # the runner learns it from its lease
-            except (LivermoreError, RedisError) as error:
-                if not self._stopping.is_set():
-                    logger.warning(
-                        "background_repair.failed exchange=%d error=%s", self._exchange_id, error
-                    )
-            except Exception:
-                logger.exception("background_repair.died exchange=%d", self._exchange_id)
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Fenced:
+            self._stopping.set()  # the runner learns it from its lease
+        except (LivermoreError, RedisError) as error:
+            if not self._stopping.is_set():
+                logger.warning(
+                    "background_repair.failed exchange=%d error=%s", self._exchange_id, error
+                )
+        except Exception:
+            logger.exception("background_repair.died exchange=%d", self._exchange_id)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from redis.exceptions import RedisError
 
@@ -40,9 +40,11 @@ class Healer:
     def __init__(self, cache: CandleCache, rest: VenueRest):
         """`cache` keeps what the exchange has to tell again, under the lease."""
         self._cache = cache
+        self.read_cache = cache  # by which the threads look what is there
+        self.on_idle: Callable[[], object] = lambda: None  # called when no thread is left
         self._rest = rest
         self._rules = Rules(rest.quiet_bars, rest.lag_ms)
-        self._workers = Workers(rest.workers, "heal")
+        self._workers = Workers(rest.workers, "heal", on_idle=lambda: self.on_idle())
         self.received_ms = 0  # up to when the stream told all, by the exchange's time
         self._outage = Outage()
         self._tried: Pair | None = None  # the last one that was asked for in an outage
@@ -137,7 +139,7 @@ class Healer:
     def _ask(self, pair: Pair, start_ms: int, end_ms: int) -> None:
         answer: Candles | Exception = Permanent("")
         try:
-            [known] = self._cache.beside(*pair, [(start_ms, end_ms)])
+            [known] = self.read_cache.beside(*pair, [(start_ms, end_ms)])
             answer = self._rest.get_candles(*pair, start_ms, end_ms, known=known, lane=Lane.HEAL)
         except (LivermoreError, RedisError) as error:
             logger.warning("healing.failed pair=%s/%s error=%s", *pair, error)

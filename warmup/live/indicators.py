@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,6 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.lock.fencing import Fenced
-from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
@@ -25,19 +24,16 @@ Event = tuple[Pair, Mapping[str, Any]]
 
 EVENTS_PER_READ = 1000
 BLOCK_MS = 250  # also how long a change that no event tells of may wait
-SOCKET_SECONDS = 5.0
-SECONDS_AFTER_FAULT = 0.5
 NOTHING = b"0-0"  # the id before the first
 
 
 class IndicatorFollower:
     """Keeps MACD-V of one exchange's pairs current, reading nothing but the cache.
 
-    `compute` takes pairs in, `start` follows the closes after that in a thread. A close is added
+    `compute` takes pairs in, one thread calls `follow` again and again after that. A close is added
     to the sums of those before where that is exact; else, and where candles were written that
     nobody told (`changed`: a repair, a backfill), a pair is computed from its window again.
-    `may_write` is asked before each step. `error` is what ended the thread, None where it was
-    told to end.
+    `may_write` is asked before each step.
     """
 
     def __init__(
@@ -47,10 +43,11 @@ class IndicatorFollower:
         epoch: int | None = None,
         may_write: Callable[[], bool] = lambda: True,
     ):
-        self._redis = own_client(redis, SOCKET_SECONDS)
+        """`redis` has to wait longer for an answer than a step does for closes."""
+        self._redis = redis
         self._exchange_id = exchange_id
-        self._cache = CandleCache(self._redis, exchange_id)
-        self._indicators = IndicatorCache(self._redis, exchange_id, epoch)
+        self._cache = CandleCache(redis, exchange_id)
+        self._indicators = IndicatorCache(redis, exchange_id, epoch)
         self._may_write = may_write
         self._key = keys.events(exchange_id)
         self._windows: dict[Pair, Window | None] = {}  # None: too few candles
@@ -58,9 +55,7 @@ class IndicatorFollower:
         self._lock = threading.Lock()
         self._last_id = NOTHING
         self._left_told = False
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="indicators", daemon=True)
-        self.error: Exception | None = None
+        self._failing = False
 
     def compute(self, pairs: Sequence[Pair], stopping: Callable[[], bool] = lambda: False) -> None:
         """Compute every pair from the cache; closes that are told from here on are followed.
@@ -73,16 +68,21 @@ class IndicatorFollower:
         self._windows = dict.fromkeys(pairs)
         self._recompute(pairs, stopping)
 
-    def start(self) -> None:
-        """Follow the closes from the last `compute` on."""
-        self._thread.start()
+    def follow(self, block_ms: int = BLOCK_MS) -> bool:
+        """Do a step; where Redis is gone, say so once and return False: the next one catches up.
 
-    def close(self) -> None:
-        """End the thread, after what it is at."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._redis.close()
+        Raises Fenced.
+        """
+        try:
+            if self._failing:
+                self._look_for_gap()
+            self.step(block_ms)
+            self._failing = False
+        except RedisError as error:
+            if not self._failing:
+                logger.warning("follower.failing exchange=%d error=%s", self._exchange_id, error)
+            self._failing = True
+        return not self._failing
 
     def add(self, pairs: Iterable[Pair]) -> None:
         """Follow more pairs; any thread may call it, as those below."""
@@ -109,7 +109,7 @@ class IndicatorFollower:
         Where that fails the next step does it again: the closes are read once more.
         """
         if not self._may_write():
-            self._stopping.wait(block_ms / 1000)
+            time.sleep(block_ms / 1000)
             return
         found = self._redis.xread({self._key: self._last_id}, EVENTS_PER_READ, block_ms)
         entries = _entries(found)
@@ -124,30 +124,6 @@ class IndicatorFollower:
             raise
         if entries:
             self._last_id = entries[-1][0]
-
-    # -- the thread
-
-    def _run(self) -> None:
-        failing = False
-        while not self._stopping.is_set():
-            try:
-                if failing:
-                    self._look_for_gap()
-                self.step()
-                failing = False
-            except RedisError as error:
-                if not failing:
-                    logger.warning(
-                        "follower.failing exchange=%d error=%s", self._exchange_id, error
-                    )
-                failing = True
-                self._stopping.wait(SECONDS_AFTER_FAULT)
-            except Fenced:
-                return  # the runner learns it from its lease
-            except Exception as error:
-                logger.exception("follower.died exchange=%d", self._exchange_id)
-                self.error = error
-                return
 
     def _look_for_gap(self) -> None:
         """Compute everything anew where events may have gone by before we read them."""
@@ -185,7 +161,7 @@ class IndicatorFollower:
         self, pairs: Sequence[Pair], stopping: Callable[[], bool] = lambda: False
     ) -> None:
         for begin in range(0, len(pairs), PAIRS_PER_WINDOWS):
-            if stopping() or self._stopping.is_set():
+            if stopping():
                 return
             values: dict[Pair, dict[str, Any] | None] = {}
             chunk = pairs[begin : begin + PAIRS_PER_WINDOWS]

@@ -64,6 +64,7 @@ class CandleSink:
         self._rolls_up_from = rolls_up_from
         self._longer = [each for each in Timeframe if rolls_up_from and each.ms > rolls_up_from.ms]
         self._on_close = on_close
+        self._exchange_id = exchange_id
         self._cache = CandleCache(redis, exchange_id, epoch)
         # Where no row is left out the next one is there at once, so a lost frame needs no telling.
         self._tells_losses = rest.quiet_bars is QuietBars.OMITS
@@ -82,6 +83,14 @@ class CandleSink:
         self.closes = self.healed = self.late = 0
         self.newest_close_ms = 0
         self.delays = Delays()  # of closes that the stream told, from the bar's end to Redis
+
+    def heal_by(self, redis: Redis, on_idle: Callable[[], object]) -> None:
+        """Let the threads that ask REST look into the cache by connections of their own.
+
+        `on_idle` is called when none of these threads is left.
+        """
+        self._healer.read_cache = CandleCache(redis, self._exchange_id)
+        self._healer.on_idle = on_idle
 
     # -- from the stream
 

@@ -13,6 +13,7 @@ from django.db import close_old_connections, connections
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.daemon_threads import Workers
 from exchanges.errors import LivermoreError, Temporary
 from exchanges.lock.fencing import Fenced
 from exchanges.rest.base import VenueRest
@@ -51,7 +52,7 @@ class Progress:
 
 
 class HistoryFetcher:
-    """Fetches what symbols lack as a warmup and a repair would, in a thread, until it is closed.
+    """Fetches what symbols lack as a warmup and a repair would, in a thread while any do.
 
     What can't be fetched now, because the exchange refuses or is away, is tried again, less and
     less often, up to a minute apart. What closes from where the cache's knowledge of a pair ends is
@@ -66,8 +67,12 @@ class HistoryFetcher:
         epoch: int,
         final_until: Callable[[Pair], int | None],
         on_write: Callable[[Pair], None],
+        on_idle: Callable[[], object] = lambda: None,
     ):
-        """`final_until` and `on_write` are those of a CandleCache."""
+        """`final_until` and `on_write` are those of a CandleCache.
+
+        `on_idle` is called when nothing is left to fetch.
+        """
         self.fetching: tuple[str, ...] = ()  # the symbols under way
         self.trouble = ""
         self._redis = redis
@@ -80,22 +85,17 @@ class HistoryFetcher:
         self._waiting: dict[str, None] = {}  # in the order they came
         self._in_progress: list[Progress] = []
         self._repairs: Counter[str] = Counter()  # those that failed, by symbol
-        self._wake = threading.Event()
         self._stopping = threading.Event()
         self._rest: VenueRest | None = None
-        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
+        self._workers = Workers(1, "history", on_idle=on_idle)
 
     def close(self) -> None:
         """Break off what is under way."""
         self._stopping.set()
-        self._wake.set()
         if rest := self._rest:
             rest.close()
-        if self._thread.is_alive():
-            self._thread.join(1)
+        self._workers.close()
+        self._workers.join(1)
 
     def want(self, symbols: Iterable[str]) -> Progress:
         """Fetch what these lack, as soon as that can be done; return how far it is."""
@@ -104,7 +104,7 @@ class HistoryFetcher:
         with self._lock:
             self._waiting |= dict.fromkeys(symbols)
             self._in_progress.append(progress)
-        self._wake.set()
+        self._workers.submit(self._run)
         return progress
 
     def leave(self, symbols: Collection[str]) -> None:
@@ -122,24 +122,22 @@ class HistoryFetcher:
     def _run(self) -> None:
         delays = reconnect_delays()
         try:
-            while not self._stopping.is_set():
-                if self._take_turn():
+            while not self._stopping.is_set() and (symbols := self._next()):
+                if self._take_turn(symbols):
                     delays = reconnect_delays()
                 else:
                     self._stopping.wait(next(delays))
         except Fenced:
-            pass  # the runner learns it from its lease
+            self._stopping.set()  # the runner learns it from its lease
         finally:
             connections.close_all()
 
-    def _take_turn(self) -> bool:
-        """Wait for symbols and fetch what the first of them lack; return whether that helped."""
-        self._wake.wait()
-        self._wake.clear()
+    def _next(self) -> tuple[str, ...]:
         with self._lock:
-            symbols = tuple(islice(self._waiting, SYMBOLS_AT_ONCE))
-        if not symbols:
-            return True
+            return tuple(islice(self._waiting, SYMBOLS_AT_ONCE))
+
+    def _take_turn(self, symbols: tuple[str, ...]) -> bool:
+        """Fetch what these lack; return whether that helped."""
         self.fetching = symbols
         try:
             close_old_connections()
@@ -172,8 +170,6 @@ class HistoryFetcher:
             for progress in self._in_progress:
                 if not progress.left.isdisjoint(failed):
                     progress.trouble = why
-            if self._waiting:
-                self._wake.set()
 
     def _settle(self, symbols: Collection[str]) -> None:
         for symbol in symbols:

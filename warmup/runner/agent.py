@@ -184,9 +184,7 @@ class Agent:
                 fetch_listing(job.exchange, job.trouble.observe)
             symbols = list(job.exchange.symbols.kept_warm().values_list("symbol", flat=True))
             runner = job.runner = ExchangeRunner(
-                *(self._redis, job.exchange, symbols),
-                trouble=job.trouble,
-                presence=self._watch,
+                self._redis, job.exchange, symbols, trouble=job.trouble
             )
             close_old_connections()
             if not self._stopping.is_set():

@@ -3,15 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.daemon_threads import Workers
 from exchanges.errors import LivermoreError
 from exchanges.lock.control import Command
 from exchanges.lock.control_reader import ControlReader
@@ -24,19 +23,20 @@ from warmup.runner.command_work import LATER, CommandWork
 
 logger = logging.getLogger(__name__)
 
-POLL_MS = 500
 ENDING = ("stop", "takeover")
 OF_SYMBOLS = ("add-symbol", "bulk-add-symbols", "remove-symbol", "rename-symbol")
+SECONDS_BETWEEN_LOOKS = 0.25
 SECONDS_AFTER_FAULT = 1.0
 SOMEBODY = "a program"
 SECONDS_BETWEEN_PROGRESS = 0.25
 
 
 class RunnerCommands:
-    """Reads an exchange's commands in a thread of its own and does them one after another.
+    """Reads an exchange's commands, and does them one after another in threads that end again.
 
-    Those that change which symbols are streamed wait for no other; one that ends the runner calls
-    `stop`. Each is answered, and what people had done is written down.
+    One thread calls `step`, often. Commands that change which symbols are streamed wait for no
+    other; one that ends the runner calls `stop`. Each is answered, and what people had done is
+    written down.
     """
 
     def __init__(
@@ -46,89 +46,78 @@ class RunnerCommands:
         lease: Lease,
         work: CommandWork,
         stop: Callable[[], None],
+        on_idle: Callable[[], object] = lambda: None,
     ):
+        """`redis` is used as it is; `on_idle` is called when nothing is left to do."""
         self._exchange = exchange
         self._lease = lease
         self._work = work
         self._stop = stop
-        self._reader = ControlReader(redis, exchange.pk, lease)
+        self._reader = ControlReader(redis, exchange.pk, lease, client=redis)
         self._log = CommandLog(redis, exchange.pk)
         self._noted: dict[str, CommandProgress] = {}  # request id -> what is under way
         self._stopping = threading.Event()
         self.doing: dict[str, Any] | None = None  # the command under way, for the status
-        self._waiting: SimpleQueue[Command | None] = SimpleQueue()
-        self._of_symbols: SimpleQueue[Command | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._read, name="commands-read", daemon=True),
-            threading.Thread(target=self._do_waiting, name="commands-do", daemon=True),
-            threading.Thread(target=self._do_of_symbols, name="commands-symbols", daemon=True),
-        ]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        self._waiting = Workers(1, "commands-do", on_idle=on_idle)
+        self._of_symbols = Workers(1, "commands-symbols", on_idle=on_idle)
+        self._telling = threading.Lock()
+        self._failing = False
+        self._next_try_at = self._told_at = 0.0
 
     def close(self) -> None:
         """Begin nothing more; what is under way is broken off and comes again to the next one."""
         self._stopping.set()
         self._work.break_off()
-        self._waiting.put(None)
-        self._of_symbols.put(None)
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(1)
-        self._reader.close()
+        for workers in (self._waiting, self._of_symbols):
+            workers.close()
+        for workers in (self._waiting, self._of_symbols):
+            workers.join(1)
 
-    def _read(self) -> None:
-        """Take commands in; one that ends the runner waits for no other."""
-        failing = False
-        while not self._stopping.is_set():
-            try:
-                commands = self._reader.poll(POLL_MS)
-                failing = False
-                for command in commands:
-                    if command.name in ENDING:
-                        self._do(command)
-                    elif command.name in OF_SYMBOLS:
-                        self._of_symbols.put(command)
-                    else:
-                        self._waiting.put(command)
-            except Fenced:
-                return  # the runner learns it from its lease
-            except RedisError as error:
-                if not failing:
-                    logger.warning(
-                        "commands.not_read exchange=%s error=%s", self._exchange.name, error
-                    )
-                failing = True
-                self._stopping.wait(SECONDS_AFTER_FAULT)
+    def step(self, now: float) -> None:
+        """Take commands in; `now` is monotonic, in seconds.
 
-    def _do_waiting(self) -> None:
-        while (command := self._waiting.get()) and not self._stopping.is_set():
-            try:
-                self.doing = {"command": command.name, **command.arguments}
-                self._do(command)
-            except Fenced:
-                return
-            except RedisError as error:  # it stays pending, and comes again to the next holder
-                logger.warning("commands.not_told exchange=%s error=%s", self._exchange.name, error)
-            finally:
-                self.doing = None
-
-    def _do_of_symbols(self) -> None:
-        """Do what changes symbols, and tell of the history of those that were added."""
-        while not self._stopping.is_set():
-            try:
-                with suppress(Empty):
-                    wait_seconds = SECONDS_BETWEEN_PROGRESS if self._work.additions else None
-                    if command := self._of_symbols.get(timeout=wait_seconds):
-                        self._do(command)
+        One that ends the runner waits for no other. Raises Fenced.
+        """
+        if now < self._next_try_at:
+            return
+        self._next_try_at = now + SECONDS_BETWEEN_LOOKS
+        try:
+            for command in self._reader.poll():
+                if command.name in ENDING:
+                    self._do(command)
+                elif command.name in OF_SYMBOLS:
+                    self._of_symbols.submit(self._in_turn, command, self._tell_of_additions)
+                else:
+                    self._waiting.submit(self._alone, command)
+            if self._work.additions and now >= self._told_at + SECONDS_BETWEEN_PROGRESS:
+                self._told_at = now
                 self._tell_of_additions()
-            except Fenced:
-                return
-            except RedisError as error:
-                logger.warning("commands.not_told exchange=%s error=%s", self._exchange.name, error)
-                self._stopping.wait(SECONDS_AFTER_FAULT)
+            self._failing = False
+        except RedisError as error:
+            if not self._failing:
+                logger.warning("commands.not_read exchange=%s error=%s", self._exchange.name, error)
+            self._failing = True
+            self._next_try_at = now + SECONDS_AFTER_FAULT
+
+    def _alone(self, command: Command) -> None:
+        """Do what the status tells of while it is under way."""
+        self.doing = {"command": command.name, **command.arguments}
+        try:
+            self._in_turn(command)
+        finally:
+            self.doing = None
+
+    def _in_turn(self, command: Command, and_then: Callable[[], object] = lambda: None) -> None:
+        try:
+            if not self._stopping.is_set():
+                self._do(command)
+                and_then()
+        except Fenced:
+            self._stopping.set()  # the runner learns it from its lease
+        except RedisError as error:  # it stays pending, and comes again to the next holder
+            logger.warning("commands.not_told exchange=%s error=%s", self._exchange.name, error)
+        finally:
+            connections.close_all()
 
     def _do(self, command: Command) -> None:
         logger.info("commands.begun exchange=%s command=%s", self._exchange.name, command.name)
@@ -184,10 +173,11 @@ class RunnerCommands:
 
         An addition is left out only once that was told.
         """
-        for addition in list(self._work.additions):
-            if addition.is_over:
-                self._reader.done(addition.command, self._work.result(addition))
-                self._work.additions.remove(addition)
-            elif (done := addition.progress.done) != addition.told:
-                self._reader.reply(addition.command, self._work.progress(addition, done))
-                addition.told = done
+        with self._telling:
+            for addition in list(self._work.additions):
+                if addition.is_over:
+                    self._reader.done(addition.command, self._work.result(addition))
+                    self._work.additions.remove(addition)
+                elif (done := addition.progress.done) != addition.told:
+                    self._reader.reply(addition.command, self._work.progress(addition, done))
+                    addition.told = done

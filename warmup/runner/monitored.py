@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connections
+from django.db import close_old_connections
 from django.db.models.functions import Now
 
 from exchanges.credentials import key_in_use
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 0.5
 SECONDS_BETWEEN_ROWS = 2.0
+SECONDS_AFTER_FAULT = 10.0  # of the database: whoever waits for it has nothing else done meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,8 @@ class MonitoredSymbols:
         self._left: set[Pair] = set()  # of these the sink still knows something
         self._lock = threading.RLock()
         self._failing = False
-        self._stopping = threading.Event()
-        self._triggered = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="monitored", daemon=True)
+        self._triggered = False
+        self._next_step_at = self._next_rows_at = 0.0
 
     @property
     def running(self) -> list[str]:
@@ -91,19 +91,9 @@ class MonitoredSymbols:
             unfetched = {*self._unfetched, *self._live.history.waiting()}
             return [symbol for symbol in self._running if symbol not in unfetched]
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        """Change nothing any more."""
-        self._stopping.set()
-        self._triggered.set()
-        if self._thread.is_alive():
-            self._thread.join(1)
-
     def trigger(self) -> None:
-        """Let the rows be read now, in the thread."""
-        self._triggered.set()
+        """Let the rows be read at the next occasion."""
+        self._triggered = True
 
     def add(self, symbols: Collection[str]) -> tuple[list[str], Progress]:
         """Monitor symbols; return those that are streamed from now on, and how far they are.
@@ -167,20 +157,17 @@ class MonitoredSymbols:
             "historiesTrouble": history.trouble,
         }
 
-    # -- the thread
-
-    def _run(self) -> None:
-        next_rows_at = 0.0
-        try:
-            while not self._stopping.is_set():
-                if self._triggered.is_set() or time.monotonic() >= next_rows_at:
-                    self._triggered.clear()
-                    self._try_step()
-                    next_rows_at = time.monotonic() + SECONDS_BETWEEN_ROWS
-                self._see_to_the_rest()
-                self._triggered.wait(STEP_SECONDS)
-        finally:
-            connections.close_all()
+    def keep_up(self, now: float) -> None:
+        """Do what is due; `now` is monotonic, in seconds. One thread calls it, often."""
+        if not self._triggered and now < self._next_step_at:
+            return
+        self._next_step_at = now + STEP_SECONDS
+        if self._triggered or now >= self._next_rows_at:
+            self._triggered = False
+            self._try_step()
+            wait_seconds = SECONDS_AFTER_FAULT if self._failing else SECONDS_BETWEEN_ROWS
+            self._next_rows_at = time.monotonic() + wait_seconds
+        self._see_to_the_rest()
 
     def _try_step(self) -> None:
         try:

@@ -4,8 +4,8 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from redis import Redis
@@ -14,9 +14,10 @@ from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.lease import Lease
+from exchanges.lock.presence import Presence
 from exchanges.lock.status import State
-from exchanges.lock.watch import LockWatch
 from exchanges.models import Exchange
+from exchanges.redis.client import close_idle, own_client
 from exchanges.redis.unreadable import foreign_key
 from exchanges.rest.base import VenueRest
 from exchanges.rest.clock import ExchangeClock
@@ -72,17 +73,19 @@ class ExchangeRunner:
         only: bool = False,
         on_warmup: Callable[[WarmupStats], None] = lambda stats: None,
         trouble: TroubleReport | None = None,
-        presence: LockWatch | None = None,
     ):
-        """`presence` shows that this process lives; without one it is shown from here."""
         self._redis = redis
         self._exchange = exchange
         self._symbols = list(symbols)
         self._only = only
         self._on_warmup = on_warmup
-        self._presence = presence
         self._trouble = trouble or TroubleReport(redis, exchange)
-        self._factory = ExchangeAdapterFactory(redis)
+        number = exchange.pk
+        self._own_redis = own_client(redis, None, f"runner:{number}")
+        self._closes_redis = own_client(redis, None, f"closes:{number}")
+        # Of the threads that come and go: its connections are closed when they have gone.
+        self._burst_redis = own_client(redis, None, f"burst:{number}")
+        self._factory = ExchangeAdapterFactory(self._burst_redis)
         self._stopping = threading.Event()
         self.holds = False  # the exchange's lock
         self._streamer: Streamer | None = None
@@ -100,11 +103,12 @@ class ExchangeRunner:
         """Live: see the class. `take_over` is the instance id of the holder that this replaces."""
         lock = ExchangeLock(self._redis, self._exchange.pk)
         taken = lock.take_over(take_over, reason) if take_over else lock.acquire()
-        with self._shown(taken), taken as lease:
+        with closing(Presence(self._redis, taken)) as presence, taken as lease:
+            presence.keep_up(time.monotonic())
             lease.measure_with(self.measured)
             self.holds = True
             try:
-                self._live(lease)
+                self._live(lease, presence)
             except Exception as error:
                 if self._stopping.is_set():
                     return  # broken off on the way, as it was asked to
@@ -115,17 +119,8 @@ class ExchangeRunner:
             finally:
                 self._listing.close()
                 self.holds = False
-
-    @contextmanager
-    def _shown(self, lease: Lease) -> Iterator[None]:
-        """Show, while the block runs, that this process lives."""
-        watch = self._presence or LockWatch(self._redis).start()
-        try:
-            with watch.showing(lease.holder.instance_id):
-                yield
-        finally:
-            if watch is not self._presence:
-                watch.close()
+                for client in (self._burst_redis, self._own_redis, self._closes_redis):
+                    client.close()
 
     def measured(self) -> Mapping[str, Any]:
         """Return rates, lag and counters for the status."""
@@ -161,37 +156,37 @@ class ExchangeRunner:
             "unreadable": self._sink.trouble,
         }
 
-    def _live(self, lease: Lease) -> None:
+    def _live(self, lease: Lease, presence: Presence) -> None:
         lease.report(State.STARTING)
-        if foreign := foreign_key(self._redis, self._exchange.pk):
+        if foreign := foreign_key(self._own_redis, self._exchange.pk):
             raise foreign
         self._warn_of_eviction()
         self._choose_symbols(lease)
-        self._warm(lease)
+        self._warm(lease, presence)
         if self._stopping.is_set():
             return
-        with (
-            closing(
-                IndicatorFollower(self._redis, self._exchange.pk, lease.own_epoch, lease.may_write)
-            ) as follower,
-            closing(self._open_rest()) as rest,
-        ):
+        self._give_back()
+        follower = IndicatorFollower(
+            self._own_redis, self._exchange.pk, lease.own_epoch, lease.may_write
+        )
+        with closing(self._open_rest()) as rest:
             assert self._clock is not None  # the warmup asked it
             self._clock.ask_ms = rest.server_time_ms
             stream = self._factory.stream(self._exchange)
             sink = CandleSink(
-                self._redis,
+                self._closes_redis,
                 self._exchange.pk,
                 rest,
                 lease.own_epoch,
                 lease.may_write,
                 stream.rolls_up_from,
             )
+            sink.heal_by(self._burst_redis, self._give_back)
             self._catch_up(lease, sink)
             lease.report(State.WARMING, "computing indicators", 100.0)
             follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             if not self._stopping.is_set():
-                self._stream(lease, stream, sink, follower, rest)
+                self._stream(lease, presence, stream, sink, follower, rest)
 
     def _choose_symbols(self, lease: Lease) -> None:
         """Begin with what trades, by a listing that is not old if it can be had."""
@@ -247,6 +242,7 @@ class ExchangeRunner:
     def _stream(
         self,
         lease: Lease,
+        presence: Presence,
         stream: VenueStream,
         sink: CandleSink,
         follower: IndicatorFollower,
@@ -259,49 +255,51 @@ class ExchangeRunner:
             sink.repaired(pair)
 
         under = (lease.own_epoch, sink.final_until, written)
-        number = self._exchange.pk
-        history = HistoryFetcher(self._redis, number, self._open_rest, *under)
+        number, burst = self._exchange.pk, (self._burst_redis, self._give_back)
+        history = HistoryFetcher(burst[0], number, self._open_rest, *under, burst[1])
         live = LiveParts(stream, streamer, sink, rest, follower, history, self._listing)
         monitored = MonitoredSymbols(self._exchange, live, self._symbols, self._only)
-        cache = CandleCache(self._redis, number, *under)
-        work = CommandWork(self._redis, self._exchange, monitored, cache, self._open_rest)
-        commands = RunnerCommands(self._redis, self._exchange, lease, work, self.stop)
+        cache = CandleCache(self._burst_redis, number, *under)
+        work = CommandWork(self._burst_redis, self._exchange, monitored, cache, self._open_rest)
+        commands = RunnerCommands(
+            self._own_redis, self._exchange, lease, work, self.stop, self._give_back
+        )
+        looked_at = CandleCache(self._own_redis, number, *under)  # all the time, by this thread
         background = BackgroundRepair(
-            self._redis, number, cache, sink, self._open_rest, lambda: monitored.fetched
+            *(self._own_redis, number, looked_at, sink, self._open_rest),
+            lambda: monitored.fetched,
+            self._give_back,
         )
         self._sink, self._streamer, self._monitored = sink, streamer, monitored
         gc.collect()
         gc.freeze()  # a full collection takes long, and a burst of closes brings one about
-        follower.start()
         streamer.start(self._symbols)
         logger.info(
             "runner.streaming exchange=%s symbols=%d streams=%d epoch=%d",
             self._exchange.name, len(self._symbols), streamer.counters()["streams"], lease.epoch,
         )  # fmt: skip
-        history.start()
-        monitored.start()
         try:
-            background.start()
-            self._watch(lease, streamer, follower, commands)
+            steps = (commands.step, monitored.keep_up, background.keep_up, presence.keep_up)
+            self._watch(lease, streamer, follower, lambda: commands.doing, steps)
         finally:
             lease.report(State.STOPPING)
             background.close()
             commands.close()
-            monitored.close()
             history.close()
             streamer.stop()
             sink.close()
 
     def _warn_of_eviction(self) -> None:
-        memory = read_memory(self._redis)
+        memory = read_memory(self._own_redis)
         if memory and memory.evicts:
             logger.warning(
                 "runner.redis_evicts exchange=%s policy=%s maxmemory=%d used=%d",
                 self._exchange.name, memory.evicts, memory.limit, memory.used,
             )  # fmt: skip
 
-    def _warm(self, lease: Lease) -> None:
-        cache = CandleCache(self._redis, self._exchange.pk, lease.own_epoch)
+    def _warm(self, lease: Lease, presence: Presence) -> None:
+        redis = self._burst_redis
+        cache = CandleCache(redis, self._exchange.pk, lease.own_epoch)
         with closing(self._open_rest()) as rest:
             self._clock = rest.clock
             if ask_limits := rest.client.pacer.ask_limits:
@@ -309,19 +307,21 @@ class ExchangeRunner:
 
             def show(stats: WarmupStats) -> None:
                 lease.report(State.WARMING, "warming", stats.percent)
+                presence.keep_up(time.monotonic())
                 self._on_warmup(stats)
                 if self._stopping.is_set() or lease.lost.is_set():
                     rest.close()  # whoever waits for a turn wakes, and the warmup ends
 
             number = self._exchange.pk
-            service = SmartWarmupService(self._redis, number, rest, on_progress=show, cache=cache)
+            service = SmartWarmupService(redis, number, rest, on_progress=show, cache=cache)
             service.warmup(self._symbols)
             lease.report(State.WARMING, "repairing", 100.0)
 
             def repaired(done: int, total: int) -> None:
                 lease.report(State.WARMING, "repairing", 100.0, done=done, total=total)
+                presence.keep_up(time.monotonic())
 
-            CandleRepair(self._redis, number, rest, cache=cache).repair(
+            CandleRepair(redis, number, rest, cache=cache).repair(
                 self._symbols, holes_only=True, on_pair=repaired
             )
 
@@ -330,18 +330,32 @@ class ExchangeRunner:
         lease: Lease,
         streamer: Streamer,
         follower: IndicatorFollower,
-        commands: RunnerCommands,
+        doing: Callable[[], dict[str, Any] | None],
+        steps: Sequence[Callable[[float], None]],
     ) -> None:
-        commands.start()
-        steps = 0
-        while not self._stopping.wait(STEP_SECONDS):
+        """Do in turn all that may wait for a moment: neither the heartbeat nor closes wait for it.
+
+        `doing` tells which command is under way; `steps` take what time it is, monotonic.
+        """
+        next_report_at = 0.0
+        while not self._stopping.is_set():
             if lease.lost.is_set():
                 raise lease.loss()
-            if error := streamer.error or follower.error:
-                raise error
-            if steps % STEPS_PER_REPORT == 0:
-                lease.report(State.ACTIVE, "streaming", order=commands.doing)
-            steps += 1
+            if streamer.error:
+                raise streamer.error
+            now = time.monotonic()
+            if now >= next_report_at:
+                lease.report(State.ACTIVE, "streaming", order=doing())
+                next_report_at = now + STEPS_PER_REPORT * STEP_SECONDS
+            for step in steps:
+                step(now)
+            if not follower.follow(round(1000 * STEP_SECONDS)):
+                self._stopping.wait(STEP_SECONDS)
+
+    def _give_back(self) -> None:
+        """Close the connections to Redis that were opened for what is done by now."""
+        for redis in (self._redis, self._burst_redis, self._own_redis):
+            close_idle(redis)
 
 
 def _by_symbol(pairs: Iterable[Pair]) -> dict[str, list[Timeframe]]:

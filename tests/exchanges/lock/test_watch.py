@@ -17,19 +17,17 @@ TIMES = {"ttl_ms": TTL_MS // SCALE, "renew_ms": RENEW_MS // SCALE}
 
 HOLDER = f"""
 import sys
-from contextlib import ExitStack
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.watch import LockWatch
-with ExitStack() as stack:
-    watch = LockWatch(redis).start()
-    lease = ExchangeLock(redis, 7, **{TIMES}).acquire().start()
-    if input() == "show":
-        stack.enter_context(watch.showing(lease.holder.instance_id))
-    print("holding", lease.holder.instance_id)
-    input()
-    lease.release()
-    print("released")
-    input()
+from exchanges.lock.presence import Presence
+lease = ExchangeLock(redis, 7, **{TIMES}).acquire().start()
+presence = Presence(redis, lease)
+if input() == "show":
+    presence.keep_up(0.0)
+print("holding", lease.holder.instance_id)
+input()
+lease.release()
+print("released")
+input()
 """
 
 

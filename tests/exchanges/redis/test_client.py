@@ -8,7 +8,13 @@ from channels.layers import get_channel_layer
 from django_redis import get_redis_connection
 from redis.exceptions import ConnectionError, TimeoutError
 
-from exchanges.redis.client import make_asyncio_client, make_client, own_client
+from exchanges.redis.client import (
+    close_idle,
+    make_asyncio_client,
+    make_client,
+    masters,
+    own_client,
+)
 from exchanges.redis.scripts import Script
 from tests.warmup.runners import wait_until
 from warmup.network.socket.subscriber import Subscriber
@@ -59,6 +65,20 @@ def test_an_own_client_reaches_the_same_data_and_outlives_no_block(client):
 def test_an_own_client_waits_no_longer_than_it_may(client):
     with own_client(client, 0.2) as own, pytest.raises(TimeoutError):
         own.xread({"stream": "0-0"}, block=20_000)
+
+
+def test_an_own_client_is_known_by_its_name_and_gives_back_what_it_does_not_use(client):
+    with own_client(client, None, "tried:7") as own:
+        own.set("a", 1)
+        wait_until(lambda: names(client) == {"livermore:tried:7"})
+        close_idle(own)
+        wait_until(lambda: not names(client))
+        assert own.get("a") == b"1"
+
+
+def names(client):
+    found = [each["name"] for _, server in masters(client) for each in server.client_list()]
+    return {name for name in found if name.startswith("livermore:")}
 
 
 def test_djangos_cache_and_its_connection_take_it(client, url, settings):

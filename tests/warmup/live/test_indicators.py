@@ -90,9 +90,7 @@ def refused(redis, command):
 
 @pytest.fixture
 def follower(redis):
-    follower = IndicatorFollower(redis, NUMBER)
-    yield follower
-    follower.close()
+    return IndicatorFollower(redis, NUMBER)
 
 
 def test_each_pair_is_computed_from_all_that_the_cache_has(redis, follower):
@@ -199,12 +197,10 @@ def test_closes_told_while_nobody_read_are_taken_in_order_afterwards(redis):
         close(redis, PAIR, number)
     first.step(1)
     assert value(redis)["timestamp"] == bar(69).timestamp
-    first.close()
     close(redis, PAIR, 70)  # between two processes
     second = IndicatorFollower(redis, NUMBER)
     second.compute([PAIR])
     assert value(redis)["value"] == expected(range(71)).value
-    second.close()
 
 
 def test_events_trimmed_before_they_were_read_lose_no_value(redis, follower):
@@ -212,13 +208,14 @@ def test_events_trimmed_before_they_were_read_lose_no_value(redis, follower):
     store(redis, OTHER, range(60))
     follower.compute([PAIR, OTHER])
     with refused(redis, "xread"):
-        follower.start()
+        assert not follower.follow()
         for number in range(60, 65):
             close(redis, PAIR, number)
             close(redis, OTHER, number)
         redis.xtrim(keys.events(NUMBER), maxlen=1, approximate=False)
         close(redis, PAIR, 65)
-    wait_until(lambda: value(redis, OTHER)["timestamp"] == bar(64, Timeframe.H1).timestamp)
+    assert follower.follow()
+    assert value(redis, OTHER)["timestamp"] == bar(64, Timeframe.H1).timestamp
     assert value(redis)["value"] == expected(range(66)).value
     assert value(redis, OTHER)["value"] == expected(range(65), Timeframe.H1).value
 
@@ -252,7 +249,6 @@ def test_an_epoch_that_is_over_writes_nothing(redis):
     with pytest.raises(Fenced):
         follower.compute([PAIR])
     assert value(redis) is None
-    follower.close()
 
 
 @pytest.mark.parametrize("member", ["garbage", '{"t":1}', "[]", "7", "[1795046400001,1,1,1,1,1]"])
@@ -283,12 +279,12 @@ def test_a_window_that_grew_long_is_read_anew(redis, follower):
 def test_redis_restarted_under_it_costs_no_value(redis, follower):
     store(redis, PAIR, range(60))
     follower.compute([PAIR])
-    follower.start()
+    follower.follow(1)
     redis.client_kill_filter(_type="normal", skipme=True)
     redis.script_flush()
     close(redis, PAIR, 60)
-    wait_until(lambda: value(redis)["timestamp"] == bar(60).timestamp)
-    assert follower.error is None
+    wait_until(follower.follow)
+    assert value(redis)["timestamp"] == bar(60).timestamp
 
 
 def quiet(number):
@@ -375,7 +371,6 @@ def test_while_it_may_not_write_it_takes_nothing(redis):
     allowed[0] = True
     follower.step(1)
     assert value(redis)["timestamp"] == bar(60).timestamp
-    follower.close()
 
 
 def test_events_that_nobody_can_read_stop_nothing(redis, follower, caplog):
@@ -395,10 +390,11 @@ def test_a_stream_that_vanished_has_everything_computed_anew(redis, follower):
     close(redis, PAIR, 60)
     follower.compute([PAIR])
     with refused(redis, "xread"):
-        follower.start()
+        assert not follower.follow()
         redis.delete(keys.events(NUMBER))
         store(redis, PAIR, [61])
-    wait_until(lambda: value(redis)["timestamp"] == bar(61).timestamp)
+    assert follower.follow()
+    assert value(redis)["timestamp"] == bar(61).timestamp
 
 
 def test_a_close_after_an_uncovered_gap_says_that_something_may_be_missing(redis, follower):
@@ -454,7 +450,6 @@ def test_whatever_comes_the_value_is_that_of_the_window(redis, events):
     found, reference = value(redis), expected(sorted(numbers))
     assert (found["value"], found["signal"]) == (reference.value, reference.signal)
     assert (found["nEff"], found["spanBars"]) == (reference.n_eff, reference.span_bars)
-    follower.close()
 
 
 # -- In a runner
