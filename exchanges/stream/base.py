@@ -43,6 +43,10 @@ class MessagePace:
             self._next_at = now + self._seconds
             return True
 
+    def wait(self, now: float) -> float:
+        """Return in how many seconds one may."""
+        return max(0.0, self._next_at - now)
+
 
 class StreamSession(ABC):
     """The protocol of one connection: remembers what was asked for and what was acknowledged.

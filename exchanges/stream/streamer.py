@@ -10,6 +10,7 @@ from exchanges.stream.base import VenueStream
 from exchanges.stream.connection import REASONS
 from exchanges.stream.lane import Lane, Sink, Trouble
 from exchanges.stream.silence import Trades
+from exchanges.stream.wire.reader import Reader
 from livermore.market.pair import Pair
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 class Streamer:
     """Streams an exchange's symbols into a sink until it is stopped; never gives up.
 
-    `start` returns at once: one thread pumps, each connection has its own. Other methods may be
+    `start` returns at once: one thread pumps, one reads all connections. Other methods may be
     called from any thread.
     """
 
@@ -31,6 +32,7 @@ class Streamer:
         self._stream = stream
         self._sink = sink
         self._trades = trades
+        self._reader = Reader()
         self._lanes: list[Lane] = []
         self._symbols: dict[str, None] = {}
         self._told_for: dict[str, list[str]] = {}
@@ -151,6 +153,7 @@ class Streamer:
             self._may_connect,
             self._told_for,
             self._trades,
+            self._reader,
             self._woken.set,
         )
 

@@ -100,7 +100,7 @@ def eventually(condition, meanwhile=lambda: None):
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch):
     """Let everything that is a matter of timeouts alone happen at once."""
-    monkeypatch.setattr(connection_module, "RECEIVE_SECONDS", 0.02)
+    monkeypatch.setattr(connection_module, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(streamer_module, "PUMP_SECONDS", 0.005)
     monkeypatch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.05)
 
