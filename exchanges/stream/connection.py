@@ -264,8 +264,8 @@ class Connection:
         return next_at
 
     def over(self, error: Exception | None) -> None:
-        if self._websocket:
-            self._websocket.close()
+        self._pace.leave(self)
+        self._open_websocket.close()
         self._end(error)
 
     # -- From connecting to its end
@@ -322,7 +322,7 @@ class Connection:
         if silence <= SILENCE_SECONDS:
             self._pinged_at = None
         elif self._pinged_at is None:
-            if self._pace.take(now):
+            if not self._pace.wait(self, now):
                 websocket.ping()
                 self._pinged_at = now
         elif now - self._pinged_at > PONG_SECONDS:
@@ -331,15 +331,18 @@ class Connection:
     def _send(self, now: float) -> float:
         """Send what may be sent now; return in how many seconds there may be more."""
         if not self._subscriptions.has_message(now):
+            self._pace.leave(self)
             return LOOK_SECONDS  # or earlier, where `read` finds that there is one
+        if seconds := self._pace.wait(self, now):
+            return seconds
         if not self._sending.acquire(timeout=BUSY_SECONDS):
             return BUSY_SECONDS
         try:
-            if self._subscriptions.has_message(now) and self._pace.take(now):
+            if self._subscriptions.has_message(now):
                 self._open_websocket.send(self._subscriptions.next_message(now))
         finally:
             self._sending.release()
-        return max(0.001, self._pace.wait(now))
+        return 0.0
 
     def _complain(self, what: str, text: object) -> None:
         if time.monotonic() - self._complained_at > SECONDS_BETWEEN_COMPLAINTS:

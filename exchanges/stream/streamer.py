@@ -39,7 +39,7 @@ class Streamer:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._woken = threading.Event()
-        self._next_connect_at = 0.0
+        self._next_connect_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="streamer", daemon=True)
 
     def start(self, symbols: Iterable[str]) -> None:
@@ -159,10 +159,13 @@ class Streamer:
 
     def _may_connect(self) -> bool:
         """Return whether a connection may be opened now, and count it as opened if so."""
-        now = time.monotonic()
-        if now < self._next_connect_at:
+        now, limits = time.monotonic(), self._stream.limits
+        apart = limits.seconds_between_connects
+        # Who has not connected for a while may do so a few times at once.
+        next_at = max(self._next_connect_at, now - (limits.connects_at_once - 1) * apart)
+        if now < next_at:
             return False
-        self._next_connect_at = now + self._stream.limits.seconds_between_connects
+        self._next_connect_at = next_at + apart
         return True
 
     def _run(self) -> None:
