@@ -56,6 +56,7 @@ REDIS = {
     "warmup/runner/agent.py",
     "warmup/runner/agents.py",
     "warmup/runner/command_log.py",
+    "warmup/runner/moving/shadow.py",
     "warmup/runner/old_rows.py",
     "warmup/runner/trouble.py",
     "warmup/network/page/exchange_view.py",

@@ -159,6 +159,8 @@ class ExchangeLock:
             "ip": outgoing_ip(),
             "pid": getpid(),
         }
+        if from_instance_id:
+            candidate["replaces"] = from_instance_id  # so that one learns that it was wanted
         sent = now()
         taken, *texts = self._acquire(
             keys=[name(self._exchange_id) for name in (keys.lock, keys.epoch, keys.status)],

@@ -15,6 +15,7 @@ from exchanges.lock.status import Holder, State
 from exchanges.lock.status_writer import StatusWriter
 from exchanges.redis.change_notifications import changed
 from exchanges.redis.client import own_client
+from exchanges.redis.json_types import parse_object
 from exchanges.redis.scripts import load_script
 from livermore.market import keys
 
@@ -39,6 +40,10 @@ class LostLock(Permanent):
     """The exchange is no longer ours: stop, and start anew if it should run."""
 
 
+class HandedOver(LostLock):
+    """Somebody else has it, who was told to take it from us: all is as it should be."""
+
+
 class Lease:
     """The right to write one exchange's data, until it is released or lost.
 
@@ -60,6 +65,7 @@ class Lease:
         self.holder = holder
         self.lost = threading.Event()
         self.lost_reason = ""
+        self._handed_over = False  # to somebody who was told to take it from us
         self._ttl_ms = ttl_ms
         self._renew_seconds = renew_ms / 1000
         self._renewed_at = renewed_at
@@ -109,7 +115,8 @@ class Lease:
     def check(self) -> None:
         """Raise LostLock if it is lost or released, NotRenewed while that is open."""
         if self.lost.is_set():
-            raise LostLock(f"Exchange {self.exchange_id} was lost: {self.lost_reason}")
+            kind = HandedOver if self._handed_over else LostLock
+            raise kind(f"Exchange {self.exchange_id} was lost: {self.lost_reason}")
         if self._ending.is_set():
             raise LostLock(f"Exchange {self.exchange_id} was released")
         if not self.may_write():
@@ -120,7 +127,8 @@ class Lease:
         """Return the error that says how it was lost, having asked Redis if that isn't known."""
         self.recheck()
         self.lost.wait(LONGEST_LEARNING_SECONDS)
-        return LostLock(f"stopped: {self.lost_reason or 'a write was refused'}")
+        kind = HandedOver if self._handed_over else LostLock
+        return kind(f"stopped: {self.lost_reason or 'a write was refused'}")
 
     def recheck(self) -> None:
         """Ask for a renewal at once: whoever was refused a write learns soon why."""
@@ -234,13 +242,16 @@ class Lease:
             return f"somebody else wrote {keys.lock(self.exchange_id)}, and nobody knows who"
         if other.instance_id == self.holder.instance_id:
             return f"its epoch is gone from Redis, or somebody wrote {keys.epoch(self.exchange_id)}"
+        self._handed_over = parse_object(text).get("replaces") == self.holder.instance_id
         return f"taken over by {other.hostname} ({other.ip})"
 
     def _lose(self, reason: str) -> None:
         if not self.lost.is_set():
             self.lost_reason = reason
             self.lost.set()
-            logger.error("lock.lost exchange=%s reason=%s", self.exchange_id, reason)
+            level = logging.INFO if self._handed_over else logging.ERROR
+            event = "lock.handed_over" if self._handed_over else "lock.lost"
+            logger.log(level, "%s exchange=%s reason=%s", event, self.exchange_id, reason)
 
     def _seconds_unrenewed(self) -> float:
         return now() - self._renewed_at

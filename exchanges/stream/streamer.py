@@ -4,16 +4,21 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
+from exchanges.lock.fencing import Fenced
 from exchanges.stream.base import VenueStream
 from exchanges.stream.connection import REASONS
 from exchanges.stream.lane import Lane, Sink, Trouble
 from exchanges.stream.silence import Trades
-from exchanges.stream.wire.reader import Reader
 from livermore.market.pair import Pair
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 PUMP_SECONDS = 0.05  # between two rounds; what may close a bar is read at once
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
@@ -22,7 +27,7 @@ COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 class Streamer:
     """Streams an exchange's symbols into a sink until it is stopped; never gives up.
 
-    `start` returns at once: one thread pumps, one reads all connections. Other methods may be
+    `start` returns at once: one thread pumps, each connection has its own. Other methods may be
     called from any thread.
     """
 
@@ -32,14 +37,14 @@ class Streamer:
         self._stream = stream
         self._sink = sink
         self._trades = trades
-        self._reader = Reader()
         self._lanes: list[Lane] = []
         self._symbols: dict[str, None] = {}
         self._told_for: dict[str, list[str]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._woken = threading.Event()
-        self._next_connect_at = float("-inf")
+        self._asked_of_pump: SimpleQueue[tuple[Callable[[], object], Future]] = SimpleQueue()
+        self._next_connect_at = 0.0
         self._thread = threading.Thread(target=self._run, name="streamer", daemon=True)
 
     def start(self, symbols: Iterable[str]) -> None:
@@ -52,6 +57,13 @@ class Streamer:
         self._stopping.set()
         self._woken.set()
         self._thread.join(seconds)
+
+    def between_rounds(self, work: Callable[[], Result]) -> "Future[Result]":
+        """Let the thread that calls the sink do `work` at once; return where its result will be."""
+        future: Future = Future()
+        self._asked_of_pump.put((work, future))
+        self._woken.set()
+        return future
 
     def add(self, symbols: Iterable[str]) -> None:
         """Stream more symbols; the others are not touched."""
@@ -124,10 +136,22 @@ class Streamer:
             if self._stopping.is_set():
                 return
             self._woken.clear()  # first: what comes from here on wakes again
+            self._do_what_is_asked()
             with self._lock:
                 for lane in self._lanes:
                     lane.read_closes(time.monotonic())
             self._sink.closed()
+
+    def _do_what_is_asked(self) -> None:
+        try:
+            while True:
+                work, future = self._asked_of_pump.get_nowait()
+                try:
+                    future.set_result(work())
+                except Exception as error:  # its owner decides
+                    future.set_exception(error)
+        except Empty:
+            pass
 
     def _share_out(self, symbols: dict[str, None]) -> None:
         """Stream these symbols: each of their topics gets a lane; what has one keeps it."""
@@ -153,27 +177,27 @@ class Streamer:
             self._may_connect,
             self._told_for,
             self._trades,
-            self._reader,
             self._woken.set,
         )
 
     def _may_connect(self) -> bool:
         """Return whether a connection may be opened now, and count it as opened if so."""
-        now, limits = time.monotonic(), self._stream.limits
-        apart = limits.seconds_between_connects
-        # Who has not connected for a while may do so a few times at once.
-        next_at = max(self._next_connect_at, now - (limits.connects_at_once - 1) * apart)
-        if now < next_at:
+        now = time.monotonic()
+        if now < self._next_connect_at:
             return False
-        self._next_connect_at = next_at + apart
+        self._next_connect_at = now + self._stream.limits.seconds_between_connects
         return True
 
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
                 self._woken.clear()
+                self._do_what_is_asked()
                 self.step()
                 self._read_closes_until(time.monotonic() + PUMP_SECONDS)
+        except Fenced as error:  # somebody else has the exchange: the runner says why
+            self.error = error
+            logger.info("streamer.fenced url=%s error=%s", self._stream.url, error)
         except Exception as error:
             self.error = error
             logger.error("streamer.ended url=%s error=%s", self._stream.url, error)

@@ -34,6 +34,10 @@ class IndicatorCache:
         self._exchange_id = exchange_id
         self._epoch = stamp(epoch)
 
+    def under(self, epoch: int) -> None:
+        """Write under this epoch from now on."""
+        self._epoch = stamp(epoch)
+
     def write_many(self, values: Mapping[Pair, dict[str, Any] | None]) -> int:
         """Store and publish values, unless a later candle's is there; None deletes what is.
 

@@ -193,6 +193,13 @@ class Bars:
             self._known = intersect(self._known, ((earliest_ms, EVER),))
             self._pass(earliest_ms)
 
+    def told_elsewhere(self, until_ms: int) -> list[Close]:
+        """Learn that what ended before `until_ms` was told by another; return what follows it."""
+        if until_ms <= self.next_ms:
+            return []
+        self.skip_to(until_ms)
+        return self._in_turn(set(), ())
+
     def stop_waiting(self, now_ms: int) -> list[Close]:
         """Skip what is missing where closes have waited for it for a minute; return these."""
         if not self._ahead:

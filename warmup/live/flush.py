@@ -64,6 +64,10 @@ class Flusher:
             for name in (keys.close_channel, keys.candle_channel)
         ]
 
+    def under(self, epoch: int) -> None:
+        """Write under this epoch from now on."""
+        self._stamp = stamp(epoch)
+
     def write(
         self,
         closes: Sequence[tuple[Pair, Close]],

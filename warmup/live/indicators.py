@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -63,10 +63,24 @@ class IndicatorFollower:
         It is broken off where `stopping` says so. Raises RedisError, and Fenced once another
         holder has the exchange.
         """
+        self._begin(pairs)
+        self._recompute(pairs, stopping)
+
+    def _begin(self, pairs: Sequence[Pair]) -> None:
         newest: Any = self._redis.xrevrange(self._key, count=1)
         self._last_id = newest[0][0] if newest else NOTHING
         self._windows = dict.fromkeys(pairs)
-        self._recompute(pairs, stopping)
+
+    def load(self, pairs: Sequence[Pair], stopping: Callable[[], bool] = lambda: False) -> None:
+        """Do what `compute` does without writing: somebody else keeps the values still."""
+        self._begin(pairs)
+        for _ in self._computed(pairs, stopping):
+            pass
+
+    def under(self, epoch: int, may_write: Callable[[], bool]) -> None:
+        """Write under this epoch from now on."""
+        self._indicators.under(epoch)
+        self._may_write = may_write
 
     def follow(self, block_ms: int = BLOCK_MS) -> bool:
         """Do a step; where Redis is gone, say so once and return False: the next one catches up.
@@ -160,6 +174,13 @@ class IndicatorFollower:
     def _recompute(
         self, pairs: Sequence[Pair], stopping: Callable[[], bool] = lambda: False
     ) -> None:
+        for values in self._computed(pairs, stopping):
+            self._write(values)
+
+    def _computed(
+        self, pairs: Sequence[Pair], stopping: Callable[[], bool]
+    ) -> Iterator[dict[Pair, dict[str, Any] | None]]:
+        """Compute pairs from the cache; yield their values, some at a time."""
         for begin in range(0, len(pairs), PAIRS_PER_WINDOWS):
             if stopping():
                 return
@@ -172,7 +193,7 @@ class IndicatorFollower:
                         continue  # removed meanwhile
                     self._windows[pair] = window
                 values[pair] = window.as_json(self._exchange_id) if window else None
-            self._write(values)
+            yield values
 
     def _write(self, values: Mapping[Pair, dict[str, Any] | None]) -> None:
         left = self._indicators.write_many(values)

@@ -19,6 +19,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CANDLES_KEPT, CandleCache
 from warmup.cache.set_aside import SetAside
+from warmup.cache.told import Told
 from warmup.live.bars import EVER, GRACE_MS, LATE, SKIPPED, TOLD, Bars, Close
 from warmup.live.healing import Healer
 from warmup.live.measures import Delays
@@ -35,6 +36,7 @@ ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to
 LEAST_WAIT_SECONDS = 3.0  # for REST, however fast the exchange's time goes
 SECONDS_AHEAD = 2.0  # how long bars have to be ahead of the clock to be taken back
 FAILURES_UNTIL_DOUBT = 2
+NOBODYS = 0  # an epoch that Redis lets write nothing
 
 
 class CandleSink:
@@ -44,6 +46,9 @@ class CandleSink:
     A flush that fails is kept and tried again: open candles and tickers only in their newest
     state, closes all of them up to 200,000, after which their pairs are marked to be healed.
     Raises Fenced when another holder has the lock by now; `may_write` is asked before each flush.
+
+    Without an epoch (`NOBODYS`) it follows the stream beside the exchange's holder, and neither
+    writes nor asks for anything until it is told to `take_over`.
 
     What time it is on the exchange is the clock of `rest` to decide: no bar is final before its
     end by that, whatever a frame says.
@@ -80,6 +85,7 @@ class CandleSink:
         self._unloaded: set[Pair] = set()
         self._forgotten: deque[Pair] = deque()
         self._aside = AsidePairs(self._cache)
+        self._is_shadow = epoch == NOBODYS
         self.closes = self.healed = self.late = 0
         self.newest_close_ms = 0
         self.delays = Delays()  # of closes that the stream told, from the bar's end to Redis
@@ -174,7 +180,8 @@ class CandleSink:
             bars = self._bars[pair]
             bars.reconnected(now_ms, whole_from_ms)
             bars.skip_to(pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms)
-            self._healer.heal(pair, bars, now_ms, grace_ms=0)  # what closed meanwhile, at once
+            if not self._is_shadow:
+                self._healer.heal(pair, bars, now_ms, grace_ms=0)  # what closed meanwhile, at once
 
     def polled(self, pairs: Iterable[Pair]) -> None:
         self.connected(pairs)  # nothing will close their bars, so REST is asked at each end
@@ -199,6 +206,8 @@ class CandleSink:
 
     def tick(self) -> None:
         """Take what REST answered, ask for what is overdue, write what there is."""
+        if self._is_shadow:
+            return
         for pair, closes in self._healer.answers(self._bars, self.streamed_now_ms() or 0):
             self.healed += sum(close.candle is not None and not close.stored for close in closes)
             self._take(pair, closes)
@@ -321,7 +330,55 @@ class CandleSink:
     def exchange_clock(self) -> ExchangeClock:
         return self._rest.clock
 
-    # -- beginning with pairs, and leaving them
+    # -- beginning with pairs, taking them over, and leaving them
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether it may write: not while somebody else has the exchange."""
+        return not self._is_shadow
+
+    def follows(self, pairs: Iterable[Pair]) -> bool:
+        """Tell whether all of these are streamed, and what was stored of them is known."""
+        return all(pair in self._bars and self._bars[pair].streamed for pair in pairs)
+
+    def take_over(self, epoch: int, may_write: Callable[[], bool]) -> None:
+        """Go on where the holder before was, under this epoch, and write what it has not.
+
+        To be called in the streamer's thread, once Redis refuses the writes of that one.
+        """
+        self._is_shadow = False
+        self._cache.epoch = epoch
+        self._next_look_at = 0.0
+        try:
+            marks = self._cache.told(list(self._bars))
+            self._healer.doubt(self._cache.unconfirmed())
+        except RedisError as error:
+            logger.warning("sink.not_loaded pairs=%d error=%s", len(self._bars), error)
+            self._unloaded |= {pair for pair, bars in self._bars.items() if bars.streamed}
+            self._bars.clear()
+            self._writes.begin(epoch, may_write, dict.fromkeys(self._unloaded, EVER))
+            return
+        self._writes.begin(epoch, may_write, {pair: m.until_ms for pair, m in marks.items()})
+        for pair, mark in marks.items():
+            self._go_on(pair, mark)
+
+    def _go_on(self, pair: Pair, mark: Told) -> None:
+        """Go on with a pair where its closes were told by the holder before."""
+        bars = self._bars[pair]
+        self._skipped.forget(pair)
+        if skipped := intersect(mark.skipped, ((0, min(mark.until_ms, bars.next_ms)),)):
+            self._skipped.by_pair[pair] = skipped
+            self.repaired(pair)
+        if pair in self._aside.why:
+            return
+        self._stored_until[pair] = mark.until_ms
+        if mark.until_ms <= bars.next_ms:
+            return
+        if pair.timeframe is self._rolls_up_from:  # the cache has what longer ones are made of
+            del self._bars[pair]
+            self._unloaded.add(pair)
+        else:
+            self._take(pair, bars.told_elsewhere(mark.until_ms))
 
     def _load(self, pairs: Sequence[Pair]) -> None:
         aside = self._cache.aside(pairs)
@@ -399,7 +456,7 @@ class CandleSink:
 
     def flush(self) -> None:
         """Write what waits, in one round trip; keep it where that fails."""
-        if not self._writes.is_due or (now_ms := self.streamed_now_ms()) is None:
+        if self._is_shadow or not self._writes.is_due or (now_ms := self.streamed_now_ms()) is None:
             return
         written = self._writes.write(now_ms, self._is_news)
         if written is None:

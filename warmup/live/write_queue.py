@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
@@ -51,6 +51,17 @@ class WriteQueue:
         self.is_failing = False
         self.failures = 0
         self.trouble = ""  # which key of the exchange keeps everything from being written
+
+    def begin(self, epoch: int, may_write: Callable[[], bool], told: Mapping[Pair, int]) -> None:
+        """Write under this epoch from now on; of each pair nothing that ended before it was `told`.
+
+        That was written by somebody else meanwhile.
+        """
+        self._flusher.under(epoch)
+        self._may_write = may_write
+        self.closes = deque(
+            (pair, close) for pair, close in self.closes if close.covered[1] > told.get(pair, 0)
+        )
 
     @property
     def is_full(self) -> bool:

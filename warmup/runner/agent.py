@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from exchanges.errors import Banned, LivermoreError
 from exchanges.lock.acquire import ExchangeLock, Held, outgoing_ip
-from exchanges.lock.lease import LostLock
+from exchanges.lock.lease import HandedOver, LostLock
 from exchanges.lock.watch import LockWatch
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import is_wrong_type, warn_once
@@ -194,6 +194,10 @@ class Agent:
             logger.debug("agent.held exchange=%s holder=%s", name, error.holder)
             job.held, job.next_try_at, job.delays = True, 0.0, reconnect_delays()
             self._watch.look_again(job.exchange.pk)
+        except HandedOver as error:
+            logger.info("agent.handed_over exchange=%s error=%s", name, error)
+            self._say(f"{name}: {error}")
+            job.held, job.next_try_at, job.delays = True, 0.0, reconnect_delays()
         except (LivermoreError, RedisError, DatabaseError) as error:
             logger.error("agent.runner_ended exchange=%s error=%s", name, error)
             self._say(f"{name}: {error}")

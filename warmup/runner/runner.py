@@ -29,7 +29,7 @@ from warmup.cache.candles import CandleCache
 from warmup.live.background_repair import BackgroundRepair
 from warmup.live.indicators import IndicatorFollower
 from warmup.live.measures import History, Rate
-from warmup.live.sink import CandleSink
+from warmup.live.sink import NOBODYS, CandleSink
 from warmup.metrics.redis_server import read_memory
 from warmup.repair import CandleRepair
 from warmup.runner.added_symbols import HistoryFetcher
@@ -44,7 +44,9 @@ from warmup.runner.monitored import (
     rows_wanted,
     trading,
 )
+from warmup.runner.moving.shadow import Shadow, streams
 from warmup.runner.trouble import TroubleReport
+from warmup.scanner import CandleStatusScanner
 from warmup.service import SmartWarmupService
 from warmup.stats import WarmupStats
 
@@ -100,27 +102,41 @@ class ExchangeRunner:
         self._stopping.set()
 
     def run(self, take_over: str | None = None, reason: str = "") -> None:
-        """Live: see the class. `take_over` is the instance id of the holder that this replaces."""
+        """Live: see the class. `take_over` is the instance id of the holder that this replaces.
+
+        One that streams goes on until this does too: then nothing is late for it.
+        """
         lock = ExchangeLock(self._redis, self._exchange.pk)
-        taken = lock.take_over(take_over, reason) if take_over else lock.acquire()
+        try:
+            if take_over and streams(self._redis, self._exchange.pk, take_over):
+                self._follow(lambda: lock.take_over(take_over, reason))
+            else:
+                taken = lock.take_over(take_over, reason) if take_over else lock.acquire()
+                self._hold(taken, self._live)
+        except Exception:
+            if not self._stopping.is_set():  # else it is broken off on the way, as it was asked to
+                raise
+        finally:
+            self._listing.close()
+            for client in (self._burst_redis, self._own_redis, self._closes_redis):
+                client.close()
+
+    def _hold(self, taken: Lease, live: Callable[[Lease, Presence], None]) -> None:
         with closing(Presence(self._redis, taken)) as presence, taken as lease:
             presence.keep_up(time.monotonic())
             lease.measure_with(self.measured)
             self.holds = True
             try:
-                self._live(lease, presence)
+                live(lease, presence)
             except Exception as error:
                 if self._stopping.is_set():
-                    return  # broken off on the way, as it was asked to
+                    raise
                 if isinstance(error, Fenced):  # refused before the heartbeat learned why
                     raise lease.loss() from error
                 lease.report(State.ERROR, str(error))
                 raise
             finally:
-                self._listing.close()
                 self.holds = False
-                for client in (self._burst_redis, self._own_redis, self._closes_redis):
-                    client.close()
 
     def measured(self) -> Mapping[str, Any]:
         """Return rates, lag and counters for the status."""
@@ -156,11 +172,38 @@ class ExchangeRunner:
             "unreadable": self._sink.trouble,
         }
 
+    def _follow(self, acquire: Callable[[], Lease]) -> None:
+        """Stream beside the holder; once all is there take the exchange from it, and go on."""
+        self._check_redis()
+        self._choose_symbols()
+        with closing(self._open_rest()) as rest:
+            self._clock = rest.clock
+            self._ask_limits(rest)
+            self._clock.settle()
+            stream = self._factory.stream(self._exchange)
+            sink = self._make_sink(rest, stream, NOBODYS, lambda: False)
+            streamer = Streamer(stream, sink, rest)
+            follower = IndicatorFollower(self._own_redis, self._exchange.pk, NOBODYS)
+            shadow = Shadow(streamer, sink, follower)
+            try:
+                scan = CandleStatusScanner(self._own_redis, self._exchange.pk)
+                found = scan.scan_exchange(self._symbols)
+                short = dict.fromkeys(each.symbol for each in found if each.needs_fetching)
+                if not shadow.prepare(self._symbols, self._stopping):
+                    return
+                taken = shadow.take(acquire)
+            finally:
+                if not sink.has_begun:
+                    streamer.stop()
+                    sink.close()
+            self._hold(
+                taken,
+                lambda *held: self._stream(*held, streamer, stream, sink, follower, rest, short),
+            )
+
     def _live(self, lease: Lease, presence: Presence) -> None:
         lease.report(State.STARTING)
-        if foreign := foreign_key(self._own_redis, self._exchange.pk):
-            raise foreign
-        self._warn_of_eviction()
+        self._check_redis()
         self._choose_symbols(lease)
         self._warm(lease, presence)
         if self._stopping.is_set():
@@ -173,28 +216,32 @@ class ExchangeRunner:
             assert self._clock is not None  # the warmup asked it
             self._clock.ask_ms = rest.server_time_ms
             stream = self._factory.stream(self._exchange)
-            sink = CandleSink(
-                self._closes_redis,
-                self._exchange.pk,
-                rest,
-                lease.own_epoch,
-                lease.may_write,
-                stream.rolls_up_from,
-            )
-            sink.heal_by(self._burst_redis, self._give_back)
+            sink = self._make_sink(rest, stream, lease.own_epoch, lease.may_write)
             self._catch_up(lease, sink)
             lease.report(State.WARMING, "computing indicators", 100.0)
             follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             if not self._stopping.is_set():
-                self._stream(lease, presence, stream, sink, follower, rest)
+                gc.collect()
+                gc.freeze()  # a full collection takes long, and a burst of closes brings one about
+                streamer = Streamer(stream, sink, rest)
+                streamer.start(self._symbols)
+                self._stream(lease, presence, streamer, stream, sink, follower, rest)
 
-    def _choose_symbols(self, lease: Lease) -> None:
+    def _make_sink(
+        self, rest: VenueRest, stream: VenueStream, epoch: int, may_write: Callable[[], bool]
+    ) -> CandleSink:
+        number, rolls_up_from = self._exchange.pk, stream.rolls_up_from
+        sink = CandleSink(self._closes_redis, number, rest, epoch, may_write, rolls_up_from)
+        sink.heal_by(self._burst_redis, self._give_back)
+        return sink
+
+    def _choose_symbols(self, lease: Lease | None = None) -> None:
         """Begin with what trades, by a listing that is not old if it can be had."""
         only = set(self._symbols) if self._only else None
         rows = rows_wanted(self._exchange, only)
         self._listing.step(listing_is_old(rows, *listing_times(self._exchange)))
         while self._listing.checking and not self._stopping.wait(STEP_SECONDS / 10):
-            if lease.lost.is_set():
+            if lease and lease.lost.is_set():
                 raise lease.loss()
         self._symbols = trading(rows_wanted(self._exchange, only))
 
@@ -243,12 +290,14 @@ class ExchangeRunner:
         self,
         lease: Lease,
         presence: Presence,
+        streamer: Streamer,
         stream: VenueStream,
         sink: CandleSink,
         follower: IndicatorFollower,
         rest: VenueRest,
+        short: Iterable[str] = (),
     ) -> None:
-        streamer = Streamer(stream, sink, rest)
+        """Keep live what `streamer` streams; of symbols that are `short` the history is fetched."""
 
         def written(pair: Pair) -> None:
             follower.changed(pair)
@@ -271,9 +320,8 @@ class ExchangeRunner:
             self._give_back,
         )
         self._sink, self._streamer, self._monitored = sink, streamer, monitored
-        gc.collect()
-        gc.freeze()  # a full collection takes long, and a burst of closes brings one about
-        streamer.start(self._symbols)
+        if short:
+            history.want(short)
         logger.info(
             "runner.streaming exchange=%s symbols=%d streams=%d epoch=%d",
             self._exchange.name, len(self._symbols), streamer.counters()["streams"], lease.epoch,
@@ -289,7 +337,10 @@ class ExchangeRunner:
             streamer.stop()
             sink.close()
 
-    def _warn_of_eviction(self) -> None:
+    def _check_redis(self) -> None:
+        """Raise where a key of the exchange is none of ours; warn where Redis may drop some."""
+        if foreign := foreign_key(self._own_redis, self._exchange.pk):
+            raise foreign
         memory = read_memory(self._own_redis)
         if memory and memory.evicts:
             logger.warning(
@@ -297,13 +348,16 @@ class ExchangeRunner:
                 self._exchange.name, memory.evicts, memory.limit, memory.used,
             )  # fmt: skip
 
+    def _ask_limits(self, rest: VenueRest) -> None:
+        if ask_limits := rest.client.pacer.ask_limits:
+            ask_limits()  # a start may need no call that would, and who looks wants them
+
     def _warm(self, lease: Lease, presence: Presence) -> None:
         redis = self._burst_redis
         cache = CandleCache(redis, self._exchange.pk, lease.own_epoch)
         with closing(self._open_rest()) as rest:
             self._clock = rest.clock
-            if ask_limits := rest.client.pacer.ask_limits:
-                ask_limits()  # a start may need no call that would, and who looks wants them
+            self._ask_limits(rest)
 
             def show(stats: WarmupStats) -> None:
                 lease.report(State.WARMING, "warming", stats.percent)

@@ -5,16 +5,20 @@ from contextlib import ExitStack
 
 import pytest
 
-from exchanges.stream.wire.websocket import WebSocket
+from exchanges.stream.wire.websocket import BufferedWebSocket
+from tests.exchanges.stream.connection.played import WAIT_SECONDS
 
 
 @pytest.fixture
 def pair():
-    """Return our WebSocket, already upgraded, and the server's bare end of it."""
+    """Return our socket, already upgraded, and the server's bare end of it."""
     with ExitStack() as opened:
 
-        def pair(begun=b""):
+        def pair(timeout=WAIT_SECONDS):
             ours, theirs = map(opened.enter_context, socket.socketpair())
-            return WebSocket(ours, begun), theirs
+            client = BufferedWebSocket(enable_multithread=False)
+            client.sock, client.connected = ours, True
+            ours.settimeout(timeout)
+            return client, theirs
 
         yield pair

@@ -1,0 +1,105 @@
+"""A sink that follows the stream beside the exchange's holder, and then goes on in its place."""
+
+import pytest
+from redis.exceptions import ConnectionError
+
+from livermore.market import keys
+from tests.warmup.live.sink.played import (
+    EPOCH,
+    EXCHANGE,
+    PAIR,
+    STREAM,
+    Stream,
+    at,
+    closed,
+    still_open,
+)
+from tests.warmup.live.sink.seen import events, stored, told
+from warmup.live.sink import NOBODYS, CandleSink
+
+
+@pytest.fixture
+def holder(make):
+    sink = make()
+    sink.connected([PAIR])
+    sink.candle(closed(0))
+    sink.tick()
+    return sink
+
+
+@pytest.fixture
+def shadow(redis, rest, holder):
+    shadow = Stream(CandleSink(redis, EXCHANGE, rest, NOBODYS, lambda: False))
+    shadow.connected([PAIR])
+    yield shadow
+    shadow._healer.close()
+
+
+def take_over(redis, shadow):
+    redis.set(keys.epoch(EXCHANGE), EPOCH + 1)
+    shadow.take_over(EPOCH + 1, lambda: True)
+    shadow.tick()
+
+
+def test_a_shadow_writes_nothing_and_asks_for_nothing(redis, rest, shadow, cache):
+    before = {key: redis.dump(key) for key in redis.scan_iter()}
+    for number in (1, 2):
+        shadow.candle(closed(number))
+    shadow.candle(still_open(3))
+    for _ in range(3):
+        shadow.tick()
+        shadow.closed()
+    assert {key: redis.dump(key) for key in redis.scan_iter()} == before
+    assert shadow.pending() == 2
+    assert not shadow.asking()
+
+
+def test_it_goes_on_with_what_the_holder_has_not_told(redis, shadow, holder, cache):
+    for number in (1, 2):
+        shadow.candle(closed(number))
+    holder.candle(closed(1))
+    holder.tick()
+    take_over(redis, shadow)
+    assert stored(cache) == [(0, STREAM), (1, STREAM), (2, STREAM)]
+    assert told(redis) == [(0, False), (1, False), (2, False)]
+    assert shadow.closes == 1
+
+
+def test_it_goes_on_behind_what_it_has_not_seen_itself(redis, shadow, holder):
+    shadow.candle(closed(2))  # it was not subscribed yet when the one before closed
+    holder.candle(closed(1))
+    holder.tick()
+    take_over(redis, shadow)
+    assert told(redis) == [(0, False), (1, False), (2, False)]
+    assert shadow.final_until(PAIR) == at(3)
+
+
+def test_what_the_holder_told_is_not_told_again(redis, shadow, holder):
+    for number in (1, 2):
+        shadow.candle(closed(number))
+        holder.candle(closed(number))
+    holder.tick()
+    before = events(redis)
+    take_over(redis, shadow)
+    shadow.candle(closed(3))
+    shadow.tick()
+    assert events(redis)[:-1] == before
+    assert told(redis)[-1] == (3, False)
+
+
+def test_a_sink_that_cannot_read_what_was_told_loads_everything_again(
+    redis, shadow, holder, monkeypatch
+):
+    def fail(*_):
+        raise ConnectionError("gone")
+
+    shadow.candle(closed(1))
+    holder.candle(closed(1))
+    holder.tick()
+    with monkeypatch.context() as patch:
+        patch.setattr(shadow._cache, "told", fail)
+        take_over(redis, shadow)
+    shadow.tick()
+    shadow.candle(closed(2))
+    shadow.tick()
+    assert told(redis) == [(0, False), (1, False), (2, False)]

@@ -1,0 +1,154 @@
+"""A runner that takes over from another one while both stream, in threads."""
+
+import logging
+import threading
+from contextlib import contextmanager
+
+import pytest
+from django.db import connections
+
+from exchanges.lock.lease import HandedOver
+from exchanges.lock.status import State, read_status
+from tests.warmup.network.operators import holder_of
+from tests.warmup.runners import (
+    Comparison,
+    Running,
+    events_of,
+    hurry,
+    make_row,
+    serve,
+    wait_until,
+)
+from warmup.runner.moving import shadow
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(params=["sandbox", "coinbase"])
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def sandbox():
+    # A bar that is 5 s late is asked for of REST: that is a quarter of a second here.
+    with serve(speed=20) as server:
+        yield server
+
+
+@pytest.fixture
+def row(redis, sandbox, name):
+    return make_row(sandbox, name)
+
+
+class Follower(Running):
+    """A runner that takes the exchange from whoever has it."""
+
+    def _run(self):
+        try:
+            self.runner.run(holder_of(self.redis, self.row).instance_id, "moved")
+        except Exception as error:
+            self.error = error
+        finally:
+            connections.close_all()
+
+
+@contextmanager
+def ended(*runners):
+    try:
+        yield
+    finally:
+        for each in runners:
+            each.stop()
+
+
+def is_held_by_another(redis, row, before):
+    status = read_status(redis, row.pk)
+    return status.state is State.ACTIVE and status.holder != before and status.holder
+
+
+def healed(redis, row, since_ms):
+    return [
+        (*pair, event["timestamp"])
+        for pair, events in events_of(redis, row.pk).items()
+        for event in events
+        if event["healed"] and event["timestamp"] >= since_ms
+    ]
+
+
+def test_a_warm_take_over_leaves_no_close_to_rest_and_tells_none_twice(
+    redis, row, sandbox, caplog, name
+):
+    caplog.set_level(logging.INFO)
+    old = Running(redis, row).wait_until_live()
+    truth = Comparison(redis, sandbox, row)
+    truth.wait(sandbox.clock.now_ms() + 60_000)
+    begins_ms = sandbox.clock.now_ms()
+    first = holder_of(redis, row)
+    new = Follower(redis, row)
+    with ended(new, old):
+        second = wait_until(lambda: is_held_by_another(redis, row, first))
+        took_ms = sandbox.clock.now_ms()
+        wait_until(lambda: old.ended)
+        truth.wait(took_ms + 3 * 60_000)
+        faults = truth.faults()
+    assert faults == []
+    assert second.epoch > first.epoch
+    assert isinstance(old.error, HandedOver)
+    assert [each.getMessage() for each in caplog.records if each.levelno > logging.WARNING] == []
+    if name == "sandbox":  # there a frame closes each bar, so that REST need not
+        assert healed(redis, row, begins_ms) == []
+
+
+def test_a_follower_that_does_not_get_there_leaves_the_exchange_where_it_is(
+    redis, row, sandbox, monkeypatch
+):
+    monkeypatch.setattr(shadow, "LONGEST_PREPARING_SECONDS", 1.0)
+    hurry(monkeypatch)
+    old = Running(redis, row).wait_until_live()
+    first = holder_of(redis, row)
+    Comparison(redis, sandbox, row).wait(sandbox.clock.now_ms())
+    row.ws_url = "ws://127.0.0.1:9"
+    new = Follower(redis, row)
+    wait_until(lambda: new.ended)
+    with ended(old):
+        assert "nothing was taken over" in str(new.error)
+        assert holder_of(redis, row) == first
+        assert not old.ended
+        Comparison(redis, sandbox, row).wait(sandbox.clock.now_ms() + 60_000)
+
+
+def test_a_follower_that_is_told_to_end_takes_nothing(redis, row, sandbox, monkeypatch):
+    old = Running(redis, row).wait_until_live()
+    first = holder_of(redis, row)
+    row.ws_url = "ws://127.0.0.1:9"
+    new = Follower(redis, row)
+    wait_until(lambda: any(each.name == "streamer" for each in threading.enumerate()))
+    new.stop()
+    with ended(old):
+        assert new.error is None
+        assert holder_of(redis, row) == first
+
+
+def test_while_it_prepares_the_holder_goes_on(redis, row, sandbox, monkeypatch):
+    old = Running(redis, row).wait_until_live()
+    first = holder_of(redis, row)
+    prepare = shadow.Shadow.prepare
+    held = threading.Event()
+
+    def prepare_and_wait(self, *arguments):
+        found = prepare(self, *arguments)
+        assert held.wait(20)
+        return found
+
+    monkeypatch.setattr(shadow.Shadow, "prepare", prepare_and_wait)
+    new = Follower(redis, row)
+    with ended(new, old):
+        truth = Comparison(redis, sandbox, row)
+        truth.wait(sandbox.clock.now_ms() + 3 * 60_000)
+        assert holder_of(redis, row) == first
+        assert not old.ended
+        held.set()
+        wait_until(lambda: is_held_by_another(redis, row, first))
+        truth.wait(sandbox.clock.now_ms() + 2 * 60_000)
+        assert truth.faults() == []
