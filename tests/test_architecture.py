@@ -45,7 +45,7 @@ REDIS = {
     "exchanges/symbols/volumes.py",
     "warmup/cache/candles.py",
     "warmup/cache/tickers.py",
-    "warmup/live/flush.py",
+    "warmup/live/writing/flush.py",
     "warmup/stats.py",
     "warmup/metrics/collect.py",
     "warmup/metrics/redis_server.py",

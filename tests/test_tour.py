@@ -29,8 +29,8 @@ from tests.warmup.network.operators import person
 from tests.warmup.network.sockets import browsing, log_in
 from tests.warmup.runners import MIDNIGHT_MS, chosen, make_row, serve
 from warmup.live.bars import Bars
-from warmup.live.flush import Flusher
 from warmup.live.sink import CandleSink
+from warmup.live.writing.flush import Flusher
 from warmup.network.page.pair_view import read_pair
 from warmup.network.socket.consumer import NetworkConsumer
 from warmup.network.socket.feed import Feed

@@ -29,8 +29,9 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.backfill import BackfillConfig
 from warmup.cache.candles import CandleCache
-from warmup.live import background_repair, sink, write_queue
+from warmup.live import background_repair, sink
 from warmup.live import set_aside as aside
+from warmup.live.writing import write_queue
 from warmup.runner import listing_watch, monitored
 from warmup.runner import runner as runner_module
 from warmup.runner.runner import ExchangeRunner

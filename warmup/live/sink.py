@@ -27,7 +27,7 @@ from warmup.live.resuming import resume
 from warmup.live.rollup import Rollup
 from warmup.live.set_aside import AsidePairs
 from warmup.live.skipped import Skipped
-from warmup.live.write_queue import WriteQueue
+from warmup.live.writing.write_queue import WriteQueue
 
 logger = logging.getLogger(__name__)
 

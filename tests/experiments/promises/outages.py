@@ -186,7 +186,7 @@ def _sink_says():
     said = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())
-    logger = logging.getLogger("warmup.live.write_queue")
+    logger = logging.getLogger("warmup.live.writing.write_queue")
     logger.addHandler(handler)
     try:
         yield said

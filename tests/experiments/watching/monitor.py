@@ -9,7 +9,7 @@ from exchanges.lock import fencing
 from exchanges.redis.client import own_client
 from warmup.cache import candles as cache
 from warmup.cache import indicators as indicator_cache
-from warmup.live import flush
+from warmup.live.writing import flush
 
 LONGEST_SILENCE_SECONDS = 600
 READING = (

@@ -16,8 +16,8 @@ from tests.warmup.live.sink.played import (
 )
 from warmup.cache.candles import CandleCache
 from warmup.live import sink as sink_module
-from warmup.live import write_queue
 from warmup.live.sink import CandleSink
+from warmup.live.writing import write_queue
 
 
 @pytest.fixture(autouse=True)

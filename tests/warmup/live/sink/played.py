@@ -9,7 +9,7 @@ from exchanges.stream.events import CandleUpdate
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from warmup.live.flush import FLUSH
+from warmup.live.writing.flush import FLUSH
 
 EXCHANGE, EPOCH = 7, 3
 BTC, ETH = "BTC-USD", "ETH-USD"

@@ -21,8 +21,8 @@ from tests.warmup.live.sink.played import (
     still_open,
 )
 from tests.warmup.live.sink.seen import events, stored, tick_until, told
-from warmup.live import flush
 from warmup.live.bars import GRACE_MS
+from warmup.live.writing import flush
 
 
 def test_a_close_is_stored_covered_and_told_once_in_the_stream_and_on_both_channels(

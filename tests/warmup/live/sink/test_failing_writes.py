@@ -26,9 +26,9 @@ from tests.warmup.live.sink.played import (
 )
 from tests.warmup.live.sink.seen import events, stored, tick_until, told
 from warmup.cache.tickers import TickerCache
-from warmup.live import write_queue
 from warmup.live.bars import GRACE_MS
 from warmup.live.sink import CandleSink
+from warmup.live.writing import write_queue
 
 
 @pytest.mark.parametrize("runs", [True, False], ids=["reply lost", "never ran"])

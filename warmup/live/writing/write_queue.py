@@ -15,7 +15,7 @@ from exchanges.redis.unreadable import foreign_key, is_wrong_type
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
 from warmup.live.bars import Close
-from warmup.live.flush import Flusher
+from warmup.live.writing.flush import Flusher
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from warmup.live.bars import LATE, Close
 
 EVENTS_KEPT = 100_000
 
-FLUSH = load_script("warmup/live/lua/flush.lua", PAIR_CONSTANTS)
+FLUSH = load_script("warmup/live/writing/lua/flush.lua", PAIR_CONSTANTS)
 
 
 MESSAGE = b'%b,"timestamp":%b,"open":%b,"high":%b,"low":%b,"close":%b,"volume":%b,%b}'

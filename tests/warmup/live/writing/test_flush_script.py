@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 from exchanges.redis.scripts import load_script
 from warmup.cache.encoding import PAIR_CONSTANTS
 
-FLUSH = load_script("warmup/live/lua/flush.lua", PAIR_CONSTANTS)
+FLUSH = load_script("warmup/live/writing/lua/flush.lua", PAIR_CONSTANTS)
 STEP = 60_000
 T0 = 1_790_000_040_000  # a minute's boundary
 CANDLES, COVERAGE, LIVE = CLOSE_KEYS = ["candles:1m", "coverage", "live"]
