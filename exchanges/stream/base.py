@@ -11,6 +11,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 
 Topic = str  # one thing to subscribe to, in the venue's own words
+LEAST_WAIT_SECONDS = 0.001  # for those whose turn is first
 NO_ALIASES: Mapping[str, str] = {}
 
 
@@ -25,23 +26,40 @@ class StreamLimits:
     seconds_between_connects: float
     longest_life_seconds: float  # a connection is renewed when it is that old
     by_address: bool = False
+    connects_at_once: int = 1  # before they have to be apart
 
 
 class MessagePace:
-    """Keeps messages apart by the seconds that an exchange wants. Threads may share it."""
+    """Keeps messages apart by the seconds that an exchange wants. Threads may share it.
+
+    Whoever has to wait has its turn before those that came later.
+    """
 
     def __init__(self, seconds: float):
         self._seconds = seconds
         self._next_at = 0.0
+        self._waiting: dict[object, None] = {}
         self._lock = threading.Lock()
 
-    def take(self, now: float) -> bool:
-        """Return whether a message may go out now, and count it if so."""
+    def wait(self, who: object, now: float) -> float:
+        """Return 0 where `who` may send a message now, which is counted; else when to ask again.
+
+        That is in seconds. Who does not want to send any more says so by `leave`.
+        """
         with self._lock:
-            if now < self._next_at:
-                return False
+            self._waiting.setdefault(who)
+            ahead = list(self._waiting).index(who)
+            seconds = self._next_at - now + ahead * self._seconds
+            if ahead or seconds > 0:
+                return max(seconds, LEAST_WAIT_SECONDS)
+            del self._waiting[who]
             self._next_at = now + self._seconds
-            return True
+            return 0.0
+
+    def leave(self, who: object) -> None:
+        """Wait no more."""
+        with self._lock:
+            self._waiting.pop(who, None)
 
 
 class StreamSession(ABC):

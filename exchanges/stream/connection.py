@@ -7,24 +7,24 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Set
-from contextlib import suppress
+from http import HTTPStatus
 from urllib.parse import urlsplit
-
-import websocket
 
 from exchanges.errors import BadPayload, Excessive, LivermoreError, Unreachable, clip
 from exchanges.stream.base import StreamSession, Topic, VenueStream
 from exchanges.stream.events import Event, Refused
 from exchanges.stream.inbox import Inbox
 from exchanges.stream.subscriptions import Subscriptions
-from exchanges.stream.wire.frames import BINARY, CLOSE, MOST_READ_BYTES, TEXT
-from exchanges.stream.wire.websocket import BufferedWebSocket
+from exchanges.stream.wire.frames import MOST_READ_BYTES
+from exchanges.stream.wire.handshake import shake_hands
+from exchanges.stream.wire.reader import READ, WRITE, Reader
+from exchanges.stream.wire.websocket import WebSocket
 
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
-RECEIVE_SECONDS = 0.5  # how long a quiet socket keeps the loop from its other duties
-HASTE_SECONDS = 0.02  # the same, while something is to be sent
+LOOK_SECONDS = 0.5  # between two looks at a connection's age, silence and the like
+BUSY_SECONDS = 0.02  # for whoever reads it, before others' sockets are seen to first
 SILENCE_SECONDS = 30  # without any frame it is pinged, without a heartbeat that is due it is dead
 PONG_SECONDS = 10
 ACK_SECONDS = 5
@@ -32,22 +32,9 @@ QUIET_SECONDS = 10  # a confirmed subscription is taken for one although nothing
 SECONDS_BETWEEN_COMPLAINTS = 60
 MESSAGE_SECONDS = 30  # for a message to be whole, once it has begun
 MOST_CONTROLS, CONTROLS_SECONDS = 50_000, 10  # an exchange pings once in some seconds
-FAILURES = (OSError, ValueError, websocket.WebSocketException)
+FAILURES = (OSError, ValueError)
 PORTS = {"wss": 443, "ws": 80}
-# Why a WebSocket was closed, in our words (RFC 6455, 7.4.1, and IANA's registry).
-CLOSE_PHRASES = {
-    1000: "done",
-    1001: "going away",
-    1002: "protocol error",
-    1003: "kind of data not accepted",
-    1007: "data not understood",
-    1008: "against its rules",
-    1009: "message too long",
-    1011: "fault of the server",
-    1012: "the server starts anew",
-    1013: "try again later",
-    1014: "bad gateway",
-}
+PHRASES = {each.value: each.phrase for each in HTTPStatus}
 # Why a frame can't be read, by what its reader met; the first that fits.
 REASONS: dict[str, tuple[type[Exception], ...]] = {
     "not_json": (json.JSONDecodeError,),
@@ -58,7 +45,7 @@ REASONS: dict[str, tuple[type[Exception], ...]] = {
 
 
 class Connection:
-    """One socket in a thread of its own, from connecting to its end; it never connects twice.
+    """One socket from connecting, in a thread of its own, to its end; it never connects twice.
 
     `accepted` is set once the exchange took the WebSocket;
     `opened` is true once something was confirmed and a frame of data came, or none for a while;
@@ -71,13 +58,17 @@ class Connection:
         stream: VenueStream,
         topics: Iterable[Topic],
         refused: Set[Topic] = frozenset(),
+        reader: Reader | None = None,
         wake: Callable[[], None] = lambda: None,
     ):
         """`refused` are those of the topics that the exchange is known to refuse.
 
-        `wake` is called, in its thread, where a frame came that may close a bar.
+        `reader` reads it once it is connected; None: one of its own. `wake` is called, in the
+        reader's thread, where a frame came that may close a bar.
         """
         self._stream = stream
+        self._reader = reader or Reader()
+        self._websocket: WebSocket | None = None
         self.session: StreamSession = stream.session()
         self._subscriptions = Subscriptions(
             self.session, topics, refused, stream.market_in, ACK_SECONDS
@@ -98,19 +89,19 @@ class Connection:
         self._frame_at = self._data_at = time.monotonic()  # pings and pongs are frames, too
         self._pinged_at: float | None = None
         self._half_at = self._controls_at = self._frame_at  # since when a message lacks its end
-        self._controls = 0  # frames without data, since then
+        self._controls = 0  # how many frames without data had come then
         self._complained_at = float("-inf")
-        self._thread = threading.Thread(target=self._run, name="connection", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        threading.Thread(target=self._begin, name="connecting", daemon=True).start()
 
     def close(self) -> None:
         """End it; returns at once."""
         self._stopping.set()
+        self._reader.wake()
 
     def join(self, seconds: float) -> None:
-        self._thread.join(seconds)
+        self.ended.wait(seconds)
 
     @property
     def topics(self) -> set[Topic]:
@@ -164,7 +155,7 @@ class Connection:
         `nameless` leaves those frames of which only the newest counts for later.
         """
         events: list[Event] = []
-        now = time.monotonic()
+        now, is_full = time.monotonic(), self.inbox.is_full
         with self._sending:  # the session is for one thread at a time
             for frame in self.inbox.take_nameless() if nameless else self.inbox.take():
                 try:
@@ -181,6 +172,9 @@ class Connection:
             except Unreachable as error:
                 self.end(str(error))
             self._note_life(now, len(events) > len(refusals))
+            has_message = self._subscriptions.has_message(now)
+        if has_message or is_full:
+            self._reader.wake()
         for refusal in refusals:
             self._complain("refused", refusal.reason)
         return events
@@ -200,123 +194,155 @@ class Connection:
         """Subscribe more, without touching the others."""
         with self._sending:
             self._subscriptions.add(topics)
+        self._reader.wake()
 
     def remove(self, topics: Iterable[Topic]) -> None:
         """Unsubscribe some."""
         with self._sending:
             self._subscriptions.remove(topics)
+        self._reader.wake()
 
     def again(self, topics: Iterable[Topic]) -> None:
         """Subscribe anew what has fallen silent."""
         with self._sending:
             self._subscriptions.again(topics)
+        self._reader.wake()
 
     def retry(self) -> None:
         """Ask once more for what was given up."""
         with self._sending:
             self._subscriptions.retry()
+        self._reader.wake()
 
     def question(self) -> None:
         """Ask the exchange what it believes to be subscribed; what is not is asked for again."""
         with self._sending:
             self._subscriptions.question()
+        self._reader.wake()
 
     def end(self, reason: str) -> None:
         """End it for a reason that is told; returns at once."""
         self.reason = reason
-        self._stopping.set()
+        self.close()
 
-    def _run(self) -> None:
-        doing = "cannot connect: "
+    # -- What the reader calls, in its thread
+
+    def fileno(self) -> int:
+        return self._open_websocket.sock.fileno()
+
+    @property
+    def awaits(self) -> int:
+        # Where who reads the inbox is slower, the exchange has to wait.
+        reads = 0 if self.inbox.is_full else READ
+        return reads | (WRITE if self._open_websocket.is_sending else 0)
+
+    def ready(self, events: int) -> None:
+        websocket = self._open_websocket
+        if events & WRITE:
+            websocket.flush()
+        if not events & READ:
+            return
+        controls, messages = websocket.controls, websocket.receive()
+        if messages:
+            self._frame_at = self._data_at = time.monotonic()
+            self.inbox.put(messages)
+        elif websocket.controls > controls:
+            self._frame_at = time.monotonic()
+        if websocket.controls - self._controls > MOST_CONTROLS:
+            raise Excessive(
+                f"the exchange sent more than {MOST_CONTROLS:,} pings in {CONTROLS_SECONDS} s"
+            )
+        if websocket.fault:
+            raise websocket.fault
+
+    def look(self, now: float) -> float | None:
+        if self._stopping.is_set():
+            return None
+        next_at = now + min(LOOK_SECONDS, self._send(now))
+        self._open_websocket.check_sent(now)
+        self._look_for_life(self._open_websocket, now)
+        return next_at
+
+    def over(self, error: Exception | None) -> None:
+        self._pace.leave(self)
+        self._open_websocket.close()
+        self._end(error)
+
+    # -- From connecting to its end
+
+    def _begin(self) -> None:
         try:
-            socket = self._connect()
-            doing = ""
-            self.accepted.set()
+            sock = _open(self._stream)
             try:
-                self._talk(socket)
-            finally:
-                with suppress(OSError):
-                    socket.shutdown()
-            self.reason = self.reason or "closed by us"
-        except LivermoreError as error:
-            self.reason = f"{doing}{error}"
-        except FAILURES as error:
-            self.reason = doing + (clip(str(error)) or type(error).__name__)
-        except Exception:
-            self.reason = "a fault of ours, see the log"
-            logger.exception("connection.died url=%s", self._stream.url)
-        finally:
-            self.ended.set()
-
-    def _connect(self) -> BufferedWebSocket:
-        socket = BufferedWebSocket(enable_multithread=False)
-        socket.begin(_open(self._stream), self._stream.url, CONNECT_SECONDS)
-        return socket
-
-    def _talk(self, socket: BufferedWebSocket) -> None:
+                begun = shake_hands(sock, self._stream.url, CONNECT_SECONDS, PHRASES)
+            except BaseException:
+                sock.close()
+                raise
+        except Exception as error:
+            self._end(error, "cannot connect: ")
+            return
+        self._websocket = WebSocket(sock, begun)
         self._frame_at = self._data_at = self._half_at = self._controls_at = time.monotonic()
-        while not self._stopping.is_set():
-            now = time.monotonic()
-            self._send_one(socket, now)
-            self._receive(socket)
-            self._look_for_life(socket, now)
+        self.accepted.set()
+        self._reader.add(self)
 
-    def _look_for_life(self, socket: BufferedWebSocket, now: float) -> None:
+    def _end(self, error: Exception | None, doing: str = "") -> None:
+        if error is None:
+            self.reason = self.reason or "closed by us"
+        elif isinstance(error, LivermoreError):
+            self.reason = f"{doing}{error}"
+        elif isinstance(error, FAILURES):
+            self.reason = doing + (clip(str(error)) or type(error).__name__)
+        else:
+            self.reason = "a fault of ours, see the log"
+            logger.error("connection.died url=%s", self._stream.url, exc_info=error)
+        self.ended.set()
+
+    @property
+    def _open_websocket(self) -> WebSocket:
+        assert self._websocket is not None  # it is read once it is open
+        return self._websocket
+
+    def _look_for_life(self, websocket: WebSocket, now: float) -> None:
         """Ping where nothing comes. Whether what is due comes is the owner's to know.
 
         What comes is a whole message, or a whole control frame, and of these not too many.
         """
-        if not socket.is_within or self._data_at > self._half_at:
+        if self.inbox.is_full:
+            self._frame_at = self._data_at = now
+        if not websocket.is_within or self._data_at > self._half_at:
             self._half_at = now
         elif now - self._half_at > MESSAGE_SECONDS:
             raise Excessive(f"a message was not whole after {MESSAGE_SECONDS} s")
-        if self._controls > MOST_CONTROLS:
-            raise Excessive(
-                f"the exchange sent more than {MOST_CONTROLS:,} pings in {CONTROLS_SECONDS} s"
-            )
         if now - self._controls_at > CONTROLS_SECONDS:
-            self._controls_at, self._controls = now, 0
+            self._controls_at, self._controls = now, websocket.controls
         if self.session.has_heartbeats and now - self._data_at > SILENCE_SECONDS:
             raise Unreachable(f"no data for {SILENCE_SECONDS} s, not even a heartbeat")
         silence = now - self._frame_at
         if silence <= SILENCE_SECONDS:
             self._pinged_at = None
         elif self._pinged_at is None:
-            if self._pace.take(now):
-                socket.ping()
+            if not self._pace.wait(self, now):
+                websocket.ping()
                 self._pinged_at = now
         elif now - self._pinged_at > PONG_SECONDS:
             raise Unreachable(f"no sign of life for {silence:.0f} s, no answer to a ping either")
 
-    def _send_one(self, socket: BufferedWebSocket, now: float) -> None:
-        with self._sending:
-            if self._subscriptions.has_message(now) and self._pace.take(now):
-                socket.send(self._subscriptions.next_message(now))
-
-    def _receive(self, socket: BufferedWebSocket) -> None:
-        if self.inbox.is_full:  # who reads it is slower: the exchange has to wait
-            self._stopping.wait(HASTE_SECONDS)
-            self._frame_at = self._data_at = time.monotonic()
-            return
-        seconds = RECEIVE_SECONDS if self.settled else HASTE_SECONDS
-        socket.wire.settimeout(seconds)
-        deadline = time.monotonic() + 0.1
-        socket.until = time.monotonic() + max(seconds, 0.1)
+    def _send(self, now: float) -> float:
+        """Send what may be sent now; return in how many seconds there may be more."""
+        if not self._subscriptions.has_message(now):
+            self._pace.leave(self)
+            return LOOK_SECONDS  # or earlier, where `read` finds that there is one
+        if seconds := self._pace.wait(self, now):
+            return seconds
+        if not self._sending.acquire(timeout=BUSY_SECONDS):
+            return BUSY_SECONDS
         try:
-            while True:
-                opcode, frame = socket.recv_data(control_frame=True)
-                if opcode == CLOSE:
-                    raise Unreachable(f"the exchange closed the connection: {_close_text(frame)}")
-                self._frame_at = time.monotonic()
-                if opcode in (TEXT, BINARY):
-                    self.inbox.put([frame, *socket.recv_texts()])
-                    self._data_at = self._frame_at
-                else:
-                    self._controls += 1
-                if time.monotonic() > deadline or self.inbox.is_full:
-                    return
-        except websocket.WebSocketTimeoutException:
-            return
+            if self._subscriptions.has_message(now):
+                self._open_websocket.send(self._subscriptions.next_message(now))
+        finally:
+            self._sending.release()
+        return 0.0
 
     def _complain(self, what: str, text: object) -> None:
         if time.monotonic() - self._complained_at > SECONDS_BETWEEN_COMPLAINTS:
@@ -339,10 +365,3 @@ def _open(stream: VenueStream) -> sockets.socket:
 def _reason(error: BadPayload) -> str:
     cause = error.__cause__ or error
     return next(name for name, kinds in REASONS.items() if isinstance(cause, kinds))
-
-
-def _close_text(frame: bytes) -> str:
-    code = int.from_bytes(frame[:2]) if len(frame) >= 2 else 0
-    if words := frame[2:]:
-        logger.debug("connection.closed code=%d text=%s", code, clip(words))
-    return f"{code} {CLOSE_PHRASES.get(code, '')}".strip()

@@ -12,6 +12,7 @@ from exchanges.stream.connection import QUIET_SECONDS, Connection
 from exchanges.stream.events import CandleUpdate, Clock, Lost, Quiet, Shutdown, Traded
 from exchanges.stream.refused_topics import RefusedTopics
 from exchanges.stream.silence import SilenceWatch, Trades
+from exchanges.stream.wire.reader import Reader
 from exchanges.transport.backoff import reconnect_delays
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
@@ -81,11 +82,13 @@ class Lane:
         may_connect: Callable[[], bool],
         told_for: Mapping[str, Sequence[str]],
         trades: Trades | None,
+        reader: Reader,
         wake: Callable[[], None] = lambda: None,
     ):
         """`told_for` says for which symbols those events are that are not for their own alone.
 
-        `wake` is called, in any thread, where a frame came that may close a bar.
+        `reader` reads its connections. `wake` is called, in any thread, where a frame came that
+        may close a bar.
         """
         self.topics: dict[Topic, list[Pair]] = {}
         self.pairs: set[Pair] = set()  # of the topics; made anew in every step they cost more
@@ -95,6 +98,7 @@ class Lane:
         self._sink = sink
         self._may_connect = may_connect
         self._told_for = told_for
+        self._reader = reader
         self._wake = wake
         self._current: Connection | None = None
         self._successor: Connection | None = None
@@ -230,7 +234,7 @@ class Lane:
 
     def _open(self) -> Connection:
         refused = set(self._refused_topics.topics)
-        connection = Connection(self._stream, self.topics, refused, self._wake)
+        connection = Connection(self._stream, self.topics, refused, self._reader, self._wake)
         connection.start()
         return connection
 
@@ -342,3 +346,7 @@ class Lane:
         if silent and connection.opened:
             logger.warning("stream.silent url=%s topics=%d", self._stream.url, len(silent))
             connection.again(silent)
+            # Known here already: it may be answered before the next step.
+            self._resubscribing = self._resubscribing or not self._streamed.isdisjoint(
+                self._pairs_of(silent)
+            )

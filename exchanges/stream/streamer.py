@@ -14,6 +14,7 @@ from exchanges.stream.base import VenueStream
 from exchanges.stream.connection import REASONS
 from exchanges.stream.lane import Lane, Sink, Trouble
 from exchanges.stream.silence import Trades
+from exchanges.stream.wire.reader import Reader
 from livermore.market.pair import Pair
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 class Streamer:
     """Streams an exchange's symbols into a sink until it is stopped; never gives up.
 
-    `start` returns at once: one thread pumps, each connection has its own. Other methods may be
+    `start` returns at once: one thread pumps, one reads all connections. Other methods may be
     called from any thread.
     """
 
@@ -37,6 +38,7 @@ class Streamer:
         self._stream = stream
         self._sink = sink
         self._trades = trades
+        self._reader = Reader()
         self._lanes: list[Lane] = []
         self._symbols: dict[str, None] = {}
         self._told_for: dict[str, list[str]] = {}
@@ -44,7 +46,7 @@ class Streamer:
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._asked_of_pump: SimpleQueue[tuple[Callable[[], object], Future]] = SimpleQueue()
-        self._next_connect_at = 0.0
+        self._next_connect_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="streamer", daemon=True)
 
     def start(self, symbols: Iterable[str]) -> None:
@@ -177,15 +179,19 @@ class Streamer:
             self._may_connect,
             self._told_for,
             self._trades,
+            self._reader,
             self._woken.set,
         )
 
     def _may_connect(self) -> bool:
         """Return whether a connection may be opened now, and count it as opened if so."""
-        now = time.monotonic()
-        if now < self._next_connect_at:
+        now, limits = time.monotonic(), self._stream.limits
+        apart = limits.seconds_between_connects
+        # Who has not connected for a while may do so a few times at once.
+        next_at = max(self._next_connect_at, now - (limits.connects_at_once - 1) * apart)
+        if now < next_at:
             return False
-        self._next_connect_at = now + self._stream.limits.seconds_between_connects
+        self._next_connect_at = next_at + apart
         return True
 
     def _run(self) -> None:

@@ -279,7 +279,7 @@ def hurry(monkeypatch):
     """Let what waits for half a minute on a real exchange wait for half a second here."""
     monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(connection, "ACK_SECONDS", 0.5)
-    monkeypatch.setattr(connection, "RECEIVE_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(lane, "LEAST_SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(lane, "SECONDS_BETWEEN_LISTENING", 0.25)
     monkeypatch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.1)

@@ -27,7 +27,11 @@ class BatchPacer(Pacer):
 
     def _take(self, weight: int, lane: Lane | None) -> Turn:
         arguments = [self.batch_size, self._delay_ms, int(lane is not Lane.BACKFILL)]
-        return turn_of(self._take_batch(keys=[self._key], args=arguments))
+        turn = turn_of(self._reply(self._take_batch, arguments))
+        if not turn.wait_ms:
+            # Nobody tells how much of a batch was left: the next one comes after a pause.
+            self._memory.raise_to(batch_last=turn.counted_ms, batch_used=self.batch_size)
+        return turn
 
     def take_back(self, counted_ms: int, weight: int) -> None:
         self._take_back(keys=[self._key], args=[counted_ms])

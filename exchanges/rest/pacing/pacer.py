@@ -2,7 +2,8 @@
 
 One hash a host holds until when the host asked to be left alone, when the last batch went out and
 how much request weight went out lately. It vanishes ten minutes after the last call, but not while
-the limits that the host published are still believed.
+the limits that the host published are still believed. Where Redis loses it, each process puts back
+what it knows of it before its next call: limits and bans as well as what went out.
 """
 
 import logging
@@ -19,6 +20,7 @@ from exchanges.errors import Banned, Paused, Temporary, TurnedAway
 from exchanges.redis.scripts import Constant, Script, load_script
 from exchanges.redis.unreadable import Unreadable, of_type, value_or_error
 from exchanges.rest.pacing.budget import Lane, Limits
+from exchanges.rest.pacing.memory import HostMemory
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ CONSTANTS: dict[str, Constant] = {
 SHUT_HOST = load_script("exchanges/rest/pacing/lua/shut_host.lua", CONSTANTS)
 TURN_AWAY = load_script("exchanges/rest/pacing/lua/turn_away.lua", CONSTANTS)
 ANSWERED = load_script("exchanges/rest/pacing/lua/answered.lua", CONSTANTS)
+RESTORE = load_script("exchanges/rest/pacing/lua/restore.lua", CONSTANTS)
 
 
 class Turn(NamedTuple):
@@ -78,7 +81,9 @@ class Pacer(ABC):
         self._shut_host = self._script(SHUT_HOST)
         self._turn_away = self._script(TURN_AWAY)
         self._answered = self._script(ANSWERED)
+        self._restore = self._script(RESTORE)
         self._turned_away = False
+        self._memory = HostMemory()
 
     def wait_turn(self, weight: int, lane: Lane | None) -> int:
         """Wait until a call of `weight` may go out, and count it as gone.
@@ -119,13 +124,18 @@ class Pacer(ABC):
     def hold(self, seconds: float) -> None:
         """Let nobody call the host for `seconds`, as it asked (HTTP 429)."""
         logger.warning("pacing.hold host=%s seconds=%.1f", self.host, seconds)
-        self._shut_host(keys=[self._key], args=["held_until", _ms(seconds)])
+        self._shut("held_until", seconds)
 
     def ban(self, seconds: float) -> Banned:
         """Let nobody call the host for `seconds`, as it demands (HTTP 418); return the error."""
-        until_ms = self._shut_host(keys=[self._key], args=["banned_until", _ms(seconds)])
+        until_ms = self._shut("banned_until", seconds)
         logger.error("pacing.banned host=%s seconds=%.0f", self.host, seconds)
-        return Banned(self.host, int(until_ms))
+        return Banned(self.host, until_ms)
+
+    def _shut(self, field: str, seconds: float) -> int:
+        until_ms = int(self._shut_host(keys=[self._key], args=[field, _ms(seconds)]))
+        self._memory.raise_to(**{field: until_ms})
+        return until_ms
 
     def turn_away(self, seconds: float) -> TurnedAway:
         """Let nobody call the host for a while, as a firewall turns this address away.
@@ -184,6 +194,19 @@ class Pacer(ABC):
     @abstractmethod
     def _take(self, weight: int, lane: Lane | None) -> Turn:
         """Count a call if it may go now."""
+
+    def _reply(self, take: Callable[..., Any], arguments: Sequence[Any]) -> list[Any]:
+        """Return what a script says that takes a call, once Redis knows what this process knows."""
+        while True:
+            known, looks = self._memory.question()
+            reply = take(keys=[self._key], args=[*arguments, known, looks])
+            if looks and reply:
+                self._memory.learn(reply.pop())
+            if reply:
+                return reply
+            logger.info("pacing.restored host=%s", self.host)
+            self._restore(keys=[self._key], args=self._memory.told())
+            self._memory.since = ""
 
     def _script(self, script: Script) -> Callable[..., Any]:
         def call(**arguments: Any) -> Any:

@@ -57,7 +57,9 @@ class WeightPacer(Pacer):
             int(assumed),
         ]
         self._known = True
-        return bool(self._set_limits(keys=[self._key], args=arguments))
+        is_new = bool(self._set_limits(keys=[self._key], args=arguments))
+        self._memory.look_soon()
+        return is_new
 
     def seconds_for(self, calls: int, weight: int) -> float:
         if not self._known and (limit := self._limit()):
@@ -76,10 +78,20 @@ class WeightPacer(Pacer):
             self._until_known.weight_per_minute,
             self._until_known.requests_per_5_minutes,
         ]
-        reply = self._take_weight(keys=[self._key], args=arguments)
-        *turn, self._used, self._allowed, known = reply
+        *said, self._used, self._allowed, known = self._reply(self._take_weight, arguments)
         self._known = bool(known)
-        return turn_of(turn)
+        turn = turn_of(said)
+        if not turn.wait_ms:
+            self._remember(turn.counted_ms, weight, 1)
+        return turn
 
     def take_back(self, counted_ms: int, weight: int) -> None:
+        self._remember(counted_ms, -weight, -1)
         self._used = self._take_back(keys=[self._key], args=[counted_ms, weight])
+
+    def _remember(self, counted_ms: int, weight: int, requests: int) -> None:
+        slices = {
+            f"weight:{counted_ms // 1000}": weight,
+            f"requests:{counted_ms // 5000}": requests,
+        }
+        self._memory.add(**slices)

@@ -64,6 +64,8 @@ class Frames:
         if len(data) < self._needed:
             return None
         size, begins = data[at + 1], at + 2
+        if data[at] != WHOLE_TEXT:
+            self._check(data[at], size)
         if size >= TWO_BYTES_FOLLOW:
             if size & MASKED:
                 raise _broken("masked, as no server may send it")
@@ -72,8 +74,6 @@ class Frames:
             if len(data) < begins:
                 return None
             size = int.from_bytes(data[at + 2 : begins])
-        if data[at] != WHOLE_TEXT:
-            self._check(data[at], size)
         if size + len(self._message) > self._most_bytes:
             kind = "frame" if not self._message else "message in pieces"
             raise Excessive(

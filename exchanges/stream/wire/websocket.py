@@ -1,95 +1,171 @@
-"""A WebSocket whose messages are read here, and bounded."""
+"""A WebSocket that never waits: what has come is read, what is sent goes out as it is taken."""
 
+import logging
+import os
 import socket as sockets
+import ssl
 import time
-from collections import deque
-from http import HTTPStatus
-from typing import Any
 
-import websocket
+from exchanges.errors import LivermoreError, Unreachable, clip
+from exchanges.stream.wire.frames import (
+    CLOSE,
+    FIN,
+    LONGEST_CONTROL,
+    MASKED,
+    PING,
+    PONG,
+    TEXT,
+    TWO_BYTES_FOLLOW,
+    Frames,
+)
 
-from exchanges.errors import Unreachable
-from exchanges.stream.wire.frames import BINARY, CLOSE, PING, TEXT, Frames, Message
-from exchanges.stream.wire.handshake import shake_hands
+logger = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 65_536
-SEND_SECONDS = 5  # for the exchange to take a message of ours
-PHRASES = {each.value: each.phrase for each in HTTPStatus}
+SEND_SECONDS = 5  # for the exchange to take what is sent
+LONGEST_SHORT = 65_535  # bytes, of which a frame's head tells the length in two
+# Where an encrypted socket has nothing for us, or takes nothing, until the other end has spoken.
+NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# Why a WebSocket was closed, in our words (RFC 6455, 7.4.1, and IANA's registry).
+CLOSE_PHRASES = {
+    1000: "done",
+    1001: "going away",
+    1002: "protocol error",
+    1003: "kind of data not accepted",
+    1007: "data not understood",
+    1008: "against its rules",
+    1009: "message too long",
+    1011: "fault of the server",
+    1012: "the server starts anew",
+    1013: "try again later",
+    1014: "bad gateway",
+}
 
 
-class BufferedWebSocket(websocket.WebSocket):
-    """The library's socket, for what is sent; what comes is read here, and bounded.
+class WebSocket:
+    """Our end of a WebSocket, over a socket whose handshake is over (`handshake.shake_hands`).
 
-    It is read 64 KB at a time: the library would read each header by itself, and knows no end of a
-    frame, of a message or of the time that one takes. `until` (monotonic) is how long `recv_data`
-    goes on, whatever trickles in.
+    `controls` counts the frames that came without data. `fault` is what ended it, once all that
+    came before was returned; nothing comes after.
     """
 
-    sock: Any  # there from `begin` on
-
-    def __init__(self, **options):
-        super().__init__(skip_utf8_validation=True, **options)
-        self.until = float("inf")
+    def __init__(self, sock: sockets.socket, begun: bytes = b""):
+        """`begun` is what came behind the handshake."""
+        sock.setblocking(False)
+        self.sock = sock
+        self.controls = 0
+        self.fault: LivermoreError | None = None
+        self._begun = begun
         self._frames = Frames()
-        self._waiting: deque[Message] = deque()
-
-    def begin(self, sock: sockets.socket, url: str, seconds: float) -> None:
-        """Make a WebSocket of an open socket, or close it."""
-        try:
-            self._waiting += self._frames.feed(shake_hands(sock, url, seconds, PHRASES))
-        except BaseException:
-            sock.close()
-            raise
-        self.sock, self.connected = sock, True
-
-    @property
-    def wire(self) -> sockets.socket:
-        """Return the open socket below it; Unreachable where it is closed."""
-        if self.sock is None:
-            raise Unreachable("the WebSocket is closed")
-        return self.sock
+        self._outgoing = bytearray()
+        self._taken_at = 0.0  # when something of that was taken last, or all was
+        self._pong: bytes | None = None  # to the newest ping, while others' answers wait
 
     @property
     def is_within(self) -> bool:
         """Tell whether a part of a message is here, and not all of it."""
         return self._frames.is_within
 
-    def recv_data(self, control_frame: bool = False) -> Message:
-        """Return the next message; answer pings, and return control frames too if wished for.
+    @property
+    def is_sending(self) -> bool:
+        """Tell whether something waits to be taken: call `flush` when the socket can."""
+        return bool(self._outgoing)
 
-        Raises WebSocketTimeoutException where none is whole in time.
+    def receive(self) -> list[bytes]:
+        """Return the messages that have come whole, oldest first; answer what is to be answered.
+
+        Raises OSError where the connection broke off.
         """
-        while True:
-            while self._waiting:
-                opcode, payload = self._waiting.popleft()
-                if opcode == PING:
-                    self.pong(payload)
-                elif opcode == CLOSE:
-                    self.send_close()
-                if control_frame or opcode in (TEXT, BINARY, CLOSE):
-                    return opcode, payload
-            if self._frames.fault:
-                raise self._frames.fault
-            if time.monotonic() > self.until:
-                raise websocket.WebSocketTimeoutException("not whole in time")
-            self._waiting += self._frames.feed(self._recv(RECEIVE_BYTES))
+        octets, self._begun = self._begun, b""
+        octets += self._recv()
+        found = self._frames.feed(octets)
+        messages = []
+        for opcode, payload in found:
+            if opcode < CLOSE:
+                messages.append(payload)
+            elif self._control(opcode, payload):
+                return messages
+        self.fault = self._frames.fault or self.fault
+        return messages
 
-    def recv_texts(self) -> list[bytes]:
-        """Return the text messages that have come whole already; the socket is not asked."""
-        found = []
-        while self._waiting and self._waiting[0][0] == TEXT:
-            found.append(self._waiting.popleft()[1])
-        return found
+    def send(self, text: str) -> None:
+        """Send a message, whole and after those before."""
+        self._send(TEXT, text.encode())
 
-    def send_frame(self, frame: websocket.ABNF) -> int:
-        """Send a frame whole, or raise Unreachable: half a frame would spoil those after it."""
-        octets, wire = frame.format(), self.wire
-        usual = wire.gettimeout()
-        wire.settimeout(SEND_SECONDS)
+    def ping(self) -> None:
+        self._send(PING, b"")
+
+    def flush(self) -> None:
+        """Let the exchange take of what waits as much as it does now."""
+        while self._outgoing:
+            try:
+                count = self.sock.send(self._outgoing)
+            except NOT_NOW:
+                return
+            self._taken_at = time.monotonic()
+            del self._outgoing[:count]
+        if self._pong is not None:
+            payload, self._pong = self._pong, None
+            self._send(PONG, payload)
+
+    def check_sent(self, now: float) -> None:
+        """Raise Unreachable where the exchange takes nothing of what waits."""
+        if self._outgoing and now - self._taken_at > SEND_SECONDS:
+            raise Unreachable(f"the exchange took nothing for {SEND_SECONDS} s")
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def _recv(self) -> bytes:
         try:
-            wire.sendall(octets)
-        except TimeoutError:
-            raise Unreachable(f"the exchange took nothing for {SEND_SECONDS} s") from None
-        finally:
-            wire.settimeout(usual)
-        return len(octets)
+            octets = self.sock.recv(RECEIVE_BYTES)
+        except NOT_NOW:
+            return b""
+        if not octets:
+            self.fault = Unreachable("the exchange cut the connection")
+        return octets
+
+    def _control(self, opcode: int, payload: bytes) -> bool:
+        """Take a control frame; return whether it is the last one of all."""
+        self.controls += 1
+        if opcode == PING:
+            self._answer(payload)
+        elif opcode == CLOSE:
+            self.fault = Unreachable(f"the exchange closed the connection: {_close_text(payload)}")
+            self._send(CLOSE, (1000).to_bytes(2))
+        return opcode == CLOSE
+
+    def _answer(self, payload: bytes) -> None:
+        """Answer a ping; while one waits to be taken only the newest is (RFC 6455, 5.5.3)."""
+        if self._outgoing:
+            self._pong = payload
+        else:
+            self._send(PONG, payload)
+
+    def _send(self, opcode: int, payload: bytes) -> None:
+        if not self._outgoing:
+            self._taken_at = time.monotonic()
+        self._outgoing += frame(opcode, payload)
+        self.flush()
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Return a whole frame, masked as those of clients are (RFC 6455, 5.3)."""
+    size = len(payload)
+    if size <= LONGEST_CONTROL:
+        head = bytes([FIN | opcode, MASKED | size])
+    elif size <= LONGEST_SHORT:
+        head = bytes([FIN | opcode, MASKED | TWO_BYTES_FOLLOW]) + size.to_bytes(2)
+    else:
+        raise ValueError(f"a message of {size:,} bytes, and no exchange takes one")
+    mask = os.urandom(4)
+    repeated = (mask * (size // 4 + 1))[:size]
+    masked = int.from_bytes(payload) ^ int.from_bytes(repeated)
+    return head + mask + masked.to_bytes(size)
+
+
+def _close_text(payload: bytes) -> str:
+    code = int.from_bytes(payload[:2]) if len(payload) >= 2 else 0
+    if words := payload[2:]:
+        logger.debug("websocket.closed code=%d text=%s", code, clip(words))
+    return f"{code} {CLOSE_PHRASES.get(code, '')}".strip()

@@ -39,7 +39,7 @@ class CoinbaseStream(VenueStream):
         topics_per_connection=300,
         topics_per_message=100,
         bytes_per_message=16_000,
-        seconds_between_messages=0.2,  # 8 a second
+        seconds_between_messages=0.22,  # 8 a second
         seconds_between_connects=1.0,  # 8 a second
         longest_life_seconds=23 * 3600,
         by_address=True,

@@ -5,20 +5,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from exchanges.stream.wire.websocket import BufferedWebSocket
-from tests.exchanges.stream.connection.played import WAIT_SECONDS
+from exchanges.stream.wire.websocket import WebSocket
 
 
 @pytest.fixture
 def pair():
-    """Return our socket, already upgraded, and the server's bare end of it."""
+    """Return our WebSocket, already upgraded, and the server's bare end of it."""
     with ExitStack() as opened:
 
-        def pair(timeout=WAIT_SECONDS):
+        def pair(begun=b""):
             ours, theirs = map(opened.enter_context, socket.socketpair())
-            client = BufferedWebSocket(enable_multithread=False)
-            client.sock, client.connected = ours, True
-            ours.settimeout(timeout)
-            return client, theirs
+            return WebSocket(ours, begun), theirs
 
         yield pair

@@ -14,6 +14,7 @@ import pytest
 import websockets.sync.server
 from websockets.exceptions import ConnectionClosed
 
+from exchanges.sandbox.binance.settings import BinanceSettings
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from exchanges.stream import connection as connection_module
@@ -100,7 +101,7 @@ def eventually(condition, meanwhile=lambda: None):
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch):
     """Let everything that is a matter of timeouts alone happen at once."""
-    monkeypatch.setattr(connection_module, "RECEIVE_SECONDS", 0.02)
+    monkeypatch.setattr(connection_module, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(streamer_module, "PUMP_SECONDS", 0.005)
     monkeypatch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.05)
 
@@ -328,12 +329,42 @@ def test_topics_are_shared_out_at_the_limit_and_none_is_doubled(sandbox, stream)
 
 def test_connections_are_opened_one_after_the_other(sandbox, stream):
     server, symbols = sandbox(), [BTC, ETH, SOL]
-    limits = {"topics_per_connection": 5, "seconds_between_connects": 0.2}
+    limits = {"topics_per_connection": 5, "seconds_between_connects": 0.2, "connects_at_once": 1}
     _, notes = stream(BinanceStream, server.ws_url, symbols, **limits)
     go_live(server, notes, symbols)
     attempts = list(server.streams["binance"].attempts)
     assert len(attempts) == 4
     assert all(second - first > 0.18 for first, second in pairwise(attempts))
+
+
+def test_the_first_few_connections_are_opened_at_once(sandbox, stream):
+    server, symbols = sandbox(), [BTC, ETH, SOL]
+    limits = {"topics_per_connection": 5, "seconds_between_connects": 1.0, "connects_at_once": 3}
+    _, notes = stream(BinanceStream, server.ws_url, symbols, **limits)
+    go_live(server, notes, symbols)
+    attempts = list(server.streams["binance"].attempts)
+    assert len(attempts) == 4
+    assert attempts[-1] - attempts[0] > 0.98
+    assert attempts[-1] - attempts[-2] > 0.5, "the others did not wait"
+
+
+def test_a_thousand_symbols_are_asked_for_with_three_seconds_of_pauses():
+    names = {f"S{number:04d}-USD": f"S{number:04d}USD" for number in range(1005)}
+    streamer, limits = Streamer(BinanceStream("ws://-", names), Notes()), BinanceStream.limits
+    streamer.add(names)
+    pauses, sandbox = [], BinanceSettings()
+    for number, lane in enumerate(streamer._lanes):
+        assert streamer._may_connect(), f"{number} were opened at once"
+        messages = BinanceStream("ws://-", names).session().subscribe(lane.topics)
+        pauses.append((len(messages) - 1) * limits.seconds_between_messages)
+        assert len(lane.topics) <= sandbox.ws_streams
+        assert max(len(message.encode()) for message in messages) < sandbox.ws_message_bytes
+    assert sum(len(lane.topics) for lane in streamer._lanes) == 1 + 6 * 1005
+    assert max(pauses) <= 2.5  # and half a second for the exchange
+    # One message a second is left for a pong, and a third of the connections for others.
+    assert 1 / limits.seconds_between_messages <= sandbox.ws_messages_per_second - 1
+    in_5_minutes = limits.connects_at_once + 300 / limits.seconds_between_connects
+    assert in_5_minutes < 0.75 * sandbox.ws_connects_per_5_minutes
 
 
 def test_symbols_come_and_go_without_touching_the_others(sandbox, stream):

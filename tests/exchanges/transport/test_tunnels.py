@@ -40,7 +40,7 @@ def names(monkeypatch, settings):
     monkeypatch.setattr("exchanges.rest.client.ATTEMPTS", 1)
     monkeypatch.setattr("exchanges.rest.client.CONNECT_SECONDS", 2)
     monkeypatch.setattr(connection_module, "CONNECT_SECONDS", 2)
-    monkeypatch.setattr(connection_module, "RECEIVE_SECONDS", 0.02)
+    monkeypatch.setattr(connection_module, "LOOK_SECONDS", 0.02)
     for name in ("proxy.lan", "localhost"):
         lead(monkeypatch, name, "127.0.0.1")
     return lead(monkeypatch, HOST, "203.0.114.1")

@@ -43,7 +43,7 @@ def short_timeouts(monkeypatch):
         (network, "LONGEST_SKEW_MS", 10**15),
         (network, "CONNECT_SECONDS", 2.0),
         (subscription, "LONGEST_LAG_MS", 10**15),
-        (connection, "RECEIVE_SECONDS", 0.05),
+        (connection, "LOOK_SECONDS", 0.05),
         (backoff, "FIRST_RETRY_SECONDS", 0.01),
         (rest_client, "PAUSE_SECONDS", 0.05),
     ):

@@ -2,6 +2,7 @@ import pytest
 import redis as redis_client
 
 from exchanges.redis.scripts import Script
+from exchanges.rest.pacing import memory
 from exchanges.rest.pacing.pacer import Pacer
 from tests.exchanges.rest.pacing.pacers import Clock, batch_pacer, url_of, weight_pacer
 
@@ -18,6 +19,7 @@ def clock(redis, monkeypatch):
 
     monkeypatch.setattr(Pacer, "_script", script)
     monkeypatch.setattr(Pacer, "sleep", lambda pacer, seconds: clock.advance(seconds))
+    monkeypatch.setattr(memory, "monotonic", lambda: clock.passed_ms / 1000)
     return clock
 
 

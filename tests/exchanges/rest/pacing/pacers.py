@@ -15,9 +15,15 @@ class Clock:
     def __init__(self, redis):
         self._redis = redis
         self.now_ms = START
+        self.passed_ms = 0  # of this machine's time
         self.advance(0)
 
     def advance(self, seconds):
+        self.passed_ms += round(seconds * 1000)
+        self.leap(seconds)
+
+    def leap(self, seconds):
+        """Move the server's time alone, as another server's clock does."""
         self.now_ms += round(seconds * 1000)
         self._redis.delete("test:clock")
         self._redis.rpush("test:clock", self.now_ms // 1000, self.now_ms % 1000 * 1000)

@@ -20,14 +20,14 @@ def script(name):
 
 NAMES = (
     "take_batch", "take_weight", "take_back_batch", "take_back_weight", "observe", "set_limits",
-    "ask_limits", "shut_host", "turn_away", "answered",
+    "ask_limits", "shut_host", "turn_away", "answered", "restore",
 )  # fmt: skip
 SCRIPTS = {name: script(name) for name in (*NAMES, "host", "state", "turn", "window")}
 ARGUMENTS = {
     "take_batch": [5, 1000, 0], "take_weight": [1, 1, 100, 1000], "take_back_batch": [NOW],
     "take_back_weight": [NOW, 1], "observe": [10], "set_limits": [100, 1000, 60_000, 0],
     "ask_limits": [1000], "shut_host": ["held_until", 1000], "turn_away": [1000, 60_000],
-    "answered": [],
+    "answered": [], "restore": [NOW, "weight_limit", 10],
 }  # fmt: skip
 
 
@@ -264,6 +264,58 @@ def test_an_answer_ends_the_pauses_but_for_one_to_what_went_out_before(redis, ru
     run("answered", after_ms=1000)
     assert "refused_ms" not in fields(redis)
     assert run("turn_away", 1000, 3000, after_ms=1000) == [0, 1, 1000]
+
+
+# restore.lua, and what tells that it is needed
+
+
+def test_a_hash_that_is_not_the_one_that_is_known_gives_no_turn(redis, run):
+    assert run("take_weight", 1, "1", 100, 1000, "", 0)[-1] == 0
+    since = fields(redis)["since"]
+    assert run("take_weight", 1, "1", 100, 1000, since, 0)[-3] == 2
+    redis.delete(HOST)
+    assert run("take_weight", 1, "1", 100, 1000, since, 0) == []
+    assert run("take_batch", 5, 1000, 0, since, 0) == []
+    assert fields(redis) == {}
+
+
+def test_a_look_tells_all_that_was_there_before_the_call(redis, run):
+    redis.hset(HOST, mapping={"weight_limit": 50, "words": "none of ours"})
+    *_, (now, *pairs) = run("take_weight", 1, "1", 100, 1000, "", 1)
+    assert now == NOW
+    told = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    assert told == {b"weight_limit": b"50", b"since": str(NOW).encode()}
+
+
+def test_what_is_put_back_first_is_added_and_then_the_larger_of_two_counts(redis, run):
+    slice_now = f"weight:{NOW // 1000}"
+    redis.hset(HOST, slice_now, 5)
+    run("restore", NOW, slice_now, 10)
+    assert fields(redis)[slice_now] == "15"
+    run("restore", NOW, slice_now, 12)
+    assert fields(redis)[slice_now] == "15"
+    run("restore", NOW, slice_now, 20)
+    assert fields(redis)[slice_now] == "20"
+
+
+def test_what_is_too_old_to_count_is_not_put_back(redis, run):
+    run("restore", NOW, f"weight:{NOW // 1000 - 61}", 10, f"requests:{NOW // 5000 - 61}", 1)
+    assert fields(redis) == {"since": str(NOW)}
+
+
+def test_limits_that_are_believed_stay_where_others_are_put_back(redis, run):
+    run("set_limits", 50, 1000, 60_000, 0)
+    run("restore", NOW, "weight_limit", 90, "limits_until", NOW + 3_600_000)
+    assert fields(redis)["weight_limit"] == "50"
+    assert fields(redis)["limits_until"] == str(NOW + 60_000)
+
+
+def test_what_another_servers_clock_says_is_put_back_in_this_ones_time(redis, run):
+    behind = NOW - 3_600_000
+    run("restore", behind, "banned_until", behind + 9000, f"weight:{behind // 1000 - 3}", 7)
+    assert fields(redis)["banned_until"] == str(NOW + 9000)
+    assert fields(redis)[f"weight:{NOW // 1000 - 3}"] == "7"
+    assert redis.pttl(HOST) > IDLE_MS
 
 
 # all

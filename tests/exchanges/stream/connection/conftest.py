@@ -79,7 +79,7 @@ def connect():
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch):
     """Let connections notice at once what they are told to do."""
-    monkeypatch.setattr(connection_module, "RECEIVE_SECONDS", 0.02)
+    monkeypatch.setattr(connection_module, "LOOK_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from exchanges.errors import Unreachable
 from exchanges.stream import connection as connection_module
 from exchanges.stream import inbox as inbox_module
-from exchanges.stream.wire import websocket as websocket_module
 from tests.exchanges.stream.connection.played import (
     Received,
     confirm_all,
@@ -99,13 +97,6 @@ def test_who_is_read_by_nobody_has_to_wait(serve, connect, monkeypatch):
     assert connection.inbox.received < 50
     assert not connection.ended.is_set()
     read_until(connection, lambda events: told(events)[-1:] == [2])
-
-
-def test_who_takes_nothing_is_not_waited_for(pair, monkeypatch):
-    monkeypatch.setattr(websocket_module, "SEND_SECONDS", 0.3)
-    client, _ = pair()
-    with pytest.raises(Unreachable, match="the exchange took nothing"):
-        client.send("x" * 10_000_000)
 
 
 @pytest.mark.parametrize(

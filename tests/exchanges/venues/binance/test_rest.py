@@ -605,15 +605,42 @@ def use_up(server, calls):
         requests.get(f"{server.url}/api/v3/exchangeInfo", timeout=5)  # 20 each
 
 
-def test_limits_that_redis_lost_are_asked_for_at_once(row, adapters, start, redis, hurried):
+def without_memory(pacer):
+    """Return what takes a call as a process does that has just begun."""
+
+    def reply(take, arguments):
+        return take(keys=[pacer._key], args=arguments)
+
+    return reply
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_redis_lost_lets_nobody_pass_the_limit(
+    row, adapters, start, redis, short_timeouts, alone
+):
+    server = start(speed=0, start_ms=NOW_MS, weight_limit=300)
+    rests = [adapters(row("binance", server, pacing=WEIGHT)) for _ in range(2)]
+    for rest in rests:
+        for _ in range(30):
+            rest.get_candles("BTC-USD", "1m", limit=1)
+    redis.flushall()
+    fetch_until_weight_is_used_up(rests[:1] if alone else rests)
+    weights = [request.weight for request in server.requests.candles]
+    assert 200 <= max(weights) <= 240  # four fifths, and all that heals nothing less than that
+    assert {request.status for request in server.requests.candles} == {200}
+
+
+def test_limits_that_redis_lost_are_put_back_at_once(row, adapters, start, redis, hurried):
     server = start(speed=0, start_ms=NOW_MS)
     rest = adapters(row("binance", server, pacing=WEIGHT))
     rest.get_candles("BTC-USD", "1m", limit=1)
     use_up(server, 100)
     redis.flushall()
+    before = server.requests.counts["binance.exchangeInfo"]
     for _ in range(3):
         rest.get_candles("BTC-USD", "1m", limit=1)
     assert redis.hget(keys.pacing(server.url[7:]), "weight_limit") == b"6000"
+    assert server.requests.counts["binance.exchangeInfo"] == before
 
 
 @pytest.mark.parametrize("what", ["candles", "time", "listing"])
@@ -622,6 +649,7 @@ def test_who_would_wait_without_knowing_the_limits_asks_for_them(
 ):
     server = start(speed=0, start_ms=NOW_MS)
     rest, other = (adapters(row("binance", server, pacing=WEIGHT)) for _ in range(2))
+    rest.client.pacer._reply = without_memory(rest.client.pacer)
     rest.get_candles("BTC-USD", "1m", limit=1)
     redis.flushall()
     use_up(server, 100)
@@ -633,10 +661,11 @@ def test_who_would_wait_without_knowing_the_limits_asks_for_them(
     assert redis.hget(keys.pacing(server.url[7:]), "weight_limit") == b"6000"
 
 
-def test_all_who_lost_the_limits_ask_for_them_once(row, adapters, start, redis):
+def test_all_who_never_knew_the_limits_ask_for_them_once(row, adapters, start, redis):
     server = start(latency_ms=20)
     rests = [adapters(row("binance", server, pacing=WEIGHT)) for _ in range(4)]
     for rest in rests:
+        rest.client.pacer._reply = without_memory(rest.client.pacer)
         rest.get_candles("BTC-USD", "1m", limit=1)
     redis.flushall()
     use_up(server, 100)

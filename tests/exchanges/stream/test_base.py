@@ -1,0 +1,41 @@
+"""The pace of messages: apart by what an exchange wants, and everybody's turn comes."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchanges.stream.base import MessagePace
+
+
+def sent(pace, who, until, step=0.01):
+    """Return who sent when, where all of `who` always have something to send."""
+    found, now = [], 0.0
+    while now < until:
+        found += [(now, each) for each in who if not pace.wait(each, now)]
+        now += step
+    return found
+
+
+@given(seconds=st.sampled_from([0.1, 0.2, 0.25]), count=st.integers(1, 12))
+def test_messages_are_apart_and_all_have_their_turn(seconds, count):
+    found = sent(MessagePace(seconds), range(count), until=seconds * 3 * count)
+    times = [at for at, _ in found]
+    assert all(later - at > seconds - 1e-9 for at, later in pairwise(times))
+    assert [who for _, who in found[: 2 * count]] == [*range(count), *range(count)]
+
+
+def test_who_waits_is_told_until_when():
+    pace = MessagePace(0.2)
+    assert pace.wait("first", 10.0) == 0.0
+    assert round(pace.wait("first", 10.05), 3) == 0.15
+    assert round(pace.wait("second", 10.05), 3) == 0.35
+    assert pace.wait("second", 11.0) > 0.0  # it is the other's turn
+
+
+def test_who_has_nothing_to_send_any_more_holds_up_nobody():
+    pace = MessagePace(0.2)
+    assert pace.wait("first", 10.0) == 0.0
+    assert pace.wait("gone", 10.1) > 0.0
+    pace.leave("gone")
+    assert pace.wait("second", 10.2) == 0.0
