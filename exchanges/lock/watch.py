@@ -21,7 +21,7 @@ from redis.exceptions import RedisError, TimeoutError
 
 from exchanges.errors import clip
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.redis.client import own_client
+from exchanges.redis.client import count_listeners, own_client
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
@@ -185,8 +185,7 @@ class LockWatch:
 
     def _lives(self, instance_id: str) -> bool:
         """Tell whether the process of a holder is connected, if anybody."""
-        ((_, count),) = self._redis.pubsub_numsub(keys.holder_channel(instance_id))
-        return count > 0
+        return count_listeners(self._redis, keys.holder_channel(instance_id)) > 0
 
     def _free(self, waiting: Waiting, now: float) -> None:
         waiting.instance_id, waiting.seen = "", False

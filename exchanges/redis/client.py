@@ -16,7 +16,6 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from exchanges.redis.address import Address, Kind, Node, parse_address
@@ -33,11 +32,6 @@ from exchanges.redis.topology.sentinels import SENTINEL_SECONDS, Sentinels
 LONGEST_CONNECTING_SECONDS = 1.0
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 10.0
 ASYNCIO_SECONDS = 5.0  # of one who subscribes: a message may let wait for it as long as it likes
-# No round trips in which redis-py introduces itself, nor servers that make timeouts longer.
-PLAIN: dict[str, Any] = {
-    "driver_info": None,
-    "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-}
 MADE_BY_POOLS = ("maint_", "orig_", "himport_")  # options that a pool makes for itself
 
 
@@ -96,13 +90,23 @@ def make_asyncio_client(url: str, connect_seconds: float = CONNECT_SECONDS) -> A
     Of a Cluster it has one node: what is published there reaches all of them.
     """
     address = parse_address(url)
-    timeouts = _timeouts(connect_seconds, ASYNCIO_SECONDS) | {"retry": AsyncRetry(NoBackoff(), 0)}
+    timeouts = {
+        "socket_connect_timeout": connect_seconds,
+        "socket_timeout": ASYNCIO_SECONDS,
+        "retry": AsyncRetry(NoBackoff(), 0),
+    }
     return AsyncRedis.from_pool(asyncio_pool(address, _finder(address), timeouts))
 
 
 def masters(redis: Redis) -> list[tuple[str, Redis]]:
     """Return a client of each server that takes writes, by its name: "" where there is but one."""
     return redis.masters() if isinstance(redis, ClusterClient) else [("", redis)]
+
+
+def count_listeners(redis: Redis, channel: str) -> int:
+    """Return how many connections subscribe to a channel, whichever node of a Cluster they have."""
+    everywhere = {"target_nodes": "all"} if isinstance(redis, ClusterClient) else {}
+    return sum(count for _, count in redis.pubsub_numsub(channel, **everywhere))
 
 
 class Connections:
@@ -177,7 +181,7 @@ def _introduce(connection: Connection, name: str) -> None:
 
 
 def _timeouts(connect_seconds: float, answer_seconds: float) -> dict[str, Any]:
-    return PLAIN | {
+    return {
         "socket_connect_timeout": connect_seconds,
         "socket_timeout": answer_seconds,
         "retry": Retry(NoBackoff(), 0),

@@ -9,16 +9,12 @@ from pathlib import Path
 
 import pytest
 import redis as redis_client
-from django.contrib.auth import get_user_model
-from websocket import create_connection
 
-from exchanges.lock.status import State, read_status
 from exchanges.sandbox.faults.network.tls import tls_of_its_own
 from livermore.market.naming import Naming, name_as
 from livermore.running import embedded_redis
-from tests.handoff.page_client import PageClient
-from tests.livermore.web_server import WebServer
-from tests.warmup.runners import end, make_row, processes, serve, wait_until
+from tests.naming.all_of_it import use_all
+from tests.warmup.runners import processes
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs/handoff-binance-us.md"
 PASSWORD = "of-the-redis-user"
@@ -117,57 +113,9 @@ def manage(address, prefix, monkeypatch, transactional_db):
 
 
 def test_all_of_it_works_with_the_users_rights_and_over_tls(admin, prefix, manage, tmp_path, redis):
-    get_user_model().objects.create_superuser("ada", password="a-long-password")
-    with serve(speed=1) as sandbox:
-        row = make_row(sandbox)
-        for command in (
-            ("check",),
-            ("warmup", "sandbox"),
-            ("warmup", "sandbox", "--plan", "--repair"),
-            ("repair", "sandbox"),
-            ("symbols", "sandbox", "--top", "2", "--quote", "USD"),
-            ("check_exchange", "sandbox"),
-        ):
-            process = manage(*command)
-            out, err = process.communicate(timeout=60)
-            # A check finds that the sandbox's clock is days off.
-            expected = command[0] == "check_exchange"
-            assert process.returncode == expected, (command, out, err, admin.acl_log())
-        assert admin.zcard(f"{prefix}candles:{row.pk}:BTC-USD:1h") >= 60
-        runner = manage("start", "sandbox")
-        wait_until(lambda: read_status(admin, row.pk).state is State.ACTIVE, 60)
-        agent = manage("agent")
-        wait_until(lambda: admin.hlen(f"{prefix}agents"))
-        web = WebServer(tmp_path, LIVERMORE_METRICS_TOKEN="a-token-of-thirty-two-characters")
-        web.start()
-        try:
-            look(web.port)
-        finally:
-            web.end()
-        assert end(agent)[0] in (0, 143)
-        assert end(runner)[0] in (0, 143)
+    use_all(manage, admin, tmp_path)
     assert [(entry["reason"], entry["object"]) for entry in admin.acl_log()] == []
     assert [name for name in admin.keys("*") if not name.startswith(prefix.encode())] == []
-
-
-def look(port):
-    """Log in, see the page, receive from its socket, press a button, read the metrics."""
-    page = f"http://127.0.0.1:{port}"
-    page_client = PageClient(page, "ada", "a-long-password")
-    assert page_client.cards()["Sandbox"]["state"] == "active"
-    cookie = "; ".join(f"{each.name}={each.value}" for each in page_client._cookies)
-    client = create_connection(f"ws://127.0.0.1:{port}/ws/network/", origin=page, cookie=cookie)
-    with contextlib.closing(client):
-        assert client.recv()
-    page_client.press("Sandbox", "Repair")
-    with socket.create_connection(("127.0.0.1", port)) as scrape:
-        scrape.sendall(
-            b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1\r\n"
-            b"Authorization: Bearer a-token-of-thirty-two-characters\r\n\r\n"
-        )
-        text = b"".join(iter(lambda: scrape.recv(65536), b"")).decode()
-    assert "livermore_redis_memory_used_bytes " in text
-    assert "livermore_redis_writable 1.0" in text
 
 
 def test_that_user_may_do_nothing_else(admin):

@@ -9,8 +9,11 @@ from redis import Redis
 
 from exchanges.lock.status import Holder
 from exchanges.redis.json_types import is_texts, parse_object, text_in, whole_in
+from exchanges.redis.scripts import load_script
 from livermore.market import keys
 from livermore.market.candle import LATEST_MS
+
+READ = load_script("warmup/runner/lua/read_agents.lua")
 
 ALIVE_MS = 10_000
 FORGOTTEN_MS = 60_000  # so long what a dead one said is kept, for a person who looks
@@ -62,19 +65,21 @@ class Registration:
 def read_agents(redis: Redis, now_ms: int | None = None) -> list[Registration]:
     """Return the agents that are alive, the oldest first.
 
-    `now_ms` None asks Redis, whose clock the heartbeats are of: this machine's may be off.
+    `now_ms` None is Redis's time, of which the heartbeats are: this machine's may be off.
     """
-    now_ms = _now_ms(redis) if now_ms is None else now_ms
-    alive = [each for each in _stored(redis).values() if each and _is_alive(each, now_ms)]
+    stored, server_ms = _stored(redis)
+    now_ms = server_ms if now_ms is None else now_ms
+    alive = [each for each in stored.values() if each and _is_alive(each, now_ms)]
     return sorted(alive, key=lambda each: (each.started_at, each.agent_id))
 
 
 def register(redis: Redis, agent: Registration) -> Registration:
     """Write what an agent says of itself, as of now; forget agents that are long dead."""
-    now_ms = _now_ms(redis)
+    stored, now_ms = _stored(redis)
     agent = replace(agent, heartbeat=now_ms, started_at=agent.started_at or now_ms)
     redis.hset(keys.agents(), agent.agent_id, orjson.dumps(agent.as_json()))
-    forgotten = _forgotten(_stored(redis), now_ms)
+    stored.pop(agent.agent_id.encode(), None)
+    forgotten = _forgotten(stored, now_ms)
     if forgotten:
         redis.hdel(keys.agents(), *forgotten)
     return agent
@@ -85,16 +90,16 @@ def deregister(redis: Redis, agent_id: str) -> None:
     redis.hdel(keys.agents(), agent_id)
 
 
-def _stored(redis: Redis) -> dict[bytes, Registration | None]:
-    """Return what is stored by field, None for what is no registration."""
+def _stored(redis: Redis) -> tuple[dict[bytes, Registration | None], int]:
+    """Return what is stored by field, None for what is no registration, and Redis's time in ms."""
+    texts, seconds, microseconds = READ(redis, [keys.agents()])
     found: dict[bytes, Registration | None] = {}
-    stored: dict[bytes, bytes] = redis.hgetall(keys.agents())  # type: ignore[assignment]  # undecoded
-    for agent_id, text in stored.items():
+    for agent_id, text in zip(texts[::2], texts[1::2], strict=True):
         try:
             found[agent_id] = Registration.from_json(text)
         except ValueError:
             found[agent_id] = None
-    return found
+    return found, int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def _forgotten(stored: dict[bytes, Registration | None], now_ms: int) -> Iterable[bytes]:
@@ -107,8 +112,3 @@ def _forgotten(stored: dict[bytes, Registration | None], now_ms: int) -> Iterabl
 
 def _is_alive(agent: Registration, now_ms: int) -> bool:
     return now_ms - agent.heartbeat <= ALIVE_MS
-
-
-def _now_ms(redis: Redis) -> int:
-    seconds, microseconds = redis.time()
-    return seconds * 1000 + microseconds // 1000

@@ -27,39 +27,28 @@ KEEPALIVE: dict[str, Any] = {
 
 
 class Finder(Protocol):
-    """Says which server is the master now.
+    """Says which server is the master now."""
 
-    `find` asks for it; `known` is what was said last, asked again where that is long ago.
-    """
+    found: Node | None  # the last one
 
     def find(self) -> Node: ...
-    def known(self) -> Node | None: ...
 
 
-class _LeavesWhatIsNoMaster:
+class _DropsWhatIsNoMaster:
     """A server that takes no writes any more answers so: the next command goes over a new one.
 
     An answer breaks no connection, so that the pool would hand it out for ever.
     """
 
-    _refused = False
-
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().read_response(*args, **kwargs)  # type: ignore[misc]
         except (ReadOnlyError, MasterDownError):
-            self._refused = True
+            self.mark_for_reconnect()  # type: ignore[attr-defined]
             raise
 
-    def connect(self) -> None:
-        """Connect, as a pool asks for before it hands a connection out."""
-        if self._refused:
-            self._refused = False
-            self.disconnect()  # type: ignore[attr-defined]
-        super().connect()  # type: ignore[misc]
 
-
-class _ToMaster(_LeavesWhatIsNoMaster):
+class _ToMaster(_DropsWhatIsNoMaster):
     """Goes to whichever server is the master when it connects."""
 
     def __init__(self, finder: Finder, **options: Any):
@@ -78,15 +67,15 @@ class _ToMaster(_LeavesWhatIsNoMaster):
             raise ConnectionError(f"{place} is no master any more, and its Sentinels name no other")
 
 
-class TcpConnection(_LeavesWhatIsNoMaster, Connection):
+class TcpConnection(_DropsWhatIsNoMaster, Connection):
     """A connection to one server."""
 
 
-class TlsConnection(_LeavesWhatIsNoMaster, SSLConnection):
+class TlsConnection(_DropsWhatIsNoMaster, SSLConnection):
     """The same, encrypted."""
 
 
-class UnixConnection(_LeavesWhatIsNoMaster, UnixDomainSocketConnection):
+class UnixConnection(_DropsWhatIsNoMaster, UnixDomainSocketConnection):
     """The same, on this machine."""
 
 
@@ -99,11 +88,11 @@ class TlsMasterConnection(_ToMaster, SSLConnection):
 
 
 class MasterPool(ConnectionPool):
-    """Connections to a master: none of them to one that was, be it up and answering."""
+    """Connections to a master: none of them to one that was."""
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
         connection: Any = super().get_connection(*args, **options)
-        if (connection.host, connection.port) != connection.finder.known():
+        if (connection.host, connection.port) != connection.finder.found:
             try:
                 connection.disconnect()
                 connection.connect()

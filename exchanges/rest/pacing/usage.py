@@ -4,13 +4,16 @@ import logging
 from dataclasses import dataclass
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
+from exchanges.redis.scripts import load_script
 from exchanges.redis.unreadable import value_or_error, warn_once
 from exchanges.rest.pacing.pacer import IDLE_MS, LONGEST_BAN_SECONDS
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
 
+READ = load_script("exchanges/rest/pacing/lua/read_usage.lua")
 LONGEST_WHOLE = 16  # digits, of a number that a script can reckon with
 
 
@@ -34,14 +37,16 @@ class Usage:
 
 def read_usage(redis: Redis, host: str) -> Usage:
     """Return what all processes that use this Redis have used up of a host, changing nothing."""
-    pipe = redis.pipeline(transaction=False)
-    pipe.hgetall(keys.pacing(host))
-    pipe.time()
-    stored, (seconds, microseconds) = map(value_or_error, pipe.execute(raise_on_error=False))
-    if isinstance(stored, Exception):  # who wants to call says so
-        warn_once(logger, keys.pacing(host), "it is no hash")
+    name = keys.pacing(host)
+    try:
+        found, seconds, microseconds = READ(redis, [name])
+    except ResponseError as error:
+        value_or_error(error)
+        warn_once(logger, name, "it is no hash")  # who wants to call says so
         return Usage(None, None, 0, 0)
-    now_ms = 1000 * seconds + microseconds // 1000
+    seconds = int(seconds)
+    now_ms = 1000 * seconds + int(microseconds) // 1000
+    stored = dict(zip(found[::2], found[1::2], strict=True))
     fields = {name: int(text) for name, text in stored.items() if _is_whole(text)}
     weights = {  # by second, as take_weight.lua counts them: a 60th of a minute
         int(second): amount

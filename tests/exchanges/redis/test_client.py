@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import ExitStack
 
 import pytest
 from channels.layers import get_channel_layer
@@ -10,6 +11,7 @@ from redis.exceptions import ConnectionError, TimeoutError
 
 from exchanges.redis.client import (
     close_idle,
+    count_listeners,
     make_asyncio_client,
     make_client,
     masters,
@@ -107,24 +109,6 @@ def test_a_subscriber_hears_what_is_published(client, url):
     assert heard == [("of-one", b"message")]
 
 
-def test_who_listens_is_known_wherever_they_are_connected(client):
-    with own_client(client, 1.0) as own:
-        for number in range(5):
-            with own.pubsub(ignore_subscribe_messages=True) as pubsub:
-                pubsub.subscribe(f"channel-{number}")
-                wait_until(lambda n=number: client.pubsub_numsub(f"channel-{n}")[0][1] == 1)
-                client.publish(f"channel-{number}", "message")
-                wait_until(lambda pubsub=pubsub: pubsub.get_message(timeout=1.0))
-
-
-def test_many_keys_are_read_and_deleted_wherever_they_are(client):
-    for name in "abc":
-        client.set(name, name)
-    assert client.mget(["a", "b", "z"]) == [b"a", b"b", None]
-    assert client.delete("a", "b", "z") == 2
-    assert client.exists("a", "c") == 1
-
-
 def test_channels_layer_reaches_its_groups(client, url, settings):
     layer = settings.CHANNEL_LAYERS["default"] | {"CONFIG": {"url": url}}
     settings.CHANNEL_LAYERS = {"default": layer}
@@ -139,6 +123,16 @@ def test_channels_layer_reaches_its_groups(client, url, settings):
         return found
 
     assert asyncio.run(send()) == {"type": "hello"}
+
+
+def test_who_listens_is_counted_whatever_connection_he_has(client):
+    assert count_listeners(client, "channel") == 0
+    with ExitStack() as stack:
+        for node in [*dict(masters(client)).values(), client]:
+            listening = stack.enter_context(node.pubsub(ignore_subscribe_messages=True))
+            listening.subscribe("channel")
+            listening.get_message(timeout=5)
+        assert count_listeners(client, "channel") == len(masters(client)) + 1
 
 
 @pytest.mark.parametrize(

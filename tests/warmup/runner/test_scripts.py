@@ -10,6 +10,18 @@ from warmup.cache.encoding import PAIR_CONSTANTS
 
 WRITE_COMMAND = load_script("warmup/runner/lua/write_command.lua")
 COPY = load_script("warmup/runner/lua/copy_candles.lua", PAIR_CONSTANTS)
+READ_AGENTS = load_script("warmup/runner/lua/read_agents.lua")
+
+# read_agents.lua
+
+
+def test_agents_are_told_with_the_time(redis):
+    redis.hset("agents", "a", "registration")
+    before = redis.time()
+    told, seconds, microseconds = READ_AGENTS(redis, ["agents"])
+    assert told == [b"a", b"registration"]
+    assert before <= (int(seconds), int(microseconds)) <= redis.time()
+
 
 # write_command.lua
 

@@ -20,7 +20,7 @@ def script(name):
 
 NAMES = (
     "take_batch", "take_weight", "take_back_batch", "take_back_weight", "observe", "set_limits",
-    "ask_limits", "shut_host", "turn_away", "answered", "restore",
+    "ask_limits", "shut_host", "turn_away", "answered", "restore", "read_usage",
 )  # fmt: skip
 SCRIPTS = {name: script(name) for name in (*NAMES, "host", "state", "turn", "window")}
 ARGUMENTS = {
@@ -28,6 +28,7 @@ ARGUMENTS = {
     "take_back_weight": [NOW, 1], "observe": [10], "set_limits": [100, 1000, 60_000, 0],
     "ask_limits": [1000], "shut_host": ["held_until", 1000], "turn_away": [1000, 60_000],
     "answered": [], "restore": [NOW, "weight_limit", 10],
+    "read_usage": [],
 }  # fmt: skip
 
 
@@ -332,3 +333,12 @@ def test_a_host_of_another_type_is_an_error(redis, run, name):
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         run(name, *ARGUMENTS[name])
     assert redis.get(HOST) == b"text"
+
+
+# read_usage.lua
+
+
+def test_what_is_kept_of_a_host_is_told_with_the_time(redis, run):
+    redis.hset(HOST, "a", 1)
+    assert run("read_usage") == [[b"a", b"1"], b"%d" % (NOW // 1000), b"%d" % (NOW % 1000 * 1000)]
+    assert fields(redis) == {"a": "1"}
