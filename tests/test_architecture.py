@@ -46,6 +46,7 @@ REDIS = {
     "warmup/cache/candles.py",
     "warmup/cache/tickers.py",
     "warmup/live/writing/flush.py",
+    "warmup/live/writing/listeners.py",
     "warmup/stats.py",
     "warmup/metrics/collect.py",
     "warmup/metrics/redis_server.py",

@@ -7,7 +7,8 @@ A file says first what it does, what its KEYS and ARGV are, and what it needs:
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class Script:
         except NoScriptError:  # the server is new, or its scripts were flushed
             return redis.eval(self.text, len(keys), *keys, *args)
 
+    def send(self, redis: Redis, keys: Sequence[str], args: Sequence[Any] = ()) -> "Sent":
+        """Send it to a server, and wait for nothing. Raises RedisError where that is gone."""
+        return Sent(self, redis, keys, args)
+
     def on(self, redis: Redis) -> Callable[..., Any]:
         """Return what runs it at this server: called with `keys` and `args`."""
         return partial(self, redis)
@@ -63,6 +68,48 @@ class Script:
         for keys, args in calls:
             pipe.evalsha(self.sha, len(keys), *keys, *args)
         return pipe.execute(raise_on_error=False)
+
+
+class Sent:
+    """A script on its way: who sent it does something else until it asks for the `reply`, once.
+
+    A Cluster's client can't leave a reply for later: it runs the script when it is asked for it.
+    """
+
+    def __init__(self, script: Script, redis: Redis, keys: Sequence[str], args: Sequence[Any]):
+        self._run = partial(script, redis, keys, args)
+        self._pool = redis.connection_pool if isinstance(redis, Redis) else None
+        if self._pool:
+            self._connection = self._pool.get_connection()
+            with self._given_back_after_a_fault():
+                self._connection.send_command("EVALSHA", script.sha, len(keys), *keys, *args)
+
+    def reply(self) -> Any:
+        """Wait for the reply and return it. Raises what the script raises where it is called."""
+        if not self._pool:
+            return self._run()
+        try:
+            with self._given_back_after_a_fault():
+                found = self._connection.read_response()
+        except NoScriptError:
+            return self._run()  # it is sent the text
+        self._give_back()
+        return found
+
+    @contextmanager
+    def _given_back_after_a_fault(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self._give_back(is_spoiled=not isinstance(error, ResponseError))
+            raise
+
+    def _give_back(self, is_spoiled: bool = False) -> None:
+        """Let others have the connection; where more may come of it, or it is to be left, anew."""
+        assert self._pool is not None
+        if is_spoiled or self._connection.should_reconnect():
+            self._connection.disconnect()
+        self._pool.release(self._connection)
 
 
 def load_script(name: str, constants: Mapping[str, Constant] | None = None) -> Script:

@@ -142,7 +142,8 @@ class Streamer:
             with self._lock:
                 for lane in self._lanes:
                     lane.read_closes(time.monotonic())
-            self._sink.closed()
+            if not self._woken.is_set():  # else more of them are here
+                self._sink.closed()
 
     def _do_what_is_asked(self) -> None:
         try:

@@ -27,11 +27,12 @@ from warmup.live.resuming import resume
 from warmup.live.rollup import Rollup
 from warmup.live.set_aside import AsidePairs
 from warmup.live.skipped import Skipped
-from warmup.live.writing.write_queue import WriteQueue
+from warmup.live.writing.write_queue import CLOSES_PER_FLUSH, WriteQueue, Written
 
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.5
+FLUSHES_PER_ROUND = 100  # of closes, where many wait
 ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to be closed
 LEAST_WAIT_SECONDS = 3.0  # for REST, however fast the exchange's time goes
 SECONDS_AHEAD = 2.0  # how long bars have to be ahead of the clock to be taken back
@@ -78,7 +79,7 @@ class CandleSink:
         self._bars: dict[Pair, Bars] = {}
         self._stored_until: dict[Pair, int] = {}
         self._skipped = Skipped(self._cache)
-        self._writes = WriteQueue(redis, exchange_id, epoch, may_write)
+        self._writes = WriteQueue(redis, exchange_id, epoch, may_write, self._written)
         self._ahead_since: float | None = None
         self._held_since: dict[Pair, float] = {}  # whose closes wait for one that is missing
         self._next_look_at = 0.0
@@ -109,6 +110,8 @@ class CandleSink:
         now_ms = self.now_ms()
         if update.closed and candle.close_time_ms <= now_ms + ROUNDING_MS:
             self._take(pair, bars.update(candle))
+            if len(self._writes.closes) >= CLOSES_PER_FLUSH:
+                self._send_ahead(now_ms)
         elif candle.timestamp <= now_ms + ROUNDING_MS:  # else it has not begun, whoever says so
             self._take_open(pair, bars, candle)
 
@@ -202,12 +205,13 @@ class CandleSink:
 
     def closed(self) -> None:
         """Write what closed, without waiting for the round's end."""
-        self.flush()
+        self._write_closes()
 
     def tick(self) -> None:
         """Take what REST answered, ask for what is overdue, write what there is."""
         if self._is_shadow:
             return
+        may_write = self._write_closes()
         for pair, closes in self._healer.answers(self._bars, self.streamed_now_ms() or 0):
             self.healed += sum(close.candle is not None and not close.stored for close in closes)
             self._take(pair, closes)
@@ -215,8 +219,9 @@ class CandleSink:
         if now >= self._next_look_at and not self._writes.is_failing:
             self._next_look_at = now + SECONDS_BETWEEN_LOOKS
             self._look(now)
-        self.flush()
-        while self._forgotten and not self._writes.closes:
+        if may_write:
+            self.flush()
+        while self._forgotten and not self._writes.pending:
             pair = self._forgotten.popleft()
             if pair in self._bars and not self._bars[pair].streamed:
                 del self._bars[pair]
@@ -273,7 +278,7 @@ class CandleSink:
 
     def pending(self) -> int:
         """Return how many closes wait to be written."""
-        return len(self._writes.closes)
+        return self._writes.pending
 
     def healing(self) -> int:
         """Return how many pairs lack a bar that should have closed by now."""
@@ -413,7 +418,7 @@ class CandleSink:
         elif self._ahead_since is None:
             self._ahead_since = time.monotonic()
             self._rest.clock.forget()
-        elif time.monotonic() - self._ahead_since > SECONDS_AHEAD and not self._writes.closes:
+        elif time.monotonic() - self._ahead_since > SECONDS_AHEAD and not self._writes.pending:
             streamed = {pair for pair in ahead if self._bars[pair].streamed}
             for pair in ahead:
                 del self._bars[pair]
@@ -455,12 +460,31 @@ class CandleSink:
                 self._rollups[pair.symbol].close(close.candle)
 
     def flush(self) -> None:
-        """Write what waits, in one round trip; keep it where that fails."""
-        if self._is_shadow or not self._writes.is_due or (now_ms := self.streamed_now_ms()) is None:
-            return
-        written = self._writes.write(now_ms, self._is_news)
-        if written is None:
-            return
+        """Write what waits, closes first; keep it where that fails."""
+        now_ms = self.streamed_now_ms()
+        if now_ms is not None and self._writes.may_try and self._write_closes():
+            self._writes.send_rest(now_ms, self._is_news)
+            self._writes.finish()
+
+    def _send_ahead(self, now_ms: int) -> None:
+        """Let Redis write what has closed while more is read."""
+        if not self._is_shadow and self._writes.may_try:
+            self._writes.send_closes(now_ms)
+
+    def _write_closes(self) -> bool:
+        """Write the closes that wait, told as they go; tell whether nothing hinders that."""
+        now_ms = self.streamed_now_ms()
+        if self._is_shadow or now_ms is None or not self._writes.may_try:
+            return False
+        for _ in range(FLUSHES_PER_ROUND):
+            if not self._writes.closes:
+                break
+            if not self._writes.send_closes(now_ms):
+                return False
+        return self._writes.finish()
+
+    def _written(self, written: Written) -> None:
+        """Take note of what was written just now."""
         if written.aside:
             self._leave_out(written.aside)
         for pair, close in written.closes:

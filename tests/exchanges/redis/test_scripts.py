@@ -1,10 +1,21 @@
+import time
+from contextlib import closing, suppress
+
 import pytest
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from exchanges.redis import scripts
+from exchanges.redis.client import own_client
 from exchanges.redis.scripts import Script, load_script
 
 ADD = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.002)
 
 
 @pytest.fixture
@@ -35,6 +46,39 @@ def test_a_script_is_bound_to_a_server(redis, unknown):
     assert add(keys=["sum"], args=[2]) == 2
     redis.script_flush()
     assert add(keys=["sum"], args=[2]) == 4
+
+
+def test_a_reply_is_read_when_it_is_asked_for(redis):
+    ADD(redis, ["sum"], [1])
+    sent = ADD.send(redis, ["sum"], [2])
+    wait_until(lambda: redis.get("sum") == b"3")
+    assert sent.reply() == 3
+
+
+def test_a_script_that_was_sent_is_sent_as_text_to_a_server_that_does_not_know_it(redis, unknown):
+    assert ADD.send(redis, ["sum"], [2]).reply() == 2
+    assert redis.get("sum") == b"2"
+
+
+def test_an_error_of_a_script_that_was_sent_is_raised_and_costs_no_connection(redis):
+    redis.set("text", "none")
+    client_id = redis.client_id()
+    with pytest.raises(ResponseError, match="not an integer"):
+        ADD.send(redis, ["text"], [2]).reply()
+    assert redis.client_id() == client_id
+
+
+def test_a_connection_that_breaks_before_the_reply_is_used_no_more(redis):
+    ADD(redis, ["sum"], [1])
+    client_id = redis.client_id()
+    sent = ADD.send(redis, ["sum"], [2])
+    with closing(own_client(redis, 5)) as other:
+        wait_until(lambda: other.get("sum") == b"3")
+        other.client_kill_filter(_id=client_id)
+    with suppress(RedisError):
+        assert sent.reply() == 3  # it may have been in time
+    assert redis.get("sum") == b"3"
+    assert redis.client_id() != client_id
 
 
 def test_many_calls_are_one_round_trip_in_order(redis):

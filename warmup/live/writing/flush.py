@@ -7,7 +7,7 @@ import orjson
 from redis import Redis
 
 from exchanges.lock.fencing import refusals, stamp
-from exchanges.redis.scripts import load_script
+from exchanges.redis.scripts import Call, Sent, load_script
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
@@ -15,6 +15,7 @@ from warmup.cache.candles import CANDLES_KEPT
 from warmup.cache.encoding import PAIR_CONSTANTS
 from warmup.cache.tickers import TICKER_TTL_SECONDS
 from warmup.live.bars import LATE, Close
+from warmup.live.writing.listeners import Listeners
 
 EVENTS_KEPT = 100_000
 
@@ -26,6 +27,18 @@ OPEN = b'"closed":false,"healed":false'
 CLOSED = b'"closed":true,"healed":false'
 HEALED = b'"closed":true,"healed":true'
 LATE_CLOSE = b'"closed":true,"healed":true,"late":true'
+
+
+class Batch(NamedTuple):
+    """What is written together. `marks` are pairs that are streamed from now on.
+
+    With each there is the time from when on its closes are to be told where that was never said.
+    """
+
+    closes: Sequence[tuple[Pair, Close]]
+    live: Mapping[Pair, Candle]
+    tickers: Mapping[str, Ticker]
+    marks: Mapping[Pair, int]
 
 
 class PairKeys(NamedTuple):
@@ -53,8 +66,10 @@ def _names(number: int, pair: Pair) -> PairKeys:
 class Flusher:
     """Writes one exchange's stream under the `epoch` of a lease."""
 
-    def __init__(self, redis: Redis, exchange_id: int, epoch: int):
+    def __init__(self, redis: Redis, exchange_id: int, epoch: int, listeners: Listeners):
+        """Open candles to which nobody of `listeners` listens are not published."""
         self._redis = redis
+        self._listeners = listeners
         self._exchange_id = exchange_id
         self._stamp = stamp(epoch)
         self._names: dict[Pair, PairKeys] = {}
@@ -68,22 +83,13 @@ class Flusher:
         """Write under this epoch from now on."""
         self._stamp = stamp(epoch)
 
-    def write(
-        self,
-        closes: Sequence[tuple[Pair, Close]],
-        live: Mapping[Pair, Candle],
-        tickers: Mapping[str, Ticker],
-        now_ms: int,
-        marks: Mapping[Pair, int],
-    ) -> set[Pair]:
-        """Store and tell all of it, `now_ms` being the exchange's time.
+    def prepare(self, batch: Batch, now_ms: int) -> Call:
+        """Return the keys and arguments that write and tell it, `now_ms` being the exchange's time.
 
-        What was told before is not told again. `marks` are pairs that are streamed from now on,
-        with the time from when on their closes are to be told where that was never said. Returns
-        the pairs whose closes were left out, as a key of theirs is of another type. Raises Fenced
-        once another holder has the exchange, and RedisError.
+        What was told before is not told again.
         """
         number = self._exchange_id
+        closes, live, tickers, marks = batch
         names: list[str] = [keys.epoch(number), keys.events(number), keys.told(number)]
         values: list[str | int | bytes] = [self._stamp, CANDLES_KEPT, EVENTS_KEPT]
         values += (len(marks), len(closes), len(live), len(tickers), *self._channels)
@@ -104,15 +110,31 @@ class Flusher:
             names.append(of_pair.live)
             lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
             row = orjson.dumps(candle.values())
-            values += (row, lives_ms, _message(of_pair, row, OPEN), of_pair.field)
+            message = _message(of_pair, row, OPEN) if self._listeners.hears(pair) else b""
+            values += (row, lives_ms, message, of_pair.field)
         for symbol, ticker in tickers.items():
             names.append(keys.ticker(number, symbol))
             values += (orjson.dumps(ticker.as_json()), 1000 * TICKER_TTL_SECONDS)
             values.append(keys.ticker_channel(number, symbol))
         names.append(keys.lock(number))
+        return names, values
+
+    def send(self, call: Call) -> Sent:
+        """Send what was prepared. Raises RedisError."""
+        return FLUSH.send(self._redis, *call)
+
+    def reply(self, batch: Batch, sent: Sent) -> set[Pair]:
+        """Wait until it is written; return the pairs whose closes were left out.
+
+        They are those of which a key is of another type. Raises Fenced once another holder has the
+        exchange, and RedisError.
+        """
         with refusals():
-            aside, _ = FLUSH(self._redis, names, values)
-        return {closes[at][0] for at in aside}
+            aside, unheard = sent.reply()
+        if unheard:
+            live = list(batch.live)
+            self._listeners.unheard(live[at] for at in unheard)
+        return {batch.closes[at][0] for at in aside}
 
     def _names_of(self, pair: Pair) -> PairKeys:
         if pair not in self._names:

@@ -1,4 +1,4 @@
-"""What waits to be written of a stream, written a round trip at a time, kept where that fails."""
+"""What waits to be written of a stream: closes first, kept where that fails."""
 
 import logging
 import time
@@ -11,17 +11,23 @@ from typing import NamedTuple
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.redis.scripts import Sent
 from exchanges.redis.unreadable import foreign_key, is_wrong_type
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
 from warmup.live.bars import Close
-from warmup.live.writing.flush import Flusher
+from warmup.live.writing.flush import Batch, Flusher
+from warmup.live.writing.listeners import Listeners
 
 logger = logging.getLogger(__name__)
 
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
-CLOSES_PER_FLUSH = 5_000
+CLOSES_PER_FLUSH = 64  # few, as those that wait for a script's end are told after it
+OPEN_PER_FLUSH = 500
 SECONDS_AFTER_FAILURE = 0.5
+SECONDS_BETWEEN_STATES = 0.25  # of one open candle
+
+IsNews = Callable[[Pair, Candle, int], bool]
 
 
 class Written(NamedTuple):
@@ -36,15 +42,31 @@ class WriteQueue:
 
     What fails is tried again: open candles and tickers only in their newest state, closes all of
     them. `may_write` is asked before each write.
+
+    What is sent is in Redis's hands until the next is ready to be sent, or `finish`: so one reads
+    on while Redis writes. One write is under way at a time, so that closes stay in order.
     """
 
-    def __init__(self, redis: Redis, exchange_id: int, epoch: int, may_write: Callable[[], bool]):
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        epoch: int,
+        may_write: Callable[[], bool],
+        on_written: Callable[[Written], None],
+    ):
+        """`on_written` is called with what each write did."""
         self._redis = redis
         self._exchange_id = exchange_id
         self._may_write = may_write
-        self._flusher = Flusher(redis, exchange_id, epoch)
+        self._on_written = on_written
+        self._listeners = Listeners(redis, exchange_id)
+        self._flusher = Flusher(redis, exchange_id, epoch, self._listeners)
         self.closes: deque[tuple[Pair, Close]] = deque()
+        self._under_way: tuple[Batch, Sent] | None = None
         self._open: dict[Pair, Candle] = {}
+        self._shown: dict[Pair, Candle] = {}  # the newest one of each pair
+        self._next_at: dict[Pair, float] = {}  # when an open candle may be written again
         self._tickers: dict[str, Ticker] = {}
         self._marks: dict[Pair, int] = {}
         self._retry_at = 0.0
@@ -64,21 +86,25 @@ class WriteQueue:
         )
 
     @property
-    def is_full(self) -> bool:
-        """Return whether there is no room for another close."""
-        return len(self.closes) >= CLOSES_HELD
+    def pending(self) -> int:
+        """Return how many closes are not written yet."""
+        return len(self.closes) + (len(self._under_way[0].closes) if self._under_way else 0)
 
     @property
-    def is_due(self) -> bool:
-        """Return whether anything waits that may be tried now."""
-        waits = self.closes or self._open or self._tickers or self._marks
-        return bool(waits) and time.monotonic() >= self._retry_at
+    def is_full(self) -> bool:
+        """Return whether there is no room for another close."""
+        return self.pending >= CLOSES_HELD
+
+    @property
+    def may_try(self) -> bool:
+        """Return whether something may be tried now."""
+        return time.monotonic() >= self._retry_at
 
     def show(self, pair: Pair, candle: Candle) -> None:
         """Let an open candle be written, unless one waits that began later."""
         waiting = self._open.get(pair)
         if waiting is None or waiting.timestamp <= candle.timestamp:
-            self._open[pair] = candle
+            self._open[pair] = self._shown[pair] = candle
 
     def show_ticker(self, ticker: Ticker) -> None:
         self._tickers[ticker.symbol] = ticker
@@ -92,37 +118,96 @@ class WriteQueue:
 
     def forget(self, pair: Pair) -> None:
         """Write no open candle of a pair any more."""
-        self._open.pop(pair, None)
+        for each in (self._open, self._shown, self._next_at):
+            each.pop(pair, None)
 
     def leave_out(self, pairs: set[Pair]) -> None:
         """Write none of the closes of these that wait."""
         self.closes = deque(each for each in self.closes if each[0] not in pairs)
 
-    def write(self, now_ms: int, is_news: Callable[[Pair, Candle, int], bool]) -> Written | None:
-        """Write what waits, `now_ms` being the exchange's time; None where that was not done.
+    def send_closes(self, now_ms: int) -> bool:
+        """Send the next few closes, after what is under way; tell whether that is possible.
 
-        Open candles that are no news by then are left out. Raises Fenced.
+        Raises Fenced.
         """
-        if not self._may_write():
-            return None
-        now = time.monotonic()
         closes = list(islice(self.closes, CLOSES_PER_FLUSH))
-        live = {pair: c for pair, c in self._open.items() if is_news(pair, c, now_ms)}
-        tickers, marks = self._tickers, self._marks
-        self._open, self._tickers, self._marks = {}, {}, {}
-        try:
-            aside = self._flusher.write(closes, live, tickers, now_ms, marks)
-        except RedisError as error:
-            self._open, self._tickers = live | self._open, tickers | self._tickers
-            self._marks = marks | self._marks
-            self._failed(error, now)
-            return None
-        self.is_failing, self.trouble = False, ""
-        for _ in closes:
-            self.closes.popleft()
-        return Written([each for each in closes if each[0] not in aside], aside)
+        return self._send(Batch(closes, {}, {}, self._marks), now_ms)
 
-    def _failed(self, error: RedisError, now: float) -> None:
+    def send_rest(self, now_ms: int, is_news: IsNews) -> bool:
+        """Send what else waits, open candles unless they are no news by then; likewise."""
+        self._look_for_listeners()
+        now, live = time.monotonic(), {}
+        for pair, candle in list(self._open.items()):
+            if not is_news(pair, candle, now_ms):
+                del self._open[pair]
+            elif self._next_at.get(pair, 0.0) <= now:
+                live[pair] = candle
+                if len(live) == OPEN_PER_FLUSH:
+                    break
+        if not (live or self._tickers or self._marks):
+            return True
+        return self._send(Batch([], live, self._tickers, self._marks), now_ms)
+
+    def finish(self) -> bool:
+        """Wait until what is under way is written; tell whether it is. Raises Fenced."""
+        if self._under_way is None:
+            return True
+        (batch, sent), self._under_way = self._under_way, None
+        try:
+            aside = self._flusher.reply(batch, sent)
+        except RedisError as error:
+            self._put_back(batch)
+            self._failed(error)
+            return False
+        self.is_failing, self.trouble = False, ""
+        self._on_written(Written([each for each in batch.closes if each[0] not in aside], aside))
+        return True
+
+    def _send(self, batch: Batch, now_ms: int) -> bool:
+        if not self._may_write():
+            self.finish()
+            return False
+        call, waiting = self._flusher.prepare(batch, now_ms), self.closes
+        if not self.finish():
+            return False
+        if self.closes is not waiting:  # pairs were set aside: theirs are left out
+            return True
+        self._take_out(batch)
+        try:
+            self._under_way = (batch, self._flusher.send(call))
+        except RedisError as error:
+            self._put_back(batch)
+            self._failed(error)
+            return False
+        return True
+
+    def _take_out(self, batch: Batch) -> None:
+        """Let nothing of it wait any more."""
+        for _ in batch.closes:
+            self.closes.popleft()
+        next_at = time.monotonic() + SECONDS_BETWEEN_STATES
+        for pair in batch.live:
+            del self._open[pair]
+            self._next_at[pair] = next_at
+        self._marks = {}
+        if batch.tickers:
+            self._tickers = {}
+
+    def _put_back(self, batch: Batch) -> None:
+        self.closes.extendleft(reversed(batch.closes))
+        self._open = {**batch.live, **self._open}
+        for pair in batch.live:
+            self._next_at.pop(pair, None)
+        self._tickers = {**batch.tickers, **self._tickers}
+        self._marks = {**batch.marks, **self._marks}
+
+    def _look_for_listeners(self) -> None:
+        """Let who listens from now on have the newest state at once."""
+        for pair in self._listeners.look(self._shown.keys()):
+            self._open.setdefault(pair, self._shown[pair])
+            self._next_at.pop(pair, None)
+
+    def _failed(self, error: RedisError) -> None:
         if not self.is_failing:
             self.trouble = ""
             if is_wrong_type(error):
@@ -133,4 +218,4 @@ class WriteQueue:
             )
         self.is_failing = True
         self.failures += 1
-        self._retry_at = now + SECONDS_AFTER_FAILURE
+        self._retry_at = time.monotonic() + SECONDS_AFTER_FAILURE

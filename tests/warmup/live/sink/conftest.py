@@ -25,6 +25,7 @@ def prompt(monkeypatch):
     """Let the sink look for what is overdue, and try again, at each tick."""
     monkeypatch.setattr(sink_module, "SECONDS_BETWEEN_LOOKS", 0)
     monkeypatch.setattr(write_queue, "SECONDS_AFTER_FAILURE", 0)
+    monkeypatch.setattr(write_queue, "SECONDS_BETWEEN_STATES", 0)
     monkeypatch.setattr(sink_module, "LEAST_WAIT_SECONDS", -1)
 
 

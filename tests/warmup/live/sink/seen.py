@@ -22,6 +22,13 @@ def tick_until(sink, condition):
         sink.tick()
 
 
+def wait_until(condition):
+    deadline = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.002)
+
+
 def events(redis):
     return [json.loads(fields[b"event"]) for _, fields in redis.xrange(keys.events(EXCHANGE))]
 

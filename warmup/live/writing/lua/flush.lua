@@ -105,7 +105,7 @@ local function store(candles, coverage, time, member, from, to)
     local first, newest, next_first = {}, nil, nil
     if count > 0 then
         first = call('ZRANGE', candles, 0, 1, 'WITHSCORES')
-        newest = call('ZRANGE', candles, -1, -1, 'WITHSCORES')[2]
+        newest = call('ZREVRANGE', candles, 0, 0, 'WITHSCORES')[2] -- from its end: at once
         if stray(candles, first[2]) or stray(candles, newest) then return false end
     end
     if member ~= '' then
