@@ -14,7 +14,7 @@ from channels_redis.utils import _wrap_close
 from redis.exceptions import RedisError
 
 from exchanges.redis.client import make_asyncio_client
-from exchanges.redis.listening import Listener, end_if_cancelled
+from exchanges.redis.listening import SILENCE_SECONDS, Listener, end_if_cancelled
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class _Connection(RedisSingleShardConnection):
 
     async def _receive(self) -> None:
         """Pass on what comes. Raises RedisError or OSError where that ends."""
-        listener = Listener(self._pubsub)
+        listener = Listener(self._pubsub, SILENCE_SECONDS)
         while True:
             if self._pubsub.subscribed:
                 self._receive_message(await listener.receive())

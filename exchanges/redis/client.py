@@ -16,6 +16,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from exchanges.redis.address import Address, Kind, Node, parse_address
@@ -32,6 +33,11 @@ from exchanges.redis.topology.sentinels import SENTINEL_SECONDS, Sentinels
 LONGEST_CONNECTING_SECONDS = 1.0
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 10.0
 ASYNCIO_SECONDS = 5.0  # of one who subscribes: a message may let wait for it as long as it likes
+# No round trips in which redis-py introduces itself, nor servers that make timeouts longer.
+PLAIN: dict[str, Any] = {
+    "driver_info": None,
+    "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+}
 MADE_BY_POOLS = ("maint_", "orig_", "himport_")  # options that a pool makes for itself
 
 
@@ -90,11 +96,7 @@ def make_asyncio_client(url: str, connect_seconds: float = CONNECT_SECONDS) -> A
     Of a Cluster it has one node: what is published there reaches all of them.
     """
     address = parse_address(url)
-    timeouts = {
-        "socket_connect_timeout": connect_seconds,
-        "socket_timeout": ASYNCIO_SECONDS,
-        "retry": AsyncRetry(NoBackoff(), 0),
-    }
+    timeouts = _timeouts(connect_seconds, ASYNCIO_SECONDS) | {"retry": AsyncRetry(NoBackoff(), 0)}
     return AsyncRedis.from_pool(asyncio_pool(address, _finder(address), timeouts))
 
 
@@ -105,8 +107,11 @@ def masters(redis: Redis) -> list[tuple[str, Redis]]:
 
 def count_listeners(redis: Redis, channel: str) -> int:
     """Return how many connections subscribe to a channel, whichever node of a Cluster they have."""
-    everywhere = {"target_nodes": "all"} if isinstance(redis, ClusterClient) else {}
-    return sum(count for _, count in redis.pubsub_numsub(channel, **everywhere))
+    everywhere: dict[str, Any] = {}
+    if isinstance(redis, ClusterClient):
+        everywhere = {"target_nodes": "all"}
+    counts: Any = redis.pubsub_numsub(channel, **everywhere)
+    return sum(count for _, count in counts)
 
 
 class Connections:
@@ -181,7 +186,7 @@ def _introduce(connection: Connection, name: str) -> None:
 
 
 def _timeouts(connect_seconds: float, answer_seconds: float) -> dict[str, Any]:
-    return {
+    return PLAIN | {
         "socket_connect_timeout": connect_seconds,
         "socket_timeout": answer_seconds,
         "retry": Retry(NoBackoff(), 0),

@@ -12,7 +12,7 @@ SILENCE_SECONDS = 10.0  # then Redis is asked whether it is there, and after as 
 class Listener:
     """Receives for one connection; where nothing comes, not even an answer, it says so."""
 
-    def __init__(self, pubsub: PubSub, silence_seconds: float = SILENCE_SECONDS):
+    def __init__(self, pubsub: PubSub, silence_seconds: float):
         self._pubsub = pubsub
         self._silence_seconds = silence_seconds
         self._asked = False

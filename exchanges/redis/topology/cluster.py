@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from redis import Redis, RedisCluster
@@ -16,7 +17,6 @@ from redis.exceptions import (
     ResponseError,
     SlotNotCoveredError,
 )
-from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from exchanges.redis.address import Address
@@ -24,6 +24,7 @@ from exchanges.redis.topology.connections import KEEPALIVE
 
 LEFT_OUT = ("connection_class", "socket_keepalive", "health_check_interval")
 
+STREAMS = (b"STREAMS", "STREAMS")
 GONE = ("cannot be connected", "are not covered", "No targets")  # how redis-py says it
 
 
@@ -50,6 +51,10 @@ class ClusterClient(RedisClusterCommands):
         """Return the values of keys, be they of one slot or of many."""
         with _as_redis_errors():
             return self._cluster().mget_nonatomic(keys, *args)
+
+    def ping(self, **_options: Any) -> Any:
+        """Ask all nodes that take writes whether they are there."""
+        return all(client.ping() for _, client in self.masters())
 
     def pipeline(self, transaction: bool | None = None, shard_hint: Any = None) -> "Pipeline":
         """Return what sends commands together, to each node its own.
@@ -114,7 +119,23 @@ class Pipeline(ClusterPipeline):
 
 
 class _Cluster(RedisCluster):
-    """Redis-py's, with pipelines of our own."""
+    """Redis-py's, with pipelines of our own, which asks less of its nodes."""
+
+    _commands: dict[str, Any] | None = None  # as the first node that was asked has them
+
+    def command(self, **options: Any) -> Any:
+        """Return what commands there are, to tell which of their words are keys."""
+        if _Cluster._commands is None:
+            _Cluster._commands = super().command(**options)
+        return dict(_Cluster._commands)
+
+    def _get_command_keys(self, *args: Any) -> Any:
+        # Else a node is asked each time, which may be another than has the key, and be away.
+        if args[0].upper() in ("XREAD", "XREADGROUP"):
+            words = [each.upper() if isinstance(each, str | bytes) else each for each in args]
+            names = args[words.index(next(each for each in STREAMS if each in words)) + 1 :]
+            return names[: len(names) // 2]
+        return super()._get_command_keys(*args)
 
     def pipeline(self, transaction: bool | None = None, shard_hint: Any = None) -> Pipeline:
         return Pipeline(
@@ -137,12 +158,18 @@ def _connected(address: Address, timeouts: dict[str, Any]) -> _Cluster:
     options = {name: value for name, value in timeouts.items() if name not in ("retry", *LEFT_OUT)}
     if address.encrypted:
         options["ssl"] = True
-    return _Cluster(
+    cluster = _Cluster(
         startup_nodes=nodes,
         retry=Retry(NoBackoff(), 0),
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        require_full_coverage=False,  # keys of other slots are served
         **options | KEEPALIVE | given,
     )
+    # Those that are named stay known, also where all that they told of have gone since.
+    manager = cluster.nodes_manager
+    manager.initialize = partial(  # type: ignore[method-assign]
+        manager.initialize, additional_startup_nodes_info=list(address.nodes)
+    )
+    return cluster
 
 
 @contextmanager

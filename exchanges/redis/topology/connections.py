@@ -27,28 +27,39 @@ KEEPALIVE: dict[str, Any] = {
 
 
 class Finder(Protocol):
-    """Says which server is the master now."""
+    """Says which server is the master now.
 
-    found: Node | None  # the last one
+    `find` asks for it; `known` is what was said last, asked again where that is long ago.
+    """
 
     def find(self) -> Node: ...
+    def known(self) -> Node | None: ...
 
 
-class _DropsWhatIsNoMaster:
+class _LeavesWhatIsNoMaster:
     """A server that takes no writes any more answers so: the next command goes over a new one.
 
     An answer breaks no connection, so that the pool would hand it out for ever.
     """
 
+    _refused = False
+
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().read_response(*args, **kwargs)  # type: ignore[misc]
         except (ReadOnlyError, MasterDownError):
-            self.mark_for_reconnect()  # type: ignore[attr-defined]
+            self._refused = True
             raise
 
+    def connect(self) -> None:
+        """Connect, as a pool asks for before it hands a connection out."""
+        if self._refused:
+            self._refused = False
+            self.disconnect()  # type: ignore[attr-defined]
+        super().connect()  # type: ignore[misc]
 
-class _ToMaster(_DropsWhatIsNoMaster):
+
+class _ToMaster(_LeavesWhatIsNoMaster):
     """Goes to whichever server is the master when it connects."""
 
     def __init__(self, finder: Finder, **options: Any):
@@ -67,15 +78,15 @@ class _ToMaster(_DropsWhatIsNoMaster):
             raise ConnectionError(f"{place} is no master any more, and its Sentinels name no other")
 
 
-class TcpConnection(_DropsWhatIsNoMaster, Connection):
+class TcpConnection(_LeavesWhatIsNoMaster, Connection):
     """A connection to one server."""
 
 
-class TlsConnection(_DropsWhatIsNoMaster, SSLConnection):
+class TlsConnection(_LeavesWhatIsNoMaster, SSLConnection):
     """The same, encrypted."""
 
 
-class UnixConnection(_DropsWhatIsNoMaster, UnixDomainSocketConnection):
+class UnixConnection(_LeavesWhatIsNoMaster, UnixDomainSocketConnection):
     """The same, on this machine."""
 
 
@@ -87,12 +98,24 @@ class TlsMasterConnection(_ToMaster, SSLConnection):
     """The same, encrypted."""
 
 
-class MasterPool(ConnectionPool):
-    """Connections to a master: none of them to one that was."""
+class ServerPool(ConnectionPool):
+    """Connections to one server: where one of them breaks, idle ones are as old and go too.
+
+    Else each of them, over a network that is gone, would cost whoever gets it a timeout.
+    """
+
+    def release(self, connection: Any) -> None:
+        if not connection.is_connected:
+            self.disconnect(inuse_connections=False)
+        super().release(connection)
+
+
+class MasterPool(ServerPool):
+    """Connections to a master: none of them to one that was, be it up and answering."""
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
         connection: Any = super().get_connection(*args, **options)
-        if (connection.host, connection.port) != connection.finder.found:
+        if (connection.host, connection.port) != connection.finder.known():
             try:
                 connection.disconnect()
                 connection.connect()
@@ -107,9 +130,9 @@ def server_pool(address: Address, timeouts: dict[str, Any]) -> ConnectionPool:
     options = dict(address.options)
     options.pop("connection_class", None)
     if "path" in options:
-        return ConnectionPool(UnixConnection, **timeouts | options)
+        return ServerPool(UnixConnection, **timeouts | options)
     kind = TlsConnection if address.encrypted else TcpConnection
-    return ConnectionPool(kind, **timeouts | KEEPALIVE | options)
+    return ServerPool(kind, **timeouts | KEEPALIVE | options)
 
 
 def master_pool(address: Address, finder: Finder, timeouts: dict[str, Any]) -> ConnectionPool:

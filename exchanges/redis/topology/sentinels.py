@@ -1,7 +1,8 @@
 """Sentinels: which server is the master that they watch."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redis import Redis
@@ -16,6 +17,10 @@ from redis.exceptions import (
 from exchanges.redis.address import Node
 
 SENTINEL_SECONDS = 0.5  # for one of them: the next one may answer
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_AFTER_FAULT = 10.0  # what is known is used meanwhile
+
+Fault = tuple[Node, Exception]
 
 
 class MasterNotFound(ConnectionError):
@@ -25,6 +30,7 @@ class MasterNotFound(ConnectionError):
 class Sentinels:
     """Asks Sentinels, one after the other, beginning with the one that knew it last.
 
+    A Sentinel that was away may name a master that was: what was said of a later failover counts.
     It keeps no connection to them. Any thread may ask.
     """
 
@@ -35,27 +41,27 @@ class Sentinels:
         make: Callable[[Node], Redis],
         make_async: Callable[[Node], AsyncRedis],
     ):
-        self.found: Node | None = None
         self._nodes = list(nodes)
         self._service = service
         self._make, self._make_async = make, make_async
-        self._lock = threading.Lock()
+        self._found: Node | None = None
+        self._epoch = 0  # of the failover that made it master
+        self._ask_at = 0.0
+        self._lock, self._asking = threading.Lock(), threading.Lock()
 
     def find(self) -> Node:
         """Return where the master is. Raises MasterNotFound, or what Redis answers."""
-        faults = []
+        faults: list[Fault] = []
         for node in self._in_order():
             try:
-                with self._make(node) as sentinel:
-                    state: Any = sentinel.sentinel_master(self._service)
-                return self._accept(node, state)
+                return self._accept(node, self._ask(node))
             except (RedisError, LookupError) as error:
                 faults.append((node, error))
         raise self._failure(faults)
 
     async def find_async(self) -> Node:
         """Return the same where a loop runs."""
-        faults = []
+        faults: list[Fault] = []
         for node in self._in_order():
             try:
                 async with self._make_async(node) as sentinel:
@@ -65,20 +71,48 @@ class Sentinels:
                 faults.append((node, error))
         raise self._failure(faults)
 
-    def _in_order(self) -> Iterator[Node]:
+    def known(self) -> Node | None:
+        """Return what was found last, and ask one Sentinel where that was a while ago.
+
+        A former master that is up takes writes until it learns that it is none: they would be lost.
+        """
+        if time.monotonic() > self._ask_at and self._asking.acquire(blocking=False):
+            try:
+                node = self._in_order()[0]
+                self._ask_at = time.monotonic() + SECONDS_AFTER_FAULT
+                self._accept(node, self._ask(node))
+            except (RedisError, LookupError):
+                with self._lock:  # another one next time
+                    self._nodes.append(self._nodes.pop(0))
+            finally:
+                self._asking.release()
+        return self._found
+
+    def _ask(self, node: Node) -> Mapping[str, Any]:
+        with self._make(node) as sentinel:
+            state: Any = sentinel.sentinel_master(self._service)
+            return state
+
+    def _in_order(self) -> list[Node]:
         with self._lock:
-            return iter(list(self._nodes))
+            return list(self._nodes)
 
     def _accept(self, node: Node, state: Mapping[str, Any]) -> Node:
-        if not state["is_master"] or state["is_sdown"] or state["is_odown"]:
-            raise MasterNotFound(f"its master {state['ip']}:{state['port']} is down")
+        place, epoch = (str(state["ip"]), int(state["port"])), int(state["config-epoch"])
         with self._lock:
+            if epoch < self._epoch and place != self._found:
+                raise MasterNotFound(f"it names {place[0]}:{place[1]}, which was the master before")
+            if not state["is_master"] or state["is_sdown"] or state["is_odown"]:
+                raise MasterNotFound(f"its master {place[0]}:{place[1]} is down")
             self._nodes.remove(node)
             self._nodes.insert(0, node)
-            self.found = str(state["ip"]), int(state["port"])
-            return self.found
+            self._found, self._epoch = place, max(epoch, self._epoch)
+            self._ask_at = time.monotonic() + SECONDS_BETWEEN_LOOKS
+            return place
 
-    def _failure(self, faults: Sequence[tuple[Node, Exception]]) -> RedisError:
+    def _failure(self, faults: Sequence[Fault]) -> RedisError:
+        with self._lock:
+            self._epoch = 0  # where none knows of it, they were set up anew
         said = "; ".join(f"{host}:{port}: {_in_words(error)}" for (host, port), error in faults)
         text = f"no Sentinel names the master of {self._service!r} ({said})"
         refused = faults and all(isinstance(error, AuthenticationError) for _, error in faults)

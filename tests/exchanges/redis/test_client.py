@@ -109,6 +109,14 @@ def test_a_subscriber_hears_what_is_published(client, url):
     assert heard == [("of-one", b"message")]
 
 
+def test_many_keys_are_read_and_deleted_wherever_they_are(client):
+    for name in "abc":
+        client.set(name, name)
+    assert client.mget(["a", "b", "z"]) == [b"a", b"b", None]
+    assert client.delete("a", "b", "z") == 2
+    assert client.exists("a", "c") == 1
+
+
 def test_channels_layer_reaches_its_groups(client, url, settings):
     layer = settings.CHANNEL_LAYERS["default"] | {"CONFIG": {"url": url}}
     settings.CHANNEL_LAYERS = {"default": layer}
