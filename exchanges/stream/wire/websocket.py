@@ -1,21 +1,18 @@
 """A WebSocket that never waits: what has come is read, what is sent goes out as it is taken."""
 
 import logging
-import os
 import socket as sockets
 import ssl
 import time
 
+from websocket import ABNF
+
 from exchanges.errors import LivermoreError, Unreachable, clip
 from exchanges.stream.wire.frames import (
     CLOSE,
-    FIN,
-    LONGEST_CONTROL,
-    MASKED,
     PING,
     PONG,
     TEXT,
-    TWO_BYTES_FOLLOW,
     Frames,
 )
 
@@ -23,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 65_536
 SEND_SECONDS = 5  # for the exchange to take what is sent
-LONGEST_SHORT = 65_535  # bytes, of which a frame's head tells the length in two
+LONGEST_SENT = 65_535  # bytes
 # Where an encrypted socket has nothing for us, or takes nothing, until the other end has spoken.
 NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # Why a WebSocket was closed, in our words (RFC 6455, 7.4.1, and IANA's registry).
@@ -151,17 +148,9 @@ class WebSocket:
 
 def frame(opcode: int, payload: bytes) -> bytes:
     """Return a whole frame, masked as those of clients are (RFC 6455, 5.3)."""
-    size = len(payload)
-    if size <= LONGEST_CONTROL:
-        head = bytes([FIN | opcode, MASKED | size])
-    elif size <= LONGEST_SHORT:
-        head = bytes([FIN | opcode, MASKED | TWO_BYTES_FOLLOW]) + size.to_bytes(2)
-    else:
-        raise ValueError(f"a message of {size:,} bytes, and no exchange takes one")
-    mask = os.urandom(4)
-    repeated = (mask * (size // 4 + 1))[:size]
-    masked = int.from_bytes(payload) ^ int.from_bytes(repeated)
-    return head + mask + masked.to_bytes(size)
+    if len(payload) > LONGEST_SENT:
+        raise ValueError(f"a message of {len(payload):,} bytes, and no exchange takes one")
+    return ABNF.create_frame(payload, opcode).format()
 
 
 def _close_text(payload: bytes) -> str:
