@@ -5,7 +5,7 @@
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -103,6 +103,13 @@ def make_asyncio_client(url: str, connect_seconds: float = CONNECT_SECONDS) -> A
 def masters(redis: Redis) -> list[tuple[str, Redis]]:
     """Return a client of each server that takes writes, by its name: "" where there is but one."""
     return redis.masters() if isinstance(redis, ClusterClient) else [("", redis)]
+
+
+def name_at_each(redis: Redis, name: Callable[[int], str]) -> Sequence[str]:
+    """Return names that `name` makes of numbers, such that each server has one of them."""
+    if isinstance(redis, ClusterClient):
+        return list(redis.name_at_each(name).values())
+    return [name(0)]
 
 
 def count_listeners(redis: Redis, channel: str) -> int:

@@ -157,9 +157,9 @@ def old_rows_cleared() -> str:
     return named("old-rows:cleared")
 
 
-def nothing() -> str:
+def nothing(exchange_id: int = 0) -> str:
     """Name a string that is never there: to it nothing is written, to see whether one could."""
-    return named(f"exchange:{tag(0)}:nothing")
+    return named(f"exchange:{tag(exchange_id)}:nothing")
 
 
 def pacing(host: str) -> str:

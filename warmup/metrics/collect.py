@@ -24,7 +24,7 @@ from exchanges.rest.pacing.usage import Usage, read_usage
 from livermore.market import keys
 from warmup.metrics.completeness import ByTimeframe, Completeness, Measured, measure
 from warmup.metrics.exposition import Scrape
-from warmup.metrics.redis_server import read_memory, refusal
+from warmup.metrics.redis_server import read_memories, refusal
 from warmup.stats import Status as WarmupStatus
 
 logger = logging.getLogger(__name__)
@@ -170,10 +170,11 @@ def put_symbols(scrape: Scrape, exchange: Exchange) -> None:
 def put_server(scrape: Scrape, redis: Redis) -> None:
     """Put what the Redis server can be relied upon for."""
     scrape.put("redis_writable", not refusal(redis))
-    if memory := read_memory(redis):
-        scrape.put("redis_evicts", bool(memory.evicts))
-        scrape.put("redis_memory_used_bytes", memory.used)
-        scrape.put("redis_memory_limit_bytes", memory.limit)
+    for node, memory in read_memories(redis).items():
+        labels = [node] if node else []  # one server needs none
+        scrape.put("redis_evicts", bool(memory.evicts), *labels)
+        scrape.put("redis_memory_used_bytes", memory.used, *labels)
+        scrape.put("redis_memory_limit_bytes", memory.limit, *labels)
 
 
 def put_status(scrape: Scrape, name: str, status: Status, age: float | None) -> None:

@@ -20,6 +20,7 @@ class Kind(NamedTuple):
 
 
 GAUGE, COUNTER, HISTOGRAM = GaugeMetricFamily, CounterMetricFamily, HistogramMetricFamily
+BY_NODE = ("node",)  # of a Cluster alone
 BY_TIMEFRAME = ("exchange", "timeframe")
 # Each begins with livermore_; docs/metrics.md says more of every one.
 METRICS = {
@@ -27,9 +28,9 @@ METRICS = {
     "database_up": Kind(GAUGE, "1 if the database answered this scrape", ()),
     "redis_up": Kind(GAUGE, "1 if Redis answered this scrape", ()),
     "redis_writable": Kind(GAUGE, "1 if Redis takes what is written", ()),
-    "redis_evicts": Kind(GAUGE, "1 if Redis drops keys when it is full", ()),
-    "redis_memory_used_bytes": Kind(GAUGE, "Memory that Redis uses", ()),
-    "redis_memory_limit_bytes": Kind(GAUGE, "Redis's maxmemory, where it has one", ()),
+    "redis_evicts": Kind(GAUGE, "1 if Redis drops keys when it is full", BY_NODE),
+    "redis_memory_used_bytes": Kind(GAUGE, "Memory that Redis uses", BY_NODE),
+    "redis_memory_limit_bytes": Kind(GAUGE, "Redis's maxmemory, where it has one", BY_NODE),
     "exchange_wanted": Kind(GAUGE, "1 if the exchange is wanted to run"),
     "exchange_up": Kind(GAUGE, "1 if a runner has it and has given a sign of life lately"),
     "exchange_state": Kind(GAUGE, "1 for the state it is in", ("exchange", "state")),

@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 
+from exchanges.redis.client import masters, name_at_each
 from exchanges.redis.unreadable import is_wrong_type
 from livermore.market import keys
 
@@ -31,22 +39,44 @@ def refusal(redis: Redis) -> str:
 
     It writes nothing into a string that isn't there, which changes nothing, and which a server
     that is full or a replica refuses as it would any other write. Raises RedisError where it does
-    not answer. That somebody put something else there says nothing of the server.
+    not answer. That somebody put something else there says nothing of the server. Of a Cluster
+    each node that should take writes is asked.
     """
-    try:
-        redis.setrange(keys.nothing(), 0, b"")
-    except ResponseError as error:
-        return "" if is_wrong_type(error) else _in_words(error)
+    for name in name_at_each(redis, keys.nothing):
+        try:
+            redis.setrange(name, 0, b"")
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                return _in_words(error)
     return ""
 
 
 def read_memory(redis: Redis) -> Memory | None:
     """Return what the server tells of its memory, None where we may not ask.
 
-    Raises RedisError where it does not answer.
+    Of a Cluster it is that of all nodes, which evict as soon as one does. Raises RedisError where
+    one does not answer.
     """
+    found = list(read_memories(redis).values())
+    if not found:
+        return None
+    limits = [each.limit for each in found if each.limit is not None]
+    return Memory(
+        sum(each.used for each in found),
+        sum(limits) if len(limits) == len(found) else None,
+        next((each.evicts for each in found if each.evicts), ""),
+    )
+
+
+def read_memories(redis: Redis) -> dict[str, Memory]:
+    """Return the same of each node of a Cluster, by its name; "" is that of one server."""
+    found = {name: _read_memory(server) for name, server in masters(redis)}
+    return {name: memory for name, memory in found.items() if memory}
+
+
+def _read_memory(server: Redis) -> Memory | None:
     try:
-        found: Mapping[str, Any] = redis.info("memory")
+        found: Mapping[str, Any] = server.info("memory")
         limit = int(found["maxmemory"]) or None
         policy = str(found["maxmemory_policy"])
         return Memory(
@@ -67,4 +97,8 @@ def _in_words(error: ResponseError) -> str:
         return "it can't save to its disk, and takes no writes until it can"
     if str(error).startswith("NOREPLICAS"):
         return "it lacks the replicas that it waits for"
+    if isinstance(error, ClusterDownError):
+        return "it is a Cluster that lacks nodes, and waits for them"
+    if isinstance(error, MovedError):
+        return "it is one node of a Cluster, and REDIS_URL does not say so"
     return "it refuses writes"

@@ -1,7 +1,7 @@
 """A Cluster: each key has a server of its own, and they change."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from exchanges.redis.topology.connections import KEEPALIVE
 LEFT_OUT = ("connection_class", "socket_keepalive", "health_check_interval")
 
 STREAMS = (b"STREAMS", "STREAMS")
+NAMES_TRIED = 10_000
 GONE = ("cannot be connected", "are not covered", "No targets")  # how redis-py says it
 
 
@@ -76,6 +77,22 @@ class ClusterClient(RedisClusterCommands):
         """Return the hash slot of a key."""
         with _as_redis_errors():
             return self._cluster().keyslot(key)
+
+    def name_at_each(self, name: Callable[[int], str]) -> dict[str, str]:
+        """Return, for each node that takes writes, one of the names that `name` makes of numbers.
+
+        A node that has hardly any slots may be left out.
+        """
+        with _as_redis_errors():
+            cluster = self._cluster()
+            found: dict[str, str] = {}
+            wanted = len(cluster.get_primaries())
+            for number in range(NAMES_TRIED):
+                key = name(number)
+                found.setdefault(cluster.get_node_from_key(key).name, key)
+                if len(found) == wanted:
+                    break
+            return found
 
     def close(self) -> None:
         """Close all connections; a command opens new ones."""

@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
+from exchanges.redis.client import make_client, own_client
 from tests.conftest import SERVER
+from tests.fixtures.cluster import cluster
 from tests.warmup.runners import wait_until
-from warmup.metrics.redis_server import Memory, read_memory, refusal
+from warmup.metrics.collect import put_server
+from warmup.metrics.exposition import Scrape
+from warmup.metrics.redis_server import Memory, read_memories, read_memory, refusal
 
 
 @pytest.fixture
@@ -102,3 +106,55 @@ def test_a_server_with_a_limit_evicts_by_its_policy(redis, configure, policy, ev
     configure(maxmemory="1gb", maxmemory_policy=policy)
     memory = read_memory(redis)
     assert (memory.limit, memory.evicts) == (2**30, evicts)
+
+
+# -- A Cluster
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    with cluster(tmp_path_factory.mktemp("cluster")) as whole:
+        yield whole
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_each_node_of_a_cluster_is_asked(whole, number):
+    node = whole.nodes[number]
+    with make_client(whole.url) as redis:
+        assert refusal(redis) == ""
+        node.ask("CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction")
+        try:
+            assert refusal(redis) == "it is full"
+            assert read_memories(redis)[node.place].limit == 1
+            assert read_memory(redis).limit is None, "the others have none"
+            node.ask("CONFIG", "SET", "maxmemory", 2**30, "maxmemory-policy", "allkeys-lru")
+            memory = read_memory(redis)
+            assert (memory.evicts, memory.used > 1_000_000) == ("allkeys-lru", True)
+        finally:
+            node.ask("CONFIG", "SET", "maxmemory", "0")
+        scrape = Scrape()
+        put_server(scrape, redis)
+        nodes = {each.labels["node"] for each in scrape.families["redis_evicts"].samples}
+        assert nodes == {each.place for each in whole.nodes}
+
+
+def test_a_node_of_a_cluster_that_is_gone_is_a_redis_that_is_gone(whole):
+    with own_client(make_client(whole.url), 1.0) as redis:
+        assert redis.ping()
+        whole.nodes[2].halt()
+        try:
+            with pytest.raises(redis_client.RedisError):
+                redis.ping()
+            with pytest.raises(redis_client.RedisError):
+                refusal(redis)
+        finally:
+            whole.nodes[2].go_on()
+        whole.wait_until_whole()
+
+
+def test_a_node_of_a_cluster_behind_a_plain_address_is_named_so(whole):
+    found = set()
+    for node in whole.nodes:
+        with node.client() as redis:
+            found.add(refusal(redis))
+    assert found == {"", "it is one node of a Cluster, and REDIS_URL does not say so"}
