@@ -42,7 +42,7 @@ class Inbox:
                 if name is None:
                     name = self.received
                     self._nameless.append(name)
-                    closes = closes or self._may_close(frame)
+                    closes = self._may_close(frame) or closes
                 self._size += len(frame) - len(self._frames.get(name, b""))
                 self._frames[name] = frame
         if closes:

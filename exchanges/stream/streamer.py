@@ -1,6 +1,7 @@
 """Many connections as one stream: which of them carries what."""
 
 import logging
+import sys
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 PUMP_SECONDS = 0.05  # between two rounds; what may close a bar is read at once
+SWITCH_SECONDS = 0.0005  # so long another thread of the process may keep a close waiting
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 
 
@@ -196,6 +198,7 @@ class Streamer:
         return True
 
     def _run(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         try:
             while not self._stopping.is_set():
                 self._woken.clear()

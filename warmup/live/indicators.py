@@ -24,6 +24,7 @@ Event = tuple[Pair, Mapping[str, Any]]
 
 EVENTS_PER_READ = 1000
 BLOCK_MS = 250  # also how long a change that no event tells of may wait
+SECONDS_TOGETHER = 0.05  # for closes that come together to be out before they are computed
 NOTHING = b"0-0"  # the id before the first
 
 
@@ -125,8 +126,11 @@ class IndicatorFollower:
         if not self._may_write():
             time.sleep(block_ms / 1000)
             return
-        found = self._redis.xread({self._key: self._last_id}, EVENTS_PER_READ, block_ms)
-        entries = _entries(found)
+        entries = _entries(self._redis.xread({self._key: self._last_id}, 1, block_ms))
+        if entries:  # of closes that come together the first is told while the last are read
+            time.sleep(SECONDS_TOGETHER)
+            found = self._redis.xread({self._key: self._last_id}, EVENTS_PER_READ)
+            entries = _entries(found)
         with self._lock:
             windows = dict(self._windows)
             changed, self._changed = self._changed, set()

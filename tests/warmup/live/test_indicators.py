@@ -28,6 +28,7 @@ from tests.warmup.runners import (
 from warmup.cache.candles import CandleCache
 from warmup.cache.indicator_window import Window
 from warmup.cache.indicators import IndicatorCache
+from warmup.live import indicators
 from warmup.live.indicators import IndicatorFollower
 
 NUMBER = 7
@@ -88,6 +89,12 @@ def refused(redis, command):
         redis.acl_setuser("default", enabled=True, commands=[f"+{command}"])
 
 
+@pytest.fixture(autouse=True)
+def prompt(monkeypatch):
+    """Let closes be taken at once."""
+    monkeypatch.setattr(indicators, "SECONDS_TOGETHER", 0)
+
+
 @pytest.fixture
 def follower(redis):
     return IndicatorFollower(redis, NUMBER)
@@ -144,6 +151,24 @@ def test_a_close_moves_its_pair_to_the_numbers_of_the_whole_window(redis, follow
         assert (found["timestamp"], found["value"]) == (bar(number).timestamp, reference.value)
         assert (found["signal"], found["atr"]) == (reference.signal, reference.atr)
     assert redis.get(keys.indicator(NUMBER, *OTHER)) == before
+
+
+def test_closes_that_come_together_are_written_together(redis, follower, monkeypatch):
+    store(redis, PAIR, range(60))
+    store(redis, OTHER, range(60))
+    follower.compute([PAIR, OTHER])
+    close(redis, PAIR, 60)
+
+    def another_comes(seconds):
+        close(redis, OTHER, 60)
+        redis.config_resetstat()
+
+    monkeypatch.setattr(indicators.time, "sleep", another_comes)
+    follower.step(1)
+    assert [value(redis, each)["timestamp"] for each in (PAIR, OTHER)] == [
+        bar(60, each.timeframe).timestamp for each in (PAIR, OTHER)
+    ]
+    assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
 
 
 def test_every_value_is_published(redis, follower):
