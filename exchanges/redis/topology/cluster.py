@@ -12,8 +12,11 @@ from redis.cluster import ClusterNode, ClusterPipeline
 from redis.commands import RedisClusterCommands
 from redis.event import EventDispatcher
 from redis.exceptions import (
+    AuthenticationError,
     ConnectionError,
+    NoPermissionError,
     RedisClusterException,
+    RedisError,
     ResponseError,
     SlotNotCoveredError,
 )
@@ -195,6 +198,19 @@ def _as_redis_errors() -> Iterator[None]:
     try:
         yield
     except RedisClusterException as error:
-        text = str(error)
-        gone = isinstance(error, SlotNotCoveredError) or any(each in text for each in GONE)
-        raise (ConnectionError if gone else ResponseError)(text) from error
+        if not isinstance(error, SlotNotCoveredError) and not any(map(str(error).count, GONE)):
+            raise ResponseError(str(error)) from error
+        cause = _redis_error_behind(error)
+        if isinstance(cause, AuthenticationError | NoPermissionError):
+            raise type(cause)(str(cause)) from error
+        raise ConnectionError(f"the Cluster can't be used: {cause or error}") from error
+
+
+def _redis_error_behind(error: BaseException) -> RedisError | None:
+    """Return what a node answered, of which redis-py makes an error without it."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, RedisError):
+            return behind
+        behind = behind.__cause__ or behind.__context__
+    return None
