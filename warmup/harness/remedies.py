@@ -76,7 +76,11 @@ def redis_failure(error: RedisError, facts: Facts) -> Failed:
         case OutOfMemoryError():
             return Failed(text, "it is full: give it more memory (maxmemory)", ALL_NEEDS)
         case ReadOnlyError():
-            return Failed(text, "it is a replica: name its primary in REDIS_URL", ALL_NEEDS)
+            return Failed(
+                text,
+                "it is a replica: name its master in REDIS_URL, or the Sentinels that know it",
+                ALL_NEEDS,
+            )
         case AuthenticationError() | NoPermissionError():
             remedy = "correct the user and password of REDIS_URL, and what that user may do"
             return Failed(text, remedy, ALL_NEEDS)

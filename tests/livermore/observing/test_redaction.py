@@ -51,6 +51,9 @@ def test_a_key_of_several_lines_is_covered_line_by_line(monkeypatch, line_break)
         ("REDIS_URL", "redis://:before/after-it@host:6379/0", "after-it"),
         ("REDIS_URL", "redis://:before#after-it@host:6379/0", "before#after-it"),
         ("REDIS_URL", "redis://:pass@word-1@host:6379/0", "pass@word-1"),
+        ("REDIS_URL", "redis+sentinel://u:pass-word@h1:1,h2:2/m/0", "pass-word"),
+        ("REDIS_URL", "redis+sentinel://h1,h2/m?sentinel_password=pass%2Fword", "pass/word"),
+        ("REDIS_URL", "redis+cluster://:pass%40word-1@[::1]:1,h2:2/", "pass@word-1"),
     ],
 )
 def test_what_the_settings_hold_is_covered(settings, name, value, secret):
