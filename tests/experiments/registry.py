@@ -11,6 +11,7 @@ EXPERIMENTS = {
     "lock": "races, stops and takeovers under the lock (2 minutes)",
     "outages": "Redis restarted, emptied, hanging, parted and full (4 minutes)",
     "half_open": "connections to Redis over which nothing comes any more (1 minute)",
+    "resharding": "a Redis Cluster whose slots move and whose masters die (4 minutes)",
     "streams": "all that goes wrong with streams, and cuts from 1 s to 6 h (5 minutes)",
     "distrust": "three exchanges that lie in all that they say (7 minutes)",
     "bans": "limits, refusals and bans, by two processes of one address (6 minutes)",

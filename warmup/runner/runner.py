@@ -89,7 +89,7 @@ class ExchangeRunner:
         self._burst_redis = own_client(redis, None, f"burst:{number}")
         self._factory = ExchangeAdapterFactory(self._burst_redis)
         self._stopping = threading.Event()
-        self.instance_id = ""  # by which it holds the exchange's lock, while it does
+        self.holds = False  # the exchange's lock
         self._streamer: Streamer | None = None
         self._sink: CandleSink | None = None
         self._clock: ExchangeClock | None = None  # once it was asked
@@ -125,7 +125,7 @@ class ExchangeRunner:
         with closing(Presence(self._redis, taken)) as presence, taken as lease:
             presence.keep_up(time.monotonic())
             lease.measure_with(self.measured)
-            self.instance_id = lease.holder.instance_id
+            self.holds = True
             try:
                 live(lease, presence)
             except Exception as error:
@@ -136,7 +136,7 @@ class ExchangeRunner:
                 lease.report(State.ERROR, str(error))
                 raise
             finally:
-                self.instance_id = ""
+                self.holds = False
 
     def measured(self) -> Mapping[str, Any]:
         """Return rates, lag and counters for the status."""

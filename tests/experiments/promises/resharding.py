@@ -1,0 +1,265 @@
+"""On a Redis Cluster every close is there and told, once and in order, whatever becomes of its
+nodes and slots, and no exchange loses its lock to another by it.
+
+A Cluster of three masters has a replica of each. Two exchanges run on it, over midnight, when bars
+of six timeframes close. Meanwhile their slots are moved from master to master, key by key as
+`valkey-cli` does and all at once as Valkey 9 can; a move is left halfway for some seconds, in which
+scripts can't run; the master that has an exchange is killed, and its replica takes over; a slot is
+moved, and then the master that got it is killed. A follower reads the events of each exchange by
+their ids all the while, and the page's own reading is tried. `tests/naming/test_slots.py` lets all
+that Livermore does go through a Cluster in every run of the tests, and
+`tests/exchanges/redis/test_moving.py` clients of one whose slots move.
+"""
+
+import time
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from threading import Event, Thread
+
+import orjson
+import pytest
+from redis.exceptions import RedisError
+
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.control import read_entries
+from exchanges.lock.status import State
+from exchanges.redis.client import make_client
+from exchanges.transport import backoff
+from livermore.market import keys
+from livermore.market.naming import Naming, name_as
+from tests.experiments.outcome import Outcome, faults_of
+from tests.fixtures.cluster import cluster
+from tests.fixtures.redis_server import wait_for
+from tests.warmup.runners import (
+    MIDNIGHT_MS,
+    MINUTE_MS,
+    Comparison,
+    make_row,
+    running,
+    serve,
+    wait_for_time,
+    wait_until,
+)
+from warmup.network.page.exchange_view import read_exchange
+
+QUICK = {"kinds": ["moved", "killed"], "rounds": 1}
+NAMES = ["sandbox", "coinbase"]
+HALFWAY_SECONDS = 4
+AGAIN_SECONDS = 30  # the longest that a page may show what was before
+
+
+def run(redis, folder, kinds=None, rounds=3):
+    trials = Trials(folder)
+    faults = []
+    with pytest.MonkeyPatch.context() as patch, _tagged():
+        patch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.1)
+        for kind in kinds or KINDS:
+            for number in range(rounds):
+                faults += faults_of(f"{kind} {number}", trials.disturbed, KINDS[kind])
+    return Outcome(
+        f"A Cluster of three masters and three replicas was {', '.join(kinds or KINDS)} under two "
+        f"live exchanges; rounds of it: {rounds}.",
+        trials.numbers,
+        faults,
+    )
+
+
+class Trials:
+    """What becomes of a Cluster, one method each."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._count = 0
+        self.numbers = {
+            "trials": 0,
+            "slots moved": 0,
+            "masters killed": 0,
+            "events that followers read": 0,
+            "events that a follower read twice, after a master's death": 0,
+        }
+
+    def moved(self, whole, slots):
+        """Move each exchange's slot to each other master, key by key."""
+        for _ in range(2):
+            for slot in slots:
+                whole.move(slot, self._other(whole, slot))
+                self.numbers["slots moved"] += 1
+
+    def moved_at_once(self, whole, slots):
+        """Move each exchange's slot to each other master, as a whole."""
+        for _ in range(2):
+            for slot in slots:
+                source, to = whole.owner(slot), self._other(whole, slot)
+                source.ask(
+                    *("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot),
+                    *("NODE", to.ask("CLUSTER", "MYID")),
+                )
+                wait_until(lambda slot=slot, to=to: whole.owner(slot) is to, 30)
+                self.numbers["slots moved"] += 1
+
+    def halfway(self, whole, slots):
+        """Leave a slot between two masters for a while: then scripts can't run."""
+        for slot in slots:
+            source, to = whole.owner(slot), self._other(whole, slot)
+            whole.begin_to_move(slot, source, to)
+            some = source.ask("CLUSTER", "GETKEYSINSLOT", slot, 10)
+            source.ask("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *some)
+            time.sleep(HALFWAY_SECONDS)
+            whole.move(slot, to)
+            self.numbers["slots moved"] += 1
+
+    def killed(self, whole, slots):
+        """Kill the master that has the first exchange; its replica takes its place."""
+        self._kill(whole, slots[0])
+
+    def moved_and_killed(self, whole, slots):
+        """Move the first exchange's slot, and kill the master that got it."""
+        whole.move(slots[0], self._other(whole, slots[0]))
+        self.numbers["slots moved"] += 1
+        self._kill(whole, slots[0])
+
+    def disturbed(self, disturb):
+        """Run two exchanges on a Cluster while it is disturbed; return what was wrong."""
+        self._count += 1
+        self.numbers["trials"] += 1
+        with ExitStack() as stack:
+            whole = stack.enter_context(cluster(self._folder / f"{self._count}", replicas=1))
+            client = stack.enter_context(make_client(whole.url))
+            sandbox = stack.enter_context(serve())
+            rows = [make_row(sandbox, name) for name in NAMES]
+            truths = [Comparison(client, sandbox, row) for row in rows]
+            for row in rows:
+                stack.enter_context(running(client, row))
+            for truth in truths:
+                truth.wait(sandbox.clock.now_ms())
+            live_ms = sandbox.clock.now_ms()
+            followers = [stack.enter_context(following(whole.url, row.pk)) for row in rows]
+            epochs = [ExchangeLock(client, row.pk).holder().epoch for row in rows]
+            disturb(self, whole, [client.slot_of(keys.lock(row.pk)) for row in rows])
+            wait_for(lambda: [truth.behind(0) for truth in truths] or True, "an answer")
+            wait_for_time(sandbox, MIDNIGHT_MS + MINUTE_MS)
+            for truth in truths:
+                truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+            for row, truth, epoch, follower in zip(rows, truths, epochs, followers, strict=True):
+                for text in self._faults(client, sandbox, row, truth, epoch, live_ms):
+                    yield f"{row.name}: {text}"
+                self.numbers["events that followers read"] += len(follower.read)
+                again = len(follower.read) - len(set(follower.read))
+                if again and disturb not in (Trials.killed, Trials.moved_and_killed):
+                    yield f"{row.name}: a follower read {again} closes twice"
+                name = "events that a follower read twice, after a master's death"
+                self.numbers[name] += again
+                for text in follower.faults(client):
+                    yield f"{row.name}: {text}"
+
+    def _faults(self, client, sandbox, row, truth, epoch, live_ms):
+        yield from truth.faults(since_ms=live_ms)
+        holder = ExchangeLock(client, row.pk).holder()
+        if holder is None or holder.epoch != epoch:
+            yield f"its epoch was {epoch}, now {holder} has it"
+        wait_until(lambda: shows(client, row, sandbox), AGAIN_SECONDS)
+
+    def _kill(self, whole, slot):
+        owner = whole.owner(slot)
+        owner.kill()
+        self.numbers["masters killed"] += 1
+        wait_until(lambda: whole.owner(slot) is not owner, 30)
+
+    @staticmethod
+    def _other(whole, slot):
+        """Return the next master after the one that has a slot."""
+        masters = [each for each in whole.nodes if _is_master(each)]
+        return masters[(masters.index(whole.owner(slot)) + 1) % len(masters)]
+
+
+KINDS = {
+    "moved": Trials.moved,
+    "moved at once": Trials.moved_at_once,
+    "left halfway": Trials.halfway,
+    "killed": Trials.killed,
+    "moved and killed": Trials.moved_and_killed,
+}
+
+
+class Follower:
+    """One who reads an exchange's events by their ids, as docs/reading.md has it."""
+
+    def __init__(self, client, number):
+        self._client, self._key = client, keys.events(number)
+        self.read = []
+        self._done = Event()
+
+    def run(self):
+        last = "0-0"
+        while not self._done.is_set():
+            try:
+                entries = read_entries(self._client, self._key, last, 200)
+            except RedisError:
+                time.sleep(0.1)
+                continue
+            for number, fields in entries:
+                self.read.append(_close(fields))
+                last = number
+
+    def stop(self):
+        self._done.set()
+
+    def faults(self, client):
+        """Return which closes are in the stream and were not read, and which not in turn."""
+        stored = {_close(fields) for _, fields in client.xrange(self._key)}
+        deadline = time.monotonic() + 10
+        while not stored <= set(self.read) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if unread := stored - set(self.read):
+            yield f"a follower never read {sorted(unread)[:3]}"
+        in_turn = {}
+        for symbol, timeframe, time_ms, late in self.read:
+            if not late:
+                in_turn.setdefault((symbol, timeframe), []).append(time_ms)
+        for pair, times in in_turn.items():
+            if any(later < earlier for earlier, later in pairwise(dict.fromkeys(times))):
+                yield f"a follower read {pair} out of order"
+
+
+@contextmanager
+def following(url, number):
+    with make_client(url) as client:
+        follower = Follower(client, number)
+        thread = Thread(target=follower.run, daemon=True)
+        thread.start()
+        try:
+            yield follower
+        finally:
+            follower.stop()
+            thread.join(10)
+
+
+def shows(client, row, sandbox):
+    """Tell whether the page's reading finds the exchange live, and nothing wrong."""
+    try:
+        view = read_exchange(client, row, sandbox.clock.now_ms())
+    except RedisError:
+        return False
+    return view.status.state is State.ACTIVE and not view.late and view.holder is not None
+
+
+@contextmanager
+def _tagged():
+    before = name_as(Naming("", True))
+    try:
+        yield
+    finally:
+        name_as(before)
+
+
+def _close(fields):
+    event = orjson.loads(fields[b"event"])
+    late = event.get("late", False)
+    return event["symbol"], event["timeframe"], event["timestamp"], late
+
+
+def _is_master(node):
+    try:
+        return node.ask("ROLE")[0] == "master"
+    except RedisError:
+        return False
