@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Run one of Livermore's or Django's commands: `python manage.py help` lists them."""
 
+import gc
 import os
 import sys
 
@@ -11,6 +12,7 @@ def main():
     if sys.argv[1:] in (["version"], ["--version"]):  # else Django tells its own
         print(f"Livermore {__version__}")
         return
+    gc.disable()  # until the command is there: nothing of what is imported is garbage
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livermore.settings")
     try:
         from django.core.exceptions import ImproperlyConfigured

@@ -10,7 +10,6 @@ from exchanges.errors import Misconfigured
 from exchanges.models import Exchange
 from exchanges.presets import answer_limits
 from exchanges.rest.base import VenueRest
-from exchanges.rest.client import Replies, RestClient
 from exchanges.rest.pacing.batch import BatchPacer
 from exchanges.rest.pacing.host import host_of
 from exchanges.rest.pacing.pacer import Pacer
@@ -68,6 +67,9 @@ def stream_of(
 
 def rest_of(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> VenueRest:
     """Return the exchange's REST side, which knows these names; `close()` it when done."""
+    # It brings requests and urllib3, which no command is to load that calls nobody.
+    from exchanges.rest.client import Replies, RestClient
+
     venue = venue_of(exchange)
     pacer = _pacer(exchange, redis, venue.weight)
     key = key_in_use(exchange) if venue.load_key else None

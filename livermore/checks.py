@@ -18,16 +18,17 @@ from livermore.web.origin import normal
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?", re.IGNORECASE)
 METRICS_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")  # what RFC 6750 lets a header hold
 KEY_ENV_PREFIX = re.compile(r"[A-Z][A-Z0-9_]*")
+SETTINGS = "settings"  # the tag of these checks: all that a command needs that serves no page
 WHERE_ALL_IS = ("DATABASE_URL", "REDIS_URL")
 
 
-@register()
+@register(SETTINGS)
 def check_redis_url(**_options):
     if fault := fault_of(settings.REDIS_URL):
         yield Error(fault[0], hint=fault[1], id="livermore.E001")
 
 
-@register()
+@register(SETTINGS)
 def check_redis_server(**_options):
     """Ask what is there, as far as somebody answers: another Redis than the address says."""
     if settings.EMBEDDED_REDIS_DIR or fault_of(settings.REDIS_URL):
@@ -39,7 +40,7 @@ def check_redis_server(**_options):
             yield Error(found.fault, hint=found.remedy, id="livermore.E022")
 
 
-@register()
+@register(SETTINGS)
 def check_secret_key(**_options):
     if settings.DEBUG or os.environ.get("LIVERMORE_SECRET_KEY"):
         return
@@ -52,7 +53,7 @@ def check_secret_key(**_options):
         )
 
 
-@register()
+@register(SETTINGS)
 def check_allowed_hosts(**_options):
     if "*" in settings.ALLOWED_HOSTS:
         yield Warning(
@@ -62,7 +63,7 @@ def check_allowed_hosts(**_options):
         )
 
 
-@register()
+@register(SETTINGS)
 def check_host_names(**_options):
     for host in settings.ALLOWED_HOSTS:
         if host != "*" and not _is_host(host.removeprefix(".")):
@@ -73,7 +74,7 @@ def check_host_names(**_options):
             )
 
 
-@register()
+@register(SETTINGS)
 def check_trusted_origins(**_options):
     for origin in settings.CSRF_TRUSTED_ORIGINS:
         if not normal(origin):
@@ -85,7 +86,7 @@ def check_trusted_origins(**_options):
             )
 
 
-@register()
+@register(SETTINGS)
 def check_private_exchange_hosts(**_options):
     for host in settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS:
         if not _is_host_or_place(host):
@@ -98,7 +99,7 @@ def check_private_exchange_hosts(**_options):
             )
 
 
-@register()
+@register(SETTINGS)
 def check_key_env_prefixes(**_options):
     for prefix in settings.LIVERMORE_KEY_ENV_PREFIXES:
         if not KEY_ENV_PREFIX.fullmatch(prefix):
@@ -109,7 +110,7 @@ def check_key_env_prefixes(**_options):
             )
 
 
-@register()
+@register(SETTINGS)
 def check_certificates(**_options):
     for name, path in trust.named_files().items():
         try:
@@ -119,7 +120,7 @@ def check_certificates(**_options):
             yield kind(f"{error.fault}.", hint=f"To do: {error.remedy}.", id=f"livermore.{number}")
 
 
-@register()
+@register(SETTINGS)
 def check_metrics_token(**_options):
     token = settings.LIVERMORE_METRICS_TOKEN
     if token and not METRICS_TOKEN.fullmatch(token):
@@ -130,7 +131,7 @@ def check_metrics_token(**_options):
         )
 
 
-@register()
+@register(SETTINGS)
 def check_services_settings(**_options):
     """Warn who looks elsewhere than this checkout's services do: a terminal without their file."""
     try:

@@ -6,9 +6,9 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -20,6 +20,7 @@ from django_redis.exceptions import ConnectionInterrupted
 from exchanges.errors import LivermoreError
 from exchanges.redis.recognition import misnamed
 from livermore import __version__
+from livermore.checks import SETTINGS
 from livermore.observing.redaction import redacted
 from livermore.redis_url import fault_of
 from livermore.running import embedded_redis
@@ -64,6 +65,8 @@ class LivermoreCommand(BaseCommand):
         "--no-color",
         "--force-color",
     }
+    # Django's others look at every page and form, which takes as long again as all else before it.
+    requires_system_checks: ClassVar[Sequence[str] | str] = (SETTINGS,)
     needs_redis = True  # the embedded server runs at least as long as handle(), if it is ours
 
     def create_parser(self, prog_name, subcommand, **kwargs):

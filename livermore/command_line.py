@@ -1,6 +1,7 @@
 """What is called from a terminal: a name that is no command's is one line, and status 2."""
 
 import difflib
+import gc
 import sys
 
 from django.conf import settings
@@ -11,14 +12,20 @@ OF_RUN = ("test", "lint", "bench", "experiments", "up", "help", "version")  # wh
 
 
 class CommandLine(ManagementUtility):
-    """Django's, but for what it says of a command that there is none of."""
+    """Django's, but for what it says of a command that there is none of.
+
+    From the command on garbage is collected, but not looked for in what was imported.
+    """
 
     def fetch_command(self, subcommand):
         if subcommand not in get_commands():
             _ = settings.INSTALLED_APPS  # raises what is wrong with them: without, few are known
             sys.stderr.write(f"Error: {unknown(subcommand)}\n")
             sys.exit(2)
-        return super().fetch_command(subcommand)
+        command = super().fetch_command(subcommand)
+        gc.freeze()
+        gc.enable()
+        return command
 
 
 def unknown(name: str) -> str:

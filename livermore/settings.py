@@ -1,5 +1,6 @@
 """Django's settings. Everything a deployment sets comes from the environment: docs/settings.md."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from re import fullmatch
@@ -215,6 +216,15 @@ STORAGES = {
 PLOTLY_DATA_DIR = Path(find_spec("plotly").origin).parent / "package_data"
 STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", PLOTLY_DATA_DIR)]
 WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic before a start
+
+# -- Agents
+
+_processes = env.str("LIVERMORE_AGENT_PROCESSES", "")
+if _processes and not fullmatch(r"[0-9]{1,3}", _processes):
+    raise ImproperlyConfigured(
+        "LIVERMORE_AGENT_PROCESSES is a number of processes, such as 4; with 0 there is but one"
+    )
+LIVERMORE_AGENT_PROCESSES = int(_processes) if _processes else max(4, os.cpu_count() or 1)
 
 # -- Logging: event first, then key=value
 

@@ -8,6 +8,7 @@ from livermore.observing.health import live, ready
 from livermore.observing.metrics import metrics
 from livermore.web.origins import socket_answer
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Livermore"
 
 handler400 = "livermore.web.client_errors.bad_request"

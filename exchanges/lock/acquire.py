@@ -17,8 +17,9 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from exchanges.errors import Temporary, clip
-from exchanges.lock.lease import Lease, now
+from exchanges.lock.lease import RELEASE, Lease, now
 from exchanges.lock.status import Holder
+from exchanges.redis.change_notifications import changed
 from exchanges.redis.scripts import load_script
 from exchanges.redis.unreadable import (
     Unreadable,
@@ -135,6 +136,12 @@ class ExchangeLock:
         if ended:
             logger.warning("lock.abandoned exchange=%s holder=%s", self._exchange_id, instance_id)
         return bool(ended)
+
+    def give_back(self, instance_id: str) -> None:
+        """Give the lock back for a holder of whose process it is certain that it is gone."""
+        told = changed(self._exchange_id, "status")
+        channel = keys.lock_channel(self._exchange_id)
+        RELEASE(self._redis, [keys.lock(self._exchange_id)], [instance_id, *told, channel])
 
     def acquire(self) -> "Lease":
         """Take the free lock. Raises Held."""

@@ -5,16 +5,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from math import inf
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exchanges.errors import UnknownSymbol
-from exchanges.rest.client import RestClient
 from exchanges.rest.clock import ExchangeClock
 from exchanges.rest.key import KeyInUse
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Row, Values
 from exchanges.symbols.listed import ListedSymbol
 from livermore.market.timeframe import Timeframe
+
+if TYPE_CHECKING:  # who makes one loads requests, who only knows the venues does not
+    from exchanges.rest.client import RestClient
 
 LONGEST_LOOK_BACK = 1000  # periods; who asks for the newest N candles gets none that are older
 LOOKS = 3  # how often an answer is asked for, in all, that lacks what must be there
@@ -51,7 +53,7 @@ class VenueRest(ABC):
     def __init__(
         self,
         exchange_id: int,
-        client: RestClient,
+        client: "RestClient",
         native_symbols: Mapping[str, str] | None = None,
         key: KeyInUse | None = None,
     ):

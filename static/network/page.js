@@ -82,7 +82,7 @@ function countCards() {
   document.getElementById("no-cards").hidden = views.size > 0;
 }
 
-function agentLine({ hostname, ip, pid, running }) {
+function agentLine({ hostname, ip, pid, running, processes }) {
   const line = document.createElement("p");
   line.className = "agent";
   const dot = document.createElement("span");
@@ -90,7 +90,9 @@ function agentLine({ hostname, ip, pid, running }) {
   dot.ariaHidden = "true";
   const name = document.createElement("b");
   name.textContent = hostname;
-  const what = running.length ? `runs ${running.join(", ")}` : "runs nothing";
+  const where = new Map(processes.flatMap((each) => each.running.map((one) => [one, each.pid])));
+  const named = running.map((one) => (where.has(one) ? `${one} (${where.get(one)})` : one));
+  const what = named.length ? `runs ${named.join(", ")}` : "runs nothing";
   line.append(dot, name, ` ${ip}, process ${pid}: ${what}`);
   return line;
 }

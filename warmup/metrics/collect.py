@@ -25,6 +25,7 @@ from livermore.market import keys
 from warmup.metrics.completeness import ByTimeframe, Completeness, Measured, measure
 from warmup.metrics.exposition import Scrape
 from warmup.metrics.redis_server import read_memories, refusal
+from warmup.runner.agents import Registration, read_agents
 from warmup.stats import Status as WarmupStatus
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ class ExchangeCollector(Collector):
             self._redis.ping()
             with self._readable("", "server"):
                 put_server(scrape, self._redis)
+            with self._readable("", "agents"):
+                put_agents(scrape, read_agents(self._redis))
             for exchange in exchanges:
                 with self._readable(exchange.name, "all"):
                     self._read(scrape, exchange)
@@ -175,6 +178,20 @@ def put_server(scrape: Scrape, redis: Redis) -> None:
         scrape.put("redis_evicts", bool(memory.evicts), *labels)
         scrape.put("redis_memory_used_bytes", memory.used, *labels)
         scrape.put("redis_memory_limit_bytes", memory.limit, *labels)
+
+
+def put_agents(scrape: Scrape, agents: Iterable[Registration]) -> None:
+    """Put what the processes take in which agents run exchanges."""
+    found = {  # of an agent that was begun anew the one before may seem to live for a moment
+        (agent.hostname, ",".join(sorted(process.running))): process
+        for agent in agents
+        for process in agent.processes
+        if process.running
+    }
+    for labels, process in found.items():
+        scrape.put("agent_process_cpu_seconds_total", process.cpu_seconds, *labels)
+        scrape.put("agent_process_memory_bytes", process.memory_bytes or None, *labels)
+        scrape.put("agent_process_threads", process.threads or None, *labels)
 
 
 def put_status(scrape: Scrape, name: str, status: Status, age: float | None) -> None:

@@ -22,6 +22,7 @@ class Kind(NamedTuple):
 GAUGE, COUNTER, HISTOGRAM = GaugeMetricFamily, CounterMetricFamily, HistogramMetricFamily
 BY_NODE = ("node",)  # of a Cluster alone
 BY_TIMEFRAME = ("exchange", "timeframe")
+BY_PROCESS = ("host", "exchanges")
 # Each begins with livermore_; docs/metrics.md says more of every one.
 METRICS = {
     "build_info": Kind(GAUGE, "Always 1: which version the web server is", ("version",)),
@@ -31,6 +32,9 @@ METRICS = {
     "redis_evicts": Kind(GAUGE, "1 if Redis drops keys when it is full", BY_NODE),
     "redis_memory_used_bytes": Kind(GAUGE, "Memory that Redis uses", BY_NODE),
     "redis_memory_limit_bytes": Kind(GAUGE, "Redis's maxmemory, where it has one", BY_NODE),
+    "agent_process_cpu_seconds_total": Kind(COUNTER, "Seconds of a core it has used", BY_PROCESS),
+    "agent_process_memory_bytes": Kind(GAUGE, "Its share of memory", BY_PROCESS),
+    "agent_process_threads": Kind(GAUGE, "Threads it has", BY_PROCESS),
     "exchange_wanted": Kind(GAUGE, "1 if the exchange is wanted to run"),
     "exchange_up": Kind(GAUGE, "1 if a runner has it and has given a sign of life lately"),
     "exchange_state": Kind(GAUGE, "1 for the state it is in", ("exchange", "state")),

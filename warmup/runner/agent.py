@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
@@ -21,18 +22,16 @@ from django.db.models.functions import Now
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.errors import Banned, LivermoreError
-from exchanges.lock.acquire import ExchangeLock, Held, outgoing_ip
-from exchanges.lock.lease import HandedOver, LostLock
+from exchanges.lock.acquire import ExchangeLock, outgoing_ip
 from exchanges.lock.watch import LockWatch
 from exchanges.models import Exchange
 from exchanges.redis.unreadable import is_wrong_type, warn_once
-from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.transport.backoff import reconnect_delays
 from livermore.market import keys
+from warmup.processes.life import Order, Outcome
+from warmup.processes.threads import Place, Run, Threads
 from warmup.runner.agents import Registration, deregister, register
 from warmup.runner.old_rows import OldRows
-from warmup.runner.runner import ExchangeRunner
 from warmup.runner.trouble import TroubleReport
 
 logger = logging.getLogger(__name__)
@@ -50,29 +49,28 @@ class Job:
 
     exchange: Exchange
     trouble: TroubleReport
-    runner: ExchangeRunner | None = None
-    thread: threading.Thread | None = None
+    run: Run | None = None
     started_at: float = 0.0
     wait_seconds: float = 0.0  # before the next try
     next_try_at: float = 0.0
     held: bool = False  # by somebody else, when it was tried last
-    ended: bool = False  # what its thread did
     delays: Iterator[float] = field(default_factory=reconnect_delays)
 
     @property
     def alive(self) -> bool:
-        return self.thread is not None and self.thread.is_alive() and not self.ended
+        return self.run is not None and self.run.alive
 
 
 class Agent:
-    """Runs the exchanges that are wanted and that nobody else runs, each in a thread.
+    """Runs the exchanges that are wanted and that nobody else runs, each at a `place`.
 
-    `say` is told in a line what begins and ends.
+    Where none is given they run in threads of this process. `say` is told in a line what begins
+    and ends.
     """
 
-    def __init__(self, redis: Redis, say: Callable[[str], None]):
+    def __init__(self, redis: Redis, say: Callable[[str], None], place: Place | None = None):
         self._redis = redis
-        self._say = say
+        self._place = place or Threads(redis, say)
         self._jobs: dict[int, Job] = {}
         self._old_rows = OldRows(redis)
         self._stopping = threading.Event()
@@ -90,6 +88,7 @@ class Agent:
         try:
             while not self._stopping.is_set():
                 self._wake.clear()
+                self._place.check()
                 try:
                     self.step()
                 except (DatabaseError, RedisError) as error:
@@ -97,6 +96,7 @@ class Agent:
                 self._wake.wait(STEP_SECONDS)
         finally:
             self._end_all()
+            self._place.close()
             self._watch.close()
             self._deregister()
             logger.info("agent.ended host=%s pid=%d", here.hostname, here.pid)
@@ -118,7 +118,7 @@ class Agent:
     def running(self) -> list[str]:
         """Return the names of the exchanges that run here."""
         jobs = [job for job in self._jobs.values() if job.alive]
-        return [job.exchange.name for job in jobs if job.runner and job.runner.holds]
+        return [job.exchange.name for job in jobs if job.run and job.run.instance_id]
 
     def _reconcile(self, wanted: dict[int, Exchange]) -> None:
         for number, job in list(self._jobs.items()):
@@ -165,59 +165,24 @@ class Agent:
     def _begin(self, job: Job, from_whom: str | None) -> None:
         if time.monotonic() - job.started_at > GOOD_LIFE_SECONDS:
             job.delays = reconnect_delays()
-        job.runner, job.held, job.ended = None, False, False
         job.started_at = time.monotonic()
         job.wait_seconds = STEP_SECONDS + next(job.delays)
         job.next_try_at = job.started_at + job.wait_seconds
-        job.thread = threading.Thread(
-            target=self._live,
-            args=(job, from_whom),
-            name=f"runner-{job.exchange.name}",
-            daemon=True,
-        )
-        job.thread.start()
+        job.held = False
+        if from_whom is None and ExchangeLock(self._redis, job.exchange.pk).holder():
+            self._ended(job, Outcome(held=True))  # nothing needs to begin to learn that
+            return
+        order = Order(from_whom, job.exchange.take_over_reason, job.wait_seconds)
+        job.run = self._place.begin(job.exchange, order, partial(self._ended, job))
 
-    def _live(self, job: Job, from_whom: str | None) -> None:
-        name = job.exchange.name
-        try:
-            if not job.exchange.symbols.exists():
-                fetch_listing(job.exchange, job.trouble.observe)
-            symbols = list(job.exchange.symbols.kept_warm().values_list("symbol", flat=True))
-            runner = job.runner = ExchangeRunner(
-                self._redis, job.exchange, symbols, trouble=job.trouble
-            )
-            close_old_connections()
-            if not self._stopping.is_set():
-                runner.run(from_whom, job.exchange.take_over_reason)
-            self._say(f"{name} ended")
-        except Held as error:
-            logger.debug("agent.held exchange=%s holder=%s", name, error.holder)
+    def _ended(self, job: Job, outcome: Outcome) -> None:
+        """Learn, in any thread, how a run ended: when is it tried again?"""
+        if outcome.held:
             job.held, job.next_try_at, job.delays = True, 0.0, reconnect_delays()
             self._watch.look_again(job.exchange.pk)
-        except HandedOver as error:
-            logger.info("agent.handed_over exchange=%s error=%s", name, error)
-            self._say(f"{name}: {error}")
-            job.held, job.next_try_at, job.delays = True, 0.0, reconnect_delays()
-        except (LivermoreError, RedisError, DatabaseError) as error:
-            logger.error("agent.runner_ended exchange=%s error=%s", name, error)
-            self._say(f"{name}: {error}")
-            self._tell_of_trouble(job, error)
-        except Exception as error:
-            logger.exception("agent.runner_died exchange=%s", name)
-            self._tell_of_trouble(job, error)
-        finally:
-            close_old_connections()
-            job.ended = True
-            self._wake.set()
-
-    def _tell_of_trouble(self, job: Job, error: Exception) -> None:
-        """Say why it ended and when it is tried again: not before a ban is over."""
-        wait_seconds = job.wait_seconds
-        if isinstance(error, Banned):
-            wait_seconds = max(wait_seconds, error.until_ms / 1000 - time.time())
-        job.next_try_at = time.monotonic() + wait_seconds
-        if not isinstance(error, LostLock):  # then somebody else has it
-            job.trouble.ended(error, wait_seconds)
+        elif outcome.wait_seconds is not None:
+            job.next_try_at = time.monotonic() + outcome.wait_seconds
+        self._wake.set()
 
     def _clear_old_rows(self) -> None:
         try:
@@ -227,23 +192,27 @@ class Agent:
 
     def _end(self, number: int, job: Job) -> None:
         job.trouble.clear()  # nobody wants it to run any more
-        if job.runner and job.alive:
-            job.runner.stop()
+        if job.run and job.alive:
+            job.run.stop()
         if not job.alive:
             del self._jobs[number]
 
     def _end_all(self) -> None:
         for job in self._jobs.values():
-            if job.runner:
-                job.runner.stop()
+            if job.run:
+                job.run.stop()
         ends_at = time.monotonic() + END_SECONDS
         for job in self._jobs.values():
-            if job.thread:
-                job.thread.join(max(0.0, ends_at - time.monotonic()))
+            if job.run:
+                job.run.join(max(0.0, ends_at - time.monotonic()))
 
     def _register(self) -> None:
         """Say in Redis that this agent is alive; a Redis that is gone ends nothing here."""
-        registration = replace(self._registration, running=tuple(self.running()))
+        registration = replace(
+            self._registration,
+            running=tuple(self.running()),
+            processes=tuple(self._place.report()),
+        )
         try:
             self._registration = register(self._redis, registration)
         except RedisError as error:

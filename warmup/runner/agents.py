@@ -12,6 +12,7 @@ from exchanges.redis.json_types import is_texts, parse_object, text_in, whole_in
 from exchanges.redis.scripts import load_script
 from livermore.market import keys
 from livermore.market.candle import LATEST_MS
+from warmup.processes.report import ProcessReport
 
 READ = load_script("warmup/runner/lua/read_agents.lua")
 
@@ -30,6 +31,7 @@ class Registration:
     started_at: int
     heartbeat: int
     running: tuple[str, ...] = ()
+    processes: tuple[ProcessReport, ...] = ()  # beside its own
 
     @classmethod
     def from_json(cls, text: bytes | str) -> "Registration":
@@ -42,7 +44,13 @@ class Registration:
             raise ValueError("times that no clock has told")
         if not is_texts(found.get("running")):
             raise ValueError("running are no names")
-        return cls(agent_id, hostname, ip, pid, started_at, heartbeat, tuple(found["running"]))
+        processes = found.get("processes", [])  # one of an older version has none
+        if not isinstance(processes, list):
+            raise ValueError("processes that are no list")
+        return cls(
+            *(agent_id, hostname, ip, pid, started_at, heartbeat, tuple(found["running"])),
+            tuple(map(ProcessReport.from_json, processes)),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that is stored."""
@@ -54,12 +62,14 @@ class Registration:
             "startedAt": self.started_at,
             "heartbeat": self.heartbeat,
             "running": list(self.running),
+            "processes": [each.as_json() for each in self.processes],
         }
 
     def runs(self, name: str, holder: Holder) -> bool:
         """Tell whether the holder of the lock of the exchange `name` is this agent's runner."""
-        mine = (self.hostname, self.ip, self.pid) == (holder.hostname, holder.ip, holder.pid)
-        return mine and name in self.running
+        here = (self.hostname, self.ip) == (holder.hostname, holder.ip)
+        pids = {each.pid for each in self.processes if name in each.running}
+        return here and name in self.running and holder.pid in {self.pid, *pids}
 
 
 def read_agents(redis: Redis, now_ms: int | None = None) -> list[Registration]:

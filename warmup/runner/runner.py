@@ -89,7 +89,7 @@ class ExchangeRunner:
         self._burst_redis = own_client(redis, None, f"burst:{number}")
         self._factory = ExchangeAdapterFactory(self._burst_redis)
         self._stopping = threading.Event()
-        self.holds = False  # the exchange's lock
+        self.instance_id = ""  # by which it holds the exchange's lock, while it does
         self._streamer: Streamer | None = None
         self._sink: CandleSink | None = None
         self._clock: ExchangeClock | None = None  # once it was asked
@@ -125,7 +125,7 @@ class ExchangeRunner:
         with closing(Presence(self._redis, taken)) as presence, taken as lease:
             presence.keep_up(time.monotonic())
             lease.measure_with(self.measured)
-            self.holds = True
+            self.instance_id = lease.holder.instance_id
             try:
                 live(lease, presence)
             except Exception as error:
@@ -136,7 +136,7 @@ class ExchangeRunner:
                 lease.report(State.ERROR, str(error))
                 raise
             finally:
-                self.holds = False
+                self.instance_id = ""
 
     def measured(self) -> Mapping[str, Any]:
         """Return rates, lag and counters for the status."""

@@ -3,7 +3,9 @@
 The scripts in static/network draw the same things again when they change.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 from django import template
@@ -88,6 +90,13 @@ def what_here(name: str) -> SafeString:
 def words(*names: str) -> dict:
     """Place the explanations of these words."""
     return {"words": {name: WORDS[name] for name in names}}
+
+
+@register.filter
+def running_where(agent: Mapping[str, Any]) -> str:
+    """Return what an agent runs, each with the number of its process where that is another."""
+    where = {name: each["pid"] for each in agent["processes"] for name in each["running"]}
+    return ", ".join(f"{one} ({where[one]})" if one in where else one for one in agent["running"])
 
 
 @register.filter

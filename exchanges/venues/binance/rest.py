@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exchanges.errors import (
     BadCredentials,
@@ -17,7 +17,6 @@ from exchanges.errors import (
     shape_of,
 )
 from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
-from exchanges.rest.client import RestClient
 from exchanges.rest.key import KeyInUse
 from exchanges.rest.pacing.budget import Lane, Limits
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number
@@ -25,6 +24,9 @@ from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits, read_listing
 from livermore.market.candle import LATEST_MS, check_time
 from livermore.market.timeframe import Timeframe
+
+if TYPE_CHECKING:
+    from exchanges.rest.client import RestClient
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class BinanceRest(VenueRest):
     def __init__(
         self,
         exchange_id: int,
-        client: RestClient,
+        client: "RestClient",
         native_symbols: Mapping[str, str] | None = None,
         key: KeyInUse | None = None,
     ):

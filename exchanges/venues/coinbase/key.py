@@ -8,7 +8,6 @@ from django.views.decorators.debug import sensitive_variables
 
 from exchanges.errors import BadCredentials
 from exchanges.rest.key import Credentials, Key
-from exchanges.venues.coinbase.signing import Signer
 
 UUID = "-".join(f"[0-9a-fA-F]{{{size}}}" for size in (8, 4, 4, 4, 12))
 # As docs.cdp.coinbase.com writes the name of a key; newer keys have a bare id.
@@ -65,6 +64,9 @@ def load_key(credentials: Credentials, host: str) -> Key:
             f"{key} holds no name of a Coinbase key, which is organizations/{{id}}/apiKeys/{{id}} "
             "or the id alone: nothing is signed"
         )
+    # It brings cryptography, which no command is to load that has no key to sign with.
+    from exchanges.venues.coinbase.signing import Signer
+
     try:
         signer = Signer(credentials.key, credentials.secret)
     except BadCredentials as error:

@@ -12,6 +12,7 @@ class Command(LivermoreCommand):
         "Prepare the database, start the sandbox exchange and the web server, warm the sandbox, "
         "print the page's address, and stay until Ctrl-C, which ends all of it."
     )
+    requires_system_checks = "__all__"
 
     def add_arguments(self, parser):
         preflight.add_arguments(parser)

@@ -16,6 +16,7 @@ CONNECTIONS_IN_LINE = 511  # that the system keeps until they are taken in
 class Command(LivermoreCommand):
     help = "Serve the admin, the Network page, /health and /metrics until it is told to end."
     needs_redis = False  # the application has a server of its own where it is embedded
+    requires_system_checks = "__all__"
 
     def add_arguments(self, parser):
         parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="to listen at")

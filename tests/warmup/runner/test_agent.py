@@ -57,16 +57,17 @@ def agents():
 
 @pytest.fixture
 def wait_until_live(redis):
-    """Wait until somebody streams an exchange; return the number of its process."""
+    """Wait until an agent streams an exchange; return the number of the agent's process."""
 
     def wait_until_live(row, *, other_than=None):
-        def holder():
+        def agent():
             status = read_status(redis, row.pk)
-            if status.state is State.ACTIVE and status.holder.pid != other_than:
-                return status.holder.pid
-            return None
+            if status.state is not State.ACTIVE:
+                return None
+            found = [each.pid for each in read_agents(redis) if each.runs(row.name, status.holder)]
+            return next((pid for pid in found if pid != other_than), None)
 
-        return wait_until(holder)
+        return wait_until(agent)
 
     return wait_until_live
 

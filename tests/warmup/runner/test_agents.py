@@ -5,6 +5,7 @@ import pytest
 
 from exchanges.lock.status import Holder
 from livermore.market import keys
+from warmup.processes.report import ProcessReport
 from warmup.runner.agents import Registration, deregister, read_agents, register
 
 HOLDER = Holder("id", 1, "host", "10.0.0.1", 7, 0)
@@ -43,7 +44,8 @@ def test_its_start_stays_while_its_heartbeat_moves(redis):
 
 
 def test_the_stored_object_is_the_one_that_is_documented(redis):
-    found = register(redis, registration(running=("b", "a")))
+    process = ProcessReport(8, ("b", "a"), 1.5, 30_000_000, 9)
+    found = register(redis, registration(running=("b", "a"), processes=(process,)))
     assert orjson.loads(redis.hget("agents", "a")) == {
         "agentId": "a",
         "hostname": "host",
@@ -52,7 +54,17 @@ def test_the_stored_object_is_the_one_that_is_documented(redis):
         "startedAt": found.started_at,
         "heartbeat": found.heartbeat,
         "running": ["b", "a"],
+        "processes": [
+            {
+                "pid": 8,
+                "running": ["b", "a"],
+                "cpuSeconds": 1.5,
+                "memoryBytes": 30_000_000,
+                "threads": 9,
+            }
+        ],
     }
+    assert read_agents(redis) == [found]
 
 
 def test_who_says_nothing_for_ten_seconds_counts_as_dead(redis):
@@ -99,6 +111,8 @@ def test_an_agent_that_ends_is_gone_at_once(redis):
         ({"hostname": "other"}, False),
         ({"ip": "10.0.0.2"}, False),
         ({"pid": 8}, False),
+        ({"pid": 8, "processes": (ProcessReport(7, ("sandbox",)),)}, True),
+        ({"pid": 8, "processes": (ProcessReport(7, ("coinbase",)),)}, False),
     ],
     ids=str,
 )

@@ -8,6 +8,7 @@ from warmup.templatetags.network import (
     legend,
     moment,
     newest,
+    running_where,
     spark_points,
     two,
 )
@@ -113,3 +114,8 @@ def test_the_form_of_a_new_card_needs_no_card():
     html = Template(source).render(Context())
     assert 'data-exchange="0"' in html
     assert "/0/connect/" in html
+
+
+def test_what_an_agent_runs_is_named_with_its_process():
+    agent = {"running": ["binance", "sandbox"], "processes": [{"pid": 7, "running": ["sandbox"]}]}
+    assert running_where(agent) == "binance, sandbox (7)"

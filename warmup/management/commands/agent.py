@@ -1,7 +1,13 @@
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.db import connections
 from django_redis import get_redis_connection
 
 from livermore.command import LivermoreCommand, SignalExit
 from livermore.web.database_faults import wait_briefly
+from warmup.processes.fork_server import ForkServer, ForkServerDied
+from warmup.processes.processes import Processes
+from warmup.processes.worker import work
 from warmup.runner.agent import Agent
 
 
@@ -14,10 +20,23 @@ class Command(LivermoreCommand):
 
     def handle(self, **options):
         wait_briefly()
-        agent = Agent(get_redis_connection("default"), self.stdout.write)
-        self.stdout.write("agent: looking after the exchanges that are wanted")
-        self.stdout.flush()
+        server = None
+        if most := settings.LIVERMORE_AGENT_PROCESSES:
+            # Nothing is open and no thread runs in what is forked from here on.
+            connections.close_all()
+            get_redis_connection("default").close()
+            server = ForkServer(work)
+        redis = get_redis_connection("default")
+        place = server and Processes(server, redis, most, self._say)
+        agent = Agent(redis, self._say, place)
+        self._say("agent: looking after the exchanges that are wanted")
         try:
             agent.run()
         except (KeyboardInterrupt, SignalExit):
             return  # what ran here was ended in order
+        except ForkServerDied as error:
+            raise CommandError(f"the process that forks others ended: {error}") from error
+
+    def _say(self, text):
+        self.stdout.write(text)
+        self.stdout.flush()

@@ -341,4 +341,7 @@ def _plain(kind: str, number: int | None = None, **content: Any) -> Message:
 
 
 def _identities(agents: list[dict[str, Any]]) -> list[tuple]:
-    return [(agent["agentId"], agent["running"]) for agent in agents]
+    return [
+        (agent["agentId"], agent["running"], [each["pid"] for each in agent["processes"]])
+        for agent in agents
+    ]

@@ -1,0 +1,147 @@
+"""An agent whose exchanges run in processes of their own."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import State, read_status
+from exchanges.models import Exchange
+from tests.warmup.processes.test_fork_server import is_alive
+from tests.warmup.runners import (
+    end,
+    make_row,
+    processes,
+    serve,
+    start,
+    wait_until,
+    with_short_lease,
+)
+from warmup.runner.agents import read_agents
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks into /proc"),
+]
+
+NAMES = ["sandbox", "coinbase", "binance"]
+
+
+@pytest.fixture
+def rows(redis):
+    with serve() as sandbox:
+        yield [make_row(sandbox, name, wanted=Exchange.Wanted.RUNNING) for name in NAMES]
+
+
+@pytest.fixture
+def agent(monkeypatch):
+    """Return a function that starts an agent that spreads its exchanges over so many processes."""
+    with processes() as manage:
+
+        def agent(most):
+            monkeypatch.setenv("LIVERMORE_AGENT_PROCESSES", str(most))
+            return manage(code=with_short_lease("agent"))
+
+        yield agent
+
+
+@pytest.fixture
+def live(redis, rows):
+    """Wait until all of them are live, and known to the agent; return their processes by name."""
+
+    def live(but=()):
+        def found():
+            statuses = {row.name: read_status(redis, row.pk) for row in rows}
+            if any(each.state is not State.ACTIVE for each in statuses.values()):
+                return None
+            pids = {name: each.holder.pid for name, each in statuses.items()}
+            agents = read_agents(redis)
+            known = all(agents and agents[0].runs(n, each.holder) for n, each in statuses.items())
+            return pids if known and not set(pids.values()) & set(but) else None
+
+        return wait_until(found, 40)
+
+    return live
+
+
+def held(redis, rows):
+    return {row.name: ExchangeLock(redis, row.pk).holder() for row in rows}
+
+
+def test_each_exchange_has_a_process_of_its_own_and_the_agent_says_which(redis, rows, agent, live):
+    process = agent(3)
+    pids = live()
+    assert len({process.pid, *pids.values()}) == 4
+    (found,) = read_agents(redis)
+    assert {each.running: each.pid for each in found.processes} == {
+        (name,): pid for name, pid in pids.items()
+    }
+    assert all(each.threads and each.memory_bytes for each in found.processes)
+
+
+def test_where_there_are_more_exchanges_than_processes_they_share_them(redis, rows, agent, live):
+    process = agent(2)
+    pids = live()
+    assert process.pid not in pids.values()
+    assert len(set(pids.values())) == 2
+
+
+def test_with_none_all_run_in_the_agents_own(redis, rows, agent, live):
+    process = agent(0)
+    assert set(live().values()) == {process.pid}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_dies_costs_its_own_exchange_alone(redis, rows, agent, live, how):
+    agent(3)
+    before, holders = live(), held(redis, rows)
+    os.kill(before["coinbase"], how)
+    after = live(but=[before["coinbase"]])
+    assert {name for name in NAMES if after[name] != before[name]} == {"coinbase"}
+    others = held(redis, rows)
+    assert others.pop("coinbase").epoch > holders.pop("coinbase").epoch
+    assert others == holders
+
+
+def test_nothing_is_left_of_an_agent_that_is_killed(redis, rows, agent, live):
+    process = agent(2)
+    pids = live()
+    end(process, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, pids.values())))
+    assert set(held(redis, rows).values()) == {None}
+    assert read_status(redis, rows[0].pk).state is State.STOPPED
+
+
+def test_an_agent_that_cannot_fork_any_more_ends_in_order(redis, rows, agent, live):
+    process = agent(3)
+    pids = live()
+    (server,) = {parent_of(pid) for pid in pids.values()}
+    os.kill(server, signal.SIGKILL)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "Error: the process that forks others ended" in err
+    wait_until(lambda: not any(map(is_alive, pids.values())))
+    assert set(held(redis, rows).values()) == {None}
+
+
+def test_what_is_wanted_no_longer_ends_and_its_process_too(redis, rows, agent, live):
+    agent(3)
+    pids = live()
+    Exchange.objects.filter(name="coinbase").update(wanted=Exchange.Wanted.STOPPED)
+    wait_until(lambda: not is_alive(pids["coinbase"]))
+    assert is_alive(pids["sandbox"])
+
+
+@pytest.mark.parametrize("value", ["-1", "many", "1.5", "1000"])
+def test_a_number_of_processes_that_is_none_is_refused(monkeypatch, value):
+    monkeypatch.setenv("LIVERMORE_AGENT_PROCESSES", value)
+    process = start("agent")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "LIVERMORE_AGENT_PROCESSES is a number of processes, such as 4" in err
+
+
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -1,0 +1,111 @@
+"""One exchange's life in an agent: from its listing to its end, and what came of it."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connections
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.errors import Banned, LivermoreError
+from exchanges.lock.acquire import Held
+from exchanges.lock.lease import HandedOver, LostLock
+from exchanges.models import Exchange
+from exchanges.symbols.fetch_listing import fetch_listing
+from warmup.runner.runner import ExchangeRunner
+from warmup.runner.trouble import TroubleReport
+
+logger = logging.getLogger(__name__)
+
+
+class Order(NamedTuple):
+    """What an agent wants of a life: whom it replaces and why, and when it is tried again."""
+
+    from_whom: str | None = None
+    reason: str = ""
+    wait_seconds: float = 0.0
+
+
+class Outcome(NamedTuple):
+    """How a life ended: somebody else holds the exchange, or it is to be tried again so soon.
+
+    `wait_seconds` None: it ended as it was asked to.
+    """
+
+    held: bool = False
+    wait_seconds: float | None = None
+
+
+class Life:
+    """One exchange's life in this process: `run` lasts from its listing to its end.
+
+    `say` is told in a line what ended.
+    """
+
+    def __init__(self, redis: Redis, exchange: Exchange, order: Order, say: Callable[[str], None]):
+        self.exchange = exchange
+        self._redis = redis
+        self._order = order
+        self._say = say
+        self._trouble = TroubleReport(redis, exchange)
+        self._runner: ExchangeRunner | None = None
+        self._stopping = False
+
+    @property
+    def instance_id(self) -> str:
+        """Return the id by which it holds the exchange's lock, "" while it does not."""
+        return self._runner.instance_id if self._runner else ""
+
+    def stop(self) -> None:
+        """Let `run` end; any thread may call it."""
+        self._stopping = True
+        if runner := self._runner:
+            runner.stop()
+
+    def run(self) -> Outcome:
+        """Live until that is over or `stop` was called; what went wrong is said, and told."""
+        name = self.exchange.name
+        try:
+            self._run()
+            self._say(f"{name} ended")
+            return Outcome()
+        except Held as error:
+            logger.debug("agent.held exchange=%s holder=%s", name, error.holder)
+            return Outcome(held=True)
+        except HandedOver as error:
+            logger.info("agent.handed_over exchange=%s error=%s", name, error)
+            self._say(f"{name}: {error}")
+            return Outcome(held=True)
+        except Exchange.DoesNotExist:
+            return Outcome(wait_seconds=self._order.wait_seconds)  # nor is it wanted any more
+        except (LivermoreError, RedisError, DatabaseError) as error:
+            logger.error("agent.runner_ended exchange=%s error=%s", name, error)
+            self._say(f"{name}: {error}")
+            return self._failed(error)
+        except Exception as error:
+            logger.exception("agent.runner_died exchange=%s", name)
+            return self._failed(error)
+        finally:
+            connections.close_all()
+
+    def _run(self) -> None:
+        self.exchange.refresh_from_db()
+        if not self.exchange.symbols.exists():
+            fetch_listing(self.exchange, self._trouble.observe)
+        symbols = list(self.exchange.symbols.kept_warm().values_list("symbol", flat=True))
+        self._runner = ExchangeRunner(self._redis, self.exchange, symbols, trouble=self._trouble)
+        close_old_connections()
+        if not self._stopping:
+            self._runner.run(self._order.from_whom, self._order.reason)
+
+    def _failed(self, error: Exception) -> Outcome:
+        """Say why it ended and when it is tried again: not before a ban is over."""
+        wait_seconds = self._order.wait_seconds
+        if isinstance(error, Banned):
+            wait_seconds = max(wait_seconds, error.until_ms / 1000 - time.time())
+        if not isinstance(error, LostLock):  # then somebody else has it
+            self._trouble.ended(error, wait_seconds)
+        return Outcome(wait_seconds=wait_seconds)
