@@ -47,6 +47,8 @@ REDIS = {
     "warmup/cache/tickers.py",
     "warmup/live/writing/flush.py",
     "warmup/live/writing/listeners.py",
+    "warmup/live/redis_loss/comparison.py",
+    "warmup/live/redis_loss/loss_watch.py",
     "warmup/stats.py",
     "warmup/metrics/collect.py",
     "warmup/metrics/redis_server.py",

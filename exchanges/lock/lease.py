@@ -40,6 +40,13 @@ class LostLock(Permanent):
     """The exchange is no longer ours: stop, and start anew if it should run."""
 
 
+class LostByRedis(LostLock):
+    """Nobody else is known to have it: Redis was away for too long, or forgot whose it is.
+
+    A holder that stood still for longer than its lease lost it by itself.
+    """
+
+
 class HandedOver(LostLock):
     """Somebody else has it, who was told to take it from us: all is as it should be."""
 
@@ -65,6 +72,7 @@ class Lease:
         self.holder = holder
         self.lost = threading.Event()
         self.lost_reason = ""
+        self._lost_by_redis = True  # until somebody else is known to have it
         self._handed_over = False  # to somebody who was told to take it from us
         self._ttl_ms = ttl_ms
         self._renew_seconds = renew_ms / 1000
@@ -115,8 +123,7 @@ class Lease:
     def check(self) -> None:
         """Raise LostLock if it is lost or released, NotRenewed while that is open."""
         if self.lost.is_set():
-            kind = HandedOver if self._handed_over else LostLock
-            raise kind(f"Exchange {self.exchange_id} was lost: {self.lost_reason}")
+            raise self._loss_kind(f"Exchange {self.exchange_id} was lost: {self.lost_reason}")
         if self._ending.is_set():
             raise LostLock(f"Exchange {self.exchange_id} was released")
         if not self.may_write():
@@ -127,8 +134,13 @@ class Lease:
         """Return the error that says how it was lost, having asked Redis if that isn't known."""
         self.recheck()
         self.lost.wait(LONGEST_LEARNING_SECONDS)
-        kind = HandedOver if self._handed_over else LostLock
-        return kind(f"stopped: {self.lost_reason or 'a write was refused'}")
+        return self._loss_kind(f"stopped: {self.lost_reason or 'a write was refused'}")
+
+    @property
+    def _loss_kind(self) -> type[LostLock]:
+        if self._handed_over:
+            return HandedOver
+        return LostByRedis if self._lost_by_redis and self.lost.is_set() else LostLock
 
     def recheck(self) -> None:
         """Ask for a renewal at once: whoever was refused a write learns soon why."""
@@ -235,13 +247,19 @@ class Lease:
         if text is None:
             # Nobody has it, but taking it back would go on as if we had not been away: a new start
             # heals what was missed, under an epoch that refuses whatever of ours is on its way.
-            return f"it ended after {self._seconds_unrenewed():.1f} s without a renewal"
+            seconds = self._seconds_unrenewed()
+            self._lost_by_redis = self._failing or seconds * 1000 < self._ttl_ms
+            return f"it ended after {seconds:.1f} s without a renewal"
         try:
             other = Holder.from_json(text)
         except ValueError:
+            self._lost_by_redis = False
             return f"somebody else wrote {keys.lock(self.exchange_id)}, and nobody knows who"
         if other.instance_id == self.holder.instance_id:
             return f"its epoch is gone from Redis, or somebody wrote {keys.epoch(self.exchange_id)}"
+        if other.epoch < self.epoch:  # it came back with a replica that had lagged, or a dump
+            return f"Redis lost it, and has that of {other.hostname} ({other.ip}) from before"
+        self._lost_by_redis = False
         self._handed_over = parse_object(text).get("replaces") == self.holder.instance_id
         return f"taken over by {other.hostname} ({other.ip})"
 

@@ -102,6 +102,11 @@ def epoch(exchange_id: int) -> str:
     return named(f"exchange:{tag(exchange_id)}:epoch")
 
 
+def server(exchange_id: int) -> str:
+    """Name the string that says to which server the runner wrote last."""
+    return named(f"exchange:{tag(exchange_id)}:server")
+
+
 def status(exchange_id: int) -> str:
     """Name the string in which the lock's holder says what it does."""
     return named(f"exchange:{tag(exchange_id)}:status")

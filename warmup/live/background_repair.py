@@ -73,6 +73,11 @@ class BackgroundRepair:
         self._workers.close()
         self._workers.join(1)
 
+    def look_again(self) -> None:
+        """Look at all pairs at the next step, whatever was tried: any thread may call it."""
+        self._tried = {}
+        self._next_round_ms = 0
+
     def keep_up(self, now: float) -> None:
         """Do what is due; `now` is monotonic, in seconds. What fails is logged."""
         if now < self._next_step_at or self._stopping.is_set() or self._workers.busy:

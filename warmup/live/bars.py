@@ -37,6 +37,7 @@ class Close:
     healed: bool
     stored: bool = False
     how: str = TOLD
+    again: bool = False  # it may have been told before, and Redis have lost that
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -23,6 +24,7 @@ from warmup.cache.told import Told
 from warmup.live.bars import EVER, GRACE_MS, LATE, SKIPPED, TOLD, Bars, Close
 from warmup.live.healing import Healer
 from warmup.live.measures import Delays
+from warmup.live.redis_loss.written_lately import WrittenLately
 from warmup.live.resuming import resume
 from warmup.live.rollup import Rollup
 from warmup.live.set_aside import AsidePairs
@@ -66,6 +68,7 @@ class CandleSink:
         on_close: Callable[[str, Candle, bool], None] = lambda symbol, candle, healed: None,
     ):
         """`on_close(symbol, candle, healed)` is called for each close once it is told."""
+        self.on_loss: Callable[[], None] = lambda: None  # called where Redis may have lost writes
         self._rest = rest
         self._rolls_up_from = rolls_up_from
         self._longer = [each for each in Timeframe if rolls_up_from and each.ms > rolls_up_from.ms]
@@ -80,6 +83,8 @@ class CandleSink:
         self._stored_until: dict[Pair, int] = {}
         self._skipped = Skipped(self._cache)
         self._writes = WriteQueue(redis, exchange_id, epoch, may_write, self._written)
+        self._writes.lately.skipped = self._skipped.by_pair
+        self._is_comparing = False
         self._ahead_since: float | None = None
         self._held_since: dict[Pair, float] = {}  # whose closes wait for one that is missing
         self._next_look_at = 0.0
@@ -90,6 +95,14 @@ class CandleSink:
         self.closes = self.healed = self.late = 0
         self.newest_close_ms = 0
         self.delays = Delays()  # of closes that the stream told, from the bar's end to Redis
+
+    def remember_in(self, lately: WrittenLately) -> None:
+        """Keep there what is written; what is in it the runner before wrote, in this process.
+
+        To be called before anything is streamed.
+        """
+        lately.skipped = self._skipped.by_pair
+        self._writes.remember_in(lately, self._cache.epoch or NOBODYS)
 
     def heal_by(self, redis: Redis, on_idle: Callable[[], object]) -> None:
         """Let the threads that ask REST look into the cache by connections of their own.
@@ -211,6 +224,7 @@ class CandleSink:
         """Take what REST answered, ask for what is overdue, write what there is."""
         if self._is_shadow:
             return
+        self._compare()
         may_write = self._write_closes()
         for pair, closes in self._healer.answers(self._bars, self.streamed_now_ms() or 0):
             self.healed += sum(close.candle is not None and not close.stored for close in closes)
@@ -228,6 +242,31 @@ class CandleSink:
                 self._stored_until.pop(pair, None)
                 for each in (self._writes, self._skipped, self._aside):
                     each.forget(pair)
+                self._writes.lately.forget([pair])
+
+    def _compare(self) -> None:
+        """Where it is time to, look whether Redis lost something, and write that again.
+
+        Nothing else is written before that is done.
+        """
+        losses = self._writes.losses
+        if not losses.is_due or not self._writes.may_write() or not self._writes.finish():
+            return
+        try:
+            loss = losses.settle()
+        except RedisError as error:
+            if not self._is_comparing:
+                logger.warning("sink.not_compared error=%s", error)
+            self._is_comparing = True
+            return
+        self._is_comparing = False
+        if loss:
+            for pair, gaps in loss.gaps.items():
+                for stretch in gaps:
+                    self._skipped.add(pair, stretch)
+            for pair in self._bars:
+                self.repaired(pair)
+            self.on_loss()
 
     def _look(self, now: float) -> None:
         """See to what is due."""
@@ -252,6 +291,8 @@ class CandleSink:
         if self._bars or self._unloaded:
             self._healer.keep_time()  # last, as a pair's answer tells more of an outage
         for pair, close in self._skipped.known():
+            if self._writes.losses.may_be_told(pair, close):
+                close = replace(close, again=True)
             self._writes.closes.append((pair, close))
 
     def close(self) -> None:
@@ -312,6 +353,15 @@ class CandleSink:
         """Return of the pairs that are set aside why: one of their keys is of another type."""
         return dict(self._aside.why)
 
+    def doubt(self) -> None:
+        """Learn that Redis may have lost something since it was looked at last."""
+        self._writes.losses.doubt(lacks=True)
+
+    @property
+    def loss_count(self) -> int:
+        """Return how often Redis had lost something, or was another one than before."""
+        return self._writes.losses.loss_count
+
     @property
     def trouble(self) -> str:
         """Return which key of the exchange keeps everything from being written, "" where none."""
@@ -364,8 +414,13 @@ class CandleSink:
             self._writes.begin(epoch, may_write, dict.fromkeys(self._unloaded, EVER))
             return
         self._writes.begin(epoch, may_write, {pair: m.until_ms for pair, m in marks.items()})
+        told = {pair: bars.next_ms for pair, bars in self._bars.items()}
+        told |= {pair: mark.until_ms for pair, mark in marks.items()}
+        self._writes.lately.begin(told)
         for pair, mark in marks.items():
             self._go_on(pair, mark)
+        with suppress(RedisError):  # it is tried again
+            self._writes.losses.begin(self.now_ms())
 
     def _go_on(self, pair: Pair, mark: Told) -> None:
         """Go on with a pair where its closes were told by the holder before."""
@@ -386,9 +441,12 @@ class CandleSink:
             self._take(pair, bars.told_elsewhere(mark.until_ms))
 
     def _load(self, pairs: Sequence[Pair]) -> None:
+        if self.has_begun:
+            self._writes.losses.begin(self.now_ms())
         aside = self._cache.aside(pairs)
         begins = resume(self._cache, self._rest.clock, pairs)
         self._healer.doubt(self._cache.unconfirmed())
+        self._writes.lately.begin({pair: begin.next_ms for pair, begin in begins.items()})
         for pair, begin in begins.items():
             candles: Sequence[Candle] = ()
             if begin.next_ms < begin.known_until_ms:
@@ -448,6 +506,8 @@ class CandleSink:
                 logger.error("sink.full pair=%s/%s from=%d", *pair, close.covered[0])
                 self._bars[pair].take_back(close.covered[0])
                 return
+            if self._writes.losses.may_be_told(pair, close):
+                close = replace(close, again=True)
             if not is_aside:
                 self._writes.closes.append((pair, close))
             if close.how == SKIPPED:

@@ -1,6 +1,7 @@
 """One exchange's life in an agent: from its listing to its end, and what came of it."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from exchanges.lock.acquire import Held
 from exchanges.lock.lease import HandedOver, LostLock
 from exchanges.models import Exchange
 from exchanges.symbols.fetch_listing import fetch_listing
+from warmup.live.redis_loss.written_lately import WrittenLately
+from warmup.runner.moving.losses import run_through_losses
 from warmup.runner.runner import ExchangeRunner
 from warmup.runner.trouble import TroubleReport
 
@@ -52,7 +55,7 @@ class Life:
         self._say = say
         self._trouble = TroubleReport(redis, exchange)
         self._runner: ExchangeRunner | None = None
-        self._stopping = False
+        self._stopping = threading.Event()
 
     @property
     def instance_id(self) -> str:
@@ -61,7 +64,7 @@ class Life:
 
     def stop(self) -> None:
         """Let `run` end; any thread may call it."""
-        self._stopping = True
+        self._stopping.set()
         if runner := self._runner:
             runner.stop()
 
@@ -96,10 +99,19 @@ class Life:
         if not self.exchange.symbols.exists():
             fetch_listing(self.exchange, self._trouble.observe)
         symbols = list(self.exchange.symbols.kept_warm().values_list("symbol", flat=True))
-        self._runner = ExchangeRunner(self._redis, self.exchange, symbols, trouble=self._trouble)
-        close_old_connections()
-        if not self._stopping:
-            self._runner.run(self._order.from_whom, self._order.reason)
+        from_whom: str | None = self._order.from_whom
+
+        def run(lately: WrittenLately) -> None:
+            nonlocal from_whom
+            self._runner = ExchangeRunner(
+                self._redis, self.exchange, symbols, trouble=self._trouble, lately=lately
+            )
+            close_old_connections()
+            whom, from_whom = from_whom, None
+            if not self._stopping.is_set():
+                self._runner.run(whom, self._order.reason)
+
+        run_through_losses(run, self._stopping.wait)
 
     def _failed(self, error: Exception) -> Outcome:
         """Say why it ended and when it is tried again: not before a ban is over."""

@@ -14,6 +14,8 @@ from exchanges.lock.control_client import ControlClient, NoReply
 from exchanges.lock.lease import Lease
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
+from exchanges.redis.server_watch import ServerWatch
+from livermore.market import keys
 from warmup.cache.candles import CandleCache
 from warmup.runner.command_log import CommandLog, describe, operator
 
@@ -48,6 +50,16 @@ def under_lock(
     """
     who = operator() if who is None else who
     lock = ExchangeLock(redis, exchange.pk, ttl_ms=TTL_MS, renew_ms=RENEW_MS)
+    server = ServerWatch(redis, keys.epoch(exchange.pk))
+    server.has_changed()
+
+    def surely(cache: CandleCache, show: Show) -> Result:
+        """Do it again where Redis is another one since: it may have lost what was written."""
+        result = work(cache, show)
+        while server.has_changed():
+            result = work(cache, show)
+        return result
+
     try:
         lease = lock.acquire()
     except Held as held:
@@ -63,7 +75,7 @@ def under_lock(
         lease.report(State.WARMING, command)
         cache = CandleCache(redis, exchange.pk, lease.own_epoch)
         if not who:
-            return work(cache, show)
+            return surely(cache, show)
         log = CommandLog(redis, exchange.pk)
         with log.noting(describe(command, arguments), who, lease.epoch) as noted:
 
@@ -71,7 +83,7 @@ def under_lock(
                 noted.show(progress)
                 show(progress)
 
-            result = work(cache, tell)
+            result = surely(cache, tell)
             noted.done(result)
             return result
 

@@ -18,17 +18,20 @@ from exchanges.lock.presence import Presence
 from exchanges.lock.status import State
 from exchanges.models import Exchange
 from exchanges.redis.client import close_idle, own_client
+from exchanges.redis.server_watch import ServerWatch
 from exchanges.redis.unreadable import foreign_key
 from exchanges.rest.base import VenueRest
 from exchanges.rest.clock import ExchangeClock
 from exchanges.stream.base import VenueStream
 from exchanges.stream.streamer import Streamer
+from livermore.market import keys
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
 from warmup.live.background_repair import BackgroundRepair
 from warmup.live.indicators import IndicatorFollower
 from warmup.live.measures import History, Rate
+from warmup.live.redis_loss.written_lately import WrittenLately
 from warmup.live.sink import NOBODYS, CandleSink
 from warmup.metrics.redis_server import read_memory
 from warmup.repair import CandleRepair
@@ -75,12 +78,15 @@ class ExchangeRunner:
         only: bool = False,
         on_warmup: Callable[[WarmupStats], None] = lambda stats: None,
         trouble: TroubleReport | None = None,
+        lately: WrittenLately | None = None,
     ):
+        """`lately` is what a runner of this process wrote before, which Redis may have lost."""
         self._redis = redis
         self._exchange = exchange
         self._symbols = list(symbols)
         self._only = only
         self._on_warmup = on_warmup
+        self._lately = WrittenLately() if lately is None else lately
         self._trouble = trouble or TroubleReport(redis, exchange)
         number = exchange.pk
         self._own_redis = own_client(redis, None, f"runner:{number}")
@@ -106,7 +112,7 @@ class ExchangeRunner:
 
         One that streams goes on until this does too: then nothing is late for it.
         """
-        lock = ExchangeLock(self._redis, self._exchange.pk)
+        lock = ExchangeLock(self._redis, self._exchange.pk, above=self._lately.epoch)
         try:
             if take_over and streams(self._redis, self._exchange.pk, take_over):
                 self._follow(lambda: lock.take_over(take_over, reason))
@@ -125,6 +131,7 @@ class ExchangeRunner:
         with closing(Presence(self._redis, taken)) as presence, taken as lease:
             presence.keep_up(time.monotonic())
             lease.measure_with(self.measured)
+            self._lately.epoch = lease.epoch
             self.instance_id = lease.holder.instance_id
             try:
                 live(lease, presence)
@@ -205,7 +212,11 @@ class ExchangeRunner:
         lease.report(State.STARTING)
         self._check_redis()
         self._choose_symbols(lease)
+        server = ServerWatch(self._own_redis, keys.epoch(self._exchange.pk))
+        server.has_changed()
         self._warm(lease, presence)
+        while server.has_changed() and not self._stopping.is_set():
+            self._warm(lease, presence)  # Redis may have lost what was written before
         if self._stopping.is_set():
             return
         self._give_back()
@@ -218,6 +229,8 @@ class ExchangeRunner:
             stream = self._factory.stream(self._exchange)
             sink = self._make_sink(rest, stream, lease.own_epoch, lease.may_write)
             self._catch_up(lease, sink)
+            if server.has_changed():
+                sink.doubt()
             lease.report(State.WARMING, "computing indicators", 100.0)
             follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             if not self._stopping.is_set():
@@ -233,6 +246,7 @@ class ExchangeRunner:
         number, rolls_up_from = self._exchange.pk, stream.rolls_up_from
         sink = CandleSink(self._closes_redis, number, rest, epoch, may_write, rolls_up_from)
         sink.heal_by(self._burst_redis, self._give_back)
+        sink.remember_in(self._lately)
         return sink
 
     def _choose_symbols(self, lease: Lease | None = None) -> None:
@@ -326,6 +340,17 @@ class ExchangeRunner:
             "runner.streaming exchange=%s symbols=%d streams=%d epoch=%d",
             self._exchange.name, len(self._symbols), streamer.counters()["streams"], lease.epoch,
         )  # fmt: skip
+
+        def look_anew() -> None:
+            """Compare all with the exchange: Redis may have lost what REST had told."""
+            for pair in pairs_of(monitored.running):
+                follower.changed(pair)
+            history.want(monitored.running)
+            background.look_again()
+
+        sink.on_loss = look_anew
+        if sink.loss_count:
+            look_anew()
         try:
             steps = (commands.step, monitored.keep_up, background.keep_up, presence.keep_up)
             self._watch(lease, streamer, follower, lambda: commands.doing, steps)

@@ -2,7 +2,8 @@
 --
 -- The epoch is one more than the last one, or the server's time in ms where that is more: so it rises
 -- past a Redis that lost its data, or the last epochs of it. It is more than `above` too, which is
--- what who asks remembers: the server's clock may be behind that of the one before.
+-- what who asks remembers: the server's clock may be behind that of the one before. A lock below
+-- `above` is of a holder that was replaced, and came back with a Redis that lost that.
 -- Called again with the same id, as a client does after a lost reply, it says the same. A lock that
 -- can't be read is somebody's until it is gone. An epoch that can't be counted on is left as it is,
 -- and nobody begins.
@@ -21,11 +22,17 @@
 -- include: exchanges/lock/lua/read_lock.lua
 -- constants: LARGEST_EPOCH
 
+local function is_before(lock, epoch)
+    local found = cjson.decode(lock).epoch
+    return type(found) == 'number' and found < epoch
+end
+
+local above = tonumber(ARGV[4] or 0)
 local mine, lock = cjson.decode(ARGV[1]), lock_at(KEYS[1])
 if lock then
     local id = id_in(lock)
     if id == mine.instanceId then return {1, lock} end
-    if not id or id ~= ARGV[3] then return {0, lock} end
+    if not id or (id ~= ARGV[3] and not is_before(lock, above)) then return {0, lock} end
 end
 local epoch = lock_at(KEYS[2])
 if epoch == '' then return {-1, redis.call('TYPE', KEYS[2]).ok} end
@@ -34,7 +41,7 @@ if epoch and not (string.match(epoch, '^%d+$') and tonumber(epoch) < LARGEST_EPO
 end
 local time = redis.call('TIME')
 mine.connectedSince = time[1] * 1000 + math.floor(time[2] / 1000)
-local before = math.max(tonumber(epoch or mine.connectedSince), tonumber(ARGV[4] or 0))
+local before = math.max(tonumber(epoch or mine.connectedSince), above)
 mine.epoch = math.max(before + 1, mine.connectedSince)
 redis.call('SET', KEYS[2], string.format('%.0f', mine.epoch))
 lock = cjson.encode(mine)

@@ -39,8 +39,16 @@ def test_a_name_is_spelled_as_the_contract_says(name, expected):
 
 OF_AN_EXCHANGE = [
     *(keys.unconfirmed, keys.told, keys.warmup_schedule, keys.warmup_stats, keys.lock, keys.epoch),
-    *(keys.status, keys.trouble, keys.commands, keys.events, keys.control, keys.volumes),
-    *(keys.exchange_changed, keys.lock_channel),
+    *(
+        keys.server,
+        keys.status,
+        keys.trouble,
+        keys.commands,
+        keys.events,
+        keys.control,
+        keys.volumes,
+    ),
+    *(keys.exchange_changed, keys.lock_channel, keys.server),
 ]
 OF_A_SYMBOL = [keys.ticker, keys.ticker_channel]
 OF_A_PAIR = [

@@ -157,7 +157,7 @@ def test_each_run_has_an_epoch_of_its_own_and_leaves_the_lock_free(redis, row):
     run(*BACKFILL)
     first = int(redis.get(keys.epoch(row.pk)))
     run("repair", "sandbox", "--symbols", "BTC-USD")
-    assert int(redis.get(keys.epoch(row.pk))) == first + 1
+    assert int(redis.get(keys.epoch(row.pk))) > first
     assert not redis.exists(keys.lock(row.pk))
     assert read_status(redis, row.pk).state is State.STOPPED
 

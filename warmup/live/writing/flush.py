@@ -1,10 +1,12 @@
 """One write of a stream to Redis: closes, open candles and tickers in one round trip, fenced."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import orjson
 from redis import Redis
+from redis.exceptions import RedisError, ResponseError
 
 from exchanges.lock.fencing import refusals, stamp
 from exchanges.redis.scripts import Call, Sent, load_script
@@ -27,6 +29,21 @@ OPEN = b'"closed":false,"healed":false'
 CLOSED = b'"closed":true,"healed":false'
 HEALED = b'"closed":true,"healed":true'
 LATE_CLOSE = b'"closed":true,"healed":true,"late":true'
+AGAIN = b',"again":true'  # behind one of these
+
+
+class LostEvents(RedisError):
+    """Redis lacks what was told last: it lost that, or is another server than before."""
+
+
+@contextmanager
+def _losses() -> Iterator[None]:
+    try:
+        yield
+    except ResponseError as error:
+        if not str(error).startswith("LOST "):
+            raise
+        raise LostEvents(str(error)) from error
 
 
 class Batch(NamedTuple):
@@ -119,22 +136,34 @@ class Flusher:
         names.append(keys.lock(number))
         return names, values
 
-    def send(self, call: Call) -> Sent:
-        """Send what was prepared. Raises RedisError."""
-        return FLUSH.send(self._redis, *call)
+    def send(self, call: Call, known: str, first_id: tuple[int, int]) -> Sent:
+        """Send what was prepared. Raises RedisError.
 
-    def reply(self, batch: Batch, sent: Sent) -> set[Pair]:
-        """Wait until it is written; return the pairs whose closes were left out.
-
-        They are those of which a key is of another type. Raises Fenced once another holder has the
-        exchange, and RedisError.
+        `known` is the id of the newest event that was told, `first_id` comes before that of the
+        first close: the n-th has n more.
         """
-        with refusals():
-            aside, unheard = sent.reply()
+        names, values = call
+        return FLUSH.send(self._redis, names, [*values, known, *first_id])
+
+    def reply(self, batch: Batch, sent: Sent) -> tuple[set[Pair], dict[int, str]]:
+        """Wait until it is written; return the pairs whose closes were left out, and other ids.
+
+        They are those of which a key is of another type. Of closes by number there are the ids that
+        are not as they were given, "" where none was told. Raises Fenced once another holder has
+        the exchange, LostEvents where Redis lacks the newest event, and RedisError.
+        """
+        with refusals(), _losses():
+            aside, unheard, others = sent.reply()
         if unheard:
             live = list(batch.live)
             self._listeners.unheard(live[at] for at in unheard)
-        return {batch.closes[at][0] for at in aside}
+        ids = dict(zip(others[::2], (each.decode() for each in others[1::2]), strict=True))
+        return {batch.closes[at][0] for at in aside}, ids
+
+    def message_of(self, pair: Pair, close: Close) -> bytes:
+        """Return what the event of a close says."""
+        assert close.candle is not None
+        return _close_message(self._names_of(pair), orjson.dumps(close.candle.values()), close)
 
     def _names_of(self, pair: Pair) -> PairKeys:
         if pair not in self._names:
@@ -143,9 +172,8 @@ class Flusher:
 
 
 def _close_message(names: PairKeys, row: bytes, close: Close) -> bytes:
-    if close.how == LATE:
-        return _message(names, row, LATE_CLOSE)
-    return _message(names, row, HEALED if close.healed else CLOSED)
+    tail = LATE_CLOSE if close.how == LATE else HEALED if close.healed else CLOSED
+    return _message(names, row, tail + AGAIN if close.again else tail)
 
 
 def _message(names: PairKeys, row: bytes, tail: bytes) -> bytes:

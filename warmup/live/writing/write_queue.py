@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
@@ -16,7 +16,10 @@ from exchanges.redis.unreadable import foreign_key, is_wrong_type
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
 from warmup.live.bars import Close
-from warmup.live.writing.flush import Batch, Flusher
+from warmup.live.redis_loss.comparison import Comparison
+from warmup.live.redis_loss.loss_watch import LossWatch
+from warmup.live.redis_loss.written_lately import WrittenClose, WrittenLately
+from warmup.live.writing.flush import Batch, Flusher, LostEvents
 from warmup.live.writing.listeners import Listeners
 
 logger = logging.getLogger(__name__)
@@ -35,6 +38,14 @@ class Written(NamedTuple):
 
     closes: list[tuple[Pair, Close]]
     aside: set[Pair]
+
+
+class UnderWay(NamedTuple):
+    """What was sent and is not known to be written; `first_id` comes before that of its closes."""
+
+    batch: Batch
+    sent: Sent
+    first_id: tuple[int, int]
 
 
 class WriteQueue:
@@ -58,12 +69,13 @@ class WriteQueue:
         """`on_written` is called with what each write did."""
         self._redis = redis
         self._exchange_id = exchange_id
-        self._may_write = may_write
+        self.may_write = may_write
         self._on_written = on_written
         self._listeners = Listeners(redis, exchange_id)
         self._flusher = Flusher(redis, exchange_id, epoch, self._listeners)
+        self.remember_in(WrittenLately(), epoch)
         self.closes: deque[tuple[Pair, Close]] = deque()
-        self._under_way: tuple[Batch, Sent] | None = None
+        self._under_way: UnderWay | None = None
         self._open: dict[Pair, Candle] = {}
         self._shown: dict[Pair, Candle] = {}  # the newest one of each pair
         self._next_at: dict[Pair, float] = {}  # when an open candle may be written again
@@ -74,13 +86,20 @@ class WriteQueue:
         self.failures = 0
         self.trouble = ""  # which key of the exchange keeps everything from being written
 
+    def remember_in(self, lately: WrittenLately, epoch: int) -> None:
+        """Tell `lately` what is written; what is in it already was, by the holder before."""
+        self.lately = lately
+        write_again = Comparison(self._redis, self._exchange_id, epoch, lately, self._flusher)
+        self.losses = LossWatch(self._redis, self._exchange_id, write_again, lately)
+
     def begin(self, epoch: int, may_write: Callable[[], bool], told: Mapping[Pair, int]) -> None:
         """Write under this epoch from now on; of each pair nothing that ended before it was `told`.
 
         That was written by somebody else meanwhile.
         """
         self._flusher.under(epoch)
-        self._may_write = may_write
+        self.losses.under(epoch)
+        self.may_write = may_write
         self.closes = deque(
             (pair, close) for pair, close in self.closes if close.covered[1] > told.get(pair, 0)
         )
@@ -98,7 +117,7 @@ class WriteQueue:
     @property
     def may_try(self) -> bool:
         """Return whether something may be tried now."""
-        return time.monotonic() >= self._retry_at
+        return not self.losses.is_in_doubt and time.monotonic() >= self._retry_at
 
     def show(self, pair: Pair, candle: Candle) -> None:
         """Let an open candle be written, unless one waits that began later."""
@@ -152,34 +171,59 @@ class WriteQueue:
         """Wait until what is under way is written; tell whether it is. Raises Fenced."""
         if self._under_way is None:
             return True
-        (batch, sent), self._under_way = self._under_way, None
+        (batch, sent, first_id), self._under_way = self._under_way, None
         try:
-            aside = self._flusher.reply(batch, sent)
+            aside, others = self._flusher.reply(batch, sent)
         except RedisError as error:
             self._put_back(batch)
             self._failed(error)
             return False
         self.is_failing, self.trouble = False, ""
+        self.losses.ids.arrived(len(batch.closes))
+        self._remember(batch.closes, aside, first_id, others)
         self._on_written(Written([each for each in batch.closes if each[0] not in aside], aside))
         return True
 
     def _send(self, batch: Batch, now_ms: int) -> bool:
-        if not self._may_write():
+        if not self.may_write():
             self.finish()
             return False
         call, waiting = self._flusher.prepare(batch, now_ms), self.closes
         if not self.finish():
             return False
+        if not self.may_try:  # Redis lacks something
+            return False
         if self.closes is not waiting:  # pairs were set aside: theirs are left out
             return True
         self._take_out(batch)
+        first_id = self.losses.before_next(len(batch.closes))
         try:
-            self._under_way = (batch, self._flusher.send(call))
+            sent = self._flusher.send(call, self.lately.newest_id, first_id)
+            self._under_way = UnderWay(batch, sent, first_id)
         except RedisError as error:
             self._put_back(batch)
             self._failed(error)
             return False
         return True
+
+    def _remember(
+        self,
+        closes: Sequence[tuple[Pair, Close]],
+        aside: set[Pair],
+        first_id: tuple[int, int],
+        others: Mapping[int, str],
+    ) -> None:
+        ms, number = first_id
+        written = []
+        for at, (pair, close) in enumerate(closes):
+            if pair in aside:
+                continue
+            event_id = ""
+            if close.candle and close.how:
+                event_id = others.get(at, f"{ms}-{number + at + 1}")
+            written.append(WrittenClose(event_id, pair, close))
+            self.lately.newest_id = event_id or self.lately.newest_id
+        self.lately.add(written)
 
     def _take_out(self, batch: Batch) -> None:
         """Let nothing of it wait any more."""
@@ -208,6 +252,7 @@ class WriteQueue:
             self._next_at.pop(pair, None)
 
     def _failed(self, error: RedisError) -> None:
+        self.losses.doubt(lacks=isinstance(error, LostEvents))
         if not self.is_failing:
             self.trouble = ""
             if is_wrong_type(error):

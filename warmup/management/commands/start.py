@@ -1,3 +1,5 @@
+import time
+
 from django.core.management.base import CommandError
 from django_redis import get_redis_connection
 
@@ -10,6 +12,8 @@ from livermore.arguments import (
     symbols_to_fetch,
 )
 from livermore.command import LivermoreCommand, SignalExit
+from warmup.live.redis_loss.written_lately import WrittenLately
+from warmup.runner.moving.losses import run_through_losses
 from warmup.runner.runner import ExchangeRunner
 from warmup.terminal import WarmupProgress
 
@@ -41,13 +45,21 @@ class Command(LivermoreCommand):
         redis = get_redis_connection("default")
         holder = ExchangeLock(redis, exchange.pk).holder() if options["take_over"] else None
         with WarmupProgress(exchange.name, self.stderr) as show:
-            runner = ExchangeRunner(
-                *(redis, exchange, symbols),
-                only=named is not None,
-                on_warmup=lambda stats: show(stats.as_json()),
-            )
+            take_over = holder.instance_id if holder else None
+
+            def run(lately: WrittenLately) -> None:
+                nonlocal take_over
+                runner = ExchangeRunner(
+                    *(redis, exchange, symbols),
+                    only=named is not None,
+                    on_warmup=lambda stats: show(stats.as_json()),
+                    lately=lately,
+                )
+                whom, take_over = take_over, None
+                runner.run(whom, "start --take-over")
+
             try:
-                runner.run(holder.instance_id if holder else None, "start --take-over")
+                run_through_losses(run, time.sleep)
             except Held as error:
                 if not error.holder.is_known:
                     raise CommandError(str(error)) from error

@@ -37,6 +37,13 @@ def stretch(first, last, how="", keys=CLOSE_KEYS):
 
 
 def flush(redis, closes=(), live=(), tickers=(), marks=(), *, epoch=7, kept=1000):
+    """Return which closes were left out, and which open candles nobody heard."""
+    return flush_as(redis, closes, live, tickers, marks, epoch=epoch, kept=kept)[:2]
+
+
+def flush_as(
+    redis, closes=(), live=(), tickers=(), marks=(), *, epoch=7, kept=1000, known="", ids=(5, 0)
+):
     counts = [len(marks), len(closes), len(live), len(tickers)]
     names = ["epoch", "events", "told", *[name for keys, _ in closes for name in keys]]
     names += [name for name, *_ in [*live, *tickers]]
@@ -44,7 +51,7 @@ def flush(redis, closes=(), live=(), tickers=(), marks=(), *, epoch=7, kept=1000
     values = [epoch, kept, 1000, *counts, *channels, *[each for mark in marks for each in mark]]
     values += [each for _, arguments in closes for each in arguments]
     values += [each for _, *arguments in [*live, *tickers] for each in arguments]
-    return FLUSH(redis, names, values)
+    return FLUSH(redis, [*names, "lock"], [*values, known, *ids])
 
 
 @pytest.fixture
@@ -285,3 +292,34 @@ def test_who_had_the_exchange_before_writes_and_tells_nothing(redis):
     assert received(redis, late) == []
     assert set(redis.scan_iter()) == {b"epoch", b"told"}
     assert told(redis) == [at(0), []]
+
+
+def ids(redis):
+    return [entry.decode() for entry, _ in redis.xrange("events")]
+
+
+def test_events_have_the_ids_that_were_given_to_their_closes(redis):
+    closes = [close(0), stretch(1, 2, "told"), close(2), close(3, "")]
+    assert flush_as(redis, closes, ids=(9, 4)) == [[], [], []]
+    assert ids(redis) == ["9-5", "9-7"]
+
+
+def test_a_close_that_is_sent_again_is_told_once_and_said_to_be(redis):
+    flush_as(redis, [close(0)], ids=(9, 0))
+    assert flush_as(redis, [close(0), close(1)], known="9-1", ids=(9, 0)) == [[], [], [0, b""]]
+    assert ids(redis) == ["9-1", "9-2"]
+
+
+def test_an_event_behind_somebody_elses_gets_an_id_of_redis(redis):
+    redis.xadd("events", {"event": "foreign"}, "9-9")
+    [*_, [number, entry]] = flush_as(redis, [close(0)], ids=(9, 0))
+    assert (number, ids(redis)) == (0, ["9-9", entry.decode()])
+
+
+@pytest.mark.parametrize("known", ["9-2", "10-0"])
+def test_nothing_is_told_where_the_newest_event_is_missing(redis, known):
+    flush_as(redis, [close(0)], ids=(9, 0))
+    with pytest.raises(ResponseError, match=f"LOST the events lack {known}"):
+        flush_as(redis, [close(1)], known=known, ids=(11, 0))
+    assert (ids(redis), stored(redis), told(redis)) == (["9-1"], [row(0)], [at(1), []])
+    assert flush_as(redis, [], [("live:a", row(1), 5000, "", "a")], known=known) == [[], [], []]

@@ -3,7 +3,8 @@
 -- Of each pair `told` holds up to when all was told, and what before that was skipped. So nothing is
 -- told twice where it was written before and the reply got lost: a close is told if it comes after
 -- what was told, a late one if its bar is one that was skipped. A close of a pair that is to be set
--- aside is left out, and costs no other.
+-- aside is left out, and costs no other. Where the events lack the newest one that the writer knows
+-- of, closes are refused with LOST: what is missing has to be told before them.
 --
 -- KEYS
 --   1  epoch: string, integer
@@ -45,7 +46,10 @@
 --          value: JSON
 --          how long it lasts: ms
 --          channel
--- Returns which closes were left out, and which open candles nobody has heard, counted from 0.
+--        id of the newest event that the writer knows of, '' for none
+--        first and second part of an id: the event of the n-th close has n more as its second part
+-- Returns which closes were left out, and which open candles nobody has heard, counted from 0; and of
+-- the closes whose events were not told under these ids which, and the id, '' for none: {i, id, ...}.
 --
 -- include: exchanges/lock/lua/fence.lua
 -- include: warmup/cache/lua/coverage.lua
@@ -57,8 +61,35 @@ local call = redis.call
 local kept, closes, live = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local to_closes, to_all = ARGV[8], ARGV[9]
 local first_close = 10 + 2 * tonumber(ARGV[4])
-if closes > 0 then call('XLEN', KEYS[2]) end -- where nothing can be told nothing is written
-local marks, changed, covered, aside, ended = {}, {}, {}, {}, {}
+local newest, event_ms, event_number = ARGV[#ARGV - 2], ARGV[#ARGV - 1], tonumber(ARGV[#ARGV])
+local marks, changed, covered, aside, ended, others = {}, {}, {}, {}, {}, {}
+
+local function parts_of(id)
+    local ms, number = string.match(id, '^(%d+)-(%d+)$')
+    return tonumber(ms), tonumber(number)
+end
+
+local function lacks(id)
+    local found = call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+    if id == '' or (found and found[1] == id) then return false end
+    local ms, number = parts_of(id)
+    local found_ms, found_number = parts_of(found and found[1] or '0-0')
+    return found_ms < ms or (found_ms == ms and found_number < number)
+end
+
+-- Tells the event of the n-th close; where somebody else told something, under an id of Redis.
+local function add(message, n)
+    local id = event_ms .. '-' .. string.format('%.0f', event_number + n)
+    local said = redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], id, 'event', message)
+    if type(said) == 'string' then return end
+    others[#others + 1] = n - 1
+    others[#others + 1] = call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', message)
+end
+
+-- Where nothing can be told nothing is written.
+if closes > 0 and lacks(newest) then
+    return redis.error_reply('LOST the events lack ' .. newest)
+end
 
 -- Calls `act` with the borders of parts of a list, each small enough to be unpacked.
 local function in_parts(list, act)
@@ -172,9 +203,12 @@ for i = 1, closes do
         local mark = marks[field]
         if time ~= '' and is_news(how, mark, tonumber(time)) then
             local message = ARGV[a + 6]
-            call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', message)
+            add(message, i)
             call('PUBLISH', to_closes .. field, message)
             call('PUBLISH', to_all .. field, message)
+        elseif time ~= '' and how ~= '' then
+            others[#others + 1] = i - 1
+            others[#others + 1] = ''
         end
         move(mark, how, from, to)
         changed[field] = true
@@ -206,4 +240,4 @@ for _ = 1, tonumber(ARGV[7]) do
     call('PUBLISH', ARGV[a + 2], ARGV[a])
     k, a = k + 1, a + 3
 end
-return {aside, unheard}
+return {aside, unheard, others}

@@ -1,0 +1,177 @@
+"""A Redis that lost what was written to it last, under a sink that believes it there."""
+
+import json
+
+import pytest
+
+from livermore.market import keys
+from livermore.market.pair import Pair
+from tests.warmup.live.lossy_redis import WAYS, lossy_redis
+from tests.warmup.live.sink.played import (
+    BTC,
+    EPOCH,
+    ETH,
+    EXCHANGE,
+    H1,
+    PAIR,
+    STREAM,
+    at,
+    closed,
+)
+from tests.warmup.live.sink.seen import stored, tick_until
+from warmup.cache.candles import CandleCache
+from warmup.live.redis_loss import loss_watch, written_lately
+from warmup.live.redis_loss.written_lately import WrittenLately
+
+OTHERS = [Pair(ETH, PAIR.timeframe), Pair(BTC, H1)]
+
+
+@pytest.fixture(params=WAYS)
+def lossy(request, tmp_path):
+    with lossy_redis(tmp_path, request.param) as lossy:
+        yield lossy
+
+
+@pytest.fixture
+def redis(lossy):
+    with lossy.client() as client:
+        client.set(keys.epoch(EXCHANGE), EPOCH)
+        yield client
+
+
+@pytest.fixture
+def lose(lossy, redis):
+    def lose():
+        lossy.lose()
+        redis.set(keys.epoch(EXCHANGE), EPOCH)  # else nobody may write until it is taken anew
+
+    return lose
+
+
+def events(redis):
+    return [(entry, json.loads(fields[b"event"])) for entry, fields in redis.xrange(keys.events(7))]
+
+
+def told(redis, pair=PAIR):
+    return [
+        (event["timestamp"] - at(0)) // pair.timeframe.ms
+        for _, event in events(redis)
+        if (event["symbol"], event["timeframe"]) == pair
+    ]
+
+
+def close_and_tick(sink, *numbers, symbols=(BTC,), timeframe=PAIR.timeframe):
+    for number in numbers:
+        for symbol in symbols:
+            sink.candle(closed(number, symbol, timeframe))
+    sink.tick()
+
+
+@pytest.fixture
+def live(lossy, redis, make):
+    """Return a sink that told five closes of each of two symbols; Redis kept the first three."""
+    sink = make()
+    sink.connected([PAIR, *OTHERS])
+    close_and_tick(sink, 0, 1, 2, symbols=(BTC, ETH))
+    lossy.remember()
+    close_and_tick(sink, 3, symbols=(BTC, ETH))
+    close_and_tick(sink, 4, symbols=(BTC, ETH))
+    return sink
+
+
+def test_what_was_lost_is_there_and_told_again_under_the_ids_it_had(live, lose, redis):
+    before = events(redis)
+    lose()
+    assert len(events(redis)) < len(before)
+    tick_until(live, lambda: events(redis) == before)
+    for pair in (PAIR, OTHERS[0]):
+        assert stored(CandleCache(redis, EXCHANGE), *pair) == [(n, STREAM) for n in range(5)]
+        assert CandleCache(redis, EXCHANGE).coverage(*pair) == ((at(0), at(5)),)
+    close_and_tick(live, 5)
+    assert told(redis) == list(range(6))
+    assert events(redis)[:-1] == before
+
+
+def test_closes_that_wait_meanwhile_come_after_what_was_lost(live, lose, redis):
+    before = events(redis)
+    live.candle(closed(5))
+    lose()
+    live.candle(closed(6))
+    tick_until(live, lambda: not live.pending())
+    assert events(redis)[: len(before)] == before
+    assert told(redis) == list(range(7))
+
+
+def test_a_loss_that_no_failure_tells_of_is_noticed_by_the_next_close(
+    live, lose, redis, monkeypatch
+):
+    monkeypatch.setattr(loss_watch, "SECONDS_BETWEEN_LOOKS", 3600)
+    live.tick()
+    before = events(redis)
+    lose()
+    redis.ping()  # the connection is there again
+    live.candle(closed(5))
+    tick_until(live, lambda: not live.pending())
+    assert events(redis)[: len(before)] == before
+    assert told(redis) == list(range(6))
+
+
+def test_who_holds_the_exchange_next_in_this_process_brings_back_what_was_lost(
+    lossy, redis, make, lose
+):
+    lately = WrittenLately()
+    first = make()
+    first.remember_in(lately)
+    first.connected([PAIR])
+    close_and_tick(first, 0, 1, 2)
+    lossy.remember()
+    close_and_tick(first, 3, 4)
+    before = events(redis)
+    lose()
+    second = make()
+    second.remember_in(lately)
+    second.connected([PAIR])
+    assert events(redis) == before
+    close_and_tick(second, 5)
+    assert told(redis) == list(range(6))
+
+
+def test_who_knows_nothing_of_what_was_lost_says_that_it_may_have_been_told(
+    lossy, redis, make, lose, rest
+):
+    first = make()
+    first.connected([PAIR])
+    close_and_tick(first, 0, 1, 2)
+    lossy.remember()
+    close_and_tick(first, 3, 4)
+    lose()
+    if not redis.exists(keys.told(EXCHANGE)):
+        pytest.skip("there is nothing to go on from")
+    second = make()
+    second.connected([PAIR])
+    tick_until(second, lambda: told(redis) == list(range(5)))
+    close_and_tick(second, 5)
+    assert [event.get("again", False) for _, event in events(redis)] == [
+        *(3 * [False]), True, True, False,
+    ]  # fmt: skip
+
+
+def test_what_is_older_than_what_is_remembered_is_fetched_and_told_late(
+    live, lose, redis, rest, monkeypatch
+):
+    monkeypatch.setattr(written_lately, "CLOSES_REMEMBERED", 2)
+    close_and_tick(live, 5, symbols=(BTC, ETH))
+    rest.clock.note_frame(at(6))
+    lose()
+    if not redis.exists(keys.told(EXCHANGE)):
+        pytest.skip("nobody waits for what was told before")
+    tick_until(live, lambda: live.skipped())
+    assert told(redis) == [0, 1, 2, 5]
+    cache = CandleCache(redis, EXCHANGE)
+    for number in (3, 4):
+        cache.write(*PAIR, [closed(number).candle], [(at(number), at(number + 1))])
+    live.repaired(PAIR)
+    tick_until(live, lambda: PAIR not in live.skipped())
+    assert told(redis) == [0, 1, 2, 5, 3, 4]
+    late = [event for _, event in events(redis) if event.get("late")]
+    assert [event["again"] for event in late] == [True, True]

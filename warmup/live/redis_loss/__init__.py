@@ -1,0 +1,1 @@
+"""What Redis lost of its last seconds: noticed, written again from memory, and told again."""
