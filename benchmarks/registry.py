@@ -10,7 +10,7 @@ BENCHMARKS = {
     "plan": "the command warmup --plan of 300 symbols x 6, with its process start",
     "warmup": "warm 25 and 200 symbols x 6, beside a plain loop (a minute)",
     "restart": "warm 200 symbols x 6 that are all there",
-    "memory": "the peak of the command warmup of 200 symbols x 6",
+    "memory": "the peak of the command warmup of 200 symbols x 6, and what a candle takes in Redis",
     "writes": "candles into the cache",
     "indicators": "MACD-V of 500 symbols x 6, from the cache and as all of them close at once",
     "network": "a warmup of 100 symbols x 6 with 200 browsers looking, one frozen (three minutes)",

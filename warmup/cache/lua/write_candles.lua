@@ -27,13 +27,13 @@ local foreign = misfit(candles, coverage)
 if foreign then return redis.error_reply('ASIDE ' .. foreign) end
 local after_spans = 4 + 2 * tonumber(ARGV[3])
 local field, unconfirmed, text = ARGV[after_spans], ARGV[after_spans + 1], ARGV[after_spans + 2]
-local rows, first, last = {}, math.huge, -math.huge
+local rows, added = {}, {} -- by open time; open time and row in turn
 for row, time in string.gmatch(text, '(%[(%d+),[^%]]*%])') do
-    time = tonumber(time)
-    rows[time], first, last = row, math.min(first, time), math.max(last, time)
+    rows[time] = row
+    added[#added + 1], added[#added + 2] = time, row
 end
 -- Where there is no candle before some are stored, somebody deleted them: what was known goes too.
-local is_first = next(rows) and redis.call('EXISTS', candles) == 0
+local is_first = #added > 0 and redis.call('EXISTS', candles) == 0
 local stored = is_first and '' or text_of(coverage)
 local spans = {}
 for i = 4, after_spans - 1, 2 do
@@ -44,16 +44,17 @@ if unconfirmed == '[]' then -- a note that can't be kept costs another question,
 elseif unconfirmed ~= '' then
     redis.pcall('HSET', KEYS[4], field, unconfirmed)
 end
-if next(rows) and not is_first then
+if #added > 0 and not is_first then
+    local first, last = math.huge, -math.huge
+    for i = 1, #added, 2 do
+        local time = tonumber(added[i])
+        first, last = math.min(first, time), math.max(last, time)
+    end
     local there = redis.call('ZRANGEBYSCORE', candles, first, last, 'WITHSCORES')
     for i = 1, #there, 2 do
-        local time = tonumber(there[i + 1])
-        if rows[time] and rows[time] ~= there[i] then redis.call('ZREM', candles, there[i]) end
+        local row = rows[string.format('%.0f', there[i + 1])]
+        if row and row ~= there[i] then redis.call('ZREM', candles, there[i]) end
     end
-end
-local added = {}
-for time, row in pairs(rows) do
-    added[#added + 1], added[#added + 2] = time, row
 end
 for i = 1, #added, 2000 do
     redis.call('ZADD', candles, unpack(added, i, math.min(i + 1999, #added)))
