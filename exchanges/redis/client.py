@@ -100,6 +100,11 @@ def make_asyncio_client(url: str, connect_seconds: float = CONNECT_SECONDS) -> A
     return AsyncRedis.from_pool(asyncio_pool(address, _finder(address), timeouts))
 
 
+def is_cluster(redis: Redis) -> bool:
+    """Tell whether some of it may be away while the rest answers."""
+    return isinstance(redis, ClusterClient)
+
+
 def masters(redis: Redis) -> list[tuple[str, Redis]]:
     """Return a client of each server that takes writes, by its name: "" where there is but one."""
     return redis.masters() if isinstance(redis, ClusterClient) else [("", redis)]

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from exchanges.errors import clip
 from exchanges.lock.acquire import TTL_MS
 from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from exchanges.models import Exchange, Symbol
+from exchanges.redis.client import is_cluster
 from exchanges.redis.unreadable import OnceAnHour
 from exchanges.rest.pacing.host import host_of
 from exchanges.rest.pacing.usage import Usage, read_usage
@@ -31,6 +33,7 @@ from warmup.stats import Status as WarmupStatus
 logger = logging.getLogger(__name__)
 
 ALIVE = (State.STARTING, State.WARMING, State.ACTIVE, State.STOPPING)
+SECONDS_DESPITE_FAULTS = 2.0
 FRESH_SECONDS = TTL_MS / 1000  # whoever said nothing for so long has lost the lock
 OF_STREAM = {  # by the name of the detail of the status
     "frames_total": "frames",
@@ -80,23 +83,48 @@ class ExchangeCollector(Collector):
             for exchange in exchanges:
                 with self._readable(exchange.name, "symbols"):
                     put_symbols(scrape, exchange)
-            self._redis.ping()
-            with self._readable("", "server"):
-                put_server(scrape, self._redis)
-            with self._readable("", "agents"):
-                put_agents(scrape, read_agents(self._redis))
-            for exchange in exchanges:
-                with self._readable(exchange.name, "all"):
-                    self._read(scrape, exchange)
-        except RedisError:
-            up["redis_up"] = False
+            up["redis_up"] = self._read_redis(scrape, exchanges)
         except DatabaseError:
             up["database_up"] = False
         for name, answered in up.items():
             scrape.put(name, answered)
         return scrape.families.values()
 
+    def _read_redis(self, scrape: Scrape, exchanges: Sequence[Exchange]) -> bool:
+        """Put what Redis tells; return whether all of it answered.
+
+        Of a Cluster the exchanges on other nodes are told, as long as there is time.
+        """
+        ends_at = time.monotonic() + SECONDS_DESPITE_FAULTS
+        answered = True
+        readers: list[Callable[[], Any]] = [
+            self._redis.ping,
+            partial(self._read_server, scrape),
+            partial(self._read_agents, scrape),
+            *(partial(self._read, scrape, each) for each in exchanges),
+        ]
+        for read in readers:
+            try:
+                read()
+            except RedisError:
+                answered = False
+                if not is_cluster(self._redis) or time.monotonic() > ends_at:
+                    break
+        return answered
+
+    def _read_server(self, scrape: Scrape) -> None:
+        with self._readable("", "server"):
+            put_server(scrape, self._redis)
+
+    def _read_agents(self, scrape: Scrape) -> None:
+        with self._readable("", "agents"):
+            put_agents(scrape, read_agents(self._redis))
+
     def _read(self, scrape: Scrape, exchange: Exchange) -> None:
+        with self._readable(exchange.name, "all"):
+            self._read_exchange(scrape, exchange)
+
+    def _read_exchange(self, scrape: Scrape, exchange: Exchange) -> None:
         number, name = exchange.pk, exchange.name
         pipe = self._redis.pipeline(transaction=False)
         pipe.get(keys.status(number))

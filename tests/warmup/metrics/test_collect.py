@@ -10,11 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import STATUS_TTL_MS, State
 from exchanges.models import Exchange
+from exchanges.redis.client import make_client, own_client
 from exchanges.rest.pacing.budget import Limits
 from exchanges.rest.pacing.host import host_of
 from exchanges.rest.pacing.weight import WeightPacer
 from livermore.market import keys
+from livermore.market.naming import Naming, name_as
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from tests.fixtures.cluster import cluster
 from tests.warmup.runners import (
     SYMBOLS,
     make_row,
@@ -374,3 +377,33 @@ def test_what_the_processes_of_agents_take_is_told(redis, db):
     assert scrape.all("agent_process_memory_bytes") == {labels: 30_000_000}
     assert scrape.all("agent_process_cpu_seconds_total") == {labels: 1.5}
     assert scrape.all("agent_process_threads") == {labels: 9}
+
+
+@pytest.fixture
+def tagged():
+    """Let an exchange be on one node, as where REDIS_URL names a Cluster."""
+    before = name_as(Naming("", True))
+    yield
+    name_as(before)
+
+
+def test_of_a_cluster_that_lacks_a_node_the_exchanges_on_others_are_told(db, tagged, tmp_path):
+    names = [f"exchange-{number}" for number in range(6)]
+    Exchange.objects.update(is_active=False)
+    rows = {name: Exchange.objects.create(name=name, venue="sandbox") for name in names}
+    with (
+        cluster(tmp_path) as whole,
+        own_client(make_client(whole.url), 1.0) as redis,
+    ):
+        for row in rows.values():
+            ExchangeLock(redis, row.pk).acquire()
+        assert all(Scrape(redis, name)["lock_held"] == 1 for name in names)
+        nodes = {name: whole.owner_of(keys.lock(row.pk)) for name, row in rows.items()}
+        dead = nodes[names[0]]
+        dead.kill()
+        told = Scrape(redis, names[0])
+        assert told.all("redis_up") == {(): 0}
+        assert told.all("lock_held") == {}
+        assert told.all("exchange_state") == {}
+        for name in (name for name, node in nodes.items() if node is not dead):
+            assert Scrape(redis, name)["lock_held"] == 1

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from exchanges.models import UserExchange
-from exchanges.redis.client import own_client
+from exchanges.redis.client import is_cluster, own_client
 from warmup.network.page import cards
 from warmup.network.page.cells import Grid
 from warmup.network.page.exchange_view import ExchangeRow, ExchangeView, read_exchange, read_rows
@@ -96,7 +96,8 @@ class _RedisReader:
             return reader(self._redis, *arguments)
         except RedisError as error:
             logger.warning("snapshot.redis_failed what=%s error=%s", what, error)
-            self._silent = isinstance(error, ConnectionError | TimeoutError)
+            gone = isinstance(error, ConnectionError) and not is_cluster(self._redis)
+            self._silent = gone or isinstance(error, TimeoutError)
             return None
 
 
