@@ -226,6 +226,13 @@ if _processes and not fullmatch(r"[0-9]{1,3}", _processes):
     )
 LIVERMORE_AGENT_PROCESSES = int(_processes) if _processes else max(4, os.cpu_count() or 1)
 
+# -- Moving exchanges
+
+_handover_seconds = env.str("LIVERMORE_HANDOVER_SECONDS", "") or "4"
+if not fullmatch(r"\d{1,2}(\.\d+)?", _handover_seconds):
+    raise ImproperlyConfigured("LIVERMORE_HANDOVER_SECONDS is a number of seconds below 100")
+LIVERMORE_HANDOVER_SECONDS = float(_handover_seconds)
+
 # -- Logging: event first, then key=value
 
 LOG_LEVEL = env.str("LIVERMORE_LOG_LEVEL", "WARNING").upper()

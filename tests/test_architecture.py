@@ -60,6 +60,7 @@ REDIS = {
     "warmup/runner/agents.py",
     "warmup/runner/command_log.py",
     "warmup/runner/moving/shadow.py",
+    "warmup/runner/moving/succession.py",
     "warmup/runner/old_rows.py",
     "warmup/runner/trouble.py",
     "warmup/network/page/exchange_view.py",

@@ -32,6 +32,7 @@ SILENCE_SECONDS = 10.0  # then Redis is asked whether it is there, and after as 
 SECONDS_AFTER_FAILURE = 1.0
 SECONDS_BETWEEN_LOOKS = 30.0  # at a lock that never ends
 FIRST_SECONDS_UNSEEN = 1.0  # then its holder is looked for again: it may have just begun
+LEAVING = "leaving:"  # and the id of a holder that ends, but streams until it is taken over
 LATE_SECONDS = 0.001  # so much after its end a lock is looked at
 
 
@@ -45,13 +46,15 @@ class Waiting:
     unseen: int = 0  # how often it was looked for in vain
     free_since: float | None = None
     open: bool = False
+    leaving: str = ""  # the holder that offers it
 
 
 class LockWatch:
     """Waits for the locks of many exchanges in one thread.
 
     Any thread may call it. `on_open` is called in its thread when a lock that is waited for is
-    free. Who has much to do already gives the others the time that `delay` returns, in seconds.
+    free, or offered by its holder. Who has much to do already gives the others the time that
+    `delay` returns, in seconds.
     """
 
     def __init__(
@@ -94,6 +97,14 @@ class LockWatch:
             found = self._waiting.get(exchange_id)
             return found is not None and found.open
 
+    def leaving(self, exchange_id: int) -> str:
+        """Return the id of a holder that offers its exchange, as it ends; each offer once."""
+        with self._lock:
+            if not (found := self._waiting.get(exchange_id)):
+                return ""
+            leaving, found.leaving = found.leaving, ""
+            return leaving
+
     def look_again(self, exchange_id: int) -> None:
         """Learn that a lock is held, whatever it was, and look at it at once."""
         with self._lock:
@@ -127,8 +138,8 @@ class LockWatch:
         seconds = min(LONGEST_LISTENING_SECONDS, self._seconds_to_next_look())
         if not names:
             self._wake.wait(seconds)
-        elif channel := listening.receive(seconds):
-            self._heard(channel)
+        elif heard := listening.receive(seconds):
+            self._heard(*heard)
         return False
 
     def _forget(self) -> None:
@@ -137,12 +148,19 @@ class LockWatch:
             for each in self._waiting.values():
                 each.seen, each.look_at = False, 0.0
 
-    def _heard(self, channel: str) -> None:
-        """Look at once at a lock that was given back."""
+    def _heard(self, channel: str, message: str) -> None:
+        """Look at once at a lock that was given back; tell of one that is offered."""
+        leaving = message.removeprefix(LEAVING) if message.startswith(LEAVING) else ""
         with self._lock:
             for number, each in self._waiting.items():
-                if keys.lock_channel(number) == channel and not each.open:
+                if keys.lock_channel(number) != channel:
+                    continue
+                if leaving:
+                    each.leaving = leaving
+                elif not each.open:
                     each.look_at = 0.0
+        if leaving:
+            self._on_open()
 
     def _seconds_to_next_look(self) -> float:
         with self._lock:
@@ -217,8 +235,8 @@ class Listening:
             self._heard_at, self._asked = time.monotonic(), False
         self._names = names
 
-    def receive(self, seconds: float) -> str | None:
-        """Return the channel of the next message, None where none comes in that time.
+    def receive(self, seconds: float) -> tuple[str, str] | None:
+        """Return the next message, behind its channel; None where none comes in that time.
 
         Raises RedisError where the connection broke, or leads nowhere.
         """
@@ -229,7 +247,9 @@ class Listening:
                 self._ask(now)
             return None
         self._heard_at, self._asked = now, False
-        return message["channel"].decode() if message["type"] == "message" else None
+        if message["type"] != "message":
+            return None
+        return message["channel"].decode(), message["data"].decode("utf-8", "replace")
 
     def close(self) -> None:
         """Listen to nothing more, and close the connection."""

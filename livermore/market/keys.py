@@ -112,6 +112,11 @@ def status(exchange_id: int) -> str:
     return named(f"exchange:{tag(exchange_id)}:status")
 
 
+def successor(exchange_id: int) -> str:
+    """Name the string that says who prepares to take an exchange over."""
+    return named(f"exchange:{tag(exchange_id)}:successor")
+
+
 def trouble(exchange_id: int) -> str:
     """Name the string that says why an exchange that shall run can't be reached."""
     return named(f"exchange:{tag(exchange_id)}:trouble")

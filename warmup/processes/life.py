@@ -68,6 +68,14 @@ class Life:
         if runner := self._runner:
             runner.stop()
 
+    def leave(self) -> None:
+        """Let `run` end, once another agent streams the exchange, if one waits for it."""
+        runner = self._runner
+        if runner and runner.instance_id:
+            runner.leave()
+        else:
+            self.stop()
+
     def run(self) -> Outcome:
         """Live until that is over or `stop` was called; what went wrong is said, and told."""
         name = self.exchange.name

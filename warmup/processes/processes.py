@@ -64,6 +64,9 @@ class InProcess:
     def stop(self) -> None:
         self.process.line.send(run=self.number, stop=True)
 
+    def leave(self) -> None:
+        self.process.line.send(run=self.number, leave=True)
+
     def join(self, seconds: float) -> None:
         self._over.wait(seconds)
 

@@ -29,6 +29,9 @@ class Run(Protocol):
 
     def stop(self) -> None: ...
 
+    def leave(self) -> None:
+        """End as `stop` does, but once another agent streams it, if one waits for it."""
+
     def join(self, seconds: float) -> None: ...
 
 
@@ -92,6 +95,9 @@ class InThread:
 
     def stop(self) -> None:
         self._life.stop()
+
+    def leave(self) -> None:
+        self._life.leave()
 
     def join(self, seconds: float) -> None:
         self._thread.join(seconds)

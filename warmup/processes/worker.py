@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django_redis import get_redis_connection
 from redis import Redis
 
@@ -40,18 +41,27 @@ class Worker:
 
     def run(self) -> None:
         """Work until the agent is gone, or SIGTERM came, and all has ended."""
-        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGTERM, self._leave)
         while not self._ending or self._runs:
             self._receive(STEP_SECONDS)
             self._tell()
 
-    def _end(self, *_signal: object) -> None:
+    def _end(self) -> None:
         """Let all end; where that takes too long the system ends this process."""
         if not self._ending:
             self._ending = True
             signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
             for run in self._runs.values():
                 run.stop()
+
+    def _leave(self, *_signal: object) -> None:
+        """Let all end, each once another agent streams it, if one waits for it."""
+        if not self._ending:
+            self._ending = True
+            seconds = GRACE_SECONDS + settings.LIVERMORE_HANDOVER_SECONDS
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            for run in self._runs.values():
+                run.leave()
 
     def _receive(self, seconds: float) -> None:
         if self._ending:
@@ -71,7 +81,7 @@ class Worker:
                 exchange, order, lambda outcome: self._ended(number, outcome)
             )
         elif run := self._runs.get(number):
-            run.stop()
+            run.leave() if message.get("leave") else run.stop()
 
     def _ended(self, number: int, outcome: Outcome) -> None:
         self._agent.send(run=number, ended=outcome._asdict())

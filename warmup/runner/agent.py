@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.db.models.functions import Now
@@ -126,7 +127,7 @@ class Agent:
                 self._end(number, job)
         for number, row in wanted.items():
             job = self._jobs.setdefault(number, Job(row, TroubleReport(self._redis, row)))
-            from_whom = self._whom_to_replace(row)
+            from_whom = self._whom_to_replace(row) or self._watch.leaving(number) or None
             if job.alive:
                 continue
             if row.wanted_at != job.exchange.wanted_at:  # somebody asked again, and waits
@@ -172,7 +173,8 @@ class Agent:
         if from_whom is None and ExchangeLock(self._redis, job.exchange.pk).holder():
             self._ended(job, Outcome(held=True))  # nothing needs to begin to learn that
             return
-        order = Order(from_whom, job.exchange.take_over_reason, job.wait_seconds)
+        reason = job.exchange.take_over_reason or "it ends there"
+        order = Order(from_whom, reason, job.wait_seconds)
         job.run = self._place.begin(job.exchange, order, partial(self._ended, job))
 
     def _ended(self, job: Job, outcome: Outcome) -> None:
@@ -200,8 +202,8 @@ class Agent:
     def _end_all(self) -> None:
         for job in self._jobs.values():
             if job.run:
-                job.run.stop()
-        ends_at = time.monotonic() + END_SECONDS
+                job.run.leave()
+        ends_at = time.monotonic() + END_SECONDS + settings.LIVERMORE_HANDOVER_SECONDS
         for job in self._jobs.values():
             if job.run:
                 job.run.join(max(0.0, ends_at - time.monotonic()))

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from django.conf import settings
 from redis import Redis
+from redis.exceptions import RedisError
 
 from exchanges.adapters import ExchangeAdapterFactory
-from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.fencing import Fenced
-from exchanges.lock.lease import Lease
+from exchanges.lock.lease import HandedOver, Lease
 from exchanges.lock.presence import Presence
-from exchanges.lock.status import State
+from exchanges.lock.status import Holder, State
 from exchanges.models import Exchange
 from exchanges.redis.client import close_idle, own_client
 from exchanges.redis.server_watch import ServerWatch
@@ -48,6 +50,7 @@ from warmup.runner.monitored import (
     trading,
 )
 from warmup.runner.moving.shadow import Shadow, streams
+from warmup.runner.moving.succession import Departure, Succession
 from warmup.runner.trouble import TroubleReport
 from warmup.scanner import CandleStatusScanner
 from warmup.service import SmartWarmupService
@@ -57,6 +60,7 @@ logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 0.25
 STEPS_PER_REPORT = 4
+LEAVING_MS = 50  # between two looks whether it was taken over
 LONGEST_CATCHING_UP_SECONDS = 120.0
 WAITING_NAMED = 20
 
@@ -94,7 +98,8 @@ class ExchangeRunner:
         # Of the threads that come and go: its connections are closed when they have gone.
         self._burst_redis = own_client(redis, None, f"burst:{number}")
         self._factory = ExchangeAdapterFactory(self._burst_redis)
-        self._stopping = threading.Event()
+        self._stopping, self._leaving = threading.Event(), threading.Event()
+        self._streams = False
         self.instance_id = ""  # by which it holds the exchange's lock, while it does
         self._streamer: Streamer | None = None
         self._sink: CandleSink | None = None
@@ -107,6 +112,12 @@ class ExchangeRunner:
         """Let `run` end: last flush, release."""
         self._stopping.set()
 
+    def leave(self) -> None:
+        """Let `run` end; where somebody waits for what it streams, once that one streams it."""
+        self._leaving.set()
+        if not self._streams:
+            self.stop()
+
     def run(self, take_over: str | None = None, reason: str = "") -> None:
         """Live: see the class. `take_over` is the instance id of the holder that this replaces.
 
@@ -115,12 +126,13 @@ class ExchangeRunner:
         lock = ExchangeLock(self._redis, self._exchange.pk, above=self._lately.epoch)
         try:
             if take_over and streams(self._redis, self._exchange.pk, take_over):
-                self._follow(lambda: lock.take_over(take_over, reason))
+                self._follow(lock, take_over, reason)
             else:
                 taken = lock.take_over(take_over, reason) if take_over else lock.acquire()
                 self._hold(taken, self._live)
-        except Exception:
-            if not self._stopping.is_set():  # else it is broken off on the way, as it was asked to
+        except Exception as error:
+            is_wanted = self._leaving.is_set() and isinstance(error, HandedOver)
+            if not is_wanted and not self._stopping.is_set():  # else broken off as it was asked to
                 raise
         finally:
             self._listing.close()
@@ -179,8 +191,14 @@ class ExchangeRunner:
             "unreadable": self._sink.trouble,
         }
 
-    def _follow(self, acquire: Callable[[], Lease]) -> None:
-        """Stream beside the holder; once all is there take the exchange from it, and go on."""
+    def _follow(self, lock: ExchangeLock, take_over: str, reason: str) -> None:
+        """Stream beside the holder; once all is there take the exchange from it, and go on.
+
+        Raises Held where somebody else prepares that.
+        """
+        succession = Succession(self._own_redis, self._exchange.pk, take_over)
+        if not succession.claim():
+            raise Held(self._exchange.pk, lock.holder() or Holder.unknown())
         self._check_redis()
         self._choose_symbols()
         with closing(self._open_rest()) as rest:
@@ -196,10 +214,11 @@ class ExchangeRunner:
                 scan = CandleStatusScanner(self._own_redis, self._exchange.pk)
                 found = scan.scan_exchange(self._symbols)
                 short = dict.fromkeys(each.symbol for each in found if each.needs_fetching)
-                if not shadow.prepare(self._symbols, self._stopping):
+                if not shadow.prepare(self._symbols, self._stopping, succession.keep_up):
                     return
-                taken = shadow.take(acquire)
+                taken = shadow.take(lambda: lock.take_over(take_over, reason))
             finally:
+                succession.end()
                 if not sink.has_begun:
                     streamer.stop()
                     sink.close()
@@ -353,7 +372,13 @@ class ExchangeRunner:
             look_anew()
         try:
             steps = (commands.step, monitored.keep_up, background.keep_up, presence.keep_up)
-            self._watch(lease, streamer, follower, lambda: commands.doing, steps)
+            try:
+                self._watch(lease, streamer, follower, lambda: commands.doing, steps)
+            except (KeyboardInterrupt, SystemExit):
+                self._leave_to_others(lease, streamer, follower)
+                raise
+            if not self._stopping.is_set():
+                self._leave_to_others(lease, streamer, follower)
         finally:
             lease.report(State.STOPPING)
             background.close()
@@ -416,8 +441,8 @@ class ExchangeRunner:
 
         `doing` tells which command is under way; `steps` take what time it is, monotonic.
         """
-        next_report_at = 0.0
-        while not self._stopping.is_set():
+        next_report_at, self._streams = 0.0, True
+        while not self._stopping.is_set() and not self._leaving.is_set():
             if lease.lost.is_set():
                 raise lease.loss()
             if streamer.error:
@@ -430,6 +455,29 @@ class ExchangeRunner:
                 step(now)
             if not follower.follow(round(1000 * STEP_SECONDS)):
                 self._stopping.wait(STEP_SECONDS)
+
+    def _leave_to_others(
+        self, lease: Lease, streamer: Streamer, follower: IndicatorFollower
+    ) -> None:
+        """Go on to stream while somebody prepares to take over, but not for long."""
+        departure = Departure(self._own_redis, lease)
+        until = time.monotonic() + settings.LIVERMORE_HANDOVER_SECONDS
+        try:
+            if not departure.offer():
+                return
+            lease.report(State.ACTIVE, "leaving it to another agent")
+            while departure.goes_on(now := time.monotonic()) and now < until:
+                if lease.lost.is_set() or streamer.error:
+                    break
+                follower.follow(LEAVING_MS)
+            else:
+                return
+        except RedisError as error:
+            logger.warning("runner.not_offered exchange=%s error=%s", self._exchange.name, error)
+            return
+        except Fenced:
+            pass
+        lease.loss()  # it learns by whom
 
     def _give_back(self) -> None:
         """Close the connections to Redis that were opened for what is done by now."""

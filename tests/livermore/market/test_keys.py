@@ -26,6 +26,7 @@ from livermore.market.timeframe import Timeframe
         (keys.events(7), "exchange:7:events"),
         (keys.control(7), "exchange:7:control"),
         (keys.exchange_changed(7), "channel:exchange:7:changed"),
+        (keys.successor(7), "exchange:7:successor"),
         (keys.lock_channel(7), "channel:exchange:7:lock"),
         (keys.holder_channel("a-b"), "channel:holder:a-b"),
         (keys.old_rows_cleared(), "old-rows:cleared"),
@@ -48,7 +49,7 @@ OF_AN_EXCHANGE = [
         keys.control,
         keys.volumes,
     ),
-    *(keys.exchange_changed, keys.lock_channel, keys.server),
+    *(keys.exchange_changed, keys.lock_channel, keys.server, keys.successor),
 ]
 OF_A_SYMBOL = [keys.ticker, keys.ticker_channel]
 OF_A_PAIR = [

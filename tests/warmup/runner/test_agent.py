@@ -372,3 +372,51 @@ def test_its_start_and_its_end_are_told(redis, caplog):
     assert started.startswith(f"agent.started {here} ip=")
     assert started.endswith(f" pid={os.getpid()}")
     assert ended == f"agent.ended {here} pid={os.getpid()}"
+
+
+# -- Moving on purpose
+
+
+@pytest.mark.parametrize("how", ["ends", "is taken from"])
+def test_an_exchange_that_moves_is_streamed_all_the_while(
+    redis, row, sandbox, machines, live_holder, caplog, how
+):
+    one = machines()
+    first = live_holder()
+    other = machines()
+    wait_until(lambda: row.pk in other.agent._jobs and other.agent._jobs[row.pk].held)
+    truth = Comparison(redis, sandbox, row)
+    truth.wait(sandbox.clock.now_ms())
+    if how == "ends":
+        one.end()
+    else:
+        ask_for(row, first.instance_id)
+    second = live_holder(other_than=first)
+    assert second.epoch > first.epoch
+    assert other.agent.running() == ["sandbox"]
+    assert not redis.exists(keys.successor(row.pk))
+    truth.wait(sandbox.clock.now_ms() + 60_000)
+    assert truth.faults() == []
+    assert [each.getMessage() for each in caplog.records if each.levelno > logging.WARNING] == []
+    assert [each for each in caplog.messages if "lock.taken_over" in each]
+
+
+def test_of_three_agents_one_prepares_to_take_over(redis, row, sandbox, machines, live_holder):
+    one = machines()
+    first = live_holder()
+    others = [machines(), machines()]
+    for each in others:
+        wait_until(lambda each=each: row.pk in each.agent._jobs and each.agent._jobs[row.pk].held)
+    with counted_holders(redis, row) as holders:
+        one.end()
+        second = live_holder(other_than=first)
+    assert holders - {first.instance_id} == {second.instance_id}
+    assert sum(bool(each.agent.running()) for each in others) == 1
+    assert sandbox.streams["binance"].open == 1
+
+
+def test_who_ends_where_nobody_waits_ends_at_once(redis, row, machines, live_holder):
+    alone = machines()
+    live_holder()
+    alone.end()
+    assert ExchangeLock(redis, row.pk).holder() is None

@@ -48,10 +48,16 @@ class Shadow:
         self._sink = sink
         self._follower = follower
 
-    def prepare(self, symbols: Sequence[str], stopping: Event) -> bool:
+    def prepare(
+        self,
+        symbols: Sequence[str],
+        stopping: Event,
+        keep_up: Callable[[float], None] = lambda now: None,
+    ) -> bool:
         """Stream beside the holder until all is there; return False where it is to end.
 
-        Raises Unreachable where it does not get there, and what ended the stream.
+        `keep_up` is called meanwhile, with what time it is, monotonic. Raises Unreachable where it
+        does not get there, and what ended the stream.
         """
         pairs = pairs_of(symbols)
         started_at = time.monotonic()
@@ -67,6 +73,7 @@ class Shadow:
                     f"not all was streamed within {LONGEST_PREPARING_SECONDS:.0f} s{why}; "
                     "nothing was taken over"
                 )
+            keep_up(time.monotonic())
             if stopping.wait(SECONDS_BETWEEN_LOOKS):
                 return False
         gc.collect()
