@@ -1,0 +1,55 @@
+"""A failover of real Sentinels under a live runner."""
+
+import pytest
+
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.redis.client import make_client
+from exchanges.transport import backoff
+from tests.experiments.promises.resharding import following
+from tests.fixtures.sentinels import sentinels
+from tests.warmup.runners import (
+    MIDNIGHT_MS,
+    MINUTE_MS,
+    Comparison,
+    make_row,
+    running,
+    serve,
+    wait_for_time,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def short_timeouts(monkeypatch):
+    monkeypatch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.1)
+
+
+def killed(watched):
+    old = watched.master()
+    old.kill()
+    watched.wait_for_another(old)
+
+
+def demoted(watched):
+    watched.fail_over()  # the old one stays up, and refuses writes once it knows
+
+
+@pytest.mark.parametrize("fail_over", [killed, demoted])
+@pytest.mark.parametrize("name", ["sandbox", "coinbase"])
+def test_a_failover_costs_no_close_and_doubles_none_to_who_reads_by_ids(tmp_path, fail_over, name):
+    with serve() as sandbox, sentinels(tmp_path) as watched, make_client(watched.url) as redis:
+        row = make_row(sandbox, name)
+        truth = Comparison(redis, sandbox, row)
+        with running(redis, row), following(watched.url, row.pk) as follower:
+            truth.wait(sandbox.clock.now_ms())
+            live_ms = sandbox.clock.now_ms()
+            epoch = ExchangeLock(redis, row.pk).holder().epoch
+            wait_for_time(sandbox, MIDNIGHT_MS - MINUTE_MS)
+            fail_over(watched)
+            wait_for_time(sandbox, MIDNIGHT_MS + MINUTE_MS)
+            truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+            assert truth.faults(since_ms=live_ms) == []
+            assert list(follower.faults(redis)) == []
+            assert len(follower.read) == len(set(follower.read))
+            assert ExchangeLock(redis, row.pk).holder().epoch >= epoch
