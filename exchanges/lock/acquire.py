@@ -17,6 +17,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from exchanges.errors import Temporary, clip
+from exchanges.lock.fencing import Epoch
 from exchanges.lock.lease import RELEASE, Lease, now
 from exchanges.lock.status import Holder
 from exchanges.redis.change_notifications import changed
@@ -71,7 +72,8 @@ def unknown_lock(exchange_id: int, left_ms: int) -> str:
 class ExchangeLock:
     """The lock of one exchange. A lease lasts `ttl_ms` and is renewed every `renew_ms`.
 
-    `above` is the largest epoch that who wants it knows of: Redis may have lost that one.
+    `above` is the epoch that who wants it had last: Redis may have lost that one, or still have the
+    lock of it, where it could not be given back.
     """
 
     def __init__(
@@ -89,7 +91,8 @@ class ExchangeLock:
         self._exchange_id = exchange_id
         self._ttl_ms = ttl_ms
         self._renew_ms = renew_ms
-        self._above = above
+        self._above = int(above)  # a client of Redis takes nothing else
+        self._own_before = above.instance_id if isinstance(above, Epoch) else ""
         self._acquire = ACQUIRE.on(redis)
         self._end_abandoned = END_ABANDONED.on(redis)
 
@@ -145,7 +148,7 @@ class ExchangeLock:
 
     def acquire(self) -> "Lease":
         """Take the free lock. Raises Held."""
-        return self._take("")
+        return self._take(self._own_before)
 
     def take_over(self, instance_id: str, reason: str) -> "Lease":
         """Take the lock from the holder with this id, or free if that one is gone by now.

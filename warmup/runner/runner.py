@@ -143,7 +143,7 @@ class ExchangeRunner:
         with closing(Presence(self._redis, taken)) as presence, taken as lease:
             presence.keep_up(time.monotonic())
             lease.measure_with(self.measured)
-            self._lately.epoch = lease.epoch
+            self._lately.epoch = lease.own_epoch
             self.instance_id = lease.holder.instance_id
             try:
                 live(lease, presence)

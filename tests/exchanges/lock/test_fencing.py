@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.control_reader import ControlReader
 from exchanges.lock.fencing import Fenced, refusals, stamp
 from exchanges.lock.lease import Lease, now
@@ -100,6 +100,21 @@ def test_of_two_with_the_same_epoch_one_tells_how_it_is(redis, lock, twin):
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_who_has_the_lock_writes(redis, lock, write):
     write(redis, SimpleNamespace(own_epoch=lock.acquire().own_epoch))
+
+
+def test_who_could_not_give_its_lock_back_takes_it_again(redis, lock):
+    first = lock.acquire()
+    with pytest.raises(Held):
+        ExchangeLock(redis, NUMBER, above=first.epoch).acquire()
+    assert ExchangeLock(redis, NUMBER, above=first.own_epoch).acquire().epoch > first.epoch
+
+
+def test_a_lock_from_before_that_came_back_is_nobodys(redis, lock):
+    before = lock.acquire()
+    again = redis.get(keys.lock(NUMBER))
+    lost = lock.take_over(before.holder.instance_id, "a test")
+    redis.set(keys.lock(NUMBER), again)  # as a replica that lagged has it
+    assert ExchangeLock(redis, NUMBER, above=lost.epoch).acquire().epoch > lost.epoch
 
 
 def test_an_epoch_is_higher_than_one_that_redis_lost(redis, lock):

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from redis.exceptions import ConnectionError as RedisGone
+from redis.exceptions import ResponseError
 
 from exchanges.lock.lease import LostByRedis, LostLock
 from warmup.runner.moving import losses
@@ -21,6 +22,7 @@ def runs_with(*ends):
 
     def run(lately):
         given.append(lately)
+        lately.epoch = 7
         if left and (error := left.pop(0)):
             raise error
 
@@ -38,12 +40,20 @@ def test_what_redis_lost_is_begun_anew_with_what_was_written_before():
     assert given[0] is given[1] is given[2]
 
 
-@pytest.mark.parametrize("error", [LostLock("taken over"), RedisGone("it was never there")])
+@pytest.mark.parametrize("error", [LostLock("taken over"), ResponseError("OOM: it is full")])
 def test_what_else_ends_it_is_raised(error):
     run, given = runs_with(error)
     with pytest.raises(type(error)):
         run_through_losses(run, go_on)
     assert len(given) == 1
+
+
+def test_a_redis_that_was_never_there_ends_it():
+    def run(lately):
+        raise RedisGone("it was never there")
+
+    with pytest.raises(RedisGone):
+        run_through_losses(run, go_on)
 
 
 def test_a_redis_that_does_not_come_back_ends_it(monkeypatch):
