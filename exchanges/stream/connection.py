@@ -155,18 +155,21 @@ class Connection:
         `nameless` leaves those frames of which only the newest counts for later.
         """
         events: list[Event] = []
-        now, is_full = time.monotonic(), self.inbox.is_full
+        parse = self.session.parse
+        now, is_full, answered = time.monotonic(), self.inbox.is_full, self.session.answered
         with self._sending:  # the session is for one thread at a time
             for frame in self.inbox.take_nameless() if nameless else self.inbox.take():
                 try:
                     if len(frame) > MOST_READ_BYTES:
                         raise BadPayload(f"a frame of {len(frame):,} bytes, which none has")
-                    events += self.session.parse(frame)
+                    events += parse(frame)
                 except BadPayload as error:
                     self.malformed += 1
                     self._refused[_reason(error)] += 1
                     self._complain("malformed", error)
-            refusals = [event for event in events if isinstance(event, Refused)]
+            refusals: list[Refused] = []
+            if self.session.answered > answered:
+                refusals = [event for event in events if isinstance(event, Refused)]
             try:
                 self._subscriptions.check(now, refusals)
             except Unreachable as error:

@@ -16,6 +16,7 @@ from exchanges.stream.wire.reader import Reader
 from exchanges.transport.backoff import reconnect_delays
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
 
 logger = logging.getLogger(__name__)
 
@@ -111,11 +112,13 @@ class Lane:
         self._next_try_at = 0.0
         self.trouble: Trouble | None = None  # why there is no connection, once one failed
         self._ends_soon = False
-        self._received_at: dict[Pair, float] = {}
+        self._received_at: dict[tuple[str, Timeframe], float] = {}  # by what equals a pair
         self._asked_again: Counter[Topic] = Counter()
         self._next_listening_at = 0.0
         self._watch = SilenceWatch(LEAST_SILENCE_SECONDS, trades)
         self._symbols: set[str] = set()
+        self._shortest: dict[Topic, Pair] = {}
+        self._kept_up: tuple[Connection, dict[Topic, list[Pair]]] | None = None
         self._tickers: list[Topic] = []  # topics without candles
         self._received_any_at = 0.0
         self.received_ms = 0  # the exchange's time, as the last frame told it
@@ -130,10 +133,14 @@ class Lane:
     def connected(self) -> bool:
         return self._current is not None and self._current.opened
 
-    def step(self, now: float) -> None:
-        """Read what came, then see to the connections. `now` is monotonic, in seconds."""
+    def step(self, now: float, *, nameless: bool = False) -> None:
+        """Read what came, then see to the connections. `now` is monotonic, in seconds.
+
+        `nameless` leaves what may be superseded for a later step.
+        """
         for connection in self._connections():
-            self._read(connection, now)
+            is_over = connection.ended.is_set()
+            self._read(connection, now, nameless=nameless and not is_over)
         if self._current and self._current.ended.is_set():
             self._disconnected(self._current, now)
         if self._current is None:
@@ -152,7 +159,7 @@ class Lane:
     def announce(self, now: float) -> None:
         """Tell the sink what is new in this step: after all lanes have told what is gone."""
         streamed, polled = self._seen
-        if self._seen == (self._streamed, self.polled) and not self._announce_again:
+        if not self._announce_again and self._is_told():
             return
         if new := streamed if self._announce_again else streamed - self._streamed:
             self._received_at.update(dict.fromkeys(new - self._streamed, now))
@@ -160,7 +167,7 @@ class Lane:
             self._announce_again = False
         if more := polled - self.polled:
             self._sink.polled(more)
-        self._streamed, self.polled = set(streamed), set(polled)
+        self._streamed, self.polled = self._seen
 
     def retry_given_up(self) -> None:
         """Ask once more for what the exchange refuses, from the next step on."""
@@ -172,6 +179,12 @@ class Lane:
         self.pairs = {pair for pairs in topics.values() for pair in pairs}
         self._symbols = {pair.symbol for pair in self.pairs}
         self._tickers = [topic for topic, pairs in topics.items() if not pairs]
+        # Of a topic that feeds several timeframes only the shortest is received.
+        self._shortest = {
+            topic: min(pairs, key=lambda pair: pair.timeframe.ms)
+            for topic, pairs in topics.items()
+            if pairs
+        }
 
     def close(self) -> None:
         """Begin to end the connections."""
@@ -190,24 +203,25 @@ class Lane:
 
     def _read(self, connection: Connection, now: float, *, nameless: bool = False) -> None:
         self.counters += connection.counted()
-        candles, tickers = set(), False
+        candles, tickers, told_ms = set(), False, 0
         for event in connection.read(nameless=nameless):
             self._received_any_at = now
             match event:
                 case CandleUpdate():
                     candles.add(event.symbol)
                     for update in self._for_each(event):
-                        self._received_at[Pair(update.symbol, update.candle.timeframe)] = now
+                        self._received_at[update.symbol, update.candle.timeframe] = now
                         self._sink.candle(update)
+                case Clock(time_ms=time_ms):  # one with each of them: ahead of what is rare
+                    if time_ms != told_ms:
+                        self.received_ms = told_ms = time_ms
+                        self._sink.clock(time_ms)
                 case Traded():
                     for traded in self._for_each(event):
                         self._sink.traded(traded)
                 case Quiet():
                     for quiet in self._for_each(event):
                         self._sink.quiet(quiet)
-                case Clock():  # one with each of them: ahead of what is rare
-                    self.received_ms = event.time_ms
-                    self._sink.clock(event.time_ms)
                 case Ticker():
                     tickers = True
                     for ticker in self._for_each(event):
@@ -225,7 +239,7 @@ class Lane:
 
     def _for_each(self, event: OfSymbol) -> Iterable[OfSymbol]:
         """Return an event under the name of each symbol that it is for."""
-        names = self._told_for.get(event.symbol)
+        names = self._told_for.get(event.symbol) if self._told_for else None
         return (event,) if names is None else [replace(event, symbol=name) for name in names]
 
     def _connect(self, now: float) -> None:
@@ -285,10 +299,11 @@ class Lane:
 
     def _keep_up(self, connection: Connection, now: float) -> None:
         """Let the connection have the topics that are wanted, and look for those that fail."""
-        wanted, carried = self.topics.keys(), connection.topics
-        if wanted != carried:
+        if self._kept_up != (connection, self.topics):
+            wanted, carried = self.topics.keys(), connection.topics
             connection.add(wanted - carried)
             connection.remove(carried - wanted)
+            self._kept_up = connection, self.topics
         self._refused_topics.check(connection, self.topics, now)
         if not connection.settled:
             lost = self._pairs_of(connection.missing()) & self._streamed
@@ -320,21 +335,22 @@ class Lane:
 
     def _tell_gone(self) -> None:
         streamed, polled = self._seen
-        if self._seen == (self._streamed, self.polled):
+        if self._is_told():
             return
         if gone := (self._streamed | self.polled) - streamed - polled:
             self._sink.disconnected(gone)
-            self._streamed -= gone
-            self.polled -= gone
+            self._streamed, self.polled = self._streamed - gone, self.polled - gone
+
+    def _is_told(self) -> bool:
+        """Tell whether the sink knows all; nearly always they are the same sets, not just alike."""
+        return self._seen == (self._streamed, self.polled)
 
     def _ask_the_silent(self, connection: Connection, now: float) -> None:
         """Subscribe anew what has not been received for two bars although it used to trade."""
         silent = []
-        for topic, pairs in self.topics.items():
-            if not pairs or topic in self._refused_topics.topics:
+        for topic, shortest in self._shortest.items():
+            if topic in self._refused_topics.topics:
                 continue
-            # Of a topic that feeds several timeframes only the shortest is received.
-            shortest = min(pairs, key=lambda pair: pair.timeframe.ms)
             longest = max(LEAST_SILENCE_SECONDS, 2 * shortest.timeframe.ms / 1000)
             silence = now - self._received_at.get(shortest, now)
             if silence <= longest * (1 + self._asked_again[topic]):

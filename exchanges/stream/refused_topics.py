@@ -36,6 +36,8 @@ class RefusedTopics:
         self, connection: Connection, wanted: Mapping[Topic, Collection[Pair]], now: float
     ) -> None:
         """Learn what a connection was refused and what it got, and let it try again in time."""
+        if not (connection.given_up or self._reasons):
+            return
         new = connection.given_up.keys() - self._reasons.keys()
         self._reasons |= {topic: connection.given_up[topic] for topic in new}
         self._unnamed |= new

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 PUMP_SECONDS = 0.05  # between two rounds; what may close a bar is read at once
+ROUNDS = 5  # so often what is open is read, of which the newest will do
 SWITCH_SECONDS = 0.0005  # so long another thread of the process may keep a close waiting
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
 
@@ -41,6 +42,7 @@ class Streamer:
         self._sink = sink
         self._trades = trades
         self._reader = Reader()
+        self._round = 0
         self._lanes: list[Lane] = []
         self._symbols: dict[str, None] = {}
         self._told_for: dict[str, list[str]] = {}
@@ -126,8 +128,9 @@ class Streamer:
         """Do one round: see to every lane, then let the sink work."""
         with self._lock:
             now = time.monotonic()
+            self._round += 1
             for lane in self._lanes:
-                lane.step(now)
+                lane.step(now, nameless=self._round % ROUNDS != 0)
             for lane in self._lanes:
                 lane.announce(now)
             received_ms = min((lane.received_ms for lane in self._lanes if lane.pairs), default=0)

@@ -88,6 +88,7 @@ class CandleSink:
         self._ahead_since: float | None = None
         self._held_since: dict[Pair, float] = {}  # whose closes wait for one that is missing
         self._next_look_at = 0.0
+        self._begun_ms = 0  # what opened by then has begun, as the clock said in the last round
         self._unloaded: set[Pair] = set()
         self._forgotten: deque[Pair] = deque()
         self._aside = AsidePairs(self._cache)
@@ -119,6 +120,9 @@ class CandleSink:
         pair = Pair(update.symbol, candle.timeframe)
         bars = self._bars.get(pair)
         if bars is None:
+            return
+        if not update.closed and candle.timestamp <= self._begun_ms:
+            self._take_open(pair, bars, candle)  # as nearly all are: the clock is not asked
             return
         now_ms = self.now_ms()
         if update.closed and candle.close_time_ms <= now_ms + ROUNDING_MS:
@@ -222,6 +226,7 @@ class CandleSink:
 
     def tick(self) -> None:
         """Take what REST answered, ask for what is overdue, write what there is."""
+        self._begun_ms = self.streamed_now_ms() or 0
         if self._is_shadow:
             return
         self._compare()

@@ -65,6 +65,7 @@ class BinanceSession(StreamSession):
         self._symbols = symbols
         self._limits = limits
         self._last_id = 0
+        self._clock = Clock(0)
         self._asked: dict[object, tuple[str, list[Topic]]] = {}
         self._readers: dict[str, Callable[[Any], list[Event]]] = {
             "kline": self._kline,
@@ -99,7 +100,7 @@ class BinanceSession(StreamSession):
         try:
             message = orjson.loads(frame)
             data = message["data"] if "stream" in message else message
-            return self._read_all(data) if isinstance(data, list) else self._read(data)
+            return self._read_all(data) if type(data) is list else self._read(data)
         except UNREADABLE as error:
             raise BadPayload(f"a frame that can't be read ({clip(str(error))})", frame) from error
 
@@ -140,7 +141,7 @@ class BinanceSession(StreamSession):
         return []
 
     def _kline(self, data: Mapping[str, Any]) -> list[Event]:
-        clock = Clock(check_time(data["E"]))
+        clock = self._sent(data["E"])
         symbol = self._symbols.get(data["s"])
         bar = data["k"]
         timeframe = TIMEFRAMES.get(bar["i"])
@@ -155,14 +156,21 @@ class BinanceSession(StreamSession):
             number(bar["v"]),
             timeframe,
         )
-        if type(bar["x"]) is not bool:
+        closed = bar["x"]
+        if type(closed) is not bool:
             raise TypeError("the flag of a closed bar is neither true nor false")
         # A frame that was sent before the bar's end does not know how it ends, whatever it says.
-        closed = bar["x"] and clock.time_ms >= candle.close_time_ms
+        closed = closed and clock.time_ms >= candle.close_time_ms
         return [clock, CandleUpdate(symbol, candle, closed)]
 
+    def _sent(self, time_ms: Any) -> Clock:
+        """Return when a frame was sent: of those that were at once, the same."""
+        if type(time_ms) is not int or time_ms != self._clock.time_ms:
+            self._clock = Clock(check_time(time_ms))
+        return self._clock
+
     def _ticker(self, data: Mapping[str, Any]) -> list[Event]:
-        clock = Clock(check_time(data["E"]))
+        clock = self._sent(data["E"])
         symbol = self._symbols.get(data["s"])
         if symbol is None:
             return [clock]
