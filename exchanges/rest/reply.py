@@ -1,9 +1,10 @@
 """From the rows of an exchange's answer to candles that can be trusted, and what they prove."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
+from operator import ge
 from typing import Any, NamedTuple
 
 from exchanges.errors import clip, shape_of
@@ -16,6 +17,7 @@ QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 DIGITS = re.compile("[0-9]+")
 MOST_SHOWN, LARGEST_SHOWN = 12, 10**20
+NO_CANDLE = (ValueError, TypeError, LookupError, OverflowError)  # what a row raises that is none
 LONGEST_NUMBER, LARGEST_WHOLE = 40, 2**53
 Row = Any
 Values = tuple[float, float, float, float, float, Timeframe]  # open to volume, then whose
@@ -66,8 +68,8 @@ class Candles(list[Candle]):
     @property
     def leaves_open(self) -> bool:
         """Return whether bars that were asked for have no candle, for whatever reason."""
-        length = sum(each.close_time_ms - each.timestamp for each in self)
-        return bool(self.refusals) or span(self.asked) > length
+        length = self[0].timeframe.ms if self else 0
+        return bool(self.refusals) or span(self.asked) > len(self) * length
 
     @property
     def quiet(self) -> Coverage:
@@ -128,6 +130,30 @@ class CandleReply:
         `known` are open times of rows that exist there. Return whether the page has them: one that
         lacks any proves no quiet bar, and before the first row of one that has them there is none.
         """
+        rows = list(rows)
+        page = self._read_together(rows, start_ms, last_ms)
+        if page is None:
+            page = self._read_singly(rows, start_ms, last_ms)
+        return self._take_page(page, start_ms, known)
+
+    def _read_together(
+        self, rows: Sequence[Row], start_ms: int, last_ms: int
+    ) -> dict[int, Candle] | None:
+        """Return the candles of rows that all are such, in order; None where one is not."""
+        open_time, values, timeframe = self._open_time, self._values, self._timeframe
+        try:
+            candles = [Candle(open_time(row), *values(row, timeframe)) for row in rows]
+        except NO_CANDLE:
+            return None
+        times = [candle.timestamp for candle in candles]
+        if times and (times[0] < start_ms or times[-1] > last_ms):
+            return None
+        if any(map(ge, times, times[1:])):
+            return None
+        return dict(zip(times, candles, strict=True))
+
+    def _read_singly(self, rows: Sequence[Row], start_ms: int, last_ms: int) -> dict[int, Candle]:
+        """Return the candles of those rows that are such, and refuse the others."""
         page: dict[int, Candle] = {}
         length = self._timeframe.ms
         end_ms = self._timeframe.floor(last_ms) + length
@@ -135,7 +161,7 @@ class CandleReply:
         for row in rows:
             try:
                 time, candle = self._read(row, start_ms, last_ms)
-            except (ValueError, TypeError, LookupError, OverflowError) as error:
+            except NO_CANDLE as error:
                 unplaced = self._refuse(row, str(error), start_ms, end_ms)
                 continue
             if isinstance(candle, str):
@@ -150,7 +176,10 @@ class CandleReply:
                 known_until = time + length
         if unplaced and known_until < end_ms:
             self._refusals.append(Refusal(known_until, end_ms, unplaced))
-        times = list(page)
+        return page
+
+    def _take_page(self, page: dict[int, Candle], start_ms: int, known: Collection[int]) -> bool:
+        times, length = list(page), self._timeframe.ms
         contradicts = self._contradicting[start_ms] = not page.keys() >= set(known)
         if self._candles:
             # The last row may have grown since, or on another server: of two that differ it yields.
@@ -177,13 +206,15 @@ class CandleReply:
             self._refuse(self._candles.pop(time), "opens in the future", start_ms, end_ms)
         times = self.times()
         proven = union(self._all_proven(now_ms))
-        rows = [self._candles[time] for time in times if start_ms <= time < end_ms]
-        settled_ms = now_ms - self._lag_ms - self._timeframe.ms
-        found = Candles(
+        inside = times[bisect_left(times, start_ms) : bisect_left(times, end_ms)]
+        rows = [self._candles[time] for time in inside]
+        settled = bisect_right(inside, now_ms - self._lag_ms - self._timeframe.ms)
+        grown = [
             row
-            for row in rows
-            if row.timestamp <= settled_ms or not missing(proven, row.timestamp, row.close_time_ms)
-        )
+            for row in rows[settled:]
+            if not missing(proven, row.timestamp, row.close_time_ms)  # else it may grow still
+        ]
+        found = Candles(rows[:settled] + grown)
         found.young = rows[-1] if rows and rows[-1] not in found[-1:] else None
         if times and times[-1] >= current_ms:
             found.open_candle = self._candles[times[-1]]
@@ -218,7 +249,7 @@ class CandleReply:
         time = self._open_time(row)
         try:
             candle: Candle | str = Candle(time, *self._values(row, self._timeframe))
-        except (ValueError, TypeError, LookupError, OverflowError) as error:
+        except NO_CANDLE as error:
             if type(time) is not int or time % self._timeframe.ms:
                 raise
             candle = str(error)

@@ -48,10 +48,10 @@ class Candle:
 
     def __post_init__(self) -> None:
         # Chained comparisons are false for NaN, so they refuse it too.
-        low, high = self.low, self.high
-        if not is_time(self.timestamp) or self.timestamp % self.timeframe.ms:
-            check_time(self.timestamp)
-            raise ValueError(f"time {self.timestamp} is off the {self.timeframe} boundary")
+        time, low, high = self.timestamp, self.low, self.high
+        if type(time) is not int or time % self.timeframe.ms or not EARLIEST_MS <= time < LATEST_MS:
+            check_time(time)
+            raise ValueError(f"time {time} is off the {self.timeframe} boundary")
         if not 0 < low <= self.open <= high < inf:
             raise ValueError(f"open is not between low and high: {self}")
         if not low <= self.close <= high:
