@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 from redis import Connection, Redis
@@ -97,7 +97,7 @@ def make_asyncio_client(url: str, connect_seconds: float = CONNECT_SECONDS) -> A
     """
     address = parse_address(url)
     timeouts = _timeouts(connect_seconds, ASYNCIO_SECONDS) | {"retry": AsyncRetry(NoBackoff(), 0)}
-    return AsyncRedis.from_pool(asyncio_pool(address, _finder(address), timeouts))
+    return AsyncRedis.from_pool(asyncio_pool(address, _finder(url), timeouts))
 
 
 def is_cluster(redis: Redis) -> bool:
@@ -154,7 +154,10 @@ def _make(address: Address, timeouts: dict[str, Any]) -> Redis:
     return Redis.from_pool(server_pool(address, timeouts))
 
 
-def _finder(address: Address) -> Finder | None:
+@cache
+def _finder(url: str) -> Finder | None:
+    """Return one for all who connect: it knows which nodes did not let others in."""
+    address = parse_address(url)
     match address.kind:
         case Kind.SENTINEL:
             return OfSentinels(_sentinels(address))

@@ -12,10 +12,11 @@ from exchanges.redis.topology.sentinels import Sentinels
 
 
 class Finder(Protocol):
-    """Says which servers may be tried, best first, and looks at the one that let us in."""
+    """Says which servers may be tried, best first; is told of those that did not let us in."""
 
     async def candidates(self) -> Sequence[Node]: ...
     async def look_at(self, connection: Connection) -> None: ...
+    def failed(self, node: Node) -> None: ...
 
 
 class OfSentinels:
@@ -29,10 +30,14 @@ class OfSentinels:
 
     async def look_at(self, connection: Connection) -> None:
         """Raise ConnectionError where it is no master any more."""
-        role = (await _asked(connection, "HELLO")).get(b"role")
+        greeting = await _answer(connection, "HELLO")
+        role = greeting.get(b"role") if isinstance(greeting, Mapping) else None
         if role not in (b"master", None):
             place = f"{connection.host}:{connection.port}"
             raise ConnectionError(f"{place} is no master any more, and its Sentinels name no other")
+
+    def failed(self, node: Node) -> None:
+        """The Sentinels will find out too."""
 
 
 class OfCluster:
@@ -40,22 +45,23 @@ class OfCluster:
 
     def __init__(self, nodes: Sequence[Node]):
         self._named = list(nodes)
-        self._told: list[Node] = []
+        self._nodes = list(nodes)
 
     async def candidates(self) -> Sequence[Node]:
-        return [*self._told, *(node for node in self._named if node not in self._told)]
+        return list(self._nodes)
 
     async def look_at(self, connection: Connection) -> None:
         """Learn the other nodes. Raise ConnectionError where this one is cut off from them."""
-        place = connection.host, connection.port
-        self._told = [node for node in self._told if node != place]
-        state = await _answer(connection, "CLUSTER", "INFO")
-        if b"cluster_state:ok" not in state:
-            self._told.append(place)  # the last one that is tried
-            raise ConnectionError(f"{place[0]}:{place[1]} says that the Cluster is down")
+        host, port = connection.host, connection.port
+        if b"cluster_state:ok" not in await _answer(connection, "CLUSTER", "INFO"):
+            raise ConnectionError(f"{host}:{port} says that the Cluster is down")
         slots = await _answer(connection, "CLUSTER", "SLOTS")
-        masters = [(_text(master[0]) or place[0], int(master[1])) for _, _, master, *_ in slots]
-        self._told = list(dict.fromkeys([place, *masters]))
+        masters = [(_text(master[0]) or host, int(master[1])) for _, _, master, *_ in slots]
+        self._nodes = list(dict.fromkeys([(host, port), *masters, *self._named]))
+
+    def failed(self, node: Node) -> None:
+        """Try it last: one that stands still lets in whoever comes, and then says nothing."""
+        self._nodes = [*(each for each in self._nodes if each != node), node]
 
 
 class _Finding:
@@ -73,11 +79,16 @@ class _Finding:
                 return await super()._connect()  # type: ignore[misc]
             except (OSError, TimeoutError, RedisError) as error:
                 fault = error
+                self.finder.failed(node)
         raise fault
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
-        await super().on_connect_check_health(check_health=check_health)  # type: ignore[misc]
-        await self.finder.look_at(self)  # type: ignore[arg-type]
+        try:
+            await super().on_connect_check_health(check_health=check_health)  # type: ignore[misc]
+            await self.finder.look_at(self)  # type: ignore[arg-type]
+        except (OSError, TimeoutError, RedisError):
+            self.finder.failed((self.host, self.port))
+            raise
 
 
 class FoundConnection(_Finding, Connection):
@@ -106,11 +117,6 @@ def asyncio_pool(
 async def _answer(connection: Connection, *command: str) -> Any:
     await connection.send_command(*command, check_health=False)
     return await connection.read_response()
-
-
-async def _asked(connection: Connection, command: str) -> Mapping[bytes, Any]:
-    found = await _answer(connection, command)
-    return found if isinstance(found, Mapping) else {}
 
 
 def _text(value: Any) -> str:
