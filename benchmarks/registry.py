@@ -14,5 +14,5 @@ BENCHMARKS = {
     "writes": "candles into the cache",
     "indicators": "MACD-V of 500 symbols x 6, from the cache and as all of them close at once",
     "network": "a warmup of 100 symbols x 6 with 200 browsers looking, one frozen (three minutes)",
-    "stream": "frames of 500 symbols x 6 into Redis, beside a plain loop (two minutes)",
+    "stream": "frames of 505 and 1,005 symbols x 6 into Redis, beside plain ways (five minutes)",
 }

@@ -5,7 +5,7 @@ import orjson
 
 from benchmarks.fixtures.bench import Bench
 from benchmarks.fixtures.candles import fill
-from benchmarks.fixtures.live import NATIVE
+from benchmarks.fixtures.live import natives
 from benchmarks.measurement import Measurement
 from livermore.market import keys
 from livermore.market.candle import Candle
@@ -20,9 +20,10 @@ ROUNDS = 3
 
 def measure(bench: Bench) -> Iterator[Measurement]:
     exchange, _ = bench.exchange(1)
-    pairs = pairs_of(NATIVE)
+    symbols = list(natives(500))
+    pairs = pairs_of(symbols)
     cache = CandleCache(bench.redis, exchange.pk)
-    fill(cache, list(NATIVE))
+    fill(cache, symbols)
     follower = IndicatorFollower(bench.redis, exchange.pk)
     started, used = time.perf_counter(), time.process_time()
     follower.compute(pairs)

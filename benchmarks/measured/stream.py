@@ -1,12 +1,15 @@
 import statistics
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from benchmarks.fixtures.bench import Bench
-from benchmarks.fixtures.live import NATIVE, PAIRS, Live, Usage, live, peak_bytes
+from benchmarks.fixtures.live import NATIVE, PAIRS, Live, Usage, live, natives, peak_bytes
 from benchmarks.measurement import Measurement
 from benchmarks.plain import stream as plain_stream
+from benchmarks.plain.rounds import in_rounds
 from benchmarks.programs.helper import Helper
+from exchanges.stream.streamer import Streamer
 from exchanges.venues.binance.stream import BinanceStream
 from livermore.market.timeframe import Timeframe
 
@@ -17,13 +20,26 @@ USUAL_SECONDS, LONG_USUAL_SECONDS = 76, 590
 FLOOD_SECONDS = 15
 LOOP_SECONDS = 5
 BURSTS = 3
+# So many closes in one moment: symbols, the longest bar that closes, and what p99 may be, in ms.
+AT_ONCE = ((505, Timeframe.M1, 10), (1005, Timeframe.M5, 20))
 MB = 1_000_000
 
 
 def measure(bench: Bench) -> Iterator[Measurement]:
     yield from _usual(bench, LONG_USUAL_SECONDS if bench.thorough else USUAL_SECONDS)
+    for symbols, closing, target_ms in AT_ONCE:
+        yield from _at_once(bench, symbols, closing, target_ms)
     yield from _bursts(bench)
     yield from _flood(bench)
+
+
+class Burst(NamedTuple):
+    """How long closes of one moment took, how many were sent, and how many went astray."""
+
+    delays_ms: list[float]
+    events_delays_ms: list[float]
+    sent: int
+    astray: int
 
 
 def _usual(bench: Bench, seconds: float) -> Iterator[Measurement]:
@@ -36,12 +52,57 @@ def _usual(bench: Bench, seconds: float) -> Iterator[Measurement]:
     took = last.at - first.at
     what = f"{(last.frames - first.frames) / took:,.0f} frames/s, share of a core"
     note = f"Redis: {100 * (last.redis_cpu_seconds - first.redis_cpu_seconds) / took:.2g} %"
-    yield Measurement(what, 100 * (last.cpu_seconds - first.cpu_seconds) / took, "%", 10, note)
+    yield Measurement(what, 100 * (last.cpu_seconds - first.cpu_seconds) / took, "%", 5, note)
     yield from _delays(streaming)
     settled = used[len(used) // 3].resident_bytes
     note = f"over the last {took * 2 / 3:.0f} s, at {last.resident_bytes / MB:.0f} MB"
     yield Measurement("its growth of memory", (last.resident_bytes - settled) / MB, "MB", 5, note)
     yield _lost(streaming.sent, astray)
+
+
+def _at_once(
+    bench: Bench, symbols: int, closing: Timeframe, target_ms: float
+) -> Iterator[Measurement]:
+    """Let bars of many symbols close in one moment, read at once, and in rounds beside it."""
+    closes = symbols * sum(each.ms <= closing.ms for each in Timeframe)
+    with in_rounds() as streamer:
+        before = [_burst(bench, 50, symbols, closing, streamer)]
+    bursts = [_burst(bench, 51 + number, symbols, closing) for number in range(BURSTS)]
+    for how, delays_of in (
+        ("heard", lambda each: each.delays_ms),
+        ("read of the events stream", lambda each: each.events_delays_ms),
+    ):
+        delays = sorted(ms for each in bursts for ms in delays_of(each))
+        note = f"p50 {statistics.median(delays):.1f} ms, the last {delays[-1]:.1f} ms"
+        yield Measurement(
+            f"{closes:,} closes at once, {how} after, p99", _p99(delays), "ms", target_ms, note
+        )
+        rounds = sorted(ms for each in before for ms in delays_of(each))
+        note = f"p50 {statistics.median(rounds):.1f} ms, the last {rounds[-1]:.1f} ms"
+        yield Measurement("the same in rounds of 50 ms, p99", _p99(rounds), "ms", note=note)
+    yield _lost(sum(each.sent for each in bursts), sum(each.astray for each in bursts))
+
+
+def _burst(
+    bench: Bench,
+    number: int,
+    symbols: int,
+    closing: Timeframe,
+    streamer: type[Streamer] = Streamer,
+) -> "Burst":
+    """Return what became of the closes of one moment."""
+    closes = symbols * sum(each.ms <= closing.ms for each in Timeframe)
+    lead_seconds = LEAD_SECONDS / 2 if symbols <= len(NATIVE) else LEAD_SECONDS
+    with live(
+        bench.redis, number, "burst", lead_seconds, closing, natives(symbols), streamer
+    ) as streaming:
+        deadline = time.monotonic() + 2 * LEAD_SECONDS
+        while streaming.closes() < closes and time.monotonic() < deadline:
+            time.sleep(0.1)
+        streaming.end()
+        return Burst(
+            streaming.delays_ms, streaming.events_delays_ms, streaming.sent, streaming.astray()
+        )
 
 
 def _bursts(bench: Bench) -> Iterator[Measurement]:
@@ -99,8 +160,15 @@ def _delays(streaming: Live, *, targets: bool = True) -> Iterator[Measurement]:
     delays = streaming.delays_ms
     note = f"{len(delays):,} closes, from sending the frame to hearing it"
     yield Measurement("its closes published after, p50", statistics.median(delays), "ms", note=note)
-    p99 = delays[int(0.99 * len(delays))]
-    yield Measurement("its closes published after, p99", p99, "ms", 100 if targets else None)
+    p99 = _p99(delays)
+    yield Measurement("its closes published after, p99", p99, "ms", 10 if targets else None)
+    p99 = _p99(streaming.events_delays_ms)
+    what = "its closes read of the events stream after, p99"
+    yield Measurement(what, p99, "ms", 10 if targets else None)
+
+
+def _p99(delays_ms: list[float]) -> float:
+    return delays_ms[int(0.99 * len(delays_ms))]
 
 
 def _lost(sent: int, astray: int) -> Measurement:

@@ -57,16 +57,19 @@ class Client:
         except OSError:
             self.gone = True
 
-    def slices(self, now_ms: int, closing: set[Timeframe], count: int) -> list[bytes]:
-        """Return a frame of each topic, in so many parts."""
+    def slices(
+        self, now_ms: int, closing: set[Timeframe], count: int, at_once: bool
+    ) -> list[bytes]:
+        """Return a frame of each topic, in so many parts; what closes is in the first `at_once`."""
         key = (now_ms // Timeframe.M1.ms, len(self.topics), frozenset(closing), count)
         if self._made[0] != key:
-            made = [
-                kline(topic, now_ms, topic.rpartition("_")[2] in closing)
-                for topic in list(self.topics)
-                if topic != TICKERS
-            ]
-            self._made = (key, [b"".join(made[first::count]) for first in range(count)])
+            closes, made = [], []
+            for topic in list(self.topics):
+                if topic != TICKERS:
+                    closed = topic.rpartition("_")[2] in closing
+                    (closes if closed and at_once else made).append(kline(topic, now_ms, closed))
+            parts = [made[first::count] for first in range(count)]
+            self._made = (key, [b"".join(closes), *map(b"".join, parts)])
         return self._made[1]
 
     def _take(self, event: Request | Frame) -> None:
@@ -108,18 +111,18 @@ class Feeder:
         closing = {each for each in Timeframe if each.floor(now_ms) != each.floor(self._last_ms)}
         self._last_ms = now_ms
         clients = [client for client in self._clients if not client.gone]
-        count = 1 if self._flood or (closing and self._at_once) else SLICES_A_SECOND
-        parts = [client.slices(now_ms, closing, count) for client in clients]
+        count = 1 if self._flood else SLICES_A_SECOND
+        parts = [client.slices(now_ms, closing, count, self._at_once) for client in clients]
         self.closes += sum(
             topic.rpartition("_")[2] in closing for client in clients for topic in client.topics
         )
         self._send_tickers(clients)
-        for number in range(count):
-            at_ms, at = self._now_ms(), time.monotonic()
+        for number in range(count + 1):  # the first are those that close at once
             for client, slices in zip(clients, parts, strict=True):
-                client.send(stamp(slices[number], at_ms, at))
+                if slices[number]:
+                    client.send(stamp(slices[number], self._now_ms(), time.monotonic()))
             if not self._flood:
-                time.sleep(max(0, started + (number + 1) / count - time.monotonic()))
+                time.sleep(max(0, started + number / count - time.monotonic()))
         if not any(client.topics for client in clients):
             time.sleep(0.01)
 
