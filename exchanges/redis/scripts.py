@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hiredis import pack_command
 from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -82,7 +83,9 @@ class Sent:
         if self._pool:
             self._connection = self._pool.get_connection()
             with self._given_back_after_a_fault():
-                self._connection.send_command("EVALSHA", script.sha, len(keys), *keys, *args)
+                # redis-py's own packing looks at each argument by itself before.
+                command = pack_command(("EVALSHA", script.sha, len(keys), *keys, *args))
+                self._connection.send_packed_command([command])
 
     def reply(self) -> Any:
         """Wait for the reply and return it. Raises what the script raises where it is called."""

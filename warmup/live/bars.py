@@ -85,14 +85,15 @@ class Bars:
         time = candle.timestamp
         if time < self.next_ms or time in self._ahead:
             return None
-        if before := self._seen.get(time):
+        before = self._seen.get(time)
+        if before and not _holds(candle, before):
             newer = candle if candle.volume >= before.volume else before
             high, low = max(candle.high, before.high), min(candle.low, before.low)
             if (newer.high, newer.low) != (high, low):
                 newer = replace(newer, high=high, low=low)
             candle = newer
         self._seen[time] = candle
-        if candle.volume:
+        if candle.volume and time not in self._traded:
             self.has_traded(time)
         return candle
 
@@ -112,6 +113,11 @@ class Bars:
         return self._learn([], subtract(stretch, bars), healed=False)
 
     # -- what REST says
+
+    @property
+    def due_ms(self) -> int:
+        """Return before when the stream may still close the next bar by itself."""
+        return self.next_ms + self.timeframe.ms + GRACE_MS
 
     def overdue(self, now_ms: int, grace_ms: int = GRACE_MS) -> Interval | None:
         """Return the stretch to ask REST for, None where nothing is or it was asked already."""
@@ -291,6 +297,12 @@ class Bars:
 
     def _bar(self, time: int) -> Interval:
         return (time, time + self.timeframe.ms)
+
+
+def _holds(candle: Candle, before: Candle) -> bool:
+    """Tell whether one state of a bar can be the one after another as it is."""
+    is_wider = candle.high >= before.high and candle.low <= before.low
+    return is_wider and candle.volume >= before.volume
 
 
 def _are_alike(one: Candle, other: Candle) -> bool:

@@ -86,6 +86,7 @@ class CandleSink:
         self._writes.lately.skipped = self._skipped.by_pair
         self._is_comparing = False
         self._ahead_since: float | None = None
+        self._next_due_ms = 0  # before that no bar is overdue
         self._held_since: dict[Pair, float] = {}  # whose closes wait for one that is missing
         self._next_look_at = 0.0
         self._begun_ms = 0  # what opened by then has begun, as the clock said in the last round
@@ -193,7 +194,7 @@ class CandleSink:
             logger.warning("sink.not_loaded pairs=%d error=%s", len(pairs), error)
             self._unloaded = pairs  # the next tick tries again
             return
-        self._unloaded = set()
+        self._unloaded, self._next_due_ms = set(), 0
         in_a_moment_ms = now_ms + GRACE_MS + self._rest.clock.apart_ms
         whole_from_ms = in_a_moment_ms if self._tells_losses else EVER
         for pair in pairs:
@@ -287,18 +288,30 @@ class CandleSink:
         if self._unloaded:
             self.connected(())
         self._leave_future(now_ms)
-        for pair, bars in self._bars.items():
-            self._healer.heal(pair, bars, now_ms)
-            if not bars.holds_back:
-                self._held_since.pop(pair, None)
-            elif now - self._held_since.setdefault(pair, now) > LEAST_WAIT_SECONDS:
-                self._stop_waiting(pair, bars, now_ms)
+        if now_ms >= self._next_due_ms:
+            self._look_at_bars(now, now_ms)
         if self._bars or self._unloaded:
             self._healer.keep_time()  # last, as a pair's answer tells more of an outage
         for pair, close in self._skipped.known():
             if self._writes.losses.may_be_told(pair, close):
                 close = replace(close, again=True)
             self._writes.closes.append((pair, close))
+
+    def _look_at_bars(self, now: float, now_ms: int) -> None:
+        """See to the bars that are overdue, and to closes that wait; note when the next may be."""
+        self._next_due_ms = EVER
+        for pair, bars in self._bars.items():
+            if bars.holds_back:
+                self._next_due_ms = 0
+            elif bars.streamed:
+                self._next_due_ms = min(self._next_due_ms, bars.due_ms)
+            if bars.due_ms > now_ms and not bars.holds_back and not self._held_since:
+                continue
+            self._healer.heal(pair, bars, now_ms)
+            if not bars.holds_back:
+                self._held_since.pop(pair, None)
+            elif now - self._held_since.setdefault(pair, now) > LEAST_WAIT_SECONDS:
+                self._stop_waiting(pair, bars, now_ms)
 
     def close(self) -> None:
         """Write what there is, and begin nothing more."""
@@ -507,9 +520,12 @@ class CandleSink:
         """Keep what became known until it is written; of a pair that is set aside nothing is."""
         is_aside = pair in self._aside.why
         for close in closes:
+            if close.how != TOLD:
+                self._next_due_ms = 0
             if self._writes.is_full:
                 logger.error("sink.full pair=%s/%s from=%d", *pair, close.covered[0])
                 self._bars[pair].take_back(close.covered[0])
+                self._next_due_ms = 0
                 return
             if self._writes.losses.may_be_told(pair, close):
                 close = replace(close, again=True)

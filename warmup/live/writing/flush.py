@@ -112,8 +112,9 @@ class Flusher:
         values += (len(marks), len(closes), len(live), len(tickers), *self._channels)
         for pair, from_ms in marks.items():
             values += (self._names_of(pair).field, from_ms)
+        known = self._names.get
         for pair, close in closes:
-            of_pair = self._names_of(pair)
+            of_pair = known(pair) or self._names_of(pair)
             names += of_pair[:3]
             values += (of_pair.field, close.how, *close.covered)
             if close.candle is None:
@@ -123,7 +124,7 @@ class Flusher:
             values += (close.candle.timestamp, b"" if close.stored else row)
             values.append(_close_message(of_pair, row, close) if close.how else b"")
         for pair, candle in live.items():
-            of_pair = self._names_of(pair)
+            of_pair = known(pair) or self._names_of(pair)
             names.append(of_pair.live)
             lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
             row = orjson.dumps(candle.values())

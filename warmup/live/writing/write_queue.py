@@ -157,9 +157,11 @@ class WriteQueue:
         self._look_for_listeners()
         now, live = time.monotonic(), {}
         for pair, candle in list(self._open.items()):
+            if self._next_at.get(pair, 0.0) > now:
+                continue
             if not is_news(pair, candle, now_ms):
                 del self._open[pair]
-            elif self._next_at.get(pair, 0.0) <= now:
+            else:
                 live[pair] = candle
                 if len(live) == OPEN_PER_FLUSH:
                     break
