@@ -4,11 +4,15 @@ import ipaddress
 import os
 import re
 import ssl
+from contextlib import suppress
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
+from django_redis import get_redis_connection
+from redis import RedisError
 
 from exchanges.errors import Misconfigured
+from exchanges.redis.installation import installation_id, warnings
 from exchanges.redis.recognition import misnamed
 from exchanges.transport import certificates as trust
 from exchanges.transport.listed_hosts import split_listed
@@ -38,6 +42,16 @@ def check_redis_server(**_options):
             yield Warning(found.fault, hint=found.remedy, id="livermore.W023")
         else:
             yield Error(found.fault, hint=found.remedy, id="livermore.E022")
+
+
+@register()
+def check_installations(**_options):
+    """Warn of others under the same names, as far as the database and Redis are there."""
+    if fault_of(settings.REDIS_URL):
+        return
+    with suppress(RedisError):
+        for text in warnings(get_redis_connection("default"), installation_id()):
+            yield Warning(text, id="livermore.W024")
 
 
 @register(SETTINGS)

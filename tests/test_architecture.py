@@ -41,6 +41,7 @@ REDIS = {
     "exchanges/redis/client.py",
     "exchanges/redis/recognition.py",
     "exchanges/redis/scripts.py",
+    "exchanges/redis/installation.py",
     "exchanges/redis/unreadable.py",
     "exchanges/symbols/volumes.py",
     "warmup/cache/candles.py",

@@ -5,7 +5,7 @@
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -108,6 +108,30 @@ def is_cluster(redis: Redis) -> bool:
 def masters(redis: Redis) -> list[tuple[str, Redis]]:
     """Return a client of each server that takes writes, by its name: "" where there is but one."""
     return redis.masters() if isinstance(redis, ClusterClient) else [("", redis)]
+
+
+def plain_databases(redis: Redis) -> Iterator[tuple[int, Redis]]:
+    """Yield the other databases of a server that hold keys, each with a client of it.
+
+    A Cluster has none, nor has a server that does not say. Who uses a client closes it.
+    """
+    if isinstance(redis, ClusterClient):
+        return
+    try:
+        held: Any = redis.info("keyspace")
+    except ResponseError:
+        return
+    pool = redis.connection_pool
+    options = {
+        name: value
+        for name, value in pool.connection_kwargs.items()
+        if not name.startswith(MADE_BY_POOLS)
+    }
+    ours = int(options.get("db") or 0)
+    for number in sorted(int(name.removeprefix("db")) for name in held):
+        if number != ours:
+            others = type(pool)(pool.connection_class, **options | {"db": number})
+            yield number, Redis.from_pool(others)
 
 
 def name_at_each(redis: Redis, name: Callable[[int], str]) -> Sequence[str]:

@@ -162,6 +162,11 @@ def agents() -> str:
     return named("agents")
 
 
+def installation() -> str:
+    """Name the hash of the installations that name things so: there should be one."""
+    return named("installation")
+
+
 def old_rows_cleared() -> str:
     """Name the string that is there while old rows of the database need no clearing."""
     return named("old-rows:cleared")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from django.contrib import admin
@@ -10,11 +11,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django_redis import get_redis_connection
+from redis.exceptions import RedisError
 
 from exchanges.errors import LivermoreError, UnknownSymbol, clip
 from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.status import Holder
 from exchanges.models import Exchange
+from exchanges.redis.installation import installation_id, warnings
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.cache.candles import CandleCache
@@ -37,6 +40,8 @@ def page(request: HttpRequest) -> HttpResponse:
     """Show every exchange as it is now."""
     network = read_network(_redis(), request.user)
     context = {**admin.site.each_context(request), "title": "Network", "network": network}
+    with suppress(RedisError):  # the page says itself that it is away
+        context["not_alone"] = warnings(_redis(), installation_id())
     return render(request, "network/page.html", context)
 
 

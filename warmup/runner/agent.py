@@ -26,6 +26,7 @@ from redis.exceptions import RedisError
 from exchanges.lock.acquire import ExchangeLock, outgoing_ip
 from exchanges.lock.watch import LockWatch
 from exchanges.models import Exchange
+from exchanges.redis.installation import Announcer
 from exchanges.redis.unreadable import is_wrong_type, warn_once
 from exchanges.transport.backoff import reconnect_delays
 from livermore.market import keys
@@ -74,6 +75,7 @@ class Agent:
         self._place = place or Threads(redis, say)
         self._jobs: dict[int, Job] = {}
         self._old_rows = OldRows(redis)
+        self._announcer = Announcer(redis)
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._watch = LockWatch(redis, self._wake.set, self._courtesy)
@@ -114,6 +116,7 @@ class Agent:
             self._reconcile(_wanted_rows())
         finally:
             self._register()
+        self._announcer.step()
         self._clear_old_rows()
 
     def running(self) -> list[str]:

@@ -213,6 +213,7 @@ def faults_of_keys(redis, row):
     of_exchange = (
         keys.warmup_schedule, keys.warmup_stats, keys.lock, keys.epoch, keys.status, keys.events,
         keys.control, keys.told, keys.unconfirmed, keys.commands, keys.trouble, keys.volumes,
+        keys.server,
     )  # fmt: skip
     symbols = set(row.symbols.values_list("symbol", flat=True))
     allowed = {name(row.pk) for name in of_exchange}
@@ -223,6 +224,6 @@ def faults_of_keys(redis, row):
         for symbol in symbols
         for timeframe in LONGEST_FIRST
     }
-    allowed.add(keys.pacing(host_of(row.rest_url)))
+    allowed |= {keys.pacing(host_of(row.rest_url)), keys.installation()}
     found = {key.decode() for key in redis.scan_iter()}
     yield from (f"the key {key!r} is none of the contract's" for key in sorted(found - allowed))

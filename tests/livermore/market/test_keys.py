@@ -67,7 +67,7 @@ def all_names():
         *(name(7, "A-B", "1h") for name in OF_A_PAIR),
     ], [
         *(name("user:1") for name in OF_A_LOGIN),
-        *(keys.agents(), keys.old_rows_cleared(), keys.holder_channel("1")),
+        *(keys.agents(), keys.old_rows_cleared(), keys.installation(), keys.holder_channel("1")),
     ]
 
 
@@ -87,15 +87,8 @@ def test_all_kinds_of_names_are_looked_at_here():
     }
     looked_at = {name.__name__ for name in (*OF_AN_EXCHANGE, *OF_A_SYMBOL, *OF_A_PAIR, *OF_A_LOGIN)}
     assert kinds - looked_at == {
-        *(
-            "pair_field",
-            "pair_of",
-            "agents",
-            "old_rows_cleared",
-            "pacing",
-            "nothing",
-            "holder_channel",
-        ),
+        *("pair_field", "pair_of", "agents", "old_rows_cleared", "pacing", "nothing"),
+        *("holder_channel", "installation"),
     }
 
 

@@ -4,6 +4,7 @@ from django.core.management.base import CommandError
 from django_redis import get_redis_connection
 
 from exchanges.lock.acquire import ExchangeLock, Held
+from exchanges.redis.installation import Announcer
 from livermore.arguments import (
     add_exchange,
     ensure_listing,
@@ -43,6 +44,7 @@ class Command(LivermoreCommand):
         # Of what is monitored nothing may trade now: what does is streamed when it does again.
         symbols = (symbols_named if named is None else symbols_to_fetch)(exchange, named)
         redis = get_redis_connection("default")
+        Announcer(redis).step()
         holder = ExchangeLock(redis, exchange.pk).holder() if options["take_over"] else None
         with WarmupProgress(exchange.name, self.stderr) as show:
             take_over = holder.instance_id if holder else None
