@@ -14,14 +14,20 @@ import redis as redis_client
 from django.core.management import call_command
 
 from exchanges.lock.status import FIXED, read_status
+from exchanges.redis.client import make_client
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from livermore.running import embedded_redis
 from tests.conftest import SERVER
+from tests.fixtures.cluster import cluster
+from tests.fixtures.redis_server import wait_for
+from tests.fixtures.sentinels import sentinels
 from tests.warmup.runners import make_row, running, serve, wait_until
 
 TEXT = (Path(__file__).parent.parent / "docs/reading.md").read_text()
-FOLLOWER, RECIPE = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.M | re.S)
+FOLLOWER, RECIPE = (text for language, text in BLOCKS if language == "python")
+BY_SENTINELS, BY_NODES = (t for language, t in BLOCKS if not language and "client = " in t)
 NUMBER = 4
 
 
@@ -47,8 +53,8 @@ def follower(tmp_path):
     class Follower:
         said = tmp_path / "said"
 
-        def start(self, url=None, number=NUMBER):
-            code = FOLLOWER.replace("NUMBER = 4 ", f"NUMBER = {number} ")
+        def start(self, url=None, number=NUMBER, code=FOLLOWER):
+            code = code.replace("NUMBER = 4 ", f"NUMBER = {number} ")
             assert number == NUMBER or code != FOLLOWER
             with self.said.open("ab") as said:
                 process = subprocess.Popen(
@@ -139,6 +145,42 @@ def test_the_recipe_needs_to_be_told_nothing_in_the_folder_of_run(checkout):
         text=True,
     )
     assert done.stdout.startswith("BTC-USD 1m True\n"), done.stderr
+
+
+CLIENT = re.compile(r'^if "REDIS_URL".*?^else:.*?\n.*?\n', re.M | re.S)
+
+
+def with_hosts(lines, *ports):
+    """Return the program with a client made in another way, at hosts that are there."""
+    for number, port in enumerate(ports, 1):
+        lines = re.sub(rf'"h{number}", \d+', f'"127.0.0.1", {port}', lines)
+    assert '"h' not in lines
+    code, count = CLIENT.subn(lambda _: lines, FOLLOWER)
+    assert count == 1
+    return code
+
+
+def test_the_follower_follows_sentinels_through_a_failover(tmp_path, follower):
+    with sentinels(tmp_path / "sentinels") as watched, make_client(watched.url) as client:
+        ports = [each.port for each in watched.sentinels]
+        close(client, 1)
+        follower.start(code=with_hosts(BY_SENTINELS, *ports))
+        follower.saw(1)
+        old = watched.master()
+        old.kill()
+        watched.wait_for_another(old)
+        wait_for(client.ping, "the new master")
+        close(client, 2)
+        follower.saw(2)
+
+
+def test_the_follower_follows_a_cluster(tmp_path, follower):
+    with cluster(tmp_path / "cluster") as whole, make_client(whole.url) as client:
+        close(client, 1)
+        follower.start(code=with_hosts(BY_NODES, whole.nodes[0].port))
+        follower.saw(1)
+        close(client, 2)
+        follower.saw(2)
 
 
 def test_the_follower_says_nothing_while_the_market_is_quiet(server, follower):
