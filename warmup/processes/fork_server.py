@@ -116,7 +116,10 @@ class _Server:
         return self._client not in ready or self._obey()
 
     def _obey(self) -> bool:
-        orders, descriptors, _, _ = socket.recv_fds(self._client, 1, 1)
+        try:
+            orders, descriptors, _, _ = socket.recv_fds(self._client, 1, 1)
+        except ConnectionResetError:  # it is gone, and had not read all that it was told
+            return False
         if orders == KILL:
             self._kill_all()
         elif orders == FORK and descriptors:

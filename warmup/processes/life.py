@@ -25,11 +25,15 @@ logger = logging.getLogger(__name__)
 
 
 class Order(NamedTuple):
-    """What an agent wants of a life: whom it replaces and why, and when it is tried again."""
+    """What an agent wants of a life: whom it replaces and why, and when it is tried again.
+
+    One that `goes_on` streams at once, and looks for what is missing after that.
+    """
 
     from_whom: str | None = None
     reason: str = ""
     wait_seconds: float = 0.0
+    goes_on: bool = False  # where somebody else streamed a moment ago
 
 
 class Outcome(NamedTuple):
@@ -117,7 +121,7 @@ class Life:
             close_old_connections()
             whom, from_whom = from_whom, None
             if not self._stopping.is_set():
-                self._runner.run(whom, self._order.reason)
+                self._runner.run(whom, self._order.reason, self._order.goes_on)
 
         run_through_losses(run, self._stopping.wait)
 

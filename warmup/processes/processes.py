@@ -111,6 +111,7 @@ class Processes:
         process.line.send(
             **{"run": run.number, "exchange": exchange.pk, "begin": exchange.name},
             **{"from": order.from_whom, "reason": order.reason, "wait": order.wait_seconds},
+            goes_on=order.goes_on,
         )
         return run
 

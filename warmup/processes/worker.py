@@ -75,7 +75,8 @@ class Worker:
 
     def _obey(self, number: int, message: dict[str, Any]) -> None:
         if name := message.get("begin"):
-            order = Order(message["from"], message["reason"], message["wait"])
+            told = (message[name] for name in ("from", "reason", "wait", "goes_on"))
+            order = Order(*told)
             exchange = Exchange(pk=message["exchange"], name=name)
             self._runs[number] = self._threads.begin(
                 exchange, order, lambda outcome: self._ended(number, outcome)

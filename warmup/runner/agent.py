@@ -172,12 +172,12 @@ class Agent:
         job.started_at = time.monotonic()
         job.wait_seconds = STEP_SECONDS + next(job.delays)
         job.next_try_at = job.started_at + job.wait_seconds
-        job.held = False
+        waited, job.held = job.held, False
         if from_whom is None and ExchangeLock(self._redis, job.exchange.pk).holder():
             self._ended(job, Outcome(held=True))  # nothing needs to begin to learn that
             return
         reason = job.exchange.take_over_reason or "it ends there"
-        order = Order(from_whom, reason, job.wait_seconds)
+        order = Order(from_whom, reason, job.wait_seconds, goes_on=waited)
         job.run = self._place.begin(job.exchange, order, partial(self._ended, job))
 
     def _ended(self, job: Job, outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.fencing import Fenced
 from exchanges.lock.lease import HandedOver, Lease
 from exchanges.lock.presence import Presence
-from exchanges.lock.status import Holder, State
+from exchanges.lock.status import Holder, State, read_status
 from exchanges.models import Exchange
 from exchanges.redis.client import close_idle, own_client
 from exchanges.redis.server_watch import ServerWatch
@@ -118,18 +118,23 @@ class ExchangeRunner:
         if not self._streams:
             self.stop()
 
-    def run(self, take_over: str | None = None, reason: str = "") -> None:
+    def run(self, take_over: str | None = None, reason: str = "", goes_on: bool = False) -> None:
         """Live: see the class. `take_over` is the instance id of the holder that this replaces.
 
-        One that streams goes on until this does too: then nothing is late for it.
+        One that streams goes on until this does too: then nothing is late for it. With `goes_on`
+        an exchange that was live a moment ago is streamed at once, and warmed beside that.
         """
         lock = ExchangeLock(self._redis, self._exchange.pk, above=self._lately.epoch)
         try:
             if take_over and streams(self._redis, self._exchange.pk, take_over):
                 self._follow(lock, take_over, reason)
             else:
+                # Its last word is kept for longer than it may stand still, and goes with its lock.
+                was_live = (
+                    goes_on and read_status(self._redis, self._exchange.pk).state is State.ACTIVE
+                )
                 taken = lock.take_over(take_over, reason) if take_over else lock.acquire()
-                self._hold(taken, self._live)
+                self._hold(taken, self._go_on if was_live else self._live)
         except Exception as error:
             is_wanted = self._leaving.is_set() and isinstance(error, HandedOver)
             if not is_wanted and not self._stopping.is_set():  # else broken off as it was asked to
@@ -226,6 +231,34 @@ class ExchangeRunner:
                 taken,
                 lambda *held: self._stream(*held, streamer, stream, sink, follower, rest, short),
             )
+
+    def _go_on(self, lease: Lease, presence: Presence) -> None:
+        """Stream at once; what closed meanwhile is asked for as after a cut of the connection."""
+        lease.report(State.STARTING)
+        self._check_redis()
+        only = set(self._symbols) if self._only else None
+        self._symbols = trading(rows_wanted(self._exchange, only))
+        with closing(self._open_rest()) as rest:
+            self._clock = rest.clock
+            stream = self._factory.stream(self._exchange)
+            sink = self._make_sink(rest, stream, lease.own_epoch, lease.may_write)
+            streamer = Streamer(stream, sink, rest)
+            streamer.start(self._symbols)
+            follower = IndicatorFollower(
+                self._own_redis, self._exchange.pk, lease.own_epoch, lease.may_write
+            )
+            try:
+                self._clock.settle()
+                self._ask_limits(rest)
+                follower.compute(pairs_of(self._symbols), self._stopping.is_set)
+                scan = CandleStatusScanner(self._own_redis, self._exchange.pk)
+                found = scan.scan_exchange(self._symbols)
+                short = dict.fromkeys(each.symbol for each in found if each.needs_fetching)
+            except BaseException:
+                streamer.stop()
+                sink.close()
+                raise
+            self._stream(lease, presence, streamer, stream, sink, follower, rest, short)
 
     def _live(self, lease: Lease, presence: Presence) -> None:
         lease.report(State.STARTING)
