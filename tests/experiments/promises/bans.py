@@ -6,7 +6,7 @@ nothing is sent while it asks for a pause, and nothing in a ban.
 Two commands warm two rows that lead to one sandbox, at the same time, and every call that arrives
 there is noted. Counted is what had arrived, of whomever, when a call of ours came: within any 60
 seconds, and within a minute of the exchange's own where others call meanwhile. Of these its answers
-alone tell, which don't tell of the calls that are under way then: 24 of each process. What was on
+alone tell, which don't tell of the calls that are under way then: 30 of each process. What was on
 its way when a pause or a ban began may arrive within its first second.
 `tests/exchanges/rest/pacing/test_weight.py`, `tests/exchanges/rest/pacing/test_batch.py` and
 `tests/exchanges/rest/test_client.py` show single steps of it in every run of the tests.
@@ -24,15 +24,16 @@ from exchanges.sandbox.binance.rest import BinanceRest
 from exchanges.sandbox.coinbase.rest import CoinbaseRest
 from exchanges.sandbox.market.listings import TRADING
 from exchanges.sandbox.symbols import listings
+from exchanges.venues.binance.rest import WORKERS
 from tests.experiments.outcome import Outcome, faults_of
 from tests.warmup.runners import SYMBOLS, make_row, processes, serve, wait_until
 
 QUICK = {"kinds": ["unsaid"]}
 # Binance.US's, the least of the family. Of a smaller one, the calls that are under way at once
-# (24 a process, of a weight of 2) would be no small share.
+# (30 a process, of a weight of 2) would be no small share.
 WEIGHT_A_MINUTE = 1200
 CALLS_A_SECOND = 10
-UNDER_WAY_WEIGHT = 2 * 24 * 2
+UNDER_WAY_WEIGHT = 2 * WORKERS * 2
 # How long it is, how much fits in, and the share that may be used of it. That is what is promised,
 # not what the code happens to say. Coinbase publishes no limit to keep a distance from, five calls
 # a second are half of what it is known to allow.
