@@ -1,14 +1,17 @@
 """Where Redis is, as REDIS_URL says it: one server, Sentinels that know one, or a Cluster."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis.connection import parse_url
 
 PORT, SENTINEL_PORT = 6379, 26379
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]+(%[A-Za-z0-9._-]+)?")
+SERVICE = re.compile(r"[A-Za-z0-9._-]+")  # as Sentinels take it
 OF_SENTINELS = "sentinel_"  # begins the options that are meant for the Sentinels alone
 SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 WRITE = (
@@ -57,8 +60,10 @@ def parse_address(url: str) -> Address:
     """Take an address apart. Raises BadAddress."""
     if "#" in url:
         raise BadAddress("REDIS_URL holds a #, and what comes after one is not read.", ENCODE)
+    if any(each and "=" not in each for each in url.partition("?")[2].split("&")):
+        raise BadAddress("REDIS_URL has an option without a value.", f"Write name=value. {ENCODE}")
     scheme, separator, rest = url.partition("://")
-    scheme, _, kind = scheme.lower().partition("+")
+    scheme, _, kind = scheme.partition("+")
     if not separator or (kind and scheme not in ("redis", "rediss")):
         raise BadAddress("REDIS_URL is not an address of a Redis server.")
     encrypted = scheme == "rediss"
@@ -80,6 +85,11 @@ def _of_sentinels(scheme: str, rest: str, encrypted: bool) -> Address:
             "REDIS_URL does not name the master that the Sentinels watch.",
             f"Write it after the hosts, such as redis+sentinel://host1,host2/mymaster/0. {ENCODE}",
         )
+    if not SERVICE.fullmatch(service):  # not repeated: it may be a part of a password
+        raise BadAddress(
+            "What REDIS_URL has after the hosts is not the name of a master.",
+            f"It has letters, digits, and . - _ alone. {ENCODE}",
+        )
     options = parse_qsl(query, keep_blank_values=True)
     own = {name: value for name, value in options if name.startswith(OF_SENTINELS)}
     if any(name not in SENTINEL_OPTIONS for name in own):
@@ -95,7 +105,7 @@ def _of_sentinels(scheme: str, rest: str, encrypted: bool) -> Address:
         encrypted,
         _without_host(of_server),
         _nodes(hosts, SENTINEL_PORT),
-        unquote(service),
+        service,
         of_sentinels,
     )
 
@@ -126,7 +136,7 @@ def _node(text: str, usual_port: int) -> Node:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not host or port == 0 or "@" in text:
+    if not host or port == 0 or not HOST.fullmatch(host) or "@" in text:
         # What it says may be a part of a password with a / or @ in it.
         raise BadAddress("REDIS_URL has no host, or a port that is none, between its commas.")
     return host, port or usual_port

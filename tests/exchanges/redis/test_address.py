@@ -61,6 +61,11 @@ def test_one_server_is_named_as_ever(url):
         ("redis://:secret@h1:1,h2:2/0", "several hosts"),
         ("redis+sentinel://:se#cret@h1/m", "#"),
         ("redis+sentinel://:sec/ret@h1/m", ""),
+        ("redis+sentinel://user:12/secret@h1,h2", "not the name of a master"),
+        ("REDIS+SENTINEL://h1/m", "not an address"),
+        ("redis+cluster://user:12?secret@h1,h2/", "option without a value"),
+        ("redis://user:12?secret@h1/0", "option without a value"),
+        ("redis+cluster://h 1/", "no host"),
     ],
 )
 def test_what_can_not_be_called_is_said_without_its_password(url, told):
