@@ -11,7 +11,7 @@ from exchanges.errors import Unreachable
 
 Answer = TypeVar("Answer")
 
-IDLE_SECONDS = 5.0
+IDLE_SECONDS = 1.0
 
 
 class Workers:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from django.db import Error as DatabaseError
@@ -17,8 +17,8 @@ from exchanges.lock.lease import HandedOver, LostLock
 from exchanges.models import Exchange
 from exchanges.symbols.fetch_listing import fetch_listing
 from warmup.live.redis_loss.written_lately import WrittenLately
-from warmup.runner.moving.losses import run_through_losses
-from warmup.runner.runner import ExchangeRunner
+from warmup.runner.moving.losses import turns_through_losses
+from warmup.runner.runner import STEP_SECONDS, ExchangeRunner
 from warmup.runner.trouble import TroubleReport
 
 logger = logging.getLogger(__name__)
@@ -47,18 +47,27 @@ class Outcome(NamedTuple):
 
 
 class Life:
-    """One exchange's life in this process: `run` lasts from its listing to its end.
+    """One exchange's life in this process: its `turns` last from its listing to its end.
 
-    `say` is told in a line what ended.
+    `say` is told in a line what ended; `on_close` is called when closes were told, so that the next
+    turn has something to do.
     """
 
-    def __init__(self, redis: Redis, exchange: Exchange, order: Order, say: Callable[[str], None]):
+    def __init__(
+        self,
+        redis: Redis,
+        exchange: Exchange,
+        order: Order,
+        say: Callable[[str], None],
+        on_close: Callable[[], object] = lambda: None,
+    ):
         self.exchange = exchange
         self._redis = redis
         self._order = order
         self._say = say
         self._trouble = TroubleReport(redis, exchange)
         self._runner: ExchangeRunner | None = None
+        self._on_close = on_close
         self._stopping = threading.Event()
 
     @property
@@ -67,13 +76,13 @@ class Life:
         return self._runner.instance_id if self._runner else ""
 
     def stop(self) -> None:
-        """Let `run` end; any thread may call it."""
+        """Let the turns end; any thread may call it."""
         self._stopping.set()
         if runner := self._runner:
             runner.stop()
 
     def leave(self) -> None:
-        """Let `run` end, once another agent streams the exchange, if one waits for it."""
+        """Let the turns end, once another agent streams the exchange, if one waits for it."""
         runner = self._runner
         if runner and runner.instance_id:
             runner.leave()
@@ -81,49 +90,62 @@ class Life:
             self.stop()
 
     def run(self) -> Outcome:
-        """Live until that is over or `stop` was called; what went wrong is said, and told."""
-        name = self.exchange.name
+        """Take all turns; return how it ended."""
+        error = None
         try:
-            self._run()
-            self._say(f"{name} ended")
-            return Outcome()
-        except Held as error:
-            logger.debug("agent.held exchange=%s holder=%s", name, error.holder)
-            return Outcome(held=True)
-        except HandedOver as error:
-            logger.info("agent.handed_over exchange=%s error=%s", name, error)
-            self._say(f"{name}: {error}")
-            return Outcome(held=True)
-        except Exchange.DoesNotExist:
-            return Outcome(wait_seconds=self._order.wait_seconds)  # nor is it wanted any more
-        except (LivermoreError, RedisError, DatabaseError) as error:
-            logger.error("agent.runner_ended exchange=%s error=%s", name, error)
-            self._say(f"{name}: {error}")
-            return self._failed(error)
-        except Exception as error:
-            logger.exception("agent.runner_died exchange=%s", name)
-            return self._failed(error)
+            for _ in self.turns(STEP_SECONDS):
+                pass
+        except Exception as raised:
+            error = raised
+        try:
+            return self.end(error)
         finally:
             connections.close_all()
 
-    def _run(self) -> None:
+    def turns(self, block_seconds: float) -> Iterator[bool]:
+        """Live in turns, as `ExchangeRunner.turns` does; what they raise is for `end`."""
         self.exchange.refresh_from_db()
         if not self.exchange.symbols.exists():
             fetch_listing(self.exchange, self._trouble.observe)
         symbols = list(self.exchange.symbols.kept_warm().values_list("symbol", flat=True))
         from_whom: str | None = self._order.from_whom
 
-        def run(lately: WrittenLately) -> None:
+        def turns(lately: WrittenLately) -> Iterator[bool]:
             nonlocal from_whom
-            self._runner = ExchangeRunner(
+            runner = self._runner = ExchangeRunner(
                 self._redis, self.exchange, symbols, trouble=self._trouble, lately=lately
             )
+            runner.on_close = self._on_close
             close_old_connections()
             whom, from_whom = from_whom, None
             if not self._stopping.is_set():
-                self._runner.run(whom, self._order.reason, self._order.goes_on)
+                order = self._order
+                yield from runner.turns(whom, order.reason, order.goes_on, block_seconds)
 
-        run_through_losses(run, self._stopping.wait)
+        yield from turns_through_losses(turns, self._stopping.wait)
+
+    def end(self, error: Exception | None) -> Outcome:
+        """Say how it ended, `error` being what a turn raised; what went wrong is told, too."""
+        name = self.exchange.name
+        match error:
+            case None:
+                self._say(f"{name} ended")
+                return Outcome()
+            case Held():
+                logger.debug("agent.held exchange=%s holder=%s", name, error.holder)
+                return Outcome(held=True)
+            case HandedOver():
+                logger.info("agent.handed_over exchange=%s error=%s", name, error)
+                self._say(f"{name}: {error}")
+                return Outcome(held=True)
+            case Exchange.DoesNotExist():
+                return Outcome(wait_seconds=self._order.wait_seconds)  # nor is it wanted any more
+            case LivermoreError() | RedisError() | DatabaseError():
+                logger.error("agent.runner_ended exchange=%s error=%s", name, error)
+                self._say(f"{name}: {error}")
+            case _:
+                logger.error("agent.runner_died exchange=%s", name, exc_info=error)
+        return self._failed(error)
 
     def _failed(self, error: Exception) -> Outcome:
         """Say why it ended and when it is tried again: not before a ban is over."""

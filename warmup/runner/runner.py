@@ -4,7 +4,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -100,6 +100,8 @@ class ExchangeRunner:
         self._factory = ExchangeAdapterFactory(self._burst_redis)
         self._stopping, self._leaving = threading.Event(), threading.Event()
         self._streams = False
+        self.on_close: Callable[[], object] = lambda: None  # a turn has to follow what was told
+        self._block_seconds = 0.0  # that a turn waits for closes
         self.instance_id = ""  # by which it holds the exchange's lock, while it does
         self._streamer: Streamer | None = None
         self._sink: CandleSink | None = None
@@ -124,17 +126,34 @@ class ExchangeRunner:
         One that streams goes on until this does too: then nothing is late for it. With `goes_on`
         an exchange that was live a moment ago is streamed at once, and warmed beside that.
         """
+        with closing(self.turns(take_over, reason, goes_on, STEP_SECONDS)) as turns:
+            for _ in turns:
+                pass
+
+    def turns(
+        self,
+        take_over: str | None = None,
+        reason: str = "",
+        goes_on: bool = False,
+        block_seconds: float = 0.0,
+    ) -> Generator[bool, None, None]:
+        """Live as `run` does, in turns: the first one lasts until it is live, the last one ends it.
+
+        Each of the others waits so long for closes, and does what may wait for a moment. Each says
+        whether the next one lasts long. Any thread may take it, but no two at once.
+        """
+        self._block_seconds = block_seconds
         lock = ExchangeLock(self._redis, self._exchange.pk, above=self._lately.epoch)
         try:
             if take_over and streams(self._redis, self._exchange.pk, take_over):
-                self._follow(lock, take_over, reason)
+                yield from self._follow(lock, take_over, reason)
             else:
                 # Its last word is kept for longer than it may stand still, and goes with its lock.
                 was_live = (
                     goes_on and read_status(self._redis, self._exchange.pk).state is State.ACTIVE
                 )
                 taken = lock.take_over(take_over, reason) if take_over else lock.acquire()
-                self._hold(taken, self._go_on if was_live else self._live)
+                yield from self._hold(taken, self._go_on if was_live else self._live)
         except Exception as error:
             is_wanted = self._leaving.is_set() and isinstance(error, HandedOver)
             if not is_wanted and not self._stopping.is_set():  # else broken off as it was asked to
@@ -144,14 +163,16 @@ class ExchangeRunner:
             for client in (self._burst_redis, self._own_redis, self._closes_redis):
                 client.close()
 
-    def _hold(self, taken: Lease, live: Callable[[Lease, Presence], None]) -> None:
+    def _hold(
+        self, taken: Lease, live: Callable[[Lease, Presence], Iterator[bool]]
+    ) -> Iterator[bool]:
         with closing(Presence(self._redis, taken)) as presence, taken as lease:
             presence.keep_up(time.monotonic())
             lease.measure_with(self.measured)
             self._lately.epoch = lease.own_epoch
             self.instance_id = lease.holder.instance_id
             try:
-                live(lease, presence)
+                yield from live(lease, presence)
             except Exception as error:
                 if self._stopping.is_set():
                     raise
@@ -196,7 +217,7 @@ class ExchangeRunner:
             "unreadable": self._sink.trouble,
         }
 
-    def _follow(self, lock: ExchangeLock, take_over: str, reason: str) -> None:
+    def _follow(self, lock: ExchangeLock, take_over: str, reason: str) -> Iterator[bool]:
         """Stream beside the holder; once all is there take the exchange from it, and go on.
 
         Raises Held where somebody else prepares that.
@@ -227,12 +248,12 @@ class ExchangeRunner:
                 if not sink.has_begun:
                     streamer.stop()
                     sink.close()
-            self._hold(
+            yield from self._hold(
                 taken,
                 lambda *held: self._stream(*held, streamer, stream, sink, follower, rest, short),
             )
 
-    def _go_on(self, lease: Lease, presence: Presence) -> None:
+    def _go_on(self, lease: Lease, presence: Presence) -> Iterator[bool]:
         """Stream at once; what closed meanwhile is asked for as after a cut of the connection."""
         lease.report(State.STARTING)
         self._check_redis()
@@ -258,9 +279,9 @@ class ExchangeRunner:
                 streamer.stop()
                 sink.close()
                 raise
-            self._stream(lease, presence, streamer, stream, sink, follower, rest, short)
+            yield from self._stream(lease, presence, streamer, stream, sink, follower, rest, short)
 
-    def _live(self, lease: Lease, presence: Presence) -> None:
+    def _live(self, lease: Lease, presence: Presence) -> Iterator[bool]:
         lease.report(State.STARTING)
         self._check_redis()
         self._choose_symbols(lease)
@@ -290,13 +311,16 @@ class ExchangeRunner:
                 gc.freeze()  # a full collection takes long, and a burst of closes brings one about
                 streamer = Streamer(stream, sink, rest)
                 streamer.start(self._symbols)
-                self._stream(lease, presence, streamer, stream, sink, follower, rest)
+                yield from self._stream(lease, presence, streamer, stream, sink, follower, rest)
 
     def _make_sink(
         self, rest: VenueRest, stream: VenueStream, epoch: int, may_write: Callable[[], bool]
     ) -> CandleSink:
         number, rolls_up_from = self._exchange.pk, stream.rolls_up_from
-        sink = CandleSink(self._closes_redis, number, rest, epoch, may_write, rolls_up_from)
+        sink = CandleSink(
+            *(self._closes_redis, number, rest, epoch, may_write, rolls_up_from),
+            on_close=lambda *_close: self.on_close(),
+        )
         sink.heal_by(self._burst_redis, self._give_back)
         sink.remember_in(self._lately)
         return sink
@@ -362,7 +386,7 @@ class ExchangeRunner:
         follower: IndicatorFollower,
         rest: VenueRest,
         short: Iterable[str] = (),
-    ) -> None:
+    ) -> Iterator[bool]:
         """Keep live what `streamer` streams; of symbols that are `short` the history is fetched."""
 
         def written(pair: Pair) -> None:
@@ -406,7 +430,7 @@ class ExchangeRunner:
         try:
             steps = (commands.step, monitored.keep_up, background.keep_up, presence.keep_up)
             try:
-                self._watch(lease, streamer, follower, lambda: commands.doing, steps)
+                yield from self._watch(lease, streamer, follower, lambda: commands.doing, steps)
             except (KeyboardInterrupt, SystemExit):
                 self._leave_to_others(lease, streamer, follower)
                 raise
@@ -469,7 +493,7 @@ class ExchangeRunner:
         follower: IndicatorFollower,
         doing: Callable[[], dict[str, Any] | None],
         steps: Sequence[Callable[[float], None]],
-    ) -> None:
+    ) -> Iterator[bool]:
         """Do in turn all that may wait for a moment: neither the heartbeat nor closes wait for it.
 
         `doing` tells which command is under way; `steps` take what time it is, monotonic.
@@ -486,8 +510,9 @@ class ExchangeRunner:
                 next_report_at = now + STEPS_PER_REPORT * STEP_SECONDS
             for step in steps:
                 step(now)
-            if not follower.follow(round(1000 * STEP_SECONDS)):
-                self._stopping.wait(STEP_SECONDS)
+            if not follower.follow(round(1000 * self._block_seconds)):
+                self._stopping.wait(self._block_seconds)
+            yield False
 
     def _leave_to_others(
         self, lease: Lease, streamer: Streamer, follower: IndicatorFollower

@@ -11,6 +11,7 @@ from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
 from tests.warmup.processes.test_fork_server import is_alive
 from tests.warmup.runners import (
+    MIDNIGHT_MS,
     end,
     make_row,
     processes,
@@ -79,6 +80,26 @@ def test_each_exchange_has_a_process_of_its_own_and_the_agent_says_which(redis, 
         (name,): pid for name, pid in pids.items()
     }
     assert all(each.threads and each.memory_bytes for each in found.processes)
+
+
+@pytest.mark.parametrize(("name", "most"), [("sandbox", 4), ("coinbase", 4)])
+def test_a_process_with_one_exchange_has_four_threads_and_four_connections(
+    redis, agent, name, most
+):
+    before = {client["id"] for client in redis.client_list()}
+    with serve(speed=1, start_ms=MIDNIGHT_MS - 8000) as sandbox:
+        row = make_row(sandbox, name, wanted=Exchange.Wanted.RUNNING)
+        agent(3)
+        wait_until(lambda: (read_status(redis, row.pk).details or {}).get("closes", 0) >= 3, 40)
+        pid = read_status(redis, row.pk).holder.pid
+        wait_until(lambda: len(list(Path(f"/proc/{pid}/task").iterdir())) <= most)
+        wait_until(lambda: len(connections_of(redis, row, before)) <= most)
+
+
+def connections_of(redis, row, before):
+    """Return the names of an exchange's connections that came since."""
+    names = [each["name"] for each in redis.client_list() if each["id"] not in before]
+    return [name for name in names if name.endswith(f":{row.pk}")]
 
 
 def test_where_there_are_more_exchanges_than_processes_they_share_them(redis, rows, agent, live):

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import MasterDownError, ReadOnlyError
@@ -28,11 +28,25 @@ def run_through_losses(
     `has_to_end(seconds)` waits for so long and tells whether that is not to be done any more.
     Raises what else `run` does.
     """
+
+    def turns(lately: WrittenLately) -> Iterator[bool]:
+        run(lately)
+        return iter(())
+
+    for _ in turns_through_losses(turns, has_to_end):
+        pass
+
+
+def turns_through_losses(
+    turns: Callable[[WrittenLately], Iterator[bool]], has_to_end: Callable[[float], bool | None]
+) -> Iterator[bool]:
+    """Take `turns`, as `ExchangeRunner.turns` has them, as `run_through_losses` calls `run`."""
     lately, ran_at = WrittenLately(), time.monotonic()
     while True:
         begun_at = time.monotonic()
         try:
-            return run(lately)
+            yield from turns(lately)
+            return
         except LostByRedis as error:
             ran_at = time.monotonic()
             logger.warning("runner.begins_anew error=%s", error)
@@ -43,5 +57,6 @@ def run_through_losses(
             if not lately.epoch or now - ran_at > LONGEST_TRYING_SECONDS:
                 raise
             logger.warning("runner.redis_away error=%s", error)
+        yield True
         if has_to_end(SECONDS_BETWEEN_TRIES):
-            return None
+            return
