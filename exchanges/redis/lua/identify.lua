@@ -2,7 +2,7 @@
 -- written last.
 --
 -- KEYS
---   1  any key of the exchange, so that a cluster asks who has it
+--   1  any key of the exchange, which is not read: a cluster asks who has its slot
 -- Returns the run id and the replication id, '' where the server tells none.
 
 local found = {}

@@ -14,6 +14,7 @@ SET_AND_PUBLISH = load_script("exchanges/lock/lua/set_and_publish.lua")
 READ_LOCK = load_script("exchanges/lock/lua/read_lock.lua")
 RENEW = load_script("exchanges/lock/lua/renew.lua")
 RELEASE = load_script("exchanges/lock/lua/release.lua")
+END_ABANDONED = load_script("exchanges/lock/lua/end_abandoned.lua")
 WRITE_STATUS = load_script("exchanges/lock/lua/write_status.lua")
 ACQUIRE = load_script("exchanges/lock/lua/acquire.lua", {"LARGEST_EPOCH": LARGEST_EPOCH})
 FETCH = load_script("exchanges/lock/lua/fetch_commands.lua")
@@ -405,3 +406,31 @@ def test_a_stream_of_another_type_is_an_error(redis, stream, script, arguments):
     redis.set("stream", "text")
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         script(redis, stream, arguments)
+
+
+# end_abandoned.lua
+
+
+def test_the_lock_of_one_that_is_gone_is_ended_and_those_who_wait_are_told(redis):
+    redis.set("lock", LOCK, px=5000)
+    told = received(redis, "waiting")
+    assert END_ABANDONED(redis, ["lock"], ["mine", 5000, "waiting"]) == 1
+    assert redis.get("lock") is None
+    assert told() == [b"abandoned"]
+
+
+@pytest.mark.parametrize(
+    ("lock", "px", "who", "most"),
+    [
+        (LOCK, 5000, "another", 5000),
+        (LOCK, 5000, "mine", 1000),  # it was renewed meanwhile
+        (LOCK, None, "mine", 5000),  # none of ours: it never ends
+        ("no JSON", 5000, "mine", 5000),
+    ],
+)
+def test_any_other_lock_stays(redis, lock, px, who, most):
+    redis.set("lock", lock, px=px)
+    told = received(redis, "waiting")
+    assert END_ABANDONED(redis, ["lock"], [who, most, "waiting"]) == 0
+    assert redis.get("lock") == lock.encode()
+    assert told() == []

@@ -131,3 +131,12 @@ def test_a_file_that_is_not_there_is_an_error_at_once(files, text):
     files("there.lua", text)
     with pytest.raises(FileNotFoundError, match=r"gone\.lua"):
         load_script("gone.lua" if text == "return 1" else "there.lua")
+
+
+def test_a_server_is_identified_by_its_run_and_its_data(redis):
+    identify = load_script("exchanges/redis/lua/identify.lua")
+    info = redis.info()
+    assert identify(redis, ["any"]) == [
+        info["run_id"].encode(),
+        info["master_replid"].encode(),
+    ]
