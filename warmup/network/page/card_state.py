@@ -57,6 +57,9 @@ def state_text(
     phase = view.status.phase
     if state == State.ACTIVE:
         phase = stream_fault(view.status.details, row) or phase
+        if view.successor and view.holder:
+            whom, other = view.holder.hostname, view.successor
+            phase = f"{other.hostname} ({other.ip}) takes it over from {whom}"
     done, total = (view.status.details.get(name) for name in ("done", "total"))
     if state == State.WARMING and isinstance(done, int) and isinstance(total, int):
         phase += f", {done:,} of {count(total, 'pair')}"

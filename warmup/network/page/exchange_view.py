@@ -29,6 +29,7 @@ from livermore.market.timeframe import LONGEST_FIRST
 from warmup.network.actions.audit import BEGINS, ENDS, last_action
 from warmup.network.page.cells import Work
 from warmup.runner.command_log import Entry
+from warmup.runner.moving.succession import Successor
 from warmup.runner.trouble import Trouble
 from warmup.stats import Status as WarmupStatus
 from warmup.stats import WarmupStats
@@ -105,6 +106,7 @@ class ExchangeView:
     trouble: Trouble | None = None
     commands: tuple[Entry, ...] = ()
     lock_fault: str = ""  # what to do about a lock that can't be read
+    successor: Successor | None = None  # who prepares to take it from the holder
 
     @property
     def late(self) -> bool:
@@ -147,7 +149,7 @@ def read_exchange(
     """
     number = exchange.pk
     pipe = redis.pipeline(transaction=False)
-    for key_of in (keys.lock, keys.status, keys.warmup_stats, keys.trouble):
+    for key_of in (keys.lock, keys.status, keys.warmup_stats, keys.trouble, keys.successor):
         pipe.get(key_of(number))
     for key_of in (keys.status, keys.lock):
         pipe.pttl(key_of(number))
@@ -155,7 +157,7 @@ def read_exchange(
     if schedule is None:
         pipe.get(keys.warmup_schedule(number))
     replies = map(value_or_error, pipe.execute(raise_on_error=False))
-    lock, status, stats, trouble, left_ms, lock_left_ms, noted, *stored = replies
+    lock, status, stats, trouble, next_one, left_ms, lock_left_ms, noted, *stored = replies
     name = keys.commands(number)
     noted = [] if is_wrong_type(noted) else noted
     commands = filter(None, (_understand(name, Entry.from_json, each) for each in noted))
@@ -163,6 +165,8 @@ def read_exchange(
     is_foreign = holder is None and lock is not None
     lock_fault = unknown_lock(number, lock_left_ms) if is_foreign else ""
     said = _understand(keys.status(number), Status.from_json, status)
+    successor = _understand(keys.successor(number), Successor.from_json, next_one)
+    is_meant = successor and holder and successor.replaces == holder.instance_id
     name = keys.warmup_schedule(number)
     return ExchangeView(
         holder,
@@ -174,6 +178,7 @@ def read_exchange(
         _understand(keys.trouble(number), Trouble.from_json, trouble),
         tuple(sorted(commands, key=lambda entry: entry.started_at, reverse=True)),
         lock_fault,
+        successor if is_meant else None,
     )
 
 

@@ -74,6 +74,7 @@ class Succession:
     def end(self) -> None:
         """Prepare no longer, be it that the exchange was taken over, or that it could not be."""
         self._redis.delete(self._key)
+        self._redis.publish(*changed(self._exchange_id, "status"))
 
 
 class Departure:

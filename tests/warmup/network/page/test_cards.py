@@ -13,6 +13,7 @@ from exchanges.transport.addresses import misled_by_proxy
 from warmup.network.page.cards import NO_GRID, present, without_redis
 from warmup.network.page.cells import Work
 from warmup.network.page.exchange_view import Action, ExchangeRow, ExchangeView, Schedule
+from warmup.runner.moving.succession import Successor
 from warmup.runner.trouble import Trouble
 from warmup.stats import WarmupStats
 
@@ -182,6 +183,15 @@ NOBODY = {"holder": None}
 def test_every_state_has_its_words(view, row, agent_alive, expected):
     card = card_of(view, row, agent_alive=agent_alive)
     assert (card["state"], card["stateText"]) == expected
+
+
+def test_who_takes_it_over_and_from_whom_is_said():
+    view = view_of(status("active", "leaving it to another agent", **LIVE))
+    other = Successor("other-host", "10.0.0.2", 7, HOLDER.instance_id)
+    card = card_of(replace(view, successor=other))
+    assert (
+        card["stateText"] == f"Active: other-host (10.0.0.2) takes it over from {HOLDER.hostname}"
+    )
 
 
 def test_a_late_heartbeat_is_stale_before_it_is_offline():

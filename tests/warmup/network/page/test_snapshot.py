@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 import time
 from datetime import timedelta
@@ -21,6 +22,7 @@ from warmup.cache.candles import CandleCache
 from warmup.network.actions.audit import record
 from warmup.network.page.cells import GRACE_MS
 from warmup.network.page.snapshot import read_exchange, read_network, read_pair
+from warmup.runner.moving.succession import Succession
 from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
 from warmup.stats import WarmupStats, WarmupStatsPublisher
@@ -60,6 +62,18 @@ def test_the_holder_its_status_and_how_old_that_is_by_redis(redis, exchange):
     assert (view.holder, view.status.percent) == (lease.holder, 12.5)
     assert 30_000 <= view.status_age_ms < 40_000
     assert view.late
+
+
+def test_who_prepares_to_take_it_from_its_holder(redis, exchange):
+    with ExchangeLock(redis, exchange.pk).acquire() as lease:
+        Succession(redis, exchange.pk, "somebody else").claim()
+        assert read_exchange(redis, exchange, NOW).successor is None
+        redis.delete(keys.successor(exchange.pk))
+        succession = Succession(redis, exchange.pk, lease.holder.instance_id)
+        assert succession.claim() and not succession.claim()
+        assert read_exchange(redis, exchange, NOW).successor.pid == os.getpid()
+        succession.end()
+        assert read_exchange(redis, exchange, NOW).successor is None
 
 
 def test_the_warmup_and_its_schedule_by_timeframe(redis, exchange):
