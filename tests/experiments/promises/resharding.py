@@ -4,8 +4,8 @@ nodes and slots, and no exchange loses its lock to another by it.
 A Cluster of three masters has a replica of each. Two exchanges run on it, over midnight, when bars
 of six timeframes close. Meanwhile their slots are moved from master to master, key by key as
 `valkey-cli` does and all at once as Valkey 9 can; a move is left halfway for some seconds, in which
-scripts can't run; the master that has an exchange is killed, and its replica takes over; a slot is
-moved, and then the master that got it is killed. A follower reads the events of each exchange by
+scripts can't run; the master that has an exchange is killed, and its replica takes over, also where it
+lacks the last seconds; a slot is moved, and then the master that got it is killed. A follower reads the events of each exchange by
 their ids all the while, and the page's own reading is tried. `tests/naming/test_slots.py` lets all
 that Livermore does go through a Cluster in every run of the tests, and
 `tests/exchanges/redis/test_moving.py` clients of one whose slots move.
@@ -42,9 +42,10 @@ from tests.warmup.runners import (
 )
 from warmup.network.page.exchange_view import read_exchange
 
-QUICK = {"kinds": ["moved", "killed"], "rounds": 1}
+QUICK = {"kinds": ["moved", "killed ahead of its replica"], "rounds": 1}
 NAMES = ["sandbox", "coinbase"]
 HALFWAY_SECONDS = 4
+BEHIND_SECONDS = 3.0
 AGAIN_SECONDS = 30  # the longest that a page may show what was before
 
 
@@ -112,6 +113,18 @@ class Trials:
         """Kill the master that has the first exchange; its replica takes its place."""
         self._kill(whole, slots[0])
 
+    def killed_ahead(self, whole, slots):
+        """Kill the master that has the first exchange while its replica is seconds behind."""
+        owner = whole.owner(slots[0])
+        for replica in whole.nodes:
+            if not _is_master(replica):
+                replica.ask("CONFIG", "SET", "primaryauth", "nobody's")
+        owner.ask("CLIENT", "KILL", "TYPE", "replica")
+        time.sleep(BEHIND_SECONDS)
+        owner.kill()
+        self.numbers["masters killed"] += 1
+        wait_until(lambda: whole.owner(slots[0]) is not owner, 30)
+
     def moved_and_killed(self, whole, slots):
         """Move the first exchange's slot, and kill the master that got it."""
         whole.move(slots[0], self._other(whole, slots[0]))
@@ -145,7 +158,7 @@ class Trials:
                     yield f"{row.name}: {text}"
                 self.numbers["events that followers read"] += len(follower.read)
                 again = len(follower.read) - len(set(follower.read))
-                if again and disturb not in (Trials.killed, Trials.moved_and_killed):
+                if again and disturb not in OF_DEATHS:
                     yield f"{row.name}: a follower read {again} closes twice"
                 name = "events that a follower read twice, after a master's death"
                 self.numbers[name] += again
@@ -177,8 +190,10 @@ KINDS = {
     "moved at once": Trials.moved_at_once,
     "left halfway": Trials.halfway,
     "killed": Trials.killed,
+    "killed ahead of its replica": Trials.killed_ahead,
     "moved and killed": Trials.moved_and_killed,
 }
+OF_DEATHS = (Trials.killed, Trials.killed_ahead, Trials.moved_and_killed)
 
 
 class Follower:
