@@ -4,11 +4,11 @@ nodes and slots, and no exchange loses its lock to another by it.
 A Cluster of three masters has a replica of each. Two exchanges run on it, over midnight, when bars
 of six timeframes close. Meanwhile their slots are moved from master to master, key by key as
 `valkey-cli` does and all at once as Valkey 9 can; a move is left halfway for some seconds, in which
-scripts can't run; the master that has an exchange is killed, and its replica takes over, also where it
-lacks the last seconds; a slot is moved, and then the master that got it is killed. A follower reads the events of each exchange by
-their ids all the while, and the page's own reading is tried. `tests/naming/test_slots.py` lets all
-that Livermore does go through a Cluster in every run of the tests, and
-`tests/exchanges/redis/test_moving.py` clients of one whose slots move.
+scripts can't run; the master that has an exchange is killed, and its replica takes over, also where
+it lacks the last seconds; a slot is moved, and then the master that got it is killed. A follower
+reads the events of each exchange by their ids all the while, and the page's own reading is tried.
+`tests/naming/test_slots.py` lets all that Livermore does go through a Cluster in every run of the
+tests, and `tests/exchanges/redis/test_moving.py` clients of one whose slots move.
 """
 
 import time
