@@ -5,6 +5,7 @@ from benchmarks.measurement import Measurement, median_seconds
 
 SYMBOLS = 200
 RUNS = 5
+START_TARGET_SECONDS = 0.3
 
 
 def measure(bench: Bench) -> Iterator[Measurement]:
@@ -20,3 +21,8 @@ def measure(bench: Bench) -> Iterator[Measurement]:
             [bench.manage("warmup", exchange.name)[0] for _ in range(RUNS)],
         )
         yield Measurement("its candle calls", sandbox.candle_calls(), at_most=0)
+        yield median_seconds(
+            "a command that shows an exchange, with process start",
+            [bench.manage("exchange", exchange.name)[0] for _ in range(RUNS)],
+            START_TARGET_SECONDS,
+        )

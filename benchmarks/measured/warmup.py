@@ -1,4 +1,6 @@
+import time
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from benchmarks.fixtures.bench import WEIGHT_A_MINUTE, Bench, Sandbox
 from benchmarks.measurement import Measurement, median_seconds
@@ -9,8 +11,9 @@ from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.scanner import DEFAULT_CANDLE_TARGET
 
-FEW, FEW_RUNS, FEW_TARGET_SECONDS = 25, 5, 1.5
-MANY, MANY_RUNS, MANY_TARGET_SECONDS = 200, 3, 8
+FEW, FEW_RUNS, FEW_TARGET_SECONDS = 25, 5, 0.32
+MANY, MANY_RUNS, MANY_TARGET_SECONDS = 200, 3, 2.1
+CPU_TARGET_MS = 0.9  # of this process, a pair
 CALLS_A_MINUTE = WEIGHT_A_MINUTE // BinanceRest.candle_weight
 
 
@@ -39,23 +42,29 @@ class _Warmups:
         self._exchange = exchange
         self._symbols = symbols
         self._refused = 0
+        self._cpu_seconds: list[float] = []
 
     def measurements(
         self, runs: int, target_seconds: float, loop_rate: float
     ) -> Iterator[Measurement]:
         self._warm()  # the first call of each pair costs the sandbox the most
+        self._cpu_seconds.clear()
         seconds = median_seconds(self._what, [self._warm() for _ in range(runs)], target_seconds)
         yield seconds
         rate = self.calls / seconds.value
         note = f"allowed {CALLS_A_MINUTE:,} a minute, {CALLS_A_MINUTE / 60:.0f}/s"
         note += f"; plain loop {loop_rate:.3g}/s, {rate / loop_rate:.0f} times slower"
         yield Measurement("its candle calls", rate, "/s", note=note)
+        cpu_ms = 1000 * median(self._cpu_seconds) / self.calls
+        yield Measurement("its CPU time a pair", cpu_ms, "ms", CPU_TARGET_MS)
         yield Measurement("its calls refused by 429 or 418", self._refused, at_most=0)
 
     def _warm(self) -> float:
         self._bench.redis.flushdb()
         self._sandbox.forget()
+        began = time.process_time()
         seconds = self._bench.warm(self._exchange, self._symbols)
+        self._cpu_seconds.append(time.process_time() - began)
         assert self._sandbox.candle_calls() >= self.calls
         self._refused += self._sandbox.refusals()
         return seconds
