@@ -10,7 +10,7 @@ EXPERIMENTS = {
     "killed": "a warmup killed at 200 points, and started again (14 minutes)",
     "lock": "races, stops and takeovers under the lock (2 minutes)",
     "outages": "Redis restarted, emptied, hanging, parted and full (4 minutes)",
-    "failover": "Redis that another one replaces, which lacks what was written last (6 minutes)",
+    "failover": "Redis that another one replaces, which lacks what was written last (2 minutes)",
     "half_open": "connections to Redis over which nothing comes any more (1 minute)",
     "resharding": "a Redis Cluster whose slots move and whose masters die (4 minutes)",
     "streams": "all that goes wrong with streams, and cuts from 1 s to 6 h (5 minutes)",
