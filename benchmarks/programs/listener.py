@@ -27,7 +27,7 @@ Received = list[tuple[float, Any]]  # when, and what
 
 def main(path: str, how: str, name: str) -> None:
     received: Received = []
-    read, messages = (_hear, _heard) if how == "channels" else (_read, _entries)
+    read, messages = (_subscribe, _messages) if how == "channels" else (_read, _entries)
     try:
         with ending_signals_raise(), socket.socket(socket.AF_UNIX) as connection:
             connection.connect(path)
@@ -41,7 +41,7 @@ def main(path: str, how: str, name: str) -> None:
         print(orjson.dumps(delays_ms).decode())
 
 
-def _hear(connection: socket.socket, pattern: str, received: Received) -> None:
+def _subscribe(connection: socket.socket, pattern: str, received: Received) -> None:
     connection.sendall(f"PSUBSCRIBE {pattern}\r\n".encode())
     for came_at, reply in _replies(connection):
         if reply[0] == b"psubscribe":
@@ -50,7 +50,7 @@ def _hear(connection: socket.socket, pattern: str, received: Received) -> None:
             received.append((came_at, reply))
 
 
-def _heard(reply: Any) -> Iterator[bytes]:
+def _messages(reply: Any) -> Iterator[bytes]:
     yield reply[-1]
 
 

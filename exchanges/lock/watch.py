@@ -138,8 +138,8 @@ class LockWatch:
         seconds = min(LONGEST_LISTENING_SECONDS, self._seconds_to_next_look())
         if not names:
             self._wake.wait(seconds)
-        elif heard := listening.receive(seconds):
-            self._heard(*heard)
+        elif received := listening.receive(seconds):
+            self._received(*received)
         return False
 
     def _forget(self) -> None:
@@ -148,7 +148,7 @@ class LockWatch:
             for each in self._waiting.values():
                 each.seen, each.look_at = False, 0.0
 
-    def _heard(self, channel: str, message: str) -> None:
+    def _received(self, channel: str, message: str) -> None:
         """Look at once at a lock that was given back; tell of one that is offered."""
         leaving = message.removeprefix(LEAVING) if message.startswith(LEAVING) else ""
         with self._lock:
@@ -222,7 +222,7 @@ class Listening:
     def __init__(self, pubsub: PubSub):
         self._pubsub = pubsub
         self._names: set[str] = set()
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
         self._asked = False
 
     def to(self, names: set[str]) -> None:
@@ -232,7 +232,7 @@ class Listening:
         if gone := self._names - names:
             self._pubsub.unsubscribe(*gone)
         if not self._names:
-            self._heard_at, self._asked = time.monotonic(), False
+            self._received_at, self._asked = time.monotonic(), False
         self._names = names
 
     def receive(self, seconds: float) -> tuple[str, str] | None:
@@ -243,10 +243,10 @@ class Listening:
         message = self._pubsub.get_message(timeout=seconds)
         now = time.monotonic()
         if message is None:
-            if now - self._heard_at > SILENCE_SECONDS:
+            if now - self._received_at > SILENCE_SECONDS:
                 self._ask(now)
             return None
-        self._heard_at, self._asked = now, False
+        self._received_at, self._asked = now, False
         if message["type"] != "message":
             return None
         return message["channel"].decode(), message["data"].decode("utf-8", "replace")
@@ -258,5 +258,5 @@ class Listening:
     def _ask(self, now: float) -> None:
         if self._asked:
             raise TimeoutError("Redis does not answer who listens")
-        self._asked, self._heard_at = True, now
+        self._asked, self._received_at = True, now
         self._pubsub.ping()

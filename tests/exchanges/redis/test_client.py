@@ -92,21 +92,21 @@ def test_djangos_cache_and_its_connection_take_it(client, url, settings):
     assert get_redis_connection("default").exists("django:1:a")
 
 
-def test_a_subscriber_hears_what_is_published(client, url):
-    heard, opened = [], []
+def test_a_subscriber_receives_what_is_published(client, url):
+    received, opened = [], []
 
-    async def hear():
-        subscriber = Subscriber(url, lambda *message: heard.append(message), opened.append)
+    async def receive():
+        subscriber = Subscriber(url, lambda *message: received.append(message), opened.append)
         await subscriber.add("of-one")
         task = asyncio.create_task(subscriber.run())
         await until(lambda: opened)
         client.publish("of-one", "message")
-        await until(lambda: heard)
+        await until(lambda: received)
         task.cancel()
         await asyncio.wait([task])
 
-    asyncio.run(hear())
-    assert heard == [("of-one", b"message")]
+    asyncio.run(receive())
+    assert received == [("of-one", b"message")]
 
 
 def test_many_keys_are_read_and_deleted_wherever_they_are(client):

@@ -49,21 +49,21 @@ async def until(condition):
 
 def test_a_subscriber_subscribes_anew(redis, wire, monkeypatch):
     monkeypatch.setattr(subscriber, "SILENCE_SECONDS", 0.3)
-    heard, opened = [], []
+    received, opened = [], []
 
-    async def hear():
-        listening = Subscriber(wire.url, lambda *message: heard.append(message), opened.append)
+    async def receive():
+        listening = Subscriber(wire.url, lambda *message: received.append(message), opened.append)
         await listening.add("of-one")
         task = asyncio.create_task(listening.run())
         await until(lambda: opened)
         wire.strand()
         await until(lambda: len(opened) == 2)
         redis.publish("of-one", "message")
-        await until(lambda: heard)
+        await until(lambda: received)
         task.cancel()
         await asyncio.wait([task])
 
-    asyncio.run(hear())
+    asyncio.run(receive())
     assert opened == [False, True]
 
 

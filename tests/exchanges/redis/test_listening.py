@@ -28,8 +28,8 @@ def _soon_noticed(monkeypatch):
 @asynccontextmanager
 async def listening(url):
     """Return what the page's subscriber and the channel layer have heard, each a list."""
-    heard, told = [], []
-    page = Subscriber(url, lambda channel, message: heard.append(message), lambda again: None)
+    received, told = [], []
+    page = Subscriber(url, lambda channel, message: received.append(message), lambda again: None)
     await page.add(CHANNEL)
     layer = ChannelLayer(url)
     channel = await layer.new_channel()
@@ -49,7 +49,7 @@ async def listening(url):
 
     tasks = [asyncio.create_task(each) for each in (page.run(), receive(), send())]
     try:
-        yield heard, told
+        yield received, told
     finally:
         for task in tasks:
             task.cancel()
@@ -57,13 +57,13 @@ async def listening(url):
         await layer.flush()
 
 
-async def hears(client, heard, told):
+async def is_received(client, received, told):
     """Wait until something is heard that was published from now on, by both."""
-    del heard[:], told[:]
+    del received[:], told[:]
 
     def both():
         client.publish(CHANNEL, b"message")
-        return len(heard) > 3 and len(told) > 3
+        return len(received) > 3 and len(told) > 3
 
     await asyncio.to_thread(wait_for, both, "messages")
 
@@ -71,10 +71,10 @@ async def hears(client, heard, told):
 def follow(url, disturb):
     async def listen():
         with make_client(url) as client:
-            async with listening(url) as (heard, told):
-                await hears(client, heard, told)
+            async with listening(url) as (received, told):
+                await is_received(client, received, told)
                 await asyncio.to_thread(disturb)
-                await hears(client, heard, told)
+                await is_received(client, received, told)
 
     asyncio.run(listen())
 

@@ -33,7 +33,7 @@ from warmup.network.socket.subscriber import Subscriber
 
 QUICK = {"rounds": 1}
 LONGEST_SECONDS = 30.0
-PATIENCE_SECONDS = 3 * LONGEST_SECONDS
+LONGEST_WAIT_SECONDS = 3 * LONGEST_SECONDS
 HELD, WAITED_FOR = 1, 2  # exchanges' numbers
 CHANNEL = "half-open"
 COMMANDERS = 3  # threads with commands
@@ -102,14 +102,14 @@ class Clients:
         wire.strand()
         began = time.monotonic()
         waiting = set(self._names)
-        while waiting and time.monotonic() - began < PATIENCE_SECONDS:
+        while waiting and time.monotonic() - began < LONGEST_WAIT_SECONDS:
             # What was on its way then counts for nothing.
             for name in waiting & self._who_works(began + 0.5):
                 self.longest[name] = max(self.longest.get(name, 0), time.monotonic() - began)
                 waiting.discard(name)
             time.sleep(0.05)
         for name in waiting:
-            yield f"{name}: still without Redis after {PATIENCE_SECONDS:.0f} s"
+            yield f"{name}: still without Redis after {LONGEST_WAIT_SECONDS:.0f} s"
         for name, seconds in self.longest.items():
             if seconds > LONGEST_SECONDS:
                 yield f"{name}: without Redis for {seconds:.1f} s"

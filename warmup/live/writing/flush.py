@@ -128,7 +128,7 @@ class Flusher:
             names.append(of_pair.live)
             lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
             row = orjson.dumps(candle.values())
-            message = _message(of_pair, row, OPEN) if self._listeners.hears(pair) else b""
+            message = _message(of_pair, row, OPEN) if self._listeners.has(pair) else b""
             values += (row, lives_ms, message, of_pair.field)
         for symbol, ticker in tickers.items():
             names.append(keys.ticker(number, symbol))

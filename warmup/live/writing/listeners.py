@@ -36,7 +36,7 @@ class Listeners:
         self._unheard: set[Pair] = set()
         self._next_look_at = self._doubt_at = 0.0
 
-    def hears(self, pair: Pair) -> bool:
+    def has(self, pair: Pair) -> bool:
         """Tell whether somebody may listen to a pair."""
         if not self._is_known or pair in self._pairs:
             return True
@@ -55,12 +55,12 @@ class Listeners:
         if now < self._next_look_at:
             return ()
         self._next_look_at = now + SECONDS_BETWEEN_LOOKS
-        before = {pair for pair in pairs if self.hears(pair)}
+        before = {pair for pair in pairs if self.has(pair)}
         try:
             self._ask(now)
         except RedisError:
             self._is_known = False
-        return [pair for pair in pairs if pair not in before and self.hears(pair)]
+        return [pair for pair in pairs if pair not in before and self.has(pair)]
 
     def _ask(self, now: float) -> None:
         if not isinstance(self._redis, Redis):

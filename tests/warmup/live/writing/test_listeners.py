@@ -128,7 +128,7 @@ def test_a_pattern_that_fits_no_candle_is_found_out_once(redis, sink, listener):
     assert received(redis, listener) == [(OTHER_CHANNEL, 5.0)]
 
 
-def test_who_takes_the_place_of_another_pattern_is_heard_after_a_while(
+def test_who_takes_the_place_of_another_pattern_gets_them_after_a_while(
     redis, sink, listener, monkeypatch
 ):
     subscribed(listener, patterns=["nothing"])
