@@ -16,5 +16,6 @@ local function mark_of(told, field)
 end
 
 local function text_of_mark(mark)
+    if #mark[2] == 0 then return string.format('[%.0f,[]]', mark[1]) end
     return string.format('[%.0f,', mark[1]) .. text_of_spans(mark[2]) .. ']'
 end

@@ -55,12 +55,16 @@ class Listeners:
         if now < self._next_look_at:
             return ()
         self._next_look_at = now + SECONDS_BETWEEN_LOOKS
-        before = {pair for pair in pairs if self.has(pair)}
+        channels, patterns, was_known = self._pairs, self._patterns, self._is_known
         try:
             self._ask(now)
         except RedisError:
             self._is_known = False
-        return [pair for pair in pairs if pair not in before and self.has(pair)]
+        if not was_known or not self._is_known:
+            return ()  # all is published anyway, or was
+        if self._patterns > patterns:
+            return [pair for pair in pairs if pair not in channels]
+        return self._pairs & set(pairs) - channels if self._pairs != channels else ()
 
     def _ask(self, now: float) -> None:
         if not isinstance(self._redis, Redis):
