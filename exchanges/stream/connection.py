@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from exchanges.errors import BadPayload, Excessive, LivermoreError, Unreachable, clip
 from exchanges.stream.base import StreamSession, Topic, VenueStream
 from exchanges.stream.events import Event, Refused
-from exchanges.stream.inbox import Inbox
+from exchanges.stream.inbox import EVERY, Inbox
 from exchanges.stream.subscriptions import Subscriptions
 from exchanges.stream.wire.frames import MOST_READ_BYTES
 from exchanges.stream.wire.handshake import shake_hands
@@ -149,8 +149,8 @@ class Connection:
         since, self._refused = self._refused, Counter()
         return since
 
-    def read(self, *, nameless: bool = False) -> list[Event]:
-        """Return what came since the last call, in order.
+    def read(self, *, nameless: bool = False, most: int = EVERY) -> list[Event]:
+        """Return what came since the last call, in order, of no more than `most` frames.
 
         `nameless` leaves those frames of which only the newest counts for later.
         """
@@ -158,7 +158,7 @@ class Connection:
         parse = self.session.parse
         now, is_full, answered = time.monotonic(), self.inbox.is_full, self.session.answered
         with self._sending:  # the session is for one thread at a time
-            for frame in self.inbox.take_nameless() if nameless else self.inbox.take():
+            for frame in self.inbox.take_nameless() if nameless else self.inbox.take(most):
                 try:
                     if len(frame) > MOST_READ_BYTES:
                         raise BadPayload(f"a frame of {len(frame):,} bytes, which none has")

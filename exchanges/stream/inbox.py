@@ -1,8 +1,11 @@
 """Frames that wait to be read."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterable
+from itertools import islice
 
+EVERY = sys.maxsize
 MOST_WAITING_BYTES = 16_000_000  # until somebody reads them
 
 
@@ -33,6 +36,11 @@ class Inbox:
         """Tell whether so much waits that no more should be put in."""
         return self._size > MOST_WAITING_BYTES
 
+    @property
+    def waiting(self) -> int:
+        """Return how many frames wait to be read."""
+        return len(self._frames)
+
     def put(self, frames: Iterable[bytes]) -> None:
         closes = False
         with self._lock:
@@ -48,9 +56,15 @@ class Inbox:
         if closes:
             self._wake()
 
-    def take(self) -> list[bytes]:
-        """Return and forget what waits."""
+    def take(self, most: int = EVERY) -> list[bytes]:
+        """Return and forget what waits, the oldest so many of it."""
         with self._lock:
+            if len(self._frames) > most:
+                names = list(islice(self._frames, most))
+                first = [self._frames.pop(name) for name in names]
+                self._size -= sum(map(len, first))
+                del self._nameless[: sum(type(name) is int for name in names)]
+                return first
             frames, self._frames, self._size = self._frames, {}, 0
             self._nameless = []
         return list(frames.values())

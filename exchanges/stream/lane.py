@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from exchanges.stream.base import Topic, VenueStream
 from exchanges.stream.connection import QUIET_SECONDS, Connection
 from exchanges.stream.events import CandleUpdate, Clock, Lost, Quiet, Shutdown, Traded
+from exchanges.stream.inbox import EVERY
 from exchanges.stream.refused_topics import RefusedTopics
 from exchanges.stream.silence import SilenceWatch, Trades
 from exchanges.stream.wire.reader import Reader
@@ -20,6 +21,7 @@ from livermore.market.timeframe import Timeframe
 
 logger = logging.getLogger(__name__)
 
+FRAMES_TOGETHER = 64  # a millisecond's work
 GOOD_LIFE_SECONDS = 60  # after so long a connection has proved itself, and delays begin anew
 SECONDS_BETWEEN_LISTENING = 5
 LEAST_SILENCE_SECONDS = 30
@@ -133,14 +135,19 @@ class Lane:
     def connected(self) -> bool:
         return self._current is not None and self._current.opened
 
-    def step(self, now: float, *, nameless: bool = False) -> None:
+    def step(
+        self, now: float, *, nameless: bool = False, between: Callable[[], None] = lambda: None
+    ) -> None:
         """Read what came, then see to the connections. `now` is monotonic, in seconds.
 
-        `nameless` leaves what may be superseded for a later step.
+        `nameless` leaves what may be superseded for a later step. `between` is called after each
+        few frames: what can't wait goes between them.
         """
         for connection in self._connections():
-            is_over = connection.ended.is_set()
-            self._read(connection, now, nameless=nameless and not is_over)
+            if nameless and not connection.ended.is_set():
+                self._read(connection, now, nameless=True)
+            else:
+                self._read_all(connection, now, between)
         if self._current and self._current.ended.is_set():
             self._disconnected(self._current, now)
         if self._current is None:
@@ -201,10 +208,18 @@ class Lane:
     def _connections(self) -> list[Connection]:
         return [each for each in (self._current, self._successor) if each]
 
-    def _read(self, connection: Connection, now: float, *, nameless: bool = False) -> None:
+    def _read_all(self, connection: Connection, now: float, between: Callable[[], None]) -> None:
+        for _ in range(0, connection.inbox.waiting, FRAMES_TOGETHER):
+            between()
+            self._read(connection, now, most=FRAMES_TOGETHER)
+        self._read(connection, now)
+
+    def _read(
+        self, connection: Connection, now: float, *, nameless: bool = False, most: int = EVERY
+    ) -> None:
         self.counters += connection.counted()
         candles, tickers, told_ms = set(), False, 0
-        for event in connection.read(nameless=nameless):
+        for event in connection.read(nameless=nameless, most=most):
             self._received_any_at = now
             match event:
                 case CandleUpdate():

@@ -130,7 +130,8 @@ class Streamer:
             now = time.monotonic()
             self._round += 1
             for lane in self._lanes:
-                lane.step(now, nameless=self._round % ROUNDS != 0)
+                nameless = self._round % ROUNDS != 0
+                lane.step(now, nameless=nameless, between=self._read_closes_first)
             for lane in self._lanes:
                 lane.announce(now)
             received_ms = min((lane.received_ms for lane in self._lanes if lane.pairs), default=0)
@@ -142,13 +143,24 @@ class Streamer:
         while (now := time.monotonic()) < next_round_at and self._woken.wait(next_round_at - now):
             if self._stopping.is_set():
                 return
-            self._woken.clear()  # first: what comes from here on wakes again
             self._do_what_is_asked()
             with self._lock:
-                for lane in self._lanes:
-                    lane.read_closes(time.monotonic())
+                self._read_closes()
             if not self._woken.is_set():  # else more of them are here
                 self._sink.closed()
+
+    def _read_closes(self) -> None:
+        """Read what may close bars, of all lanes; open candles wait."""
+        self._woken.clear()  # first: what comes from here on wakes again
+        now = time.monotonic()
+        for lane in self._lanes:
+            lane.read_closes(now)
+
+    def _read_closes_first(self) -> None:
+        """Read and write what may close bars, if anything came since the round began."""
+        if self._woken.is_set():
+            self._read_closes()
+            self._sink.closed()
 
     def _do_what_is_asked(self) -> None:
         try:

@@ -18,7 +18,10 @@ from exchanges.sandbox.binance.settings import BinanceSettings
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from exchanges.stream import connection as connection_module
+from exchanges.stream import lane as lane_module
 from exchanges.stream import streamer as streamer_module
+from exchanges.stream.connection import Connection
+from exchanges.stream.lane import Lane
 from exchanges.stream.streamer import Streamer
 from exchanges.transport import backoff
 from exchanges.venues.binance.stream import BinanceStream
@@ -286,6 +289,17 @@ def test_a_frame_that_closes_a_bar_is_read_at_once_and_no_other(stream, monkeypa
         eventually(lambda: notes.told_early > early)
         assert {each.closed for each in notes.candles[before:]} == {True}
         assert notes.ticks == ticks + 1
+
+
+def test_closes_go_between_the_open_candles_of_a_round(monkeypatch):
+    monkeypatch.setattr(lane_module, "FRAMES_TOGETHER", 2)
+    seen, notes = [], Notes()
+    lane = Lane(BinanceStream("ws://127.0.0.1:1", {BTC: "BTCUSD"}), notes, None, {}, None, None)
+    connection = Connection(BinanceStream("ws://127.0.0.1:1", {BTC: "BTCUSD"}), [])
+    connection.inbox.put(kline(number, closed=False).encode() for number in range(5))
+    lane._current = connection
+    lane._read_all(connection, 0.0, lambda: seen.append(len(notes.candles)))
+    assert (seen, len(notes.candles)) == ([0, 2, 4], 5)
 
 
 def test_a_flood_of_closes_keeps_no_round_from_coming(stream, monkeypatch):

@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
 CLOSES_PER_FLUSH = 64  # few, as those that wait for a script's end are told after it
-OPEN_PER_FLUSH = 500
+OPEN_PER_FLUSH = 400  # few milliseconds, so that closes do not wait
 SECONDS_AFTER_FAILURE = 0.5
-SECONDS_BETWEEN_STATES = 0.25  # of one open candle
+SECONDS_BETWEEN_STATES = 0.24  # of one open candle: with each fifth round
 
 IsNews = Callable[[Pair, Candle, int], bool]
 
