@@ -420,3 +420,20 @@ def test_who_ends_where_nobody_waits_ends_at_once(redis, row, machines, live_hol
     live_holder()
     alone.end()
     assert ExchangeLock(redis, row.pk).holder() is None
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])
+def test_a_start_that_is_told_to_end_leaves_it_to_an_agent(
+    redis, row, machines, live_holder, caplog, how
+):
+    with processes() as manage:
+        started = manage(code=with_short_lease("start", "sandbox"))
+        first = live_holder()
+        agent = machines().agent
+        wait_until(lambda: row.pk in agent._jobs and agent._jobs[row.pk].held)
+        status, _, said = end(started, how, seconds=15)
+        assert live_holder(other_than=first)
+    assert agent.running() == ["sandbox"]
+    assert [each for each in caplog.messages if "lock.taken_over" in each]
+    assert status in (0, 128 + how)
+    assert "ERROR" not in said

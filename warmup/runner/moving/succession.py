@@ -12,6 +12,7 @@ from exchanges.lock.acquire import outgoing_ip
 from exchanges.lock.lease import Lease
 from exchanges.lock.watch import LEAVING
 from exchanges.redis.change_notifications import changed
+from exchanges.redis.client import count_listeners
 from exchanges.redis.json_types import parse_object, text_in, whole_in
 from livermore.market import keys
 
@@ -90,8 +91,11 @@ class Departure:
     def offer(self) -> bool:
         """Tell those who wait that this holder ends; return whether there is anybody."""
         self._offered_at = time.monotonic()
-        message = LEAVING + self._instance_id
-        return bool(self._redis.publish(keys.lock_channel(self._number), message))
+        channel = keys.lock_channel(self._number)
+        if not count_listeners(self._redis, channel):
+            return False
+        self._redis.publish(channel, LEAVING + self._instance_id)
+        return True
 
     def goes_on(self, now: float) -> bool:
         """Tell whether somebody prepares to take over, or may still begin to."""
