@@ -16,6 +16,7 @@ from django.core.management import call_command
 from exchanges.lock.status import FIXED, read_status
 from exchanges.redis.client import make_client
 from livermore.market import keys
+from livermore.market.naming import Naming, name_as
 from livermore.market.timeframe import Timeframe
 from livermore.running import embedded_redis
 from tests.conftest import SERVER
@@ -224,6 +225,33 @@ def test_the_follower_tells_of_a_stream_that_was_trimmed_and_reads_what_it_misse
     assert any("the stream no longer has" in line for line in follower.lines())
     close(client, 8)
     follower.saw(8)
+
+
+@pytest.fixture
+def tagged():
+    before = name_as(Naming("lm:", True))
+    code = FOLLOWER.replace('PREFIX = ""', 'PREFIX = "lm:"')
+    yield code.replace("NUMBER = 4 ", 'NUMBER = "{4}" ')
+    name_as(before)
+
+
+def test_the_follower_reads_names_with_a_prefix_and_tags(server, follower, tagged):
+    client = server()
+    close(client, 1)
+    follower.start(embedded_url(client), code=tagged)
+    follower.saw(1)
+    close(client, 2)
+    follower.saw(2)
+
+
+def test_the_follower_reads_a_cluster(follower, tagged, tmp_path):
+    of_cluster = tagged.replace("redis.Redis.from_url", "redis.RedisCluster.from_url")
+    with cluster(tmp_path / "cluster") as whole, make_client(whole.url) as client:
+        close(client, 1)
+        follower.start(f"redis://{whole.nodes[0].place}", code=of_cluster)
+        follower.saw(1)
+        close(client, 2)
+        follower.saw(2)
 
 
 def test_a_user_who_may_only_read_can_follow_and_change_nothing(server, follower):
