@@ -27,7 +27,12 @@ from exchanges.redis.topology.asyncio_connections import (
     asyncio_pool,
 )
 from exchanges.redis.topology.cluster import ClusterClient
-from exchanges.redis.topology.connections import master_pool, server_pool
+from exchanges.redis.topology.connections import (
+    MasterPool,
+    ServerPool,
+    master_pool,
+    server_pool,
+)
 from exchanges.redis.topology.sentinels import SENTINEL_SECONDS, Sentinels
 
 LONGEST_CONNECTING_SECONDS = 1.0
@@ -81,7 +86,8 @@ def own_client(redis: Redis, socket_timeout: float | None, name: str = "") -> Re
         if not name.startswith(MADE_BY_POOLS)
     }
     options |= mine | {"retry_on_error": [], "decode_responses": False}
-    return Redis.from_pool(type(pool)(pool.connection_class, **options))
+    kind = MasterPool if isinstance(pool, MasterPool) else ServerPool
+    return Redis.from_pool(kind(pool.connection_class, **options))
 
 
 def close_idle(redis: Redis) -> None:
