@@ -21,6 +21,7 @@ from django.db import connections
 from redis.exceptions import RedisError
 
 from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import State, read_status
 from exchanges.redis.client import make_client
 from exchanges.transport import backoff
 from livermore.market import keys
@@ -98,7 +99,7 @@ class Trials:
         truth = Comparison(client, sandbox, row)
         remember, disturb = act
         with lasting(client, row) as began, following(url, row.pk) as follower:
-            wait_until(lambda: client.exists(keys.events(row.pk)), 60)
+            wait_until(lambda: read_status(client, row.pk).state is State.ACTIVE, 60)
             truth.wait(sandbox.clock.now_ms())
             live_ms = sandbox.clock.now_ms()
             epoch = ExchangeLock(client, row.pk).holder().epoch
