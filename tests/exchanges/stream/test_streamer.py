@@ -311,6 +311,22 @@ def test_a_flood_of_closes_keeps_no_round_from_coming(stream, monkeypatch):
         eventually(lambda: notes.ticks > ticks + 3)
 
 
+def test_of_an_open_bar_only_the_newest_of_several_rounds_is_read(stream):
+    with TickingServer(every=None) as server:
+        _, notes = stream(BinanceStream, server.url, [BTC])
+        eventually(lambda: notes.news, server.send_all)
+        (client,) = server.ready
+
+        def show():
+            client.send(kline(server.number, closed=False))
+            assert client.ping().wait(WAIT_SECONDS)  # so it has come
+
+        seen, before = len(notes.candles), notes.ticks
+        eventually(lambda: notes.ticks > before + 100, show)
+        rounds = notes.ticks - before
+        assert 0 < len(notes.candles) - seen <= rounds / streamer_module.ROUNDS + 2
+
+
 def test_a_sink_that_fails_ends_it_all_and_leaves_the_error(sandbox, stream):
     class Full(Notes):
         def candle(self, update):
