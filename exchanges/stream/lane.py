@@ -105,7 +105,7 @@ class Lane:
         self._wake = wake
         self._current: Connection | None = None
         self._successor: Connection | None = None
-        self._streamed: set[Pair] = set()  # as the sink was told
+        self.streamed: set[Pair] = set()  # as the sink was told
         self.polled: set[Pair] = set()  # as the sink was told
         self._announce_again = False
         self._refused_topics = RefusedTopics(stream)
@@ -168,13 +168,13 @@ class Lane:
         streamed, polled = self._seen
         if not self._announce_again and self._is_told():
             return
-        if new := streamed if self._announce_again else streamed - self._streamed:
-            self._received_at.update(dict.fromkeys(new - self._streamed, now))
+        if new := streamed if self._announce_again else streamed - self.streamed:
+            self._received_at.update(dict.fromkeys(new - self.streamed, now))
             self._sink.connected(new)
             self._announce_again = False
         if more := polled - self.polled:
             self._sink.polled(more)
-        self._streamed, self.polled = self._seen
+        self.streamed, self.polled = self._seen
 
     def retry_given_up(self) -> None:
         """Ask once more for what the exchange refuses, from the next step on."""
@@ -284,8 +284,8 @@ class Lane:
         self._next_try_at = now + delay
         self.trouble = Trouble(gone.reason, int(1000 * (time.time() + delay)))
         self._watch.pause()
-        self._sink.disconnected(self._streamed)
-        self._streamed = set()
+        self._sink.disconnected(self.streamed)
+        self.streamed = set()
 
     def _renewed(self, current: Connection, now: float) -> Connection:
         """Return the successor of a connection that is old or about to end, once it is there."""
@@ -321,7 +321,7 @@ class Lane:
             self._kept_up = connection, self.topics
         self._refused_topics.check(connection, self.topics, now)
         if not connection.settled:
-            lost = self._pairs_of(connection.missing()) & self._streamed
+            lost = self._pairs_of(connection.missing()) & self.streamed
             self._resubscribing = self._resubscribing or bool(lost)
         elif self._resubscribing:  # what was missed meanwhile is healed
             self._resubscribing, self._announce_again = False, True
@@ -329,7 +329,7 @@ class Lane:
             self._next_listening_at = now + SECONDS_BETWEEN_LISTENING
             self._ask_the_silent(connection, now)
         if connection.opened:
-            symbols = self._symbols if self._streamed else ()
+            symbols = self._symbols if self.streamed else ()
             self._watch.check(connection, self._tickers, symbols, now)
 
     def _standing(self) -> tuple[set[Pair], set[Pair]]:
@@ -341,9 +341,9 @@ class Lane:
         if self._current.settled:
             return wanted, polled
         if self._current.asking:  # in a moment all is told at once
-            return wanted & self._streamed, polled
+            return wanted & self.streamed, polled
         # What is subscribed anew on a connection goes on being streamed.
-        return wanted - (self._pairs_of(self._current.missing()) - self._streamed), polled
+        return wanted - (self._pairs_of(self._current.missing()) - self.streamed), polled
 
     def _pairs_of(self, topics: Iterable[Topic]) -> set[Pair]:
         return {pair for topic in topics for pair in self.topics.get(topic, ())}
@@ -352,13 +352,13 @@ class Lane:
         streamed, polled = self._seen
         if self._is_told():
             return
-        if gone := (self._streamed | self.polled) - streamed - polled:
+        if gone := (self.streamed | self.polled) - streamed - polled:
             self._sink.disconnected(gone)
-            self._streamed, self.polled = self._streamed - gone, self.polled - gone
+            self.streamed, self.polled = self.streamed - gone, self.polled - gone
 
     def _is_told(self) -> bool:
         """Tell whether the sink knows all; nearly always they are the same sets, not just alike."""
-        return self._seen == (self._streamed, self.polled)
+        return self._seen == (self.streamed, self.polled)
 
     def _ask_the_silent(self, connection: Connection, now: float) -> None:
         """Subscribe anew what has not been received for two bars although it used to trade."""
@@ -378,6 +378,6 @@ class Lane:
             logger.warning("stream.silent url=%s topics=%d", self._stream.url, len(silent))
             connection.again(silent)
             # Known here already: it may be answered before the next step.
-            self._resubscribing = self._resubscribing or not self._streamed.isdisjoint(
+            self._resubscribing = self._resubscribing or not self.streamed.isdisjoint(
                 self._pairs_of(silent)
             )

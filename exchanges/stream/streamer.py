@@ -53,8 +53,11 @@ class Streamer:
         self._next_connect_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="streamer", daemon=True)
 
-    def start(self, symbols: Iterable[str]) -> None:
-        """Begin to stream `symbols`."""
+    def start(self, symbols: Iterable[str] = ()) -> None:
+        """Begin to stream `symbols`, and those that were added before.
+
+        Until then whoever calls `step` again and again does what the pump will do.
+        """
         self.add(symbols)
         self._thread.start()
 
@@ -62,7 +65,10 @@ class Streamer:
         """End all connections; what came before is handed to the sink."""
         self._stopping.set()
         self._woken.set()
-        self._thread.join(seconds)
+        if self._thread.ident is None:
+            self._end()
+        else:
+            self._thread.join(seconds)
 
     def between_rounds(self, work: Callable[[], Result]) -> "Future[Result]":
         """Let the thread that calls the sink do `work` at once; return where its result will be."""
@@ -96,6 +102,11 @@ class Streamer:
         """Return the pairs that the exchange refuses to stream: REST is asked for their bars."""
         with self._lock:
             return {pair for lane in self._lanes for pair in lane.polled}
+
+    def streamed(self) -> set[Pair]:
+        """Return the pairs that the sink was told to be streamed or polled."""
+        with self._lock:
+            return {pair for lane in self._lanes for pair in lane.streamed | lane.polled}
 
     def trouble(self) -> Trouble | None:
         """Return why there is no connection where one failed, None else."""
@@ -227,10 +238,13 @@ class Streamer:
             self.error = error
             logger.error("streamer.ended url=%s error=%s", self._stream.url, error)
         finally:
-            for lane in self._lanes:
-                lane.close()
-            for lane in self._lanes:
-                lane.join(1.0)
+            self._end()
+
+    def _end(self) -> None:
+        for lane in self._lanes:
+            lane.close()
+        for lane in self._lanes:
+            lane.join(1.0)
 
 
 def _sum(names: Iterable[str], counters: Iterable[Counter[str]]) -> Counter[str]:

@@ -183,6 +183,20 @@ class CandleSink:
         self._healer.received_ms = time_ms
 
     def connected(self, pairs: Iterable[Pair]) -> None:
+        self._begin(pairs, self._tells_losses)
+
+    def catch_up(self, pairs: Iterable[Pair]) -> None:
+        """Look for what closed of these before, while they are not streamed yet.
+
+        So it stays until they are `connected` or `disconnected`.
+        """
+        self._begin(pairs, whole=False)
+
+    def _begin(self, pairs: Iterable[Pair], whole: bool) -> None:
+        """Load what was not yet, and look for what closed before.
+
+        `whole` where every trade is streamed from some moment on.
+        """
         pairs = set(pairs) | self._unloaded
         now_ms = self.streamed_now_ms()
         if now_ms is None:
@@ -196,7 +210,7 @@ class CandleSink:
             return
         self._unloaded, self._next_due_ms = set(), 0
         in_a_moment_ms = now_ms + GRACE_MS + self._rest.clock.apart_ms
-        whole_from_ms = in_a_moment_ms if self._tells_losses else EVER
+        whole_from_ms = in_a_moment_ms if whole else EVER
         for pair in pairs:
             bars = self._bars[pair]
             bars.reconnected(now_ms, whole_from_ms)

@@ -301,17 +301,21 @@ class ExchangeRunner:
             self._clock.ask_ms = rest.server_time_ms
             stream = self._factory.stream(self._exchange)
             sink = self._make_sink(rest, stream, lease.own_epoch, lease.may_write)
-            self._catch_up(lease, sink)
-            if server.has_changed():
-                sink.doubt()
-            lease.report(State.WARMING, "computing indicators", 100.0)
-            follower.compute(pairs_of(self._symbols), self._stopping.is_set)
+            streamer = Streamer(stream, sink, rest)
+            try:
+                self._catch_up(lease, sink, streamer)
+                if server.has_changed():
+                    sink.doubt()
+                streamer.start()
+                lease.report(State.WARMING, "computing indicators", 100.0)
+                follower.compute(pairs_of(self._symbols), self._stopping.is_set)
+            except BaseException:
+                streamer.stop()
+                raise
             if not self._stopping.is_set():
                 gc.collect()
                 gc.freeze()  # a full collection takes long, and a burst of closes brings one about
-                streamer = Streamer(stream, sink, rest)
-                streamer.start(self._symbols)
-                yield from self._stream(lease, presence, streamer, stream, sink, follower, rest)
+            yield from self._stream(lease, presence, streamer, stream, sink, follower, rest)
 
     def _make_sink(
         self, rest: VenueRest, stream: VenueStream, epoch: int, may_write: Callable[[], bool]
@@ -357,24 +361,26 @@ class ExchangeRunner:
             self._streamer.retry_given_up()  # maybe it takes by now what it had refused
             self._monitored.trigger()
 
-    def _catch_up(self, lease: Lease, sink: CandleSink) -> None:
+    def _catch_up(self, lease: Lease, sink: CandleSink, streamer: Streamer) -> None:
         """Let the sink fetch and tell what closed while nobody ran the exchange.
 
-        What isn't there in time is asked for again once the stream is connected.
+        It is streamed meanwhile, as far as it is connected: to subscribe much takes seconds. What
+        isn't there in time is asked for again once it is.
         """
         lease.report(State.WARMING, "catching up", 100.0)
         pairs = pairs_of(self._symbols)
         assert self._clock is not None  # the warmup asked it
         self._clock.settle()
-        sink.connected(pairs)
+        sink.catch_up(pairs)
+        streamer.add(self._symbols)
         deadline = time.monotonic() + LONGEST_CATCHING_UP_SECONDS
         while sink.asking() or sink.pending():
             if lease.lost.is_set() or time.monotonic() > deadline:
                 break
             if self._stopping.wait(STEP_SECONDS / 10):
                 break
-            sink.tick()
-        sink.disconnected(pairs)
+            streamer.step()
+        sink.disconnected(set(pairs) - streamer.streamed())
 
     def _stream(
         self,

@@ -148,6 +148,23 @@ def test_started_again_it_tells_no_close_twice_and_misses_none(redis, sandbox, n
     assert times == sorted(set(times))
 
 
+def test_while_what_was_missed_is_fetched_it_is_subscribed(redis, row, sandbox):
+    truth = Comparison(redis, sandbox, row)
+    with running(redis, row):
+        truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+    sandbox.clock.advance(10 * MINUTE_MS)
+    sandbox.scenarios.add("slow", delay=1.5)
+    before = sandbox.streams["binance"].messages
+    one = Running(redis, row)
+    wait_until(lambda: sandbox.streams["binance"].messages > before)
+    assert read_status(redis, row.pk).state is State.WARMING
+    sandbox.scenarios.clear()
+    one.wait_until_live()
+    truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
+    assert truth.faults() == []
+    one.stop()
+
+
 def test_told_to_stop_before_it_began_it_only_takes_and_frees_the_lock(redis, row, sandbox):
     runner = ExchangeRunner(redis, row, SYMBOLS)
     runner.stop()
