@@ -1,16 +1,24 @@
+import socket
 import statistics
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from benchmarks.fixtures.bench import Bench
 from benchmarks.fixtures.live import NATIVE, PAIRS, Live, Usage, live, natives, peak_bytes
+from benchmarks.fixtures.subscribing import StreamedPairs
 from benchmarks.measurement import Measurement
+from benchmarks.plain import frames as plain_frames
 from benchmarks.plain import stream as plain_stream
 from benchmarks.plain.rounds import in_rounds
 from benchmarks.programs.helper import Helper
+from benchmarks.programs.kline_frames import kline
+from exchanges.stream.inbox import Inbox
 from exchanges.stream.streamer import Streamer
-from exchanges.venues.binance.stream import BinanceStream
+from exchanges.stream.wire.websocket import WebSocket
+from exchanges.venues.binance.stream import BinanceSession, BinanceStream
+from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 
 LEAD_SECONDS = 12  # before the first bars close: there must be time to connect
@@ -22,6 +30,9 @@ LOOP_SECONDS = 5
 BURSTS = 3
 # So many closes in one moment: symbols, the longest bar that closes, and what p99 may be, in ms.
 AT_ONCE = ((505, Timeframe.M1, 10), (1005, Timeframe.M5, 20))
+READINGS = 5
+SUBSCRIBED, SECONDS_TO_SUBSCRIBE = 1005, 60
+NOW_MS = 1_792_630_865_000
 MB = 1_000_000
 
 
@@ -31,6 +42,8 @@ def measure(bench: Bench) -> Iterator[Measurement]:
         yield from _at_once(bench, symbols, closing, target_ms)
     yield from _bursts(bench)
     yield from _flood(bench)
+    yield from _reading()
+    yield from _subscribing(bench)
 
 
 class Burst(NamedTuple):
@@ -145,6 +158,64 @@ def _flood(bench: Bench) -> Iterator[Measurement]:
     yield from _delays(streaming, targets=False)
     yield Measurement("peak memory of all of this", peak / MB, "MB")
     yield _lost(streaming.sent, astray)
+
+
+def _reading() -> Iterator[Measurement]:
+    """Take frames off a socket: as a library does, and as here, up to where they are parsed."""
+
+    def in_bulk(connection: socket.socket, count: int) -> None:
+        inbox, reading = Inbox(BinanceSession({}, BinanceStream.limits).superseded_by), True
+        client = WebSocket(connection)
+        connection.setblocking(True)  # nobody waits for it here
+        while reading:
+            inbox.put(client.receive())
+            reading = inbox.received < count
+
+    library = statistics.median(_reading_seconds(plain_frames.read) for _ in range(READINGS))
+    ours = statistics.median(_reading_seconds(in_bulk) for _ in range(READINGS))
+    per_frame = 1e6 / PAIRS
+    what = "CPU for taking in a frame, of 20 that come together: websocket-client's recv"
+    yield Measurement(what, per_frame * library, "µs")
+    yield Measurement("the same in bulk, and named", per_frame * ours, "µs")
+    yield Measurement("times less", library / ours, at_least=3)
+
+
+def _reading_seconds(read: Callable[[socket.socket, int], None]) -> float:
+    """Return the CPU that a thread takes to read a frame of each topic, 20 at a time."""
+    topics = [topic for topic, pairs in BinanceStream("", NATIVE).topics(NATIVE).items() if pairs]
+    frames = [kline(topic, NOW_MS, closed=False) for topic in topics]
+    ours, theirs = socket.socketpair()
+
+    def send() -> None:
+        for first in range(0, len(frames), 20):
+            theirs.sendall(b"".join(frames[first : first + 20]))
+
+    with ours, theirs:
+        sender = threading.Thread(target=send, daemon=True)
+        begun = time.thread_time()
+        sender.start()
+        read(ours, len(frames))
+        return time.thread_time() - begun
+
+
+def _subscribing(bench: Bench) -> Iterator[Measurement]:
+    """Subscribe to a sandbox that ends whoever is too fast, with binance.com's limits."""
+    with bench.sandbox(SUBSCRIBED) as sandbox:
+        _, symbols = bench.exchange(SUBSCRIBED, sandbox.url)
+        names = {symbol: symbol.replace("-", "") for symbol in symbols}
+        sink, wanted = StreamedPairs(), set(pairs_of(symbols))
+        streamer = Streamer(BinanceStream(sandbox.url.replace("http", "ws"), names), sink)
+        begun = time.monotonic()
+        streamer.start(symbols)
+        while sink.pairs != wanted and time.monotonic() < begun + SECONDS_TO_SUBSCRIBE:
+            time.sleep(0.01)
+        seconds = time.monotonic() - begun
+        counters = streamer.counters()
+        streamer.stop()
+    note = f"{counters['streams']:,} streams on {counters['connections']} connections"
+    what = f"subscribing {len(symbols):,} symbols x 6, until all is confirmed"
+    yield Measurement(what, seconds, "s", 3, note)
+    yield Measurement("its connections that were ended", counters["reconnects"], at_most=0)
 
 
 def _usages(streaming: Live, seconds: float) -> Iterator[Usage]:

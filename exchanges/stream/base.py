@@ -4,6 +4,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from math import inf
 
 from exchanges.stream.events import Event
 from exchanges.transport.dialing import DIRECTLY, Route
@@ -27,6 +28,12 @@ class StreamLimits:
     longest_life_seconds: float  # a connection is renewed when it is that old
     by_address: bool = False
     connects_at_once: int = 1  # before they have to be apart
+
+    @property
+    def messages_per_second(self) -> float:
+        """Return how many messages of a connection there are within any second."""
+        apart = self.seconds_between_messages
+        return max(1, int(1 / apart)) if apart else inf
 
 
 class MessagePace:

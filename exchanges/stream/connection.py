@@ -71,7 +71,8 @@ class Connection:
         self._websocket: WebSocket | None = None
         self.session: StreamSession = stream.session()
         self._subscriptions = Subscriptions(
-            self.session, topics, refused, stream.market_in, ACK_SECONDS
+            *(self.session, topics, refused, stream.market_in, ACK_SECONDS),
+            stream.limits.messages_per_second,
         )
         self._pace = stream.pace()
         self.inbox = Inbox(self.session.superseded_by, self.session.may_close, wake)

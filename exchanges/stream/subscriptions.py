@@ -9,6 +9,7 @@ means. Everything else goes on meanwhile.
 from collections import deque
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from math import inf
 from typing import NamedTuple
 
 from exchanges.errors import Unreachable
@@ -47,13 +48,20 @@ class Subscriptions:
         refused: AbstractSet[Topic] = frozenset(),
         name_in: Callable[[Topic], str] = lambda topic: "",
         ack_seconds: float = ACK_SECONDS,
+        most_in_a_second: float = inf,
     ):
-        """`name_in` returns the market that a topic is about."""
+        """`name_in` returns the market that a topic is about.
+
+        `most_in_a_second` may the exchange count, by its own clock: a message counts from when it
+        is sent to a second after its answer, whatever holds it up on its way.
+        """
         self.topics = set(topics)
         self.given_up: dict[Topic, str] = {}
         self._session = session
         self._name_in = name_in
         self._ack_seconds = ack_seconds
+        self._most_in_a_second = most_in_a_second
+        self._answered_at: deque[float] = deque()  # within the last second
         self._orders: deque[str] = deque()  # messages that go out before all others
         # What is to be asked for together, and messages that end something, in their order.
         self._fresh: deque[list[Topic] | str] = deque()
@@ -121,6 +129,9 @@ class Subscriptions:
 
     def has_message(self, now: float) -> bool:
         """Tell whether one may be sent now."""
+        lately = sum(now - at < 1.0 for at in tuple(self._answered_at))
+        if len(self._sent) + lately >= self._most_in_a_second:
+            return False
         if self._orders:
             return True
         if now < self._resumes_at or (self._sent and self.searching):
@@ -162,6 +173,7 @@ class Subscriptions:
             if not self.busy:  # what was confirmed once may not be any more
                 self._fresh += self._session.batches(sorted(self.missing()))
         elif self._sent and now - self._sent[-1] > self._timeout():
+            self._answered_at.extend(now for _ in self._sent)  # it may take them yet
             self._note_silence()
             self._judge()
 
@@ -173,8 +185,11 @@ class Subscriptions:
 
     def _note_answers(self, now: float) -> bool:
         new, self._answered = self._session.answered - self._answered, self._session.answered
+        while self._answered_at and now - self._answered_at[0] >= 1.0:
+            self._answered_at.popleft()
         for _ in range(min(new, len(self._sent))):
             self._latest = max(self._latest, now - self._sent.popleft())
+            self._answered_at.append(now)
         if new and not self._sent:  # else one in between may never be answered
             self._slowest = max(self._slowest, self._latest)
         return new > 0

@@ -272,3 +272,34 @@ def test_what_is_not_listed_any_more_is_asked_for_again():
     ]
     assert exchange.messages[-1]["params"] == lost
     assert exchange.session.confirmed == exchange.topics()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    stalls=st.lists(st.tuples(st.floats(0, 8), st.floats(0, 2)), max_size=5),
+    latency=st.floats(0, 0.3),
+)
+def test_however_an_exchange_is_held_up_it_counts_no_more_messages_in_a_second(stalls, latency):
+    stream = BinanceStream("ws://x", {})
+    session, per_second = stream.session(), stream.limits.messages_per_second
+    topics = [f"s{number:04d}usd@kline_1m" for number in range(1000)]
+    subscriptions = Subscriptions(session, topics, most_in_a_second=per_second)
+    subscriptions._slowest = 5.0  # so that being held up is not taken for silence
+    counted, answers, now, next_at = [], [], 0.0, 0.0
+    while subscriptions.busy and now < 60:
+        if now >= next_at and subscriptions.has_message(now):
+            next_at = now + stream.limits.seconds_between_messages
+            message = json.loads(subscriptions.next_message(now))
+            taken_at = now + latency / 2
+            for begins, lasts in sorted(stalls):
+                if begins <= taken_at < begins + lasts:
+                    taken_at = begins + lasts  # all that came meanwhile is taken in one moment
+            counted.append(taken_at)
+            answers.append((taken_at + latency / 2, {"result": None, "id": message["id"]}))
+        for _, answer in [each for each in answers if each[0] <= now]:
+            session.parse(json.dumps(answer).encode())
+        answers = [each for each in answers if each[0] > now]
+        subscriptions.check(now)
+        now += 0.01
+    assert not subscriptions.busy
+    assert all(later - at > 0.99 for at, later in zip(counted, counted[5:], strict=False))
