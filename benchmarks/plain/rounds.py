@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from exchanges.stream.streamer import Streamer
-from warmup.live import sink
 from warmup.live.writing import write_queue
 
 CLOSES_PER_FLUSH = 5_000
@@ -21,11 +20,9 @@ class RoundsStreamer(Streamer):
 @contextmanager
 def in_rounds() -> Iterator[type[Streamer]]:
     """Let sinks write all closes of a round with one call, as long as the block lasts."""
-    modules, usual = (sink, write_queue), write_queue.CLOSES_PER_FLUSH
-    for module in modules:
-        module.CLOSES_PER_FLUSH = CLOSES_PER_FLUSH
+    usual = write_queue.CLOSES_PER_FLUSH, write_queue.MOST_CLOSES_PER_FLUSH
+    write_queue.CLOSES_PER_FLUSH = write_queue.MOST_CLOSES_PER_FLUSH = CLOSES_PER_FLUSH
     try:
         yield RoundsStreamer
     finally:
-        for module in modules:
-            module.CLOSES_PER_FLUSH = usual
+        write_queue.CLOSES_PER_FLUSH, write_queue.MOST_CLOSES_PER_FLUSH = usual

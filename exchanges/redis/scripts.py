@@ -15,7 +15,7 @@ from typing import Any
 
 from hiredis import pack_command
 from redis import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 ROOT = Path(__file__).resolve().parents[2]
 INCLUDE = re.compile(r"^-- include: (\S+)$", re.MULTILINE)
@@ -86,6 +86,14 @@ class Sent:
                 # redis-py's own packing looks at each argument by itself before.
                 command = pack_command(("EVALSHA", script.sha, len(keys), *keys, *args))
                 self._connection.send_packed_command([command])
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether nothing is to be waited for: its reply has come, or a fault."""
+        try:
+            return not self._pool or self._connection.can_read(0)
+        except RedisError:
+            return True
 
     def reply(self) -> Any:
         """Wait for the reply and return it. Raises what the script raises where it is called."""

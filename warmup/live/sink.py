@@ -29,7 +29,7 @@ from warmup.live.resuming import resume
 from warmup.live.rollup import Rollup
 from warmup.live.set_aside import AsidePairs
 from warmup.live.skipped import Skipped
-from warmup.live.writing.write_queue import CLOSES_PER_FLUSH, WriteQueue, Written
+from warmup.live.writing.write_queue import WriteQueue, Written
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class CandleSink:
         now_ms = self.now_ms()
         if update.closed and candle.close_time_ms <= now_ms + ROUNDING_MS:
             self._take(pair, bars.update(candle))
-            if len(self._writes.closes) >= CLOSES_PER_FLUSH:
+            if self._writes.is_enough:
                 self._send_ahead(now_ms)
         elif candle.timestamp <= now_ms + ROUNDING_MS:  # else it has not begun, whoever says so
             self._take_open(pair, bars, candle)

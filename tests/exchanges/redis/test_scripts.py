@@ -52,6 +52,7 @@ def test_a_reply_is_read_when_it_is_asked_for(redis):
     ADD(redis, ["sum"], [1])
     sent = ADD.send(redis, ["sum"], [2])
     wait_until(lambda: redis.get("sum") == b"3")
+    wait_until(lambda: sent.is_ready)
     assert sent.reply() == 3
 
 

@@ -25,7 +25,8 @@ from warmup.live.writing.listeners import Listeners
 logger = logging.getLogger(__name__)
 
 CLOSES_HELD = 200_000  # while Redis is away; then pairs are marked for repair instead
-CLOSES_PER_FLUSH = 64  # few, as those that wait for a script's end are told after it
+# Few, as all of a script's are told at its end; more where Redis is slower than who reads.
+CLOSES_PER_FLUSH, MOST_CLOSES_PER_FLUSH = 64, 256
 OPEN_PER_FLUSH = 400  # few milliseconds, so that closes do not wait
 SECONDS_AFTER_FAILURE = 0.5
 SECONDS_BETWEEN_STATES = 0.24  # of one open candle: with each fifth round
@@ -115,6 +116,15 @@ class WriteQueue:
         return self.pending >= CLOSES_HELD
 
     @property
+    def is_enough(self) -> bool:
+        """Tell whether closes should be sent before more are read."""
+        waiting = len(self.closes)
+        if waiting % CLOSES_PER_FLUSH or not waiting:
+            return False  # not asked at each of them
+        is_idle = self._under_way is None or self._under_way[1].is_ready
+        return is_idle or waiting >= MOST_CLOSES_PER_FLUSH
+
+    @property
     def may_try(self) -> bool:
         """Return whether something may be tried now."""
         return not self.losses.is_in_doubt and time.monotonic() >= self._retry_at
@@ -149,7 +159,7 @@ class WriteQueue:
 
         Raises Fenced.
         """
-        closes = list(islice(self.closes, CLOSES_PER_FLUSH))
+        closes = list(islice(self.closes, MOST_CLOSES_PER_FLUSH))
         return self._send(Batch(closes, {}, {}, self._marks), now_ms)
 
     def send_rest(self, now_ms: int, is_news: IsNews) -> bool:

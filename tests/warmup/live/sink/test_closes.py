@@ -23,7 +23,7 @@ from tests.warmup.live.sink.played import (
 from tests.warmup.live.sink.seen import events, stored, tick_until, told, wait_until
 from warmup.live.bars import GRACE_MS
 from warmup.live.writing import flush
-from warmup.live.writing.write_queue import CLOSES_PER_FLUSH
+from warmup.live.writing.write_queue import CLOSES_PER_FLUSH, MOST_CLOSES_PER_FLUSH
 
 
 def test_a_close_is_stored_covered_and_told_once_in_the_stream_and_on_both_channels(
@@ -111,7 +111,7 @@ def test_a_burst_of_closes_takes_few_round_trips_and_is_told_as_it_is_read(redis
     wait_until(lambda: redis.xlen(keys.events(EXCHANGE)) > 500)  # before all are read
     sink.closed()
     calls = redis.info("commandstats")["cmdstat_evalsha"]["calls"]
-    assert calls == -(-600 // CLOSES_PER_FLUSH)
+    assert 600 // MOST_CLOSES_PER_FLUSH <= calls <= -(-600 // CLOSES_PER_FLUSH)
     assert redis.xlen(keys.events(EXCHANGE)) == 601
     assert sink.pending() == 0
 
