@@ -10,6 +10,7 @@ import logging
 import socket
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from django.db import Error as DatabaseError
@@ -61,8 +62,8 @@ def announce(redis: Redis, number: str) -> None:
     tagged, now_ms = naming.current().tagged, int(1000 * time.time())
     said = {"id": number, "tags": tagged, "hostname": socket.gethostname(), "seenAt": now_ms}
     redis.hset(keys.installation(), _field(number, tagged), orjson.dumps(said))
-    stored = redis.hgetall(keys.installation())
-    if old := [name for name, text in stored.items() if not _read(text, now_ms)]:  # type: ignore[union-attr]
+    stored: Any = redis.hgetall(keys.installation())
+    if old := [name for name, text in stored.items() if not _read(text, now_ms)]:
         redis.hdel(keys.installation(), *old)
 
 

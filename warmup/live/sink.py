@@ -65,7 +65,7 @@ class CandleSink:
         epoch: int,
         may_write: Callable[[], bool] = lambda: True,
         rolls_up_from: Timeframe | None = None,
-        on_close: Callable[[str, Candle, bool], None] = lambda symbol, candle, healed: None,
+        on_close: Callable[[str, Candle, bool], object] = lambda symbol, candle, healed: None,
     ):
         """`on_close(symbol, candle, healed)` is called for each close once it is told."""
         self.on_loss: Callable[[], None] = lambda: None  # called where Redis may have lost writes

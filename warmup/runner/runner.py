@@ -250,7 +250,9 @@ class ExchangeRunner:
                     sink.close()
             yield from self._hold(
                 taken,
-                lambda *held: self._stream(*held, streamer, stream, sink, follower, rest, short),
+                lambda lease, presence: self._stream(
+                    *(lease, presence, streamer, stream, sink, follower), rest, short
+                ),
             )
 
     def _go_on(self, lease: Lease, presence: Presence) -> Iterator[bool]:

@@ -27,7 +27,7 @@ class Command(LivermoreCommand):
             get_redis_connection("default").close()
             server = ForkServer(work)
         redis = get_redis_connection("default")
-        place = server and Processes(server, redis, most, self._say)
+        place = Processes(server, redis, most, self._say) if server else None
         agent = Agent(redis, self._say, place)
         self._say("agent: looking after the exchanges that are wanted")
         try:
