@@ -57,6 +57,13 @@ def _parser() -> argparse.ArgumentParser:
         f"{SOAK_MINUTES_AMONG_OTHERS} among others)",
     )
     parser.add_argument(
+        "--kills",
+        type=int,
+        choices=range(1, 101),
+        metavar="N",
+        help="how often take_over kills an agent (default: 6)",
+    )
+    parser.add_argument(
         "--document",
         type=_document_file,
         metavar="FILE",
@@ -108,6 +115,8 @@ def _sizes(name: str, names: Sequence[str], options: argparse.Namespace) -> str:
     """Return what the worker is told."""
     if options.quick:
         return "quick"
+    if name == "take_over" and options.kills:
+        return orjson.dumps({"kills": options.kills}).decode()
     if name != "soak":
         return "{}"
     usual = SOAK_MINUTES_ALONE if len(names) == 1 else SOAK_MINUTES_AMONG_OTHERS
@@ -144,6 +153,7 @@ def _command(options: argparse.Namespace) -> str:
     """Return what a person types to repeat the run."""
     words = ["./run experiments", *options.names, *(["--quick"] if options.quick else [])]
     words += ["--soak-minutes", f"{options.soak_minutes:g}"] if options.soak_minutes else []
+    words += ["--kills", str(options.kills)] if options.kills else []
     words += ["--document FILE"] if options.document else []
     words += ["--amend"] if options.amend else []
     return " ".join(words)

@@ -18,5 +18,6 @@ EXPERIMENTS = {
     "bans": "limits, refusals and bans, by two processes of one address (6 minutes)",
     "hostile": "names, commands and frames that mean harm",
     "ssrf": "addresses that lead into private networks",
+    "take_over": "agents killed, stopped and moved while others wait (5 minutes)",
     "soak": "two exchanges live for hours of their time, cut every minute",
 }
