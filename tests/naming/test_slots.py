@@ -12,6 +12,8 @@ from tests.naming.all_of_it import use_all
 from tests.naming.commands import calls, recorded, spread
 from tests.warmup.runners import end, make_row, processes, serve, wait_until
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture
 def manage(transactional_db):
@@ -58,4 +60,5 @@ def test_an_agent_takes_over_on_a_cluster_from_one_that_is_killed(
         wait_until(lambda: client.hlen(keys.agents()) == 2)
         first.kill()
         wait_until(lambda: active() not in ("", instance_id), 60)
-        assert end(others)[0] in (0, 143)
+        # It leaves the exchange to the other, as long as that one seems to be alive.
+        assert end(others, seconds=30)[0] in (0, 143)
