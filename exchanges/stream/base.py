@@ -31,9 +31,9 @@ class StreamLimits:
 
     @property
     def messages_per_second(self) -> float:
-        """Return how many messages of a connection there are within any second."""
+        """Return how many messages of a connection there are at most within any second."""
         apart = self.seconds_between_messages
-        return max(1, int(1 / apart)) if apart else inf
+        return 1 + int(1 / apart) if apart else inf  # both at its ends
 
 
 class MessagePace:
