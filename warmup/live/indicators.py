@@ -126,7 +126,7 @@ class IndicatorFollower:
         if not self._may_write():
             time.sleep(block_ms / 1000)
             return
-        entries = _entries(self._redis.xread({self._key: self._last_id}, 1, block_ms))
+        entries = _entries(self._redis.xread({self._key: self._last_id}, 1, block_ms or None))
         if entries:  # of closes that come together the first is told while the last are read
             time.sleep(SECONDS_TOGETHER)
             found = self._redis.xread({self._key: self._last_id}, EVENTS_PER_READ)

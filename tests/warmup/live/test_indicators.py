@@ -171,6 +171,14 @@ def test_closes_that_come_together_are_written_together(redis, follower, monkeyp
     assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
 
 
+def test_a_step_that_is_not_to_wait_for_closes_does_not(follower):
+    follower._redis.connection_pool.connection_kwargs["socket_timeout"] = (
+        1.0  # it would end by that
+    )
+    follower._redis.connection_pool.disconnect()
+    assert follower.follow(0)
+
+
 def test_every_value_is_published(redis, follower):
     store(redis, PAIR, range(60))
     with redis.pubsub(ignore_subscribe_messages=True) as listening:
