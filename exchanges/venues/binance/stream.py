@@ -24,7 +24,7 @@ class BinanceStream(VenueStream):
 
     marks_closed_bars = True
     limits = StreamLimits(
-        topics_per_connection=1024,
+        topics_per_connection=900,  # 1024 are allowed; so all are subscribed in two seconds
         topics_per_message=100,
         # Above about 4,088 bytes the server says nothing at all until its next ping.
         bytes_per_message=4000,

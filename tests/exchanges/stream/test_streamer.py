@@ -378,7 +378,7 @@ def test_the_first_few_connections_are_opened_at_once(sandbox, stream):
     assert attempts[-1] - attempts[-2] > 0.5, "the others did not wait"
 
 
-def test_a_thousand_symbols_are_asked_for_with_three_seconds_of_pauses():
+def test_a_thousand_symbols_are_asked_for_with_two_seconds_of_pauses():
     names = {f"S{number:04d}-USD": f"S{number:04d}USD" for number in range(1005)}
     streamer, limits = Streamer(BinanceStream("ws://-", names), Notes()), BinanceStream.limits
     streamer.add(names)
@@ -390,7 +390,7 @@ def test_a_thousand_symbols_are_asked_for_with_three_seconds_of_pauses():
         assert len(lane.topics) <= sandbox.ws_streams
         assert max(len(message.encode()) for message in messages) < sandbox.ws_message_bytes
     assert sum(len(lane.topics) for lane in streamer._lanes) == 1 + 6 * 1005
-    assert max(pauses) <= 2.5  # and half a second for the exchange
+    assert max(pauses) <= 2  # and a second for the exchange
     # One message a second is left for a pong, and a third of the connections for others.
     assert 1 / limits.seconds_between_messages <= sandbox.ws_messages_per_second - 1
     in_5_minutes = limits.connects_at_once + 300 / limits.seconds_between_connects
