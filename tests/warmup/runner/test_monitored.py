@@ -92,7 +92,7 @@ def test_what_is_added_while_rest_refuses_is_streamed_at_once_and_fetched_once_t
         wait_until(lambda: told(redis, row, ETH))
         assert len(stored(redis, row.pk, ETH, Timeframe.H1)[0]) < 2  # what the stream told
         sandbox.faults.clear()
-        redis.delete(keys.pacing(host_of(row.rest_url)))
+        redis.hdel(keys.pacing(host_of(row.rest_url)), "held_until", "banned_until")
         wait_until(lambda: len(stored(redis, row.pk, ETH, Timeframe.H1)[0]) >= 100, 30)
         truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
         assert truth.faults() == []
