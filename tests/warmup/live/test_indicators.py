@@ -9,7 +9,6 @@ from redis.exceptions import NoPermissionError
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.control_client import ControlClient
 from exchanges.lock.fencing import Fenced
-from exchanges.stream.streamer import Streamer
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.indicators import macd_v
@@ -495,21 +494,13 @@ def sandbox(db):
 
 
 @pytest.mark.parametrize("name", ["sandbox", "coinbase"])
-def test_a_running_exchange_has_every_value_before_the_first_frame_and_keeps_it(
-    redis, sandbox, name, transactional_db, monkeypatch
+def test_a_running_exchange_has_every_value_once_it_is_live_and_keeps_it(
+    redis, sandbox, name, transactional_db
 ):
     row = make_row(sandbox, name)
     pairs = [Pair(symbol, timeframe) for symbol in SYMBOLS for timeframe in Timeframe]
-    seen = []
-
-    def start_streaming(streamer, symbols):
-        seen.append(all(IndicatorCache(redis, row.pk).read_many(pairs)))
-        begin(streamer, symbols)
-
-    begin = Streamer.start
-    monkeypatch.setattr(Streamer, "start", start_streaming)
     with running(redis, row):
-        assert seen == [True]
+        assert all(IndicatorCache(redis, row.pk).read_many(pairs))
         until_ms = sandbox.clock.now_ms() + 3 * MINUTE_MS
 
         def current():
