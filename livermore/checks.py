@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from django.conf import settings
 from django.core.checks import Error, Warning, register
+from django.db import connection
 from django_redis import get_redis_connection
 from redis import RedisError
 
@@ -49,8 +50,11 @@ def check_installations(**_options):
     """Warn of others under the same names, as far as the database and Redis are there."""
     if fault_of(settings.REDIS_URL):
         return
+    number = installation_id()
+    if not connection.in_atomic_block:
+        connection.close()  # what begins after this may use none of this thread any more
     with suppress(RedisError):
-        for text in warnings(get_redis_connection("default"), installation_id()):
+        for text in warnings(get_redis_connection("default"), number):
             yield Warning(text, id="livermore.W024")
 
 

@@ -40,7 +40,10 @@ def test_streams_and_symbols_on_a_connection():
     )
     assert topics(BinanceStream, 50) == 50 * binance[0] + 1
     assert topics(CoinbaseStream, 50) == 50 * coinbase[0]
-    for stream, (most, limit) in ((BinanceStream, binance_most), (CoinbaseStream, coinbase_most)):
+    for stream, (most, limit, *_) in (
+        (BinanceStream, binance_most),
+        (CoinbaseStream, coinbase_most),
+    ):
         assert stream.limits.topics_per_connection == limit
         assert topics(stream, int(most)) <= limit < topics(stream, int(most) + 1)
 

@@ -1,5 +1,6 @@
 """All ways in which the holder of an exchange writes, to try them once it has been deposed."""
 
+import time
 from contextlib import closing
 
 from exchanges.lock.acquire import ExchangeLock
@@ -27,6 +28,7 @@ from warmup.scanner import CandleStatusResult
 from warmup.schedule import WarmupScheduleBuilder
 from warmup.stats import WarmupStats, WarmupStatsPublisher
 
+FLUSHES, SECONDS_BETWEEN_FLUSHES = 20, 0.05
 SILENT = {"status"}  # is not written, and nobody is told: a status is news, not data
 
 
@@ -86,6 +88,9 @@ class Holder:
         self.sink.clock(candle.close_time_ms if update.closed else candle.timestamp)
         self.sink.candle(update)
         self.sink.flush()
+        for _ in range(0 if update.closed else FLUSHES):  # it is written a few times a second
+            time.sleep(SECONDS_BETWEEN_FLUSHES)
+            self.sink.flush()
 
     def _ticker(self, number):
         self.sink.ticker(Ticker(BTC, 100.0 + number, 1.0, 1.0, 200.0, 1.0, 1.0, NOW))

@@ -109,7 +109,7 @@ class Trials:
             newest_ms = newest_close(client, row)
             began_at = time.monotonic()
             disturb()
-            wait_until(lambda: (newest_close(client, row) or 0) > newest_ms, 60)
+            wait_until(lambda: (newest_close(client, row) or 0) > (newest_ms or 0), 60)
             seconds = time.monotonic() - began_at
             figure = f"{kind}: seconds until closes are written again, at the most"
             self.numbers[figure] = max(self.numbers.get(figure, 0), round(seconds, 1))

@@ -225,24 +225,24 @@ class Trial:
             for row, lock in zip(self._rows, self._locks(), strict=True)
             if lock and lock["pid"] in pids
         ]
-        with self._redis.pubsub(ignore_subscribe_messages=True) as heard:
+        with self._redis.pubsub(ignore_subscribe_messages=True) as received:
             of_channel = {
                 keys.candle_channel(row.pk, symbol, "1m").encode(): row.pk
                 for row in rows
                 for symbol in self._symbols
             }
-            heard.subscribe(*of_channel)
-            wait_until(lambda: heard.get_message() is None)
+            received.subscribe(*of_channel)
+            wait_until(lambda: received.get_message() is None)
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
             end(self._agents.pop(agent), signal.SIGKILL)
             killed_at = time.monotonic()
-            while heard.get_message():
+            while received.get_message():
                 pass  # what it had sent before
             found = {}
             while len(found) < len(rows):
                 assert time.monotonic() - killed_at < SECONDS_TO_BEGIN, "waited in vain"
-                if message := heard.get_message(timeout=1):
+                if message := received.get_message(timeout=1):
                     found.setdefault(of_channel[message["channel"]], time.monotonic() - killed_at)
         return list(found.values())
 

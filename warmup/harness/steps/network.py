@@ -3,6 +3,7 @@
 import time
 
 from exchanges.errors import LivermoreError, Misconfigured, ProxyFailed, Unreachable
+from exchanges.rest.session import FAILURES
 from exchanges.stream.connection import Connection
 from exchanges.transport.certificates import trusted
 from warmup.harness.facts import Facts, NoAnswer
@@ -66,7 +67,7 @@ def _rest_fault(facts: Facts) -> str | None:
             raise  # a ban or a pause: nothing was sent, so nothing is known
         # Whatever else it says, it was said through an encrypted connection.
         is_unreachable = isinstance(error, Unreachable) and isinstance(
-            error.__cause__, OSError | NoAnswer
+            error.__cause__, (*FAILURES, NoAnswer)
         )
         return str(error) if is_unreachable or isinstance(error, ProxyFailed) else None
     return None
