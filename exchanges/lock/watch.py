@@ -122,8 +122,10 @@ class LockWatch:
                     listening = Listening(pubsub)
                     while not self._closing.is_set():
                         failing = self._step(listening)
-            except (RedisError, OSError) as error:
-                if not failing and not self._closing.is_set():
+            except Exception as error:  # who waits for locks has to go on
+                if not isinstance(error, RedisError | OSError):
+                    logger.exception("lock.watch_died")
+                elif not failing and not self._closing.is_set():
                     logger.warning("lock.watch_failed error=%s", clip(str(error)))
                 failing = True
                 self._forget()
@@ -172,7 +174,11 @@ class LockWatch:
         with self._lock:
             due = [(n, each) for n, each in self._waiting.items() if each.look_at <= now]
         for number, waiting in due:
-            self._look_at(number, waiting)
+            try:
+                self._look_at(number, waiting)
+            except RedisError as error:  # of a Cluster it may be one node that is away
+                logger.debug("lock.not_looked_at exchange=%d error=%s", number, error)
+                waiting.seen, waiting.look_at = False, time.monotonic() + SECONDS_AFTER_FAILURE
 
     def _look_at(self, number: int, waiting: Waiting) -> None:
         lock = ExchangeLock(self._redis, number)

@@ -31,9 +31,12 @@ class StreamLimits:
 
     @property
     def messages_per_second(self) -> float:
-        """Return how many messages of a connection there are at most within any second."""
+        """Return how many messages of a connection there are at most within any second.
+
+        An exchange may count an answer to its ping beside them.
+        """
         apart = self.seconds_between_messages
-        return 1 + int(1 / apart) if apart else inf  # both at its ends
+        return max(1, int(1 / apart)) if apart else inf
 
 
 class MessagePace:

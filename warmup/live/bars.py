@@ -241,6 +241,10 @@ class Bars:
         """Return whether closes wait for one that is missing."""
         return bool(self._ahead)
 
+    def may_be_open(self, time: int) -> bool:
+        """Tell whether no close of the bar that opened at a time has come."""
+        return time >= self.next_ms and time not in self._ahead
+
     # -- inside
 
     def _learn(self, candles: Sequence[Candle], covered: Coverage, healed: bool) -> list[Close]:

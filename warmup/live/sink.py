@@ -84,6 +84,7 @@ class CandleSink:
         self._skipped = Skipped(self._cache)
         self._writes = WriteQueue(redis, exchange_id, epoch, may_write, self._written)
         self._writes.lately.skipped = self._skipped.by_pair
+        self._is_to_begin = False  # to compare with what the holder before wrote
         self._is_comparing = False
         self._ahead_since: float | None = None
         self._next_due_ms = 0  # before that no bar is overdue
@@ -270,6 +271,13 @@ class CandleSink:
         Nothing else is written before that is done.
         """
         losses = self._writes.losses
+        if self._is_to_begin:
+            try:
+                losses.begin(self.now_ms())
+            except RedisError as error:
+                logger.debug("sink.not_begun error=%s", error)
+                return
+            self._is_to_begin = False
         if not losses.is_due or not self._writes.may_write() or not self._writes.finish():
             return
         try:
@@ -451,8 +459,10 @@ class CandleSink:
         self._writes.lately.begin(told)
         for pair, mark in marks.items():
             self._go_on(pair, mark)
-        with suppress(RedisError):  # it is tried again
+        self._is_to_begin = True  # for as long as that fails
+        with suppress(RedisError):
             self._writes.losses.begin(self.now_ms())
+            self._is_to_begin = False
 
     def _go_on(self, pair: Pair, mark: Told) -> None:
         """Go on with a pair where its closes were told by the holder before."""
@@ -626,4 +636,5 @@ class CandleSink:
         """Tell whether an open candle is one still: not closed, and not two bars old."""
         bars = self._bars.get(pair)
         ends_ms = candle.timestamp + 2 * pair.timeframe.ms
-        return bars is not None and candle.timestamp >= bars.next_ms and ends_ms > now_ms
+        is_open = bars is not None and bars.may_be_open(candle.timestamp)
+        return is_open and ends_ms > now_ms

@@ -103,6 +103,8 @@ class InThread:
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        outcome = self._life.run()
-        self._ended = True
+        try:
+            outcome = self._life.run()
+        finally:
+            self._ended = True
         self._on_end(outcome)

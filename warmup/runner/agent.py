@@ -121,7 +121,7 @@ class Agent:
 
     def running(self) -> list[str]:
         """Return the names of the exchanges that run here."""
-        jobs = [job for job in self._jobs.values() if job.alive]
+        jobs = [job for job in list(self._jobs.values()) if job.alive]
         return [job.exchange.name for job in jobs if job.run and job.run.instance_id]
 
     def _reconcile(self, wanted: dict[int, Exchange]) -> None:

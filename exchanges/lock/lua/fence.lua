@@ -17,7 +17,8 @@ local function fence(epoch_key, stamp)
     end
     if who == '' then return end
     local lock = redis.pcall('GET', KEYS[#KEYS])
-    if lock and (type(lock) == 'table' or not string.find(lock, who, 1, true)) then
+    local its = '"instanceId":"' .. who .. '"'  -- who had it before may stand in there too
+    if lock and (type(lock) == 'table' or not string.find(lock, its, 1, true)) then
         return redis.error_reply('FENCED epoch ' .. epoch .. ' is another holder\'s too, who has the lock')
     end
 end

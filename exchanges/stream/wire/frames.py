@@ -49,9 +49,10 @@ class Frames:
                 at = _take_texts(data, found)
             while (whole := self._frame_at(data, at)) is not None:
                 begins, ends = whole
-                found += self._add(data[at], data[begins:ends])
+                added = self._add(data[at], data[begins:ends])
                 at = ends
-                self._refuse_dense(found)
+                self._refuse_dense(added)
+                found += added
         except LivermoreError as error:
             self.fault = error
         del self._buffer[:at]
@@ -112,9 +113,8 @@ class Frames:
         self._message, self._opcode, self._fragments = bytearray(), None, 0
         return [whole]
 
-    def _refuse_dense(self, found: list[Message]) -> None:
-        if found and is_dense(found[-1][1], min(self._most_bytes, MOST_READ_BYTES)):
-            found.pop()
+    def _refuse_dense(self, added: list[Message]) -> None:
+        if added and is_dense(added[-1][1], min(self._most_bytes, MOST_READ_BYTES)):
             raise Excessive("the exchange sent a message of far too many values of JSON")
 
 

@@ -85,7 +85,10 @@ def test_the_fence_lets_the_lock_s_holder_through(redis, lock):
     assert fenced_with_lock(redis, "7:mine") is None
 
 
-@pytest.mark.parametrize("lock", ['{"instanceId":"theirs","epoch":7}', "no JSON", "hash"])
+TAKEN = '{"instanceId":"theirs","epoch":7,"replaces":"mine"}'
+
+
+@pytest.mark.parametrize("lock", [TAKEN, '{"instanceId":"theirs","epoch":7}', "no JSON", "hash"])
 def test_of_two_with_the_same_epoch_the_fence_stops_who_has_not_the_lock(redis, lock):
     redis.set("epoch", 7)
     if lock == "hash":

@@ -442,3 +442,9 @@ def test_what_would_not_be_kept_is_left_out_and_nothing_is_told_again():
     bars.skip_to(at(1))
     assert bars.update(bar(2)) == []
     assert bars.overdue(at(5) + GRACE_MS) == (at(4), at(5))
+
+
+def test_a_bar_whose_close_came_is_open_no_more_though_one_before_it_is_missing():
+    bars = new_bars()
+    bars.update(bar(1))
+    assert [bars.may_be_open(at(number)) for number in range(3)] == [True, False, True]

@@ -3,7 +3,6 @@
 import time
 
 from exchanges.errors import LivermoreError, Misconfigured, ProxyFailed, Unreachable
-from exchanges.rest.session import FAILURES
 from exchanges.stream.connection import Connection
 from exchanges.transport.certificates import trusted
 from warmup.harness.facts import Facts, NoAnswer
@@ -66,9 +65,10 @@ def _rest_fault(facts: Facts) -> str | None:
         if not rest.client.calls:
             raise  # a ban or a pause: nothing was sent, so nothing is known
         # Whatever else it says, it was said through an encrypted connection.
-        is_unreachable = isinstance(error, Unreachable) and isinstance(
-            error.__cause__, (*FAILURES, NoAnswer)
-        )
+        cause = error.__cause__
+        # One of ours as the cause says that something was answered.
+        is_cut_off = isinstance(cause, NoAnswer) or not isinstance(cause, LivermoreError)
+        is_unreachable = isinstance(error, Unreachable) and cause is not None and is_cut_off
         return str(error) if is_unreachable or isinstance(error, ProxyFailed) else None
     return None
 

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
@@ -38,5 +40,6 @@ class Command(LivermoreCommand):
             raise CommandError(f"the process that forks others ended: {error}") from error
 
     def _say(self, text):
-        self.stdout.write(text)
-        self.stdout.flush()
+        with suppress(OSError, ValueError):  # a full disk, or nobody who reads, ends nothing
+            self.stdout.write(text)
+            self.stdout.flush()

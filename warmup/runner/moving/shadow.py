@@ -90,8 +90,12 @@ class Shadow:
 
         def begin() -> Lease:
             lease = acquire()
-            self._sink.take_over(lease.own_epoch, lease.may_write)
-            self._sink.tick()
+            try:
+                self._sink.take_over(lease.own_epoch, lease.may_write)
+                self._sink.tick()
+            except BaseException:
+                lease.release()
+                raise
             return lease
 
         lease = self._streamer.between_rounds(begin).result(LONGEST_TAKING_SECONDS)

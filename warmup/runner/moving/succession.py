@@ -3,10 +3,12 @@
 import os
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
 from redis import Redis
+from redis.exceptions import RedisError
 
 from exchanges.lock.acquire import outgoing_ip
 from exchanges.lock.lease import Lease
@@ -74,8 +76,9 @@ class Succession:
 
     def end(self) -> None:
         """Prepare no longer, be it that the exchange was taken over, or that it could not be."""
-        self._redis.delete(self._key)
-        self._redis.publish(*changed(self._exchange_id, "status"))
+        with suppress(RedisError):  # then the claim ends by itself
+            self._redis.delete(self._key)
+            self._redis.publish(*changed(self._exchange_id, "status"))
 
 
 class Departure:

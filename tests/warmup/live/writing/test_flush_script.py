@@ -118,6 +118,9 @@ def test_a_close_ends_its_open_candle_and_no_later_one(redis):
     assert redis.get(LIVE).decode() == row(1)
     flush(redis, [close(1)])
     assert not redis.exists(LIVE)
+    redis.set(LIVE, row(2))
+    flush(redis, [close(2, member="")])  # REST has stored it before
+    assert not redis.exists(LIVE)
 
 
 def test_a_close_that_is_stored_already_is_told_alone(redis):

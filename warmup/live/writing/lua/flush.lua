@@ -199,7 +199,7 @@ for i = 1, closes do
     if stores and not store(KEYS[k], KEYS[k + 1], time, member, from, to) then
         aside[#aside + 1] = i - 1
     else
-        if member ~= '' and open[i] == time then ended[#ended + 1] = KEYS[k + 2] end
+        if time ~= '' and how ~= 'late' and open[i] == time then ended[#ended + 1] = KEYS[k + 2] end
         local mark = marks[field]
         if time ~= '' and is_news(how, mark, tonumber(time)) then
             local message = ARGV[a + 6]
