@@ -140,7 +140,7 @@ def test_an_agent_that_cannot_fork_any_more_ends_in_order(redis, rows, agent, li
     pids = live()
     (server,) = {parent_of(pid) for pid in pids.values()}
     os.kill(server, signal.SIGKILL)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Error: the process that forks others ended" in err
     wait_until(lambda: not any(map(is_alive, pids.values())))
