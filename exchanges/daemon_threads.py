@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from django.db import connections
+
 from exchanges.errors import Unreachable
 
 Answer = TypeVar("Answer")
@@ -79,6 +81,7 @@ class Workers:
             except BaseException as error:  # the future's owner decides
                 future.set_exception(error)
             del job, future, work, arguments  # what they hold may be large
+        connections.close_all()  # those of this thread, which nobody could close after it
 
     def _next(self) -> tuple[Future, Callable[..., Any], tuple] | None:
         """Return what is to be done next, None where this thread is to end."""

@@ -184,7 +184,7 @@ def nights(draw):
 
 
 @pytest.mark.timeout(300)  # a night takes up to half a minute, and is played again where it fails
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(nights())
 def test_whatever_comes_together_with_cuts_and_restarts_it_ends_complete_and_true(redis, night):
     name, drills, restarts = night
