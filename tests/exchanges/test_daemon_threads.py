@@ -2,8 +2,13 @@
 
 import threading
 import time
+from sqlite3 import ProgrammingError
+
+import pytest
+from django.db import connection
 
 from exchanges.daemon_threads import Workers
+from exchanges.models import Exchange
 from tests.warmup.runners import wait_until
 
 
@@ -53,6 +58,21 @@ def test_work_that_raises_leaves_its_thread_to_what_comes_next():
     assert isinstance(workers.submit(int, "x").exception(5), ValueError)
     assert workers.submit(int, "7").result(5) == 7
     workers.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_that_ends_leaves_no_connection_to_the_database():
+    workers = Workers(2, "queries", idle_seconds=0.05)
+
+    def query():
+        Exchange.objects.count()
+        return connection.connection
+
+    opened = [workers.submit(query) for _ in range(4)]
+    wait_until(lambda: not named("queries"))
+    for each in opened:
+        with pytest.raises(ProgrammingError, match="closed"):
+            each.result(5).execute("SELECT 1")
 
 
 def named(name):

@@ -117,15 +117,16 @@ def test_a_busy_minute_and_a_call_in_a_ban_are_found(sandbox):
 
 
 def test_what_grows_is_found():
-    windows = [Usage(70_000_000 + min(number, 9) * 10**6, 20, 16, 99) for number in range(40)]
+    windows = [Usage(70_000_000 + min(number, 9) * 10**6, 6, 14, 16, 99) for number in range(40)]
     assert list(growth(windows)) == []
     of_a_mb_in_ten_minutes = [
-        Usage(80_000_000 + number * 250_000, 20 + number // 3, 16, 99 + 3 * number)
+        Usage(80_000_000 + number * 250_000, 6 + number // 3, 14 + number // 2, 16, 99 + 3 * number)
         for number in range(40)
     ]
     assert [text.split()[0] for text in growth(of_a_mb_in_ten_minutes)] == [
         "memory",
         "files",
+        "sockets",
         "keys",
     ]
 

@@ -14,7 +14,7 @@ import os
 import statistics
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +33,8 @@ POOL = 4  # calls at once, each with a thread and a socket: small, so that it is
 # How much more there may be late: in ten minutes, most of which fill the windows, memory was seen
 # to grow by 2 MB, in an hour by less. Open candles and tickers vanish and come again.
 MOST_GROWTH_BYTES = 4_000_000
-# Each call at once has a socket, and a connection to Redis that is closed after it, as is one more.
-MOST_GROWTH = {"files": 2 * POOL + 1, "threads": POOL, "keys": 42}
+# Each call at once may have a file of the database open, a socket to the exchange, and one to Redis.
+MOST_GROWTH = {"files": POOL, "sockets": 2 * POOL, "threads": POOL, "keys": 42}
 
 
 def run(redis, folder, minutes=60, cut_seconds=60):
@@ -55,6 +55,9 @@ def run(redis, folder, minutes=60, cut_seconds=60):
             ),
             "least steady leak of files that is noticed, in files a minute of ours": (
                 (MOST_GROWTH["files"] + 1) / (minutes / 2)
+            ),
+            "least steady leak of sockets that is noticed, in sockets a minute of ours": (
+                (MOST_GROWTH["sockets"] + 1) / (minutes / 2)
             ),
         }
         for runner in runners:
@@ -79,10 +82,14 @@ def watch(runners, seconds):
 
 
 class Usage(NamedTuple):
-    """What a process uses, and how many keys there are in Redis."""
+    """What a process uses, and how many keys there are in Redis.
+
+    Files are what has a path, such as the database; sockets are all other descriptors.
+    """
 
     resident_bytes: int
     files: int
+    sockets: int
     threads: int
     keys: int
 
@@ -135,6 +142,8 @@ class Runner:
             f"{self.name}: memory late": _megabytes(late),
             f"{self.name}: open files early, at the most": _most("files", early),
             f"{self.name}: open files late, at the most": _most("files", late),
+            f"{self.name}: open sockets early, at the most": _most("sockets", early),
+            f"{self.name}: open sockets late, at the most": _most("sockets", late),
             f"{self.name}: threads late, at the most": _most("threads", late),
             "keys in Redis early, at the most": _most("keys", early),
             "keys in Redis late, at the most": _most("keys", late),
@@ -148,8 +157,20 @@ def usage_of(pid, keys):
     """Return what a process uses, by /proc."""
     folder = Path(f"/proc/{pid}")
     pages = int((folder / "statm").read_text().split()[1])
-    files, threads = (len(list((folder / name).iterdir())) for name in ("fd", "task"))
-    return Usage(pages * os.sysconf("SC_PAGESIZE"), files, threads, keys)
+    opened = Counter(_has_path(each) for each in (folder / "fd").iterdir())
+    threads = len(list((folder / "task").iterdir()))
+    return Usage(pages * os.sysconf("SC_PAGESIZE"), opened[True], opened[False], threads, keys)
+
+
+def _has_path(descriptor):
+    """Tell whether a descriptor is of a file, and not of a socket, a pipe or a selector.
+
+    One that was closed meanwhile counts as the socket that it was most likely of.
+    """
+    try:
+        return descriptor.readlink().is_absolute()
+    except FileNotFoundError:
+        return False
 
 
 def growth(usages):
