@@ -159,7 +159,7 @@ def test_nobody_but_the_sandboxs_own_command_knows_the_sandbox(path):
 @for_each(sources("exchanges/venues"))
 def test_no_venue_knows_another(path):
     if path.parent.name != "venues":
-        others = {f.name for f in (ROOT / "exchanges/venues").iterdir()} - {path.parent.name}
+        others = {f.name for f in (ROOT / "exchanges/venues").iterdir()} - {path.parts[2]}
         for name in imported(path):
             assert not is_of(name, *(f"exchanges.venues.{other}" for other in others))
 

@@ -1,4 +1,7 @@
-"""Binance's protocol as the sandbox speaks it. It has no `auth`: all calls are public."""
+"""Binance's protocol as the sandbox speaks it.
+
+It has no `auth`, as all calls are public, and its `commands` stand in the venue's folder.
+"""
 
 from exchanges.sandbox.binance.frames import close_early
 from exchanges.sandbox.binance.rest import CANDLE_ROWS, WEIGHT_HEADER, BinanceRest

@@ -1,9 +1,10 @@
 """What Binance says when it doesn't answer (errors.md)."""
 
-from exchanges.sandbox.server.calls import Refusal, Reply, as_json, as_page
+from collections.abc import Callable
 
-BAD_SYMBOL = (-1121, "Invalid symbol.")
-BAD_INTERVAL = (-1120, "Invalid interval.")
+from exchanges.sandbox.server.calls import Call, Refusal, Reply, as_json, as_page
+from exchanges.venues.binance.server.errors import ApiError
+
 _RESTRICTED = (
     "Service unavailable from a restricted location according to 'b. Eligibility' in "
     "https://www.binance.com/en/terms. Please contact customer service if you believe you "
@@ -11,9 +12,16 @@ _RESTRICTED = (
 )
 
 
-def refuse(code: int, message: str) -> Refusal:
-    """Return the error that a bad request gets."""
-    return Refusal(as_json({"code": code, "msg": message}, 400))
+def worded(answer: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
+    """Return the answer that says of a bad request what Binance says of it."""
+
+    def answered(call: Call) -> Reply:
+        try:
+            return answer(call)
+        except ApiError as error:
+            raise Refusal(as_json(error.content, 400)) from error
+
+    return answered
 
 
 def failure(status: int, retry_after: int | None, now_ms: int, weight_limit: int = 6000) -> Reply:

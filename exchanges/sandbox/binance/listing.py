@@ -1,8 +1,6 @@
 """What Binance lists, under which names, and what exchangeInfo tells of it."""
 
-from exchanges.sandbox.binance.errors import BAD_SYMBOL, refuse
 from exchanges.sandbox.binance.limits import published_limits
-from exchanges.sandbox.binance.parameters import Parameters
 from exchanges.sandbox.binance.settings import NAME, BinanceSettings
 from exchanges.sandbox.faults.listings import ListingRows
 from exchanges.sandbox.market.bars import VOLUME_DECIMALS
@@ -10,6 +8,8 @@ from exchanges.sandbox.market.decimals import eight
 from exchanges.sandbox.market.listings import BREAK, GONE, TRADING, Listing
 from exchanges.sandbox.market.market import Market
 from exchanges.sandbox.server.calls import Call, Reply, as_json
+from exchanges.venues.binance.server.errors import BAD_SYMBOL, ApiError
+from exchanges.venues.binance.server.parameters import Parameters
 
 ROWS = ListingRows("symbols", "baseAsset", "quoteAsset", halted={"status": BREAK})
 
@@ -31,7 +31,7 @@ class Listed:
         return self._known().get(native or "")
 
     def chosen(self, names: list[str] | None) -> list[Listing]:
-        """Return those of these names, all for None. Raises Refusal for one that is not listed."""
+        """Return those of these names, all for None. Raises ApiError for one that is not listed."""
         listed = {
             native: listing
             for native, listing in self._known().items()
@@ -40,7 +40,7 @@ class Listed:
         if names is None:
             return list(listed.values())
         if any(name not in listed for name in names):
-            raise refuse(*BAD_SYMBOL)
+            raise ApiError(*BAD_SYMBOL)
         return [listed[name] for name in names]
 
     def _known(self) -> dict[str, Listing]:

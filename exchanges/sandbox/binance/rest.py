@@ -4,10 +4,9 @@ Shapes, codes and weights follow binance-spot-api-docs (rest-api.md and errors.m
 Only the six timeframes of this project are served; any other interval is invalid here.
 """
 
-from exchanges.sandbox.binance.errors import BAD_INTERVAL, BAD_SYMBOL, failure, refuse
+from exchanges.sandbox.binance.errors import failure, worded
 from exchanges.sandbox.binance.limits import ODD_LIMITS
 from exchanges.sandbox.binance.listing import ROWS, ExchangeInfo, Listed
-from exchanges.sandbox.binance.parameters import Parameters
 from exchanges.sandbox.binance.settings import NAME, BinanceSettings
 from exchanges.sandbox.binance.tickers import Tickers
 from exchanges.sandbox.faults.rows import CandleRows
@@ -18,6 +17,8 @@ from exchanges.sandbox.protocol import Endpoint
 from exchanges.sandbox.server.calls import JSON, Call, Refusal, Reply, as_json, whole_number
 from exchanges.sandbox.server.limits import WeightLimit
 from exchanges.sandbox.server.request_log import CandleRequest
+from exchanges.venues.binance.server.errors import BAD_INTERVAL, BAD_SYMBOL, ApiError
+from exchanges.venues.binance.server.parameters import Parameters
 from livermore.market.timeframe import Timeframe
 
 CANDLE_ROWS = CandleRows(time=0, open=1, high=2, low=3, close=4, volume=5, ms=1)
@@ -38,20 +39,21 @@ class BinanceRest:
         )
         info = ExchangeInfo(market, self._listed, settings)
         tickers = Tickers(market, self._listed)
+        day, price = worded(tickers.day), worded(tickers.price)
         self.endpoints: tuple[Endpoint, ...] = (
             Endpoint("ping", f"{PREFIX}/ping", lambda call: as_json({})),
             Endpoint("time", f"{PREFIX}/time", lambda call: as_json({"serverTime": call.now_ms})),
             Endpoint(
                 "exchangeInfo",
                 f"{PREFIX}/exchangeInfo",
-                info.answer,
+                worded(info.answer),
                 lambda call: 20,
                 listing=ROWS,
                 odd_limits=ODD_LIMITS,
             ),
-            Endpoint("klines", f"{PREFIX}/klines", self.klines, lambda call: 2, self.asked),
-            Endpoint("ticker24hr", f"{PREFIX}/ticker/24hr", tickers.day, tickers.day_weight),
-            Endpoint("price", f"{PREFIX}/ticker/price", tickers.price, tickers.price_weight),
+            Endpoint("klines", f"{PREFIX}/klines", worded(self.klines), lambda call: 2, self.asked),
+            Endpoint("ticker24hr", f"{PREFIX}/ticker/24hr", day, tickers.day_weight),
+            Endpoint("price", f"{PREFIX}/ticker/price", price, tickers.price_weight),
         )
 
     def klines(self, call: Call) -> Reply:
@@ -61,10 +63,10 @@ class BinanceRest:
         limit = min(sent.count("limit", DEFAULT_ROWS), MAX_ROWS)
         sent.finish("timeZone")
         if interval not in _TIMEFRAMES:
-            raise refuse(*BAD_INTERVAL)
+            raise ApiError(*BAD_INTERVAL)
         timeframe, listing = _TIMEFRAMES[interval], self._listed.find(native)
         if listing is None or self._market.status(listing.symbol) == GONE:
-            raise refuse(*BAD_SYMBOL)
+            raise ApiError(*BAD_SYMBOL)
         seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
         first, last = _window(timeframe, listing, start_ms, end_ms, limit, seen_ms)
         bars = self._market.of(listing.symbol).bars_at(timeframe, first, last, seen_ms)

@@ -1,7 +1,6 @@
 """Binance's WebSockets: their limits, and the commands that subscribe."""
 
-from exchanges.sandbox.binance import commands, frames
-from exchanges.sandbox.binance.commands import BadCommand
+from exchanges.sandbox.binance import frames
 from exchanges.sandbox.binance.publisher import Publisher
 from exchanges.sandbox.binance.settings import NAME, BinanceSettings
 from exchanges.sandbox.faults.frames import FrameFaults
@@ -10,6 +9,8 @@ from exchanges.sandbox.market.market import Market
 from exchanges.sandbox.server.calls import Call
 from exchanges.sandbox.server.connection import PING, POLICY, PONG, Connection
 from exchanges.sandbox.server.stream_log import StreamCounts
+from exchanges.venues.binance.server import commands
+from exchanges.venues.binance.server.commands import BadCommand
 
 COMBINED = "/stream"
 PATHS = ("/ws", "/ws/{segment:.*}", COMBINED)

@@ -1,12 +1,13 @@
 """Binance's tickers over REST: 24 hours, and the last price."""
 
 from exchanges.sandbox.binance.listing import Listed, native_name
-from exchanges.sandbox.binance.parameters import Parameters
 from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.market.decimals import eight
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market
-from exchanges.sandbox.server.calls import Call, Refusal, Reply, as_json
+from exchanges.sandbox.server.calls import Call, Reply, as_json
+from exchanges.venues.binance.server.errors import ApiError
+from exchanges.venues.binance.server.parameters import Parameters
 from livermore.market.timeframe import Timeframe
 
 DAY_MS = Timeframe.D1.ms
@@ -97,7 +98,7 @@ def _symbols_asked(call: Call) -> int | None:
     """Count the symbols of a call, leniently: its weight is due even if it is then refused."""
     try:
         names = Parameters(call.params).symbols()
-    except Refusal:
+    except ApiError:
         return 1
     return None if names is None else len(names)
 

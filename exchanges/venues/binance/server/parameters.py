@@ -5,7 +5,7 @@ import re
 
 from multidict import MultiMapping
 
-from exchanges.sandbox.binance.errors import refuse
+from exchanges.venues.binance.server.errors import ApiError
 
 _SYMBOL = r"^[\w\-._&&[^a-z]]{1,50}$"
 
@@ -17,13 +17,13 @@ class Parameters:
         self._params = params
         self._read: set[str] = set()
         if len(params) != len(set(params)):
-            raise refuse(-1101, "Duplicate values for a parameter detected.")
+            raise ApiError(-1101, "Duplicate values for a parameter detected.")
 
     def text(self, name: str) -> str:
         """Return a mandatory parameter."""
         value = self.optional(name)
         if value is None:
-            raise refuse(
+            raise ApiError(
                 -1102,
                 f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.",
             )
@@ -33,7 +33,7 @@ class Parameters:
         self._read.add(name)
         value = self._params.get(name)
         if value == "":
-            raise refuse(-1105, f"Parameter '{name}' was empty.")
+            raise ApiError(-1105, f"Parameter '{name}' was empty.")
         return value
 
     def symbol(self) -> str:
@@ -48,14 +48,14 @@ class Parameters:
         if value is None:
             return default
         if _digits(name, value) < 1:
-            raise refuse(-1130, f"Data sent for parameter '{name}' is not valid.")
+            raise ApiError(-1130, f"Data sent for parameter '{name}' is not valid.")
         return int(value)
 
     def symbols(self) -> list[str] | None:
         """Return what `symbol` or `symbols=["A","B"]` names, or None where neither is sent."""
         one, many = self.optional("symbol"), self.optional("symbols")
         if one and many:
-            raise refuse(-1128, "Combination of optional parameters invalid.")
+            raise ApiError(-1128, "Combination of optional parameters invalid.")
         if one:
             return [legal_symbol("symbol", one)]
         return None if many is None else _listed(many)
@@ -65,7 +65,7 @@ class Parameters:
         unread = set(self._params) - self._read - set(ignored)
         if unread:
             sent = len(self._params)
-            raise refuse(
+            raise ApiError(
                 -1104,
                 f"Not all sent parameters were read; read '{sent - len(unread)}' parameter(s) "
                 f"but was sent '{sent}'.",
@@ -75,7 +75,7 @@ class Parameters:
 def legal_symbol(name: str, value: str) -> str:
     """Return a symbol that could exist: any script, but no lower-case Latin letters."""
     if not re.fullmatch(r"[\w\-.]{1,50}", value) or re.search("[a-z]", value):
-        raise refuse(-1100, _illegal(name, _SYMBOL))
+        raise ApiError(-1100, _illegal(name, _SYMBOL))
     return value
 
 
@@ -85,13 +85,13 @@ def _listed(text: str) -> list[str]:
     except ValueError:
         names = None
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        raise refuse(-1100, _illegal("symbols", rf'^\[("{_SYMBOL[1:-1]}"(,)?)+\]$'))
+        raise ApiError(-1100, _illegal("symbols", rf'^\[("{_SYMBOL[1:-1]}"(,)?)+\]$'))
     return [legal_symbol("symbols", name) for name in names]
 
 
 def _digits(name: str, value: str) -> int:
     if not re.fullmatch("[0-9]{1,20}", value):
-        raise refuse(-1100, _illegal(name, "^[0-9]{1,20}$"))
+        raise ApiError(-1100, _illegal(name, "^[0-9]{1,20}$"))
     return int(value)
 
 
