@@ -96,6 +96,7 @@ INSTALLED_APPS = [
     "livermore",
     "exchanges",
     "warmup",
+    "serving",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,1 @@
+"""Binance's spot protocol over the candles of any exchange."""

@@ -1,0 +1,38 @@
+"""Serve candles to programs that speak an exchange's protocol."""
+
+import asyncio
+import signal
+
+from django.core.management.base import CommandError
+from django_redis import get_redis_connection
+
+from livermore.command import LivermoreCommand
+from livermore.running.preflight import port
+from serving.server import Server
+
+PORT = 8010
+
+
+class Command(LivermoreCommand):
+    help = "Serve candles from the cache to any program that speaks Binance's protocol."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at")
+        parser.add_argument("--port", type=port, default=PORT, metavar="PORT")
+
+    def handle(self, *args, **options):
+        try:
+            asyncio.run(self._serve(options["host"], options["port"]))
+        except OSError as error:
+            where = f"{options['host']}:{options['port']}"
+            raise CommandError(f"Can't serve at {where}: {error.strerror or error}") from error
+
+    async def _serve(self, host, port):
+        ending = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, ending.set)
+        await Server(get_redis_connection("default")).run(host, port, ending, self._say)
+
+    def _say(self, line):
+        self.stdout.write(line)
+        self.stdout.flush()

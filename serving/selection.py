@@ -1,0 +1,84 @@
+"""Which candles of a pair answer a request, and which of them nobody knows. Pure."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from livermore.market.coverage import Coverage, missing
+from livermore.market.timeframe import Timeframe
+
+GRACE_MS = 5_000  # after its end a bar may be on its way that long
+
+
+class Wanted(NamedTuple):
+    """A request: bars that opened from `start_ms` to `end_ms`, both included, `limit` at most.
+
+    With a start the oldest, without it the newest; no end is now.
+    """
+
+    start_ms: int | None
+    end_ms: int | None
+    limit: int
+
+
+class Selection(NamedTuple):
+    """`[first, last)` of the closed candles, whether the open one follows, and what is unknown."""
+
+    first: int
+    last: int
+    takes_open: bool
+    missing: Coverage
+
+
+def select(
+    times: Sequence[int], coverage: Coverage, timeframe: Timeframe, wanted: Wanted, now_ms: int
+) -> Selection:
+    """Return what of the closed candles that opened at `times` answers a request.
+
+    A bar that has ended just now and isn't there is left out, and with it the open one: who drops
+    the last row as open shall not take a closed one for it, nor the other way round.
+    """
+    step = timeframe.ms
+    open_ms = timeframe.floor(now_ms)
+    end_ms = open_ms if wanted.end_ms is None else min(wanted.end_ms, open_ms)
+    until_ms = min(timeframe.floor(end_ms) + step, open_ms)  # of the closed ones
+    takes_open = end_ms == open_ms
+    is_due = now_ms < open_ms + GRACE_MS and missing(coverage, open_ms - step, open_ms)
+    if until_ms == open_ms and is_due:
+        until_ms, takes_open = open_ms - step, False
+    if wanted.start_ms is not None:
+        return _oldest(times, coverage, timeframe, wanted, until_ms, takes_open)
+    count = wanted.limit - takes_open
+    last = bisect_left(times, until_ms)
+    reach_ms = _reach(coverage, until_ms)
+    first = max(last - count, bisect_left(times, reach_ms), 0)
+    needed_ms = until_ms - count * step
+    if last - first == count:
+        needed_ms = times[first] if count else until_ms
+    return Selection(first, last, takes_open, missing(coverage, needed_ms, until_ms))
+
+
+def _oldest(
+    times: Sequence[int],
+    coverage: Coverage,
+    timeframe: Timeframe,
+    wanted: Wanted,
+    until_ms: int,
+    takes_open: bool,
+) -> Selection:
+    start_ms = timeframe.ceil(wanted.start_ms or 0)
+    first = bisect_left(times, start_ms)
+    last = max(first, min(first + wanted.limit, bisect_left(times, until_ms)))
+    is_full = last - first == wanted.limit
+    if is_full:
+        until_ms = min(until_ms, times[last - 1] + timeframe.ms)
+    takes_open = takes_open and not is_full and start_ms <= until_ms
+    return Selection(first, last, takes_open, missing(coverage, start_ms, until_ms))
+
+
+def _reach(coverage: Coverage, until_ms: int) -> int:
+    """Return from when on everything up to a time is known, that time itself where it isn't."""
+    for start_ms, end_ms in reversed(coverage):
+        if start_ms < until_ms <= end_ms:
+            return start_ms
+    return until_ms

@@ -1,0 +1,104 @@
+"""Which keys have changed, as Redis itself tells it: what was read before is then read again.
+
+Redis's server-assisted client-side caching, in its broadcasting mode: every change of a key that
+begins with one of our prefixes is told on one connection, whoever writes it, an expiry or a flush
+included (https://redis.io/docs/latest/develop/reference/client-side-caching/).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from redis import Redis
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from exchanges.redis.client import own_client
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "__redis__:invalidate"
+PING_SECONDS = 1.0
+SILENCE_SECONDS = 3.0  # without even an answer to a ping: nothing that is remembered is believed
+SECONDS_BETWEEN_TRIES = 0.5
+
+
+class Tracking:
+    """Calls `changed(keys)` for changed keys, None for all of them, from a thread of its own.
+
+    `is_live` is False while nothing would be heard of a change.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        prefixes: Sequence[str],
+        changed: Callable[[Sequence[bytes] | None], None],
+    ):
+        self._redis = redis
+        self._prefixes = prefixes
+        self._changed = changed
+        self._heard_at = float("-inf")
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="redis-tracking", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ending.set()
+        self._thread.join(2 * PING_SECONDS)
+
+    @property
+    def is_live(self) -> bool:
+        return time.monotonic() - self._heard_at < SILENCE_SECONDS
+
+    def _run(self) -> None:
+        failing = False
+        while not self._ending.is_set():
+            try:
+                self._listen()
+                failing = False
+            except (RedisError, OSError) as error:
+                if not failing:
+                    logger.warning("tracking.broken error=%s", error)
+                failing = True
+            self._heard_at = float("-inf")
+            self._ending.wait(SECONDS_BETWEEN_TRIES)
+
+    def _listen(self) -> None:
+        """Listen until that fails. What has changed before it began is unknown: all of it."""
+        with own_client(self._redis, PING_SECONDS) as client:
+            connection = client.connection_pool.get_connection()
+            try:
+                for command in self._commands(connection):
+                    connection.send_command(*command)
+                    connection.read_response()
+                self._changed(None)
+                self._heard_at = time.monotonic()
+                asked = False
+                while not self._ending.is_set():
+                    try:
+                        kind, *_, told = connection.read_response(disconnect_on_error=False)
+                    except RedisTimeout:
+                        if asked:
+                            raise
+                        connection.send_command("PING")
+                        asked = True
+                        continue
+                    self._heard_at, asked = time.monotonic(), False
+                    if kind == b"message":
+                        self._changed(told)
+            finally:
+                connection.disconnect()
+
+    def _commands(self, connection) -> list[tuple[str | int, ...]]:
+        connection.send_command("CLIENT", "ID")
+        own = connection.read_response()
+        prefixes = [part for each in self._prefixes for part in ("PREFIX", each)]
+        # Told to itself, on the channel that the older protocol has for it.
+        return [
+            ("CLIENT", "TRACKING", "ON", "REDIRECT", own, "BCAST", *prefixes),
+            ("SUBSCRIBE", CHANNEL),
+        ]

@@ -1,0 +1,113 @@
+"""The candles of each pair that is asked for, kept in memory for as long as Redis has the same."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import orjson
+from redis import Redis
+
+from livermore.market import keys
+from livermore.market.candle import Candle
+from livermore.market.coverage import Coverage, union
+from livermore.market.pair import Pair
+from serving.tracking import Tracking
+from warmup.cache.candles import CandleCache
+from warmup.cache.unconfirmed import Stretches, told_empty
+
+LIVE_SECONDS = 0.25  # for which an open candle is shown again: exchanges tell it every two seconds
+PAIRS_KEPT = 5_000
+
+Version = tuple[int, int]  # how often everything changed, and since then what is asked about
+
+
+@dataclass(slots=True)
+class Window:
+    """A pair's closed candles, `[timestamp, open, …]` ascending, and when all of them are known."""
+
+    times: list[int]
+    rows: list[list]
+    coverage: Coverage
+    rendered: dict[str, list[bytes]] = field(default_factory=dict)  # by whoever writes them
+
+
+class Windows:
+    """Reads windows in the thread that asks; any number of threads may."""
+
+    def __init__(self, redis: Redis):
+        self._redis = redis
+        self._kept: OrderedDict[tuple[int, Pair], tuple[Version, Window]] = OrderedDict()
+        self._live: dict[tuple[int, Pair], tuple[float, Candle | None]] = {}
+        self._unconfirmed: dict[int, tuple[Version, dict[Pair, Stretches]]] = {}
+        self._changes: dict[bytes, int] = {}  # key -> how often it changed
+        self._all = 0  # how often all of them did
+        self._lock = threading.Lock()
+        self._tracking = Tracking(redis, ("candles:", "coverage:", "exchange:"), self._changed)
+
+    def start(self) -> None:
+        self._tracking.start()
+
+    def close(self) -> None:
+        self._tracking.close()
+
+    def kept(self, exchange_id: int, pair: Pair) -> Window | None:
+        """Return a window that is in memory and still so in Redis, None where it has to be read."""
+        found = self._kept.get((exchange_id, pair))
+        if found and self._tracking.is_live and found[0] == self._version(exchange_id, pair):
+            return found[1]
+        return None
+
+    def read(self, exchange_id: int, pair: Pair) -> Window:
+        """Return a window from Redis. Raises RedisError."""
+        version = self._version(exchange_id, pair)
+        cache = CandleCache(self._redis, exchange_id)
+        unconfirmed = self._read_unconfirmed(cache, exchange_id).get(pair, ())
+        ((_, members, coverage),) = cache.windows([pair])
+        rows = [orjson.loads(member) for member in members]
+        # What the exchange told without a row is as much as anybody can know of it now.
+        known = union([*coverage, *told_empty(unconfirmed)]) if members else ()
+        window = Window([row[0] for row in rows], rows, known)
+        with self._lock:
+            self._kept[exchange_id, pair] = version, window
+            self._kept.move_to_end((exchange_id, pair))
+            while len(self._kept) > PAIRS_KEPT:
+                self._kept.popitem(last=False)
+        return window
+
+    def kept_live(self, exchange_id: int, pair: Pair) -> tuple[bool, Candle | None]:
+        """Return whether the open candle was read lately, and what was read."""
+        found = self._live.get((exchange_id, pair))
+        if found and time.monotonic() - found[0] < LIVE_SECONDS:
+            return True, found[1]
+        return False, None
+
+    def read_live(self, exchange_id: int, pair: Pair) -> Candle | None:
+        """Return the open candle, None where there is none. Raises RedisError."""
+        candle = CandleCache(self._redis, exchange_id).live(*pair)
+        self._live[exchange_id, pair] = time.monotonic(), candle
+        return candle
+
+    def _read_unconfirmed(self, cache: CandleCache, exchange_id: int) -> dict[Pair, Stretches]:
+        version = self._all, self._changes.get(keys.unconfirmed(exchange_id).encode(), 0)
+        found = self._unconfirmed.get(exchange_id)
+        if found is None or found[0] != version or not self._tracking.is_live:
+            found = self._unconfirmed[exchange_id] = version, cache.unconfirmed()
+        return found[1]
+
+    def _version(self, exchange_id: int, pair: Pair) -> Version:
+        names = (
+            keys.candles(exchange_id, *pair),
+            keys.coverage(exchange_id, *pair),
+            keys.unconfirmed(exchange_id),
+        )
+        return self._all, sum(self._changes.get(name.encode(), 0) for name in names)
+
+    def _changed(self, names: Sequence[bytes] | None) -> None:
+        if names is None:
+            self._all += 1
+            self._changes = {}
+            return
+        for name in names:
+            self._changes[name] = self._changes.get(name, 0) + 1
