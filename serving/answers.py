@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair
+from serving.clocks import Clocks
 from serving.directory import ServedExchange
 from serving.selection import Selection, Wanted, select
 from serving.windows import Window, Windows
@@ -38,11 +39,13 @@ class CandleAnswer:
 class Answers:
     """Answers requests for candles of all exchanges. Any number of tasks may ask."""
 
-    def __init__(self, windows: Windows):
+    def __init__(self, windows: Windows, clocks: Clocks):
         self._windows = windows
+        self._clocks = clocks
 
-    def now_ms(self) -> int:
-        return int(time.time() * 1000)
+    def now_ms(self, exchange: ServedExchange) -> int:
+        """Return the exchange's time."""
+        return self._clocks.now_ms(exchange.exchange_id)
 
     async def candles(self, exchange: ServedExchange, pair: Pair, wanted: Wanted) -> CandleAnswer:
         """Return the candles that a request wants, all of them. Raises Unavailable."""
@@ -54,7 +57,7 @@ class Answers:
         if window.times:
             newest_ms = window.times[-1] + pair.timeframe.ms
             headers["X-Livermore-Newest-Close"] = str(newest_ms)
-            headers["Age"] = str(max(0, (self.now_ms() - newest_ms) // 1000))
+            headers["Age"] = str(max(0, (self.now_ms(exchange) - newest_ms) // 1000))
         headers["Cache-Status"] = "livermore; hit"
         return CandleAnswer(window, found.first, found.last, open_candle, headers)
 
@@ -64,14 +67,16 @@ class Answers:
         window = self._windows.kept(exchange.exchange_id, pair)
         if window is None:
             window = await self._in_thread(self._windows.read, exchange, pair)
-        chosen = select(window.times, window.coverage, pair.timeframe, wanted, self.now_ms())
+        chosen = select(
+            window.times, window.coverage, pair.timeframe, wanted, self.now_ms(exchange)
+        )
         return window, chosen
 
     async def _open_candle(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
         was_read, candle = self._windows.kept_live(exchange.exchange_id, pair)
         if not was_read:
             candle = await self._in_thread(self._windows.read_live, exchange, pair)
-        open_ms = pair.timeframe.floor(self.now_ms())
+        open_ms = pair.timeframe.floor(self.now_ms(exchange))
         return candle if candle and candle.timestamp == open_ms else None
 
     async def _in_thread(self, read, exchange: ServedExchange, pair: Pair):

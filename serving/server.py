@@ -8,6 +8,7 @@ from redis import Redis
 
 from serving.answers import Answers
 from serving.binance.rest import BinanceApi
+from serving.clocks import Clocks
 from serving.directory import Directory, ServedExchange
 from serving.windows import Windows
 
@@ -18,9 +19,9 @@ class Server:
     """Serves every exchange of the database from the candles in Redis."""
 
     def __init__(self, redis: Redis):
-        self._windows = Windows(redis)
+        self._windows, self._clocks = Windows(redis), Clocks(redis)
         self._directory = Directory()
-        self._binance = BinanceApi(Answers(self._windows))
+        self._binance = BinanceApi(Answers(self._windows, self._clocks))
         self._reading = asyncio.Lock()
 
     def application(self) -> web.Application:
@@ -31,6 +32,7 @@ class Server:
     async def run(self, host: str, port: int, ending: asyncio.Event, say) -> None:
         """Serve until `ending` is set. Raises OSError where the address is taken."""
         self._windows.start()
+        self._clocks.start()
         runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
         await runner.setup()
         try:
@@ -41,6 +43,7 @@ class Server:
         finally:
             await runner.cleanup()
             self._windows.close()
+            self._clocks.close()
 
     async def _api(self, request: web.Request) -> web.Response:
         name = request.match_info["exchange"]

@@ -53,7 +53,7 @@ class BinanceApi:
 
     async def _time(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
         Parameters(query).finish()
-        return web.json_response({"serverTime": self._answers.now_ms()})
+        return web.json_response({"serverTime": self._answers.now_ms(exchange)})
 
     async def _klines(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
         sent = Parameters(query)
