@@ -25,7 +25,6 @@ class Clocks:
 
     def close(self) -> None:
         self._ending.set()
-        self._thread.join(1)
 
     def now_ms(self, exchange_id: int) -> int:
         """Return the exchange's time; where nobody has told it, this machine's."""

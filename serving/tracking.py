@@ -47,8 +47,8 @@ class Tracking:
         self._thread.start()
 
     def close(self) -> None:
+        """Let the thread end, a second later at the most."""
         self._ending.set()
-        self._thread.join(2 * PING_SECONDS)
 
     @property
     def is_live(self) -> bool:

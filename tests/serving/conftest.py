@@ -1,0 +1,63 @@
+"""A server of candles in the test's process, over exchanges that no database knows."""
+
+import time
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from livermore.market.candle import Candle
+from livermore.market.timeframe import Timeframe
+from serving.directory import ServedExchange, ServedSymbol
+from serving.server import Server
+from warmup.cache.candles import CandleCache
+
+BTC = ServedSymbol("BTC-USD", "BTCUSD", "BTC", "USD", True, True)
+HUGE = ServedSymbol("HUGE-USD", "HUGEUSD", "HUGE", "USD", True, True)
+ROW = ServedExchange(
+    4, "sandbox", "binance", True, {"BTCUSD": BTC, "BTC-USD": BTC, "HUGEUSD": HUGE}
+)
+
+
+class FixedDirectory:
+    """The exchanges of a test."""
+
+    exchanges = {"sandbox": ROW}
+
+    def is_due(self, name):
+        return False
+
+
+class Filled:
+    """A pair's past in Redis: 700 hours up to now, each known, and the open bar."""
+
+    def __init__(self, redis, symbol="BTC-USD", timeframe=Timeframe.H1, count=700):
+        step = timeframe.ms
+        self.open_ms = timeframe.floor(int(time.time() * 1000))
+        self.first_ms = self.open_ms - count * step
+        self.candles = [
+            Candle(
+                self.first_ms + at * step, 100.5, 102.25, 99.125, 101 + at / 1000, 0.125, timeframe
+            )
+            for at in range(count)
+        ]
+        self.open_candle = Candle(self.open_ms, 101.7, 103, 101, 102.5, 0.25, timeframe)
+        cache = CandleCache(redis, ROW.exchange_id)
+        cache.write(symbol, timeframe, self.candles, ((self.first_ms, self.open_ms),))
+        cache.set_live(symbol, self.open_candle)
+
+
+@pytest.fixture
+def filled(redis):
+    return Filled(redis)
+
+
+@pytest.fixture
+def ask(redis):
+    """Return an asynchronous context of a client of the server."""
+
+    def opened():
+        server = Server(redis)
+        server.directory = FixedDirectory()
+        return TestClient(TestServer(server.application()))
+
+    return opened
