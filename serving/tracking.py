@@ -70,7 +70,10 @@ class Tracking:
     def _listen(self) -> None:
         """Listen until that fails. What has changed before it began is unknown: all of it."""
         with own_client(self._redis, PING_SECONDS) as client:
-            connection = client.connection_pool.get_connection()
+            pool = client.connection_pool
+            # The older protocol tells changes as messages, which redis-py hands on as they come.
+            pool.connection_kwargs["protocol"] = 2
+            connection = pool.get_connection()
             try:
                 for command in self._commands(connection):
                     connection.send_command(*command)
