@@ -1,0 +1,148 @@
+"""A client's WebSocket that speaks Binance's protocol (web-socket-streams.md)."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from exchanges.venues.binance.server import commands
+from exchanges.venues.binance.server.commands import BadCommand
+from serving.binance.streams import UnknownStream, topic_of
+from serving.directory import ServedExchange
+from serving.hub import LONGEST_UNSENT, Hub, Topic
+
+logger = logging.getLogger(__name__)
+
+STREAMS = 1024  # of one connection
+MESSAGES_A_SECOND = 5
+LONGEST_MESSAGE = 4096
+PING_SECONDS, PONG_SECONDS = 20.0, 60.0
+
+
+class BinanceSocket:
+    """One connection: what it listens to, and the commands that change that."""
+
+    def __init__(self, hub: Hub, exchange: ServedExchange, combined: bool):
+        self._hub = hub
+        self._exchange = exchange
+        self._combined = combined
+        self._socket = web.WebSocketResponse(
+            autoping=False, compress=False, max_msg_size=LONGEST_MESSAGE
+        )
+        self._transport: asyncio.Transport | None = None
+        self._topics: dict[str, Topic] = {}  # in the order in which they were asked for
+        self._received: deque[float] = deque(maxlen=MESSAGES_A_SECOND + 1)
+        self._ponged_at = time.monotonic()
+
+    async def serve(self, request: web.Request, names: list[str]) -> web.WebSocketResponse:
+        """Speak until one side ends it; `names` are the streams of its address."""
+        await self._socket.prepare(request)
+        self._transport = request.transport
+        pinging = asyncio.create_task(self._ping())
+        try:
+            self._join(names)
+            async for message in self._socket:
+                if not self._is_slow_enough():
+                    await self._close(WSCloseCode.POLICY_VIOLATION, "Too many requests")
+                    break
+                await self._take(message)
+        except UnknownStream as error:
+            await self._close(WSCloseCode.POLICY_VIOLATION, str(error)[:120])
+        finally:
+            pinging.cancel()
+            for topic in self._topics.values():
+                self._hub.leave(self, topic)
+        return self._socket
+
+    # -- What the hub calls
+
+    def is_slow(self) -> bool:
+        """Tell whether it has left too much unread."""
+        transport = self._transport
+        return transport is not None and transport.get_write_buffer_size() > LONGEST_UNSENT
+
+    def write(self, frames: bytes) -> None:
+        """Send whole frames."""
+        if self._transport and not self._transport.is_closing() and not self._socket.closed:
+            self._transport.write(frames)
+
+    def drop(self, why: str) -> None:
+        """End it without waiting for what it has not read."""
+        logger.info("socket.dropped exchange=%s reason=%s", self._exchange.name, why)
+        if self._transport:
+            self._transport.abort()
+
+    # -- What the client sends
+
+    async def _take(self, message: Any) -> None:
+        if message.type == WSMsgType.PING:
+            await self._socket.pong(message.data)
+        elif message.type == WSMsgType.PONG:
+            self._ponged_at = time.monotonic()
+        elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            await self._answer(message.data)
+
+    async def _answer(self, text: str | bytes) -> None:
+        try:
+            method, params, request_id = commands.read_command(text)
+            reply = getattr(self, f"_do_{method.lower()}")(params, request_id)
+        except BadCommand as error:
+            reply = error.reply
+        await self._socket.send_str(reply.decode())
+
+    def _do_subscribe(self, params: list, request_id: object) -> bytes:
+        names = commands.stream_names(params, request_id)
+        if len({*self._topics, *names}) > STREAMS:
+            return commands.too_many(request_id)
+        try:
+            self._join(names)
+        except UnknownStream as error:
+            raise BadCommand(2, f"Invalid request: {error}", request_id) from error
+        return commands.result(None, request_id)
+
+    def _do_unsubscribe(self, params: list, request_id: object) -> bytes:
+        for name in commands.stream_names(params, request_id):
+            if topic := self._topics.pop(name, None):
+                self._hub.leave(self, topic)
+        return commands.result(None, request_id)
+
+    def _do_list_subscriptions(self, params: list, request_id: object) -> bytes:
+        return commands.result(list(self._topics), request_id)
+
+    def _do_set_property(self, params: list, request_id: object) -> bytes:
+        self._combined = commands.property_value(params, request_id)
+        for name, topic in self._topics.items():
+            self._hub.join(self, topic, name if self._combined else "")
+        return commands.result(None, request_id)
+
+    def _do_get_property(self, params: list, request_id: object) -> bytes:
+        commands.check_property(params, request_id)
+        return commands.result(self._combined, request_id)
+
+    def _join(self, names: list[str]) -> None:
+        """Listen to all of these, or to none. Raises UnknownStream."""
+        topics = {name: topic_of(self._exchange, name) for name in names}
+        for name, topic in topics.items():
+            self._topics[name] = topic
+            self._hub.join(self, topic, name if self._combined else "")
+
+    def _is_slow_enough(self) -> bool:
+        now = time.monotonic()
+        self._received.append(now)
+        return len(self._received) <= MESSAGES_A_SECOND or now - self._received[0] > 1
+
+    # -- How it is kept, and ends
+
+    async def _ping(self) -> None:
+        while not self._socket.closed:
+            await asyncio.sleep(PING_SECONDS)
+            if time.monotonic() - self._ponged_at > PING_SECONDS + PONG_SECONDS:
+                self.drop("no pong")
+                return
+            await self._socket.ping(b"%d" % int(time.time() * 1000))
+
+    async def _close(self, code: int, reason: str) -> None:
+        await self._socket.close(code=code, message=reason.encode()[:123])

@@ -1,0 +1,86 @@
+"""Who listens to which stream, and frames that are made once and written to all of them."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
+
+import orjson
+
+LONGEST_UNSENT = 1_000_000  # bytes; who leaves more unread is dropped, never waited for
+
+
+class Topic(NamedTuple):
+    """What can be listened to: `kind` is "kline" or "ticker", which has no timeframe."""
+
+    exchange_id: int
+    kind: str
+    symbol: str
+    timeframe: str = ""
+
+
+class Listener(Protocol):
+    """A client's connection."""
+
+    def is_slow(self) -> bool: ...
+
+    def write(self, frames: bytes) -> None: ...
+
+    def drop(self, why: str) -> None: ...
+
+
+class Hub:
+    """All topics of one process. Used in the event loop's thread alone."""
+
+    def __init__(self, wanted: Callable[[Topic], object], unwanted: Callable[[Topic], object]):
+        """`wanted` is told of a topic's first listener, `unwanted` when it has none any more."""
+        self._wanted, self._unwanted = wanted, unwanted
+        self._listeners: dict[Topic, dict[Listener, str]] = {}
+
+    def join(self, listener: Listener, topic: Topic, name: str) -> None:
+        """Send a topic to a client from now on, by `name` where it wants frames that are named."""
+        if topic not in self._listeners:
+            self._listeners[topic] = {}
+            self._wanted(topic)
+        self._listeners[topic][listener] = name
+
+    def leave(self, listener: Listener, topic: Topic) -> None:
+        """Undo `join`."""
+        listeners = self._listeners.get(topic, {})
+        if listeners.pop(listener, None) is not None and not listeners:
+            del self._listeners[topic]
+            self._unwanted(topic)
+
+    def has(self, topic: Topic) -> bool:
+        """Tell whether anybody listens."""
+        return topic in self._listeners
+
+    def publish(self, batch: Iterable[tuple[Topic, bytes]]) -> None:
+        """Write a batch, each a topic and its payload, in one go a client."""
+        pending: dict[Listener, list[bytes]] = {}
+        for topic, payload in batch:
+            made: dict[str, bytes] = {}  # a frame for each name by which it is wanted
+            for listener, name in self._listeners.get(topic, {}).items():
+                if name not in made:
+                    made[name] = text_frame(named(name, payload) if name else payload)
+                pending.setdefault(listener, []).append(made[name])
+        for listener, frames in pending.items():
+            if listener.is_slow():
+                listener.drop("too slow: read what is sent to you")
+            else:
+                listener.write(b"".join(frames))
+
+
+def named(name: str, payload: bytes) -> bytes:
+    """Return a payload together with the name of its stream."""
+    return b'{"stream":%s,"data":%s}' % (orjson.dumps(name), payload)
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return a whole text message as a server's frame (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        header = bytes((0x81, size))
+    elif size < 65_536:
+        header = b"\x81\x7e" + size.to_bytes(2, "big")
+    else:
+        header = b"\x81\x7f" + size.to_bytes(8, "big")
+    return header + payload
