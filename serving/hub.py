@@ -1,6 +1,6 @@
 """Who listens to which stream, and frames that are made once and written to all of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol
 
 import orjson
@@ -30,17 +30,20 @@ class Listener(Protocol):
 class Hub:
     """All topics of one process. Used in the event loop's thread alone."""
 
-    def __init__(self, wanted: Callable[[Topic], object], unwanted: Callable[[Topic], object]):
-        """`wanted` is told of a topic's first listener, `unwanted` when it has none any more."""
+    def __init__(
+        self, wanted: Callable[[Topic], Awaitable[None]], unwanted: Callable[[Topic], object]
+    ):
+        """`wanted` is told of each topic with a listener, `unwanted` when it has none any more."""
         self._wanted, self._unwanted = wanted, unwanted
         self._listeners: dict[Topic, dict[Listener, str]] = {}
 
-    def join(self, listener: Listener, topic: Topic, name: str) -> None:
-        """Send a topic to a client from now on, by `name` where it wants frames that are named."""
-        if topic not in self._listeners:
-            self._listeners[topic] = {}
-            self._wanted(topic)
-        self._listeners[topic][listener] = name
+    async def join(self, listener: Listener, topic: Topic, name: str) -> None:
+        """Send a topic to a client, by `name` where it wants frames that are named.
+
+        Nothing is missed that is told after this returns.
+        """
+        self._listeners.setdefault(topic, {})[listener] = name
+        await self._wanted(topic)
 
     def leave(self, listener: Listener, topic: Topic) -> None:
         """Undo `join`."""
@@ -84,3 +87,9 @@ def text_frame(payload: bytes) -> bytes:
     else:
         header = b"\x81\x7f" + size.to_bytes(8, "big")
     return header + payload
+
+
+def close_frame(code: int, why: str) -> bytes:
+    """Return the frame that ends a connection and says why."""
+    payload = code.to_bytes(2, "big") + why.encode()[:123]
+    return bytes((0x88, len(payload))) + payload

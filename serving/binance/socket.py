@@ -12,13 +12,14 @@ from exchanges.venues.binance.server import commands
 from exchanges.venues.binance.server.commands import BadCommand
 from serving.binance.streams import UnknownStream, topic_of
 from serving.directory import ServedExchange
-from serving.hub import LONGEST_UNSENT, Hub, Topic
+from serving.hub import LONGEST_UNSENT, Hub, Topic, close_frame
 
 logger = logging.getLogger(__name__)
 
 STREAMS = 1024  # of one connection
 MESSAGES_A_SECOND = 5
 LONGEST_MESSAGE = 4096
+SECONDS_TO_READ = 5.0  # what was left unread, before the connection is cut
 PING_SECONDS, PONG_SECONDS = 20.0, 60.0
 
 
@@ -36,6 +37,7 @@ class BinanceSocket:
         self._topics: dict[str, Topic] = {}  # in the order in which they were asked for
         self._received: deque[float] = deque(maxlen=MESSAGES_A_SECOND + 1)
         self._ponged_at = time.monotonic()
+        self._is_dropped = False
 
     async def serve(self, request: web.Request, names: list[str]) -> web.WebSocketResponse:
         """Speak until one side ends it; `names` are the streams of its address."""
@@ -43,7 +45,7 @@ class BinanceSocket:
         self._transport = request.transport
         pinging = asyncio.create_task(self._ping())
         try:
-            self._join(names)
+            await self._join(names)
             async for message in self._socket:
                 if not self._is_slow_enough():
                     await self._close(WSCloseCode.POLICY_VIOLATION, "Too many requests")
@@ -66,14 +68,18 @@ class BinanceSocket:
 
     def write(self, frames: bytes) -> None:
         """Send whole frames."""
-        if self._transport and not self._transport.is_closing() and not self._socket.closed:
-            self._transport.write(frames)
+        transport = self._transport
+        if transport and not (self._is_dropped or self._socket.closed or transport.is_closing()):
+            transport.write(frames)
 
     def drop(self, why: str) -> None:
-        """End it without waiting for what it has not read."""
+        """End it with a code, which stands behind what it has not read; nobody waits for that."""
+        if self._is_dropped or self._transport is None:
+            return
+        self._is_dropped = True
         logger.info("socket.dropped exchange=%s reason=%s", self._exchange.name, why)
-        if self._transport:
-            self._transport.abort()
+        self._transport.write(close_frame(WSCloseCode.POLICY_VIOLATION, why))
+        asyncio.get_running_loop().call_later(SECONDS_TO_READ, self._transport.abort)
 
     # -- What the client sends
 
@@ -88,46 +94,46 @@ class BinanceSocket:
     async def _answer(self, text: str | bytes) -> None:
         try:
             method, params, request_id = commands.read_command(text)
-            reply = getattr(self, f"_do_{method.lower()}")(params, request_id)
+            reply = await getattr(self, f"_do_{method.lower()}")(params, request_id)
         except BadCommand as error:
             reply = error.reply
         await self._socket.send_str(reply.decode())
 
-    def _do_subscribe(self, params: list, request_id: object) -> bytes:
+    async def _do_subscribe(self, params: list, request_id: object) -> bytes:
         names = commands.stream_names(params, request_id)
         if len({*self._topics, *names}) > STREAMS:
             return commands.too_many(request_id)
         try:
-            self._join(names)
+            await self._join(names)
         except UnknownStream as error:
             raise BadCommand(2, f"Invalid request: {error}", request_id) from error
         return commands.result(None, request_id)
 
-    def _do_unsubscribe(self, params: list, request_id: object) -> bytes:
+    async def _do_unsubscribe(self, params: list, request_id: object) -> bytes:
         for name in commands.stream_names(params, request_id):
             if topic := self._topics.pop(name, None):
                 self._hub.leave(self, topic)
         return commands.result(None, request_id)
 
-    def _do_list_subscriptions(self, params: list, request_id: object) -> bytes:
+    async def _do_list_subscriptions(self, params: list, request_id: object) -> bytes:
         return commands.result(list(self._topics), request_id)
 
-    def _do_set_property(self, params: list, request_id: object) -> bytes:
+    async def _do_set_property(self, params: list, request_id: object) -> bytes:
         self._combined = commands.property_value(params, request_id)
         for name, topic in self._topics.items():
-            self._hub.join(self, topic, name if self._combined else "")
+            await self._hub.join(self, topic, name if self._combined else "")
         return commands.result(None, request_id)
 
-    def _do_get_property(self, params: list, request_id: object) -> bytes:
+    async def _do_get_property(self, params: list, request_id: object) -> bytes:
         commands.check_property(params, request_id)
         return commands.result(self._combined, request_id)
 
-    def _join(self, names: list[str]) -> None:
+    async def _join(self, names: list[str]) -> None:
         """Listen to all of these, or to none. Raises UnknownStream."""
         topics = {name: topic_of(self._exchange, name) for name in names}
         for name, topic in topics.items():
             self._topics[name] = topic
-            self._hub.join(self, topic, name if self._combined else "")
+            await self._hub.join(self, topic, name if self._combined else "")
 
     def _is_slow_enough(self) -> bool:
         now = time.monotonic()

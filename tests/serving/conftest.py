@@ -9,6 +9,7 @@ from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
 from serving.directory import ServedExchange, ServedSymbol
 from serving.server import Server
+from tests.conftest import SERVER
 from warmup.cache.candles import CandleCache
 
 BTC = ServedSymbol("BTC-USD", "BTCUSD", "BTC", "USD", True, True)
@@ -56,7 +57,7 @@ def ask(redis):
     """Return an asynchronous context of a client of the server."""
 
     def opened():
-        server = Server(redis)
+        server = Server(redis, SERVER.url)
         server.directory = FixedDirectory()
         return TestClient(TestServer(server.application()))
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django_redis import get_redis_connection
 
@@ -31,7 +32,8 @@ class Command(LivermoreCommand):
         ending = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, ending.set)
-        await Server(get_redis_connection("default")).run(host, port, ending, self._say)
+        server = Server(get_redis_connection("default"), settings.REDIS_URL)
+        await server.run(host, port, ending, self._say)
 
     def _say(self, line):
         self.stdout.write(line)
