@@ -6,14 +6,17 @@ may lose one, as the next one says all of it again.
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import orjson
-from redis.asyncio import Redis
+from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.lock.control import read_entries
+from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -22,7 +25,7 @@ from warmup.network.socket.subscriber import Subscriber
 
 logger = logging.getLogger(__name__)
 
-BLOCK_MS = 2000
+BLOCK_MS, SOCKET_SECONDS = 2000, 7.0
 EVENTS_AT_ONCE = 1000
 SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_TO_BEGIN = 2.0
@@ -75,21 +78,23 @@ class Order:
 class Feed:
     """Reads for the topics that somebody wants. Used in the event loop's thread alone."""
 
-    def __init__(self, url: str, deliver: Deliver):
-        self._url = url
+    def __init__(self, redis: Redis, url: str, deliver: Deliver):
+        """`url` is that of the same Redis, for what subscribes in the event loop."""
+        self._redis = redis
         self._deliver = deliver
         self._subscriber = Subscriber(url, self._received, lambda again: None)
         self._wanted: dict[str, set[Topic]] = {}  # by channel
         self._order = Order()
-        self._readers: dict[int, asyncio.Task[None]] = {}  # of closes, by exchange
-        self._reads: dict[int, asyncio.Event] = {}  # set once such a one knows where it begins
+        self._closes: dict[int, Closes] = {}  # by exchange
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         self._spawn(self._subscriber.run())
 
     async def close(self) -> None:
-        tasks = [*self._tasks, *self._readers.values()]
+        for reader in self._closes.values():
+            reader.close()
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         for task in tasks:
@@ -106,11 +111,10 @@ class Feed:
             await self._subscriber.add(channel)
         if topic.kind != KLINE:
             return
-        if number not in self._readers:
-            self._reads[number] = asyncio.Event()
-            self._readers[number] = asyncio.create_task(self._read_closes(number))
-        with suppress(TimeoutError):  # Redis is away: it begins when that is back
-            await asyncio.wait_for(self._reads[number].wait(), SECONDS_TO_BEGIN)
+        if number not in self._closes:
+            loop = asyncio.get_running_loop()
+            self._closes[number] = Closes(self._redis, number, loop, self._closed)
+        await self._closes[number].begun()
 
     def unwant(self, topic: Topic) -> None:
         """Undo `want`."""
@@ -139,40 +143,83 @@ class Feed:
                 now = asyncio.get_running_loop().time()
                 self._deliver(self._order.open(_pair(topic), (topic, message), now))
 
-    async def _read_closes(self, exchange_id: int) -> None:
-        """Hand on every close of an exchange, from now on, whatever happens to Redis meanwhile."""
-        key, last_id = keys.events(exchange_id), b"$"
-        failing = False
-        while True:
-            client = Redis.from_url(self._url, socket_timeout=BLOCK_MS / 1000 + 5)
-            try:
-                async with client:
-                    if last_id == b"$":
-                        newest = await client.xrevrange(key, count=1)
-                        last_id = newest[0][0] if newest else b"0-0"
-                        self._reads[exchange_id].set()
-                    while True:
-                        last_id = await self._read_some(client, key, last_id, exchange_id)
-                        failing = False
-            except (RedisError, OSError) as error:
-                if not failing:
-                    logger.warning("feed.not_read exchange=%d error=%s", exchange_id, error)
-                failing = True
-            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
-
-    async def _read_some(self, client: Redis, key: str, after: bytes, exchange_id: int) -> bytes:
-        found = await client.xread({key: after}, count=EVENTS_AT_ONCE, block=BLOCK_MS)
-        batches = found.values() if isinstance(found, dict) else [[each[1] for each in found or ()]]
-        entries = [entry for batch in batches for part in batch for entry in part]
+    def _closed(self, exchange_id: int, messages: list[dict[str, Any]]) -> None:
+        """Hand on closes, in the order in which they were told."""
         told: list[Told] = []
-        for _, fields in entries:
-            message = _parsed(fields.get(b"event", b""))
-            topic = message and _topic(exchange_id, message)
-            if topic and _channel(topic) in self._wanted:
+        for message in messages:
+            topic = _topic(exchange_id, message)
+            if topic and topic in self._wanted.get(_channel(topic), ()):
                 told += self._order.close(_pair(topic), (topic, message))
         if told:
             self._deliver(told)
-        return entries[-1][0] if entries else after
+
+
+class Closes:
+    """Reads every close of an exchange from when it is made on, in a thread, whatever happens.
+
+    `deliver` is called in the event loop.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        exchange_id: int,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[int, list[dict[str, Any]]], None],
+    ):
+        self._redis = redis
+        self._exchange_id = exchange_id
+        self._key = keys.events(exchange_id)
+        self._loop = loop
+        self._deliver = deliver
+        self._last_id: bytes | None = None
+        self._ending = threading.Event()
+        self._begun = asyncio.Event()
+        name = f"closes-{exchange_id}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def begun(self) -> None:
+        """Wait until it knows where it begins; not for long, as Redis may be away."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._begun.wait(), SECONDS_TO_BEGIN)
+
+    def close(self) -> None:
+        """Let the thread end, when Redis has answered."""
+        self._ending.set()
+
+    def _run(self) -> None:
+        failing = False
+        while not self._ending.is_set():
+            try:
+                with own_client(self._redis, SOCKET_SECONDS) as redis:
+                    self._begin(redis)
+                    while not self._ending.is_set():
+                        self._read(redis)
+                        failing = False
+            except (RedisError, OSError) as error:
+                if not failing:
+                    logger.warning("closes.not_read exchange=%d error=%s", self._exchange_id, error)
+                failing = True
+                self._ending.wait(SECONDS_BETWEEN_TRIES)
+            except RuntimeError:  # the loop has ended
+                return
+
+    def _begin(self, redis: Redis) -> None:
+        if self._last_id is None:
+            newest: Any = redis.xrevrange(self._key, count=1)
+            self._last_id = newest[0][0] if newest else b"0-0"
+        self._loop.call_soon_threadsafe(self._begun.set)
+
+    def _read(self, redis: Redis) -> None:
+        assert self._last_id is not None
+        entries = read_entries(redis, self._key, self._last_id, BLOCK_MS, EVENTS_AT_ONCE)
+        if not entries:
+            return
+        self._last_id = entries[-1][0]
+        texts = (fields.get(b"event", b"") for _, fields in entries)
+        messages = [found for text in texts if (found := _parsed(text))]
+        self._loop.call_soon_threadsafe(self._deliver, self._exchange_id, messages)
 
 
 def _channel(topic: Topic) -> str:

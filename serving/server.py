@@ -32,7 +32,7 @@ class Server:
         self._windows, self._clocks = Windows(redis), Clocks(redis)
         self.directory = Directory()
         self._binance = BinanceApi(Answers(self._windows, self._clocks))
-        self._feed = Feed(url, self._deliver)
+        self._feed = Feed(redis, url, self._deliver)
         self._hub = Hub(self._feed.want, self._feed.unwant)
         self._reading = asyncio.Lock()
 
