@@ -1,5 +1,6 @@
 """What is answered about candles: from the cache where that is complete, else fetched first."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -11,10 +12,12 @@ from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair
 from serving.clocks import Clocks
 from serving.directory import ServedExchange
+from serving.fetching import Failure, Fetches
 from serving.selection import Selection, Wanted, select
 from serving.windows import Window, Windows
 
 RETRY_SECONDS = 5
+LONGEST_FETCH_SECONDS = 10.0
 
 
 class Unavailable(Exception):
@@ -39,8 +42,9 @@ class CandleAnswer:
 class Answers:
     """Answers requests for candles of all exchanges. Any number of tasks may ask."""
 
-    def __init__(self, windows: Windows, clocks: Clocks):
+    def __init__(self, windows: Windows, clocks: Clocks, fetches: Fetches):
         self._windows = windows
+        self._fetches = fetches
         self._clocks = clocks
 
     def now_ms(self, exchange: ServedExchange) -> int:
@@ -50,16 +54,33 @@ class Answers:
     async def candles(self, exchange: ServedExchange, pair: Pair, wanted: Wanted) -> CandleAnswer:
         """Return the candles that a request wants, all of them. Raises Unavailable."""
         window, found = await self._select(exchange, pair, wanted)
-        if found.missing:
-            raise Unavailable(_what_is_missing(exchange, pair, found.missing))
+        is_hit = not found.missing
+        if not is_hit:
+            window, found = await self._fetched(exchange, pair, wanted, found)
         open_candle = await self._open_candle(exchange, pair) if found.takes_open else None
         headers = {"X-Livermore-Complete": "1"}
         if window.times:
             newest_ms = window.times[-1] + pair.timeframe.ms
             headers["X-Livermore-Newest-Close"] = str(newest_ms)
             headers["Age"] = str(max(0, (self.now_ms(exchange) - newest_ms) // 1000))
-        headers["Cache-Status"] = "livermore; hit"
+        headers["Cache-Status"] = "livermore; hit" if is_hit else "livermore; fwd=miss"
         return CandleAnswer(window, found.first, found.last, open_candle, headers)
+
+    async def _fetched(
+        self, exchange: ServedExchange, pair: Pair, wanted: Wanted, found: Selection
+    ) -> tuple[Window, Selection]:
+        """Have what is missing fetched, and look again. Raises Unavailable."""
+        try:
+            async with asyncio.timeout(LONGEST_FETCH_SECONDS):
+                failure = await self._fetches.fetch(exchange, pair, found.missing)
+        except TimeoutError:
+            failure = Failure(f"that takes longer than {LONGEST_FETCH_SECONDS:.0f} s")
+        window, found = await self._select(exchange, pair, wanted)
+        if found.missing:
+            lacks = _what_is_missing(exchange, pair, found.missing)
+            why, seconds = failure or Failure("the exchange did not tell them")
+            raise Unavailable(f"{lacks}: {why}", seconds or RETRY_SECONDS)
+        return window, found
 
     async def _select(
         self, exchange: ServedExchange, pair: Pair, wanted: Wanted

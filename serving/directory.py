@@ -51,7 +51,6 @@ class Directory:
     def read(self) -> None:
         """Raises django.db.Error."""
         close_old_connections()
-        self._read_at = time.monotonic()
         by_exchange: dict[int, list[ServedSymbol]] = {}
         fields = ("exchange_id", "symbol", "base", "quote", "status", "is_monitored")
         for row in Symbol.objects.listed().values_list(*fields):
@@ -65,6 +64,7 @@ class Directory:
             )
             for row in Exchange.objects.all()
         }
+        self._read_at = time.monotonic()
 
 
 def _by_name(symbols: list[ServedSymbol]) -> Mapping[str, ServedSymbol]:

@@ -17,6 +17,7 @@ from serving.binance.socket import BinanceSocket
 from serving.clocks import Clocks
 from serving.directory import Directory, ServedExchange
 from serving.feed import Feed, Told
+from serving.fetching import Fetches
 from serving.hub import Hub, Topic
 from serving.windows import Windows
 
@@ -31,7 +32,7 @@ class Server:
         """`url` is that of the same Redis, for those who read it in the event loop."""
         self._windows, self._clocks = Windows(redis), Clocks(redis)
         self.directory = Directory()
-        self._binance = BinanceApi(Answers(self._windows, self._clocks))
+        self._binance = BinanceApi(Answers(self._windows, self._clocks, Fetches(redis)))
         self._feed = Feed(redis, url, self._deliver)
         self._hub = Hub(self._feed.want, self._feed.unwant)
         self._reading = asyncio.Lock()

@@ -44,7 +44,7 @@ class Windows:
         self._changes: dict[bytes, int] = {}  # key -> how often it changed
         self._all = 0  # how often all of them did
         self._lock = threading.Lock()
-        self._tracking = Tracking(redis, ("candles:", "coverage:", "exchange:"), self._changed)
+        self._tracking = Tracking(redis, keys.of_candles(), self._changed)
 
     def start(self) -> None:
         self._tracking.start()

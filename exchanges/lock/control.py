@@ -19,6 +19,7 @@ from exchanges.errors import BadPayload
 COMMANDS = frozenset(
     {"stop", "takeover", "force-backfill", "add-symbol", "bulk-add-symbols", "remove-symbol"}
     | {"warmup", "repair", "rename-symbol"}  # handed over by commands
+    | {"fetch"}  # by who serves candles
 )
 ENTRIES_KEPT = 1000
 # A client's socket must wait longer than the longest answer it waits for.

@@ -172,6 +172,11 @@ def old_rows_cleared() -> str:
     return named("old-rows:cleared")
 
 
+def of_candles() -> tuple[str, ...]:
+    """Return how all names begin of what says which candles there are, and which are missing."""
+    return named("candles:"), named("coverage:"), named("exchange:")
+
+
 def nothing(exchange_id: int = 0) -> str:
     """Name a string that is never there: to it nothing is written, to see whether one could."""
     return named(f"exchange:{tag(exchange_id)}:nothing")

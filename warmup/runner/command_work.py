@@ -10,9 +10,13 @@ from redis import Redis
 from exchanges.lock.control import Command
 from exchanges.models import Exchange, Symbol
 from exchanges.rest.base import VenueRest
+from exchanges.rest.pacing.budget import Lane
+from livermore.market.candle import check_time
+from livermore.market.coverage import Interval, union
+from livermore.market.timeframe import Timeframe
 from warmup.backfill import BackfillConfig, StartupBackfillService
 from warmup.cache.candles import CandleCache
-from warmup.repair import CandleRepair
+from warmup.repair import CandleRepair, PairHoles
 from warmup.runner.added_symbols import Progress
 from warmup.runner.monitored import MonitoredSymbols
 from warmup.runner.renaming import rename_symbol
@@ -64,6 +68,7 @@ class CommandWork:
         self.by_name: dict[str, Callable[[Command, Tell], Any]] = {
             "warmup": self._warmup,
             "repair": self._repair,
+            "fetch": self._fetch,
             "force-backfill": self._backfill,
             "add-symbol": self._add,
             "bulk-add-symbols": self._add,
@@ -103,6 +108,13 @@ class CommandWork:
             repair = CandleRepair(self._redis, self._exchange.pk, rest, cache=self._cache)
             report = repair.repair(*self._pairs(command), on_pair=_counting(tell))
             return report.as_json() | {"candleCalls": rest.candle_calls}
+
+    def _fetch(self, command: Command, tell: Tell) -> dict[str, Any]:
+        """Fetch the stretches that a program waits for."""
+        holes = read_holes(command.arguments.get("pairs"))
+        with self._open_rest() as rest:
+            repair = CandleRepair(self._redis, self._exchange.pk, rest, cache=self._cache)
+            return repair.repair_holes(holes, lane=Lane.SERVE).as_json()
 
     def _backfill(self, command: Command, tell: Tell) -> dict[str, Any]:
         symbols, timeframes = self._pairs(command)
@@ -174,6 +186,25 @@ class CommandWork:
 
 def _counting(tell: Tell) -> Callable[[int, int], None]:
     return lambda done, total: tell({"done": done, "total": total})
+
+
+def read_holes(pairs: Any) -> list[PairHoles]:
+    """Return the stretches that `[[symbol, timeframe, [[from_ms, to_ms], …]], …]` says.
+
+    Raises ValueError.
+    """
+    try:
+        return [
+            PairHoles(str(symbol), Timeframe(timeframe), union(map(_stretch, ranges)))
+            for symbol, timeframe, ranges in pairs
+        ]
+    except TypeError as error:
+        raise ValueError(f"no pairs with stretches of time: {error}") from None
+
+
+def _stretch(ends: Any) -> Interval:
+    start_ms, end_ms = ends
+    return check_time(start_ms), check_time(end_ms)
 
 
 def _symbols(command: Command) -> list[str]:

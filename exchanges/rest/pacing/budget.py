@@ -11,6 +11,7 @@ class Lane(Enum):
 
     HEAL = 1.0
     LIVE = 0.95
+    SERVE = 0.92  # what a program waits for
     BACKFILL = 0.9
 
 

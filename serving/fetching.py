@@ -1,0 +1,108 @@
+"""What the cache lacks is fetched once, however many wait for it, by whoever may write it."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from redis import Redis
+from redis.exceptions import RedisError
+
+from exchanges.adapters import open_rest
+from exchanges.errors import Banned, LivermoreError, RateLimited
+from exchanges.models import Exchange
+from exchanges.rest.pacing.budget import Lane
+from livermore.market.coverage import Coverage, union
+from livermore.market.pair import Pair
+from serving.directory import ServedExchange
+from warmup.repair import CandleRepair, PairHoles
+from warmup.runner.hand_over import under_lock
+
+logger = logging.getLogger(__name__)
+
+TOGETHER_SECONDS = 0.02  # for which those that ask at the same time are gathered
+
+
+class Failure(NamedTuple):
+    """Why something was not fetched, and when to ask again where that is known."""
+
+    why: str
+    retry_seconds: int | None = None
+
+
+class Fetches:
+    """Fetches of all exchanges: of each one at a time, with all that is wanted by then."""
+
+    def __init__(self, redis: Redis):
+        self._redis = redis
+        self._wanted: dict[int, dict[Pair, Coverage]] = {}
+        self._under_way: dict[int, asyncio.Task[dict[Pair, Failure]]] = {}
+
+    async def fetch(
+        self, exchange: ServedExchange, pair: Pair, missing: Coverage
+    ) -> Failure | None:
+        """Have these stretches fetched; return why that failed."""
+        number = exchange.exchange_id
+        wanted = self._wanted.setdefault(number, {})
+        wanted[pair] = union([*wanted.get(pair, ()), *missing])
+        while pair in self._wanted.get(number, {}):
+            if number not in self._under_way:
+                self._under_way[number] = asyncio.create_task(self._fetch_wanted(exchange))
+            failures = await asyncio.shield(self._under_way[number])
+            if pair in failures:
+                return failures[pair]
+        return None
+
+    async def _fetch_wanted(self, exchange: ServedExchange) -> dict[Pair, Failure]:
+        """Fetch all that is wanted; return of which pairs that failed, and why."""
+        number = exchange.exchange_id
+        try:
+            await asyncio.sleep(TOGETHER_SECONDS)
+            wanted = self._wanted.pop(number, {})
+            holes = [PairHoles(*pair, ranges) for pair, ranges in wanted.items()]
+            in_thread = sync_to_async(fetch_holes, thread_sensitive=False)
+            try:
+                failed = await in_thread(self._redis, number, holes)
+                return {pair: Failure(why) for pair, why in failed.items()}
+            except (LivermoreError, RedisError, DatabaseError, ValueError) as error:
+                logger.warning("serving.not_fetched exchange=%s error=%s", exchange.name, error)
+                return dict.fromkeys(wanted, Failure(str(error), _seconds_to_wait(error)))
+        finally:
+            del self._under_way[number]
+
+
+def fetch_holes(redis: Redis, exchange_id: int, holes: Sequence[PairHoles]) -> dict[Pair, str]:
+    """Fetch stretches under the exchange's lock, or let the runner do it that has it.
+
+    Returns of which pairs that failed, and why. Raises LivermoreError where nothing could be done.
+    """
+    close_old_connections()
+    exchange = Exchange.objects.get(pk=exchange_id)
+
+    def work(cache: Any, tell: Any) -> dict[str, Any]:
+        with closing(open_rest(exchange)) as rest:
+            repair = CandleRepair(redis, exchange_id, rest, cache=cache)
+            return repair.repair_holes(holes, lane=Lane.SERVE).as_json()
+
+    pairs = [[hole.symbol, hole.timeframe, hole.ranges] for hole in holes]
+    nothing = {"show": lambda told: None, "say": lambda line: None}
+    report = under_lock(redis, exchange, "fetch", {"pairs": pairs}, work, **nothing, who="")
+    return {
+        Pair(failure["symbol"], failure["timeframe"]): failure["error"]
+        for failure in report["failures"]
+    }
+
+
+def _seconds_to_wait(error: Exception) -> int | None:
+    match error:
+        case Banned():
+            return max(1, error.until_ms // 1000 - int(time.time()))
+        case RateLimited():
+            return error.retry_after_seconds and math.ceil(error.retry_after_seconds)
+    return None

@@ -1,0 +1,49 @@
+"""A server of candles in a thread of its own, as a program meets it."""
+
+import asyncio
+import threading
+from contextlib import contextmanager
+
+import requests
+from aiohttp import web
+from django.db import connections
+
+from serving.server import Server
+from tests.conftest import SERVER
+
+
+@contextmanager
+def served(redis):
+    """Serve all exchanges of the database; yield the address."""
+    loop, begun, found = asyncio.new_event_loop(), threading.Event(), []
+
+    async def begin():
+        runner = web.AppRunner(Server(redis, SERVER.url).application())
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        found.extend([runner, f"http://127.0.0.1:{runner.addresses[0][1]}"])
+        begun.set()
+
+    def run():
+        asyncio.set_event_loop(loop)
+        task = loop.create_task(begin())
+        loop.run_forever()
+        assert task.done()
+        loop.run_until_complete(found[0].cleanup())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        connections.close_all()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        assert begun.wait(20)
+        yield found[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(20)
+
+
+def klines(url, symbol="BTCUSD", interval="1h", **params):
+    """Return the answer to a request for klines of the sandbox."""
+    query = {"symbol": symbol, "interval": interval} | params
+    return requests.get(f"{url}/sandbox/api/v3/klines", params=query, timeout=30)

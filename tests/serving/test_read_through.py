@@ -1,0 +1,91 @@
+"""What the cache lacks is fetched first: once, and by whoever may write it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
+from livermore.market import keys
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+from tests.serving.serving import klines, served
+from tests.warmup.runners import SYMBOLS, chosen, make_row, running
+from warmup.cache.candles import CandleCache
+
+pytestmark = pytest.mark.django_db(transaction=True)
+H1 = Timeframe.H1
+
+
+@pytest.fixture
+def sandbox():
+    with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS))) as started:
+        yield started
+
+
+@pytest.fixture
+def row(sandbox):
+    return make_row(sandbox)
+
+
+def truth(sandbox, symbol, first_ms, last_ms):
+    rows = sandbox.market.closed_candles(symbol, H1, first_ms, last_ms + H1.ms)
+    return [[row[0], *(float(each) for each in row[1:6])] for row in rows]
+
+
+def told(answer):
+    return [[row[0], *map(float, row[1:6])] for row in answer.json()]
+
+
+def test_a_cold_pair_is_fetched_and_kept(redis, sandbox, row):
+    last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
+    with served(redis) as url:
+        first = klines(url, limit=50, endTime=last_ms)
+        assert first.status_code == 200, first.text
+        again = klines(url, limit=50, endTime=last_ms)
+    assert first.headers["Cache-Status"] == "livermore; fwd=miss"
+    assert again.headers["Cache-Status"] == "livermore; hit"
+    assert told(first) == told(again) == truth(sandbox, "BTC-USD", last_ms - 49 * H1.ms, last_ms)
+    ((start_ms, end_ms),) = CandleCache(redis, row.pk).coverage("BTC-USD", H1)
+    assert start_ms <= last_ms - 49 * H1.ms
+    assert end_ms == last_ms + H1.ms
+    assert not ExchangeLock(redis, row.pk).holder()
+
+
+def test_many_that_ask_together_cost_one_fetch_a_pair(redis, sandbox, row):
+    last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
+    before = len(sandbox.requests.candles)
+    with served(redis) as url, ThreadPoolExecutor(30) as pool:
+        asked = [f"{symbol.replace('-', '')}" for symbol in SYMBOLS] * 10
+        answers = list(pool.map(lambda each: klines(url, each, limit=90, endTime=last_ms), asked))
+    assert [each.status_code for each in answers] == [200] * 30
+    calls = [each.symbol for each in sandbox.requests.candles[before:]]
+    assert sorted(calls) == sorted(SYMBOLS)
+
+
+def test_while_a_runner_has_the_exchange_it_fetches(redis, sandbox, row):
+    with running(redis, row), served(redis) as url:
+        epoch = redis.get(keys.epoch(row.pk))
+        pair = Pair("BTC-USD", H1)
+        newest = CandleCache(redis, row.pk).coverage(*pair)[-1][1]
+        answer = klines(url, limit=400, endTime=newest - 1)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Cache-Status"] == "livermore; fwd=miss"
+        assert told(answer) == truth(sandbox, "BTC-USD", newest - 400 * H1.ms, newest - H1.ms)
+        assert redis.get(keys.epoch(row.pk)) == epoch
+
+
+def test_a_banned_exchange_gives_what_is_complete_and_503_for_the_rest(redis, sandbox, row):
+    last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
+    with served(redis) as url:
+        assert klines(url, limit=50, endTime=last_ms).status_code == 200
+        sandbox.faults.add("status", status=418, retry_after=300)
+        assert klines(url, limit=50, endTime=last_ms).status_code == 200
+        refused = klines(url, "ETHUSD", limit=50, endTime=last_ms)
+    assert refused.status_code == 503
+    content = refused.json()
+    assert content["code"] == -1001
+    assert "sandbox ETH-USD 1h: candles from " in content["msg"]
+    assert "banned this address until" in content["msg"]
+    assert 200 < int(refused.headers["Retry-After"]) <= 300
