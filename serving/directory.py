@@ -1,6 +1,7 @@
 """The exchanges and symbols that can be asked for, as the database has them."""
 
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,21 +37,41 @@ class ServedExchange:
     symbols: Mapping[str, ServedSymbol]
 
 
-class Directory:
-    """Reads them in the thread that asks; one at a time may."""
+class Rows(ABC):
+    """Rows of the database, kept for some seconds; one at a time may read them."""
 
     def __init__(self) -> None:
-        self.exchanges: Mapping[str, ServedExchange] = {}
         self._read_at = float("-inf")
 
     def is_due(self, name: str) -> bool:
-        """Tell whether to read before an answer about an exchange of this name."""
+        """Tell whether to read before an answer about this one."""
         age = time.monotonic() - self._read_at
-        return age > (SECONDS_BETWEEN_READS if name in self.exchanges else SECONDS_BETWEEN_LOOKS)
+        return age > (SECONDS_BETWEEN_READS if self.knows(name) else SECONDS_BETWEEN_LOOKS)
 
     def read(self) -> None:
-        """Raises django.db.Error."""
+        """Read them in this thread. Raises django.db.Error."""
         close_old_connections()
+        self.load()
+        self._read_at = time.monotonic()
+
+    @abstractmethod
+    def knows(self, name: str) -> bool: ...
+
+    @abstractmethod
+    def load(self) -> None: ...
+
+
+class Directory(Rows):
+    """All exchanges, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exchanges: Mapping[str, ServedExchange] = {}
+
+    def knows(self, name: str) -> bool:
+        return name in self.exchanges
+
+    def load(self) -> None:
         by_exchange: dict[int, list[ServedSymbol]] = {}
         fields = ("exchange_id", "symbol", "base", "quote", "status", "is_monitored")
         for row in Symbol.objects.listed().values_list(*fields):
@@ -64,7 +85,6 @@ class Directory:
             )
             for row in Exchange.objects.all()
         }
-        self._read_at = time.monotonic()
 
 
 def _by_name(symbols: list[ServedSymbol]) -> Mapping[str, ServedSymbol]:

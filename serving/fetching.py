@@ -18,7 +18,7 @@ from exchanges.adapters import open_rest
 from exchanges.errors import Banned, LivermoreError, RateLimited
 from exchanges.models import Exchange
 from exchanges.rest.pacing.budget import Lane
-from livermore.market.coverage import Coverage, union
+from livermore.market.coverage import Coverage, subtract, union
 from livermore.market.pair import Pair
 from serving.directory import ServedExchange
 from warmup.repair import CandleRepair, PairHoles
@@ -42,6 +42,7 @@ class Fetches:
     def __init__(self, redis: Redis):
         self._redis = redis
         self._wanted: dict[int, dict[Pair, Coverage]] = {}
+        self._fetched: dict[int, dict[Pair, Coverage]] = {}  # by what is under way
         self._under_way: dict[int, asyncio.Task[dict[Pair, Failure]]] = {}
 
     async def fetch(
@@ -49,6 +50,10 @@ class Fetches:
     ) -> Failure | None:
         """Have these stretches fetched; return why that failed."""
         number = exchange.exchange_id
+        fetched = self._fetched.get(number, {}).get(pair, ())
+        if number in self._under_way and not subtract(missing, fetched):
+            failures = await asyncio.shield(self._under_way[number])
+            return failures.get(pair)
         wanted = self._wanted.setdefault(number, {})
         wanted[pair] = union([*wanted.get(pair, ()), *missing])
         while pair in self._wanted.get(number, {}):
@@ -64,7 +69,7 @@ class Fetches:
         number = exchange.exchange_id
         try:
             await asyncio.sleep(TOGETHER_SECONDS)
-            wanted = self._wanted.pop(number, {})
+            wanted = self._fetched[number] = self._wanted.pop(number, {})
             holes = [PairHoles(*pair, ranges) for pair, ranges in wanted.items()]
             in_thread = sync_to_async(fetch_holes, thread_sensitive=False)
             try:
@@ -75,6 +80,7 @@ class Fetches:
                 return dict.fromkeys(wanted, Failure(str(error), _seconds_to_wait(error)))
         finally:
             del self._under_way[number]
+            self._fetched.pop(number, None)
 
 
 def fetch_holes(redis: Redis, exchange_id: int, holes: Sequence[PairHoles]) -> dict[Pair, str]:

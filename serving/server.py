@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from serving.answers import Answers
 from serving.binance import streams
 from serving.binance.rest import BinanceApi
 from serving.binance.socket import BinanceSocket
+from serving.clients import Caller, Callers, is_due, token_of
 from serving.clocks import Clocks
 from serving.directory import Directory, ServedExchange
 from serving.feed import Feed, Told
@@ -22,14 +23,23 @@ from serving.hub import Hub, Topic
 from serving.windows import Windows
 
 GRACE_SECONDS = 5.0
+SOCKET_PATHS = ("/ws", "/ws/{streams:.*}", "/stream", "/stream/{rest:.*}")
+TOO_MANY, NO_KEY = -1003, -2015
+CALLER = web.RequestKey("caller", Caller)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TICKERS = {streams.TICKER: streams.ticker, streams.MINI_TICKER: streams.mini_ticker}
 
 
 class Server:
     """Serves every exchange of the database from what is in Redis."""
 
-    def __init__(self, redis: Redis, url: str):
-        """`url` is that of the same Redis, for those who read it in the event loop."""
+    def __init__(self, redis: Redis, url: str, *, is_open: bool = True):
+        """`url` is that of the same Redis, for those who read it in the event loop.
+
+        `is_open` lets those in who bring no token.
+        """
+        self._is_open = is_open
+        self.callers = Callers()
         self._windows, self._clocks = Windows(redis), Clocks(redis)
         self.directory = Directory()
         self._binance = BinanceApi(Answers(self._windows, self._clocks, Fetches(redis)))
@@ -38,14 +48,13 @@ class Server:
         self._reading = asyncio.Lock()
 
     def application(self) -> web.Application:
-        app = web.Application()
+        app = web.Application(middlewares=[self._admit])
         app.on_startup.append(self._begin)
         app.on_cleanup.append(self._end)
-        app.router.add_get("/{exchange}/api/v3/{path:.*}", self._api)
-        app.router.add_get("/{exchange}/ws", self._socket)
-        app.router.add_get("/{exchange}/ws/{streams:.*}", self._socket)
-        app.router.add_get("/{exchange}/stream", self._socket)
-        app.router.add_get("/{exchange}/stream/{rest:.*}", self._socket)
+        for start in ("", "/k/{token}"):
+            app.router.add_get(f"{start}/{{exchange}}/api/v3/{{path:.*}}", self._api)
+            for path in SOCKET_PATHS:
+                app.router.add_get(f"{start}/{{exchange}}{path}", self._socket)
         return app
 
     async def run(
@@ -71,6 +80,31 @@ class Server:
         self._clocks.close()
         await self._feed.close()
 
+    @web.middleware
+    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let in who may ask, and no more than that."""
+        if "signature" in request.query:
+            return refusal(401, NO_KEY, "Public market data is served here, and no signed call")
+        try:
+            token = token_of(request.headers, request.match_info.get("token"))
+        except web.HTTPUnauthorized:
+            return refusal(401, NO_KEY, "The Authorization header holds no token")
+        if token is None:
+            if self._is_open:
+                return await handler(request)
+            return refusal(401, NO_KEY, "A token is needed: that of an API client in the admin")
+        await self._read(self.callers, token)
+        caller = self.callers.who(token)
+        if caller is None:
+            return refusal(401, NO_KEY, "No active API client has this token")
+        if not caller.may_ask():
+            text = f"{caller.name} may send {caller.requests_per_second} requests a second"
+            return refusal(429, TOO_MANY, text, {"Retry-After": "1"})
+        if is_due(caller):
+            await sync_to_async(self.callers.note_seen)(caller)
+        request[CALLER] = caller
+        return await handler(request)
+
     async def _api(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)
         return await self._binance.answer(exchange, request.match_info["path"], request.query)
@@ -81,20 +115,34 @@ class Server:
         is_combined = named is None and "/stream" in request.path
         names = request.query.get("streams", "") if named is None else named
         socket = BinanceSocket(self._hub, exchange, is_combined)
-        return await socket.serve(request, [each for each in names.split("/") if each])
+        caller = request.get(CALLER)
+        if caller is None:
+            return await socket.serve(request, [each for each in names.split("/") if each])
+        if caller.open_sockets >= caller.sockets:
+            text = f"{caller.name} has {caller.sockets} connections open, and may not have more"
+            return refusal(429, TOO_MANY, text, {"Retry-After": "60"})
+        caller.open_sockets += 1
+        try:
+            return await socket.serve(request, [each for each in names.split("/") if each])
+        finally:
+            caller.open_sockets -= 1
 
     async def _exchange(self, request: web.Request) -> ServedExchange:
         name = request.match_info["exchange"]
-        if self.directory.is_due(name):
-            async with self._reading:
-                if self.directory.is_due(name):
-                    await sync_to_async(self.directory.read, thread_sensitive=True)()
+        await self._read(self.directory, name)
         found = self.directory.exchanges.get(name)
         if found is None:
             known = ", ".join(sorted(self.directory.exchanges)) or "none"
             text = json.dumps({"code": -1, "msg": f"There is no exchange {name!r}; known: {known}"})
             raise web.HTTPNotFound(text=text, content_type="application/json")
         return found
+
+    async def _read(self, rows: Directory | Callers, name: str) -> None:
+        """Read rows from the database where that is due to know one of them."""
+        if rows.is_due(name):
+            async with self._reading:
+                if rows.is_due(name):
+                    await sync_to_async(rows.read)()
 
     def _deliver(self, told: list[Told]) -> None:
         self._hub.publish((topic, self._payload(topic, message)) for topic, message in told)
@@ -113,3 +161,10 @@ class Server:
                 found = exchange.symbols.get(topic.symbol)
                 return found.word if found else topic.symbol
         return topic.symbol
+
+
+def refusal(
+    status: int, code: int, text: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return an error in Binance's form."""
+    return web.json_response({"code": code, "msg": text}, status=status, headers=headers)

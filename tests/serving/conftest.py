@@ -6,6 +6,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from livermore.market.candle import Candle
+from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.directory import ServedExchange, ServedSymbol
 from serving.server import Server
@@ -52,9 +53,14 @@ def filled(redis):
     return Filled(redis)
 
 
+def fail(redis, exchange_id, holes):
+    return {Pair(hole.symbol, hole.timeframe): "nobody fetches here" for hole in holes}
+
+
 @pytest.fixture
-def ask(redis):
-    """Return an asynchronous context of a client of the server."""
+def ask(redis, monkeypatch):
+    """Return an asynchronous context of a client of the server, which has nobody to fetch."""
+    monkeypatch.setattr("serving.fetching.fetch_holes", fail)
 
     def opened():
         server = Server(redis, SERVER.url)

@@ -13,12 +13,12 @@ from tests.conftest import SERVER
 
 
 @contextmanager
-def served(redis):
+def served(redis, **options):
     """Serve all exchanges of the database; yield the address."""
     loop, begun, found = asyncio.new_event_loop(), threading.Event(), []
 
     async def begin():
-        runner = web.AppRunner(Server(redis, SERVER.url).application())
+        runner = web.AppRunner(Server(redis, SERVER.url, **options).application())
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         found.extend([runner, f"http://127.0.0.1:{runner.addresses[0][1]}"])
