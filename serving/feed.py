@@ -7,8 +7,8 @@ may lose one, as the next one says all of it again.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -32,6 +32,8 @@ SECONDS_TO_BEGIN = 2.0
 SECONDS_TO_WAIT_FOR_A_CLOSE = 5.0  # a quiet bar has none
 
 KLINE = "kline"
+Entry = tuple[bytes, dict[bytes, bytes]]  # id and fields
+Received = Callable[[list[Entry]], None]
 Told = tuple[Topic, dict[str, Any]]
 Deliver = Callable[[list[Told]], None]
 
@@ -86,6 +88,7 @@ class Feed:
         self._wanted: dict[str, set[Topic]] = {}  # by channel
         self._order = Order()
         self._closes: dict[int, Closes] = {}  # by exchange
+        self._receivers: dict[int, list[Received]] = {}  # of all its closes
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
@@ -111,10 +114,7 @@ class Feed:
             await self._subscriber.add(channel)
         if topic.kind != KLINE:
             return
-        if number not in self._closes:
-            loop = asyncio.get_running_loop()
-            self._closes[number] = Closes(self._redis, number, loop, self._closed)
-        await self._closes[number].begun()
+        await self._reading(number)
 
     def unwant(self, topic: Topic) -> None:
         """Undo `want`."""
@@ -133,7 +133,7 @@ class Feed:
 
     def _received(self, channel: str, data: bytes) -> None:
         topics = self._wanted.get(channel)
-        message = _parsed(data) if topics else None
+        message = parsed(data) if topics else None
         if not topics or message is None:
             return
         for topic in topics:
@@ -143,12 +143,32 @@ class Feed:
                 now = asyncio.get_running_loop().time()
                 self._deliver(self._order.open(_pair(topic), (topic, message), now))
 
-    def _closed(self, exchange_id: int, messages: list[dict[str, Any]]) -> None:
+    @asynccontextmanager
+    async def listening(self, exchange_id: int, received: Received) -> AsyncIterator[None]:
+        """Call `received` for all entries of an exchange's events from now on."""
+        receivers = self._receivers.setdefault(exchange_id, [])
+        receivers.append(received)
+        try:
+            await self._reading(exchange_id)
+            yield
+        finally:
+            receivers.remove(received)
+
+    async def _reading(self, exchange_id: int) -> None:
+        if exchange_id not in self._closes:
+            loop = asyncio.get_running_loop()
+            self._closes[exchange_id] = Closes(self._redis, exchange_id, loop, self._closed)
+        await self._closes[exchange_id].begun()
+
+    def _closed(self, exchange_id: int, entries: list[Entry]) -> None:
         """Hand on closes, in the order in which they were told."""
+        for received in self._receivers.get(exchange_id, ()):
+            received(entries)
         told: list[Told] = []
-        for message in messages:
-            topic = _topic(exchange_id, message)
-            if topic and topic in self._wanted.get(_channel(topic), ()):
+        for _, fields in entries:
+            message = parsed(fields.get(b"event", b""))
+            topic = message and _topic(exchange_id, message)
+            if message and topic and topic in self._wanted.get(_channel(topic), ()):
                 told += self._order.close(_pair(topic), (topic, message))
         if told:
             self._deliver(told)
@@ -165,7 +185,7 @@ class Closes:
         redis: Redis,
         exchange_id: int,
         loop: asyncio.AbstractEventLoop,
-        deliver: Callable[[int, list[dict[str, Any]]], None],
+        deliver: Callable[[int, list[Entry]], None],
     ):
         self._redis = redis
         self._exchange_id = exchange_id
@@ -217,9 +237,7 @@ class Closes:
         if not entries:
             return
         self._last_id = entries[-1][0]
-        texts = (fields.get(b"event", b"") for _, fields in entries)
-        messages = [found for text in texts if (found := _parsed(text))]
-        self._loop.call_soon_threadsafe(self._deliver, self._exchange_id, messages)
+        self._loop.call_soon_threadsafe(self._deliver, self._exchange_id, entries)
 
 
 def _channel(topic: Topic) -> str:
@@ -239,7 +257,7 @@ def _topic(exchange_id: int, message: dict[str, Any]) -> Topic | None:
         return None
 
 
-def _parsed(text: bytes) -> dict[str, Any] | None:
+def parsed(text: bytes) -> dict[str, Any] | None:
     """Return the object that a message holds, None where it is none of ours."""
     try:
         found = orjson.loads(text)

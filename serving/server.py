@@ -20,6 +20,9 @@ from serving.directory import Directory, ServedExchange
 from serving.feed import Feed, Told
 from serving.fetching import Fetches
 from serving.hub import Hub, Topic
+from serving.native.api import NativeApi, NotFound, as_json, symbol_of
+from serving.native.events import ID, EventSource, send
+from serving.native.parameters import BadRequest, Parameters
 from serving.windows import Windows
 
 GRACE_SECONDS = 5.0
@@ -33,7 +36,14 @@ TICKERS = {streams.TICKER: streams.ticker, streams.MINI_TICKER: streams.mini_tic
 class Server:
     """Serves every exchange of the database from what is in Redis."""
 
-    def __init__(self, redis: Redis, url: str, *, is_open: bool = True):
+    def __init__(
+        self,
+        redis: Redis,
+        url: str,
+        *,
+        is_open: bool = True,
+        directory: Directory | None = None,
+    ):
         """`url` is that of the same Redis, for those who read it in the event loop.
 
         `is_open` lets those in who bring no token.
@@ -41,8 +51,11 @@ class Server:
         self._is_open = is_open
         self.callers = Callers()
         self._windows, self._clocks = Windows(redis), Clocks(redis)
-        self.directory = Directory()
-        self._binance = BinanceApi(Answers(self._windows, self._clocks, Fetches(redis)))
+        self.directory = directory or Directory()
+        answers = Answers(self._windows, self._clocks, Fetches(redis))
+        self._redis = redis
+        self._binance = BinanceApi(answers)
+        self._native = NativeApi(redis, self.directory, answers)
         self._feed = Feed(redis, url, self._deliver)
         self._hub = Hub(self._feed.want, self._feed.unwant)
         self._reading = asyncio.Lock()
@@ -52,6 +65,9 @@ class Server:
         app.on_startup.append(self._begin)
         app.on_cleanup.append(self._end)
         for start in ("", "/k/{token}"):
+            app.router.add_get(f"{start}/v1/events", self._events)
+            for path in self._native.by_path:
+                app.router.add_get(f"{start}/v1/{path}", self._v1)
             app.router.add_get(f"{start}/{{exchange}}/api/v3/{{path:.*}}", self._api)
             for path in SOCKET_PATHS:
                 app.router.add_get(f"{start}/{{exchange}}{path}", self._socket)
@@ -126,6 +142,28 @@ class Server:
             return await socket.serve(request, [each for each in names.split("/") if each])
         finally:
             caller.open_sockets -= 1
+
+    async def _v1(self, request: web.Request) -> web.StreamResponse:
+        await self._read(self.directory, request.query.get("exchange", ""))
+        return await self._native.answer(request.path.rpartition("/")[2], request)
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        await self._read(self.directory, request.query.get("exchange", ""))
+        sent = Parameters(request.query)
+        try:
+            exchange = self._native.exchange(sent.text("exchange"))
+            named, timeframes = sent.many("symbols"), sent.timeframes("timeframes")
+            after = sent.optional("after") or request.headers.get("Last-Event-ID")
+            sent.finish()
+            symbols = named and {symbol_of(exchange, each).symbol for each in named}
+            if after is not None and not ID.fullmatch(after):
+                raise BadRequest(f"{after[:40]!r} is no id of an event, such as 1795894200000-0")
+        except BadRequest as error:
+            return as_json({"error": str(error)}, 400)
+        except NotFound as error:
+            return as_json({"error": str(error)}, 404)
+        source = EventSource(self._redis, self._feed, exchange)
+        return await send(request, source, after, symbols, timeframes and set(timeframes))
 
     async def _exchange(self, request: web.Request) -> ServedExchange:
         name = request.match_info["exchange"]

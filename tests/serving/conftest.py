@@ -14,10 +14,7 @@ from tests.conftest import SERVER
 from warmup.cache.candles import CandleCache
 
 BTC = ServedSymbol("BTC-USD", "BTCUSD", "BTC", "USD", True, True)
-HUGE = ServedSymbol("HUGE-USD", "HUGEUSD", "HUGE", "USD", True, True)
-ROW = ServedExchange(
-    4, "sandbox", "binance", True, {"BTCUSD": BTC, "BTC-USD": BTC, "HUGEUSD": HUGE}
-)
+ROW = ServedExchange(4, "sandbox", "binance", True, {"BTCUSD": BTC, "BTC-USD": BTC})
 
 
 class FixedDirectory:
@@ -63,8 +60,7 @@ def ask(redis, monkeypatch):
     monkeypatch.setattr("serving.fetching.fetch_holes", fail)
 
     def opened():
-        server = Server(redis, SERVER.url)
-        server.directory = FixedDirectory()
+        server = Server(redis, SERVER.url, directory=FixedDirectory())
         return TestClient(TestServer(server.application()))
 
     return opened
