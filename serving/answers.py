@@ -2,19 +2,26 @@
 
 import asyncio
 import time
+from bisect import bisect_left
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from redis.exceptions import RedisError
 
-from livermore.market.candle import Candle
-from livermore.market.coverage import Coverage
+from livermore.market.coverage import missing
 from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
 from serving.clocks import Clocks
+from serving.derived import Derived, derive, join
 from serving.directory import ServedExchange
 from serving.fetching import Failure, Fetches
 from serving.selection import Selection, Wanted, select
 from serving.windows import Window, Windows
+from warmup.cache.candles import CANDLES_KEPT
+
+Found = TypeVar("Found")
 
 RETRY_SECONDS = 5
 LONGEST_FETCH_SECONDS = 10.0
@@ -30,12 +37,12 @@ class Unavailable(Exception):
 
 @dataclass(slots=True)
 class CandleAnswer:
-    """Closed candles `[first, last)` of a window, the open one, and what it stands on."""
+    """Closed candles `[first, last)` of a window, the open one's row, and what it stands on."""
 
     window: Window
     first: int
     last: int
-    open_candle: Candle | None
+    open_row: list[Any] | None
     headers: dict[str, str]
 
 
@@ -51,54 +58,109 @@ class Answers:
         """Return the exchange's time."""
         return self._clocks.now_ms(exchange.exchange_id)
 
-    async def candles(self, exchange: ServedExchange, pair: Pair, wanted: Wanted) -> CandleAnswer:
+    async def candles(
+        self, exchange: ServedExchange, symbol: str, timeframe: Timeframe | Derived, wanted: Wanted
+    ) -> CandleAnswer:
         """Return the candles that a request wants, all of them. Raises Unavailable."""
-        window, found = await self._select(exchange, pair, wanted)
+        source = "stream" if isinstance(timeframe, Timeframe) else "derived"
+        window, found = await self._select(exchange, symbol, timeframe, wanted)
         is_hit = not found.missing
-        if not is_hit:
-            window, found = await self._fetched(exchange, pair, wanted, found)
-        open_candle = await self._open_candle(exchange, pair) if found.takes_open else None
-        headers = {"X-Livermore-Complete": "1"}
+        if found.missing:
+            fetch = self._fetched
+            if found.missing[0][0] < self._kept_from_ms(exchange, timeframe):
+                fetch, source = self._passed, "rest"
+            window, found = await fetch(exchange, symbol, timeframe, wanted, found)
+        open_row = None
+        if found.takes_open:
+            open_row = await self._open_row(exchange, symbol, timeframe)
+        headers = {
+            "X-Livermore-Complete": "1",
+            "X-Livermore-Source": source,
+            "Cache-Status": "livermore; hit" if is_hit else "livermore; fwd=miss",
+        }
         if window.times:
-            newest_ms = window.times[-1] + pair.timeframe.ms
+            newest_ms = window.times[-1] + timeframe.ms
             headers["X-Livermore-Newest-Close"] = str(newest_ms)
             headers["Age"] = str(max(0, (self.now_ms(exchange) - newest_ms) // 1000))
-        headers["Cache-Status"] = "livermore; hit" if is_hit else "livermore; fwd=miss"
-        return CandleAnswer(window, found.first, found.last, open_candle, headers)
+        return CandleAnswer(window, found.first, found.last, open_row, headers)
 
     async def _fetched(
-        self, exchange: ServedExchange, pair: Pair, wanted: Wanted, found: Selection
+        self,
+        exchange: ServedExchange,
+        symbol: str,
+        timeframe: Timeframe | Derived,
+        wanted: Wanted,
+        found: Selection,
     ) -> tuple[Window, Selection]:
-        """Have what is missing fetched, and look again. Raises Unavailable."""
-        try:
-            async with asyncio.timeout(LONGEST_FETCH_SECONDS):
-                failure = await self._fetches.fetch(exchange, pair, found.missing)
-        except TimeoutError:
-            failure = Failure(f"that takes longer than {LONGEST_FETCH_SECONDS:.0f} s")
-        window, found = await self._select(exchange, pair, wanted)
+        """Have what is missing fetched into the cache, and look again. Raises Unavailable."""
+        pair = Pair(symbol, base_of(timeframe))
+        failure = await _in_time(self._fetches.fetch(exchange, pair, found.missing))
+        # That it has changed may not have been told yet.
+        await self._in_thread(self._windows.read, exchange, pair)
+        window, found = await self._select(exchange, symbol, timeframe, wanted)
         if found.missing:
-            lacks = _what_is_missing(exchange, pair, found.missing)
-            why, seconds = failure or Failure("the exchange did not tell them")
-            raise Unavailable(f"{lacks}: {why}", seconds or RETRY_SECONDS)
+            raise _unavailable(exchange, symbol, timeframe, found, failure)
+        return window, found
+
+    async def _passed(
+        self,
+        exchange: ServedExchange,
+        symbol: str,
+        timeframe: Timeframe | Derived,
+        wanted: Wanted,
+        found: Selection,
+    ) -> tuple[Window, Selection]:
+        """Fetch what is older than the cache keeps for this request alone. Raises Unavailable."""
+        pair = Pair(symbol, base_of(timeframe))
+        start_ms = wanted.start_ms
+        if start_ms is None:
+            start_ms = found.missing[-1][1] - wanted.limit * timeframe.ms
+        end_ms = min(start_ms + wanted.limit * timeframe.ms, self.now_ms(exchange))
+        told = await _in_time(self._fetches.pass_on(exchange, pair, start_ms, end_ms))
+        if isinstance(told, Failure):
+            raise _unavailable(exchange, symbol, timeframe, found, told)
+        window = _view(Window(told.times, told.rows, told.coverage), timeframe)
+        now_ms = self.now_ms(exchange)
+        found = select(window.times, window.coverage, timeframe, wanted, now_ms)
+        if found.missing:
+            raise _unavailable(exchange, symbol, timeframe, found, None)
         return window, found
 
     async def _select(
-        self, exchange: ServedExchange, pair: Pair, wanted: Wanted
+        self, exchange: ServedExchange, symbol: str, timeframe: Timeframe | Derived, wanted: Wanted
     ) -> tuple[Window, Selection]:
-        window = self._windows.kept(exchange.exchange_id, pair)
-        if window is None:
-            window = await self._in_thread(self._windows.read, exchange, pair)
-        chosen = select(
-            window.times, window.coverage, pair.timeframe, wanted, self.now_ms(exchange)
-        )
-        return window, chosen
+        window = _view(await self._window(exchange, Pair(symbol, base_of(timeframe))), timeframe)
+        now_ms = self.now_ms(exchange)
+        return window, select(window.times, window.coverage, timeframe, wanted, now_ms)
 
-    async def _open_candle(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
+    async def _window(self, exchange: ServedExchange, pair: Pair) -> Window:
+        window = self._windows.kept(exchange.exchange_id, pair)
+        return window or await self._in_thread(self._windows.read, exchange, pair)
+
+    async def _open_row(
+        self, exchange: ServedExchange, symbol: str, timeframe: Timeframe | Derived
+    ) -> list[Any] | None:
+        """Return the open candle, None where it isn't known as a whole."""
+        pair = Pair(symbol, base_of(timeframe))
         was_read, candle = self._windows.kept_live(exchange.exchange_id, pair)
         if not was_read:
             candle = await self._in_thread(self._windows.read_live, exchange, pair)
-        open_ms = pair.timeframe.floor(self.now_ms(exchange))
-        return candle if candle and candle.timestamp == open_ms else None
+        now_ms = self.now_ms(exchange)
+        if candle is None or candle.timestamp != pair.timeframe.floor(now_ms):
+            return None
+        opened = timeframe.floor(now_ms)
+        if isinstance(timeframe, Timeframe) or opened == candle.timestamp:
+            return candle.values()
+        window = await self._window(exchange, pair)
+        if missing(window.coverage, opened, candle.timestamp):
+            return None
+        first = bisect_left(window.times, opened)
+        return join([*window.rows[first:], candle.values()], opened)
+
+    def _kept_from_ms(self, exchange: ServedExchange, timeframe: Timeframe | Derived) -> int:
+        """Return from when on the cache can hold what a timeframe is made of."""
+        base = base_of(timeframe)
+        return base.floor(self.now_ms(exchange)) - CANDLES_KEPT * base.ms
 
     async def _in_thread(self, read, exchange: ServedExchange, pair: Pair):
         try:
@@ -107,11 +169,42 @@ class Answers:
             raise Unavailable(f"the cache can't be read: {error}") from error
 
 
-def _what_is_missing(exchange: ServedExchange, pair: Pair, missing: Coverage) -> str:
-    start_ms, end_ms = missing[0][0], missing[-1][1]
-    return (
-        f"{exchange.name} {pair.symbol} {pair.timeframe}: candles from {_utc(start_ms)} to "
-        f"{_utc(end_ms)} are not known yet"
+def base_of(timeframe: Timeframe | Derived) -> Timeframe:
+    """Return the timeframe whose candles are kept."""
+    return timeframe if isinstance(timeframe, Timeframe) else timeframe.base
+
+
+def _view(window: Window, timeframe: Timeframe | Derived) -> Window:
+    """Return a window of the candles that are kept as one of a timeframe; it is made once."""
+    if isinstance(timeframe, Timeframe):
+        return window
+    if timeframe.text not in window.derived:
+        rows, coverage = derive(window.rows, window.coverage, timeframe)
+        window.derived[timeframe.text] = Window([row[0] for row in rows], rows, coverage)
+    return window.derived[timeframe.text]
+
+
+async def _in_time(fetching: Awaitable[Found]) -> Found | Failure:
+    try:
+        async with asyncio.timeout(LONGEST_FETCH_SECONDS):
+            return await fetching
+    except TimeoutError:
+        return Failure(f"that takes longer than {LONGEST_FETCH_SECONDS:.0f} s")
+
+
+def _unavailable(
+    exchange: ServedExchange,
+    symbol: str,
+    timeframe: Timeframe | Derived,
+    found: Selection,
+    failure: Failure | None,
+) -> Unavailable:
+    start_ms, end_ms = found.missing[0][0], found.missing[-1][1]
+    why, seconds = failure or Failure("the exchange did not tell them")
+    return Unavailable(
+        f"{exchange.name} {symbol} {timeframe}: candles from {_utc(start_ms)} to {_utc(end_ms)} "
+        f"are not known yet: {why}",
+        seconds or RETRY_SECONDS,
     )
 
 

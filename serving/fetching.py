@@ -36,12 +36,21 @@ class Failure(NamedTuple):
     retry_seconds: int | None = None
 
 
+class Told(NamedTuple):
+    """Candles as an exchange told them, as rows are kept, and when these are all it has."""
+
+    times: list[int]
+    rows: list[list[Any]]
+    coverage: Coverage
+
+
 class Fetches:
     """Fetches of all exchanges: of each one at a time, with all that is wanted by then."""
 
     def __init__(self, redis: Redis):
         self._redis = redis
         self._wanted: dict[int, dict[Pair, Coverage]] = {}
+        self._passing: dict[tuple[int, Pair, int, int], asyncio.Task[Told | Failure]] = {}
         self._fetched: dict[int, dict[Pair, Coverage]] = {}  # by what is under way
         self._under_way: dict[int, asyncio.Task[dict[Pair, Failure]]] = {}
 
@@ -63,6 +72,29 @@ class Fetches:
             if pair in failures:
                 return failures[pair]
         return None
+
+    async def pass_on(
+        self, exchange: ServedExchange, pair: Pair, start_ms: int, end_ms: int
+    ) -> Told | Failure:
+        """Return what the exchange tells of a stretch, which is not kept; who asks together shares.
+
+        A stretch is `[start_ms, end_ms)`.
+        """
+        what = (exchange.exchange_id, pair, start_ms, end_ms)
+        if what not in self._passing:
+            self._passing[what] = asyncio.create_task(self._pass_on(exchange, *what))
+            self._passing[what].add_done_callback(lambda _: self._passing.pop(what, None))
+        return await asyncio.shield(self._passing[what])
+
+    async def _pass_on(
+        self, exchange: ServedExchange, number: int, pair: Pair, start_ms: int, end_ms: int
+    ) -> Told | Failure:
+        in_thread = sync_to_async(fetch_once, thread_sensitive=False)
+        try:
+            return await in_thread(number, pair, start_ms, end_ms)
+        except (LivermoreError, RedisError, DatabaseError, ValueError) as error:
+            logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
+            return Failure(str(error), _seconds_to_wait(error))
 
     async def _fetch_wanted(self, exchange: ServedExchange) -> dict[Pair, Failure]:
         """Fetch all that is wanted; return of which pairs that failed, and why."""
@@ -103,6 +135,16 @@ def fetch_holes(redis: Redis, exchange_id: int, holes: Sequence[PairHoles]) -> d
         Pair(failure["symbol"], failure["timeframe"]): failure["error"]
         for failure in report["failures"]
     }
+
+
+def fetch_once(exchange_id: int, pair: Pair, start_ms: int, end_ms: int) -> Told:
+    """Return what an exchange tells of a stretch, without keeping it. Raises LivermoreError."""
+    close_old_connections()
+    with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
+        candles = rest.get_candles(*pair, start_ms, end_ms, lane=Lane.SERVE)
+    rows = [candle.values() for candle in candles]
+    # What it told without a row is as much as anybody can know of it.
+    return Told([row[0] for row in rows], rows, union([*candles.covered, *candles.empty]))
 
 
 def _seconds_to_wait(error: Exception) -> int | None:

@@ -31,6 +31,7 @@ class Window:
     rows: list[list]
     coverage: Coverage
     rendered: dict[str, list[bytes]] = field(default_factory=dict)  # by whoever writes them
+    derived: dict[str, "Window"] = field(default_factory=dict)  # of longer timeframes
 
 
 class Windows:

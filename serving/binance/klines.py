@@ -1,8 +1,8 @@
 """Rows of candles as Binance writes them (rest-api.md, "Kline/Candlestick data")."""
 
-from livermore.market.candle import Candle
 from livermore.market.decimal_text import plain
 from livermore.market.timeframe import Timeframe
+from serving.derived import Derived
 from serving.windows import Window
 
 FORM = "binance"
@@ -16,7 +16,7 @@ def decimal(value: float) -> str:
     return f"{whole}.{fraction:0<{DECIMALS}}"
 
 
-def row(values: list, timeframe: Timeframe) -> bytes:
+def row(values: list, timeframe: Timeframe | Derived) -> bytes:
     """Write a closed or open candle, `[timestamp, open, high, low, close, volume]`, as a row."""
     opened, *numbers = values[:6]
     texts = ",".join(f'"{decimal(number)}"' for number in numbers)
@@ -25,15 +25,15 @@ def row(values: list, timeframe: Timeframe) -> bytes:
     return f'[{opened},{texts},{end_ms},{others},"0"]'.encode()
 
 
-def rows_of(window: Window, timeframe: Timeframe) -> list[bytes]:
+def rows_of(window: Window, timeframe: Timeframe | Derived) -> list[bytes]:
     """Return all closed candles of a window as rows, which are made once."""
     if FORM not in window.rendered:
         window.rendered[FORM] = [row(each, timeframe) for each in window.rows]
     return window.rendered[FORM]
 
 
-def body(rows: list[bytes], open_candle: Candle | None) -> bytes:
+def body(rows: list[bytes], open_row: list | None, timeframe: Timeframe | Derived) -> bytes:
     """Return the answer that holds these rows, and the open candle behind them."""
-    if open_candle is not None:
-        rows = [*rows, row(open_candle.values(), open_candle.timeframe)]
+    if open_row is not None:
+        rows = [*rows, row(open_row, timeframe)]
     return b"[" + b",".join(rows) + b"]"

@@ -5,16 +5,16 @@ from multidict import MultiMapping
 
 from exchanges.venues.binance.server.errors import BAD_INTERVAL, BAD_SYMBOL, ApiError
 from exchanges.venues.binance.server.parameters import Parameters
-from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.answers import Answers, Unavailable
 from serving.binance.klines import body, rows_of
+from serving.derived import DERIVED, Derived
 from serving.directory import ServedExchange, ServedSymbol
 from serving.selection import Wanted
 
 DEFAULT_ROWS, MAX_ROWS = 500, 1000
 BUSY = -1001
-TIMEFRAMES = {str(each): each for each in Timeframe}
+TIMEFRAMES: dict[str, Timeframe | Derived] = {str(each): each for each in Timeframe} | DERIVED
 
 
 class BinanceApi:
@@ -67,10 +67,10 @@ class BinanceApi:
         if interval not in TIMEFRAMES:
             raise ApiError(*BAD_INTERVAL)
         symbol, timeframe = _symbol(exchange, native), TIMEFRAMES[interval]
-        answer = await self._answers.candles(exchange, Pair(symbol.symbol, timeframe), wanted)
+        answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
         rows = rows_of(answer.window, timeframe)[answer.first : answer.last]
         return web.Response(
-            body=body(rows, answer.open_candle),
+            body=body(rows, answer.open_row, timeframe),
             content_type="application/json",
             headers=answer.headers,
         )

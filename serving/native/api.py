@@ -76,8 +76,7 @@ class NativeApi:
         # Of the newest bars one is open: it is not counted among the closed ones.
         newest = start_ms is None and end_ms is None
         wanted = Wanted(start_ms, None if end_ms is None else end_ms - 1, limit + newest)
-        pair = Pair(symbol.symbol, timeframe)
-        answer = await self._answers.candles(exchange, pair, wanted)
+        answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
         rows = answer.window.rows[answer.first : answer.last][-limit:]
         content: dict[str, Any] = {
             "exchange": exchange.name,
@@ -89,7 +88,7 @@ class NativeApi:
             "candles": [row[: len(COLUMNS)] for row in rows],
         }
         if with_open:
-            content["open"] = answer.open_candle and answer.open_candle.values()
+            content["open"] = answer.open_row
         return as_json(content, headers=answer.headers)
 
     async def _macd_v(self, sent: Parameters) -> web.Response:

@@ -10,6 +10,7 @@ from exchanges.sandbox.server.server import SandboxServer
 from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+from serving.derived import DERIVED, join
 from tests.serving.serving import klines, served
 from tests.warmup.runners import SYMBOLS, chosen, make_row, running
 from warmup.cache.candles import CandleCache
@@ -89,3 +90,29 @@ def test_a_banned_exchange_gives_what_is_complete_and_503_for_the_rest(redis, sa
     assert "sandbox ETH-USD 1h: candles from " in content["msg"]
     assert "banned this address until" in content["msg"]
     assert 200 < int(refused.headers["Retry-After"]) <= 300
+
+
+def test_what_is_older_than_the_cache_keeps_is_passed_on_and_not_kept(redis, sandbox, row):
+    first_ms = H1.floor(sandbox.clock.now_ms()) - 1500 * H1.ms
+    with served(redis) as url:
+        answer = klines(url, limit=100, startTime=first_ms)
+        assert answer.status_code == 200, answer.text
+    assert answer.headers["X-Livermore-Source"] == "rest"
+    assert told(answer) == truth(sandbox, "BTC-USD", first_ms, first_ms + 99 * H1.ms)
+    assert not CandleCache(redis, row.pk).newest("BTC-USD", H1, 10)
+
+
+@pytest.mark.parametrize("interval", ["3m", "30m", "2h", "6h", "8h", "12h"])
+def test_other_timeframes_are_made_of_complete_bars(redis, sandbox, row, interval):
+    made = DERIVED[interval]
+    end_ms = made.floor(sandbox.clock.now_ms())
+    with served(redis) as url:
+        answer = klines(url, interval=interval, limit=20, endTime=end_ms - 1)
+        assert answer.status_code == 200, answer.text
+    assert answer.headers["X-Livermore-Source"] == "derived"
+    first_ms = end_ms - 20 * made.ms
+    parts = sandbox.market.closed_candles("BTC-USD", made.base, first_ms, end_ms)
+    rows = [[each[0], *map(float, each[1:6])] for each in parts]
+    count = made.ms // made.base.ms
+    expected = [join(rows[at : at + count], rows[at][0]) for at in range(0, len(rows), count)]
+    assert told(answer) == expected
