@@ -20,6 +20,7 @@ LivermoreError
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 CLIP = 200  # characters of what somebody else wrote
 CLIP_OURS = 500  # of a message of ours that comes out of Redis: the longest say what to set
@@ -70,7 +71,13 @@ def shape_of(value: object) -> str:
 
 
 class LivermoreError(Exception):
-    """Anything this project raises on purpose; its text is one line for a person."""
+    """Anything this project raises on purpose; its text is one line for a person.
+
+    `reply` is, of a request that the exchange itself refused, the HTTP status and what it said,
+    parsed: for a program that speaks its protocol.
+    """
+
+    reply: tuple[int, Any] | None = None
 
 
 class Temporary(LivermoreError):

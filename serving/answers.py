@@ -18,21 +18,13 @@ from serving.derived import Derived, derive, join
 from serving.directory import ServedExchange
 from serving.fetching import Failure, Fetches
 from serving.selection import Selection, Wanted, select
+from serving.unavailable import Unavailable
 from serving.windows import Window, Windows
 from warmup.cache.candles import CANDLES_KEPT
 
 Found = TypeVar("Found")
 
-RETRY_SECONDS = 5
 LONGEST_FETCH_SECONDS = 10.0
-
-
-class Unavailable(Exception):
-    """What is asked for can't be told truthfully now; `retry_seconds` is when to ask again."""
-
-    def __init__(self, why: str, retry_seconds: int = RETRY_SECONDS):
-        super().__init__(why)
-        self.retry_seconds = retry_seconds
 
 
 @dataclass(slots=True)
@@ -204,7 +196,7 @@ def _unavailable(
     return Unavailable(
         f"{exchange.name} {symbol} {timeframe}: candles from {_utc(start_ms)} to {_utc(end_ms)} "
         f"are not known yet: {why}",
-        seconds or RETRY_SECONDS,
+        seconds,
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -94,7 +94,7 @@ class Fetches:
             return await in_thread(number, pair, start_ms, end_ms)
         except (LivermoreError, RedisError, DatabaseError, ValueError) as error:
             logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
-            return Failure(str(error), _seconds_to_wait(error))
+            return Failure(str(error), seconds_to_wait(error))
 
     async def _fetch_wanted(self, exchange: ServedExchange) -> dict[Pair, Failure]:
         """Fetch all that is wanted; return of which pairs that failed, and why."""
@@ -109,7 +109,7 @@ class Fetches:
                 return {pair: Failure(why) for pair, why in failed.items()}
             except (LivermoreError, RedisError, DatabaseError, ValueError) as error:
                 logger.warning("serving.not_fetched exchange=%s error=%s", exchange.name, error)
-                return dict.fromkeys(wanted, Failure(str(error), _seconds_to_wait(error)))
+                return dict.fromkeys(wanted, Failure(str(error), seconds_to_wait(error)))
         finally:
             del self._under_way[number]
             self._fetched.pop(number, None)
@@ -137,6 +137,18 @@ def fetch_holes(redis: Redis, exchange_id: int, holes: Sequence[PairHoles]) -> d
     }
 
 
+def fetch_json(exchange_id: int, path: str, params: Mapping[str, str], weight: int) -> Any:
+    """Return what an exchange answers to a public GET of its own protocol.
+
+    Raises LivermoreError, with what the exchange said as its `reply` where that refused it.
+    """
+    close_old_connections()
+    with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
+        return rest.client.get(
+            path, params, weight=weight, lane=Lane.SERVE, signed=False, long=True
+        )
+
+
 def fetch_once(exchange_id: int, pair: Pair, start_ms: int, end_ms: int) -> Told:
     """Return what an exchange tells of a stretch, without keeping it. Raises LivermoreError."""
     close_old_connections()
@@ -147,7 +159,8 @@ def fetch_once(exchange_id: int, pair: Pair, start_ms: int, end_ms: int) -> Told
     return Told([row[0] for row in rows], rows, union([*candles.covered, *candles.empty]))
 
 
-def _seconds_to_wait(error: Exception) -> int | None:
+def seconds_to_wait(error: Exception) -> int | None:
+    """Return in how many seconds to ask again after an error, None where nobody knows."""
     match error:
         case Banned():
             return max(1, error.until_ms // 1000 - int(time.time()))

@@ -23,6 +23,8 @@ from serving.hub import Hub, Topic
 from serving.native.api import NativeApi, NotFound, as_json, symbol_of
 from serving.native.events import ID, EventSource, send
 from serving.native.parameters import BadRequest, Parameters
+from serving.passing import Passing
+from serving.tickers import Tickers
 from serving.windows import Windows
 
 GRACE_SECONDS = 5.0
@@ -54,7 +56,7 @@ class Server:
         self.directory = directory or Directory()
         answers = Answers(self._windows, self._clocks, Fetches(redis))
         self._redis = redis
-        self._binance = BinanceApi(answers)
+        self._binance = BinanceApi(answers, Tickers(redis), Passing())
         self._native = NativeApi(redis, self.directory, answers)
         self._feed = Feed(redis, url, self._deliver)
         self._hub = Hub(self._feed.want, self._feed.unwant)

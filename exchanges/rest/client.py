@@ -295,8 +295,10 @@ class RestClient:
             # Everybody who calls this host waits, not this thread alone.
             self.pacer.hold(max(retry_after or 0, PAUSE_SECONDS))
             return RateLimited(f"{self.host} says too many requests (HTTP 429)", retry_after)
+        own = (status, body) if self._replies.is_own_error(body) else None
         if error := self._replies.read_error(status, body):
             is_refusal = status == 401 and isinstance(error, BadCredentials)
+            error.reply = own
             return Unauthorized(str(error)) if is_refusal else error
         said = self._said(reply, content, body)
         is_page = status == 403 and not self._replies.is_own_error(body)
@@ -310,7 +312,9 @@ class RestClient:
             )
         if status >= 500:
             return Unreachable(f"{self.host} has a fault of its own (HTTP {status}): {said}")
-        return BadPayload(f"{self.host} refused the request (HTTP {status}): {said}")
+        refused = BadPayload(f"{self.host} refused the request (HTTP {status}): {said}")
+        refused.reply = own
+        return refused
 
     def _said(self, reply: BaseHTTPResponse, content: bytes, body: Any) -> str:
         """Return the exchange's own words, or what came in their place, without a word of it."""

@@ -1,32 +1,51 @@
 """Binance's REST over any exchange: its parameters, defaults, bounds, codes (rest-api.md)."""
 
+from collections.abc import Callable
+
+import orjson
 from aiohttp import web
 from multidict import MultiMapping
 
 from exchanges.venues.binance.server.errors import BAD_INTERVAL, BAD_SYMBOL, ApiError
 from exchanges.venues.binance.server.parameters import Parameters
+from livermore.market.candle import Ticker
 from livermore.market.timeframe import Timeframe
-from serving.answers import Answers, Unavailable
+from serving.answers import Answers
+from serving.binance.info import exchange_info
 from serving.binance.klines import body, rows_of
+from serving.binance.tickers import day, mini_day, price
+from serving.binance.weights import WEIGHTS
 from serving.derived import DERIVED, Derived
 from serving.directory import ServedExchange, ServedSymbol
+from serving.passing import Passing
 from serving.selection import Wanted
+from serving.tickers import Tickers
+from serving.unavailable import Unavailable
 
 DEFAULT_ROWS, MAX_ROWS = 500, 1000
-BUSY = -1001
+BUSY, UNSUPPORTED = -1001, -1020
+SPEAKS = "binance"  # the venue that answers what the cache can't
+PASSED_INTERVALS = ("1s", "3d", "1w", "1M")
+LISTING_SECONDS, MOMENT_SECONDS = 60.0, 1.0  # for which an answer that was passed on holds
+DAYS = {"FULL": day, "MINI": mini_day}
 TIMEFRAMES: dict[str, Timeframe | Derived] = {str(each): each for each in Timeframe} | DERIVED
 
 
 class BinanceApi:
     """Answers `/{exchange}/api/v3/…`."""
 
-    def __init__(self, answers: Answers):
+    def __init__(self, answers: Answers, tickers: Tickers, passing: Passing):
         self._answers = answers
+        self._tickers = tickers
+        self._passing = passing
         self._by_path = {
             "ping": self._ping,
             "time": self._time,
             "klines": self._klines,
             "uiKlines": self._klines,
+            "exchangeInfo": self._exchange_info,
+            "ticker/24hr": self._day,
+            "ticker/price": self._price,
         }
 
     async def answer(
@@ -34,9 +53,9 @@ class BinanceApi:
     ) -> web.Response:
         """Return the answer to a GET of a path below `/api/v3/`."""
         found = self._by_path.get(path)
-        if found is None:
-            return web.Response(status=404, text="")
         try:
+            if found is None or query.get("interval") in PASSED_INTERVALS:
+                return await self._pass_on(exchange, path, query)
             return await found(exchange, query)
         except ApiError as error:
             return web.json_response(error.content, status=400)
@@ -46,6 +65,79 @@ class BinanceApi:
                 status=503,
                 headers={"Retry-After": str(error.retry_seconds)},
             )
+
+    async def _pass_on(
+        self, exchange: ServedExchange, path: str, query: MultiMapping[str]
+    ) -> web.Response:
+        """Let the exchange answer itself, where it speaks this protocol."""
+        if path not in WEIGHTS:
+            return web.Response(status=404, text="")
+        if exchange.venue != SPEAKS:
+            text = f"{path} of {exchange.name} is not served: it speaks another protocol itself"
+            return web.json_response({"code": UNSUPPORTED, "msg": text}, status=400)
+        weight = WEIGHTS[path](query)
+        holds = LISTING_SECONDS if path == "exchangeInfo" else MOMENT_SECONDS
+        params = {name: query[name] for name in query}
+        passed = await self._passing.get(
+            exchange, f"/api/v3/{path}", params, weight=weight, holds_seconds=holds
+        )
+        return web.Response(
+            body=orjson.dumps(passed.content),
+            status=passed.status,
+            content_type="application/json",
+            headers={
+                "Age": str(passed.age_seconds),
+                "Cache-Status": "livermore; fwd=miss",
+                "X-Livermore-Source": "rest",
+            },
+        )
+
+    async def _exchange_info(
+        self, exchange: ServedExchange, query: MultiMapping[str]
+    ) -> web.Response:
+        if exchange.venue == SPEAKS:
+            return await self._pass_on(exchange, "exchangeInfo", query)
+        sent = Parameters(query)
+        names = sent.symbols()
+        for name in ("permissions", "showPermissionSets", "symbolStatus"):
+            sent.optional(name)
+        sent.finish()
+        symbols, now_ms = _chosen(exchange, names), self._answers.now_ms(exchange)
+        return web.json_response(exchange_info(symbols, now_ms))
+
+    async def _day(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
+        sent = Parameters(query)
+        names, kind = sent.symbols(), sent.optional("type") or "FULL"
+        sent.finish()
+        if kind not in DAYS:
+            raise ApiError(-1100, "Illegal characters found in parameter 'type'.")
+        return await self._told(exchange, query, names, DAYS[kind], "ticker/24hr")
+
+    async def _price(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
+        sent = Parameters(query)
+        names = sent.symbols()
+        sent.finish()
+        return await self._told(exchange, query, names, price, "ticker/price")
+
+    async def _told(
+        self,
+        exchange: ServedExchange,
+        query: MultiMapping[str],
+        names: list[str] | None,
+        write: Callable[[Ticker, str], dict],
+        path: str,
+    ) -> web.Response:
+        """Answer with tickers that the stream told; where one is missing, ask the exchange."""
+        symbols = _chosen(exchange, names)
+        wanted = [each for each in symbols if names or each.is_monitored]
+        found = await self._tickers.read(exchange, [each.symbol for each in wanted])
+        lacking = [each.symbol for each in wanted if each.symbol not in found]
+        if (lacking or not names) and exchange.venue == SPEAKS:
+            return await self._pass_on(exchange, path, query)
+        if lacking:
+            raise Unavailable(f"{exchange.name} has told no ticker of {lacking[0]} lately")
+        rows = [write(found[each.symbol], each.word) for each in wanted]
+        return web.json_response(rows[0] if "symbol" in query else rows)
 
     async def _ping(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
         Parameters(query).finish()
@@ -74,6 +166,13 @@ class BinanceApi:
             content_type="application/json",
             headers=answer.headers,
         )
+
+
+def _chosen(exchange: ServedExchange, names: list[str] | None) -> list[ServedSymbol]:
+    """Return the symbols of these names, all for None. Raises ApiError for an unknown one."""
+    if names is None:
+        return sorted(set(exchange.symbols.values()), key=lambda each: each.symbol)
+    return [_symbol(exchange, name) for name in names]
 
 
 def _symbol(exchange: ServedExchange, native: str) -> ServedSymbol:

@@ -1,0 +1,79 @@
+"""Public requests that the cache has no answer to: asked of the exchange, once for all."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.db import Error as DatabaseError
+from redis.exceptions import RedisError
+
+from exchanges.errors import LivermoreError
+from serving.directory import ServedExchange
+from serving.fetching import fetch_json, seconds_to_wait
+from serving.unavailable import Unavailable
+
+ANSWERS_KEPT = 1000
+LONGEST_SECONDS = 15.0
+
+Request = tuple[int, str, tuple[tuple[str, str], ...]]
+
+
+class Passed(NamedTuple):
+    """What the exchange answered: HTTP status and content, and when that was."""
+
+    status: int
+    content: Any
+    told_at: float  # monotonic
+
+    @property
+    def age_seconds(self) -> int:
+        return int(time.monotonic() - self.told_at)
+
+
+class Passing:
+    """Asks an exchange under its limits; an answer holds for as long as who asks says."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Request, Passed] = {}
+        self._under_way: dict[Request, asyncio.Task[Passed]] = {}
+
+    async def get(
+        self,
+        exchange: ServedExchange,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        weight: int,
+        holds_seconds: float,
+    ) -> Passed:
+        """Return the exchange's own answer to a GET. Raises Unavailable where there is none."""
+        request = (exchange.exchange_id, path, tuple(sorted(params.items())))
+        kept = self._kept.get(request)
+        if kept and time.monotonic() - kept.told_at < holds_seconds:
+            return kept
+        if request not in self._under_way:
+            task = asyncio.create_task(self._ask(request, weight))
+            self._under_way[request] = task
+            task.add_done_callback(lambda _: self._under_way.pop(request, None))
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                return await asyncio.shield(self._under_way[request])
+        except TimeoutError:
+            raise Unavailable(f"{exchange.name} has not answered in time") from None
+
+    async def _ask(self, request: Request, weight: int) -> Passed:
+        number, path, params = request
+        fetch = sync_to_async(fetch_json, thread_sensitive=False)
+        try:
+            passed = Passed(200, await fetch(number, path, dict(params), weight), time.monotonic())
+        except (LivermoreError, RedisError, DatabaseError) as error:
+            reply = getattr(error, "reply", None)
+            if reply is None:
+                raise Unavailable(str(error), seconds_to_wait(error)) from error
+            return Passed(*reply, time.monotonic())
+        self._kept[request] = passed
+        while len(self._kept) > ANSWERS_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return passed

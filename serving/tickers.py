@@ -1,0 +1,40 @@
+"""Tickers as the stream told them, read for several requests at once."""
+
+import time
+from collections.abc import Sequence
+
+from asgiref.sync import sync_to_async
+from redis import Redis
+from redis.exceptions import RedisError
+
+from livermore.market.candle import Ticker
+from serving.directory import ServedExchange
+from serving.unavailable import Unavailable
+from warmup.cache.tickers import TickerCache
+
+HOLDS_SECONDS = 0.25
+
+
+class Tickers:
+    """Reads tickers, each again after a moment."""
+
+    def __init__(self, redis: Redis):
+        self._redis = redis
+        self._kept: dict[tuple[int, str], tuple[float, Ticker | None]] = {}
+
+    async def read(self, exchange: ServedExchange, symbols: Sequence[str]) -> dict[str, Ticker]:
+        """Return the last ticker of each symbol of which one is known. Raises Unavailable."""
+        number, now = exchange.exchange_id, time.monotonic()
+        old = [each for each in symbols if self._age((number, each), now) > HOLDS_SECONDS]
+        if old:
+            read = sync_to_async(TickerCache(self._redis, number).read_many, thread_sensitive=False)
+            try:
+                told = {each.symbol: each for each in await read(old)}
+            except RedisError as error:
+                raise Unavailable(f"the cache can't be read: {error}") from error
+            self._kept |= {(number, each): (now, told.get(each)) for each in old}
+        found = {each: self._kept[number, each][1] for each in symbols}
+        return {symbol: ticker for symbol, ticker in found.items() if ticker}
+
+    def _age(self, which: tuple[int, str], now: float) -> float:
+        return now - self._kept[which][0] if which in self._kept else float("inf")
