@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from asgiref.sync import sync_to_async
 from redis.exceptions import RedisError
 
-from livermore.market.coverage import missing
+from livermore.market.coverage import Coverage
+from livermore.market.coverage import missing as missing_in
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.clocks import Clocks
@@ -24,7 +25,16 @@ from warmup.cache.candles import CANDLES_KEPT
 
 Found = TypeVar("Found")
 
+HIT, MISS = "livermore; hit", "livermore; fwd=miss"
 LONGEST_FETCH_SECONDS = 10.0
+
+
+class OlderThanKept(Exception):
+    """What is `missing` is older than the cache keeps."""
+
+    def __init__(self, missing: Coverage):
+        super().__init__("older than the cache keeps")
+        self.missing = missing
 
 
 @dataclass(slots=True)
@@ -53,28 +63,37 @@ class Answers:
     async def candles(
         self, exchange: ServedExchange, symbol: str, timeframe: Timeframe | Derived, wanted: Wanted
     ) -> CandleAnswer:
-        """Return the candles that a request wants, all of them. Raises Unavailable."""
+        """Return the candles that a request wants, all of them.
+
+        Raises Unavailable, and OlderThanKept: `older` has those.
+        """
         source = "stream" if isinstance(timeframe, Timeframe) else "derived"
+        status = HIT
         window, found = await self._select(exchange, symbol, timeframe, wanted)
-        is_hit = not found.missing
         if found.missing:
-            fetch = self._fetched
             if found.missing[0][0] < self._kept_from_ms(exchange, timeframe):
-                fetch, source = self._passed, "rest"
-            window, found = await fetch(exchange, symbol, timeframe, wanted, found)
+                raise OlderThanKept(found.missing)
+            status = MISS
+            window, found = await self._fetched(exchange, symbol, timeframe, wanted, found)
         open_row = None
         if found.takes_open:
             open_row = await self._open_row(exchange, symbol, timeframe)
-        headers = {
-            "X-Livermore-Complete": "1",
+        headers = self._headers(exchange, window, timeframe) | {
             "X-Livermore-Source": source,
-            "Cache-Status": "livermore; hit" if is_hit else "livermore; fwd=miss",
+            "Cache-Status": status,
         }
+        return CandleAnswer(window, found.first, found.last, open_row, headers)
+
+    def _headers(
+        self, exchange: ServedExchange, window: Window, timeframe: Timeframe | Derived
+    ) -> dict[str, str]:
+        """Return what is said of the closed candles of a window."""
+        headers = {"X-Livermore-Complete": "1"}
         if window.times:
             newest_ms = window.times[-1] + timeframe.ms
             headers["X-Livermore-Newest-Close"] = str(newest_ms)
             headers["Age"] = str(max(0, (self.now_ms(exchange) - newest_ms) // 1000))
-        return CandleAnswer(window, found.first, found.last, open_row, headers)
+        return headers
 
     async def _fetched(
         self,
@@ -91,32 +110,34 @@ class Answers:
         await self._in_thread(self._windows.read, exchange, pair)
         window, found = await self._select(exchange, symbol, timeframe, wanted)
         if found.missing:
-            raise _unavailable(exchange, symbol, timeframe, found, failure)
+            raise _unavailable(exchange, symbol, timeframe, found.missing, failure)
         return window, found
 
-    async def _passed(
+    async def older(
         self,
         exchange: ServedExchange,
         symbol: str,
         timeframe: Timeframe | Derived,
         wanted: Wanted,
-        found: Selection,
-    ) -> tuple[Window, Selection]:
-        """Fetch what is older than the cache keeps for this request alone. Raises Unavailable."""
+        missing: Coverage,
+    ) -> CandleAnswer:
+        """Fetch closed candles older than the cache keeps, for this alone. Raises Unavailable."""
         pair = Pair(symbol, base_of(timeframe))
         start_ms = wanted.start_ms
         if start_ms is None:
-            start_ms = found.missing[-1][1] - wanted.limit * timeframe.ms
+            start_ms = missing[-1][1] - wanted.limit * timeframe.ms
         end_ms = min(start_ms + wanted.limit * timeframe.ms, self.now_ms(exchange))
         told = await _in_time(self._fetches.pass_on(exchange, pair, start_ms, end_ms))
         if isinstance(told, Failure):
-            raise _unavailable(exchange, symbol, timeframe, found, told)
+            raise _unavailable(exchange, symbol, timeframe, missing, told)
         window = _view(Window(told.times, told.rows, told.coverage), timeframe)
         now_ms = self.now_ms(exchange)
         found = select(window.times, window.coverage, timeframe, wanted, now_ms)
         if found.missing:
-            raise _unavailable(exchange, symbol, timeframe, found, None)
-        return window, found
+            raise _unavailable(exchange, symbol, timeframe, found.missing, None)
+        headers = self._headers(exchange, window, timeframe)
+        headers |= {"X-Livermore-Source": "rest", "Cache-Status": MISS}
+        return CandleAnswer(window, found.first, found.last, None, headers)
 
     async def _select(
         self, exchange: ServedExchange, symbol: str, timeframe: Timeframe | Derived, wanted: Wanted
@@ -144,7 +165,7 @@ class Answers:
         if isinstance(timeframe, Timeframe) or opened == candle.timestamp:
             return candle.values()
         window = await self._window(exchange, pair)
-        if missing(window.coverage, opened, candle.timestamp):
+        if missing_in(window.coverage, opened, candle.timestamp):
             return None
         first = bisect_left(window.times, opened)
         return join([*window.rows[first:], candle.values()], opened)
@@ -188,10 +209,10 @@ def _unavailable(
     exchange: ServedExchange,
     symbol: str,
     timeframe: Timeframe | Derived,
-    found: Selection,
+    missing: Coverage,
     failure: Failure | None,
 ) -> Unavailable:
-    start_ms, end_ms = found.missing[0][0], found.missing[-1][1]
+    start_ms, end_ms = missing[0][0], missing[-1][1]
     why, seconds = failure or Failure("the exchange did not tell them")
     return Unavailable(
         f"{exchange.name} {symbol} {timeframe}: candles from {_utc(start_ms)} to {_utc(end_ms)} "

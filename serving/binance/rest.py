@@ -10,7 +10,7 @@ from exchanges.venues.binance.server.errors import BAD_INTERVAL, BAD_SYMBOL, Api
 from exchanges.venues.binance.server.parameters import Parameters
 from livermore.market.candle import Ticker
 from livermore.market.timeframe import Timeframe
-from serving.answers import Answers
+from serving.answers import Answers, OlderThanKept
 from serving.binance.info import exchange_info
 from serving.binance.klines import body, rows_of
 from serving.binance.tickers import day, mini_day, price
@@ -159,7 +159,13 @@ class BinanceApi:
         if interval not in TIMEFRAMES:
             raise ApiError(*BAD_INTERVAL)
         symbol, timeframe = _symbol(exchange, native), TIMEFRAMES[interval]
-        answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
+        try:
+            answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
+        except OlderThanKept as older:
+            if exchange.venue == SPEAKS:
+                return await self._pass_on(exchange, "klines", query)
+            which = (exchange, symbol.symbol, timeframe, wanted, older.missing)
+            answer = await self._answers.older(*which)
         rows = rows_of(answer.window, timeframe)[answer.first : answer.last]
         return web.Response(
             body=body(rows, answer.open_row, timeframe),

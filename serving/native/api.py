@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from exchanges.lock.status import read_status
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.answers import Answers
+from serving.answers import Answers, OlderThanKept
 from serving.directory import Directory, ServedExchange, ServedSymbol
 from serving.native.parameters import BadRequest, Parameters
 from serving.selection import Wanted
@@ -77,7 +77,11 @@ class NativeApi:
         # Of the newest bars one is open: it is not counted among the closed ones.
         newest = start_ms is None and end_ms is None
         wanted = Wanted(start_ms, None if end_ms is None else end_ms - 1, limit + newest)
-        answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
+        try:
+            answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
+        except OlderThanKept as older:
+            which = (exchange, symbol.symbol, timeframe, wanted, older.missing)
+            answer = await self._answers.older(*which)
         rows = answer.window.rows[answer.first : answer.last][-limit:]
         content: dict[str, Any] = {
             "exchange": exchange.name,
