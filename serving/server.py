@@ -7,7 +7,9 @@ from typing import Any
 
 from aiohttp import web
 from asgiref.sync import sync_to_async
+from django.db import Error as DatabaseError
 from redis import Redis
+from redis.exceptions import RedisError
 
 from livermore.market.candle import Ticker
 from serving.answers import Answers
@@ -66,6 +68,7 @@ class Server:
         app = web.Application(middlewares=[self._admit])
         app.on_startup.append(self._begin)
         app.on_cleanup.append(self._end)
+        app.router.add_get("/health/", self._health)
         for start in ("", "/k/{token}"):
             app.router.add_get(f"{start}/v1/events", self._events)
             for path in self._native.by_path:
@@ -110,6 +113,8 @@ class Server:
         if token is None:
             if self._is_open:
                 return await handler(request)
+            if request.path == "/health/":
+                return await handler(request)
             return refusal(401, NO_KEY, "A token is needed: that of an API client in the admin")
         await self._read(self.callers, token)
         caller = self.callers.who(token)
@@ -144,6 +149,15 @@ class Server:
             return await socket.serve(request, [each for each in names.split("/") if each])
         finally:
             caller.open_sockets -= 1
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        """Say whether Redis and the database can be read: 503 names what can't."""
+        try:
+            await sync_to_async(self.directory.read)()
+            await sync_to_async(self._redis.ping, thread_sensitive=False)()
+        except (DatabaseError, RedisError) as error:
+            return as_json({"status": "unavailable", "error": str(error)}, 503)
+        return as_json({"status": "ok"})
 
     async def _v1(self, request: web.Request) -> web.StreamResponse:
         await self._read(self.directory, request.query.get("exchange", ""))

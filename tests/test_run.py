@@ -45,7 +45,8 @@ def up(checkout):
     started = []
 
     def start(*arguments):
-        process = run(checkout, *arguments, start_new_session=True)
+        ports = () if "--serve-port" in arguments else ("--serve-port", str(free_port()))
+        process = run(checkout, "up", *ports, *arguments, start_new_session=True)
         started.append(process)
         lines = []
         for line in process.stdout:
@@ -228,7 +229,12 @@ def test_a_second_run_beside_one_that_starts_says_that(checkout):
 
 
 @pytest.mark.parametrize(
-    ("option", "whose"), [("--port", ""), ("--sandbox-port", ", the sandbox's,")]
+    ("option", "whose"),
+    [
+        ("--port", ""),
+        ("--serve-port", ", that candles are served at,"),
+        ("--sandbox-port", ", the sandbox's,"),
+    ],
 )
 def test_a_given_port_that_is_taken_is_one_line_before_anything_is_installed(
     checkout, option, whose
@@ -297,6 +303,18 @@ def test_a_wrong_call_of_a_command_is_one_line_and_2(checkout, arguments, told):
     assert status == 2
     assert told in said and "./run help" in said and "manage.py" not in said
     assert said.count("\n") == 1
+
+
+def test_candles_are_served_to_programs_at_the_address_that_it_prints(checkout, up):
+    port = free_port()
+    web = ("--port", str(free_port()), "--sandbox-port", str(free_port()))
+    _, said = up("--serve-port", str(port), *web)
+    (address,) = re.findall(r"^Candles for programs: (\S+) ", said, re.M)
+    assert address == f"http://127.0.0.1:{port}/sandbox/api/v3/"
+    with urllib.request.urlopen(f"{address}klines?symbol=BTCUSD&interval=1h&limit=50") as answer:
+        rows = json.load(answer)
+    assert 49 <= len(rows) <= 50
+    assert len(rows[0]) == 12
 
 
 def test_both_ports_move_by_themselves_where_they_are_taken(checkout, up):

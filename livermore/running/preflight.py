@@ -1,6 +1,6 @@
-"""Look at what `./run` needs for itself, its folder and two ports, before anything is installed.
+"""Look at what `./run` needs for itself, its folder and three ports, before anything is installed.
 
-    python3 -I livermore/running/preflight.py [--port PORT] [--sandbox-port PORT]
+    python3 -I livermore/running/preflight.py [the options of `./run up`]
 
 Called by `./run` with whatever Python the machine has, so it uses the standard library alone.
 """
@@ -12,12 +12,13 @@ import socket
 import sys
 from collections.abc import Container
 from pathlib import Path
-from typing import TextIO
+from typing import Any, NamedTuple, TextIO
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = "up.lock"  # below var/, held by the `./run` that runs: it says in there where it is
 SANDBOX_FILE = "sandbox-port"  # below var/, where the sandbox was at the last start
 WEB_PORT = 8000
+SERVE_PORT = 8010
 SANDBOX_PORT = 8899
 PORTS_TRIED = 100
 
@@ -29,7 +30,7 @@ class PortError(Exception):
 
 
 class SamePort(PortError):
-    """One port was given for both."""
+    """One port was given for two."""
 
     status = 2
 
@@ -40,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=port,
         metavar="PORT",
         help=f"of the web server (default: the first free one from {WEB_PORT} on)",
+    )
+    parser.add_argument(
+        "--serve-port",
+        type=port,
+        metavar="PORT",
+        help="where candles are served to programs (default: the first free one from "
+        f"{SERVE_PORT} on)",
     )
     parser.add_argument(
         "--sandbox-port",
@@ -57,28 +65,43 @@ def port(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text} is not a port: give a number from 1 to 65535")
 
 
-def choose(
-    web: int | None, sandbox: int | None, usual_sandbox: int = SANDBOX_PORT
-) -> tuple[int, int]:
-    """Return both ports: what was given, else the first free one from the usual one on.
+class Ports(NamedTuple):
+    """The ports of the web server, of what serves candles, and of the sandbox; None: not given."""
+
+    web: int | None = None
+    serve: int | None = None
+    sandbox: int | None = None
+
+
+NONE_GIVEN = Ports()
+OPTIONS: Any = Ports("--port", "--serve-port", "--sandbox-port")
+WHOSE: Any = Ports("", ", that candles are served at,", ", the sandbox's,")
+
+
+def choose(given: Ports, usual_sandbox: int = SANDBOX_PORT) -> Ports:
+    """Return the ports: what was given, else the first free one from the usual one on.
 
     Raises PortError where a given one can't be used, or none is free.
     """
-    check_distinct(web, sandbox)
-    for given, whose, option in (
-        (web, "", "--port"),
-        (sandbox, ", the sandbox's,", "--sandbox-port"),
-    ):
-        if given and (reason := why_not_free(given)):
-            raise PortError(f"Port {given}{whose} {reason}: give another {option}, or none")
-    web = web or _first_free(WEB_PORT, {sandbox or usual_sandbox}, "--port")
-    return web, sandbox or _first_free(usual_sandbox, {web}, "--sandbox-port")
+    check_distinct(given)
+    for port, whose, option in zip(given, WHOSE, OPTIONS, strict=True):
+        if port and (reason := why_not_free(port)):
+            raise PortError(f"Port {port}{whose} {reason}: give another {option}, or none")
+    taken = {given.web, given.serve, given.sandbox or usual_sandbox}
+    web = given.web or _first_free(WEB_PORT, taken, OPTIONS.web)
+    serve = given.serve or _first_free(SERVE_PORT, {*taken, web}, OPTIONS.serve)
+    sandbox = given.sandbox or _first_free(usual_sandbox, {web, serve}, OPTIONS.sandbox)
+    return Ports(web, serve, sandbox)
 
 
-def check_distinct(web: int | None, sandbox: int | None) -> None:
-    """Raise SamePort where one port was given for both."""
-    if web and web == sandbox:
-        raise SamePort(f"--port and --sandbox-port are both {web}: give two")
+def check_distinct(given: Ports) -> None:
+    """Raise SamePort where one port was given for two."""
+    by_port: dict[int, str] = {}
+    for port, option in zip(given, OPTIONS, strict=True):
+        if port in by_port:
+            raise SamePort(f"{by_port[port]} and {option} are both {port}: give two")
+        if port:
+            by_port[port] = option
 
 
 def sandbox_port(var: Path) -> int:
@@ -143,10 +166,11 @@ def main(arguments: list[str]) -> None:
         return
     options = _parser().parse_args(arguments)
     try:
-        check_distinct(options.port, options.sandbox_port)
+        given = Ports(options.port, options.serve_port, options.sandbox_port)
+        check_distinct(given)
         if line := already_running(ROOT):
             sys.exit(f"Error: {line}")
-        choose(options.port, options.sandbox_port, sandbox_port(ROOT / "var"))
+        choose(given, sandbox_port(ROOT / "var"))
     except PortError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.status)

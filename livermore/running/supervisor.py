@@ -33,20 +33,14 @@ SANDBOX = "sandbox"
 class Supervisor:
     """One running Livermore on this machine: `run()` returns when it was asked to end.
 
-    `web_port` None takes the first free port from 8000 on, `sandbox_port` None the row's or the
-    first free one after it: the sandbox's row is moved to where it is. Raises CommandError for
-    what a person has to fix.
+    A port that is not given is the first free one from 8000 on, or from 8010 on for what serves
+    candles; the sandbox's is its row's or the first free one after it: its row is moved to where it
+    is. Raises CommandError for what a person has to fix.
     """
 
-    def __init__(
-        self,
-        say: Callable[[str], None],
-        web_port: int | None = None,
-        sandbox_port: int | None = None,
-    ):
+    def __init__(self, say: Callable[[str], None], ports: preflight.Ports = preflight.NONE_GIVEN):
         self._say = say
-        self._web_port = web_port
-        self._sandbox_port = sandbox_port
+        self._given = ports
         self._children = Children(say)
         self._redis: embedded_redis.Membership | None = None  # of one that was started anew
         self._look_at_redis = 0.0  # monotonic
@@ -72,15 +66,16 @@ class Supervisor:
         if password:  # of a new database: what a person stopped later stays so
             Exchange.objects.filter(name=SANDBOX).update(wanted=Exchange.Wanted.RUNNING)
         sandbox = self._sandbox()
-        port = self._take_ports(sandbox)
+        ports = self._take_ports(sandbox)
         if sandbox:
             self._start_sandbox(sandbox)
-        page = self._start_web(port)
+        page = self._start_web(ports.web)
         if sandbox:
             self._warm()
         self._children.start(self._child("agent", ["manage", "agent"], None))
         live = ", ".join(_wanted()) or "none"
         self._say(f"Agent: keeps live what is wanted ({live})")
+        self._start_serving(ports.serve)
         return ["", f"Open {page}", _how_to_log_in(password), _how_to_end()]
 
     def _tell_others(self, lines: str) -> None:
@@ -133,31 +128,33 @@ class Supervisor:
             return None
         return exchange
 
-    def _take_ports(self, exchange: Exchange | None) -> int:
-        """Return the web server's port; a sandbox on this machine is moved to where it can be.
+    def _take_ports(self, exchange: Exchange | None) -> preflight.Ports:
+        """Return all ports; a sandbox on this machine is moved to where it can be.
 
-        Both are chosen before one is moved.
+        All are chosen before one is moved.
         """
         at = _local_port(exchange) if exchange else None
         usual = at or preflight.SANDBOX_PORT
         try:
-            web, sandbox = preflight.choose(self._web_port, self._sandbox_port, usual)
+            ports = preflight.choose(self._given, usual)
         except preflight.PortError as error:
             raise CommandError(str(error), returncode=error.status) from error
         moved = []
-        if not self._web_port and web != preflight.WEB_PORT:
-            moved.append(f"Port {preflight.WEB_PORT} is taken: the page goes to {web}.")
-        if at and sandbox != at:
-            if not self._sandbox_port:
+        if not self._given.web and ports.web != preflight.WEB_PORT:
+            moved.append(f"Port {preflight.WEB_PORT} is taken: the page goes to {ports.web}.")
+        if not self._given.serve and ports.serve != preflight.SERVE_PORT:
+            moved.append(f"Port {preflight.SERVE_PORT} is taken: candles go to {ports.serve}.")
+        if at and ports.sandbox != at:
+            if not self._given.sandbox:
                 _refuse_while_held(exchange, at)
-                moved.append(f"Port {at} is taken: the sandbox goes to {sandbox}.")
-            _move(exchange, sandbox)
+                moved.append(f"Port {at} is taken: the sandbox goes to {ports.sandbox}.")
+            _move(exchange, ports.sandbox)
         if at:
-            (settings.VAR_DIR / preflight.SANDBOX_FILE).write_text(f"{sandbox}\n")
-            _allow_sandbox(sandbox)
+            (settings.VAR_DIR / preflight.SANDBOX_FILE).write_text(f"{ports.sandbox}\n")
+            _allow_sandbox(ports.sandbox)
         if moved:
             self._say(" ".join(moved))
-        return web
+        return ports
 
     def _start_sandbox(self, exchange: Exchange) -> None:
         port = _local_port(exchange)
@@ -179,6 +176,12 @@ class Supervisor:
         self._children.start(self._child("web", arguments, f"{page}health/live/"))
         self._tell_others(f"{page}\n{_how_to_log_in(None)}\n")
         return page
+
+    def _start_serving(self, port: int) -> None:
+        address = f"http://127.0.0.1:{port}"
+        arguments = ["manage", "serve", "--port", str(port)]
+        self._children.start(self._child("serve", arguments, f"{address}/health/"))
+        self._say(f"Candles for programs: {address}/{SANDBOX}/api/v3/ (docs/bots.md)")
 
     def _warm(self) -> None:
         again = f"./run warmup {SANDBOX} tries again"

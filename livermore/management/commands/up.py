@@ -18,7 +18,8 @@ class Command(LivermoreCommand):
         preflight.add_arguments(parser)
 
     def handle(self, *args, **options):
-        Supervisor(self._say, options["port"], options["sandbox_port"]).run()
+        given = [options[name] for name in ("port", "serve_port", "sandbox_port")]
+        Supervisor(self._say, preflight.Ports(*given)).run()
 
     def _say(self, line):
         try:

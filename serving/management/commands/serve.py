@@ -9,11 +9,9 @@ from django.core.management.base import CommandError
 from django_redis import get_redis_connection
 
 from livermore.command import LivermoreCommand
-from livermore.running.preflight import port
+from livermore.running.preflight import SERVE_PORT, port
 from serving.models import ApiClient
 from serving.server import Server
-
-PORT = 8010
 
 
 class Command(LivermoreCommand):
@@ -21,7 +19,7 @@ class Command(LivermoreCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at")
-        parser.add_argument("--port", type=port, default=PORT, metavar="PORT")
+        parser.add_argument("--port", type=port, default=SERVE_PORT, metavar="PORT")
 
     def handle(self, *args, **options):
         if not is_loopback(options["host"]) and not ApiClient.objects.filter(is_active=True):
