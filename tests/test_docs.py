@@ -174,7 +174,7 @@ def key_names():
     return {
         found.__name__: found(*(f"{{{part}}}" for part in inspect.signature(found).parameters))
         for found in ours
-        if found not in (keys.pair_of, keys.pair_field, keys.nothing)
+        if found not in (keys.pair_of, keys.pair_field, keys.nothing, keys.of_candles)
     }
 
 
