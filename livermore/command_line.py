@@ -7,7 +7,7 @@ import sys
 from django.conf import settings
 from django.core.management import ManagementUtility, get_commands
 
-OUR_APPS = ("livermore", "exchanges", "warmup")
+OUR_APPS = ("livermore", "exchanges", "warmup", "serving")
 OF_RUN = ("test", "lint", "bench", "experiments", "up", "help", "version")  # what ./run knows
 
 

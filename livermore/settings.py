@@ -244,7 +244,7 @@ LOG_FORMAT = env.str("LIVERMORE_LOG_FORMAT", "text").lower()
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured("LIVERMORE_LOG_FORMAT is one of text, json")
 
-OUR_LOGGERS = ("livermore", "exchanges", "warmup")
+OUR_LOGGERS = ("livermore", "exchanges", "warmup", "serving")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -12,22 +12,22 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from livermore.market.candle import Ticker
-from serving.answers import Answers
 from serving.binance import streams
 from serving.binance.rest import BinanceApi
 from serving.binance.socket import BinanceSocket
+from serving.candles.answers import Answers
+from serving.candles.clocks import Clocks
+from serving.candles.fetching import Fetches
+from serving.candles.passing import Passing
+from serving.candles.tickers import Tickers
+from serving.candles.windows import Windows
 from serving.clients import Caller, Callers, is_due, token_of
-from serving.clocks import Clocks
 from serving.directory import Directory, ServedExchange
-from serving.feed import Feed, Told
-from serving.fetching import Fetches
-from serving.hub import Hub, Topic
 from serving.native.api import NativeApi, NotFound, as_json, symbol_of
 from serving.native.events import ID, EventSource, send
 from serving.native.parameters import BadRequest, Parameters
-from serving.passing import Passing
-from serving.tickers import Tickers
-from serving.windows import Windows
+from serving.streams.feed import Feed, Told
+from serving.streams.hub import Hub, Topic
 
 GRACE_SECONDS = 5.0
 SOCKET_PATHS = ("/ws", "/ws/{streams:.*}", "/stream", "/stream/{rest:.*}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.rules import for_each
 
 ROOT = Path(__file__).parent.parent
-OURS = {"livermore", "exchanges", "warmup"}
+OURS = {"livermore", "exchanges", "warmup", "serving"}
 STANDARD_IN_CORE = {
     "collections",
     "dataclasses",
@@ -148,6 +148,20 @@ def test_warmup_knows_exchanges_and_the_core(path):
         allowed = ("warmup", "exchanges", "livermore.market")
         for name in ours_imported(path):
             assert is_of(name, *allowed), f"{path} imports {name}"
+
+
+@for_each(sources("serving"))
+def test_serving_knows_what_is_before_it(path):
+    if not is_command(path):
+        allowed = ("serving", "warmup", "exchanges", "livermore.market")
+        for name in ours_imported(path):
+            assert is_of(name, *allowed), f"{path} imports {name}"
+
+
+@for_each(sources("livermore", "exchanges", "warmup"))
+def test_nobody_knows_who_serves(path):
+    for name in ours_imported(path):
+        assert not is_of(name, "serving"), f"{path} imports {name}"
 
 
 @for_each(sources("exchanges", "warmup"))

@@ -2,8 +2,8 @@
 
 from livermore.market.decimal_text import plain
 from livermore.market.timeframe import Timeframe
-from serving.derived import Derived
-from serving.windows import Window
+from serving.candles.derived import Derived
+from serving.candles.windows import Window
 
 FORM = "binance"
 DECIMALS = 8  # of every price and volume

@@ -10,17 +10,17 @@ from exchanges.venues.binance.server.errors import BAD_INTERVAL, BAD_SYMBOL, Api
 from exchanges.venues.binance.server.parameters import Parameters
 from livermore.market.candle import Ticker
 from livermore.market.timeframe import Timeframe
-from serving.answers import Answers, OlderThanKept
 from serving.binance.info import exchange_info
 from serving.binance.klines import body, rows_of
 from serving.binance.tickers import day, mini_day, price
 from serving.binance.weights import WEIGHTS
-from serving.derived import DERIVED, Derived
+from serving.candles.answers import Answers, OlderThanKept
+from serving.candles.derived import DERIVED, Derived
+from serving.candles.passing import Passing
+from serving.candles.selection import Wanted
+from serving.candles.tickers import Tickers
+from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange, ServedSymbol
-from serving.passing import Passing
-from serving.selection import Wanted
-from serving.tickers import Tickers
-from serving.unavailable import Unavailable
 
 DEFAULT_ROWS, MAX_ROWS = 500, 1000
 BUSY, UNSUPPORTED = -1001, -1020

@@ -12,7 +12,7 @@ from exchanges.venues.binance.server import commands
 from exchanges.venues.binance.server.commands import BadCommand
 from serving.binance.streams import UnknownStream, topic_of
 from serving.directory import ServedExchange
-from serving.hub import LONGEST_UNSENT, Hub, Topic, close_frame
+from serving.streams.hub import LONGEST_UNSENT, Hub, Topic, close_frame
 
 logger = logging.getLogger(__name__)
 

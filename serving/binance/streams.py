@@ -10,7 +10,7 @@ from livermore.market.candle import Ticker
 from livermore.market.timeframe import Timeframe
 from serving.binance.klines import decimal
 from serving.directory import ServedExchange
-from serving.hub import Topic
+from serving.streams.hub import Topic
 
 KLINE, TICKER, MINI_TICKER = "kline", "ticker", "miniTicker"
 FORM = re.compile(r"([^@\s]{1,50})@(?:kline_([0-9a-zA-Z]{1,4})|(ticker|miniTicker))")

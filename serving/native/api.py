@@ -11,11 +11,11 @@ from redis.exceptions import RedisError
 from exchanges.lock.status import read_status
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.answers import Answers, OlderThanKept
+from serving.candles.answers import Answers, OlderThanKept
+from serving.candles.selection import Wanted
+from serving.candles.unavailable import Unavailable
 from serving.directory import Directory, ServedExchange, ServedSymbol
 from serving.native.parameters import BadRequest, Parameters
-from serving.selection import Wanted
-from serving.unavailable import Unavailable
 from warmup.cache.indicators import IndicatorCache
 
 DEFAULT_ROWS, MAX_ROWS = 500, 1000

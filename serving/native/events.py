@@ -12,7 +12,7 @@ from redis import Redis
 
 from livermore.market import keys
 from serving.directory import ServedExchange
-from serving.feed import Entry, Feed, parsed
+from serving.streams.feed import Entry, Feed, parsed
 
 HEARTBEAT_SECONDS = 15.0
 LONGEST_QUEUE = 10_000  # entries; who leaves more unread is ended, and resumes by its last id

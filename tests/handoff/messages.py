@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.test_run import ROOT
 
-PACKAGES = ("livermore", "exchanges", "warmup")
+PACKAGES = ("livermore", "exchanges", "warmup", "serving")
 ROOT_ERROR = "LivermoreError"
 OTHERS = {"EmbeddedRedisError", "Failed"}  # told to people as well, outside of the tree
 # They return the text of a message, or a part of one.

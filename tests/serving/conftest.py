@@ -57,7 +57,7 @@ def fail(redis, exchange_id, holes):
 @pytest.fixture
 def ask(redis, monkeypatch):
     """Return an asynchronous context of a client of the server, which has nobody to fetch."""
-    monkeypatch.setattr("serving.fetching.fetch_holes", fail)
+    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fail)
 
     def opened():
         server = Server(redis, SERVER.url, directory=FixedDirectory())

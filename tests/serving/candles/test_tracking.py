@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.tracking import Tracking
+from serving.candles.tracking import Tracking
 from tests.warmup.runners import wait_until
 
 

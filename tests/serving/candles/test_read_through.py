@@ -10,7 +10,7 @@ from exchanges.sandbox.server.server import SandboxServer
 from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.derived import DERIVED, join
+from serving.candles.derived import DERIVED, join
 from tests.serving.serving import klines, served
 from tests.warmup.runners import SYMBOLS, chosen, make_row, running
 from warmup.cache.candles import CandleCache

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from livermore.market.coverage import union
 from livermore.market.timeframe import Timeframe
-from serving.selection import GRACE_MS, Wanted, select
+from serving.candles.selection import GRACE_MS, Wanted, select
 
 M1 = Timeframe.M1
 STEP = M1.ms

@@ -8,8 +8,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from livermore.market.candle import Ticker
+from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
-from serving.unavailable import Unavailable
 from warmup.cache.tickers import TickerCache
 
 HOLDS_SECONDS = 0.25

@@ -10,9 +10,9 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from exchanges.errors import LivermoreError
+from serving.candles.fetching import fetch_json, seconds_to_wait
+from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
-from serving.fetching import fetch_json, seconds_to_wait
-from serving.unavailable import Unavailable
 
 ANSWERS_KEPT = 1000
 LONGEST_SECONDS = 15.0

@@ -14,13 +14,13 @@ from livermore.market.coverage import Coverage
 from livermore.market.coverage import missing as missing_in
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.clocks import Clocks
-from serving.derived import Derived, derive, join
+from serving.candles.clocks import Clocks
+from serving.candles.derived import Derived, derive, join
+from serving.candles.fetching import Failure, Fetches
+from serving.candles.selection import Selection, Wanted, select
+from serving.candles.unavailable import Unavailable
+from serving.candles.windows import Window, Windows
 from serving.directory import ServedExchange
-from serving.fetching import Failure, Fetches
-from serving.selection import Selection, Wanted, select
-from serving.unavailable import Unavailable
-from serving.windows import Window, Windows
 from warmup.cache.candles import CANDLES_KEPT
 
 Found = TypeVar("Found")

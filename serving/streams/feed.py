@@ -20,7 +20,7 @@ from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.hub import Topic
+from serving.streams.hub import Topic
 from warmup.network.socket.subscriber import Subscriber
 
 logger = logging.getLogger(__name__)

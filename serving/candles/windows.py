@@ -13,7 +13,7 @@ from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, union
 from livermore.market.pair import Pair
-from serving.tracking import Tracking
+from serving.candles.tracking import Tracking
 from warmup.cache.candles import CandleCache
 from warmup.cache.unconfirmed import Stretches, told_empty
 

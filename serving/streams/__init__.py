@@ -1,0 +1,1 @@
+"""What is streamed: read from Redis once, written to every client that listens."""
