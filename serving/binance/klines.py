@@ -1,8 +1,7 @@
 """Rows of candles as Binance writes them (rest-api.md, "Kline/Candlestick data")."""
 
 from livermore.market.decimal_text import plain
-from livermore.market.timeframe import Timeframe
-from serving.candles.derived import Derived
+from serving.candles.derived import AnyTimeframe
 from serving.candles.windows import Window
 
 FORM = "binance"
@@ -16,7 +15,7 @@ def decimal(value: float) -> str:
     return f"{whole}.{fraction:0<{DECIMALS}}"
 
 
-def row(values: list, timeframe: Timeframe | Derived) -> bytes:
+def row(values: list, timeframe: AnyTimeframe) -> bytes:
     """Write a closed or open candle, `[timestamp, open, high, low, close, volume]`, as a row."""
     opened, *numbers = values[:6]
     texts = ",".join(f'"{decimal(number)}"' for number in numbers)
@@ -25,14 +24,14 @@ def row(values: list, timeframe: Timeframe | Derived) -> bytes:
     return f'[{opened},{texts},{end_ms},{others},"0"]'.encode()
 
 
-def rows_of(window: Window, timeframe: Timeframe | Derived) -> list[bytes]:
+def rows_of(window: Window, timeframe: AnyTimeframe) -> list[bytes]:
     """Return all closed candles of a window as rows, which are made once."""
     if FORM not in window.rendered:
         window.rendered[FORM] = [row(each, timeframe) for each in window.rows]
     return window.rendered[FORM]
 
 
-def body(rows: list[bytes], open_row: list | None, timeframe: Timeframe | Derived) -> bytes:
+def body(rows: list[bytes], open_row: list | None, timeframe: AnyTimeframe) -> bytes:
     """Return the answer that holds these rows, and the open candle behind them."""
     if open_row is not None:
         rows = [*rows, row(open_row, timeframe)]

@@ -15,7 +15,7 @@ from serving.binance.klines import body, rows_of
 from serving.binance.tickers import day, mini_day, price
 from serving.binance.weights import WEIGHTS
 from serving.candles.answers import Answers, OlderThanKept
-from serving.candles.derived import DERIVED, Derived
+from serving.candles.derived import DERIVED, AnyTimeframe
 from serving.candles.passing import Passing
 from serving.candles.selection import Wanted
 from serving.candles.tickers import Tickers
@@ -28,7 +28,7 @@ SPEAKS = "binance"  # the venue that answers what the cache can't
 PASSED_INTERVALS = ("1s", "3d", "1w", "1M")
 LISTING_SECONDS, MOMENT_SECONDS = 60.0, 1.0  # for which an answer that was passed on holds
 DAYS = {"FULL": day, "MINI": mini_day}
-TIMEFRAMES: dict[str, Timeframe | Derived] = {str(each): each for each in Timeframe} | DERIVED
+TIMEFRAMES: dict[str, AnyTimeframe] = {str(each): each for each in Timeframe} | DERIVED
 
 
 class BinanceApi:

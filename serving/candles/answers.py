@@ -15,7 +15,7 @@ from livermore.market.coverage import missing as missing_in
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
-from serving.candles.derived import Derived, derive, join
+from serving.candles.derived import AnyTimeframe, derive, join
 from serving.candles.fetching import Failure, Fetches
 from serving.candles.selection import Selection, Wanted, select
 from serving.candles.unavailable import Unavailable
@@ -61,7 +61,7 @@ class Answers:
         return self._clocks.now_ms(exchange.exchange_id)
 
     async def candles(
-        self, exchange: ServedExchange, symbol: str, timeframe: Timeframe | Derived, wanted: Wanted
+        self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
     ) -> CandleAnswer:
         """Return the candles that a request wants, all of them.
 
@@ -85,7 +85,7 @@ class Answers:
         return CandleAnswer(window, found.first, found.last, open_row, headers)
 
     def _headers(
-        self, exchange: ServedExchange, window: Window, timeframe: Timeframe | Derived
+        self, exchange: ServedExchange, window: Window, timeframe: AnyTimeframe
     ) -> dict[str, str]:
         """Return what is said of the closed candles of a window."""
         headers = {"X-Livermore-Complete": "1"}
@@ -99,7 +99,7 @@ class Answers:
         self,
         exchange: ServedExchange,
         symbol: str,
-        timeframe: Timeframe | Derived,
+        timeframe: AnyTimeframe,
         wanted: Wanted,
         found: Selection,
     ) -> tuple[Window, Selection]:
@@ -117,7 +117,7 @@ class Answers:
         self,
         exchange: ServedExchange,
         symbol: str,
-        timeframe: Timeframe | Derived,
+        timeframe: AnyTimeframe,
         wanted: Wanted,
         missing: Coverage,
     ) -> CandleAnswer:
@@ -140,7 +140,7 @@ class Answers:
         return CandleAnswer(window, found.first, found.last, None, headers)
 
     async def _select(
-        self, exchange: ServedExchange, symbol: str, timeframe: Timeframe | Derived, wanted: Wanted
+        self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
     ) -> tuple[Window, Selection]:
         window = _view(await self._window(exchange, Pair(symbol, base_of(timeframe))), timeframe)
         now_ms = self.now_ms(exchange)
@@ -151,7 +151,7 @@ class Answers:
         return window or await self._in_thread(self._windows.read, exchange, pair)
 
     async def _open_row(
-        self, exchange: ServedExchange, symbol: str, timeframe: Timeframe | Derived
+        self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe
     ) -> list[Any] | None:
         """Return the open candle, None where it isn't known as a whole."""
         pair = Pair(symbol, base_of(timeframe))
@@ -170,7 +170,7 @@ class Answers:
         first = bisect_left(window.times, opened)
         return join([*window.rows[first:], candle.values()], opened)
 
-    def _kept_from_ms(self, exchange: ServedExchange, timeframe: Timeframe | Derived) -> int:
+    def _kept_from_ms(self, exchange: ServedExchange, timeframe: AnyTimeframe) -> int:
         """Return from when on the cache can hold what a timeframe is made of."""
         base = base_of(timeframe)
         return base.floor(self.now_ms(exchange)) - CANDLES_KEPT * base.ms
@@ -182,12 +182,12 @@ class Answers:
             raise Unavailable(f"the cache can't be read: {error}") from error
 
 
-def base_of(timeframe: Timeframe | Derived) -> Timeframe:
+def base_of(timeframe: AnyTimeframe) -> Timeframe:
     """Return the timeframe whose candles are kept."""
     return timeframe if isinstance(timeframe, Timeframe) else timeframe.base
 
 
-def _view(window: Window, timeframe: Timeframe | Derived) -> Window:
+def _view(window: Window, timeframe: AnyTimeframe) -> Window:
     """Return a window of the candles that are kept as one of a timeframe; it is made once."""
     if isinstance(timeframe, Timeframe):
         return window
@@ -208,7 +208,7 @@ async def _in_time(fetching: Awaitable[Found]) -> Found | Failure:
 def _unavailable(
     exchange: ServedExchange,
     symbol: str,
-    timeframe: Timeframe | Derived,
+    timeframe: AnyTimeframe,
     missing: Coverage,
     failure: Failure | None,
 ) -> Unavailable:

@@ -28,6 +28,9 @@ class Derived:
         return self.text
 
 
+AnyTimeframe = Timeframe | Derived
+
+
 def _of(text: str, base: Timeframe, count: int) -> tuple[str, Derived]:
     return text, Derived(text, count * base.ms, base)
 

@@ -129,8 +129,16 @@ def fetch_holes(redis: Redis, exchange_id: int, holes: Sequence[PairHoles]) -> d
             return repair.repair_holes(holes, lane=Lane.SERVE).as_json()
 
     pairs = [[hole.symbol, hole.timeframe, hole.ranges] for hole in holes]
-    nothing = {"show": lambda told: None, "say": lambda line: None}
-    report = under_lock(redis, exchange, "fetch", {"pairs": pairs}, work, **nothing, who="")
+    report = under_lock(
+        redis,
+        exchange,
+        "fetch",
+        {"pairs": pairs},
+        work,
+        show=lambda told: None,
+        say=lambda line: None,
+        who="",
+    )
     return {
         Pair(failure["symbol"], failure["timeframe"]): failure["error"]
         for failure in report["failures"]
@@ -154,7 +162,7 @@ def fetch_once(exchange_id: int, pair: Pair, start_ms: int, end_ms: int) -> Told
     close_old_connections()
     with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
         candles = rest.get_candles(*pair, start_ms, end_ms, lane=Lane.SERVE)
-    rows = [candle.values() for candle in candles]
+    rows: list[list[Any]] = [candle.values() for candle in candles]
     # What it told without a row is as much as anybody can know of it.
     return Told([row[0] for row in rows], rows, union([*candles.covered, *candles.empty]))
 

@@ -72,7 +72,8 @@ class Passing:
             reply = getattr(error, "reply", None)
             if reply is None:
                 raise Unavailable(str(error), seconds_to_wait(error)) from error
-            return Passed(*reply, time.monotonic())
+            status, content = reply
+            return Passed(status, content, time.monotonic())
         self._kept[request] = passed
         while len(self._kept) > ANSWERS_KEPT:
             del self._kept[next(iter(self._kept))]

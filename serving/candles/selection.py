@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from livermore.market.coverage import Coverage, missing
-from livermore.market.timeframe import Timeframe
+from serving.candles.derived import AnyTimeframe
 
 GRACE_MS = 5_000  # after its end a bar may be on its way that long
 
@@ -31,7 +31,7 @@ class Selection(NamedTuple):
 
 
 def select(
-    times: Sequence[int], coverage: Coverage, timeframe: Timeframe, wanted: Wanted, now_ms: int
+    times: Sequence[int], coverage: Coverage, timeframe: AnyTimeframe, wanted: Wanted, now_ms: int
 ) -> Selection:
     """Return what of the closed candles that opened at `times` answers a request.
 
@@ -61,7 +61,7 @@ def select(
 def _oldest(
     times: Sequence[int],
     coverage: Coverage,
-    timeframe: Timeframe,
+    timeframe: AnyTimeframe,
     wanted: Wanted,
     until_ms: int,
     takes_open: bool,

@@ -27,7 +27,7 @@ SECONDS_BETWEEN_TRIES = 0.5
 class Tracking:
     """Calls `changed(keys)` for changed keys, None for all of them, from a thread of its own.
 
-    `is_live` is False while nothing would be heard of a change.
+    `is_live` is False while nothing would be told of a change.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Tracking:
         self._redis = redis
         self._prefixes = prefixes
         self._changed = changed
-        self._heard_at = float("-inf")
+        self._answered_at = float("-inf")
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="redis-tracking", daemon=True)
 
@@ -52,7 +52,7 @@ class Tracking:
 
     @property
     def is_live(self) -> bool:
-        return time.monotonic() - self._heard_at < SILENCE_SECONDS
+        return time.monotonic() - self._answered_at < SILENCE_SECONDS
 
     def _run(self) -> None:
         failing = False
@@ -64,7 +64,7 @@ class Tracking:
                 if not failing:
                     logger.warning("tracking.broken error=%s", error)
                 failing = True
-            self._heard_at = float("-inf")
+            self._answered_at = float("-inf")
             self._ending.wait(SECONDS_BETWEEN_TRIES)
 
     def _listen(self) -> None:
@@ -79,7 +79,7 @@ class Tracking:
                     connection.send_command(*command)
                     connection.read_response()
                 self._changed(None)
-                self._heard_at = time.monotonic()
+                self._answered_at = time.monotonic()
                 asked = False
                 while not self._ending.is_set():
                     try:
@@ -90,7 +90,7 @@ class Tracking:
                         connection.send_command("PING")
                         asked = True
                         continue
-                    self._heard_at, asked = time.monotonic(), False
+                    self._answered_at, asked = time.monotonic(), False
                     if kind == b"message":
                         self._changed(told)
             finally:

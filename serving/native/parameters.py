@@ -45,7 +45,9 @@ class Parameters:
 
     def timeframes(self, name: str) -> list[Timeframe] | None:
         found = self.many(name)
-        return found and [self._made(name, each, parse_timeframe) for each in found]
+        if found is None:
+            return None
+        return [self._made(name, each, parse_timeframe) for each in found]
 
     def time(self, name: str) -> int | None:
         """Return a time in ms, given so or in ISO 8601, which is UTC unless it says another."""

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
+from exchanges.redis.client import make_client
 from exchanges.sandbox.faults.network.tls import tls_of_its_own
+from livermore.market import keys
 from livermore.market.naming import Naming, name_as
 from livermore.running import embedded_redis
+from serving.candles.tracking import Tracking
 from tests.naming.all_of_it import use_all
-from tests.warmup.runners import processes
+from tests.warmup.runners import processes, wait_until
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs/handoff-binance-us.md"
 PASSWORD = "of-the-redis-user"
@@ -116,6 +119,19 @@ def test_all_of_it_works_with_the_users_rights_and_over_tls(admin, prefix, manag
     use_all(manage, admin, tmp_path)
     assert [(entry["reason"], entry["object"]) for entry in admin.acl_log()] == []
     assert [name for name in admin.keys("*") if not name.startswith(prefix.encode())] == []
+
+
+def test_who_serves_is_told_of_changes_with_that_users_rights(address, prefix):
+    told = []
+    with make_client(address) as client:
+        tracking = Tracking(client, keys.of_candles(), told.append)
+        tracking.start()
+        try:
+            wait_until(lambda: tracking.is_live)
+            client.set(keys.coverage(4, "BTC-USD", "1h"), "[]")
+            wait_until(lambda: told[1:] == [[f"{prefix}coverage:4:BTC-USD:1h".encode()]])
+        finally:
+            tracking.close()
 
 
 def test_that_user_may_do_nothing_else(admin):

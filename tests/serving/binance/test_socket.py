@@ -41,8 +41,8 @@ def talk(ask, path, conversation):
     return asyncio.run(held())
 
 
-async def until_heard(redis, socket, opened=NOW):
-    """Publish an open candle until it comes: from then on the socket hears of all."""
+async def until_received(redis, socket, opened=NOW):
+    """Publish an open candle until it comes: from then on the socket is told all."""
     while True:
         tell_open(redis, opened, 101.0)
         try:
@@ -61,7 +61,7 @@ async def next_kline(socket, closed):
 
 def test_a_frame_has_the_exchanges_form(ask, redis):
     async def conversation(socket):
-        return await until_heard(redis, socket)
+        return await until_received(redis, socket)
 
     frame = talk(ask, f"/ws/{STREAM}", conversation)
     assert abs(frame.pop("E") - time.time() * 1000) < 5000
@@ -85,7 +85,7 @@ def test_all_ways_to_subscribe(ask, redis, path):
             assert await socket.receive_json(timeout=5) == {"result": None, "id": 7}
         await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": "a"})
         assert await socket.receive_json(timeout=5) == {"result": [STREAM], "id": "a"}
-        return await until_heard(redis, socket)
+        return await until_received(redis, socket)
 
     frame = talk(ask, path, conversation)
     assert ("stream" in frame) == path.startswith("/stream")
@@ -96,7 +96,7 @@ def test_all_ways_to_subscribe(ask, redis, path):
 
 def test_each_close_comes_once_and_in_order_and_no_older_bar_after_it(ask, redis):
     async def conversation(socket):
-        await until_heard(redis, socket)
+        await until_received(redis, socket)
         told = []
         for at in range(3):
             opened = NOW + at * M1.ms
@@ -118,7 +118,7 @@ def test_each_close_comes_once_and_in_order_and_no_older_bar_after_it(ask, redis
 
 def test_a_close_is_not_lost_while_redis_is_away(ask, redis):
     async def conversation(socket):
-        await until_heard(redis, socket)
+        await until_received(redis, socket)
         tell_close(redis, NOW)
         await next_kline(socket, closed=True)
         for kind in ("normal", "pubsub"):
@@ -209,7 +209,7 @@ def test_a_slow_reader_is_dropped_with_a_code_and_delays_nobody(ask, redis, monk
         async with ask() as client:
             slow = await client.ws_connect(f"/sandbox/ws/{STREAM}")
             async with client.ws_connect(f"/sandbox/ws/{STREAM}") as quick:
-                await until_heard(redis, quick)
+                await until_received(redis, quick)
                 slow._conn.protocol.pause_reading()
                 for number in range(500, 25_001):
                     tell_open(redis, NOW, float(number))
