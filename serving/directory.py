@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from django.db import close_old_connections
 
 from exchanges.models import Exchange, Symbol
+from exchanges.venues import VENUES
+from livermore.market.candle import LATEST_MS
 
 SECONDS_BETWEEN_READS = 5.0
 SECONDS_BETWEEN_LOOKS = 1.0  # for a name that isn't known yet
@@ -35,6 +37,7 @@ class ServedExchange:
     venue: str
     is_active: bool
     symbols: Mapping[str, ServedSymbol]
+    lag_ms: int = LATEST_MS  # how long after its end it may still lack a bar
 
 
 class Rows(ABC):
@@ -51,8 +54,10 @@ class Rows(ABC):
     def read(self) -> None:
         """Read them in this thread. Raises django.db.Error."""
         close_old_connections()
-        self.load()
-        self._read_at = time.monotonic()
+        try:
+            self.load()
+        finally:  # where it is away, not every request is to wait for it
+            self._read_at = time.monotonic()
 
     @abstractmethod
     def knows(self, name: str) -> bool: ...
@@ -81,7 +86,12 @@ class Directory(Rows):
             by_exchange.setdefault(number, []).append(found)
         self.exchanges = {
             row.name: ServedExchange(
-                row.pk, row.name, row.venue, row.is_active, _by_name(by_exchange.get(row.pk, []))
+                row.pk,
+                row.name,
+                row.venue,
+                row.is_active,
+                _by_name(by_exchange.get(row.pk, [])),
+                VENUES[row.venue].lag_ms if row.venue in VENUES else LATEST_MS,
             )
             for row in Exchange.objects.all()
         }

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -11,15 +12,18 @@ from django.db import Error as DatabaseError
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.redis.unreadable import warn_once
 from livermore.market.candle import Ticker
 from serving.binance import streams
-from serving.binance.rest import BinanceApi
+from serving.binance.rest import BUSY, BinanceApi
 from serving.binance.socket import BinanceSocket
 from serving.candles.answers import Answers
+from serving.candles.calls import Calls
 from serving.candles.clocks import Clocks
 from serving.candles.fetching import Fetches
 from serving.candles.passing import Passing
 from serving.candles.tickers import Tickers
+from serving.candles.unavailable import RETRY_SECONDS
 from serving.candles.windows import Windows
 from serving.clients import Caller, Callers, is_due, token_of
 from serving.directory import Directory, ServedExchange
@@ -28,6 +32,8 @@ from serving.native.events import ID, EventSource, send
 from serving.native.parameters import BadRequest, Parameters
 from serving.streams.feed import Feed, Told
 from serving.streams.hub import Hub, Topic
+
+logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0
 SOCKET_PATHS = ("/ws", "/ws/{streams:.*}", "/stream", "/stream/{rest:.*}")
@@ -56,17 +62,20 @@ class Server:
         self.callers = Callers()
         self._windows, self._clocks = Windows(redis), Clocks(redis)
         self.directory = directory or Directory()
-        answers = Answers(self._windows, self._clocks, Fetches(redis))
+        calls = Calls()
+        answers = Answers(self._windows, self._clocks, Fetches(redis, calls))
         self._redis = redis
-        self._binance = BinanceApi(answers, Tickers(redis), Passing())
+        self._binance = BinanceApi(answers, Tickers(redis), Passing(calls))
         self._native = NativeApi(redis, self.directory, answers)
         self._feed = Feed(redis, url, self._deliver)
         self._hub = Hub(self._feed.want, self._feed.unwant)
         self._reading = asyncio.Lock()
+        self._sockets: set[BinanceSocket] = set()
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._admit])
         app.on_startup.append(self._begin)
+        app.on_shutdown.append(self._close_sockets)
         app.on_cleanup.append(self._end)
         app.router.add_get("/health/", self._health)
         for start in ("", "/k/{token}"):
@@ -95,6 +104,10 @@ class Server:
         self._windows.start()
         self._clocks.start()
         self._feed.start()
+
+    async def _close_sockets(self, app: web.Application) -> None:
+        """Tell who listens to connect anew: to the next one, or to another of us."""
+        await asyncio.gather(*(each.go_away() for each in self._sockets))
 
     async def _end(self, app: web.Application) -> None:
         self._windows.close()
@@ -135,20 +148,23 @@ class Server:
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)
         named = request.match_info.get("streams")
-        is_combined = named is None and "/stream" in request.path
+        route = request.match_info.route.resource
+        is_combined = route is not None and "/stream" in route.canonical
         names = request.query.get("streams", "") if named is None else named
         socket = BinanceSocket(self._hub, exchange, is_combined)
         caller = request.get(CALLER)
-        if caller is None:
-            return await socket.serve(request, [each for each in names.split("/") if each])
-        if caller.open_sockets >= caller.sockets:
+        if caller and caller.open_sockets >= caller.sockets:
             text = f"{caller.name} has {caller.sockets} connections open, and may not have more"
             return refusal(429, TOO_MANY, text, {"Retry-After": "60"})
-        caller.open_sockets += 1
+        if caller:
+            caller.open_sockets += 1
+        self._sockets.add(socket)
         try:
             return await socket.serve(request, [each for each in names.split("/") if each])
         finally:
-            caller.open_sockets -= 1
+            self._sockets.discard(socket)
+            if caller:
+                caller.open_sockets -= 1
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         """Say whether Redis and the database can be read: 503 names what can't."""
@@ -171,7 +187,7 @@ class Server:
             named, timeframes = sent.many("symbols"), sent.timeframes("timeframes")
             after = sent.optional("after") or request.headers.get("Last-Event-ID")
             sent.finish()
-            symbols = named and {symbol_of(exchange, each).symbol for each in named}
+            symbols = {symbol_of(exchange, each).symbol for each in named or ()}
             if after is not None and not ID.fullmatch(after):
                 raise BadRequest(f"{after[:40]!r} is no id of an event, such as 1795894200000-0")
         except BadRequest as error:
@@ -179,7 +195,7 @@ class Server:
         except NotFound as error:
             return as_json({"error": str(error)}, 404)
         source = EventSource(self._redis, self._feed, exchange)
-        return await send(request, source, after, symbols, timeframes and set(timeframes))
+        return await send(request, source, after, symbols, set(timeframes or ()))
 
     async def _exchange(self, request: web.Request) -> ServedExchange:
         name = request.match_info["exchange"]
@@ -196,10 +212,24 @@ class Server:
         if rows.is_due(name):
             async with self._reading:
                 if rows.is_due(name):
-                    await sync_to_async(rows.read)()
+                    try:
+                        await sync_to_async(rows.read)()
+                    except DatabaseError as error:
+                        if not rows.knows(name):
+                            raise database_away(error) from error
+                        logger.warning("serving.no_database error=%s", error)
 
     def _deliver(self, told: list[Told]) -> None:
-        self._hub.publish((topic, self._payload(topic, message)) for topic, message in told)
+        self._hub.publish(self._payloads(told))
+
+    def _payloads(self, told: list[Told]) -> Iterator[tuple[Topic, bytes]]:
+        for topic, message in told:
+            try:
+                payload = self._payload(topic, message)
+            except (LookupError, TypeError, ValueError) as error:  # somebody else wrote it
+                warn_once(logger, f"{topic.kind} {topic.symbol}", error)
+            else:
+                yield topic, payload
 
     def _payload(self, topic: Topic, message: dict[str, Any]) -> bytes:
         now_ms = self._clocks.now_ms(topic.exchange_id)
@@ -215,6 +245,13 @@ class Server:
                 found = exchange.symbols.get(topic.symbol)
                 return found.word if found else topic.symbol
         return topic.symbol
+
+
+def database_away(error: DatabaseError) -> web.HTTPServiceUnavailable:
+    """Return the answer where nobody can tell which exchanges and API clients there are."""
+    text = json.dumps({"code": BUSY, "msg": f"The database can't be read: {error}"})
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    return web.HTTPServiceUnavailable(text=text, content_type="application/json", headers=headers)
 
 
 def refusal(

@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import Container
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = "up.lock"  # below var/, held by the `./run` that runs: it says in there where it is
@@ -74,8 +74,9 @@ class Ports(NamedTuple):
 
 
 NONE_GIVEN = Ports()
-OPTIONS: Any = Ports("--port", "--serve-port", "--sandbox-port")
-WHOSE: Any = Ports("", ", that candles are served at,", ", the sandbox's,")
+# Of each of them, in that order: its option, and what it is called beside its number.
+OPTIONS = ("--port", "--serve-port", "--sandbox-port")
+WHOSE = ("", ", that candles are served at,", ", the sandbox's,")
 
 
 def choose(given: Ports, usual_sandbox: int = SANDBOX_PORT) -> Ports:
@@ -88,9 +89,10 @@ def choose(given: Ports, usual_sandbox: int = SANDBOX_PORT) -> Ports:
         if port and (reason := why_not_free(port)):
             raise PortError(f"Port {port}{whose} {reason}: give another {option}, or none")
     taken = {given.web, given.serve, given.sandbox or usual_sandbox}
-    web = given.web or _first_free(WEB_PORT, taken, OPTIONS.web)
-    serve = given.serve or _first_free(SERVE_PORT, {*taken, web}, OPTIONS.serve)
-    sandbox = given.sandbox or _first_free(usual_sandbox, {web, serve}, OPTIONS.sandbox)
+    of_web, of_serve, of_sandbox = OPTIONS
+    web = given.web or _first_free(WEB_PORT, taken, of_web)
+    serve = given.serve or _first_free(SERVE_PORT, taken | {web}, of_serve)
+    sandbox = given.sandbox or _first_free(usual_sandbox, {web, serve}, of_sandbox)
     return Ports(web, serve, sandbox)
 
 
@@ -125,7 +127,7 @@ def why_not_free(port: int) -> str | None:
     return None
 
 
-def _first_free(first: int, taken: Container[int], option: str) -> int:
+def _first_free(first: int, taken: Container[int | None], option: str) -> int:
     for found in range(first, min(first + PORTS_TRIED, 65536)):
         if found not in taken and not why_not_free(found):
             return found

@@ -14,7 +14,7 @@ from serving.binance.info import exchange_info
 from serving.binance.klines import body, rows_of
 from serving.binance.tickers import day, mini_day, price
 from serving.binance.weights import WEIGHTS
-from serving.candles.answers import Answers, OlderThanKept
+from serving.candles.answers import HIT, MISS, Answers, OlderThanKept
 from serving.candles.derived import DERIVED, AnyTimeframe
 from serving.candles.passing import Passing
 from serving.candles.selection import Wanted
@@ -77,9 +77,12 @@ class BinanceApi:
             return web.json_response({"code": UNSUPPORTED, "msg": text}, status=400)
         weight = WEIGHTS[path](query)
         holds = LISTING_SECONDS if path == "exchangeInfo" else MOMENT_SECONDS
-        params = {name: query[name] for name in query}
         passed = await self._passing.get(
-            exchange, f"/api/v3/{path}", params, weight=weight, holds_seconds=holds
+            exchange,
+            f"/api/v3/{path}",
+            _native(exchange, query),
+            weight=weight,
+            holds_seconds=holds,
         )
         return web.Response(
             body=orjson.dumps(passed.content),
@@ -87,7 +90,7 @@ class BinanceApi:
             content_type="application/json",
             headers={
                 "Age": str(passed.age_seconds),
-                "Cache-Status": "livermore; fwd=miss",
+                "Cache-Status": MISS,
                 "X-Livermore-Source": "rest",
             },
         )
@@ -102,7 +105,7 @@ class BinanceApi:
         for name in ("permissions", "showPermissionSets", "symbolStatus"):
             sent.optional(name)
         sent.finish()
-        symbols, now_ms = _chosen(exchange, names), self._answers.now_ms(exchange)
+        symbols, now_ms = _chosen(exchange, names), await self._answers.now_ms(exchange)
         return web.json_response(exchange_info(symbols, now_ms))
 
     async def _day(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
@@ -130,14 +133,21 @@ class BinanceApi:
         """Answer with tickers that the stream told; where one is missing, ask the exchange."""
         symbols = _chosen(exchange, names)
         wanted = [each for each in symbols if names or each.is_monitored]
-        found = await self._tickers.read(exchange, [each.symbol for each in wanted])
+        found = {}
+        if await self._answers.is_streamed(exchange):
+            found = await self._tickers.read(exchange, [each.symbol for each in wanted])
         lacking = [each.symbol for each in wanted if each.symbol not in found]
         if (lacking or not names) and exchange.venue == SPEAKS:
             return await self._pass_on(exchange, path, query)
         if lacking:
             raise Unavailable(f"{exchange.name} has told no ticker of {lacking[0]} lately")
         rows = [write(found[each.symbol], each.word) for each in wanted]
-        return web.json_response(rows[0] if "symbol" in query else rows)
+        oldest_ms = min((each.timestamp for each in found.values()), default=None)
+        headers = {"Cache-Status": HIT, "X-Livermore-Source": "stream"}
+        if oldest_ms is not None:
+            age_ms = await self._answers.now_ms(exchange) - oldest_ms
+            headers["Age"] = str(max(0, age_ms // 1000))
+        return web.json_response(rows[0] if "symbol" in query else rows, headers=headers)
 
     async def _ping(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
         Parameters(query).finish()
@@ -145,7 +155,7 @@ class BinanceApi:
 
     async def _time(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
         Parameters(query).finish()
-        return web.json_response({"serverTime": self._answers.now_ms(exchange)})
+        return web.json_response({"serverTime": await self._answers.now_ms(exchange)})
 
     async def _klines(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
         sent = Parameters(query)
@@ -179,6 +189,20 @@ def _chosen(exchange: ServedExchange, names: list[str] | None) -> list[ServedSym
     if names is None:
         return sorted(set(exchange.symbols.values()), key=lambda each: each.symbol)
     return [_symbol(exchange, name) for name in names]
+
+
+def _native(exchange: ServedExchange, query: MultiMapping[str]) -> dict[str, str]:
+    """Return parameters for the exchange itself, with symbols as it calls them.
+
+    Raises ApiError for one that it does not list: it is not asked.
+    """
+    names = Parameters(query).symbols()
+    params = {name: query[name] for name in query}
+    if names is not None:
+        words = [_symbol(exchange, name).word for name in names]
+        one = "symbol" in query
+        params |= {"symbol": words[0]} if one else {"symbols": orjson.dumps(words).decode()}
+    return params
 
 
 def _symbol(exchange: ServedExchange, native: str) -> ServedSymbol:

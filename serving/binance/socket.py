@@ -81,6 +81,10 @@ class BinanceSocket:
         self._transport.write(close_frame(WSCloseCode.POLICY_VIOLATION, why))
         asyncio.get_running_loop().call_later(SECONDS_TO_READ, self._transport.abort)
 
+    async def go_away(self) -> None:
+        """End it, as the server does."""
+        await self._close(WSCloseCode.GOING_AWAY, "The server ends: connect again")
+
     # -- What the client sends
 
     async def _take(self, message: Any) -> None:

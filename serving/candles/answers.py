@@ -3,14 +3,15 @@
 import asyncio
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from redis.exceptions import RedisError
 
-from livermore.market.coverage import Coverage
+from livermore.market.candle import Candle
+from livermore.market.coverage import Coverage, Interval
 from livermore.market.coverage import missing as missing_in
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -25,6 +26,7 @@ from warmup.cache.candles import CANDLES_KEPT
 
 Found = TypeVar("Found")
 
+NOT_TOLD = Failure("the exchange did not tell them")
 HIT, MISS = "livermore; hit", "livermore; fwd=miss"
 LONGEST_FETCH_SECONDS = 10.0
 
@@ -56,9 +58,16 @@ class Answers:
         self._fetches = fetches
         self._clocks = clocks
 
-    def now_ms(self, exchange: ServedExchange) -> int:
-        """Return the exchange's time."""
+    async def now_ms(self, exchange: ServedExchange) -> int:
+        """Return the exchange's time. Raises Unavailable where it can't be read yet."""
+        if not self._clocks.knows(exchange.exchange_id):
+            await self._in_thread(self._clocks.read, exchange.exchange_id)
         return self._clocks.now_ms(exchange.exchange_id)
+
+    async def is_streamed(self, exchange: ServedExchange) -> bool:
+        """Tell whether a runner streams it now. Raises Unavailable."""
+        await self.now_ms(exchange)
+        return self._clocks.is_streamed(exchange.exchange_id)
 
     async def candles(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
@@ -69,31 +78,24 @@ class Answers:
         """
         source = "stream" if isinstance(timeframe, Timeframe) else "derived"
         status = HIT
-        window, found = await self._select(exchange, symbol, timeframe, wanted)
+        window, found, now_ms = await self._select(exchange, symbol, timeframe, wanted)
         if found.missing:
-            if found.missing[0][0] < self._kept_from_ms(exchange, timeframe):
+            if found.missing[0][0] < _kept_from_ms(timeframe, now_ms):
                 raise OlderThanKept(found.missing)
             status = MISS
-            window, found = await self._fetched(exchange, symbol, timeframe, wanted, found)
+            window, found, now_ms = await self._fetched(exchange, symbol, timeframe, wanted, found)
         open_row = None
         if found.takes_open:
-            open_row = await self._open_row(exchange, symbol, timeframe)
-        headers = self._headers(exchange, window, timeframe) | {
+            open_row = await self._open_row(exchange, symbol, timeframe, now_ms)
+            if open_row is None:
+                found = _without_open(window, timeframe, wanted, now_ms, found)
+            if open_row is None and found.first == found.last:
+                raise Unavailable(f"{exchange.name} {symbol} {timeframe}: no open candle is known")
+        headers = _headers(window, timeframe, now_ms) | {
             "X-Livermore-Source": source,
             "Cache-Status": status,
         }
         return CandleAnswer(window, found.first, found.last, open_row, headers)
-
-    def _headers(
-        self, exchange: ServedExchange, window: Window, timeframe: AnyTimeframe
-    ) -> dict[str, str]:
-        """Return what is said of the closed candles of a window."""
-        headers = {"X-Livermore-Complete": "1"}
-        if window.times:
-            newest_ms = window.times[-1] + timeframe.ms
-            headers["X-Livermore-Newest-Close"] = str(newest_ms)
-            headers["Age"] = str(max(0, (self.now_ms(exchange) - newest_ms) // 1000))
-        return headers
 
     async def _fetched(
         self,
@@ -102,16 +104,18 @@ class Answers:
         timeframe: AnyTimeframe,
         wanted: Wanted,
         found: Selection,
-    ) -> tuple[Window, Selection]:
+    ) -> tuple[Window, Selection, int]:
         """Have what is missing fetched into the cache, and look again. Raises Unavailable."""
         pair = Pair(symbol, base_of(timeframe))
         failure = await _in_time(self._fetches.fetch(exchange, pair, found.missing))
         # That it has changed may not have been told yet.
         await self._in_thread(self._windows.read, exchange, pair)
-        window, found = await self._select(exchange, symbol, timeframe, wanted)
+        window, found, now_ms = await self._select(exchange, symbol, timeframe, wanted)
         if found.missing:
+            failure = failure or NOT_TOLD
+            self._fetches.note_in_vain(exchange, pair, found.missing, failure)
             raise _unavailable(exchange, symbol, timeframe, found.missing, failure)
-        return window, found
+        return window, found, now_ms
 
     async def older(
         self,
@@ -123,42 +127,41 @@ class Answers:
     ) -> CandleAnswer:
         """Fetch closed candles older than the cache keeps, for this alone. Raises Unavailable."""
         pair = Pair(symbol, base_of(timeframe))
-        start_ms = wanted.start_ms
-        if start_ms is None:
-            start_ms = missing[-1][1] - wanted.limit * timeframe.ms
-        end_ms = min(start_ms + wanted.limit * timeframe.ms, self.now_ms(exchange))
+        now_ms = await self.now_ms(exchange)
+        start_ms, end_ms = _stretch(timeframe, wanted, now_ms)
         told = await _in_time(self._fetches.pass_on(exchange, pair, start_ms, end_ms))
         if isinstance(told, Failure):
             raise _unavailable(exchange, symbol, timeframe, missing, told)
         window = _view(Window(told.times, told.rows, told.coverage), timeframe)
-        now_ms = self.now_ms(exchange)
-        found = select(window.times, window.coverage, timeframe, wanted, now_ms)
+        within = wanted._replace(end_ms=end_ms - 1)
+        found = select(window.times, window.coverage, timeframe, within, now_ms)
         if found.missing:
-            raise _unavailable(exchange, symbol, timeframe, found.missing, None)
-        headers = self._headers(exchange, window, timeframe)
+            raise _unavailable(exchange, symbol, timeframe, found.missing, NOT_TOLD)
+        headers = _headers(window, timeframe, now_ms)
         headers |= {"X-Livermore-Source": "rest", "Cache-Status": MISS}
         return CandleAnswer(window, found.first, found.last, None, headers)
 
     async def _select(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
-    ) -> tuple[Window, Selection]:
+    ) -> tuple[Window, Selection, int]:
+        """Return a pair's window, what of it is wanted, and the time at which that was so."""
         window = _view(await self._window(exchange, Pair(symbol, base_of(timeframe))), timeframe)
-        now_ms = self.now_ms(exchange)
-        return window, select(window.times, window.coverage, timeframe, wanted, now_ms)
+        now_ms = await self.now_ms(exchange)
+        return window, select(window.times, window.coverage, timeframe, wanted, now_ms), now_ms
 
     async def _window(self, exchange: ServedExchange, pair: Pair) -> Window:
         window = self._windows.kept(exchange.exchange_id, pair)
-        return window or await self._in_thread(self._windows.read, exchange, pair)
+        if window is None:
+            window = await self._in_thread(self._windows.read, exchange, pair)
+        return window
 
     async def _open_row(
-        self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe
+        self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, now_ms: int
     ) -> list[Any] | None:
-        """Return the open candle, None where it isn't known as a whole."""
+        """Return the candle that was open at a time, None where it isn't known as a whole."""
         pair = Pair(symbol, base_of(timeframe))
-        was_read, candle = self._windows.kept_live(exchange.exchange_id, pair)
-        if not was_read:
-            candle = await self._in_thread(self._windows.read_live, exchange, pair)
-        now_ms = self.now_ms(exchange)
+        candle = await self._open_candle(exchange, pair)
+        # Of the next bar it may be by now, behind which the one that has ended would be missing.
         if candle is None or candle.timestamp != pair.timeframe.floor(now_ms):
             return None
         opened = timeframe.floor(now_ms)
@@ -167,19 +170,59 @@ class Answers:
         window = await self._window(exchange, pair)
         if missing_in(window.coverage, opened, candle.timestamp):
             return None
-        first = bisect_left(window.times, opened)
-        return join([*window.rows[first:], candle.values()], opened)
+        first, last = (bisect_left(window.times, each) for each in (opened, candle.timestamp))
+        return join([*window.rows[first:last], candle.values()], opened)
 
-    def _kept_from_ms(self, exchange: ServedExchange, timeframe: AnyTimeframe) -> int:
-        """Return from when on the cache can hold what a timeframe is made of."""
-        base = base_of(timeframe)
-        return base.floor(self.now_ms(exchange)) - CANDLES_KEPT * base.ms
+    async def _open_candle(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
+        """Return the open candle; where nobody streams it, as the exchange tells it now."""
+        if not self._clocks.is_streamed(exchange.exchange_id):
+            return await self._fetches.open_candle(exchange, pair)
+        was_read, candle = self._windows.kept_live(exchange.exchange_id, pair)
+        if was_read:
+            return candle
+        return await self._in_thread(self._windows.read_live, exchange.exchange_id, pair)
 
-    async def _in_thread(self, read, exchange: ServedExchange, pair: Pair):
+    async def _in_thread(self, read: Callable[..., Found], *arguments: Any) -> Found:
         try:
-            return await sync_to_async(read, thread_sensitive=False)(exchange.exchange_id, pair)
+            return await sync_to_async(read, thread_sensitive=False)(*arguments)
         except RedisError as error:
             raise Unavailable(f"the cache can't be read: {error}") from error
+
+
+def _without_open(
+    window: Window, timeframe: AnyTimeframe, wanted: Wanted, now_ms: int, found: Selection
+) -> Selection:
+    """Return what answers a request where the open candle isn't known: one more, if that is."""
+    more = select(window.times, window.coverage, timeframe, wanted, now_ms, has_open=False)
+    return found if more.missing else more
+
+
+def _headers(window: Window, timeframe: AnyTimeframe, now_ms: int) -> dict[str, str]:
+    """Return what is said of the closed candles of a window."""
+    headers = {"X-Livermore-Complete": "1"}
+    if window.times:
+        newest_ms = window.times[-1] + timeframe.ms
+        headers["X-Livermore-Newest-Close"] = str(newest_ms)
+        headers["Age"] = str(max(0, (now_ms - newest_ms) // 1000))
+    return headers
+
+
+def _stretch(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> Interval:
+    """Return where the closed bars lie that a request may want, if each has a candle."""
+    until_ms = timeframe.floor(now_ms)
+    if wanted.end_ms is not None:
+        until_ms = min(timeframe.floor(wanted.end_ms) + timeframe.ms, until_ms)
+    length_ms = wanted.limit * timeframe.ms
+    if wanted.start_ms is None:
+        return until_ms - length_ms, until_ms
+    start_ms = timeframe.ceil(wanted.start_ms)
+    return start_ms, min(start_ms + length_ms, until_ms)
+
+
+def _kept_from_ms(timeframe: AnyTimeframe, now_ms: int) -> int:
+    """Return from when on the cache can hold what a timeframe is made of."""
+    base = base_of(timeframe)
+    return base.floor(now_ms) - CANDLES_KEPT * base.ms
 
 
 def base_of(timeframe: AnyTimeframe) -> Timeframe:
@@ -210,10 +253,10 @@ def _unavailable(
     symbol: str,
     timeframe: AnyTimeframe,
     missing: Coverage,
-    failure: Failure | None,
+    failure: Failure,
 ) -> Unavailable:
     start_ms, end_ms = missing[0][0], missing[-1][1]
-    why, seconds = failure or Failure("the exchange did not tell them")
+    why, seconds = failure
     return Unavailable(
         f"{exchange.name} {symbol} {timeframe}: candles from {_utc(start_ms)} to {_utc(end_ms)} "
         f"are not known yet: {why}",

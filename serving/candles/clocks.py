@@ -1,4 +1,7 @@
-"""What time it is at each exchange, as its runner tells it: this machine's clock may be off."""
+"""What time it is at each exchange, as its runner tells it: this machine's clock may be off.
+
+And whether a runner streams it.
+"""
 
 import threading
 import time
@@ -6,9 +9,10 @@ import time
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.lock.status import read_exchange_time
+from exchanges.lock.status import State, read_status, read_status_age
 
 SECONDS_BETWEEN_READS = 1.0
+SILENCE_MS = 10_000  # of a runner that says every second that it lives
 
 
 class Clocks:
@@ -17,6 +21,7 @@ class Clocks:
     def __init__(self, redis: Redis):
         self._redis = redis
         self._ahead_ms: dict[int, int] = {}  # exchange id -> how far its clock is before ours
+        self._streamed: dict[int, bool] = {}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="exchange-clocks", daemon=True)
 
@@ -28,14 +33,26 @@ class Clocks:
 
     def now_ms(self, exchange_id: int) -> int:
         """Return the exchange's time; where nobody has told it, this machine's."""
-        if exchange_id not in self._ahead_ms:
-            self._ahead_ms[exchange_id] = 0  # and from now on it is read
-        return int(time.time() * 1000) + self._ahead_ms[exchange_id]
+        return int(time.time() * 1000) + self._ahead_ms.get(exchange_id, 0)
+
+    def is_streamed(self, exchange_id: int) -> bool:
+        """Tell whether a runner says that it streams: else what is told as open may be old."""
+        return self._streamed.get(exchange_id, False)
+
+    def knows(self, exchange_id: int) -> bool:
+        """Tell whether that time was read: what is answered before that may be hours off."""
+        return exchange_id in self._ahead_ms
 
     def read(self, exchange_id: int) -> None:
-        """Learn the time of one. Raises RedisError."""
-        told_ms = read_exchange_time(self._redis, exchange_id)
-        if told_ms is not None:
+        """Learn the time of one, now and from now on. Raises RedisError."""
+        status = read_status(self._redis, exchange_id)
+        age_ms = read_status_age(self._redis, exchange_id)
+        told_ms = None if age_ms is None else status.exchange_time_ms(age_ms)
+        is_alive = age_ms is not None and age_ms < SILENCE_MS
+        self._streamed[exchange_id] = is_alive and status.state is State.ACTIVE
+        if told_ms is None:
+            self._ahead_ms.setdefault(exchange_id, 0)
+        else:
             self._ahead_ms[exchange_id] = told_ms - int(time.time() * 1000)
 
     def _run(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from asgiref.sync import sync_to_async
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from redis import Redis
@@ -18,8 +18,11 @@ from exchanges.adapters import open_rest
 from exchanges.errors import Banned, LivermoreError, RateLimited
 from exchanges.models import Exchange
 from exchanges.rest.pacing.budget import Lane
-from livermore.market.coverage import Coverage, subtract, union
+from livermore.market.candle import Candle
+from livermore.market.coverage import Coverage, intersect, subtract, union
 from livermore.market.pair import Pair
+from serving.candles.calls import Calls
+from serving.candles.unavailable import RETRY_SECONDS, Unavailable
 from serving.directory import ServedExchange
 from warmup.repair import CandleRepair, PairHoles
 from warmup.runner.hand_over import under_lock
@@ -27,6 +30,13 @@ from warmup.runner.hand_over import under_lock
 logger = logging.getLogger(__name__)
 
 TOGETHER_SECONDS = 0.02  # for which those that ask at the same time are gathered
+LONGEST_PAUSE_SECONDS = 60
+OPEN_HOLDS_SECONDS, LONGEST_OPEN_SECONDS = 1.0, 2.0  # of an open candle that nobody streams
+MOST_REMEMBERED = 10_000
+# What a call of an exchange raises, with a text for a person.
+FAILURES = (
+    LivermoreError, RedisError, DatabaseError, ObjectDoesNotExist, Unavailable, ValueError,
+)  # fmt: skip
 
 
 class Failure(NamedTuple):
@@ -47,8 +57,12 @@ class Told(NamedTuple):
 class Fetches:
     """Fetches of all exchanges: of each one at a time, with all that is wanted by then."""
 
-    def __init__(self, redis: Redis):
+    def __init__(self, redis: Redis, calls: Calls):
         self._redis = redis
+        self._calls = calls
+        self._open: dict[tuple[int, Pair], tuple[float, Candle | None]] = {}
+        self._asking: dict[tuple[int, Pair], asyncio.Task[Candle | None]] = {}
+        self._in_vain: dict[tuple[int, Pair], tuple[float, Coverage, Failure]] = {}
         self._wanted: dict[int, dict[Pair, Coverage]] = {}
         self._passing: dict[tuple[int, Pair, int, int], asyncio.Task[Told | Failure]] = {}
         self._fetched: dict[int, dict[Pair, Coverage]] = {}  # by what is under way
@@ -57,8 +71,11 @@ class Fetches:
     async def fetch(
         self, exchange: ServedExchange, pair: Pair, missing: Coverage
     ) -> Failure | None:
-        """Have these stretches fetched; return why that failed."""
+        """Have these stretches fetched; return why that failed, be it a moment ago."""
         number = exchange.exchange_id
+        until, in_vain, failure = self._in_vain.get((number, pair), (0.0, (), None))
+        if time.monotonic() < until and not subtract(missing, in_vain):
+            return failure
         fetched = self._fetched.get(number, {}).get(pair, ())
         if number in self._under_way and not subtract(missing, fetched):
             failures = await asyncio.shield(self._under_way[number])
@@ -73,6 +90,16 @@ class Fetches:
                 return failures[pair]
         return None
 
+    def note_in_vain(
+        self, exchange: ServedExchange, pair: Pair, missing: Coverage, failure: Failure
+    ) -> None:
+        """Leave the exchange alone with these stretches for a while: many ask again and again."""
+        if len(self._in_vain) >= MOST_REMEMBERED:
+            self._in_vain.clear()
+        seconds = min(failure.retry_seconds or RETRY_SECONDS, LONGEST_PAUSE_SECONDS)
+        what = exchange.exchange_id, pair
+        self._in_vain[what] = time.monotonic() + seconds, missing, failure
+
     async def pass_on(
         self, exchange: ServedExchange, pair: Pair, start_ms: int, end_ms: int
     ) -> Told | Failure:
@@ -82,17 +109,46 @@ class Fetches:
         """
         what = (exchange.exchange_id, pair, start_ms, end_ms)
         if what not in self._passing:
-            self._passing[what] = asyncio.create_task(self._pass_on(exchange, *what))
+            self._passing[what] = asyncio.create_task(self._pass_on(exchange, what))
             self._passing[what].add_done_callback(lambda _: self._passing.pop(what, None))
         return await asyncio.shield(self._passing[what])
 
-    async def _pass_on(
-        self, exchange: ServedExchange, number: int, pair: Pair, start_ms: int, end_ms: int
-    ) -> Told | Failure:
-        in_thread = sync_to_async(fetch_once, thread_sensitive=False)
+    async def open_candle(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
+        """Return the open candle as the exchange tells it, or told it a moment ago.
+
+        None where it has none, or does not answer soon.
+        """
+        what = exchange.exchange_id, pair
+        until, candle = self._open.get(what, (0.0, None))
+        if time.monotonic() < until:
+            return candle
+        if what not in self._asking:
+            self._asking[what] = asyncio.create_task(self._ask_open(exchange, pair))
+            self._asking[what].add_done_callback(lambda _: self._asking.pop(what, None))
         try:
-            return await in_thread(number, pair, start_ms, end_ms)
-        except (LivermoreError, RedisError, DatabaseError, ValueError) as error:
+            async with asyncio.timeout(LONGEST_OPEN_SECONDS):
+                return await asyncio.shield(self._asking[what])
+        except TimeoutError:
+            return None
+
+    async def _ask_open(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
+        seconds: float = OPEN_HOLDS_SECONDS
+        try:
+            found = await self._calls.call(exchange, fetch_open, exchange.exchange_id, pair)
+        except FAILURES as error:
+            logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
+            found, seconds = None, RETRY_SECONDS
+        if len(self._open) >= MOST_REMEMBERED:
+            self._open.clear()
+        self._open[exchange.exchange_id, pair] = time.monotonic() + seconds, found
+        return found
+
+    async def _pass_on(
+        self, exchange: ServedExchange, what: tuple[int, Pair, int, int]
+    ) -> Told | Failure:
+        try:
+            return await self._calls.call(exchange, fetch_once, *what)
+        except FAILURES as error:
             logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
             return Failure(str(error), seconds_to_wait(error))
 
@@ -103,11 +159,10 @@ class Fetches:
             await asyncio.sleep(TOGETHER_SECONDS)
             wanted = self._fetched[number] = self._wanted.pop(number, {})
             holes = [PairHoles(*pair, ranges) for pair, ranges in wanted.items()]
-            in_thread = sync_to_async(fetch_holes, thread_sensitive=False)
             try:
-                failed = await in_thread(self._redis, number, holes)
+                failed = await self._calls.call(exchange, fetch_holes, self._redis, number, holes)
                 return {pair: Failure(why) for pair, why in failed.items()}
-            except (LivermoreError, RedisError, DatabaseError, ValueError) as error:
+            except FAILURES as error:
                 logger.warning("serving.not_fetched exchange=%s error=%s", exchange.name, error)
                 return dict.fromkeys(wanted, Failure(str(error), seconds_to_wait(error)))
         finally:
@@ -162,9 +217,18 @@ def fetch_once(exchange_id: int, pair: Pair, start_ms: int, end_ms: int) -> Told
     close_old_connections()
     with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
         candles = rest.get_candles(*pair, start_ms, end_ms, lane=Lane.SERVE)
+        settled_ms = pair.timeframe.floor(rest.clock.now_ms() - rest.lag_ms)
     rows: list[list[Any]] = [candle.values() for candle in candles]
-    # What it told without a row is as much as anybody can know of it.
-    return Told([row[0] for row in rows], rows, union([*candles.covered, *candles.empty]))
+    # What it told without a row is as much as anybody can know of it, but where it may be late.
+    empty = intersect(candles.empty, ((0, settled_ms),))
+    return Told([row[0] for row in rows], rows, union([*candles.covered, *empty]))
+
+
+def fetch_open(exchange_id: int, pair: Pair) -> Candle | None:
+    """Return the open candle as an exchange tells it, None where it has none."""
+    close_old_connections()
+    with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
+        return rest.get_candles(*pair, limit=1, lane=Lane.SERVE).open_candle
 
 
 def seconds_to_wait(error: Exception) -> int | None:
@@ -173,5 +237,5 @@ def seconds_to_wait(error: Exception) -> int | None:
         case Banned():
             return max(1, error.until_ms // 1000 - int(time.time()))
         case RateLimited():
-            return error.retry_after_seconds and math.ceil(error.retry_after_seconds)
+            return math.ceil(error.retry_after_seconds or 0) or None
     return None

@@ -5,16 +5,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from asgiref.sync import sync_to_async
-from django.db import Error as DatabaseError
-from redis.exceptions import RedisError
-
-from exchanges.errors import LivermoreError
-from serving.candles.fetching import fetch_json, seconds_to_wait
+from serving.candles.calls import Calls
+from serving.candles.fetching import FAILURES, fetch_json, seconds_to_wait
 from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
 
 ANSWERS_KEPT = 1000
+REFUSALS = (400, 404)  # of the request itself; any other is between the exchange and us
 LONGEST_SECONDS = 15.0
 
 Request = tuple[int, str, tuple[tuple[str, str], ...]]
@@ -35,7 +32,8 @@ class Passed(NamedTuple):
 class Passing:
     """Asks an exchange under its limits; an answer holds for as long as who asks says."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._kept: dict[Request, Passed] = {}
         self._under_way: dict[Request, asyncio.Task[Passed]] = {}
 
@@ -54,7 +52,7 @@ class Passing:
         if kept and time.monotonic() - kept.told_at < holds_seconds:
             return kept
         if request not in self._under_way:
-            task = asyncio.create_task(self._ask(request, weight))
+            task = asyncio.create_task(self._ask(exchange, request, weight))
             self._under_way[request] = task
             task.add_done_callback(lambda _: self._under_way.pop(request, None))
         try:
@@ -63,17 +61,19 @@ class Passing:
         except TimeoutError:
             raise Unavailable(f"{exchange.name} has not answered in time") from None
 
-    async def _ask(self, request: Request, weight: int) -> Passed:
+    async def _ask(self, exchange: ServedExchange, request: Request, weight: int) -> Passed:
         number, path, params = request
-        fetch = sync_to_async(fetch_json, thread_sensitive=False)
+        asked = (number, path, dict(params), weight)
         try:
-            passed = Passed(200, await fetch(number, path, dict(params), weight), time.monotonic())
-        except (LivermoreError, RedisError, DatabaseError) as error:
-            reply = getattr(error, "reply", None)
-            if reply is None:
+            content = await self._calls.call(exchange, fetch_json, *asked)
+        except Unavailable:
+            raise
+        except FAILURES as error:
+            status, content = getattr(error, "reply", None) or (0, None)
+            if status not in REFUSALS:
                 raise Unavailable(str(error), seconds_to_wait(error)) from error
-            status, content = reply
             return Passed(status, content, time.monotonic())
+        passed = Passed(200, content, time.monotonic())
         self._kept[request] = passed
         while len(self._kept) > ANSWERS_KEPT:
             del self._kept[next(iter(self._kept))]

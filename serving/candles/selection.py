@@ -31,10 +31,16 @@ class Selection(NamedTuple):
 
 
 def select(
-    times: Sequence[int], coverage: Coverage, timeframe: AnyTimeframe, wanted: Wanted, now_ms: int
+    times: Sequence[int],
+    coverage: Coverage,
+    timeframe: AnyTimeframe,
+    wanted: Wanted,
+    now_ms: int,
+    has_open: bool = True,
 ) -> Selection:
     """Return what of the closed candles that opened at `times` answers a request.
 
+    Where no open candle is known, `has_open` False, closed ones fill its place.
     A bar that has ended just now and isn't there is left out, and with it the open one: who drops
     the last row as open shall not take a closed one for it, nor the other way round.
     """
@@ -42,7 +48,7 @@ def select(
     open_ms = timeframe.floor(now_ms)
     end_ms = open_ms if wanted.end_ms is None else min(wanted.end_ms, open_ms)
     until_ms = min(timeframe.floor(end_ms) + step, open_ms)  # of the closed ones
-    takes_open = end_ms == open_ms
+    takes_open = has_open and end_ms == open_ms
     is_due = now_ms < open_ms + GRACE_MS and missing(coverage, open_ms - step, open_ms)
     if until_ms == open_ms and is_due:
         until_ms, takes_open = open_ms - step, False

@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from exchanges.redis.client import own_client
+from exchanges.redis.client import is_cluster, own_client
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,9 @@ class Tracking:
         self._thread = threading.Thread(target=self._run, name="redis-tracking", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Begin; of a Cluster nothing is tracked, as each of its servers tells of its own keys."""
+        if not is_cluster(self._redis):
+            self._thread.start()
 
     def close(self) -> None:
         """Let the thread end, a second later at the most."""

@@ -13,9 +13,11 @@ from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, union
 from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
 from serving.candles.tracking import Tracking
+from serving.directory import ServedExchange
 from warmup.cache.candles import CandleCache
-from warmup.cache.unconfirmed import Stretches, told_empty
+from warmup.cache.unconfirmed import EMPTY, Stretches
 
 LIVE_SECONDS = 0.25  # for which an open candle is shown again: exchanges tell it every two seconds
 PAIRS_KEPT = 5_000
@@ -60,15 +62,16 @@ class Windows:
             return found[1]
         return None
 
-    def read(self, exchange_id: int, pair: Pair) -> Window:
+    def read(self, exchange: ServedExchange, pair: Pair) -> Window:
         """Return a window from Redis. Raises RedisError."""
+        exchange_id = exchange.exchange_id
         version = self._version(exchange_id, pair)
         cache = CandleCache(self._redis, exchange_id)
         unconfirmed = self._read_unconfirmed(cache, exchange_id).get(pair, ())
         ((_, members, coverage),) = cache.windows([pair])
         rows = [orjson.loads(member) for member in members]
-        # What the exchange told without a row is as much as anybody can know of it now.
-        known = union([*coverage, *told_empty(unconfirmed)]) if members else ()
+        empty = told_empty(unconfirmed, pair.timeframe, exchange.lag_ms)
+        known = union([*coverage, *empty]) if members else ()
         window = Window([row[0] for row in rows], rows, known)
         with self._lock:
             self._kept[exchange_id, pair] = version, window
@@ -112,3 +115,15 @@ class Windows:
             return
         for name in names:
             self._changes[name] = self._changes.get(name, 0) + 1
+
+
+def told_empty(known: Stretches, timeframe: Timeframe, lag_ms: int) -> Coverage:
+    """Return the stretches told without a row when the exchange was no longer late with them.
+
+    That is as much as anybody can know of them now.
+    """
+    return union(
+        (each.start_ms, min(each.end_ms, timeframe.floor(each.seen_ms - lag_ms)))
+        for each in known
+        if each.reason == EMPTY
+    )

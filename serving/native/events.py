@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from typing import Any
 
 import orjson
@@ -92,10 +92,10 @@ async def send(
     request: web.Request,
     source: EventSource,
     after: str | None,
-    symbols: set[str] | None,
-    timeframes: set[str] | None,
+    symbols: Set[str],
+    timeframes: Set[str],
 ) -> web.StreamResponse:
-    """Send the closes of these, of all for None, until the client goes."""
+    """Send the closes of these, of all where none is named, until the client goes."""
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
     )
@@ -117,9 +117,7 @@ async def send(
     return response
 
 
-def _is_wanted(
-    message: dict[str, Any], symbols: set[str] | None, timeframes: set[str] | None
-) -> bool:
-    if symbols is not None and message.get("symbol") not in symbols:
+def _is_wanted(message: dict[str, Any], symbols: Set[str], timeframes: Set[str]) -> bool:
+    if symbols and message.get("symbol") not in symbols:
         return False
-    return timeframes is None or message.get("timeframe") in timeframes
+    return not timeframes or message.get("timeframe") in timeframes

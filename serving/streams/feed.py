@@ -7,7 +7,7 @@ may lose one, as the next one says all of it again.
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -17,7 +17,9 @@ from redis.exceptions import RedisError
 
 from exchanges.lock.control import read_entries
 from exchanges.redis.client import own_client
+from exchanges.redis.unreadable import warn_once
 from livermore.market import keys
+from livermore.market.candle import is_time
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.streams.hub import Topic
@@ -30,8 +32,10 @@ EVENTS_AT_ONCE = 1000
 SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_TO_BEGIN = 2.0
 SECONDS_TO_WAIT_FOR_A_CLOSE = 5.0  # a quiet bar has none
+TIMEFRAMES = [str(each) for each in Timeframe]
 
 KLINE = "kline"
+NUMBERS = ("open", "high", "low", "close", "volume")
 Entry = tuple[bytes, dict[bytes, bytes]]  # id and fields
 Received = Callable[[list[Entry]], None]
 Told = tuple[Topic, dict[str, Any]]
@@ -122,9 +126,13 @@ class Feed:
         self._wanted[channel].discard(topic)
         if not self._wanted[channel]:
             del self._wanted[channel]
-            self._spawn(self._subscriber.remove(channel))
+            self._spawn(self._unsubscribe(channel))
         if topic.kind == KLINE:
             self._order.forget(_pair(topic))
+
+    async def _unsubscribe(self, channel: str) -> None:
+        if channel not in self._wanted:  # somebody may want it again by now
+            await self._subscriber.remove(channel)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -139,7 +147,7 @@ class Feed:
         for topic in topics:
             if topic.kind != KLINE:
                 self._deliver([(topic, message)])
-            elif not message.get("closed"):
+            elif is_candle(message) and not message.get("closed"):
                 now = asyncio.get_running_loop().time()
                 self._deliver(self._order.open(_pair(topic), (topic, message), now))
 
@@ -169,7 +177,10 @@ class Feed:
             message = parsed(fields.get(b"event", b""))
             topic = message and _topic(exchange_id, message)
             if message and topic and topic in self._wanted.get(_channel(topic), ()):
-                told += self._order.close(_pair(topic), (topic, message))
+                if is_candle(message):
+                    told += self._order.close(_pair(topic), (topic, message))
+                else:
+                    warn_once(logger, keys.events(exchange_id), "a close that is none")
         if told:
             self._deliver(told)
 
@@ -251,10 +262,17 @@ def _pair(topic: Topic) -> Pair:
 
 
 def _topic(exchange_id: int, message: dict[str, Any]) -> Topic | None:
-    try:
-        return Topic(exchange_id, KLINE, message["symbol"], message["timeframe"])
-    except KeyError:
-        return None
+    symbol, timeframe = message.get("symbol"), message.get("timeframe")
+    if isinstance(symbol, str) and timeframe in TIMEFRAMES:
+        return Topic(exchange_id, KLINE, symbol, str(timeframe))
+    return None
+
+
+def is_candle(message: Mapping[str, Any]) -> bool:
+    """Tell whether a message holds all numbers of a candle."""
+    return is_time(message.get("timestamp")) and all(
+        isinstance(message.get(name), int | float) for name in NUMBERS
+    )
 
 
 def parsed(text: bytes) -> dict[str, Any] | None:

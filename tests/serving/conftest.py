@@ -2,9 +2,12 @@
 
 import time
 
+import orjson
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from exchanges.lock.status import STATUS_TTL_MS, Holder, State, Status
+from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -17,13 +20,23 @@ BTC = ServedSymbol("BTC-USD", "BTCUSD", "BTC", "USD", True, True)
 ROW = ServedExchange(4, "sandbox", "binance", True, {"BTCUSD": BTC, "BTC-USD": BTC})
 
 
+def say_streamed(redis, exchange_id=ROW.exchange_id):
+    """Write a status, as a runner that streams does."""
+    said = Status(State.ACTIVE, holder=Holder("x", 1, "here", "::1", 1, int(time.time() * 1000)))
+    redis.set(keys.status(exchange_id), orjson.dumps(said.as_json()), px=STATUS_TTL_MS)
+
+
 class FixedDirectory:
     """The exchanges of a test."""
 
-    exchanges = {"sandbox": ROW}
+    def __init__(self, row=ROW):
+        self.exchanges = {row.name: row}
 
     def is_due(self, name):
         return False
+
+    def knows(self, name):
+        return name in self.exchanges
 
 
 class Filled:
@@ -43,6 +56,7 @@ class Filled:
         cache = CandleCache(redis, ROW.exchange_id)
         cache.write(symbol, timeframe, self.candles, ((self.first_ms, self.open_ms),))
         cache.set_live(symbol, self.open_candle)
+        say_streamed(redis)
 
 
 @pytest.fixture
@@ -58,9 +72,10 @@ def fail(redis, exchange_id, holes):
 def ask(redis, monkeypatch):
     """Return an asynchronous context of a client of the server, which has nobody to fetch."""
     monkeypatch.setattr("serving.candles.fetching.fetch_holes", fail)
+    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda exchange_id, pair: None)
 
-    def opened():
-        server = Server(redis, SERVER.url, directory=FixedDirectory())
+    def opened(directory=None):
+        server = Server(redis, SERVER.url, directory=directory or FixedDirectory())
         return TestClient(TestServer(server.application()))
 
     return opened

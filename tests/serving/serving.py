@@ -43,7 +43,7 @@ def served(redis, **options):
         thread.join(20)
 
 
-def klines(url, symbol="BTCUSD", interval="1h", **params):
-    """Return the answer to a request for klines of the sandbox."""
+def klines(url, symbol="BTCUSD", interval="1h", exchange="sandbox", **params):
+    """Return the answer to a request for klines."""
     query = {"symbol": symbol, "interval": interval} | params
-    return requests.get(f"{url}/sandbox/api/v3/klines", params=query, timeout=30)
+    return requests.get(f"{url}/{exchange}/api/v3/klines", params=query, timeout=30)

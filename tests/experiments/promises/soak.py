@@ -33,7 +33,7 @@ POOL = 4  # calls at once, each with a thread and a socket: small, so that it is
 # How much more there may be late: in ten minutes, most of which fill the windows, memory was seen
 # to grow by 2 MB, in an hour by less. Open candles and tickers vanish and come again.
 MOST_GROWTH_BYTES = 4_000_000
-# Each call at once may have a file of the database open, a socket to the exchange, and one to Redis.
+# Each call at once may have a file of the database, a socket to the exchange, and one to Redis.
 MOST_GROWTH = {"files": POOL, "sockets": 2 * POOL, "threads": POOL, "keys": 42}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -9,6 +10,7 @@ from aiohttp import WSMsgType
 
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
+from tests.serving.conftest import ROW, FixedDirectory
 
 M1 = Timeframe.M1
 NOW = M1.floor(int(time.time() * 1000))
@@ -221,3 +223,56 @@ def test_a_slow_reader_is_dropped_with_a_code_and_delays_nobody(ask, redis, monk
                 return slow.close_code
 
     assert asyncio.run(held()) == 1008
+
+
+def test_what_is_no_candle_and_no_ticker_stops_nothing(ask, redis):
+    ticker = keys.ticker_channel(4, "BTC-USD")
+
+    async def conversation(socket):
+        await until_received(redis, socket)
+        for channel in (ticker, keys.candle_channel(4, "BTC-USD", "1m")):
+            for text in (b"{", b"[]", b"{}", b'{"timestamp":"x","price":[]}'):
+                redis.publish(channel, text)
+        for text in (b"{", b"{}", b'{"symbol":"BTC-USD","timeframe":"1m","timestamp":"soon"}'):
+            redis.xadd(keys.events(4), {"event": text})
+        tell_close(redis, NOW)
+        return await next_kline(socket, closed=True)
+
+    names = f"{STREAM}/btcusd@ticker"
+    assert talk(ask, f"/stream?streams={names}", conversation)["k"]["t"] == NOW
+
+
+def test_who_asks_again_for_what_it_gave_up_just_now_gets_it(ask, redis):
+    async def conversation(socket):
+        await until_received(redis, socket)
+        for method in ("UNSUBSCRIBE", "SUBSCRIBE"):
+            await socket.send_json({"method": method, "params": [STREAM], "id": 1})
+        replies = 0
+        while replies < 2:
+            replies += "result" in await socket.receive_json(timeout=5)
+        return await until_received(redis, socket)
+
+    assert talk(ask, f"/ws/{STREAM}", conversation)["k"]["t"] == NOW
+
+
+def test_an_exchange_may_be_called_like_a_path(ask, redis):
+    async def held():
+        directory = FixedDirectory(replace(ROW, name="streams"))
+        async with ask(directory) as client, client.ws_connect(f"/streams/ws/{STREAM}") as socket:
+            return await until_received(redis, socket)
+
+    assert asyncio.run(held())["e"] == "kline"
+
+
+def test_a_server_that_ends_says_so(ask, redis):
+    async def held():
+        client = ask()
+        await client.start_server()
+        socket = await client.ws_connect(f"/sandbox/ws/{STREAM}")
+        ending = asyncio.create_task(client.server.close())
+        message = await socket.receive(timeout=5)
+        await ending
+        await client.close()
+        return message.type, socket.close_code
+
+    assert asyncio.run(held()) == (WSMsgType.CLOSE, 1001)

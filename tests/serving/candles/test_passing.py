@@ -8,6 +8,7 @@ import requests
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from livermore.market.candle import Ticker
+from tests.serving.conftest import say_streamed
 from tests.serving.serving import served
 from tests.warmup.runners import SYMBOLS, chosen, make_row
 from warmup.cache.tickers import TickerCache
@@ -77,6 +78,7 @@ def test_tickers_come_from_the_stream_where_it_has_told_them(redis, sandbox):
     row = make_row(sandbox, name="coinbase")
     told = Ticker("BTC-USD", 100.5, 2.5, 2.55, 110.0, 90.0, 7.0, sandbox.clock.now_ms())
     TickerCache(redis, row.pk).write_many([told])
+    say_streamed(redis, row.pk)
     with served(redis) as url:
         price = get(url, "ticker/price", "coinbase", symbol="BTCUSD")
         day = get(url, "ticker/24hr", "coinbase", symbol="BTCUSD").json()
@@ -85,5 +87,6 @@ def test_tickers_come_from_the_stream_where_it_has_told_them(redis, sandbox):
     assert price.json() == {"symbol": "BTCUSD", "price": "100.50000000"}
     assert (day["openPrice"], day["priceChangePercent"]) == ("98.00000000", "2.550")
     assert day["bidPrice"] is None
+    assert 0 <= int(price.headers["Age"]) < 60
     assert unknown.status_code == 503
     assert wrong.status_code == 400

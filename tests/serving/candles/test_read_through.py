@@ -102,6 +102,32 @@ def test_what_is_older_than_the_cache_keeps_is_passed_on_and_not_kept(redis, san
     assert not CandleCache(redis, row.pk).newest("BTC-USD", H1, 10)
 
 
+@pytest.mark.parametrize("sent", ["start", "end", "between"])
+def test_it_is_passed_on_of_another_protocol_too_in_part_from_the_cache_or_not(
+    redis, sandbox, sent
+):
+    make_row(sandbox, name="coinbase")
+    closed_ms = H1.floor(sandbox.clock.now_ms())
+    first_ms = closed_ms - 1040 * H1.ms
+    params = {
+        "start": {"startTime": first_ms - 1, "limit": 100},
+        "end": {"endTime": first_ms + 99 * H1.ms, "limit": 100},
+        "between": {"startTime": first_ms - 7, "endTime": first_ms + 99 * H1.ms + 5},
+    }[sent]
+    with served(redis) as url:
+        answer = klines(url, exchange="coinbase", **params)
+        assert answer.status_code == 200, answer.text
+    assert told(answer) == truth(sandbox, "BTC-USD", first_ms, first_ms + 99 * H1.ms)
+
+
+def test_of_an_exchange_that_nobody_streams_the_open_candle_is_its_own_word(redis, sandbox, row):
+    with served(redis) as url:
+        answer = klines(url, limit=2)
+        assert answer.status_code == 200, answer.text
+    open_ms = H1.floor(sandbox.clock.now_ms())
+    assert [row[0] for row in answer.json()] == [open_ms - H1.ms, open_ms]
+
+
 @pytest.mark.parametrize("interval", ["3m", "30m", "2h", "6h", "8h", "12h"])
 def test_other_timeframes_are_made_of_complete_bars(redis, sandbox, row, interval):
     made = DERIVED[interval]

@@ -1,0 +1,177 @@
+"""What is told of an exchange that nobody streams, that hangs, or whose bar ends just now."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+
+import orjson
+import pytest
+from django.db import OperationalError
+
+from exchanges.lock.status import STATUS_TTL_MS, State, Status
+from livermore.market import keys
+from livermore.market.candle import Candle
+from livermore.market.timeframe import Timeframe
+from tests.serving.conftest import BTC, ROW, FixedDirectory
+from warmup.cache.candles import CandleCache
+
+H1 = Timeframe.H1
+KLINES = "/sandbox/api/v3/klines?symbol=BTCUSD&interval=1h"
+DEPTH = "/sandbox/api/v3/depth?symbol=BTCUSD"
+
+
+def get(ask, *paths, directory=None):
+    """Return status and content of each GET, one after the other."""
+
+    async def fetch():
+        async with ask(directory) as client:
+            answers = [await client.get(path) for path in paths]
+            return [(each.status, await each.json()) for each in answers]
+
+    return asyncio.run(fetch())
+
+
+def opened(content):
+    return [row[0] for row in content]
+
+
+def test_the_next_bar_is_not_told_behind_one_that_has_ended_and_is_missing(
+    ask, redis, filled, monkeypatch
+):
+    ends_ms = filled.open_ms + H1.ms
+    CandleCache(redis, 4).set_live("BTC-USD", replace(filled.open_candle, timestamp=ends_ms))
+    times = iter([ends_ms - 1])
+    now_ms = "serving.candles.clocks.Clocks.now_ms"
+    monkeypatch.setattr(now_ms, lambda self, exchange_id: next(times, ends_ms + 1))
+    ((status, content),) = get(ask, f"{KLINES}&limit=3")
+    assert status == 200
+    assert opened(content) == [filled.open_ms - n * H1.ms for n in (3, 2, 1)]
+
+
+def test_where_no_open_candle_is_known_a_closed_one_fills_its_place(ask, redis, filled):
+    redis.delete(keys.live_candle(4, "BTC-USD", "1h"))
+    one, from_there = get(ask, f"{KLINES}&limit=1", f"{KLINES}&startTime={filled.open_ms}")
+    assert opened(one[1]) == [filled.open_ms - H1.ms]
+    assert from_there[0] == 503
+    assert "no open candle is known" in from_there[1]["msg"]
+
+
+def test_an_open_candle_that_nobody_streams_any_more_is_asked_of_the_exchange(
+    ask, redis, filled, monkeypatch
+):
+    redis.delete(keys.status(4))
+    told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
+    calls = []
+    monkeypatch.setattr(
+        "serving.candles.fetching.fetch_open", lambda *what: calls.append(what) or told
+    )
+    first, again = get(ask, f"{KLINES}&limit=1", f"{KLINES}&limit=1")
+    assert float(first[1][0][4]) == float(again[1][0][4]) == 202.5
+    assert len(calls) == 1
+
+
+def test_the_first_answer_is_by_the_exchanges_time_already(ask, redis):
+    ahead_ms = int(time.time() * 1000) + 10 * H1.ms
+    said = Status(State.ACTIVE, details={"exchangeTime": ahead_ms})
+    content = said.as_json() | {"instanceId": "x", "epoch": 1, "hostname": "", "ip": "", "pid": 1}
+    content["startedAt"] = ahead_ms
+    redis.set(keys.status(4), orjson.dumps(content), px=STATUS_TTL_MS)
+    ((_, told),) = get(ask, "/sandbox/api/v3/time")
+    assert 0 <= told["serverTime"] - ahead_ms < 30_000
+
+
+def test_what_was_fetched_in_vain_is_not_asked_for_again_at_once(ask, redis, monkeypatch):
+    calls = []
+
+    def fetch(redis, exchange_id, holes):
+        calls.append(holes)
+        return {}
+
+    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fetch)
+    answers = get(ask, *[f"{KLINES}&limit=5"] * 10)
+    assert {status for status, _ in answers} == {503}
+    assert "the exchange did not tell them" in answers[-1][1]["msg"]
+    assert len(calls) == 1
+
+
+@pytest.fixture
+def hanging(monkeypatch):
+    """An exchange whose answers to what is passed on never come."""
+    released = threading.Event()
+    monkeypatch.setattr("serving.candles.passing.fetch_json", lambda *what: released.wait(30))
+    yield
+    released.set()
+
+
+def test_an_exchange_that_hangs_does_not_hold_up_what_is_in_the_cache(
+    ask, redis, filled, hanging, monkeypatch
+):
+    monkeypatch.setattr("serving.candles.passing.LONGEST_SECONDS", 3.0)
+
+    async def fetch():
+        async with ask() as client:
+            waiting = [asyncio.ensure_future(client.get(f"{DEPTH}&limit={n}")) for n in range(60)]
+            await asyncio.sleep(0.2)
+            answer = await asyncio.wait_for(client.get(KLINES), 2)
+            return answer.status, {(await each).status for each in waiting}
+
+    assert asyncio.run(fetch()) == (200, {503})
+
+
+def test_no_more_wait_for_an_exchange_than_it_can_answer(ask, redis, hanging, monkeypatch):
+    monkeypatch.setattr("serving.candles.passing.LONGEST_SECONDS", 3.0)
+    monkeypatch.setattr("serving.candles.calls.LONGEST_QUEUE", 5)
+
+    async def fetch():
+        async with ask() as client:
+            waiting = [asyncio.ensure_future(client.get(f"{DEPTH}&limit={n}")) for n in range(5)]
+            await asyncio.sleep(0.2)
+            refused = await asyncio.wait_for(client.get(f"{DEPTH}&limit=7"), 2)
+            for each in waiting:
+                each.cancel()
+            return refused.status, (await refused.json())["msg"]
+
+    assert asyncio.run(fetch()) == (503, "5 requests wait for sandbox already")
+
+
+def test_nothing_is_sent_to_an_exchange_that_is_switched_off(ask, redis, filled):
+    off = FixedDirectory(replace(ROW, is_active=False))
+    kept, passed = get(ask, f"{KLINES}&limit=5", DEPTH, directory=off)
+    assert kept[0] == 200
+    assert passed[0] == 503
+    assert passed[1]["msg"] == "sandbox is switched off: activate it in the admin first"
+
+
+@pytest.mark.parametrize("symbol", ["NOPE", "BTC-EUR"])
+def test_a_symbol_that_is_not_listed_is_not_asked_for(ask, redis, monkeypatch, symbol):
+    monkeypatch.delattr("serving.candles.passing.fetch_json")
+    ((status, content),) = get(ask, f"/sandbox/api/v3/depth?symbol={symbol}")
+    assert (status, content["code"]) == (400, -1121)
+
+
+def test_a_symbol_is_asked_for_by_the_exchanges_own_name(ask, redis, monkeypatch):
+    monkeypatch.setattr("serving.candles.passing.fetch_json", lambda *what: [what[2]])
+    paths = ("depth?symbol=BTC-USD", 'ticker/bookTicker?symbols=["BTC-USD"]')
+    one, many = get(ask, *(f"/sandbox/api/v3/{each}" for each in paths))
+    assert one == (200, [{"symbol": BTC.word}])
+    assert many == (200, [{"symbols": '["BTCUSD"]'}])
+
+
+class Away(FixedDirectory):
+    """A database that can't be read."""
+
+    def is_due(self, name):
+        return True
+
+    def read(self):
+        raise OperationalError("the server is gone")
+
+
+def test_without_the_database_what_was_known_is_served(ask, redis, filled):
+    known, other = get(ask, KLINES, "/other/api/v3/ping", directory=Away())
+    assert known[0] == 200
+    assert other == (
+        503,
+        {"code": -1001, "msg": "The database can't be read: the server is gone"},
+    )
