@@ -151,8 +151,9 @@ class Trial:
 
     def move(self, moves):
         """Let exchanges be moved as a minute ends; yield where closes were late for that."""
-        self._grow(2)
+        self._grow(1)
         self._wait_for_all()
+        self._grow(2)
         since_ms = Timeframe.M1.ceil(self._sandbox.clock.now_ms())
         first_ms = since_ms + QUIET_MINUTES * MINUTE_MS
         self._wait((first_ms - self._sandbox.clock.now_ms()) / 1000 - SECONDS_BETWEEN_MOVES)
