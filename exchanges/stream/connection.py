@@ -226,7 +226,8 @@ class Connection:
 
     def end(self, reason: str) -> None:
         """End it for a reason that is told; returns at once."""
-        self.reason = reason
+        if not self.ended.is_set():
+            self.reason = reason
         self.close()
 
     # -- What the reader calls, in its thread
@@ -268,9 +269,11 @@ class Connection:
         return next_at
 
     def over(self, error: Exception | None) -> None:
-        self._pace.leave(self)
-        self._open_websocket.close()
-        self._end(error)
+        try:
+            self._pace.leave(self)
+            self._open_websocket.close()
+        finally:
+            self._end(error)
 
     # -- From connecting to its end
 

@@ -1,5 +1,6 @@
 """One thread that reads many sockets, and sees to each when it is due."""
 
+import logging
 import selectors
 import socket
 import threading
@@ -7,11 +8,16 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
+logger = logging.getLogger(__name__)
+
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Readable(Protocol):
-    """What is read; all calls come from the reader's thread, and what they raise ends it."""
+    """What is read; all calls come from the reader's thread, and what they raise ends it.
+
+    Where there can be no thread, `over` comes at once, from who gave it to the reader.
+    """
 
     def fileno(self) -> int: ...
 
@@ -32,7 +38,8 @@ class Readable(Protocol):
 class Reader:
     """Reads what it is given, in one thread, which lives as long as there is anything to read.
 
-    Methods may be called from any thread, and return at once.
+    Methods may be called from any thread, and return at once. Where the thread ends by an error,
+    what it read is over with that, and what is added later is read by another one.
     """
 
     def __init__(self) -> None:
@@ -42,16 +49,30 @@ class Reader:
 
     def add(self, readable: Readable) -> None:
         """Read this too, until it is over."""
-        with self._lock:
-            self._new.append(readable)
-            if self._waker is not None:
-                self._wake(self._waker)
-                return
-            self._waker, woken = socket.socketpair()
-            self._waker.setblocking(False)
+        try:
+            with self._lock:
+                if self._waker is None:
+                    self._waker = self._start()
+                else:
+                    self._wake(self._waker)
+                self._new.append(readable)
+        except Exception as error:
+            logger.exception("reader.not_started")
+            _end(readable, error)
+
+    def _start(self) -> socket.socket:
+        """Start the thread; return what wakes it."""
+        waker, woken = socket.socketpair()
+        try:
+            waker.setblocking(False)
             woken.setblocking(False)
             thread = threading.Thread(target=self._run, args=[woken], name="reader", daemon=True)
             thread.start()
+        except BaseException:
+            waker.close()
+            woken.close()
+            raise
+        return waker
 
     def wake(self) -> None:
         """Look at all of them at once: something has changed elsewhere."""
@@ -65,9 +86,27 @@ class Reader:
             waker.send(b"\0")
 
     def _run(self, woken: socket.socket) -> None:
-        with woken, Round(woken) as round_:
-            while self._take_new(round_):
-                round_.run()
+        due: dict[Readable, float] = {}
+        with woken:
+            try:
+                with Round(woken) as round_:
+                    due = round_.due
+                    while self._take_new(round_):
+                        round_.run()
+            except Exception as error:
+                left = [*due, *self._leave()]
+                logger.exception("reader.died connections=%d", len(left))
+                for readable in left:
+                    _end(readable, error)
+
+    def _leave(self) -> list[Readable]:
+        """Let the next one that is added have another thread; return those that have none."""
+        with self._lock:
+            new, self._new = self._new, []
+            if self._waker is not None:
+                self._waker.close()
+                self._waker = None
+        return new
 
     def _take_new(self, round_: "Round") -> bool:
         """Let the new ones be read; return whether there are any at all, else the thread ends."""
@@ -77,6 +116,7 @@ class Reader:
                 self._waker.close()
                 self._waker = None
                 return False
+            round_.due |= dict.fromkeys(new, 0.0)  # each is with one of the two, whatever happens
         for each in new:
             round_.add(each)
         return True
@@ -99,7 +139,7 @@ class Round:
         self._selector.close()
 
     def add(self, readable: Readable) -> None:
-        self.due[readable] = 0.0
+        """Read what is due already, but was not awaited yet."""
         self._awaited[readable] = 0
         self._try(readable, READ)  # behind encryption there may be what no selector tells of
 
@@ -111,7 +151,7 @@ class Round:
                 self._try(key.data, events)
             else:
                 self._drain()
-                self.due = dict.fromkeys(self.due, 0.0)
+                self.due |= dict.fromkeys(self.due, 0.0)
         now = time.monotonic()
         for readable in [each for each, at in self.due.items() if at <= now]:
             self._look(readable, now)
@@ -153,6 +193,14 @@ class Round:
 
     def _drop(self, readable: Readable, error: Exception | None) -> None:
         if self._awaited.pop(readable):
-            self._selector.unregister(readable)
+            with suppress(KeyError):  # it is not there, where waiting for something else failed
+                self._selector.unregister(readable)
         del self.due[readable]
+        _end(readable, error)
+
+
+def _end(readable: Readable, error: Exception | None) -> None:
+    try:
         readable.over(error)
+    except Exception:
+        logger.exception("reader.not_ended")

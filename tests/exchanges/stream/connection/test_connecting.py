@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exchanges.stream import connection as connection_module
 from exchanges.stream.connection import Connection
+from exchanges.stream.wire import reader as reader_module
 from exchanges.venues.binance.stream import BinanceStream
 from tests.exchanges.stream.connection.played import (
     WAIT_SECONDS,
@@ -143,3 +144,18 @@ def test_whatever_is_answered_it_ends_with_a_reason(reply):
                 client.sendall(reply)
                 client.shutdown(socket.SHUT_WR)
             assert end_of(connection)
+
+
+def test_where_its_reader_dies_it_ends_and_the_next_one_is_read(serve, connect, monkeypatch):
+    run = reader_module.Round.run
+
+    def fail(round_):
+        monkeypatch.setattr(reader_module.Round, "run", run)
+        raise KeyError("what nobody expects")
+
+    url = serve(Received(tick(1)))
+    connection = connect(url)
+    read_until(connection, told)
+    monkeypatch.setattr(reader_module.Round, "run", fail)
+    assert end_of(connection) == "a fault of ours, see the log"
+    read_until(connect(url), told)
