@@ -43,7 +43,8 @@ class WebSocket:
     """Our end of a WebSocket, over a socket whose handshake is over (`handshake.shake_hands`).
 
     `controls` counts the frames that came without data. `fault` is what ended it, once all that
-    came before was returned; nothing comes after.
+    came before was returned; nothing comes after. Where nothing can be sent any more, what has come
+    is still received, and then that is the fault.
     """
 
     def __init__(self, sock: sockets.socket, begun: bytes = b""):
@@ -56,6 +57,7 @@ class WebSocket:
         self._frames = Frames()
         self._outgoing = bytearray()
         self._taken_at = 0.0  # when something of that was taken last, or all was
+        self._unsent: Unreachable | None = None  # why nothing can be sent any more
         self._pong: bytes | None = None  # to the newest ping, while others' answers wait
 
     @property
@@ -69,10 +71,7 @@ class WebSocket:
         return bool(self._outgoing)
 
     def receive(self) -> list[bytes]:
-        """Return the messages that have come whole, oldest first; answer what is to be answered.
-
-        Raises OSError where the connection broke off.
-        """
+        """Return the messages that have come whole, oldest first; answer what is to be answered."""
         octets, self._begun = self._begun, b""
         octets += self._recv()
         found = self._frames.feed(octets)
@@ -99,6 +98,10 @@ class WebSocket:
                 count = self.sock.send(self._outgoing)
             except NOT_NOW:
                 return
+            except OSError as error:
+                self._unsent, self._taken_at = _broken_off(error), time.monotonic()
+                self._outgoing, self._pong = bytearray(), None
+                return
             self._taken_at = time.monotonic()
             del self._outgoing[:count]
         if self._pong is not None:
@@ -106,8 +109,12 @@ class WebSocket:
             self._send(PONG, payload)
 
     def check_sent(self, now: float) -> None:
-        """Raise Unreachable where the exchange takes nothing of what waits."""
-        if self._outgoing and now - self._taken_at > SEND_SECONDS:
+        """Raise Unreachable where the exchange takes nothing, or nothing can be sent to it."""
+        if now - self._taken_at <= SEND_SECONDS:
+            return
+        if self._unsent:
+            raise self._unsent
+        if self._outgoing:
             raise Unreachable(f"the exchange took nothing for {SEND_SECONDS} s")
 
     def close(self) -> None:
@@ -117,6 +124,10 @@ class WebSocket:
         try:
             octets = self.sock.recv(RECEIVE_BYTES)
         except NOT_NOW:
+            self.fault = self._unsent
+            return b""
+        except OSError as error:
+            self.fault = self._unsent or _broken_off(error)
             return b""
         if not octets:
             self.fault = Unreachable("the exchange cut the connection")
@@ -140,6 +151,8 @@ class WebSocket:
             self._send(PONG, payload)
 
     def _send(self, opcode: int, payload: bytes) -> None:
+        if self._unsent:
+            return
         if not self._outgoing:
             self._taken_at = time.monotonic()
         self._outgoing += frame(opcode, payload)
@@ -151,6 +164,10 @@ def frame(opcode: int, payload: bytes) -> bytes:
     if len(payload) > LONGEST_SENT:
         raise ValueError(f"a message of {len(payload):,} bytes, and no exchange takes one")
     return ABNF.create_frame(payload, opcode).format()
+
+
+def _broken_off(error: OSError) -> Unreachable:
+    return Unreachable(clip(str(error)) or type(error).__name__)
 
 
 def _close_text(payload: bytes) -> str:

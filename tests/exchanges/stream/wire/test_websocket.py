@@ -1,6 +1,7 @@
 """Our end of a WebSocket: messages come whole, however they are cut; nothing waits."""
 
 import socket
+import struct
 import threading
 
 import pytest
@@ -94,6 +95,64 @@ def test_what_is_cut_off_is_told_after_what_came_before(pair):
     server.close()
     assert received(client, lambda _: False) == [b"last"]
     assert str(client.fault) == "the exchange cut the connection"
+
+
+def test_what_came_before_a_break_is_returned_where_a_ping_cannot_be_answered(pair):
+    client, server = pair(serialized(b"first") + serialized(b"", Opcode.PING))
+    payloads = [b"%d" % number * 50 for number in range(1000)]
+
+    def send_and_go():
+        with server:
+            server.sendall(b"".join(map(serialized, payloads)))
+
+    server.settimeout(None)
+    going = threading.Thread(target=send_and_go)
+    going.start()
+    messages = received(client, lambda found: len(found) > 500)
+    going.join()
+    client.send("nobody takes this")
+    messages += received(client, lambda _: False)
+    assert messages == [b"first", *payloads]
+    assert isinstance(client.fault, Unreachable)
+
+
+def test_the_messages_around_a_ping_that_nobody_waits_for_come(pair):
+    client, server = pair()
+    server.sendall(serialized(b"one") + serialized(b"", Opcode.PING) + serialized(b"two"))
+    server.close()
+    assert received(client, lambda _: False) == [b"one", b"two"]
+    assert str(client.fault) == "the exchange cut the connection"
+
+
+def test_a_goodbye_that_cannot_be_answered_is_told_as_any_other(pair):
+    client, server = pair()
+    server.sendall(serialized(b"last") + serialized((1001).to_bytes(2), Opcode.CLOSE))
+    server.close()
+    assert client.receive() == [b"last"]
+    assert str(client.fault) == "the exchange closed the connection: 1001 going away"
+
+
+def test_what_came_behind_the_handshake_is_returned_where_the_rest_breaks_off():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ours = socket.create_connection(listening.getsockname())
+        theirs, _ = listening.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()  # by a reset
+        with ours:
+            client = WebSocket(ours, serialized(b"first"))
+            assert received(client, lambda _: False) == [b"first"]
+            assert "reset by peer" in str(client.fault)
+
+
+def test_who_can_be_sent_nothing_is_not_kept(pair):
+    client, server = pair()
+    server.close()
+    client.send("nobody takes this")
+    assert not client.is_sending
+    since = client._taken_at
+    client.check_sent(since + websocket_module.SEND_SECONDS - 0.1)
+    with pytest.raises(Unreachable, match="Broken pipe"):
+        client.check_sent(since + websocket_module.SEND_SECONDS + 0.1)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 4000, 65_535])
