@@ -7,6 +7,7 @@ from itertools import islice
 
 EVERY = sys.maxsize
 MOST_WAITING_BYTES = 16_000_000  # until somebody reads them
+FRAME_BYTES = 128  # that a frame takes beside its text: a million empty ones are not for nothing
 
 
 class Inbox:
@@ -34,7 +35,7 @@ class Inbox:
     @property
     def is_full(self) -> bool:
         """Tell whether so much waits that no more should be put in."""
-        return self._size > MOST_WAITING_BYTES
+        return self._size + FRAME_BYTES * len(self._frames) > MOST_WAITING_BYTES
 
     @property
     def waiting(self) -> int:

@@ -4,19 +4,21 @@ import re
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from exchanges.stream import connection as connection_module
 from exchanges.stream import inbox as inbox_module
 from tests.exchanges.stream.connection.played import (
+    WAIT_SECONDS,
     Received,
     confirm_all,
     end_of,
     eventually,
     read_until,
     request_key,
+    serialized,
     tick,
     told,
     upgraded,
@@ -97,6 +99,32 @@ def test_who_is_read_by_nobody_has_to_wait(serve, connect, monkeypatch):
     assert connection.inbox.received < 50
     assert not connection.ended.is_set()
     read_until(connection, lambda events: told(events)[-1:] == [2])
+
+
+@pytest.mark.parametrize("text", ["", "{"])
+def test_frames_of_next_to_nothing_are_not_taken_without_end_either(
+    serve_bytes, connect, monkeypatch, text
+):
+    monkeypatch.setattr(inbox_module, "MOST_WAITING_BYTES", 1_600_000)
+    over = threading.Event()
+
+    def script(client):
+        sender = threading.Thread(target=flood, args=(client, text), daemon=True)
+        sender.start()
+        over.wait(WAIT_SECONDS)
+
+    def flood(client, text):
+        with suppress(OSError):
+            while True:
+                client.sendall(20_000 * serialized(text.encode()))
+
+    connection = connect(serve_bytes(script), topics=())
+    eventually(lambda: connection.inbox.is_full)
+    time.sleep(0.2)
+    assert connection.inbox.received <= 1_600_000 // inbox_module.FRAME_BYTES + 65_536 // 2
+    assert not connection.ended.is_set()
+    connection.close()
+    over.set()
 
 
 @pytest.mark.parametrize(
