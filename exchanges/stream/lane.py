@@ -217,9 +217,10 @@ class Lane:
     def _read(
         self, connection: Connection, now: float, *, nameless: bool = False, most: int = EVERY
     ) -> None:
-        self.counters += connection.counted()
         candles, tickers, told_ms = set(), False, 0
-        for event in connection.read(nameless=nameless, most=most):
+        events = connection.read(nameless=nameless, most=most)
+        self.counters += connection.counted()
+        for event in events:
             self._received_any_at = now
             match event:
                 case CandleUpdate():
@@ -268,6 +269,7 @@ class Lane:
         return connection
 
     def _disconnected(self, gone: Connection, now: float) -> None:
+        self._read(gone, now)  # what came since it was read last, before it ended
         self._current = None
         logger.warning("stream.disconnected url=%s reason=%s", self._stream.url, gone.reason)
         self._ends_soon = False
@@ -298,11 +300,13 @@ class Lane:
         elif successor.flowing or self._is_quiet(successor, now):
             logger.info("stream.renewed url=%s", self._stream.url)
             current.close()
+            self._read(current, now)  # a bar may have closed on it alone
             self._successor = None
             self._ends_soon = False
             self._announce_again = True  # all is streamed without a break, but looking is cheap
             return successor
         elif successor.ended.is_set():
+            self._read(successor, now)
             self._next_try_at = now + next(self._delays)
             self._successor = None
         return current

@@ -276,6 +276,29 @@ def test_what_came_before_the_end_is_handed_over(stream, monkeypatch):
     assert [row[0] for row in notes.closes(BTC)][-20:] == [open_time(first + n) for n in range(20)]
 
 
+def test_what_came_after_the_last_look_is_told_though_the_connection_has_ended_by_then(
+    stream, monkeypatch
+):
+    with TickingServer(every=None) as server:
+        _, notes = stream(BinanceStream, server.url, [BTC])
+        eventually(lambda: notes.news, server.send_all)
+        read, gone = Connection.read, []
+
+        def read_and_go(connection, **options):
+            events = read(connection, **options)
+            if connection.opened and not gone:
+                gone.append(server.number)
+                server.send_all()
+                for client in list(server.ready):
+                    client.close()
+                connection.ended.wait(WAIT_SECONDS)
+            return events
+
+        monkeypatch.setattr(Connection, "read", read_and_go)
+        eventually(lambda: gone)
+        eventually(lambda: open_time(gone[0]) in [row[0] for row in notes.closes(BTC)])
+
+
 def test_a_frame_that_closes_a_bar_is_read_at_once_and_no_other(stream, monkeypatch):
     with TickingServer(every=None) as server:
         _, notes = stream(BinanceStream, server.url, [BTC])
