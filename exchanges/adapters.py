@@ -12,12 +12,14 @@ from exchanges.presets import answer_limits
 from exchanges.rest.base import VenueRest
 from exchanges.rest.pacing.batch import BatchPacer
 from exchanges.rest.pacing.host import host_of
+from exchanges.rest.pacing.memory import memory_of
 from exchanges.rest.pacing.pacer import Pacer
 from exchanges.rest.pacing.weight import WeightPacer
 from exchanges.stream.base import VenueStream
 from exchanges.transport.dialing import Route, hosts_in
 from exchanges.venue import RequestWeight, Venue
 from exchanges.venues import VENUES
+from livermore.market import keys
 
 
 class ExchangeAdapterFactory:
@@ -97,9 +99,10 @@ def _native_symbols(exchange: Exchange) -> dict[str, str]:
 
 def _pacer(exchange: Exchange, redis: Redis, weight: RequestWeight | None) -> Pacer:
     host = host_of(exchange.rest_url)
+    memory = memory_of(keys.pacing(host))
     if weight and exchange.pacing == Exchange.Pacing.WEIGHT:
-        return WeightPacer(redis, host, weight.until_known)
-    return BatchPacer(redis, host, exchange.batch_size, exchange.batch_delay_ms)
+        return WeightPacer(redis, host, weight.until_known, memory)
+    return BatchPacer(redis, host, exchange.batch_size, exchange.batch_delay_ms, memory)
 
 
 def _note_weight(

@@ -19,6 +19,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.utils.functional import empty
 from hypothesis import settings as hypothesis_settings
 
+from exchanges.rest.pacing.memory import forget_all
 from livermore.running import embedded_redis
 
 # Never the Redis of whoever runs the tests: they empty it.
@@ -184,6 +185,12 @@ def pytest_runtest_teardown(item, nextitem):
 @pytest.fixture(scope="session", autouse=True)
 def _keep_blocker(request, django_db_blocker):
     request.config.stash[BLOCKER] = django_db_blocker
+
+
+@pytest.fixture(autouse=True)
+def _no_host_known():
+    """Let no test know of hosts what the one before learned: their ports are others' by now."""
+    forget_all()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from redis import Redis
 
 from exchanges.redis.scripts import load_script
 from exchanges.rest.pacing.budget import Lane
+from exchanges.rest.pacing.memory import HostMemory
 from exchanges.rest.pacing.pacer import CONSTANTS, Pacer, Turn, turn_of
 
 TAKE_BATCH = load_script("exchanges/rest/pacing/lua/take_batch.lua", CONSTANTS)
@@ -15,8 +16,15 @@ class BatchPacer(Pacer):
 
     batch_size: int
 
-    def __init__(self, redis: Redis, host: str, batch_size: int, batch_delay_ms: int):
-        super().__init__(redis, host)
+    def __init__(
+        self,
+        redis: Redis,
+        host: str,
+        batch_size: int,
+        batch_delay_ms: int,
+        memory: HostMemory | None = None,
+    ):
+        super().__init__(redis, host, memory)
         self.batch_size = batch_size
         self._delay_ms = batch_delay_ms
         self._take_batch = self._script(TAKE_BATCH)

@@ -16,7 +16,7 @@ class HostMemory:
     first look. Threads may share it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.since = ""
         self._fields: dict[str, int] = {}
         self._now_ms = 0  # by Redis's clock, at the last look
@@ -63,6 +63,22 @@ class HostMemory:
             passed_ms = round(1000 * (monotonic() - self._looked_at))
             pairs = [each for pair in self._fields.items() for each in pair]
             return [self._now_ms + passed_ms, *pairs]
+
+
+_memories: dict[str, HostMemory] = {}
+_remembering = threading.Lock()
+
+
+def memory_of(key: str) -> HostMemory:
+    """Return what this process knows of a host, whoever of it calls: one memory for each key."""
+    with _remembering:
+        return _memories.setdefault(key, HostMemory())
+
+
+def forget_all() -> None:
+    """Let the next who asks begin with nothing."""
+    with _remembering:
+        _memories.clear()
 
 
 def _is_lasting(name: str, now_ms: int) -> bool:

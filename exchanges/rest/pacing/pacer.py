@@ -73,7 +73,8 @@ class Pacer(ABC):
     batch_size: int | None = None
     ask_limits: Callable[[], None] | None = None
 
-    def __init__(self, redis: Redis, host: str):
+    def __init__(self, redis: Redis, host: str, memory: HostMemory | None = None):
+        """`memory` is what others know of the host too; None: nobody shares it."""
         self.host = host
         self._key = keys.pacing(host)
         self._redis = redis
@@ -83,7 +84,7 @@ class Pacer(ABC):
         self._answered = self._script(ANSWERED)
         self._restore = self._script(RESTORE)
         self._turned_away = False
-        self._memory = HostMemory()
+        self._memory = memory or HostMemory()
 
     def wait_turn(self, weight: int, lane: Lane | None) -> int:
         """Wait until a call of `weight` may go out, and count it as gone.

@@ -6,6 +6,7 @@ from redis import Redis
 
 from exchanges.redis.scripts import load_script
 from exchanges.rest.pacing.budget import SHARE_OF_LIMIT, Lane, Limits
+from exchanges.rest.pacing.memory import HostMemory
 from exchanges.rest.pacing.pacer import CONSTANTS, Pacer, Turn, turn_of
 from exchanges.rest.pacing.usage import read_usage
 
@@ -21,8 +22,10 @@ ASK_LIMITS = load_script("exchanges/rest/pacing/lua/ask_limits.lua", CONSTANTS)
 class WeightPacer(Pacer):
     """As fast as the exchange's published request weight allows, less a fifth."""
 
-    def __init__(self, redis: Redis, host: str, until_known: Limits):
-        super().__init__(redis, host)
+    def __init__(
+        self, redis: Redis, host: str, until_known: Limits, memory: HostMemory | None = None
+    ):
+        super().__init__(redis, host, memory)
         self._until_known = until_known
         self._used = 0
         self._allowed = int(SHARE_OF_LIMIT * until_known.weight_per_minute)

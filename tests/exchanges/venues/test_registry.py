@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from exchanges.adapters import open_rest
+from exchanges.errors import Banned
 from exchanges.models import Exchange
 from exchanges.rest.key import Credentials
 from exchanges.rest.pacing.batch import BatchPacer
@@ -53,6 +54,17 @@ def test_all_rows_of_a_host_are_paced_as_one(row, adapters, sandbox, redis):
     for venue in VENUES:
         adapters(row(venue, sandbox)).server_time_ms()
     assert redis.keys("pacing:*") == [keys.pacing(sandbox.url.removeprefix("http://")).encode()]
+
+
+def test_a_ban_that_redis_lost_is_known_to_all_rows_of_the_host(row, adapters, sandbox, redis):
+    one, other = (adapters(row(venue, sandbox)) for venue in ("binance", "coinbase"))
+    one.server_time_ms()
+    one.client.pacer.ban(120)
+    redis.delete(keys.pacing(one.client.pacer.host))
+    with pytest.raises(Banned):
+        other.server_time_ms()
+    with pytest.raises(Banned):  # who comes later, too
+        adapters(row("binance", sandbox)).server_time_ms()
 
 
 def test_a_host_is_the_same_in_capitals(row, adapters, sandbox, redis, settings):

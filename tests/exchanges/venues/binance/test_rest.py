@@ -17,6 +17,7 @@ from exchanges.models import Exchange
 from exchanges.rest.base import LOOKS, Known
 from exchanges.rest.client import ATTEMPTS
 from exchanges.rest.pacing.budget import Limits
+from exchanges.rest.pacing.memory import HostMemory
 from exchanges.rest.pacing.pacer import Pacer
 from exchanges.venues.binance.rest import read_error, used_weight
 from exchanges.venues.binance.symbols import read_limits, read_listing
@@ -605,6 +606,13 @@ def use_up(server, calls):
         requests.get(f"{server.url}/api/v3/exchangeInfo", timeout=5)  # 20 each
 
 
+def in_other_processes(rests):
+    """Let these know of the host what they learn themselves, as if each were in its process."""
+    for rest in rests:
+        rest.client.pacer._memory = HostMemory()
+    return rests
+
+
 def without_memory(pacer):
     """Return what takes a call as a process does that has just begun."""
 
@@ -620,6 +628,7 @@ def test_what_redis_lost_lets_nobody_pass_the_limit(
 ):
     server = start(speed=0, start_ms=NOW_MS, weight_limit=300)
     rests = [adapters(row("binance", server, pacing=WEIGHT)) for _ in range(2)]
+    in_other_processes(rests)
     for rest in rests:
         for _ in range(30):
             rest.get_candles("BTC-USD", "1m", limit=1)
