@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -84,7 +83,6 @@ class CandleSink:
         self._skipped = Skipped(self._cache)
         self._writes = WriteQueue(redis, exchange_id, epoch, may_write, self._written)
         self._writes.lately.skipped = self._skipped.by_pair
-        self._is_to_begin = False  # to compare with what the holder before wrote
         self._is_comparing = False
         self._ahead_since: float | None = None
         self._next_due_ms = 0  # before that no bar is overdue
@@ -271,13 +269,12 @@ class CandleSink:
         Nothing else is written before that is done.
         """
         losses = self._writes.losses
-        if self._is_to_begin:
+        if losses.is_awaited:
             try:
-                losses.begin(self.now_ms())
+                self._writes.compare(self.now_ms())
             except RedisError as error:
                 logger.debug("sink.not_begun error=%s", error)
                 return
-            self._is_to_begin = False
         if not losses.is_due or not self._writes.may_write() or not self._writes.finish():
             return
         try:
@@ -315,9 +312,7 @@ class CandleSink:
         if self._bars or self._unloaded:
             self._healer.keep_time()  # last, as a pair's answer tells more of an outage
         for pair, close in self._skipped.known():
-            if self._writes.losses.may_be_told(pair, close):
-                close = replace(close, again=True)
-            self._writes.closes.append((pair, close))
+            self._writes.closes.append((pair, self._writes.losses.marked(pair, close)))
 
     def _look_at_bars(self, now: float, now_ms: int) -> None:
         """See to the bars that are overdue, and to closes that wait; note when the next may be."""
@@ -459,10 +454,8 @@ class CandleSink:
         self._writes.lately.begin(told)
         for pair, mark in marks.items():
             self._go_on(pair, mark)
-        self._is_to_begin = True  # for as long as that fails
-        with suppress(RedisError):
-            self._writes.losses.begin(self.now_ms())
-            self._is_to_begin = False
+        with suppress(RedisError):  # the next tick tries again
+            self._writes.compare(self.now_ms())
 
     def _go_on(self, pair: Pair, mark: Told) -> None:
         """Go on with a pair where its closes were told by the holder before."""
@@ -484,7 +477,7 @@ class CandleSink:
 
     def _load(self, pairs: Sequence[Pair]) -> None:
         if self.has_begun:
-            self._writes.losses.begin(self.now_ms())
+            self._writes.compare(self.now_ms())
         aside = self._cache.aside(pairs)
         begins = resume(self._cache, self._rest.clock, pairs)
         self._healer.doubt(self._cache.unconfirmed())
@@ -551,10 +544,8 @@ class CandleSink:
                 self._bars[pair].take_back(close.covered[0])
                 self._next_due_ms = 0
                 return
-            if self._writes.losses.may_be_told(pair, close):
-                close = replace(close, again=True)
             if not is_aside:
-                self._writes.closes.append((pair, close))
+                self._writes.closes.append((pair, self._writes.losses.marked(pair, close)))
             if close.how == SKIPPED:
                 if not is_aside:
                     logger.warning("sink.skipped pair=%s/%s from=%d to=%d", *pair, *close.covered)

@@ -71,6 +71,7 @@ class Comparison:
         told = self._cache.told(pairs)
         coverages = dict(zip(pairs, self._cache.coverages(pairs), strict=True))
         lost = [each for each in written.closes if order_of(each.event_id) > order_of(newest)]
+        lost.sort(key=lambda each: order_of(each.event_id))
         rows = [
             each
             for each in written.closes

@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from redis import Redis
 from redis.exceptions import ResponseError
@@ -23,10 +24,18 @@ SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_TRIES = 0.1
 
 
+class Begun(NamedTuple):
+    """To which server was written before, and whether all that was told last is remembered."""
+
+    server: str
+    is_known: bool
+
+
 class LossWatch:
     """Compares Redis with what was written, once another server answers or something is missing.
 
-    One thread calls it. `loss_count` is how often another server was found, or a loss.
+    One thread calls it. `loss_count` is how often another server was found, or a loss. While it
+    `is_awaited` nothing may be written before it has begun.
     """
 
     def __init__(
@@ -39,7 +48,9 @@ class LossWatch:
         self._comparison = comparison
         self._written = written
         self._watch = ServerWatch(redis, keys.epoch(exchange_id))
-        self._has_begun = False
+        self.is_awaited = False
+        self.has_begun = False
+        self._before: Begun | None = None
         self._doubts = self._lacks = False
         self._next_look_at = self._next_try_at = 0.0
         self._clock: Callable[[], int] = _now_ms
@@ -48,8 +59,11 @@ class LossWatch:
 
     # -- what may have been told before
 
-    def may_be_told(self, pair: Pair, close: Close) -> bool:
-        """Tell whether a close may have been told under another id, which Redis lost."""
+    def marked(self, pair: Pair, close: Close) -> Close:
+        """Return a close, marked if it may have been told under another id, which Redis lost."""
+        return replace(close, again=True) if self._may_be_told(pair, close) else close
+
+    def _may_be_told(self, pair: Pair, close: Close) -> bool:
         if close.candle is None:
             return False
         stretch = (close.candle.timestamp, close.candle.close_time_ms)
@@ -69,17 +83,18 @@ class LossWatch:
         Where that is not known and another server answers than was written to, what ended before
         now may have been told. Raises Fenced and RedisError.
         """
-        if self._has_begun:
+        if self.has_begun:
             return
         self._watch.has_changed()
-        before = self._stored_server()
-        is_known = bool(self._written.until)
+        if self._before is None:  # once: it is written over, in parts
+            self._before = Begun(self._stored_server(), self._knows_the_newest())
+        server, is_known = self._before
         self._write_again()
-        if before and before != self._server and not is_known:
+        self._clock = _clock_of(self._redis)
+        if server and server != self._server and not is_known:
             logger.warning("redis_loss.another_server exchange=%d", self._exchange_id)
             self._told_before_ms = now_ms
-        self._clock = _clock_of(self._redis)
-        self._has_begun = True
+        self.has_begun, self.is_awaited = True, False
 
     def doubt(self, lacks: bool = False) -> None:
         """Learn that a write failed, or was refused as Redis lacks what was told."""
@@ -89,15 +104,15 @@ class LossWatch:
     @property
     def is_in_doubt(self) -> bool:
         """Tell whether nothing may be written before it was looked at."""
-        return self._has_begun and self._doubts
+        return self.is_awaited or (self.has_begun and self._doubts)
 
     @property
     def is_due(self) -> bool:
         """Tell whether to look now."""
         now = time.monotonic()
         if self._doubts:
-            return self._has_begun and now >= self._next_try_at
-        return self._has_begun and now >= self._next_look_at
+            return self.has_begun and now >= self._next_try_at
+        return self.has_begun and now >= self._next_look_at
 
     def settle(self) -> Loss | None:
         """Look, and write again what is missing; None where nothing happened.
@@ -120,6 +135,11 @@ class LossWatch:
     def before_next(self, count: int) -> tuple[int, int]:
         """Return the id before that of the first of `count` closes which are sent now."""
         return self.ids.before_next(self._clock(), count)
+
+    def _knows_the_newest(self) -> bool:
+        """Tell whether nobody else told anything since what is remembered, as far as one sees."""
+        ours, newest = self._written.newest_id, self._comparison.newest_id()
+        return bool(ours and self._written.until) and order_of(ours) >= order_of(newest)
 
     def _is_behind(self) -> bool:
         return order_of(self._comparison.newest_id()) < order_of(self._written.newest_id)

@@ -150,8 +150,9 @@ class Flusher:
         """Wait until it is written; return the pairs whose closes were left out, and other ids.
 
         They are those of which a key is of another type. Of closes by number there are the ids that
-        are not as they were given, "" where none was told. Raises Fenced once another holder has
-        the exchange, LostEvents where Redis lacks the newest event, and RedisError.
+        are not as they were given: of what was told before, by a write whose reply was lost, the
+        one that it got then, "" where that is not known. Raises Fenced once another holder has the
+        exchange, LostEvents where Redis lacks the newest event, and RedisError.
         """
         with refusals(), _losses():
             aside, unheard, others = sent.reply()

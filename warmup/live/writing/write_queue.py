@@ -18,7 +18,7 @@ from livermore.market.pair import Pair
 from warmup.live.bars import Close
 from warmup.live.redis_loss.comparison import Comparison
 from warmup.live.redis_loss.loss_watch import LossWatch
-from warmup.live.redis_loss.written_lately import WrittenClose, WrittenLately
+from warmup.live.redis_loss.written_lately import WrittenClose, WrittenLately, order_of
 from warmup.live.writing.flush import Batch, Flusher, LostEvents
 from warmup.live.writing.listeners import Listeners
 
@@ -104,6 +104,18 @@ class WriteQueue:
         self.closes = deque(
             (pair, close) for pair, close in self.closes if close.covered[1] > told.get(pair, 0)
         )
+
+    def compare(self, now_ms: int) -> None:
+        """Compare Redis with what the holder before wrote, once; what waits may have been told.
+
+        `now_ms` is the exchange's time. Until that was done nothing is written. Raises Fenced and
+        RedisError.
+        """
+        if self.losses.has_begun:
+            return
+        self.losses.is_awaited = True
+        self.losses.begin(now_ms)
+        self.closes = deque((pair, self.losses.marked(pair, close)) for pair, close in self.closes)
 
     @property
     def pending(self) -> int:
@@ -233,8 +245,9 @@ class WriteQueue:
             event_id = ""
             if close.candle and close.how:
                 event_id = others.get(at, f"{ms}-{number + at + 1}")
+                if at not in others or order_of(event_id) > order_of(self.lately.newest_id):
+                    self.lately.newest_id = event_id
             written.append(WrittenClose(event_id, pair, close))
-            self.lately.newest_id = event_id or self.lately.newest_id
         self.lately.add(written)
 
     def _take_out(self, batch: Batch) -> None:

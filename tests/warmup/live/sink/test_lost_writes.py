@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from redis.exceptions import ConnectionError
 
 from livermore.market import keys
 from livermore.market.pair import Pair
@@ -15,13 +16,17 @@ from tests.warmup.live.sink.played import (
     H1,
     PAIR,
     STREAM,
+    Stream,
+    Unreliable,
     at,
     closed,
 )
 from tests.warmup.live.sink.seen import stored, tick_until
 from warmup.cache.candles import CandleCache
 from warmup.live.redis_loss import loss_watch, written_lately
+from warmup.live.redis_loss.comparison import Comparison
 from warmup.live.redis_loss.written_lately import WrittenLately
+from warmup.live.sink import NOBODYS, CandleSink
 
 OTHERS = [Pair(ETH, PAIR.timeframe), Pair(BTC, H1)]
 
@@ -154,6 +159,107 @@ def test_who_knows_nothing_of_what_was_lost_says_that_it_may_have_been_told(
     assert [event.get("again", False) for _, event in events(redis)] == [
         *(3 * [False]), True, True, False,
     ]  # fmt: skip
+
+
+def test_who_takes_over_as_redis_loses_something_says_what_may_have_been_told(
+    lossy, redis, make, lose, rest
+):
+    holder, shadow = make(), Stream(CandleSink(redis, EXCHANGE, rest, NOBODYS, lambda: False))
+    shadow.remember_in(WrittenLately())
+    holder.connected([PAIR])
+    shadow.connected([PAIR])
+    for number in range(5):
+        shadow.candle(closed(number))
+        close_and_tick(holder, number)
+        if number == 2:
+            lossy.remember()
+    lose()
+    if not redis.exists(keys.told(EXCHANGE)):
+        pytest.skip("there is nothing to go on from")
+    redis.set(keys.epoch(EXCHANGE), EPOCH + 1)
+    shadow.take_over(EPOCH + 1, lambda: True)
+    tick_until(shadow, lambda: told(redis) == list(range(5)))
+    close_and_tick(shadow, 5)
+    shadow._healer.close()
+    assert [event.get("again", False) for _, event in events(redis)] == [
+        *(3 * [False]), True, True, False,
+    ]  # fmt: skip
+
+
+def test_a_take_over_writes_nothing_before_it_knows_what_was_lost(
+    lossy, redis, make, lose, rest, monkeypatch
+):
+    holder, shadow = make(), Stream(CandleSink(redis, EXCHANGE, rest, NOBODYS, lambda: False))
+    holder.connected([PAIR])
+    shadow.connected([PAIR])
+    for number in range(5):
+        shadow.candle(closed(number))
+        close_and_tick(holder, number)
+        if number == 2:
+            lossy.remember()
+    lose()
+    if not redis.exists(keys.told(EXCHANGE)):
+        pytest.skip("there is nothing to go on from")
+    redis.set(keys.epoch(EXCHANGE), EPOCH + 1)
+    send = Comparison._send
+
+    def send_and_fail(comparison, *arguments):
+        send(comparison, *arguments)
+        raise ConnectionError("gone before it answered")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(Comparison, "_send", send_and_fail)
+        shadow.take_over(EPOCH + 1, lambda: True)
+        for _ in range(3):
+            shadow.tick()
+            shadow.closed()
+        assert told(redis) == [0, 1, 2]
+    tick_until(shadow, lambda: told(redis) == list(range(5)))
+    assert [event.get("again", False) for _, event in events(redis)] == [
+        *(3 * [False]), True, True,
+    ]  # fmt: skip
+    shadow._healer.close()
+
+
+def test_what_a_flush_told_whose_reply_was_lost_is_told_again_under_its_ids_too(
+    lossy, redis, make, lose
+):
+    unreliable = Unreliable(redis, runs=True)
+    sink = make(unreliable)
+    sink.connected([PAIR, OTHERS[0]])
+    close_and_tick(sink, 0, 1, symbols=(BTC, ETH))
+    lossy.remember()
+    unreliable.times = 2
+    close_and_tick(sink, 2, 3, symbols=(BTC, ETH))
+    tick_until(sink, lambda: not sink.pending())
+    assert sink.flush_failures == 2
+    before = events(redis)
+    assert len(before) == 8
+    lose()
+    tick_until(sink, lambda: events(redis) == before)
+    close_and_tick(sink, 4, symbols=(BTC, ETH))
+    assert told(redis) == list(range(5))
+
+
+def test_a_flush_whose_reply_was_lost_is_missed_by_the_next_where_redis_lost_it_alone(
+    lossy, redis, make, lose, monkeypatch
+):
+    monkeypatch.setattr(loss_watch, "SECONDS_BETWEEN_LOOKS", 3600)
+    unreliable = Unreliable(redis, runs=True)
+    sink = make(unreliable)
+    sink.connected([PAIR])
+    close_and_tick(sink, 0, 1)
+    lossy.remember()
+    unreliable.times = 1
+    close_and_tick(sink, 2)
+    tick_until(sink, lambda: not sink.pending())
+    before = events(redis)
+    lose()
+    redis.ping()  # the connection is there again
+    sink.candle(closed(3))
+    tick_until(sink, lambda: not sink.pending())
+    assert events(redis)[:3] == before
+    assert told(redis) == list(range(4))
 
 
 def test_what_is_older_than_what_is_remembered_is_fetched_and_told_late(

@@ -100,6 +100,15 @@ def test_a_close_is_stored_and_told_once(redis):
     assert told(redis) == [at(1), []]
 
 
+def test_of_what_was_told_before_it_says_under_which_ids(redis):
+    first = [close(number) for number in range(3)]
+    assert flush_as(redis, first)[2] == []
+    more = [*first, close(3)]
+    assert flush_as(redis, more)[2] == [0, b"5-1", 1, b"5-2", 2, b"5-3"]
+    redis.xtrim("events", 0)
+    assert flush_as(redis, more, ids=(6, 0))[2] == [0, b"", 1, b"", 2, b"", 3, b""]
+
+
 def test_a_flush_of_nothing_is_done(redis):
     assert flush(redis) == [[], []]
     assert set(redis.scan_iter()) == {b"epoch", b"told"}
@@ -309,7 +318,7 @@ def test_events_have_the_ids_that_were_given_to_their_closes(redis):
 
 def test_a_close_that_is_sent_again_is_told_once_and_said_to_be(redis):
     flush_as(redis, [close(0)], ids=(9, 0))
-    assert flush_as(redis, [close(0), close(1)], known="9-1", ids=(9, 0)) == [[], [], [0, b""]]
+    assert flush_as(redis, [close(0), close(1)], known="9-1", ids=(9, 0)) == [[], [], [0, b"9-1"]]
     assert ids(redis) == ["9-1", "9-2"]
 
 

@@ -49,7 +49,9 @@
 --        id of the newest event that the writer knows of, '' for none
 --        first and second part of an id: the event of the n-th close has n more as its second part
 -- Returns which closes were left out, and which open candles nobody has heard, counted from 0; and of
--- the closes whose events were not told under these ids which, and the id, '' for none: {i, id, ...}.
+-- the closes whose events were not told under these ids now which, and the id, '' where none of the
+-- newest events is theirs: {i, id, ...}. Those that an earlier flush told, whose reply was lost, are
+-- among the newest.
 --
 -- include: exchanges/lock/lua/fence.lua
 -- include: warmup/cache/lua/coverage.lua
@@ -84,6 +86,18 @@ local function add(message, n)
     if type(said) == 'string' then return end
     others[#others + 1] = n - 1
     others[#others + 1] = call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'event', message)
+end
+
+-- Returns the id of the event that says a message, '' where none of the newest does.
+local newest_ids
+local function id_of(message)
+    if not newest_ids then
+        newest_ids = {}
+        for _, event in ipairs(call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 2 * closes)) do
+            newest_ids[event[2][2]] = newest_ids[event[2][2]] or event[1]
+        end
+    end
+    return newest_ids[message] or ''
 end
 
 -- Where nothing can be told nothing is written.
@@ -208,7 +222,7 @@ for i = 1, closes do
             call('PUBLISH', to_all .. field, message)
         elseif time ~= '' and how ~= '' then
             others[#others + 1] = i - 1
-            others[#others + 1] = ''
+            others[#others + 1] = id_of(ARGV[a + 6])
         end
         move(mark, how, from, to)
         changed[field] = true
