@@ -16,6 +16,7 @@ from livermore.market import keys
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from tests.warmup.runners import (
+    MIDNIGHT_MS,
     MINUTE_MS,
     Comparison,
     events_of,
@@ -100,6 +101,7 @@ def test_what_is_added_while_rest_refuses_is_streamed_at_once_and_fetched_once_t
 
 def test_with_rest_at_hand_the_reply_comes_when_all_is_fetched(redis, sandbox, row, ask):
     with running(redis, row, [BTC]):
+        wait_for_time(sandbox, MIDNIGHT_MS)  # else the stream may tell one day more
         reply = ask("bulk-add-symbols", symbols=[ETH, SOL])
         assert reply.result["pairs"] == 12
         assert (reply.result["waiting"], reply.result["reason"]) == ([], "")
