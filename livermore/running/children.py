@@ -47,6 +47,8 @@ class Child:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
+        """Raises OSError where it can't be, as while its Python is away."""
+        self._started = time.monotonic()
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
@@ -58,7 +60,6 @@ class Child:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # Ctrl-C must reach us alone, who end it in order
             )
-        self._started = time.monotonic()
 
     def wait_until_up(self) -> None:
         """Raises ChildError if it ends or stays silent instead."""
@@ -122,19 +123,26 @@ class Children:
         for child in self._children:
             due = self._restarts.get(child.name)
             if due is None and (status := child.ended()) is not None:
-                self._plan_restart(child, status, now)
+                how = f"by signal {-status}" if status < 0 else f"with status {status}"
+                self._plan_restart(child, f"ended {how}", now)
             elif due is not None and now >= due:
                 del self._restarts[child.name]
                 child.end(now)
-                child.start()
+                self._start_again(child, now)
 
-    def _plan_restart(self, child: Child, status: int, now: float) -> None:
+    def _start_again(self, child: Child, now: float) -> None:
+        """Start it, or later: the others go on while an installation replaces its Python."""
+        try:
+            child.start()
+        except OSError as error:
+            self._plan_restart(child, f"can't be started ({error})", now)
+
+    def _plan_restart(self, child: Child, what: str, now: float) -> None:
         if child.name not in self._delays or child.seconds_alive() > STEADY_SECONDS:
             self._delays[child.name] = backoff()
         delay = next(self._delays[child.name])
         self._restarts[child.name] = now + delay
-        how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        self._say(f"{child.name} ended {how}: started again in {delay:.0f} s; {child.words()}")
+        self._say(f"{child.name} {what}: started again in {delay:.0f} s; {child.words()}")
 
     def stop(self) -> None:
         """End all of them, newest first: TERM, and KILL for what is left after the grace."""

@@ -71,6 +71,22 @@ def test_a_child_that_died_is_told_and_started_again(tmp_path, children, said):
     assert len(said) == 1
 
 
+def test_one_that_cannot_be_started_again_is_tried_later(tmp_path, children, said, monkeypatch):
+    child = web_child(tmp_path, free_port())
+    children.start(child)
+    os.kill(child.pid, signal.SIGKILL)
+    wait_for(lambda: child.ended() is not None)
+
+    children.step(now := time.monotonic())
+    monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
+    children.step(now + 10)
+    assert "web can't be started" in said[1] and "no-python" in said[1]
+    monkeypatch.undo()
+    children.step(now + 20)
+    child.wait_until_up()
+    assert len(said) == 2
+
+
 def test_a_child_that_dies_at_its_start_is_an_error_with_its_last_words(tmp_path, children):
     child = Child("web", ["nosuchmodule"], "http://127.0.0.1:9/", tmp_path / "web.log", ROOT)
     with pytest.raises(ChildError, match=r"web ended at its start: .*nosuchmodule.*web\.log"):
