@@ -206,7 +206,7 @@ def test_nothing_outlives_a_run_that_was_killed(checkout, up):
 def test_a_second_run_tells_the_address_of_the_first_and_changes_nothing(checkout, up):
     web, sandbox = free_port(), free_port()
     up("--port", str(web), "--sandbox-port", str(sandbox))
-    (checkout / ".venv").rename(checkout / ".venv of the first")
+    (checkout / "livermore/running/install.py").write_text("raise SystemExit('it installs')")
     for others in ([], ["--port", "1"], ["up"]):
         status, said = finish(run(checkout, *others))
         assert status == 1
@@ -214,7 +214,6 @@ def test_a_second_run_tells_the_address_of_the_first_and_changes_nothing(checkou
             f"Error: Livermore runs already from {checkout}: http://127.0.0.1:{web}/\n"
             f"Log in as admin: password in {checkout}/var/admin-password\n"
         )
-        assert not (checkout / ".venv").exists()
     assert is_listening(web)
 
 
