@@ -1,6 +1,7 @@
 """Without its database: what the web server and the commands say, and that they recover."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.conf import settings
@@ -55,6 +56,12 @@ def as_json(answer):
     return json.loads(text[text.index("{") : text.rindex("}") + 1])
 
 
+def at_once(web, paths, *headers):
+    """Return each path with its answer, asked for together: each may wait for the database."""
+    with ThreadPoolExecutor(len(paths)) as pool:
+        return [*zip(paths, pool.map(lambda path: web.get(path, *headers), paths), strict=True)]
+
+
 @pytest.mark.parametrize(("kind", "way"), EVERY, ids=NAMES)
 def test_without_the_database_every_page_says_so_and_comes_back(databases, webs, kind, way):
     base, web = databases(kind), webs(kind)
@@ -69,12 +76,11 @@ def test_without_the_database_every_page_says_so_and_comes_back(databases, webs,
     for path in pages:
         assert status(web.get(path, cookie)) == 200, path
     with base.away(way):
-        for path in pages[:3] if way in ("locked", "silent") else pages:
-            answer = web.get(path, cookie)
+        for path, answer in at_once(web, pages, cookie):
             assert (status(answer), AWAY in answer.decode()) == (503, True), path
             assert b"Retry-After: 10\r\n" in answer
-            asked = web.get(path, cookie, "Accept: application/json")
-            assert as_json(asked) == {"ok": False, "text": AWAY}
+        for path, answer in at_once(web, pages, cookie, "Accept: application/json"):
+            assert as_json(answer) == {"ok": False, "text": AWAY}, path
         health = web.get("/health/")
         assert status(health) == 503
         assert {"database", "migrations"} & {*as_json(health)["failing"]}
