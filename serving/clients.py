@@ -25,7 +25,6 @@ class Caller:
     requests_per_second: int
     sockets: int
     digest: str
-    open_sockets: int = 0
     seen_at: float = float("-inf")  # when that was written down
     _second: int = 0
     _in_second: int = 0

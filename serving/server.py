@@ -1,19 +1,25 @@
 """The HTTP server of candles: who is asked for what, and how it begins and ends."""
 
 import asyncio
+import hmac
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
 from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseError
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.redis.unreadable import warn_once
 from livermore.market.candle import Ticker
+from serving.admission import READER, Admission, exchange_named
 from serving.binance import streams
 from serving.binance.rest import BUSY, BinanceApi
 from serving.binance.socket import BinanceSocket
@@ -25,7 +31,9 @@ from serving.candles.passing import Passing
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import RETRY_SECONDS
 from serving.candles.windows import Windows
-from serving.clients import Caller, Callers, is_due, token_of
+from serving.clients import Callers
+from serving.counting.observation import Observation
+from serving.counting.reports import Reports
 from serving.directory import Directory, ServedExchange
 from serving.native.api import NativeApi, NotFound, as_json, symbol_of
 from serving.native.events import ID, EventSource, send
@@ -35,11 +43,8 @@ from serving.streams.hub import Hub, Topic
 
 logger = logging.getLogger(__name__)
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS, SECONDS_TO_LEAVE = 5.0, 2.0
 SOCKET_PATHS = ("/ws", "/ws/{streams:.*}", "/stream", "/stream/{rest:.*}")
-TOO_MANY, NO_KEY = -1003, -2015
-CALLER = web.RequestKey("caller", Caller)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TICKERS = {streams.TICKER: streams.ticker, streams.MINI_TICKER: streams.mini_ticker}
 
 
@@ -53,13 +58,14 @@ class Server:
         *,
         is_open: bool = True,
         directory: Directory | None = None,
+        server_id: str | None = None,
+        metrics_token: str = "",
     ):
         """`url` is that of the same Redis, for those who read it in the event loop.
 
-        `is_open` lets those in who bring no token.
+        `is_open` lets those in who bring no token. Processes that serve together share a
+        `server_id`. `/metrics` is there for who brings `metrics_token`, if that is set.
         """
-        self._is_open = is_open
-        self.callers = Callers()
         self._windows, self._clocks = Windows(redis), Clocks(redis)
         self.directory = directory or Directory()
         calls = Calls()
@@ -71,13 +77,27 @@ class Server:
         self._hub = Hub(self._feed.want, self._feed.unwant)
         self._reading = asyncio.Lock()
         self._sockets: set[BinanceSocket] = set()
+        self._event_sources: set[EventSource] = set()
+        self._metrics_token = metrics_token
+        self._reports = Reports(redis, server_id or secrets.token_hex(8))
+        self._admission = Admission(
+            *(redis, self._read, self._reports.counts),
+            is_open=is_open,
+            is_shared=server_id is not None,
+        )
+        self._observation = Observation(
+            self._reports,
+            lambda request: exchange_named(request, self.directory.exchanges),
+            lambda request: request.get(READER),
+        )
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[self._admit])
+        app = web.Application(middlewares=[self._observation.observe, self._admission.admit])
         app.on_startup.append(self._begin)
         app.on_shutdown.append(self._close_sockets)
         app.on_cleanup.append(self._end)
         app.router.add_get("/health/", self._health)
+        app.router.add_get("/metrics", self._metrics)
         for start in ("", "/k/{token}"):
             app.router.add_get(f"{start}/v1/events", self._events)
             for path in self._native.by_path:
@@ -88,14 +108,24 @@ class Server:
         return app
 
     async def run(
-        self, host: str, port: int, ending: asyncio.Event, say: Callable[[str], object]
+        self,
+        host: str,
+        port: int,
+        ending: asyncio.Event,
+        begun: Callable[[], object],
+        *,
+        beside_others: bool = False,
     ) -> None:
-        """Serve until `ending` is set. Raises OSError where the address is taken."""
+        """Serve until `ending` is set; `begun` is called once it listens.
+
+        `beside_others` lets other processes listen there too. Raises OSError where the address is
+        taken.
+        """
         runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
-            say(f"Serving candles at http://{host}:{port}/EXCHANGE/api/v3/klines")
+            await web.TCPSite(runner, host, port, reuse_port=beside_others or None).start()
+            begun()
             await ending.wait()
         finally:
             await runner.cleanup()
@@ -104,42 +134,23 @@ class Server:
         self._windows.start()
         self._clocks.start()
         self._feed.start()
+        self._admission.start()
+        self._reporting = asyncio.create_task(self._reports.run())
 
     async def _close_sockets(self, app: web.Application) -> None:
         """Tell who listens to connect anew: to the next one, or to another of us."""
-        await asyncio.gather(*(each.go_away() for each in self._sockets))
+        for source in self._event_sources:
+            source.end()
+        if leaving := [asyncio.create_task(each.go_away()) for each in self._sockets]:
+            await asyncio.wait(leaving, timeout=SECONDS_TO_LEAVE)  # for who does not answer
 
     async def _end(self, app: web.Application) -> None:
+        self._reporting.cancel()
+        self._admission.close()
+        await self._reports.withdraw()
         self._windows.close()
         self._clocks.close()
         await self._feed.close()
-
-    @web.middleware
-    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in who may ask, and no more than that."""
-        if "signature" in request.query:
-            return refusal(401, NO_KEY, "Public market data is served here, and no signed call")
-        try:
-            token = token_of(request.headers, request.match_info.get("token"))
-        except web.HTTPUnauthorized:
-            return refusal(401, NO_KEY, "The Authorization header holds no token")
-        if token is None:
-            if self._is_open:
-                return await handler(request)
-            if request.path == "/health/":
-                return await handler(request)
-            return refusal(401, NO_KEY, "A token is needed: that of an API client in the admin")
-        await self._read(self.callers, token)
-        caller = self.callers.who(token)
-        if caller is None:
-            return refusal(401, NO_KEY, "No active API client has this token")
-        if not caller.may_ask():
-            text = f"{caller.name} may send {caller.requests_per_second} requests a second"
-            return refusal(429, TOO_MANY, text, {"Retry-After": "1"})
-        if is_due(caller):
-            await sync_to_async(self.callers.note_seen)(caller)
-        request[CALLER] = caller
-        return await handler(request)
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)
@@ -151,20 +162,32 @@ class Server:
         route = request.match_info.route.resource
         is_combined = route is not None and "/stream" in route.canonical
         names = request.query.get("streams", "") if named is None else named
-        socket = BinanceSocket(self._hub, exchange, is_combined)
-        caller = request.get(CALLER)
-        if caller and caller.open_sockets >= caller.sockets:
-            text = f"{caller.name} has {caller.sockets} connections open, and may not have more"
-            return refusal(429, TOO_MANY, text, {"Retry-After": "60"})
-        if caller:
-            caller.open_sockets += 1
-        self._sockets.add(socket)
+        sent = [each for each in names.split("/") if each]
+
+        def note_drop(reason: str) -> None:
+            self._reports.counts.add("readers_dropped_total", exchange.name, reason)
+
+        socket = BinanceSocket(self._hub, exchange, is_combined, note_drop)
+
+        async def serve() -> web.StreamResponse:
+            self._sockets.add(socket)
+            try:
+                with self._counted(request, exchange):
+                    return await socket.serve(request, sent)
+            finally:
+                self._sockets.discard(socket)
+
+        return await self._admission.stay(request, serve)
+
+    @contextmanager
+    def _counted(self, request: web.Request, exchange: ServedExchange) -> Iterator[None]:
+        """Count a connection as long as it is open."""
+        readers, name = self._reports.readers, request.get(READER, "")
+        readers.opened(name, exchange.name)
         try:
-            return await socket.serve(request, [each for each in names.split("/") if each])
+            yield
         finally:
-            self._sockets.discard(socket)
-            if caller:
-                caller.open_sockets -= 1
+            readers.closed(name, exchange.name)
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         """Say whether Redis and the database can be read: 503 names what can't."""
@@ -172,8 +195,23 @@ class Server:
             await sync_to_async(self.directory.read)()
             await sync_to_async(self._redis.ping, thread_sensitive=False)()
         except (DatabaseError, RedisError) as error:
-            return as_json({"status": "unavailable", "error": str(error)}, 503)
+            logger.warning("serving.unhealthy error=%s", error)
+            failing = "database" if isinstance(error, DatabaseError) else "redis"
+            return as_json({"status": "unavailable", "failing": failing}, 503)
         return as_json({"status": "ok"})
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        """Tell Prometheus what all processes of this server have counted."""
+        if not self._metrics_token:
+            raise web.HTTPNotFound
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        is_right = hmac.compare_digest(token.strip().encode(), self._metrics_token.encode())
+        if scheme.lower() != "bearer" or not is_right:
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(await self._reports.collector())
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
     async def _v1(self, request: web.Request) -> web.StreamResponse:
         await self._read(self.directory, request.query.get("exchange", ""))
@@ -195,7 +233,19 @@ class Server:
         except NotFound as error:
             return as_json({"error": str(error)}, 404)
         source = EventSource(self._redis, self._feed, exchange)
-        return await send(request, source, after, symbols, set(timeframes or ()))
+        chosen = set(timeframes or ())
+
+        async def serve() -> web.StreamResponse:
+            self._event_sources.add(source)
+            try:
+                with self._counted(request, exchange):
+                    return await send(request, source, after, symbols, chosen)
+            finally:
+                self._event_sources.discard(source)
+                if source.is_slow:
+                    self._reports.counts.add("readers_dropped_total", exchange.name, "slow")
+
+        return await self._admission.stay(request, serve)
 
     async def _exchange(self, request: web.Request) -> ServedExchange:
         name = request.match_info["exchange"]
@@ -252,10 +302,3 @@ def database_away(error: DatabaseError) -> web.HTTPServiceUnavailable:
     text = json.dumps({"code": BUSY, "msg": f"The database can't be read: {error}"})
     headers = {"Retry-After": str(RETRY_SECONDS)}
     return web.HTTPServiceUnavailable(text=text, content_type="application/json", headers=headers)
-
-
-def refusal(
-    status: int, code: int, text: str, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    """Return an error in Binance's form."""
-    return web.json_response({"code": code, "msg": text}, status=status, headers=headers)

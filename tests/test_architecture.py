@@ -66,11 +66,16 @@ REDIS = {
     "warmup/runner/old_rows.py",
     "warmup/runner/trouble.py",
     "warmup/network/page/exchange_view.py",
+    "warmup/network/readers.py",
     "warmup/network/socket/subscriber.py",
     "warmup/network/socket/feed.py",
     "warmup/network/actions/base.py",
     "warmup/harness/steps/stored.py",
     "serving/server.py",
+    "serving/candles/turns.py",
+    "serving/counting/reports.py",
+    "serving/limits/requests.py",
+    "serving/limits/sockets.py",
     "serving/candles/tracking.py",
     "serving/native/events.py",
     "serving/streams/feed.py",
@@ -82,7 +87,7 @@ MOST_MODULES = 13  # side by side in a folder
 DJANGOS = {"management", "commands", "migrations"}  # packages that are as Django wants them
 KEY_STARTS = (
     "candles:", "candle:", "coverage:", "ticker:", "indicator:", "exchange:", "channel:", "pacing:",
-    "old-rows:", "login:",
+    "old-rows:", "login:", "serving:",
 )  # fmt: skip
 
 

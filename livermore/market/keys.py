@@ -157,6 +157,31 @@ def holder_channel(instance_id: str) -> str:
     return named(f"channel:holder:{instance_id}")
 
 
+def fetch_turn(exchange_id: int) -> str:
+    """Name the string that says which process fetches what programs wait for."""
+    return named(f"exchange:{tag(exchange_id)}:fetch-turn")
+
+
+def readers() -> str:
+    """Name the hash in which each process that serves candles says who reads them."""
+    return named("serving:readers")
+
+
+def serving_counts(server_id: str) -> str:
+    """Name the hash of what the processes of one server of candles have counted together."""
+    return named(f"serving:counts:{server_id}")
+
+
+def client_requests(client_id: int, second: int) -> str:
+    """Name the counter of what an API client sent in a second."""
+    return named(f"serving:client:{client_id}:requests:{second}")
+
+
+def client_sockets(client_id: int) -> str:
+    """Name the sorted set of the connections that an API client has open."""
+    return named(f"serving:client:{client_id}:sockets")
+
+
 def agents() -> str:
     """Name the hash in which each agent says that it is alive and what it runs."""
     return named("agents")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -21,12 +22,21 @@ MESSAGES_A_SECOND = 5
 LONGEST_MESSAGE = 4096
 SECONDS_TO_READ = 5.0  # what was left unread, before the connection is cut
 PING_SECONDS, PONG_SECONDS = 20.0, 60.0
+NO_PONG = "no pong"
 
 
 class BinanceSocket:
     """One connection: what it listens to, and the commands that change that."""
 
-    def __init__(self, hub: Hub, exchange: ServedExchange, combined: bool):
+    def __init__(
+        self,
+        hub: Hub,
+        exchange: ServedExchange,
+        combined: bool,
+        note_drop: Callable[[str], object] = lambda reason: None,
+    ):
+        """`note_drop` is told why a client is dropped: it is `slow`, or `silent`."""
+        self._note_drop = note_drop
         self._hub = hub
         self._exchange = exchange
         self._combined = combined
@@ -77,6 +87,7 @@ class BinanceSocket:
         if self._is_dropped or self._transport is None:
             return
         self._is_dropped = True
+        self._note_drop("silent" if why == NO_PONG else "slow")
         logger.info("socket.dropped exchange=%s reason=%s", self._exchange.name, why)
         self._transport.write(close_frame(WSCloseCode.POLICY_VIOLATION, why))
         asyncio.get_running_loop().call_later(SECONDS_TO_READ, self._transport.abort)
@@ -150,7 +161,7 @@ class BinanceSocket:
         while not self._socket.closed:
             await asyncio.sleep(PING_SECONDS)
             if time.monotonic() - self._ponged_at > PING_SECONDS + PONG_SECONDS:
-                self.drop("no pong")
+                self.drop(NO_PONG)
                 return
             await self._socket.ping(b"%d" % int(time.time() * 1000))
 

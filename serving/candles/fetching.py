@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -22,8 +23,11 @@ from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, intersect, subtract, union
 from livermore.market.pair import Pair
 from serving.candles.calls import Calls
+from serving.candles.turns import turn
 from serving.candles.unavailable import RETRY_SECONDS, Unavailable
+from serving.counting.asked import note_waiting
 from serving.directory import ServedExchange
+from warmup.cache.candles import CandleCache
 from warmup.repair import CandleRepair, PairHoles
 from warmup.runner.hand_over import under_lock
 
@@ -78,9 +82,12 @@ class Fetches:
             return failure
         fetched = self._fetched.get(number, {}).get(pair, ())
         if number in self._under_way and not subtract(missing, fetched):
+            note_waiting()
             failures = await asyncio.shield(self._under_way[number])
             return failures.get(pair)
         wanted = self._wanted.setdefault(number, {})
+        if not subtract(missing, wanted.get(pair, ())):
+            note_waiting()
         wanted[pair] = union([*wanted.get(pair, ()), *missing])
         while pair in self._wanted.get(number, {}):
             if number not in self._under_way:
@@ -108,7 +115,9 @@ class Fetches:
         A stretch is `[start_ms, end_ms)`.
         """
         what = (exchange.exchange_id, pair, start_ms, end_ms)
-        if what not in self._passing:
+        if what in self._passing:
+            note_waiting()
+        else:
             self._passing[what] = asyncio.create_task(self._pass_on(exchange, what))
             self._passing[what].add_done_callback(lambda _: self._passing.pop(what, None))
         return await asyncio.shield(self._passing[what])
@@ -173,10 +182,30 @@ class Fetches:
 def fetch_holes(redis: Redis, exchange_id: int, holes: Sequence[PairHoles]) -> dict[Pair, str]:
     """Fetch stretches under the exchange's lock, or let the runner do it that has it.
 
-    Returns of which pairs that failed, and why. Raises LivermoreError where nothing could be done.
+    Other processes that serve do so before or after, and what they have fetched by then is left
+    out. Returns of which pairs that failed, and why. Raises LivermoreError where nothing could be
+    done.
     """
     close_old_connections()
     exchange = Exchange.objects.get(pk=exchange_id)
+    with turn(redis, exchange_id):
+        left = still_missing(CandleCache(redis, exchange_id), holes)
+        return _fetch(redis, exchange, left) if left else {}
+
+
+def still_missing(cache: CandleCache, holes: Sequence[PairHoles]) -> list[PairHoles]:
+    """Return what of some stretches the cache lacks by now."""
+    pairs = [Pair(hole.symbol, hole.timeframe) for hole in holes]
+    found = []
+    for hole, known, count in zip(holes, cache.coverages(pairs), cache.counts(pairs), strict=True):
+        left = subtract(hole.ranges, known if count else ())  # as `Windows` believes it
+        if left:
+            found.append(replace(hole, ranges=left))
+    return found
+
+
+def _fetch(redis: Redis, exchange: Exchange, holes: Sequence[PairHoles]) -> dict[Pair, str]:
+    exchange_id = exchange.pk
 
     def work(cache: Any, tell: Any) -> dict[str, Any]:
         with closing(open_rest(exchange)) as rest:

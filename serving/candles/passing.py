@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from serving.candles.calls import Calls
 from serving.candles.fetching import FAILURES, fetch_json, seconds_to_wait
 from serving.candles.unavailable import Unavailable
+from serving.counting.asked import note_waiting
 from serving.directory import ServedExchange
 
 ANSWERS_KEPT = 1000
@@ -51,7 +52,9 @@ class Passing:
         kept = self._kept.get(request)
         if kept and time.monotonic() - kept.told_at < holds_seconds:
             return kept
-        if request not in self._under_way:
+        if request in self._under_way:
+            note_waiting()
+        else:
             task = asyncio.create_task(self._ask(exchange, request, weight))
             self._under_way[request] = task
             task.add_done_callback(lambda _: self._under_way.pop(request, None))

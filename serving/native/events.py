@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Set
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -32,8 +33,8 @@ class EventSource:
         self._feed = feed
         self._key = keys.events(exchange.exchange_id)
         self._exchange_id = exchange.exchange_id
-        self._queue: asyncio.Queue[Entry] = asyncio.Queue(LONGEST_QUEUE)
-        self._is_full = False
+        self._queue: asyncio.Queue[Entry | None] = asyncio.Queue(LONGEST_QUEUE)
+        self.is_slow = False  # it left more unread than is kept for it
 
     async def entries(self, after: str | None) -> AsyncIterator[Entry | None]:
         """Yield each entry once and in order, None after a time without one.
@@ -48,21 +49,28 @@ class EventSource:
                     yield entry
             while True:
                 try:
-                    entry = await asyncio.wait_for(self._queue.get(), HEARTBEAT_SECONDS)
+                    found = await asyncio.wait_for(self._queue.get(), HEARTBEAT_SECONDS)
                 except TimeoutError:
                     yield None
                     continue
-                if self._is_full:
+                if found is None:
+                    return
+                if self.is_slow:
                     raise Slow
-                if _place(entry[0]) > _place(last):
-                    yield entry
+                if _place(found[0]) > _place(last):
+                    yield found
+
+    def end(self) -> None:
+        """Let `entries` end: the server does."""
+        with suppress(asyncio.QueueFull):  # then it ends as one that is slow
+            self._queue.put_nowait(None)
 
     def _received(self, entries: list[Entry]) -> None:
         for entry in entries:
             try:
                 self._queue.put_nowait(entry)
             except asyncio.QueueFull:
-                self._is_full = True
+                self.is_slow = True
 
     async def _since(self, after: bytes) -> AsyncIterator[Entry]:
         read: Any = sync_to_async(self._redis.xrange, thread_sensitive=False)

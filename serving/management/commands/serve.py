@@ -1,17 +1,25 @@
 """Serve candles to programs that speak an exchange's protocol."""
 
+import argparse
 import asyncio
 import ipaddress
+import secrets
 import signal
+import sys
 
 from django.conf import settings
 from django.core.management.base import CommandError
 from django_redis import get_redis_connection
 
-from livermore.command import LivermoreCommand
+from livermore.checks import METRICS_TOKEN
+from livermore.command import LivermoreCommand, SignalExit
 from livermore.running.preflight import SERVE_PORT, port
 from serving.models import ApiClient
+from serving.processes import SERVES, Processes, reserved
 from serving.server import Server
+from warmup.processes.fork_server import ForkServerDied
+
+MOST_WORKERS = 64
 
 
 class Command(LivermoreCommand):
@@ -20,31 +28,112 @@ class Command(LivermoreCommand):
     def add_arguments(self, parser):
         parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at")
         parser.add_argument("--port", type=port, default=SERVE_PORT, metavar="PORT")
+        parser.add_argument(
+            "--workers",
+            type=worker_count,
+            default=1,
+            metavar="N",
+            help="processes that serve there together, each on a core of its own (default: 1)",
+        )
+        parser.add_argument(
+            "--tokens",
+            action="store_true",
+            help="let nobody in without a token, on this machine neither: behind a proxy",
+        )
 
     def handle(self, *args, **options):
-        if not is_loopback(options["host"]) and not ApiClient.objects.filter(is_active=True):
-            raise CommandError(
-                f"{options['host']} can be reached from elsewhere, and nobody has a token: make an "
-                "API client in the admin first, or serve at 127.0.0.1"
-            )
+        host, number, count = options["host"], options["port"], options["workers"]
+        is_open = is_loopback(host) and not options["tokens"]
         try:
-            asyncio.run(self._serve(options["host"], options["port"]))
+            if count == 1:
+                self._refuse_if_nobody_may(is_open, host)
+                self._serve_alone(host, number, is_open)
+            else:
+                self._serve_together(count, host, number, is_open)
         except OSError as error:
-            where = f"{options['host']}:{options['port']}"
-            raise CommandError(f"Can't serve at {where}: {error.strerror or error}") from error
+            raise CommandError(why_not(host, number, error)) from error
 
-    async def _serve(self, host, port):
-        ending = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, ending.set)
-        is_open = is_loopback(host)
-        redis = get_redis_connection("default")
-        server = Server(redis, settings.REDIS_URL, is_open=is_open)
-        await server.run(host, port, ending, self._say)
+    def _refuse_if_nobody_may(self, is_open, host):
+        if is_open or ApiClient.objects.filter(is_active=True):
+            return
+        others = "nobody has a token: make an API client in the admin first"
+        if is_loopback(host):
+            raise CommandError(f"--tokens lets nobody in without one, and {others}")
+        raise CommandError(
+            f"{host} can be reached from elsewhere, and {others}, or serve at 127.0.0.1"
+        )
+
+    def _serve_alone(self, host, number, is_open):
+        async def serve():
+            ending = asyncio.Event()
+            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(each, ending.set)
+            server = make_server(is_open, None)
+            await server.run(host, number, ending, lambda: self._say(announcement(host, number)))
+
+        asyncio.run(serve())
+
+    def _serve_together(self, count, host, number, is_open):
+        server_id = secrets.token_hex(8)
+
+        async def serve(line):
+            ending, loop = asyncio.Event(), asyncio.get_running_loop()
+            loop.add_reader(line, ending.set)  # its other end says nothing: it goes
+            loop.add_signal_handler(signal.SIGTERM, ending.set)
+            server = make_server(is_open, server_id)
+            begun = lambda: line.send(SERVES)  # noqa: E731
+            await server.run(host, number, ending, begun, beside_others=True)
+            loop.remove_reader(line)
+
+        def work(line):
+            try:
+                asyncio.run(serve(line))
+            except OSError as error:
+                print(f"Error: {why_not(host, number, error)}", file=sys.stderr)
+                sys.exit(1)
+
+        # Before anything is opened: what is open is open in all that are forked.
+        processes = Processes(count, work)
+        try:
+            self._refuse_if_nobody_may(is_open, host)
+            with reserved(host, number):
+                processes.run(lambda: self._say(announcement(host, number)))
+        except (KeyboardInterrupt, SignalExit):  # what it waited for
+            pass
+        except ForkServerDied as error:
+            raise CommandError(f"Nothing can be begun any more: {error}") from error
+        finally:
+            processes.close()
 
     def _say(self, line):
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def make_server(is_open, server_id):
+    token = settings.LIVERMORE_METRICS_TOKEN
+    return Server(
+        get_redis_connection("default"),
+        settings.REDIS_URL,
+        is_open=is_open,
+        server_id=server_id,
+        metrics_token=token if METRICS_TOKEN.fullmatch(token) else "",
+    )
+
+
+def announcement(host, number):
+    return f"Serving candles at http://{host}:{number}/EXCHANGE/api/v3/klines"
+
+
+def why_not(host, number, error):
+    return f"Can't serve at {host}:{number}: {error.strerror or error}"
+
+
+def worker_count(text):
+    """Return how many processes are to serve."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_WORKERS):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 def is_loopback(host):

@@ -30,6 +30,11 @@ from livermore.market.timeframe import Timeframe
         (keys.lock_channel(7), "channel:exchange:7:lock"),
         (keys.holder_channel("a-b"), "channel:holder:a-b"),
         (keys.old_rows_cleared(), "old-rows:cleared"),
+        (keys.fetch_turn(7), "exchange:7:fetch-turn"),
+        (keys.readers(), "serving:readers"),
+        (keys.serving_counts("a"), "serving:counts:a"),
+        (keys.client_requests(3, 60), "serving:client:3:requests:60"),
+        (keys.client_sockets(3), "serving:client:3:sockets"),
         (keys.pacing("api.binance.com"), "pacing:api.binance.com"),
         (keys.pacing("127.0.0.1:8899"), "pacing:127.0.0.1:8899"),
     ],
@@ -49,7 +54,7 @@ OF_AN_EXCHANGE = [
         keys.control,
         keys.volumes,
     ),
-    *(keys.exchange_changed, keys.lock_channel, keys.server, keys.successor),
+    *(keys.exchange_changed, keys.lock_channel, keys.server, keys.successor, keys.fetch_turn),
 ]
 OF_A_SYMBOL = [keys.ticker, keys.ticker_channel]
 OF_A_PAIR = [
@@ -68,6 +73,8 @@ def all_names():
     ], [
         *(name("user:1") for name in OF_A_LOGIN),
         *(keys.agents(), keys.old_rows_cleared(), keys.installation(), keys.holder_channel("1")),
+        *(keys.readers(), keys.serving_counts("a"), keys.client_requests(3, 60)),
+        keys.client_sockets(3),
     ]
 
 
@@ -88,7 +95,8 @@ def test_all_kinds_of_names_are_looked_at_here():
     looked_at = {name.__name__ for name in (*OF_AN_EXCHANGE, *OF_A_SYMBOL, *OF_A_PAIR, *OF_A_LOGIN)}
     assert kinds - looked_at == {
         *("pair_field", "pair_of", "agents", "old_rows_cleared", "pacing", "nothing"),
-        *("holder_channel", "installation"),
+        *("holder_channel", "installation", "of_candles", "readers", "serving_counts"),
+        *("client_requests", "client_sockets"),
     }
 
 

@@ -1,0 +1,1 @@
+"""What is counted of requests: for Prometheus, and for the Network page."""

@@ -1,0 +1,35 @@
+"""Which route a request took, in as many words as there are, however many addresses are asked."""
+
+import re
+
+from aiohttp import web
+
+from serving.binance.weights import WEIGHTS
+
+OTHER = "other"
+PRODUCTS = "brokerage/market/products"
+COINBASE = {"brokerage/time", PRODUCTS, *(f"{PRODUCTS}/…{each}" for each in ("", "/candles"))}
+REST = {"ping", "time", *WEIGHTS, *COINBASE}
+PRODUCT = re.compile(rf"(?<={PRODUCTS}/)[^/]+")
+NATIVE = re.compile(r"(?:/k/[^/]*)?/v1/([a-z-]+)")
+SOCKETS = ("/ws", "/stream")
+
+
+def route_of(request: web.Request) -> str:
+    """Return the route's name: `klines`, `v1/candles`, `ws`; `other` for all that is no route."""
+    resource = request.match_info.route.resource
+    if resource is None:
+        return OTHER
+    shape = resource.canonical
+    if "/api/v3/" in shape:
+        return _rest(request.match_info.get("path", ""))
+    if native := NATIVE.fullmatch(request.path):
+        return f"v1/{native[1]}"
+    if any(f"{{exchange}}{each}" in shape for each in SOCKETS):
+        return "ws"
+    return shape.strip("/") if shape in ("/health/", "/metrics") else OTHER
+
+
+def _rest(path: str) -> str:
+    found = PRODUCT.sub("…", path)
+    return found if found in REST else OTHER

@@ -1,0 +1,1 @@
+"""How much an API client may ask, counted over all processes that serve."""

@@ -1,0 +1,157 @@
+"""Several processes that serve at one address: begun anew where one dies, ended in order.
+
+Each listens by itself (SO_REUSEPORT), so the system shares out who connects. They are forked of a
+process that has everything imported, and end with the socket whose other end is here.
+"""
+
+import contextlib
+import logging
+import selectors
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+from warmup.processes.fork_server import ENDED, FORKED, ForkServer
+
+logger = logging.getLogger(__name__)
+
+LONGEST_LOOK_SECONDS = 0.5
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.2, 30.0
+STEADY_SECONDS = 60.0  # one that lived so long begins its delays anew
+SECONDS_TO_END = 12.0
+SERVES = b"s"  # what a process says once it listens
+
+
+class Process:
+    """One of them, and when another one takes its place."""
+
+    def __init__(self, number: int):
+        self.number = number
+        self.socket: socket.socket | None = None
+        self.pid = 0
+        self.serves = False
+        self.begun_at = 0.0
+        self.due_at = 0.0
+        self.delay = FIRST_DELAY_SECONDS
+
+
+class Processes:
+    """Keeps `count` processes running. `serve` is called in each, with its end of the socket."""
+
+    def __init__(self, count: int, serve: Callable[[socket.socket], None]):
+        self._server = ForkServer(serve)
+        self._processes = [Process(number) for number in range(1, count + 1)]
+        self._unnamed: list[Process] = []  # in the order in which they were asked for
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._server.socket, selectors.EVENT_READ)
+        self._told = False
+
+    def run(self, begun: Callable[[], object]) -> None:
+        """Keep them running until this is interrupted; `begun` is called once when all serve.
+
+        Raises ForkServerDied.
+        """
+        while True:
+            now = time.monotonic()
+            for each in self._processes:
+                if each.socket is None and now >= each.due_at:
+                    self._begin(each, now)
+            self._look(LONGEST_LOOK_SECONDS)
+            if not self._told and all(each.serves for each in self._processes):
+                self._told = True
+                begun()
+
+    def close(self) -> None:
+        """Let all of them end, and kill those that take too long."""
+        deadline = time.monotonic() + SECONDS_TO_END
+        alive = [each.socket for each in self._processes if each.socket]
+        for end in alive:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_WR)
+        for end in alive:
+            end.settimeout(max(0.01, deadline - time.monotonic()))
+            with contextlib.suppress(OSError):
+                while end.recv(16):
+                    pass
+            end.close()
+        self._selector.close()
+        self._server.close()
+
+    def _begin(self, process: Process, now: float) -> None:
+        process.socket, process.begun_at, process.serves = self._server.fork(), now, False
+        self._unnamed.append(process)
+        self._selector.register(process.socket, selectors.EVENT_READ, process)
+
+    def _look(self, seconds: float) -> None:
+        """Take in what there is to read."""
+        for key, _ in self._selector.select(seconds):
+            if key.data is None:
+                self._notice(self._server.notices())
+            else:
+                self._receive(key.data)
+
+    def _receive(self, process: Process) -> None:
+        assert process.socket is not None
+        try:
+            said = process.socket.recv(16)
+        except OSError:
+            said = b""
+        if said:
+            process.serves = True
+        else:  # how it ended is noticed
+            self._selector.unregister(process.socket)
+
+    def _notice(self, notices: list[tuple[bytes, int, int]]) -> None:
+        for what, pid, status in notices:
+            if what == FORKED:
+                self._unnamed.pop(0).pid = pid
+            elif what == ENDED:
+                for process in self._processes:
+                    if process.pid == pid:
+                        self._ended(process, status)
+
+    def _ended(self, process: Process, status: int) -> None:
+        assert process.socket is not None
+        with contextlib.suppress(KeyError):  # its end was not read yet
+            self._selector.unregister(process.socket)
+        process.socket.close()
+        process.socket, process.pid = None, 0
+        now = time.monotonic()
+        if now - process.begun_at > STEADY_SECONDS:
+            process.delay = FIRST_DELAY_SECONDS
+        process.due_at = now + process.delay
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        logger.error(
+            "serving.process_died number=%d how=%s again_in=%.1f",
+            *(process.number, how, process.delay),
+        )
+        process.delay = min(LONGEST_DELAY_SECONDS, 2 * process.delay)
+
+
+@contextlib.contextmanager
+def reserved(host: str, port: int) -> Iterator[None]:
+    """Keep an address for processes of this one while none of them listens.
+
+    Raises OSError where another program has it.
+    """
+    with contextlib.ExitStack() as kept:
+        for family, kind, protocol, _, address in _addresses(host, port):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                _bind(probe, family, address)  # without SO_REUSEPORT: it tells of any other
+            holder = kept.enter_context(socket.socket(family, kind, protocol))
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            _bind(holder, family, address)  # it never listens: nobody is sent to it
+        yield
+
+
+def _addresses(host: str, port: int) -> list:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys(found))
+
+
+def _bind(end: socket.socket, family: int, address: tuple) -> None:
+    if family == socket.AF_INET6:
+        end.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    end.bind(address)

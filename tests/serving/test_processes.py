@@ -1,0 +1,209 @@
+"""`manage.py serve` in several processes on one port, as programs meet it."""
+
+import os
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+import websocket
+from django.core.management import CommandError, call_command
+from prometheus_client.parser import text_string_to_metric_families
+
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
+from livermore.market.timeframe import Timeframe
+from serving.models import ApiClient
+from tests.serving.serving import klines
+from tests.warmup.runners import SYMBOLS, chosen, end, make_row, processes, wait_until
+from warmup.network.readers import read_readers, read_reports
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TOKEN = "a-token-of-thirty-two-characters"
+H1 = Timeframe.H1
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def health(url):
+    try:
+        return requests.get(f"{url}/health/", timeout=10).status_code
+    except requests.ConnectionError:
+        return None
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    monkeypatch.setenv("LIVERMORE_METRICS_TOKEN", TOKEN)
+    with processes() as manage:
+
+        def begin(*options, workers=2):
+            port = free_port()
+            process = manage("serve", "--port", str(port), "--workers", str(workers), *options)
+            line = process.stdout.readline()
+            assert f"http://127.0.0.1:{port}/" in line, process.communicate()
+            return process, f"http://127.0.0.1:{port}"
+
+        yield begin
+
+
+@pytest.fixture
+def sandbox():
+    with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS))) as started:
+        yield started
+
+
+def below(pid):
+    """Return the processes that one has forked."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def serving(process):
+    """Return the processes that serve: they are forked of one that is forked of the parent."""
+    (fork_server,) = below(process.pid)
+    return below(fork_server)
+
+
+def scrape(url):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    text = requests.get(f"{url}/metrics", headers=headers, timeout=10).text
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def ask_anew(url, token="", **options):
+    """Ask on a connection of its own."""
+    address = f"{url}/k/{token}/sandbox/api/v3/ping" if token else f"{url}/sandbox/api/v3/ping"
+    return requests.get(address, headers={"Connection": "close"}, timeout=20, **options)
+
+
+def make_client(**limits):
+    client = ApiClient(name="bot", **limits)
+    token = client.new_token()
+    client.save()
+    return token
+
+
+def test_what_one_process_lacks_another_fetched_and_each_is_begun_anew(redis, sandbox, serve):
+    row = make_row(sandbox)
+    process, url = serve()
+    last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
+    before = len(sandbox.requests.candles)
+    with ThreadPoolExecutor(24) as pool:
+        asked = [each.replace("-", "") for each in SYMBOLS] * 8
+        answers = list(pool.map(lambda each: klines(url, each, limit=90, endTime=last_ms), asked))
+    assert {each.status_code for each in answers} == {200}
+    calls = [each.symbol for each in sandbox.requests.candles[before:]]
+    assert sorted(calls) == sorted(SYMBOLS)
+
+    wait_until(lambda: len(read_reports(redis)) == 2)
+    first, second = pids = serving(process)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: len(serving(process)) == 2 and first not in serving(process))
+    assert second in serving(process)
+    wait_until(lambda: health(url) == 200)
+    told = scrape(url)
+    counted = ("sandbox", "klines", "200")
+    assert told["livermore_serving_requests_total", *counted] <= len(
+        asked
+    )  # less the last second's
+    assert told["livermore_serving_redis_up",] == 1
+    os.kill(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert "serving.process_died number=" in err
+    assert not [each for each in pids if Path(f"/proc/{each}").exists()]
+    assert read_readers(redis) == []
+    assert row.name == "sandbox"
+
+
+def test_limits_are_those_of_all_processes_together(redis, serve):
+    token = make_client(requests_per_second=20, sockets=3)
+    process, url = serve("--tokens")
+    assert ask_anew(url).status_code == 401
+    began = int(redis.time()[0])
+    with ThreadPoolExecutor(8) as pool:
+        answers = [
+            each.status_code for each in pool.map(lambda _: ask_anew(url, token), range(120))
+        ]
+    seconds = int(redis.time()[0]) - began + 1
+    assert answers.count(200) <= 20 * seconds
+    assert answers.count(200) + answers.count(429) == 120
+    if seconds < 5:
+        assert 429 in answers
+
+    address = url.replace("http", "ws") + f"/k/{token}/sandbox/ws"
+    open_ones, refused = [], 0
+    while len(open_ones) + refused < 8:
+        try:
+            open_ones.append(websocket.create_connection(address, timeout=20))
+        except websocket.WebSocketBadStatusException as error:
+            assert error.status_code == 429
+            refused += error.resp_body is not None and b"connections open" in error.resp_body
+    assert len(open_ones) == 3
+    for each in open_ones[:1]:
+        each.close()
+
+    def opens():
+        try:
+            open_ones[0] = websocket.create_connection(address, timeout=20)
+        except websocket.WebSocketBadStatusException:
+            return False
+        return True
+
+    wait_until(opens)
+    wait_until(lambda: [each["sockets"] for each in read_readers(redis)] == [3])
+    # What another process says may be a second old.
+    wait_until(lambda: scrape(url)["livermore_serving_sockets", "bot", "sandbox"] == 3)
+    told = scrape(url)
+    assert told["livermore_serving_refused_total", "bot", "sockets"] >= 5
+    assert told["livermore_serving_refused_total", "", "no token"] == 1
+    process.send_signal(signal.SIGTERM)
+    for each in open_ones:
+        kind, data = each.recv_data()
+        assert (kind, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1001)
+        each.close()
+    assert process.wait(20) == 0
+
+
+def test_an_answer_that_is_under_way_is_given_before_it_ends(redis, sandbox, serve):
+    make_row(sandbox)
+    process, url = serve(workers=1)
+    last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
+    sandbox.faults.add("slow", seconds=1.5)
+    before = len(sandbox.requests.candles)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(klines, url, limit=50, endTime=last_ms)
+        wait_until(lambda: len(sandbox.requests.candles) > before or answer.done())
+        process.send_signal(signal.SIGTERM)
+        assert answer.result(20).status_code == 200
+    assert process.wait(20) == 0
+
+
+def test_what_is_called_wrongly_or_taken_is_one_line(serve):
+    with pytest.raises(CommandError, match="'0' is no number from 1 to 64"):
+        call_command("serve", "--workers", "0")
+    process, url = serve()
+    port = url.rpartition(":")[2]
+    wrong = {
+        ("--port", port, "--workers", "2"): (1, f"Can't serve at 127.0.0.1:{port}: "),
+        ("--port", port, "--tokens"): (1, "make an API client in the admin first"),
+        ("--host", "0.0.0.0", "--workers", "2"): (1, "0.0.0.0 can be reached from elsewhere"),
+    }
+    with processes() as manage:
+        started = {words: manage("serve", *words) for words in wrong}
+        for words, (status, line) in wrong.items():
+            _, err = started[words].communicate(timeout=60)
+            assert started[words].returncode == status, err
+            assert err.count("\n") == 1 and line in err, err
+    assert end(process)[0] == 0
