@@ -1,4 +1,4 @@
-# Livermore for compose.yaml: one image for the web server, the agent and single commands.
+# Livermore for compose.yaml: one image for the web server, the agent, `serve` and single commands.
 FROM python:3.12-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -23,8 +23,8 @@ VARIABLE = re.compile(r"\$\{([A-Z_]+)")
 
 
 def test_there_is_all_that_it_takes():
-    assert SERVICES.keys() == {"postgres", "valkey", "migrate", "web", "agent"}
-    assert OURS == ["migrate", "web", "agent"]
+    assert SERVICES.keys() == {"postgres", "valkey", "migrate", "web", "serve", "agent"}
+    assert OURS == ["migrate", "web", "serve", "agent"]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -34,9 +34,11 @@ def test_our_commands_exist(name):
     assert words[1] in get_commands()
 
 
-def test_the_web_server_is_told_what_the_unit_tells_it():
-    start = read_unit(ROOT / "deploy/livermore-web.service")["Service"]["ExecStart"].split()
-    words = [each for each in SERVICES["web"]["command"] if each not in ("--bind", "0.0.0.0")]
+@pytest.mark.parametrize("name", ["web", "serve"])
+def test_a_server_is_told_what_the_unit_tells_it(name):
+    start = read_unit(ROOT / f"deploy/livermore-{name}.service")["Service"]["ExecStart"].split()
+    of_containers = ("--bind", "--host", "0.0.0.0")
+    words = [each for each in SERVICES[name]["command"] if each not in of_containers]
     assert words[1:] == start[1:]
 
 
@@ -57,17 +59,17 @@ def test_secrets_come_from_a_file_and_only_ours_get_it():
 
 
 def test_each_waits_for_what_it_needs_and_only_this_machine_gets_in():
-    for name in ("web", "agent"):
+    for name in ("web", "serve", "agent"):
         needs = {needed: how["condition"] for needed, how in SERVICES[name]["depends_on"].items()}
         assert needs == {
             "postgres": "service_healthy",
             "valkey": "service_healthy",
             "migrate": "service_completed_successfully",
         }
-    for name in ("postgres", "valkey", "web"):
+    for name in ("postgres", "valkey", "web", "serve"):
         assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
     published = {port for service in SERVICES.values() for port in service.get("ports", ())}
-    assert published == {"127.0.0.1:8000:8000"}
+    assert published == {"127.0.0.1:8000:8000", "127.0.0.1:8010:8010"}
 
 
 def test_what_is_to_be_kept_is_in_a_volume_and_redis_evicts_nothing():
@@ -87,10 +89,11 @@ def test_each_may_take_so_much_and_no_more():
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_the_web_server_is_healthy_exactly_if_it_is_ready(status, healthy):
+@pytest.mark.parametrize(("name", "path"), [("web", "/health/ready/"), ("serve", "/health/")])
+def test_a_server_is_healthy_exactly_if_it_is_ready(name, path, status, healthy):
     class Ready(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(status if self.path == "/health/ready/" else 404)
+            self.send_response(status if self.path == path else 404)
             self.end_headers()
 
         def log_message(self, *arguments):
@@ -99,8 +102,8 @@ def test_the_web_server_is_healthy_exactly_if_it_is_ready(status, healthy):
     with HTTPServer(("127.0.0.1", 0), Ready) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        _, *command = SERVICES["web"]["healthcheck"]["test"]
-        command = [word.replace(":8000/", f":{server.server_port}/") for word in command]
+        _, *command = SERVICES[name]["healthcheck"]["test"]
+        command = [re.sub(r":80[01]0/", f":{server.server_port}/", word) for word in command]
         done = subprocess.run([sys.executable, *command[1:]], capture_output=True)
         server.shutdown()
         thread.join()
