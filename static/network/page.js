@@ -6,14 +6,14 @@ import { CardView, newCard } from "./cards/card.js";
 import { enhanceChoosing } from "./choose.js";
 import { Feed, LinkBanner } from "./feed.js";
 import { completeSymbols } from "./symbols.js";
-import { receivedFromServer, setServerTime, tickTimes } from "./times.js";
+import { receivedFromServer, setServerTime, showTime, tickTimes } from "./times.js";
 import { toast } from "./toasts.js";
 
 const views = new Map(); // exchange's id -> CardView
 let waiting = false; // for a snapshot, because something was missed
 
 const take = {
-  snapshot({ serverTime, mayOperate, cards, agents, accounts }) {
+  snapshot({ serverTime, mayOperate, cards, agents, readers, accounts }) {
     waiting = false;
     if (mayOperate !== snapshot.mayOperate) location.reload(); // other buttons than this page has
     setServerTime(serverTime);
@@ -22,6 +22,7 @@ const take = {
     for (const card of cards) (views.get(card.exchangeId) ?? addCard(card)).show(card);
     arrange(views);
     take.agents({ agents });
+    take.readers({ readers });
     take.accounts({ accounts });
   },
 
@@ -51,6 +52,12 @@ const take = {
     for (const line of box.querySelectorAll(".agent")) line.remove();
     box.prepend(...agents.map(agentLine));
     box.querySelector("[data-no-agent]").hidden = agents.length > 0;
+  },
+
+  readers({ readers }) {
+    document.querySelector("#readers tbody").replaceChildren(...readers.map(readerRow));
+    document.querySelector("#readers").hidden = !readers.length;
+    document.querySelector("[data-no-readers]").hidden = readers.length > 0;
   },
 
   accounts({ accounts }) {
@@ -95,6 +102,18 @@ function agentLine({ hostname, ip, pid, running, processes }) {
   const what = named.length ? `runs ${named.join(", ")}` : "runs nothing";
   line.append(dot, name, ` ${ip}, process ${pid}: ${what}`);
   return line;
+}
+
+function readerRow({ client, exchange, requests, hitRatio, saved, sockets, slowestMs, seenAt }) {
+  const row = document.getElementById("reader-template").content.firstElementChild.cloneNode(true);
+  const [name, ...cells] = row.children;
+  if (client) name.textContent = client;
+  const ratio = hitRatio === null ? "–" : `${Math.floor(100 * hitRatio)} %`;
+  const slowest = slowestMs === null ? "–" : `${slowestMs} ms`;
+  const texts = [exchange, requests, ratio, saved, sockets, slowest];
+  for (const [at, text] of texts.entries()) cells[at].textContent = text;
+  showTime(row.querySelector("time"), seenAt);
+  return row;
 }
 
 function accountRow(account) {

@@ -90,6 +90,11 @@ WORDS = {
         "As the exchange streamed it, with its change over 24 hours. –: none came for 60 seconds.",
         "last-price",
     ),
+    "readers": Word(
+        "Who reads",
+        "Programs that get candles from here, in the last minute: how many answers the cache had.",
+        "who-reads",
+    ),
     "accounts": Word(
         "Your accounts",
         "They name the variables that hold your keys. Public candles need none.",

@@ -3,6 +3,7 @@
 The scripts in static/network draw the same things again when they change.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -97,6 +98,18 @@ def running_where(agent: Mapping[str, Any]) -> str:
     """Return what an agent runs, each with the number of its process where that is another."""
     where = {name: each["pid"] for each in agent["processes"] for name in each["running"]}
     return ", ".join(f"{one} ({where[one]})" if one in where else one for one in agent["running"])
+
+
+@register.filter
+def percent(ratio: float | None) -> str:
+    """Return a share in whole percent: 100 only where it is all of it."""
+    return f"{math.floor(100 * ratio)} %" if isinstance(ratio, int | float) else NO_PRICE
+
+
+@register.filter
+def milliseconds(count: int | None) -> str:
+    """Return a duration; a dash for None."""
+    return f"{count} ms" if isinstance(count, int) else NO_PRICE
 
 
 @register.filter

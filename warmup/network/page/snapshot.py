@@ -17,6 +17,7 @@ from warmup.network.page.exchange_view import ExchangeRow, ExchangeView, read_ex
 from warmup.network.page.pair_view import PairView, read_pair
 from warmup.network.page.prices import read_prices
 from warmup.network.permission import may_operate
+from warmup.network.readers import read_readers
 from warmup.network.socket.card_feed import note_fault
 from warmup.runner.agents import read_agents
 
@@ -63,13 +64,14 @@ def read_accounts_of(user_ids: Collection[int]) -> dict[int, list[dict[str, Any]
 def read_network(redis: Redis, user: AbstractBaseUser | None) -> dict[str, Any]:
     """Return the message `snapshot` of `warmup.network.socket.consumer`.
 
-    Where Redis does not answer the cards say so, and `agents` is None: nobody knows.
+    Where Redis does not answer the cards say so, and `agents` and `readers` are None: nobody knows.
     """
     now_ms = int(time.time() * 1000)
     with own_client(redis, TIMEOUT_SECONDS) as client:
         asked = _RedisReader(client)
         agents = asked.read("agents", read_agents)
         shown = [_shown(asked, row, bool(agents), now_ms) for row in read_rows()]
+        readers = asked.read("readers", read_readers)
     return {
         "type": "snapshot",
         "serverTime": now_ms,
@@ -77,6 +79,7 @@ def read_network(redis: Redis, user: AbstractBaseUser | None) -> dict[str, Any]:
         "mayOperate": user is not None and may_operate(user),
         "cards": cards.by_need(shown),
         "agents": None if agents is None else [agent.as_json() for agent in agents],
+        "readers": readers,
         "accounts": [] if user is None else read_accounts(user),
     }
 

@@ -1,9 +1,9 @@
 """The Network page's socket, /ws/network/: JSON objects, one a message.
 
 It sends
-- `{"type": "snapshot", "serverTime", "feed", "mayOperate", "cards", "agents", "accounts",
-  "databaseAway"}`: all there is. First, after a `refresh`, and when what this user may do has
-  changed.
+- `{"type": "snapshot", "serverTime", "feed", "mayOperate", "cards", "agents", "readers",
+  "accounts", "databaseAway"}`: all there is. First, after a `refresh`, and when what this user may
+  do has changed.
 - `{"type": "card", "exchangeId", "since", "version", "serverTime", "changes"}`: the fields of a
   card that changed from version `since` to `version`; `changes.cells` are `[symbol's index,
   timeframe's index, letter]` instead of a whole grid, `changes.priceChanges` single prices,
@@ -13,6 +13,7 @@ It sends
 - `{"type": "gone", "exchangeId"}`: an exchange that is active no more.
 - `{"type": "agents", "agents"}`, `{"type": "accounts", "accounts"}`: all of them, those accounts
   that are the user's own.
+- `{"type": "readers", "readers"}`: who reads candles, all of them.
 - `{"type": "database", "away"}`: whether the database can be asked, when that has changed.
 - `{"type": "pair", "exchangeId", "symbol", "timeframe", "serverTime", "candles", "live",
   "indicator", "missing", "macdv"}`: of the pair that this socket has open, once a second at the

@@ -30,6 +30,7 @@ from exchanges.redis.client import own_client
 from livermore.market import keys
 from warmup.network.page.exchange_view import ExchangeRow, read_numbers, read_rows
 from warmup.network.page.snapshot import read_accounts_of
+from warmup.network.readers import read_readers
 from warmup.network.socket.card_feed import CardFeed
 from warmup.network.socket.pair_feed import OpenPair, OpenPairs, PairFeed, name_of
 from warmup.network.socket.sockets import Message, PageSocket, Sockets
@@ -62,6 +63,7 @@ class Feed:
         self._threads = ThreadPoolExecutor(READERS, "network-read")
         self._cards: dict[int, CardFeed] = {}
         self._agents: list[dict[str, Any]] = []
+        self._readers: list[dict[str, Any]] = []
         self._accounts: dict[int, list] = {}
         self._subscriber = Subscriber(url, self._received, self._read_all)
         self._pairs = OpenPairs(self._subscriber, self._make_pair)
@@ -110,6 +112,7 @@ class Feed:
             "mayOperate": may_operate,
             "cards": [card.card for card in self._cards.values()],
             "agents": self._agents,
+            "readers": self._readers,
             "accounts": accounts,
             "databaseAway": self._database_away,
         }
@@ -149,6 +152,7 @@ class Feed:
         await self._subscribe()
         self._accept(await database_sync_to_async(read_rows)())
         await self._read_agents()
+        await self._read_readers()
         await asyncio.gather(*(card.refresh() for card in self._cards.values()))
         _settle_memory()
         loop = asyncio.get_running_loop()
@@ -160,6 +164,7 @@ class Feed:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._read_agents()
+                await self._read_readers()
                 await asyncio.gather(*(card.poll() for card in self._cards.values()))
                 await self._confirm()
             except Exception:  # it must go on: the next one may succeed
@@ -287,6 +292,15 @@ class Feed:
             card.agent_alive = bool(self._agents)
         if _identities(self._agents) != _identities(before):
             await self._send(self.everybody, _plain("agents", agents=self._agents))
+
+    async def _read_readers(self) -> None:
+        try:
+            found = await self._in_thread(read_readers, self._redis)
+        except RedisError:
+            return
+        if found != self._readers:
+            self._readers = found
+            await self._send(self.everybody, _plain("readers", readers=found))
 
     async def _send_accounts(self) -> None:
         try:
