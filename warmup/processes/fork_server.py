@@ -5,6 +5,7 @@ that one opens connections or starts threads: so it has neither, and what it for
 """
 
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -16,9 +17,13 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-FORKED, ENDED = b"f", b"e"
+from exchanges.errors import Temporary
+
+FORKED, ENDED, NOT_FORKED = b"f", b"e", b"n"
 FORK, KILL = b"F", b"K"
-NOTICE = struct.Struct("!cqq")  # what, which process, and with which status it ended
+# What, which process, and with which status it ended; of one that was not forked why, by errno.
+NOTICE = struct.Struct("!cqq")
+GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)  # of the socket to the one that forks
 GRACE_SECONDS = 5.0
 
 Target = Callable[[socket.socket], None]
@@ -26,6 +31,10 @@ Target = Callable[[socket.socket], None]
 
 class ForkServerDied(Exception):
     """Nothing can be forked any more."""
+
+
+class NotForked(Temporary):
+    """The system has no room for another process, or for the socket to it."""
 
 
 class ForkServer:
@@ -48,20 +57,29 @@ class ForkServer:
         self._read = b""
 
     def fork(self) -> socket.socket:
-        """Let a process be forked; return the socket to it. Its number comes as a notice."""
-        ours, theirs = socket.socketpair()
+        """Let a process be forked; return the socket to it. Its number comes as a notice.
+
+        Raises NotForked where nothing was asked of the one that forks, and ForkServerDied.
+        """
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise NotForked(f"no socket to another process: {error}") from error
         try:
             with theirs:
                 socket.send_fds(self.socket, [FORK], [theirs.fileno()])
         except OSError as error:
             ours.close()
-            raise ForkServerDied(str(error)) from error
+            if error.errno in GONE:
+                raise ForkServerDied(str(error)) from error
+            raise NotForked(f"no socket to another process: {error}") from error
         return ours
 
     def notices(self) -> list[tuple[bytes, int, int]]:
-        """Return what there is to read: FORKED with a process, ENDED with its exit status too.
+        """Return what there is to read: what became of each that was to be forked, in that order.
 
-        A status below 0 is a signal. Raises ForkServerDied.
+        FORKED has its number, NOT_FORKED 0 and the errno; ENDED its number and its exit status, a
+        signal where that is below 0. Raises ForkServerDied.
         """
         try:
             found = self.socket.recv(65_536)
@@ -124,10 +142,17 @@ class _Server:
             self._kill_all()
         elif orders == FORK and descriptors:
             self._fork(descriptors[0])
+        elif orders == FORK:  # the system drops those for which a process has no room
+            self._tell(NOT_FORKED, 0, errno.EMFILE)
         return bool(orders)
 
     def _fork(self, descriptor: int) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no room for another one now
+            os.close(descriptor)
+            self._tell(NOT_FORKED, 0, error.errno or 0)
+            return
         if not pid:
             _end_with(lambda: self._become(descriptor))
         os.close(descriptor)

@@ -6,6 +6,8 @@ import selectors
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from os import strerror
 from typing import Any
 
 from redis import Redis
@@ -14,7 +16,13 @@ from redis.exceptions import RedisError
 from exchanges.errors import Temporary
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
-from warmup.processes.fork_server import ENDED, FORKED, ForkServer, ForkServerDied
+from warmup.processes.fork_server import (
+    FORKED,
+    NOT_FORKED,
+    ForkServer,
+    ForkServerDied,
+    NotForked,
+)
 from warmup.processes.life import Order, Outcome
 from warmup.processes.messages import Line
 from warmup.processes.report import ProcessReport
@@ -81,7 +89,8 @@ class Processes:
     Each has its own as long as there are enough; then the one gets it that has the fewest. A
     process ends with the last exchange in it. Where one dies, those that ran in it are over, and
     their locks are given back: whoever runs them next need not wait for them. One thread calls
-    `begin` and `close`; another is this object's own. `say` is told what ends.
+    `begin` and `close`; another is this object's own. `say` is told what ends; what it can't say is
+    left out.
     """
 
     def __init__(self, server: ForkServer, redis: Redis, most: int, say: Callable[[str], None]):
@@ -102,7 +111,7 @@ class Processes:
         self._thread.start()
 
     def begin(self, exchange: Exchange, order: Order, on_end: Ended) -> Run:
-        """Run an exchange in one of the processes. Raises ForkServerDied."""
+        """Run an exchange in one of the processes. Raises NotForked, and ForkServerDied."""
         with self._lock:
             process = self._choose()
             run = InProcess(next(self._numbers), process, exchange, order)
@@ -155,16 +164,18 @@ class Processes:
     # -- the thread
 
     def _listen(self) -> None:
-        while not self._closing.is_set():
-            for key, _ in self._selector.select(LONGEST_WAIT_SECONDS):
-                if key.data:
-                    self._receive(key.data)
-                    continue
-                try:
-                    self._notice(self._server.notices())
-                except ForkServerDied as error:
-                    self._lose(error)
-                    return
+        try:
+            while not self._closing.is_set():
+                for key, _ in self._selector.select(LONGEST_WAIT_SECONDS):
+                    if key.data:
+                        self._receive(key.data)
+                    else:
+                        self._notice(self._server.notices())
+        except ForkServerDied as error:
+            self._lose(error)
+        except Exception as error:
+            logger.exception("agent.not_listening")
+            self._lose(ForkServerDied(f"what it says is not read: {error}"))
 
     def _receive(self, process: Process) -> bool:
         """Take in what a process says; return whether it may say more."""
@@ -172,7 +183,7 @@ class Processes:
         for message in messages or ():
             run = process.runs.get(message.get("run", 0))
             if "said" in message:
-                self._say(message["said"])
+                self._tell(message["said"])
             elif "measured" in message:
                 process.measured = message["measured"]
             elif run and "holds" in message:
@@ -184,38 +195,64 @@ class Processes:
             self._selector.unregister(process.line.socket)
         return messages is not None
 
+    def _tell(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # a full disk, or nobody who reads, ends nothing
+            self._say(text)
+
     def _notice(self, notices: list[tuple[bytes, int, int]]) -> None:
         for what, pid, status in notices:
             with self._lock:
-                if what == FORKED:
-                    self._unnamed.popleft().pid = pid
-                    continue
-                found = next((each for each in self._processes if each.pid == pid), None)
-            if found and what == ENDED:
-                self._ended(found, f"signal {-status}" if status < 0 else f"status {status}")
+                process = next((each for each in self._processes if each.pid == pid), None)
+                if what in (FORKED, NOT_FORKED):
+                    process = self._unnamed.popleft()
+            if what == FORKED and process:
+                process.pid = pid
+            elif what == NOT_FORKED and process:
+                self._not_forked(process, strerror(status))
+            elif process:
+                self._ended(process, f"signal {-status}" if status < 0 else f"status {status}")
+
+    def _not_forked(self, process: Process, why: str) -> None:
+        """Learn that there is no room for a process now: what was to run in it is tried again."""
+        for run in self._remove(process):
+            name = run.exchange.name
+            logger.error("agent.not_forked exchange=%s error=%s", name, why)
+            self._failed(run, NotForked(f"no process could be begun for {name}: {why}"))
 
     def _ended(self, process: Process, how: str) -> None:
         """Learn that a process has ended, whether or not anybody had asked it to."""
         while self._receive(process):
             pass
-        with self._lock:
-            self._processes.remove(process)
-            process.line.close()
-            runs = list(process.runs.values())
+        runs = self._remove(process)
         if runs:
             names = ",".join(each.exchange.name for each in runs)
             logger.error("agent.process_died pid=%s how=%s exchanges=%s", process.pid, how, names)
         for run in runs:
-            name, wait_seconds = run.exchange.name, run.order.wait_seconds
-            text = f"the process that ran {name} ended with {how}"
-            self._say(f"{name}: {text}")
-            try:
-                if run.instance_id:
-                    ExchangeLock(self._redis, run.exchange.pk).give_back(run.instance_id)
-                TroubleReport(self._redis, run.exchange).ended(ProcessDied(text), wait_seconds)
-            except RedisError as error:
-                logger.warning("agent.lock_not_given_back exchange=%s error=%s", name, error)
-            self._over(run, Outcome(wait_seconds=wait_seconds))
+            self._failed(
+                run, ProcessDied(f"the process that ran {run.exchange.name} ended with {how}")
+            )
+
+    def _remove(self, process: Process) -> list[InProcess]:
+        """Forget a process that is gone; return what was to run in it."""
+        with self._lock:
+            self._processes.remove(process)
+            if process.is_open:
+                process.is_open = False
+                self._selector.unregister(process.line.socket)
+            process.line.close()
+            return list(process.runs.values())
+
+    def _failed(self, run: InProcess, error: Temporary) -> None:
+        """Say why a run is over that was not to be; its lock need not be waited for."""
+        name, wait_seconds = run.exchange.name, run.order.wait_seconds
+        self._tell(f"{name}: {error}")
+        try:
+            if run.instance_id:
+                ExchangeLock(self._redis, run.exchange.pk).give_back(run.instance_id)
+            TroubleReport(self._redis, run.exchange).ended(error, wait_seconds)
+        except RedisError as failure:
+            logger.warning("agent.lock_not_given_back exchange=%s error=%s", name, failure)
+        self._over(run, Outcome(wait_seconds=wait_seconds))
 
     def _over(self, run: InProcess, outcome: Outcome) -> None:
         """Learn that a run is over; a process in which nothing is left ends."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from redis import Redis
 
+from exchanges.errors import Temporary
 from exchanges.models import Exchange
 from warmup.processes.life import Life, Order, Outcome
 from warmup.processes.report import ProcessReport
@@ -39,7 +40,10 @@ class Place(Protocol):
     """Where exchanges run."""
 
     def begin(self, exchange: Exchange, order: Order, on_end: Ended) -> Run:
-        """Begin to run an exchange; `on_end` is called, in any thread, when that is over."""
+        """Begin to run an exchange; `on_end` is called, in any thread, when that is over.
+
+        Raises Temporary where that can't be begun now.
+        """
 
     def check(self) -> None:
         """Raise what keeps this from running anything."""
@@ -83,7 +87,10 @@ class InThread:
         self._thread = threading.Thread(
             target=self._run, name=f"runner-{life.exchange.name}", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system has no room for another one
+            raise Temporary(f"no thread for {life.exchange.name}: {error}") from error
 
     @property
     def alive(self) -> bool:

@@ -23,6 +23,7 @@ from django.db.models.functions import Now
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.errors import Temporary
 from exchanges.lock.acquire import ExchangeLock, outgoing_ip
 from exchanges.lock.watch import LockWatch
 from exchanges.models import Exchange
@@ -178,7 +179,11 @@ class Agent:
             return
         reason = job.exchange.take_over_reason or "it ends there"
         order = Order(from_whom, reason, job.wait_seconds, goes_on=waited)
-        job.run = self._place.begin(job.exchange, order, partial(self._ended, job))
+        try:
+            job.run = self._place.begin(job.exchange, order, partial(self._ended, job))
+        except Temporary as error:  # there is no room for it now
+            logger.error("agent.not_begun exchange=%s error=%s", job.exchange.name, error)
+            job.trouble.ended(error, job.wait_seconds)
 
     def _ended(self, job: Job, outcome: Outcome) -> None:
         """Learn, in any thread, how a run ended: when is it tried again?"""

@@ -1,6 +1,7 @@
 """Processes that are forked where nothing is open, and end with whoever let them be forked."""
 
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -13,7 +14,13 @@ import pytest
 from tests.warmup.runners import ROOT, wait_until
 
 PROGRAM = """
-import os, signal, sys, time
+import contextlib, errno, os, signal, sys, time
+fork = os.fork
+def fork_if_there_is_room():
+    if os.path.exists(sys.argv[1]):
+        raise BlockingIOError(errno.EAGAIN, "no room")
+    return fork()
+os.fork = fork_if_there_is_room
 from warmup.processes import fork_server
 fork_server.GRACE_SECONDS = 0.5
 from warmup.processes.fork_server import ForkServer
@@ -36,7 +43,7 @@ print(server._pid, flush=True)
 sockets = []
 notices = []
 def wait_for(what, count=1):
-    while sum(each[0] == what for each in notices) < count:
+    while sum(each[0] in what for each in notices) < count:
         notices.extend(server.notices())
 for line in sys.stdin:
     name = line.strip()
@@ -44,15 +51,17 @@ for line in sys.stdin:
         server.close()
         break
     sockets.append(server.fork())
-    sockets[-1].sendall(name.encode())
+    with contextlib.suppress(BrokenPipeError):  # nobody was forked
+        sockets[-1].sendall(name.encode())
     if name == "talk":
         print(sockets[-1].recv(100).decode(), flush=True)
     if name in ("talk", "raise"):
         wait_for(b"e")
         print(notices[-1][2], flush=True)
     else:
-        wait_for(b"f", len(sockets))
-        print(notices[-1][1], flush=True)
+        wait_for(b"fn", len(sockets))
+        what, pid, number = notices[-1]
+        print(pid or errno.errorcode[number], flush=True)
 """
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts in /proc")
@@ -61,30 +70,28 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="co
 class Program:
     """A process with a fork server."""
 
-    def __init__(self):
+    def __init__(self, no_room):
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-c", PROGRAM, no_room],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # a line that has come and is not read yet must not be in a buffer of ours
             start_new_session=True,
         )
         self.server = int(self._process.stdout.readline())
         self.pid = self._process.pid
 
     def ask(self, what):
-        self._process.stdin.write(f"{what}\n")
-        self._process.stdin.flush()
+        self._process.stdin.write(f"{what}\n".encode())
         return self.line()
 
     def line(self):
         assert select.select([self._process.stdout], [], [], 20)[0]
-        return self._process.stdout.readline().strip()
+        return self._process.stdout.readline().decode().strip()
 
     def close(self):
-        self._process.stdin.write("close\n")
-        self._process.stdin.flush()
+        self._process.stdin.write(b"close\n")
         return self._process.wait(10)
 
     def kill(self):
@@ -93,8 +100,14 @@ class Program:
 
 
 @pytest.fixture
-def program():
-    program = Program()
+def no_room(tmp_path):
+    """Return the path of a file: as long as there is one nothing can be forked."""
+    return tmp_path / "no-room"
+
+
+@pytest.fixture
+def program(no_room):
+    program = Program(no_room)
     yield program
     program.kill()
 
@@ -127,6 +140,24 @@ def test_signals_to_the_whole_group_end_nothing_of_it_by_themselves(program):
         os.kill(program.server, number)
     assert int(program.ask("wait")) != waits
     assert is_alive(program.server)
+
+
+def test_one_that_could_not_be_forked_is_told_and_all_else_goes_on(program, no_room):
+    waits = int(program.ask("wait"))
+    no_room.touch()
+    assert program.ask("wait") == "EAGAIN"
+    no_room.unlink()
+    assert (program.ask("talk"), program.line()) == ("1 threads", "0")
+    assert is_alive(waits)
+
+
+def test_one_whose_socket_found_no_room_is_told_and_all_else_goes_on(program):
+    waits = int(program.ask("wait"))
+    limits = resource.prlimit(program.server, resource.RLIMIT_NOFILE, (3, 3000))
+    assert program.ask("wait") == "EMFILE"
+    resource.prlimit(program.server, resource.RLIMIT_NOFILE, (min(limits[0], 3000), 3000))
+    assert (program.ask("talk"), program.line()) == ("1 threads", "0")
+    assert is_alive(waits)
 
 
 def test_closing_kills_what_is_left_and_waits_for_it(program):

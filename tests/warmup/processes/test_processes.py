@@ -9,6 +9,7 @@ import pytest
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
+from livermore.market import keys
 from tests.warmup.processes.test_fork_server import is_alive
 from tests.warmup.runners import (
     MIDNIGHT_MS,
@@ -28,6 +29,11 @@ pytestmark = [
 ]
 
 NAMES = ["sandbox", "coinbase", "binance"]
+DJANGO = """
+import os, django
+os.environ['DJANGO_SETTINGS_MODULE'] = 'livermore.settings'
+django.setup()
+"""
 
 
 @pytest.fixture
@@ -38,12 +44,15 @@ def rows(redis):
 
 @pytest.fixture
 def agent(monkeypatch):
-    """Return a function that starts an agent that spreads its exchanges over so many processes."""
+    """Return a function that starts an agent that spreads its exchanges over so many processes.
+
+    Code that is to come `before` may change what the agent finds.
+    """
     with processes() as manage:
 
-        def agent(most):
+        def agent(most, before=""):
             monkeypatch.setenv("LIVERMORE_AGENT_PROCESSES", str(most))
-            return manage(code=with_short_lease("agent"))
+            return manage(code=before + with_short_lease("agent"))
 
         yield agent
 
@@ -145,6 +154,66 @@ def test_an_agent_that_cannot_fork_any_more_ends_in_order(redis, rows, agent, li
     assert "Error: the process that forks others ended" in err
     wait_until(lambda: not any(map(is_alive, pids.values())))
     assert set(held(redis, rows).values()) == {None}
+
+
+NO_ROOM = """
+import errno, os
+fork, forked = os.fork, []
+def fork_if_there_is_room():
+    forked.append(1)
+    if len(forked) > 1 and os.path.exists({path!r}):
+        raise BlockingIOError(errno.EAGAIN, "no room")
+    return fork()
+os.fork = fork_if_there_is_room
+"""
+
+
+def test_where_no_process_can_be_forked_the_exchange_is_tried_again_and_others_go_on(
+    redis, rows, agent, live, tmp_path
+):
+    no_room = tmp_path / "no-room"
+    process = agent(3, NO_ROOM.format(path=str(no_room)))
+    before, holders = live(), held(redis, rows)
+    no_room.touch()
+    os.kill(before["coinbase"], signal.SIGKILL)
+    row = next(row for row in rows if row.name == "coinbase")
+    wait_until(lambda: b"no process could be begun" in (redis.get(keys.trouble(row.pk)) or b""))
+    assert process.poll() is None
+    no_room.unlink()
+    after = live(but=[before["coinbase"]])
+    assert {name for name in NAMES if after[name] != before[name]} == {"coinbase"}
+    others = held(redis, rows)
+    del holders["coinbase"], others["coinbase"]
+    assert others == holders
+
+
+NOTHING_CAN_BE_SAID = """
+from warmup.processes import processes
+class Processes(processes.Processes):
+    def __init__(self, server, redis, most, say):
+        super().__init__(server, redis, most, self.fail)
+    def fail(self, text):
+        raise {error}
+processes.Processes = Processes
+"""
+
+
+def test_where_nothing_can_be_said_all_goes_on(redis, rows, agent, live):
+    full = NOTHING_CAN_BE_SAID.format(error='OSError(28, "No space left on device")')
+    agent(3, DJANGO + full)
+    before = live()
+    os.kill(before["coinbase"], signal.SIGKILL)
+    live(but=[before["coinbase"]])
+
+
+def test_an_agent_that_notices_nothing_any_more_ends_in_order(redis, rows, agent, live):
+    process = agent(3, DJANGO + NOTHING_CAN_BE_SAID.format(error='RuntimeError("a fault")'))
+    pids = live()
+    os.kill(pids["coinbase"], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Error: the process that forks others ended: what it says is not read: a fault" in err
+    wait_until(lambda: not any(map(is_alive, pids.values())))
 
 
 def test_what_is_wanted_no_longer_ends_and_its_process_too(redis, rows, agent, live):
