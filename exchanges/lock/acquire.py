@@ -8,19 +8,25 @@ stopped between asking and writing. Equal hostnames mean nothing: a lease is kno
 
 import logging
 import socket
+import time
 import uuid
+from contextlib import closing
 from os import getpid
 from typing import Any
 
 import orjson
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as NoAnswer
 
+from exchanges.daemon_threads import Workers
 from exchanges.errors import Temporary, clip
 from exchanges.lock.fencing import Epoch
 from exchanges.lock.lease import RELEASE, Lease, now
 from exchanges.lock.status import Holder
 from exchanges.redis.change_notifications import changed
+from exchanges.redis.client import own_client
 from exchanges.redis.scripts import load_script
 from exchanges.redis.unreadable import (
     Unreadable,
@@ -39,6 +45,8 @@ RENEW_MS = 1_000  # so a holder may stand still for eleven twelfths of its lease
 # It stops by itself to write after half of it, whatever became of it.
 ABANDONED_SHARE = 7 / 12
 LARGEST_EPOCH = 2**53  # what a script of Redis can count to
+SECONDS_PER_TRY, SECONDS_BETWEEN_TRIES = 1.0, 0.2  # to give back what nobody knows to be taken
+GIVING_BACK = Workers(1, "give-back")
 
 END_ABANDONED = load_script("exchanges/lock/lua/end_abandoned.lua")
 ACQUIRE = load_script("exchanges/lock/lua/acquire.lua", {"LARGEST_EPOCH": LARGEST_EPOCH})
@@ -172,10 +180,15 @@ class ExchangeLock:
         if from_instance_id:
             candidate["replaces"] = from_instance_id  # so that one learns that it was wanted
         sent = now()
-        taken, *texts = self._acquire(
-            keys=[name(self._exchange_id) for name in (keys.lock, keys.epoch, keys.status)],
-            args=[orjson.dumps(candidate), self._ttl_ms, from_instance_id, self._above],
-        )
+        try:
+            taken, *texts = self._acquire(
+                keys=[name(self._exchange_id) for name in (keys.lock, keys.epoch, keys.status)],
+                args=[orjson.dumps(candidate), self._ttl_ms, from_instance_id, self._above],
+            )
+        except (NoConnection, NoAnswer):  # whether it is ours by now nobody knows
+            until = now() + self._ttl_ms / 1000
+            GIVING_BACK.submit(self._give_back_until, until, str(candidate["instanceId"]))
+            raise
         if taken < 0:
             name = keys.epoch(self._exchange_id)
             kind = texts[0].decode()
@@ -186,6 +199,16 @@ class ExchangeLock:
             raise Held(self._exchange_id, holder, 0 if holder.is_known else self.left_ms())
         logger.info("lock.acquired exchange=%s epoch=%s", self._exchange_id, holder.epoch)
         return Lease(self._redis, self._exchange_id, holder, sent, self._ttl_ms, self._renew_ms)
+
+    def _give_back_until(self, until: float, instance_id: str) -> None:
+        """Give back what may have been taken, once Redis answers, as nobody would keep it."""
+        with closing(own_client(self._redis, SECONDS_PER_TRY, "give-back")) as redis:
+            while now() < until:
+                try:
+                    ExchangeLock(redis, self._exchange_id).give_back(instance_id)
+                    break
+                except RedisError:
+                    time.sleep(SECONDS_BETWEEN_TRIES)
 
     def _understood(self, text: bytes) -> Holder:
         try:

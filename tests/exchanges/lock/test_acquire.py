@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,11 @@ from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.fencing import Fenced, refusals
 from exchanges.lock.lease import LostLock, NotRenewed
 from exchanges.lock.status import State, Status, read_status
+from exchanges.redis.client import own_client
 from exchanges.redis.scripts import load_script
 from livermore.market import keys
 from livermore.running import embedded_redis
+from tests.fixtures.redis_server import Server
 
 ROOT = Path(__file__).resolve().parents[3]
 FENCED_SET = (
@@ -198,6 +200,18 @@ def test_an_acquisition_whose_reply_was_lost_is_the_same_one_when_repeated(lock,
     arguments = ['{"instanceId": "mine"}', 45_000, ""]
     first = instances.ACQUIRE(redis, names, arguments)
     assert instances.ACQUIRE(redis, names, arguments) == first
+
+
+def test_what_was_taken_without_an_answer_is_given_back(tmp_path):
+    with closing(Server(tmp_path)) as server, server.client() as redis:
+        hasty = own_client(redis, 0.2)
+        ExchangeLock(hasty, 8).acquire().release()  # so that it knows the script
+        server.halt()
+        with pytest.raises(redis_client.TimeoutError):
+            ExchangeLock(hasty, 7).acquire()
+        server.go_on()
+        wait_until(lambda: redis.exists(keys.epoch(7)))  # by now it was decided
+        wait_until(lambda: not redis.exists(keys.lock(7)))
 
 
 def test_an_epoch_is_higher_even_after_redis_lost_everything(lock, redis):
