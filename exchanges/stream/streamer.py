@@ -5,11 +5,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+from exchanges.errors import Temporary
 from exchanges.lock.fencing import Fenced
 from exchanges.stream.base import VenueStream
 from exchanges.stream.connection import REASONS
@@ -26,6 +28,10 @@ PUMP_SECONDS = 0.05  # between two rounds; what may close a bar is read at once
 ROUNDS = 5  # so often what is open is read, of which the newest will do
 SWITCH_SECONDS = 0.0005  # so long another thread of the process may keep a close waiting
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
+
+
+class StreamEnded(Temporary):
+    """What was to be done between two rounds is not: there is none any more."""
 
 
 class Streamer:
@@ -50,6 +56,7 @@ class Streamer:
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._asked_of_pump: SimpleQueue[tuple[Callable[[], object], Future]] = SimpleQueue()
+        self._ended = threading.Event()
         self._next_connect_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="streamer", daemon=True)
 
@@ -71,10 +78,15 @@ class Streamer:
             self._thread.join(seconds)
 
     def between_rounds(self, work: Callable[[], Result]) -> "Future[Result]":
-        """Let the thread that calls the sink do `work` at once; return where its result will be."""
+        """Let the thread that calls the sink do `work` at once; return where its result will be.
+
+        That may be cancelled until it is begun. Where the stream ends before, it is StreamEnded.
+        """
         future: Future = Future()
         self._asked_of_pump.put((work, future))
         self._woken.set()
+        if self._ended.is_set():
+            self._refuse_what_is_asked()
         return future
 
     def add(self, symbols: Iterable[str]) -> None:
@@ -174,15 +186,23 @@ class Streamer:
             self._sink.closed()
 
     def _do_what_is_asked(self) -> None:
-        try:
+        for work, future in self._asked():
+            try:
+                future.set_result(work())
+            except BaseException as error:  # its owner decides
+                future.set_exception(error)
+
+    def _refuse_what_is_asked(self) -> None:
+        for _, future in self._asked():
+            future.set_exception(StreamEnded("the stream has ended"))
+
+    def _asked(self) -> Iterator[tuple[Callable[[], object], Future]]:
+        """Take what waits, one after another, but what nobody waits for any more."""
+        with suppress(Empty):
             while True:
                 work, future = self._asked_of_pump.get_nowait()
-                try:
-                    future.set_result(work())
-                except Exception as error:  # its owner decides
-                    future.set_exception(error)
-        except Empty:
-            pass
+                if future.set_running_or_notify_cancel():
+                    yield work, future
 
     def _share_out(self, symbols: dict[str, None]) -> None:
         """Stream these symbols: each of their topics gets a lane; what has one keeps it."""
@@ -241,10 +261,14 @@ class Streamer:
             self._end()
 
     def _end(self) -> None:
-        for lane in self._lanes:
-            lane.close()
-        for lane in self._lanes:
-            lane.join(1.0)
+        try:
+            for lane in self._lanes:
+                lane.close()
+            for lane in self._lanes:
+                lane.join(1.0)
+        finally:
+            self._ended.set()
+            self._refuse_what_is_asked()
 
 
 def _sum(names: Iterable[str], counters: Iterable[Counter[str]]) -> Counter[str]:

@@ -5,8 +5,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from typing import Any
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from redis import Redis
@@ -49,7 +50,7 @@ from warmup.runner.monitored import (
     rows_wanted,
     trading,
 )
-from warmup.runner.moving.shadow import Shadow, streams
+from warmup.runner.moving.shadow import Shadow, do_beside, streams
 from warmup.runner.moving.succession import Departure, Succession
 from warmup.runner.trouble import TroubleReport
 from warmup.scanner import CandleStatusScanner
@@ -63,6 +64,14 @@ STEPS_PER_REPORT = 4
 LEAVING_MS = 50  # between two looks whether it was taken over
 LONGEST_CATCHING_UP_SECONDS = 120.0
 WAITING_NAMED = 20
+
+
+class Streamed(NamedTuple):
+    """A stream, what reads it, and where it goes."""
+
+    stream: VenueStream
+    streamer: Streamer
+    sink: CandleSink
 
 
 class ExchangeRunner:
@@ -166,7 +175,7 @@ class ExchangeRunner:
     def _hold(
         self, taken: Lease, live: Callable[[Lease, Presence], Iterator[bool]]
     ) -> Iterator[bool]:
-        with closing(Presence(self._redis, taken)) as presence, taken as lease:
+        with taken as lease, closing(Presence(self._redis, lease)) as presence:
             presence.keep_up(time.monotonic())
             lease.measure_with(self.measured)
             self._lately.epoch = lease.own_epoch
@@ -222,38 +231,55 @@ class ExchangeRunner:
 
         Raises Held where somebody else prepares that.
         """
-        succession = Succession(self._own_redis, self._exchange.pk, take_over)
-        if not succession.claim():
-            raise Held(self._exchange.pk, lock.holder() or Holder.unknown())
-        self._check_redis()
-        self._choose_symbols()
-        with closing(self._open_rest()) as rest:
-            self._clock = rest.clock
-            self._ask_limits(rest)
-            self._clock.settle()
-            stream = self._factory.stream(self._exchange)
-            sink = self._make_sink(rest, stream, NOBODYS, lambda: False)
-            streamer = Streamer(stream, sink, rest)
-            follower = IndicatorFollower(self._own_redis, self._exchange.pk, NOBODYS)
-            shadow = Shadow(streamer, sink, follower)
-            try:
-                scan = CandleStatusScanner(self._own_redis, self._exchange.pk)
-                found = scan.scan_exchange(self._symbols)
-                short = dict.fromkeys(each.symbol for each in found if each.needs_fetching)
-                if not shadow.prepare(self._symbols, self._stopping, succession.keep_up):
+        with ExitStack() as opened, ExitStack() as writing:
+            with self._claimed(lock, take_over) as keep_up:
+                self._check_redis()
+                self._choose_symbols(keep_up)
+                rest = opened.enter_context(closing(self._open_rest()))
+                self._clock = rest.clock
+                if not do_beside(partial(self._ask_about_now, rest), self._stopping, keep_up):
+                    return
+                live = self._open_stream(writing, rest, NOBODYS, lambda: False)
+                follower = IndicatorFollower(self._own_redis, self._exchange.pk, NOBODYS)
+                shadow = Shadow(live.streamer, live.sink, follower)
+                short = self._find_short()
+                if not shadow.prepare(self._symbols, self._stopping, keep_up):
                     return
                 taken = shadow.take(lambda: lock.take_over(take_over, reason))
-            finally:
-                succession.end()
-                if not sink.has_begun:
-                    streamer.stop()
-                    sink.close()
             yield from self._hold(
                 taken,
                 lambda lease, presence: self._stream(
-                    *(lease, presence, streamer, stream, sink, follower), rest, short
+                    lease, presence, live, follower, rest, writing, short
                 ),
             )
+
+    @contextmanager
+    def _claimed(self, lock: ExchangeLock, take_over: str) -> Iterator[Callable[[float], None]]:
+        """Be the one who prepares to take over; yield what has to be called to go on to be that.
+
+        Raises Held where somebody else is, now or by then.
+        """
+        succession = Succession(self._own_redis, self._exchange.pk, take_over)
+
+        def keep_up(now: float) -> None:
+            if not succession.keep_up(now):
+                raise Held(self._exchange.pk, lock.holder() or Holder.unknown())
+
+        try:
+            keep_up(time.monotonic())
+            yield keep_up
+        finally:
+            succession.end()
+
+    def _ask_about_now(self, rest: VenueRest) -> None:
+        self._ask_limits(rest)
+        rest.clock.settle()
+
+    def _find_short(self) -> Iterable[str]:
+        """Return the symbols of which too little is cached."""
+        scan = CandleStatusScanner(self._own_redis, self._exchange.pk)
+        found = scan.scan_exchange(self._symbols)
+        return dict.fromkeys(each.symbol for each in found if each.needs_fetching)
 
     def _go_on(self, lease: Lease, presence: Presence) -> Iterator[bool]:
         """Stream at once; what closed meanwhile is asked for as after a cut of the connection."""
@@ -261,32 +287,28 @@ class ExchangeRunner:
         self._check_redis()
         only = set(self._symbols) if self._only else None
         self._symbols = trading(rows_wanted(self._exchange, only))
-        with closing(self._open_rest()) as rest:
+        with closing(self._open_rest()) as rest, ExitStack() as writing:
             self._clock = rest.clock
-            stream = self._factory.stream(self._exchange)
-            sink = self._make_sink(rest, stream, lease.own_epoch, lease.may_write)
-            streamer = Streamer(stream, sink, rest)
-            streamer.start(self._symbols)
+            live = self._open_stream(writing, rest, lease.own_epoch, lease.may_write)
+            live.streamer.start(self._symbols)
             follower = IndicatorFollower(
                 self._own_redis, self._exchange.pk, lease.own_epoch, lease.may_write
             )
-            try:
-                self._clock.settle()
-                self._ask_limits(rest)
-                follower.compute(pairs_of(self._symbols), self._stopping.is_set)
-                scan = CandleStatusScanner(self._own_redis, self._exchange.pk)
-                found = scan.scan_exchange(self._symbols)
-                short = dict.fromkeys(each.symbol for each in found if each.needs_fetching)
-            except BaseException:
-                streamer.stop()
-                sink.close()
-                raise
-            yield from self._stream(lease, presence, streamer, stream, sink, follower, rest, short)
+            self._clock.settle()
+            self._ask_limits(rest)
+            follower.compute(pairs_of(self._symbols), self._stopping.is_set)
+            short = self._find_short()
+            yield from self._stream(lease, presence, live, follower, rest, writing, short)
 
     def _live(self, lease: Lease, presence: Presence) -> Iterator[bool]:
         lease.report(State.STARTING)
         self._check_redis()
-        self._choose_symbols(lease)
+
+        def check(_now: float) -> None:
+            if lease.lost.is_set():
+                raise lease.loss()
+
+        self._choose_symbols(check)
         server = ServerWatch(self._own_redis, keys.epoch(self._exchange.pk))
         server.has_changed()
         self._warm(lease, presence)
@@ -298,26 +320,31 @@ class ExchangeRunner:
         follower = IndicatorFollower(
             self._own_redis, self._exchange.pk, lease.own_epoch, lease.may_write
         )
-        with closing(self._open_rest()) as rest:
+        with closing(self._open_rest()) as rest, ExitStack() as writing:
             assert self._clock is not None  # the warmup asked it
             self._clock.ask_ms = rest.server_time_ms
-            stream = self._factory.stream(self._exchange)
-            sink = self._make_sink(rest, stream, lease.own_epoch, lease.may_write)
-            streamer = Streamer(stream, sink, rest)
-            try:
-                self._catch_up(lease, sink, streamer)
-                if server.has_changed():
-                    sink.doubt()
-                streamer.start()
-                lease.report(State.WARMING, "computing indicators", 100.0)
-                follower.compute(pairs_of(self._symbols), self._stopping.is_set)
-            except BaseException:
-                streamer.stop()
-                raise
+            live = self._open_stream(writing, rest, lease.own_epoch, lease.may_write)
+            self._catch_up(lease, live.sink, live.streamer)
+            if server.has_changed():
+                live.sink.doubt()
+            live.streamer.start()
+            lease.report(State.WARMING, "computing indicators", 100.0)
+            follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             if not self._stopping.is_set():
                 gc.collect()
                 gc.freeze()  # a full collection takes long, and a burst of closes brings one about
-            yield from self._stream(lease, presence, streamer, stream, sink, follower, rest)
+            yield from self._stream(lease, presence, live, follower, rest, writing)
+
+    def _open_stream(
+        self, writing: ExitStack, rest: VenueRest, epoch: int, may_write: Callable[[], bool]
+    ) -> Streamed:
+        """Return a stream and what writes it, all of which `writing` ends."""
+        stream = self._factory.stream(self._exchange)
+        sink = self._make_sink(rest, stream, epoch, may_write)
+        writing.callback(sink.close)
+        streamer = Streamer(stream, sink, rest)
+        writing.callback(streamer.stop)
+        return Streamed(stream, streamer, sink)
 
     def _make_sink(
         self, rest: VenueRest, stream: VenueStream, epoch: int, may_write: Callable[[], bool]
@@ -331,14 +358,16 @@ class ExchangeRunner:
         sink.remember_in(self._lately)
         return sink
 
-    def _choose_symbols(self, lease: Lease | None = None) -> None:
-        """Begin with what trades, by a listing that is not old if it can be had."""
+    def _choose_symbols(self, keep_up: Callable[[float], None]) -> None:
+        """Begin with what trades, by a listing that is not old if it can be had.
+
+        `keep_up` is called meanwhile, with what time it is, monotonic.
+        """
         only = set(self._symbols) if self._only else None
         rows = rows_wanted(self._exchange, only)
         self._listing.step(listing_is_old(rows, *listing_times(self._exchange)))
         while self._listing.checking and not self._stopping.wait(STEP_SECONDS / 10):
-            if lease and lease.lost.is_set():
-                raise lease.loss()
+            keep_up(time.monotonic())
         self._symbols = trading(rows_wanted(self._exchange, only))
 
     def _open_rest(self) -> VenueRest:
@@ -388,14 +417,18 @@ class ExchangeRunner:
         self,
         lease: Lease,
         presence: Presence,
-        streamer: Streamer,
-        stream: VenueStream,
-        sink: CandleSink,
+        streamed: Streamed,
         follower: IndicatorFollower,
         rest: VenueRest,
+        writing: ExitStack,
         short: Iterable[str] = (),
     ) -> Iterator[bool]:
-        """Keep live what `streamer` streams; of symbols that are `short` the history is fetched."""
+        """Keep live what is streamed; of symbols that are `short` the history is fetched.
+
+        In the end what waits to be written goes first, by `writing`: anything else may be waiting
+        for an exchange that does not answer, and who waits for too long is killed.
+        """
+        stream, streamer, sink = streamed
 
         def written(pair: Pair) -> None:
             follower.changed(pair)
@@ -446,11 +479,10 @@ class ExchangeRunner:
                 self._leave_to_others(lease, streamer, follower)
         finally:
             lease.report(State.STOPPING)
+            writing.close()
             background.close()
             commands.close()
             history.close()
-            streamer.stop()
-            sink.close()
 
     def _check_redis(self) -> None:
         """Raise where a key of the exchange is none of ours; warn where Redis may drop some."""

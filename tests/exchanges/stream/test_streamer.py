@@ -22,7 +22,7 @@ from exchanges.stream import lane as lane_module
 from exchanges.stream import streamer as streamer_module
 from exchanges.stream.connection import Connection
 from exchanges.stream.lane import Lane
-from exchanges.stream.streamer import Streamer
+from exchanges.stream.streamer import StreamEnded, Streamer
 from exchanges.transport import backoff
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase.stream import CoinbaseStream
@@ -359,6 +359,39 @@ def test_a_sink_that_fails_ends_it_all_and_leaves_the_error(sandbox, stream):
     streamer, _ = stream(BinanceStream, server.ws_url, [BTC], sink=Full())
     eventually(lambda: isinstance(streamer.error, OSError), later(server))
     eventually(lambda: server.streams["binance"].open == 0)
+
+
+# -- What is asked of the thread that calls the sink
+
+
+def test_what_is_asked_is_done_between_two_rounds_and_not_once_it_has_ended(sandbox, stream):
+    streamer, _ = stream(BinanceStream, sandbox().ws_url, [BTC])
+    name = streamer.between_rounds(lambda: threading.current_thread().name)
+    assert name.result(WAIT_SECONDS) == "streamer"
+    streamer.stop()
+    with pytest.raises(StreamEnded):
+        streamer.between_rounds(lambda: "too late").result(WAIT_SECONDS)
+
+
+def test_what_waits_when_the_stream_ends_is_not_done_and_what_was_cancelled_is_left(
+    sandbox, stream
+):
+    standing, going_on, done = threading.Event(), threading.Event(), []
+
+    class Failing(Notes):
+        def tick(self):
+            standing.set()
+            going_on.wait(WAIT_SECONDS)
+            raise OSError("no space left on device")
+
+    streamer, _ = stream(BinanceStream, sandbox().ws_url, [BTC], sink=Failing())
+    assert standing.wait(WAIT_SECONDS)
+    waiting, cancelled = (streamer.between_rounds(lambda: done.append(1)) for _ in range(2))
+    assert cancelled.cancel()
+    going_on.set()
+    assert isinstance(waiting.exception(WAIT_SECONDS), StreamEnded)
+    assert isinstance(streamer.error, OSError)
+    assert done == []
 
 
 # -- Sharing out

@@ -25,6 +25,7 @@ from tests.warmup.runners import (
     serve,
     wait_until,
 )
+from warmup.runner.commands import RunnerCommands
 from warmup.runner.runner import ExchangeRunner
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -182,6 +183,27 @@ def test_told_to_stop_in_the_middle_of_a_warmup_it_breaks_it_off(redis, row, san
     one.stop()
     assert one.error is None
     assert read_status(redis, row.pk).state is State.STOPPED
+
+
+def test_in_the_end_what_streams_is_over_before_anything_waits_for_the_exchange(
+    redis, row, sandbox, monkeypatch
+):
+    answered, close = threading.Event(), RunnerCommands.close
+
+    def close_once_answered(self):
+        assert answered.wait(20)
+        close(self)
+
+    monkeypatch.setattr(RunnerCommands, "close", close_once_answered)
+    one = Running(redis, row).wait_until_live()
+    one.runner.stop()
+    try:
+        wait_until(lambda: sandbox.streams["binance"].open == 0)
+        wait_until(lambda: one.runner.measured()["pendingCloses"] == 0)
+        assert not one.ended
+    finally:
+        answered.set()
+        one.stop()
 
 
 def test_an_exchange_that_is_gone_is_an_error_that_the_status_keeps(redis, row, sandbox):

@@ -4,11 +4,14 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
 from threading import Event
 
 from redis import Redis
+from redis.exceptions import RedisError
 
-from exchanges.errors import Unreachable
+from exchanges.daemon_threads import Workers
+from exchanges.errors import LivermoreError, Unreachable
 from exchanges.lock.lease import Lease
 from exchanges.lock.status import State, read_status, read_status_age
 from exchanges.stream.streamer import Streamer
@@ -19,7 +22,7 @@ from warmup.live.sink import CandleSink
 logger = logging.getLogger(__name__)
 
 LONGEST_PREPARING_SECONDS = 60.0
-LONGEST_TAKING_SECONDS = 10.0
+LONGEST_STANDING_STILL_SECONDS = 10.0  # of the thread that streams
 SECONDS_BETWEEN_LOOKS = 0.02
 FRESH_MS = 5_000
 
@@ -37,6 +40,26 @@ def streams(redis: Redis, exchange_id: int, instance_id: str) -> bool:
     )
 
 
+def do_beside(
+    work: Callable[[], object], stopping: Event, keep_up: Callable[[float], None]
+) -> bool:
+    """Let another thread do `work`, and keep up meanwhile; return False where it is to end before.
+
+    Raises what either of them does. Work that nobody waits for any more goes on.
+    """
+    workers = Workers(1, "shadow")
+    future = workers.submit(work)
+    try:
+        while not future.done():
+            keep_up(time.monotonic())
+            if stopping.wait(SECONDS_BETWEEN_LOOKS):
+                return False
+        future.result()
+        return not stopping.is_set()
+    finally:
+        workers.close()
+
+
 class Shadow:
     """What is connected, subscribed, loaded and computed before it may write anything.
 
@@ -47,6 +70,7 @@ class Shadow:
         self._streamer = streamer
         self._sink = sink
         self._follower = follower
+        self._given_up = Event()
 
     def prepare(
         self,
@@ -56,8 +80,9 @@ class Shadow:
     ) -> bool:
         """Stream beside the holder until all is there; return False where it is to end.
 
-        `keep_up` is called meanwhile, with what time it is, monotonic. Raises Unreachable where it
-        does not get there, and what ended the stream.
+        By then it is known at which pace the exchange's time goes: two answers of REST tell that,
+        and of a start there was but one. `keep_up` is called meanwhile, with what time it is,
+        monotonic. Raises Unreachable where it does not get there, and what ended the stream.
         """
         pairs = pairs_of(symbols)
         started_at = time.monotonic()
@@ -76,6 +101,8 @@ class Shadow:
             keep_up(time.monotonic())
             if stopping.wait(SECONDS_BETWEEN_LOOKS):
                 return False
+        if not do_beside(self._settle_clock, stopping, keep_up):
+            return False
         gc.collect()
         gc.freeze()  # a full collection takes long, and a burst of closes brings one about
         logger.info("shadow.ready pairs=%d seconds=%.1f", len(pairs), time.monotonic() - started_at)
@@ -85,19 +112,53 @@ class Shadow:
         """Return the lease that `acquire` gets, and go on where the holder before was.
 
         From the moment in which that one may write no more until we do there is but one call to
-        Redis. Raises what `acquire` does.
+        Redis. Raises what `acquire` does, and Unreachable where the stream stands still. Who is
+        broken off here has nothing: what is taken after that is given back, and nothing is written.
         """
-
-        def begin() -> Lease:
-            lease = acquire()
-            try:
-                self._sink.take_over(lease.own_epoch, lease.may_write)
-                self._sink.tick()
-            except BaseException:
-                lease.release()
-                raise
-            return lease
-
-        lease = self._streamer.between_rounds(begin).result(LONGEST_TAKING_SECONDS)
-        self._follower.under(lease.own_epoch, lease.may_write)
+        future = self._streamer.between_rounds(lambda: self._begin(acquire))
+        try:
+            lease = _result(future)
+            self._follower.under(lease.own_epoch, lease.may_write)
+        except BaseException:
+            self._given_up.set()
+            if not future.cancel():
+                future.add_done_callback(_give_back)
+            raise
         return lease
+
+    def _begin(self, acquire: Callable[[], Lease]) -> Lease:
+        lease = acquire()
+        try:
+            if self._given_up.is_set():
+                raise CancelledError
+            self._sink.take_over(lease.own_epoch, lease.may_write)
+            self._sink.tick()
+        except BaseException:
+            lease.release()
+            raise
+        return lease
+
+    def _settle_clock(self) -> None:
+        try:
+            self._sink.exchange_clock.settle()
+        except (LivermoreError, RedisError) as error:  # it was told a moment ago
+            logger.warning("shadow.time_unknown error=%s", error)
+
+
+def _result(future: "Future[Lease]") -> Lease:
+    """Wait for what is taken: once that is begun for as long as Redis may take to answer."""
+    try:
+        return future.result(LONGEST_STANDING_STILL_SECONDS)
+    except TimeoutError:
+        if future.cancel():
+            raise Unreachable(
+                f"the stream stood still for {LONGEST_STANDING_STILL_SECONDS:.0f} s; "
+                "nothing was taken over"
+            ) from None
+        return future.result()
+
+
+def _give_back(future: "Future[Lease]") -> None:
+    """Keep no lease for which nobody waits."""
+    if not future.cancelled() and not future.exception():
+        future.result().release()

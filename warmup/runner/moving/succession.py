@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,12 +17,16 @@ from exchanges.lock.watch import LEAVING
 from exchanges.redis.change_notifications import changed
 from exchanges.redis.client import count_listeners
 from exchanges.redis.json_types import parse_object, text_in, whole_in
+from exchanges.redis.scripts import load_script
 from livermore.market import keys
 
 KEPT_MS = 15_000
 SECONDS_BETWEEN_WORDS = 4.0
 SECONDS_UNTIL_CLAIMED = 1.0
 SECONDS_BETWEEN_LOOKS = 0.2
+
+CLAIM = load_script("warmup/runner/moving/lua/claim.lua")
+END_CLAIM = load_script("warmup/runner/moving/lua/end_claim.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +56,33 @@ class Successor:
 
 
 class Succession:
-    """Says that this process prepares to take an exchange over, so that no other does too."""
+    """Says that this one prepares to take an exchange over, so that no other does too."""
 
     def __init__(self, redis: Redis, exchange_id: int, replaces: str):
         self._redis = redis
-        self._exchange_id = exchange_id
         self._key = keys.successor(exchange_id)
+        self._told = changed(exchange_id, "status")
         successor = Successor(socket.gethostname(), outgoing_ip(), os.getpid(), replaces)
-        self._text = orjson.dumps(successor.as_json())
+        self._text = orjson.dumps({**successor.as_json(), "id": str(uuid.uuid4())})
         self._next_word_at = 0.0
 
     def claim(self) -> bool:
-        """Be the one who prepares; return False where somebody else is."""
-        claimed = bool(self._redis.set(self._key, self._text, nx=True, px=KEPT_MS))
-        if claimed:
-            self._redis.publish(*changed(self._exchange_id, "status"))
-        return claimed
+        """Be the one who prepares, or go on to be; return False where somebody else is."""
+        return bool(CLAIM(self._redis, [self._key], [self._text, KEPT_MS, *self._told]))
 
-    def keep_up(self, now: float) -> None:
-        """Go on to be; `now` is monotonic, in seconds."""
-        if now >= self._next_word_at:
+    def keep_up(self, now: float) -> bool:
+        """Go on to be, as `claim` does, from time to time; `now` is monotonic, in seconds."""
+        if now < self._next_word_at:
+            return True
+        claimed = self.claim()
+        if claimed:
             self._next_word_at = now + SECONDS_BETWEEN_WORDS
-            self._redis.set(self._key, self._text, px=KEPT_MS)
+        return claimed
 
     def end(self) -> None:
         """Prepare no longer, be it that the exchange was taken over, or that it could not be."""
         with suppress(RedisError):  # then the claim ends by itself
-            self._redis.delete(self._key)
-            self._redis.publish(*changed(self._exchange_id, "status"))
+            END_CLAIM(self._redis, [self._key], [self._text, *self._told])
 
 
 class Departure:

@@ -69,8 +69,10 @@ def test_who_prepares_to_take_it_from_its_holder(redis, exchange):
         Succession(redis, exchange.pk, "somebody else").claim()
         assert read_exchange(redis, exchange, NOW).successor is None
         redis.delete(keys.successor(exchange.pk))
-        succession = Succession(redis, exchange.pk, lease.holder.instance_id)
-        assert succession.claim() and not succession.claim()
+        succession, other = (
+            Succession(redis, exchange.pk, lease.holder.instance_id) for _ in range(2)
+        )
+        assert succession.claim() and not other.claim()
         assert read_exchange(redis, exchange, NOW).successor.pid == os.getpid()
         succession.end()
         assert read_exchange(redis, exchange, NOW).successor is None

@@ -2,15 +2,21 @@
 
 import logging
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
 from django.db import connections
 
+from exchanges.lock.acquire import Held
 from exchanges.lock.lease import HandedOver
 from exchanges.lock.status import State, read_status
+from exchanges.models import Exchange
+from livermore.market import keys
+from livermore.market.timeframe import Timeframe
 from tests.warmup.network.operators import holder_of
 from tests.warmup.runners import (
+    MIDNIGHT_MS,
     Comparison,
     Running,
     events_of,
@@ -19,7 +25,9 @@ from tests.warmup.runners import (
     serve,
     wait_until,
 )
-from warmup.runner.moving import shadow
+from warmup.live.sink import CandleSink
+from warmup.runner.moving import shadow, succession
+from warmup.runner.runner import ExchangeRunner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -152,3 +160,93 @@ def test_while_it_prepares_the_holder_goes_on(redis, row, sandbox, monkeypatch):
         wait_until(lambda: is_held_by_another(redis, row, first))
         truth.wait(sandbox.clock.now_ms() + 2 * 60_000)
         assert truth.faults() == []
+
+
+def test_at_another_pace_no_close_right_after_a_take_over_is_left_to_rest(redis, monkeypatch):
+    take, taken_ms = shadow.Shadow.take, []
+
+    def take_just_before_a_close(self, acquire):
+        until_ms = Timeframe.M1.ceil(sandbox.clock.now_ms()) - 2000
+        wait_until(lambda: sandbox.clock.now_ms() >= until_ms)
+        taken_ms.append(sandbox.clock.now_ms())
+        return take(self, acquire)
+
+    monkeypatch.setattr(shadow.Shadow, "take", take_just_before_a_close)
+    with serve(speed=10, start_ms=MIDNIGHT_MS - 30_000) as sandbox:
+        row = make_row(sandbox)
+        old = Running(redis, row).wait_until_live()
+        first = holder_of(redis, row)
+        new = Follower(redis, row)
+        with ended(new, old):
+            wait_until(lambda: is_held_by_another(redis, row, first))
+            truth = Comparison(redis, sandbox, row)
+            truth.wait(Timeframe.M1.ceil(taken_ms[0]))
+            assert truth.faults() == []
+        assert healed(redis, row, taken_ms[0] - 60_000) == []
+
+
+def test_a_follower_that_fails_once_it_has_taken_over_writes_and_holds_nothing(
+    redis, row, sandbox, monkeypatch, name
+):
+    take_over = CandleSink.take_over
+
+    def take_over_and_fail(self, *arguments):
+        take_over(self, *arguments)
+        raise RuntimeError("a fault")
+
+    old = Running(redis, row).wait_until_live()
+    monkeypatch.setattr(CandleSink, "take_over", take_over_and_fail)
+    new = Follower(redis, row)
+    with ended(old):
+        wait_until(lambda: new.ended and old.ended)
+    assert str(new.error) == "a fault"
+    assert holder_of(redis, row) is None
+    assert not redis.exists(keys.successor(row.pk))
+    venue = "coinbase" if name == "coinbase" else "binance"
+    assert sandbox.streams[venue].open == 0
+
+
+def test_who_prepares_says_so_while_the_exchange_does_not_answer(redis, row, sandbox, monkeypatch):
+    monkeypatch.setattr(succession, "KEPT_MS", 600)
+    monkeypatch.setattr(succession, "SECONDS_BETWEEN_WORDS", 0.1)
+    old = Running(redis, row).wait_until_live()
+    Exchange.objects.filter(pk=row.pk).update(listed_at=None)  # it is asked for at the start
+    slow = sandbox.scenarios.add("slow", delay=3)
+    new = Follower(redis, row)
+    with ended(new, old):
+        claim = wait_until(lambda: redis.get(keys.successor(row.pk)))
+        wait_until(lambda: slow.hits)
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert redis.get(keys.successor(row.pk)) == claim
+            time.sleep(0.02)
+        assert not new.ended
+    assert not redis.exists(keys.successor(row.pk))
+
+
+def test_who_cannot_begin_to_prepare_says_so_no_longer(redis, row, sandbox, monkeypatch):
+    def fail(self, *arguments):
+        raise RuntimeError("a fault")
+
+    old = Running(redis, row).wait_until_live()
+    monkeypatch.setattr(ExchangeRunner, "_check_redis", fail)
+    new = Follower(redis, row)
+    with ended(old):
+        wait_until(lambda: new.ended)
+        assert str(new.error) == "a fault"
+        assert not redis.exists(keys.successor(row.pk))
+
+
+def test_who_finds_that_another_prepares_leaves_it_to_that_one(redis, row, sandbox, monkeypatch):
+    monkeypatch.setattr(succession, "SECONDS_BETWEEN_WORDS", 0.1)
+    old = Running(redis, make_row(sandbox, row.name)).wait_until_live()
+    first = holder_of(redis, row)
+    row.ws_url = "ws://127.0.0.1:9"  # it does not get there
+    new = Follower(redis, row)
+    with ended(old):
+        wait_until(lambda: redis.get(keys.successor(row.pk)))
+        redis.set(keys.successor(row.pk), "somebody else's")
+        wait_until(lambda: new.ended)
+        assert isinstance(new.error, Held)
+        assert redis.get(keys.successor(row.pk)) == b"somebody else's"
+        assert holder_of(redis, row) == first
