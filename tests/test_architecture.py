@@ -44,6 +44,7 @@ REDIS = {
     "exchanges/redis/scripts.py",
     "exchanges/redis/installation.py",
     "exchanges/redis/unreadable.py",
+    "exchanges/redis/row_notifications.py",
     "exchanges/symbols/volumes.py",
     "warmup/cache/candles.py",
     "warmup/cache/tickers.py",

@@ -6,13 +6,21 @@ import orjson
 
 from livermore.market import keys
 
-What = Literal["status", "stats", "schedule", "action", "accounts", "trouble", "commands"]
+What = Literal["status", "stats", "schedule", "action", "accounts", "trouble", "commands", "row"]
+ROWS = 0  # no exchange has this number: on its channel all are told which exchanges there are
 
 
 def changed(exchange_id: int, what: What) -> tuple[str, bytes]:
     """Return the channel and the message of the notification, as PUBLISH takes them."""
-    message = orjson.dumps({"exchangeId": exchange_id, "what": what})
-    return keys.exchange_changed(exchange_id), message
+    return keys.exchange_changed(exchange_id), _message(exchange_id, what)
+
+
+def row_changed(exchange_id: int) -> tuple[str, bytes]:
+    """Return the notification that the row of an exchange was added, changed or deleted.
+
+    It goes to who knows nothing of that exchange yet.
+    """
+    return keys.exchange_changed(ROWS), _message(exchange_id, "row")
 
 
 def parse_change(message: bytes) -> tuple[int, str] | None:
@@ -23,3 +31,7 @@ def parse_change(message: bytes) -> tuple[int, str] | None:
     except (ValueError, LookupError, TypeError):
         return None
     return (number, what) if isinstance(number, int) and isinstance(what, str) else None
+
+
+def _message(exchange_id: int, what: What) -> bytes:
+    return orjson.dumps({"exchangeId": exchange_id, "what": what})

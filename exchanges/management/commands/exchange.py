@@ -13,6 +13,7 @@ from exchanges.errors import clip
 from exchanges.forms import ExchangeForm
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
+from exchanges.redis.row_notifications import tell_row_changed
 from livermore.arguments import exchange_named
 from livermore.command import LivermoreCommand, UsageError
 
@@ -128,6 +129,7 @@ def _change(exchange, changes):
         Exchange.objects.filter(pk=exchange.pk).update(
             **{name: values[name] for name in names}, **moment
         )
+        tell_row_changed(exchange.pk)
     return names
 
 

@@ -7,6 +7,7 @@ from django.contrib.auth.models import Permission
 from exchanges.lock.acquire import TTL_MS, ExchangeLock
 from exchanges.lock.status import Holder, State, Status
 from exchanges.models import Exchange, Symbol
+from exchanges.redis.change_notifications import changed
 from livermore.market import keys
 from warmup.runner.agents import Registration, register
 
@@ -53,6 +54,12 @@ def held_by(redis, row, number=1, *, state=None, phase="", heartbeat=None, **det
 def live(redis, row, number=1):
     """Let a runner of another machine hold the exchange, and obey commands."""
     return held_by(redis, row, number, state="active", phase="streaming", obeys=True)
+
+
+def report_status(redis, row, **details):
+    """Let such a process say that it streams, and tell pages of it."""
+    held_by(redis, row, state="active", phase="streaming", **details)
+    redis.publish(*changed(row.pk, "status"))
 
 
 def agent(redis, name="agent-1", holder=None, running=()):

@@ -35,6 +35,22 @@ def subscribers(redis):
     return dict(redis.pubsub_numsub(name := keys.exchange_changed(0)))[name.encode()]
 
 
+def kind(name):
+    """Return whether a message is of that kind, as `Browser.until` asks it."""
+    return lambda message: message["type"] == name
+
+
+def state_is(state):
+    """Return whether a card is in a state, as `Browser.until_card` asks it."""
+    return lambda card: card.get("state") == state
+
+
+async def open_pair(browser, exchange, symbol="BTC-USD", timeframe="1m"):
+    """Open a pair; return all that is told of it first."""
+    await browser.say(type="open-pair", exchangeId=exchange.pk, symbol=symbol, timeframe=timeframe)
+    return await browser.until(kind("pair"))
+
+
 def log_in(user):
     """Return a session's key."""
     client = Client()
@@ -119,7 +135,7 @@ class Browser:
     def _apply(self, message):
         """Return whether it follows on what is known."""
         if message["type"] == "snapshot":
-            self.cards = {card["exchangeId"]: card for card in message["cards"]}
+            self.cards = {card["exchangeId"]: dict(card) for card in message["cards"]}
         elif message["type"] == "gone":
             self.cards.pop(message["exchangeId"], None)
         elif message["type"] == "card":

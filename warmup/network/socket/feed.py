@@ -196,7 +196,7 @@ class Feed:
         number, what = change
         if what == "accounts":
             self._accounts_throttle.trigger()
-        if what in ("action", "accounts") or number not in self._cards:
+        if what in ("row", "action", "accounts") or number not in self._cards:
             self._rows_throttle.trigger()
         if number in self._cards:
             self._cards[number].trigger(what)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from exchanges.redis.change_notifications import ROWS
 from exchanges.redis.client import make_asyncio_client
 from exchanges.redis.listening import SILENCE_SECONDS, Listener, end_if_cancelled
 from livermore.market import keys
@@ -19,6 +20,7 @@ SECONDS_BETWEEN_TRIES = 0.5
 class Subscriber:
     """Calls `received(channel, message)` for what is published on the channels that are added.
 
+    So it does for what is told of exchanges' rows: of one that is new nobody could add a channel.
     Each is subscribed to by its whole name: a user of Redis who may have all channels that begin
     with a prefix may not have a pattern of them.
 
@@ -73,8 +75,8 @@ class Subscriber:
     async def _subscribe(self) -> None:
         client = make_asyncio_client(self._url)
         async with client, client.pubsub() as pubsub:
-            # Where there is no exchange it is this one alone: a connection needs something.
-            begun = {keys.exchange_changed(0), *self._channels}
+            # There are always these, where there is no exchange too: a connection needs something.
+            begun = {keys.exchange_changed(ROWS), *self._channels}
             await pubsub.subscribe(*begun)
             self._pubsub = pubsub
             try:

@@ -22,13 +22,20 @@ from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
-from tests.warmup.live.redis_away import OwnRedis
-from tests.warmup.network.operators import agent, held_by, listed_exchange, person
+from tests.warmup.network.operators import (
+    agent,
+    held_by,
+    listed_exchange,
+    person,
+    report_status,
+)
 from tests.warmup.network.sockets import (
-    Browser,
     browsing,
     in_a_loop,
+    kind,
     log_in,
+    open_pair,
+    state_is,
     subscribers,
     wait_until,
 )
@@ -39,9 +46,8 @@ from warmup.network.actions.audit import record
 from warmup.network.page import snapshot
 from warmup.network.page.exchange_view import read_exchange, read_rows
 from warmup.network.page.snapshot import read_network
-from warmup.network.socket import card_feed, feed, sockets
+from warmup.network.socket import card_feed, feed
 from warmup.network.socket.card_feed import CardFeed
-from warmup.network.socket.feed import current_feed
 from warmup.network.socket.throttle import RateLimit, Throttle
 from warmup.runner.agents import deregister
 from warmup.scanner import CandleStatusResult
@@ -73,19 +79,6 @@ def user(exchange):
 @pytest.fixture
 def session(user):
     return log_in(user)
-
-
-def kind(name):
-    return lambda message: message["type"] == name
-
-
-def state_is(state):
-    return lambda card: card.get("state") == state
-
-
-def report_status(redis, exchange, **details):
-    held_by(redis, exchange, state="active", phase="streaming", **details)
-    redis.publish(*changed(exchange.pk, "status"))
 
 
 # -- Cards
@@ -241,6 +234,26 @@ async def test_exchanges_come_and_go(redis, exchange, session):
         await Exchange.objects.filter(pk=other.pk).aupdate(is_active=True)
         redis.publish(*changed(other.pk, "action"))
         await browser.until_card(other, state_is("active"))
+
+
+@pytest.mark.django_db(transaction=True)
+@in_a_loop
+async def test_a_row_that_is_written_elsewhere_is_shown_at_once_and_what_comes_of_it(
+    redis, exchange, session, monkeypatch
+):
+    monkeypatch.setattr(feed, "POLL_SECONDS", 60)
+    async with browsing(application, session) as browser:
+        await wait_until(lambda: subscribers(redis))
+        addresses = {"rest_url": "http://127.0.0.1:1", "ws_url": "ws://127.0.0.1:1"}
+        new = await Exchange.objects.acreate(name="another", venue="binance", **addresses)
+        await browser.until_card(new, lambda card: card.get("name") == "another")
+        report_status(redis, new)
+        await browser.until_card(new, state_is("active"))
+        change = in_thread(call_command)
+        await change("exchange", "another", "--display-name", "Mine", stdout=StringIO())
+        await browser.until_card(new, lambda card: card["displayName"] == "Mine")
+        await new.adelete()
+        await browser.until(kind("gone"))
 
 
 @in_a_loop
@@ -413,11 +426,6 @@ async def _look_at_live_exchange(redis, row, session):
 # -- A pair
 
 
-async def open_pair(browser, exchange, symbol="BTC-USD", timeframe="1m"):
-    await browser.say(type="open-pair", exchangeId=exchange.pk, symbol=symbol, timeframe=timeframe)
-    return await browser.until(kind("pair"))
-
-
 @in_a_loop
 async def test_a_pair_that_is_opened_is_told_whole_and_then_by_what_changes(
     redis, exchange, session
@@ -458,71 +466,6 @@ async def test_a_pair_is_told_to_those_who_have_it_open(redis, exchange, session
         await wait_until(lambda: len(redis.pubsub_channels("channel:[ci]*")) == 2)
         told = [message["symbol"] for message in other.messages if message["type"] == "pair"]
         assert told == ["ETH-USD", "ETH-USD"]
-
-
-# -- Redis
-
-
-@pytest.fixture
-def own_redis(tmp_path, settings):
-    """Serve the web side by a Redis that the test may take away."""
-    with OwnRedis(tmp_path) as own_redis:
-        url = own_redis.server.url
-        settings.REDIS_URL = url
-        layer = settings.CHANNEL_LAYERS["default"] | {"CONFIG": {"url": url}}
-        settings.CHANNEL_LAYERS = {"default": layer}
-        settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": [url]}}
-        yield own_redis
-
-
-async def goes_on(own_redis, browser, exchange):
-    """Tell whether changes come through again."""
-    await browser.until_card(exchange, lambda card: card["state"] != "stale")
-    with own_redis.client() as redis:
-        await wait_until(lambda: subscribers(redis))
-        report_status(redis, exchange, framesPerSecond=7)
-    await browser.until_card(exchange, lambda card: card["lines"]["rate"] == "7.0 frames/s")
-
-
-@in_a_loop
-async def test_when_redis_goes_the_page_says_so_and_when_it_is_back_it_goes_on(
-    own_redis, exchange, session
-):
-    with own_redis.client() as redis:
-        report_status(redis, exchange)
-    async with browsing(application, session, may_miss=True) as browser:
-        before = current_feed()
-        assert browser.cards[exchange.pk]["state"] == "active"
-        own_redis.stop()
-        card = await browser.until_card(exchange, state_is("stale"))
-        assert card["stateText"] == "Stale: Redis does not answer"
-        assert card["lines"]["host"] == "host-1", "what was known stays"
-        own_redis.start()
-        await goes_on(own_redis, browser, exchange)
-        assert current_feed() is before
-
-
-@in_a_loop
-async def test_a_redis_that_hangs_is_one_that_is_gone(own_redis, exchange, session, monkeypatch):
-    monkeypatch.setattr(feed, "READ_SECONDS", 0.2)
-    monkeypatch.setattr(sockets, "SEND_SECONDS", 0.2)
-    async with browsing(application, session, may_miss=True) as browser:
-        with own_redis.hanging():
-            await browser.until_card(exchange, state_is("stale"))
-            await browser.say(
-                type="open-pair", exchangeId=exchange.pk, symbol="BTC-USD", timeframe="1m"
-            )
-        await browser.until(kind("pair"))
-        await goes_on(own_redis, browser, exchange)
-
-
-@in_a_loop
-async def test_without_redis_nobody_is_let_in_and_nothing_breaks(own_redis, session):
-    own_redis.stop()
-    assert await Browser(application, session).connect() == (False, 4503)
-    own_redis.start()
-    async with browsing(application, session):
-        pass
 
 
 # -- Its pace

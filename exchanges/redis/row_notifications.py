@@ -1,0 +1,49 @@
+"""Rows of exchanges and accounts that change: pages are told, once it is committed."""
+
+import logging
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+from django_redis import get_redis_connection
+from redis.exceptions import RedisError
+
+from exchanges.models import Exchange, UserExchange
+from exchanges.redis.change_notifications import changed, row_changed
+from exchanges.redis.client import own_client
+
+logger = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 1.0
+
+
+def tell_of_saved_rows() -> None:
+    """Tell of each row that is saved or deleted from now on. To be called once."""
+    for signal in (post_save, post_delete):
+        signal.connect(_exchange_saved, sender=Exchange)
+        signal.connect(_account_saved, sender=UserExchange)
+
+
+def tell_row_changed(exchange_id: int) -> None:
+    """Tell that the row of an exchange was written, once what is under way is committed.
+
+    What writes without saving a model has to call it.
+    """
+    transaction.on_commit(partial(_publish, *row_changed(exchange_id)))
+
+
+def _exchange_saved(instance: Exchange, **_signal: Any) -> None:
+    tell_row_changed(instance.pk)
+
+
+def _account_saved(instance: UserExchange, **_signal: Any) -> None:
+    transaction.on_commit(partial(_publish, *changed(instance.exchange_id, "accounts")))
+
+
+def _publish(channel: str, message: bytes) -> None:
+    try:
+        with own_client(get_redis_connection("default"), ANSWER_SECONDS) as redis:
+            redis.publish(channel, message)
+    except RedisError as error:  # a page sees it ten seconds later
+        logger.warning("rows.not_told channel=%s error=%s", channel, error)
