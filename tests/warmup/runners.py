@@ -30,7 +30,7 @@ from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.backfill import BackfillConfig
 from warmup.cache.candles import CandleCache
 from warmup.live import background_repair, sink
-from warmup.live import set_aside as aside
+from warmup.live.pairs import set_aside as aside
 from warmup.live.writing import write_queue
 from warmup.runner import listing_watch, monitored
 from warmup.runner import runner as runner_module

@@ -23,11 +23,11 @@ from warmup.cache.told import Told
 from warmup.live.bars import EVER, GRACE_MS, LATE, SKIPPED, TOLD, Bars, Close
 from warmup.live.healing import Healer
 from warmup.live.measures import Delays
+from warmup.live.pairs.rollup import Rollup
+from warmup.live.pairs.set_aside import AsidePairs
+from warmup.live.pairs.skipped import Skipped
 from warmup.live.redis_loss.written_lately import WrittenLately
 from warmup.live.resuming import resume
-from warmup.live.rollup import Rollup
-from warmup.live.set_aside import AsidePairs
-from warmup.live.skipped import Skipped
 from warmup.live.writing.write_queue import WriteQueue, Written
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from livermore.market.candle import Candle
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from warmup.live.rollup import Rollup
+from warmup.live.pairs.rollup import Rollup
 
 M5, M15, H1, D1 = Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.D1
 MIDNIGHT = D1.floor(1_790_000_000_000)
