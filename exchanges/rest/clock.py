@@ -357,6 +357,12 @@ class ExchangeClock:
         return True
 
 
+def time_of(clock: ExchangeClock) -> int:
+    """Return the exchange's time, never ahead of it; it is asked only where it never was."""
+    believed_ms = clock.believed_ms()
+    return clock.now_ms() if believed_ms is None else believed_ms
+
+
 def _wall_ahead_seconds() -> float:
     return time.time() - time.monotonic()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from exchanges.errors import LivermoreError
-from exchanges.rest.clock import ExchangeClock
+from exchanges.rest.clock import ExchangeClock, time_of
 from livermore.market.coverage import Coverage, believable, intersect
 from livermore.market.pair import Pair
 from warmup.cache.candles import CANDLES_KEPT, CandleCache
@@ -37,7 +37,7 @@ def resume(
     coverages = dict(zip(pairs, cache.coverages(pairs), strict=True))
     if _beyond_now(coverages, clock):
         _cut_back(cache, clock, coverages)
-    told, now_ms = cache.told(pairs), _now_ms(clock)
+    told, now_ms = cache.told(pairs), time_of(clock)
     found = {}
     for pair, coverage in coverages.items():
         current_ms = pair.timeframe.floor(now_ms)
@@ -62,20 +62,15 @@ def _cut_back(cache: CandleCache, clock: ExchangeClock, coverages: dict[Pair, Co
         cut_ms = believed[-1][1] if believed else 0
         logger.warning("resuming.cut_back pair=%s/%s from=%d", *pair, cut_ms)
         try:
-            cache.cut_back(pair, cut_ms, _now_ms(clock))
+            cache.cut_back(pair, cut_ms, time_of(clock))
         except SetAside as error:
             logger.warning("resuming.set_aside pair=%s/%s why=%s", *pair, error)
         coverages[pair] = believed
 
 
-def _now_ms(clock: ExchangeClock) -> int:
-    believed_ms = clock.believed_ms()
-    return clock.now_ms() if believed_ms is None else believed_ms
-
-
 def _beyond_now(coverages: Mapping[Pair, Coverage], clock: ExchangeClock) -> dict[Pair, Coverage]:
     """Return what can be believed of those pairs whose coverage reaches beyond now."""
-    now_ms = _now_ms(clock)
+    now_ms = time_of(clock)
     found = {
         pair: believable(coverage, pair.timeframe, now_ms, clock.apart_ms)
         for pair, coverage in coverages.items()

@@ -71,8 +71,8 @@ class Command(LivermoreCommand):
             counters = streamer.counters()
             self.stdout.write(
                 f"{counters['frames'] - before} frames/s, {counters['connections']} connections, "
-                f"{sink.closes} closes, {sink.healed} healed, {counters['malformed']} malformed"
-                f"{_polled(streamer)}"
+                f"{sink.writer.closes} closes, {sink.healed} healed, "
+                f"{counters['malformed']} malformed{_polled(streamer)}"
             )
             before = counters["frames"]
 

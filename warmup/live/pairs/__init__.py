@@ -1,1 +1,1 @@
-"""What is known of each pair of a stream: its bars, what was skipped of it, whether it is set aside."""
+"""What is known of each pair of a stream: its bars, what of it was skipped, and is set aside."""

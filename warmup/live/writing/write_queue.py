@@ -65,13 +65,12 @@ class WriteQueue:
         exchange_id: int,
         epoch: int,
         may_write: Callable[[], bool],
-        on_written: Callable[[Written], None],
     ):
-        """`on_written` is called with what each write did."""
         self._redis = redis
         self._exchange_id = exchange_id
         self.may_write = may_write
-        self._on_written = on_written
+        # Called with what each write did.
+        self.on_written: Callable[[Written], None] = lambda written: None
         self._listeners = Listeners(redis, exchange_id)
         self._flusher = Flusher(redis, exchange_id, epoch, self._listeners)
         self.remember_in(WrittenLately(), epoch)
@@ -205,7 +204,7 @@ class WriteQueue:
         self.is_failing, self.trouble = False, ""
         self.losses.ids.arrived(len(batch.closes))
         self._remember(batch.closes, aside, first_id, others)
-        self._on_written(Written([each for each in batch.closes if each[0] not in aside], aside))
+        self.on_written(Written([each for each in batch.closes if each[0] not in aside], aside))
         return True
 
     def _send(self, batch: Batch, now_ms: int) -> bool:

@@ -15,6 +15,7 @@ from tests.warmup.live.sink.played import (
     Stream,
 )
 from warmup.cache.candles import CandleCache
+from warmup.live import overdue
 from warmup.live import sink as sink_module
 from warmup.live.sink import CandleSink
 from warmup.live.writing import write_queue
@@ -26,7 +27,7 @@ def prompt(monkeypatch):
     monkeypatch.setattr(sink_module, "SECONDS_BETWEEN_LOOKS", 0)
     monkeypatch.setattr(write_queue, "SECONDS_AFTER_FAILURE", 0)
     monkeypatch.setattr(write_queue, "SECONDS_BETWEEN_STATES", 0)
-    monkeypatch.setattr(sink_module, "LEAST_WAIT_SECONDS", -1)
+    monkeypatch.setattr(overdue, "LEAST_WAIT_SECONDS", -1)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_a_failed_flush_is_tried_again_and_tells_nothing_twice(redis, make, cach
     assert [message["timestamp"] for _, message in received()] == [at(n) for n in range(4)]
     assert stored(cache) == [(number, STREAM) for number in range(4)]
     assert cache.live(*PAIR) == bar(4, OPEN)
-    assert (sink.pending(), sink.flush_failures, sink.closes) == (0, 3, 4)
+    assert (sink.pending(), sink.flush_failures, sink.writer.closes) == (0, 3, 4)
 
 
 def test_of_open_bars_and_tickers_only_the_newest_state_is_kept(redis, make, cache):

@@ -28,7 +28,7 @@ from tests.warmup.live.sink.played import (
 from tests.warmup.live.sink.seen import late, stored, tick_until, told
 from warmup.cache.candles import CANDLES_KEPT, CandleCache
 from warmup.cache.told import Told
-from warmup.live import sink as sink_module
+from warmup.live import loading
 from warmup.live.bars import GRACE_MS
 
 
@@ -287,7 +287,7 @@ def test_when_the_clock_is_moved_back_bars_that_it_closed_are_asked_for_again(
         sink.candle(closed(number))
     sink.tick()
     assert len(told(redis)) == 5
-    monkeypatch.setattr(sink_module, "SECONDS_AHEAD", 0)
+    monkeypatch.setattr(loading, "SECONDS_AHEAD", 0)
     rest.time_ms = at(2) + 30_000
     for _ in range(3):
         sink.tick()

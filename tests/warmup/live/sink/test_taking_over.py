@@ -62,7 +62,7 @@ def test_it_goes_on_with_what_the_holder_has_not_told(redis, shadow, holder, cac
     take_over(redis, shadow)
     assert stored(cache) == [(0, STREAM), (1, STREAM), (2, STREAM)]
     assert told(redis) == [(0, False), (1, False), (2, False)]
-    assert shadow.closes == 1
+    assert shadow.writer.closes == 1
 
 
 def test_it_goes_on_behind_what_it_has_not_seen_itself(redis, shadow, holder):
