@@ -20,9 +20,9 @@ from livermore.market.naming import Naming, name_as
 from livermore.market.timeframe import Timeframe
 from livermore.running import embedded_redis
 from tests.conftest import SERVER
-from tests.fixtures.cluster import cluster
+from tests.fixtures.cluster import Cluster
 from tests.fixtures.redis_server import wait_for
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.sentinels import Sentinels
 from tests.warmup.runners import make_row, running, serve, wait_until
 
 TEXT = (Path(__file__).parent.parent / "docs/reading.md").read_text()
@@ -162,7 +162,7 @@ def with_hosts(lines, *ports):
 
 
 def test_the_follower_follows_sentinels_through_a_failover(tmp_path, follower):
-    with sentinels(tmp_path / "sentinels") as watched, make_client(watched.url) as client:
+    with Sentinels(tmp_path / "sentinels") as watched, make_client(watched.url) as client:
         ports = [each.port for each in watched.sentinels]
         close(client, 1)
         follower.start(code=with_hosts(BY_SENTINELS, *ports))
@@ -176,7 +176,7 @@ def test_the_follower_follows_sentinels_through_a_failover(tmp_path, follower):
 
 
 def test_the_follower_follows_a_cluster(tmp_path, follower):
-    with cluster(tmp_path / "cluster") as whole, make_client(whole.url) as client:
+    with Cluster(tmp_path / "cluster") as whole, make_client(whole.url) as client:
         close(client, 1)
         follower.start(code=with_hosts(BY_NODES, whole.nodes[0].port))
         follower.saw(1)
@@ -246,7 +246,7 @@ def test_the_follower_reads_names_with_a_prefix_and_tags(server, follower, tagge
 
 def test_the_follower_reads_a_cluster(follower, tagged, tmp_path):
     of_cluster = tagged.replace("redis.Redis.from_url", "redis.RedisCluster.from_url")
-    with cluster(tmp_path / "cluster") as whole, make_client(whole.url) as client:
+    with Cluster(tmp_path / "cluster") as whole, make_client(whole.url) as client:
         close(client, 1)
         follower.start(f"redis://{whole.nodes[0].place}", code=of_cluster)
         follower.saw(1)

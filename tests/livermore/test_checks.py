@@ -4,7 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 from exchanges.transport.certificates import USUAL
 from livermore import checks
 from livermore.database_url import checked
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.sentinels import Sentinels
 from tests.livermore.databases import manage
 
 
@@ -93,7 +93,7 @@ def test_every_command_names_the_variable_and_the_option_that_can_not_work(name,
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    with sentinels(tmp_path_factory.mktemp("sentinels")) as watched:
+    with Sentinels(tmp_path_factory.mktemp("sentinels")) as watched:
         yield watched
 
 

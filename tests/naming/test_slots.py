@@ -7,7 +7,7 @@ from exchanges.lock.status import State, read_status
 from exchanges.redis.client import make_client
 from livermore.market import keys
 from tests.conftest import SERVER
-from tests.fixtures.cluster import cluster
+from tests.fixtures.cluster import Cluster
 from tests.naming.all_of_it import use_all
 from tests.naming.commands import calls, recorded, spread
 from tests.warmup.runners import end, make_row, processes, serve, wait_until
@@ -32,7 +32,7 @@ def test_with_tags_all_keys_of_a_script_and_of_a_transaction_are_in_one_slot(
 
 
 def test_a_cluster_takes_all_of_it(tagged, manage, tmp_path, monkeypatch):
-    with cluster(tmp_path / "cluster") as whole, make_client(whole.url) as client:
+    with Cluster(tmp_path / "cluster") as whole, make_client(whole.url) as client:
         monkeypatch.setenv("REDIS_URL", whole.url)
         monkeypatch.delenv("LIVERMORE_KEY_TAGS")  # by itself
         use_all(manage, client, tmp_path)
@@ -48,7 +48,7 @@ def test_an_agent_takes_over_on_a_cluster_from_one_that_is_killed(
         return holder.instance_id if is_active else ""
 
     with (
-        cluster(tmp_path / "cluster") as whole,
+        Cluster(tmp_path / "cluster") as whole,
         make_client(whole.url) as client,
         serve(speed=1) as sandbox,
     ):

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.conftest import SERVER
-from tests.fixtures.cluster import cluster
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.cluster import Cluster
+from tests.fixtures.sentinels import Sentinels
 
 KINDS = ("server", "sentinel", "cluster")
 
@@ -15,8 +15,8 @@ def urls(tmp_path_factory):
     folder = tmp_path_factory.mktemp("topologies")
     passwords = {"password": "of-server", "sentinel_password": "of-sentinels"}
     with (
-        sentinels(folder / "sentinels", **passwords) as watched,
-        cluster(folder / "cluster", password="of-cluster") as whole,
+        Sentinels(folder / "sentinels", **passwords) as watched,
+        Cluster(folder / "cluster", password="of-cluster") as whole,
     ):
         yield {"server": SERVER.url, "sentinel": watched.url, "cluster": whole.url}
 

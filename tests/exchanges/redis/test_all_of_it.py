@@ -3,14 +3,14 @@
 import pytest
 
 from exchanges.redis.client import make_client
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.sentinels import Sentinels
 from tests.naming.all_of_it import use_all
 from tests.warmup.runners import processes
 
 
 @pytest.mark.django_db(transaction=True)
 def test_sentinels_take_all_of_it(tmp_path, monkeypatch):
-    with sentinels(tmp_path / "sentinels", password="a") as watched:
+    with Sentinels(tmp_path / "sentinels", password="a") as watched:
         monkeypatch.setenv("REDIS_URL", watched.url)
         with make_client(watched.url) as client, processes() as manage:
             use_all(manage, client, tmp_path)

@@ -9,9 +9,9 @@ from redis.exceptions import RedisError
 from exchanges.redis import channel_layer
 from exchanges.redis.channel_layer import ChannelLayer
 from exchanges.redis.client import make_client
-from tests.fixtures.cluster import cluster
+from tests.fixtures.cluster import Cluster
 from tests.fixtures.redis_server import wait_for
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.sentinels import Sentinels
 from warmup.network.socket import subscriber
 from warmup.network.socket.subscriber import Subscriber
 
@@ -81,7 +81,7 @@ def follow(url, disturb):
 
 @pytest.mark.parametrize("way", [*WAYS, "demote"])
 def test_a_master_that_sentinels_replace_is_left_for_its_successor(tmp_path, way):
-    with sentinels(tmp_path) as watched:
+    with Sentinels(tmp_path) as watched:
         old = watched.master()
         disturb = watched.fail_over if way == "demote" else getattr(old, way)
         follow(watched.url, disturb)
@@ -90,7 +90,7 @@ def test_a_master_that_sentinels_replace_is_left_for_its_successor(tmp_path, way
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_node_of_a_cluster_that_dies_is_left_for_another(tmp_path, way):
-    with cluster(tmp_path, replicas=1) as whole:
+    with Cluster(tmp_path, replicas=1) as whole:
 
         def disturb():
             (node,) = [each for each in whole.nodes if is_subscribed(each)][:1]

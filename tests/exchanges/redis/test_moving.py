@@ -17,9 +17,9 @@ from exchanges.redis.client import make_client, own_client
 from exchanges.redis.scripts import Script
 from exchanges.redis.topology.connections import MasterConnection, MasterPool
 from tests.fixtures.answering import answering
-from tests.fixtures.cluster import cluster
+from tests.fixtures.cluster import Cluster
 from tests.fixtures.redis_server import Server, wait_for
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.sentinels import Sentinels
 
 SET = Script("return redis.call('SET', KEYS[1], ARGV[1])")
 SECONDS = 10.0
@@ -130,7 +130,7 @@ def until_done(command):
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    with sentinels(tmp_path_factory.mktemp("sentinels")) as watched:
+    with Sentinels(tmp_path_factory.mktemp("sentinels")) as watched:
         yield watched
 
 
@@ -173,7 +173,7 @@ def test_a_sentinel_that_is_away_is_passed_over(watched):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    with cluster(tmp_path_factory.mktemp("cluster"), replicas=1) as whole:
+    with Cluster(tmp_path_factory.mktemp("cluster"), replicas=1) as whole:
         yield whole
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from exchanges.redis.recognition import misnamed
-from tests.fixtures.cluster import cluster
+from tests.fixtures.cluster import Cluster
 from tests.fixtures.redis_server import Server
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.sentinels import Sentinels
 
 
 @pytest.fixture(scope="module")
@@ -15,13 +15,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def watched(folder):
-    with sentinels(folder / "sentinels", sentinel_password="of-sentinels") as watched:
+    with Sentinels(folder / "sentinels", sentinel_password="of-sentinels") as watched:
         yield watched
 
 
 @pytest.fixture(scope="module")
 def whole(folder):
-    with cluster(folder / "cluster", password="of-cluster") as whole:
+    with Cluster(folder / "cluster", password="of-cluster") as whole:
         yield whole
 
 
@@ -44,7 +44,7 @@ def test_a_node_of_a_cluster_behind_a_plain_address(whole):
 
 
 def test_a_cluster_of_one_is_as_good_as_a_server(folder):
-    with cluster(folder / "one", masters=1) as one:
+    with Cluster(folder / "one", masters=1) as one:
         assert misnamed(f"redis://{one.nodes[0].place}/0") is None
 
 

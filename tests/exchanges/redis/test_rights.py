@@ -8,8 +8,8 @@ import pytest
 
 from exchanges.redis.client import make_asyncio_client, make_client
 from exchanges.redis.recognition import misnamed
-from tests.fixtures.cluster import cluster
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.cluster import Cluster
+from tests.fixtures.sentinels import Sentinels
 
 DOCS = Path(__file__).parents[3] / "docs"
 PASSWORD = "of-the-user"
@@ -45,7 +45,7 @@ def denied(servers):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    with cluster(tmp_path_factory.mktemp("cluster")) as whole:
+    with Cluster(tmp_path_factory.mktemp("cluster")) as whole:
         for node in whole.nodes:
             give(node, *rights(), *more_rights("Cluster's user"))
         yield whole
@@ -86,7 +86,7 @@ def test_a_clusters_user_may_do_what_is_done(whole):
 
 
 def test_sentinels_user_may_do_what_is_done(tmp_path):
-    with sentinels(tmp_path) as watched:
+    with Sentinels(tmp_path) as watched:
         for each in watched.servers:
             give(each, *rights())
         for each in watched.sentinels:

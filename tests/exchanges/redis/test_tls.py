@@ -6,8 +6,8 @@ import pytest
 
 from exchanges.redis.client import make_asyncio_client, make_client, own_client
 from exchanges.redis.recognition import misnamed
-from tests.fixtures.cluster import cluster
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.cluster import Cluster
+from tests.fixtures.sentinels import Sentinels
 from tests.fixtures.tls import Tls, program
 
 pytestmark = pytest.mark.skipif(not program(), reason="no Redis with TLS is on this machine")
@@ -32,7 +32,7 @@ def use(url):
 
 def test_sentinels_and_what_they_watch_are_called_over_tls(tmp_path):
     tls = Tls(tmp_path / "tls")
-    with sentinels(tmp_path, tls=tls, password="a", sentinel_password="b") as watched:
+    with Sentinels(tmp_path, tls=tls, password="a", sentinel_password="b") as watched:
         url = encrypted(watched.url, tls.ca_file)
         assert misnamed(url) is None
         use(url)
@@ -43,7 +43,7 @@ def test_sentinels_and_what_they_watch_are_called_over_tls(tmp_path):
 
 def test_all_nodes_of_a_cluster_are_called_over_tls(tmp_path):
     tls = Tls(tmp_path / "tls")
-    with cluster(tmp_path / "cluster", tls=tls) as whole:
+    with Cluster(tmp_path / "cluster", tls=tls) as whole:
         url = encrypted(whole.url, tls.ca_file)
         assert misnamed(url) is None
         use(url)

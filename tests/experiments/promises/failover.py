@@ -28,8 +28,8 @@ from livermore.market import keys
 from tests.experiments.outcome import Outcome, faults_of
 from tests.experiments.promises.resharding import following
 from tests.fixtures import sentinels as sentinels_module
-from tests.fixtures.sentinels import sentinels
-from tests.warmup.live.lossy_redis import WAYS, lossy_redis
+from tests.fixtures.sentinels import Sentinels
+from tests.warmup.live.lossy_redis import WAYS, LossyRedis
 from tests.warmup.runners import (
     MIDNIGHT_MS,
     MINUTE_MS,
@@ -142,10 +142,10 @@ class Trials:
 def _moving(kind, folder):
     """Give the address of a Redis, what to call before it loses something, and what lets it."""
     if kind in WAYS:
-        with lossy_redis(folder, kind) as lossy:
+        with LossyRedis(folder, kind) as lossy:
             yield lossy.url, lossy.remember, lossy.lose
         return
-    with sentinels(folder) as watched:
+    with Sentinels(folder) as watched:
 
         def kill():
             watched.master().kill()

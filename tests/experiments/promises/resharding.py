@@ -28,7 +28,7 @@ from exchanges.transport import backoff
 from livermore.market import keys
 from livermore.market.naming import Naming, name_as
 from tests.experiments.outcome import Outcome, faults_of
-from tests.fixtures.cluster import cluster
+from tests.fixtures.cluster import Cluster
 from tests.fixtures.redis_server import wait_for
 from tests.warmup.runners import (
     MIDNIGHT_MS,
@@ -136,7 +136,7 @@ class Trials:
         self._count += 1
         self.numbers["trials"] += 1
         with ExitStack() as stack:
-            whole = stack.enter_context(cluster(self._folder / f"{self._count}", replicas=1))
+            whole = stack.enter_context(Cluster(self._folder / f"{self._count}", replicas=1))
             client = stack.enter_context(make_client(whole.url))
             sandbox = stack.enter_context(serve())
             rows = [make_row(sandbox, name) for name in NAMES]

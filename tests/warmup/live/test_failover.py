@@ -6,7 +6,7 @@ from exchanges.lock.acquire import ExchangeLock
 from exchanges.redis.client import make_client
 from exchanges.transport import backoff
 from tests.experiments.promises.resharding import following
-from tests.fixtures.sentinels import sentinels
+from tests.fixtures.sentinels import Sentinels
 from tests.warmup.runners import (
     MIDNIGHT_MS,
     MINUTE_MS,
@@ -38,7 +38,7 @@ def demoted(watched):
 @pytest.mark.parametrize("fail_over", [killed, demoted])
 @pytest.mark.parametrize("name", ["sandbox", "coinbase"])
 def test_a_failover_costs_no_close_and_doubles_none_to_who_reads_by_ids(tmp_path, fail_over, name):
-    with serve() as sandbox, sentinels(tmp_path) as watched, make_client(watched.url) as redis:
+    with serve() as sandbox, Sentinels(tmp_path) as watched, make_client(watched.url) as redis:
         row = make_row(sandbox, name)
         truth = Comparison(redis, sandbox, row)
         with running(redis, row), following(watched.url, row.pk) as follower:

@@ -9,7 +9,7 @@ from exchanges.transport import backoff
 from livermore.market import keys
 from livermore.market.coverage import missing, subtract
 from livermore.market.pair import pairs_of
-from tests.warmup.live.lossy_redis import lossy_redis
+from tests.warmup.live.lossy_redis import LossyRedis
 from tests.warmup.live.redis_away import OwnRedis
 from tests.warmup.runners import (
     MIDNIGHT_MS,
@@ -53,7 +53,7 @@ def indicators_are_as_computed(redis, row):
 @pytest.mark.parametrize("way", LOSING)
 @pytest.mark.parametrize("name", VENUES)
 def test_what_was_lost_is_there_again_while_the_same_runner_goes_on(tmp_path, way, name):
-    with serve() as sandbox, lossy_redis(tmp_path, way) as lossy, lossy.client() as redis:
+    with serve() as sandbox, LossyRedis(tmp_path, way) as lossy, lossy.client() as redis:
         row = make_row(sandbox, name)
         truth = Comparison(redis, sandbox, row)
         with running(redis, row):
@@ -75,7 +75,7 @@ def test_what_was_lost_is_there_again_while_the_same_runner_goes_on(tmp_path, wa
 
 @pytest.mark.parametrize("way", LOSING)
 def test_what_a_repair_wrote_and_redis_lost_is_repaired_again(tmp_path, way):
-    with serve() as sandbox, lossy_redis(tmp_path, way) as lossy, lossy.client() as redis:
+    with serve() as sandbox, LossyRedis(tmp_path, way) as lossy, lossy.client() as redis:
         row = make_row(sandbox)
         truth = Comparison(redis, sandbox, row)
         with running(redis, row):
@@ -100,8 +100,9 @@ def test_what_a_repair_wrote_and_redis_lost_is_repaired_again(tmp_path, way):
 
 @pytest.mark.parametrize("way", LOSING)
 def test_a_warmup_that_redis_lost_half_of_is_done_again(tmp_path, way):
-    with serve(speed=0) as sandbox, lossy_redis(tmp_path, way) as lossy, lossy.client() as redis:
-        sandbox.scenarios.add("slow", delay=0.3)
+    with serve(speed=0) as sandbox, LossyRedis(tmp_path, way) as lossy, lossy.client() as redis:
+        for seconds, symbol in enumerate(SYMBOLS):  # kept, lost, and not there yet
+            sandbox.scenarios.add("slow", delay=seconds, symbol=symbol)
         row = make_row(sandbox)
         lately = WrittenLately()
         one = Running(redis, row, lately=lately)

@@ -17,7 +17,7 @@ from exchanges.rest.pacing.weight import WeightPacer
 from livermore.market import keys
 from livermore.market.naming import Naming, name_as
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from tests.fixtures.cluster import cluster
+from tests.fixtures.cluster import Cluster
 from tests.warmup.runners import (
     SYMBOLS,
     make_row,
@@ -392,7 +392,7 @@ def test_of_a_cluster_that_lacks_a_node_the_exchanges_on_others_are_told(db, tag
     Exchange.objects.update(is_active=False)
     rows = {name: Exchange.objects.create(name=name, venue="sandbox") for name in names}
     with (
-        cluster(tmp_path) as whole,
+        Cluster(tmp_path) as whole,
         own_client(make_client(whole.url), 1.0) as redis,
     ):
         for row in rows.values():

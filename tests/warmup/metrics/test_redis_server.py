@@ -7,7 +7,7 @@ import redis as redis_client
 
 from exchanges.redis.client import make_client, own_client
 from tests.conftest import SERVER
-from tests.fixtures.cluster import cluster
+from tests.fixtures.cluster import Cluster
 from tests.warmup.runners import wait_until
 from warmup.metrics.collect import put_server
 from warmup.metrics.exposition import Scrape
@@ -113,7 +113,7 @@ def test_a_server_with_a_limit_evicts_by_its_policy(redis, configure, policy, ev
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    with cluster(tmp_path_factory.mktemp("cluster")) as whole:
+    with Cluster(tmp_path_factory.mktemp("cluster")) as whole:
         yield whole
 
 

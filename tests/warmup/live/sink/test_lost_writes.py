@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError
 
 from livermore.market import keys
 from livermore.market.pair import Pair
-from tests.warmup.live.lossy_redis import WAYS, lossy_redis
+from tests.warmup.live.lossy_redis import WAYS, LossyRedis
 from tests.warmup.live.sink.played import (
     BTC,
     EPOCH,
@@ -33,7 +33,7 @@ OTHERS = [Pair(ETH, PAIR.timeframe), Pair(BTC, H1)]
 
 @pytest.fixture(params=WAYS)
 def lossy(request, tmp_path):
-    with lossy_redis(tmp_path, request.param) as lossy:
+    with LossyRedis(tmp_path, request.param) as lossy:
         yield lossy
 
 
