@@ -35,6 +35,18 @@ def faults_of(name: str, find: Callable[..., Iterable[str]], *arguments: object)
     return found
 
 
+def faults_of_rounds(
+    kinds: Iterable[str], rounds: int, find: Callable[[str, int], Iterable[str]]
+) -> list[str]:
+    """Return the faults of so many rounds of each kind; `find` takes the kind and the round."""
+    return [
+        text
+        for kind in kinds
+        for number in range(rounds)
+        for text in faults_of(f"{kind} {number}", find, kind, number)
+    ]
+
+
 def _line_of(error: BaseException) -> str:
     """Return the check that says nothing by itself."""
     return f"a check failed: {traceback.extract_tb(error.__traceback__)[-1].line}"

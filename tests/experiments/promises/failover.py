@@ -20,21 +20,19 @@ import pytest
 from django.db import connections
 from redis.exceptions import RedisError
 
-from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State, read_status
 from exchanges.redis.client import make_client
 from exchanges.transport import backoff
 from livermore.market import keys
-from tests.experiments.outcome import Outcome, faults_of
-from tests.experiments.promises.resharding import following
+from tests.experiments.outcome import Outcome, faults_of_rounds
 from tests.fixtures import sentinels as sentinels_module
 from tests.fixtures.sentinels import Sentinels
+from tests.warmup.followed import followed
 from tests.warmup.live.lossy_redis import WAYS, LossyRedis
 from tests.warmup.runners import (
     MIDNIGHT_MS,
     MINUTE_MS,
     SYMBOLS,
-    Comparison,
     make_row,
     serve,
     wait_for_time,
@@ -50,18 +48,14 @@ FORGOTTEN = ("emptied",)  # it forgot that anything was told
 
 
 def run(redis, folder, kinds=None, rounds=3, down_after_ms=5000):
-    trials = Trials(folder)
-    faults = []
+    trials, kinds = Trials(folder), kinds or ("killed", "demoted", *WAYS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.1)
         patch.setattr(sentinels_module, "DOWN_AFTER_MS", down_after_ms)
-        for kind in kinds or ("killed", "demoted", *WAYS):
-            for number in range(rounds):
-                name = NAMES[number % len(NAMES)]
-                faults += faults_of(f"{kind}, {name}", trials.disturbed, kind, name)
+        faults = faults_of_rounds(kinds, rounds, trials.disturbed)
     return Outcome(
-        f"Redis was {', '.join(kinds or ('killed', 'demoted', *WAYS))} under a live runner, "
-        f"{rounds} times each; Sentinels take a server to be down after {down_after_ms} ms.",
+        f"Redis was {', '.join(kinds)} under a live runner, {rounds} times each; Sentinels take a "
+        f"server to be down after {down_after_ms} ms.",
         trials.numbers,
         faults,
     )
@@ -72,7 +66,6 @@ class Trials:
 
     def __init__(self, folder):
         self._folder = folder
-        self._count = 0
         self.numbers = {
             "disturbances": 0,
             "events that followers read": 0,
@@ -81,56 +74,47 @@ class Trials:
             "runners that began anew": 0,
         }
 
-    def disturbed(self, kind, name):
+    def disturbed(self, kind, number):
         """Yield what was wrong."""
-        self._count += 1
         self.numbers["disturbances"] += 1
-        folder = self._folder / str(self._count)
-        folder.mkdir(parents=True)
         with (
             serve() as sandbox,
-            _moving(kind, folder) as (url, remember, disturb),
+            _moving(kind, self._folder / f"{kind}-{number}") as (url, remember, disturb),
             make_client(url) as client,
         ):
-            yield from self._watched(kind, client, url, (remember, disturb), sandbox, name)
+            row = make_row(sandbox, NAMES[number % len(NAMES)])
+            with lasting(client, row) as began:
+                wait_until(lambda: read_status(client, row.pk).state is State.ACTIVE, 60)
+                with followed(client, url, sandbox, row) as watched:
+                    yield from self._watched(kind, client, watched, (remember, disturb), sandbox)
+                    if len(began) > 1 and watched.epoch_now() == watched.epoch:
+                        yield f"another runner has the same epoch, {watched.epoch}"
+                self.numbers["runners that began anew"] += len(began) - 1
 
-    def _watched(self, kind, client, url, act, sandbox, name):
-        row = make_row(sandbox, name)
-        truth = Comparison(client, sandbox, row)
-        remember, disturb = act
-        with lasting(client, row) as began, following(url, row.pk) as follower:
-            wait_until(lambda: read_status(client, row.pk).state is State.ACTIVE, 60)
-            truth.wait(sandbox.clock.now_ms())
-            live_ms = sandbox.clock.now_ms()
-            epoch = ExchangeLock(client, row.pk).holder().epoch
-            wait_for_time(sandbox, MIDNIGHT_MS - MINUTE_MS)
-            remember()
-            wait_for_time(sandbox, MIDNIGHT_MS + MINUTE_MS)
-            newest_ms = newest_close(client, row)
-            began_at = time.monotonic()
-            disturb()
-            wait_until(lambda: (newest_close(client, row) or 0) > (newest_ms or 0), 60)
-            seconds = time.monotonic() - began_at
-            figure = f"{kind}: seconds until closes are written again, at the most"
-            self.numbers[figure] = max(self.numbers.get(figure, 0), round(seconds, 1))
-            if seconds > LONGEST_SECONDS:
-                yield f"nothing was written for {seconds:.1f} s"
-            truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
-            holder = ExchangeLock(client, row.pk).holder()
-            if holder.epoch < epoch or (len(began) > 1 and holder.epoch == epoch):
-                yield f"epoch {holder.epoch} came after {epoch}"
-            yield from truth.faults(since_ms=0 if kind in FORGOTTEN else live_ms)
-            yield from self._of_follower(follower, client, row)
-            self.numbers["runners that began anew"] += len(began) - 1
+    def _watched(self, kind, client, watched, act, sandbox):
+        row, (remember, disturb) = watched.row, act
+        wait_for_time(sandbox, MIDNIGHT_MS - MINUTE_MS)
+        remember()
+        wait_for_time(sandbox, MIDNIGHT_MS + MINUTE_MS)
+        newest_ms = newest_close(client, row)
+        began_at = time.monotonic()
+        disturb()
+        wait_until(lambda: (newest_close(client, row) or 0) > (newest_ms or 0), 60)
+        seconds = time.monotonic() - began_at
+        figure = f"{kind}: seconds until closes are written again, at the most"
+        self.numbers[figure] = max(self.numbers.get(figure, 0), round(seconds, 1))
+        if seconds > LONGEST_SECONDS:
+            yield f"nothing was written for {seconds:.1f} s"
+        watched.wait()
+        if (epoch := watched.epoch_now()) < watched.epoch:
+            yield f"epoch {epoch} came after {watched.epoch}"
+        yield from watched.faults(since_ms=0 if kind in FORGOTTEN else None)
+        yield from self._of_follower(watched.follower, client, row)
 
     def _of_follower(self, follower, client, row):
-        yield from follower.faults(client)
         events = [orjson.loads(f[b"event"]) for _, f in client.xrange(keys.events(row.pk))]
         said = {_name(event) for event in events if event.get("again")}
-        seen, twice = set(), set()
-        for symbol, timeframe, time_ms, _ in follower.read:
-            close = symbol, timeframe, time_ms
-            (twice if close in seen else seen).add(close)
+        twice = set(follower.read_again())
         self.numbers["events that followers read"] += len(follower.read)
         self.numbers["closes that a follower read twice"] += len(twice)
         self.numbers["events that say that they may have been told"] += len(said)

@@ -13,27 +13,22 @@ tests, and `tests/exchanges/redis/test_moving.py` clients of one whose slots mov
 
 import time
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
-from threading import Event, Thread
 
-import orjson
 import pytest
 from redis.exceptions import RedisError
 
-from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.control import read_entries
 from exchanges.lock.status import State
 from exchanges.redis.client import make_client
 from exchanges.transport import backoff
 from livermore.market import keys
 from livermore.market.naming import Naming, name_as
-from tests.experiments.outcome import Outcome, faults_of
+from tests.experiments.outcome import Outcome, faults_of_rounds
 from tests.fixtures.cluster import Cluster
 from tests.fixtures.redis_server import wait_for
+from tests.warmup.followed import followed
 from tests.warmup.runners import (
     MIDNIGHT_MS,
     MINUTE_MS,
-    Comparison,
     make_row,
     running,
     serve,
@@ -50,15 +45,12 @@ AGAIN_SECONDS = 30  # the longest that a page may show what was before
 
 
 def run(redis, folder, kinds=None, rounds=3):
-    trials = Trials(folder)
-    faults = []
+    trials, kinds = Trials(folder), kinds or KINDS
     with pytest.MonkeyPatch.context() as patch, _tagged():
         patch.setattr(backoff, "FIRST_RECONNECT_SECONDS", 0.1)
-        for kind in kinds or KINDS:
-            for number in range(rounds):
-                faults += faults_of(f"{kind} {number}", trials.disturbed, KINDS[kind])
+        faults = faults_of_rounds(kinds, rounds, trials.disturbed)
     return Outcome(
-        f"A Cluster of three masters and three replicas was {', '.join(kinds or KINDS)} under two "
+        f"A Cluster of three masters and three replicas was {', '.join(kinds)} under two "
         f"live exchanges; rounds of it: {rounds}.",
         trials.numbers,
         faults,
@@ -70,7 +62,6 @@ class Trials:
 
     def __init__(self, folder):
         self._folder = folder
-        self._count = 0
         self.numbers = {
             "trials": 0,
             "slots moved": 0,
@@ -131,46 +122,39 @@ class Trials:
         self.numbers["slots moved"] += 1
         self._kill(whole, slots[0])
 
-    def disturbed(self, disturb):
+    def disturbed(self, kind, number):
         """Run two exchanges on a Cluster while it is disturbed; return what was wrong."""
-        self._count += 1
         self.numbers["trials"] += 1
         with ExitStack() as stack:
-            whole = stack.enter_context(Cluster(self._folder / f"{self._count}", replicas=1))
+            whole = stack.enter_context(Cluster(self._folder / f"{kind}-{number}", replicas=1))
             client = stack.enter_context(make_client(whole.url))
             sandbox = stack.enter_context(serve())
             rows = [make_row(sandbox, name) for name in NAMES]
-            truths = [Comparison(client, sandbox, row) for row in rows]
             for row in rows:
                 stack.enter_context(running(client, row))
-            for truth in truths:
-                truth.wait(sandbox.clock.now_ms())
-            live_ms = sandbox.clock.now_ms()
-            followers = [stack.enter_context(following(whole.url, row.pk)) for row in rows]
-            epochs = [ExchangeLock(client, row.pk).holder().epoch for row in rows]
-            disturb(self, whole, [client.slot_of(keys.lock(row.pk)) for row in rows])
-            wait_for(lambda: [truth.behind(0) for truth in truths] or True, "an answer")
+            watched = [
+                stack.enter_context(followed(client, whole.url, sandbox, row)) for row in rows
+            ]
+            KINDS[kind](self, whole, [client.slot_of(keys.lock(row.pk)) for row in rows])
+            for each in watched:
+                wait_for(each.is_answered, "an answer")
             wait_for_time(sandbox, MIDNIGHT_MS + MINUTE_MS)
-            for truth in truths:
-                truth.wait(sandbox.clock.now_ms() + MINUTE_MS)
-            for row, truth, epoch, follower in zip(rows, truths, epochs, followers, strict=True):
-                for text in self._faults(client, sandbox, row, truth, epoch, live_ms):
-                    yield f"{row.name}: {text}"
-                self.numbers["events that followers read"] += len(follower.read)
-                again = len(follower.read) - len(set(follower.read))
-                if again and disturb not in OF_DEATHS:
-                    yield f"{row.name}: a follower read {again} closes twice"
-                name = "events that a follower read twice, after a master's death"
-                self.numbers[name] += again
-                for text in follower.faults(client):
-                    yield f"{row.name}: {text}"
+            for each in watched:
+                each.wait()
+            for each in watched:
+                for text in self._faults(each, KINDS[kind] in OF_DEATHS):
+                    yield f"{each.row.name}: {text}"
+                wait_until(lambda row=each.row: shows(client, row, sandbox), AGAIN_SECONDS)
 
-    def _faults(self, client, sandbox, row, truth, epoch, live_ms):
-        yield from truth.faults(since_ms=live_ms)
-        holder = ExchangeLock(client, row.pk).holder()
-        if holder is None or holder.epoch != epoch:
-            yield f"its epoch was {epoch}, now {holder} has it"
-        wait_until(lambda: shows(client, row, sandbox), AGAIN_SECONDS)
+    def _faults(self, followed, is_death):
+        yield from followed.faults()
+        if (epoch := followed.epoch_now()) != followed.epoch:
+            yield f"its epoch was {followed.epoch}, now it is {epoch}"
+        again = len(followed.follower.read_again())
+        self.numbers["events that followers read"] += len(followed.follower.read)
+        self.numbers["events that a follower read twice, after a master's death"] += again
+        if again and not is_death:
+            yield f"a follower read {again} closes twice"
 
     def _kill(self, whole, slot):
         owner = whole.owner(slot)
@@ -196,59 +180,6 @@ KINDS = {
 OF_DEATHS = (Trials.killed, Trials.killed_ahead, Trials.moved_and_killed)
 
 
-class Follower:
-    """One who reads an exchange's events by their ids, as docs/reading.md has it."""
-
-    def __init__(self, client, number):
-        self._client, self._key = client, keys.events(number)
-        self.read = []
-        self._done = Event()
-
-    def run(self):
-        last = "0-0"
-        while not self._done.is_set():
-            try:
-                entries = read_entries(self._client, self._key, last, 200)
-            except RedisError:
-                time.sleep(0.1)
-                continue
-            for number, fields in entries:
-                self.read.append(_close(fields))
-                last = number
-
-    def stop(self):
-        self._done.set()
-
-    def faults(self, client):
-        """Return which closes are in the stream and were not read, and which not in turn."""
-        stored = {_close(fields) for _, fields in client.xrange(self._key)}
-        deadline = time.monotonic() + 10
-        while not stored <= set(self.read) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if unread := stored - set(self.read):
-            yield f"a follower never read {sorted(unread)[:3]}"
-        in_turn = {}
-        for symbol, timeframe, time_ms, late in self.read:
-            if not late:
-                in_turn.setdefault((symbol, timeframe), []).append(time_ms)
-        for pair, times in in_turn.items():
-            if any(later < earlier for earlier, later in pairwise(dict.fromkeys(times))):
-                yield f"a follower read {pair} out of order"
-
-
-@contextmanager
-def following(url, number):
-    with make_client(url) as client:
-        follower = Follower(client, number)
-        thread = Thread(target=follower.run, daemon=True)
-        thread.start()
-        try:
-            yield follower
-        finally:
-            follower.stop()
-            thread.join(10)
-
-
 def shows(client, row, sandbox):
     """Tell whether the page's reading finds the exchange live, and nothing wrong."""
     try:
@@ -265,12 +196,6 @@ def _tagged():
         yield
     finally:
         name_as(before)
-
-
-def _close(fields):
-    event = orjson.loads(fields[b"event"])
-    late = event.get("late", False)
-    return event["symbol"], event["timeframe"], event["timestamp"], late
 
 
 def _is_master(node):
