@@ -1,10 +1,17 @@
 """What a browser sees while Redis is away, hangs, or moves to another server."""
 
+import asyncio
+import time
+
 import pytest
 
 from exchanges.models import Exchange
+from exchanges.redis.client import make_client
 from livermore.asgi import application
+from livermore.market import keys
+from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
+from tests.fixtures.sentinels import Sentinels
 from tests.warmup.live.redis_away import OwnRedis
 from tests.warmup.network.operators import listed_exchange, person, report_status
 from tests.warmup.network.sockets import (
@@ -13,10 +20,12 @@ from tests.warmup.network.sockets import (
     in_a_loop,
     kind,
     log_in,
+    open_pair,
     state_is,
     subscribers,
     wait_until,
 )
+from warmup.cache.candles import CandleCache
 from warmup.network.socket import feed, sockets
 from warmup.network.socket.feed import current_feed
 
@@ -111,3 +120,56 @@ async def test_without_redis_nobody_is_let_in_and_nothing_breaks(own_redis, sess
     own_redis.start()
     async with browsing(application, session):
         pass
+
+
+# -- A failover
+
+
+def shown(browser, exchange):
+    """Return the states of an exchange as they were shown, one after the other."""
+    found = []
+    for message in browser.messages:
+        cards = message.get("cards") or [message | message.get("changes", {})]
+        for card in cards:
+            is_it = card.get("exchangeId") == exchange.pk and "state" in card
+            if is_it and found[-1:] != [card["state"]]:
+                found.append(card["state"])
+    return found
+
+
+@in_a_loop
+async def test_a_page_says_that_its_master_is_gone_and_follows_the_next_one_by_itself(
+    tmp_path, serve_by, exchange, session
+):
+    with Sentinels(tmp_path) as watched, make_client(watched.url) as redis:
+        serve_by(watched.url)
+        report_status(redis, exchange, framesPerSecond=5)
+        async with browsing(application, session, may_miss=True) as browser:
+            before = current_feed()
+            await open_pair(browser, exchange)
+            old = watched.master()
+            old.kill()
+            card = await browser.until_card(exchange, state_is("stale"))
+            assert card["stateText"] == "Stale: Redis does not answer"
+            assert card["lines"]["rate"] == "5.0 frames/s", "what was known stays"
+            await asyncio.to_thread(watched.wait_for_another, old)
+            await goes_on(redis, browser, exchange)
+            assert shown(browser, exchange) == ["active", "stale", "active"]
+            new = Candle(M1.floor(int(time.time() * 1000)), 1.0, 2.0, 0.5, 1.5, 3.0, M1)
+            CandleCache(redis, exchange.pk).set_live("BTC-USD", new)
+            redis.publish(keys.candle_channel(exchange.pk, "BTC-USD", M1), b"{}")
+            assert (await browser.until(kind("pair")))["live"] == new.values()
+            assert current_feed() is before
+
+
+@in_a_loop
+async def test_a_page_follows_the_next_master_while_the_former_stays_up(
+    tmp_path, serve_by, exchange, session
+):
+    with Sentinels(tmp_path) as watched, make_client(watched.url) as redis:
+        serve_by(watched.url)
+        report_status(redis, exchange)
+        async with browsing(application, session, may_miss=True) as browser:
+            await asyncio.to_thread(watched.fail_over)
+            report_status(redis, exchange, framesPerSecond=7)
+            await browser.until_card(exchange, lambda card: card["lines"]["rate"] == "7.0 frames/s")

@@ -1,11 +1,14 @@
-"""The Network page while the database is away: it says so, and recovers by itself."""
+"""The Network page while the database or Redis is away: it says so, and recovers by itself."""
 
 import pytest
 from django.conf import settings
 
+from exchanges.redis.client import make_client
+from tests.fixtures.sentinels import Sentinels
 from tests.livermore.databases import SqliteFile, database
 from tests.livermore.web_server import web_server
-from tests.warmup.network.browser.chromium import Page, chromium
+from tests.warmup.network.browser.chromium import Page, Web, chromium
+from tests.warmup.network.operators import report_status
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +56,38 @@ def test_a_button_says_it_and_a_page_that_is_loaded_anew_waits_for_it(site):
         page.open(live=False)
         assert "The database is away" in page.text("body")
     page.wait_for("#link", "Live", seconds=60)
+
+
+# -- Redis
+
+
+@pytest.fixture
+def watched(tmp_path):
+    with Sentinels(tmp_path) as watched:
+        yield watched
+
+
+@pytest.fixture
+def page(browser, row, ada, watched, tmp_path):
+    web = Web(tmp_path / "log", REDIS_URL=watched.url)
+    page = Page(browser, web)
+    page.log_in(ada)
+    yield page
+    page.reset()
+    web.end()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_tells_that_its_master_is_gone_and_follows_the_next_one(page, row, watched):
+    with make_client(watched.url) as redis:
+        report_status(redis, row)
+        page.open()
+        page.wait_for("#cards .card", "Active: streaming")
+        old = watched.master()
+        old.kill()
+        page.wait_for("#cards .card", "Stale: Redis does not answer")
+        watched.wait_for_another(old)
+        report_status(redis, row, framesPerSecond=7)
+        page.wait_for("#cards .card", "Active: streaming", 30)
+        page.wait_for("#cards .card", "7.0 frames/s")
+        assert page.is_the_same
