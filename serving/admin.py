@@ -56,6 +56,11 @@ class ApiClientAdmin(admin.ModelAdmin):
     def get_fields(self, request, obj=None):
         return self.fields if obj else self.form.Meta.fields
 
+    def render_change_form(self, request, context, add=False, **values):
+        if add:  # whatever follows, the token comes first
+            context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, add=add, **values)
+
     def save_model(self, request, obj, form, change):
         if not change or GIVE_NEW in request.POST:
             obj.token = obj.new_token()

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from serving.counting.asked import begin
 from serving.counting.reports import Reports
-from serving.counting.routes import route_of
+from serving.counting.routes import CANDLES, route_of
 
 GONE = 499  # the client went before there was an answer
 UPGRADED, FAULT = 101, 500
@@ -40,7 +40,8 @@ class Observation:
             response = await handler(request)
             status = response.status
             stayed = status == UPGRADED or response.content_type == "text/event-stream"
-            outcome = asked.outcome(response.headers.get("Cache-Status", ""))
+            if route_of(request) in CANDLES:
+                outcome = asked.outcome(response.headers.get("Cache-Status", ""))
             return response
         except web.HTTPException as error:
             status = error.status

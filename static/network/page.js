@@ -109,7 +109,7 @@ function readerRow({ client, exchange, requests, hitRatio, saved, sockets, slowe
   const [name, ...cells] = row.children;
   if (client) name.textContent = client;
   const ratio = hitRatio === null ? "–" : `${Math.floor(100 * hitRatio)} %`;
-  const slowest = slowestMs === null ? "–" : `${slowestMs} ms`;
+  const slowest = slowestMs === null ? "–" : slowestMs ? `${slowestMs} ms` : "< 1 ms";
   const texts = [exchange, requests, ratio, saved, sockets, slowest];
   for (const [at, text] of texts.entries()) cells[at].textContent = text;
   showTime(row.querySelector("time"), seenAt);

@@ -34,6 +34,9 @@ def errors(answer):
 
 
 def test_a_token_is_shown_once_and_nowhere_later(client):
+    form = client.get(reverse("admin:serving_apiclient_add")).content.decode()
+    assert "Its token is shown once, when this is saved." in form
+    assert "_addanother" not in form
     answer = add(client)
     (token,) = TOKEN.findall(answer.content.decode())
     assert "no-store" in answer["Cache-Control"]

@@ -17,7 +17,7 @@ from exchanges.sandbox.server.server import SandboxServer
 from livermore.market.timeframe import Timeframe
 from serving.models import ApiClient
 from tests.serving.serving import klines
-from tests.warmup.runners import SYMBOLS, chosen, end, make_row, processes, wait_until
+from tests.warmup.runners import SYMBOLS, chosen, make_row, processes, wait_until
 from warmup.network.readers import read_readers, read_reports
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -182,15 +182,17 @@ def test_an_answer_that_is_under_way_is_given_before_it_ends(redis, sandbox, ser
     last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
     sandbox.faults.add("slow", seconds=1.5)
     before = len(sandbox.requests.candles)
+    events = requests.get(f"{url}/v1/events?exchange=sandbox", stream=True, timeout=20)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(klines, url, limit=50, endTime=last_ms)
         wait_until(lambda: len(sandbox.requests.candles) > before or answer.done())
         process.send_signal(signal.SIGTERM)
         assert answer.result(20).status_code == 200
+    assert b"".join(events.iter_content(None)) == b""  # its end is told, too
     assert process.wait(20) == 0
 
 
-def test_what_is_called_wrongly_or_taken_is_one_line(serve):
+def test_what_is_called_wrongly_is_one_line_and_none_outlives_its_parent(serve):
     with pytest.raises(CommandError, match="'0' is no number from 1 to 64"):
         call_command("serve", "--workers", "0")
     process, url = serve()
@@ -206,4 +208,6 @@ def test_what_is_called_wrongly_or_taken_is_one_line(serve):
             _, err = started[words].communicate(timeout=60)
             assert started[words].returncode == status, err
             assert err.count("\n") == 1 and line in err, err
-    assert end(process)[0] == 0
+    pids = serving(process)
+    process.kill()
+    wait_until(lambda: not [each for each in pids if Path(f"/proc/{each}").exists()])

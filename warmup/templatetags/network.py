@@ -109,7 +109,9 @@ def percent(ratio: float | None) -> str:
 @register.filter
 def milliseconds(count: int | None) -> str:
     """Return a duration; a dash for None."""
-    return f"{count} ms" if isinstance(count, int) else NO_PRICE
+    if not isinstance(count, int):
+        return NO_PRICE
+    return f"{count} ms" if count else "< 1 ms"
 
 
 @register.filter

@@ -2,21 +2,26 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 import websocket
 from prometheus_client.parser import text_string_to_metric_families
 
+from exchanges.sandbox.server.config import SandboxConfig
+from exchanges.sandbox.server.server import SandboxServer
 from livermore.market import keys
+from livermore.market.timeframe import Timeframe
 from serving.counting.exposition import METRICS, Counts, in_text
 from tests.serving.serving import klines, served
 from tests.test_run import ROOT
-from tests.warmup.runners import wait_until
+from tests.warmup.runners import SYMBOLS, chosen, make_row, wait_until
 from warmup.network.readers import read_readers
 
 TOKEN = "a-token-of-thirty-two-characters"
 TEXT = (ROOT / "docs/metrics.md").read_text()
+H1 = Timeframe.H1
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,13 +111,29 @@ def test_what_could_not_be_told_is_told_later():
     assert counts.take() == {("a", "b"): 3, ("c", "0.005"): 1, ("c", "sum"): 0.003}
 
 
-def test_what_the_cache_had_is_told_of_who_reads(redis, monkeypatch):
-    with served(redis, metrics_token=TOKEN) as url:
-        klines(url, "NONE")
-        before = time.time()
-        requests.get(f"{url}/sandbox/api/v3/ping", timeout=20)
-        values(url)  # which tells all of it now
-        (reader,) = read_readers(redis)
-    assert (reader["client"], reader["exchange"], reader["requests"]) == ("", "sandbox", 2)
-    assert (reader["hitRatio"], reader["saved"], reader["sockets"]) == (None, 0, 0)
+def test_hits_misses_and_calls_that_were_saved(redis):
+    with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS))) as sandbox:
+        make_row(sandbox)
+        last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
+        asked = {"limit": 50, "endTime": last_ms}
+        with served(redis, metrics_token=TOKEN) as url:
+            with ThreadPoolExecutor(4) as pool:
+                answers = list(pool.map(lambda _: klines(url, **asked), range(4)))
+            answers += [klines(url, **asked) for _ in range(2)]
+            assert {each.status_code for each in answers} == {200}
+            klines(url, "NONE")
+            before = time.time()
+            requests.get(f"{url}/sandbox/api/v3/ping", timeout=20)
+            found = values(url)  # all of it is told now
+            (reader,) = read_readers(redis)
+    name = "candle_answers_total", "sandbox"
+    counted = {each: found.get((*name, each), 0) for each in ("hit", "miss", "wait")}
+    assert counted["miss"] == 1
+    assert counted["hit"] >= 2
+    assert sum(counted.values()) == 6
+    assert (reader["client"], reader["exchange"], reader["requests"]) == ("", "sandbox", 8)
+    assert reader["saved"] == 5
+    assert reader["hitRatio"] == counted["hit"] / 6
+    assert reader["sockets"] == 0
+    assert reader["slowestMs"] > 0
     assert before * 1000 - 1 <= reader["seenAt"] <= time.time() * 1000

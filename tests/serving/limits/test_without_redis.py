@@ -1,0 +1,37 @@
+"""Limits where Redis does not answer: each process goes by what it knows itself."""
+
+import asyncio
+
+from exchanges.redis.client import make_client
+from serving.clients import Caller
+from serving.limits.requests import RequestLimits
+from serving.limits.sockets import SocketLimits
+
+AWAY = make_client("redis://127.0.0.1:1/0", connect_seconds=0.2)
+
+
+def caller(requests=5, sockets=2):
+    return Caller(7, "bot", requests, sockets, "digest")
+
+
+def test_a_process_counts_requests_for_itself():
+    async def ask():
+        limits, bot = RequestLimits(AWAY), caller()
+        asked = [await limits.may_ask(bot) for _ in range(3)]
+        return asked + await asyncio.gather(*(limits.may_ask(bot) for _ in range(40)))
+
+    answers = asyncio.run(ask())
+    assert answers[0]
+    assert 5 <= sum(answers) <= 20  # of the seconds that it took
+
+
+def test_a_process_counts_its_own_connections():
+    async def enter():
+        limits, bot = SocketLimits(AWAY), caller()
+        entered = [await limits.enter(bot) for _ in range(4)]
+        await limits.leave(entered[0])
+        return entered, await limits.enter(bot)
+
+    entered, again = asyncio.run(enter())
+    assert [bool(each) for each in entered] == [True, True, False, False]
+    assert again
