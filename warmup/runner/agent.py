@@ -135,7 +135,8 @@ class Agent:
             if job.alive:
                 continue
             if row.wanted_at != job.exchange.wanted_at:  # somebody asked again, and waits
-                job.delays, job.next_try_at, job.held = reconnect_delays(), 0.0, False
+                job.delays, job.next_try_at, job.exchange = reconnect_delays(), 0.0, row
+                self._watch.look_again(number)
             if self._may_begin(number, job, from_whom):
                 job.exchange = row
                 self._begin(job, from_whom)

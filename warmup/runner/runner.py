@@ -472,7 +472,7 @@ class ExchangeRunner:
             steps = (commands.step, monitored.keep_up, background.keep_up, presence.keep_up)
             try:
                 yield from self._watch(lease, streamer, follower, lambda: commands.doing, steps)
-            except (KeyboardInterrupt, SystemExit):
+            except (KeyboardInterrupt, SystemExit, GeneratorExit):  # the last between two turns
                 self._leave_to_others(lease, streamer, follower)
                 raise
             if not self._stopping.is_set():

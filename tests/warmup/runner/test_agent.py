@@ -15,15 +15,16 @@ from django.utils import timezone
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
+from exchanges.redis.client import count_listeners
 from livermore.market import keys
 from tests.warmup.network.operators import holder_of, person
 from tests.warmup.runners import (
+    SYMBOLS,
     Comparison,
     end,
     make_row,
     processes,
     serve,
-    short_lease,
     wait_until,
     with_short_lease,
 )
@@ -31,6 +32,7 @@ from warmup.network.actions.exchange import Actions
 from warmup.runner import agent as agent_module
 from warmup.runner.agent import Agent
 from warmup.runner.agents import read_agents
+from warmup.runner.runner import ExchangeRunner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -198,6 +200,13 @@ def test_it_tells_that_it_is_alive_and_what_it_runs(redis, row, agents, wait_unt
 # -- Taking over
 
 
+def wait_until_waiting(redis, row, *agents):
+    """Wait until these agents know that another one has an exchange, and listen to what it says."""
+    for agent in agents:
+        wait_until(lambda agent=agent: row.pk in agent._jobs and agent._jobs[row.pk].held)
+    wait_until(lambda: count_listeners(redis, keys.lock_channel(row.pk)) == len(agents))
+
+
 class Machine:
     """An agent in a thread, with what it said."""
 
@@ -221,8 +230,10 @@ class Machine:
 
 @pytest.fixture
 def machines(redis, monkeypatch):
-    """Return a function that starts an agent in a thread; its locks end soon, it looks often."""
-    short_lease(monkeypatch)
+    """Return a function that starts an agent in a thread that looks often.
+
+    Each ends in order, so that nobody waits for the end of a lock: those last as long as they do.
+    """
     monkeypatch.setattr(agent_module, "STEP_SECONDS", 0.1)
     started = []
 
@@ -292,7 +303,7 @@ def test_another_agent_takes_over_and_the_old_one_stays_out(redis, row, machines
         ask_for(row, first.instance_id)
         second = live_holder(other_than=first)
         wait_until(lambda: any("taken over by" in line for line in old.said))
-        # The old one tries again, and waits for the lock from then on.
+        # The old one waits for the lock from then on.
         wait_until(lambda: old.agent._jobs[row.pk].held)
         tried_at = old.agent._jobs[row.pk].started_at
         steps = read_agents(redis)[0].heartbeat
@@ -384,7 +395,7 @@ def test_an_exchange_that_moves_is_streamed_all_the_while(
     one = machines()
     first = live_holder()
     other = machines()
-    wait_until(lambda: row.pk in other.agent._jobs and other.agent._jobs[row.pk].held)
+    wait_until_waiting(redis, row, other.agent)
     truth = Comparison(redis, sandbox, row)
     truth.wait(sandbox.clock.now_ms())
     if how == "ends":
@@ -405,8 +416,7 @@ def test_of_three_agents_one_prepares_to_take_over(redis, row, sandbox, machines
     one = machines()
     first = live_holder()
     others = [machines(), machines()]
-    for each in others:
-        wait_until(lambda each=each: row.pk in each.agent._jobs and each.agent._jobs[row.pk].held)
+    wait_until_waiting(redis, row, *(each.agent for each in others))
     with counted_holders(redis, row) as holders:
         one.end()
         second = live_holder(other_than=first)
@@ -427,13 +437,29 @@ def test_a_start_that_is_told_to_end_leaves_it_to_an_agent(
     redis, row, machines, live_holder, caplog, how
 ):
     with processes() as manage:
-        started = manage(code=with_short_lease("start", "sandbox"))
+        started = manage("start", "sandbox")
         first = live_holder()
         agent = machines().agent
-        wait_until(lambda: row.pk in agent._jobs and agent._jobs[row.pk].held)
+        wait_until_waiting(redis, row, agent)
         status, _, said = end(started, how, seconds=15)
         assert live_holder(other_than=first)
     assert agent.running() == ["sandbox"]
     assert [each for each in caplog.messages if "lock.taken_over" in each]
     assert status in (0, 128 + how)
     assert "ERROR" not in said
+
+
+def test_a_start_that_is_told_to_end_between_two_turns_leaves_it_to_an_agent(
+    redis, row, machines, live_holder, caplog
+):
+    runner = ExchangeRunner(redis, row, SYMBOLS)
+    turns = runner.turns(block_seconds=0.05)
+    next(turns)
+    first = live_holder()
+    agent = machines().agent
+    while not (row.pk in agent._jobs and agent._jobs[row.pk].held):
+        next(turns)
+    wait_until_waiting(redis, row, agent)
+    turns.close()
+    assert live_holder(other_than=first)
+    assert [each for each in caplog.messages if "lock.taken_over" in each]
