@@ -17,6 +17,7 @@ from livermore.market.naming import Naming, name_as
 from livermore.running import embedded_redis
 from serving.candles.tracking import Tracking
 from tests.naming.all_of_it import use_all
+from tests.serving.counting.test_where_redis_is import check as check_serving
 from tests.warmup.runners import processes, wait_until
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs/handoff-binance-us.md"
@@ -132,6 +133,13 @@ def test_who_serves_is_told_of_changes_with_that_users_rights(address, prefix):
             wait_until(lambda: told[1:] == [[f"{prefix}coverage:4:BTC-USD:1h".encode()]])
         finally:
             tracking.close()
+
+
+def test_what_serve_keeps_is_within_that_users_rights(admin, address, prefix):
+    with make_client(address) as client:
+        check_serving(client)
+    assert [(entry["reason"], entry["object"]) for entry in admin.acl_log()] == []
+    assert [name for name in admin.keys("*") if not name.startswith(prefix.encode())] == []
 
 
 def test_that_user_may_do_nothing_else(admin):
