@@ -4,9 +4,12 @@ Each listens by itself (SO_REUSEPORT), so the system shares out who connects. Th
 process that has everything imported, and end with the socket whose other end is here.
 """
 
+import asyncio
 import contextlib
 import logging
+import os
 import selectors
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +22,8 @@ LONGEST_LOOK_SECONDS = 0.5
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.2, 30.0
 STEADY_SECONDS = 60.0  # one that lived so long begins its delays anew
 SECONDS_TO_END = 12.0
-SERVES = b"s"  # what a process says once it listens
+SERVES = b"s"  # what a process says once it listens, and again and again
+SECONDS_BETWEEN_SIGNS, SILENCE_SECONDS = 2.0, 30.0  # one that says nothing for so long is ended
 
 
 class Process:
@@ -30,6 +34,7 @@ class Process:
         self.socket: socket.socket | None = None
         self.pid = 0
         self.serves = False
+        self.said_at = 0.0
         self.begun_at = 0.0
         self.due_at = 0.0
         self.delay = FIRST_DELAY_SECONDS
@@ -57,6 +62,7 @@ class Processes:
                 if each.socket is None and now >= each.due_at:
                     self._begin(each, now)
             self._look(LONGEST_LOOK_SECONDS)
+            self._end_silent(time.monotonic())
             if not self._told and all(each.serves for each in self._processes):
                 self._told = True
                 begun()
@@ -97,9 +103,18 @@ class Processes:
         except OSError:
             said = b""
         if said:
-            process.serves = True
+            process.serves, process.said_at = True, time.monotonic()
         else:  # how it ended is noticed
             self._selector.unregister(process.socket)
+
+    def _end_silent(self, now: float) -> None:
+        """End those that hang: who connects to one of them would wait for ever."""
+        for process in self._processes:
+            if process.serves and process.pid and now - process.said_at > SILENCE_SECONDS:
+                process.serves = False
+                logger.error("serving.process_hung number=%d pid=%d", process.number, process.pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
 
     def _notice(self, notices: list[tuple[bytes, int, int]]) -> None:
         for what, pid, status in notices:
@@ -126,6 +141,15 @@ class Processes:
             *(process.number, how, process.delay),
         )
         process.delay = min(LONGEST_DELAY_SECONDS, 2 * process.delay)
+
+
+async def say_serving(line: socket.socket) -> None:
+    """Say by that socket that this process serves, for as long as it does."""
+    line.setblocking(False)
+    while True:
+        with contextlib.suppress(OSError):  # it is being ended, or its parent stands still
+            line.send(SERVES)
+        await asyncio.sleep(SECONDS_BETWEEN_SIGNS)
 
 
 @contextlib.contextmanager

@@ -127,6 +127,28 @@ def test_what_one_process_lacks_another_fetched_and_each_is_begun_anew(redis, sa
     assert row.name == "sandbox"
 
 
+HASTY = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "livermore.settings"
+from django.core.management import execute_from_command_line
+from serving import processes
+processes.SECONDS_BETWEEN_SIGNS, processes.SILENCE_SECONDS = 0.2, 3.0
+execute_from_command_line(["manage.py", *sys.argv[1:]])
+"""
+
+
+def test_one_that_hangs_is_ended_and_another_one_begun(redis):
+    with processes() as manage:
+        process = manage("serve", "--port", str(free_port()), "--workers", "2", code=HASTY)
+        assert "Serving candles" in process.stdout.readline()
+        hanging, other = serving(process)
+        os.kill(hanging, signal.SIGSTOP)
+        wait_until(lambda: len(serving(process)) == 2 and hanging not in serving(process), 30)
+        assert other in serving(process)
+        process.terminate()
+        assert "serving.process_hung number=1" in process.communicate(timeout=20)[1]
+
+
 def test_limits_are_those_of_all_processes_together(redis, serve):
     token = make_client(requests_per_second=20, sockets=3)
     process, url = serve("--tokens")

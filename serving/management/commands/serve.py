@@ -15,7 +15,7 @@ from livermore.checks import METRICS_TOKEN
 from livermore.command import LivermoreCommand, SignalExit
 from livermore.running.preflight import SERVE_PORT, port
 from serving.models import ApiClient
-from serving.processes import SERVES, Processes, reserved
+from serving.processes import Processes, reserved, say_serving
 from serving.server import Server
 from warmup.processes.fork_server import ForkServerDied
 
@@ -81,7 +81,8 @@ class Command(LivermoreCommand):
             loop.add_reader(line, ending.set)  # its other end says nothing: it goes
             loop.add_signal_handler(signal.SIGTERM, ending.set)
             server = make_server(is_open, server_id)
-            begun = lambda: line.send(SERVES)  # noqa: E731
+            signs = []
+            begun = lambda: signs.append(loop.create_task(say_serving(line)))  # noqa: E731
             await server.run(host, number, ending, begun, beside_others=True)
             loop.remove_reader(line)
 
