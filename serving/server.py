@@ -24,6 +24,7 @@ from serving.binance import streams
 from serving.binance.rest import BUSY, BinanceApi
 from serving.binance.socket import BinanceSocket
 from serving.candles.answers import Answers
+from serving.candles.beside import AnswersBeside
 from serving.candles.calls import Calls
 from serving.candles.clocks import Clocks
 from serving.candles.fetching import Fetches
@@ -68,10 +69,10 @@ class Server:
         """
         self._windows, self._clocks = Windows(redis), Clocks(redis)
         self.directory = directory or Directory()
-        calls = Calls()
+        calls, beside = Calls(), AnswersBeside(redis) if server_id else None
         answers = Answers(self._windows, self._clocks, Fetches(redis, calls))
         self._redis = redis
-        self._binance = BinanceApi(answers, Tickers(redis), Passing(calls))
+        self._binance = BinanceApi(answers, Tickers(redis), Passing(calls, beside))
         self._native = NativeApi(redis, self.directory, answers)
         self._feed = Feed(redis, url, self._deliver)
         self._hub = Hub(self._feed.want, self._feed.unwant)

@@ -74,6 +74,7 @@ REDIS = {
     "warmup/harness/steps/stored.py",
     "serving/server.py",
     "serving/candles/turns.py",
+    "serving/candles/beside.py",
     "serving/counting/reports.py",
     "serving/limits/requests.py",
     "serving/limits/sockets.py",

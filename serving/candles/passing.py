@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
+from serving.candles.beside import AnswersBeside, Told
 from serving.candles.calls import Calls
 from serving.candles.fetching import FAILURES, fetch_json, seconds_to_wait
 from serving.candles.unavailable import Unavailable
@@ -31,10 +33,14 @@ class Passed(NamedTuple):
 
 
 class Passing:
-    """Asks an exchange under its limits; an answer holds for as long as who asks says."""
+    """Asks an exchange under its limits; an answer holds for as long as who asks says.
 
-    def __init__(self, calls: Calls) -> None:
+    It is shared with the processes `beside` this one, where there are others.
+    """
+
+    def __init__(self, calls: Calls, beside: AnswersBeside | None = None) -> None:
         self._calls = calls
+        self._beside = beside
         self._kept: dict[Request, Passed] = {}
         self._under_way: dict[Request, asyncio.Task[Passed]] = {}
 
@@ -55,7 +61,7 @@ class Passing:
         if request in self._under_way:
             note_waiting()
         else:
-            task = asyncio.create_task(self._ask(exchange, request, weight))
+            task = asyncio.create_task(self._ask(exchange, request, weight, holds_seconds))
             self._under_way[request] = task
             task.add_done_callback(lambda _: self._under_way.pop(request, None))
         try:
@@ -64,11 +70,12 @@ class Passing:
         except TimeoutError:
             raise Unavailable(f"{exchange.name} has not answered in time") from None
 
-    async def _ask(self, exchange: ServedExchange, request: Request, weight: int) -> Passed:
-        number, path, params = request
-        asked = (number, path, dict(params), weight)
+    async def _ask(
+        self, exchange: ServedExchange, request: Request, weight: int, holds_seconds: float
+    ) -> Passed:
         try:
-            content = await self._calls.call(exchange, fetch_json, *asked)
+            asked = (request, weight, holds_seconds)
+            content, told_at = await self._calls.call(exchange, self._fetch, *asked)
         except Unavailable:
             raise
         except FAILURES as error:
@@ -76,8 +83,15 @@ class Passing:
             if status not in REFUSALS:
                 raise Unavailable(str(error), seconds_to_wait(error)) from error
             return Passed(status, content, time.monotonic())
-        passed = Passed(200, content, time.monotonic())
+        passed = Passed(200, content, time.monotonic() - max(0.0, time.time() - told_at))
         self._kept[request] = passed
         while len(self._kept) > ANSWERS_KEPT:
             del self._kept[next(iter(self._kept))]
         return passed
+
+    def _fetch(self, request: Request, weight: int, holds_seconds: float) -> Told:
+        number, path, params = request
+        ask = partial(fetch_json, number, path, dict(params), weight)
+        if self._beside is None:
+            return ask(), time.time()
+        return self._beside.get(number, repr((path, params)), holds_seconds, ask)

@@ -106,6 +106,12 @@ def test_what_one_process_lacks_another_fetched_and_each_is_begun_anew(redis, sa
     calls = [each.symbol for each in sandbox.requests.candles[before:]]
     assert sorted(calls) == sorted(SYMBOLS)
 
+    with ThreadPoolExecutor(12) as pool:
+        asked_for = [f"{url}/sandbox/api/v3/exchangeInfo"] * 12
+        listings = list(pool.map(lambda each: requests.get(each, timeout=20), asked_for))
+    assert len({each.text for each in listings}) == 1  # as it has the time of the answer
+    assert listings[0].json()["symbols"]
+
     wait_until(lambda: len(read_reports(redis)) == 2)
     first, second = pids = serving(process)
     os.kill(first, signal.SIGKILL)

@@ -31,6 +31,7 @@ from livermore.market.timeframe import Timeframe
         (keys.holder_channel("a-b"), "channel:holder:a-b"),
         (keys.old_rows_cleared(), "old-rows:cleared"),
         (keys.fetch_turn(7), "exchange:7:fetch-turn"),
+        (keys.passed(7, "ab"), "exchange:7:passed:ab"),
         (keys.readers(), "serving:readers"),
         (keys.serving_counts("a"), "serving:counts:a"),
         (keys.client_requests(3, 60), "serving:client:3:requests:60"),
@@ -68,7 +69,7 @@ def all_names():
     """Return a name of each kind: those of exchange 7, then those of none."""
     return [
         *(name(7) for name in OF_AN_EXCHANGE),
-        *(name(7, "A-B") for name in OF_A_SYMBOL),
+        *(name(7, "A-B") for name in (*OF_A_SYMBOL, keys.passed)),
         *(name(7, "A-B", "1h") for name in OF_A_PAIR),
     ], [
         *(name("user:1") for name in OF_A_LOGIN),
@@ -96,7 +97,7 @@ def test_all_kinds_of_names_are_looked_at_here():
     assert kinds - looked_at == {
         *("pair_field", "pair_of", "agents", "old_rows_cleared", "pacing", "nothing"),
         *("holder_channel", "installation", "of_candles", "readers", "serving_counts"),
-        *("client_requests", "client_sockets"),
+        *("client_requests", "client_sockets", "passed"),
     }
 
 
