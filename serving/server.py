@@ -24,7 +24,6 @@ from serving.binance import streams
 from serving.binance.rest import BUSY, BinanceApi
 from serving.binance.socket import BinanceSocket
 from serving.candles.answers import Answers
-from serving.candles.beside import AnswersBeside
 from serving.candles.calls import Calls
 from serving.candles.clocks import Clocks
 from serving.candles.fetching import Fetches
@@ -41,6 +40,7 @@ from serving.native.events import ID, EventSource, send
 from serving.native.parameters import BadRequest, Parameters
 from serving.streams.feed import Feed, Told
 from serving.streams.hub import Hub, Topic
+from serving.together.answers import AnswersBeside
 
 logger = logging.getLogger(__name__)
 

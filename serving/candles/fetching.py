@@ -23,10 +23,10 @@ from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, intersect, subtract, union
 from livermore.market.pair import Pair
 from serving.candles.calls import Calls
-from serving.candles.turns import turn
 from serving.candles.unavailable import RETRY_SECONDS, Unavailable
 from serving.counting.asked import note_waiting
 from serving.directory import ServedExchange
+from serving.together.turns import turn
 from warmup.cache.candles import CandleCache
 from warmup.repair import CandleRepair, PairHoles
 from warmup.runner.hand_over import under_lock

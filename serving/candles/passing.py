@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from serving.candles.beside import AnswersBeside, Told
 from serving.candles.calls import Calls
 from serving.candles.fetching import FAILURES, fetch_json, seconds_to_wait
 from serving.candles.unavailable import Unavailable
 from serving.counting.asked import note_waiting
 from serving.directory import ServedExchange
+from serving.together.answers import AnswersBeside, Told
 
 ANSWERS_KEPT = 1000
 REFUSALS = (400, 404)  # of the request itself; any other is between the exchange and us

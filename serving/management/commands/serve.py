@@ -15,8 +15,8 @@ from livermore.checks import METRICS_TOKEN
 from livermore.command import LivermoreCommand, SignalExit
 from livermore.running.preflight import SERVE_PORT, port
 from serving.models import ApiClient
-from serving.processes import Processes, reserved, say_serving
 from serving.server import Server
+from serving.together.processes import Processes, reserved, say_serving
 from warmup.processes.fork_server import ForkServerDied
 
 MOST_WORKERS = 64

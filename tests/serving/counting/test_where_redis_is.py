@@ -6,11 +6,11 @@ import pytest
 
 from exchanges.redis.client import make_client
 from livermore.market import keys
-from serving.candles.turns import turn
 from serving.clients import Caller
 from serving.counting.reports import Reports
 from serving.limits.requests import RequestLimits
 from serving.limits.sockets import SocketLimits
+from serving.together.turns import turn
 from tests.fixtures.cluster import Cluster
 from warmup.network.readers import read_readers
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from exchanges.redis.client import make_client
-from serving.candles.beside import AnswersBeside
+from serving.together.answers import AnswersBeside
 
 
 def never():

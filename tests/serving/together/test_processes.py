@@ -137,7 +137,7 @@ HASTY = """
 import os, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "livermore.settings"
 from django.core.management import execute_from_command_line
-from serving import processes
+from serving.together import processes
 processes.SECONDS_BETWEEN_SIGNS, processes.SILENCE_SECONDS = 0.2, 3.0
 execute_from_command_line(["manage.py", *sys.argv[1:]])
 """

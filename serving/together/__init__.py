@@ -1,0 +1,1 @@
+"""Several processes that serve: begun and ended, and what they share through Redis."""
