@@ -14,7 +14,12 @@ from channels_redis.utils import _wrap_close
 from redis.exceptions import RedisError
 
 from exchanges.redis.client import make_asyncio_client
-from exchanges.redis.listening import SILENCE_SECONDS, Listener, end_if_cancelled
+from exchanges.redis.listening import (
+    SILENCE_SECONDS,
+    Listener,
+    end_if_cancelled,
+    used_by_others,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +55,27 @@ class _Connection(RedisSingleShardConnection):
             self._redis = make_asyncio_client(self.host)
             self._pubsub = self._redis.pubsub()
 
+    async def subscribe(self, channel: str) -> None:
+        with used_by_others():
+            await super().subscribe(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        try:
+            with used_by_others():
+                await super().unsubscribe(channel)
+        finally:
+            self._subscribed_to.discard(channel)  # the next connection does without it
+
     async def _do_receiving(self) -> None:
         failing = False
         while True:
             end_if_cancelled()
             try:
-                if failing:
-                    await self._connect_anew()
-                    failing = False
-                await self._receive()
+                with used_by_others():
+                    if failing:
+                        await self._connect_anew()
+                        failing = False
+                    await self._receive()
             except (RedisError, OSError) as error:
                 if not failing:
                     logger.warning("channel_layer.broken error=%s", error)

@@ -1,10 +1,12 @@
 """Receiving what Redis publishes in an asyncio loop, over a connection that may be dead."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redis.asyncio.client import PubSub
-from redis.exceptions import TimeoutError
+from redis.exceptions import ConnectionError, TimeoutError
 
 SILENCE_SECONDS = 10.0  # then Redis is asked whether it is there, and after as many it isn't
 
@@ -32,6 +34,19 @@ class Listener:
             return None
         self._asked = False
         return message if message["type"] in ("message", "pmessage") else None
+
+
+@contextmanager
+def used_by_others() -> Iterator[None]:
+    """Raise ConnectionError where a connection broke that several tasks use.
+
+    One of them receives, others subscribe; where all of them close it and connect anew at once,
+    redis-py stumbles.
+    """
+    try:
+        yield
+    except (AttributeError, RuntimeError) as error:
+        raise ConnectionError("the connection broke") from error
 
 
 def end_if_cancelled() -> None:

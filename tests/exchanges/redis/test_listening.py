@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from exchanges.redis import channel_layer
 from exchanges.redis.channel_layer import ChannelLayer
 from exchanges.redis.client import make_client
+from tests.conftest import SERVER
 from tests.fixtures.cluster import Cluster
 from tests.fixtures.redis_server import wait_for
 from tests.fixtures.sentinels import Sentinels
@@ -100,3 +101,32 @@ def test_a_node_of_a_cluster_that_dies_is_left_for_another(tmp_path, way):
             return CHANNEL in node.ask("PUBSUB", "CHANNELS")
 
         follow(whole.url, disturb)
+
+
+def test_who_leaves_a_group_as_the_connection_breaks_takes_nothing_from_others(redis, monkeypatch):
+    monkeypatch.setattr(channel_layer, "SECONDS_AFTER_FAULT", 0.01)
+
+    async def leave():
+        layer = ChannelLayer(SERVER.url)
+        leaving, staying = await layer.new_channel(), await layer.new_channel()
+        for steps in range(8):
+            with suppress(RedisError):
+                await layer.group_add(CHANNEL, leaving)
+            redis.client_kill_filter(_type="pubsub")
+            for _ in range(steps):  # how far the layer is when it notices
+                await asyncio.sleep(0)
+            with suppress(RedisError):
+                await layer.group_discard(CHANNEL, leaving)
+            await is_told(layer, staying)
+        await layer.flush()
+
+    async def is_told(layer, channel):
+        told = asyncio.create_task(layer.receive(channel))
+        for _ in range(200):
+            with suppress(RedisError):
+                await layer.send(channel, {"type": "message"})
+            if (await asyncio.wait([told], timeout=0.05))[0]:
+                return
+        raise AssertionError("nothing was received")
+
+    asyncio.run(leave())

@@ -9,7 +9,12 @@ from redis.exceptions import RedisError
 
 from exchanges.redis.change_notifications import ROWS
 from exchanges.redis.client import make_asyncio_client
-from exchanges.redis.listening import SILENCE_SECONDS, Listener, end_if_cancelled
+from exchanges.redis.listening import (
+    SILENCE_SECONDS,
+    Listener,
+    end_if_cancelled,
+    used_by_others,
+)
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
@@ -43,7 +48,8 @@ class Subscriber:
         failing = False
         while True:
             try:
-                await self._subscribe()
+                with used_by_others():
+                    await self._subscribe()
             except (RedisError, OSError) as error:
                 if not failing:
                     logger.warning("subscriber.broken error=%s", error)
@@ -68,7 +74,8 @@ class Subscriber:
     async def _try(self, what: Callable, *channels: str) -> None:
         if self._pubsub:
             try:
-                await what(self._pubsub, *channels)
+                with used_by_others():
+                    await what(self._pubsub, *channels)
             except (RedisError, OSError) as error:  # the next connection begins with all of them
                 logger.debug("subscriber.not_changed error=%s", error)
 
