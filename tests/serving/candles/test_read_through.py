@@ -103,21 +103,33 @@ def test_what_is_older_than_the_cache_keeps_is_passed_on_and_not_kept(redis, san
 
 
 @pytest.mark.parametrize("sent", ["start", "end", "between"])
-def test_it_is_passed_on_of_another_protocol_too_in_part_from_the_cache_or_not(
-    redis, sandbox, sent
-):
+def test_what_is_older_comes_together_with_what_the_cache_has(redis, sandbox, sent):
     make_row(sandbox, name="coinbase")
     closed_ms = H1.floor(sandbox.clock.now_ms())
-    first_ms = closed_ms - 1040 * H1.ms
+    first_ms, last_ms = closed_ms - 1080 * H1.ms, closed_ms - 481 * H1.ms
     params = {
-        "start": {"startTime": first_ms - 1, "limit": 100},
-        "end": {"endTime": first_ms + 99 * H1.ms, "limit": 100},
-        "between": {"startTime": first_ms - 7, "endTime": first_ms + 99 * H1.ms + 5},
+        "start": {"startTime": first_ms - 1, "limit": 600},
+        "end": {"endTime": last_ms, "limit": 600},
+        "between": {"startTime": first_ms - 7, "endTime": last_ms + 5, "limit": 1000},
     }[sent]
     with served(redis) as url:
+        newest = klines(url, exchange="coinbase", limit=500, endTime=closed_ms - 1)
+        assert newest.status_code == 200, newest.text
         answer = klines(url, exchange="coinbase", **params)
         assert answer.status_code == 200, answer.text
-    assert told(answer) == truth(sandbox, "BTC-USD", first_ms, first_ms + 99 * H1.ms)
+    assert told(answer) == truth(sandbox, "BTC-USD", first_ms, last_ms)
+
+
+def test_older_bars_that_are_made_of_others_begin_anywhere(redis, sandbox):
+    make_row(sandbox, name="coinbase")
+    three = DERIVED["3m"]
+    first_ms = three.floor(sandbox.clock.now_ms()) - 2000 * three.ms
+    with served(redis) as url:
+        answer = klines(
+            url, exchange="coinbase", interval="3m", startTime=first_ms - 60_000, limit=5
+        )
+        assert answer.status_code == 200, answer.text
+    assert [row[0] for row in answer.json()] == [first_ms + n * three.ms for n in range(5)]
 
 
 def test_of_an_exchange_that_nobody_streams_the_open_candle_is_its_own_word(redis, sandbox, row):
