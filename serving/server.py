@@ -29,7 +29,7 @@ from serving.candles.clocks import Clocks
 from serving.candles.fetching import Fetches
 from serving.candles.passing import Passing
 from serving.candles.tickers import Tickers
-from serving.candles.unavailable import RETRY_SECONDS
+from serving.candles.unavailable import RETRY_SECONDS, Unavailable
 from serving.candles.windows import Windows
 from serving.clients import Callers
 from serving.counting.observation import Observation
@@ -70,7 +70,7 @@ class Server:
         self._windows, self._clocks = Windows(redis), Clocks(redis)
         self.directory = directory or Directory()
         calls, beside = Calls(), AnswersBeside(redis) if server_id else None
-        answers = Answers(self._windows, self._clocks, Fetches(redis, calls))
+        self._answers = answers = Answers(self._windows, self._clocks, Fetches(redis, calls))
         self._redis = redis
         self._binance = BinanceApi(answers, Tickers(redis), Passing(calls, beside))
         self._native = NativeApi(redis, self.directory, answers)
@@ -168,7 +168,16 @@ class Server:
         def note_drop(reason: str) -> None:
             self._reports.counts.add("readers_dropped_total", exchange.name, reason)
 
-        socket = BinanceSocket(self._hub, exchange, is_combined, note_drop)
+        def is_streamed() -> bool:
+            return self._clocks.is_streamed(exchange.exchange_id)
+
+        try:
+            if not await self._answers.is_streamed(exchange):
+                raise Unavailable(f"nobody streams {exchange.name} now")
+        except Unavailable as error:
+            headers = {"Retry-After": str(error.retry_seconds)}
+            return as_json({"code": BUSY, "msg": str(error)}, 503, headers)
+        socket = BinanceSocket(self._hub, exchange, is_combined, is_streamed, note_drop)
 
         async def serve() -> web.StreamResponse:
             self._sockets.add(socket)

@@ -33,9 +33,14 @@ class BinanceSocket:
         hub: Hub,
         exchange: ServedExchange,
         combined: bool,
+        is_streamed: Callable[[], bool],
         note_drop: Callable[[str], object] = lambda reason: None,
     ):
-        """`note_drop` is told why a client is dropped: it is `slow`, or `silent`."""
+        """`is_streamed` tells whether anything may come at all.
+
+        `note_drop` is told why a client is dropped: it is `slow`, or `silent`.
+        """
+        self._is_streamed = is_streamed
         self._note_drop = note_drop
         self._hub = hub
         self._exchange = exchange
@@ -158,10 +163,16 @@ class BinanceSocket:
     # -- How it is kept, and ends
 
     async def _ping(self) -> None:
+        is_streamed = True
         while not self._socket.closed:
             await asyncio.sleep(PING_SECONDS)
             if time.monotonic() - self._ponged_at > PING_SECONDS + PONG_SECONDS:
                 self.drop(NO_PONG)
+                return
+            before, is_streamed = is_streamed, self._is_streamed()
+            if not before and not is_streamed:  # a runner that begins anew is back by then
+                why = f"Nobody streams {self._exchange.name} now: connect again"
+                await self._close(WSCloseCode.TRY_AGAIN_LATER, why)
                 return
             await self._socket.ping(b"%d" % int(time.time() * 1000))
 

@@ -22,6 +22,7 @@ class Clocks:
         self._redis = redis
         self._ahead_ms: dict[int, int] = {}  # exchange id -> how far its clock is before ours
         self._streamed: dict[int, bool] = {}
+        self._read_at: dict[int, float] = {}  # monotonic
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="exchange-clocks", daemon=True)
 
@@ -37,7 +38,8 @@ class Clocks:
 
     def is_streamed(self, exchange_id: int) -> bool:
         """Tell whether a runner says that it streams: else what is told as open may be old."""
-        return self._streamed.get(exchange_id, False)
+        age = time.monotonic() - self._read_at.get(exchange_id, float("-inf"))
+        return self._streamed.get(exchange_id, False) and age < SILENCE_MS / 1000
 
     def knows(self, exchange_id: int) -> bool:
         """Tell whether that time was read: what is answered before that may be hours off."""
@@ -50,6 +52,7 @@ class Clocks:
         told_ms = None if age_ms is None else status.exchange_time_ms(age_ms)
         is_alive = age_ms is not None and age_ms < SILENCE_MS
         self._streamed[exchange_id] = is_alive and status.state is State.ACTIVE
+        self._read_at[exchange_id] = time.monotonic()
         if told_ms is None:
             self._ahead_ms.setdefault(exchange_id, 0)
         else:

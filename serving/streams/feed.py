@@ -111,14 +111,10 @@ class Feed:
     async def want(self, topic: Topic) -> None:
         """Read for a topic; no close that is told after this returns is missed."""
         channel = _channel(topic)
-        topics = self._wanted.setdefault(channel, set())
-        is_new, number = not topics, topic.exchange_id
-        topics.add(topic)
-        if is_new:
-            await self._subscriber.add(channel)
-        if topic.kind != KLINE:
-            return
-        await self._reading(number)
+        self._wanted.setdefault(channel, set()).add(topic)
+        if topic.kind == KLINE:  # first: who is told a bar is told its close too
+            await self._reading(topic.exchange_id)
+        await self._subscriber.add(channel)
 
     def unwant(self, topic: Topic) -> None:
         """Undo `want`."""
@@ -177,6 +173,8 @@ class Feed:
             message = parsed(fields.get(b"event", b""))
             topic = message and _topic(exchange_id, message)
             if message and topic and topic in self._wanted.get(_channel(topic), ()):
+                if message.get("late"):
+                    continue  # later ones were told before it: REST has it
                 if is_candle(message):
                     told += self._order.close(_pair(topic), (topic, message))
                 else:

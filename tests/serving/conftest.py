@@ -56,7 +56,6 @@ class Filled:
         cache = CandleCache(redis, ROW.exchange_id)
         cache.write(symbol, timeframe, self.candles, ((self.first_ms, self.open_ms),))
         cache.set_live(symbol, self.open_candle)
-        say_streamed(redis)
 
 
 @pytest.fixture
@@ -74,8 +73,10 @@ def ask(redis, monkeypatch):
     monkeypatch.setattr("serving.candles.fetching.fetch_holes", fail)
     monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda exchange_id, pair: None)
 
-    def opened(directory=None):
+    say_streamed(redis)
+
+    def opened(directory=None, **options):
         server = Server(redis, SERVER.url, directory=directory or FixedDirectory())
-        return TestClient(TestServer(server.application()))
+        return TestClient(TestServer(server.application(), **options))
 
     return opened

@@ -6,7 +6,9 @@ import websocket
 
 from exchanges.models import Exchange
 from serving.models import ApiClient
+from tests.serving.conftest import say_streamed
 from tests.serving.serving import served
+from tests.warmup.runners import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,14 +63,15 @@ def test_who_has_none_is_told_so_in_the_exchanges_form(redis, options, why):
     assert found.json() == {"code": -2015, "msg": why}
 
 
-def test_a_client_that_is_switched_off_or_has_another_token_is_out_within_seconds(redis):
+def test_a_client_that_is_switched_off_or_has_another_token_is_out_within_seconds(
+    redis, monkeypatch
+):
+    monkeypatch.setattr("serving.directory.SECONDS_BETWEEN_READS", 0.5)
     client, token = make()
     with served(redis, is_open=False) as url:
         assert ping(url, auth=("", token)).status_code == 200
         client.new_token()
         client.save()
-        from tests.warmup.runners import wait_until
-
         wait_until(lambda: ping(url, auth=("", token)).status_code == 401)
 
 
@@ -84,7 +87,7 @@ def test_more_requests_a_second_than_it_may_send_are_refused_alone(redis):
 
 
 def test_more_sockets_than_it_may_open_are_refused(redis):
-    assert Exchange.objects.filter(name="sandbox").exists()
+    say_streamed(redis, Exchange.objects.get(name="sandbox").pk)
     _, token = make(sockets=2)
     with served(redis, is_open=False) as url:
         address = url.replace("http", "ws") + f"/k/{token}/sandbox/ws"

@@ -1,6 +1,7 @@
 """Binance's streams, over a real Redis and a real socket."""
 
 import asyncio
+import socket
 import time
 from dataclasses import replace
 
@@ -199,6 +200,13 @@ def test_a_ping_is_answered_with_what_it_held(ask, redis):
     assert (message.type, message.data) == (WSMsgType.PONG, b"hello")
 
 
+def with_small_buffer(host, port, family):
+    """Return a listening socket of a system that keeps little of what was not read."""
+    listener = socket.create_server((host, port), family=family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    return listener
+
+
 def test_a_slow_reader_is_dropped_with_a_code_and_delays_nobody(ask, redis, monkeypatch):
     monkeypatch.setattr("serving.binance.socket.LONGEST_UNSENT", 20_000)
     monkeypatch.setattr("serving.binance.socket.SECONDS_TO_READ", 60.0)
@@ -208,14 +216,14 @@ def test_a_slow_reader_is_dropped_with_a_code_and_delays_nobody(ask, redis, monk
             pass
 
     async def held():
-        async with ask() as client:
+        async with ask(socket_factory=with_small_buffer) as client:
             slow = await client.ws_connect(f"/sandbox/ws/{STREAM}")
             async with client.ws_connect(f"/sandbox/ws/{STREAM}") as quick:
                 await until_received(redis, quick)
                 slow._conn.protocol.pause_reading()
-                for number in range(500, 25_001):
+                for number in range(20, 2_001):
                     tell_open(redis, NOW, float(number))
-                    if not number % 500:
+                    if not number % 20:
                         await read_until(quick, f"{number}.")
                 slow._conn.protocol.resume_reading()
                 while (await slow.receive(timeout=10)).type == WSMsgType.TEXT:
@@ -258,7 +266,9 @@ def test_who_asks_again_for_what_it_gave_up_just_now_gets_it(ask, redis):
 def test_an_exchange_may_be_called_like_a_path(ask, redis):
     async def held():
         directory = FixedDirectory(replace(ROW, name="streams"))
-        async with ask(directory) as client, client.ws_connect(f"/streams/ws/{STREAM}") as socket:
+        async with ask(directory) as client, client.ws_connect("/streams/ws") as socket:
+            await socket.send_json({"method": "SUBSCRIBE", "params": [STREAM], "id": 1})
+            assert await socket.receive_json(timeout=5) == {"result": None, "id": 1}
             return await until_received(redis, socket)
 
     assert asyncio.run(held())["e"] == "kline"
@@ -276,3 +286,31 @@ def test_a_server_that_ends_says_so(ask, redis):
         return message.type, socket.close_code
 
     assert asyncio.run(held()) == (WSMsgType.CLOSE, 1001)
+
+
+def test_where_nobody_streams_nobody_is_left_waiting(ask, redis, monkeypatch):
+    monkeypatch.setattr("serving.binance.socket.PING_SECONDS", 0.5)
+
+    async def held():
+        async with ask() as client:
+            async with client.ws_connect("/sandbox/ws") as socket:
+                redis.delete(keys.status(4))
+                message = await socket.receive(timeout=10)
+                ended = message.type, socket.close_code
+            answer = await client.get("/sandbox/ws")
+            return ended, answer.status, (await answer.json())["msg"]
+
+    ended, status, why = asyncio.run(held())
+    assert ended == (WSMsgType.CLOSE, 1013)
+    assert (status, why) == (503, "nobody streams sandbox now")
+
+
+def test_a_close_that_is_told_late_is_no_close_of_now(ask, redis):
+    async def conversation(socket):
+        await until_received(redis, socket)
+        late = candle(NOW - 60 * M1.ms, closed=True) | {"healed": True, "late": True}
+        redis.xadd(keys.events(4), {"event": orjson.dumps(late)})
+        tell_close(redis, NOW)
+        return await next_kline(socket, closed=True)
+
+    assert talk(ask, f"/ws/{STREAM}", conversation)["k"]["t"] == NOW

@@ -60,7 +60,7 @@ def test_where_no_open_candle_is_known_a_closed_one_fills_its_place(ask, redis, 
 def test_an_open_candle_that_nobody_streams_any_more_is_asked_of_the_exchange(
     ask, redis, filled, monkeypatch
 ):
-    redis.delete(keys.status(4))
+    redis.delete(keys.status(4))  # of the runner that is gone
     told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
     calls = []
     monkeypatch.setattr(
@@ -107,7 +107,7 @@ def hanging(monkeypatch):
 def test_an_exchange_that_hangs_does_not_hold_up_what_is_in_the_cache(
     ask, redis, filled, hanging, monkeypatch
 ):
-    monkeypatch.setattr("serving.candles.passing.LONGEST_SECONDS", 3.0)
+    monkeypatch.setattr("serving.candles.passing.LONGEST_SECONDS", 1.0)
 
     async def fetch():
         async with ask() as client:

@@ -37,9 +37,16 @@ def test_it_goes_on_after_its_connection_is_cut_and_says_that_all_may_have_chang
     wait_until(lambda: told[-1] == [b"coverage:4:BTC-USD:1h"])
 
 
-def test_it_is_live_for_as_long_as_the_server_answers(redis, tracked):
+@pytest.fixture
+def quick(monkeypatch):
+    """Let it be as quick to doubt as a test is to end."""
+    monkeypatch.setattr("serving.candles.tracking.PING_SECONDS", 0.4)
+    monkeypatch.setattr("serving.candles.tracking.SILENCE_SECONDS", 1.2)
+
+
+def test_it_is_live_for_as_long_as_the_server_answers(redis, quick, tracked):
     tracking, _ = tracked
-    redis.execute_command("CLIENT", "PAUSE", "6000", "ALL")
+    redis.execute_command("CLIENT", "PAUSE", "2000", "ALL")
     wait_until(lambda: not tracking.is_live, seconds=10)
     redis.execute_command("CLIENT", "UNPAUSE")
     wait_until(lambda: tracking.is_live, seconds=10)

@@ -9,11 +9,13 @@ import requests
 import websocket
 from prometheus_client.parser import text_string_to_metric_families
 
+from exchanges.models import Exchange
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from serving.counting.exposition import METRICS, Counts, in_text
+from tests.serving.conftest import say_streamed
 from tests.serving.serving import klines, served
 from tests.test_run import ROOT
 from tests.warmup.runners import SYMBOLS, chosen, make_row, wait_until
@@ -60,6 +62,7 @@ def test_what_is_asked_is_counted_by_exchange_route_and_status(redis):
 
 
 def test_a_socket_is_counted_while_it_is_open(redis):
+    say_streamed(redis, Exchange.objects.get(name="sandbox").pk)
     with served(redis, metrics_token=TOKEN) as url:
         address = url.replace("http", "ws") + "/sandbox/ws"
         socket = websocket.create_connection(address, timeout=20)

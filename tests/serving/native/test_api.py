@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.indicators import IndicatorCache
@@ -115,6 +116,7 @@ def test_macd_v_of_all_pairs_or_of_some(ask, redis):
 
 
 def test_status_of_an_exchange_that_does_not_run(ask, redis):
+    redis.delete(keys.status(4))
     status, content, _ = get(ask, "status", exchange="sandbox")
     assert status == 200
     assert content["state"] == "offline"

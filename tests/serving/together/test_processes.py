@@ -12,10 +12,12 @@ import websocket
 from django.core.management import CommandError, call_command
 from prometheus_client.parser import text_string_to_metric_families
 
+from exchanges.models import Exchange
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from livermore.market.timeframe import Timeframe
 from serving.models import ApiClient
+from tests.serving.conftest import say_streamed
 from tests.serving.serving import klines
 from tests.warmup.runners import SYMBOLS, chosen, make_row, processes, wait_until
 from warmup.network.readers import read_readers, read_reports
@@ -171,6 +173,7 @@ def test_limits_are_those_of_all_processes_together(redis, serve):
         assert 429 in answers
 
     address = url.replace("http", "ws") + f"/k/{token}/sandbox/ws"
+    say_streamed(redis, Exchange.objects.get(name="sandbox").pk)
     open_ones, refused = [], 0
     while len(open_ones) + refused < 8:
         try:
