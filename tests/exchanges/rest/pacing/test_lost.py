@@ -78,6 +78,20 @@ def test_what_goes_out_before_anybody_puts_it_back_counts_beside_it(redis, clock
     assert most_in_a_window(sent, 60_000) <= 80
 
 
+def test_what_the_exchange_told_of_before_it_was_put_back_is_not_counted_twice(redis, clock):
+    one, other = weight_pacer(redis), weight_pacer(redis)
+    spread(clock, one, 10, weight=2)
+    spread(clock, other, 20, weight=1)
+    redis.delete(KEY)
+    spread(clock, one, 1, weight=2)
+    one.observe_weight(45)  # the other's, and three of a program that is not ours
+    clock.advance(1)
+    spread(clock, other, 1, weight=1, seconds=0)
+    counted = {name: int(value) for name, value in redis.hgetall(KEY).items()}
+    weights = [value for name, value in counted.items() if name.startswith(b"weight:")]
+    assert sum(weights) == 20 + 20 + 2 + 3 + 1
+
+
 def test_a_call_that_never_left_is_not_put_back(redis, clock):
     pacer = weight_pacer(redis)
     sent_at(clock, pacer, 1, weight=30, lane=Lane.HEAL)
