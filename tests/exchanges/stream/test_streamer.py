@@ -92,8 +92,8 @@ class Notes:
         ]
 
 
-def eventually(condition, meanwhile=lambda: None):
-    deadline = time.monotonic() + WAIT_SECONDS
+def eventually(condition, meanwhile=lambda: None, seconds=WAIT_SECONDS):
+    deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it never happened"
         meanwhile()
