@@ -276,11 +276,25 @@ def test_of_a_removed_symbol_nothing_stands_in_the_way_of_a_backfill(
 # -- Many at once
 
 
-def traded_in(sandbox, symbols, opened_ms):
-    """Return those that have traded in the five minutes that opened then, up to now."""
+def traded_now(sandbox, symbols):
+    """Return those that have traded in the open five minutes, and when these opened."""
     now_ms = sandbox.clock.now_ms()
     bars = {name: sandbox.market.of(name).open_bar(Timeframe.M5, now_ms) for name in symbols}
-    return [name for name, bar in bars.items() if bar and bar.trades and bar.open_ms == opened_ms]
+    return {name: bar.open_ms for name, bar in bars.items() if bar and bar.trades}
+
+
+def enough(found, more_than):
+    return found if len(found) > more_than else None
+
+
+def without_an_open_candle(redis, row, traded):
+    """Return those of which none was seen yet that opened when they traded, or later."""
+    cache = CandleCache(redis, row.pk)
+    for name, opened_ms in list(traded.items()):
+        candle = cache.live(name, Timeframe.M5)
+        if candle and candle.timestamp >= opened_ms:
+            del traded[name]
+    return traded
 
 
 def test_three_hundred_symbols_are_live_in_seconds_and_no_other_command_waits(redis):
@@ -296,17 +310,9 @@ def test_three_hundred_symbols_are_live_in_seconds_and_no_other_command_waits(re
             wait_until(lambda: len(subscribed) == 6 * 301 + 1, 20)
             reply = client.wait(request, 60)
             assert (reply.result["pairs"], reply.result["failures"]) == (1800, [])
-            cache = CandleCache(redis, row.pk)
-
-            def have_an_open_candle():
-                opened_ms = Timeframe.M5.floor(sandbox.clock.now_ms())
-                traded = traded_in(sandbox, added, opened_ms)
-                live = [cache.live(name, Timeframe.M5) for name in traded]
-                return len(traded) > 200 and all(
-                    candle and candle.timestamp >= opened_ms for candle in live
-                )
-
-            wait_until(have_an_open_candle, 60)  # the others have not traded in this bar yet
+            # The others have not traded in this bar yet.
+            traded = wait_until(lambda: enough(traded_now(sandbox, added), 200), 60)
+            wait_until(lambda: not without_an_open_candle(redis, row, traded))
 
 
 # -- Symbols that end
