@@ -9,13 +9,14 @@ from asgiref.sync import sync_to_async
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.redis.client import own_client
 from livermore.market import keys
 from serving.counting.exposition import Counts, Field, ServingCollector, in_text
 from serving.counting.lapses import note_not_counted
 from serving.counting.readers import Readers
 from warmup.network.readers import Report, read_reports, tell_readers, withdraw
 
-SECONDS_BETWEEN = 1.0
+SECONDS_BETWEEN, ANSWER_SECONDS = 1.0, 2.0
 COUNTS_KEPT_MS = 3_600_000  # once nobody serves at that address any more
 
 
@@ -27,7 +28,7 @@ class Reports:
 
     def __init__(self, redis: Redis, server_id: str):
         self.counts, self.readers = Counts(), Readers()
-        self._redis = redis
+        self._redis = own_client(redis, ANSWER_SECONDS, "serving-counts")
         self._server_id = server_id
         self._process_id = secrets.token_hex(8)
         self._telling = asyncio.Lock()

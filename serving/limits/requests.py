@@ -7,10 +7,13 @@ from asgiref.sync import sync_to_async
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.redis.client import own_client
 from livermore.market import keys
 from serving.clients import Caller
 from serving.counting.lapses import note_not_counted
 
+ANSWER_SECONDS = 1.0  # of Redis, before each process counts for itself
+SECONDS_BETWEEN_TRIES = 2.0  # where it did not answer: not each request waits for that
 COUNTED_SECONDS = 5  # for which a counter is kept: whoever is late has another clock
 
 
@@ -21,7 +24,8 @@ class RequestLimits:
     """
 
     def __init__(self, redis: Redis):
-        self._redis = redis
+        self._redis = own_client(redis, ANSWER_SECONDS, "serving-requests")
+        self._away_until = 0.0  # monotonic
         self._waiting: dict[int, list[asyncio.Future[bool]]] = {}  # by API client
         self._counting: dict[int, asyncio.Task[None]] = {}
         self._full: dict[int, int] = {}  # in which second a client may ask no more
@@ -50,12 +54,15 @@ class RequestLimits:
 
     async def _allowed(self, caller: Caller, count: int) -> int:
         """Return how many of so many requests are within the limit."""
+        if time.monotonic() < self._away_until:
+            return sum(caller.may_ask() for _ in range(count))
         second = int(time.time())
         add = sync_to_async(self._add, thread_sensitive=False)
         try:
             before = await add(keys.client_requests(caller.number, second), count) - count
         except RedisError as error:
             note_not_counted("requests", error)
+            self._away_until = time.monotonic() + SECONDS_BETWEEN_TRIES
             return sum(caller.may_ask() for _ in range(count))
         allowed = min(count, max(0, caller.requests_per_second - before))
         if allowed < count:

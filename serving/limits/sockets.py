@@ -7,12 +7,14 @@ from asgiref.sync import sync_to_async
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.redis.client import own_client
 from exchanges.redis.scripts import load_script
 from livermore.market import keys
 from serving.clients import Caller
 from serving.counting.lapses import note_not_counted
 
 ENTER = load_script("serving/limits/lua/enter.lua")
+ANSWER_SECONDS = 1.0  # of Redis, before each process counts its own
 OPEN_MS = 15_000  # a process that died has none open so long after
 SECONDS_BETWEEN_SIGNS = 5.0
 NO_LIMIT = 2**31
@@ -25,7 +27,7 @@ class SocketLimits:
     """
 
     def __init__(self, redis: Redis):
-        self._redis = redis
+        self._redis = own_client(redis, ANSWER_SECONDS, "serving-sockets")
         self._open: dict[str, int] = {}  # the API client of each connection
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="open-sockets", daemon=True)

@@ -6,6 +6,7 @@ process that has everything imported, and end with the socket whose other end is
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import selectors
@@ -159,23 +160,39 @@ def reserved(host: str, port: int) -> Iterator[None]:
     Raises OSError where another program has it.
     """
     with contextlib.ExitStack() as kept:
-        for family, kind, protocol, _, address in _addresses(host, port):
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                _bind(probe, family, address)  # without SO_REUSEPORT: it tells of any other
-            holder = kept.enter_context(socket.socket(family, kind, protocol))
-            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            _bind(holder, family, address)  # it never listens: nobody is sent to it
+        for where in _addresses(host, port):
+            with _bound(where):  # without SO_REUSEPORT: it tells of any other
+                pass
+            kept.enter_context(_bound(where, socket.SO_REUSEPORT))  # nobody is sent to it
         yield
 
 
 def _addresses(host: str, port: int) -> list:
+    """Return all that a name leads to, less what this machine has not (IPv6 of `localhost`)."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys(found))
+    here = [each for each in dict.fromkeys(found) if _is_here(each)]
+    return here or found[:1]
 
 
-def _bind(end: socket.socket, family: int, address: tuple) -> None:
-    if family == socket.AF_INET6:
-        end.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    end.bind(address)
+def _is_here(where: tuple) -> bool:
+    try:
+        with _bound((*where[:4], (where[4][0], 0, *where[4][2:]))):
+            return True
+    except OSError as error:
+        return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def _bound(where: tuple, *options: int) -> socket.socket:
+    """Return a socket that has an address and listens to nobody."""
+    family, kind, protocol, _, address = where
+    end = socket.socket(family, kind, protocol)
+    try:
+        for option in (socket.SO_REUSEADDR, *options):
+            end.setsockopt(socket.SOL_SOCKET, option, 1)
+        if family == socket.AF_INET6:
+            end.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        end.bind(address)
+    except OSError:
+        end.close()
+        raise
+    return end

@@ -1,6 +1,7 @@
 """Limits where Redis does not answer: each process goes by what it knows itself."""
 
 import asyncio
+import socket
 
 from exchanges.redis.client import make_client
 from serving.clients import Caller
@@ -35,3 +36,20 @@ def test_a_process_counts_its_own_connections():
     entered, again = asyncio.run(enter())
     assert [bool(each) for each in entered] == [True, True, False, False]
     assert again
+
+
+def test_a_redis_that_hangs_holds_up_one_request_and_not_all(monkeypatch):
+    monkeypatch.setattr("serving.limits.requests.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("serving.limits.requests.SECONDS_BETWEEN_TRIES", 60.0)
+    asked = []
+
+    async def ask(url):
+        limits, bot = RequestLimits(make_client(url)), caller(requests=1000)
+        add = limits._add
+        limits._add = lambda *each: asked.append(each) or add(*each)
+        return [await limits.may_ask(bot) for _ in range(50)]
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        assert all(asyncio.run(ask(url)))
+    assert len(asked) == 1
