@@ -29,13 +29,12 @@ from exchanges.stream.base import VenueStream
 from exchanges.stream.streamer import Streamer
 from livermore.market import keys
 from livermore.market.pair import Pair, pairs_of
-from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
 from warmup.live.background_repair import BackgroundRepair
 from warmup.live.indicators import IndicatorFollower
-from warmup.live.measures import History, Rate
 from warmup.live.redis_loss.written_lately import WrittenLately
 from warmup.live.sink import NOBODYS, CandleSink
+from warmup.live.stream_status import StreamStatus
 from warmup.metrics.redis_server import read_memory
 from warmup.repair import CandleRepair
 from warmup.runner.added_symbols import HistoryFetcher
@@ -63,15 +62,16 @@ STEP_SECONDS = 0.25
 STEPS_PER_REPORT = 4
 LEAVING_MS = 50  # between two looks whether it was taken over
 LONGEST_CATCHING_UP_SECONDS = 120.0
-WAITING_NAMED = 20
 
 
 class Streamed(NamedTuple):
-    """A stream, what reads it, and where it goes."""
+    """A stream, what reads it, where it goes, and who asks and computes for it."""
 
     stream: VenueStream
     streamer: Streamer
     sink: CandleSink
+    rest: VenueRest
+    follower: IndicatorFollower
 
 
 class ExchangeRunner:
@@ -113,11 +113,10 @@ class ExchangeRunner:
         self._block_seconds = 0.0  # that a turn waits for closes
         self.instance_id = ""  # by which it holds the exchange's lock, while it does
         self._streamer: Streamer | None = None
-        self._sink: CandleSink | None = None
+        self._status: StreamStatus | None = None
         self._clock: ExchangeClock | None = None  # once it was asked
         self._monitored: MonitoredSymbols | None = None
         self._listing = ListingWatch(exchange, self._open_reporting_rest, self._listing_checked)
-        self._frame_rate, self._frame_rates = Rate(), History()
 
     def stop(self) -> None:
         """Let `run` end: last flush, release."""
@@ -194,37 +193,9 @@ class ExchangeRunner:
 
     def measured(self) -> Mapping[str, Any]:
         """Return rates, lag and counters for the status."""
-        if not self._streamer or not self._sink or not self._monitored:
+        if not self._status or not self._monitored:
             return {}
-        counters = self._streamer.counters()
-        waiting = self._sink.waiting()
-        trouble = self._streamer.trouble()
-        frame_rate = self._frame_rate.after(counters["frames"])
-        return {
-            "obeys": True,
-            **counters,
-            "framesPerSecond": frame_rate,
-            "frameRates": self._frame_rates.after(frame_rate),
-            "polledPairs": _by_symbol(self._streamer.polled()),
-            "refused": self._streamer.refused(),
-            "streamTrouble": trouble.reason if trouble else "",
-            "streamRetryAt": trouble.retry_at_ms if trouble else None,
-            **self._monitored.as_json(),
-            "closes": self._sink.writer.closes,
-            "healed": self._sink.healed,
-            "pendingCloses": self._sink.pending(),
-            "healing": self._sink.healing(),
-            "late": self._sink.writer.late,
-            "waiting": [f"{symbol}/{timeframe}" for symbol, timeframe in waiting[:WAITING_NAMED]],
-            "waitingPairs": len(waiting),
-            "oddClock": self._sink.exchange_clock.odd,
-            "newestClose": self._sink.writer.newest_close_ms or None,
-            "exchangeTime": self._sink.streamed_now_ms(),
-            "closeDelays": self._sink.writer.delays.as_json(),
-            "flushFailures": self._sink.flush_failures,
-            "setAside": _by_symbol(self._sink.aside()),
-            "unreadable": self._sink.trouble,
-        }
+        return {"obeys": True, **self._status.as_json(), **self._monitored.as_json()}
 
     def _follow(self, lock: ExchangeLock, take_over: str, reason: str) -> Iterator[bool]:
         """Stream beside the holder; once all is there take the exchange from it, and go on.
@@ -240,17 +211,14 @@ class ExchangeRunner:
                 if not do_beside(partial(self._ask_about_now, rest), self._stopping, keep_up):
                     return
                 live = self._open_stream(writing, rest, NOBODYS, lambda: False)
-                follower = IndicatorFollower(self._own_redis, self._exchange.pk, NOBODYS)
-                shadow = Shadow(live.streamer, live.sink, follower)
+                shadow = Shadow(live.streamer, live.sink, live.follower)
                 short = self._find_short()
                 if not shadow.prepare(self._symbols, self._stopping, keep_up):
                     return
                 taken = shadow.take(lambda: lock.take_over(take_over, reason))
             yield from self._hold(
                 taken,
-                lambda lease, presence: self._stream(
-                    lease, presence, live, follower, rest, writing, short
-                ),
+                lambda lease, presence: self._stream(lease, presence, live, writing, short),
             )
 
     @contextmanager
@@ -291,14 +259,10 @@ class ExchangeRunner:
             self._clock = rest.clock
             live = self._open_stream(writing, rest, lease.own_epoch, lease.may_write)
             live.streamer.start(self._symbols)
-            follower = IndicatorFollower(
-                self._own_redis, self._exchange.pk, lease.own_epoch, lease.may_write
-            )
             self._clock.settle()
             self._ask_limits(rest)
-            follower.compute(pairs_of(self._symbols), self._stopping.is_set)
-            short = self._find_short()
-            yield from self._stream(lease, presence, live, follower, rest, writing, short)
+            live.follower.compute(pairs_of(self._symbols), self._stopping.is_set)
+            yield from self._stream(lease, presence, live, writing, self._find_short())
 
     def _live(self, lease: Lease, presence: Presence) -> Iterator[bool]:
         lease.report(State.STARTING)
@@ -317,9 +281,6 @@ class ExchangeRunner:
         if self._stopping.is_set():
             return
         self._give_back()
-        follower = IndicatorFollower(
-            self._own_redis, self._exchange.pk, lease.own_epoch, lease.may_write
-        )
         with closing(self._open_rest()) as rest, ExitStack() as writing:
             assert self._clock is not None  # the warmup asked it
             self._clock.ask_ms = rest.server_time_ms
@@ -329,11 +290,11 @@ class ExchangeRunner:
                 live.sink.doubt()
             live.streamer.start()
             lease.report(State.WARMING, "computing indicators", 100.0)
-            follower.compute(pairs_of(self._symbols), self._stopping.is_set)
+            live.follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             if not self._stopping.is_set():
                 gc.collect()
                 gc.freeze()  # a full collection takes long, and a burst of closes brings one about
-            yield from self._stream(lease, presence, live, follower, rest, writing)
+            yield from self._stream(lease, presence, live, writing)
 
     def _open_stream(
         self, writing: ExitStack, rest: VenueRest, epoch: int, may_write: Callable[[], bool]
@@ -344,7 +305,8 @@ class ExchangeRunner:
         writing.callback(sink.close)
         streamer = Streamer(stream, sink, rest)
         writing.callback(streamer.stop)
-        return Streamed(stream, streamer, sink)
+        follower = IndicatorFollower(self._own_redis, self._exchange.pk, epoch, may_write)
+        return Streamed(stream, streamer, sink, rest, follower)
 
     def _make_sink(
         self, rest: VenueRest, stream: VenueStream, epoch: int, may_write: Callable[[], bool]
@@ -418,8 +380,6 @@ class ExchangeRunner:
         lease: Lease,
         presence: Presence,
         streamed: Streamed,
-        follower: IndicatorFollower,
-        rest: VenueRest,
         writing: ExitStack,
         short: Iterable[str] = (),
     ) -> Iterator[bool]:
@@ -428,7 +388,7 @@ class ExchangeRunner:
         In the end what waits to be written goes first, by `writing`: anything else may be waiting
         for an exchange that does not answer, and who waits for too long is killed.
         """
-        stream, streamer, sink = streamed
+        streamer, sink, follower = streamed.streamer, streamed.sink, streamed.follower
 
         def written(pair: Pair) -> None:
             follower.changed(pair)
@@ -437,7 +397,7 @@ class ExchangeRunner:
         under = (lease.own_epoch, sink.final_until, written)
         number, burst = self._exchange.pk, (self._burst_redis, self._give_back)
         history = HistoryFetcher(burst[0], number, self._open_rest, *under, burst[1])
-        live = LiveParts(stream, streamer, sink, rest, follower, history, self._listing)
+        live = LiveParts(*streamed, history, self._listing)
         monitored = MonitoredSymbols(self._exchange, live, self._symbols, self._only)
         cache = CandleCache(self._burst_redis, number, *under)
         work = CommandWork(self._burst_redis, self._exchange, monitored, cache, self._open_rest)
@@ -450,7 +410,8 @@ class ExchangeRunner:
             lambda: monitored.fetched,
             self._give_back,
         )
-        self._sink, self._streamer, self._monitored = sink, streamer, monitored
+        self._status, self._streamer = StreamStatus(streamer, sink), streamer
+        self._monitored = monitored
         if short:
             history.want(short)
         logger.info(
@@ -581,11 +542,3 @@ class ExchangeRunner:
         """Close the connections to Redis that were opened for what is done by now."""
         for redis in (self._redis, self._burst_redis, self._own_redis):
             close_idle(redis)
-
-
-def _by_symbol(pairs: Iterable[Pair]) -> dict[str, list[Timeframe]]:
-    """Return the timeframes of each symbol, the shortest first."""
-    found: dict[str, list[Timeframe]] = {}
-    for symbol, timeframe in sorted(pairs, key=lambda pair: (pair.symbol, pair.timeframe.ms)):
-        found.setdefault(symbol, []).append(timeframe)
-    return found
