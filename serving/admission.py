@@ -1,11 +1,13 @@
 """Who is let in: on this machine anybody, from elsewhere API clients, each within its limits."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from asgiref.sync import sync_to_async
 from redis import Redis
 
+from serving import directory
 from serving.clients import Caller, Callers, is_due, token_of
 from serving.counting.exposition import Counts
 from serving.directory import ServedExchange
@@ -41,11 +43,14 @@ class Admission:
         self._callers = Callers()
         self._requests = RequestLimits(redis) if is_shared else None
         self._sockets = SocketLimits(redis)
+        self._staying: dict[Callable[[], object], str] = {}  # what ends it, by digest of a token
 
     def start(self) -> None:
         self._sockets.start()
+        self._watching = asyncio.create_task(self._end_unwanted())
 
     def close(self) -> None:
+        self._watching.cancel()
         self._sockets.close()
 
     @web.middleware
@@ -80,9 +85,15 @@ class Admission:
         return await handler(request)
 
     async def stay(
-        self, request: web.Request, serve: Callable[[], Awaitable[web.StreamResponse]]
+        self,
+        request: web.Request,
+        serve: Callable[[], Awaitable[web.StreamResponse]],
+        end: Callable[[], object],
     ) -> web.StreamResponse:
-        """Serve a connection that stays open, where its client may have one more."""
+        """Serve a connection that stays open, where its client may have one more.
+
+        `end` is called where its token lets nobody in any more.
+        """
         caller = request.get(CALLER)
         if caller is None:
             return await serve()
@@ -91,10 +102,27 @@ class Admission:
             text = f"{caller.name} has {caller.sockets} connections open, and may not have more"
             headers = {"Retry-After": "60"}
             return self._refuse("sockets", 429, TOO_MANY, text, headers, caller.name)
+        self._staying[end] = caller.digest
         try:
             return await serve()
         finally:
+            self._staying.pop(end, None)
             await self._sockets.leave(socket_id)
+
+    async def _end_unwanted(self) -> None:
+        """End what stays open with a token that lets nobody in any more."""
+        while True:
+            await asyncio.sleep(directory.SECONDS_BETWEEN_READS)
+            if not self._staying:
+                continue
+            try:
+                await self._read(self._callers, "")
+            except web.HTTPException:  # the database is away
+                continue
+            for end, digest in list(self._staying.items()):
+                if digest not in self._callers.by_digest:
+                    del self._staying[end]
+                    end()
 
     async def _may_ask(self, caller: Caller) -> bool:
         return await self._requests.may_ask(caller) if self._requests else caller.may_ask()

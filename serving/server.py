@@ -22,7 +22,7 @@ from livermore.market.candle import Ticker
 from serving.admission import READER, Admission, exchange_named
 from serving.binance import streams
 from serving.binance.rest import BUSY, BinanceApi
-from serving.binance.socket import BinanceSocket
+from serving.binance.socket import NO_LEAVE, BinanceSocket
 from serving.candles.answers import Answers
 from serving.candles.calls import Calls
 from serving.candles.clocks import Clocks
@@ -187,7 +187,10 @@ class Server:
             finally:
                 self._sockets.discard(socket)
 
-        return await self._admission.stay(request, serve)
+        def end() -> None:
+            socket.drop(NO_LEAVE)
+
+        return await self._admission.stay(request, serve, end)
 
     @contextmanager
     def _counted(self, request: web.Request, exchange: ServedExchange) -> Iterator[None]:
@@ -255,7 +258,7 @@ class Server:
                 if source.is_slow:
                     self._reports.counts.add("readers_dropped_total", exchange.name, "slow")
 
-        return await self._admission.stay(request, serve)
+        return await self._admission.stay(request, serve, source.end)
 
     async def _exchange(self, request: web.Request) -> ServedExchange:
         name = request.match_info["exchange"]

@@ -22,7 +22,8 @@ MESSAGES_A_SECOND = 5
 LONGEST_MESSAGE = 4096
 SECONDS_TO_READ = 5.0  # what was left unread, before the connection is cut
 PING_SECONDS, PONG_SECONDS = 20.0, 60.0
-NO_PONG = "no pong"
+NO_PONG, NO_LEAVE = "no pong", "your API client was switched off, or has another token"
+REASONS = {NO_PONG: "silent", NO_LEAVE: "unwanted"}
 
 
 class BinanceSocket:
@@ -38,7 +39,7 @@ class BinanceSocket:
     ):
         """`is_streamed` tells whether anything may come at all.
 
-        `note_drop` is told why a client is dropped: it is `slow`, or `silent`.
+        `note_drop` is told why a client is dropped: `slow`, `silent` or `unwanted`.
         """
         self._is_streamed = is_streamed
         self._note_drop = note_drop
@@ -92,7 +93,7 @@ class BinanceSocket:
         if self._is_dropped or self._transport is None:
             return
         self._is_dropped = True
-        self._note_drop("silent" if why == NO_PONG else "slow")
+        self._note_drop(REASONS.get(why, "slow"))
         logger.info("socket.dropped exchange=%s reason=%s", self._exchange.name, why)
         self._transport.write(close_frame(WSCloseCode.POLICY_VIOLATION, why))
         asyncio.get_running_loop().call_later(SECONDS_TO_READ, self._transport.abort)

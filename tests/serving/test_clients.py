@@ -67,12 +67,21 @@ def test_a_client_that_is_switched_off_or_has_another_token_is_out_within_second
     redis, monkeypatch
 ):
     monkeypatch.setattr("serving.directory.SECONDS_BETWEEN_READS", 0.5)
+    say_streamed(redis, Exchange.objects.get(name="sandbox").pk)
     client, token = make()
     with served(redis, is_open=False) as url:
         assert ping(url, auth=("", token)).status_code == 200
+        address = url.replace("http", "ws") + f"/k/{token}/sandbox/ws"
+        socket = websocket.create_connection(address, timeout=20)
+        streamed = f"{url}/k/{token}/v1/events?exchange=sandbox"
+        events = requests.get(streamed, stream=True, timeout=20)
         client.new_token()
         client.save()
         wait_until(lambda: ping(url, auth=("", token)).status_code == 401)
+        kind, data = socket.recv_data()  # what is open ends, too
+        assert (kind, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1008)
+        socket.close()
+        assert b"".join(events.iter_content(None)) == b""
 
 
 def test_more_requests_a_second_than_it_may_send_are_refused_alone(redis):
