@@ -36,7 +36,9 @@ class Recovery:
         try:
             self._writes.compare(self._now_ms())
         except RedisError as error:
-            logger.debug("sink.not_begun error=%s", error)
+            self._complain(error)
+        else:
+            self._is_failing = False
 
     def step(self) -> None:
         """Where it is time to, look whether Redis lost something, and write that again.
@@ -53,9 +55,7 @@ class Recovery:
         try:
             loss = losses.settle()
         except RedisError as error:
-            if not self._is_failing:
-                logger.warning("sink.not_compared error=%s", error)
-            self._is_failing = True
+            self._complain(error)
             return
         self._is_failing = False
         if loss:
@@ -65,3 +65,8 @@ class Recovery:
             for pair in self._pairs.bars:
                 self._pairs.skipped.repaired(pair)
             self._on_loss()
+
+    def _complain(self, error: RedisError) -> None:
+        if not self._is_failing:
+            logger.warning("sink.not_compared error=%s", error)
+        self._is_failing = True

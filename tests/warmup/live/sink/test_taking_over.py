@@ -4,8 +4,10 @@ import pytest
 from redis.exceptions import ConnectionError
 
 from livermore.market import keys
+from livermore.market.pair import Pair
 from tests.warmup.live.sink.played import (
     EPOCH,
+    ETH,
     EXCHANGE,
     PAIR,
     STREAM,
@@ -14,7 +16,7 @@ from tests.warmup.live.sink.played import (
     closed,
     still_open,
 )
-from tests.warmup.live.sink.seen import events, stored, told
+from tests.warmup.live.sink.seen import events, stored, tick_until, told
 from warmup.live.sink import NOBODYS, CandleSink
 
 
@@ -72,6 +74,34 @@ def test_it_goes_on_behind_what_it_has_not_seen_itself(redis, shadow, holder):
     take_over(redis, shadow)
     assert told(redis) == [(0, False), (1, False), (2, False)]
     assert shadow.final_until(PAIR) == at(3)
+
+
+def test_where_redis_cannot_be_compared_it_says_so_once_and_writes_nothing_before_it_was(
+    redis, shadow, holder, caplog
+):
+    shadow.candle(closed(1))
+    kept = redis.dump(keys.events(EXCHANGE))
+    redis.set(keys.events(EXCHANGE), "not a stream")
+    take_over(redis, shadow)
+    for _ in range(3):
+        shadow.tick()
+        shadow.closed()
+    assert shadow.pending() == 1
+    assert len([each for each in caplog.messages if "sink.not_compared" in each]) == 1
+    redis.restore(keys.events(EXCHANGE), 0, kept, replace=True)
+    tick_until(shadow, lambda: told(redis) == [(0, False), (1, False)])
+
+
+def test_a_key_of_another_type_keeps_no_other_pair_from_being_taken_over(redis, shadow, holder):
+    other = Pair(ETH, PAIR.timeframe)
+    for sink in (holder, shadow):
+        sink.connected([other])
+    redis.delete(keys.coverage(EXCHANGE, *other))
+    redis.rpush(keys.coverage(EXCHANGE, *other), "not a string")
+    shadow.candle(closed(1))
+    shadow.candle(closed(1, ETH))
+    take_over(redis, shadow)
+    tick_until(shadow, lambda: told(redis) == [(0, False), (1, False)])
 
 
 def test_what_the_holder_told_is_not_told_again(redis, shadow, holder):
