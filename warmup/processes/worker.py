@@ -1,6 +1,7 @@
 """What runs in a process that an agent let fork: some of its exchanges, until the agent is gone."""
 
 import contextlib
+import logging
 import resource
 import select
 import signal
@@ -20,6 +21,8 @@ from exchanges.models import Exchange
 from warmup.processes.fork_server import GRACE_SECONDS
 from warmup.processes.life import Life, Order, Outcome
 from warmup.processes.messages import MOST_AT_ONCE, Line
+
+logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.25  # between two turns of exchanges of which nothing closes
 SECONDS_BETWEEN_MEASURES = 10.0
@@ -124,6 +127,7 @@ class InTurns:
         self._wake = wake
         self._turns = life.turns(0)
         self._is_live = self._is_last = False
+        self._lacks_thread = False
         self._in_thread()
 
     @property
@@ -142,16 +146,26 @@ class InTurns:
         self._wake()
 
     def turn(self) -> None:
-        """Take the next turn, if it is live."""
-        if self._is_live and self._is_last:
+        """Take the next turn, if it is live; where it lacks a thread, try to have one."""
+        if self._lacks_thread:
+            self._in_thread()
+        elif self._is_live and self._is_last:
             self._is_live = False
             self._in_thread()
         elif self._is_live:
             self._take_turn()
 
     def _in_thread(self) -> None:
-        name = f"runner-{self._life.exchange.name}"
-        threading.Thread(target=self._take_long_turn, name=name, daemon=True).start()
+        name = self._life.exchange.name
+        thread = threading.Thread(target=self._take_long_turn, name=f"runner-{name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no room for another one
+            if not self._lacks_thread:
+                logger.error("worker.no_thread exchange=%s error=%s", name, error)
+            self._lacks_thread = True
+        else:
+            self._lacks_thread = False
 
     def _take_long_turn(self) -> None:
         try:

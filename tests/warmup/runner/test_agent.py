@@ -373,6 +373,23 @@ def test_asking_again_ends_the_wait_after_a_failure(redis, row, machines, live_h
     live_holder()
 
 
+def test_an_exchange_for_which_there_is_no_thread_is_tried_again(
+    redis, row, machines, live_holder, monkeypatch
+):
+    failed, start = [], threading.Thread.start
+
+    def start_if_there_is_room(self):
+        if self.name.startswith("runner-") and not failed:
+            failed.append(self.name)
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_there_is_room)
+    machines()
+    live_holder()
+    assert failed == ["runner-sandbox"]
+
+
 def test_its_start_and_its_end_are_told(redis, caplog):
     caplog.set_level(logging.INFO, "warmup.runner.agent")
     agent = Agent(redis, print)
