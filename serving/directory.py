@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db import close_old_connections
 
 from exchanges.models import Exchange, Symbol
+from exchanges.rest.pacing.host import host_of
 from exchanges.venues import VENUES
 from livermore.market.candle import LATEST_MS
 
@@ -38,6 +39,7 @@ class ServedExchange:
     is_active: bool
     symbols: Mapping[str, ServedSymbol]
     lag_ms: int = LATEST_MS  # how long after its end it may still lack a bar
+    host: str = ""  # whose limits calls use up
 
 
 class Rows(ABC):
@@ -92,6 +94,7 @@ class Directory(Rows):
                 row.is_active,
                 _by_name(by_exchange.get(row.pk, [])),
                 VENUES[row.venue].lag_ms if row.venue in VENUES else LATEST_MS,
+                host_of(row.rest_url),
             )
             for row in Exchange.objects.all()
         }

@@ -30,6 +30,7 @@ from serving.candles.fetching import Fetches
 from serving.candles.passing import Passing
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import RETRY_SECONDS, Unavailable
+from serving.candles.weights import UsedWeights
 from serving.candles.windows import Windows
 from serving.clients import Callers
 from serving.counting.observation import Observation
@@ -72,7 +73,9 @@ class Server:
         calls, beside = Calls(), AnswersBeside(redis) if server_id else None
         self._answers = answers = Answers(self._windows, self._clocks, Fetches(redis, calls))
         self._redis = redis
-        self._binance = BinanceApi(answers, Tickers(redis), Passing(calls, beside))
+        self._binance = BinanceApi(
+            answers, Tickers(redis), Passing(calls, beside), UsedWeights(redis)
+        )
         self._native = NativeApi(redis, self.directory, answers)
         self._feed = Feed(redis, url, self._deliver)
         self._hub = Hub(self._feed.want, self._feed.unwant)
@@ -155,7 +158,8 @@ class Server:
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)
-        return await self._binance.answer(exchange, request.match_info["path"], request.query)
+        path, wait = request.match_info["path"], request.headers.get("X-Livermore-Wait")
+        return await self._binance.answer(exchange, path, request.query, wait)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)

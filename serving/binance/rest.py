@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import orjson
 from aiohttp import web
-from multidict import MultiMapping
+from multidict import MultiDict, MultiMapping
 
 from exchanges.venues.binance.server.errors import BAD_INTERVAL, BAD_SYMBOL, ApiError
 from exchanges.venues.binance.server.parameters import Parameters
@@ -20,10 +20,15 @@ from serving.candles.passing import Passing
 from serving.candles.selection import Wanted
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import Unavailable
+from serving.candles.weights import UsedWeights
 from serving.directory import ServedExchange, ServedSymbol
 
 DEFAULT_ROWS, MAX_ROWS = 500, 1000
+KLINES = ("klines", "uiKlines")
 BUSY, UNSUPPORTED = -1001, -1020
+USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
+WAIT = "livermoreWait"
+UTC = (None, "0", "00:00", "0:00", "+00:00")  # as `timeZone` says it
 SPEAKS = "binance"  # the venue that answers what the cache can't
 PASSED_INTERVALS = ("1s", "3d", "1w", "1M")
 LISTING_SECONDS, MOMENT_SECONDS = 60.0, 1.0  # for which an answer that was passed on holds
@@ -34,8 +39,9 @@ TIMEFRAMES: dict[str, AnyTimeframe] = {str(each): each for each in Timeframe} | 
 class BinanceApi:
     """Answers `/{exchange}/api/v3/…`."""
 
-    def __init__(self, answers: Answers, tickers: Tickers, passing: Passing):
+    def __init__(self, answers: Answers, tickers: Tickers, passing: Passing, weights: UsedWeights):
         self._answers = answers
+        self._weights = weights
         self._tickers = tickers
         self._passing = passing
         self._by_path = {
@@ -49,9 +55,22 @@ class BinanceApi:
         }
 
     async def answer(
+        self, exchange: ServedExchange, path: str, query: MultiMapping[str], wait: str | None = None
+    ) -> web.Response:
+        """Return the answer to a GET of a path below `/api/v3/`.
+
+        `wait` is for how many ms it may be held until the bar that ends now is there.
+        """
+        if wait is not None and path in KLINES and WAIT not in query:
+            query = MultiDict([*query.items(), (WAIT, wait)])
+        answer = await self._answer(exchange, path, query)
+        if (weight := await self._weights.of(exchange)) is not None:
+            answer.headers[USED_WEIGHT] = str(weight)
+        return answer
+
+    async def _answer(
         self, exchange: ServedExchange, path: str, query: MultiMapping[str]
     ) -> web.Response:
-        """Return the answer to a GET of a path below `/api/v3/`."""
         found = self._by_path.get(path)
         try:
             if found is None or query.get("interval") in PASSED_INTERVALS:
@@ -165,10 +184,15 @@ class BinanceApi:
             sent.time("endTime"),
             min(sent.count("limit", DEFAULT_ROWS), MAX_ROWS),
         )
-        sent.finish("timeZone")
+        zone, wait_ms = sent.optional("timeZone"), sent.time(WAIT)
+        sent.finish()
         if interval not in TIMEFRAMES:
             raise ApiError(*BAD_INTERVAL)
         symbol, timeframe = _symbol(exchange, native), TIMEFRAMES[interval]
+        if zone not in UTC:  # their bars begin at other times
+            return await self._pass_on(exchange, "klines", query)
+        if wait_ms is not None:
+            await self._answers.wait(exchange, symbol.symbol, timeframe, wait_ms)
         try:
             answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
         except OlderThanKept as older:
@@ -197,7 +221,7 @@ def _native(exchange: ServedExchange, query: MultiMapping[str]) -> dict[str, str
     Raises ApiError for one that it does not list: it is not asked.
     """
     names = Parameters(query).symbols()
-    params = {name: query[name] for name in query}
+    params = {name: query[name] for name in query if name != WAIT}
     if names is not None:
         words = [_symbol(exchange, name).word for name in names]
         one = "symbol" in query

@@ -29,6 +29,9 @@ Found = TypeVar("Found")
 NOT_TOLD = Failure("the exchange did not tell them")
 HIT, MISS = "livermore; hit", "livermore; fwd=miss"
 LONGEST_FETCH_SECONDS = 10.0
+# Who waits for a bar may ask that long before it ends, and for so long at the most.
+EARLY_MS, LONGEST_WAIT_MS = 1000, 60_000
+SECONDS_BETWEEN_LOOKS = 0.02
 
 
 class OlderThanKept(Exception):
@@ -68,6 +71,22 @@ class Answers:
         """Tell whether a runner streams it now. Raises Unavailable."""
         await self.now_ms(exchange)
         return self._clocks.is_streamed(exchange.exchange_id)
+
+    async def wait(
+        self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wait_ms: int
+    ) -> None:
+        """Return once the bar is known that ends now, or after so long. Raises Unavailable.
+
+        It is the one that has ended last, or that ends within a second.
+        """
+        pair = Pair(symbol, base_of(timeframe))
+        ends_ms = pair.timeframe.floor(await self.now_ms(exchange) + EARLY_MS)
+        until = time.monotonic() + min(wait_ms, LONGEST_WAIT_MS) / 1000
+        while time.monotonic() < until:
+            window = await self._window(exchange, pair)
+            if not missing_in(window.coverage, ends_ms - pair.timeframe.ms, ends_ms):
+                return
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
     async def candles(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted

@@ -175,3 +175,55 @@ def test_without_the_database_what_was_known_is_served(ask, redis, filled):
         503,
         {"code": -1001, "msg": "The database can't be read: the server is gone"},
     )
+
+
+@pytest.mark.parametrize("asked", ["in the address", "in a header"])
+def test_who_waits_is_given_the_bar_that_ends_now(ask, redis, filled, monkeypatch, asked):
+    now_ms = filled.open_ms + H1.ms - 500
+    monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, exchange_id: now_ms)
+    query, headers = {
+        "in the address": ("&livermoreWait=20000", {}),
+        "in a header": ("", {"X-Livermore-Wait": "20000"}),
+    }[asked]
+
+    async def fetch():
+        nonlocal now_ms
+        async with ask() as client:
+            path = f"{KLINES}&limit=2{query}"
+            waiting = asyncio.ensure_future(client.get(path, headers=headers))
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+            assert (await client.get("/sandbox/api/v3/ping", headers=headers)).status == 200
+            now_ms += 600
+            whole = ((filled.open_ms, filled.open_ms + H1.ms),)
+            CandleCache(redis, 4).write("BTC-USD", H1, [filled.open_candle], whole)
+            answer = await asyncio.wait_for(waiting, 10)
+            return opened(await answer.json())
+
+    assert asyncio.run(fetch()) == [filled.open_ms - H1.ms, filled.open_ms]
+
+
+def test_who_waits_in_vain_is_answered_as_anybody(ask, redis, filled):
+    redis.delete(keys.coverage(4, "BTC-USD", "1h"))
+    in_vain, nonsense = get(ask, f"{KLINES}&livermoreWait=200", f"{KLINES}&livermoreWait=soon")
+    assert in_vain[0] == 503
+    assert (nonsense[0], nonsense[1]["code"]) == (400, -1100)
+
+
+def test_bars_of_another_time_zone_are_not_those_of_utc(ask, redis, filled, monkeypatch):
+    monkeypatch.setattr("serving.candles.passing.fetch_json", lambda *what: [what[2]["timeZone"]])
+    utc, other = get(ask, f"{KLINES}&timeZone=0", f"{KLINES}&timeZone=%2B05:30")
+    assert opened(utc[1])[-1] == filled.open_ms
+    assert other == (200, ["+05:30"])
+
+
+def test_each_answer_says_how_much_of_the_exchanges_limits_is_used_up(ask, redis, filled):
+    host = "api.example.org"
+    second = int(redis.time()[0])
+    redis.hset(keys.pacing(host), mapping={f"weight:{second}": 42, "weight_limit": 6000})
+
+    async def fetch():
+        async with ask(FixedDirectory(replace(ROW, host=host))) as client:
+            return [(await client.get(path)).headers for path in (KLINES, f"{KLINES}&limit=0")]
+
+    assert [each["X-MBX-USED-WEIGHT-1M"] for each in asyncio.run(fetch())] == ["42", "42"]
