@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
@@ -10,7 +11,7 @@ from threading import Event
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.daemon_threads import Workers
+from exchanges.daemon_threads import NoAnswer, Workers
 from exchanges.errors import LivermoreError, Unreachable
 from exchanges.lock.lease import Lease
 from exchanges.lock.status import State, read_status, read_status_age
@@ -22,6 +23,7 @@ from warmup.live.sink import CandleSink
 logger = logging.getLogger(__name__)
 
 LONGEST_PREPARING_SECONDS = 60.0
+LONGEST_SETTLING_SECONDS = 2.0  # who waits for us to take over does not wait for long
 LONGEST_STANDING_STILL_SECONDS = 10.0  # of the thread that streams
 SECONDS_BETWEEN_LOOKS = 0.02
 FRESH_MS = 5_000
@@ -41,17 +43,25 @@ def streams(redis: Redis, exchange_id: int, instance_id: str) -> bool:
 
 
 def do_beside(
-    work: Callable[[], object], stopping: Event, keep_up: Callable[[float], None]
+    work: Callable[[], object],
+    stopping: Event,
+    keep_up: Callable[[float], None],
+    longest_seconds: float = math.inf,
 ) -> bool:
     """Let another thread do `work`, and keep up meanwhile; return False where it is to end before.
 
-    Raises what either of them does. Work that nobody waits for any more goes on.
+    Raises what either of them does, and NoAnswer where it takes too long. Work that nobody waits
+    for any more goes on.
     """
     workers = Workers(1, "shadow")
     future = workers.submit(work)
+    until = time.monotonic() + longest_seconds
     try:
         while not future.done():
-            keep_up(time.monotonic())
+            now = time.monotonic()
+            if now > until:
+                raise NoAnswer(f"no answer within {longest_seconds:g} s")
+            keep_up(now)
             if stopping.wait(SECONDS_BETWEEN_LOOKS):
                 return False
         future.result()
@@ -101,8 +111,11 @@ class Shadow:
             keep_up(time.monotonic())
             if stopping.wait(SECONDS_BETWEEN_LOOKS):
                 return False
-        if not do_beside(self._settle_clock, stopping, keep_up):
-            return False
+        try:
+            if not do_beside(self._settle_clock, stopping, keep_up, LONGEST_SETTLING_SECONDS):
+                return False
+        except NoAnswer as error:
+            logger.warning("shadow.time_unknown error=%s", error)
         gc.collect()
         gc.freeze()  # a full collection takes long, and a burst of closes brings one about
         logger.info("shadow.ready pairs=%d seconds=%.1f", len(pairs), time.monotonic() - started_at)

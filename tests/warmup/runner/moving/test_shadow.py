@@ -185,6 +185,28 @@ def test_at_another_pace_no_close_right_after_a_take_over_is_left_to_rest(redis,
         assert healed(redis, row, taken_ms[0] - 60_000) == []
 
 
+def test_an_exchange_that_does_not_tell_the_time_again_is_taken_over_nevertheless(
+    redis, row, sandbox, monkeypatch, caplog
+):
+    monkeypatch.setattr(shadow, "LONGEST_SETTLING_SECONDS", 0.3)
+    follows = CandleSink.follows
+
+    def follows_and_rest_hangs(self, pairs):
+        found = follows(self, pairs)
+        if found:
+            sandbox.scenarios.add("slow", delay=12)
+        return found
+
+    old = Running(redis, row).wait_until_live()
+    first = holder_of(redis, row)
+    monkeypatch.setattr(CandleSink, "follows", follows_and_rest_hangs)
+    new = Follower(redis, row)
+    with ended(new, old):
+        wait_until(lambda: is_held_by_another(redis, row, first), 10)
+        sandbox.scenarios.clear()
+    assert any("shadow.time_unknown" in each for each in caplog.messages)
+
+
 def test_a_follower_that_fails_once_it_has_taken_over_writes_and_holds_nothing(
     redis, row, sandbox, monkeypatch, name
 ):
