@@ -18,6 +18,7 @@ from exchanges import accounts
 from exchanges.errors import LivermoreError
 from exchanges.forms import AccountChoice, ExchangeForm, UserExchangeForm
 from exchanges.models import Exchange, Symbol, UserExchange
+from exchanges.redis.row_notifications import tell_row_changed
 from exchanges.symbols import monitoring
 from exchanges.symbols.fetch_listing import fetch_listing
 
@@ -155,6 +156,7 @@ class ExchangeAdmin(admin.ModelAdmin):
                 logger.warning("symbols.sync_failed exchange=%s error=%s", exchange.name, error)
                 self.message_user(request, f"{exchange}: {_reason(error)}", messages.ERROR)
             else:
+                tell_row_changed(exchange.pk)
                 self.message_user(request, f"{exchange}: {report}.", messages.SUCCESS)
 
 
@@ -162,6 +164,14 @@ def _reason(error):
     if isinstance(error, RedisError):
         return f"Redis, which paces requests, does not answer: {error} Start it, then try again."
     return error
+
+
+def _set_monitored(symbols, is_monitored):
+    numbers = set(symbols.values_list("exchange_id", flat=True))
+    count = monitoring.set_monitored(symbols, is_monitored)
+    for number in numbers:
+        tell_row_changed(number)
+    return count
 
 
 @admin.register(Symbol)
@@ -182,7 +192,7 @@ class SymbolAdmin(admin.ModelAdmin):
 
     @admin.action(description="Monitor selected symbols", permissions=["change"])
     def monitor(self, request, queryset):
-        count = monitoring.set_monitored(queryset.listed(), True)
+        count = _set_monitored(queryset.listed(), True)
         gone = queryset.filter(status__in=Symbol.GONE).count()
         self.message_user(request, f"{count} symbols are monitored now that were not.")
         if gone:
@@ -194,7 +204,7 @@ class SymbolAdmin(admin.ModelAdmin):
 
     @admin.action(description="Stop monitoring selected symbols", permissions=["change"])
     def unmonitor(self, request, queryset):
-        count = monitoring.set_monitored(queryset, False)
+        count = _set_monitored(queryset, False)
         self.message_user(request, f"{count} symbols are not monitored any more.")
 
 

@@ -16,7 +16,7 @@ def changed(exchange_id: int, what: What) -> tuple[str, bytes]:
 
 
 def row_changed(exchange_id: int) -> tuple[str, bytes]:
-    """Return the notification that the row of an exchange was added, changed or deleted.
+    """Return the notification that rows of an exchange were added, changed or deleted.
 
     It goes to who knows nothing of that exchange yet.
     """

@@ -1,4 +1,4 @@
-"""Rows of exchanges and accounts that change: pages are told, once it is committed."""
+"""Rows of exchanges, symbols and accounts that change: pages are told, once it is committed."""
 
 import logging
 from functools import partial
@@ -9,7 +9,7 @@ from django.db.models.signals import post_delete, post_save
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
-from exchanges.models import Exchange, UserExchange
+from exchanges.models import Exchange, Symbol, UserExchange
 from exchanges.redis.change_notifications import changed, row_changed
 from exchanges.redis.client import own_client
 
@@ -23,10 +23,11 @@ def tell_of_saved_rows() -> None:
     for signal in (post_save, post_delete):
         signal.connect(_exchange_saved, sender=Exchange)
         signal.connect(_account_saved, sender=UserExchange)
+    post_save.connect(_symbol_saved, sender=Symbol)  # they go by thousands, with their exchange
 
 
 def tell_row_changed(exchange_id: int) -> None:
-    """Tell that the row of an exchange was written, once what is under way is committed.
+    """Tell that rows of an exchange were written, once what is under way is committed.
 
     What writes without saving a model has to call it.
     """
@@ -35,6 +36,10 @@ def tell_row_changed(exchange_id: int) -> None:
 
 def _exchange_saved(instance: Exchange, **_signal: Any) -> None:
     tell_row_changed(instance.pk)
+
+
+def _symbol_saved(instance: Symbol, **_signal: Any) -> None:
+    tell_row_changed(instance.exchange_id)
 
 
 def _account_saved(instance: UserExchange, **_signal: Any) -> None:

@@ -9,6 +9,7 @@ from exchanges.adapters import open_rest
 from exchanges.errors import UnknownSymbol
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.control_client import ControlClient, NoReply
+from exchanges.redis.row_notifications import tell_row_changed
 from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.symbols.monitoring import monitor, switch, unmonitor
 from exchanges.symbols.renaming import check_rename, rename_offers
@@ -75,6 +76,8 @@ class Command(LivermoreCommand):
         if options["top"] is not None:
             changes = True
             self._monitor_most_traded(exchange, options["top"], options["quote"].strip().upper())
+        if changes or options["sync"]:
+            tell_row_changed(exchange.pk)
         if (not changes and not options["sync"]) or options["all"]:
             self._list(exchange, options["all"])
 

@@ -2,20 +2,24 @@
 
 import asyncio
 import time
+from functools import partial
 from io import StringIO
 from types import SimpleNamespace
 
 import orjson
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import OperationalError
+from django.test import Client
+from django.urls import reverse
 
 from exchanges.accounts import save_account
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.control_client import ControlClient
 from exchanges.lock.status import State
-from exchanges.models import Exchange, UserExchange
+from exchanges.models import Exchange, Symbol, UserExchange
 from exchanges.redis.change_notifications import changed
 from exchanges.redis.unreadable import OnceAnHour
 from livermore.asgi import application
@@ -236,6 +240,19 @@ async def test_exchanges_come_and_go(redis, exchange, session):
         await browser.until_card(other, state_is("active"))
 
 
+def symbols_are(text):
+    return lambda card: card["lines"]["symbols"] == text
+
+
+@sync_to_async
+def save_in_admin(exchange, symbol):
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    row = exchange.symbols.get(symbol=symbol)
+    chosen = {"action": "monitor", "_selected_action": [row.pk]}
+    assert client.post(reverse("admin:exchanges_symbol_changelist"), chosen).status_code == 302
+
+
 @pytest.mark.django_db(transaction=True)
 @in_a_loop
 async def test_a_row_that_is_written_elsewhere_is_shown_at_once_and_what_comes_of_it(
@@ -249,9 +266,18 @@ async def test_a_row_that_is_written_elsewhere_is_shown_at_once_and_what_comes_o
         await browser.until_card(new, lambda card: card.get("name") == "another")
         report_status(redis, new)
         await browser.until_card(new, state_is("active"))
-        change = in_thread(call_command)
-        await change("exchange", "another", "--display-name", "Mine", stdout=StringIO())
+        command = in_thread(partial(call_command, stdout=StringIO()))
+        await command("exchange", "another", "--display-name", "Mine")
         await browser.until_card(new, lambda card: card["displayName"] == "Mine")
+        names = ("BTC-USD", "ETH-USD")
+        await new.symbols.abulk_create(
+            Symbol(exchange=new, symbol=name, native_symbol=name) for name in names
+        )
+        redis.delete(keys.lock(new.pk))  # else its holder would be asked to stream that
+        await command("symbols", "another", "--monitor", "BTC-USD")
+        await browser.until_card(new, symbols_are("1 symbol"))
+        await save_in_admin(new, "ETH-USD")
+        await browser.until_card(new, symbols_are("2 symbols"))
         await new.adelete()
         await browser.until(kind("gone"))
 
