@@ -143,6 +143,7 @@ class Server:
 
     async def _close_sockets(self, app: web.Application) -> None:
         """Tell who listens to connect anew: to the next one, or to another of us."""
+        self._answers.end()
         for source in self._event_sources:
             source.end()
         if leaving := [asyncio.create_task(each.go_away()) for each in self._sockets]:

@@ -21,6 +21,7 @@ from serving.candles.fetching import Failure, Fetches
 from serving.candles.selection import Selection, Wanted, select
 from serving.candles.unavailable import Unavailable
 from serving.candles.windows import Window, Windows
+from serving.counting.asked import held
 from serving.directory import ServedExchange
 from warmup.cache.candles import CANDLES_KEPT
 
@@ -60,6 +61,7 @@ class Answers:
         self._windows = windows
         self._fetches = fetches
         self._clocks = clocks
+        self._ending = False
 
     async def now_ms(self, exchange: ServedExchange) -> int:
         """Return the exchange's time. Raises Unavailable where it can't be read yet."""
@@ -82,11 +84,16 @@ class Answers:
         pair = Pair(symbol, base_of(timeframe))
         ends_ms = pair.timeframe.floor(await self.now_ms(exchange) + EARLY_MS)
         until = time.monotonic() + min(wait_ms, LONGEST_WAIT_MS) / 1000
-        while time.monotonic() < until:
-            window = await self._window(exchange, pair)
-            if not missing_in(window.coverage, ends_ms - pair.timeframe.ms, ends_ms):
-                return
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        with held():
+            while time.monotonic() < until and not self._ending:
+                window = await self._window(exchange, pair)
+                if not missing_in(window.coverage, ends_ms - pair.timeframe.ms, ends_ms):
+                    return
+                await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def end(self) -> None:
+        """Hold no answer any longer: the server ends."""
+        self._ending = True
 
     async def candles(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted

@@ -1,17 +1,24 @@
 """What becomes known of a request while it is answered, wherever in the code that is."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 HIT, MISS, WAIT = "hit", "miss", "wait"
 
 
 class Asked:
-    """A request that is answered; `waited` tells that another one had what it lacks fetched."""
+    """A request that is answered; `waited` tells that another one had what it lacks fetched.
 
-    __slots__ = ("waited",)
+    For `held_seconds` it was held because it had asked for that.
+    """
+
+    __slots__ = ("held_seconds", "waited")
 
     def __init__(self) -> None:
         self.waited = False
+        self.held_seconds = 0.0
 
     def outcome(self, cache_status: str) -> str:
         """Return how candles were got, by that header of the answer; "" where it has none."""
@@ -36,3 +43,14 @@ def note_waiting() -> None:
     """Learn that the current request waits for what another one has begun."""
     if asked := _current.get():
         asked.waited = True
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Take the time of a block for one for which the current request asked to be held."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        if asked := _current.get():
+            asked.held_seconds += time.monotonic() - began

@@ -50,7 +50,7 @@ class Observation:
             status = FAULT
             raise
         finally:
-            seconds = None if stayed else time.monotonic() - began
+            seconds = None if stayed else time.monotonic() - began - asked.held_seconds
             self._count(request, status, outcome, seconds)
 
     def _count(

@@ -140,3 +140,16 @@ def test_hits_misses_and_calls_that_were_saved(redis):
     assert reader["sockets"] == 0
     assert reader["slowestMs"] > 0
     assert before * 1000 - 1 <= reader["seenAt"] <= time.time() * 1000
+
+
+def test_the_time_for_which_a_request_asked_to_be_held_is_not_that_of_its_answer(redis):
+    with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS))) as sandbox:
+        make_row(sandbox)
+        with served(redis, metrics_token=TOKEN) as url:
+            began = time.monotonic()
+            assert klines(url, limit=50, livermoreWait=700).status_code == 200
+            took = time.monotonic() - began
+            found = values(url)
+    assert took >= 0.7
+    assert found["answer_seconds_count", "klines"] == 1
+    assert found["answer_seconds_sum", "klines"] <= took - 0.69

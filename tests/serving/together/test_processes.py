@@ -1,5 +1,6 @@
 """`manage.py serve` in several processes on one port, as programs meet it."""
 
+import http.client
 import os
 import signal
 import socket
@@ -209,14 +210,19 @@ def test_an_answer_that_is_under_way_is_given_before_it_ends(redis, sandbox, ser
     make_row(sandbox)
     process, url = serve(workers=1)
     last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
-    sandbox.faults.add("slow", seconds=1.5)
+    sandbox.faults.add("slow", seconds=0.6)
     before = len(sandbox.requests.candles)
+    held = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    query = f"symbol=ETHUSD&interval=1h&limit=50&endTime={last_ms}&livermoreWait=60000"
+    held.request("GET", f"/sandbox/api/v3/klines?{query}")
     events = requests.get(f"{url}/v1/events?exchange=sandbox", stream=True, timeout=20)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(klines, url, limit=50, endTime=last_ms)
         wait_until(lambda: len(sandbox.requests.candles) > before or answer.done())
         process.send_signal(signal.SIGTERM)
         assert answer.result(20).status_code == 200
+    assert held.getresponse().status == 200
+    held.close()
     assert b"".join(events.iter_content(None)) == b""  # its end is told, too
     assert process.wait(20) == 0
 
