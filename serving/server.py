@@ -33,6 +33,7 @@ from serving.candles.unavailable import RETRY_SECONDS, Unavailable
 from serving.candles.weights import UsedWeights
 from serving.candles.windows import Windows
 from serving.clients import Callers
+from serving.coinbase.rest import CoinbaseApi
 from serving.counting.observation import Observation
 from serving.counting.reports import Reports
 from serving.directory import Directory, ServedExchange
@@ -46,6 +47,7 @@ from serving.together.answers import AnswersBeside
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS, SECONDS_TO_LEAVE = 5.0, 2.0
+OF_COINBASE = "brokerage/"
 SOCKET_PATHS = ("/ws", "/ws/{streams:.*}", "/stream", "/stream/{rest:.*}")
 TICKERS = {streams.TICKER: streams.ticker, streams.MINI_TICKER: streams.mini_ticker}
 
@@ -73,9 +75,9 @@ class Server:
         calls, beside = Calls(), AnswersBeside(redis) if server_id else None
         self._answers = answers = Answers(self._windows, self._clocks, Fetches(redis, calls))
         self._redis = redis
-        self._binance = BinanceApi(
-            answers, Tickers(redis), Passing(calls, beside), UsedWeights(redis)
-        )
+        passing = Passing(calls, beside)
+        self._binance = BinanceApi(answers, Tickers(redis), passing, UsedWeights(redis))
+        self._coinbase = CoinbaseApi(answers, passing)
         self._native = NativeApi(redis, self.directory, answers)
         self._feed = Feed(redis, url, self._deliver)
         self._hub = Hub(self._feed.want, self._feed.unwant)
@@ -160,6 +162,10 @@ class Server:
     async def _api(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)
         path, wait = request.match_info["path"], request.headers.get("X-Livermore-Wait")
+        if path.startswith(OF_COINBASE):
+            return await self._coinbase.answer(
+                exchange, path.removeprefix(OF_COINBASE), request.query
+            )
         return await self._binance.answer(exchange, path, request.query, wait)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
