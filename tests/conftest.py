@@ -45,7 +45,7 @@ hypothesis_settings.load_profile("livermore")
 BLOCKER = pytest.StashKey()
 
 DURATION = "livermore/seconds-of-all-tests"  # in pytest's cache
-WORKER_MINUTES = 66  # of all tests, as six workers on two processors took
+WORKER_MINUTES = 80  # of all tests, as six workers on two processors took
 STARTED_AT = time.monotonic()
 
 
@@ -62,16 +62,34 @@ def pytest_configure(config):
 
 
 # What the tests of a file, or of a folder, share because it takes a while to start: no sandbox.
-STARTED_ONCE = re.compile(r'scope="(module|package)"\)\s+def (?!(shared|front|in_real_time)\b)')
+STARTED_ONCE = re.compile(
+    r'scope="(?:module|package)"\)\s+def (?!(?:shared|front|in_real_time)\b)(\w+)'
+)
+TAKES = re.compile(r"^(?:@pytest\.fixture.*\s+def (\w+)|def test_\w+)\(([^)]*)\)", re.M)
 
 
 def _together(root):
-    """Return the folders and files whose tests stay in one process."""
-    return sorted(
-        str((path.parent if path.name == "conftest.py" else path).relative_to(root))
-        for path in (root / "tests").rglob("*.py")
-        if STARTED_ONCE.search(path.read_text())
-    )
+    """Return the folder or file whose tests stay in one process, by the file they are in."""
+    found = {}
+    for path in sorted((root / "tests").rglob("*.py")):
+        if started := {*STARTED_ONCE.findall(path.read_text())}:
+            is_folder = path.name == "conftest.py"
+            for file in _users(path.parent, started) if is_folder else [path]:
+                name = file.relative_to(root).as_posix()
+                found.setdefault(name, str((path.parent if is_folder else file).relative_to(root)))
+    return found
+
+
+def _users(folder, started):
+    """Return the files of tests that take what a folder's conftest.py starts, or what takes it."""
+    names = set(started)
+    for fixture, taken in TAKES.findall((folder / "conftest.py").read_text()):
+        if fixture and names & {*re.findall(r"\w+", taken)}:
+            names.add(fixture)
+    for path in sorted(folder.rglob("test_*.py")):
+        taken = " ".join(each for _, each in TAKES.findall(path.read_text()))
+        if names & {*re.findall(r"\w+", taken)}:
+            yield path
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -86,7 +104,7 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Sharing(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return next(filter(nodeid.startswith, together), nodeid)
+            return together.get(nodeid.partition("::")[0], nodeid)
 
     return Sharing(config, log)
 
@@ -96,13 +114,14 @@ def pytest_collection_modifyitems(config, items):
     """Let processes that share the tests out begin with what takes long."""
     if not hasattr(config, "workerinput"):
         return
-    together, whole_product = tuple(_together(config.rootpath)), Path(__file__).parent
-    items.sort(
-        key=lambda item: (
-            not item.nodeid.startswith(together),
-            not (_commits(item) or item.path.parent == whole_product),
-        )
-    )
+    together, whole_product = _together(config.rootpath), Path(__file__).parent
+
+    def place(item):
+        file = item.nodeid.partition("::")[0]
+        is_early = _commits(item) or item.path.parent == whole_product
+        return together.get(file, file) == file, file not in together, not is_early
+
+    items.sort(key=place)
 
 
 def _commits(item):
