@@ -43,10 +43,9 @@ class KlineFrames:
         )
 
     def write(self, bar: Bar, now_ms: int, closing: bool) -> bytes:
-        open_ms, o, high, low, close, volume, trades, quote, first_id = bar
+        open_ms, o, high, low, close, volume, trades, quote, first_id, taken, paid = bar
         tick, unit = self._tick, 10**VOLUME_DECIMALS
-        quote //= tick
-        taken, paid = volume // 2, quote // 2  # takers buy half of everything, as in REST
+        quote, paid = quote // tick, paid // tick
         first, last = (first_id, first_id + trades - 1) if trades else (-1, -1)
         return (
             self._text % (

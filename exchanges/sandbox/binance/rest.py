@@ -118,9 +118,8 @@ def rows_json(bars: list[Bar], decimals: int, step_ms: int) -> bytes:
     units = '"%d.%08d"'
     row = f'[%d,{price},{price},{price},{price},{units},%d,{units},%d,{units},{units},"0"]'
     span, rows = step_ms - 1, []
-    for open_ms, o, high, low, close, volume, trades, quote, _ in bars:
-        quote //= worth
-        taken, paid = volume // 2, quote // 2  # takers buy half of everything here
+    for open_ms, o, high, low, close, volume, trades, quote, _, taken, paid in bars:
+        quote, paid = quote // worth, paid // worth
         rows.append(
             row % (
                 open_ms, o // tick, o % tick, high // tick, high % tick,

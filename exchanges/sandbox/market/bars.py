@@ -9,7 +9,8 @@ class Bar(NamedTuple):
     """A candle in whole numbers: prices in ticks, volume in units of 10^-8 of the base.
 
     `quote` is price x volume in ticks x units. `first_id` is its first trade's id, meaningful
-    where `trades` is not 0.
+    where `trades` is not 0. `taken` and `paid` are those parts of volume and quote in which the
+    buyer took.
     """
 
     open_ms: int
@@ -21,6 +22,8 @@ class Bar(NamedTuple):
     trades: int
     quote: int
     first_id: int
+    taken: int
+    paid: int
 
 
 class Trade(NamedTuple):
@@ -45,4 +48,6 @@ def join(parts: list[Bar], open_ms: int) -> Bar:
         sum(bar.trades for bar in parts),
         sum(bar.quote for bar in parts),
         parts[0].first_id,
+        sum(bar.taken for bar in parts),
+        sum(bar.paid for bar in parts),
     )

@@ -9,6 +9,7 @@ from exchanges.sandbox.market.symbol import SymbolMarket
 from livermore.market.timeframe import Timeframe
 
 Candle = tuple[int, float, float, float, float, float]
+Row = list[int | float]
 
 
 class Market:
@@ -93,6 +94,26 @@ class Market:
             if bar.trades or not traded_only
         ]
 
+    def closed_rows(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        *,
+        traded_only: bool = False,
+    ) -> list[Row]:
+        """Return the same candles with four columns behind each.
+
+        They are quote volume, trades, and what takers bought of base and quote.
+        """
+        symbol_market = self.of(symbol)
+        return [
+            [*floats(bar, symbol_market.listing), *columns(bar, symbol_market.listing)]
+            for bar in symbol_market.bars(timeframe, start_ms, end_ms)
+            if bar.trades or not traded_only
+        ]
+
     def trades(self, symbol: str, minute_ms: int) -> list[Trade]:
         """Return the trades of one minute, which aggregate exactly to its candle."""
         return self.of(symbol).trades(minute_ms)
@@ -103,3 +124,9 @@ def floats(bar: Bar, listing: Listing) -> Candle:
     tick, unit = 10**listing.decimals, 10**VOLUME_DECIMALS
     prices = (bar.open / tick, bar.high / tick, bar.low / tick, bar.close / tick)
     return (bar.open_ms, *prices, bar.volume / unit)
+
+
+def columns(bar: Bar, listing: Listing) -> tuple[float, int, float, float]:
+    """Return quote volume, trades, and takers' base and quote of a bar, in eight decimals."""
+    tick, unit = 10**listing.decimals, 10**VOLUME_DECIMALS
+    return (bar.quote // tick / unit, bar.trades, bar.taken / unit, bar.paid // tick / unit)

@@ -8,7 +8,7 @@ pattern of a pool holds the same number of trades, so the id of a day's first tr
 from array import array
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, compress
 from random import Random
 from typing import NamedTuple
 
@@ -27,7 +27,8 @@ class Shape(NamedTuple):
     """A bar of a pattern: prices as offsets, volume in lots.
 
     `weight` is the sum of offset x lots over its trades; `first` the index of its first trade
-    in the day (of the next one where it has none). An empty bar stands at the close before it.
+    in the day (of the next one where it has none). `taken` and `taken_weight` are the parts of
+    lots and weight in which the buyer took. An empty bar stands at the close before it.
     """
 
     open: int
@@ -38,6 +39,8 @@ class Shape(NamedTuple):
     trades: int
     weight: int
     first: int
+    taken: int
+    taken_weight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,32 @@ def merge(bars: list[Shape]) -> Shape:
     first = bars[0]
     if len(bars) == 1:
         return first
-    _, highs, lows, _, lots, trades, weights, _ = zip(*bars, strict=True)
+    _, highs, lows, _, lots, trades, weights, _, taken, taken_weights = zip(*bars, strict=True)
     return Shape(
         first.open, max(highs), min(lows), bars[-1].close,
-        sum(lots), sum(trades), sum(weights), first.first,
+        sum(lots), sum(trades), sum(weights), first.first, sum(taken), sum(taken_weights),
     )  # fmt: skip
+
+
+def shape_of(offsets: array, lots: array, first: int) -> Shape:
+    """Return the bar of trades, one at the least, of which the first is the day's `first`-th."""
+    weights = [price * size for price, size in zip(offsets, lots, strict=True)]
+    takes = [buyer_takes(size) for size in lots]
+    return Shape(
+        offsets[0], max(offsets), min(offsets), offsets[-1],
+        sum(lots), len(lots), sum(weights), first,
+        sum(compress(lots, takes)), sum(compress(weights, takes)),
+    )  # fmt: skip
+
+
+def standing_at(close: int, first: int) -> Shape:
+    """Return the bar of no trade at all, after one that closed there."""
+    return Shape(close, close, close, close, 0, 0, 0, first, 0, 0)
+
+
+def buyer_takes(lots: int) -> bool:
+    """Tell of a trade of so many lots who takes what the other offers: half of all are odd."""
+    return bool(lots & 1)
 
 
 def _trades_per_minute(random: Random, quiet: bool) -> list[int]:
@@ -117,11 +141,9 @@ def _minute_bars(counts: list[int], offsets: array, lots: array) -> list[Shape]:
         prices, sizes = offsets[first : first + n], lots[first : first + n]
         if n:
             close = prices[-1]
-            weight = sum(price * size for price, size in zip(prices, sizes, strict=True))
-            span = (prices[0], max(prices), min(prices), close)
-            bars.append(Shape(*span, sum(sizes), n, weight, first))
+            bars.append(shape_of(prices, sizes, first))
         else:
-            bars.append(Shape(close, close, close, close, 0, 0, 0, first))
+            bars.append(standing_at(close, first))
         first += n
     return bars
 

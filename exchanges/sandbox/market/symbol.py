@@ -104,4 +104,4 @@ class SymbolMarket:
         if before is None:
             return None
         price, next_id = before.close, before.first_id + before.trades
-        return Bar(open_ms, price, price, price, price, 0, 0, 0, next_id)
+        return Bar(open_ms, price, price, price, price, 0, 0, 0, next_id, 0, 0)

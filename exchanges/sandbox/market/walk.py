@@ -6,7 +6,17 @@ from typing import NamedTuple
 
 from exchanges.sandbox.market.bars import Bar, Trade, join
 from exchanges.sandbox.market.listings import Listing
-from exchanges.sandbox.market.patterns import STEP, TRADES, VARIANTS, Pattern, Shape, pattern
+from exchanges.sandbox.market.patterns import (
+    STEP,
+    TRADES,
+    VARIANTS,
+    Pattern,
+    Shape,
+    buyer_takes,
+    pattern,
+    shape_of,
+    standing_at,
+)
 from livermore.market.timeframe import LONGEST_FIRST, MINUTE_MS, Timeframe
 
 DAY_MS = Timeframe.D1.ms
@@ -76,7 +86,7 @@ class Walk:
                 minute_ms + drawn.times[at],
                 opening + scale * drawn.offsets[at],
                 unit * drawn.lots[at],
-                bool(drawn.lots[at] & 1),
+                buyer_takes(drawn.lots[at]),
             )
             for at in range(shape.first, shape.first + shape.trades)
         ]
@@ -107,8 +117,10 @@ class Walk:
             Bar._make((
                 open_ms, at + scale * o, at + scale * h, at + scale * low, at + scale * c,
                 unit * lots, n, unit * (at * lots + scale * weight), first_id + first,
+                unit * taken, unit * (at * taken + scale * taken_weight),
             ))
-            for open_ms, (o, h, low, c, lots, n, weight, first) in zip(times, shapes, strict=True)
+            for open_ms, (o, h, low, c, lots, n, weight, first, taken, taken_weight)
+            in zip(times, shapes, strict=True)
         ]  # fmt: skip
 
     def _minute(self, minute_ms: int) -> tuple[_Day, Shape]:
@@ -139,12 +151,8 @@ def _so_far(drawn: Pattern, minute: Shape, elapsed_ms: int) -> Shape:
     first, end = minute.first, minute.first + minute.trades
     end = next((at for at in range(first, end) if drawn.times[at] >= elapsed_ms), end)
     if first == end:
-        price = minute.open
-        return Shape(price, price, price, price, 0, 0, 0, first)
-    offsets, lots = drawn.offsets[first:end], drawn.lots[first:end]
-    weight = sum(price * size for price, size in zip(offsets, lots, strict=True))
-    span = (offsets[0], max(offsets), min(offsets), offsets[-1])
-    return Shape(*span, sum(lots), end - first, weight, first)
+        return standing_at(minute.open, first)
+    return shape_of(drawn.offsets[first:end], drawn.lots[first:end], first)
 
 
 def _mix(number: int) -> int:

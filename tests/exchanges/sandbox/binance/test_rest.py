@@ -32,6 +32,19 @@ def test_a_row_has_twelve_elements_and_the_text_of_the_true_candle(sandbox, klin
     assert row[11] == "0"
 
 
+@pytest.mark.parametrize("symbol", ["BTC-USD", "DASH-USD"])
+def test_the_other_columns_are_sums_of_the_rows_trades(sandbox, klines, symbol):
+    rows = klines(sandbox, symbol.replace("-", ""), "1m", endTime=MINUTE_MS - 1, limit=20).json()
+    true = sandbox.market.closed_rows(symbol, Timeframe.M1, rows[0][0], MINUTE_MS)
+    assert [[row[0], *map(float, [*row[1:6], row[7], *row[8:11]])] for row in rows] == true
+    taken = [
+        sum(trade.size for trade in sandbox.market.trades(symbol, row[0]) if trade.buyer_took)
+        for row in rows
+    ]
+    assert [row[9] for row in rows] == [f"{size / 10**8:.8f}" for size in taken]
+    assert any(taken)
+
+
 @pytest.mark.parametrize("interval", [str(timeframe) for timeframe in Timeframe])
 def test_all_six_intervals_end_with_the_open_candle(sandbox, klines, interval):
     timeframe = Timeframe(interval)

@@ -30,6 +30,8 @@ def aggregated(bars, open_ms):
         sum(bar.trades for bar in bars),
         sum(bar.quote for bar in bars),
         traded[0].first_id,
+        sum(bar.taken for bar in bars),
+        sum(bar.paid for bar in bars),
     )
 
 
@@ -50,6 +52,9 @@ def test_a_minute_is_the_aggregation_of_its_trades(symbol, time_ms):
     assert bar.trades == len(trades)
     assert bar.volume == sum(trade.size for trade in trades)
     assert bar.quote == sum(trade.size * trade.price for trade in trades)
+    taken = [trade for trade in trades if trade.buyer_took]
+    assert bar.taken == sum(trade.size for trade in taken)
+    assert bar.paid == sum(trade.size * trade.price for trade in taken)
     if trades:
         prices = [trade.price for trade in trades]
         assert (bar.open, bar.close) == (prices[0], prices[-1])
@@ -179,3 +184,21 @@ def test_the_number_of_trading_symbols_can_be_chosen(trading, protocol):
 def test_a_price_too_coarse_for_the_walk_is_refused():
     with pytest.raises(ValueError, match="needs more decimals"):
         Listing("BAD-USD", "1.50")
+
+
+@given(SYMBOLS, TIMES)
+def test_the_columns_of_a_true_row_are_sums_of_its_trades(symbol, time_ms):
+    minute_ms = M1.floor(time_ms)
+    listing = MARKET.of(symbol).listing
+    trades = MARKET.trades(symbol, minute_ms)
+    taken = [trade for trade in trades if trade.buyer_took]
+    (row,) = MARKET.closed_rows(symbol, M1, minute_ms, minute_ms + 1)
+    assert row[:6] == list(MARKET.candle(symbol, M1, minute_ms))
+    volume = 10.0**-8
+    worth = volume / 10**listing.decimals
+    assert row[6:] == [
+        pytest.approx(sum(trade.price * trade.size for trade in trades) * worth, abs=1e-8),
+        len(trades),
+        pytest.approx(sum(trade.size for trade in taken) * volume),
+        pytest.approx(sum(trade.price * trade.size for trade in taken) * worth, abs=1e-8),
+    ]
