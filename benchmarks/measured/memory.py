@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from redis import Redis
 
@@ -6,6 +7,7 @@ from benchmarks.fixtures.bench import Bench
 from benchmarks.fixtures.candles import newest
 from benchmarks.measurement import Measurement
 from livermore.market import keys
+from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CANDLES_KEPT, CandleCache, CandleWrite
 
@@ -15,7 +17,7 @@ MB = 1_000_000
 SETS = 100  # pairs, full
 # How Redis keeps sorted sets: the longest that stays a list, which is searched from its beginning,
 # and how long a member of it may be. First what we have, which is Redis's own default.
-WAYS = {"128": "64", "1024": "128"}
+WAYS = {"128": "64", "1024": "192"}
 ENTRIES, VALUE = "zset-max-listpack-entries", "zset-max-listpack-value"
 
 
@@ -31,23 +33,28 @@ def measure(bench: Bench) -> Iterator[Measurement]:
     note = f"the command took {seconds:.3g} s with process start"
     yield Measurement(what, peak / MB, "MB", TARGET_MB, note)
     yield Measurement("of which a command that does nothing", idle / MB, "MB")
+    ten = newest(Timeframe.M1, CANDLES_KEPT + 1)
+    six = [replace(each, columns=None) for each in ten]
     for entries, value in WAYS.items():
-        yield from _candles(bench.redis, entries, value)
+        for numbers, candles in (("six", six), ("ten", ten)):
+            yield from _candles(bench.redis, entries, value, numbers, candles)
 
 
-def _candles(redis: Redis, entries: str, value: str) -> Iterator[Measurement]:
+def _candles(
+    redis: Redis, entries: str, value: str, numbers: str, candles: Sequence[Candle]
+) -> Iterator[Measurement]:
     """Measure full sets, and what a close and a read of them take of Redis's time."""
     redis.flushdb()
     redis.config_set(ENTRIES, entries)
     redis.config_set(VALUE, value)
-    candles = newest(Timeframe.M1, CANDLES_KEPT + 1)
     symbols = [f"S{number}-USD" for number in range(SETS)]
     cache = CandleCache(redis, 1)
     cache.write_many(CandleWrite(each, Timeframe.M1, candles[:-1]) for each in symbols)
     name = keys.candles(1, symbols[0], Timeframe.M1)
     octets = redis.memory_usage(name, samples=0) / CANDLES_KEPT
     way = f"{ENTRIES} {entries}"
-    yield Measurement(f"a candle in Redis, {CANDLES_KEPT:,} a pair", octets, "bytes", note=way)
+    what = f"a candle of {numbers} numbers in Redis, {CANDLES_KEPT:,} a pair"
+    yield Measurement(what, octets, "bytes", note=way)
     seconds = _server_seconds(redis)
     cache.write_many(CandleWrite(each, Timeframe.M1, candles[-1:]) for each in symbols)
     micros = 1e6 * (_server_seconds(redis) - seconds) / SETS

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from exchanges.errors import clip, shape_of
 from livermore.market.candle import Candle
+from livermore.market.columns import Columns
 from livermore.market.coverage import Coverage, Interval, missing, span, subtract, union
 from livermore.market.timeframe import Timeframe
 
@@ -20,7 +21,8 @@ MOST_SHOWN, LARGEST_SHOWN = 12, 10**20
 NO_CANDLE = (ValueError, TypeError, LookupError, OverflowError)  # what a row raises that is none
 LONGEST_NUMBER, LARGEST_WHOLE = 40, 2**53
 Row = Any
-Values = tuple[float, float, float, float, float, Timeframe]  # open to volume, then whose
+# Open to volume, then whose, and the columns that were told beside them (`read_columns`).
+Values = tuple[float, float, float, float, float, Timeframe, Columns | None]
 
 
 class QuietBars(Enum):
@@ -264,7 +266,7 @@ class CandleReply:
     def _refuse_again(self, candle: Candle, other: Candle | None) -> None:
         """Refuse a row whose time was passed already; which of two that differ was right?"""
         reason = "out of order, or comes twice"
-        if candle == other:
+        if other and candle.row() == other.row():
             self._refuse(candle, reason, candle.timestamp, candle.close_time_ms)
         else:
             self._refuse_bar(candle.timestamp, candle, reason)

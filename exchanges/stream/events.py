@@ -2,14 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from livermore.market.candle import Candle, Ticker
 
 TOO_FAST = re.compile("rate limit|too many (requests|messages)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class CandleUpdate:
+class CandleUpdate(NamedTuple):  # as each frame makes one: in half of a dataclass's time
     """A candle as it stands: the whole bar so far, `closed` only where the exchange says so."""
 
     symbol: str

@@ -256,7 +256,7 @@ class Lane:
     def _for_each(self, event: OfSymbol) -> Iterable[OfSymbol]:
         """Return an event under the name of each symbol that it is for."""
         names = self._told_for.get(event.symbol) if self._told_for else None
-        return (event,) if names is None else [replace(event, symbol=name) for name in names]
+        return (event,) if names is None else [_named(event, name) for name in names]
 
     def _connect(self, now: float) -> None:
         if self.topics and now >= self._next_try_at and self._may_connect():
@@ -385,3 +385,9 @@ class Lane:
             self._resubscribing = self._resubscribing or not self.streamed.isdisjoint(
                 self._pairs_of(silent)
             )
+
+
+def _named(event: OfSymbol, name: str) -> OfSymbol:
+    if isinstance(event, CandleUpdate):
+        return event._replace(symbol=name)
+    return replace(event, symbol=name)

@@ -5,12 +5,16 @@ from decimal import Decimal
 from itertools import groupby
 
 from livermore.market.candle import Candle
+from livermore.market.columns import Columns, sum_columns
 from livermore.market.coverage import Coverage
 from livermore.market.timeframe import Timeframe
 
 
 def join(candles: Sequence[Candle], timeframe: Timeframe) -> Candle:
-    """Return the bar of `timeframe` that `candles`, ascending and not empty, make up together."""
+    """Return the bar of `timeframe` that `candles`, ascending and not empty, make up together.
+
+    It has the four columns where all of them have.
+    """
     return Candle(
         timeframe.floor(candles[0].timestamp),
         candles[0].open,
@@ -19,7 +23,14 @@ def join(candles: Sequence[Candle], timeframe: Timeframe) -> Candle:
         candles[-1].close,
         float(sum(Decimal(repr(candle.volume)) for candle in candles)),  # 0.1 + 0.2 is 0.3
         timeframe,
+        _columns(candles),
     )
+
+
+def _columns(candles: Sequence[Candle]) -> Columns | None:
+    if any(candle.columns is None for candle in candles):
+        return None
+    return sum_columns([candle.columns for candle in candles])
 
 
 def aggregate(candles: Iterable[Candle], coverage: Coverage, timeframe: Timeframe) -> list[Candle]:

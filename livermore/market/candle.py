@@ -1,16 +1,18 @@
 """Price bars and tickers: frozen, and checked when they are made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any
 
+from livermore.market.columns import COLUMNS, Columns, read_columns
 from livermore.market.decimal_text import plain
 from livermore.market.timeframe import Timeframe
 
 # 2000-01-01 and 2100-01-01: a time in seconds falls before, one in microseconds after.
 EARLIEST_MS = 946_684_800_000
 LATEST_MS = 4_102_444_800_000
+ROW_LENGTHS = (6, 6 + len(COLUMNS))  # how many numbers a candle is stored as
 
 
 def is_time(found: Any) -> bool:
@@ -31,7 +33,9 @@ class Candle:
     """One price bar, in the same form whichever exchange it came from.
 
     `timestamp` is the open time in UTC epoch milliseconds, on a boundary of `timeframe`.
-    Prices are in the quote currency, `volume` in the base.
+    Prices are in the quote currency, `volume` in the base. `columns` are the four that some
+    exchanges tell beside these (`livermore.market.columns`), None where they are not known; two
+    candles that differ in them alone are the same.
 
     Raises ValueError off the boundary, in another unit of time, with low above high, open or
     close outside of them, a price of zero or less, a negative volume, or a value that is not
@@ -45,6 +49,7 @@ class Candle:
     close: float
     volume: float
     timeframe: Timeframe
+    columns: Columns | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # Chained comparisons are false for NaN, so they refuse it too.
@@ -61,12 +66,15 @@ class Candle:
 
     @classmethod
     def of_values(cls, values: Sequence[Any], timeframe: Timeframe) -> "Candle":
-        """Return the candle whose `values` these are; TypeError unless they are six."""
+        """Return the candle whose `values` or `row` these are; TypeError unless six or ten."""
         try:
-            timestamp, opened, high, low, close, volume = values
+            timestamp, opened, high, low, close, volume, *others = values
         except ValueError as error:
-            raise TypeError(f"a candle has six values: {error}") from None
-        return cls(timestamp, opened, high, low, close, volume, timeframe)
+            raise TypeError(f"a candle has six values, or ten: {error}") from None
+        if len(values) not in ROW_LENGTHS:
+            raise TypeError(f"a candle has six values, or ten, not {len(values)}")
+        columns = read_columns(others) if others else None
+        return cls(timestamp, opened, high, low, close, volume, timeframe, columns)
 
     @property
     def close_time_ms(self) -> int:
@@ -74,8 +82,15 @@ class Candle:
         return self.timestamp + self.timeframe.ms
 
     def values(self) -> list[int | float]:
-        """Return `[timestamp, open, high, low, close, volume]`, the form in which it is stored."""
+        """Return `[timestamp, open, high, low, close, volume]`, which all readers know."""
         return [self.timestamp, self.open, self.high, self.low, self.close, self.volume]
+
+    def row(self) -> list[int | float]:
+        """Return the form in which it is stored: its values, and its columns behind them if any."""
+        row = [self.timestamp, self.open, self.high, self.low, self.close, self.volume]
+        if self.columns is not None:
+            row += self.columns
+        return row
 
     def __str__(self) -> str:
         return f"[{', '.join(map(plain, self.values()))}]"

@@ -22,7 +22,7 @@ FAST_DIVISOR, SLOW_DIVISOR, SIGNAL_DIVISOR = ((n + 1) / 2 for n in (FAST, SLOW, 
 # EMAs are that price but for rounding, and a quotient would show the rounding, magnified.
 STANDSTILL = 1e-10
 
-# [timestamp, open, high, low, close, volume], as Candle.values() gives it and the cache keeps it.
+# [timestamp, open, high, low, close, volume, …], as Candle.row() gives it and the cache keeps it.
 Row = Sequence[Any]  # the open time in whole ms, then five floats: no list's type can say that
 
 
@@ -292,7 +292,8 @@ def _advance(sums: _Sums, bars_to_come: Iterable[Row]) -> _Sums:
     wrote it so or left it out: the same market, the same numbers.
     """
     bars, candles, ranges, values, before, fast, slow, average, value, signal = sums
-    for _, _, high, low, close, volume in bars_to_come:
+    for row in bars_to_come:
+        high, low, close, volume = row[2], row[3], row[4], row[5]  # it may have columns behind
         bars += 1
         # With n for a divisor this is the mean of n values, and never overflows as a sum may.
         fast += (close - fast) / (bars if bars <= FAST else FAST_DIVISOR)

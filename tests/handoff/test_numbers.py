@@ -4,6 +4,7 @@ import random
 import re
 
 import orjson
+import pytest
 
 from exchanges.venues.binance.rest import BinanceRest
 from exchanges.venues.binance.stream import BinanceStream
@@ -54,12 +55,16 @@ def test_calls_and_weight_of_a_warmup():
     assert coinbase == [len(LONGEST_FIRST)]
 
 
-def test_bytes_in_redis(redis):
-    kilobytes, megabytes = numbers("in Redis")[0]
+@pytest.mark.parametrize("has_columns", [True, False], ids=["binance", "coinbase"])
+def test_bytes_in_redis(redis, has_columns):
+    kilobytes, megabytes = numbers("in Redis")[0 if has_columns else 1]
     key, rng = keys.candles(1, "BTC-USD", Timeframe.H1), random.Random(1)
     for number in range(CANDLES_KEPT):
         prices = [round(66_000 + 1000 * rng.random(), 2) for _ in range(4)]
         row = [number * Timeframe.H1.ms + 1_700_000_400_000, *prices, round(rng.random(), 5)]
+        if has_columns:
+            traded = [round(1_000_000 * rng.random(), 8) for _ in range(2)]
+            row += [traded[0], rng.randrange(20_000), round(rng.random(), 5), traded[1]]
         redis.zadd(key, {orjson.dumps(row): row[0]})
     measured = redis.memory_usage(key, samples=0)
     assert abs(measured / 1000 - kilobytes) < 0.15 * kilobytes

@@ -76,14 +76,17 @@ def rest(exchange, open_rest):
 
 @pytest.fixture
 def truth(sandbox):
-    """Return the newest closed candles of a pair as the sandbox knows them, as stored rows."""
+    """Return the newest closed candles of a pair as the sandbox knows them, as stored rows.
 
-    def truth(symbol, timeframe, count=100, settle_ms=2000, traded_only=False):
+    With `columns` as Binance's protocol tells them.
+    """
+
+    def truth(symbol, timeframe, count=100, settle_ms=2000, traded_only=False, columns=False):
+        market = sandbox.market
+        known = market.closed_rows if columns else market.closed_candles
         end = timeframe.floor(sandbox.clock.now_ms() - settle_ms)
         periods = 10 * count if traded_only else count
-        rows = sandbox.market.closed_candles(
-            symbol, timeframe, end - periods * timeframe.ms, end, traded_only=traded_only
-        )
+        rows = known(symbol, timeframe, end - periods * timeframe.ms, end, traded_only=traded_only)
         return [list(row) for row in rows[-count:]]
 
     return truth

@@ -24,6 +24,7 @@ from exchanges.symbols import fetch_listing as fetch_listing_module
 from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.transport import backoff
 from livermore.market import keys
+from livermore.market.columns import COLUMNS
 from livermore.market.coverage import missing
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
@@ -170,6 +171,15 @@ def stored(redis, exchange_id, symbol, timeframe):
     return rows, orjson.loads(coverage or b"[]")
 
 
+def true_rows(sandbox, row, symbol, timeframe, start_ms, end_ms):
+    """Return the closed candles of a stretch as they are to be stored of what a venue tells."""
+    stretch = (symbol, timeframe, start_ms, end_ms)
+    if row.venue == "binance":
+        return sandbox.market.closed_rows(*stretch)
+    candles = sandbox.market.closed_candles(*stretch, traded_only=row.venue == "coinbase")
+    return [list(each) for each in candles]
+
+
 class Comparison:
     """The cache and the events of one exchange beside the sandbox's truth."""
 
@@ -223,11 +233,8 @@ class Comparison:
                 found += [f"{pair[0]} {pair[1]}: {text}" for text in texts]
         return found
 
-    def _truth(self, symbol, timeframe, start_ms, end_ms):
-        rows = self._sandbox.market.closed_candles(
-            symbol, timeframe, start_ms, end_ms, traded_only=self._row.venue == "coinbase"
-        )
-        return [list(row) for row in rows]
+    def _truth(self, *stretch):
+        return true_rows(self._sandbox, self._row, *stretch)
 
     def _of_cache(self, symbol, timeframe):
         rows, coverage = stored(self._redis, self._row.pk, symbol, timeframe)
@@ -253,8 +260,8 @@ class Comparison:
             yield f"told twice: {[a for a, b in pairwise(times) if a == b]}"
         if not all(event["healed"] for event in events if event.get("late")):
             yield "told late, and not as healed"
-        names = ("timestamp", "open", "high", "low", "close", "volume")
-        told = [[event[name] for name in names] for event in events]
+        names = ("timestamp", "open", "high", "low", "close", "volume", *COLUMNS)
+        told = [[event[name] for name in names if name in event] for event in events]
         first_ms = timeframe.floor(since_ms) if since_ms else times[0] if times else end_ms
         late = [row for row in told if first_ms <= row[0] < end_ms]
         yield from (

@@ -1,6 +1,7 @@
 import pytest
 
 from exchanges.errors import Unreachable
+from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
 from tests.warmup.conftest import SYMBOLS
 from warmup.backfill import BackfillConfig, StartupBackfillService
@@ -40,6 +41,18 @@ def test_minutes_are_fetched_when_asked_for(redis, exchange, rest, truth):
     StartupBackfillService(rest, redis, quick(candle_count=7)).backfill(["BTC-USD"], ["1m"])
     stored = CandleCache(redis, exchange.pk).newest("BTC-USD", Timeframe.M1, 100)
     assert [candle.values() for candle in stored] == truth("BTC-USD", Timeframe.M1, count=7)
+
+
+def test_old_rows_are_completed_by_being_fetched_again(redis, exchange, rest, truth):
+    true = truth("BTC-USD", Timeframe.H1, columns=True)
+    cache = CandleCache(redis, exchange.pk)
+    old = [Candle.of_values(row[:6], Timeframe.H1) for row in true]
+    cache.write("BTC-USD", Timeframe.H1, old, ((true[0][0], true[-1][0] + Timeframe.H1.ms),))
+    SmartWarmupService(redis, exchange.pk, rest).warmup(["BTC-USD"], ["1h"])
+    assert [each.columns for each in cache.newest("BTC-USD", Timeframe.H1, 100)] == [None] * 100
+    StartupBackfillService(rest, redis, quick(candle_count=60)).backfill(["BTC-USD"], ["1h"])
+    stored = [each.row() for each in cache.newest("BTC-USD", Timeframe.H1, 100)]
+    assert stored == [each.row() for each in old[:40]] + true[40:]
 
 
 def test_between_batches_there_is_a_pause(redis, rest, sandbox, monkeypatch):

@@ -38,7 +38,7 @@ def rows(redis, exchange, symbol, timeframe):
 def test_a_cold_cache_ends_equal_to_the_truth(service, redis, exchange, truth, all_pairs):
     service.warmup(SYMBOLS)
     for symbol, timeframe in all_pairs:
-        assert rows(redis, exchange, symbol, timeframe) == truth(symbol, timeframe)
+        assert rows(redis, exchange, symbol, timeframe) == truth(symbol, timeframe, columns=True)
 
 
 def test_coinbase_ends_equal_to_the_truth(redis, coinbase, open_rest, truth, sandbox):
@@ -127,7 +127,7 @@ def test_a_passing_fault_is_ridden_out(service, sandbox, fault, redis, exchange,
     sandbox.faults.add(**fault, endpoint="klines", times=2)
     service.warmup(["BTC-USD"], ["1d"])
     assert service.stats.failed == 0
-    assert rows(redis, exchange, "BTC-USD", "1d") == truth("BTC-USD", Timeframe.D1)
+    assert rows(redis, exchange, "BTC-USD", "1d") == truth("BTC-USD", Timeframe.D1, columns=True)
 
 
 PAGE = {"kind": "status", "status": 403}
@@ -221,7 +221,8 @@ def test_bad_candles_are_refused_and_counted_and_asked_for_again(
 ):
     sandbox.faults.add("bad_rows", way="low_above_high", endpoint="klines", times=1)
     service.warmup(["BTC-USD"], ["1h"])
-    kept, expected = rows(redis, exchange, "BTC-USD", "1h"), truth("BTC-USD", Timeframe.H1, 101)
+    kept = rows(redis, exchange, "BTC-USD", "1h")
+    expected = truth("BTC-USD", Timeframe.H1, 101, columns=True)
     [missing] = [row for row in expected[1:] if row not in kept]
     covered = CandleCache(redis, exchange.pk).coverage("BTC-USD", Timeframe.H1)
     assert service.stats.refused == 1

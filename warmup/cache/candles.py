@@ -322,7 +322,7 @@ class CandleCache:
         """Store the open candle; it vanishes two timeframes after it opened."""
         self._redis.set(
             keys.live_candle(self._exchange_id, symbol, candle.timeframe),
-            orjson.dumps(candle.values()),
+            orjson.dumps(candle.row()),
             pxat=candle.timestamp + 2 * candle.timeframe.ms,
         )
 
@@ -363,7 +363,7 @@ class CandleCache:
             arguments += interval
         left = write.unconfirmed
         arguments += (keys.pair_field(symbol, timeframe), "" if left is None else dump(left))
-        rows = {candle.timestamp: candle.values() for candle in candles}
+        rows = {candle.timestamp: candle.row() for candle in candles}
         arguments.append(orjson.dumps(list(rows.values())))
         return names, arguments
 

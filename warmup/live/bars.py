@@ -80,7 +80,8 @@ class Bars:
         """Return an open candle with all that was shown of its bar; None where it is no news.
 
         Within a bar high, low and volume only widen. Of two versions the one with more volume is
-        newer, so its close counts.
+        newer, so its close counts, and its columns; one without any has those of the other where
+        nothing was traded in between.
         """
         time = candle.timestamp
         if time < self.next_ms or time in self._ahead:
@@ -92,6 +93,8 @@ class Bars:
             if (newer.high, newer.low) != (high, low):
                 newer = replace(newer, high=high, low=low)
             candle = newer
+        if before and candle.columns is None:
+            candle = _with_columns(candle, before)
         self._seen[time] = candle
         if candle.volume and time not in self._traded:
             self.has_traded(time)
@@ -137,7 +140,7 @@ class Bars:
         young = answer.young
         seen = self._seen.get(young.timestamp) if young else None
         if young and seen and self._is_whole(young, whole_until_ms) and _are_alike(young, seen):
-            answer.append(young)
+            answer.append(_with_columns(young, seen))
             answer.young = None
             answer.covered = union([*answer.covered, (young.timestamp, young.close_time_ms)])
         stale = [
@@ -307,6 +310,13 @@ def _holds(candle: Candle, before: Candle) -> bool:
     """Tell whether one state of a bar can be the one after another as it is."""
     is_wider = candle.high >= before.high and candle.low <= before.low
     return is_wider and candle.volume >= before.volume
+
+
+def _with_columns(candle: Candle, other: Candle) -> Candle:
+    """Return a state of a bar with the columns of another, where that one has as much volume."""
+    if candle.columns is not None or candle.volume != other.volume:
+        return candle
+    return replace(candle, columns=other.columns) if other.columns else candle
 
 
 def _are_alike(one: Candle, other: Candle) -> bool:

@@ -23,6 +23,7 @@ from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number
 from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits, read_listing
 from livermore.market.candle import LATEST_MS, check_time
+from livermore.market.columns import read_columns
 from livermore.market.timeframe import Timeframe
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ class BinanceRest(VenueRest):
             number(row[4]),
             number(row[5]),
             timeframe,
+            read_columns(row[7:11]),
         )
 
 

@@ -261,6 +261,7 @@ class CoinbaseRest(VenueRest):
             number(row["close"]),
             number(row["volume"]),
             timeframe,
+            None,
         )
 
 

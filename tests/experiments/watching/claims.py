@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from exchanges.redis.client import own_client
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
-from tests.warmup.runners import SYMBOLS
+from tests.warmup.runners import SYMBOLS, true_rows
 
 SECONDS_BETWEEN = 0.2
 BARS_LOOKED_AT = 30  # of each stretch the newest: what is told falsely is told at its end
@@ -40,11 +40,9 @@ class Claims:
         stored = [orjson.loads(member) for member in members]
         for start_ms, end_ms in orjson.loads(coverage or b"[]"):
             start_ms = max(start_ms, stored[0][0] if len(stored) == BARS_LOOKED_AT else 0)
-            true = self._sandbox.market.closed_candles(
-                symbol, timeframe, max(start_ms, end_ms - BARS_LOOKED_AT * timeframe.ms), end_ms,
-                traded_only=self._row.venue == "coinbase",
-            )  # fmt: skip
-            lacking = [row[0] for row in map(list, true) if row not in stored]
+            begins_ms = max(start_ms, end_ms - BARS_LOOKED_AT * timeframe.ms)
+            true = true_rows(self._sandbox, self._row, symbol, timeframe, begins_ms, end_ms)
+            lacking = [row[0] for row in true if row not in stored]
             if lacking:
                 self.false.append(f"{symbol} {timeframe}: claims {lacking} and lacks or alters it")
             if end_ms > self._sandbox.clock.now_ms():

@@ -1,11 +1,14 @@
 """Longer bars against the same thing done slowly, minute by minute."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from livermore.market.aggregate import aggregate, join
 from livermore.market.candle import Candle
+from livermore.market.columns import read_columns
 from livermore.market.coverage import union
 from livermore.market.timeframe import SHORTEST_FIRST, Timeframe
 
@@ -98,3 +101,14 @@ def test_a_joined_bar_opens_where_its_period_does():
 def test_nothing_makes_nothing():
     assert aggregate([], ((START, START + H1.ms),), H1) == []
     assert aggregate([bar(0)], (), M5) == []
+
+
+def known(minute, *columns):
+    return replace(bar(minute), columns=read_columns(columns))
+
+
+def test_columns_are_summed_where_all_parts_have_them():
+    parts = [known(0, "0.1", 2, "0.1", "7"), known(1, 0.2, 3, 0.2, 0.5)]
+    assert join(parts, M5).columns == (0.3, 5, 0.3, 7.5)
+    assert join([*parts, bar(2)], M5).columns is None
+    assert join([*parts, known(2, "n/a", 1, "1", "1")], M5).columns is None

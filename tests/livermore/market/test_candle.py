@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livermore.market.candle import Candle, Ticker, check_time
+from livermore.market.columns import read_columns
 from livermore.market.timeframe import Timeframe
 
 TIME = 1_790_000_100_000  # 2026-09-21 14:15:00 UTC, a boundary of 15m and shorter
@@ -144,3 +145,39 @@ def test_a_ticker_gives_the_object_that_is_published():
 def test_a_ticker_with_a_number_that_is_none_is_refused(field, value):
     with pytest.raises(ValueError, match="not a usable ticker"):
         Ticker(**TICKER | {field: value})
+
+
+# What is told beside the six numbers
+
+KNOWN = [2434.19055334, 308, 1756.87402397, 28.46694368]
+COLUMNS_KNOWN = read_columns(KNOWN)
+
+
+def test_a_candle_is_stored_with_its_columns_behind_its_values():
+    known = candle(columns=COLUMNS_KNOWN)
+    assert known.row() == [*known.values(), *KNOWN]
+    assert known.values() == candle().values() == candle().row()
+    assert (known.columns, candle().columns) == (tuple(KNOWN), None)
+
+
+def test_a_candle_with_a_column_that_cannot_be_read_is_stored_without_any():
+    assert candle(columns=read_columns(("n/a", *KNOWN[1:]))).row() == candle().row()
+    row = [*candle().row(), *KNOWN[:3], None]
+    assert Candle.of_values(row, Timeframe.M1).row() == candle().row()
+
+
+@pytest.mark.parametrize("row", [candle().row(), candle(columns=COLUMNS_KNOWN).row()])
+def test_a_stored_candle_is_read_in_either_form(row):
+    assert Candle.of_values(row, Timeframe.M1).row() == row
+
+
+@pytest.mark.parametrize("count", [0, 5, 7, 8, 9, 11])
+def test_other_numbers_of_values_make_no_candle(count):
+    row = [*candle(columns=COLUMNS_KNOWN).row(), 0][:count]
+    with pytest.raises(TypeError, match="six values, or ten"):
+        Candle.of_values(row, Timeframe.M1)
+
+
+def test_a_candle_that_gains_columns_is_the_same_candle():
+    assert candle(columns=COLUMNS_KNOWN) == candle()
+    assert hash(candle(columns=COLUMNS_KNOWN)) == hash(candle())

@@ -448,6 +448,13 @@ def test_no_prices_make_anything_that_is_not_finite(prices, gap):
     assert known
 
 
+def test_rows_with_more_columns_come_to_the_same():
+    rows = walk(5, liquidity=0.8)
+    longer = [[*each, 20.5, 3, 4.0, 8.25] for each in rows]
+    assert macd_v_of_rows(longer, M1) == macd_v_of_rows(rows, M1)
+    assert macd_v_series(longer, M1) == macd_v_series(rows, M1)
+
+
 # Stages.
 
 EDGES = [-150.0, -50.0, 0.0, 50.0, 150.0]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livermore.market.candle import Candle
+from livermore.market.columns import read_columns
 from livermore.market.coverage import union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -161,3 +163,44 @@ def test_the_open_candle_is_apart_and_expires_two_bars_after_it_opened(cache, re
 def test_a_stale_open_candle_is_gone(cache):
     cache.set_live("BTC-USD", minute(-1_000_000))
     assert cache.live("BTC-USD", M1) is None
+
+
+# Rows of six numbers, and of ten
+
+COLUMNS_KNOWN = read_columns(("20.5", 3, "4", "8.25"))
+
+
+def known(number, close=2.0, columns=COLUMNS_KNOWN):
+    return replace(minute(number, close), columns=columns)
+
+
+def rows(redis, name="candles:7:BTC-USD:1m"):
+    return [json.loads(member)[5:] for member in redis.zrange(name, 0, -1)]
+
+
+def test_a_candle_with_columns_is_stored_with_them_and_comes_back_with_them(cache, redis):
+    cache.write("BTC-USD", M1, [known(0), minute(1)])
+    assert rows(redis) == [[10.0, 20.5, 3, 4.0, 8.25], [10.0]]
+    assert cache.newest("BTC-USD", M1, 5) == minutes(0, 2)
+    found = [each.columns for each in cache.newest("BTC-USD", M1, 5)]
+    assert found == [(20.5, 3, 4.0, 8.25), None]
+
+
+def test_an_old_row_is_completed_once_it_is_told_again(cache, redis):
+    cache.write("BTC-USD", M1, minutes(0, 3))
+    cache.write("BTC-USD", M1, [known(1)])
+    assert [len(row) for row in rows(redis)] == [1, 5, 1]
+
+
+def test_a_row_is_not_robbed_of_its_columns_by_one_that_says_nothing_else(cache, redis):
+    cache.write("BTC-USD", M1, [known(0), known(1)])
+    cache.write("BTC-USD", M1, [minute(0), minute(1, close=2.5)])
+    assert [len(row) for row in rows(redis)] == [5, 1]  # of another bar they would not be true
+    cache.write("BTC-USD", M1, [known(0, columns=read_columns(("21", 4, "4", "8")))])
+    assert rows(redis)[0] == [10.0, 21.0, 4, 4.0, 8.0]
+
+
+def test_the_open_candle_has_its_columns(cache):
+    opened = 4_000_000_020_000
+    cache.set_live("BTC-USD", Candle(opened, 1.5, 3.0, 1.0, 2.0, 10.0, M1, COLUMNS_KNOWN))
+    assert cache.live("BTC-USD", M1).columns == (20.5, 3, 4.0, 8.25)

@@ -11,11 +11,11 @@ from livermore.market.timeframe import Timeframe
 from warmup.cache.encoding import LONGEST_COVERAGE, PAIR_CONSTANTS
 
 FOLDER = "warmup/cache/lua"
-WRITE, CUT_BACK, REMOVE_INVALID, SUMMARIZE, WRITE_INDICATORS, PAIR, SPANS, COVERAGE, TOLD = (
+WRITE, CUT_BACK, REMOVE_INVALID, SUMMARIZE, WRITE_INDICATORS, PAIR, SPANS, COVERAGE, TOLD, ROWS = (
     load_script(f"{FOLDER}/{name}.lua", PAIR_CONSTANTS)
     for name in (
         "write_candles", "cut_back", "remove_invalid", "summarize", "write_indicators",
-        "pair", "spans", "coverage", "told",
+        "pair", "spans", "coverage", "told", "rows",
     )
 )  # fmt: skip
 
@@ -210,6 +210,46 @@ def test_candles_of_another_type_extend_nothing(redis):
     assert not redis.exists("coverage")
 
 
+# rows.lua
+
+
+@pytest.mark.parametrize(
+    ("stored", "row", "more"),
+    [
+        ("[1,2,3]", "[1,2]", True),
+        ("[1,2]", "[1,2]", False),
+        ("[1,2]", "[1,2,3]", False),
+        ("[1,23]", "[1,2]", False),
+        ("[1,2.5]", "[1,2]", False),
+        ("[1,9,3]", "[1,2]", False),
+    ],
+)
+def test_a_row_says_more_where_it_begins_with_all_of_the_other(redis, stored, row, more):
+    said = call(redis, ROWS, "return says_more(ARGV[1], ARGV[2])", [], [stored, row])
+    assert bool(said) is more
+
+
+def to_store(redis, text):
+    ask = "local row, removed = to_store(KEYS[1], ARGV[1], ARGV[2]) return {row, removed}"
+    member, removed = call(redis, ROWS, ask, ["candles:1m"], [at(1), text])
+    return member.decode(), removed
+
+
+def test_what_stands_where_a_row_is_to_be_stored_is_taken_away(redis):
+    assert to_store(redis, row(1)) == (row(1), 0)
+    put(redis, 0, 3)
+    assert to_store(redis, row(1, 2.5)) == (row(1, 2.5), 1)
+    assert stored(redis) == [row(0), row(2)]
+
+
+def test_a_row_that_says_more_is_the_one_to_store(redis):
+    longer = row(1)[:-1] + ",20.5,3,4,8]"
+    redis.zadd("candles:1m", {longer: at(1)})
+    assert to_store(redis, row(1)) == (longer, 1)
+    redis.zadd("candles:1m", {longer: at(1), row(1): at(1)})  # nobody knows which is true
+    assert to_store(redis, row(1)) == (row(1), 2)
+
+
 # told.lua
 
 
@@ -267,6 +307,15 @@ def test_a_row_is_stored_with_each_of_its_digits(redis):
     digits = f"[{at(0)},1e-07,0.1234567890123456,1e-08,-0.0,12345678901234.5]"
     WRITE(redis, WRITE_KEYS, ["", 1000, 0, "pair", "", f"[{digits}]"])
     assert stored(redis) == [digits]
+
+
+def test_a_row_that_is_there_with_all_that_and_more_stays(redis):
+    longer = [row(number)[:-1] + ",20.5,3,4,8]" for number in range(3)]
+    WRITE(redis, WRITE_KEYS, ["", 1000, 0, "pair", "", f"[{','.join(longer)}]"])
+    write(redis, [(0, 2), (1, 2.5), (3, 2)])
+    assert stored(redis) == [longer[0], row(1, 2.5), longer[2], row(3)]
+    WRITE(redis, WRITE_KEYS, ["", 1000, 0, "pair", "", f"[{longer[1]}]"])
+    assert stored(redis) == [*longer, row(3)]
 
 
 def test_what_was_known_of_candles_that_were_deleted_is_not_believed_of_others(redis):
@@ -353,6 +402,10 @@ NO_CANDLES = [
     "no JSON", "5", "[]", "{}", "[null]", f"[{at(1)},1.5,3,1,2]", f'[{at(1)},"1.5",3,1,2,10]',
     f"[{at(1)},1.5,1,3,2,10]", f"[{at(1)},1.5,3,1,4,10]",
     f"[{at(1)},1.5,3,0,2,10]", f"[{at(1)},1.5,3,1,2,-1]", f"[{at(1)}.0,1.5,3,1,2,10]",
+    f"[{at(1)},1.5,3,1,2,10,20]", f"[{at(1)},1.5,3,1,2,10,20,3,4,8,0]",
+    f"[{at(1)},1.5,3,1,2,10,null,null,null,null]", f'[{at(1)},1.5,3,1,2,10,"20",3,4,8]',
+    f"[{at(1)},1.5,3,1,2,10,-1,3,4,8]", f"[{at(1)},1.5,3,1,2,10,20,3,1e999,8]",
+    f"[{at(1)},1.5,3,1,2,10,20,3.5,4,8]", f"[{at(1)},1.5,3,1,2,10,20,1e300,4,8]",
 ]  # fmt: skip
 
 
@@ -365,6 +418,14 @@ def test_a_pair_of_candles_alone_is_left(redis):
     put(redis, 0, 3, (0, 3))
     assert remove_invalid(redis) is None
     assert stored(redis) == [row(0), row(1), row(2)]
+
+
+def test_a_row_of_ten_numbers_is_a_candle(redis):
+    put(redis, 0, 3, (0, 3))
+    redis.zadd("candles:1m", {f"[{at(3)},1.5,3,1,2,10,20.5,3,4.25,8.0]": at(3)})
+    redis.zadd("candles:1m", {f"[{at(4)},2,2,2,2,0,0.0,0,0.0,0.0]": at(4)})
+    assert remove_invalid(redis) is None
+    assert redis.zcard("candles:1m") == 5
 
 
 @pytest.mark.parametrize("member", NO_CANDLES)

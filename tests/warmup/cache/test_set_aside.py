@@ -273,6 +273,7 @@ NO_CANDLES = [
     *("double", "moved", "off the grid"),
     *(b"garbage\xff", b"", b"[]", b"null", b"7", b"{}", b"[TIME,1,2]", b"[TIME,null,1,1,1,1]"),
     *(b'[TIME,"1","1","1","1","1"]', b"[TIME,5,1,9,0,-1]", b"[TIME,1,1,1,1,1,1]"),
+    *(b"[TIME,1,1,1,1,1,null,null,null,null]", b"[TIME,1,1,1,1,1,1,1,1,-1]"),
     *(b"[TIME,1e999,1e999,1e999,1e999,1]", b"[TIME,0,0,0,0,0]", b"[" * 3000, b"[5,1,1,1,1,1]"),
 ]
 

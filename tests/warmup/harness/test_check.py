@@ -28,7 +28,7 @@ from tests.warmup.harness.conftest import (
     step_of,
 )
 from tests.warmup.harness.faults.told import TICKER
-from tests.warmup.runners import ROOT, running, stored, wait_until
+from tests.warmup.runners import ROOT, running, stored, true_rows, wait_until
 from warmup.harness import ExchangeCheck
 from warmup.harness.check import KINDS
 from warmup.harness.facts import Facts
@@ -55,9 +55,7 @@ def test_all_is_well_on_both_protocols(redis, sandbox, checked, name):
     assert report.passed
     assert report.symbol == "BTC-USD"
     rows, coverage = stored(redis, row.pk, "BTC-USD", D1)
-    assert rows == [
-        list(each) for each in sandbox.market.closed_candles("BTC-USD", D1, *coverage[0])
-    ]
+    assert rows == true_rows(sandbox, row, "BTC-USD", D1, *coverage[0])
     assert len(rows) == 100
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exchanges.rest.reply import Candles
 from livermore.market.candle import Candle
+from livermore.market.columns import read_columns
 from livermore.market.coverage import subtract, union
 from livermore.market.timeframe import Timeframe
 from warmup.live.bars import (
@@ -448,3 +449,47 @@ def test_a_bar_whose_close_came_is_open_no_more_though_one_before_it_is_missing(
     bars = new_bars()
     bars.update(bar(1))
     assert [bars.may_be_open(at(number)) for number in range(3)] == [True, False, True]
+
+
+# The four columns beside the six numbers
+
+SOME, MORE = read_columns((20.5, 3, 4.0, 8.25)), read_columns((21.5, 4, 5.0, 9.25))
+
+
+def known(volume, columns=SOME, high=12.0):
+    return Candle(at(0), 10.0, high, 9.0, 11.0, volume, M1, columns)
+
+
+def test_columns_are_those_of_the_newest_state_of_a_bar():
+    bars = new_bars()
+    assert bars.widen(known(5.0)).columns == SOME
+    assert bars.widen(known(6.0, MORE)).columns == MORE
+    older = bars.widen(known(5.5, high=13.0))
+    assert (older.high, older.volume, older.columns) == (13.0, 6.0, MORE)
+
+
+def test_a_state_without_columns_has_those_of_one_with_as_much_volume():
+    bars = new_bars()
+    bars.widen(known(5.0))
+    assert bars.widen(known(5.0, None)).columns == SOME
+    assert bars.widen(known(6.0, None)).columns is None
+    assert bars.widen(known(6.0, MORE)).columns == MORE
+
+
+@pytest.mark.parametrize("told", [None, MORE])
+def test_a_young_row_that_is_alike_is_final_whether_or_not_it_has_columns(told):
+    bars = new_bars()
+    bars.reconnected(at(-1), whole_from_ms=at(0))
+    bars.widen(known(5.0))
+    answer = Candles()
+    answer.asked, answer.young = ((at(0), at(1)),), known(5.0, told)
+    bars.judge(answer, at(2), LAG_MS, at(2))
+    assert (answer, answer.young, answer.covered) == ([known(5.0)], None, ((at(0), at(1)),))
+    assert answer[0].columns == (told or SOME)
+
+
+def test_a_close_that_comes_again_with_columns_is_told_once():
+    bars = new_bars()
+    assert numbers(bars.update(known(5.0, None))) == [(0, False)]
+    assert bars.update(known(5.0)) == []
+    assert bars.healed([known(5.0)], ((at(0), at(1)),)) == []

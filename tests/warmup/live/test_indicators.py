@@ -510,7 +510,7 @@ def test_a_running_exchange_has_every_value_once_it_is_live_and_keeps_it(
         wait_until(current, 30)
     rows, _ = stored(redis, row.pk, *PAIR)
     found = value(redis, PAIR, row.pk)
-    candles = [Candle(*each, M1) for each in rows if each[0] <= found["timestamp"]]
+    candles = [Candle.of_values(each, M1) for each in rows if each[0] <= found["timestamp"]]
     assert found["value"] == pytest.approx(macd_v(candles, M1).value, rel=1e-9)
     assert found["coverageComplete"]
 

@@ -59,3 +59,11 @@ def test_nothing_is_written_by_one_that_is_not_the_holder(held, stamp):
     with pytest.raises(ResponseError, match="FENCED"):
         run(held, rows=[(0, member(0))], events=[("5-1", "a")], stamp=stamp)
     assert not held.exists(PAIR[0], "events", "told", "server")
+
+
+def test_a_row_that_is_there_with_columns_keeps_them(held):
+    longer = member(0)[:-1] + ",20.5,3,4,8]"
+    held.zadd(PAIR[0], {longer: T, member(1): T + MINUTE})
+    later = member(1)[:-1] + ",1,2,3,4]"
+    run(held, rows=[(0, member(0)), (1, later)])
+    assert held.zrange(PAIR[0], 0, -1) == [longer.encode(), later.encode()]

@@ -1,5 +1,6 @@
 """A symbol that goes on under another name: its history, by the command and by a runner."""
 
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -15,6 +16,7 @@ from exchanges.symbols.fetch_listing import fetch_listing
 from livermore.command import UsageError
 from livermore.market import keys
 from livermore.market.candle import Candle
+from livermore.market.columns import read_columns
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.runners import (
     MINUTE_MS,
@@ -222,6 +224,14 @@ def test_where_both_traded_at_once_the_new_names_candles_stay(redis, row, rename
     assert (times, known) == (hours(NOW, 8), [(NOW, NOW + 8 * HOUR)])
     rows, _ = stored(redis, row.pk, POL, H1)
     assert [each[4] for each in rows] == [100.0] * 5 + [110.0] * 3
+
+
+def test_what_is_kept_beside_the_six_numbers_is_copied_too(redis, row, renamed):
+    columns = read_columns((20.5, 3, 4.0, 8.25))
+    old = [replace(each, columns=columns) for each in candles(NOW, 2)]
+    renamed([*old, *candles(NOW + 2 * HOUR, 1)], candles(NOW + 3 * HOUR, 1))
+    rows, _ = stored(redis, row.pk, POL, H1)
+    assert [each[6:] for each in rows] == [[20.5, 3, 4.0, 8.25]] * 2 + [[]] * 2
 
 
 def test_no_more_is_kept_than_of_any_other_pair(renamed):

@@ -20,10 +20,14 @@ if misfit(KEYS[1], KEYS[2]) then return false end
 local step = STEPS[string.match(KEYS[1], '[^:]*$')]
 
 local function is_candle(member, row, time)
-    if type(row) ~= 'table' or #row ~= 6 then return false end
-    for i = 1, 6 do
+    if type(row) ~= 'table' or (#row ~= 6 and #row ~= 10) then return false end
+    for i = 1, #row do
         if type(row[i]) ~= 'number' then return false end
     end
+    for i = 7, #row do
+        if not (0 <= row[i] and row[i] < math.huge) then return false end
+    end
+    if row[8] and (row[8] % 1 ~= 0 or row[8] > 2 ^ 53) then return false end
     local open, high, low, close, volume = row[2], row[3], row[4], row[5], row[6]
     return row[1] == time and time % step == 0 and string.match(member, '^%s*%[%s*%d+%s*,')
         and 0 < low and low <= open and open <= high and high < math.huge

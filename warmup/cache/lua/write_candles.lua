@@ -1,5 +1,6 @@
 -- Change one pair's candles and what is known of them in one step. Each candle replaces the one
--- that opened at its time; nothing goes away because an answer lacks it.
+-- that opened at its time, unless that one says the same and more; nothing goes away because an
+-- answer lacks it.
 --
 -- KEYS
 --   1  candles: sorted set, rows scored by open time in ms
@@ -19,6 +20,7 @@
 --
 -- include: exchanges/lock/lua/fence.lua
 -- include: warmup/cache/lua/coverage.lua
+-- include: warmup/cache/lua/rows.lua
 
 local refused = fence(KEYS[3], ARGV[1])
 if refused then return refused end
@@ -27,10 +29,10 @@ local foreign = misfit(candles, coverage)
 if foreign then return redis.error_reply('ASIDE ' .. foreign) end
 local after_spans = 4 + 2 * tonumber(ARGV[3])
 local field, unconfirmed, text = ARGV[after_spans], ARGV[after_spans + 1], ARGV[after_spans + 2]
-local rows, added = {}, {} -- by open time; open time and row in turn
+local added, places = {}, {} -- open time and row in turn; by open time where the row is
 for row, time in string.gmatch(text, '(%[(%d+),[^%]]*%])') do
-    rows[time] = row
     added[#added + 1], added[#added + 2] = time, row
+    places[time] = #added
 end
 -- Where there is no candle before some are stored, somebody deleted them: what was known goes too.
 local is_first = #added > 0 and redis.call('EXISTS', candles) == 0
@@ -52,8 +54,12 @@ if #added > 0 and not is_first then
     end
     local there = redis.call('ZRANGEBYSCORE', candles, first, last, 'WITHSCORES')
     for i = 1, #there, 2 do
-        local row = rows[string.format('%.0f', there[i + 1])]
-        if row and row ~= there[i] then redis.call('ZREM', candles, there[i]) end
+        local place = places[string.format('%.0f', there[i + 1])]
+        if place and says_more(there[i], added[place]) then
+            added[place] = there[i]
+        elseif place and added[place] ~= there[i] then
+            redis.call('ZREM', candles, there[i])
+        end
     end
 end
 for i = 1, #added, 2000 do

@@ -7,7 +7,7 @@ import orjson
 from redis import Redis
 
 from livermore.market import keys
-from livermore.market.candle import Candle, Ticker
+from livermore.market.candle import ROW_LENGTHS, Candle, Ticker
 from livermore.market.coverage import union
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CANDLES_KEPT
@@ -19,7 +19,6 @@ from warmup.human_readable import count
 from warmup.metrics.redis_server import read_memory
 
 DAY = Timeframe.D1
-COLUMNS = 6
 TICKER_TEXTS = ("symbol",)
 TICKER_NUMBERS = (
     "price", "change24h", "changePercent24h", "high24h", "low24h", "volume24h", "timestamp",
@@ -105,11 +104,13 @@ def candle_faults(rows: list[tuple[bytes, float]], timeframe: Timeframe) -> list
 def _candle_fault(member: bytes, score: float, timeframe: Timeframe) -> str | None:
     try:
         values = orjson.loads(member)
-        if type(values) is not list or len(values) != COLUMNS or not all(map(_is_number, values)):
-            return f"{member!r} is no array of six numbers"
+        is_row = type(values) is list and len(values) in ROW_LENGTHS
+        if not is_row or not all(map(_is_number, values)):
+            return f"{member!r} is no array of six numbers, or of ten"
         if values[0] != score:
             return f"{member!r} has the score {score:.0f}"
-        Candle.of_values(values, timeframe)
+        if Candle.of_values(values, timeframe).row() != values:
+            return f"{member!r} has columns that can't be"
     except ValueError as error:
         return f"{member!r} is no candle: {error}"
     return None

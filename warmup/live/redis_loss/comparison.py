@@ -125,7 +125,7 @@ class Comparison:
             names += (keys.candles(number, *each.pair), keys.coverage(number, *each.pair))
             candle = each.close.candle
             values += each.close.covered
-            values += (candle.timestamp, orjson.dumps(candle.values())) if candle else ("", "")
+            values += (candle.timestamp, orjson.dumps(candle.row())) if candle else ("", "")
         for each in lost:
             values += (each.event_id, self._flusher.message_of(each.pair, each.close))
         for pair, text in marks:

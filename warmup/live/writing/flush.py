@@ -12,6 +12,7 @@ from exchanges.lock.fencing import refusals, stamp
 from exchanges.redis.scripts import Call, Sent, load_script
 from livermore.market import keys
 from livermore.market.candle import Candle, Ticker
+from livermore.market.columns import COLUMNS
 from livermore.market.pair import Pair
 from warmup.cache.candles import CANDLES_KEPT
 from warmup.cache.encoding import PAIR_CONSTANTS
@@ -25,11 +26,16 @@ FLUSH = load_script("warmup/live/writing/lua/flush.lua", PAIR_CONSTANTS)
 
 
 MESSAGE = b'%b,"timestamp":%b,"open":%b,"high":%b,"low":%b,"close":%b,"volume":%b,%b}'
+# With the four columns behind the volume, of a row that has them.
+LONG_MESSAGE = MESSAGE.replace(
+    b'"volume":%b', b",".join(b'"%b":%%b' % name.encode() for name in ("volume", *COLUMNS))
+)
 OPEN = b'"closed":false,"healed":false'
 CLOSED = b'"closed":true,"healed":false'
 HEALED = b'"closed":true,"healed":true'
 LATE_CLOSE = b'"closed":true,"healed":true,"late":true'
 AGAIN = b',"again":true'  # behind one of these
+SHORT = 6  # numbers of a row without columns
 
 
 class LostEvents(RedisError):
@@ -120,14 +126,14 @@ class Flusher:
             if close.candle is None:
                 values += ("", "", "")
                 continue
-            row = orjson.dumps(close.candle.values())
+            row = orjson.dumps(close.candle.row())
             values += (close.candle.timestamp, b"" if close.stored else row)
             values.append(_close_message(of_pair, row, close) if close.how else b"")
         for pair, candle in live.items():
             of_pair = known(pair) or self._names_of(pair)
             names.append(of_pair.live)
             lives_ms = candle.timestamp + 2 * pair.timeframe.ms - now_ms
-            row = orjson.dumps(candle.values())
+            row = orjson.dumps(candle.row())
             message = _message(of_pair, row, OPEN) if self._listeners.has(pair) else b""
             values += (row, lives_ms, message, of_pair.field)
         for symbol, ticker in tickers.items():
@@ -165,7 +171,7 @@ class Flusher:
     def message_of(self, pair: Pair, close: Close) -> bytes:
         """Return what the event of a close says."""
         assert close.candle is not None
-        return _close_message(self._names_of(pair), orjson.dumps(close.candle.values()), close)
+        return _close_message(self._names_of(pair), orjson.dumps(close.candle.row()), close)
 
     def _names_of(self, pair: Pair) -> PairKeys:
         if pair not in self._names:
@@ -180,4 +186,5 @@ def _close_message(names: PairKeys, row: bytes, close: Close) -> bytes:
 
 def _message(names: PairKeys, row: bytes, tail: bytes) -> bytes:
     """Return what is told of a candle, of its row: a third of what JSON takes of a dictionary."""
-    return MESSAGE % (names.head, *row[1:-1].split(b","), tail)
+    numbers = row[1:-1].split(b",")
+    return (MESSAGE if len(numbers) == SHORT else LONG_MESSAGE) % (names.head, *numbers, tail)

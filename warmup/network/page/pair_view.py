@@ -13,7 +13,7 @@ from redis import Redis
 
 from exchanges.redis.json_types import is_numbers
 from exchanges.redis.unreadable import warn_once
-from livermore.market.candle import is_time
+from livermore.market.candle import ROW_LENGTHS, is_time
 from livermore.market.coverage import Coverage
 from livermore.market.indicators import macd_v_series
 from livermore.market.pair import Pair
@@ -146,7 +146,7 @@ def _rows(members: Sequence[bytes], pair: Pair) -> list[Row]:
         found = rows_of(members)
     except ValueError:
         found = [_parsed(member) for member in members]
-    rows = [row for row in found if _is_row(row)]
+    rows = [row[: len(ROW)] for row in found if _is_row(row)]
     times = Counter(row[0] for row in rows)
     rows = [row for row in rows if times[row[0]] == 1]  # nobody knows which of two is true
     rows.sort(key=lambda row: row[0])
@@ -169,7 +169,7 @@ def _parsed(member: bytes) -> Any:
 
 
 def _is_row(found: Any) -> bool:
-    return is_numbers(found) and len(found) == len(ROW) and is_time(found[0])
+    return is_numbers(found) and len(found) in ROW_LENGTHS and is_time(found[0])
 
 
 def _points(rows: Sequence[Row], pair: Pair) -> list[Point]:

@@ -80,6 +80,23 @@ def test_a_recorded_row_is_read(on_wire, wire, payload):
     )
 
 
+def test_the_four_columns_of_a_row_are_kept(on_wire, payload):
+    rest = on_wire(payload("binance/http_get_klines").replace(b"1499644799999", b"1499126399999"))
+    (candle,) = rest.get_candles("A-B", "1d", DAY_MS, DAY_MS + 86_400_000)
+    assert candle.columns == (2434.19055334, 308, 1756.87402397, 28.46694368)
+
+
+@pytest.mark.parametrize("column", range(7, 11))
+@pytest.mark.parametrize("told", [None, "n/a", "-1"])
+def test_a_column_that_is_no_number_leaves_a_candle_of_six(on_wire, column, told):
+    row = kline(PAST_MS)
+    row[column] = told
+    rows = orjson.dumps([row, kline(PAST_MS + MINUTE_MS)])
+    got = on_wire(rows).get_candles("A-B", "1m", PAST_MS, PAST_MS + 2 * MINUTE_MS)
+    assert [len(candle.row()) for candle in got] == [6, 10]
+    assert (got.refused, got.covered) == ([], ((PAST_MS, PAST_MS + 2 * MINUTE_MS),))
+
+
 def test_a_row_of_another_length_than_asked_for_is_refused(on_wire, payload):
     rest = on_wire(payload("binance/http_get_klines"))  # a week's
     got = rest.get_candles("A-B", "1d", DAY_MS, DAY_MS + 86_400_000)
@@ -208,8 +225,8 @@ def test_the_newest_take_two_rows_more_than_wanted(binance, sandbox, count, limi
 def test_a_symbol_of_another_script_is_fetched(binance, sandbox):
     got = binance.get_candles("币安人生-USDT", "1m", limit=5)
     start_ms = NOW_MINUTE_MS - 5 * MINUTE_MS
-    truth = sandbox.market.closed_candles("币安人生-USDT", Timeframe.M1, start_ms, NOW_MINUTE_MS)
-    assert values(got) == truth
+    truth = sandbox.market.closed_rows("币安人生-USDT", Timeframe.M1, start_ms, NOW_MINUTE_MS)
+    assert [candle.row() for candle in got] == truth
 
 
 def test_a_minute_without_trades_is_a_candle_here(binance):

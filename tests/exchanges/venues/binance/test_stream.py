@@ -57,6 +57,23 @@ def test_the_recorded_open_frame_leaves_its_bar_open():
     assert parse(OPEN) == [Clock(1633998523963), CandleUpdate("NKN-USDT", bar, closed=False)]
 
 
+def test_a_bar_has_the_four_columns_that_its_frame_tells():
+    told = [event.candle.columns for frame in (CLOSED, OPEN) for event in parse(frame)[1:]]
+    assert told == [(7387.120735, 14, 231.6, 3187.75743), (9116.046, 30, 58.0, 20.4624)]
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [(b'"q":', b'"no":'), (b'"n":14', b'"n":null'), (b'"V":"', b'"V":"x'), (b'"Q":"', b'"Q":"-')],
+)
+def test_a_column_that_is_not_told_or_no_number_costs_no_bar(known, told):
+    assert known in CLOSED
+    for frame in (CLOSED, CLOSED.replace(known, told)):
+        _, update = parse(frame)
+        assert update.candle.values() == [1633998240000, 13.7212, 13.8076, 13.7212, 13.7664, 536.51]
+    assert update.candle.row() == update.candle.values()
+
+
 @pytest.mark.parametrize(("sent_ms", "closed"), [(1633998299999, False), (1633998300000, True)])
 def test_a_frame_that_was_sent_before_the_bars_end_closes_nothing(sent_ms, closed):
     frame = CLOSED.replace(b'"E":1633998301755', b'"E":%d' % sent_ms)

@@ -84,7 +84,7 @@ class ToyRest(VenueRest):
     @staticmethod
     def _values(row: str, timeframe: Timeframe) -> Values:
         _, opened, high, low, close, volume = row.split()
-        return (*map(number, (opened, high, low, close, volume)), timeframe)
+        return (*map(number, (opened, high, low, close, volume)), timeframe, None)
 
 
 def read_error(status: int, body: Any) -> LivermoreError | None:

@@ -22,6 +22,7 @@ def members(*rows):
 
 def test_what_the_cache_writes_is_as_it_should_be():
     assert candle_faults(members(ROW, [OPENED + D1.ms, *ROW[1:]]), D1) == []
+    assert candle_faults(members([*ROW, 20.5, 3, 4, 8.25]), D1) == []
     assert coverage_faults(StringKey(b"[[0,60],[90,120]]", -1)) == []
     assert ticker_faults(StringKey(orjson.dumps(TICKER), 60_000), "BTC-USD") == []
     assert ticker_faults(StringKey(orjson.dumps(TICKER | {"more": []}), 1), "BTC-USD") == []
@@ -34,6 +35,9 @@ def test_what_the_cache_writes_is_as_it_should_be():
         ([(orjson.dumps([*ROW, 0]), OPENED)], "no array of six numbers"),
         ([(orjson.dumps([*ROW[:5], "7"]), OPENED)], "no array of six numbers"),
         ([(orjson.dumps([*ROW[:5], True]), OPENED)], "no array of six numbers"),
+        ([(orjson.dumps([*ROW, 20.5, 3, 4]), OPENED)], "no array of six numbers, or of ten"),
+        ([(orjson.dumps([*ROW, None, None, None, None]), OPENED)], "no array of six numbers"),
+        ([(orjson.dumps([*ROW, 20.5, 3, -4, 8]), OPENED)], "has columns that can't be"),
         ([(orjson.dumps({"open": 1}), OPENED)], "no array of six numbers"),
         ([(b"not JSON", OPENED)], "is no candle"),
         ([(orjson.dumps(ROW), OPENED + 1)], "has the score 1795046400001"),

@@ -109,6 +109,14 @@ def test_of_what_was_told_before_it_says_under_which_ids(redis):
     assert flush_as(redis, more, ids=(6, 0))[2] == [0, b"", 1, b"", 2, b"", 3, b""]
 
 
+def test_a_row_that_is_there_with_columns_keeps_them(redis):
+    longer = row(0)[:-1] + ",20.5,3,4,8]"
+    redis.zadd(CANDLES, {longer: at(0)})
+    flush(redis, [close(0)])
+    assert stored(redis) == [longer]
+    assert (events(redis), covered(redis)) == (["close 0"], [[0, 1]])
+
+
 def test_a_flush_of_nothing_is_done(redis):
     assert flush(redis) == [[], []]
     assert set(redis.scan_iter()) == {b"epoch", b"told"}

@@ -2,6 +2,7 @@ import json
 import os
 import socket
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import orjson
@@ -15,6 +16,7 @@ from exchanges.models import Exchange, UserExchange
 from exchanges.redis.change_notifications import changed, parse_change
 from livermore.market import keys
 from livermore.market.candle import Candle
+from livermore.market.columns import read_columns
 from livermore.market.indicators import macd_v_of_rows
 from livermore.market.timeframe import Timeframe
 from tests.warmup.network.operators import agent, held_by, listed_exchange, person
@@ -331,6 +333,19 @@ def test_a_change_of_a_pair_tells_what_is_new_or_was_repaired(redis):
     times = [point[0] for point in message["macdv"]]
     assert times[0] == END - 50 * MINUTE
     assert times[-1] == END
+
+
+def test_a_page_shows_six_numbers_of_a_row_and_that_it_has_more_is_no_news(redis):
+    candles = write_pair(redis)
+    before = read_pair(redis, 7, "BTC-USD", "1m", NOW)
+    cache, columns = CandleCache(redis, 7), (20.5, 3, 4.0, 8.25)
+    cache.write("BTC-USD", M1, [replace(each, columns=read_columns(columns)) for each in candles])
+    redis.set(keys.live_candle(7, "BTC-USD", M1), orjson.dumps([*candle(0).values(), *columns]))
+    view = read_pair(redis, 7, "BTC-USD", "1m", NOW)
+    assert (view.rows, view.points) == (before.rows, before.points)
+    message = view.since(before)
+    assert (message["candles"], message["macdv"], message["live"]) == ([], [], candle(0).values())
+    assert len(orjson.loads(redis.zrange(keys.candles(7, "BTC-USD", M1), 0, 0)[0])) == 10
 
 
 def test_rows_that_somebody_else_wrote_have_no_indicator(redis):

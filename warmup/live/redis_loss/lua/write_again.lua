@@ -32,6 +32,7 @@
 --
 -- include: exchanges/lock/lua/fence.lua
 -- include: warmup/cache/lua/coverage.lua
+-- include: warmup/cache/lua/rows.lua
 
 local refused = fence(KEYS[1], ARGV[1])
 if refused then return refused end
@@ -42,7 +43,7 @@ local function store(candles, coverage, from, to, time, member)
     local stored = text_of(coverage)
     if member ~= '' then
         if redis.call('EXISTS', candles) == 0 then stored = '' end -- as in write_candles.lua
-        redis.call('ZREMRANGEBYSCORE', candles, time, time)
+        member = to_store(candles, time, member)
         redis.call('ZADD', candles, time, member)
     end
     extend(candles, coverage, kept, {{from, to}}, stored)

@@ -55,6 +55,7 @@
 --
 -- include: exchanges/lock/lua/fence.lua
 -- include: warmup/cache/lua/coverage.lua
+-- include: warmup/cache/lua/rows.lua
 -- include: warmup/cache/lua/told.lua
 
 local refused = fence(KEYS[1], ARGV[1])
@@ -155,7 +156,9 @@ local function store(candles, coverage, time, member, from, to)
     end
     if member ~= '' then
         if newest and tonumber(newest) >= tonumber(time) then
-            count = count - call('ZREMRANGEBYSCORE', candles, time, time)
+            local removed
+            member, removed = to_store(candles, time, member)
+            count = count - removed
         elseif count == kept then
             next_first = first[4]
         end
