@@ -1,5 +1,6 @@
 """Rows of candles as Binance writes them (rest-api.md, "Kline/Candlestick data")."""
 
+from livermore.market.columns import read_columns
 from livermore.market.decimal_text import plain
 from serving.candles.derived import AnyTimeframe
 from serving.candles.windows import Window
@@ -16,11 +17,14 @@ def decimal(value: float) -> str:
 
 
 def row(values: list, timeframe: AnyTimeframe) -> bytes:
-    """Write a closed or open candle, `[timestamp, open, high, low, close, volume]`, as a row."""
+    """Write a closed or open candle, `[timestamp, open, high, low, close, volume, …]`, as a row."""
     opened, *numbers = values[:6]
     texts = ",".join(f'"{decimal(number)}"' for number in numbers)
     end_ms = opened + timeframe.ms - 1
     others = f"{UNKNOWN},{UNKNOWN},{UNKNOWN},{UNKNOWN}"
+    if columns := read_columns(values[6:]):
+        quote, trades, taken, paid = columns
+        others = f'"{decimal(quote)}",{trades},"{decimal(taken)}","{decimal(paid)}"'
     return f'[{opened},{texts},{end_ms},{others},"0"]'.encode()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from livermore.market.candle import Ticker
+from livermore.market.columns import COLUMNS, read_columns
 from livermore.market.timeframe import Timeframe
 from serving.binance.klines import decimal
 from serving.directory import ServedExchange
@@ -47,6 +48,8 @@ def kline(message: Mapping[str, Any], word: str, now_ms: int, is_closed: bool) -
         letter: decimal(message[name])
         for letter, name in (("o", "open"), ("c", "close"), ("h", "high"), ("l", "low"))
     }
+    columns = read_columns([message.get(name) for name in COLUMNS])
+    quote, trades, taken, paid = columns or (None, None, None, None)
     bar = {
         "t": opened,
         "T": opened + timeframe.ms - 1,
@@ -56,14 +59,18 @@ def kline(message: Mapping[str, Any], word: str, now_ms: int, is_closed: bool) -
         "L": -1,
         **numbers,
         "v": decimal(message["volume"]),
-        "n": None,
+        "n": trades,
         "x": is_closed,
-        "q": None,
-        "V": None,
-        "Q": None,
+        "q": _known(quote),
+        "V": _known(taken),
+        "Q": _known(paid),
         "B": "0",
     }
     return orjson.dumps({"e": "kline", "E": now_ms, "s": word, "k": bar})
+
+
+def _known(number: float | None) -> str | None:
+    return None if number is None else decimal(number)
 
 
 def ticker(told: Ticker, word: str, now_ms: int) -> bytes:

@@ -192,12 +192,12 @@ class Answers:
             return None
         opened = timeframe.floor(now_ms)
         if isinstance(timeframe, Timeframe) or opened == candle.timestamp:
-            return candle.values()
+            return candle.row()
         window = await self._window(exchange, pair)
         if missing_in(window.coverage, opened, candle.timestamp):
             return None
         first, last = (bisect_left(window.times, each) for each in (opened, candle.timestamp))
-        return join([*window.rows[first:last], candle.values()], opened)
+        return join([*window.rows[first:last], candle.row()], opened)
 
     async def _open_candle(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
         """Return the open candle; where nobody streams it, as the exchange tells it now."""

@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
+from livermore.market.columns import read_columns, sum_columns
 from livermore.market.coverage import Coverage, union
 from livermore.market.timeframe import Timeframe
 
@@ -48,7 +49,11 @@ DERIVED = dict(
 
 
 def join(rows: Sequence[Sequence[Any]], opened: int) -> list[Any]:
-    """Return the bar that rows, ascending and not empty, make up together."""
+    """Return the bar that rows, ascending and not empty, make up together.
+
+    It has columns behind its six numbers where all of them have.
+    """
+    columns = sum_columns([read_columns(row[6:]) for row in rows]) if len(rows[0]) > 6 else None
     return [
         opened,
         rows[0][1],
@@ -56,6 +61,7 @@ def join(rows: Sequence[Sequence[Any]], opened: int) -> list[Any]:
         min(row[3] for row in rows),
         rows[-1][4],
         float(sum(Decimal(repr(row[5])) for row in rows)),
+        *(columns or ()),
     ]
 
 

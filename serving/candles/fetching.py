@@ -247,7 +247,7 @@ def fetch_once(exchange_id: int, pair: Pair, start_ms: int, end_ms: int) -> Told
     with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
         candles = rest.get_candles(*pair, start_ms, end_ms, lane=Lane.SERVE)
         settled_ms = pair.timeframe.floor(rest.clock.now_ms() - rest.lag_ms)
-    rows: list[list[Any]] = [candle.values() for candle in candles]
+    rows: list[list[Any]] = [candle.row() for candle in candles]
     # What it told without a row is as much as anybody can know of it, but where it may be late.
     empty = intersect(candles.empty, ((0, settled_ms),))
     return Told([row[0] for row in rows], rows, union([*candles.covered, *empty]))

@@ -93,7 +93,7 @@ class NativeApi:
             "candles": [row[: len(COLUMNS)] for row in rows],
         }
         if with_open:
-            content["open"] = answer.open_row
+            content["open"] = answer.open_row and answer.open_row[: len(COLUMNS)]
         return as_json(content, headers=answer.headers)
 
     async def _macd_v(self, sent: Parameters) -> web.Response:

@@ -1,12 +1,16 @@
 """Requests for klines, right and wrong, and what Binance's documentation says of each."""
 
 import asyncio
+from dataclasses import replace
 from urllib.parse import urlencode
 
+import orjson
 import pytest
 
 from livermore.market import keys
-from tests.serving.conftest import Filled
+from livermore.market.columns import read_columns
+from tests.serving.conftest import ROW, Filled
+from warmup.cache.candles import CandleCache
 
 HOUR = 3_600_000
 MANDATORY = "Mandatory parameter '%s' was not sent, was empty/null, or malformed."
@@ -39,6 +43,26 @@ def test_a_row_has_twelve_columns_in_their_form(ask, filled):
     ]  # fmt: skip
     prices = ["101.70000000", "103.00000000", "101.00000000", "102.50000000"]
     assert rows[1][:6] == [filled.open_ms, *prices, "0.25000000"]
+
+
+def test_a_row_has_the_columns_that_are_known(ask, redis, filled):
+    cache = CandleCache(redis, ROW.exchange_id)
+    columns = read_columns(("20.5", 3, "0.1", "10.25"))
+    newest = replace(filled.candles[-1], columns=columns)
+    cache.write("BTC-USD", newest.timeframe, [newest])
+    cache.set_live("BTC-USD", replace(filled.open_candle, columns=columns))
+    rows = klines(ask, limit=3)
+    told = ["20.50000000", 3, "0.10000000", "10.25000000"]
+    assert [row[7:11] for row in rows] == [[None] * 4, told, told]
+    assert [row[7:11] for row in klines(ask, interval="2h", limit=300)[-3:-1]] == [[None] * 4] * 2
+
+
+def test_a_column_that_somebody_else_wrote_is_not_told(ask, redis, filled):
+    name = keys.candles(ROW.exchange_id, "BTC-USD", "1h")
+    newest = filled.candles[-1]
+    redis.zremrangebyscore(name, newest.timestamp, newest.timestamp)
+    redis.zadd(name, {orjson.dumps([*newest.values(), None, "x", 0, -1]): newest.timestamp})
+    assert klines(ask, limit=2)[0][7:11] == [None] * 4
 
 
 def opened(rows):

@@ -78,6 +78,23 @@ def test_a_frame_has_the_exchanges_form(ask, redis):
     }  # fmt: skip
 
 
+def test_a_frame_has_the_columns_that_are_known(ask, redis):
+    columns = {"quoteVolume": 20.5, "trades": 3, "takerBase": 0.1, "takerQuote": 10.25}
+
+    async def conversation(socket):
+        await until_received(redis, socket)
+        close = candle(NOW, closed=True) | columns
+        redis.xadd(keys.events(4), {"event": orjson.dumps(close)})
+        odd = candle(NOW + M1.ms, closed=True) | columns | {"trades": "3"}
+        redis.xadd(keys.events(4), {"event": orjson.dumps(odd)})
+        return [(await next_kline(socket, True))["k"] for _ in range(2)]
+
+    known, unknown = talk(ask, f"/ws/{STREAM}", conversation)
+    names = ("q", "n", "V", "Q")
+    assert [known[name] for name in names] == ["20.50000000", 3, "0.10000000", "10.25000000"]
+    assert [unknown[name] for name in names] == [None] * 4
+
+
 @pytest.mark.parametrize(
     "path", [f"/stream?streams={STREAM}", f"/stream/7?streams={STREAM}", "/stream", "/ws"]
 )

@@ -22,6 +22,15 @@ def test_a_bar_opens_with_its_first_part_and_closes_with_its_last():
     assert coverage == ((BEGIN, BEGIN + 3 * M1.ms),)
 
 
+def test_columns_are_summed_where_all_parts_have_them():
+    parts = [[*bar(at), 0.1, 2, 0.1, 0.5] for at in range(3)]
+    whole = ((BEGIN, BEGIN + 3 * M1.ms),)
+    assert derive(parts, whole, THREE)[0][0][6:] == [0.3, 6, 0.3, 1.5]
+    for at in range(3):
+        six = [*parts[:at], bar(at), *parts[at + 1 :]]
+        assert derive(six, whole, THREE)[0] == derive([bar(0), bar(1), bar(2)], whole, THREE)[0]
+
+
 def test_what_has_no_part_makes_no_bar_and_is_known():
     made, coverage = derive([bar(4)], ((BEGIN, BEGIN + 6 * M1.ms),), THREE)
     assert [row[0] for row in made] == [BEGIN + 3 * M1.ms]
