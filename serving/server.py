@@ -70,7 +70,8 @@ class Server:
         `is_open` lets those in who bring no token. Processes that serve together share a
         `server_id`. `/metrics` is there for who brings `metrics_token`, if that is set.
         """
-        self._windows, self._clocks = Windows(redis), Clocks(redis)
+        self._clocks = Clocks(redis)
+        self._windows = Windows(redis, self._clocks.is_connected)
         self.directory = directory or Directory()
         calls, beside = Calls(), AnswersBeside(redis) if server_id else None
         self._answers = answers = Answers(self._windows, self._clocks, Fetches(redis, calls))

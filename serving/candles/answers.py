@@ -171,6 +171,7 @@ class Answers:
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
     ) -> tuple[Window, Selection, int]:
         """Return a pair's window, what of it is wanted, and the time at which that was so."""
+        await self.now_ms(exchange)  # and whether it is streamed: what is known hangs on that
         window = _view(await self._window(exchange, Pair(symbol, base_of(timeframe))), timeframe)
         now_ms = await self.now_ms(exchange)
         return window, select(window.times, window.coverage, timeframe, wanted, now_ms), now_ms

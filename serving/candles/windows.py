@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -22,7 +22,8 @@ from warmup.cache.unconfirmed import EMPTY, Stretches
 LIVE_SECONDS = 0.25  # for which an open candle is shown again: exchanges tell it every two seconds
 PAIRS_KEPT = 5_000
 
-Version = tuple[int, int]  # how often everything changed, and since then what is asked about
+# How often everything changed, since then what is asked about, and whether its stream comes.
+Version = tuple[int, int, bool]
 
 
 @dataclass(slots=True)
@@ -39,8 +40,10 @@ class Window:
 class Windows:
     """Reads windows in the thread that asks; any number of threads may."""
 
-    def __init__(self, redis: Redis):
+    def __init__(self, redis: Redis, is_connected: Callable[[int], bool] = lambda number: False):
+        """`is_connected` tells of an exchange whether all of its stream comes."""
         self._redis = redis
+        self._is_connected = is_connected
         self._kept: OrderedDict[tuple[int, Pair], tuple[Version, Window]] = OrderedDict()
         self._live: dict[tuple[int, Pair], tuple[float, Candle | None]] = {}
         self._unconfirmed: dict[int, tuple[Version, dict[Pair, Stretches]]] = {}
@@ -70,7 +73,9 @@ class Windows:
         unconfirmed = self._read_unconfirmed(cache, exchange_id).get(pair, ())
         ((_, members, coverage),) = cache.windows([pair])
         rows = [orjson.loads(member) for member in members]
-        empty = told_empty(unconfirmed, pair.timeframe, exchange.lag_ms)
+        # While trades are streamed, and none came, an answer without a row is not alone.
+        lag_ms = 0 if exchange.omits and self._is_connected(exchange_id) else exchange.lag_ms
+        empty = told_empty(unconfirmed, pair.timeframe, lag_ms)
         known = union([*coverage, *empty]) if members else ()
         window = Window([row[0] for row in rows], rows, known)
         with self._lock:
@@ -94,7 +99,8 @@ class Windows:
         return candle
 
     def _read_unconfirmed(self, cache: CandleCache, exchange_id: int) -> dict[Pair, Stretches]:
-        version = self._all, self._changes.get(keys.unconfirmed(exchange_id).encode(), 0)
+        changes = self._changes.get(keys.unconfirmed(exchange_id).encode(), 0)
+        version = self._all, changes, False
         found = self._unconfirmed.get(exchange_id)
         if found is None or found[0] != version or not self._tracking.is_live:
             found = self._unconfirmed[exchange_id] = version, cache.unconfirmed()
@@ -106,7 +112,8 @@ class Windows:
             keys.coverage(exchange_id, *pair),
             keys.unconfirmed(exchange_id),
         )
-        return self._all, sum(self._changes.get(name.encode(), 0) for name in names)
+        changes = sum(self._changes.get(name.encode(), 0) for name in names)
+        return self._all, changes, self._is_connected(exchange_id)
 
     def _changed(self, names: Sequence[bytes] | None) -> None:
         if names is None:
