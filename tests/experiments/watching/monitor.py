@@ -26,9 +26,8 @@ READING = (
     "HGET",
 )
 OF_MARKET = ("candles:", "candle:", "coverage:", "ticker:", "indicator:")  # keys of market data
-WRITING = {
-    each.sha for each in (cache.WRITE, indicator_cache.WRITE, flush.FLUSH, fencing.SET_AND_PUBLISH)
-}
+SCRIPTS = (cache.WRITE, indicator_cache.WRITE, flush.FLUSH, fencing.SET_AND_PUBLISH)
+WRITING = {each.sha for each in SCRIPTS}
 
 
 class Writes:
@@ -61,6 +60,8 @@ class Writes:
 def monitored(redis):
     """Watch what is written while the block lasts."""
     writes = Writes()
+    for script in SCRIPTS:
+        redis.script_load(script.text)  # else the first call sends the text, not the hash
     with own_client(redis, LONGEST_SILENCE_SECONDS) as client, client.monitor() as monitor:
 
         def watch():
