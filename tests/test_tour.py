@@ -30,6 +30,7 @@ from tests.warmup.network.sockets import browsing, log_in
 from tests.warmup.runners import MIDNIGHT_MS, chosen, make_row, serve
 from warmup.live.bars import Bars
 from warmup.live.sink import CandleSink
+from warmup.live.writing.close_writer import CloseWriter
 from warmup.live.writing.flush import Flusher
 from warmup.network.page.pair_view import read_pair
 from warmup.network.socket.consumer import NetworkConsumer
@@ -49,7 +50,7 @@ EPOCH = 1
 # A day ends after three seconds; whoever comes too late for that waits 15 more for the next minute.
 SETTINGS = {"start_ms": MIDNIGHT_MS - 12_000, "speed": 4, "listings": chosen([SYMBOL])}
 TO_STOP_AT = (  # else they were imported for nothing
-    *(Inbox, Connection, Lane, BinanceSession, Bars, Flusher),
+    *(Inbox, Connection, Lane, BinanceSession, Bars, CloseWriter, Flusher),
     *(Subscriber, Feed, PairFeed, read_pair, NetworkConsumer, Outbox),
 )
 
