@@ -4,6 +4,7 @@ import pytest
 
 from exchanges.redis.client import make_client
 from exchanges.transport import backoff
+from tests.fixtures.redis_server import wait_for
 from tests.fixtures.sentinels import Sentinels
 from tests.warmup.followed import followed
 from tests.warmup.runners import (
@@ -30,7 +31,9 @@ def killed(watched):
 
 
 def demoted(watched):
-    watched.fail_over()  # the old one stays up, and refuses writes once it knows
+    old = watched.fail_over()
+    # It stays up, and takes writes until it knows: what is seen there by then is lost.
+    wait_for(lambda: old.ask("ROLE")[0] != "master", "a demotion")
 
 
 @pytest.mark.parametrize("fail_over", [killed, demoted])
