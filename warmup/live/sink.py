@@ -225,7 +225,7 @@ class CandleSink:
         self._overdue.look(now, now_ms)
         if self._bars or pairs.unloaded:
             self._healer.keep_time()  # last, as a pair's answer tells more of an outage
-        self.writer.take_late()
+        self.writer.take_late(now_ms)
 
     def flush(self) -> None:
         """Write what waits, closes first; keep it where that fails."""

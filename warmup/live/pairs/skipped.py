@@ -8,8 +8,8 @@ from redis.exceptions import RedisError
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval, intersect, subtract, union
 from livermore.market.pair import Pair
-from warmup.cache.candles import CandleCache
-from warmup.live.bars import LATE, Close
+from warmup.cache.candles import CANDLES_KEPT, CandleCache
+from warmup.live.bars import EVER, LATE, Close
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,14 @@ class Skipped:
 
     def forget(self, pair: Pair) -> None:
         self.by_pair.pop(pair, None)
+
+    def forget_old(self, now_ms: int) -> None:
+        """Forget what is older than the cache keeps: nobody will ever know it."""
+        for pair, stretches in list(self.by_pair.items()):
+            earliest_ms = pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms
+            self.by_pair[pair] = intersect(stretches, ((earliest_ms, EVER),))
+            if not self.by_pair[pair]:
+                del self.by_pair[pair]
 
     def repaired(self, pair: Pair) -> None:
         """Learn, in any thread, that candles of a pair were written that were not told."""

@@ -72,8 +72,9 @@ class CloseWriter:
             if close.candle and close.how and pair.timeframe is pairs.rolls_up_from:
                 pairs.rollups[pair.symbol].close(close.candle)
 
-    def take_late(self) -> None:
-        """Keep what was skipped and is known by now: it is told late."""
+    def take_late(self, now_ms: int) -> None:
+        """Keep what was skipped and is known by now: it is told late. Forget what nobody keeps."""
+        self._pairs.skipped.forget_old(now_ms)
         for pair, close in self._pairs.skipped.known():
             self._writes.closes.append((pair, self._writes.losses.marked(pair, close)))
 

@@ -18,6 +18,7 @@ from tests.warmup.live.sink.played import (
     still_open,
 )
 from tests.warmup.live.sink.seen import late, stored, tick_until, told
+from warmup.cache.candles import CANDLES_KEPT
 from warmup.cache.told import Told
 from warmup.live.bars import GRACE_MS, LONGEST_WAIT_MS
 from warmup.live.outage import Outage
@@ -205,6 +206,15 @@ def test_who_comes_after_tells_late_what_was_skipped_before(skipping, redis, mak
     second.connected([PAIR])
     tick_until(second, lambda: late(redis) == [0])
     assert [number for number, _ in told(redis)] == [1, 2, 0]
+
+
+def test_what_was_skipped_is_waited_for_no_longer_than_its_bars_are_kept(skipping):
+    skipping.clock(at(CANDLES_KEPT))
+    skipping.tick()
+    assert skipping.skipped() == [PAIR]
+    skipping.clock(at(CANDLES_KEPT + 1))
+    tick_until(skipping, lambda: not skipping.healing())
+    assert skipping.skipped() == []
 
 
 def test_what_was_skipped_and_is_known_to_be_empty_is_forgotten(skipping, redis, cache):
