@@ -21,6 +21,7 @@ import redis as redis_client
 import yaml
 
 from livermore.running.embedded_redis import socket_url
+from tests.fixtures.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", ".*_cache", ".hypothesis", "tests")
@@ -82,12 +83,6 @@ def environment():
 def finish(process):
     out, _ = process.communicate(timeout=60)
     return process.returncode, out
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def is_listening(port):

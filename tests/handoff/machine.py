@@ -15,12 +15,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from livermore.market import keys
+from tests.fixtures.ports import free_port
 from tests.handoff.documents import Block, Command
 from tests.handoff.page_client import PageClient, answers
 from tests.handoff.servers import lively_exchange, redis_server, wait_until
 from tests.handoff.terminal import Terminal
 from tests.handoff.units import OURS, Unit
-from tests.test_run import LEFT_OUT, ROOT, environment, free_port
+from tests.test_run import LEFT_OUT, ROOT, environment
 
 USER, PASSWORD = "ada", "a long enough pass phrase"
 TYPIST = shlex.join([sys.executable, str(Path(__file__).with_name("typist.py")), PASSWORD])

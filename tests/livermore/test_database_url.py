@@ -1,12 +1,12 @@
 """The forms of DATABASE_URL that docs/settings.md names, on a PostgreSQL at another port."""
 
 import re
-import socket
 import subprocess
 import tempfile
 
 import pytest
 
+from tests.fixtures.ports import free_port
 from tests.livermore.databases import PostgresServer, manage, program
 from tests.warmup.runners import ROOT
 
@@ -23,9 +23,7 @@ class ElsewhereServer(PostgresServer):
     """On a socket and on TCP, both at a port of its own."""
 
     def __init__(self, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         super().__init__(folder)
 
     def start(self):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.ports import free_port
 from tests.livermore.databases import PostgresServer, manage, program
 from tests.warmup.runners import wait_until
 
@@ -58,9 +59,7 @@ class Pooler:
 
     def __init__(self, folder):
         own = Path(tempfile.mkdtemp(prefix="pooler-", dir=folder))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         config = own / "pgbouncer.ini"
         config.write_text(CONFIG.format(folder=folder, port=port, own=own))
         as_user = {"user": "postgres"} if Path(folder).stat().st_uid else {}

@@ -14,6 +14,7 @@ from pathlib import Path
 from django.conf import settings
 
 from livermore.running.children import answers
+from tests.fixtures.ports import free_port
 from tests.warmup.runners import ROOT, database_url, wait_until
 
 SERVE = """
@@ -45,9 +46,7 @@ class WebServer:
         self.log = self.folder / "web.log"
         self.temporary = self.folder / "tmp"
         self.temporary.mkdir(exist_ok=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._command = ["-c", SERVE, timeout, str(lock_seconds), str(self.port), *arguments]
         if by_hand:
             self._command = ["-m", "daphne", "-p", str(self.port), "livermore.asgi:application"]

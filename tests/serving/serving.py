@@ -30,6 +30,9 @@ def served(redis, **options):
         loop.run_forever()
         assert task.done()
         loop.run_until_complete(found[0].cleanup())
+        for each in (left := asyncio.all_tasks(loop)):
+            each.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_default_executor())
         connections.close_all()
 

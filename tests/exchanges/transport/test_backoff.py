@@ -14,6 +14,11 @@ EACH = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(autouse=True)
+def _try_again_soon():
+    """Let the delays be what they are: they are what is tried here."""
+
+
 @EACH
 def test_each_delay_is_drawn_from_twice_as_far_up_to_the_longest(monkeypatch, delays, ceilings):
     monkeypatch.setattr(backoff.random, "uniform", lambda low, high: (low, high))

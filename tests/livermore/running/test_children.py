@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ import pytest
 
 from livermore.running.children import Child, ChildError, Children, answers
 from livermore.running.preflight import why_not_free
+from tests.fixtures.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 PARENT = """
@@ -23,12 +23,6 @@ Children(print).start(Child("web", module, url, Path(log), Path.cwd()))
 print("up", flush=True)
 sys.stdin.read()
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def web_child(tmp_path, port):

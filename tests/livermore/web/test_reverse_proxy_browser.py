@@ -1,7 +1,6 @@
 """The web side's outer edge in a real Chromium: origins, policies, below a path."""
 
 import shutil
-import socket
 import subprocess
 
 import orjson
@@ -12,6 +11,7 @@ from exchanges.models import Exchange
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from livermore.running.children import answers
+from tests.fixtures.ports import free_port
 from tests.livermore.web.reverse_proxy import ReverseProxy, with_header
 from tests.warmup.network.browser import chromium as browsers
 from tests.warmup.network.operators import listed_exchange, person
@@ -186,9 +186,7 @@ def test_nginx_as_the_document_has_it_serves_all_of_it(serve, look, tmp_path, pa
     location = text[text.index("location / {") :].partition("}")[0] + "}"
     location = location.replace("127.0.0.1:8000", f"127.0.0.1:{web.port}")
     location = location.replace("location / ", f"location {path}/ ")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {"folder": tmp_path, "port": port, "upgrade": upgrade, "location": location}
     (tmp_path / "conf").write_text(NGINX.format(**settings))
     nginx = subprocess.Popen(["nginx", "-p", tmp_path, "-c", tmp_path / "conf"])

@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from livermore.market.timeframe import Timeframe
 from serving.models import ApiClient
+from tests.fixtures.ports import free_port
 from tests.serving.conftest import say_streamed
 from tests.serving.serving import klines
 from tests.warmup.runners import SYMBOLS, chosen, make_row, processes, wait_until
@@ -27,12 +27,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 TOKEN = "a-token-of-thirty-two-characters"
 H1 = Timeframe.H1
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def health(url):

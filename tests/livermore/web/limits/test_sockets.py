@@ -8,7 +8,7 @@ import pytest
 import websocket
 
 from livermore.running.children import answers
-from tests.test_run import free_port
+from tests.fixtures.ports import free_port
 from tests.warmup.runners import ROOT, wait_until
 
 SERVE = """

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from livermore.running.children import answers
+from tests.fixtures.ports import free_port
 from tests.warmup.runners import ROOT, database_url, wait_until
 from warmup.runner import agent as agents
 
@@ -71,9 +71,7 @@ class Web:
     """The web side in a process of its own, which can be ended and started again on its port."""
 
     def __init__(self, log, *arguments, **environment):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._log = log
         self._arguments, self._environment = arguments, environment
         self.start()

@@ -8,7 +8,7 @@ import pytest
 import websocket
 
 from livermore.running.children import answers
-from tests.test_run import free_port
+from tests.fixtures.ports import free_port
 from tests.warmup.runners import ROOT, wait_until
 from warmup.network.permission import NO_PERMISSION, NOT_LOGGED_IN
 from warmup.network.socket.lifetime import DAY_OLD, FLOOD, TOO_SLOW, TRY_LATER
