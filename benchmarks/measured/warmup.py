@@ -6,6 +6,7 @@ from benchmarks.fixtures.bench import WEIGHT_A_MINUTE, Bench, Sandbox
 from benchmarks.measurement import Measurement, median_seconds
 from benchmarks.plain import loop as plain_loop
 from exchanges.models import Exchange
+from exchanges.rest.pacing.memory import forget_all
 from exchanges.venues.binance.rest import BinanceRest
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
@@ -61,6 +62,7 @@ class _Warmups:
 
     def _warm(self) -> float:
         self._bench.redis.flushdb()
+        forget_all()  # else what the run before used up is put back
         self._sandbox.forget()
         began = time.process_time()
         seconds = self._bench.warm(self._exchange, self._symbols)
