@@ -161,11 +161,8 @@ def test_who_knows_nothing_of_what_was_lost_says_that_it_may_have_been_told(
     ]  # fmt: skip
 
 
-def test_who_takes_over_as_redis_loses_something_says_what_may_have_been_told(
-    lossy, redis, make, lose, rest
-):
-    holder, shadow = make(), Stream(CandleSink(redis, EXCHANGE, rest, NOBODYS, lambda: False))
-    shadow.remember_in(WrittenLately())
+def lose_between(lossy, redis, holder, shadow, lose):
+    """Let both follow five bars and Redis lose the newest two, before one takes over."""
     holder.connected([PAIR])
     shadow.connected([PAIR])
     for number in range(5):
@@ -177,6 +174,14 @@ def test_who_takes_over_as_redis_loses_something_says_what_may_have_been_told(
     if not redis.exists(keys.told(EXCHANGE)):
         pytest.skip("there is nothing to go on from")
     redis.set(keys.epoch(EXCHANGE), EPOCH + 1)
+
+
+def test_who_takes_over_as_redis_loses_something_says_what_may_have_been_told(
+    lossy, redis, make, lose, rest
+):
+    holder, shadow = make(), Stream(CandleSink(redis, EXCHANGE, rest, NOBODYS, lambda: False))
+    shadow.remember_in(WrittenLately())
+    lose_between(lossy, redis, holder, shadow, lose)
     shadow.take_over(EPOCH + 1, lambda: True)
     tick_until(shadow, lambda: told(redis) == list(range(5)))
     close_and_tick(shadow, 5)
@@ -190,17 +195,7 @@ def test_a_take_over_writes_nothing_before_it_knows_what_was_lost(
     lossy, redis, make, lose, rest, monkeypatch
 ):
     holder, shadow = make(), Stream(CandleSink(redis, EXCHANGE, rest, NOBODYS, lambda: False))
-    holder.connected([PAIR])
-    shadow.connected([PAIR])
-    for number in range(5):
-        shadow.candle(closed(number))
-        close_and_tick(holder, number)
-        if number == 2:
-            lossy.remember()
-    lose()
-    if not redis.exists(keys.told(EXCHANGE)):
-        pytest.skip("there is nothing to go on from")
-    redis.set(keys.epoch(EXCHANGE), EPOCH + 1)
+    lose_between(lossy, redis, holder, shadow, lose)
     send = Comparison._send
 
     def send_and_fail(comparison, *arguments):
