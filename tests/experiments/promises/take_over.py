@@ -4,12 +4,13 @@ for that. None is lost or told twice.
 
 Four exchanges, two agents with the lease that they really have: the one that runs them is killed
 by SIGKILL with all of its processes, so that none of them can give anything back, and a new one
-begins to wait. It took over where the first frame of another agent is in
-Redis. Then the one that runs them is stopped for 5 and for 10 seconds, with an agent waiting.
-Commands are counted that waiting agents send to Redis while nothing happens. Last, agents are told
-to end just before a minute does (SIGTERM), and every second time are asked to let another one take
-over; how late closes are told then is compared with those of the minutes before. Of Coinbase's
-protocol, which tells no close, those count for the comparison with the truth alone.
+begins to wait. It took over where the first frame of another agent is in Redis; of so many symbols
+one trades in most seconds, so that this is hardly a wait for the exchange. Then the one that runs
+them is stopped for 5 and for 10 seconds, with an agent waiting. Commands are counted that waiting
+agents send to Redis while nothing happens. Last, agents are told to end just before a minute does
+(SIGTERM), and every second time are asked to let another one take over; how late closes are told
+then is compared with those of the minutes before. Of Coinbase's protocol, which tells no close,
+those count for the comparison with the truth alone.
 `tests/exchanges/lock/test_watch.py` and `tests/warmup/runner/test_agent.py` show each for a short
 while.
 """
@@ -26,7 +27,9 @@ from django.db.models.functions import Now
 
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
-from exchanges.sandbox.symbols import DEFAULT
+from exchanges.sandbox.market.listings import TRADING
+from exchanges.sandbox.protocols import PROTOCOLS
+from exchanges.sandbox.symbols import listings
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.experiments.outcome import Outcome, faults_of
@@ -53,8 +56,8 @@ SECONDS_BETWEEN_MOVES = 15
 LATER_MS = 100  # for a move
 
 
-def run(redis, folder, kills=6, stops=(5, 10), waiting=8, moves=6, symbols=10, idle_seconds=20):
-    chosen = DEFAULT[:symbols]
+def run(redis, folder, kills=6, stops=(5, 10), waiting=8, moves=6, symbols=40, idle_seconds=20):
+    chosen = traded_everywhere(symbols)
     with (
         serve(speed=1, listings=chosen) as sandbox,
         processes() as manage,
@@ -79,11 +82,20 @@ def run(redis, folder, kills=6, stops=(5, 10), waiting=8, moves=6, symbols=10, i
         faults += faults_of("compared after moves", trial.compare)
         trial.end()
     return Outcome(
-        f"An agent that runs {len(rows)} exchanges with {symbols} symbols each was killed {kills} "
-        f"times; it was stopped for {' and '.join(map(str, stops))} s. They were moved {moves} "
-        "times.",
+        f"An agent that runs {len(rows)} exchanges with {len(chosen)} symbols each was killed "
+        f"{kills} times; it was stopped for {' and '.join(map(str, stops))} s. They were moved "
+        f"{moves} times.",
         numbers | trial.numbers,
         faults,
+    )
+
+
+def traded_everywhere(symbols):
+    """Return about so many listings, those that trade on each of the exchanges."""
+    return tuple(
+        listing
+        for listing in listings(symbols)
+        if listing.status == TRADING and all(listing.is_on(protocol.name) for protocol in PROTOCOLS)
     )
 
 
