@@ -5,7 +5,7 @@ import hmac
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from exchanges.redis.unreadable import warn_once
 from livermore.market.candle import Ticker
+from livermore.market.pair import Pair
 from serving.admission import READER, Admission, exchange_named
 from serving.binance import streams
 from serving.binance.rest import BUSY, BinanceApi
@@ -31,7 +32,7 @@ from serving.candles.passing import Passing
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import RETRY_SECONDS, Unavailable
 from serving.candles.weights import UsedWeights
-from serving.candles.windows import Windows
+from serving.candles.windows import Window, Windows
 from serving.clients import Callers
 from serving.coinbase.rest import CoinbaseApi
 from serving.counting.observation import Observation
@@ -40,13 +41,15 @@ from serving.directory import Directory, ServedExchange
 from serving.native.api import NativeApi, NotFound, as_json, symbol_of
 from serving.native.events import ID, EventSource, send
 from serving.native.parameters import BadRequest, Parameters
-from serving.streams.feed import Feed, Told
+from serving.streams.feed import ALL, Feed
 from serving.streams.hub import Hub, Topic
+from serving.streams.order import Told
 from serving.together.answers import AnswersBeside
 
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS, SECONDS_TO_LEAVE = 5.0, 2.0
+LONGEST_LINE = 65_536  # of a request
 OF_COINBASE = "brokerage/"
 SOCKET_PATHS = ("/ws", "/ws/{streams:.*}", "/stream", "/stream/{rest:.*}")
 TICKERS = {streams.TICKER: streams.ticker, streams.MINI_TICKER: streams.mini_ticker}
@@ -80,7 +83,9 @@ class Server:
         self._binance = BinanceApi(answers, Tickers(redis), passing, UsedWeights(redis))
         self._coinbase = CoinbaseApi(answers, passing)
         self._native = NativeApi(redis, self.directory, answers)
-        self._feed = Feed(redis, url, self._deliver)
+        self._feed = Feed(
+            *(redis, url, self._deliver, self._window, self._clocks.now_ms, self._monitored)
+        )
         self._hub = Hub(self._feed.want, self._feed.unwant)
         self._reading = asyncio.Lock()
         self._sockets: set[BinanceSocket] = set()
@@ -114,6 +119,15 @@ class Server:
                 app.router.add_get(f"{start}/{{exchange}}{path}", self._socket)
         return app
 
+    def runner(self) -> web.AppRunner:
+        """Return what answers connections, and takes an address that names 1,024 streams."""
+        return web.AppRunner(
+            self.application(),
+            access_log=None,
+            shutdown_timeout=GRACE_SECONDS,
+            max_line_size=LONGEST_LINE,
+        )
+
     async def run(
         self,
         host: str,
@@ -128,7 +142,7 @@ class Server:
         `beside_others` lets other processes listen there too. Raises OSError where the address is
         taken.
         """
-        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
+        runner = self.runner()
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port, reuse_port=beside_others or None).start()
@@ -174,8 +188,12 @@ class Server:
         named = request.match_info.get("streams")
         route = request.match_info.route.resource
         is_combined = route is not None and "/stream" in route.canonical
-        names = request.query.get("streams", "") if named is None else named
+        # A plus in a query reads as a space, of which a name has none: btcusd@kline_1h@+08:00.
+        names = request.query.get("streams", "").replace(" ", "+") if named is None else named
         sent = [each for each in names.split("/") if each]
+        unit = request.query.get("timeUnit", streams.UNITS[0])
+        if unit.upper() not in streams.UNITS:
+            return as_json({"code": streams.BAD_UNIT[0], "msg": streams.BAD_UNIT[1]}, 400)
 
         def note_drop(reason: str) -> None:
             self._reports.counts.add("readers_dropped_total", exchange.name, reason)
@@ -189,7 +207,10 @@ class Server:
         except Unavailable as error:
             headers = {"Retry-After": str(error.retry_seconds)}
             return as_json({"code": BUSY, "msg": str(error)}, 503, headers)
-        socket = BinanceSocket(self._hub, exchange, is_combined, is_streamed, note_drop)
+        in_microseconds = unit.upper() != streams.UNITS[0]
+        socket = BinanceSocket(
+            *(self._hub, exchange, is_combined, is_streamed, note_drop, in_microseconds)
+        )
 
         async def serve() -> web.StreamResponse:
             self._sockets.add(socket)
@@ -297,29 +318,54 @@ class Server:
     def _deliver(self, told: list[Told]) -> None:
         self._hub.publish(self._payloads(told))
 
-    def _payloads(self, told: list[Told]) -> Iterator[tuple[Topic, bytes]]:
+    def _payloads(self, told: Iterable[Told]) -> Iterator[tuple[Topic, bytes]]:
         for topic, message in told:
-            try:
-                payload = self._payload(topic, message)
-            except (LookupError, TypeError, ValueError) as error:  # somebody else wrote it
-                warn_once(logger, f"{topic.kind} {topic.symbol}", error)
-            else:
-                yield topic, payload
+            if topic.symbol:
+                if payload := self._read_payload(topic, message):
+                    yield topic, payload
+                continue
+            each = [self._read_payload(topic, one) for one in message[ALL]]
+            if readable := [payload for payload in each if payload]:
+                yield topic, b"[%s]" % b",".join(readable)
+
+    def _read_payload(self, topic: Topic, message: dict[str, Any]) -> bytes | None:
+        try:
+            return self._payload(topic, message)
+        except (LookupError, TypeError, ValueError) as error:  # somebody else wrote it
+            warn_once(logger, f"{topic.kind} {topic.symbol}", error)
+            return None
 
     def _payload(self, topic: Topic, message: dict[str, Any]) -> bytes:
         now_ms = self._clocks.now_ms(topic.exchange_id)
-        word = self._word(topic)
+        word = self._word(topic.exchange_id, topic.symbol or message["symbol"])
         if topic.kind == streams.KLINE:
             return streams.kline(message, word, now_ms, bool(message.get("closed")))
         return TICKERS[topic.kind](Ticker.from_json(message), word, now_ms)
 
-    def _word(self, topic: Topic) -> str:
+    def _word(self, exchange_id: int, symbol: str) -> str:
         """Return a symbol as clients know it."""
+        exchange = self._numbered(exchange_id)
+        found = exchange and exchange.symbols.get(symbol)
+        return found.word if found else symbol
+
+    async def _window(self, exchange_id: int, pair: Pair) -> Window:
+        """Return what the cache has of a pair. Raises Unavailable."""
+        exchange = self._numbered(exchange_id)
+        if exchange is None:
+            raise Unavailable("the exchange is gone")
+        return await self._answers.window(exchange, pair)
+
+    def _monitored(self, exchange_id: int) -> list[str]:
+        """Return the symbols of an exchange that are kept live."""
+        exchange = self._numbered(exchange_id)
+        known = exchange.symbols.values() if exchange else ()
+        return sorted({each.symbol for each in known if each.is_monitored})
+
+    def _numbered(self, exchange_id: int) -> ServedExchange | None:
         for exchange in self.directory.exchanges.values():
-            if exchange.exchange_id == topic.exchange_id:
-                found = exchange.symbols.get(topic.symbol)
-                return found.word if found else topic.symbol
-        return topic.symbol
+            if exchange.exchange_id == exchange_id:
+                return exchange
+        return None
 
 
 def database_away(error: DatabaseError) -> web.HTTPServiceUnavailable:

@@ -80,6 +80,7 @@ REDIS = {
     "serving/limits/sockets.py",
     "serving/candles/tracking.py",
     "serving/native/events.py",
+    "serving/streams/closes.py",
     "serving/streams/feed.py",
 }
 MAKE_CLIENTS = ("exchanges/redis/client.py", "exchanges/redis/topology/cluster.py")

@@ -176,6 +176,14 @@ class Answers:
         now_ms = await self.now_ms(exchange)
         return window, select(window.times, window.coverage, timeframe, wanted, now_ms), now_ms
 
+    async def window(self, exchange: ServedExchange, pair: Pair) -> Window:
+        """Return a pair's candles and when all are known, as the cache has them now.
+
+        Raises Unavailable.
+        """
+        await self.now_ms(exchange)  # and whether it is streamed: what is known hangs on that
+        return await self._window(exchange, pair)
+
     async def _window(self, exchange: ServedExchange, pair: Pair) -> Window:
         window = self._windows.kept(exchange.exchange_id, pair)
         if window is None:

@@ -46,6 +46,7 @@ DERIVED = dict(
         _of("12h", Timeframe.H4, 3),
     )
 )
+BY_TEXT: dict[str, AnyTimeframe] = {str(each): each for each in Timeframe} | DERIVED
 
 
 def join(rows: Sequence[Sequence[Any]], opened: int) -> list[Any]:

@@ -13,7 +13,8 @@ from redis import Redis
 
 from livermore.market import keys
 from serving.directory import ServedExchange
-from serving.streams.feed import Entry, Feed, parsed
+from serving.streams.closes import Entry
+from serving.streams.feed import Feed, parsed
 
 HEARTBEAT_SECONDS = 15.0
 LONGEST_QUEUE = 10_000  # entries; who leaves more unread is ended, and resumes by its last id

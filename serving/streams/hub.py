@@ -1,20 +1,27 @@
 """Who listens to which stream, and frames that are made once and written to all of them."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import NamedTuple, Protocol
-
-import orjson
 
 LONGEST_UNSENT = 1_000_000  # bytes; who leaves more unread is dropped, never waited for
 
 
 class Topic(NamedTuple):
-    """What can be listened to: `kind` is "kline" or "ticker", which has no timeframe."""
+    """What can be listened to: klines, or tickers, which have no timeframe.
+
+    Without a symbol it is all of them.
+    """
 
     exchange_id: int
     kind: str
     symbol: str
     timeframe: str = ""
+
+
+class Form(Hashable, Protocol):
+    """How a client wants what it listens to. What is equal writes the same."""
+
+    def write(self, payload: bytes) -> bytes: ...
 
 
 class Listener(Protocol):
@@ -35,20 +42,20 @@ class Hub:
     ):
         """`wanted` is told of each topic with a listener, `unwanted` when it has none any more."""
         self._wanted, self._unwanted = wanted, unwanted
-        self._listeners: dict[Topic, dict[Listener, str]] = {}
+        self._listeners: dict[Topic, dict[tuple[Listener, str], Form]] = {}
 
-    async def join(self, listener: Listener, topic: Topic, name: str) -> None:
-        """Send a topic to a client, by `name` where it wants frames that are named.
+    async def join(self, listener: Listener, topic: Topic, name: str, form: Form) -> None:
+        """Send a topic to a client, which calls it by `name`, in this form from now on.
 
         Nothing is missed that is told after this returns.
         """
-        self._listeners.setdefault(topic, {})[listener] = name
+        self._listeners.setdefault(topic, {})[listener, name] = form
         await self._wanted(topic)
 
-    def leave(self, listener: Listener, topic: Topic) -> None:
+    def leave(self, listener: Listener, topic: Topic, name: str) -> None:
         """Undo `join`."""
         listeners = self._listeners.get(topic, {})
-        if listeners.pop(listener, None) is not None and not listeners:
+        if listeners.pop((listener, name), None) is not None and not listeners:
             del self._listeners[topic]
             self._unwanted(topic)
 
@@ -60,21 +67,16 @@ class Hub:
         """Write a batch, each a topic and its payload, in one go a client."""
         pending: dict[Listener, list[bytes]] = {}
         for topic, payload in batch:
-            made: dict[str, bytes] = {}  # a frame for each name by which it is wanted
-            for listener, name in self._listeners.get(topic, {}).items():
-                if name not in made:
-                    made[name] = text_frame(named(name, payload) if name else payload)
-                pending.setdefault(listener, []).append(made[name])
+            made: dict[Form, bytes] = {}  # a frame for each form in which it is wanted
+            for (listener, _), form in self._listeners.get(topic, {}).items():
+                if form not in made:
+                    made[form] = text_frame(form.write(payload))
+                pending.setdefault(listener, []).append(made[form])
         for listener, frames in pending.items():
             if listener.is_slow():
                 listener.drop("too slow: read what is sent to you")
             else:
                 listener.write(b"".join(frames))
-
-
-def named(name: str, payload: bytes) -> bytes:
-    """Return a payload together with the name of its stream."""
-    return b'{"stream":%s,"data":%s}' % (orjson.dumps(name), payload)
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -13,14 +13,14 @@ from tests.conftest import SERVER
 
 
 @contextmanager
-def served(redis, **options):
-    """Serve all exchanges of the database; yield the address."""
+def served(redis, url=None, port=0, **options):
+    """Serve all exchanges of the database; yield the address. `url` is that of the Redis."""
     loop, begun, found = asyncio.new_event_loop(), threading.Event(), []
 
     async def begin():
-        runner = web.AppRunner(Server(redis, SERVER.url, **options).application())
+        runner = Server(redis, url or SERVER.url, **options).runner()
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         found.extend([runner, f"http://127.0.0.1:{runner.addresses[0][1]}"])
         begun.set()
 

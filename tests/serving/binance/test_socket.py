@@ -291,20 +291,6 @@ def test_an_exchange_may_be_called_like_a_path(ask, redis):
     assert asyncio.run(held())["e"] == "kline"
 
 
-def test_a_server_that_ends_says_so(ask, redis):
-    async def held():
-        client = ask()
-        await client.start_server()
-        socket = await client.ws_connect(f"/sandbox/ws/{STREAM}")
-        ending = asyncio.create_task(client.server.close())
-        message = await socket.receive(timeout=5)
-        await ending
-        await client.close()
-        return message.type, socket.close_code
-
-    assert asyncio.run(held()) == (WSMsgType.CLOSE, 1001)
-
-
 def test_where_nobody_streams_nobody_is_left_waiting(ask, redis, monkeypatch):
     monkeypatch.setattr("serving.binance.socket.PING_SECONDS", 0.5)
 

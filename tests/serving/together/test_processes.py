@@ -193,6 +193,7 @@ def test_limits_are_those_of_all_processes_together(redis, serve):
     assert told["livermore_serving_refused_total", "", "no token"] == 1
     process.send_signal(signal.SIGTERM)
     for each in open_ones:
+        assert b"serverShutdown" in each.recv_data()[1]
         kind, data = each.recv_data()
         assert (kind, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1001)
         each.close()

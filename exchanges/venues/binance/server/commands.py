@@ -1,10 +1,12 @@
-"""What Binance's clients ask for on a WebSocket, and how it answers."""
+"""What Binance's clients ask for on a WebSocket, and how it answers (web-socket-streams.md)."""
 
+import re
 from typing import Any
 
 import orjson
 
 METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+METHOD = re.compile(r'"method"\s*:\s*"(?:[^"\\]|\\.)*"')
 
 
 class BadCommand(Exception):
@@ -20,18 +22,23 @@ def read_command(text: str | bytes) -> tuple[str, list, int | str | None]:
     """Return method, parameters and id of one message. Raises BadCommand."""
     try:
         sent = orjson.loads(text)
-    except ValueError:
-        raise BadCommand(3, "Invalid JSON: expected value at line 1 column 1") from None
+    except orjson.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise BadCommand(3, f"Invalid JSON: expected value at {place}") from None
+    text = text if isinstance(text, str) else text.decode()
     if not isinstance(sent, dict):
         raise BadCommand(2, "Invalid request: expected an object at line 1 column 1")
     request_id = _request_id(sent.get("id"))
     if "method" not in sent:
-        raise BadCommand(2, "Invalid request: missing field `method`", request_id)
+        place = _place(text, len(text.rstrip()))
+        raise BadCommand(2, f"Invalid request: missing field `method` at {place}", request_id)
     method, params = sent["method"], sent.get("params", [])
     if method not in METHODS:
         expected = ", ".join(f"`{one}`" for one in METHODS)
-        message = f"Invalid request: unknown variant `{method}`, expected one of {expected}"
-        raise BadCommand(2, message, request_id)
+        found = METHOD.search(text)
+        place = _place(text, found.end() if found else len(text))
+        what = f"unknown variant `{str(method)[:100]}`, expected one of {expected} at {place}"
+        raise BadCommand(2, f"Invalid request: {what}", request_id)
     if not isinstance(params, list):
         raise BadCommand(2, "Invalid request: params must be an array", request_id)
     return method, params, request_id
@@ -67,12 +74,18 @@ def too_many(request_id: object) -> bytes:
     return orjson.dumps({"error": error, "id": request_id})
 
 
+def _place(text: str, end: int) -> str:
+    """Say where a text was read to, as their parser does."""
+    read = text[:end]
+    return f"line {read.count(chr(10)) + 1} column {end - read.rfind(chr(10)) - 1}"
+
+
 def _request_id(value: Any) -> int | str | None:
     number = isinstance(value, int) and not isinstance(value, bool)
     fits = number and -(2**63) <= value < 2**63
     if value is None or fits or (isinstance(value, str) and len(value) <= 36):
         return value
-    raise BadCommand(2, "Invalid request: request ID must be an integer or a short string")
+    raise BadCommand(2, "Invalid request: request ID must be an unsigned integer")
 
 
 def _known_property(params: list, count: int, request_id: object) -> None:
