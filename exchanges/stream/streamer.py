@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 PUMP_SECONDS = 0.05  # between two rounds; what may close a bar is read at once
+END_SECONDS = 1.0  # for connections that are still being made
 ROUNDS = 5  # so often what is open is read, of which the newest will do
 SWITCH_SECONDS = 0.0005  # so long another thread of the process may keep a close waiting
 COUNTED = ("frames", "malformed", "unknown", "lost", "reconnects")
@@ -264,8 +265,9 @@ class Streamer:
         try:
             for lane in self._lanes:
                 lane.close()
+            ends_at = time.monotonic() + END_SECONDS  # of all: who stops this does not wait longer
             for lane in self._lanes:
-                lane.join(1.0)
+                lane.join(max(0.0, ends_at - time.monotonic()))
         finally:
             self._ended.set()
             self._refuse_what_is_asked()

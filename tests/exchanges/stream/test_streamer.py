@@ -702,3 +702,13 @@ def test_a_server_that_never_answers_does_not_hold_up_the_others(sandbox, stream
         started = time.monotonic()
         stuck.stop()
         assert time.monotonic() - started < 3
+
+
+def test_it_ends_in_time_however_many_connections_are_being_made(stream):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"ws://127.0.0.1:{mute.getsockname()[1]}"
+        streamer, _ = stream(BinanceStream, url, [BTC, ETH, SOL], topics_per_connection=4)
+        eventually(lambda: all(lane._current for lane in streamer._lanes))
+        assert len(streamer._lanes) == 5
+        streamer.stop()
+        assert not streamer._thread.is_alive()
