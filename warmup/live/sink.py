@@ -192,6 +192,7 @@ class CandleSink:
         """Take what REST answered, ask for what is overdue, write what there is."""
         self._begun_ms = self.streamed_now_ms() or 0
         if not self.has_begun:
+            self._load_again()
             return
         self._recovery.step()
         may_write = self.writer.write_closes()
@@ -210,6 +211,13 @@ class CandleSink:
                 self._pairs.forget(pair)
                 self._writes.forget(pair)
                 self._writes.lately.forget([pair])
+
+    def _load_again(self) -> None:
+        """Load what could not be read before: beside another holder nothing else does."""
+        now = time.monotonic()
+        if self._pairs.unloaded and now >= self._next_look_at:
+            self._next_look_at = now + SECONDS_BETWEEN_LOOKS
+            self.connected(())
 
     def _look(self, now: float) -> None:
         """See to what is due."""

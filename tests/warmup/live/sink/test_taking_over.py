@@ -43,6 +43,27 @@ def take_over(redis, shadow):
     shadow.tick()
 
 
+def test_a_shadow_that_could_not_read_what_was_told_reads_it_once_it_can(
+    redis, rest, holder, monkeypatch
+):
+    def fail(*_):
+        raise ConnectionError("gone")
+
+    shadow = Stream(CandleSink(redis, EXCHANGE, rest, NOBODYS, lambda: False))
+    with monkeypatch.context() as patch:
+        patch.setattr(shadow._cache, "told", fail)
+        shadow.connected([PAIR])
+        shadow.tick()
+        assert not shadow.follows([PAIR])
+    shadow.tick()
+    assert shadow.follows([PAIR])
+    take_over(redis, shadow)
+    shadow.candle(closed(1))
+    shadow.tick()
+    shadow._healer.close()
+    assert told(redis) == [(0, False), (1, False)]
+
+
 def test_a_shadow_writes_nothing_and_asks_for_nothing(redis, rest, shadow, cache):
     before = {key: redis.dump(key) for key in redis.scan_iter()}
     for number in (1, 2):
