@@ -158,14 +158,13 @@ class InTurns:
     def _in_thread(self) -> None:
         name = self._life.exchange.name
         thread = threading.Thread(target=self._take_long_turn, name=f"runner-{name}", daemon=True)
+        lacked, self._lacks_thread = self._lacks_thread, False  # first: what it says itself counts
         try:
             thread.start()
         except RuntimeError as error:  # the system has no room for another one
-            if not self._lacks_thread:
+            if not lacked:
                 logger.error("worker.no_thread exchange=%s error=%s", name, error)
             self._lacks_thread = True
-        else:
-            self._lacks_thread = False
 
     def _take_long_turn(self) -> None:
         try:
@@ -176,9 +175,11 @@ class InTurns:
 
     def _take_turn(self) -> None:
         try:
-            self._is_live = not next(self._turns)
-            if not self._is_live:
+            if next(self._turns):
+                self._is_live = False
                 self._in_thread()
+            else:
+                self._is_live = True  # last: from here on another thread may take the next one
             return
         except StopIteration:
             error = None

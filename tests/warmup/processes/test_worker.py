@@ -18,6 +18,7 @@ class Life:
 
     def __init__(self):
         self.threads = []
+        self.ends = 0
 
     def turns(self, block_seconds):
         for is_long in (False, False, True, False):
@@ -25,7 +26,24 @@ class Life:
             yield is_long
 
     def end(self, error):
+        self.ends += 1
         return Outcome(wait_seconds=error)
+
+
+class Hasty(InTurns):
+    """Turns of which another thread takes the next one just as it may."""
+
+    @property
+    def _is_live(self):
+        return self._may_go_on
+
+    @_is_live.setter
+    def _is_live(self, may_go_on):
+        self._may_go_on = may_go_on
+        if may_go_on:
+            taker = threading.Thread(target=self.turn)
+            taker.start()
+            taker.join()
 
 
 @pytest.fixture
@@ -88,3 +106,13 @@ def test_a_later_turn_for_which_there_is_no_thread_is_taken_once_there_is(room):
     room.set()
     take_turns(run, lambda: run.outcome)
     assert in_threads(life) == [True, False, False, True]
+
+
+def test_no_turn_is_taken_by_two_threads(room):
+    life = Life()
+    run = Hasty(life, lambda: None)
+    wait_until(lambda: run.outcome)
+    for each in threading.enumerate():
+        if each.name == "runner-sandbox":
+            each.join(5)
+    assert (len(life.threads), life.ends) == (4, 1)
