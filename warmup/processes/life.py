@@ -68,7 +68,7 @@ class Life:
         self._trouble = TroubleReport(redis, exchange)
         self._runner: ExchangeRunner | None = None
         self._on_close = on_close
-        self._stopping = threading.Event()
+        self._stopping, self._leaving = threading.Event(), threading.Event()
 
     @property
     def instance_id(self) -> str:
@@ -83,6 +83,7 @@ class Life:
 
     def leave(self) -> None:
         """Let the turns end, once another agent streams the exchange, if one waits for it."""
+        self._leaving.set()
         runner = self._runner
         if runner and runner.instance_id:
             runner.leave()
@@ -122,7 +123,7 @@ class Life:
                 order = self._order
                 yield from runner.turns(whom, order.reason, order.goes_on, block_seconds)
 
-        yield from turns_through_losses(turns, self._stopping.wait)
+        yield from turns_through_losses(turns, self._has_to_end)
 
     def end(self, error: Exception | None) -> Outcome:
         """Say how it ended, `error` being what a turn raised; what went wrong is told, too."""
@@ -146,6 +147,10 @@ class Life:
             case _:
                 logger.error("agent.runner_died exchange=%s", name, exc_info=error)
         return self._failed(error)
+
+    def _has_to_end(self, seconds: float) -> bool:
+        """Wait so long, unless it is to end: one that leaves begins nothing anew either."""
+        return self._stopping.wait(seconds) or self._leaving.is_set()
 
     def _failed(self, error: Exception) -> Outcome:
         """Say why it ended and when it is tried again: not before a ban is over."""
