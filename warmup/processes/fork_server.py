@@ -25,6 +25,10 @@ FORK, KILL = b"F", b"K"
 NOTICE = struct.Struct("!cqq")
 GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)  # of the socket to the one that forks
 GRACE_SECONDS = 5.0
+FIRST_NOT_FORKED = (
+    "there is no room for the process that forks those in which exchanges run; make some, or let "
+    "them run in the agent's own (LIVERMORE_AGENT_PROCESSES=0)"
+)
 
 Target = Callable[[socket.socket], None]
 
@@ -45,11 +49,15 @@ class ForkServer:
     """
 
     def __init__(self, target: Target):
-        self.socket, theirs = socket.socketpair()
+        """Fork the process that forks others. Raises NotForked."""
         gc.collect()
         gc.freeze()  # a collection writes to what it looks at, and what is written to is copied
         _flush()
-        self._pid = os.fork()
+        try:
+            self.socket, theirs = socket.socketpair()
+            self._pid = os.fork()
+        except OSError as error:
+            raise NotForked(f"{FIRST_NOT_FORKED}: {error.strerror}") from error
         if not self._pid:
             self.socket.close()
             _end_with(_Server(theirs, target).run)

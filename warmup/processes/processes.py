@@ -267,9 +267,24 @@ class Processes:
         on_end(outcome)
 
     def _lose(self, error: ForkServerDied) -> None:
-        """Learn that nothing can be forked any more: nobody would notice what dies."""
+        """Learn that nothing can be forked any more: nobody would notice what dies, so all ends."""
         logger.error("agent.fork_server_died error=%s", error)
         self._died = error
         with self._lock:
-            for process in self._processes:
+            left = list(self._processes)
+            for process in left:
                 process.line.shut()
+        for process in left:
+            self._receive_last(process)
+
+    def _receive_last(self, process: Process) -> None:
+        """Take in what a process says until it ends; then nothing runs in it."""
+        try:
+            while self._receive(process):
+                pass
+        except Exception:
+            logger.exception("agent.not_listening")
+            while process.line.receive() is not None:
+                pass
+        for run in list(process.runs.values()):
+            run.end()

@@ -187,6 +187,16 @@ def test_where_no_process_can_be_forked_the_exchange_is_tried_again_and_others_g
     assert others == holders
 
 
+def test_an_agent_that_can_fork_nothing_at_its_start_says_so_in_a_line(agent, tmp_path):
+    nothing = NO_ROOM.replace("len(forked) > 1 and ", "").format(path=str(tmp_path))
+    process = agent(3, nothing)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert len(err.splitlines()) == 1
+    assert err.startswith("Error: there is no room for the process that forks")
+    assert "LIVERMORE_AGENT_PROCESSES=0" in err
+
+
 NOTHING_CAN_BE_SAID = """
 from warmup.processes import processes
 class Processes(processes.Processes):
