@@ -49,7 +49,7 @@ from warmup.runner.monitored import (
     rows_wanted,
     trading,
 )
-from warmup.runner.moving.shadow import Shadow, do_beside, streams
+from warmup.runner.moving.shadow import Shadow, do_beside, learn_pace, streams
 from warmup.runner.moving.succession import Departure, Succession
 from warmup.runner.trouble import TroubleReport
 from warmup.scanner import CandleStatusScanner
@@ -261,6 +261,7 @@ class ExchangeRunner:
             live.streamer.start(self._symbols)
             self._clock.settle()
             self._ask_limits(rest)
+            learn_pace(self._clock, self._stopping, presence.keep_up)
             live.follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             yield from self._stream(lease, presence, live, writing, self._find_short())
 

@@ -15,6 +15,7 @@ from exchanges.daemon_threads import NoAnswer, Workers
 from exchanges.errors import LivermoreError, Unreachable
 from exchanges.lock.lease import Lease
 from exchanges.lock.status import State, read_status, read_status_age
+from exchanges.rest.clock import ExchangeClock
 from exchanges.stream.streamer import Streamer
 from livermore.market.pair import pairs_of
 from warmup.live.indicators import IndicatorFollower
@@ -70,6 +71,26 @@ def do_beside(
         workers.close()
 
 
+def learn_pace(clock: ExchangeClock, stopping: Event, keep_up: Callable[[float], None]) -> bool:
+    """Ask for an exchange's time once more, as one answer does not tell how fast that goes.
+
+    Where no answer comes soon it is as it was. `keep_up` is called meanwhile, as `do_beside` does.
+    Return False where it is to end before.
+    """
+
+    def ask() -> None:
+        try:
+            clock.settle()
+        except (LivermoreError, RedisError) as error:  # it was told a moment ago
+            logger.warning("shadow.time_unknown error=%s", error)
+
+    try:
+        return do_beside(ask, stopping, keep_up, LONGEST_SETTLING_SECONDS)
+    except NoAnswer as error:
+        logger.warning("shadow.time_unknown error=%s", error)
+        return not stopping.is_set()
+
+
 class Shadow:
     """What is connected, subscribed, loaded and computed before it may write anything.
 
@@ -96,8 +117,13 @@ class Shadow:
         """
         pairs = pairs_of(symbols)
         started_at = time.monotonic()
+
+        def is_to_end() -> bool:
+            keep_up(time.monotonic())
+            return stopping.is_set()
+
         self._streamer.start(symbols)
-        self._follower.load(pairs, stopping.is_set)
+        self._follower.load(pairs, is_to_end)
         while not self._sink.follows(pairs):
             if self._streamer.error:
                 raise self._streamer.error
@@ -111,11 +137,8 @@ class Shadow:
             keep_up(time.monotonic())
             if stopping.wait(SECONDS_BETWEEN_LOOKS):
                 return False
-        try:
-            if not do_beside(self._settle_clock, stopping, keep_up, LONGEST_SETTLING_SECONDS):
-                return False
-        except NoAnswer as error:
-            logger.warning("shadow.time_unknown error=%s", error)
+        if not learn_pace(self._sink.exchange_clock, stopping, keep_up):
+            return False
         gc.collect()
         gc.freeze()  # a full collection takes long, and a burst of closes brings one about
         logger.info("shadow.ready pairs=%d seconds=%.1f", len(pairs), time.monotonic() - started_at)
@@ -150,12 +173,6 @@ class Shadow:
             lease.release()
             raise
         return lease
-
-    def _settle_clock(self) -> None:
-        try:
-            self._sink.exchange_clock.settle()
-        except (LivermoreError, RedisError) as error:  # it was told a moment ago
-            logger.warning("shadow.time_unknown error=%s", error)
 
 
 def _result(future: "Future[Lease]") -> Lease:

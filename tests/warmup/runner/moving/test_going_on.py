@@ -4,11 +4,22 @@ import orjson
 import pytest
 from django.db import connections
 
-from exchanges.lock.status import State, Status
+from exchanges.lock.status import Holder, State, Status
 from livermore.market import keys
+from livermore.market.timeframe import Timeframe
 from tests.warmup.network.operators import holder_of
-from tests.warmup.runners import Comparison, Running, make_row, serve
+from tests.warmup.runners import (
+    MIDNIGHT_MS,
+    SYMBOLS,
+    Comparison,
+    Running,
+    events_of,
+    make_row,
+    serve,
+    wait_until,
+)
 from warmup.runner import runner as runner_module
+from warmup.runner.runner import ExchangeRunner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,6 +34,12 @@ class GoingOn(Running):
             connections.close_all()
 
 
+def leave_status(redis, row, holder):
+    """Write the last word of a holder that was killed while it streamed."""
+    last = Status(State.ACTIVE, "streaming", holder=holder)
+    redis.set(keys.status(row.pk), orjson.dumps(last.as_json()), px=45_000)
+
+
 @pytest.mark.parametrize("name", ["sandbox", "coinbase"])
 def test_who_goes_on_streams_at_once_and_tells_what_closed_meanwhile(redis, monkeypatch, name):
     with serve(speed=20) as sandbox:
@@ -32,8 +49,7 @@ def test_who_goes_on_streams_at_once_and_tells_what_closed_meanwhile(redis, monk
         truth.wait(sandbox.clock.now_ms())
         holder = holder_of(redis, row)
         dead.stop()
-        last = Status(State.ACTIVE, "streaming", holder=holder)  # as one that was killed leaves it
-        redis.set(keys.status(row.pk), orjson.dumps(last.as_json()), px=45_000)
+        leave_status(redis, row, holder)
         truth_ms = sandbox.clock.now_ms()
         monkeypatch.setattr(runner_module, "SmartWarmupService", None)  # it is not to be called
         one = GoingOn(redis, row)
@@ -44,3 +60,28 @@ def test_who_goes_on_streams_at_once_and_tells_what_closed_meanwhile(redis, monk
         finally:
             one.stop()
         assert one.error is None
+
+
+def test_at_another_pace_no_close_right_after_it_went_on_is_left_to_rest(redis, monkeypatch):
+    go_on, ends_ms = ExchangeRunner._go_on, []
+
+    def go_on_just_before_a_close(self, *arguments):
+        ends_ms.append(Timeframe.M1.ceil(sandbox.clock.now_ms() + 5000))
+        wait_until(lambda: sandbox.clock.now_ms() >= ends_ms[0] - 5000)
+        return go_on(self, *arguments)
+
+    def closes():
+        pairs = events_of(redis, row.pk).items()
+        return [e for (_, timeframe), events in pairs if timeframe == "1m" for e in events]
+
+    monkeypatch.setattr(ExchangeRunner, "_go_on", go_on_just_before_a_close)
+    with serve(speed=5, start_ms=MIDNIGHT_MS - 10_000) as sandbox:
+        row = make_row(sandbox)
+        leave_status(redis, row, Holder("before", 1, "elsewhere", "10.0.0.2", 1, MIDNIGHT_MS))
+        one = GoingOn(redis, row)
+        try:
+            wait_until(lambda: len(closes()) == len(SYMBOLS))
+        finally:
+            one.stop()
+    assert {each["timestamp"] for each in closes()} == {ends_ms[0] - Timeframe.M1.ms}
+    assert not any(each["healed"] for each in closes())

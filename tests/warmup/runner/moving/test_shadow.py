@@ -25,6 +25,8 @@ from tests.warmup.runners import (
     serve,
     wait_until,
 )
+from warmup.cache.candles import CandleCache
+from warmup.live import indicators
 from warmup.live.sink import CandleSink
 from warmup.runner.moving import shadow, succession
 from warmup.runner.runner import ExchangeRunner
@@ -244,6 +246,26 @@ def test_who_prepares_says_so_while_the_exchange_does_not_answer(redis, row, san
             time.sleep(0.02)
         assert not new.ended
     assert not redis.exists(keys.successor(row.pk))
+
+
+def test_who_prepares_says_so_while_it_reads_what_is_cached(redis, row, sandbox, monkeypatch):
+    monkeypatch.setattr(succession, "KEPT_MS", 600)
+    monkeypatch.setattr(succession, "SECONDS_BETWEEN_WORDS", 0.1)
+    monkeypatch.setattr(indicators, "PAIRS_PER_WINDOWS", 1)
+    windows, claims = CandleCache.windows, []
+
+    def read_slowly(self, pairs):
+        if redis.exists(keys.successor(row.pk)) or claims:
+            time.sleep(0.1)
+            claims.append(redis.get(keys.successor(row.pk)))
+        return windows(self, pairs)
+
+    old = Running(redis, row).wait_until_live()
+    monkeypatch.setattr(CandleCache, "windows", read_slowly)
+    new = Follower(redis, row)
+    with ended(new, old):
+        wait_until(lambda: len(claims) >= 12)
+    assert len({*claims[:12]}) == 1 and claims[0]
 
 
 def test_who_cannot_begin_to_prepare_says_so_no_longer(redis, row, sandbox, monkeypatch):
