@@ -1,7 +1,5 @@
 """What an exchange refuses to stream, and how little else that concerns."""
 
-# ruff: noqa: F811  the fixtures are those of test_streamer
-
 import time
 from dataclasses import replace
 
@@ -16,14 +14,7 @@ from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase.stream import CoinbaseStream
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
-from tests.exchanges.stream.test_streamer import (  # noqa: F401  fixtures among them
-    announced,
-    eventually,
-    later,
-    prompt,
-    sandbox,
-    stream,
-)
+from tests.exchanges.stream.streamer.noted import announced, eventually, later
 
 SYMBOLS = [one.symbol for one in DEFAULT if one.status == TRADING and not one.protocols]
 FEW = ["BTC-USD", "ETH-USD", "SOL-USD"]

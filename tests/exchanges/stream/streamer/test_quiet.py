@@ -1,7 +1,5 @@
 """Markets where nothing happens, and connections on which nothing comes: told apart."""
 
-# ruff: noqa: F811  the fixtures are those of test_streamer
-
 import threading
 import time
 from dataclasses import replace
@@ -15,15 +13,13 @@ from exchanges.stream.streamer import Streamer
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.coinbase.stream import CoinbaseStream
 from livermore.market.pair import pairs_of
-from tests.exchanges.stream.test_streamer import (  # noqa: F401  fixtures among them
+from tests.exchanges.stream.streamer.noted import (
     NOW_MS,
     Notes,
     announced,
     eventually,
     go_live,
     later,
-    prompt,
-    sandbox,
 )
 
 BTC, ETH, AERO = "BTC-USD", "ETH-USD", "AERO-USD"

@@ -1,0 +1,55 @@
+"""Topics of which nothing comes although the exchange took them."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from exchanges.stream import streamer as streamer_module
+from exchanges.venues.binance.stream import BinanceStream
+from livermore.market.pair import pairs_of
+from tests.exchanges.stream.streamer.noted import BTC, ETH, M5, eventually, go_live, later
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a dial that puts the streamer's clock, and no other, ahead by so many seconds."""
+    dial = SimpleNamespace(ahead=0.0)
+    fake = SimpleNamespace(monotonic=lambda: time.monotonic() + dial.ahead)
+    monkeypatch.setattr(streamer_module, "time", fake)
+    return dial
+
+
+def test_a_stream_that_fell_silent_is_subscribed_anew_and_no_other(sandbox, stream, clock):
+    server = sandbox()
+    server.scenarios.add("ack_without_data", timeframe="1m", times=1)
+    _, notes = stream(BinanceStream, server.ws_url, [BTC])
+    go_live(server, notes, [BTC])
+    messages = server.streams["binance"].messages
+    eventually(lambda: notes.closes(BTC, M5), later(server, 20_000))
+    assert notes.closes(BTC) == []
+    clock.ahead += 130
+    eventually(lambda: notes.closes(BTC), later(server, 20_000))
+    assert server.streams["binance"].messages == messages + 2
+    assert server.streams["binance"].connects == 1
+
+
+def test_a_quiet_pair_is_asked_for_twice_and_then_left(sandbox, stream, clock):
+    server = sandbox(ws_messages_per_second=100)
+    server.scenarios.add("silent_symbol", symbol=ETH)
+    symbols, at_once = [BTC, ETH], {"seconds_between_messages": 0.0}
+    _, notes = stream(BinanceStream, server.ws_url, symbols, **at_once)
+    go_live(server, notes, symbols)
+    messages, asked = server.streams["binance"].messages, []
+    for _ in range(14):
+        clock.ahead += 40  # after the fourth time the pair is not waited for any more
+        seen = len(notes.candles), notes.ticks + 3
+        eventually(
+            lambda seen=seen: len(notes.candles) > seen[0] and notes.ticks > seen[1],
+            later(server),
+        )
+        asked.append(server.streams["binance"].messages - messages)
+    assert asked[1] == 0  # 80 s: at the third time it may be due, by what has passed meanwhile
+    assert asked[-1] == 4  # two to unsubscribe, two to subscribe
+    # What may have been missed while it was subscribed anew is looked for.
+    assert notes.news == [("+", set(pairs_of(symbols)))] * 3
