@@ -8,6 +8,7 @@ connect.
 import os
 import re
 import ssl
+from collections.abc import Hashable
 from pathlib import Path
 
 import certifi
@@ -17,6 +18,8 @@ from exchanges.errors import Misconfigured, one_line
 
 OURS = "LIVERMORE_CA_FILE"
 USUAL = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# The newest, by its state: to read the system's certificates takes as long as a call.
+_made: dict[Hashable, tuple[ssl.SSLContext, str]] = {}
 HASHED = re.compile(r"[0-9a-f]{8}\.\d+")  # how OpenSSL finds a certificate in a folder
 
 
@@ -56,6 +59,36 @@ def load(context: ssl.SSLContext, name: str, path: str) -> None:
 
 
 def _context_and_source() -> tuple[ssl.SSLContext, str]:
+    """Return what was made last, as long as nothing of what it was made of has changed."""
+    state = _state()
+    if (made := _made.get(state)) is None:
+        made = _make()
+        _made.clear()
+        _made[state] = made
+    return made
+
+
+def _state() -> Hashable:
+    """Return what is another where other certificates may be believed, or are to be refused."""
+    named, usual = named_files(), ssl.get_default_verify_paths()
+    paths = [os.environ.get(usual.openssl_cafile_env, usual.openssl_cafile), *named.values()]
+    paths += os.environ.get(usual.openssl_capath_env, usual.openssl_capath).split(os.pathsep)
+    return tuple(named.items()), tuple((path, _versions(path)) for path in paths)
+
+
+def _versions(path: str) -> Hashable:
+    """Return which version of a file this is, or of each file of a folder; None where none is."""
+    try:
+        files = [Path(path)]
+        if files[0].is_dir():
+            files += [each for each in files[0].iterdir() if HASHED.fullmatch(each.name)]
+        found = [each.stat() for each in files]
+    except OSError:
+        return None
+    return tuple(sorted((each.st_mtime_ns, each.st_size, each.st_ino) for each in found))
+
+
+def _make() -> tuple[ssl.SSLContext, str]:
     context, sources = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), []
     context.set_alpn_protocols(["http/1.1"])
     named = named_files()

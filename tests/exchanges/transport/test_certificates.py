@@ -163,6 +163,19 @@ def test_a_file_that_was_renewed_counts_at_the_next_connect(call, ours, settings
     assert call() == {"ok": True}
 
 
+def test_what_has_not_changed_is_not_read_again(folder, settings, monkeypatch):
+    settings.LIVERMORE_CA_FILE = folder
+    first = trust.tls_context()
+    assert trust.tls_context() is first
+    monkeypatch.setenv("SSL_CERT_DIR", folder)
+    second = trust.tls_context()
+    [*_, certificate] = Path(folder).glob("*.0")
+    os.utime(certificate, ns=(1, 1))
+    third = trust.tls_context()
+    settings.LIVERMORE_CA_FILE = ""
+    assert len({id(each) for each in (first, second, third, trust.tls_context())}) == 4
+
+
 FAULTS = {
     "missing": "can't be read (No such file or directory)",
     "unreadable": "can't be read (Permission denied)",
