@@ -48,16 +48,29 @@ class Workers:
             return bool(self._jobs) or self._alive > self._resting
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> Future:
-        """Let a thread call `work`; return where its result will be."""
+        """Let a thread call `work`; return where its result will be.
+
+        Raises RuntimeError where the system has no room for a single one.
+        """
         future: Future = Future()
         with self._there_is_work:
             self._jobs.append((future, work, arguments))
             if len(self._jobs) > self._resting and self._alive < self._count:
-                name = f"{self._name}-{self._alive}"
-                threading.Thread(target=self._run, name=name, daemon=True).start()
-                self._alive += 1
+                self._start()
             self._there_is_work.notify()
         return future
+
+    def _start(self) -> None:
+        """Start another thread; where the system has no room for it those that are there do all."""
+        name = f"{self._name}-{self._alive}"
+        try:
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+        except RuntimeError:
+            if not self._alive:
+                self._jobs.pop()
+                raise
+        else:
+            self._alive += 1
 
     def close(self) -> None:
         """Begin nothing more; returns at once."""

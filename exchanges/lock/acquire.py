@@ -10,7 +10,7 @@ import logging
 import socket
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from os import getpid
 from typing import Any
 
@@ -187,7 +187,8 @@ class ExchangeLock:
             )
         except (NoConnection, NoAnswer):  # whether it is ours by now nobody knows
             until = now() + self._ttl_ms / 1000
-            GIVING_BACK.submit(self._give_back_until, until, str(candidate["instanceId"]))
+            with suppress(RuntimeError):  # there is no room for a thread: it ends by itself
+                GIVING_BACK.submit(self._give_back_until, until, str(candidate["instanceId"]))
             raise
         if taken < 0:
             name = keys.epoch(self._exchange_id)

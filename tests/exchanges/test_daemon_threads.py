@@ -60,6 +60,27 @@ def test_work_that_raises_leaves_its_thread_to_what_comes_next():
     workers.close()
 
 
+def test_where_there_is_room_for_few_threads_they_do_all(monkeypatch):
+    start = threading.Thread.start
+
+    def start_if_there_is_room(self):
+        if self.name.startswith("room-") and len(named("room")) == room:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_there_is_room)
+    workers, go_on, room = Workers(5, "room"), threading.Event(), 0
+    with pytest.raises(RuntimeError):
+        workers.submit(go_on.wait, 10)
+    assert not workers.busy
+    room = 2
+    futures = [workers.submit(go_on.wait, 10) for _ in range(9)]
+    assert len(named("room")) == 2
+    go_on.set()
+    assert all(future.result(5) for future in futures)
+    workers.close()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_thread_that_ends_leaves_no_connection_to_the_database():
     workers = Workers(2, "queries", idle_seconds=0.05)
