@@ -357,7 +357,7 @@ def test_a_renewal_that_comes_too_rarely_is_refused(redis):
 KEEPING = """
 import time
 from exchanges.lock.acquire import RENEW_MS, TTL_MS, ExchangeLock
-lease = ExchangeLock(redis, 7, ttl_ms=TTL_MS // 8, renew_ms=RENEW_MS // 8).acquire().start()
+lease = ExchangeLock(redis, 7, ttl_ms=TTL_MS // 4, renew_ms=RENEW_MS // 4).acquire().start()
 while lease.may_write():
     time.sleep(0.001)
     print("holding", lease.epoch)
@@ -367,8 +367,8 @@ while lease.may_write():
 
 @pytest.mark.parametrize("phase", [0.1, 0.5, 0.9])
 def test_a_holder_that_stands_still_for_less_than_its_lease_keeps_it(redis, phase):
-    """Whenever between two renewals it is stopped: in eighths of the real times."""
-    ttl, renew = instances.TTL_MS / 8000, instances.RENEW_MS / 8000
+    """Whenever between two renewals it is stopped: in quarters of the real times."""
+    ttl, renew = instances.TTL_MS / 4000, instances.RENEW_MS / 4000
     with process(KEEPING) as holder:
         held = read_line(holder)
         wait_until(lambda: redis.pttl(keys.lock(7)) >= 1000 * (ttl - renew * phase))

@@ -256,7 +256,7 @@ def test_an_overlong_message_is_swallowed_until_the_next_ping(start, connect, ev
 
 
 def test_a_client_that_does_not_pong_is_dropped(start, connect, eventually):
-    server = start(ws_ping_seconds=0.05, ws_pong_seconds=0.2, ws_messages_per_second=100)
+    server = start(ws_ping_seconds=0.05, ws_pong_seconds=2, ws_messages_per_second=100)
     unread = websocket.create_connection(f"{server.ws_url}/ws", timeout=5)
     connect(server)  # this one answers by itself
     eventually(lambda: server.streams["binance"].closed == {1006: 1})

@@ -67,18 +67,18 @@ async def test_two_browsers_see_the_same_in_the_same_order(redis, exchange, sess
 @in_a_loop
 async def test_a_thousand_changes_are_told_at_most_four_times_a_second(redis, exchange, session):
     async with browsing(application, session) as browser:
-        told, ends = [], time.monotonic() + 1.2
-        number = 0
-        while time.monotonic() < ends:
+        told, began = [], time.monotonic()
+        number, seconds = 0, 0.0
+        while seconds < 1.2 or number <= 50:
             number += 1
             report_status(redis, exchange, framesPerSecond=float(number))
             await asyncio.sleep(0.001)
             while not await browser.is_quiet(0.0001):
                 told.append((await browser.next())["serverTime"])
+            seconds = time.monotonic() - began
         last = f"{number:,.1f} frames/s"
         await browser.until_card(exchange, lambda card: card["lines"]["rate"] == last)
-        assert number > 50
-        assert len(told) <= 6
+        assert len(told) <= 2 + 4 * seconds  # 6 in the usual 1.2
         # By the server's own times: no slow machine makes them closer.
         assert all(later - earlier >= 999 for earlier, later in zip(told, told[4:], strict=False))
 
