@@ -240,8 +240,18 @@ class ExchangeRunner:
             succession.end()
 
     def _ask_about_now(self, rest: VenueRest) -> None:
-        self._ask_limits(rest)
         rest.clock.settle()
+        self._ask_limits(rest)
+
+    def _unless_lost(self, lease: Lease, presence: Presence) -> Callable[[float], None]:
+        """Return what is to be called, with what time it is, while something is waited for."""
+
+        def keep_up(now: float) -> None:
+            if lease.lost.is_set():
+                raise lease.loss()
+            presence.keep_up(now)
+
+        return keep_up
 
     def _find_short(self) -> Iterable[str]:
         """Return the symbols of which too little is cached."""
@@ -259,21 +269,18 @@ class ExchangeRunner:
             self._clock = rest.clock
             live = self._open_stream(writing, rest, lease.own_epoch, lease.may_write)
             live.streamer.start(self._symbols)
-            self._clock.settle()
-            self._ask_limits(rest)
-            learn_pace(self._clock, self._stopping, presence.keep_up)
+            keep_up = self._unless_lost(lease, presence)
+            if not do_beside(partial(self._ask_about_now, rest), self._stopping, keep_up):
+                return
+            if not learn_pace(self._clock, self._stopping, keep_up):
+                return
             live.follower.compute(pairs_of(self._symbols), self._stopping.is_set)
             yield from self._stream(lease, presence, live, writing, self._find_short())
 
     def _live(self, lease: Lease, presence: Presence) -> Iterator[bool]:
         lease.report(State.STARTING)
         self._check_redis()
-
-        def check(_now: float) -> None:
-            if lease.lost.is_set():
-                raise lease.loss()
-
-        self._choose_symbols(check)
+        self._choose_symbols(self._unless_lost(lease, presence))
         server = ServerWatch(self._own_redis, keys.epoch(self._exchange.pk))
         server.has_changed()
         self._warm(lease, presence)
@@ -285,6 +292,10 @@ class ExchangeRunner:
         with closing(self._open_rest()) as rest, ExitStack() as writing:
             assert self._clock is not None  # the warmup asked it
             self._clock.ask_ms = rest.server_time_ms
+            lease.report(State.WARMING, "catching up", 100.0)
+            keep_up = self._unless_lost(lease, presence)
+            if not do_beside(self._clock.settle, self._stopping, keep_up):
+                return
             live = self._open_stream(writing, rest, lease.own_epoch, lease.may_write)
             self._catch_up(lease, live.sink, live.streamer)
             if server.has_changed():
@@ -361,10 +372,7 @@ class ExchangeRunner:
         It is streamed meanwhile, as far as it is connected: to subscribe much takes seconds. What
         isn't there in time is asked for again once it is.
         """
-        lease.report(State.WARMING, "catching up", 100.0)
         pairs = pairs_of(self._symbols)
-        assert self._clock is not None  # the warmup asked it
-        self._clock.settle()
         sink.catch_up(pairs)
         streamer.add(self._symbols)
         deadline = time.monotonic() + LONGEST_CATCHING_UP_SECONDS
@@ -466,7 +474,9 @@ class ExchangeRunner:
         cache = CandleCache(redis, self._exchange.pk, lease.own_epoch)
         with closing(self._open_rest()) as rest:
             self._clock = rest.clock
-            self._ask_limits(rest)
+            keep_up = self._unless_lost(lease, presence)
+            if not do_beside(partial(self._ask_limits, rest), self._stopping, keep_up):
+                return
 
             def show(stats: WarmupStats) -> None:
                 lease.report(State.WARMING, "warming", stats.percent)
@@ -482,11 +492,14 @@ class ExchangeRunner:
 
             def repaired(done: int, total: int) -> None:
                 lease.report(State.WARMING, "repairing", 100.0, done=done, total=total)
-                presence.keep_up(time.monotonic())
 
-            CandleRepair(redis, number, rest, cache=cache).repair(
-                self._symbols, holes_only=True, on_pair=repaired
+            repair = partial(
+                CandleRepair(redis, number, rest, cache=cache).repair,
+                *(self._symbols, None),
+                holes_only=True,
+                on_pair=repaired,
             )
+            do_beside(repair, self._stopping, keep_up)
 
     def _watch(
         self,

@@ -3,6 +3,7 @@
 import logging
 import threading
 
+import orjson
 import pytest
 
 from exchanges.errors import Unreachable
@@ -12,7 +13,7 @@ from exchanges.lock.status import State, read_status
 from exchanges.rest.pacing.host import host_of
 from exchanges.rest.pacing.usage import read_usage
 from livermore.market import keys
-from livermore.market.timeframe import LONGEST_FIRST, SHORTEST_FIRST
+from livermore.market.timeframe import LONGEST_FIRST, SHORTEST_FIRST, Timeframe
 from tests.warmup.runners import (
     MINUTE_MS,
     SYMBOLS,
@@ -183,6 +184,29 @@ def test_told_to_stop_in_the_middle_of_a_warmup_it_breaks_it_off(redis, row, san
     one.stop()
     assert one.error is None
     assert read_status(redis, row.pk).state is State.STOPPED
+
+
+def test_told_to_stop_while_the_exchange_does_not_answer_it_ends(redis, row, sandbox):
+    slow = sandbox.scenarios.add("slow", delay=12)
+    one = Running(redis, row)
+    wait_until(lambda: slow.hits)
+    one.stop()
+    assert one.error is None
+
+
+def test_told_to_stop_in_the_middle_of_a_repair_it_breaks_it_off(redis, row, sandbox):
+    with running(redis, row):
+        pass
+    name = keys.coverage(row.pk, "BTC-USD", "1d")
+    [[from_ms, to_ms]] = orjson.loads(redis.get(name))
+    hole_ms = to_ms - 10 * Timeframe.D1.ms
+    redis.set(name, orjson.dumps([[from_ms, hole_ms], [hole_ms + Timeframe.D1.ms, to_ms]]))
+    slow = sandbox.scenarios.add("slow", delay=12, symbol="BTC-USD", timeframe="1d")
+    one = Running(redis, row)
+    wait_until(lambda: slow.hits)
+    wait_until(lambda: read_status(redis, row.pk).phase == "repairing")
+    one.stop()
+    assert one.error is None
 
 
 def test_in_the_end_what_streams_is_over_before_anything_waits_for_the_exchange(

@@ -22,6 +22,7 @@ from warmup.runner import runner as runner_module
 from warmup.runner.runner import ExchangeRunner
 
 pytestmark = pytest.mark.django_db(transaction=True)
+BEFORE = Holder("before", 1, "elsewhere", "10.0.0.2", 1, MIDNIGHT_MS)
 
 
 class GoingOn(Running):
@@ -77,7 +78,7 @@ def test_at_another_pace_no_close_right_after_it_went_on_is_left_to_rest(redis, 
     monkeypatch.setattr(ExchangeRunner, "_go_on", go_on_just_before_a_close)
     with serve(speed=5, start_ms=MIDNIGHT_MS - 10_000) as sandbox:
         row = make_row(sandbox)
-        leave_status(redis, row, Holder("before", 1, "elsewhere", "10.0.0.2", 1, MIDNIGHT_MS))
+        leave_status(redis, row, BEFORE)
         one = GoingOn(redis, row)
         try:
             wait_until(lambda: len(closes()) == len(SYMBOLS))
@@ -85,3 +86,14 @@ def test_at_another_pace_no_close_right_after_it_went_on_is_left_to_rest(redis, 
             one.stop()
     assert {each["timestamp"] for each in closes()} == {ends_ms[0] - Timeframe.M1.ms}
     assert not any(each["healed"] for each in closes())
+
+
+def test_told_to_stop_before_the_exchange_has_answered_it_ends(redis):
+    with serve() as sandbox:
+        row = make_row(sandbox)
+        leave_status(redis, row, BEFORE)
+        slow = sandbox.scenarios.add("slow", delay=12)
+        one = GoingOn(redis, row)
+        wait_until(lambda: slow.hits)
+        one.stop()
+    assert one.error is None
