@@ -38,9 +38,11 @@ from serving.coinbase.rest import CoinbaseApi
 from serving.counting.observation import Observation
 from serving.counting.reports import Reports
 from serving.directory import Directory, ServedExchange
-from serving.native.api import NativeApi, NotFound, as_json, symbol_of
-from serving.native.events import ID, EventSource, send
-from serving.native.parameters import BadRequest, Parameters
+from serving.native.api import NativeApi
+from serving.native.errors import REFUSALS, as_json, refusal
+from serving.native.events import EventSource, send
+from serving.native.form import in_native_form
+from serving.native.operations import OPERATIONS
 from serving.streams.feed import ALL, Feed
 from serving.streams.hub import Hub, Topic
 from serving.streams.order import Told
@@ -104,16 +106,18 @@ class Server:
         )
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[self._observation.observe, self._admission.admit])
+        app = web.Application(
+            middlewares=[self._observation.observe, in_native_form, self._admission.admit]
+        )
         app.on_startup.append(self._begin)
         app.on_shutdown.append(self._close_sockets)
         app.on_cleanup.append(self._end)
         app.router.add_get("/health/", self._health)
         app.router.add_get("/metrics", self._metrics)
         for start in ("", "/k/{token}"):
-            app.router.add_get(f"{start}/v1/events", self._events)
-            for path in self._native.by_path:
-                app.router.add_get(f"{start}/v1/{path}", self._v1)
+            for path, operation in OPERATIONS.items():
+                handler = self._events if operation.stays else self._v1
+                app.router.add_get(f"{start}/v1/{path}", handler, allow_head=not operation.stays)
             app.router.add_get(f"{start}/{{exchange}}/api/v3/{{path:.*}}", self._api)
             for path in SOCKET_PATHS:
                 app.router.add_get(f"{start}/{{exchange}}{path}", self._socket)
@@ -260,32 +264,38 @@ class Server:
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
     async def _v1(self, request: web.Request) -> web.StreamResponse:
-        await self._read(self.directory, request.query.get("exchange", ""))
-        return await self._native.answer(request.path.rpartition("/")[2], request)
+        path = request.path.rpartition("/")[2]
+        if OPERATIONS[path].needs_exchanges:
+            await self._read(self.directory, request.query.get("exchange", ""))
+        return await self._native.answer(path, request)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         await self._read(self.directory, request.query.get("exchange", ""))
-        sent = Parameters(request.query)
         try:
-            exchange = self._native.exchange(sent.text("exchange"))
-            named, timeframes = sent.many("symbols"), sent.timeframes("timeframes")
-            after = sent.optional("after") or request.headers.get("Last-Event-ID")
-            sent.finish()
-            symbols = {symbol_of(exchange, each).symbol for each in named or ()}
-            if after is not None and not ID.fullmatch(after):
-                raise BadRequest(f"{after[:40]!r} is no id of an event, such as 1795894200000-0")
-        except BadRequest as error:
-            return as_json({"error": str(error)}, 400)
-        except NotFound as error:
-            return as_json({"error": str(error)}, 404)
+            wanted = self._native.events(request)
+            await self._answers.is_streamed(wanted.exchange)  # from now on that is known
+        except REFUSALS as error:
+            return refusal(error)
+        exchange = wanted.exchange
         source = EventSource(self._redis, self._feed, exchange)
-        chosen = set(timeframes or ())
+
+        def is_streamed() -> bool:
+            return self._clocks.is_streamed(exchange.exchange_id)
 
         async def serve() -> web.StreamResponse:
             self._event_sources.add(source)
             try:
                 with self._counted(request, exchange):
-                    return await send(request, source, after, symbols, chosen)
+                    return await send(
+                        request,
+                        source,
+                        wanted.after,
+                        wanted.symbols,
+                        wanted.timeframes,
+                        is_streamed,
+                    )
+            except RedisError as error:
+                return refusal(error)
             finally:
                 self._event_sources.discard(source)
                 if source.is_slow:

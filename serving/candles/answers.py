@@ -74,6 +74,10 @@ class Answers:
         await self.now_ms(exchange)
         return self._clocks.is_streamed(exchange.exchange_id)
 
+    def lag_ms(self, exchange: ServedExchange) -> int:
+        """Return how long after its end a bar without a row may still get one."""
+        return self._windows.lag_ms(exchange)
+
     async def wait(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wait_ms: int
     ) -> None:
@@ -87,7 +91,9 @@ class Answers:
         with held():
             while time.monotonic() < until and not self._ending:
                 window = await self._window(exchange, pair)
-                if not missing_in(window.coverage, ends_ms - pair.timeframe.ms, ends_ms):
+                is_known = not missing_in(window.coverage, ends_ms - pair.timeframe.ms, ends_ms)
+                # Before its end by the exchange's time it would be taken for the open one.
+                if is_known and await self.now_ms(exchange) >= ends_ms:
                     return
                 await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
@@ -296,6 +302,7 @@ def _unavailable(
         f"{exchange.name} {symbol} {timeframe}: candles from {_utc(start_ms)} to {_utc(end_ms)} "
         f"are not known yet: {why}",
         seconds,
+        missing,
     )
 
 

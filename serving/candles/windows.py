@@ -73,9 +73,7 @@ class Windows:
         unconfirmed = self._read_unconfirmed(cache, exchange_id).get(pair, ())
         ((_, members, coverage),) = cache.windows([pair])
         rows = [orjson.loads(member) for member in members]
-        # While trades are streamed, and none came, an answer without a row is not alone.
-        lag_ms = 0 if exchange.omits and self._is_connected(exchange_id) else exchange.lag_ms
-        empty = told_empty(unconfirmed, pair.timeframe, lag_ms)
+        empty = told_empty(unconfirmed, pair.timeframe, self.lag_ms(exchange))
         known = union([*coverage, *empty]) if members else ()
         window = Window([row[0] for row in rows], rows, known)
         with self._lock:
@@ -84,6 +82,14 @@ class Windows:
             while len(self._kept) > PAIRS_KEPT:
                 self._kept.popitem(last=False)
         return window
+
+    def lag_ms(self, exchange: ServedExchange) -> int:
+        """Return how long after its end an answer without a row says nothing of a bar yet.
+
+        While trades are streamed, and none came, that answer is not alone.
+        """
+        is_connected = self._is_connected(exchange.exchange_id)
+        return 0 if exchange.omits and is_connected else exchange.lag_ms
 
     def kept_live(self, exchange_id: int, pair: Pair) -> tuple[bool, Candle | None]:
         """Return whether the open candle was read lately, and what was read."""

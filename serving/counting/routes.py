@@ -12,7 +12,7 @@ COINBASE = {"brokerage/time", PRODUCTS, *(f"{PRODUCTS}/…{each}" for each in ("
 REST = {"ping", "time", *WEIGHTS, *COINBASE}
 PRODUCT = re.compile(rf"(?<={PRODUCTS}/)[^/]+")
 CANDLES = {"klines", "uiKlines", "v1/candles", f"{PRODUCTS}/…/candles"}
-NATIVE = re.compile(r"(?:/k/[^/]*)?/v1/([a-z-]+)")
+NATIVE = re.compile(r"(?:/k/[^/]*)?/v1/([a-z.-]+)")
 SOCKETS = ("/ws", "/stream")
 
 

@@ -1,29 +1,43 @@
-"""What /v1/ answers: exchanges, candles, MACD-V and status, as JSON."""
+"""What /v1/ answers: exchanges, symbols, candles, MACD-V and status, and what events are wanted."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import orjson
 from aiohttp import web
 from asgiref.sync import sync_to_async
 from redis import Redis
-from redis.exceptions import RedisError
 
 from exchanges.lock.status import read_status
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.candles.answers import Answers, OlderThanKept
-from serving.candles.selection import Wanted
-from serving.candles.unavailable import Unavailable
+from serving.candles.answers import Answers
 from serving.directory import Directory, ServedExchange, ServedSymbol
-from serving.native.parameters import BadRequest, Parameters
+from serving.native import arrow
+from serving.native import operations as asked
+from serving.native.accept import is_wanted, preferred
+from serving.native.candles import NativeCandles
+from serving.native.current import are_current
+from serving.native.document import document
+from serving.native.errors import (
+    JSON,
+    REFUSALS,
+    NotAcceptable,
+    NotFound,
+    as_json,
+    refusal,
+)
+from serving.native.operations import ARROW, OPERATIONS
+from serving.native.parameters import Sent, read
+from warmup.cache.candles import CandleCache
 from warmup.cache.indicators import IndicatorCache
 
-DEFAULT_ROWS, MAX_ROWS = 500, 1000
-COLUMNS = ["timestamp", "open", "high", "low", "close", "volume"]
 
+class Events(NamedTuple):
+    """Which events a client wants: all of an exchange after an id, or of some pairs alone."""
 
-class NotFound(Exception):
-    """What was asked for does not exist: HTTP 404 with this text."""
+    exchange: ServedExchange
+    after: str | None
+    symbols: frozenset[str]
+    timeframes: frozenset[str]
 
 
 class NativeApi:
@@ -33,96 +47,130 @@ class NativeApi:
         self._redis = redis
         self._directory = directory
         self._answers = answers
-        self.by_path = {
-            "exchanges": self._exchanges,
-            "candles": self._candles,
-            "macd-v": self._macd_v,
-            "status": self._status,
+        self._of_candles = NativeCandles(answers)
+        self._by_path = {
+            asked.CANDLES.path: self._candles,
+            asked.EXCHANGES.path: self._exchanges,
+            asked.LISTED.path: self._symbols,
+            asked.MACD_V.path: self._macd_v,
+            asked.STATUS.path: self._status,
+            asked.DOCUMENT.path: self._document,
         }
 
     async def answer(self, path: str, request: web.Request) -> web.Response:
+        """Return the answer to a GET of one of OPERATIONS that does not stay open."""
         try:
-            return await self.by_path[path](Parameters(request.query))
-        except BadRequest as error:
-            return as_json({"error": str(error)}, 400)
-        except NotFound as error:
-            return as_json({"error": str(error)}, 404)
-        except Unavailable as error:
-            return unavailable(error)
-        except RedisError as error:
-            return unavailable(Unavailable(f"the cache can't be read: {error}"))
+            sent, accept = self._read(path, request), request.headers.get("Accept")
+            form = await self._form(path, accept)
+            return await self._by_path[path](sent, form)
+        except REFUSALS as error:
+            return refusal(error)
 
-    def exchange(self, name: str) -> ServedExchange:
-        """Return the exchange of that name. Raises NotFound."""
+    def events(self, request: web.Request) -> Events:
+        """Return which events are wanted. Raises one of REFUSALS."""
+        sent = self._read(asked.CLOSES.path, request)
+        preferred(request.headers.get("Accept"), list(asked.CLOSES.forms))
+        exchange = self._exchange(sent)
+        named, timeframes = sent[asked.SYMBOLS], sent[asked.TIMEFRAMES_KEPT]
+        return Events(
+            exchange,
+            # Who connects again by itself does so at the address that it was given at first.
+            sent[asked.LAST_EVENT_ID] or sent[asked.AFTER],
+            frozenset(symbol_of(exchange, each).symbol for each in named or ()),
+            frozenset(timeframes or ()),
+        )
+
+    def _read(self, path: str, request: web.Request) -> Sent:
+        return read(OPERATIONS[path].parameters, request.query, request.headers)
+
+    async def _form(self, path: str, accept: str | None) -> str:
+        """Return in which form to answer. Raises NotAcceptable."""
+        forms = list(OPERATIONS[path].forms)
+        if ARROW not in forms or not is_wanted(accept, ARROW):
+            return preferred(accept, [each for each in forms if each != ARROW])
+        if await sync_to_async(arrow.library, thread_sensitive=False)() is not None:
+            return preferred(accept, forms)
+        try:
+            return preferred(accept, [each for each in forms if each != ARROW])
+        except NotAcceptable:
+            raise NotAcceptable(arrow.NOT_INSTALLED) from None
+
+    def _exchange(self, sent: Sent) -> ServedExchange:
+        name = sent[asked.EXCHANGE]
         try:
             return self._directory.exchanges[name]
         except KeyError:
             known = ", ".join(sorted(self._directory.exchanges)) or "none"
             raise NotFound(f"There is no exchange {name[:50]!r}; known: {known}") from None
 
-    async def _exchanges(self, sent: Parameters) -> web.Response:
-        sent.finish()
+    async def _exchanges(self, sent: Sent, form: str) -> web.Response:
         rows = sorted(self._directory.exchanges.items())
         return as_json({"exchanges": [_described(row) for _, row in rows]})
 
-    async def _candles(self, sent: Parameters) -> web.Response:
-        exchange = self.exchange(sent.text("exchange"))
-        symbol = symbol_of(exchange, sent.text("symbol"))
-        timeframe = sent.timeframe("timeframe")
-        start_ms, end_ms = sent.time("start"), sent.time("end")
-        limit, with_open = sent.count("limit", DEFAULT_ROWS, MAX_ROWS), sent.flag("open")
-        sent.finish()
-        if start_ms is not None and end_ms is not None and start_ms >= end_ms:
-            raise BadRequest("start has to be before end, which is not included itself")
-        # Of the newest bars one is open: it is not counted among the closed ones.
-        newest = start_ms is None and end_ms is None
-        wanted = Wanted(start_ms, None if end_ms is None else end_ms - 1, limit + newest)
-        try:
-            answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
-        except OlderThanKept as older:
-            which = (exchange, symbol.symbol, timeframe, wanted, older.missing)
-            answer = await self._answers.older(*which)
-        rows = answer.window.rows[answer.first : answer.last][-limit:]
-        content: dict[str, Any] = {
-            "exchange": exchange.name,
-            "symbol": symbol.symbol,
-            "timeframe": timeframe,
-            "columns": COLUMNS,
-            "complete": True,
-            "newestClose": _newest_close(answer.window.times, timeframe),
-            "candles": [row[: len(COLUMNS)] for row in rows],
-        }
-        if with_open:
-            content["open"] = answer.open_row and answer.open_row[: len(COLUMNS)]
-        return as_json(content, headers=answer.headers)
+    async def _symbols(self, sent: Sent, form: str) -> web.Response:
+        exchange = self._exchange(sent)
+        rows = [
+            {
+                "symbol": each.symbol,
+                "word": each.word,
+                "base": each.base,
+                "quote": each.quote,
+                "trading": each.is_trading,
+                "monitored": each.is_monitored,
+            }
+            for each in symbols_of(exchange)
+        ]
+        return as_json({"exchange": exchange.name, "symbols": rows})
 
-    async def _macd_v(self, sent: Parameters) -> web.Response:
-        exchange = self.exchange(sent.text("exchange"))
-        named, timeframes = sent.many("symbols"), sent.timeframes("timeframes")
-        sent.finish()
+    async def _candles(self, sent: Sent, form: str) -> web.Response:
+        exchange = self._exchange(sent)
+        symbol = symbol_of(exchange, sent[asked.SYMBOL]).symbol
+        return await self._of_candles.answer(exchange, symbol, sent, form)
+
+    async def _macd_v(self, sent: Sent, form: str) -> web.Response:
+        exchange = self._exchange(sent)
+        named, timeframes = sent[asked.SYMBOLS], sent[asked.TIMEFRAMES_KEPT]
         symbols = (
-            [each for each in exchange.symbols.values() if each.is_monitored]
+            [each for each in symbols_of(exchange) if each.is_monitored]
             if named is None
             else [symbol_of(exchange, each) for each in named]
         )
         names = sorted({each.symbol for each in symbols})
-        pairs = [Pair(name, each) for name in names for each in timeframes or Timeframe]
-        cache = IndicatorCache(self._redis, exchange.exchange_id)
-        found = await sync_to_async(cache.read_many, thread_sensitive=False)(pairs)
-        values = [
-            {"symbol": pair.symbol, "timeframe": pair.timeframe, "macdV": value}
-            for pair, value in zip(pairs, found, strict=True)
-        ]
-        return as_json({"exchange": exchange.name, "values": values})
+        chosen = list(dict.fromkeys(timeframes or Timeframe))
+        pairs = [Pair(name, each) for name in names for each in chosen]
+        now_ms = await self._answers.now_ms(exchange)
+        lag_ms = self._answers.lag_ms(exchange)
 
-    async def _status(self, sent: Parameters) -> web.Response:
-        exchange = self.exchange(sent.text("exchange"))
-        sent.finish()
-        read = sync_to_async(read_status, thread_sensitive=False)
-        status = await read(self._redis, exchange.exchange_id)
-        told = {name: status.details.get(name) for name in TOLD}
-        content = {"exchange": exchange.name, "state": status.state, "phase": status.phase}
-        return as_json(content | {"heartbeat": status.heartbeat} | told)
+        def read_values() -> list[tuple[dict[str, Any] | None, bool]]:
+            found = IndicatorCache(self._redis, exchange.exchange_id).read_many(pairs)
+            cache = CandleCache(self._redis, exchange.exchange_id)
+            return list(zip(found, are_current(cache, pairs, found, lag_ms, now_ms), strict=True))
+
+        found = await sync_to_async(read_values, thread_sensitive=False)()
+        values = [
+            {"symbol": pair.symbol, "timeframe": pair.timeframe, "macdV": value, "current": current}
+            for pair, (value, current) in zip(pairs, found, strict=True)
+        ]
+        streamed = await self._answers.is_streamed(exchange)
+        return as_json({"exchange": exchange.name, "streamed": streamed, "values": values})
+
+    async def _status(self, sent: Sent, form: str) -> web.Response:
+        exchange = self._exchange(sent)
+        read_now = sync_to_async(read_status, thread_sensitive=False)
+        status = await read_now(self._redis, exchange.exchange_id)
+        content = {
+            "exchange": exchange.name,
+            "state": status.state,
+            "phase": status.phase,
+            "percent": status.percent,
+            "streamed": await self._answers.is_streamed(exchange),
+            "time": await self._answers.now_ms(exchange),
+            "heartbeat": status.heartbeat,
+        }
+        return as_json(content | {name: status.details.get(name) for name in TOLD})
+
+    async def _document(self, sent: Sent, form: str) -> web.Response:
+        return web.Response(body=document(), content_type=JSON)
 
 
 # Of what a runner says of itself, what a program that reads candles can use.
@@ -137,30 +185,17 @@ def symbol_of(exchange: ServedExchange, name: str) -> ServedSymbol:
         raise NotFound(f"{exchange.name} has no symbol {name[:50]!r}") from None
 
 
-def as_json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(content),
-        status=status,
-        content_type="application/json",
-        headers=headers,
-    )
-
-
-def unavailable(error: Unavailable) -> web.Response:
-    """Return 503 with why, and when to ask again."""
-    return as_json({"error": str(error)}, 503, {"Retry-After": str(error.retry_seconds)})
+def symbols_of(exchange: ServedExchange) -> list[ServedSymbol]:
+    """Return all symbols of an exchange, each once, by name."""
+    by_name = {each.symbol: each for each in exchange.symbols.values()}
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def _described(exchange: ServedExchange) -> dict[str, Any]:
-    symbols = {each.symbol: each for each in exchange.symbols.values()}
     return {
         "name": exchange.name,
         "id": exchange.exchange_id,
         "venue": exchange.venue,
         "active": exchange.is_active,
-        "monitored": sorted(name for name, each in symbols.items() if each.is_monitored),
+        "monitored": [each.symbol for each in symbols_of(exchange) if each.is_monitored],
     }
-
-
-def _newest_close(times: list[int], timeframe: Timeframe) -> int | None:
-    return times[-1] + timeframe.ms if times else None

@@ -81,7 +81,7 @@ def test_a_client_that_is_switched_off_or_has_another_token_is_out_within_second
         kind, data = socket.recv_data()  # what is open ends, too
         assert (kind, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1008)
         socket.close()
-        assert b"".join(events.iter_content(None)) == b""
+        assert b"".join(events.iter_content(None)) == b"retry: 3000\nid: 0-0\n\n"
 
 
 def test_more_requests_a_second_than_it_may_send_are_refused_alone(redis):

@@ -1,17 +1,22 @@
 """Our own interface, right and wrong requests."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
 
 from livermore.market import keys
+from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+from tests.serving.conftest import Filled
+from warmup.cache.candles import CandleCache
 from warmup.cache.indicators import IndicatorCache
 
 HOUR = 3_600_000
+UNTOLD = [None] * 4  # columns that are not known
 WHOLE = {"exchange": "sandbox", "symbol": "BTC-USD", "timeframe": "1h"}
 
 
@@ -42,10 +47,16 @@ def test_exchanges_say_what_there_is(ask):
 def test_candles_are_closed_ones_oldest_first(ask, filled):
     status, content, headers = get(ask, "candles", **WHOLE, limit=3)
     assert status == 200, content
-    assert content["columns"] == ["timestamp", "open", "high", "low", "close", "volume"]
-    assert content["candles"] == [candle.values() for candle in filled.candles[-3:]]
+    assert content["columns"] == [
+        "timestamp", "open", "high", "low", "close", "volume",
+        "quoteVolume", "trades", "takerBase", "takerQuote",
+    ]  # fmt: skip
+    assert content["candles"] == [[*candle.values(), *UNTOLD] for candle in filled.candles[-3:]]
     assert content["newestClose"] == filled.open_ms
     assert content["complete"] is True
+    assert content["missing"] == []
+    assert content["source"] == headers["X-Livermore-Source"] == "stream"
+    assert content["next"] is None
     assert "open" not in content
     assert headers["X-Livermore-Complete"] == "1"
 
@@ -53,7 +64,96 @@ def test_candles_are_closed_ones_oldest_first(ask, filled):
 def test_the_open_candle_comes_apart_for_who_asks_for_it(ask, filled):
     _, content, _ = get(ask, "candles", **WHOLE, limit=3, open=1)
     assert len(content["candles"]) == 3
-    assert content["open"] == filled.open_candle.values()
+    assert content["open"] == [*filled.open_candle.values(), *UNTOLD]
+
+
+def test_columns_that_are_known_are_told_and_no_others(ask, filled, redis):
+    opened = [filled.open_ms - n * HOUR for n in (1, 2)]
+    columns = (60.5, 17, 0.0625, 30.25)
+    told = Candle(opened[0], 100.5, 102.25, 99.125, 101.0, 0.5, Timeframe.H1, columns)
+    CandleCache(redis, 4).write("BTC-USD", Timeframe.H1, [told])
+    _, content, _ = get(ask, "candles", **WHOLE, limit=2)
+    assert content["candles"][1] == [*told.values(), *columns]
+    assert content["candles"][0][6:] == UNTOLD
+    _, longer, _ = get(ask, "candles", **WHOLE | {"timeframe": "2h"}, limit=5)
+    assert [each[6:] for each in longer["candles"]] == [UNTOLD] * 5
+
+
+def test_longer_bars_are_made_of_complete_shorter_ones(ask, filled):
+    status, content, headers = get(ask, "candles", **WHOLE | {"timeframe": "6h"}, limit=4)
+    assert status == 200, content
+    assert content["source"] == headers["X-Livermore-Source"] == "derived"
+    times = [row[0] for row in content["candles"]]
+    newest_ms = filled.open_ms - filled.open_ms % (6 * HOUR) - 6 * HOUR
+    assert times == [newest_ms - n * 6 * HOUR for n in (3, 2, 1, 0)]
+    assert content["newestClose"] == newest_ms + 6 * HOUR
+
+
+def test_next_leads_through_a_stretch_that_is_longer_than_the_limit(ask, filled):
+    start_ms = filled.first_ms + 100 * HOUR
+    asked = {"start": start_ms, "end": start_ms + 25 * HOUR, "limit": 10}
+    opened, pages = [], 0
+    while asked["start"]:
+        _, content, _ = get(ask, "candles", **WHOLE, **asked)
+        opened += [row[0] for row in content["candles"]]
+        asked["start"], pages = content["next"], pages + 1
+    assert opened == [start_ms + n * HOUR for n in range(25)]
+    assert pages == 3
+    whole = asked | {"start": start_ms, "limit": 25}
+    assert get(ask, "candles", **WHOLE, **whole)[1]["next"] is None
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 5000])
+def test_a_stretch_that_has_no_closed_bar_yet_is_empty_and_costs_no_call(
+    ask, filled, redis, monkeypatch, ahead
+):
+    redis.delete(keys.status(4))  # nobody streams: the open candle would be asked of the exchange
+    monkeypatch.delattr("serving.candles.fetching.fetch_open")
+    status, content, _ = get(ask, "candles", **WHOLE, start=filled.open_ms + ahead * HOUR)
+    assert (status, content["candles"], content["next"]) == (200, [], None)
+
+
+def test_an_open_candle_that_is_not_known_is_null(ask, filled, redis):
+    redis.delete(keys.live_candle(4, "BTC-USD", "1h"))
+    status, content, _ = get(ask, "candles", **WHOLE, start=filled.open_ms, open=1)
+    assert (status, content["candles"], content["open"]) == (200, [], None)
+    status, content, _ = get(ask, "candles", **WHOLE, limit=3, open=1)
+    assert (status, len(content["candles"]), content["open"]) == (200, 3, None)
+
+
+@pytest.mark.parametrize("with_open", [0, 1])
+def test_all_that_are_kept_are_told_while_the_next_one_is_awaited(
+    ask, redis, monkeypatch, with_open
+):
+    full = Filled(redis, count=1000)
+    monkeypatch.delattr("serving.candles.fetching.fetch_once")
+    ended_ms = full.open_ms + HOUR + 1
+    monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, number: ended_ms)
+    status, content, _ = get(ask, "candles", **WHOLE, limit=1000, open=with_open)
+    assert status == 200, content
+    assert [row[0] for row in content["candles"]] == [each.timestamp for each in full.candles]
+    assert content.get("open") is None
+
+
+def test_who_waits_is_given_the_bar_that_ends_now(ask, filled, redis, monkeypatch):
+    now_ms = filled.open_ms + HOUR - 500
+    monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, number: now_ms)
+
+    async def fetch():
+        nonlocal now_ms
+        async with ask() as client:
+            asked = urlencode(WHOLE | {"limit": 2, "wait": 20_000})
+            waiting = asyncio.ensure_future(client.get(f"/v1/candles?{asked}"))
+            # Its close may be there before the time that its runner tells of.
+            whole = ((filled.open_ms, filled.open_ms + HOUR),)
+            CandleCache(redis, 4).write("BTC-USD", Timeframe.H1, [filled.open_candle], whole)
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+            now_ms += 600
+            answer = await asyncio.wait_for(waiting, 10)
+            return [row[0] for row in (await answer.json())["candles"]]
+
+    assert asyncio.run(fetch()) == [filled.open_ms - HOUR, filled.open_ms]
 
 
 def as_text(time_ms):
@@ -85,6 +185,11 @@ def test_start_is_included_and_end_is_not(ask, filled, form):
         ("candles", WHOLE | {"start": "yesterday"}, 400, "start: 'yesterday' is no time"),
         ("candles", WHOLE | {"start": "7"}, 400, "start: 7 is no time in epoch milliseconds"),
         ("candles", WHOLE | {"start": "2026-11-28", "end": "2026-11-27"}, 400, "start has to be"),
+        ("candles", WHOLE | {"wait": "60001"}, 400, "wait is a number from 1 to 60000"),
+        ("candles", WHOLE | {"open": "yes"}, 400, "open is 0 or 1"),
+        ("macd-v", {"exchange": "sandbox", "symbols": ","}, 400, "symbols names none: leave it"),
+        ("macd-v", {"exchange": "sandbox", "timeframes": "2h"}, 400, "timeframes: unknown time"),
+        ("symbols", {"exchange": "no"}, 404, "There is no exchange 'no'; known: sandbox"),
         ("candles", WHOLE | {"limits": "7"}, 400, "limits is not known here; known: end, exchange"),
         ("macd-v", {"exchange": "sandbox", "symbols": "NO-PE"}, 404, "sandbox has no symbol"),
         ("status", {"exchange": ""}, 400, "exchange is missing"),
@@ -102,6 +207,7 @@ def test_what_is_missing_is_a_503(ask, redis):
     status, content, headers = get(ask, "candles", **WHOLE)
     assert status == 503
     assert "sandbox BTC-USD 1h: candles from " in content["error"]
+    assert content["missing"][-1][1] % HOUR == 0
     assert int(headers["Retry-After"]) > 0
 
 
@@ -109,10 +215,61 @@ def test_macd_v_of_all_pairs_or_of_some(ask, redis):
     value = {"timestamp": 1_795_046_400_000, "value": 12.5, "symbol": "BTC-USD"}
     IndicatorCache(redis, 4).write_many({Pair("BTC-USD", Timeframe.H1): value})
     _, content, _ = get(ask, "macd-v", exchange="sandbox", timeframes="1h,1d")
+    assert content["streamed"] is True
     assert content["values"] == [
-        {"symbol": "BTC-USD", "timeframe": "1h", "macdV": value},
-        {"symbol": "BTC-USD", "timeframe": "1d", "macdV": None},
+        {"symbol": "BTC-USD", "timeframe": "1h", "macdV": value, "current": False},
+        {"symbol": "BTC-USD", "timeframe": "1d", "macdV": None, "current": False},
     ]
+
+
+def write_value(redis, timestamp):
+    value = {"timestamp": timestamp, "value": 12.5}
+    IndicatorCache(redis, 4).write_many({Pair("BTC-USD", Timeframe.H1): value})
+
+
+def is_current(ask):
+    _, content, _ = get(ask, "macd-v", exchange="sandbox", symbols="BTCUSD", timeframes="1h")
+    (value,) = content["values"]
+    return value["current"]
+
+
+def test_a_value_is_current_while_it_stands_on_the_newest_candle(ask, filled, redis):
+    write_value(redis, filled.open_ms - 2 * HOUR)
+    assert not is_current(ask)
+    write_value(redis, filled.open_ms - HOUR)
+    assert is_current(ask)
+
+
+def test_a_value_is_current_over_bars_that_are_known_to_be_empty_and_over_no_others(
+    ask, filled, redis, monkeypatch
+):
+    write_value(redis, filled.open_ms - HOUR)
+    later_ms = filled.open_ms + 3 * HOUR
+    monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, number: later_ms)
+    assert not is_current(ask)
+    empty = ((filled.open_ms, later_ms),)
+    CandleCache(redis, 4).write("BTC-USD", Timeframe.H1, [], empty)
+    assert is_current(ask)
+
+
+def test_symbols_are_told_with_both_of_their_names(ask, redis):
+    status, content, _ = get(ask, "symbols", exchange="sandbox")
+    assert status == 200
+    assert content == {
+        "exchange": "sandbox",
+        "symbols": [
+            {
+                "symbol": "BTC-USD", "word": "BTCUSD", "base": "BTC", "quote": "USD",
+                "trading": True, "monitored": True,
+            }
+        ],
+    }  # fmt: skip
+
+
+def test_status_says_whether_the_stream_comes(ask, redis):
+    _, content, _ = get(ask, "status", exchange="sandbox")
+    assert (content["state"], content["streamed"]) == ("active", True)
+    assert abs(content["time"] - time.time() * 1000) < 60_000
 
 
 def test_status_of_an_exchange_that_does_not_run(ask, redis):
@@ -120,3 +277,4 @@ def test_status_of_an_exchange_that_does_not_run(ask, redis):
     status, content, _ = get(ask, "status", exchange="sandbox")
     assert status == 200
     assert content["state"] == "offline"
+    assert content["streamed"] is False

@@ -3,8 +3,11 @@
 import asyncio
 
 import orjson
+import pytest
 
 from livermore.market import keys
+from tests.serving.conftest import say_streamed
+from tests.serving.native.described import check, response_to
 
 MINUTE = 60_000
 BEGIN = 1_795_046_400_000
@@ -16,16 +19,29 @@ def tell(redis, number, symbol="BTC-USD", timeframe="1m"):
     return redis.xadd(keys.events(4), {"event": orjson.dumps(message)}).decode()
 
 
+async def blocks(answer):
+    """Yield each block as its fields, comments under ""."""
+    fields = {}
+    while True:
+        line = (await asyncio.wait_for(answer.content.readline(), 10)).decode()
+        if not line:
+            return
+        if line == "\n":
+            yield fields
+            fields = {}
+        else:
+            name, _, value = line.rstrip("\n").partition(": ")
+            fields[name] = value
+
+
 async def read(answer, count):
-    """Return the next events: id, kind, data."""
+    """Return the next events: id, kind, data. A block without data is none, by the standard."""
     found = []
-    while len(found) < count:
-        lines = []
-        while line := (await asyncio.wait_for(answer.content.readline(), 10)).decode().strip():
-            lines.append(line)
-        fields = dict(each.split(": ", 1) for each in lines if not each.startswith(":"))
-        if fields:
+    async for fields in blocks(answer):
+        if "data" in fields:
             found.append((fields.get("id"), fields["event"], orjson.loads(fields["data"])))
+        if len(found) == count:
+            break
     return found
 
 
@@ -38,6 +54,10 @@ def listen(ask, work, headers=None, **params):
                 return await work(answer)
 
     return asyncio.run(listened())
+
+
+async def first_block(answer):
+    return await anext(blocks(answer))
 
 
 def test_closes_come_as_they_are_told(ask, redis):
@@ -88,3 +108,174 @@ def test_only_what_is_asked_for_comes(ask, redis):
 
     ((found, _, _),) = listen(ask, work, after=first, symbols="BTC-USD", timeframes="1m")
     assert found == wanted
+
+
+def test_who_was_told_nothing_yet_resumes_from_where_it_began(ask, redis):
+    tell(redis, 0)
+    newest = tell(redis, 1)
+    begun = listen(ask, first_block)
+    assert begun == {"retry": "3000", "id": newest}
+    told = [tell(redis, number) for number in (2, 3)]
+
+    async def work(answer):
+        return await read(answer, 2)
+
+    found = listen(ask, work, headers={"Last-Event-ID": begun["id"]})
+    assert [each[0] for each in found] == told
+
+
+def test_before_anything_was_told_one_begins_with_the_first(ask, redis):
+    begun = listen(ask, first_block)
+    assert begun["id"] == "0-0"
+    first = tell(redis, 0)
+
+    async def work(answer):
+        return await read(answer, 1)
+
+    assert listen(ask, work, headers={"Last-Event-ID": "0-0"})[0][:2] == (first, "close")
+
+
+def test_the_last_id_is_believed_before_the_one_in_the_address(ask, redis):
+    """A browser connects again at the same address, with the last id beside it."""
+    ids = [tell(redis, number) for number in range(6)]
+
+    async def work(answer):
+        return await read(answer, 1)
+
+    found = listen(ask, work, headers={"Last-Event-ID": ids[4]}, after=ids[1])
+    assert found[0][0] == ids[5]
+
+
+def test_behind_a_gap_it_goes_on_with_the_oldest_that_is_kept(ask, redis):
+    ids = [tell(redis, number) for number in range(10)]
+    redis.xtrim(keys.events(4), maxlen=3, approximate=False)
+
+    async def work(answer):
+        return await read(answer, 4)
+
+    gap, *found = listen(ask, work, after=ids[2])
+    assert gap[1:] == (
+        "gap",
+        {"error": f"events after {ids[2]} are no longer kept", "after": ids[2]},
+    )
+    assert [each[0] for each in found] == ids[7:]
+    assert listen(ask, work, after="0-0")[0][1] == "gap"
+
+
+@pytest.mark.parametrize("again", [0, 3])
+def test_a_stream_that_redis_has_lost_is_a_gap(ask, redis, again):
+    """What came between is gone, whether others are told by now or not."""
+    lost = [tell(redis, number) for number in range(5)][-1]
+    redis.delete(keys.events(4))
+    later = [tell(redis, 5 + number) for number in range(again)]
+
+    async def work(answer):
+        return await read(answer, 1 + again)
+
+    gap, *found = listen(ask, work, headers={"Last-Event-ID": lost})
+    assert (gap[1], gap[2]["after"]) == ("gap", lost)
+    assert [each[0] for each in found] == later
+
+
+def test_who_has_more_than_redis_is_told_so_and_gets_none_twice(ask, redis):
+    newest = [tell(redis, number) for number in range(3)][-1]
+    ahead = f"{int(newest.partition('-')[0]) + 60_000}-0"
+
+    async def work(answer):
+        (gap,) = await read(answer, 1)
+        assert gap[:2] == (newest, "gap")
+        later = tell(redis, 3)
+        assert (await read(answer, 1))[0][0] == later
+
+    listen(ask, work, headers={"Last-Event-ID": ahead})
+
+
+def test_the_id_moves_on_where_nothing_comes_that_is_wanted(ask, redis, monkeypatch):
+    monkeypatch.setattr("serving.native.events.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("serving.native.events.SECONDS_BETWEEN_LOOKS", 0.05)
+
+    async def work(answer):
+        begun = await first_block(answer)
+        unwanted = [tell(redis, number, symbol="ETH-USD") for number in range(3)]
+        async for fields in blocks(answer):
+            assert "data" not in fields
+            if fields.get("id") == unwanted[-1]:
+                assert fields[""] == "alive"
+                return begun["id"], unwanted[-1]
+        return None
+
+    begun, moved = listen(ask, work, symbols="BTC-USD")
+    assert moved != begun
+
+
+def test_a_connection_without_events_is_kept_alive(ask, redis, monkeypatch):
+    monkeypatch.setattr("serving.native.events.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("serving.native.events.SECONDS_BETWEEN_LOOKS", 0.05)
+
+    async def work(answer):
+        found = [fields async for fields in limited(blocks(answer), 3)]
+        assert found[1] == found[2] == {"": "alive", "id": "0-0"}
+
+    listen(ask, work)
+
+
+async def limited(found, count):
+    async for each in found:
+        yield each
+        count -= 1
+        if not count:
+            return
+
+
+def test_whether_closes_come_at_all_is_told(ask, redis, monkeypatch):
+    monkeypatch.setattr("serving.native.events.SECONDS_BETWEEN_LOOKS", 0.05)
+    redis.delete(keys.status(4))
+
+    async def work(answer):
+        (first,) = await read(answer, 1)
+        say_streamed(redis)
+        return first, (await read(answer, 1))[0]
+
+    first, second = listen(ask, work)
+    assert first[1:] == ("state", {"streamed": False})
+    assert second[1:] == ("state", {"streamed": True})
+
+
+def test_a_value_of_several_lines_is_one_event(ask, redis):
+    """Whoever wrote it: lines are what events are told apart by."""
+    text = b'{"symbol":"BTC-USD",\n\n"timeframe":"1m","timestamp":%d}' % BEGIN
+    redis.xadd(keys.events(4), {"event": text})
+    after = tell(redis, 1)
+
+    async def work(answer):
+        return await read(answer, 2)
+
+    first, second = listen(ask, work, after="0-0")
+    assert first[2] == {"symbol": "BTC-USD", "timeframe": "1m", "timestamp": BEGIN}
+    assert second[0] == after
+
+
+def test_events_are_as_the_document_says(ask, redis):
+    redis.delete(keys.status(4))
+    closes = [
+        {"healed": False},
+        {"healed": True, "late": True},
+        {"healed": False, "quoteVolume": 1.5, "trades": 3, "takerBase": 0.5, "takerQuote": 0.75},
+    ]
+    close = {
+        "exchangeId": 4, "symbol": "BTC-USD", "timeframe": "1m", "timestamp": BEGIN, "open": 1.5,
+        "high": 2.0, "low": 1.0, "close": 1.75, "volume": 0.0, "closed": True,
+    }  # fmt: skip
+    for more in closes:
+        redis.xadd(keys.events(4), {"event": orjson.dumps(close | more)})
+    redis.xtrim(keys.events(4), maxlen=2, approximate=False)
+
+    async def work(answer):
+        return await read(answer, 4)
+
+    found = listen(ask, work, after="0-0")
+    told = response_to("/v1/events", 200)["content"]["text/event-stream"]
+    kinds = told["x-events"]
+    assert {kind for _, kind, _ in found} == set(kinds)
+    for _, kind, content in found:
+        check(content, kinds[kind])

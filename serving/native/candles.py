@@ -1,0 +1,106 @@
+"""Closed candles of a pair, with ten columns, as JSON or as Arrow."""
+
+from typing import Any
+
+from aiohttp import web
+
+from livermore.market.columns import COLUMNS as MORE_COLUMNS
+from livermore.market.columns import read_columns
+from serving.candles.answers import Answers, CandleAnswer, OlderThanKept
+from serving.candles.derived import AnyTimeframe
+from serving.candles.selection import Wanted
+from serving.candles.unavailable import Unavailable
+from serving.directory import ServedExchange
+from serving.native import arrow
+from serving.native import operations as asked
+from serving.native.errors import BadRequest, as_json
+from serving.native.operations import ARROW
+from serving.native.parameters import Sent
+from serving.native.schemas import COLUMNS
+
+UNKNOWN = (None,) * len(MORE_COLUMNS)
+NUMBERS = len(COLUMNS) - len(UNKNOWN)  # of a row, its time among them, before those
+
+
+class NativeCandles:
+    """Answers `/v1/candles`."""
+
+    def __init__(self, answers: Answers):
+        self._answers = answers
+
+    async def answer(
+        self, exchange: ServedExchange, symbol: str, sent: Sent, form: str
+    ) -> web.Response:
+        """Return all candles that are asked for. Raises BadRequest, Unavailable."""
+        timeframe, limit = sent[asked.TIMEFRAME], sent[asked.LIMIT]
+        start_ms, end_ms, wait_ms = sent[asked.START], sent[asked.END], sent[asked.WAIT]
+        if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+            raise BadRequest("start has to be before end, which is not included itself")
+        if wait_ms is not None:
+            await self._answers.wait(exchange, symbol, timeframe, wait_ms)
+        open_ms = timeframe.floor(await self._answers.now_ms(exchange))
+        until_ms = open_ms if end_ms is None else min(end_ms, open_ms)
+        tries = [Wanted(start_ms, until_ms - 1, limit)]
+        if sent[asked.OPEN]:  # of the newest bars it is none of those that are counted
+            is_newest = start_ms is None and end_ms is None
+            last_ms = None if end_ms is None else end_ms - 1
+            tries.insert(0, Wanted(start_ms, last_ms, limit + is_newest))
+        answer = await self._first_of(tries, exchange, symbol, timeframe)
+        answer.first = max(answer.first, answer.last - limit)
+        said = {
+            "exchange": exchange.name,
+            "symbol": symbol,
+            **_said(answer, timeframe),
+            "next": _next_ms(answer, timeframe, tries[-1]),
+        }
+        if sent[asked.OPEN]:
+            said["open"] = answer.open_row and ten(answer.open_row)
+        rows = [ten(row) for row in answer.window.rows[answer.first : answer.last]]
+        headers = answer.headers | {"Vary": "Accept"}
+        if form == ARROW:
+            body = arrow.stream(arrow.library(), rows, said)
+            return web.Response(body=body, content_type=ARROW, headers=headers)
+        return as_json(said | {"columns": COLUMNS, "candles": rows}, headers=headers)
+
+    async def _first_of(
+        self, tries: list[Wanted], exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe
+    ) -> CandleAnswer:
+        """Return the answer to the first of some requests that there is one to.
+
+        Where there is none the last is answered by the exchange. While a bar that has just ended is
+        awaited the open one is not told, and one more of the others is asked for than may be kept.
+        """
+        for wanted in tries:
+            try:
+                return await self._answers.candles(exchange, symbol, timeframe, wanted)
+            except OlderThanKept as error:
+                missing = error.missing
+            except Unavailable as error:  # for want of the open one, without which there are others
+                if error.missing or wanted is tries[-1]:
+                    raise
+        return await self._answers.older(exchange, symbol, timeframe, tries[-1], missing)
+
+
+def ten(row: list[Any]) -> list[Any]:
+    """Return a row with all columns, None for those that are not known."""
+    return [*row[:NUMBERS], *(read_columns(row[NUMBERS:]) or UNKNOWN)]
+
+
+def _said(answer: CandleAnswer, timeframe: AnyTimeframe) -> dict[str, Any]:
+    """Return what the candles stand on."""
+    times = answer.window.times
+    return {
+        "timeframe": str(timeframe),
+        "complete": True,
+        "missing": [],
+        "newestClose": times[-1] + timeframe.ms if times else None,
+        "source": answer.headers["X-Livermore-Source"],
+    }
+
+
+def _next_ms(answer: CandleAnswer, timeframe: AnyTimeframe, wanted: Wanted) -> int | None:
+    """Return where the bars begin that the limit left out, None where it left out none."""
+    if wanted.start_ms is None or answer.last - answer.first < wanted.limit:
+        return None
+    next_ms = answer.window.times[answer.last - 1] + timeframe.ms
+    return next_ms if wanted.end_ms is not None and next_ms <= wanted.end_ms else None
