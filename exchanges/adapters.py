@@ -1,6 +1,7 @@
 """What speaks to an exchange, made from its row and by its venue."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 
 from django_redis import get_redis_connection
 from redis import Redis
@@ -52,6 +53,23 @@ def venue_of(exchange: Exchange) -> Venue:
             f"{exchange.name} speaks {exchange.venue}, which is no venue",
             f"choose one of {', '.join(VENUES)} in its row, or delete it",
         ) from None
+
+
+def beside_api(exchange: Exchange) -> Exchange:
+    """Return a row for calls of paths that lie beside the exchange's API, at the same host.
+
+    It is not to be saved. Raises Misconfigured where the address does not tell where the API is.
+    """
+    api_path = venue_of(exchange).api_path
+    address = exchange.rest_url.rstrip("/")
+    if not address.endswith(api_path):
+        raise Misconfigured(
+            f"the REST address of {exchange.name} does not end with {api_path}",
+            "correct it in its row: what lies beside that at its host can't be asked for",
+        )
+    beside = copy(exchange)
+    beside.rest_url = address.removesuffix(api_path)
+    return beside
 
 
 def route_to(exchange: Exchange) -> Route:

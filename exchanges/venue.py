@@ -70,6 +70,7 @@ class Venue:
     is_own_error: Callable[[Any], bool]  # of a refusal's body: the exchange wrote it
     presets: tuple[Preset, ...]
     seen_live: bool  # whether this code has ever talked to the exchange itself
+    api_path: str = ""  # what of a row's REST address follows the host
     weight: RequestWeight | None = None  # None: it publishes none, so rows are paced by batches
     calls_per_second: float | None = None  # what it allowed when it last said so, without weights
     answers: ResponseLimits = USUAL_ANSWERS

@@ -58,7 +58,7 @@ class Admission:
         """Let in who may ask, and no more than that."""
         if request.path in NOT_COUNTED:
             return await handler(request)
-        if "signature" in request.query:
+        if "signature" in request.query or "CB-ACCESS-SIGN" in request.headers:
             text = "Public market data is served here, and no signed call"
             return self._refuse("signed", 401, NO_KEY, text)
         try:

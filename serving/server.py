@@ -35,6 +35,7 @@ from serving.candles.weights import UsedWeights
 from serving.candles.windows import Window, Windows
 from serving.clients import Callers
 from serving.coinbase.rest import CoinbaseApi
+from serving.coinbase.track import TrackApi
 from serving.counting.observation import Observation
 from serving.counting.reports import Reports
 from serving.directory import Directory, ServedExchange
@@ -84,6 +85,7 @@ class Server:
         passing = Passing(calls, beside)
         self._binance = BinanceApi(answers, Tickers(redis), passing, UsedWeights(redis))
         self._coinbase = CoinbaseApi(answers, passing)
+        self._track = TrackApi(answers, passing)
         self._native = NativeApi(redis, self.directory, answers)
         self._feed = Feed(
             *(redis, url, self._deliver, self._window, self._clocks.now_ms, self._monitored)
@@ -119,6 +121,7 @@ class Server:
                 handler = self._events if operation.stays else self._v1
                 app.router.add_get(f"{start}/v1/{path}", handler, allow_head=not operation.stays)
             app.router.add_get(f"{start}/{{exchange}}/api/v3/{{path:.*}}", self._api)
+            app.router.add_get(f"{start}/{{exchange}}/v2/{{path:.*}}", self._v2)
             for path in SOCKET_PATHS:
                 app.router.add_get(f"{start}/{{exchange}}{path}", self._socket)
         return app
@@ -186,6 +189,10 @@ class Server:
                 exchange, path.removeprefix(OF_COINBASE), request.query
             )
         return await self._binance.answer(exchange, path, request.query, wait)
+
+    async def _v2(self, request: web.Request) -> web.StreamResponse:
+        exchange = await self._exchange(request)
+        return await self._track.answer(exchange, request.match_info["path"], request.query)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)

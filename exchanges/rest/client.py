@@ -68,7 +68,7 @@ BAN_SECONDS = 120  # the shortest that is known, for a ban that doesn't say how 
 # Makes an error of a reply with a status of 400 or more that only the venue understands: the
 # status and the parsed body, None where it isn't JSON. None leaves it to the general rules.
 ErrorReader = Callable[[int, Any], LivermoreError | None]
-Params = Mapping[str, str | int] | None
+Params = Mapping[str, str | int | list[str]] | None
 Request = tuple[str, Params, bool, bool]  # the last ones: signed, long
 Signer = Callable[[str], Mapping[str, str]]
 

@@ -121,11 +121,14 @@ class SingleHostSession:
         self._prepared: _Prepared | None = None
 
     def get(
-        self, path: str, params: Mapping[str, str | int] | None, headers: Mapping[str, str]
+        self,
+        path: str,
+        params: Mapping[str, str | int | list[str]] | None,
+        headers: Mapping[str, str],
     ) -> BaseHTTPResponse:
         """Return the head of an answer, whose body is still to be read. Raises one of FAILURES."""
         prepared = self._prepared or self._prepare()
-        query = f"?{urlencode(params)}" if params else ""
+        query = f"?{urlencode(params, doseq=True)}" if params else ""
         return prepared.pool.urlopen(
             "GET",
             f"{prepared.prefix}{path}{query}",

@@ -69,6 +69,11 @@ class Answers:
             await self._in_thread(self._clocks.read, exchange.exchange_id)
         return self._clocks.now_ms(exchange.exchange_id)
 
+    async def told_ms(self, exchange: ServedExchange) -> int | None:
+        """Return the exchange's time, None where no runner has told it. Raises Unavailable."""
+        now_ms = await self.now_ms(exchange)
+        return now_ms if self._clocks.is_told(exchange.exchange_id) else None
+
     async def is_streamed(self, exchange: ServedExchange) -> bool:
         """Tell whether a runner streams it now. Raises Unavailable."""
         await self.now_ms(exchange)

@@ -21,6 +21,7 @@ class Clocks:
     def __init__(self, redis: Redis):
         self._redis = redis
         self._ahead_ms: dict[int, int] = {}  # exchange id -> how far its clock is before ours
+        self._told: set[int] = set()  # exchange ids whose runner has told their time
         self._streamed: dict[int, bool] = {}
         self._connected: dict[int, bool] = {}
         self._read_at: dict[int, float] = {}  # monotonic
@@ -36,6 +37,10 @@ class Clocks:
     def now_ms(self, exchange_id: int) -> int:
         """Return the exchange's time; where nobody has told it, this machine's."""
         return int(time.time() * 1000) + self._ahead_ms.get(exchange_id, 0)
+
+    def is_told(self, exchange_id: int) -> bool:
+        """Tell whether a runner has told that time: else it is this machine's."""
+        return exchange_id in self._told
 
     def is_streamed(self, exchange_id: int) -> bool:
         """Tell whether a runner says that it streams: else what is told as open may be old."""
@@ -64,6 +69,7 @@ class Clocks:
             self._ahead_ms.setdefault(exchange_id, 0)
         else:
             self._ahead_ms[exchange_id] = told_ms - int(time.time() * 1000)
+            self._told.add(exchange_id)
 
     def _run(self) -> None:
         while not self._ending.wait(SECONDS_BETWEEN_READS):

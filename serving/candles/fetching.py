@@ -15,7 +15,7 @@ from django.db import close_old_connections
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.adapters import open_rest
+from exchanges.adapters import beside_api, open_rest
 from exchanges.errors import Banned, LivermoreError, RateLimited
 from exchanges.models import Exchange
 from exchanges.rest.pacing.budget import Lane
@@ -229,13 +229,22 @@ def _fetch(redis: Redis, exchange: Exchange, holes: Sequence[PairHoles]) -> dict
     }
 
 
-def fetch_json(exchange_id: int, path: str, params: Mapping[str, str], weight: int) -> Any:
+def fetch_json(
+    exchange_id: int,
+    path: str,
+    params: Mapping[str, str | list[str]],
+    weight: int,
+    at_host: bool = False,
+) -> Any:
     """Return what an exchange answers to a public GET of its own protocol.
+
+    A path `at_host` begins behind its host, not behind the address of its API.
 
     Raises LivermoreError, with what the exchange said as its `reply` where that refused it.
     """
     close_old_connections()
-    with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
+    exchange = Exchange.objects.get(pk=exchange_id)
+    with closing(open_rest(beside_api(exchange) if at_host else exchange)) as rest:
         return rest.client.get(
             path, params, weight=weight, lane=Lane.SERVE, signed=False, long=True
         )

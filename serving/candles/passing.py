@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,7 +17,14 @@ ANSWERS_KEPT = 1000
 REFUSALS = (400, 404)  # of the request itself; any other is between the exchange and us
 LONGEST_SECONDS = 15.0
 
-Request = tuple[int, str, tuple[tuple[str, str], ...]]
+
+class Request(NamedTuple):
+    """What is asked of an exchange; a path `at_host` begins behind the host of its address."""
+
+    exchange_id: int
+    path: str
+    params: tuple[tuple[str, str], ...]
+    at_host: bool
 
 
 class Passed(NamedTuple):
@@ -52,9 +59,15 @@ class Passing:
         *,
         weight: int,
         holds_seconds: float,
+        at_host: bool = False,
     ) -> Passed:
-        """Return the exchange's own answer to a GET. Raises Unavailable where there is none."""
-        request = (exchange.exchange_id, path, tuple(sorted(params.items())))
+        """Return the exchange's own answer to a GET. Raises Unavailable where there is none.
+
+        Names may come several times in `params`. A path begins behind the address of the exchange's
+        API or, `at_host`, behind its host.
+        """
+        sent = tuple(sorted(params.items()))
+        request = Request(exchange.exchange_id, path, sent, at_host)
         kept = self._kept.get(request)
         if kept and time.monotonic() - kept.told_at < holds_seconds:
             return kept
@@ -90,8 +103,16 @@ class Passing:
         return passed
 
     def _fetch(self, request: Request, weight: int, holds_seconds: float) -> Told:
-        number, path, params = request
-        ask = partial(fetch_json, number, path, dict(params), weight)
+        number, path, params, at_host = request
+        ask = partial(fetch_json, number, path, _grouped(params), weight, at_host)
         if self._beside is None:
             return ask(), time.time()
-        return self._beside.get(number, repr((path, params)), holds_seconds, ask)
+        return self._beside.get(number, repr(request), holds_seconds, ask)
+
+
+def _grouped(params: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """Return the value of each name, of one that comes several times a list of all."""
+    values: dict[str, list[str]] = {}
+    for name, value in params:
+        values.setdefault(name, []).append(value)
+    return {name: found if len(found) > 1 else found[0] for name, found in values.items()}

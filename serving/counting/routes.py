@@ -8,9 +8,21 @@ from serving.binance.weights import WEIGHTS
 
 OTHER = "other"
 PRODUCTS = "brokerage/market/products"
-COINBASE = {"brokerage/time", PRODUCTS, *(f"{PRODUCTS}/…{each}" for each in ("", "/candles"))}
-REST = {"ping", "time", *WEIGHTS, *COINBASE}
-PRODUCT = re.compile(rf"(?<={PRODUCTS}/)[^/]+")
+COINBASE = {
+    "brokerage/time",
+    "brokerage/market/product_book",
+    PRODUCTS,
+    *(f"{PRODUCTS}/…{each}" for each in ("", "/candles", "/ticker")),
+}
+TRACK = {
+    "v2/time",
+    "v2/currencies",
+    "v2/currencies/crypto",
+    "v2/exchange-rates",
+    *(f"v2/prices/…/{each}" for each in ("buy", "sell", "spot")),
+}
+REST = {"ping", "time", *WEIGHTS, *COINBASE, *TRACK}
+PRODUCT = re.compile(rf"(?<={PRODUCTS}/)[^/]+|(?<=v2/prices/)[^/]+")
 CANDLES = {"klines", "uiKlines", "v1/candles", f"{PRODUCTS}/…/candles"}
 NATIVE = re.compile(r"(?:/k/[^/]*)?/v1/([a-z.-]+)")
 SOCKETS = ("/ws", "/stream")
@@ -24,6 +36,8 @@ def route_of(request: web.Request) -> str:
     shape = resource.canonical
     if "/api/v3/" in shape:
         return _rest(request.match_info.get("path", ""))
+    if "/v2/" in shape:
+        return _rest(f"v2/{request.match_info.get('path', '')}")
     if native := NATIVE.fullmatch(request.path):
         return f"v1/{native[1]}"
     if any(f"{{exchange}}{each}" in shape for each in SOCKETS):

@@ -64,7 +64,7 @@ class AnswersBeside:
             return told
         finally:
             with suppress(RedisError):  # the claim ends by itself
-                if 0 < len(packed) <= LARGEST:
+                if 0 < len(packed) <= LARGEST and holds_seconds > 0:
                     self._redis.set(name, packed, px=int(1000 * holds_seconds))
                 else:
                     self._redis.delete(name)

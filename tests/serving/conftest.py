@@ -20,9 +20,10 @@ BTC = ServedSymbol("BTC-USD", "BTCUSD", "BTC", "USD", True, True)
 ROW = ServedExchange(4, "sandbox", "binance", True, {"BTCUSD": BTC, "BTC-USD": BTC})
 
 
-def say_streamed(redis, exchange_id=ROW.exchange_id):
+def say_streamed(redis, exchange_id=ROW.exchange_id, state=State.ACTIVE, **details):
     """Write a status, as a runner that streams does."""
-    said = Status(State.ACTIVE, holder=Holder("x", 1, "here", "::1", 1, int(time.time() * 1000)))
+    holder = Holder("x", 1, "here", "::1", 1, int(time.time() * 1000))
+    said = Status(state, holder=holder, details=details)
     redis.set(keys.status(exchange_id), orjson.dumps(said.as_json()), px=STATUS_TTL_MS)
 
 

@@ -22,11 +22,12 @@ NEWEST_PYTHON_ALONE = "cryptofeed" if sys.version_info < (3, 13) else ""  # is t
 
 
 def test_all_programs_run_with_nothing_changed_but_the_address(redis, tmp_path):
-    assert len(PROGRAMS) == 6
+    assert len(PROGRAMS) == 10
     left_out = [each for each in PROGRAMS if NEWEST_PYTHON_ALONE and "cryptofeed" in each]
     assert len(left_out) == (find_spec("cryptofeed") is None)
     with SandboxServer(SandboxConfig(listings=chosen(SYMBOLS), speed=2)) as sandbox:
         row = make_row(sandbox)
+        make_row(sandbox, name="coinbase")
         with (
             running(redis, row),
             served(redis) as url,

@@ -11,6 +11,7 @@ from exchanges.sandbox.coinbase.errors import bad_argument, failure
 from exchanges.sandbox.coinbase.listing import ROWS, Products
 from exchanges.sandbox.coinbase.settings import NAME, CoinbaseSettings
 from exchanges.sandbox.coinbase.tickers import Tickers, iso
+from exchanges.sandbox.coinbase.track import Track
 from exchanges.sandbox.faults.rows import CandleRows
 from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.market.decimals import short
@@ -46,10 +47,12 @@ class CoinbaseRest:
         self._private = RateLimit(settings.coinbase_private_rate)
         self._retry_after = settings.coinbase_retry_after
         self._products = Products(market)
-        self.endpoints = tuple(self._endpoints(Tickers(market, self._products)))
+        tickers = Tickers(market, self._products)
+        self.endpoints = (*self._endpoints(tickers), *Track(market).endpoints())
 
     def _endpoints(self, tickers: Tickers) -> Iterator[Endpoint]:
         yield Endpoint("time", f"{PREFIX}/time", _time)
+        yield Endpoint("book", f"{PREFIX}/market/product_book", tickers.book)
         for private, products in ((False, "/market/products"), (True, "/products")):
             path = f"{PREFIX}{products}"
             one = f"{path}/{{segment}}"
@@ -75,7 +78,8 @@ class CoinbaseRest:
         symbol_market = self._market.of(listing.symbol)
         seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
         bars = symbol_market.bars_at(timeframe, first_ms, last_ms, seen_ms)
-        traded = [bar for bar in reversed(bars) if bar.trades][:limit]
+        # 0 is a limit that was not sent.
+        traded = [bar for bar in reversed(bars) if bar.trades][: limit or MAX_BUCKETS]
         rows = [candle_json(bar, symbol_market.listing.decimals) for bar in traded]
         reply = as_json({"candles": rows})
         reply.headers["Cache-Control"] = _CACHE

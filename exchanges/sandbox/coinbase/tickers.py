@@ -1,4 +1,4 @@
-"""Coinbase's recent trades with the best bid and ask, as its REST tells them."""
+"""Coinbase's recent trades with the best bid and ask, and its book, as its REST tells them."""
 
 from datetime import UTC, datetime
 
@@ -13,11 +13,12 @@ from exchanges.sandbox.server.calls import Call, Reply, as_json, whole_number
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
 MAX_TRADES = 100
+LEVELS = 10  # of the book, a tick apart
 _LOOK_BACK = 300  # minutes; a quiet product pauses for less
 
 
 class Tickers:
-    """Answers `ticker`."""
+    """Answers `ticker` and `product_book`."""
 
     def __init__(self, market: Market, products: Products):
         self._market, self._products = market, products
@@ -39,6 +40,29 @@ class Tickers:
         bid = short(bar.close - 1, decimals) if bar else ""
         ask = short(bar.close + 1, decimals) if bar else ""
         return as_json({"trades": shown, "best_bid": bid, "best_ask": ask})
+
+    def book(self, call: Call) -> Reply:
+        listing = self._products.listing(call.params.get("product_id", ""))
+        count = min(whole_number(call.params.get("limit")) or LEVELS, LEVELS)
+        symbol_market = self._market.of(listing.symbol)
+        bar = symbol_market.open_bar(Timeframe.M1, call.now_ms)
+        decimals, size = symbol_market.listing.decimals, short(listing.lot, VOLUME_DECIMALS)
+
+        def levels(way: int) -> list[dict[str, str]]:
+            ticks = [bar.close + way * at for at in range(1, count + 1)] if bar else []
+            return [{"price": short(each, decimals), "size": size} for each in ticks]
+
+        book = {"product_id": listing.symbol, "bids": levels(-1), "asks": levels(1)}
+        last = short(bar.close, decimals) if bar else ""
+        return as_json(
+            {
+                "pricebook": book | {"time": iso(call.now_ms)},
+                "last": last,
+                "mid_market": last,
+                "spread_bps": "",
+                "spread_absolute": short(2, decimals),
+            }
+        )
 
     def _trades(
         self, listing: Listing, start_ms: int | None, end_ms: int, limit: int

@@ -22,6 +22,7 @@ VENUE = Venue(
     calls_per_second=10,
     load_key=load_key,
     seen_live=False,
+    api_path="/api/v3/brokerage",
     presets=(
         Preset(
             name="coinbase",

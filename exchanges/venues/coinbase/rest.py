@@ -293,5 +293,8 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
 
 
 def is_own_error(body: Any) -> bool:
-    """Tell whether Coinbase itself wrote the body of a refusal, and nobody in front of it."""
-    return isinstance(body, dict) and "error" in body
+    """Tell whether Coinbase itself wrote the body of a refusal, and nobody in front of it.
+
+    What lies beside its brokerage at the same host writes a list of `errors`.
+    """
+    return isinstance(body, dict) and ("error" in body or "errors" in body)

@@ -1,0 +1,28 @@
+"""Answers as JSON, and those that are the exchange's own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from serving.candles.answers import MISS
+from serving.candles.passing import Passed
+
+
+def as_json(
+    content: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(content), status=status, content_type="application/json", headers=headers
+    )
+
+
+def own(passed: Passed) -> web.Response:
+    """Return what the exchange answered, and how old that is."""
+    headers = {
+        "Age": str(passed.age_seconds),
+        "Cache-Status": MISS,
+        "X-Livermore-Source": "rest",
+    }
+    return as_json(passed.content, passed.status, headers)
