@@ -1,11 +1,51 @@
-"""Benchmarks are found: those that the registry names are those that there are."""
+"""Benchmarks are found, and what they are made of runs with small numbers."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from benchmarks import measured
 from benchmarks.registry import BENCHMARKS
+from benchmarks.serving import load, streams
+from benchmarks.serving.exchange import ServedExchange
+from livermore.market.timeframe import Timeframe
+from serving.directory import ServedSymbol
+from tests.serving.conftest import ROW, FixedDirectory
+from tests.serving.serving import served
+
+SYMBOLS = [ServedSymbol(f"{base}-USD", f"{base}USD", base, "USD", True, True) for base in "AB"]
 
 
 def test_each_benchmark_is_a_module_and_each_module_is_one():
     modules = {path.stem for path in Path(measured.__file__).parent.glob("*.py")} - {"__init__"}
     assert modules == set(BENCHMARKS)
+
+
+@pytest.fixture
+def at(redis):
+    """Serve an exchange that is all there; return it and the port."""
+    row = replace(ROW, symbols={each.word: each for each in SYMBOLS})
+    exchange = ServedExchange(redis, row.exchange_id, row.name, [each.symbol for each in SYMBOLS])
+    exchange.fill((Timeframe.H1,))
+    with exchange.streamed(), served(redis, directory=FixedDirectory(row)) as url:
+        yield exchange, int(url.rpartition(":")[2])
+
+
+def test_a_load_is_answered_at_full_speed_at_a_pace_and_once_each(at):
+    exchange, port = at
+    paths = [exchange.klines(each, Timeframe.H1, 500) for each in exchange.words]
+    assert load.flat(port, paths, 2, 0.1).answers > 2
+    assert load.paced(port, paths, 2, 0.2, 50).answers == 10
+    assert load.once(port, paths, 3).check().answers == 6
+
+
+def test_a_close_is_timed_until_each_client_has_it(at, monkeypatch):
+    exchange, port = at
+    names = ("CLIENTS", "STREAMS", "ROUNDS", "BURSTS", "SECONDS_BETWEEN_BURSTS")
+    for name, number in zip(names, (3, 2, 1, 1, 0.05), strict=True):
+        monkeypatch.setattr(streams, name, number)
+    monkeypatch.setattr(streams, "SECONDS_TO_ARRIVE", 0.3)
+    found = list(streams.measure_at(port, exchange))
+    assert len(found) == 4
+    assert all(0 < each.value < 10_000 for each in found)
