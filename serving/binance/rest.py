@@ -11,7 +11,7 @@ from exchanges.venues.binance.server.parameters import Parameters
 from livermore.market.candle import Ticker
 from livermore.market.timeframe import Timeframe
 from serving.binance.info import exchange_info
-from serving.binance.klines import body, rows_of
+from serving.binance.klines import body
 from serving.binance.tickers import day, mini_day, price
 from serving.binance.weights import WEIGHTS
 from serving.candles.answers import HIT, MISS, Answers, OlderThanKept
@@ -200,9 +200,9 @@ class BinanceApi:
                 return await self._pass_on(exchange, "klines", query)
             which = (exchange, symbol.symbol, timeframe, wanted, older.missing)
             answer = await self._answers.older(*which)
-        rows = rows_of(answer.window, timeframe)[answer.first : answer.last]
+        closed = answer.window, answer.first, answer.last
         return web.Response(
-            body=body(rows, answer.open_row, timeframe),
+            body=body(*closed, answer.open_row, timeframe),
             content_type="application/json",
             headers=answer.headers,
         )

@@ -23,6 +23,7 @@ from serving.candles.unavailable import Unavailable
 from serving.candles.windows import Window, Windows
 from serving.counting.asked import held
 from serving.directory import ServedExchange
+from serving.memory.stored import StoredRows
 from warmup.cache.candles import CANDLES_KEPT
 
 Found = TypeVar("Found")
@@ -169,7 +170,8 @@ class Answers:
         told = await _in_time(self._fetches.pass_on(exchange, pair, start_ms, end_ms))
         if isinstance(told, Failure):
             raise _unavailable(exchange, symbol, timeframe, missing, told)
-        window = _view(Window(told.times, told.rows, told.coverage), timeframe)
+        rows = StoredRows.of(told.rows)
+        window = _view(Window(told.times, rows, told.coverage), timeframe)
         within = wanted._replace(end_ms=end_ms - 1)
         found = select(window.times, window.coverage, timeframe, within, now_ms)
         if found.missing:
@@ -198,7 +200,7 @@ class Answers:
     async def _window(self, exchange: ServedExchange, pair: Pair) -> Window:
         window = self._windows.kept(exchange.exchange_id, pair)
         if window is None:
-            window = await self._in_thread(self._windows.read, exchange, pair)
+            window = await self._in_thread(self._windows.current, exchange, pair)
         return window
 
     async def _open_row(
@@ -282,7 +284,8 @@ def _view(window: Window, timeframe: AnyTimeframe) -> Window:
         return window
     if timeframe.text not in window.derived:
         rows, coverage = derive(window.rows, window.coverage, timeframe)
-        window.derived[timeframe.text] = Window([row[0] for row in rows], rows, coverage)
+        stored = StoredRows.of(rows)
+        window.derived[timeframe.text] = Window(stored.times(), stored, coverage)
     return window.derived[timeframe.text]
 
 

@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-import orjson
 from redis import Redis
 
 from livermore.market import keys
@@ -16,36 +17,69 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.tracking import Tracking
 from serving.directory import ServedExchange
+from serving.memory.rendered import Rendered
+from serving.memory.stored import StoredRows
 from warmup.cache.candles import CandleCache
 from warmup.cache.unconfirmed import EMPTY, Stretches
 
 LIVE_SECONDS = 0.25  # for which an open candle is shown again: exchanges tell it every two seconds
-PAIRS_KEPT = 5_000
+SECONDS_ASKED = 1.0  # for which an open candle is read with others, once it was asked for
+MOST_TOGETHER = 500
+OCTETS_KEPT = 120_000_000
+TIMES_AS_LARGE = 3  # as its rows in Redis a window gets, with what is made of them
 
 # How often everything changed, since then what is asked about, and whether its stream comes.
 Version = tuple[int, int, bool]
+Key = tuple[int, Pair]  # an exchange's id and a pair of it
 
 
 @dataclass(slots=True)
 class Window:
     """A pair's closed candles, `[timestamp, open, …]` ascending, and when all of them are known."""
 
-    times: list[int]
-    rows: list[list]
+    times: Sequence[int]
+    rows: StoredRows
     coverage: Coverage
-    rendered: dict[str, list[bytes]] = field(default_factory=dict)  # by whoever writes them
+    rendered: dict[str, Rendered] = field(default_factory=dict)  # by whoever writes them
     derived: dict[str, "Window"] = field(default_factory=dict)  # of longer timeframes
+
+    def take_over(self, before: "Window") -> None:
+        """Take what was made of an earlier state of the same pair, as far as that still holds."""
+        if not self.times:
+            return
+        gone = bisect_left(before.times, self.times[0])
+        if not self.rows.goes_on_with(before.rows, gone):
+            return
+        found = ((form, rows.behind(gone)) for form, rows in before.rendered.copy().items())
+        self.rendered = {form: rows for form, rows in found if rows}
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A window with what it stands on: it holds while none of that is another one."""
+
+    version: Version
+    unconfirmed: Stretches
+    window: Window
+    octets: int
 
 
 class Windows:
-    """Reads windows in the thread that asks; any number of threads may."""
+    """Reads windows in the thread that asks; any number of threads may.
+
+    Those that were asked for last are kept, as many as have room.
+    """
 
     def __init__(self, redis: Redis, is_connected: Callable[[int], bool] = lambda number: False):
         """`is_connected` tells of an exchange whether all of its stream comes."""
         self._redis = redis
         self._is_connected = is_connected
-        self._kept: OrderedDict[tuple[int, Pair], tuple[Version, Window]] = OrderedDict()
-        self._live: dict[tuple[int, Pair], tuple[float, Candle | None]] = {}
+        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        self._octets = 0
+        self._names: dict[Key, tuple[bytes, bytes]] = {}
+        self._live: dict[Key, tuple[float, Candle | None]] = {}
+        self._asked: dict[int, dict[Pair, float]] = {}  # when open candles were, by exchange
+        self._reading: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._unconfirmed: dict[int, tuple[Version, dict[Pair, Stretches]]] = {}
         self._changes: dict[bytes, int] = {}  # key -> how often it changed
         self._all = 0  # how often all of them did
@@ -61,26 +95,42 @@ class Windows:
     def kept(self, exchange_id: int, pair: Pair) -> Window | None:
         """Return a window that is in memory and still so in Redis, None where it has to be read."""
         found = self._kept.get((exchange_id, pair))
-        if found and self._tracking.is_live and found[0] == self._version(exchange_id, pair):
-            return found[1]
-        return None
+        if found is None or not self._tracking.is_live:
+            return None
+        version, unconfirmed = self._unconfirmed[exchange_id]
+        if version != self._version_unconfirmed(exchange_id):
+            return None
+        if not self._holds(found, exchange_id, pair, unconfirmed):
+            return None
+        with self._lock, suppress(KeyError):  # it may be gone by now
+            self._kept.move_to_end((exchange_id, pair))
+        return found.window
+
+    def current(self, exchange: ServedExchange, pair: Pair) -> Window:
+        """Return a window that is still so in Redis, from there where need be. Raises RedisError.
+
+        What is unconfirmed changes for all pairs together: a window holds where its own has not.
+        """
+        number = exchange.exchange_id
+        if self._tracking.is_live and (number, pair) in self._kept:
+            self._read_unconfirmed(CandleCache(self._redis, number), number)
+        return self.kept(number, pair) or self.read(exchange, pair)
 
     def read(self, exchange: ServedExchange, pair: Pair) -> Window:
-        """Return a window from Redis. Raises RedisError."""
+        """Return a window as Redis has it now. Raises RedisError."""
         exchange_id = exchange.exchange_id
         version = self._version(exchange_id, pair)
         cache = CandleCache(self._redis, exchange_id)
         unconfirmed = self._read_unconfirmed(cache, exchange_id).get(pair, ())
         ((_, members, coverage),) = cache.windows([pair])
-        rows = [orjson.loads(member) for member in members]
+        rows = StoredRows(members)
         empty = told_empty(unconfirmed, pair.timeframe, self.lag_ms(exchange))
         known = union([*coverage, *empty]) if members else ()
-        window = Window([row[0] for row in rows], rows, known)
-        with self._lock:
-            self._kept[exchange_id, pair] = version, window
-            self._kept.move_to_end((exchange_id, pair))
-            while len(self._kept) > PAIRS_KEPT:
-                self._kept.popitem(last=False)
+        window = Window(rows.times(), rows, known)
+        if before := self._kept.get((exchange_id, pair)):
+            window.take_over(before.window)
+        octets = TIMES_AS_LARGE * len(rows.text)
+        self._keep((exchange_id, pair), _Kept(version, unconfirmed, window, octets))
         return window
 
     def lag_ms(self, exchange: ServedExchange) -> int:
@@ -91,34 +141,68 @@ class Windows:
         is_connected = self._is_connected(exchange.exchange_id)
         return 0 if exchange.omits and is_connected else exchange.lag_ms
 
+    def _keep(self, key: Key, kept: _Kept) -> None:
+        with self._lock:
+            if before := self._kept.pop(key, None):
+                self._octets -= before.octets
+            self._kept[key] = kept
+            self._octets += kept.octets
+            while self._octets > OCTETS_KEPT and len(self._kept) > 1:
+                self._octets -= self._kept.popitem(last=False)[1].octets
+
     def kept_live(self, exchange_id: int, pair: Pair) -> tuple[bool, Candle | None]:
         """Return whether the open candle was read lately, and what was read."""
+        now = time.monotonic()
+        self._asked.setdefault(exchange_id, {})[pair] = now
         found = self._live.get((exchange_id, pair))
-        if found and time.monotonic() - found[0] < LIVE_SECONDS:
+        if found and now - found[0] < LIVE_SECONDS:
             return True, found[1]
         return False, None
 
     def read_live(self, exchange_id: int, pair: Pair) -> Candle | None:
-        """Return the open candle, None where there is none. Raises RedisError."""
-        candle = CandleCache(self._redis, exchange_id).live(*pair)
-        self._live[exchange_id, pair] = time.monotonic(), candle
-        return candle
+        """Return the open candle, None where there is none. Raises RedisError.
+
+        Those that were asked for lately are read with it.
+        """
+        with self._reading[exchange_id]:
+            was_read, candle = self.kept_live(exchange_id, pair)
+            if was_read:  # while this thread waited
+                return candle
+            now = time.monotonic()
+            asked = self._asked[exchange_id] = {
+                each: at
+                for each, at in self._asked[exchange_id].copy().items()
+                if now - at < SECONDS_ASKED
+            }
+            pairs = [pair, *(each for each in asked if each != pair)][:MOST_TOGETHER]
+            found = CandleCache(self._redis, exchange_id).lives(pairs)
+            self._live.update(
+                {(exchange_id, each): (now, live) for each, live in zip(pairs, found, strict=True)}
+            )
+            return found[0]
 
     def _read_unconfirmed(self, cache: CandleCache, exchange_id: int) -> dict[Pair, Stretches]:
-        changes = self._changes.get(keys.unconfirmed(exchange_id).encode(), 0)
-        version = self._all, changes, False
+        version = self._version_unconfirmed(exchange_id)
         found = self._unconfirmed.get(exchange_id)
         if found is None or found[0] != version or not self._tracking.is_live:
             found = self._unconfirmed[exchange_id] = version, cache.unconfirmed()
         return found[1]
 
+    def _holds(
+        self, kept: _Kept, exchange_id: int, pair: Pair, unconfirmed: Mapping[Pair, Stretches]
+    ) -> bool:
+        is_same = kept.version == self._version(exchange_id, pair)
+        return is_same and kept.unconfirmed == unconfirmed.get(pair, ())
+
+    def _version_unconfirmed(self, exchange_id: int) -> Version:
+        return self._all, self._changes.get(keys.unconfirmed(exchange_id).encode(), 0), False
+
     def _version(self, exchange_id: int, pair: Pair) -> Version:
-        names = (
-            keys.candles(exchange_id, *pair),
-            keys.coverage(exchange_id, *pair),
-            keys.unconfirmed(exchange_id),
-        )
-        changes = sum(self._changes.get(name.encode(), 0) for name in names)
+        names = self._names.get((exchange_id, pair))
+        if names is None:
+            found = keys.candles(exchange_id, *pair), keys.coverage(exchange_id, *pair)
+            names = self._names[exchange_id, pair] = found[0].encode(), found[1].encode()
+        changes = self._changes.get(names[0], 0) + self._changes.get(names[1], 0)
         return self._all, changes, self._is_connected(exchange_id)
 
     def _changed(self, names: Sequence[bytes] | None) -> None:

@@ -331,15 +331,20 @@ class CandleCache:
         name = keys.live_candle(self._exchange_id, symbol, timeframe)
         try:
             stored = self._redis.getrange(name, 0, LONGEST_LIVE)
-            if len(stored) > LONGEST_LIVE:
-                raise ValueError("too long")
-            return Candle.of_values(orjson.loads(stored), timeframe) if stored else None
         except ResponseError as error:
             value_or_error(error)
             warn_once(logger, name, error)
-        except (ValueError, TypeError) as error:
-            warn_once(logger, name, error)
-        return None
+            return None
+        return _decode_live(name, stored, timeframe)
+
+    def lives(self, pairs: Sequence[Pair]) -> list[Candle | None]:
+        """Return the open candle of each pair, as `live` does."""
+        names = [keys.live_candle(self._exchange_id, *pair) for pair in pairs]
+        found: Any = self._redis.mget(names)
+        return [
+            _decode_live(name, stored, pair.timeframe)
+            for name, stored, pair in zip(names, found, pairs, strict=True)
+        ]
 
     def _coverage_of(self, symbol: str, timeframe: Timeframe) -> str:
         return keys.coverage(self._exchange_id, symbol, timeframe)
@@ -399,6 +404,16 @@ class CandleCache:
             except (ValueError, TypeError) as error:
                 warn_once(logger, key, error)
         return candles
+
+
+def _decode_live(name: str, stored: bytes | str | None, timeframe: Timeframe) -> Candle | None:
+    try:
+        if stored and len(stored) > LONGEST_LIVE:
+            raise ValueError("too long")
+        return Candle.of_values(orjson.loads(stored), timeframe) if stored else None
+    except (ValueError, TypeError) as error:
+        warn_once(logger, name, error)
+        return None
 
 
 def _chunks(pairs: Sequence[Pair], size: int = PAIRS_PER_PIPELINE) -> Iterator[list[Pair]]:

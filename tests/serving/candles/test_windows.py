@@ -1,5 +1,6 @@
 """What counts as known of a pair."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.windows import Windows, told_empty
 from tests.serving.conftest import ROW
+from tests.warmup.runners import wait_until
 from warmup.cache.candles import CandleCache
 from warmup.cache.unconfirmed import EMPTY, TRADED, Unconfirmed
 
@@ -46,3 +48,82 @@ def test_a_quiet_bar_is_known_where_the_stream_showed_no_trade_either(
     exchange = replace(ROW, omits=omits, lag_ms=LAG_MS)
     window = Windows(redis, lambda number: connected).read(exchange, Pair("BTC-USD", M1))
     assert window.coverage == ((BEGIN, BEGIN + known * M1.ms),)
+
+
+class Several:
+    """Pairs of an exchange in Redis, and windows of them."""
+
+    def __init__(self, redis):
+        self.cache = CandleCache(redis, ROW.exchange_id)
+        self.pairs = [Pair(f"{base}-USD", M1) for base in "ABC"]
+        for pair in self.pairs:
+            self.close(pair, 0)
+        self.windows = Windows(redis)
+
+    def close(self, pair, at, volume=0.5):
+        bar = Candle(BEGIN + at * M1.ms, 100.5, 102.0, 99.0, 101.0, volume, M1)
+        self.cache.write(*pair, [bar], ((bar.timestamp, bar.close_time_ms),))
+
+    def show(self, pair, volume):
+        opened_ms = M1.floor(int(time.time() * 1000))
+        bar = Candle(opened_ms, 100.5, 102.0, 99.0, 101.0, volume, M1)
+        self.cache.set_live(pair.symbol, bar)
+
+
+@pytest.fixture
+def several(redis):
+    found = Several(redis)
+    found.windows.start()
+    wait_until(lambda: found.windows.kept(ROW.exchange_id, found.pairs[0]) or read_all(found))
+    yield found
+    found.windows.close()
+
+
+def read_all(several):
+    """Read all windows, and return whether they are kept: while nothing is told none is."""
+    for pair in several.pairs:
+        several.windows.read(ROW, pair)
+    return all(several.windows.kept(ROW.exchange_id, pair) for pair in several.pairs)
+
+
+def test_a_window_is_kept_while_nothing_of_its_pair_changes(several):
+    first, second, _ = several.pairs
+    kept = several.windows.kept(ROW.exchange_id, second)
+    several.close(first, 1)
+    wait_until(lambda: several.windows.kept(ROW.exchange_id, first) is None)
+    assert several.windows.current(ROW, first).times[-1] == BEGIN + M1.ms
+    assert several.windows.kept(ROW.exchange_id, second) is kept
+
+
+def test_what_is_unconfirmed_of_one_pair_costs_no_other_its_window(several):
+    first, second, _ = several.pairs
+    kept = several.windows.kept(ROW.exchange_id, second)
+    several.cache.write(*first, [], (), (stretch(1, 2, 9),))
+    wait_until(lambda: several.windows.kept(ROW.exchange_id, second) is None)
+    assert several.windows.current(ROW, second) is kept
+    exchange = replace(ROW, lag_ms=0)
+    known = several.windows.current(exchange, first).coverage
+    assert known == ((BEGIN, BEGIN + 2 * M1.ms),)
+
+
+def test_as_many_windows_are_kept_as_have_room_those_that_were_asked_for_last(several, monkeypatch):
+    first, _, third = several.pairs
+    assert several.windows.kept(ROW.exchange_id, first)
+    octets = len(several.windows.kept(ROW.exchange_id, first).rows.text)
+    monkeypatch.setattr("serving.candles.windows.OCTETS_KEPT", int(2.5 * 3 * octets))
+    several.windows.read(ROW, third)
+    kept = [several.windows.kept(ROW.exchange_id, each) is not None for each in several.pairs]
+    assert kept == [True, False, True]
+
+
+def test_open_candles_that_were_asked_for_lately_are_read_together(several):
+    first, second, third = several.pairs
+    for pair in several.pairs:
+        several.show(pair, 1.5)
+    for pair in (first, second):  # the second is asked for while the first is read
+        assert several.windows.kept_live(ROW.exchange_id, pair) == (False, None)
+    assert several.windows.read_live(ROW.exchange_id, first).volume == 1.5
+    was_read, candle = several.windows.kept_live(ROW.exchange_id, second)
+    assert was_read
+    assert candle.volume == 1.5
+    assert several.windows.kept_live(ROW.exchange_id, third) == (False, None)
