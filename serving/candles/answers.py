@@ -33,6 +33,7 @@ HIT, MISS = "livermore; hit", "livermore; fwd=miss"
 LONGEST_FETCH_SECONDS = 10.0
 # Who waits for a bar may ask that long before it ends, and for so long at the most.
 EARLY_MS, LONGEST_WAIT_MS = 1000, 60_000
+MOST_BEHIND_MS = 60_000  # a candle that is further ahead than that says nothing of the time
 SECONDS_BETWEEN_LOOKS = 0.02
 
 
@@ -75,6 +76,15 @@ class Answers:
         now_ms = await self.now_ms(exchange)
         return now_ms if self._clocks.is_told(exchange.exchange_id) else None
 
+    async def time_of(self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe) -> int:
+        """Return the exchange's time, at least the end of a pair's newest close, in ms.
+
+        Raises Unavailable.
+        """
+        base = base_of(timeframe)
+        now_ms = await self.now_ms(exchange)
+        return _by_closes(now_ms, await self._window(exchange, Pair(symbol, base)), base)
+
     async def is_streamed(self, exchange: ServedExchange) -> bool:
         """Tell whether a runner streams it now. Raises Unavailable."""
         await self.now_ms(exchange)
@@ -97,9 +107,7 @@ class Answers:
         with held():
             while time.monotonic() < until and not self._ending:
                 window = await self._window(exchange, pair)
-                is_known = not missing_in(window.coverage, ends_ms - pair.timeframe.ms, ends_ms)
-                # Before its end by the exchange's time it would be taken for the open one.
-                if is_known and await self.now_ms(exchange) >= ends_ms:
+                if not missing_in(window.coverage, ends_ms - pair.timeframe.ms, ends_ms):
                     return
                 await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
@@ -185,8 +193,9 @@ class Answers:
     ) -> tuple[Window, Selection, int]:
         """Return a pair's window, what of it is wanted, and the time at which that was so."""
         await self.now_ms(exchange)  # and whether it is streamed: what is known hangs on that
-        window = _view(await self._window(exchange, Pair(symbol, base_of(timeframe))), timeframe)
-        now_ms = await self.now_ms(exchange)
+        kept = await self._window(exchange, Pair(symbol, base_of(timeframe)))
+        window, now_ms = _view(kept, timeframe), await self.now_ms(exchange)
+        now_ms = _by_closes(now_ms, kept, base_of(timeframe))
         return window, select(window.times, window.coverage, timeframe, wanted, now_ms), now_ms
 
     async def window(self, exchange: ServedExchange, pair: Pair) -> Window:
@@ -235,6 +244,15 @@ class Answers:
             return await sync_to_async(read, thread_sensitive=False)(*arguments)
         except RedisError as error:
             raise Unavailable(f"the cache can't be read: {error}") from error
+
+
+def _by_closes(now_ms: int, window: Window, timeframe: Timeframe) -> int:
+    """Return a time that is not before the end of a bar that is known to have closed.
+
+    What its runner tells of the exchange's time is as old as the message that told it.
+    """
+    ends_ms = window.times[-1] + timeframe.ms if window.times else 0
+    return max(now_ms, ends_ms) if ends_ms - now_ms < MOST_BEHIND_MS else now_ms
 
 
 def _without_open(

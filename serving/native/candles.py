@@ -5,7 +5,6 @@ from typing import Any
 from aiohttp import web
 
 from livermore.market.columns import COLUMNS as MORE_COLUMNS
-from livermore.market.columns import read_columns
 from serving.candles.answers import Answers, CandleAnswer, OlderThanKept
 from serving.candles.derived import AnyTimeframe
 from serving.candles.selection import Wanted
@@ -18,8 +17,7 @@ from serving.native.operations import ARROW
 from serving.native.parameters import Sent
 from serving.native.schemas import COLUMNS
 
-UNKNOWN = (None,) * len(MORE_COLUMNS)
-NUMBERS = len(COLUMNS) - len(UNKNOWN)  # of a row, its time among them, before those
+UNKNOWN = [None] * len(MORE_COLUMNS)
 
 
 class NativeCandles:
@@ -38,7 +36,7 @@ class NativeCandles:
             raise BadRequest("start has to be before end, which is not included itself")
         if wait_ms is not None:
             await self._answers.wait(exchange, symbol, timeframe, wait_ms)
-        open_ms = timeframe.floor(await self._answers.now_ms(exchange))
+        open_ms = timeframe.floor(await self._answers.time_of(exchange, symbol, timeframe))
         until_ms = open_ms if end_ms is None else min(end_ms, open_ms)
         tries = [Wanted(start_ms, until_ms - 1, limit)]
         if sent[asked.OPEN]:  # of the newest bars it is none of those that are counted
@@ -83,7 +81,7 @@ class NativeCandles:
 
 def ten(row: list[Any]) -> list[Any]:
     """Return a row with all columns, None for those that are not known."""
-    return [*row[:NUMBERS], *(read_columns(row[NUMBERS:]) or UNKNOWN)]
+    return row if len(row) == len(COLUMNS) else row + UNKNOWN
 
 
 def _said(answer: CandleAnswer, timeframe: AnyTimeframe) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -135,21 +136,33 @@ def test_all_that_are_kept_are_told_while_the_next_one_is_awaited(
     assert content.get("open") is None
 
 
+def test_a_bar_whose_close_is_known_is_closed_whatever_the_clock_says(
+    ask, filled, redis, monkeypatch
+):
+    """The exchange's time is as its runner told it a moment ago: a close may be there first."""
+    close = replace(filled.open_candle, close=102.75)
+    whole = ((filled.first_ms, filled.open_ms + HOUR),)
+    CandleCache(redis, 4).write("BTC-USD", Timeframe.H1, [close], whole)
+    before_ms = filled.open_ms + HOUR - 300
+    monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, number: before_ms)
+    for with_open in (0, 1):
+        _, content, _ = get(ask, "candles", **WHOLE, limit=1, open=with_open)
+        assert content["candles"] == [[*close.values(), *UNTOLD]]
+        assert content.get("open") is None
+
+
 def test_who_waits_is_given_the_bar_that_ends_now(ask, filled, redis, monkeypatch):
     now_ms = filled.open_ms + HOUR - 500
     monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, number: now_ms)
 
     async def fetch():
-        nonlocal now_ms
         async with ask() as client:
             asked = urlencode(WHOLE | {"limit": 2, "wait": 20_000})
             waiting = asyncio.ensure_future(client.get(f"/v1/candles?{asked}"))
-            # Its close may be there before the time that its runner tells of.
-            whole = ((filled.open_ms, filled.open_ms + HOUR),)
-            CandleCache(redis, 4).write("BTC-USD", Timeframe.H1, [filled.open_candle], whole)
             await asyncio.sleep(0.2)
             assert not waiting.done()
-            now_ms += 600
+            whole = ((filled.open_ms, filled.open_ms + HOUR),)
+            CandleCache(redis, 4).write("BTC-USD", Timeframe.H1, [filled.open_candle], whole)
             answer = await asyncio.wait_for(waiting, 10)
             return [row[0] for row in (await answer.json())["candles"]]
 
