@@ -19,9 +19,6 @@ class ApiClientForm(forms.ModelForm):
         help_texts = {
             "name": "The program or person that reads; the Network page shows it.",
             "is_active": "Without it the token lets nobody in, within seconds of being saved.",
-            "requests_per_second": "So many requests it may send in a second; more are answered "
-            "with HTTP 429.",
-            "sockets": "So many WebSockets and event streams it may have open at a time.",
         }
         error_messages = {
             "name": {

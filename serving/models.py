@@ -18,12 +18,12 @@ class ApiClient(models.Model):
     requests_per_second = models.PositiveIntegerField(
         default=50,
         validators=[MinValueValidator(1)],
-        help_text="So many requests it may send in a second, each symbol of one counted.",
+        help_text="So many requests it may send in a second; more are answered with HTTP 429.",
     )
     sockets = models.PositiveIntegerField(
         default=20,
         validators=[MinValueValidator(1)],
-        help_text="So many WebSocket connections it may have open.",
+        help_text="So many WebSockets and event streams it may have open at a time.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)

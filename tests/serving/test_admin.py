@@ -1,6 +1,7 @@
 """API clients in the admin, as somebody meets it who has never seen it."""
 
 import re
+from html import unescape
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -48,6 +49,13 @@ def test_a_token_is_shown_once_and_nowhere_later(client):
         assert row.token_digest not in text
         assert "never" in text  # seen
     assert token not in str(LogEntry.objects.values())
+
+
+def test_the_form_says_of_limits_what_the_model_does(client):
+    form = unescape(client.get(reverse("admin:serving_apiclient_add")).content.decode())
+    for name in ("requests_per_second", "sockets"):
+        assert ApiClient._meta.get_field(name).help_text in form
+    assert "more are answered with HTTP 429" in form
 
 
 def test_a_new_token_ends_the_old_one_by_a_button_or_for_many(client):
