@@ -8,7 +8,12 @@ from exchanges.sandbox.market.decimals import eight
 from exchanges.sandbox.market.listings import BREAK, GONE, TRADING, Listing
 from exchanges.sandbox.market.market import Market
 from exchanges.sandbox.server.calls import Call, Reply, as_json
-from exchanges.venues.binance.server.errors import BAD_SYMBOL, ApiError
+from exchanges.venues.binance.server.errors import (
+    BAD_COMBINATION,
+    BAD_SYMBOL,
+    OTHER_STATUS,
+    ApiError,
+)
 from exchanges.venues.binance.server.parameters import Parameters
 
 ROWS = ListingRows("symbols", "baseAsset", "quoteAsset", halted={"status": BREAK})
@@ -43,6 +48,16 @@ class Listed:
             raise ApiError(*BAD_SYMBOL)
         return [listed[name] for name in names]
 
+    def of_status(
+        self, names: list[str] | None, status: str | None, *, is_one: bool
+    ) -> list[Listing]:
+        """Return those of these names that have a status; ApiError where `is_one` has another."""
+        chosen = self.chosen(names)
+        found = [one for one in chosen if status in (None, self._market.status(one.symbol))]
+        if is_one and not found:
+            raise ApiError(*OTHER_STATUS)
+        return found
+
     def _known(self) -> dict[str, Listing]:
         if len(self._market.listings) > self._seen:
             listings = list(self._market.listings.values())
@@ -62,10 +77,12 @@ class ExchangeInfo:
     def answer(self, call: Call) -> Reply:
         sent = Parameters(call.params)
         names = sent.symbols()
-        sent.optional("permissions")
+        permissions = sent.optional("permissions")
         show_sets = sent.optional("showPermissionSets") != "false"
-        status = sent.optional("symbolStatus")
+        status = sent.status()
         sent.finish()
+        if names is not None and (permissions or status):
+            raise ApiError(*BAD_COMBINATION)
         told = [(one, self._market.status(one.symbol)) for one in self._listed.chosen(names)]
         return as_json(
             {

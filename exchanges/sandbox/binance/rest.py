@@ -58,15 +58,17 @@ class BinanceRest:
 
     def klines(self, call: Call) -> Reply:
         sent = Parameters(call.params)
-        native, interval = sent.symbol(), sent.text("interval")
-        start_ms, end_ms = sent.time("startTime"), sent.time("endTime")
+        native, interval = sent.symbol(), sent.interval()
+        start_ms, end_ms = sent.start_time("startTime"), sent.time("endTime")
         limit = min(sent.count("limit", DEFAULT_ROWS), MAX_ROWS)
-        sent.finish("timeZone")
-        if interval not in _TIMEFRAMES:
-            raise ApiError(*BAD_INTERVAL)
-        timeframe, listing = _TIMEFRAMES[interval], self._listed.find(native)
+        sent.zone("timeZone")
+        sent.finish()
+        listing = self._listed.find(native)
         if listing is None or self._market.status(listing.symbol) == GONE:
             raise ApiError(*BAD_SYMBOL)
+        if interval not in _TIMEFRAMES:
+            raise ApiError(*BAD_INTERVAL)
+        timeframe = _TIMEFRAMES[interval]
         seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
         first, last = _window(timeframe, listing, start_ms, end_ms, limit, seen_ms)
         bars = self._market.of(listing.symbol).bars_at(timeframe, first, last, seen_ms)

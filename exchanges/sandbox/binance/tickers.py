@@ -1,12 +1,14 @@
 """Binance's tickers over REST: 24 hours, and the last price."""
 
+import json
+
 from exchanges.sandbox.binance.listing import Listed, native_name
 from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.market.decimals import eight
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market
 from exchanges.sandbox.server.calls import Call, Reply, as_json
-from exchanges.venues.binance.server.errors import ApiError
+from exchanges.venues.binance.server.errors import BAD_TICKER_TYPE, ApiError
 from exchanges.venues.binance.server.parameters import Parameters
 from livermore.market.timeframe import Timeframe
 
@@ -21,11 +23,12 @@ class Tickers:
 
     def day(self, call: Call) -> Reply:
         sent = Parameters(call.params)
-        names, kind = sent.symbols(), sent.optional("type")
+        names, kind, status = sent.symbols(), sent.optional("type"), sent.status()
         sent.finish()
-        tickers = [
-            self._ticker(one, call.now_ms, kind == "MINI") for one in self._listed.chosen(names)
-        ]
+        if kind not in (None, "FULL", "MINI"):
+            raise ApiError(*BAD_TICKER_TYPE)
+        chosen = self._listed.of_status(names, status, is_one="symbol" in call.params)
+        tickers = [self._ticker(one, call.now_ms, kind == "MINI") for one in chosen]
         return _one_or_all(call, [ticker for ticker in tickers if ticker])
 
     def day_weight(self, call: Call) -> int:
@@ -36,11 +39,12 @@ class Tickers:
 
     def price(self, call: Call) -> Reply:
         sent = Parameters(call.params)
-        names = sent.symbols()
+        names, status = sent.symbols(), sent.status()
         sent.finish()
+        chosen = self._listed.of_status(names, status, is_one="symbol" in call.params)
         prices = [
             {"symbol": native_name(listing), "price": eight(bar.close, listing.decimals)}
-            for listing in self._listed.chosen(names)
+            for listing in chosen
             if (bar := self._bar(listing, call.now_ms))
         ]
         return _one_or_all(call, prices)
@@ -96,11 +100,13 @@ def day_ticker(listing: Listing, bar: Bar, now_ms: int, mini: bool) -> dict:
 
 def _symbols_asked(call: Call) -> int | None:
     """Count the symbols of a call, leniently: its weight is due even if it is then refused."""
-    try:
-        names = Parameters(call.params).symbols()
-    except ApiError:
+    if "symbol" in call.params:
         return 1
-    return None if names is None else len(names)
+    try:
+        found = json.loads(call.params.get("symbols", "null"))
+    except ValueError:
+        return 1
+    return len(found) if isinstance(found, list) else None if found is None else 1
 
 
 def _one_or_all(call: Call, entries: list[dict]) -> Reply:

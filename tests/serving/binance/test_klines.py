@@ -119,7 +119,7 @@ def test_bounds_are_of_the_open_time_to_the_millisecond(ask, filled):
         ({"symbol": "BTCUSD", "interval": "1H"}, -1120, "Invalid interval."),
         ({"symbol": "BTCUSD", "interval": "7m"}, -1120, "Invalid interval."),
         ({"symbol": "BTCUSD", "interval": ""}, -1105, "Parameter 'interval' was empty."),
-        ({"symbol": "BTCUSD", "interval": "1h", "limit": "0"}, -1130, None),
+        ({"symbol": "BTCUSD", "interval": "1h", "limit": "0"}, -1102, None),
         ({"symbol": "BTCUSD", "interval": "1h", "limit": "-1"}, -1100, None),
         ({"symbol": "BTCUSD", "interval": "1h", "limit": "ten"}, -1100, None),
         ({"symbol": "BTCUSD", "interval": "1h", "startTime": "now"}, -1100, None),

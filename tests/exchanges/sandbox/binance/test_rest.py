@@ -116,7 +116,7 @@ def test_a_minute_without_trades_is_a_row_of_zero_volume(sandbox, klines):
         ({"symbol": "", "interval": "1m"}, -1105, "Parameter 'symbol' was empty."),
         ({"symbol": "BTCUSD", "interval": "1m", "limit": "x"}, -1100, "'^[0-9]{1,20}$'"),
         ({"symbol": "BTCUSD", "interval": "1m", "startTime": "-1"}, -1100, "'startTime'"),
-        ({"symbol": "BTCUSD", "interval": "1m", "limit": "0"}, -1130, "parameter 'limit'"),
+        ({"symbol": "BTCUSD", "interval": "1m", "limit": "0"}, -1102, "parameter 'limit'"),
         ({"symbol": ["BTCUSD", "ETHUSD"], "interval": "1m"}, -1101, "Duplicate values"),
         (
             {"symbol": "BTCUSD", "interval": "1m", "start": "1", "end": "2"},
