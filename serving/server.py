@@ -22,7 +22,8 @@ from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
 from serving.admission import READER, Admission, exchange_named
 from serving.binance import streams
-from serving.binance.rest import BUSY, BinanceApi
+from serving.binance.replies import BUSY, READS
+from serving.binance.rest import BinanceApi
 from serving.binance.socket import NO_LEAVE, BinanceSocket
 from serving.candles.answers import Answers
 from serving.candles.calls import Calls
@@ -48,6 +49,7 @@ from serving.streams.feed import ALL, Feed
 from serving.streams.hub import Hub, Topic
 from serving.streams.order import Told
 from serving.together.answers import AnswersBeside
+from serving.together.once import Once
 
 logger = logging.getLogger(__name__)
 
@@ -79,10 +81,12 @@ class Server:
         self._clocks = Clocks(redis)
         self._windows = Windows(redis, self._clocks.is_connected)
         self.directory = directory or Directory()
-        calls, beside = Calls(), AnswersBeside(redis) if server_id else None
-        self._answers = answers = Answers(self._windows, self._clocks, Fetches(redis, calls))
+        calls = Calls()
+        once = Once(calls, AnswersBeside(redis) if server_id else None)
+        fetches = Fetches(redis, calls, once)
+        self._answers = answers = Answers(self._windows, self._clocks, fetches)
         self._redis = redis
-        passing = Passing(calls, beside)
+        passing = Passing(once)
         self._binance = BinanceApi(answers, Tickers(redis), passing, UsedWeights(redis))
         self._coinbase = CoinbaseApi(answers, passing)
         self._track = TrackApi(answers, passing)
@@ -120,7 +124,7 @@ class Server:
             for path, operation in OPERATIONS.items():
                 handler = self._events if operation.stays else self._v1
                 app.router.add_get(f"{start}/v1/{path}", handler, allow_head=not operation.stays)
-            app.router.add_get(f"{start}/{{exchange}}/api/v3/{{path:.*}}", self._api)
+            app.router.add_route("*", f"{start}/{{exchange}}/api/v3/{{path:.*}}", self._api)
             app.router.add_get(f"{start}/{{exchange}}/v2/{{path:.*}}", self._v2)
             for path in SOCKET_PATHS:
                 app.router.add_get(f"{start}/{{exchange}}{path}", self._socket)
@@ -183,12 +187,16 @@ class Server:
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)
-        path, wait = request.match_info["path"], request.headers.get("X-Livermore-Wait")
+        path = request.match_info["path"]
         if path.startswith(OF_COINBASE):
+            if request.method not in READS:
+                raise web.HTTPMethodNotAllowed(request.method, READS)
             return await self._coinbase.answer(
                 exchange, path.removeprefix(OF_COINBASE), request.query
             )
-        return await self._binance.answer(exchange, path, request.query, wait)
+        return await self._binance.answer(
+            exchange, path, request.query, request.headers, request.method
+        )
 
     async def _v2(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)

@@ -82,6 +82,7 @@ REDIS = {
     "serving/native/events.py",
     "serving/streams/closes.py",
     "serving/streams/feed.py",
+    "serving/standing/origins.py",
 }
 MAKE_CLIENTS = ("exchanges/redis/client.py", "exchanges/redis/topology/cluster.py")
 CLIENTS = {"Redis", "AsyncRedis", "StrictRedis", "RedisCluster", "Valkey", "Sentinel"}

@@ -3,33 +3,33 @@
 import asyncio
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from asgiref.sync import sync_to_async
 from redis.exceptions import RedisError
 
-from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval
 from livermore.market.coverage import missing as missing_in
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
 from serving.candles.derived import AnyTimeframe, derive, join
-from serving.candles.fetching import Failure, Fetches
+from serving.candles.fetching import Failure, Fetches, OpenCandle
 from serving.candles.selection import Selection, Wanted, select
 from serving.candles.unavailable import Unavailable
 from serving.candles.windows import Window, Windows
 from serving.counting.asked import held
 from serving.directory import ServedExchange
 from serving.memory.stored import StoredRows
+from serving.standing.cache_status import cache_status
+from serving.standing.origins import HEADER, REST, STREAM, source
 from warmup.cache.candles import CANDLES_KEPT
 
 Found = TypeVar("Found")
 
 NOT_TOLD = Failure("the exchange did not tell them")
-HIT, MISS = "livermore; hit", "livermore; fwd=miss"
 LONGEST_FETCH_SECONDS = 10.0
 # Who waits for a bar may ask that long before it ends, and for so long at the most.
 EARLY_MS, LONGEST_WAIT_MS = 1000, 60_000
@@ -54,6 +54,14 @@ class CandleAnswer:
     last: int
     open_row: list[Any] | None
     headers: dict[str, str]
+
+
+class OpenRow(NamedTuple):
+    """The open candle as it is stored; whether something of it was there, and was fetched."""
+
+    row: list[Any]
+    kept: bool
+    fetched: bool
 
 
 class Answers:
@@ -122,25 +130,34 @@ class Answers:
 
         Raises Unavailable, and OlderThanKept: `older` has those.
         """
-        source = "stream" if isinstance(timeframe, Timeframe) else "derived"
-        status = HIT
         window, found, now_ms = await self._select(exchange, symbol, timeframe, wanted)
-        if found.missing:
-            if found.missing[0][0] < _kept_from_ms(timeframe, now_ms):
-                raise OlderThanKept(found.missing)
-            status = MISS
+        before, missing = window, found.missing
+        if missing:
+            if missing[0][0] < _kept_from_ms(timeframe, now_ms):
+                raise OlderThanKept(missing)
             window, found, now_ms = await self._fetched(exchange, symbol, timeframe, wanted, found)
-        open_row = None
+        open_row, kept, fetched = None, False, bool(missing)
         if found.takes_open:
-            open_row = await self._open_row(exchange, symbol, timeframe, now_ms)
-            if open_row is None:
+            opened = await self._open_row(exchange, symbol, timeframe, now_ms)
+            if opened is None:
                 found = _without_open(window, timeframe, wanted, now_ms, found)
-            if open_row is None and found.first == found.last:
-                raise Unavailable(f"{exchange.name} {symbol} {timeframe}: no open candle is known")
-        headers = _headers(window, timeframe, now_ms) | {
-            "X-Livermore-Source": source,
-            "Cache-Status": status,
-        }
+                if found.first == found.last:
+                    which = f"{exchange.name} {symbol} {timeframe}"
+                    raise Unavailable(f"{which}: no open candle is known")
+            else:
+                open_row, kept, fetched = opened.row, opened.kept, fetched or opened.fetched
+        if fetched and not kept:  # else that is known already
+            kept = _had_some(before, missing, window.times[found.first : found.last])
+        headers = _headers(window, timeframe, now_ms)
+        headers["Cache-Status"] = cache_status(kept=kept, fetched=fetched)
+        if isinstance(timeframe, Timeframe):
+            origins = window.origins.of(window.times[found.first : found.last])
+            if open_row:
+                is_streamed = self._clocks.is_streamed(exchange.exchange_id)
+                origins.add(STREAM if is_streamed else REST)
+            headers |= source(origins | ({REST} if missing else set()))
+        else:
+            headers[HEADER] = "derived"
         return CandleAnswer(window, found.first, found.last, open_row, headers)
 
     async def _fetched(
@@ -185,7 +202,8 @@ class Answers:
         if found.missing:
             raise _unavailable(exchange, symbol, timeframe, found.missing, NOT_TOLD)
         headers = _headers(window, timeframe, now_ms)
-        headers |= {"X-Livermore-Source": "rest", "Cache-Status": MISS}
+        headers["Cache-Status"] = cache_status(kept=told.was_kept, fetched=not told.was_kept)
+        headers |= source([REST])
         return CandleAnswer(window, found.first, found.last, None, headers)
 
     async def _select(
@@ -214,30 +232,31 @@ class Answers:
 
     async def _open_row(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, now_ms: int
-    ) -> list[Any] | None:
+    ) -> OpenRow | None:
         """Return the candle that was open at a time, None where it isn't known as a whole."""
         pair = Pair(symbol, base_of(timeframe))
-        candle = await self._open_candle(exchange, pair)
+        candle, was_kept = await self._open_candle(exchange, pair)
         # Of the next bar it may be by now, behind which the one that has ended would be missing.
         if candle is None or candle.timestamp != pair.timeframe.floor(now_ms):
             return None
         opened = timeframe.floor(now_ms)
         if isinstance(timeframe, Timeframe) or opened == candle.timestamp:
-            return candle.row()
+            return OpenRow(candle.row(), was_kept, not was_kept)
         window = await self._window(exchange, pair)
         if missing_in(window.coverage, opened, candle.timestamp):
             return None
         first, last = (bisect_left(window.times, each) for each in (opened, candle.timestamp))
-        return join([*window.rows[first:last], candle.row()], opened)
+        row = join([*window.rows[first:last], candle.row()], opened)
+        return OpenRow(row, was_kept or first < last, not was_kept)
 
-    async def _open_candle(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
+    async def _open_candle(self, exchange: ServedExchange, pair: Pair) -> OpenCandle:
         """Return the open candle; where nobody streams it, as the exchange tells it now."""
         if not self._clocks.is_streamed(exchange.exchange_id):
             return await self._fetches.open_candle(exchange, pair)
         was_read, candle = self._windows.kept_live(exchange.exchange_id, pair)
-        if was_read:
-            return candle
-        return await self._in_thread(self._windows.read_live, exchange.exchange_id, pair)
+        if not was_read:
+            candle = await self._in_thread(self._windows.read_live, exchange.exchange_id, pair)
+        return OpenCandle(candle, was_kept=True)
 
     async def _in_thread(self, read: Callable[..., Found], *arguments: Any) -> Found:
         try:
@@ -261,6 +280,14 @@ def _without_open(
     """Return what answers a request where the open candle isn't known: one more, if that is."""
     more = select(window.times, window.coverage, timeframe, wanted, now_ms, has_open=False)
     return found if more.missing else more
+
+
+def _had_some(before: Window, missing: Coverage, times: Sequence[int]) -> bool:
+    """Tell whether a window had one of the candles of these times, and knew it for whole."""
+    had = set(before.times)
+    return any(
+        each in had and not any(start <= each < end for start, end in missing) for each in times
+    )
 
 
 def _headers(window: Window, timeframe: AnyTimeframe, now_ms: int) -> dict[str, str]:

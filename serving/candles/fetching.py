@@ -7,8 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
+import orjson
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
@@ -26,6 +28,8 @@ from serving.candles.calls import Calls
 from serving.candles.unavailable import RETRY_SECONDS, Unavailable
 from serving.counting.asked import note_waiting
 from serving.directory import ServedExchange
+from serving.together.answers import NONE, Answer
+from serving.together.once import Once
 from serving.together.turns import turn
 from warmup.cache.candles import CandleCache
 from warmup.repair import CandleRepair, PairHoles
@@ -36,6 +40,7 @@ logger = logging.getLogger(__name__)
 TOGETHER_SECONDS = 0.02  # for which those that ask at the same time are gathered
 LONGEST_PAUSE_SECONDS = 60
 OPEN_HOLDS_SECONDS, LONGEST_OPEN_SECONDS = 1.0, 2.0  # of an open candle that nobody streams
+STRETCH_HOLDS_SECONDS, LONGEST_STRETCH_SECONDS = 10.0, 30.0  # of older candles than are kept
 MOST_REMEMBERED = 10_000
 # What a call of an exchange raises, with a text for a person.
 FAILURES = (
@@ -51,24 +56,34 @@ class Failure(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Candles as an exchange told them, as rows are kept, and when these are all it has."""
+    """Candles as an exchange told them, as rows are kept, and when these are all it has.
+
+    `was_kept`: it told them a moment ago, for another request.
+    """
 
     times: list[int]
     rows: list[list[Any]]
     coverage: Coverage
+    was_kept: bool = False
+
+
+class OpenCandle(NamedTuple):
+    """An open candle, None where none is known; `was_kept`: the exchange was not asked for it."""
+
+    candle: Candle | None
+    was_kept: bool
 
 
 class Fetches:
     """Fetches of all exchanges: of each one at a time, with all that is wanted by then."""
 
-    def __init__(self, redis: Redis, calls: Calls):
+    def __init__(self, redis: Redis, calls: Calls, once: Once):
+        """`once` is for what is not stored."""
         self._redis = redis
         self._calls = calls
-        self._open: dict[tuple[int, Pair], tuple[float, Candle | None]] = {}
-        self._asking: dict[tuple[int, Pair], asyncio.Task[Candle | None]] = {}
+        self._once = once
         self._in_vain: dict[tuple[int, Pair], tuple[float, Coverage, Failure]] = {}
         self._wanted: dict[int, dict[Pair, Coverage]] = {}
-        self._passing: dict[tuple[int, Pair, int, int], asyncio.Task[Told | Failure]] = {}
         self._fetched: dict[int, dict[Pair, Coverage]] = {}  # by what is under way
         self._under_way: dict[int, asyncio.Task[dict[Pair, Failure]]] = {}
 
@@ -110,56 +125,35 @@ class Fetches:
     async def pass_on(
         self, exchange: ServedExchange, pair: Pair, start_ms: int, end_ms: int
     ) -> Told | Failure:
-        """Return what the exchange tells of a stretch, which is not kept; who asks together shares.
+        """Return what the exchange tells of a stretch `[start_ms, end_ms)`, which is not stored.
 
-        A stretch is `[start_ms, end_ms)`.
+        Or why it does not.
         """
-        what = (exchange.exchange_id, pair, start_ms, end_ms)
-        if what in self._passing:
-            note_waiting()
-        else:
-            self._passing[what] = asyncio.create_task(self._pass_on(exchange, what))
-            self._passing[what].add_done_callback(lambda _: self._passing.pop(what, None))
-        return await asyncio.shield(self._passing[what])
+        request = f"stretch {pair.symbol} {pair.timeframe} {start_ms} {end_ms}"
+        ask = partial(_asked_stretch, exchange, pair, start_ms, end_ms)
+        try:
+            answer, was_kept = await self._once.get(exchange, request, ask, LONGEST_STRETCH_SECONDS)
+            if answer.status == NONE:
+                return Failure(answer.why, answer.seconds_to_wait)
+            return _stretch_of(answer)._replace(was_kept=was_kept)
+        except FAILURES as error:  # it was not asked at all
+            logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
+            return Failure(str(error), getattr(error, "retry_seconds", None))
 
-    async def open_candle(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
+    async def open_candle(self, exchange: ServedExchange, pair: Pair) -> OpenCandle:
         """Return the open candle as the exchange tells it, or told it a moment ago.
 
-        None where it has none, or does not answer soon.
+        It has none where that has none, or does not answer soon.
         """
-        what = exchange.exchange_id, pair
-        until, candle = self._open.get(what, (0.0, None))
-        if time.monotonic() < until:
-            return candle
-        if what not in self._asking:
-            self._asking[what] = asyncio.create_task(self._ask_open(exchange, pair))
-            self._asking[what].add_done_callback(lambda _: self._asking.pop(what, None))
+        request = f"open {pair.symbol} {pair.timeframe}"
+        ask = partial(_asked_open, exchange, pair)
         try:
-            async with asyncio.timeout(LONGEST_OPEN_SECONDS):
-                return await asyncio.shield(self._asking[what])
+            got = await self._once.get(exchange, request, ask, LONGEST_OPEN_SECONDS)
+            return OpenCandle(_candle_of(got.answer, pair), got.was_kept)
         except TimeoutError:
-            return None
-
-    async def _ask_open(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
-        seconds: float = OPEN_HOLDS_SECONDS
-        try:
-            found = await self._calls.call(exchange, fetch_open, exchange.exchange_id, pair)
-        except FAILURES as error:
-            logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
-            found, seconds = None, RETRY_SECONDS
-        if len(self._open) >= MOST_REMEMBERED:
-            self._open.clear()
-        self._open[exchange.exchange_id, pair] = time.monotonic() + seconds, found
-        return found
-
-    async def _pass_on(
-        self, exchange: ServedExchange, what: tuple[int, Pair, int, int]
-    ) -> Told | Failure:
-        try:
-            return await self._calls.call(exchange, fetch_once, *what)
-        except FAILURES as error:
-            logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
-            return Failure(str(error), seconds_to_wait(error))
+            return OpenCandle(None, was_kept=False)
+        except FAILURES:  # it was not asked at all, as it is switched off or has enough to answer
+            return OpenCandle(None, was_kept=True)
 
     async def _fetch_wanted(self, exchange: ServedExchange) -> dict[Pair, Failure]:
         """Fetch all that is wanted; return of which pairs that failed, and why."""
@@ -267,6 +261,53 @@ def fetch_open(exchange_id: int, pair: Pair) -> Candle | None:
     close_old_connections()
     with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
         return rest.get_candles(*pair, limit=1, lane=Lane.SERVE).open_candle
+
+
+def untold(error: Exception) -> Answer:
+    """Return why an exchange has not answered, which holds until it is to be asked again."""
+    seconds = seconds_to_wait(error)
+    holds_seconds = min(seconds or RETRY_SECONDS, LONGEST_PAUSE_SECONDS)
+    return Answer(NONE, str(error).encode(), time.time(), holds_seconds, seconds)
+
+
+def _asked_open(exchange: ServedExchange, pair: Pair) -> Answer:
+    """Return what an exchange tells of the open candle, `null` where it has none."""
+    try:
+        candle = fetch_open(exchange.exchange_id, pair)
+    except FAILURES as error:
+        logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
+        return untold(error)
+    row = orjson.dumps(candle and candle.row())
+    return Answer(200, row, time.time(), OPEN_HOLDS_SECONDS)
+
+
+def _candle_of(answer: Answer, pair: Pair) -> Candle | None:
+    """Return the open candle that was told, None where there is none. Raises ValueError."""
+    row = answer.content if answer.status != NONE else None
+    try:
+        return None if row is None else Candle.of_values(row, pair.timeframe)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _asked_stretch(exchange: ServedExchange, pair: Pair, start_ms: int, end_ms: int) -> Answer:
+    """Return what an exchange tells of a stretch."""
+    try:
+        told = fetch_once(exchange.exchange_id, pair, start_ms, end_ms)
+    except FAILURES as error:
+        logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
+        return untold(error)
+    content = orjson.dumps([told.rows, told.coverage])
+    return Answer(200, content, time.time(), STRETCH_HOLDS_SECONDS)
+
+
+def _stretch_of(answer: Answer) -> Told:
+    """Return the stretch that was told. Raises ValueError."""
+    try:
+        rows, coverage = answer.content
+        return Told([row[0] for row in rows], rows, union((at, end) for at, end in coverage))
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def seconds_to_wait(error: Exception) -> int | None:

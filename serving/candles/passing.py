@@ -1,55 +1,58 @@
 """Public requests that the cache has no answer to: asked of the exchange, once for all."""
 
-import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from serving.candles.calls import Calls
-from serving.candles.fetching import FAILURES, fetch_json, seconds_to_wait
+import orjson
+
+from serving.candles.fetching import FAILURES, fetch_json, untold
 from serving.candles.unavailable import Unavailable
-from serving.counting.asked import note_waiting
 from serving.directory import ServedExchange
-from serving.together.answers import AnswersBeside, Told
+from serving.standing.cache_status import cache_status
+from serving.standing.origins import REST, source
+from serving.together.answers import NONE, Answer
+from serving.together.once import Got, Once
 
-ANSWERS_KEPT = 1000
 REFUSALS = (400, 404)  # of the request itself; any other is between the exchange and us
+REFUSAL_SECONDS = 5.0  # for which one holds at the most
 LONGEST_SECONDS = 15.0
 
 
-class Request(NamedTuple):
-    """What is asked of an exchange; a path `at_host` begins behind the host of its address."""
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What the exchange has answered; `was_kept` tells that it was not asked for this."""
 
-    exchange_id: int
-    path: str
-    params: tuple[tuple[str, str], ...]
-    at_host: bool
-
-
-class Passed(NamedTuple):
-    """What the exchange answered: HTTP status and content, and when that was."""
-
-    status: int
-    content: Any
-    told_at: float  # monotonic
+    told: Answer
+    was_kept: bool
 
     @property
-    def age_seconds(self) -> int:
-        return int(time.monotonic() - self.told_at)
+    def status(self) -> int:
+        return self.told.status
+
+    @property
+    def content(self) -> Any:
+        return self.told.content
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return what is said of where the answer is from."""
+        status = cache_status(kept=self.was_kept, fetched=not self.was_kept)
+        age_seconds = max(0, int(time.time() - self.told.told_at))
+        return {"Age": str(age_seconds), "Cache-Status": status} | source([REST])
 
 
 class Passing:
     """Asks an exchange under its limits; an answer holds for as long as who asks says.
 
-    It is shared with the processes `beside` this one, where there are others.
+    What it refuses holds for a moment, and where it does not answer it is left alone until it is
+    to be asked again.
     """
 
-    def __init__(self, calls: Calls, beside: AnswersBeside | None = None) -> None:
-        self._calls = calls
-        self._beside = beside
-        self._kept: dict[Request, Passed] = {}
-        self._under_way: dict[Request, asyncio.Task[Passed]] = {}
+    def __init__(self, once: Once) -> None:
+        self._once = once
 
     async def get(
         self,
@@ -66,48 +69,20 @@ class Passing:
         Names may come several times in `params`. A path begins behind the address of the exchange's
         API or, `at_host`, behind its host.
         """
-        sent = tuple(sorted(params.items()))
-        request = Request(exchange.exchange_id, path, sent, at_host)
-        kept = self._kept.get(request)
-        if kept and time.monotonic() - kept.told_at < holds_seconds:
-            return kept
-        if request in self._under_way:
-            note_waiting()
-        else:
-            task = asyncio.create_task(self._ask(exchange, request, weight, holds_seconds))
-            self._under_way[request] = task
-            task.add_done_callback(lambda _: self._under_way.pop(request, None))
+        sent = sorted(params.items())
+        request = repr((path, sent, at_host))
+        asked = (exchange.exchange_id, path, _grouped(sent), weight, at_host)
+        call = partial(fetch_json, *asked)
+        ask = partial(_asked, call, holds_seconds)
         try:
-            async with asyncio.timeout(LONGEST_SECONDS):
-                return await asyncio.shield(self._under_way[request])
+            got = await self._once.get(exchange, request, ask, LONGEST_SECONDS)
         except TimeoutError:
             raise Unavailable(f"{exchange.name} has not answered in time") from None
-
-    async def _ask(
-        self, exchange: ServedExchange, request: Request, weight: int, holds_seconds: float
-    ) -> Passed:
-        try:
-            asked = (request, weight, holds_seconds)
-            content, told_at = await self._calls.call(exchange, self._fetch, *asked)
         except Unavailable:
             raise
-        except FAILURES as error:
-            status, content = getattr(error, "reply", None) or (0, None)
-            if status not in REFUSALS:
-                raise Unavailable(str(error), seconds_to_wait(error)) from error
-            return Passed(status, content, time.monotonic())
-        passed = Passed(200, content, time.monotonic() - max(0.0, time.time() - told_at))
-        self._kept[request] = passed
-        while len(self._kept) > ANSWERS_KEPT:
-            del self._kept[next(iter(self._kept))]
-        return passed
-
-    def _fetch(self, request: Request, weight: int, holds_seconds: float) -> Told:
-        number, path, params, at_host = request
-        ask = partial(fetch_json, number, path, _grouped(params), weight, at_host)
-        if self._beside is None:
-            return ask(), time.time()
-        return self._beside.get(number, repr(request), holds_seconds, ask)
+        except FAILURES as error:  # it was not asked at all
+            raise Unavailable(str(error)) from error
+        return _answered(got)
 
 
 def _grouped(params: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:
@@ -116,3 +91,25 @@ def _grouped(params: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:
     for name, value in params:
         values.setdefault(name, []).append(value)
     return {name: found if len(found) > 1 else found[0] for name, found in values.items()}
+
+
+def _asked(call: Callable[[], Any], holds_seconds: float) -> Answer:
+    """Return what an exchange answers, and why it did not where that is so."""
+    try:
+        content = call()
+    except FAILURES as error:
+        status, content = getattr(error, "reply", None) or (NONE, None)
+        if status not in REFUSALS:
+            return untold(error)
+        holds_seconds = min(holds_seconds, REFUSAL_SECONDS)
+    else:
+        status = 200
+    return Answer(status, orjson.dumps(content), time.time(), holds_seconds)
+
+
+def _answered(got: Got) -> Passed:
+    """Return an answer of the exchange; raise Unavailable where it is none."""
+    answer = got.answer
+    if answer.status == NONE:
+        raise Unavailable(answer.why, answer.seconds_to_wait)
+    return Passed(answer, got.was_kept)

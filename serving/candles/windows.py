@@ -19,6 +19,7 @@ from serving.candles.tracking import Tracking
 from serving.directory import ServedExchange
 from serving.memory.rendered import Rendered
 from serving.memory.stored import StoredRows
+from serving.standing.origins import EventOrigins, Origins
 from warmup.cache.candles import CandleCache
 from warmup.cache.unconfirmed import EMPTY, Stretches
 
@@ -40,6 +41,7 @@ class Window:
     times: Sequence[int]
     rows: StoredRows
     coverage: Coverage
+    origins: Origins = field(default_factory=Origins)  # of its candles
     rendered: dict[str, Rendered] = field(default_factory=dict)  # by whoever writes them
     derived: dict[str, "Window"] = field(default_factory=dict)  # of longer timeframes
 
@@ -73,6 +75,7 @@ class Windows:
     def __init__(self, redis: Redis, is_connected: Callable[[int], bool] = lambda number: False):
         """`is_connected` tells of an exchange whether all of its stream comes."""
         self._redis = redis
+        self._origins = EventOrigins(redis)
         self._is_connected = is_connected
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._octets = 0
@@ -126,7 +129,8 @@ class Windows:
         rows = StoredRows(members)
         empty = told_empty(unconfirmed, pair.timeframe, self.lag_ms(exchange))
         known = union([*coverage, *empty]) if members else ()
-        window = Window(rows.times(), rows, known)
+        origins = self._origins.of(exchange_id, pair)
+        window = Window(rows.times(), rows, known, origins)
         if before := self._kept.get((exchange_id, pair)):
             window.take_over(before.window)
         octets = TIMES_AS_LARGE * len(rows.text)

@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from serving.candles.answers import MISS
 from serving.candles.passing import Passed
 
 
@@ -20,9 +19,4 @@ def as_json(
 
 def own(passed: Passed) -> web.Response:
     """Return what the exchange answered, and how old that is."""
-    headers = {
-        "Age": str(passed.age_seconds),
-        "Cache-Status": MISS,
-        "X-Livermore-Source": "rest",
-    }
-    return as_json(passed.content, passed.status, headers)
+    return as_json(passed.content, passed.status, passed.headers)

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from multidict import MultiMapping
 
-from serving.candles.answers import HIT, Answers
+from serving.candles.answers import Answers
 from serving.candles.passing import Passing
 from serving.candles.unavailable import Unavailable
 from serving.coinbase.errors import busy
 from serving.coinbase.replies import as_json, own
 from serving.directory import ServedExchange
+from serving.standing.cache_status import HIT
 
 SPEAKS = "coinbase"
 # For how long an answer holds: what there is for a minute, what it costs for a second.

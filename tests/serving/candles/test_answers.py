@@ -9,6 +9,7 @@ import orjson
 import pytest
 from django.db import OperationalError
 
+from exchanges.errors import BadPayload, Banned, RateLimited
 from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from livermore.market import keys
 from livermore.market.candle import Candle
@@ -71,6 +72,99 @@ def test_an_open_candle_that_nobody_streams_any_more_is_asked_of_the_exchange(
     assert len(calls) == 1
 
 
+def test_an_open_candle_that_was_asked_for_is_a_part_of_its_answer(ask, redis, filled, monkeypatch):
+    redis.delete(keys.status(4))
+    told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
+    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: told)
+    monkeypatch.setattr("serving.candles.fetching.OPEN_HOLDS_SECONDS", 60.0)
+
+    async def fetch(*paths):
+        async with ask() as client:
+            return [(await client.get(path)).headers["Cache-Status"] for path in paths]
+
+    closed = f"{KLINES}&limit=2&endTime={filled.open_ms - 1}"
+    assert asyncio.run(fetch(closed, f"{KLINES}&limit=2", f"{KLINES}&limit=2")) == [
+        "livermore; hit",
+        "livermore; fwd=partial",
+        "livermore; hit",
+    ]
+    assert asyncio.run(fetch(f"{KLINES}&limit=1", f"{KLINES}&limit=1")) == [
+        "livermore; fwd=miss",
+        "livermore; hit",
+    ]
+    two = f"{KLINES.replace('1h', '2h')}&limit=2"
+    assert asyncio.run(fetch(two, two)) == ["livermore; fwd=partial", "livermore; hit"]
+
+
+def test_how_the_candles_came_is_said_as_far_as_it_is_known(ask, redis, filled, monkeypatch):
+    def tell(opened, healed):
+        message = {"symbol": "BTC-USD", "timeframe": "1h", "timestamp": opened, "healed": healed}
+        redis.xadd(keys.events(4), {"event": orjson.dumps(message)})
+
+    for hours in (5, 4, 2, 1):
+        tell(filled.open_ms - hours * H1.ms, hours == 2)
+
+    async def fetch(*paths):
+        async with ask() as client:
+            found = [(await client.get(path)).headers for path in paths]
+            return [each.get("X-Livermore-Source") for each in found]
+
+    def until(hours):
+        return f"{KLINES}&limit=2&endTime={filled.open_ms - hours * H1.ms}"
+
+    paths = [KLINES, f"{KLINES}&limit=2", until(1), until(2), until(4), until(6)]
+    assert asyncio.run(fetch(*paths, f"{KLINES.replace('1h', '2h')}&limit=3")) == [
+        *("stream, healed, rest", "stream", "stream, healed", "healed, rest", "stream"),
+        *("rest", "derived"),
+    ]
+    redis.xtrim(keys.events(4), maxlen=3, approximate=False)
+    assert asyncio.run(fetch(until(6))) == [None]
+
+
+def test_what_is_passed_on_is_asked_once_while_it_holds_whatever_came_of_it(
+    ask, redis, monkeypatch
+):
+    asked = []
+
+    def fetch_json(number, path, params, *others):
+        asked.append(params.get("limit"))
+        match params.get("limit"):
+            case "1":
+                error = BadPayload("refused")
+                error.reply = (400, {"code": -1130, "msg": "no"})
+                raise error
+            case "2":
+                raise RateLimited("says too many requests (HTTP 429)", 30)
+            case "3":
+                raise Banned("api.example.org", int(1000 * (time.time() + 300)))
+        return {"lastUpdateId": 1}
+
+    monkeypatch.setattr("serving.candles.passing.fetch_json", fetch_json)
+    monkeypatch.setattr("serving.binance.rest.MOMENT_SECONDS", 60.0)
+
+    async def fetch():
+        async with ask() as client:
+            found = {}
+            for limit in ("1", "2", "3", "4"):
+                both = [await client.get(f"{DEPTH}&limit={limit}") for _ in range(2)]
+                assert await both[0].json() == await both[1].json()
+                found[limit] = both
+            return found
+
+    found = asyncio.run(fetch())
+    assert asked == ["1", "2", "3", "4"]
+    assert [both[0].status for both in found.values()] == [400, 503, 503, 200]
+    assert [both[1].status for both in found.values()] == [400, 503, 503, 200]
+    for limit, least, most in (("2", 28, 30), ("3", 298, 300)):
+        for each in found[limit]:
+            assert least <= int(each.headers["Retry-After"]) <= most
+    for limit in ("1", "4"):
+        first, again = (each.headers for each in found[limit])
+        assert first["Cache-Status"] == "livermore; fwd=miss"
+        assert again["Cache-Status"] == "livermore; hit"
+        assert 0 <= int(again["Age"]) < 60
+
+
 def test_the_first_answer_is_by_the_exchanges_time_already(ask, redis):
     ahead_ms = int(time.time() * 1000) + 10 * H1.ms
     said = Status(State.ACTIVE, details={"exchangeTime": ahead_ms})
@@ -111,7 +205,9 @@ def test_an_exchange_that_hangs_does_not_hold_up_what_is_in_the_cache(
 
     async def fetch():
         async with ask() as client:
-            waiting = [asyncio.ensure_future(client.get(f"{DEPTH}&limit={n}")) for n in range(60)]
+            waiting = [
+                asyncio.ensure_future(client.get(f"{DEPTH}&limit={n + 1}")) for n in range(60)
+            ]
             await asyncio.sleep(0.2)
             answer = await asyncio.wait_for(client.get(KLINES), 2)
             return answer.status, {(await each).status for each in waiting}
@@ -125,7 +221,9 @@ def test_no_more_wait_for_an_exchange_than_it_can_answer(ask, redis, hanging, mo
 
     async def fetch():
         async with ask() as client:
-            waiting = [asyncio.ensure_future(client.get(f"{DEPTH}&limit={n}")) for n in range(5)]
+            waiting = [
+                asyncio.ensure_future(client.get(f"{DEPTH}&limit={n + 1}")) for n in range(5)
+            ]
             await asyncio.sleep(0.2)
             refused = await asyncio.wait_for(client.get(f"{DEPTH}&limit=7"), 2)
             for each in waiting:

@@ -69,7 +69,10 @@ def test_paths_that_are_none_of_the_public_ones_do_not_reach_the_exchange(redis,
     make_row(sandbox)
     before = sum(sandbox.requests.counts.values())
     with served(redis) as url:
-        for path in ("order", "account", "userDataStream", "klines/%2e%2e/%2e%2e/sandbox/faults"):
+        for path in ("order", "account", "userDataStream"):
+            refused = get(url, path)
+            assert (refused.status_code, refused.json()["code"]) == (401, -2015)
+        for path in ("exchangie", "klines/%2e%2e/%2e%2e/sandbox/faults"):
             assert get(url, path).status_code in (400, 404)
     assert sum(sandbox.requests.counts.values()) == before
 

@@ -54,11 +54,27 @@ def test_a_cold_pair_is_fetched_and_kept(redis, sandbox, row):
         again = klines(url, limit=50, endTime=last_ms)
     assert first.headers["Cache-Status"] == "livermore; fwd=miss"
     assert again.headers["Cache-Status"] == "livermore; hit"
+    assert first.headers["X-Livermore-Source"] == again.headers["X-Livermore-Source"] == "rest"
     assert told(first) == told(again) == truth(sandbox, "BTC-USD", last_ms - 49 * H1.ms, last_ms)
     ((start_ms, end_ms),) = CandleCache(redis, row.pk).coverage("BTC-USD", H1)
     assert start_ms <= last_ms - 49 * H1.ms
     assert end_ms == last_ms + H1.ms
     assert not ExchangeLock(redis, row.pk).holder()
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_of_what_was_there_in_part_the_rest_is_fetched(redis, sandbox, row, older):
+    last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
+    with served(redis) as url:
+        klines(url, limit=50, endTime=last_ms - (0 if older else 40 * H1.ms))
+        answer = klines(url, limit=80, endTime=last_ms)
+        assert answer.status_code == 200, answer.text
+        again = klines(url, limit=80, endTime=last_ms)
+        beside = klines(url, limit=20, endTime=last_ms - 200 * H1.ms)
+    assert answer.headers["Cache-Status"] == "livermore; fwd=partial"
+    assert told(answer) == truth(sandbox, "BTC-USD", last_ms - 79 * H1.ms, last_ms)
+    assert again.headers["Cache-Status"] == "livermore; hit"
+    assert beside.headers["Cache-Status"] == "livermore; fwd=miss"
 
 
 def test_many_that_ask_together_cost_one_fetch_a_pair(redis, sandbox, row):
@@ -79,7 +95,7 @@ def test_while_a_runner_has_the_exchange_it_fetches(redis, sandbox, row):
         newest = CandleCache(redis, row.pk).coverage(*pair)[-1][1]
         answer = klines(url, limit=400, endTime=newest - 1)
         assert answer.status_code == 200, answer.text
-        assert answer.headers["Cache-Status"] == "livermore; fwd=miss"
+        assert answer.headers["Cache-Status"] == "livermore; fwd=partial"  # it was warm
         assert told(answer) == truth(sandbox, "BTC-USD", newest - 400 * H1.ms, newest - H1.ms)
         assert redis.get(keys.epoch(row.pk)) == epoch
 
@@ -101,9 +117,11 @@ def test_a_banned_exchange_gives_what_is_complete_and_503_for_the_rest(redis, sa
 
 def test_what_is_older_than_the_cache_keeps_is_passed_on_and_not_kept(redis, sandbox, row):
     first_ms = H1.floor(sandbox.clock.now_ms()) - 1500 * H1.ms
-    with served(redis) as url:
+    with served(redis, server_id="one of several") as url:
         answer = klines(url, limit=100, startTime=first_ms)
         assert answer.status_code == 200, answer.text
+    (shared,) = redis.keys(f"exchange:{row.pk}:passed:*")
+    assert redis.pttl(shared) > 10_000  # these bars change no more
     assert answer.headers["X-Livermore-Source"] == "rest"
     assert told(answer) == truth(sandbox, "BTC-USD", first_ms, first_ms + 99 * H1.ms)
     assert not CandleCache(redis, row.pk).newest("BTC-USD", H1, 10)
@@ -132,12 +150,17 @@ def test_older_bars_that_are_made_of_others_begin_anywhere(redis, sandbox):
     make_row(sandbox, name="coinbase")
     three = DERIVED["3m"]
     first_ms = three.floor(sandbox.clock.now_ms()) - 2000 * three.ms
+    sent = {"interval": "3m", "startTime": first_ms - 60_000, "limit": 5}
     with served(redis) as url:
-        answer = klines(
-            url, exchange="coinbase", interval="3m", startTime=first_ms - 60_000, limit=5
-        )
+        answer = klines(url, exchange="coinbase", **sent)
         assert answer.status_code == 200, answer.text
+        calls = len(sandbox.requests.candles)
+        again = klines(url, exchange="coinbase", **sent)
     assert [row[0] for row in answer.json()] == [first_ms + n * three.ms for n in range(5)]
+    assert again.json() == answer.json()
+    assert len(sandbox.requests.candles) == calls
+    assert answer.headers["Cache-Status"] == "livermore; fwd=miss"
+    assert again.headers["Cache-Status"] == "livermore; hit"
 
 
 def test_of_an_exchange_that_nobody_streams_the_open_candle_is_its_own_word(redis, sandbox, row):

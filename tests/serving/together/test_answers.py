@@ -1,11 +1,13 @@
 """An answer of an exchange that one process leaves for the others."""
 
 import threading
+import time
 
+import orjson
 import pytest
 
 from exchanges.redis.client import make_client
-from serving.together.answers import AnswersBeside
+from serving.together.answers import NONE, Answer, AnswersBeside
 
 
 def never():
@@ -13,7 +15,10 @@ def never():
 
 
 def get(redis, ask, request="a", holds_seconds=60.0):
-    return AnswersBeside(redis).get(4, request, holds_seconds, ask)[0]
+    def told():
+        return Answer(200, orjson.dumps(ask()), time.time(), holds_seconds)
+
+    return AnswersBeside(redis).get(4, request, told).content
 
 
 def test_what_was_told_a_moment_ago_is_not_asked_again(redis):
@@ -57,3 +62,19 @@ def test_what_somebody_else_wrote_and_a_redis_that_is_away_cost_a_call(redis):
     redis.hset(name, "a", "b")
     assert get(redis, lambda: 3) == 3
     assert get(make_client("redis://127.0.0.1:1/0", connect_seconds=0.2), lambda: 4) == 4
+
+
+def test_a_refusal_and_why_there_is_no_answer_are_left_for_the_others_too(redis):
+    beside, now = AnswersBeside(redis), time.time()
+    refused = Answer(400, b'{"code":-1121}', now, 5.0)
+    banned = Answer(NONE, "banned: \n 5 €".encode(), now, 30.0, 300)
+    assert beside.get(4, "a", lambda: refused) == refused
+    assert beside.get(4, "b", lambda: banned) == banned
+    assert beside.get(4, "a", never) == refused
+    assert beside.get(4, "b", never) == banned
+    assert [0 < redis.pttl(each) <= 30_000 for each in redis.keys("exchange:4:passed:*")]
+
+
+def test_what_holds_for_no_time_is_left_for_nobody(redis):
+    assert get(redis, lambda: 1, holds_seconds=0) == 1
+    assert get(redis, lambda: 2) == 2

@@ -41,9 +41,10 @@ def serve(monkeypatch):
     monkeypatch.setenv("LIVERMORE_METRICS_TOKEN", TOKEN)
     with processes() as manage:
 
-        def begin(*options, workers=2):
+        def begin(*options, workers=2, **more):
             port = free_port()
-            process = manage("serve", "--port", str(port), "--workers", str(workers), *options)
+            words = ("--port", str(port), "--workers", str(workers), *options)
+            process = manage("serve", *words, **more)
             line = process.stdout.readline()
             assert f"http://127.0.0.1:{port}/" in line, process.communicate()
             return process, f"http://127.0.0.1:{port}"
@@ -125,6 +126,52 @@ def test_what_one_process_lacks_another_fetched_and_each_is_begun_anew(redis, sa
     assert process.returncode == 0, err
     assert "serving.process_died number=" in err
     assert not [each for each in pids if Path(f"/proc/{each}").exists()]
+
+
+LASTING = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "livermore.settings"
+import django
+django.setup()
+from django.core.management import execute_from_command_line
+from serving.binance import rest
+from serving.candles import fetching, passing
+rest.MOMENT_SECONDS = fetching.OPEN_HOLDS_SECONDS = passing.REFUSAL_SECONDS = 60.0
+execute_from_command_line(["manage.py", *sys.argv[1:]])
+"""
+
+
+def test_what_is_not_stored_is_asked_of_the_exchange_once_by_all_processes(redis, sandbox, serve):
+    make_row(sandbox)
+    _, url = serve(code=LASTING)
+    wait_until(lambda: len(read_reports(redis)) == 2)
+    last_ms = H1.floor(sandbox.clock.now_ms()) - H1.ms
+    assert klines(url, limit=5, endTime=last_ms).status_code == 200
+
+    def ask(path, endpoint):
+        """Ask on connections of their own, so that each process is asked."""
+        before = sandbox.requests.counts[endpoint]
+        address = f"{url}/sandbox/api/v3/{path}"
+        with ThreadPoolExecutor(8) as pool:
+            asked = [{"Connection": "close"}] * 24
+            answers = list(
+                pool.map(lambda each: requests.get(address, headers=each, timeout=30), asked)
+            )
+        (status,) = {each.status_code for each in answers}
+        (text,) = {each.text for each in answers}
+        return status, text, sandbox.requests.counts[endpoint] - before
+
+    status, _, calls = ask("ticker/price?symbol=BTCUSD", "binance.price")
+    assert (status, calls) == (200, 1)
+    open_one = "klines?symbol=BTCUSD&interval=1h&limit=1"
+    status, _, calls = ask(open_one, "binance.klines")
+    assert (status, calls) == (200, 1)
+    found = ask("klines?symbol=BTCUSD&interval=1w", "binance.klines")  # it has none of these
+    assert found == (400, '{"code":-1120,"msg":"Invalid interval."}', 1)
+    sandbox.faults.add("status", status=418, retry_after=300)
+    status, text, calls = ask("ticker/price?symbol=ETHUSD", "binance.price")
+    assert (status, calls) == (503, 1)
+    assert "banned this address until" in text
 
 
 HASTY = """
