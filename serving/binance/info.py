@@ -7,21 +7,25 @@ from serving.directory import ServedSymbol
 TRADING, BREAK = "TRADING", "BREAK"
 
 
-def exchange_info(symbols: Iterable[ServedSymbol], now_ms: int) -> dict:
+def status_of(symbol: ServedSymbol) -> str:
+    return TRADING if symbol.is_trading else BREAK
+
+
+def exchange_info(symbols: Iterable[ServedSymbol], time: int, *, shows_sets: bool) -> dict:
     """Return the answer. It has no filters: how small a step may be nobody here knows."""
     return {
         "timezone": "UTC",
-        "serverTime": now_ms,
+        "serverTime": time,
         "rateLimits": [],
         "exchangeFilters": [],
-        "symbols": [_described(each) for each in symbols],
+        "symbols": [_described(each, shows_sets) for each in symbols],
     }
 
 
-def _described(symbol: ServedSymbol) -> dict:
+def _described(symbol: ServedSymbol, shows_sets: bool) -> dict:
     return {
         "symbol": symbol.word,
-        "status": TRADING if symbol.is_trading else BREAK,
+        "status": status_of(symbol),
         "baseAsset": symbol.base,
         "baseAssetPrecision": 8,
         "quoteAsset": symbol.quote,
@@ -33,5 +37,5 @@ def _described(symbol: ServedSymbol) -> dict:
         "isMarginTradingAllowed": False,
         "filters": [],
         "permissions": [],
-        "permissionSets": [["SPOT"]],
+        "permissionSets": [["SPOT"]] if shows_sets else [],
     }

@@ -1,20 +1,29 @@
 """Binance's REST over any exchange: its parameters, defaults, bounds, codes (rest-api.md)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import orjson
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
-from exchanges.venues.binance.server.errors import BAD_INTERVAL, BAD_SYMBOL, ApiError
+from exchanges.venues.binance.server.errors import (
+    BAD_INTERVAL,
+    BAD_SYMBOL,
+    OTHER_STATUS,
+    ApiError,
+)
 from exchanges.venues.binance.server.parameters import Parameters
 from livermore.market.candle import Ticker
 from livermore.market.timeframe import Timeframe
-from serving.binance.info import exchange_info
+from serving.binance import checks
+from serving.binance.info import exchange_info, status_of
 from serving.binance.klines import body
+from serving.binance.replies import BUSY, UNSUPPORTED, as_json, refusal, unserved
 from serving.binance.tickers import day, mini_day, price
+from serving.binance.time_unit import klines_in_microseconds, wants_microseconds
 from serving.binance.weights import WEIGHTS
-from serving.candles.answers import HIT, MISS, Answers, OlderThanKept
+from serving.candles.answers import Answers, OlderThanKept
 from serving.candles.derived import DERIVED, AnyTimeframe
 from serving.candles.passing import Passing
 from serving.candles.selection import Wanted
@@ -22,18 +31,29 @@ from serving.candles.tickers import Tickers
 from serving.candles.unavailable import Unavailable
 from serving.candles.weights import UsedWeights
 from serving.directory import ServedExchange, ServedSymbol
+from serving.standing.cache_status import HIT
 
 DEFAULT_ROWS, MAX_ROWS = 500, 1000
 KLINES = ("klines", "uiKlines")
-BUSY, UNSUPPORTED = -1001, -1020
 USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
-WAIT = "livermoreWait"
-UTC = (None, "0", "00:00", "0:00", "+00:00")  # as `timeZone` says it
+WAIT, WAIT_HEADER = "livermoreWait", "X-Livermore-Wait"
 SPEAKS = "binance"  # the venue that answers what the cache can't
 PASSED_INTERVALS = ("1s", "3d", "1w", "1M")
-LISTING_SECONDS, MOMENT_SECONDS = 60.0, 1.0  # for which an answer that was passed on holds
+# For which an answer that was passed on holds: of what is listed, of bars that change no more.
+LISTING_SECONDS, PAST_SECONDS, MOMENT_SECONDS = 60.0, 60.0, 1.0
 DAYS = {"FULL": day, "MINI": mini_day}
 TIMEFRAMES: dict[str, AnyTimeframe] = {str(each): each for each in Timeframe} | DERIVED
+TIMELESS = ("depth", "ticker/price", "ticker/bookTicker", "executionRules")  # they tell no times
+
+
+class Asked(NamedTuple):
+    """A GET of a path below `/api/v3/`: without what is of our own, which is beside it."""
+
+    exchange: ServedExchange
+    path: str
+    query: MultiMapping[str]
+    wait: str | None  # for how many ms it may be held until the bar that ends now is there
+    in_microseconds: bool
 
 
 class BinanceApi:
@@ -55,157 +75,194 @@ class BinanceApi:
         }
 
     async def answer(
-        self, exchange: ServedExchange, path: str, query: MultiMapping[str], wait: str | None = None
+        self,
+        exchange: ServedExchange,
+        path: str,
+        query: MultiMapping[str],
+        headers: Mapping[str, str],
+        method: str = "GET",
     ) -> web.Response:
-        """Return the answer to a GET of a path below `/api/v3/`.
-
-        `wait` is for how many ms it may be held until the bar that ends now is there.
-        """
-        if wait is not None and path in KLINES and WAIT not in query:
-            query = MultiDict([*query.items(), (WAIT, wait)])
-        answer = await self._answer(exchange, path, query)
+        """Return the answer to a request of a path below `/api/v3/`."""
+        is_public = path in WEIGHTS or path in self._by_path
+        if refused := unserved(path, method, headers.get("Accept", ""), is_public):
+            return refused
+        answer = await self._answer(exchange, path, query, headers)
         if (weight := await self._weights.of(exchange)) is not None:
             answer.headers[USED_WEIGHT] = str(weight)
         return answer
 
     async def _answer(
-        self, exchange: ServedExchange, path: str, query: MultiMapping[str]
+        self,
+        exchange: ServedExchange,
+        path: str,
+        query: MultiMapping[str],
+        headers: Mapping[str, str],
     ) -> web.Response:
-        found = self._by_path.get(path)
+        wait = None
+        if path in KLINES:
+            wait = query.get(WAIT, headers.get(WAIT_HEADER))
+            if WAIT in query:
+                query = MultiDict((name, each) for name, each in query.items() if name != WAIT)
         try:
-            if found is None or query.get("interval") in PASSED_INTERVALS:
-                return await self._pass_on(exchange, path, query)
-            return await found(exchange, query)
+            asked = Asked(exchange, path, query, wait, wants_microseconds(headers))
+            return await self._by_path.get(path, self._checked)(asked)
         except ApiError as error:
             return web.json_response(error.content, status=400)
         except Unavailable as error:
-            return web.json_response(
-                {"code": BUSY, "msg": str(error)},
-                status=503,
-                headers={"Retry-After": str(error.retry_seconds)},
-            )
+            return refusal(503, BUSY, str(error), {"Retry-After": str(error.retry_seconds)})
 
-    async def _pass_on(
-        self, exchange: ServedExchange, path: str, query: MultiMapping[str]
-    ) -> web.Response:
+    async def _checked(self, asked: Asked) -> web.Response:
+        """Let the exchange answer what it can answer alone, once that is a right request."""
+        sent = Parameters(asked.query)
+        checks.CHECKS[asked.path](sent)
+        sent.finish()
+        return await self._pass_on(asked)
+
+    async def _pass_on(self, asked: Asked, holds_seconds: float | None = None) -> web.Response:
         """Let the exchange answer itself, where it speaks this protocol."""
-        if path not in WEIGHTS:
-            return web.Response(status=404, text="")
+        exchange, path, query = asked.exchange, asked.path, asked.query
         if exchange.venue != SPEAKS:
             text = f"{path} of {exchange.name} is not served: it speaks another protocol itself"
-            return web.json_response({"code": UNSUPPORTED, "msg": text}, status=400)
-        weight = WEIGHTS[path](query)
-        holds = LISTING_SECONDS if path == "exchangeInfo" else MOMENT_SECONDS
+            return refusal(400, UNSUPPORTED, text)
+        if asked.in_microseconds and path not in (*TIMELESS, *KLINES):
+            text = f"{path} of {exchange.name} is served in milliseconds alone: it is passed on"
+            return refusal(400, UNSUPPORTED, text)
         passed = await self._passing.get(
             exchange,
             f"/api/v3/{path}",
             _native(exchange, query),
-            weight=weight,
-            holds_seconds=holds,
+            weight=WEIGHTS[path](query),
+            holds_seconds=holds_seconds or MOMENT_SECONDS,
         )
-        return web.Response(
-            body=orjson.dumps(passed.content),
-            status=passed.status,
-            content_type="application/json",
-            headers={
-                "Age": str(passed.age_seconds),
-                "Cache-Status": MISS,
-                "X-Livermore-Source": "rest",
-            },
-        )
+        content = passed.told.body
+        if asked.in_microseconds and path in KLINES:
+            content = klines_in_microseconds(content)
+        return as_json(content, passed.headers, passed.status)
 
-    async def _exchange_info(
-        self, exchange: ServedExchange, query: MultiMapping[str]
-    ) -> web.Response:
+    async def _exchange_info(self, asked: Asked) -> web.Response:
+        exchange = asked.exchange
+        names, permissions, shows_sets, status = checks.exchange_info(Parameters(asked.query))
         if exchange.venue == SPEAKS:
-            return await self._pass_on(exchange, "exchangeInfo", query)
-        sent = Parameters(query)
-        names = sent.symbols()
-        for name in ("permissions", "showPermissionSets", "symbolStatus"):
-            sent.optional(name)
-        sent.finish()
+            return await self._pass_on(asked, LISTING_SECONDS)
         symbols, now_ms = _chosen(exchange, names), await self._answers.now_ms(exchange)
-        return web.json_response(exchange_info(symbols, now_ms))
+        if permissions and "SPOT" not in permissions:
+            symbols = []
+        told = [each for each in symbols if status in (None, status_of(each))]
+        time = _time_of(now_ms, asked)
+        return web.json_response(exchange_info(told, time, shows_sets=shows_sets))
 
-    async def _day(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
-        sent = Parameters(query)
-        names, kind = sent.symbols(), sent.optional("type") or "FULL"
+    async def _day(self, asked: Asked) -> web.Response:
+        """Answer with 24 hours; the exchange itself where it can: the stream tells less of them."""
+        sent = Parameters(asked.query)
+        names, status, kind = sent.symbols(), sent.status(), checks.ticker_kind(sent)
         sent.finish()
-        if kind not in DAYS:
-            raise ApiError(-1100, "Illegal characters found in parameter 'type'.")
-        return await self._told(exchange, query, names, DAYS[kind], "ticker/24hr")
+        if asked.exchange.venue == SPEAKS:
+            return await self._pass_on(asked)
+        return await self._told(asked, names, status, DAYS[kind])
 
-    async def _price(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
-        sent = Parameters(query)
-        names = sent.symbols()
+    async def _price(self, asked: Asked) -> web.Response:
+        sent = Parameters(asked.query)
+        names, status = sent.symbols(), sent.status()
         sent.finish()
-        return await self._told(exchange, query, names, price, "ticker/price")
+        return await self._told(asked, names, status, price)
 
     async def _told(
         self,
-        exchange: ServedExchange,
-        query: MultiMapping[str],
+        asked: Asked,
         names: list[str] | None,
+        status: str | None,
         write: Callable[[Ticker, str], dict],
-        path: str,
     ) -> web.Response:
         """Answer with tickers that the stream told; where one is missing, ask the exchange."""
-        symbols = _chosen(exchange, names)
+        exchange, is_one = asked.exchange, "symbol" in asked.query
+        speaks = exchange.venue == SPEAKS
+        if speaks and (status or not names):
+            return await self._pass_on(asked)
+        symbols = [each for each in _chosen(exchange, names) if status in (None, status_of(each))]
+        if is_one and not symbols:
+            raise ApiError(*OTHER_STATUS)
         wanted = [each for each in symbols if names or each.is_monitored]
         found = {}
         if await self._answers.is_streamed(exchange):
             found = await self._tickers.read(exchange, [each.symbol for each in wanted])
         lacking = [each.symbol for each in wanted if each.symbol not in found]
-        if (lacking or not names) and exchange.venue == SPEAKS:
-            return await self._pass_on(exchange, path, query)
+        if lacking and speaks:
+            return await self._pass_on(asked)
         if lacking:
             raise Unavailable(f"{exchange.name} has told no ticker of {lacking[0]} lately")
         rows = [write(found[each.symbol], each.word) for each in wanted]
+        if asked.in_microseconds:
+            rows = [_times_in_microseconds(each) for each in rows]
         oldest_ms = min((each.timestamp for each in found.values()), default=None)
         headers = {"Cache-Status": HIT, "X-Livermore-Source": "stream"}
         if oldest_ms is not None:
             age_ms = await self._answers.now_ms(exchange) - oldest_ms
             headers["Age"] = str(max(0, age_ms // 1000))
-        return web.json_response(rows[0] if "symbol" in query else rows, headers=headers)
+        return web.json_response(rows[0] if is_one else rows, headers=headers)
 
-    async def _ping(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
-        Parameters(query).finish()
+    async def _ping(self, asked: Asked) -> web.Response:
+        Parameters(asked.query).finish()
         return web.json_response({})
 
-    async def _time(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
-        Parameters(query).finish()
-        return web.json_response({"serverTime": await self._answers.now_ms(exchange)})
+    async def _time(self, asked: Asked) -> web.Response:
+        Parameters(asked.query).finish()
+        now_ms = await self._answers.now_ms(asked.exchange)
+        return web.json_response({"serverTime": _time_of(now_ms, asked)})
 
-    async def _klines(self, exchange: ServedExchange, query: MultiMapping[str]) -> web.Response:
-        sent = Parameters(query)
-        native, interval = sent.symbol(), sent.text("interval")
+    async def _klines(self, asked: Asked) -> web.Response:
+        exchange, sent = asked.exchange, Parameters(asked.query)
+        native, interval = sent.symbol(), sent.interval()
         wanted = Wanted(
-            sent.time("startTime"),
+            sent.start_time("startTime"),
             sent.time("endTime"),
             min(sent.count("limit", DEFAULT_ROWS), MAX_ROWS),
         )
-        zone, wait_ms = sent.optional("timeZone"), sent.time(WAIT)
+        zone_ms = sent.zone("timeZone") * Timeframe.M1.ms
         sent.finish()
+        wait_ms = (
+            None if asked.wait is None else Parameters(MultiDict({WAIT: asked.wait})).time(WAIT)
+        )
+        symbol = _symbol(exchange, native)
+        if interval in PASSED_INTERVALS:
+            return await self._pass_on(asked)
         if interval not in TIMEFRAMES:
             raise ApiError(*BAD_INTERVAL)
-        symbol, timeframe = _symbol(exchange, native), TIMEFRAMES[interval]
-        if zone not in UTC:  # their bars begin at other times
-            return await self._pass_on(exchange, "klines", query)
+        timeframe = TIMEFRAMES[interval]
+        if zone_ms % timeframe.ms:  # its bars begin at other times
+            return await self._pass_on(asked)
         if wait_ms is not None:
             await self._answers.wait(exchange, symbol.symbol, timeframe, wait_ms)
         try:
             answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
         except OlderThanKept as older:
             if exchange.venue == SPEAKS:
-                return await self._pass_on(exchange, "klines", query)
+                settled_ms = await self._answers.now_ms(exchange) - exchange.lag_ms
+                is_past = _ends_before(wanted, timeframe, settled_ms)
+                return await self._pass_on(asked, PAST_SECONDS if is_past else None)
             which = (exchange, symbol.symbol, timeframe, wanted, older.missing)
             answer = await self._answers.older(*which)
         closed = answer.window, answer.first, answer.last
-        return web.Response(
-            body=body(*closed, answer.open_row, timeframe),
-            content_type="application/json",
-            headers=answer.headers,
-        )
+        content = body(*closed, answer.open_row, timeframe)
+        if asked.in_microseconds:
+            content = klines_in_microseconds(content)
+        return as_json(content, answer.headers)
+
+
+def _ends_before(wanted: Wanted, timeframe: AnyTimeframe, time_ms: int) -> bool:
+    """Tell whether all bars that are wanted have ended by a time."""
+    last_ms = time_ms if wanted.end_ms is None else wanted.end_ms
+    if wanted.start_ms is not None:
+        last_ms = min(last_ms, wanted.start_ms + (wanted.limit - 1) * timeframe.ms)
+    return last_ms + timeframe.ms <= time_ms
+
+
+def _time_of(now_ms: int, asked: Asked) -> int:
+    return now_ms * 1000 if asked.in_microseconds else now_ms
+
+
+def _times_in_microseconds(ticker: dict) -> dict:
+    times = {name: 1000 * ticker[name] for name in ("openTime", "closeTime") if name in ticker}
+    return ticker | times
 
 
 def _chosen(exchange: ServedExchange, names: list[str] | None) -> list[ServedSymbol]:
@@ -221,7 +278,7 @@ def _native(exchange: ServedExchange, query: MultiMapping[str]) -> dict[str, str
     Raises ApiError for one that it does not list: it is not asked.
     """
     names = Parameters(query).symbols()
-    params = {name: query[name] for name in query if name != WAIT}
+    params = {name: query[name] for name in query}
     if names is not None:
         words = [_symbol(exchange, name).word for name in names]
         one = "symbol" in query
