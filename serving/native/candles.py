@@ -16,6 +16,7 @@ from serving.native.errors import BadRequest, as_json
 from serving.native.operations import ARROW
 from serving.native.parameters import Sent
 from serving.native.schemas import COLUMNS
+from serving.standing.origins import HEADER
 
 UNKNOWN = [None] * len(MORE_COLUMNS)
 
@@ -92,7 +93,7 @@ def _said(answer: CandleAnswer, timeframe: AnyTimeframe) -> dict[str, Any]:
         "complete": True,
         "missing": [],
         "newestClose": times[-1] + timeframe.ms if times else None,
-        "source": answer.headers["X-Livermore-Source"],
+        "source": answer.headers.get(HEADER),
     }
 
 

@@ -9,7 +9,8 @@ from livermore.market.candle import LATEST_MS
 from serving.native.errors import JSON
 from serving.native.operations import ARROW, EVENTS, OPERATIONS, Operation
 from serving.native.parameters import Parameter
-from serving.native.schemas import COLUMNS, SCHEMAS, SOURCES, ref
+from serving.native.schemas import COLUMNS, SCHEMAS, SOURCE, ref
+from serving.standing.cache_status import HIT, MISS, PARTIAL
 
 VERSION = "1.0"
 TITLE = "Livermore: candles for programs"
@@ -33,9 +34,8 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"const": "no-store"},
     },
     "Cache-Status": {
-        "description": "Whether all was in the cache: `livermore; hit` or `livermore; fwd=miss` "
-        "(RFC 9211).",
-        "schema": {"enum": ["livermore; hit", "livermore; fwd=miss"]},
+        "description": "Whether all was in the cache, nothing of it, or a part (RFC 9211).",
+        "schema": {"enum": [HIT, MISS, PARTIAL]},
     },
     "Retry-After": {
         "description": "In how many seconds to ask again.",
@@ -52,8 +52,8 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "integer", "maximum": LATEST_MS},
     },
     "X-Livermore-Source": {
-        "description": "As `source` in the answer.",
-        "schema": {"enum": list(SOURCES)},
+        "description": "As `source` in the answer; not there where that is null.",
+        "schema": {"type": "string", "pattern": SOURCE},
     },
 }
 

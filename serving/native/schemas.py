@@ -14,7 +14,7 @@ from serving.native.parameters import EVENT_ID
 Schema = dict[str, Any]
 
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", *MORE_COLUMNS)
-SOURCES = ("stream", "rest", "derived")
+SOURCE = "^(derived|(stream|healed|rest)(, (healed|rest))*)$"
 KEPT = [str(each) for each in Timeframe]
 TIMEFRAMES = [*KEPT, *DERIVED]
 
@@ -138,11 +138,15 @@ CANDLES = whole(
         "newestClose": or_null(
             time("the end of the newest closed candle that is known"), "where there is none"
         ),
-        "source": one_of(
-            SOURCES,
-            "where the candles are from: `stream` what is kept and brought on by the exchange's "
-            "stream, `derived` made of shorter ones of those, `rest` asked of the exchange for "
-            "this answer, as they are older than what is kept",
+        "source": or_null(
+            {
+                "type": "string",
+                "pattern": SOURCE,
+                "description": "how the candles came, of several ways all of them: `stream` their "
+                "closes were streamed, `healed` asked for over REST as no stream had told their "
+                "closes, `rest` fetched otherwise; `derived` made of shorter ones",
+            },
+            "where that is not known any more",
         ),
         "next": or_null(
             time("the `start` of the next request for the same stretch"),

@@ -56,7 +56,7 @@ def test_candles_are_closed_ones_oldest_first(ask, filled):
     assert content["newestClose"] == filled.open_ms
     assert content["complete"] is True
     assert content["missing"] == []
-    assert content["source"] == headers["X-Livermore-Source"] == "stream"
+    assert content["source"] == headers["X-Livermore-Source"] == "rest"  # no close was told
     assert content["next"] is None
     assert "open" not in content
     assert headers["X-Livermore-Complete"] == "1"
