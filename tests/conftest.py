@@ -42,6 +42,8 @@ PBKDF2PasswordHasher.iterations = 1
 hypothesis_settings.register_profile("livermore", deadline=None)
 hypothesis_settings.load_profile("livermore")
 
+gc.disable()  # until all is collected: nothing of that is garbage
+
 BLOCKER = pytest.StashKey()
 
 DURATION = "livermore/seconds-of-all-tests"  # in pytest's cache
@@ -132,8 +134,8 @@ def _commits(item):
 
 def pytest_collection_finish():
     """Keep all that was collected out of the way of garbage collections, which runners call for."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header(config):

@@ -5,6 +5,7 @@ other side leaves.
 """
 
 import base64
+import functools
 import gzip
 import hashlib
 import itertools
@@ -100,6 +101,7 @@ def then(*head, go_on=pour, **options):
     return attack
 
 
+@functools.cache
 def bomb():
     """Return gzip of some 1.5 GB: the same ten megabytes again and again, its end left out."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
