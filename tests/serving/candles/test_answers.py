@@ -50,6 +50,19 @@ def test_the_next_bar_is_not_told_behind_one_that_has_ended_and_is_missing(
     assert opened(content) == [filled.open_ms - n * H1.ms for n in (3, 2, 1)]
 
 
+def test_a_bar_whose_close_is_there_before_the_clock_says_so_is_told_as_closed(
+    ask, redis, filled, monkeypatch
+):
+    whole = ((filled.first_ms, filled.open_ms + H1.ms),)
+    CandleCache(redis, 4).write("BTC-USD", H1, [replace(filled.open_candle, close=102.75)], whole)
+    early_ms = filled.open_ms + H1.ms - 300
+    now_ms = "serving.candles.clocks.Clocks.now_ms"
+    monkeypatch.setattr(now_ms, lambda self, exchange_id: early_ms)
+    ((status, content),) = get(ask, f"{KLINES}&limit=1")
+    assert (status, opened(content)) == (200, [filled.open_ms])
+    assert float(content[0][4]) == 102.75
+
+
 def test_where_no_open_candle_is_known_a_closed_one_fills_its_place(ask, redis, filled):
     redis.delete(keys.live_candle(4, "BTC-USD", "1h"))
     one, from_there = get(ask, f"{KLINES}&limit=1", f"{KLINES}&startTime={filled.open_ms}")
