@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 STATUS_TTL_MS = 45_000
 UNKNOWN = "–"
+FASTEST_PACE = 100_000
 FIXED = frozenset(
     {"state", "phase", "percent", "heartbeat"}
     | {"instanceId", "epoch", "hostname", "ip", "pid", "startedAt"}
@@ -44,6 +45,7 @@ DETAILS: dict[str, Callable[[Any], bool]] = {
         is_number,
     ),
     **dict.fromkeys(("newestClose", "exchangeTime", "streamRetryAt"), optional(is_number)),
+    "exchangePace": lambda found: is_number(found) and 0 <= found <= FASTEST_PACE,
     **dict.fromkeys(("historiesTrouble", "unreadable", "streamTrouble"), is_text),
     "oddClock": optional(is_text),
     **dict.fromkeys(("polledPairs", "setAside"), maps_to(is_texts)),
@@ -179,9 +181,15 @@ class Status:
         None where they told none.
         """
         try:
-            return check_time(self.details.get("exchangeTime")) + age_ms
+            told_ms = check_time(self.details.get("exchangeTime"))
+            return check_time(told_ms + int(age_ms * self.exchange_pace))
         except ValueError:
             return None
+
+    @property
+    def exchange_pace(self) -> float:
+        """Return how many ms of the exchange's time go by in one of ours."""
+        return self.details.get("exchangePace", 1.0)
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that is stored; a detail can't replace one of the fixed fields."""

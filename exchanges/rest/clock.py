@@ -151,6 +151,11 @@ class ExchangeClock:
         return None if belief is None else int(belief.at(time.monotonic()))
 
     @property
+    def pace(self) -> float:
+        """Return how many ms of its time go by, at least, in one of ours: 1 but for a sandbox."""
+        return self._pace
+
+    @property
     def apart_ms(self) -> int:
         """Return how far two that know the exchange's time may be apart."""
         return int(NEAR_MS * self._scale)

@@ -5,6 +5,7 @@ And whether a runner streams it.
 
 import threading
 import time
+from typing import NamedTuple
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -15,12 +16,26 @@ SECONDS_BETWEEN_READS = 1.0
 SILENCE_MS = 10_000  # of a runner that says every second that it lives
 
 
+class Moment(NamedTuple):
+    """What time it was at an exchange when it was `at` here, in seconds, and how it goes on.
+
+    `pace` ms of its time go by in one of ours: 1, but for a sandbox.
+    """
+
+    at: float
+    time_ms: int
+    pace: float = 1.0
+
+    def later(self, now: float) -> int:
+        return self.time_ms + int(1000 * (now - self.at) * self.pace)
+
+
 class Clocks:
     """Tells times at once; what they are by is read now and then, in a thread of its own."""
 
     def __init__(self, redis: Redis):
         self._redis = redis
-        self._ahead_ms: dict[int, int] = {}  # exchange id -> how far its clock is before ours
+        self._times: dict[int, Moment] = {}  # by exchange id
         self._told: set[int] = set()  # exchange ids whose runner has told their time
         self._streamed: dict[int, bool] = {}
         self._connected: dict[int, bool] = {}
@@ -36,7 +51,9 @@ class Clocks:
 
     def now_ms(self, exchange_id: int) -> int:
         """Return the exchange's time; where nobody has told it, this machine's."""
-        return int(time.time() * 1000) + self._ahead_ms.get(exchange_id, 0)
+        now = time.time()
+        found = self._times.get(exchange_id)
+        return found.later(now) if found else int(now * 1000)
 
     def is_told(self, exchange_id: int) -> bool:
         """Tell whether a runner has told that time: else it is this machine's."""
@@ -53,7 +70,7 @@ class Clocks:
 
     def knows(self, exchange_id: int) -> bool:
         """Tell whether that time was read: what is answered before that may be hours off."""
-        return exchange_id in self._ahead_ms
+        return exchange_id in self._times
 
     def read(self, exchange_id: int) -> None:
         """Learn the time of one, now and from now on. Raises RedisError."""
@@ -65,15 +82,16 @@ class Clocks:
         self._read_at[exchange_id] = time.monotonic()
         said = status.details
         self._connected[exchange_id] = bool(said.get("connections")) and not said.get("silent")
+        now = time.time()
         if told_ms is None:
-            self._ahead_ms.setdefault(exchange_id, 0)
+            self._times.setdefault(exchange_id, Moment(now, int(now * 1000)))
         else:
-            self._ahead_ms[exchange_id] = told_ms - int(time.time() * 1000)
+            self._times[exchange_id] = Moment(now, told_ms, status.exchange_pace)
             self._told.add(exchange_id)
 
     def _run(self) -> None:
         while not self._ending.wait(SECONDS_BETWEEN_READS):
-            for exchange_id in list(self._ahead_ms):
+            for exchange_id in list(self._times):
                 try:
                     self.read(exchange_id)
                 except RedisError:

@@ -51,6 +51,7 @@ class StreamStatus:
             "oddClock": sink.exchange_clock.odd,
             "newestClose": writer.newest_close_ms or None,
             "exchangeTime": sink.streamed_now_ms(),
+            "exchangePace": sink.exchange_clock.pace,
             "closeDelays": writer.delays.as_json(),
             "flushFailures": sink.flush_failures,
             "setAside": _by_symbol(sink.aside()),

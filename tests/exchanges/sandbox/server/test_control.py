@@ -87,6 +87,13 @@ def test_truth_tells_closed_candles_only(sandbox, get):
     expected = sandbox.market.closed_candles("BTC-USD", Timeframe.M1, window["start"], MINUTE_MS)
     assert reply.json() == [list(candle) for candle in expected]
     assert len(expected) == 2
+    stretch = ("BTC-USD", Timeframe.M1, window["start"], MINUTE_MS)
+    whole = get(
+        sandbox, "/sandbox/truth", symbol="BTC-USD", timeframe="1m", columns="1", **window
+    ).json()
+    assert whole == sandbox.market.closed_rows(*stretch)
+    assert [row[:6] for row in whole] == reply.json()
+    assert {len(row) for row in whole} == {10}
 
 
 def test_truth_refuses_what_it_cannot_read(sandbox, get):
