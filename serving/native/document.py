@@ -26,28 +26,36 @@ password of Basic with any name, or in the path (the second server)."""
 
 HEADERS: dict[str, dict[str, Any]] = {
     "Age": {
-        "description": "Seconds since the end of the newest closed candle that is known.",
+        "description": "Seconds since the end of the newest closed candle that is known, if any.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "Cache-Control": {
+        "required": True,
         "description": "Nothing of it is to be stored on its way.",
         "schema": {"const": "no-store"},
     },
     "Cache-Status": {
+        "required": True,
         "description": "Whether all was in the cache, nothing of it, or a part (RFC 9211).",
         "schema": {"enum": [HIT, MISS, PARTIAL]},
     },
     "Retry-After": {
+        "required": True,
         "description": "In how many seconds to ask again.",
         "schema": {"type": "integer", "minimum": 1},
     },
-    "Vary": {"description": "Its form is by that header.", "schema": {"const": "Accept"}},
+    "Vary": {
+        "required": True,
+        "description": "Its form is by that header.",
+        "schema": {"const": "Accept"},
+    },
     "X-Livermore-Complete": {
+        "required": True,
         "description": "1: no bar is missing.",
         "schema": {"const": "1"},
     },
     "X-Livermore-Newest-Close": {
-        "description": "The end of the newest closed candle that is known, in UTC epoch "
+        "description": "The end of the newest closed candle that is known, if any, in UTC epoch "
         "milliseconds.",
         "schema": {"type": "integer", "maximum": LATEST_MS},
     },

@@ -264,6 +264,21 @@ def test_who_may_not_or_no_more_is_refused_as_it_says(redis, path):
         check_answer(path, each.status_code, each.headers, each.content)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_one_stream_of_events_too_many_is_refused_as_it_says(redis):
+    client = ApiClient(name="bot", sockets=1)
+    token = client.new_token()
+    client.save()
+    with served(redis, is_open=False) as url:
+        address = f"{url}/k/{token}{STAYS}?exchange=sandbox"
+        with requests.get(address, stream=True, timeout=20) as first:
+            assert first.status_code == 200
+            second = requests.get(address, timeout=20)
+    assert second.status_code == 429
+    check_answer(STAYS, second.status_code, second.headers, second.content)
+    assert "has 1 connections open" in second.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "line"),
     [
