@@ -1,0 +1,36 @@
+"""How candles came that a runner streams and has warmed up."""
+
+import orjson
+import pytest
+
+from livermore.market import keys
+from tests.serving.serving import klines, served
+from tests.warmup.runners import MINUTE_MS, make_row, running, serve, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def closes(redis, row):
+    """Return when bars of a minute opened of which a close was told, and whether it was healed."""
+    events = [orjson.loads(fields[b"event"]) for _, fields in redis.xrange(keys.events(row.pk))]
+    return [
+        (each["timestamp"], each["healed"])
+        for each in events
+        if (each["symbol"], each["timeframe"]) == ("BTC-USD", "1m")
+    ]
+
+
+def test_what_is_streamed_is_told_from_what_was_fetched(redis):
+    with serve() as sandbox:
+        row = make_row(sandbox)
+        with running(redis, row), served(redis) as url:
+            wait_until(lambda: any(not healed for _, healed in closes(redis, row)))
+            told = closes(redis, row)
+            streamed_ms = next(opened for opened, healed in told if not healed)
+            one = klines(url, interval="1m", limit=1, endTime=streamed_ms)
+            before = klines(url, interval="1m", limit=5, endTime=told[0][0] - MINUTE_MS)
+            newest = klines(url, interval="1m")
+    assert one.json()[0][0] == streamed_ms, one.text
+    assert one.headers["X-Livermore-Source"] == "stream"
+    assert before.headers["X-Livermore-Source"] == "rest"
+    assert newest.headers["X-Livermore-Source"].startswith("stream, ")
