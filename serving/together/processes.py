@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from warmup.processes.fork_server import ENDED, FORKED, ForkServer
+from warmup.processes.fork_server import ENDED, FORKED, NOT_FORKED, ForkServer
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Processes:
         for key, _ in self._selector.select(seconds):
             if key.data is None:
                 self._notice(self._server.notices())
-            else:
+            elif key.data.socket is key.fileobj:  # else its end was noticed in this very look
                 self._receive(key.data)
 
     def _receive(self, process: Process) -> None:
@@ -121,12 +121,15 @@ class Processes:
         for what, pid, status in notices:
             if what == FORKED:
                 self._unnamed.pop(0).pid = pid
+            elif what == NOT_FORKED:
+                self._ended(self._unnamed.pop(0), f"not forked: {os.strerror(status)}")
             elif what == ENDED:
                 for process in self._processes:
                     if process.pid == pid:
-                        self._ended(process, status)
+                        how = f"signal {-status}" if status < 0 else f"status {status}"
+                        self._ended(process, how)
 
-    def _ended(self, process: Process, status: int) -> None:
+    def _ended(self, process: Process, how: str) -> None:
         assert process.socket is not None
         with contextlib.suppress(KeyError):  # its end was not read yet
             self._selector.unregister(process.socket)
@@ -136,7 +139,6 @@ class Processes:
         if now - process.begun_at > STEADY_SECONDS:
             process.delay = FIRST_DELAY_SECONDS
         process.due_at = now + process.delay
-        how = f"signal {-status}" if status < 0 else f"status {status}"
         logger.error(
             "serving.process_died number=%d how=%s again_in=%.1f",
             *(process.number, how, process.delay),

@@ -44,6 +44,7 @@ def test_all_programs_run_with_nothing_changed_but_the_address(redis, tmp_path):
                             "127.0.0.1:8443", f"127.0.0.1:{front.port}"
                         ),
                     ],
+                    cwd=tmp_path,  # where some of them leave a log
                     env=os.environ | (believed if "wss://" in program else {}),
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

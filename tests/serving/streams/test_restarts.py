@@ -15,7 +15,7 @@ from livermore.market.timeframe import Timeframe
 from serving.candles.derived import BY_TEXT, DERIVED, derive
 from tests.fixtures.ports import free_port
 from tests.serving.serving import klines, served
-from tests.serving.together.test_processes import serving
+from tests.serving.together.test_processes import below
 from tests.warmup.live.lossy_redis import LossyRedis
 from tests.warmup.runners import MINUTE_MS, make_row, processes, running, serve, wait_until
 
@@ -163,6 +163,16 @@ class Bot:
         assert rows == [[each[0], *map(float, each[1:6])] for each in truth]
 
 
+def kill_all_that_serve(process):
+    """Kill them while their parent stands still: it learns of all at once, as on a busy machine."""
+    process.send_signal(signal.SIGSTOP)
+    (fork_server,) = below(process.pid)
+    for pid in below(fork_server):
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda pid=pid: pid not in below(fork_server))
+    process.send_signal(signal.SIGCONT)
+
+
 def test_a_program_that_connects_again_misses_nothing_where_serve_is_killed(redis):
     with serve() as sandbox, processes() as manage, running(redis, make_row(sandbox)):
         port = free_port()
@@ -170,8 +180,7 @@ def test_a_program_that_connects_again_misses_nothing_where_serve_is_killed(redi
         assert "Serving candles" in process.stdout.readline()
         with Bot(f"http://127.0.0.1:{port}", sandbox) as bot:
             bot.wait_for_bars(1)
-            for pid in serving(process):
-                os.kill(pid, signal.SIGKILL)
+            kill_all_that_serve(process)
             bot.wait_for_bars(2)
     bot.assert_true()
 
