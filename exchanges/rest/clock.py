@@ -12,7 +12,8 @@ from typing import NamedTuple
 logger = logging.getLogger(__name__)
 
 # After how long the exchange is asked again: while all is well, while somebody is outvoted, where
-# a frame is a little ahead of what can be, and while nobody knows who is right.
+# a frame is a little ahead of what can be or its time goes at another pace than ours, which answers
+# tell better that are further apart, and while nobody knows who is right.
 PEACE_SECONDS, OUTVOTED_SECONDS, INEXACT_SECONDS, UNSETTLED_SECONDS = 300.0, 10.0, 5.0, 0.4
 SLACK_MS = 250  # how far a frame may be ahead beyond what the way of REST's answer explains
 ROUGH_MS = 50  # how exact REST's answers are
@@ -332,7 +333,8 @@ class ExchangeClock:
             offs[FRAME], self._furthest = self._furthest.ahead_of(believed), None
         odd = next((name for name in offs if abs(offs[name]) > NEAR_MS * self._scale), None)
         self._all_late_since, self._unsettled = None, False
-        self._due_at = self._asked_at + (OUTVOTED_SECONDS if odd else PEACE_SECONDS)
+        peace = PEACE_SECONDS if self._pace == self._most == 1.0 else INEXACT_SECONDS
+        self._due_at = self._asked_at + (OUTVOTED_SECONDS if odd else peace)
         if odd is None:
             self.odd = None
             return

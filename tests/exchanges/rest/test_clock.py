@@ -323,6 +323,15 @@ def test_it_can_be_settled_at_once(world, off_ms):
     assert played.asked <= 5
 
 
+@pytest.mark.parametrize("pace", [2.0, 10.0, 60.0])
+def test_another_pace_is_known_so_well_after_a_while_that_no_frame_is_needed(world, pace):
+    played = world(pace=pace)
+    played.clock.now_ms()
+    played.live(20)
+    played.wait(60)
+    assert -0.01 * 60_000 * pace <= played.off_ms <= 0
+
+
 @pytest.mark.parametrize("pace", [0.0, 0.5, 2.0, 60.0, 120.0])
 def test_a_clock_that_goes_at_another_pace_is_followed_and_never_overtaken(world, pace):
     played = world(pace=pace)
