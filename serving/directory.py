@@ -10,7 +10,6 @@ from django.db import close_old_connections
 
 from exchanges.models import Exchange, Symbol
 from exchanges.rest.pacing.host import host_of
-from exchanges.rest.reply import QuietBars
 from exchanges.venues import VENUES
 from livermore.market.candle import LATEST_MS
 
@@ -41,7 +40,6 @@ class ServedExchange:
     symbols: Mapping[str, ServedSymbol]
     lag_ms: int = LATEST_MS  # how long after its end it may still lack a bar
     host: str = ""  # whose limits calls use up
-    omits: bool = False  # bars without trades
 
 
 class Rows(ABC):
@@ -97,7 +95,6 @@ class Directory(Rows):
                 _by_name(by_exchange.get(row.pk, [])),
                 VENUES[row.venue].lag_ms if row.venue in VENUES else LATEST_MS,
                 host_of(row.rest_url),
-                row.venue in VENUES and VENUES[row.venue].quiet_bars is QuietBars.OMITS,
             )
             for row in Exchange.objects.all()
         }

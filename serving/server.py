@@ -79,7 +79,7 @@ class Server:
         `server_id`. `/metrics` is there for who brings `metrics_token`, if that is set.
         """
         self._clocks = Clocks(redis)
-        self._windows = Windows(redis, self._clocks.is_connected)
+        self._windows = Windows(redis)
         self.directory = directory or Directory()
         calls = Calls()
         once = Once(calls, AnswersBeside(redis) if server_id else None)

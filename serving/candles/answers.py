@@ -98,10 +98,6 @@ class Answers:
         await self.now_ms(exchange)
         return self._clocks.is_streamed(exchange.exchange_id)
 
-    def lag_ms(self, exchange: ServedExchange) -> int:
-        """Return how long after its end a bar without a row may still get one."""
-        return self._windows.lag_ms(exchange)
-
     async def wait(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wait_ms: int
     ) -> None:

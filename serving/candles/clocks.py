@@ -38,7 +38,6 @@ class Clocks:
         self._times: dict[int, Moment] = {}  # by exchange id
         self._told: set[int] = set()  # exchange ids whose runner has told their time
         self._streamed: dict[int, bool] = {}
-        self._connected: dict[int, bool] = {}
         self._read_at: dict[int, float] = {}  # monotonic
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="exchange-clocks", daemon=True)
@@ -64,10 +63,6 @@ class Clocks:
         age = time.monotonic() - self._read_at.get(exchange_id, float("-inf"))
         return self._streamed.get(exchange_id, False) and age < SILENCE_MS / 1000
 
-    def is_connected(self, exchange_id: int) -> bool:
-        """Tell whether it streams over connections none of which is silent."""
-        return self.is_streamed(exchange_id) and self._connected.get(exchange_id, False)
-
     def knows(self, exchange_id: int) -> bool:
         """Tell whether that time was read: what is answered before that may be hours off."""
         return exchange_id in self._times
@@ -80,8 +75,6 @@ class Clocks:
         is_alive = age_ms is not None and age_ms < SILENCE_MS
         self._streamed[exchange_id] = is_alive and status.state is State.ACTIVE
         self._read_at[exchange_id] = time.monotonic()
-        said = status.details
-        self._connected[exchange_id] = bool(said.get("connections")) and not said.get("silent")
         now = time.time()
         if told_ms is None:
             self._times.setdefault(exchange_id, Moment(now, int(now * 1000)))

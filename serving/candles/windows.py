@@ -4,7 +4,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -29,8 +29,8 @@ MOST_TOGETHER = 500
 OCTETS_KEPT = 120_000_000
 TIMES_AS_LARGE = 3  # as its rows in Redis a window gets, with what is made of them
 
-# How often everything changed, since then what is asked about, and whether its stream comes.
-Version = tuple[int, int, bool]
+# How often everything changed, and since then what is asked about.
+Version = tuple[int, int]
 Key = tuple[int, Pair]  # an exchange's id and a pair of it
 
 
@@ -72,11 +72,9 @@ class Windows:
     Those that were asked for last are kept, as many as have room.
     """
 
-    def __init__(self, redis: Redis, is_connected: Callable[[int], bool] = lambda number: False):
-        """`is_connected` tells of an exchange whether all of its stream comes."""
+    def __init__(self, redis: Redis):
         self._redis = redis
         self._origins = EventOrigins(redis)
-        self._is_connected = is_connected
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._octets = 0
         self._names: dict[Key, tuple[bytes, bytes]] = {}
@@ -127,7 +125,7 @@ class Windows:
         unconfirmed = self._read_unconfirmed(cache, exchange_id).get(pair, ())
         ((_, members, coverage),) = cache.windows([pair])
         rows = StoredRows(members)
-        empty = told_empty(unconfirmed, pair.timeframe, self.lag_ms(exchange))
+        empty = told_empty(unconfirmed, pair.timeframe, exchange.lag_ms)
         known = union([*coverage, *empty]) if members else ()
         origins = self._origins.of(exchange_id, pair)
         window = Window(rows.times(), rows, known, origins)
@@ -136,14 +134,6 @@ class Windows:
         octets = TIMES_AS_LARGE * len(rows.text)
         self._keep((exchange_id, pair), _Kept(version, unconfirmed, window, octets))
         return window
-
-    def lag_ms(self, exchange: ServedExchange) -> int:
-        """Return how long after its end an answer without a row says nothing of a bar yet.
-
-        While trades are streamed, and none came, that answer is not alone.
-        """
-        is_connected = self._is_connected(exchange.exchange_id)
-        return 0 if exchange.omits and is_connected else exchange.lag_ms
 
     def _keep(self, key: Key, kept: _Kept) -> None:
         with self._lock:
@@ -199,7 +189,7 @@ class Windows:
         return is_same and kept.unconfirmed == unconfirmed.get(pair, ())
 
     def _version_unconfirmed(self, exchange_id: int) -> Version:
-        return self._all, self._changes.get(keys.unconfirmed(exchange_id).encode(), 0), False
+        return self._all, self._changes.get(keys.unconfirmed(exchange_id).encode(), 0)
 
     def _version(self, exchange_id: int, pair: Pair) -> Version:
         names = self._names.get((exchange_id, pair))
@@ -207,7 +197,7 @@ class Windows:
             found = keys.candles(exchange_id, *pair), keys.coverage(exchange_id, *pair)
             names = self._names[exchange_id, pair] = found[0].encode(), found[1].encode()
         changes = self._changes.get(names[0], 0) + self._changes.get(names[1], 0)
-        return self._all, changes, self._is_connected(exchange_id)
+        return self._all, changes
 
     def _changed(self, names: Sequence[bytes] | None) -> None:
         if names is None:

@@ -139,7 +139,7 @@ class NativeApi:
         chosen = list(dict.fromkeys(timeframes or Timeframe))
         pairs = [Pair(name, each) for name in names for each in chosen]
         now_ms = await self._answers.now_ms(exchange)
-        lag_ms = self._answers.lag_ms(exchange)
+        lag_ms = exchange.lag_ms
 
         def read_values() -> list[tuple[dict[str, Any] | None, bool]]:
             found = IndicatorCache(self._redis, exchange.exchange_id).read_many(pairs)

@@ -122,10 +122,17 @@ class Bars:
         """Return before when the stream may still close the next bar by itself."""
         return self.next_ms + self.timeframe.ms + GRACE_MS
 
-    def overdue(self, now_ms: int, grace_ms: int = GRACE_MS) -> Interval | None:
-        """Return the stretch to ask REST for, None where nothing is or it was asked already."""
-        due_ms = self.next_ms + self.timeframe.ms + grace_ms
-        if not self.streamed or self.asked or now_ms < max(due_ms, self.retry_at_ms):
+    def overdue(
+        self, now_ms: int, grace_ms: int = GRACE_MS, wanted: bool = False
+    ) -> Interval | None:
+        """Return the stretch to ask REST for, None where nothing is or it was asked already.
+
+        What somebody waits for is `wanted` at once, and where nothing is streamed too.
+        """
+        from_ms = self.next_ms + self.timeframe.ms + grace_ms
+        if not wanted:
+            from_ms = max(from_ms, self.retry_at_ms)
+        if self.asked or now_ms < from_ms or not (self.streamed or wanted):
             return None
         return (self.next_ms, self.timeframe.floor(now_ms - grace_ms))
 
@@ -170,9 +177,14 @@ class Bars:
         """Learn that REST had no news; it is asked again later, and later each time."""
         self.asked, self._in_vain = False, True
         traded = any(time + self.timeframe.ms <= now_ms for time in self._traded)
-        longest = LONGEST_RETRY_TRADED_MS if traded else LONGEST_RETRY_MS
-        self.retry_at_ms = now_ms + min(RETRY_MS * 2**self.failures, longest)
-        self.failures = min(self.failures + 1, 16)
+        self._wait(now_ms, LONGEST_RETRY_TRADED_MS if traded else LONGEST_RETRY_MS)
+
+    def was_quiet(self, now_ms: int) -> None:
+        """Learn that REST told of no candle, and that there is none; it is asked ever more rarely.
+
+        A trade that the stream shows, or somebody who waits, lets it be asked at once.
+        """
+        self._wait(now_ms, LONGEST_RETRY_MS)
 
     def try_at_once(self) -> None:
         """Learn that REST may have news: it is asked without waiting for the next try."""
@@ -249,6 +261,10 @@ class Bars:
         return time >= self.next_ms and time not in self._ahead
 
     # -- inside
+
+    def _wait(self, now_ms: int, longest_ms: int) -> None:
+        self.retry_at_ms = now_ms + min(RETRY_MS * 2**self.failures, longest_ms)
+        self.failures = min(self.failures + 1, 16)
 
     def _learn(self, candles: Sequence[Candle], covered: Coverage, healed: bool) -> list[Close]:
         covered = intersect(covered, ((self.next_ms, EVER),))

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_QUESTIONS = 0.4  # for the time, and twice as long after each without an answer
 QUESTIONS_DOUBLED = 5
+WANTED_AT_ONCE = 4  # of the pairs that programs wait for
 # What every other call would meet too: REST is away, or refuses us.
 OF_ALL = (Temporary, Blocked, BadCredentials, RedisError)
 
@@ -45,8 +46,11 @@ class Healer:
         self._rest = rest
         self._rules = Rules(rest.quiet_bars, rest.lag_ms)
         self._workers = Workers(rest.workers, "heal", on_idle=lambda: self.on_idle())
+        # Their lane may have to wait where the other's may not, so each has its own threads.
+        self._for_programs = Workers(WANTED_AT_ONCE, "heal-wanted", on_idle=lambda: self.on_idle())
         self.received_ms = 0  # up to when the stream told all, by the exchange's time
         self._outage = Outage()
+        self.trouble = ""  # why REST is away, or refuses us
         self._tried: Pair | None = None  # the last one that was asked for in an outage
         self._answers: deque[tuple[Pair | None, int, Answer]] = deque()
         self._doubted: set[Pair] = set()  # pairs of which something is unconfirmed, or was
@@ -63,15 +67,23 @@ class Healer:
         """Learn of pairs of which something is unconfirmed."""
         self._doubted.update(pairs)
 
-    def heal(self, pair: Pair, bars: Bars, now_ms: int, grace_ms: int = GRACE_MS) -> None:
-        """Ask for what is overdue of a pair, if anything is."""
-        span = bars.overdue(now_ms, grace_ms)
+    def heal(
+        self,
+        pair: Pair,
+        bars: Bars,
+        now_ms: int,
+        grace_ms: int = GRACE_MS,
+        wanted: bool = False,
+    ) -> None:
+        """Ask for what is overdue of a pair, if anything is; `wanted` where a program waits."""
+        span = bars.overdue(now_ms, grace_ms, wanted)
         if span and self._outage.is_there and pair == self._tried:
             self._tried = None  # it may be this pair alone: let another one be the next, if any
         elif span and self._outage.may_try(time.monotonic()):
             self._tried = pair
             bars.asked = True
-            self._workers.submit(self._ask, pair, *span)
+            workers = self._for_programs if wanted else self._workers
+            workers.submit(self._ask, pair, *span, Lane.SERVE if wanted else Lane.HEAL)
 
     def keep_time(self) -> None:
         """Ask for the exchange's time where that is due, or to learn whether an outage is over."""
@@ -101,11 +113,14 @@ class Healer:
     def close(self) -> None:
         """Begin nothing more."""
         self._workers.close()
+        self._for_programs.close()
 
     def _notice(self, answer: Answer, known: Mapping[Pair, Bars]) -> None:
         if isinstance(answer, OF_ALL):
             self._outage.failed(time.monotonic())
+            self.trouble = str(answer)
         elif self._outage.ended() and answer is not None:
+            self.trouble = ""
             for bars in known.values():
                 bars.try_at_once()
 
@@ -117,6 +132,8 @@ class Healer:
             closes = bars.healed(answer, self._learn(pair, bars, answer, now_ms))
         if bars.next_ms >= end_ms or isinstance(answer, OF_ALL):
             bars.asked = False  # answered, be it by the stream meanwhile; or to be asked for
+            if closes and all(close.candle is None for close in closes) and bars.due_ms > now_ms:
+                bars.was_quiet(now_ms)
         elif bars.next_ms == before_ms:
             bars.failed(now_ms)
         return closes
@@ -136,11 +153,11 @@ class Healer:
 
     # -- in threads of the pool
 
-    def _ask(self, pair: Pair, start_ms: int, end_ms: int) -> None:
+    def _ask(self, pair: Pair, start_ms: int, end_ms: int, lane: Lane) -> None:
         answer: Candles | Exception = Permanent("")
         try:
             [known] = self.read_cache.beside(*pair, [(start_ms, end_ms)])
-            answer = self._rest.get_candles(*pair, start_ms, end_ms, known=known, lane=Lane.HEAL)
+            answer = self._rest.get_candles(*pair, start_ms, end_ms, known=known, lane=lane)
         except (LivermoreError, RedisError) as error:
             logger.warning("healing.failed pair=%s/%s error=%s", *pair, error)
             answer = error

@@ -1,6 +1,7 @@
 """Bars that should have closed by now: asked for, and waited for no longer than others may wait."""
 
 import logging
+from collections.abc import Iterable
 
 from redis.exceptions import RedisError
 
@@ -9,7 +10,7 @@ from livermore.market.pair import Pair
 from warmup.cache.candles import CandleCache
 from warmup.cache.set_aside import SetAside
 from warmup.live.bars import EVER, Bars
-from warmup.live.healing import Healer
+from warmup.live.healing import WANTED_AT_ONCE, Healer
 from warmup.live.pairs.streamed_pairs import StreamedPairs
 from warmup.live.writing.close_writer import CloseWriter
 
@@ -29,6 +30,7 @@ class OverdueBars:
         self._writer = writer
         self._cache = cache
         self._held_since: dict[Pair, float] = {}  # whose closes wait for one that is missing
+        self._wanted: dict[Pair, bool] = {}  # somebody waits for them: REST was asked for that
 
     def look(self, now: float, now_ms: int) -> None:
         """Ask for what is overdue, if anything may be; note when the next may be.
@@ -51,6 +53,33 @@ class OverdueBars:
                 self._held_since.pop(pair, None)
             elif now - self._held_since.setdefault(pair, now) > LEAST_WAIT_SECONDS:
                 self._stop_waiting(pair, bars, now_ms)
+
+    def want(self, pairs: Iterable[Pair]) -> None:
+        """Learn, in any thread, that somebody waits for what is overdue of these."""
+        for pair in pairs:
+            self._wanted[pair] = False
+
+    def are_wanted(self, pairs: Iterable[Pair]) -> bool:
+        """Tell, in any thread, whether REST has still to answer for one of these."""
+        return any(pair in self._wanted for pair in pairs)
+
+    def ask_wanted(self, now_ms: int | None) -> None:
+        """Ask at once for what somebody waits for, however rarely it is asked for else."""
+        wanted = list(self._wanted.items())
+        under_way = sum(was_asked for _, was_asked in wanted)
+        for pair, was_asked in wanted:
+            bars = self._pairs.bars.get(pair)
+            if bars and bars.asked:
+                continue
+            if bars and now_ms is not None and not was_asked:
+                if under_way >= WANTED_AT_ONCE:
+                    continue
+                self._healer.heal(pair, bars, now_ms, wanted=True)
+                if bars.asked:
+                    self._wanted[pair] = True
+                    under_way += 1
+                    continue
+            self._wanted.pop(pair, None)
 
     def _stop_waiting(self, pair: Pair, bars: Bars, now_ms: int) -> None:
         """Let closes wait no longer for one that is missing, if they have for a minute."""

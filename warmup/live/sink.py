@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from redis import Redis
 
@@ -25,6 +25,7 @@ from warmup.live.writing.close_writer import CloseWriter
 from warmup.live.writing.write_queue import WriteQueue
 
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_WAITS = 0.02
 ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to be closed
 NOBODYS = 0  # an epoch that Redis lets write nothing
 
@@ -178,6 +179,17 @@ class CandleSink:
         """Learn, in any thread, that these are not to be streamed any more."""
         self._forgotten.extend(pairs)
 
+    def heal_now(self, pairs: Collection[Pair], longest_seconds: float) -> str:
+        """Let REST be asked for what is overdue of these, and wait for that; in any other thread.
+
+        What it told is written by then. Returns why it can't be asked, "" where it can.
+        """
+        deadline = time.monotonic() + longest_seconds
+        self._overdue.want(pairs)
+        while self._overdue.are_wanted(pairs) and time.monotonic() < deadline:
+            time.sleep(SECONDS_BETWEEN_WAITS)
+        return self._healer.trouble if self._healer.is_away else ""
+
     def repaired(self, pair: Pair) -> None:
         """Learn, in any thread, that candles of a pair were written that were not told."""
         self._pairs.skipped.repaired(pair)
@@ -195,6 +207,7 @@ class CandleSink:
             self._load_again()
             return
         self._recovery.step()
+        self._overdue.ask_wanted(self.streamed_now_ms())
         may_write = self.writer.write_closes()
         for pair, closes in self._healer.answers(self._bars, self.streamed_now_ms() or 0):
             self.healed += sum(close.candle is not None and not close.stored for close in closes)

@@ -1,27 +1,31 @@
 """What a runner's commands do: fetch what is missing, change which symbols are kept warm."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis import Redis
 
+from exchanges.errors import Temporary
 from exchanges.lock.control import Command
 from exchanges.models import Exchange, Symbol
 from exchanges.rest.base import VenueRest
 from exchanges.rest.pacing.budget import Lane
 from livermore.market.candle import check_time
-from livermore.market.coverage import Interval, union
+from livermore.market.coverage import Interval, intersect, union
+from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.backfill import BackfillConfig, StartupBackfillService
 from warmup.cache.candles import CandleCache
+from warmup.fetching import FetchReport
 from warmup.repair import CandleRepair, PairHoles
 from warmup.runner.added_symbols import Progress
 from warmup.runner.monitored import MonitoredSymbols
 from warmup.runner.renaming import rename_symbol
 from warmup.service import SmartWarmupService
 
+LONGEST_HEALING_SECONDS = 6.0
 LATER = object()  # what a command's work returns that is answered later
 
 Tell = Callable[[dict[str, Any]], None]  # who waits, and those who look, how far a command is
@@ -47,7 +51,9 @@ class CommandWork:
     """Does what commands ask for, one at a time but for those that change symbols.
 
     What they fetch is written to `cache`, which is under the runner's lease and goes no further
-    than the stream has got; `open_rest` makes a client for one of them.
+    than the stream has got; `open_rest` makes a client for one of them. `heal_now(pairs, seconds)`
+    has fetched what the stream has not got to though it is over, waits for that, and tells why REST
+    can't be asked, "" where it can.
     """
 
     def __init__(
@@ -57,12 +63,14 @@ class CommandWork:
         monitored: MonitoredSymbols,
         cache: CandleCache,
         open_rest: Callable[[], VenueRest],
+        heal_now: Callable[[Sequence[Pair], float], str],
     ):
         self._redis = redis
         self._exchange = exchange
         self._monitored = monitored
         self._cache = cache
         self._open = open_rest
+        self._heal_now = heal_now
         self._rest: VenueRest | None = None
         self.additions: list[Addition] = []  # those that are not answered yet
         self.by_name: dict[str, Callable[[Command, Tell], Any]] = {
@@ -111,10 +119,30 @@ class CommandWork:
 
     def _fetch(self, command: Command, tell: Tell) -> dict[str, Any]:
         """Fetch the stretches that a program waits for."""
-        holes = read_holes(command.arguments.get("pairs"))
-        with self._open_rest() as rest:
-            repair = CandleRepair(self._redis, self._exchange.pk, rest, cache=self._cache)
-            return repair.repair_holes(holes, lane=Lane.SERVE).as_json()
+        behind, newest = self._parted(read_holes(command.arguments.get("pairs")))
+        report = FetchReport()
+        if behind:
+            with self._open_rest() as rest:
+                repair = CandleRepair(self._redis, self._exchange.pk, rest, cache=self._cache)
+                report = repair.repair_holes(behind, lane=Lane.SERVE)
+        if newest:
+            pairs = [Pair(hole.symbol, hole.timeframe) for hole in newest]
+            if trouble := self._heal_now(pairs, LONGEST_HEALING_SECONDS):
+                for hole in newest:
+                    report.add(hole, None, Temporary(trouble))
+        return report.as_json()
+
+    def _parted(self, holes: Sequence[PairHoles]) -> tuple[list[PairHoles], list[PairHoles]]:
+        """Return what lies behind where the stream has got to, and what is the stream's to tell."""
+        behind, newest = [], []
+        for hole in holes:
+            until_ms = self._cache.final_until(Pair(hole.symbol, hole.timeframe))
+            ranges = hole.ranges if until_ms is None else intersect(hole.ranges, ((0, until_ms),))
+            if ranges:
+                behind.append(replace(hole, ranges=ranges))
+            if ranges != hole.ranges:
+                newest.append(hole)
+        return behind, newest
 
     def _backfill(self, command: Command, tell: Tell) -> dict[str, Any]:
         symbols, timeframes = self._pairs(command)

@@ -409,7 +409,10 @@ class ExchangeRunner:
         live = LiveParts(*streamed, history, self._listing)
         monitored = MonitoredSymbols(self._exchange, live, self._symbols, self._only)
         cache = CandleCache(self._burst_redis, number, *under)
-        work = CommandWork(self._burst_redis, self._exchange, monitored, cache, self._open_rest)
+        work = CommandWork(
+            *(self._burst_redis, self._exchange, monitored, cache),
+            *(self._open_rest, sink.heal_now),
+        )
         commands = RunnerCommands(
             self._own_redis, self._exchange, lease, work, self.stop, self._give_back
         )

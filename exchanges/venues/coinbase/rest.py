@@ -1,6 +1,7 @@
 """Coinbase Advanced Trade's REST interface (docs.cdp.coinbase.com, "Get Public Candles")."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,8 +22,9 @@ from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number, whole
 from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.coinbase.symbols import kept, read_listing, without_rest
+from exchanges.venues.coinbase.trades import MOST_TRADES, NewestTrades, read_trades
 from livermore.market.candle import check_time
-from livermore.market.coverage import Interval
+from livermore.market.coverage import Interval, subtract
 from livermore.market.timeframe import Timeframe
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 PRODUCTS_PER_CALL = 500
 MOST_PAGES = 40  # ten times what is listed
 MOST_PRODUCTS = MOST_PAGES * PRODUCTS_PER_CALL
+PRODUCTS_REMEMBERED = 50  # whose newest trades are kept, for all timeframes that end together
+WAITED_FOR = (Lane.HEAL, Lane.LIVE, Lane.SERVE)  # where it counts to know the newest bars at once
 VOLUME_FIELDS = ("product_id", "approximate_quote_24h_volume", "volume_24h", "price")
 GRANULARITIES = {
     Timeframe.M1: "ONE_MINUTE",
@@ -52,6 +56,11 @@ class CoinbaseRest(VenueRest):
     settle_ms = 5_000
     quiet_bars = QuietBars.OMITS
     lag_ms = 600_000  # bars were seen to come up to seven minutes late
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self._trades: dict[str, NewestTrades] = {}  # by native name
+        self._keeping = threading.Lock()
 
     @property
     def key_trouble(self) -> str | None:
@@ -132,8 +141,8 @@ class CoinbaseRest(VenueRest):
         known: Known,
         lane: Lane,
     ) -> Candles:
-        reply = self._reply(timeframe)
-        looks = 1 if end_ms + self.lag_ms > self.clock.now_ms() else LOOKS
+        reply, asked_ms = self._reply(timeframe), self.clock.now_ms()
+        looks = 1 if end_ms + self.lag_ms > asked_ms else LOOKS
         at, last_ms = self._widened(timeframe, start_ms, end_ms, known)
         while at < last_ms:
             page_end = min(at + self.candles_per_call * timeframe.ms, last_ms)
@@ -142,7 +151,41 @@ class CoinbaseRest(VenueRest):
             # The newest row again: what lies behind it has rows on both sides then.
             newest = max((time for time in reply.times() if time <= page_end), default=at)
             at = newest if at < newest < page_end < last_ms else page_end
-        return self._result(reply, timeframe, start_ms, end_ms)
+        found = self._result(reply, timeframe, start_ms, end_ms)
+        if lane in WAITED_FOR:
+            self._prove_newest(native, timeframe, found, asked_ms, lane)
+        return found
+
+    def _prove_newest(
+        self, native: str, timeframe: Timeframe, found: Candles, asked_ms: int, lane: Lane
+    ) -> None:
+        """Let the newest trades prove what an answer, asked for at `asked_ms`, can't by itself."""
+        unproven = subtract(found.asked, found.covered)
+        ended_ms = unproven[-1][1] if unproven else 0
+        if ended_ms + self.lag_ms <= asked_ms or found.contradicts or found.runs_ahead:
+            return
+        try:
+            trades = self._newest_trades(native, ended_ms, lane)
+        except LivermoreError as error:
+            logger.debug("coinbase.no_trades host=%s error=%s", self.client.host, error)
+        else:
+            trades.prove(found, timeframe, asked_ms, self.lag_ms)
+
+    def _newest_trades(self, native: str, until_ms: int, lane: Lane) -> NewestTrades:
+        """Return a product's newest trades, all of those up to a time; asked for once for many."""
+        kept = self._trades.get(native)
+        if kept and kept.until_ms >= until_ms:
+            return kept
+        asked_ms = self.clock.now_ms()
+        path = f"/products/{quote(native, safe='')}/ticker"
+        body = self._get(path, {"limit": MOST_TRADES}, lane=lane)
+        found = read_trades(body, native, asked_ms)
+        with self._keeping:
+            self._trades.pop(native, None)
+            self._trades[native] = found
+            if len(self._trades) > PRODUCTS_REMEMBERED:
+                del self._trades[next(iter(self._trades))]
+        return found
 
     def _widened(self, timeframe: Timeframe, start_ms: int, end_ms: int, known: Known) -> Interval:
         """Return the window to ask for: the stretch, with the rows beside it if one call has room.

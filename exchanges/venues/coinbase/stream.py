@@ -1,26 +1,23 @@
 """Coinbase Advanced Trade's market channels (docs.cdp.coinbase.com, "WebSocket channels")."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from exchanges.errors import BadPayload, clip, shape_of, told
+from exchanges.errors import BadPayload, clip, told
 from exchanges.rest.reply import LONGEST_NUMBER, number, whole
 from exchanges.stream.base import StreamLimits, StreamSession, Topic, VenueStream
 from exchanges.stream.events import CandleUpdate, Clock, Event, Lost, Refused
 from exchanges.venues.coinbase.minutes import MinuteBuilder
+from exchanges.venues.coinbase.texts import UNREADABLE, decimal, read_time_ms
 from livermore.market.candle import Candle, Ticker, check_time
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 HEARTBEATS = "heartbeats"  # without it a channel whose products are quiet is closed
 CANDLES, TRADES, TICKERS = "candles", "market_trades", "ticker_batch"
 MOST_LOST = 1_000_000  # frames of one connection; a larger gap is none
-LARGEST_SIZE = 10**18
 PRODUCT, TIME = b'"product_id":"', b'"time":"'
 LONGEST_HEAD = 200  # bytes of a frame in which its channel is named
 # The channel has five minutes only. From trades come the minutes, from both the longer ones.
@@ -147,7 +144,7 @@ class CoinbaseSession(StreamSession):
         if reader is None:
             self.unknown += 1
             return found
-        time_ms = check_time(_time_ms(message["timestamp"]))
+        time_ms = check_time(read_time_ms(message["timestamp"]))
         found.append(Clock(time_ms))
         for event in message["events"]:
             found += reader(event, time_ms)
@@ -198,7 +195,7 @@ class CoinbaseSession(StreamSession):
                 builder = self._minutes.setdefault(product, MinuteBuilder(symbol))
                 found += builder.add(
                     whole(row["trade_id"]),
-                    check_time(_time_ms(row["time"])),
+                    check_time(read_time_ms(row["time"])),
                     number(row["price"]),
                     decimal(row["size"]),
                 )
@@ -248,21 +245,3 @@ def _text_at(found: int, key: bytes, frame: bytes) -> bytes:
     begins = found + len(key)
     ends = frame.find(b'"', begins, begins + LONGEST_NUMBER)
     return frame[begins:ends] if 0 <= found < ends else b""
-
-
-def decimal(text: str) -> Decimal:
-    """Return a size as the exchange wrote it; ValueError where it is none."""
-    is_short = type(text) is str and len(text) <= LONGEST_NUMBER
-    size = Decimal(text) if is_short else Decimal("NaN")
-    if not (size.is_finite() and 0 < size < LARGEST_SIZE):
-        raise ValueError(f"not a size: {told(text)}")
-    return size
-
-
-def _time_ms(text: str) -> int:
-    """Return RFC 3339 with up to nanoseconds, in ms; `fromisoformat` reads no more than six."""
-    if len(text) > LONGEST_NUMBER:
-        raise ValueError(f"not a time, but {shape_of(text)}")
-    seconds_text, dot, rest = text.rstrip("Z").partition(".")
-    seconds = datetime.fromisoformat(f"{seconds_text}+00:00").timestamp()
-    return round(seconds * 1000) + (int(rest[:3].ljust(3, "0")) if dot else 0)

@@ -34,20 +34,13 @@ def test_what_was_told_empty_late_enough_is_as_known_as_it_can_be():
     assert told_empty((stretch(0, 1, 6, TRADED),), M1, LAG_MS) == ()
 
 
-@pytest.mark.parametrize(
-    ("omits", "connected", "known"),
-    [(True, True, 7), (True, False, 5), (False, True, 5)],
-)
-def test_a_quiet_bar_is_known_where_the_stream_showed_no_trade_either(
-    redis, omits, connected, known
-):
+def test_what_one_answer_told_to_be_empty_is_known_once_the_exchange_is_no_longer_late(redis):
     bars = [Candle(BEGIN + at * M1.ms, 100.5, 102.0, 99.0, 101.0, 0.5, M1) for at in range(5)]
     cache = CandleCache(redis, ROW.exchange_id)
     until_ms = BEGIN + 5 * M1.ms
-    cache.write("BTC-USD", M1, bars, ((BEGIN, until_ms),), (stretch(5, 7, 7),))
-    exchange = replace(ROW, omits=omits, lag_ms=LAG_MS)
-    window = Windows(redis, lambda number: connected).read(exchange, Pair("BTC-USD", M1))
-    assert window.coverage == ((BEGIN, BEGIN + known * M1.ms),)
+    cache.write("BTC-USD", M1, bars, ((BEGIN, until_ms),), (stretch(5, 12, 12),))
+    window = Windows(redis).read(replace(ROW, lag_ms=LAG_MS), Pair("BTC-USD", M1))
+    assert window.coverage == ((BEGIN, BEGIN + 7 * M1.ms),)
 
 
 class Several:

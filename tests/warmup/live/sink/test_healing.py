@@ -1,5 +1,7 @@
 """What is missing is fetched and told in its turn, or late."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from exchanges.errors import Unreachable
@@ -74,6 +76,64 @@ def test_a_stretch_without_trades_is_covered_and_nothing_is_told_of_it(redis, si
     tick_until(sink, lambda: cache.coverage(*PAIR) == ((at(0), at(4)),))
     assert told(redis) == [(2, True)]
     assert stored(cache) == [(2, REST)]
+
+
+def answered(sink):
+    """Let REST be asked for what is due, and answer."""
+    sink.tick()
+    tick_until(sink, lambda: not sink.asking())
+
+
+def wait_for(sink, *pairs):
+    """Let a program wait for what is overdue of some pairs; return what it is told."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(sink.heal_now, pairs, 10)
+        tick_until(sink, waiting.done)
+        return waiting.result()
+
+
+def test_of_a_market_that_does_not_trade_rest_is_asked_ever_more_rarely(sink, cache, rest):
+    rest.traded = [0]
+    for minute in range(1, 31):
+        sink.clock(at(minute) + GRACE_MS)
+        answered(sink)
+    assert 5 < len(rest.asked) < 15
+    assert cache.coverage(*PAIR)[-1][1] >= at(25)
+
+
+def test_a_program_that_waits_has_it_asked_at_once(sink, cache, rest):
+    rest.traded = [0]
+    for minute in range(1, 21):
+        sink.clock(at(minute) + GRACE_MS)
+        answered(sink)
+    for minute in range(21, 26):
+        sink.clock(at(minute) + GRACE_MS)
+        assert wait_for(sink, PAIR) == ""
+        assert cache.coverage(*PAIR)[-1][1] == at(minute)
+    calls = len(rest.asked)
+    assert wait_for(sink, PAIR) == ""  # nothing is over that is not known
+    assert len(rest.asked) == calls
+
+
+def test_where_nothing_is_streamed_a_program_still_has_it_asked(redis, sink, cache, rest):
+    sink.candle(closed(0))
+    sink.tick()
+    sink.disconnected([PAIR])
+    sink.clock(at(4) + GRACE_MS)
+    answered(sink)
+    assert rest.asked == []
+    assert wait_for(sink, PAIR) == ""
+    assert cache.coverage(*PAIR)[-1][1] == at(4)
+    sink.connected([PAIR])
+    answered(sink)
+    assert told(redis) == [(0, False), (1, True), (2, True), (3, True)]
+
+
+def test_a_program_that_waits_is_told_why_rest_can_not_be_asked(sink, rest):
+    rest.error = Unreachable("the exchange is away")
+    sink.clock(at(1) + GRACE_MS)
+    assert wait_for(sink, PAIR) == "the exchange is away"
+    assert wait_for(sink, PAIR) == "the exchange is away"
 
 
 def test_while_rest_is_away_it_is_tried_ever_more_rarely_by_one_for_all(
