@@ -16,6 +16,12 @@ from livermore.web.origin import normal
 
 env = environ.Env()
 
+
+def _text(name: str, default: str = "") -> str:
+    """Return a variable as it is: the library takes one that begins with $ for another's name."""
+    return os.environ.get(name, default)
+
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 SANDBOX_PORT = sandbox_port(VAR_DIR)
@@ -24,7 +30,7 @@ SECRET_KEY_FILE = VAR_DIR / "secret-key"
 
 def _secret_key() -> str:
     """Return the configured key, else the one `./run` keeps, else one for this process alone."""
-    if configured := env.str("LIVERMORE_SECRET_KEY", ""):
+    if configured := _text("LIVERMORE_SECRET_KEY"):
         return configured
     if SECRET_KEY_FILE.exists():
         return SECRET_KEY_FILE.read_text().strip()
@@ -33,7 +39,7 @@ def _secret_key() -> str:
 
 def _flag(name: str) -> bool:
     """Return whether a variable says yes; what says neither yes nor no must not count as no."""
-    text = env.str(name, "").strip().lower()
+    text = _text(name).strip().lower()
     if text in env.BOOLEAN_TRUE_STRINGS:
         return True
     if text in ("", "false", "off", "n", "no", "0"):
@@ -49,8 +55,8 @@ LIVERMORE_PRIVATE_EXCHANGE_HOSTS = env.list(
     "LIVERMORE_PRIVATE_EXCHANGE_HOSTS", default=[f"127.0.0.1:{SANDBOX_PORT}"]
 )
 LIVERMORE_KEY_ENV_PREFIXES = env.list("LIVERMORE_KEY_ENV_PREFIXES", default=[])
-LIVERMORE_CA_FILE = env.str("LIVERMORE_CA_FILE", "")
-LIVERMORE_METRICS_TOKEN = env.str("LIVERMORE_METRICS_TOKEN", "")
+LIVERMORE_CA_FILE = _text("LIVERMORE_CA_FILE")
+LIVERMORE_METRICS_TOKEN = _text("LIVERMORE_METRICS_TOKEN")
 
 # -- HTTPS, where others reach this server
 
@@ -59,7 +65,7 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LIVERMORE_HTT
 # Who asks these stands beside this server, not before it. A redirect would not save the token of
 # who asks for metrics over HTTP: by then it was sent.
 SECURE_REDIRECT_EXEMPT = [r"(^|/)health/((live|ready)/)?$", r"(^|/)metrics$"]
-_hsts_seconds = env.str("LIVERMORE_HSTS_SECONDS", "") or "3600"
+_hsts_seconds = _text("LIVERMORE_HSTS_SECONDS") or "3600"
 if not (_hsts_seconds.isascii() and _hsts_seconds.isdigit()):
     raise ImproperlyConfigured("LIVERMORE_HSTS_SECONDS is a number of seconds, such as 31536000")
 SECURE_HSTS_SECONDS = int(_hsts_seconds) if LIVERMORE_HTTPS else 0
@@ -74,7 +80,7 @@ CSRF_TRUSTED_ORIGINS = [
 
 # -- Below a path of a host that has other things too
 
-LIVERMORE_ROOT_PATH = env.str("LIVERMORE_ROOT_PATH", "").rstrip("/")
+LIVERMORE_ROOT_PATH = _text("LIVERMORE_ROOT_PATH").rstrip("/")
 if not fullmatch(r"(/[A-Za-z0-9._~-]+)*", LIVERMORE_ROOT_PATH):
     raise ImproperlyConfigured("LIVERMORE_ROOT_PATH is a path such as /livermore")
 FORCE_SCRIPT_NAME = LIVERMORE_ROOT_PATH or None
@@ -135,7 +141,7 @@ TEMPLATES = [
 
 # -- Database
 
-DATABASE_URL = env.str("DATABASE_URL", "") or f"sqlite:///{VAR_DIR}/livermore.sqlite3"
+DATABASE_URL = _text("DATABASE_URL") or f"sqlite:///{VAR_DIR}/livermore.sqlite3"
 DATABASES = {"default": env.db_url_config(checked(DATABASE_URL))}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock when a transaction begins: two of them queue up for `timeout`
@@ -160,13 +166,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Redis: candles, Django's cache and the channel layer
 
-EMBEDDED_REDIS_DIR = None if env.str("REDIS_URL", "") else VAR_DIR / "valkey"
-REDIS_URL = env.str("REDIS_URL", "") or socket_url(VAR_DIR / "valkey")
+EMBEDDED_REDIS_DIR = None if _text("REDIS_URL") else VAR_DIR / "valkey"
+REDIS_URL = _text("REDIS_URL") or socket_url(VAR_DIR / "valkey")
 
 
 def _prefix(name: str, default: str = "") -> str:
     """Return what names begin with: no braces, which make a tag, and nothing that a pattern has."""
-    prefix = env.str(name, default)
+    prefix = _text(name, default)
     if not fullmatch(r"[A-Za-z0-9._:/-]{0,64}", prefix):
         raise ImproperlyConfigured(f"{name} is up to 64 of A-Z a-z 0-9 . _ : / -, as in livermore:")
     return prefix
@@ -220,7 +226,7 @@ WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic be
 
 # -- Agents
 
-_processes = env.str("LIVERMORE_AGENT_PROCESSES", "")
+_processes = _text("LIVERMORE_AGENT_PROCESSES")
 if _processes and not fullmatch(r"[0-9]{1,3}", _processes):
     raise ImproperlyConfigured(
         "LIVERMORE_AGENT_PROCESSES is a number of processes, such as 4; with 0 there is but one"
@@ -229,18 +235,18 @@ LIVERMORE_AGENT_PROCESSES = int(_processes) if _processes else max(4, os.cpu_cou
 
 # -- Moving exchanges
 
-_handover_seconds = env.str("LIVERMORE_HANDOVER_SECONDS", "") or "4"
+_handover_seconds = _text("LIVERMORE_HANDOVER_SECONDS") or "4"
 if not fullmatch(r"\d{1,2}(\.\d+)?", _handover_seconds):
     raise ImproperlyConfigured("LIVERMORE_HANDOVER_SECONDS is a number of seconds below 100")
 LIVERMORE_HANDOVER_SECONDS = float(_handover_seconds)
 
 # -- Logging: event first, then key=value
 
-LOG_LEVEL = env.str("LIVERMORE_LOG_LEVEL", "WARNING").upper()
+LOG_LEVEL = _text("LIVERMORE_LOG_LEVEL", "WARNING").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR"):
     raise ImproperlyConfigured("LIVERMORE_LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR")
 
-LOG_FORMAT = env.str("LIVERMORE_LOG_FORMAT", "text").lower()
+LOG_FORMAT = _text("LIVERMORE_LOG_FORMAT", "text").lower()
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured("LIVERMORE_LOG_FORMAT is one of text, json")
 
