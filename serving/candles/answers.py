@@ -19,6 +19,7 @@ from serving.candles.derived import AnyTimeframe, derive, join
 from serving.candles.fetching import Failure, Fetches, OpenCandle
 from serving.candles.selection import Selection, Wanted, select
 from serving.candles.unavailable import Unavailable
+from serving.candles.waiting import Waits
 from serving.candles.windows import Window, Windows
 from serving.counting.asked import held
 from serving.directory import ServedExchange
@@ -71,6 +72,7 @@ class Answers:
         self._windows = windows
         self._fetches = fetches
         self._clocks = clocks
+        self._waits = Waits()
         self._ending = False
 
     async def now_ms(self, exchange: ServedExchange) -> int:
@@ -107,13 +109,17 @@ class Answers:
         """
         pair = Pair(symbol, base_of(timeframe))
         ends_ms = pair.timeframe.floor(await self.now_ms(exchange) + EARLY_MS)
-        until = time.monotonic() + min(wait_ms, LONGEST_WAIT_MS) / 1000
-        with held():
-            while time.monotonic() < until and not self._ending:
+        seconds = min(wait_ms, LONGEST_WAIT_MS) / 1000
+
+        async def look() -> None:
+            while not self._ending:
                 window = await self._window(exchange, pair)
                 if not missing_in(window.coverage, ends_ms - pair.timeframe.ms, ends_ms):
                     return
                 await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+
+        with held():
+            await self._waits.wait((exchange.exchange_id, pair, ends_ms), look, seconds)
 
     def end(self) -> None:
         """Hold no answer any longer: the server ends."""

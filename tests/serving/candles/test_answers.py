@@ -14,6 +14,7 @@ from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
+from serving.candles.windows import Windows
 from tests.serving.conftest import BTC, ROW, FixedDirectory
 from warmup.cache.candles import CandleCache
 
@@ -312,6 +313,21 @@ def test_who_waits_is_given_the_bar_that_ends_now(ask, redis, filled, monkeypatc
             return opened(await answer.json())
 
     assert asyncio.run(fetch()) == [filled.open_ms - H1.ms, filled.open_ms]
+
+
+def test_many_who_wait_for_a_bar_are_one_who_looks_for_it(ask, redis, filled, monkeypatch):
+    redis.delete(keys.coverage(4, "BTC-USD", "1h"))
+    looks, usual = [], Windows.kept
+    monkeypatch.setattr(Windows, "kept", lambda *which: looks.append(1) or usual(*which))
+
+    async def fetch():
+        async with ask() as client:
+            path = f"{KLINES}&livermoreWait=400"
+            answers = await asyncio.gather(*(client.get(path) for _ in range(50)))
+            return [each.status for each in answers]
+
+    assert asyncio.run(fetch()) == [503] * 50
+    assert len(looks) < 400  # each of them for itself: 50 x 20
 
 
 def test_who_waits_in_vain_is_answered_as_anybody(ask, redis, filled):
