@@ -75,5 +75,7 @@ def body(
     closed = known.between(first, last)
     if open_row is None:
         return b"".join((b"[", closed, b"]"))
+    if window.open_row is None or window.open_row[0] != open_row:
+        window.open_row = open_row, row(open_row, timeframe)
     comma = b"," if closed else b""
-    return b"".join((b"[", closed, comma, row(open_row, timeframe), b"]"))
+    return b"".join((b"[", closed, comma, window.open_row[1], b"]"))

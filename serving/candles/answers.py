@@ -17,7 +17,7 @@ from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
 from serving.candles.derived import AnyTimeframe, derive, join
 from serving.candles.fetching import Failure, Fetches, OpenCandle
-from serving.candles.selection import Selection, Wanted, select
+from serving.candles.selection import GRACE_MS, Selection, Wanted, select
 from serving.candles.unavailable import Unavailable
 from serving.candles.waiting import Waits
 from serving.candles.windows import Window, Windows
@@ -36,6 +36,7 @@ LONGEST_FETCH_SECONDS = 10.0
 EARLY_MS, LONGEST_WAIT_MS = 1000, 60_000
 MOST_BEHIND_MS = 60_000  # a candle that is further ahead than that says nothing of the time
 SECONDS_BETWEEN_LOOKS = 0.02
+MOST_SELECTED = 100  # of one window
 
 
 class OlderThanKept(Exception):
@@ -216,7 +217,7 @@ class Answers:
         kept = await self._window(exchange, Pair(symbol, base_of(timeframe)))
         window, now_ms = _view(kept, timeframe), await self.now_ms(exchange)
         now_ms = _by_closes(now_ms, kept, base_of(timeframe))
-        return window, select(window.times, window.coverage, timeframe, wanted, now_ms), now_ms
+        return window, _selected(window, timeframe, wanted, now_ms), now_ms
 
     async def window(self, exchange: ServedExchange, pair: Pair) -> Window:
         """Return a pair's candles and when all are known, as the cache has them now.
@@ -274,6 +275,19 @@ def _by_closes(now_ms: int, window: Window, timeframe: Timeframe) -> int:
     """
     ends_ms = window.times[-1] + timeframe.ms if window.times else 0
     return max(now_ms, ends_ms) if ends_ms - now_ms < MOST_BEHIND_MS else now_ms
+
+
+def _selected(window: Window, timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> Selection:
+    """Return what of a window is wanted: many ask for the same, which is looked for once."""
+    open_ms = timeframe.floor(now_ms)
+    which = wanted, open_ms, now_ms < open_ms + GRACE_MS  # all that is asked of the time
+    found = window.selected.get(which)
+    if found is None:
+        if len(window.selected) >= MOST_SELECTED:
+            window.selected.clear()
+        found = select(window.times, window.coverage, timeframe, wanted, now_ms)
+        window.selected[which] = found
+    return found
 
 
 def _without_open(

@@ -4,9 +4,10 @@ import threading
 import time
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from redis import Redis
 
@@ -15,6 +16,7 @@ from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+from serving.candles.selection import Selection
 from serving.candles.tracking import Tracking
 from serving.directory import ServedExchange
 from serving.memory.rendered import Rendered
@@ -44,6 +46,9 @@ class Window:
     origins: Origins = field(default_factory=Origins)  # of its candles
     rendered: dict[str, Rendered] = field(default_factory=dict)  # by whoever writes them
     derived: dict[str, "Window"] = field(default_factory=dict)  # of longer timeframes
+    selected: dict[Hashable, Selection] = field(default_factory=dict)  # by what was wanted
+    # The open candle that was shown last, as it was written.
+    open_row: tuple[list[Any], bytes] | None = None
 
     def take_over(self, before: "Window") -> None:
         """Take what was made of an earlier state of the same pair, as far as that still holds."""
@@ -78,6 +83,7 @@ class Windows:
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._octets = 0
         self._names: dict[Key, tuple[bytes, bytes]] = {}
+        self._unconfirmed_names: dict[int, bytes] = {}
         self._live: dict[Key, tuple[float, Candle | None]] = {}
         self._asked: dict[int, dict[Pair, float]] = {}  # when open candles were, by exchange
         self._reading: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
@@ -189,7 +195,10 @@ class Windows:
         return is_same and kept.unconfirmed == unconfirmed.get(pair, ())
 
     def _version_unconfirmed(self, exchange_id: int) -> Version:
-        return self._all, self._changes.get(keys.unconfirmed(exchange_id).encode(), 0)
+        name = self._unconfirmed_names.get(exchange_id)
+        if name is None:
+            name = self._unconfirmed_names[exchange_id] = keys.unconfirmed(exchange_id).encode()
+        return self._all, self._changes.get(name, 0)
 
     def _version(self, exchange_id: int, pair: Pair) -> Version:
         names = self._names.get((exchange_id, pair))
