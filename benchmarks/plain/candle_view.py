@@ -22,7 +22,9 @@ def klines(request: HttpRequest, name: str) -> JsonResponse:
     newest = get_redis_connection("default").zrange(
         keys.candles(symbol.exchange_id, symbol.symbol, timeframe), -int(request.GET["limit"]), -1
     )
-    return JsonResponse([_row(orjson.loads(each), timeframe) for each in newest], safe=False)
+    answer = JsonResponse([_row(orjson.loads(each), timeframe) for each in newest], safe=False)
+    answer["Content-Length"] = len(answer.content)
+    return answer
 
 
 def _row(values: list, timeframe: Timeframe) -> list:
