@@ -15,7 +15,6 @@ from serving.native import arrow
 from serving.native import operations as asked
 from serving.native.accept import is_wanted, preferred
 from serving.native.candles import NativeCandles
-from serving.native.current import are_current
 from serving.native.document import document
 from serving.native.errors import (
     JSON,
@@ -27,8 +26,7 @@ from serving.native.errors import (
 )
 from serving.native.operations import ARROW, OPERATIONS
 from serving.native.parameters import Sent, read
-from warmup.cache.candles import CandleCache
-from warmup.cache.indicators import IndicatorCache
+from serving.native.values import MacdValues
 
 
 class Events(NamedTuple):
@@ -48,6 +46,7 @@ class NativeApi:
         self._directory = directory
         self._answers = answers
         self._of_candles = NativeCandles(answers)
+        self._values = MacdValues(redis)
         self._by_path = {
             asked.CANDLES.path: self._candles,
             asked.EXCHANGES.path: self._exchanges,
@@ -139,18 +138,7 @@ class NativeApi:
         chosen = list(dict.fromkeys(timeframes or Timeframe))
         pairs = [Pair(name, each) for name in names for each in chosen]
         now_ms = await self._answers.now_ms(exchange)
-        lag_ms = exchange.lag_ms
-
-        def read_values() -> list[tuple[dict[str, Any] | None, bool]]:
-            found = IndicatorCache(self._redis, exchange.exchange_id).read_many(pairs)
-            cache = CandleCache(self._redis, exchange.exchange_id)
-            return list(zip(found, are_current(cache, pairs, found, lag_ms, now_ms), strict=True))
-
-        found = await sync_to_async(read_values, thread_sensitive=False)()
-        values = [
-            {"symbol": pair.symbol, "timeframe": pair.timeframe, "macdV": value, "current": current}
-            for pair, (value, current) in zip(pairs, found, strict=True)
-        ]
+        values = await self._values.read(exchange.exchange_id, pairs, exchange.lag_ms, now_ms)
         streamed = await self._answers.is_streamed(exchange)
         return as_json({"exchange": exchange.name, "streamed": streamed, "values": values})
 

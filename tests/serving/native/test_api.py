@@ -241,6 +241,7 @@ def write_value(redis, timestamp):
 
 
 def is_current(ask):
+    """Ask a server that knows of no value yet."""
     _, content, _ = get(ask, "macd-v", exchange="sandbox", symbols="BTCUSD", timeframes="1h")
     (value,) = content["values"]
     return value["current"]
@@ -263,6 +264,27 @@ def test_a_value_is_current_over_bars_that_are_known_to_be_empty_and_over_no_oth
     empty = ((filled.open_ms, later_ms),)
     CandleCache(redis, 4).write("BTC-USD", Timeframe.H1, [], empty)
     assert is_current(ask)
+
+
+def test_values_are_read_once_for_all_who_ask_together(ask, redis, monkeypatch):
+    """All pairs of many symbols cost Redis a while, in which nothing else is answered."""
+    calls, read_many = [], IndicatorCache.read_many
+
+    def count(cache, pairs):
+        calls.append(len(pairs))
+        return read_many(cache, pairs)
+
+    monkeypatch.setattr(IndicatorCache, "read_many", count)
+    monkeypatch.setattr("serving.native.values.HOLDS_SECONDS", 30.0)
+
+    async def fetch():
+        async with ask() as client:
+            asked = [f"/v1/macd-v?exchange=sandbox{more}" for more in ("", "&timeframes=1h")]
+            answers = await asyncio.gather(*(client.get(path) for path in asked * 20))
+            return {(each.status, await each.text()) for each in answers}
+
+    assert len(asyncio.run(fetch())) == 2
+    assert sorted(calls) == [1, 6]
 
 
 def test_symbols_are_told_with_both_of_their_names(ask, redis):
