@@ -17,7 +17,10 @@ MASK = "***"
 LEAST_LENGTH = 6  # what is shorter would blank half of every line
 LEAST_LINE = 16  # of a secret of several lines, such as a PEM key
 # One start in a run of such characters: with more of them a long path of "-eyJ" takes seconds.
-TOKENS = re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{6,}|(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
+TOKENS = re.compile(
+    r"(?i)(?<=bearer )[\w.~+/=-]{6,}|(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
+    r"|(?<![\w-])lm_[\w-]{43}(?![\w-])"  # of an API client, as it may stand in an address
+)
 OTHERS = ("POSTGRES_PASSWORD", "PGPASSWORD")  # libpq's own, and compose's
 USER_INFO = re.compile(r"://[^:/?#@]*:(.*)@", re.DOTALL)
 
@@ -27,7 +30,7 @@ def redacted(text: str) -> str:
 
     Those are the variables that accounts may name, the keys and tokens of the settings, the
     passwords in addresses, those of proxies among them, and of PostgreSQL, and whatever looks like
-    a signed token.
+    a signed token, or one of an API client.
     """
     if pattern := _pattern(frozenset(_secrets())):
         text = pattern.sub(MASK, text)

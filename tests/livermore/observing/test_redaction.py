@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from livermore.observing.redaction import redacted
+from serving.models import ApiClient
 
 SECRET = """aw&kward<'"\\secret with é"""
 PEM = "-----BEGIN KEY-----\nMHcCAQEEIA0123456789abcdef\nZZZZbbbbCCCCddddEEEE\n-----END KEY-----\n"
@@ -91,6 +92,12 @@ def test_signed_tokens_are_covered_whoever_signed_them():
     part = base64.urlsafe_b64encode(b'{"alg":"ES256","kid":"name"}').decode().rstrip("=")
     assert redacted(f"{part}.{part}.signature_-1 went out") == "*** went out"
     assert redacted("Authorization: Bearer abc.def-123") == "Authorization: Bearer ***"
+
+
+def test_a_token_of_an_api_client_is_covered_wherever_it_stands():
+    token = ApiClient(name="bot").new_token()
+    assert redacted(f"GET /k/{token}/binance/ws") == "GET /k/***/binance/ws"
+    assert redacted("lm_cache is no token, nor is film_" + token) != "***"
 
 
 @pytest.mark.parametrize("value", ["", "     ", "abc", "12345"])
