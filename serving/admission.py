@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
-from asgiref.sync import sync_to_async
+from django.conf import settings
 from redis import Redis
 
-from serving import directory
-from serving.clients import Caller, Callers, is_due, token_of
+from serving import directory, origins
+from serving.clients import Caller, Callers, is_due, is_sent_by_browsers, token_of
 from serving.counting.exposition import Counts
 from serving.directory import ServedExchange
+from serving.limits.guesses import Guesses, place_of
 from serving.limits.requests import RequestLimits
 from serving.limits.sockets import SocketLimits
+from serving.refusals import NO_KEY, TOO_MANY, UNAUTHORIZED, Refused, refusal
+from serving.rows import RowReader
 
-TOO_MANY, NO_KEY = -1003, -2015
 NOT_COUNTED = ("/health/", "/metrics")  # anybody may ask for the one, the other has its own token
 CALLER = web.RequestKey("caller", Caller)
 READER = web.RequestKey("reader", str)  # its name, "" without a token; of those who were let in
@@ -27,22 +29,23 @@ class Admission:
     def __init__(
         self,
         redis: Redis,
-        read: Callable[[Callers, str], Awaitable[None]],
+        reader: RowReader,
         counts: Counts,
         *,
         is_open: bool,
         is_shared: bool,
     ):
-        """`read` reads the API clients from the database where that is due to know one of them.
+        """`reader` reads the API clients from the database.
 
         `is_open` lets those in who bring no token. `is_shared`: other processes serve as well.
         """
-        self._read = read
+        self._reader = reader
         self._counts = counts
         self._is_open = is_open
         self._callers = Callers()
         self._requests = RequestLimits(redis) if is_shared else None
         self._sockets = SocketLimits(redis)
+        self._guesses = Guesses(redis)
         self._staying: dict[Callable[[], object], str] = {}  # what ends it, by digest of a token
 
     def start(self) -> None:
@@ -60,29 +63,52 @@ class Admission:
             return await handler(request)
         if "signature" in request.query or "CB-ACCESS-SIGN" in request.headers:
             text = "Public market data is served here, and no signed call"
-            return self._refuse("signed", 401, NO_KEY, text)
+            return self._refuse(request, "signed", 401, NO_KEY, text)
+        in_path = request.match_info.get("token")
+        if is_sent_by_browsers(request.headers, in_path):
+            why = origins.of_page(request.headers)
+            if not why and self._is_open:
+                why = origins.of_host(request.headers.get("Host"), settings.ALLOWED_HOSTS)
+            if why:
+                return self._refuse(request, "page", 403, UNAUTHORIZED, why)
         try:
-            token = token_of(request.headers, request.match_info.get("token"))
+            token = token_of(request.headers, in_path)
         except web.HTTPUnauthorized:
-            return self._refuse("token", 401, NO_KEY, "The Authorization header holds no token")
+            text = "The Authorization header holds no token"
+            return self._refuse(request, "token", 401, NO_KEY, text)
         if token is None:
             if self._is_open:
                 request[READER] = ""
                 return await handler(request)
             text = "A token is needed: that of an API client in the admin"
-            return self._refuse("no token", 401, NO_KEY, text)
-        await self._read(self._callers, token)
-        caller = self._callers.who(token)
+            return self._refuse(request, "no token", 401, NO_KEY, text)
+        found = await self._caller(request, token)
+        if isinstance(found, web.Response):
+            return found
+        request[CALLER], request[READER] = found, found.name
+        return await handler(request)
+
+    async def _caller(self, request: web.Request, token: str) -> Caller | web.Response:
+        """Return whose token that is, where that client may ask now, else the refusal."""
+        await self._reader.read(self._callers, token)
+        caller, place = self._callers.who(token), place_of(request.remote)
+        seconds = self._guesses.seconds_to_wait(place, token)
+        if seconds and not (caller and await self._guesses.is_known(caller, place)):
+            text = f"Too many wrong tokens came from {place}"
+            headers = {"Retry-After": str(seconds)}
+            return self._refuse(request, "guesses", 429, TOO_MANY, text, headers)
         if caller is None:
-            return self._refuse("token", 401, NO_KEY, "No active API client has this token")
+            self._guesses.note_wrong(place, token)
+            text = "No active API client has this token"
+            return self._refuse(request, "token", 401, NO_KEY, text)
+        await self._guesses.note_right(caller, place)
         if not await self._may_ask(caller):
             text = f"{caller.name} may send {caller.requests_per_second} requests a second"
             headers = {"Retry-After": "1"}
-            return self._refuse("requests", 429, TOO_MANY, text, headers, caller.name)
+            return self._refuse(request, "requests", 429, TOO_MANY, text, headers, caller)
         if is_due(caller):
-            await sync_to_async(self._callers.note_seen)(caller)
-        request[CALLER], request[READER] = caller, caller.name
-        return await handler(request)
+            self._reader.write(self._callers.note_seen, caller)
+        return caller
 
     async def stay(
         self,
@@ -101,13 +127,14 @@ class Admission:
         if socket_id is None:
             text = f"{caller.name} has {caller.sockets} connections open, and may not have more"
             headers = {"Retry-After": "60"}
-            return self._refuse("sockets", 429, TOO_MANY, text, headers, caller.name)
+            return self._refuse(request, "sockets", 429, TOO_MANY, text, headers, caller)
         self._staying[end] = caller.digest
         try:
             return await serve()
         finally:
             self._staying.pop(end, None)
-            await self._sockets.leave(socket_id)
+            # That goes on where this is broken off, as the client has gone.
+            await asyncio.shield(asyncio.ensure_future(self._sockets.leave(socket_id)))
 
     async def _end_unwanted(self) -> None:
         """End what stays open with a token that lets nobody in any more."""
@@ -116,8 +143,8 @@ class Admission:
             if not self._staying:
                 continue
             try:
-                await self._read(self._callers, "")
-            except web.HTTPException:  # the database is away
+                await self._reader.read(self._callers, "")
+            except Refused:  # the database is away
                 continue
             for end, digest in list(self._staying.items()):
                 if digest not in self._callers.by_digest:
@@ -129,16 +156,17 @@ class Admission:
 
     def _refuse(
         self,
+        request: web.Request,
         reason: str,
         status: int,
         code: int,
         text: str,
         headers: Mapping[str, str] | None = None,
-        client: str = "",
+        caller: Caller | None = None,
     ) -> web.Response:
-        """Return an error in Binance's form."""
-        self._counts.add("refused_total", client, reason)
-        return web.json_response({"code": code, "msg": text}, status=status, headers=headers)
+        """Return a refusal, which is counted."""
+        self._counts.add("refused_total", caller.name if caller else "", reason)
+        return refusal(request, status, code, text, headers)
 
 
 def exchange_named(request: web.Request, known: Mapping[str, ServedExchange]) -> str:

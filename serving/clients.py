@@ -1,7 +1,6 @@
 """Who may ask: on this machine anybody, from elsewhere who has the token of an API client."""
 
 import base64
-import binascii
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from serving.directory import Rows
 from serving.models import ApiClient, digest
 
 SECONDS_BETWEEN_SEEN = 60.0
+LONGEST_TOKEN = 200  # ours have 46 characters
 
 
 @dataclass(slots=True)
@@ -61,6 +61,11 @@ class Callers(Rows):
         self.by_digest = found
 
     def who(self, token: str) -> Caller | None:
+        """Return whose token that is, None for nobody's.
+
+        How long that takes tells nothing: what is compared are digests, and which digest a guess
+        has nobody chooses.
+        """
         return self.by_digest.get(digest(token))
 
     def note_seen(self, caller: Caller) -> None:
@@ -81,19 +86,30 @@ def is_due(caller: Caller) -> bool:
 def token_of(headers: Mapping[str, str], in_path: str | None) -> str | None:
     """Return the token that a request carries, None where it carries none.
 
-    Raises HTTPUnauthorized for what is no token in a form that we know.
+    That of its path counts before a header, which libraries add by themselves (.netrc). Raises
+    HTTPUnauthorized for what is no token in a form that we know.
     """
-    if in_path:
-        return in_path
-    kind, _, text = headers.get("Authorization", "").partition(" ")
+    token = in_path or _token_of_header(headers.get("Authorization", "").strip())
+    if token is not None and not (token.isascii() and len(token) <= LONGEST_TOKEN):
+        raise web.HTTPUnauthorized
+    return token
+
+
+def is_sent_by_browsers(headers: Mapping[str, str], in_path: str | None) -> bool:
+    """Tell whether what lets a request in, if anything, is what browsers add to any page's."""
+    return not in_path and not headers.get("Authorization", "").lower().startswith("bearer ")
+
+
+def _token_of_header(text: str) -> str | None:
+    kind, _, proof = text.partition(" ")
     match kind.lower():
         case "":
             return None
         case "bearer":
-            return text.strip()
+            return proof.strip()
         case "basic":
             try:
-                return base64.b64decode(text, validate=True).decode().partition(":")[2]
-            except (binascii.Error, UnicodeDecodeError):
+                return base64.b64decode(proof.strip(), validate=True).decode().partition(":")[2]
+            except ValueError:  # no Base64, no ASCII before that, or no UTF-8 in it
                 raise web.HTTPUnauthorized from None
     raise web.HTTPUnauthorized

@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +10,6 @@ from typing import Any
 
 from aiohttp import web
 from asgiref.sync import sync_to_async
-from django.db import Error as DatabaseError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from redis import Redis
@@ -31,30 +29,33 @@ from serving.candles.clocks import Clocks
 from serving.candles.fetching import Fetches
 from serving.candles.passing import Passing
 from serving.candles.tickers import Tickers
-from serving.candles.unavailable import RETRY_SECONDS, Unavailable
+from serving.candles.unavailable import Unavailable
 from serving.candles.weights import UsedWeights
 from serving.candles.windows import Window, Windows
-from serving.clients import Callers
 from serving.coinbase.rest import CoinbaseApi
 from serving.coinbase.track import TrackApi
-from serving.counting.observation import Observation
+from serving.counting.observation import STAYS, Observation
 from serving.counting.reports import Reports
 from serving.directory import Directory, ServedExchange
+from serving.health import Health
 from serving.native.api import NativeApi
 from serving.native.errors import REFUSALS, as_json, refusal
 from serving.native.events import EventSource, send
 from serving.native.form import in_native_form
 from serving.native.operations import OPERATIONS
+from serving.refusals import NONE, Refused, refuse_in_form
+from serving.rows import RowReader
 from serving.streams.feed import ALL, Feed
 from serving.streams.hub import Hub, Topic
 from serving.streams.order import Told
 from serving.together.answers import AnswersBeside
 from serving.together.once import Once
+from serving.transport.connections import MOST, Connections
+from serving.transport.protocol import Connection, Site
 
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS, SECONDS_TO_LEAVE = 5.0, 2.0
-LONGEST_LINE = 65_536  # of a request
 OF_COINBASE = "brokerage/"
 SOCKET_PATHS = ("/ws", "/ws/{streams:.*}", "/stream", "/stream/{rest:.*}")
 TICKERS = {streams.TICKER: streams.ticker, streams.MINI_TICKER: streams.mini_ticker}
@@ -95,13 +96,14 @@ class Server:
             *(redis, url, self._deliver, self._window, self._clocks.now_ms, self._monitored)
         )
         self._hub = Hub(self._feed.want, self._feed.unwant)
-        self._reading = asyncio.Lock()
+        self._reader = RowReader()
+        self._health = Health(redis, lambda: self._reader.read_now(self.directory))
         self._sockets: set[BinanceSocket] = set()
         self._event_sources: set[EventSource] = set()
         self._metrics_token = metrics_token
         self._reports = Reports(redis, server_id or secrets.token_hex(8))
         self._admission = Admission(
-            *(redis, self._read, self._reports.counts),
+            *(redis, self._reader, self._reports.counts),
             is_open=is_open,
             is_shared=server_id is not None,
         )
@@ -112,13 +114,13 @@ class Server:
         )
 
     def application(self) -> web.Application:
-        app = web.Application(
-            middlewares=[self._observation.observe, in_native_form, self._admission.admit]
-        )
+        admission, observation = self._admission, self._observation
+        forms = refuse_in_form, in_native_form
+        app = web.Application(middlewares=[observation.observe, *forms, admission.admit])
         app.on_startup.append(self._begin)
         app.on_shutdown.append(self._close_sockets)
         app.on_cleanup.append(self._end)
-        app.router.add_get("/health/", self._health)
+        app.router.add_get("/health/", self._say_health)
         app.router.add_get("/metrics", self._metrics)
         for start in ("", "/k/{token}"):
             for path, operation in OPERATIONS.items():
@@ -127,17 +129,9 @@ class Server:
             app.router.add_route("*", f"{start}/{{exchange}}/api/v3/{{path:.*}}", self._api)
             app.router.add_get(f"{start}/{{exchange}}/v2/{{path:.*}}", self._v2)
             for path in SOCKET_PATHS:
-                app.router.add_get(f"{start}/{{exchange}}{path}", self._socket)
+                address = f"{start}/{{exchange}}{path}"
+                app.router.add_get(address, self._socket, allow_head=False)
         return app
-
-    def runner(self) -> web.AppRunner:
-        """Return what answers connections, and takes an address that names 1,024 streams."""
-        return web.AppRunner(
-            self.application(),
-            access_log=None,
-            shutdown_timeout=GRACE_SECONDS,
-            max_line_size=LONGEST_LINE,
-        )
 
     async def run(
         self,
@@ -147,20 +141,48 @@ class Server:
         begun: Callable[[], object],
         *,
         beside_others: bool = False,
+        most: int = MOST,
     ) -> None:
         """Serve until `ending` is set; `begun` is called once it listens.
 
-        `beside_others` lets other processes listen there too. Raises OSError where the address is
-        taken.
+        `beside_others` lets other processes listen there too; `most` connections there may be.
+        Raises OSError where the address is taken.
         """
-        runner = self.runner()
-        await runner.setup()
+        runner = await self.listen(host, port, beside_others=beside_others, most=most)
         try:
-            await web.TCPSite(runner, host, port, reuse_port=beside_others or None).start()
             begun()
             await ending.wait()
         finally:
             await runner.cleanup()
+
+    async def listen(
+        self, host: str, port: int, *, beside_others: bool = False, most: int = MOST
+    ) -> web.AppRunner:
+        """Begin to serve, `most` connections at a time; who ends that calls the runner's `cleanup`.
+
+        Raises OSError where the address is taken.
+        """
+        runner = web.AppRunner(
+            self.application(),
+            shutdown_timeout=GRACE_SECONDS,
+            handler_cancellation=True,  # who has gone is worked for no longer
+        )
+        await runner.setup()
+        connections = Connections(most)
+
+        def make() -> Connection:
+            assert runner.server is not None
+            return Connection(runner.server, connections, self._note_no_request)
+
+        try:
+            await Site(runner, host, port, make, beside_others=beside_others).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        return runner
+
+    def _note_no_request(self) -> None:
+        self._reports.counts.add("refused_total", "", "no request")
 
     async def _begin(self, app: web.Application) -> None:
         self._windows.start()
@@ -184,6 +206,7 @@ class Server:
         self._windows.close()
         self._clocks.close()
         await self._feed.close()
+        await sync_to_async(self._reader.close, thread_sensitive=False)()
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
         exchange = await self._exchange(request)
@@ -248,20 +271,16 @@ class Server:
     def _counted(self, request: web.Request, exchange: ServedExchange) -> Iterator[None]:
         """Count a connection as long as it is open."""
         readers, name = self._reports.readers, request.get(READER, "")
+        request[STAYS] = True
         readers.opened(name, exchange.name)
         try:
             yield
         finally:
             readers.closed(name, exchange.name)
 
-    async def _health(self, request: web.Request) -> web.StreamResponse:
+    async def _say_health(self, request: web.Request) -> web.StreamResponse:
         """Say whether Redis and the database can be read: 503 names what can't."""
-        try:
-            await sync_to_async(self.directory.read)()
-            await sync_to_async(self._redis.ping, thread_sensitive=False)()
-        except (DatabaseError, RedisError) as error:
-            logger.warning("serving.unhealthy error=%s", error)
-            failing = "database" if isinstance(error, DatabaseError) else "redis"
+        if failing := await self._health.failing():
             return as_json({"status": "unavailable", "failing": failing}, 503)
         return as_json({"status": "ok"})
 
@@ -270,7 +289,8 @@ class Server:
         if not self._metrics_token:
             raise web.HTTPNotFound
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        is_right = hmac.compare_digest(token.strip().encode(), self._metrics_token.encode())
+        sent = token.strip().encode(errors="replace")
+        is_right = hmac.compare_digest(sent, self._metrics_token.encode())
         if scheme.lower() != "bearer" or not is_right:
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
         registry = CollectorRegistry(auto_describe=False)
@@ -281,11 +301,11 @@ class Server:
     async def _v1(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rpartition("/")[2]
         if OPERATIONS[path].needs_exchanges:
-            await self._read(self.directory, request.query.get("exchange", ""))
+            await self._reader.read(self.directory, request.query.get("exchange", ""))
         return await self._native.answer(path, request)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        await self._read(self.directory, request.query.get("exchange", ""))
+        await self._reader.read(self.directory, request.query.get("exchange", ""))
         try:
             wanted = self._native.events(request)
             await self._answers.is_streamed(wanted.exchange)  # from now on that is known
@@ -320,25 +340,12 @@ class Server:
 
     async def _exchange(self, request: web.Request) -> ServedExchange:
         name = request.match_info["exchange"]
-        await self._read(self.directory, name)
+        await self._reader.read(self.directory, name)
         found = self.directory.exchanges.get(name)
         if found is None:
             known = ", ".join(sorted(self.directory.exchanges)) or "none"
-            text = json.dumps({"code": -1, "msg": f"There is no exchange {name!r}; known: {known}"})
-            raise web.HTTPNotFound(text=text, content_type="application/json")
+            raise Refused(404, NONE, f"There is no exchange {name[:50]!a}; known: {known}")
         return found
-
-    async def _read(self, rows: Directory | Callers, name: str) -> None:
-        """Read rows from the database where that is due to know one of them."""
-        if rows.is_due(name):
-            async with self._reading:
-                if rows.is_due(name):
-                    try:
-                        await sync_to_async(rows.read)()
-                    except DatabaseError as error:
-                        if not rows.knows(name):
-                            raise database_away(error) from error
-                        logger.warning("serving.no_database error=%s", error)
 
     def _deliver(self, told: list[Told]) -> None:
         self._hub.publish(self._payloads(told))
@@ -391,10 +398,3 @@ class Server:
             if exchange.exchange_id == exchange_id:
                 return exchange
         return None
-
-
-def database_away(error: DatabaseError) -> web.HTTPServiceUnavailable:
-    """Return the answer where nobody can tell which exchanges and API clients there are."""
-    text = json.dumps({"code": BUSY, "msg": f"The database can't be read: {error}"})
-    headers = {"Retry-After": str(RETRY_SECONDS)}
-    return web.HTTPServiceUnavailable(text=text, content_type="application/json", headers=headers)

@@ -76,6 +76,8 @@ REDIS = {
     "serving/together/turns.py",
     "serving/together/answers.py",
     "serving/counting/reports.py",
+    "serving/health.py",
+    "serving/limits/guesses.py",
     "serving/limits/requests.py",
     "serving/limits/sockets.py",
     "serving/candles/tracking.py",

@@ -187,6 +187,11 @@ def client_sockets(client_id: int) -> str:
     return named(f"serving:client:{client_id}:sockets")
 
 
+def client_addresses(client_id: int) -> str:
+    """Name the sorted set of the addresses from which an API client was let in lately."""
+    return named(f"serving:client:{client_id}:addresses")
+
+
 def agents() -> str:
     """Name the hash in which each agent says that it is alive and what it runs."""
     return named("agents")

@@ -15,7 +15,14 @@ from exchanges.venues.binance.server.commands import BadCommand
 from serving.binance.streams import SHUTDOWN, Form, UnknownStream, server_shutdown, topic_of
 from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
-from serving.streams.hub import LONGEST_UNSENT, Hub, Topic, close_frame, text_frame
+from serving.streams.hub import (
+    LONGEST_UNSENT,
+    Hub,
+    Topic,
+    close_frame,
+    close_reason,
+    text_frame,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +76,7 @@ class BinanceSocket:
         pinging = None
         try:
             await self._listen(names)
-            await self._socket.prepare(request)
+            await self._open(request)
             self._transport = request.transport
             if self._refused:
                 await self._close(*self._refused)
@@ -88,6 +95,12 @@ class BinanceSocket:
             for name, topic in self._topics.items():
                 self._hub.leave(self, topic, name)
         return self._socket
+
+    async def _open(self, request: web.Request) -> None:
+        try:
+            await self._socket.prepare(request)
+        except ValueError:  # of a header that is no ASCII
+            raise web.HTTPBadRequest from None
 
     async def _listen(self, names: list[str]) -> None:
         """Listen to the streams of its address, which is refused where that can't be."""
@@ -219,4 +232,4 @@ class BinanceSocket:
                 await self._socket.ping(content)
 
     async def _close(self, code: int, reason: str) -> None:
-        await self._socket.close(code=code, message=reason.encode()[:123])
+        await self._socket.close(code=code, message=close_reason(reason))

@@ -10,15 +10,16 @@ from typing import Any, NamedTuple, TypeVar
 from asgiref.sync import sync_to_async
 from redis.exceptions import RedisError
 
-from livermore.market.coverage import Coverage, Interval
+from livermore.market.candle import EARLIEST_MS
+from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.coverage import missing as missing_in
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
 from serving.candles.derived import AnyTimeframe, derive, join
-from serving.candles.fetching import Failure, Fetches, OpenCandle
+from serving.candles.fetching import Failure, Fetches, OpenCandle, Told
 from serving.candles.selection import GRACE_MS, Selection, Wanted, select
-from serving.candles.unavailable import Unavailable
+from serving.candles.unavailable import Unavailable, cache_away
 from serving.candles.waiting import Waits
 from serving.candles.windows import Window, Windows
 from serving.counting.asked import held
@@ -30,6 +31,7 @@ from warmup.cache.candles import CANDLES_KEPT
 
 Found = TypeVar("Found")
 
+NOTHING = Told([], [], ())
 NOT_TOLD = Failure("the exchange did not tell them")
 LONGEST_FETCH_SECONDS = 10.0
 # Who waits for a bar may ask that long before it ends, and for so long at the most.
@@ -195,11 +197,16 @@ class Answers:
         pair = Pair(symbol, base_of(timeframe))
         now_ms = await self.now_ms(exchange)
         start_ms, end_ms = _stretch(timeframe, wanted, now_ms)
-        told = await _in_time(self._fetches.pass_on(exchange, pair, start_ms, end_ms))
+        first_ms = max(start_ms, timeframe.ceil(EARLIEST_MS))
+        told: Told | Failure = NOTHING
+        if first_ms < end_ms:
+            told = await _in_time(self._fetches.pass_on(exchange, pair, first_ms, end_ms))
         if isinstance(told, Failure):
             raise _unavailable(exchange, symbol, timeframe, missing, told)
-        rows = StoredRows.of(told.rows)
-        window = _view(Window(told.times, rows, told.coverage), timeframe)
+        rows, known = StoredRows.of(told.rows), told.coverage
+        if start_ms < first_ms:  # there was no exchange yet
+            known = union([*known, (start_ms, first_ms)])
+        window = _view(Window(told.times, rows, known), timeframe)
         within = wanted._replace(end_ms=end_ms - 1)
         found = select(window.times, window.coverage, timeframe, within, now_ms)
         if found.missing:
@@ -265,7 +272,7 @@ class Answers:
         try:
             return await sync_to_async(read, thread_sensitive=False)(*arguments)
         except RedisError as error:
-            raise Unavailable(f"the cache can't be read: {error}") from error
+            raise cache_away(error) from error
 
 
 def _by_closes(now_ms: int, window: Window, timeframe: Timeframe) -> int:

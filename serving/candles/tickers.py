@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from livermore.market.candle import Ticker
-from serving.candles.unavailable import Unavailable
+from serving.candles.unavailable import cache_away
 from serving.directory import ServedExchange
 from warmup.cache.tickers import TickerCache
 
@@ -31,7 +31,7 @@ class Tickers:
             try:
                 told = {each.symbol: each for each in await read(old)}
             except RedisError as error:
-                raise Unavailable(f"the cache can't be read: {error}") from error
+                raise cache_away(error) from error
             self._kept |= {(number, each): (now, told.get(each)) for each in old}
         found = {each: self._kept[number, each][1] for each in symbols}
         return {symbol: ticker for symbol, ticker in found.items() if ticker}

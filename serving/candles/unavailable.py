@@ -1,6 +1,13 @@
 """The answer where there is no true one."""
 
+import logging
+
+from redis.exceptions import RedisError
+
+from exchanges.redis.unreadable import OnceAnHour
 from livermore.market.coverage import Coverage
+
+logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
 
@@ -15,3 +22,13 @@ class Unavailable(Exception):
         super().__init__(why)
         self.retry_seconds = retry_seconds or RETRY_SECONDS
         self.missing = missing
+
+
+_news = OnceAnHour()
+
+
+def cache_away(error: RedisError) -> Unavailable:
+    """Return what is raised where Redis is away; where that is, and why, the log says alone."""
+    if _news.is_news("redis", type(error).__name__):
+        logger.warning("serving.no_redis error=%s", error)
+    return Unavailable("the cache can't be read")

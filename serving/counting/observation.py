@@ -7,10 +7,11 @@ from aiohttp import web
 
 from serving.counting.asked import begin
 from serving.counting.reports import Reports
-from serving.counting.routes import CANDLES, route_of
+from serving.counting.routes import CANDLES, SOCKET, route_of
 
 GONE = 499  # the client went before there was an answer
-UPGRADED, FAULT = 101, 500
+DONE, UPGRADED, FAULT = 200, 101, 500
+STAYS = web.RequestKey("stays", bool)  # its connection is streamed to, until the client goes
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -50,13 +51,17 @@ class Observation:
             status = FAULT
             raise
         finally:
+            if status == GONE and request.get(STAYS):
+                status = UPGRADED if route_of(request) == SOCKET else DONE
+                stayed = True
+            stayed = stayed or status == GONE
             seconds = None if stayed else time.monotonic() - began - asked.held_seconds
             self._count(request, status, outcome, seconds)
 
     def _count(
         self, request: web.Request, status: int, outcome: str, seconds: float | None
     ) -> None:
-        """Count a request; one that stayed open took no `seconds`."""
+        """Count a request; one that stayed open, or was given up, took no `seconds`."""
         counts, route = self._reports.counts, route_of(request)
         exchange = self._exchange_of(request)
         counts.add("requests_total", exchange, route, str(status))

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from serving.binance.weights import WEIGHTS
 
-OTHER = "other"
+OTHER, SOCKET = "other", "ws"
 PRODUCTS = "brokerage/market/products"
 COINBASE = {
     "brokerage/time",
@@ -41,7 +41,7 @@ def route_of(request: web.Request) -> str:
     if native := NATIVE.fullmatch(request.path):
         return f"v1/{native[1]}"
     if any(f"{{exchange}}{each}" in shape for each in SOCKETS):
-        return "ws"
+        return SOCKET
     return shape.strip("/") if shape in ("/health/", "/metrics") else OTHER
 
 

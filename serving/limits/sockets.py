@@ -1,5 +1,6 @@
 """How many connections an API client has open, at whichever process they are."""
 
+import asyncio
 import secrets
 import threading
 
@@ -48,6 +49,9 @@ class SocketLimits:
         except RedisError as error:
             note_not_counted("sockets", error)
             is_in = sum(each == caller.number for each in self._open.values()) <= caller.sockets
+        except asyncio.CancelledError:  # the client has gone; in Redis it ends by itself
+            del self._open[socket_id]
+            raise
         if not is_in:
             del self._open[socket_id]
         return socket_id if is_in else None

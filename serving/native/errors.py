@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 from redis.exceptions import RedisError
 
-from serving.candles.unavailable import Unavailable
+from serving.candles.unavailable import Unavailable, cache_away
 
 JSON = "application/json"
 
@@ -46,7 +46,7 @@ def refusal(error: Exception) -> web.Response:
         case Refused():
             return as_json({"error": str(error)}, error.status)
         case RedisError():
-            return refusal(Unavailable(f"the cache can't be read: {error}"))
+            return refusal(cache_away(error))
         case Unavailable():
             headers = {"Retry-After": str(error.retry_seconds)}
             return as_json({"error": str(error), "missing": error.missing}, 503, headers)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import NamedTuple, Protocol
 
+LONGEST_REASON = 123  # bytes, of why a connection ends (RFC 6455, 5.5)
 LONGEST_UNSENT = 1_000_000  # bytes; who leaves more unread is dropped, never waited for
 
 
@@ -93,5 +94,11 @@ def text_frame(payload: bytes) -> bytes:
 
 def close_frame(code: int, why: str) -> bytes:
     """Return the frame that ends a connection and says why."""
-    payload = code.to_bytes(2, "big") + why.encode()[:123]
+    payload = code.to_bytes(2, "big") + close_reason(why)
     return bytes((0x88, len(payload))) + payload
+
+
+def close_reason(text: str) -> bytes:
+    """Return as much of a text as such a frame has room for, whole characters alone."""
+    cut = text.encode(errors="replace")[:LONGEST_REASON]
+    return cut.decode(errors="ignore").encode()

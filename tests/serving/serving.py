@@ -5,22 +5,21 @@ import threading
 from contextlib import contextmanager
 
 import requests
-from aiohttp import web
 from django.db import connections
 
 from serving.server import Server
+from serving.transport.connections import MOST
 from tests.conftest import SERVER
 
 
 @contextmanager
-def served(redis, url=None, port=0, **options):
+def served(redis, url=None, port=0, most=MOST, **options):
     """Serve all exchanges of the database; yield the address. `url` is that of the Redis."""
     loop, begun, found = asyncio.new_event_loop(), threading.Event(), []
 
     async def begin():
-        runner = Server(redis, url or SERVER.url, **options).runner()
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        server = Server(redis, url or SERVER.url, **options)
+        runner = await server.listen("127.0.0.1", port, most=most)
         found.extend([runner, f"http://127.0.0.1:{runner.addresses[0][1]}"])
         begun.set()
 

@@ -36,6 +36,7 @@ from livermore.market.timeframe import Timeframe
         (keys.serving_counts("a"), "serving:counts:a"),
         (keys.client_requests(3, 60), "serving:client:3:requests:60"),
         (keys.client_sockets(3), "serving:client:3:sockets"),
+        (keys.client_addresses(3), "serving:client:3:addresses"),
         (keys.pacing("api.binance.com"), "pacing:api.binance.com"),
         (keys.pacing("127.0.0.1:8899"), "pacing:127.0.0.1:8899"),
     ],
@@ -75,7 +76,7 @@ def all_names():
         *(name("user:1") for name in OF_A_LOGIN),
         *(keys.agents(), keys.old_rows_cleared(), keys.installation(), keys.holder_channel("1")),
         *(keys.readers(), keys.serving_counts("a"), keys.client_requests(3, 60)),
-        keys.client_sockets(3),
+        *(keys.client_sockets(3), keys.client_addresses(3)),
     ]
 
 
@@ -97,7 +98,7 @@ def test_all_kinds_of_names_are_looked_at_here():
     assert kinds - looked_at == {
         *("pair_field", "pair_of", "agents", "old_rows_cleared", "pacing", "nothing"),
         *("holder_channel", "installation", "of_candles", "readers", "serving_counts"),
-        *("client_requests", "client_sockets", "passed"),
+        *("client_requests", "client_sockets", "client_addresses", "passed"),
     }
 
 

@@ -285,7 +285,7 @@ def test_without_the_database_what_was_known_is_served(ask, redis, filled):
     assert known[0] == 200
     assert other == (
         503,
-        {"code": -1001, "msg": "The database can't be read: the server is gone"},
+        {"code": -1001, "msg": "The database can't be read, which knows what is served to whom"},
     )
 
 

@@ -33,11 +33,13 @@ def read_command(text: str | bytes) -> tuple[str, list, int | str | None]:
         place = _place(text, len(text.rstrip()))
         raise BadCommand(2, f"Invalid request: missing field `method` at {place}", request_id)
     method, params = sent["method"], sent.get("params", [])
+    if not isinstance(method, str):  # it may be nested deeper than can be written
+        raise BadCommand(2, "Invalid request: method must be a string", request_id)
     if method not in METHODS:
         expected = ", ".join(f"`{one}`" for one in METHODS)
         found = METHOD.search(text)
         place = _place(text, found.end() if found else len(text))
-        what = f"unknown variant `{str(method)[:100]}`, expected one of {expected} at {place}"
+        what = f"unknown variant `{method[:100]}`, expected one of {expected} at {place}"
         raise BadCommand(2, f"Invalid request: {what}", request_id)
     if not isinstance(params, list):
         raise BadCommand(2, "Invalid request: params must be an array", request_id)
