@@ -60,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def port(text: str) -> int:
     """Return the port that was typed. Raises ArgumentTypeError."""
-    if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
+    if text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text} is not a port: give a number from 1 to 65535")
+    raise argparse.ArgumentTypeError(f"{text[:40]} is not a port: give a number from 1 to 65535")
 
 
 class Ports(NamedTuple):

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import ipaddress
 import secrets
 import signal
@@ -17,6 +18,7 @@ from livermore.running.preflight import SERVE_PORT, port
 from serving.models import ApiClient
 from serving.server import Server
 from serving.together.processes import Processes, reserved, say_serving
+from serving.transport.connections import connections_allowed
 from warmup.processes.fork_server import ForkServerDied
 
 MOST_WORKERS = 64
@@ -26,7 +28,9 @@ class Command(LivermoreCommand):
     help = "Serve candles from the cache to any program that speaks Binance's protocol."
 
     def add_arguments(self, parser):
-        parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at")
+        parser.add_argument(
+            "--host", type=address, default="127.0.0.1", metavar="ADDRESS", help="to listen at"
+        )
         parser.add_argument("--port", type=port, default=SERVE_PORT, metavar="PORT")
         parser.add_argument(
             "--workers",
@@ -67,9 +71,11 @@ class Command(LivermoreCommand):
         async def serve():
             ending = asyncio.Event()
             for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(each, ending.set)
-            server = make_server(is_open, None)
-            await server.run(host, number, ending, lambda: self._say(announcement(host, number)))
+                if signal.getsignal(each) is not signal.SIG_IGN:  # nohup's wish
+                    asyncio.get_running_loop().add_signal_handler(each, ending.set)
+            server, most = make_server(is_open, None), connections_allowed()
+            begun = lambda: self._say(announcement(host, number))  # noqa: E731
+            await server.run(host, number, ending, begun, most=most)
 
         asyncio.run(serve())
 
@@ -83,7 +89,8 @@ class Command(LivermoreCommand):
             server = make_server(is_open, server_id)
             signs = []
             begun = lambda: signs.append(loop.create_task(say_serving(line)))  # noqa: E731
-            await server.run(host, number, ending, begun, beside_others=True)
+            most = connections_allowed()
+            await server.run(host, number, ending, begun, beside_others=True, most=most)
             loop.remove_reader(line)
 
         def work(line):
@@ -123,16 +130,31 @@ def make_server(is_open, server_id):
 
 
 def announcement(host, number):
-    return f"Serving candles at http://{host}:{number}/EXCHANGE/api/v3/klines"
+    return f"Serving candles at http://{place(host, number)}/EXCHANGE/api/v3/klines"
+
+
+def place(host, number):
+    """Return an address with its port."""
+    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
 
 
 def why_not(host, number, error):
-    return f"Can't serve at {host}:{number}: {error.strerror or error}"
+    return f"Can't serve at {place(host, number)}: {error.strerror or error}"
+
+
+def address(text):
+    """Return the address that was typed, of IPv6 without brackets."""
+    found = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    with contextlib.suppress(UnicodeError):
+        if found.isascii() and found.isprintable() and " " not in found and found.encode("idna"):
+            return found
+    raise argparse.ArgumentTypeError(f"{text[:40]!r} is no address of this machine")
 
 
 def worker_count(text):
     """Return how many processes are to serve."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_WORKERS):
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MOST_WORKERS))
+    if not (is_number and 1 <= int(text) <= MOST_WORKERS):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number from 1 to {MOST_WORKERS}")
     return int(text)
 
@@ -140,6 +162,6 @@ def worker_count(text):
 def is_loopback(host):
     """Tell whether an address can be reached from this machine alone."""
     try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
