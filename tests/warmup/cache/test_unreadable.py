@@ -239,22 +239,9 @@ def row(redis, exchange):
     return exchange
 
 
-_warmed = {}  # the keys that a warmup left, by the sandbox: its clock stands still
-
-
 @pytest.fixture
 def warm(redis, row, rest):
-    """Return an exchange that was warmed: by the first test, which all others put back."""
-    if row.rest_url not in _warmed:
-        SmartWarmupService(redis, row.pk, rest).warmup(SYMBOLS)
-        names = redis.keys()
-        _warmed.clear()
-        _warmed[row.rest_url] = [(each, redis.pttl(each), redis.dump(each)) for each in names]
-        return row
-    pipe = redis.pipeline()
-    for name, left_ms, kept in _warmed[row.rest_url]:
-        pipe.restore(name, max(left_ms, 0), kept, replace=True)
-    pipe.execute()
+    SmartWarmupService(redis, row.pk, rest).warmup(SYMBOLS)
     return row
 
 
