@@ -24,7 +24,7 @@ from serving.binance.tickers import day, mini_day, price
 from serving.binance.time_unit import klines_in_microseconds, wants_microseconds
 from serving.binance.weights import WEIGHTS
 from serving.candles.answers import Answers, OlderThanKept
-from serving.candles.derived import DERIVED, AnyTimeframe
+from serving.candles.derived import BY_TEXT, AnyTimeframe
 from serving.candles.passing import Passing
 from serving.candles.selection import Wanted
 from serving.candles.tickers import Tickers
@@ -42,7 +42,6 @@ PASSED_INTERVALS = ("1s", "3d", "1w", "1M")
 # For which an answer that was passed on holds: of what is listed, of bars that change no more.
 LISTING_SECONDS, PAST_SECONDS, MOMENT_SECONDS = 60.0, 60.0, 1.0
 DAYS = {"FULL": day, "MINI": mini_day}
-TIMEFRAMES: dict[str, AnyTimeframe] = {str(each): each for each in Timeframe} | DERIVED
 TIMELESS = ("depth", "ticker/price", "ticker/bookTicker", "executionRules")  # they tell no times
 
 
@@ -225,9 +224,9 @@ class BinanceApi:
         symbol = _symbol(exchange, native)
         if interval in PASSED_INTERVALS:
             return await self._pass_on(asked)
-        if interval not in TIMEFRAMES:
+        if interval not in BY_TEXT:
             raise ApiError(*BAD_INTERVAL)
-        timeframe = TIMEFRAMES[interval]
+        timeframe = BY_TEXT[interval]
         if zone_ms % timeframe.ms:  # its bars begin at other times
             return await self._pass_on(asked)
         if wait_ms is not None:
