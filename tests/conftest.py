@@ -57,7 +57,8 @@ def pytest_configure(config):
     What is caught here is at its default there; what is ignored stays ignored.
     """
     if getattr(config.option, "numprocesses", None):
-        return  # the workers are asked themselves
+        gc.enable()  # the workers collect
+        return  # and are asked themselves
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
