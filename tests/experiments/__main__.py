@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "./run experiments",
         "Try what Livermore promises, each promise in a process with a Redis and a "
-        "database of its own. All of them take about 45 minutes and write docs/experiments.md. "
+        "database of its own. All of them take about an hour and write docs/experiments.md. "
         "Exit status: 0 all hold, 1 one does not or an experiment failed, 2 wrong usage.",
     )
     parser.add_argument(

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.experiments.outcome import Number, Outcome
-from tests.experiments.registry import EXPERIMENTS
+from tests.experiments.registry import EXPERIMENTS, path_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PROMISES = Path(__file__).parent / "promises"
 FAULTS_SHOWN = 20  # of an experiment: what is wrong all the time would fill the document
 LONGEST_FAULT = 500
 FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/\"':]+/)+")  # of a file, on whatever machine this ran
@@ -43,7 +42,7 @@ class Report:
 
 def promise(name: str) -> list[str]:
     """Return the paragraphs of an experiment's docstring, the first of them what is promised."""
-    source = (PROMISES / f"{name}.py").read_text()
+    source = path_of(name).read_text()
     text = ast.get_docstring(ast.parse(source)) or ""
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 

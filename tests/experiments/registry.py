@@ -1,10 +1,14 @@
 """Which experiments there are.
 
-Adding one is a line here and a module of that name in `promises/`. Its docstring says what is
-promised, and which tests show parts of it in every run; `run(redis, folder, **sizes)` tries it and
-returns an `Outcome`; `QUICK` are the sizes of a run that the tests can afford. It is given an empty
-Redis, a database with its tables, and a folder of its own.
+Adding one is a line here and a module of that name in `promises/` or below it. Its docstring says
+what is promised, and which tests show parts of it in every run; `run(redis, folder, **sizes)` tries
+it and returns an `Outcome`; `QUICK` are the sizes of a run that the tests can afford. It is given
+an empty Redis, a database with its tables, and a folder of its own.
 """
+
+from pathlib import Path
+
+PROMISES = Path(__file__).parent / "promises"
 
 EXPERIMENTS = {
     "killed": "a warmup killed at 200 points, and started again (14 minutes)",
@@ -19,5 +23,17 @@ EXPERIMENTS = {
     "hostile": "names, commands and frames that mean harm",
     "ssrf": "addresses that lead into private networks",
     "take_over": "agents killed, stopped and moved while others wait (5 minutes)",
+    "twenty_bots": "twenty bots at one address, over cuts, bans, restarts, a take-over (8 minutes)",
     "soak": "two exchanges live for hours of their time, cut every minute",
 }
+
+
+def path_of(name: str) -> Path:
+    """Return the file of an experiment's module."""
+    return next(PROMISES.rglob(f"{name}.py"), PROMISES / f"{name}.py")
+
+
+def module_of(name: str) -> str:
+    """Return the dotted name of an experiment's module."""
+    below = path_of(name).relative_to(PROMISES).with_suffix("")
+    return ".".join(["tests.experiments.promises", *below.parts])

@@ -17,12 +17,13 @@ import redis as redis_client
 
 from livermore.command import ending_signals_raise
 from livermore.running import embedded_redis
+from tests.experiments.registry import module_of
 
 
 def main(name: str, folder: str, sizes: str) -> None:
     with ending_signals_raise(), embedded_redis.ensure_running(Path(folder)):
         django.setup()
-        experiment = import_module(f"tests.experiments.promises.{name}")
+        experiment = import_module(module_of(name))
         chosen = experiment.QUICK if sizes == "quick" else orjson.loads(sizes)
         with (
             redis_client.Redis.from_url(os.environ["REDIS_URL"]) as redis,

@@ -1,0 +1,1 @@
+"""Bots that read candles of `serve`, each of which they compare with the sandbox's truth."""
