@@ -103,7 +103,8 @@ What Livermore promises, tried where it would break if it were not so. This docu
 `{command}`, in {total}; the same command tries it again and writes it anew.
 `./run experiments --list` names the experiments, `./run experiments NAME` runs one, and
 [tests/experiments/promises](../tests/experiments/promises) is what they do. Each has a process, a
-Redis and a database of its own, and calls nothing beyond this machine.
+Redis and a database of its own, and calls nothing beyond this machine, but for `freqtrade`, which
+installs that program from the package index.
 
 | run | |
 |---|---|

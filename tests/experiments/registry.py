@@ -24,6 +24,7 @@ EXPERIMENTS = {
     "ssrf": "addresses that lead into private networks",
     "take_over": "agents killed, stopped and moved while others wait (5 minutes)",
     "twenty_bots": "twenty bots at one address, over cuts, bans, restarts, a take-over (8 minutes)",
+    "freqtrade": "freqtrade out of the package index, pointed at serve (6 minutes)",
     "soak": "two exchanges live for hours of their time, cut every minute",
 }
 

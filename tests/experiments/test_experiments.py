@@ -12,8 +12,9 @@ from tests.experiments.test_command import IN_PROCESS_OF_ITS_OWN
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OF_SECONDS = "take_over"  # that is what it promises, and a busy machine has none to spare
+OF_A_PACKAGE_INDEX = "freqtrade"  # which has to be there, and takes minutes to install from
 OF_A_MINUTE = "twenty_bots"  # that has processes of its own; what it looks for: bots/test_checks.py
-ELSEWHERE = (IN_PROCESS_OF_ITS_OWN, OF_SECONDS, OF_A_MINUTE)
+ELSEWHERE = (IN_PROCESS_OF_ITS_OWN, OF_SECONDS, OF_A_PACKAGE_INDEX, OF_A_MINUTE)
 TRIED = [name for name in EXPERIMENTS if name not in ELSEWHERE]
 
 
