@@ -67,6 +67,7 @@ class LivermoreCommand(BaseCommand):
     }
     # Django's others look at every page and form, which takes as long again as all else before it.
     requires_system_checks: ClassVar[Sequence[str] | str] = (SETTINGS,)
+    ending_signals: ClassVar[Sequence[signal.Signals]] = ENDING_SIGNALS
     needs_redis = True  # the embedded server runs at least as long as handle(), if it is ours
 
     def create_parser(self, prog_name, subcommand, **kwargs):
@@ -83,7 +84,7 @@ class LivermoreCommand(BaseCommand):
         if not self._called_from_command_line:
             return self._execute(*args, **options)
         try:
-            with ending_signals_raise():
+            with ending_signals_raise(self.ending_signals):
                 return self._execute(*args, **options)
         except SystemCheckError:
             raise  # many lines, and Django prints them well
@@ -125,15 +126,17 @@ def refuse_call(subcommand: str, message: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def ending_signals_raise() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into SignalExit; a second one waits until the first is through."""
+def ending_signals_raise(
+    numbers: Sequence[signal.Signals] = ENDING_SIGNALS,
+) -> Iterator[None]:
+    """Turn the first of these signals into SignalExit; from then on they change nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     main_thread = threading.get_ident()
 
     def end(number, _frame):
-        for each in ENDING_SIGNALS:
+        for each in numbers:
             signal.signal(each, signal.SIG_IGN)
         raise SignalExit(number)
 
@@ -155,7 +158,7 @@ def ending_signals_raise() -> Iterator[None]:
     # What is raised while Python calls back, as when an object goes, ends nothing and is lost.
     show, sys.unraisablehook = sys.unraisablehook, note_loss
     before = {}
-    for each in ENDING_SIGNALS:
+    for each in numbers:
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup's wish
             before[each] = signal.signal(each, end)
     try:
@@ -163,7 +166,8 @@ def ending_signals_raise() -> Iterator[None]:
     finally:
         sys.unraisablehook = show
         for each, handler in before.items():
-            signal.signal(each, handler)
+            if signal.getsignal(each) is not signal.SIG_IGN:  # else this process ends
+                signal.signal(each, handler)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Binance's protocol as the sandbox speaks it.
 
-It has no `auth`, as all calls are public, and its `commands` stand in the venue's folder.
+It has no `auth`, as all calls are public, its `commands` stand in the venue's folder, and a
+`track` is Coinbase's alone.
 """
 
 from exchanges.sandbox.binance.frames import close_early

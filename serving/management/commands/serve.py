@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from django_redis import get_redis_connection
 
 from livermore.checks import METRICS_TOKEN
-from livermore.command import LivermoreCommand, SignalExit
+from livermore.command import ENDING_SIGNALS, LivermoreCommand, SignalExit
 from livermore.running.preflight import SERVE_PORT, port
 from serving.models import ApiClient
 from serving.server import Server
@@ -26,6 +26,7 @@ MOST_WORKERS = 64
 
 class Command(LivermoreCommand):
     help = "Serve candles from the cache to any program that speaks Binance's protocol."
+    ending_signals = (signal.SIGINT, *ENDING_SIGNALS)
 
     def add_arguments(self, parser):
         parser.add_argument(
@@ -70,9 +71,7 @@ class Command(LivermoreCommand):
     def _serve_alone(self, host, number, is_open):
         async def serve():
             ending = asyncio.Event()
-            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(each) is not signal.SIG_IGN:  # nohup's wish
-                    asyncio.get_running_loop().add_signal_handler(each, ending.set)
+            set_when_told(ending, self.ending_signals)
             server, most = make_server(is_open, None), connections_allowed()
             begun = lambda: self._say(announcement(host, number))  # noqa: E731
             await server.run(host, number, ending, begun, most=most)
@@ -106,7 +105,7 @@ class Command(LivermoreCommand):
             self._refuse_if_nobody_may(is_open, host)
             with reserved(host, number):
                 processes.run(lambda: self._say(announcement(host, number)))
-        except (KeyboardInterrupt, SignalExit):  # what it waited for
+        except SignalExit:  # what it waited for
             pass
         except ForkServerDied as error:
             raise CommandError(f"Nothing can be begun any more: {error}") from error
@@ -127,6 +126,23 @@ def make_server(is_open, server_id):
         server_id=server_id,
         metrics_token=token if METRICS_TOKEN.fullmatch(token) else "",
     )
+
+
+def set_when_told(ending, numbers):
+    """Set an event of this loop at the first of these signals; from then on they change nothing.
+
+    A handler of the loop's own would go with it, and the process take a while longer.
+    """
+    loop = asyncio.get_running_loop()
+    heeded = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]  # nohup
+
+    def told(*_):
+        for each in heeded:
+            signal.signal(each, signal.SIG_IGN)
+        loop.call_soon_threadsafe(ending.set)
+
+    for each in heeded:
+        signal.signal(each, told)
 
 
 def announcement(host, number):
