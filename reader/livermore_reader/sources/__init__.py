@@ -1,0 +1,1 @@
+"""Where candles are read: from Redis itself, or from `serve` over HTTP."""
