@@ -115,12 +115,18 @@ class Fetches:
     def note_in_vain(
         self, exchange: ServedExchange, pair: Pair, missing: Coverage, failure: Failure
     ) -> None:
-        """Leave the exchange alone with these stretches for a while: many ask again and again."""
+        """Leave the exchange alone with these stretches for a while: many ask again and again.
+
+        Who asks meanwhile makes that no longer, whatever stretch it is for.
+        """
         if len(self._in_vain) >= MOST_REMEMBERED:
             self._in_vain.clear()
+        what, now = (exchange.exchange_id, pair), time.monotonic()
         seconds = min(failure.retry_seconds or RETRY_SECONDS, LONGEST_PAUSE_SECONDS)
-        what = exchange.exchange_id, pair
-        self._in_vain[what] = time.monotonic() + seconds, missing, failure
+        until, in_vain, _ = self._in_vain.get(what, (0.0, (), None))
+        if now >= until:
+            until, in_vain = now + seconds, ()
+        self._in_vain[what] = until, union([*in_vain, *missing]), failure
 
     async def pass_on(
         self, exchange: ServedExchange, pair: Pair, start_ms: int, end_ms: int
