@@ -86,6 +86,13 @@ def test_every_file_a_document_links_to_is_there(document):
         assert (document.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_of_code_in_a_document_ends(document):
+    fences = re.findall(r"^```.*$", document.read_text(), re.M)
+    assert fences[1::2] == ["```"] * (len(fences) // 2), fences
+    assert len(fences) % 2 == 0
+
+
 def test_every_test_that_a_document_names_is_there():
     named = re.findall(r"`(tests/[^`]+[.]py)`", (ROOT / "docs/security.md").read_text())
     assert len(named) > 20
