@@ -13,6 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from livermore.market import keys
+from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
 from serving.streams.closes import Entry
 from serving.streams.feed import Feed, parsed
@@ -69,7 +70,7 @@ class EventSource:
     async def entries(self, after: bytes) -> AsyncIterator[Entry | None]:
         """Yield each entry after an id once and in order, None after each second without one.
 
-        Raises Slow, RedisError.
+        Raises Slow, RedisError, Unavailable.
         """
         async with self._feed.listening(self._exchange_id, self._received):
             last = after
@@ -190,7 +191,8 @@ async def send(
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     sending = Sending(response, place.after, is_streamed)
-    with suppress(Slow, RedisError, ConnectionResetError):  # a client comes again by itself
+    # A client comes again by itself.
+    with suppress(Slow, RedisError, Unavailable, ConnectionResetError):
         await sending.begin(place.gap, after)
         async for entry in source.entries(place.after):
             if entry is None:

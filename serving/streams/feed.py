@@ -19,7 +19,6 @@ from livermore.market.candle import is_time
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.derived import BY_TEXT, Derived
-from serving.candles.unavailable import Unavailable
 from serving.candles.windows import Window
 from serving.streams.closes import Closes, Entry
 from serving.streams.derived import DerivedStream
@@ -182,12 +181,14 @@ class Feed:
 
     @asynccontextmanager
     async def listening(self, exchange_id: int, received: Received) -> AsyncIterator[None]:
-        """Call `received` for all entries of an exchange's events from now on."""
+        """Call `received` for all entries of an exchange's events from now on.
+
+        Raises Unavailable where nobody can tell from when on that is.
+        """
         receivers = self._receivers.setdefault(exchange_id, [])
         receivers.append(received)
         try:
-            with suppress(Unavailable):  # who resumes by an id misses nothing
-                await self._reading(exchange_id)
+            await self._reading(exchange_id)
             yield
         finally:
             receivers.remove(received)

@@ -4,6 +4,7 @@ import asyncio
 
 import orjson
 import pytest
+from redis.exceptions import RedisError
 
 from livermore.market import keys
 from tests.serving.conftest import say_streamed
@@ -243,6 +244,28 @@ def test_whether_closes_come_at_all_is_told(ask, redis, monkeypatch):
     first, second = listen(ask, work)
     assert first[1:] == ("state", {"streamed": False})
     assert second[1:] == ("state", {"streamed": True})
+
+
+def test_where_what_comes_next_cannot_be_read_it_ends_and_none_is_missed(ask, redis, monkeypatch):
+    """Redis answers, but takes no further connection, such as that by which closes are read."""
+    last = tell(redis, 0)
+
+    def refuse(*which):
+        raise RedisError("max number of clients reached")
+
+    async def to_its_end(answer):
+        return [fields async for fields in blocks(answer)]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("serving.streams.closes.own_client", refuse)
+        patched.setattr("serving.streams.closes.SECONDS_TO_BEGIN", 0.2)
+        assert listen(ask, to_its_end)[0]["id"] == last
+    missed = tell(redis, 1)
+
+    async def work(answer):
+        return await read(answer, 1)
+
+    assert listen(ask, work, headers={"Last-Event-ID": last})[0][0] == missed
 
 
 def test_a_value_of_several_lines_is_one_event(ask, redis):
