@@ -24,6 +24,37 @@ SILENCE_SECONDS = 3.0  # without even an answer to a ping: nothing that is remem
 SECONDS_BETWEEN_TRIES = 0.5
 
 
+class Changes:
+    """When keys changed last, as numbers that only rise: of those alone that somebody asks about.
+
+    One thread notes them, any may ask. Who asks before a key is read, and is told the same number
+    later, has read what is there.
+    """
+
+    def __init__(self) -> None:
+        self._count = self._of_all = 0
+        self._of: dict[bytes, int] = {}
+
+    def last(self, *names: bytes) -> int:
+        """Return the number of the last change of any of these keys."""
+        of_all = self._of_all  # first: what is told of single ones before all changed is forgotten
+        return max(of_all, *(self._of.setdefault(name, 0) for name in names))
+
+    def note(self, names: Sequence[bytes] | None) -> None:
+        """Learn which keys have changed, None for all of them."""
+        self._count += 1
+        if names is None:
+            self._of_all, self._of = self._count, {}
+            return
+        for name in names:
+            if name in self._of:
+                self._of[name] = self._count
+
+    def __len__(self) -> int:
+        """Return of how many keys it is known."""
+        return len(self._of)
+
+
 class Tracking:
     """Calls `changed(keys)` for changed keys, None for all of them, from a thread of its own.
 

@@ -4,7 +4,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ from livermore.market.coverage import Coverage, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.selection import Selection
-from serving.candles.tracking import Tracking
+from serving.candles.tracking import Changes, Tracking
 from serving.directory import ServedExchange
 from serving.memory.rendered import Rendered
 from serving.memory.stored import StoredRows
@@ -31,8 +31,6 @@ MOST_TOGETHER = 500
 OCTETS_KEPT = 120_000_000
 TIMES_AS_LARGE = 3  # as its rows in Redis a window gets, with what is made of them
 
-# How often everything changed, and since then what is asked about.
-Version = tuple[int, int]
 Key = tuple[int, Pair]  # an exchange's id and a pair of it
 
 
@@ -65,7 +63,7 @@ class Window:
 class _Kept:
     """A window with what it stands on: it holds while none of that is another one."""
 
-    version: Version
+    changed: int  # the number of the last change of its keys, when it was read
     unconfirmed: Stretches
     window: Window
     octets: int
@@ -87,11 +85,11 @@ class Windows:
         self._live: dict[Key, tuple[float, Candle | None]] = {}
         self._asked: dict[int, dict[Pair, float]] = {}  # when open candles were, by exchange
         self._reading: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
-        self._unconfirmed: dict[int, tuple[Version, dict[Pair, Stretches]]] = {}
-        self._changes: dict[bytes, int] = {}  # key -> how often it changed
-        self._all = 0  # how often all of them did
+        # By exchange, each with the number of its last change.
+        self._unconfirmed: dict[int, tuple[int, dict[Pair, Stretches]]] = {}
         self._lock = threading.Lock()
-        self._tracking = Tracking(redis, keys.of_candles(), self._changed)
+        self._changes = Changes()
+        self._tracking = Tracking(redis, keys.of_candles(), self._changes.note)
 
     def start(self) -> None:
         self._tracking.start()
@@ -104,10 +102,11 @@ class Windows:
         found = self._kept.get((exchange_id, pair))
         if found is None or not self._tracking.is_live:
             return None
-        version, unconfirmed = self._unconfirmed[exchange_id]
-        if version != self._version_unconfirmed(exchange_id):
+        changed, unconfirmed = self._unconfirmed[exchange_id]
+        if changed != self._unconfirmed_changed(exchange_id):
             return None
-        if not self._holds(found, exchange_id, pair, unconfirmed):
+        is_same = found.changed == self._pair_changed(exchange_id, pair)
+        if not is_same or found.unconfirmed != unconfirmed.get(pair, ()):
             return None
         with self._lock, suppress(KeyError):  # it may be gone by now
             self._kept.move_to_end((exchange_id, pair))
@@ -126,7 +125,7 @@ class Windows:
     def read(self, exchange: ServedExchange, pair: Pair) -> Window:
         """Return a window as Redis has it now. Raises RedisError."""
         exchange_id = exchange.exchange_id
-        version = self._version(exchange_id, pair)
+        changed = self._pair_changed(exchange_id, pair)
         cache = CandleCache(self._redis, exchange_id)
         unconfirmed = self._read_unconfirmed(cache, exchange_id).get(pair, ())
         ((_, members, coverage),) = cache.windows([pair])
@@ -138,7 +137,7 @@ class Windows:
         if before := self._kept.get((exchange_id, pair)):
             window.take_over(before.window)
         octets = TIMES_AS_LARGE * len(rows.text)
-        self._keep((exchange_id, pair), _Kept(version, unconfirmed, window, octets))
+        self._keep((exchange_id, pair), _Kept(changed, unconfirmed, window, octets))
         return window
 
     def _keep(self, key: Key, kept: _Kept) -> None:
@@ -182,39 +181,24 @@ class Windows:
             return found[0]
 
     def _read_unconfirmed(self, cache: CandleCache, exchange_id: int) -> dict[Pair, Stretches]:
-        version = self._version_unconfirmed(exchange_id)
+        changed = self._unconfirmed_changed(exchange_id)
         found = self._unconfirmed.get(exchange_id)
-        if found is None or found[0] != version or not self._tracking.is_live:
-            found = self._unconfirmed[exchange_id] = version, cache.unconfirmed()
+        if found is None or found[0] != changed or not self._tracking.is_live:
+            found = self._unconfirmed[exchange_id] = changed, cache.unconfirmed()
         return found[1]
 
-    def _holds(
-        self, kept: _Kept, exchange_id: int, pair: Pair, unconfirmed: Mapping[Pair, Stretches]
-    ) -> bool:
-        is_same = kept.version == self._version(exchange_id, pair)
-        return is_same and kept.unconfirmed == unconfirmed.get(pair, ())
-
-    def _version_unconfirmed(self, exchange_id: int) -> Version:
+    def _unconfirmed_changed(self, exchange_id: int) -> int:
         name = self._unconfirmed_names.get(exchange_id)
         if name is None:
             name = self._unconfirmed_names[exchange_id] = keys.unconfirmed(exchange_id).encode()
-        return self._all, self._changes.get(name, 0)
+        return self._changes.last(name)
 
-    def _version(self, exchange_id: int, pair: Pair) -> Version:
+    def _pair_changed(self, exchange_id: int, pair: Pair) -> int:
         names = self._names.get((exchange_id, pair))
         if names is None:
             found = keys.candles(exchange_id, *pair), keys.coverage(exchange_id, *pair)
             names = self._names[exchange_id, pair] = found[0].encode(), found[1].encode()
-        changes = self._changes.get(names[0], 0) + self._changes.get(names[1], 0)
-        return self._all, changes
-
-    def _changed(self, names: Sequence[bytes] | None) -> None:
-        if names is None:
-            self._all += 1
-            self._changes = {}
-            return
-        for name in names:
-            self._changes[name] = self._changes.get(name, 0) + 1
+        return self._changes.last(*names)
 
 
 def told_empty(known: Stretches, timeframe: Timeframe, lag_ms: int) -> Coverage:

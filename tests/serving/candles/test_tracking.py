@@ -2,7 +2,8 @@
 
 import pytest
 
-from serving.candles.tracking import Tracking
+from livermore.market import keys
+from serving.candles.tracking import Changes, Tracking
 from tests.warmup.runners import wait_until
 
 
@@ -35,6 +36,34 @@ def test_it_goes_on_after_its_connection_is_cut_and_says_that_all_may_have_chang
     wait_until(lambda: tracking.is_live)
     redis.set("coverage:4:BTC-USD:1h", "[]")
     wait_until(lambda: told[-1] == [b"coverage:4:BTC-USD:1h"])
+
+
+def test_each_change_of_a_key_that_is_asked_about_has_a_number_of_its_own():
+    changes = Changes()
+    seen = [changes.last(b"a", b"b")]
+    for told in ([b"a"], [b"c", b"b"], None, [b"a"], None, [b"b"]):
+        changes.last(b"a", b"b")
+        changes.note(told)
+        seen.append(changes.last(b"a", b"b"))
+    assert seen == sorted(set(seen))
+    changes.note([b"c"])
+    assert changes.last(b"a", b"b") == seen[-1]
+
+
+def test_what_nobody_asks_about_takes_no_room(redis):
+    """Answers of exchanges are kept under names without end, which begin as some of ours do."""
+    changes = Changes()
+    tracking = Tracking(redis, keys.of_candles(), changes.note)
+    asked = keys.unconfirmed(4).encode()
+    tracking.start()
+    wait_until(lambda: tracking.is_live)
+    before = changes.last(asked)
+    for number in range(300):
+        redis.set(keys.passed(4, f"{number:x}"), b"x", px=60_000)
+    redis.hset(asked, "BTC-USD:1h", b"[]")
+    wait_until(lambda: changes.last(asked) > before)
+    assert len(changes) == 1
+    tracking.close()
 
 
 @pytest.fixture
