@@ -42,6 +42,7 @@ REDIS = {
     "exchanges/redis/client.py",
     "exchanges/redis/recognition.py",
     "exchanges/redis/scripts.py",
+    "exchanges/redis/directory.py",
     "exchanges/redis/installation.py",
     "exchanges/redis/unreadable.py",
     "exchanges/redis/row_notifications.py",

@@ -20,6 +20,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from exchanges.redis.client import own_client, plain_databases
+from exchanges.redis.directory import keep_published
 from exchanges.redis.json_types import check_types, is_number, is_text, parse_object
 from livermore.market import keys, naming
 
@@ -96,7 +97,10 @@ def warnings(redis: Redis, number: str) -> list[str]:
 
 
 class Announcer:
-    """Says once a minute that this installation is here, and once each what is wrong with that."""
+    """Says once a minute that this installation is here, and which exchanges it has.
+
+    What is wrong with that it says once each.
+    """
 
     def __init__(self, redis: Redis):
         self._redis = redis
@@ -108,6 +112,7 @@ class Announcer:
         if time.monotonic() < self._next_at:
             return
         self._next_at = time.monotonic() + SECONDS_BETWEEN
+        keep_published(self._redis)
         try:
             number = installation_id()
             announce(self._redis, number)

@@ -1,10 +1,13 @@
-"""Rows of exchanges, symbols and accounts that change: pages are told, once it is committed."""
+"""Rows of exchanges, symbols and accounts that change: it is told once they are committed.
+
+Pages are told that they did, and readers of Redis which exchanges there are now.
+"""
 
 import logging
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.signals import post_delete, post_save
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
@@ -12,6 +15,7 @@ from redis.exceptions import RedisError
 from exchanges.models import Exchange, Symbol, UserExchange
 from exchanges.redis.change_notifications import changed, row_changed
 from exchanges.redis.client import own_client
+from exchanges.redis.directory import keep_published
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,8 @@ def tell_row_changed(exchange_id: int) -> None:
     What writes without saving a model has to call it.
     """
     transaction.on_commit(partial(_publish, *row_changed(exchange_id)))
+    if not any(each[1] is _publish_exchanges for each in connection.run_on_commit):
+        transaction.on_commit(_publish_exchanges)  # once for all rows of a transaction
 
 
 def _exchange_saved(instance: Exchange, **_signal: Any) -> None:
@@ -44,6 +50,11 @@ def _symbol_saved(instance: Symbol, **_signal: Any) -> None:
 
 def _account_saved(instance: UserExchange, **_signal: Any) -> None:
     transaction.on_commit(partial(_publish, *changed(instance.exchange_id, "accounts")))
+
+
+def _publish_exchanges() -> None:
+    with own_client(get_redis_connection("default"), ANSWER_SECONDS) as redis:
+        keep_published(redis)
 
 
 def _publish(channel: str, message: bytes) -> None:

@@ -192,6 +192,11 @@ def client_addresses(client_id: int) -> str:
     return named(f"serving:client:{client_id}:addresses")
 
 
+def exchanges() -> str:
+    """Name the hash that says which exchanges there are, by name."""
+    return named("exchanges")
+
+
 def agents() -> str:
     """Name the hash in which each agent says that it is alive and what it runs."""
     return named("agents")

@@ -97,7 +97,7 @@ def test_all_kinds_of_names_are_looked_at_here():
     looked_at = {name.__name__ for name in (*OF_AN_EXCHANGE, *OF_A_SYMBOL, *OF_A_PAIR, *OF_A_LOGIN)}
     assert kinds - looked_at == {
         *("pair_field", "pair_of", "agents", "old_rows_cleared", "pacing", "nothing"),
-        *("holder_channel", "installation", "of_candles", "readers", "serving_counts"),
+        *("holder_channel", "installation", "exchanges", "of_candles", "readers", "serving_counts"),
         *("client_requests", "client_sockets", "client_addresses", "passed"),
     }
 
