@@ -1,3 +1,48 @@
 """Complete, typed, honest candles from Livermore's cache. It imports nothing of Livermore."""
 
+from importlib import import_module
+
+from livermore_reader.address import is_http, parse, usual
+from livermore_reader.candles import Candles
+from livermore_reader.client import Reader
+from livermore_reader.errors import (
+    BadRequest,
+    Gap,
+    Incomplete,
+    Missing,
+    MissingCandles,
+    ReaderError,
+    Stale,
+    Unavailable,
+)
+
 __version__ = "0.1.0"
+__all__ = [
+    "BadRequest",
+    "Candles",
+    "Gap",
+    "Incomplete",
+    "Missing",
+    "MissingCandles",
+    "Reader",
+    "ReaderError",
+    "Stale",
+    "Unavailable",
+    "connect",
+]
+
+
+def connect(url: str | None = None, token: str | None = None, prefix: str | None = None) -> Reader:
+    """Return a reader of a Redis, by its URL or socket, or of `serve` by its http address.
+
+    Where none is given: LIVERMORE_URL, REDIS_URL, or the Redis that `./run` has started in this
+    folder. `prefix` is what stands before the names of keys, where it can't be found. Nothing is
+    asked yet. Raises BadRequest.
+    """
+    where = url if url is not None else usual()
+    if is_http(where):
+        http = import_module("livermore_reader.sources.http")
+        return Reader(http.HttpSource(where, token))
+    from livermore_reader.sources.redis import RedisSource
+
+    return Reader(RedisSource(parse(where), prefix))

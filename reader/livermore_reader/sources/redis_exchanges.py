@@ -1,0 +1,59 @@
+"""Which exchanges a Redis has, and which symbols of each, as Livermore tells it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from livermore_reader.errors import BadRequest
+from livermore_reader.sources.redis_client import Client
+from livermore_reader.sources.redis_names import Names
+
+SHOWN = 3  # similar names
+
+
+@dataclass(frozen=True, slots=True)
+class KnownExchange:
+    """An exchange. A bar that it told without a row `lag_ms` after its end had no trade."""
+
+    number: int
+    name: str
+    display_name: str
+    venue: str
+    lag_ms: int
+    symbols: tuple[str, ...]  # whose candles are kept, in alphabetical order
+
+    def canonical(self, symbol: str) -> str | None:
+        """Return the symbol of that name, or of that word if it is of one alone."""
+        if symbol in self.symbols:
+            return symbol
+        found = [each for each in self.symbols if each.replace("-", "") == symbol]
+        return found[0] if len(found) == 1 else None
+
+    def unknown(self, symbol: str) -> BadRequest:
+        """Return what to raise about a symbol of which there is nothing."""
+        words = {each.replace("-", ""): each for each in self.symbols}
+        similar = get_close_matches(symbol, self.symbols, SHOWN)
+        similar = similar or [words[each] for each in get_close_matches(symbol, words, SHOWN)]
+        hint = f"similar are {', '.join(similar)}" if similar else f"{len(self.symbols)} are kept"
+        return BadRequest(f"{self.name} keeps no candles of {symbol[:50]!r}; {hint}")
+
+
+def read_exchanges(client: Client, names: Names) -> Mapping[str, KnownExchange]:
+    """Return all exchanges by name. Raises RedisError."""
+    stored = client.hgetall(names.exchanges())
+    found = (_read(name.decode("utf-8", "replace"), text) for name, text in stored.items())
+    return {each.name: each for each in found if each}
+
+
+def _read(name: str, text: bytes) -> KnownExchange | None:
+    try:
+        told: Any = json.loads(text)
+        symbols = tuple(sorted(map(str, told.get("symbols", ()))))
+        number, lag_ms = int(told["id"]), int(told.get("lagMs", 0))
+        return KnownExchange(
+            number, name, str(told["displayName"]), str(told["venue"]), lag_ms, symbols
+        )
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
