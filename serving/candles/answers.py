@@ -18,14 +18,14 @@ from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
 from serving.candles.derived import AnyTimeframe, derive, join
 from serving.candles.fetching import Failure, Fetches, OpenCandle, Told
-from serving.candles.selection import GRACE_MS, Selection, Wanted, select
+from serving.candles.selection import GRACE_MS, Selection, Wanted, select, select_known
 from serving.candles.unavailable import Unavailable, cache_away
 from serving.candles.waiting import Waits
 from serving.candles.windows import Window, Windows
 from serving.counting.asked import held
 from serving.directory import ServedExchange
 from serving.memory.stored import StoredRows
-from serving.standing.cache_status import cache_status
+from serving.standing.cache_status import PARTIAL, cache_status
 from serving.standing.origins import HEADER, REST, STREAM, source
 from warmup.cache.candles import CANDLES_KEPT
 
@@ -58,6 +58,7 @@ class CandleAnswer:
     last: int
     open_row: list[Any] | None
     headers: dict[str, str]
+    missing: Coverage = ()  # nothing but where it was asked for what there is
 
 
 class OpenRow(NamedTuple):
@@ -216,6 +217,33 @@ class Answers:
         headers |= source([REST])
         return CandleAnswer(window, found.first, found.last, None, headers)
 
+    async def known(
+        self,
+        exchange: ServedExchange,
+        symbol: str,
+        timeframe: AnyTimeframe,
+        wanted: Wanted,
+        with_open: bool,
+    ) -> CandleAnswer:
+        """Return what the cache has of a request that can't be answered, and what is missing.
+
+        Raises Unavailable where the cache can't be read.
+        """
+        now_ms = await self.time_of(exchange, symbol, timeframe)
+        kept = await self._window(exchange, Pair(symbol, base_of(timeframe)))
+        window = _view(kept, timeframe)
+        stretch = _stretch(timeframe, wanted, now_ms)
+        found = select_known(window.times, window.coverage, timeframe, stretch, now_ms)
+        opened = None
+        if with_open and found.takes_open:
+            opened = await self._open_row(exchange, symbol, timeframe, now_ms)
+        headers = _headers(window, timeframe, now_ms)
+        headers["X-Livermore-Complete"] = "0" if found.missing else "1"
+        headers["Cache-Status"] = PARTIAL
+        headers |= _source_of(window, timeframe, found)
+        row = opened and opened.row
+        return CandleAnswer(window, found.first, found.last, row, headers, found.missing)
+
     async def _select(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
     ) -> tuple[Window, Selection, int]:
@@ -321,6 +349,13 @@ def _headers(window: Window, timeframe: AnyTimeframe, now_ms: int) -> dict[str, 
         headers["X-Livermore-Newest-Close"] = str(newest_ms)
         headers["Age"] = str(max(0, (now_ms - newest_ms) // 1000))
     return headers
+
+
+def _source_of(window: Window, timeframe: AnyTimeframe, found: Selection) -> dict[str, str]:
+    """Return the header that says how the closed candles came that were found."""
+    if not isinstance(timeframe, Timeframe):
+        return {HEADER: "derived"}
+    return source(window.origins.of(window.times[found.first : found.last]))
 
 
 def _stretch(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> Interval:

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from livermore.market.coverage import Coverage, missing
+from livermore.market.coverage import Coverage, Interval, missing
 from serving.candles.derived import AnyTimeframe
 
 GRACE_MS = 5_000  # after its end a bar may be on its way that long
@@ -62,6 +62,27 @@ def select(
     if last - first == count:
         needed_ms = times[first] if count else until_ms
     return Selection(first, last, takes_open, missing(coverage, needed_ms, until_ms))
+
+
+def select_known(
+    times: Sequence[int],
+    coverage: Coverage,
+    timeframe: AnyTimeframe,
+    stretch: Interval,
+    now_ms: int,
+) -> Selection:
+    """Return what there is in a stretch of closed bars, and what of it is unknown.
+
+    A bar that has ended just now and isn't there is left out, and not unknown.
+    """
+    start_ms, until_ms = stretch
+    takes_open = until_ms == timeframe.floor(now_ms)
+    is_early = takes_open and now_ms < until_ms + GRACE_MS
+    if is_early and missing(coverage, until_ms - timeframe.ms, until_ms):
+        until_ms, takes_open = until_ms - timeframe.ms, False
+    first = bisect_left(times, start_ms)
+    last = max(first, bisect_left(times, until_ms))
+    return Selection(first, last, takes_open, missing(coverage, start_ms, until_ms))
 
 
 def _oldest(

@@ -33,9 +33,13 @@ class NativeCandles:
     async def answer(
         self, exchange: ServedExchange, symbol: str, sent: Sent, form: str
     ) -> web.Response:
-        """Return all candles that are asked for. Raises BadRequest, Unavailable."""
+        """Return all candles that are asked for, or what there is for who takes that.
+
+        Raises BadRequest, Unavailable.
+        """
         timeframe, limit = sent[asked.TIMEFRAME], sent[asked.LIMIT]
         start_ms, end_ms, wait_ms = sent[asked.START], sent[asked.END], sent[asked.WAIT]
+        with_open, takes_part = sent[asked.OPEN], sent[asked.PARTIAL]
         if start_ms is not None and end_ms is not None and start_ms >= end_ms:
             raise BadRequest("start has to be before end, which is not included itself")
         if wait_ms is not None:
@@ -43,11 +47,16 @@ class NativeCandles:
         open_ms = timeframe.floor(await self._answers.time_of(exchange, symbol, timeframe))
         until_ms = open_ms if end_ms is None else min(end_ms, open_ms)
         tries = [Wanted(start_ms, until_ms - 1, limit)]
-        if sent[asked.OPEN]:  # of the newest bars it is none of those that are counted
+        if with_open:  # of the newest bars it is none of those that are counted
             is_newest = start_ms is None and end_ms is None
             last_ms = None if end_ms is None else end_ms - 1
             tries.insert(0, Wanted(start_ms, last_ms, limit + is_newest))
-        answer = await self._first_of(tries, exchange, symbol, timeframe)
+        try:
+            answer = await self._first_of(tries, exchange, symbol, timeframe)
+        except Unavailable as error:
+            if not takes_part or not error.missing:
+                raise
+            answer = await self._answers.known(exchange, symbol, timeframe, tries[-1], with_open)
         answer.first = max(answer.first, answer.last - limit)
         said = {
             "exchange": exchange.name,
@@ -55,7 +64,7 @@ class NativeCandles:
             **_said(answer, timeframe),
             "next": _next_ms(answer, timeframe, tries[-1]),
         }
-        if sent[asked.OPEN]:
+        if with_open:
             said["open"] = answer.open_row and ten(answer.open_row)
         body = _as_arrow(answer, said) if form == ARROW else _as_json(answer, said)
         headers = answer.headers | {"Vary": "Accept"}
@@ -105,8 +114,8 @@ def _said(answer: CandleAnswer, timeframe: AnyTimeframe) -> dict[str, Any]:
     times = answer.window.times
     return {
         "timeframe": str(timeframe),
-        "complete": True,
-        "missing": [],
+        "complete": not answer.missing,
+        "missing": answer.missing,
         "newestClose": times[-1] + timeframe.ms if times else None,
         "source": answer.headers.get(HEADER),
     }
@@ -114,7 +123,12 @@ def _said(answer: CandleAnswer, timeframe: AnyTimeframe) -> dict[str, Any]:
 
 def _next_ms(answer: CandleAnswer, timeframe: AnyTimeframe, wanted: Wanted) -> int | None:
     """Return where the bars begin that the limit left out, None where it left out none."""
-    if wanted.start_ms is None or answer.last - answer.first < wanted.limit:
+    if wanted.start_ms is None or wanted.end_ms is None:
         return None
-    next_ms = answer.window.times[answer.last - 1] + timeframe.ms
-    return next_ms if wanted.end_ms is not None and next_ms <= wanted.end_ms else None
+    if answer.missing:
+        next_ms = timeframe.ceil(wanted.start_ms) + wanted.limit * timeframe.ms
+    elif answer.last - answer.first < wanted.limit:
+        return None
+    else:
+        next_ms = answer.window.times[answer.last - 1] + timeframe.ms
+    return next_ms if next_ms <= wanted.end_ms else None

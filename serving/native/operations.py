@@ -70,6 +70,13 @@ WAIT: Count[int | None] = Count(
     2000,
     most=LONGEST_WAIT_MS,
 )
+PARTIAL = Flag(
+    "partial",
+    "1 to be told what there is where not all is: `complete` is false then, and `missing` has the "
+    "stretches whose candles are not known. Of what was asked for that is the newest `limit` bars "
+    "by time, or those from `start` on.",
+    1,
+)
 SYMBOLS = Texts(
     "symbols",
     "Symbols by either of their names, separated by commas. Without it all that are monitored.",
@@ -114,11 +121,12 @@ class Operation:
 CANDLES = Operation(
     "candles",
     "Closed candles of a pair",
-    "All closed candles that were asked for, oldest first, and never a part of them: what is "
-    "missing is fetched first, and where that can't be done in time the answer is 503. A bar that "
+    "All closed candles that were asked for, oldest first, and a part of them only for who sends "
+    "`partial`: what is missing is fetched first, and where that can't be done in time the answer "
+    "is 503. A bar that "
     "ended less than five seconds ago and is not there yet is left out. Ten columns, which "
     "`columns` names; the last four are null where they are not known.",
-    (EXCHANGE, SYMBOL, TIMEFRAME, START, END, LIMIT, OPEN, WAIT),
+    (EXCHANGE, SYMBOL, TIMEFRAME, START, END, LIMIT, OPEN, WAIT, PARTIAL),
     {JSON: "Candles", ARROW: ""},
     headers=(
         *("Age", "Cache-Status", "Vary"),

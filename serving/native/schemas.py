@@ -116,7 +116,7 @@ CANDLE: Schema = {
 }
 
 CANDLES = whole(
-    "Closed candles, oldest first, all of those that were asked for.",
+    "Closed candles, oldest first, all of those that were asked for where `complete` is true.",
     {
         "exchange": text("the exchange's name"),
         "symbol": text("the symbol, by our name: BASE-QUOTE"),
@@ -128,12 +128,12 @@ CANDLES = whole(
         },
         "complete": {
             "type": "boolean",
-            "const": True,
             "description": "No bar is missing between the first and the end of what was asked "
-            "for; a bar that is left out had no trade. Where that can't be said the answer is 503.",
+            "for; a bar that is left out had no trade. Where that can't be said the answer is 503, "
+            "and false for who sent `partial`.",
         },
         "missing": array(
-            ref("Stretch"), "Stretches of which candles are not known: none here.", maxItems=0
+            ref("Stretch"), "Stretches of which candles are not known: none where all are there."
         ),
         "newestClose": or_null(
             time("the end of the newest closed candle that is known"), "where there is none"

@@ -6,12 +6,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+import orjson
+import pyarrow as pa
 import pytest
+from redis.exceptions import ConnectionError
 
 from livermore.market import keys
 from livermore.market.candle import Candle
+from livermore.market.coverage import subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+from serving.native.operations import ARROW
 from tests.serving.conftest import Filled
 from warmup.cache.candles import CandleCache
 from warmup.cache.indicators import IndicatorCache
@@ -222,6 +227,81 @@ def test_what_is_missing_is_a_503(ask, redis):
     assert "sandbox BTC-USD 1h: candles from " in content["error"]
     assert content["missing"][-1][1] % HOUR == 0
     assert int(headers["Retry-After"]) > 0
+
+
+def know_all_but(redis, filled, *holes):
+    """Take candles out of what is kept, and of what is known; each is counted from the newest."""
+    times = [filled.open_ms - number * HOUR for number in holes]
+    for each in times:
+        redis.zremrangebyscore(keys.candles(4, "BTC-USD", "1h"), each, each)
+    known = subtract([(filled.first_ms, filled.open_ms)], [(each, each + HOUR) for each in times])
+    redis.set(keys.coverage(4, "BTC-USD", "1h"), orjson.dumps(known))
+    return [[*each] for each in union((each, each + HOUR) for each in times)]
+
+
+@pytest.mark.parametrize("holes", [(1,), (3,), (1, 2, 3), (4, 9), (400,)])
+@pytest.mark.parametrize("form", ["json", "arrow"])
+def test_who_takes_a_part_is_told_what_is_missing(ask, redis, filled, holes, form):
+    gone = know_all_but(redis, filled, *holes)
+    assert get(ask, "candles", **WHOLE, limit=10, open=1)[0] == (503 if holes != (400,) else 200)
+    said, rows, headers = told(ask, form, **WHOLE, limit=10, open=1, partial=1)
+    there = [each for each in range(10, 0, -1) if each not in holes]
+    assert [row[0] for row in rows] == [filled.open_ms - each * HOUR for each in there]
+    assert said["missing"] == (gone if holes != (400,) else [])
+    assert said["complete"] is (holes == (400,))
+    assert headers["X-Livermore-Complete"] == ("1" if said["complete"] else "0")
+    assert said["newestClose"] == filled.open_ms - (min(set(range(1, 99)) - {*holes}) - 1) * HOUR
+    assert said["open"][0] == filled.open_ms
+
+
+def told(ask, form, **params):
+    """Return what is said beside the candles, the candles, and the headers, of either form."""
+
+    async def fetch():
+        async with ask() as client:
+            accept = {"Accept": ARROW if form == "arrow" else "application/json"}
+            answer = await client.get(f"/v1/candles?{urlencode(params)}", headers=accept)
+            return await answer.read(), answer.headers
+
+    body, headers = asyncio.run(fetch())
+    if form == "json":
+        said = orjson.loads(body)
+        return said, said["candles"], headers
+    table = pa.ipc.open_stream(body).read_all()
+    rows = [[each] for each in table.column("timestamp").cast("int64").to_pylist()]
+    return orjson.loads(table.schema.metadata[b"livermore"]), rows, headers
+
+
+def test_pages_with_holes_lead_through_a_whole_stretch(ask, redis, filled):
+    gone = know_all_but(redis, filled, 4, 5, 6, 9, 12)
+    start, seen, missing = filled.open_ms - 13 * HOUR, [], []
+    while start is not None:
+        page = {"start": start, "end": filled.open_ms, "limit": 5, "partial": 1}
+        _, said, _ = get(ask, "candles", **WHOLE, **page)
+        seen += [row[0] for row in said["candles"]]
+        missing += said["missing"]
+        start = said["next"]
+    assert seen == [filled.open_ms - each * HOUR for each in (13, 11, 10, 8, 7, 3, 2, 1)]
+    assert sum(until - since for since, until in missing) == 5 * HOUR
+    assert missing[0] == gone[0]
+
+
+def test_who_takes_a_part_of_nothing_is_told_that_all_is_missing(ask, redis):
+    status, said, _ = get(ask, "candles", **WHOLE, limit=10, partial=1)
+    assert (status, said["candles"], said["complete"]) == (200, [], False)
+    assert said["newestClose"] is None
+    assert sum(until - since for since, until in said["missing"]) in (9 * HOUR, 10 * HOUR)
+
+
+def test_nobody_is_told_a_part_of_what_cannot_be_read(ask, redis, monkeypatch):
+    monkeypatch.setattr("serving.candles.windows.CandleCache.windows", raise_away)
+    status, said, _ = get(ask, "candles", **WHOLE, partial=1)
+    assert status == 503
+    assert "cache can't be read" in said["error"]
+
+
+def raise_away(*_):
+    raise ConnectionError("away")
 
 
 def test_macd_v_of_all_pairs_or_of_some(ask, redis):
