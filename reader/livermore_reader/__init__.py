@@ -15,12 +15,16 @@ from livermore_reader.errors import (
     Stale,
     Unavailable,
 )
+from livermore_reader.following import Heartbeat
+from livermore_reader.sources.source import Close
 
 __version__ = "0.1.0"
 __all__ = [
     "BadRequest",
     "Candles",
+    "Close",
     "Gap",
+    "Heartbeat",
     "Incomplete",
     "Missing",
     "MissingCandles",

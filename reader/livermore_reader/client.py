@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from livermore_reader import frames
+from livermore_reader.async_following import AsyncFollowing
 from livermore_reader.candles import SIX, TEN, Asked, Candles
 from livermore_reader.errors import BadRequest
-from livermore_reader.sources.source import Exchange, Source, Status
+from livermore_reader.following import Following, Heartbeat
+from livermore_reader.sources.source import Close, Exchange, Source, Status
 from livermore_reader.times import DERIVED, KEPT, length_ms, milliseconds
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 COUNT, MOST_KEPT = 500, 1000
 When = str | int | datetime | None
+Names = str | Sequence[str] | None  # of symbols, or of timeframes; None for all
 
 
 class Reader:
@@ -102,6 +105,84 @@ class Reader:
     def ticker(self, exchange: str, symbol: str) -> dict[str, Any] | None:
         """Return the last ticker, None where none is known."""
         return self.source.ticker(exchange, _symbol(symbol))
+
+    @overload
+    def follow(
+        self,
+        exchange: str,
+        symbols: Names = None,
+        timeframes: Names = None,
+        since: str | None = None,
+        on_gap: str = "raise",
+        heartbeat: None = None,
+    ) -> Following[Close]: ...
+    @overload
+    def follow(
+        self,
+        exchange: str,
+        symbols: Names = None,
+        timeframes: Names = None,
+        since: str | None = None,
+        on_gap: str = "raise",
+        *,
+        heartbeat: float,
+    ) -> Following[Close | Heartbeat]: ...
+    def follow(
+        self,
+        exchange: str,
+        symbols: Names = None,
+        timeframes: Names = None,
+        since: str | None = None,
+        on_gap: str = "raise",
+        heartbeat: float | None = None,
+    ) -> Following[Any]:
+        """Return each close as it comes, once and in order per pair, for as long as it is asked.
+
+        Where there are many, `since` goes on behind a close, by its `id`; "0-0" begins with the
+        oldest that is kept, None with those from now on. Closes behind it that are no longer kept
+        raise Gap, or are filled from the cache where `on_gap` is "fill". `heartbeat` is after how
+        many quiet seconds a Heartbeat comes. Over cuts and restarts it goes on by itself. Raises
+        BadRequest, Unavailable.
+        """
+        following: Following[Any] = Following(
+            self.source, exchange, symbols, timeframes, since, on_gap, heartbeat
+        )
+        return following.begin()
+
+    @overload
+    def afollow(
+        self,
+        exchange: str,
+        symbols: Names = None,
+        timeframes: Names = None,
+        since: str | None = None,
+        on_gap: str = "raise",
+        heartbeat: None = None,
+    ) -> AsyncFollowing[Close]: ...
+    @overload
+    def afollow(
+        self,
+        exchange: str,
+        symbols: Names = None,
+        timeframes: Names = None,
+        since: str | None = None,
+        on_gap: str = "raise",
+        *,
+        heartbeat: float,
+    ) -> AsyncFollowing[Close | Heartbeat]: ...
+    def afollow(
+        self,
+        exchange: str,
+        symbols: Names = None,
+        timeframes: Names = None,
+        since: str | None = None,
+        on_gap: str = "raise",
+        heartbeat: float | None = None,
+    ) -> AsyncFollowing[Any]:
+        """Return the same for `async for`; it begins when it is first asked."""
+        return AsyncFollowing(
+            Following(self.source, exchange, symbols, timeframes, since, on_gap, heartbeat)
+        )
 
     def close(self) -> None:
         self.source.close()

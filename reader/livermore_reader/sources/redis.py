@@ -11,13 +11,15 @@ from livermore_reader.candles import Asked, Candles, Row
 from livermore_reader.derived import derive
 from livermore_reader.errors import BadRequest, Incomplete
 from livermore_reader.selection import by_closes, select
+from livermore_reader.sources.event_messages import Wanted
 from livermore_reader.sources.redis_client import Client, as_unavailable, connect
+from livermore_reader.sources.redis_events import RedisEvents
 from livermore_reader.sources.redis_exchanges import KnownExchange, read_exchanges
 from livermore_reader.sources.redis_indicators import Kept, read_value
 from livermore_reader.sources.redis_names import Names, find_names
 from livermore_reader.sources.redis_pair import Pair, Stored, read_pair, read_rows
 from livermore_reader.sources.redis_status import Clock, RunnerStatus, read_status
-from livermore_reader.sources.source import Events, Exchange, Status
+from livermore_reader.sources.source import Exchange, Status
 from livermore_reader.times import DERIVED, KEPT, length_ms, utc
 
 CANDLES_KEPT = 1000
@@ -127,8 +129,15 @@ class RedisSource:
 
     def events(
         self, exchange: str, after: str, symbols: Sequence[str], timeframes: Sequence[str]
-    ) -> Events:
-        raise NotImplementedError
+    ) -> RedisEvents:
+        wanted = Wanted.of(symbols, timeframes)
+        with as_unavailable(self.address):
+            known = self.exchange(exchange)
+            key = self.names.of_exchange(known.number, "events")
+            stream = self.client, self.address, key
+        return RedisEvents(
+            *stream, known.name, after, wanted, lambda: self.status(known.name).streamed
+        )
 
     def close(self) -> None:
         with self._lock:
