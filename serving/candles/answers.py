@@ -33,6 +33,7 @@ Found = TypeVar("Found")
 
 NOTHING = Told([], [], ())
 NOT_TOLD = Failure("the exchange did not tell them")
+UNREADABLE = Failure("what is stored there is no candle; repair takes it out")
 LONGEST_FETCH_SECONDS = 10.0
 # Who waits for a bar may ask that long before it ends, and for so long at the most.
 EARLY_MS, LONGEST_WAIT_MS = 1000, 60_000
@@ -181,7 +182,7 @@ class Answers:
         await self._in_thread(self._windows.read, exchange, pair)
         window, found, now_ms = await self._select(exchange, symbol, timeframe, wanted)
         if found.missing:
-            failure = failure or NOT_TOLD
+            failure = failure or (NOT_TOLD if window.is_readable else UNREADABLE)
             self._fetches.note_in_vain(exchange, pair, found.missing, failure)
             raise _unavailable(exchange, symbol, timeframe, found.missing, failure)
         return window, found, now_ms
@@ -388,7 +389,8 @@ def _view(window: Window, timeframe: AnyTimeframe) -> Window:
     if timeframe.text not in window.derived:
         rows, coverage = derive(window.rows, window.coverage, timeframe)
         stored = StoredRows.of(rows)
-        window.derived[timeframe.text] = Window(stored.times(), stored, coverage)
+        made = Window(stored.times(), stored, coverage, is_readable=window.is_readable)
+        window.derived[timeframe.text] = made
     return window.derived[timeframe.text]
 
 

@@ -1,5 +1,6 @@
 """The candles of each pair that is asked for, kept in memory for as long as Redis has the same."""
 
+import logging
 import threading
 import time
 from bisect import bisect_left
@@ -9,11 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from redis import Redis
 
+from exchanges.redis.unreadable import warn_once
 from livermore.market import keys
-from livermore.market.candle import Candle
-from livermore.market.coverage import Coverage, union
+from livermore.market.candle import LATEST_MS, Candle
+from livermore.market.coverage import Coverage, Interval, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.selection import Selection
@@ -24,6 +27,8 @@ from serving.memory.stored import StoredRows
 from serving.standing.origins import EventOrigins, Origins
 from warmup.cache.candles import CandleCache
 from warmup.cache.unconfirmed import EMPTY, Stretches
+
+logger = logging.getLogger(__name__)
 
 LIVE_SECONDS = 0.25  # for which an open candle is shown again: exchanges tell it every two seconds
 SECONDS_ASKED = 1.0  # for which an open candle is read with others, once it was asked for
@@ -47,6 +52,7 @@ class Window:
     selected: dict[Hashable, Selection] = field(default_factory=dict)  # by what was wanted
     # The open candle that was shown last, as it was written.
     open_row: tuple[list[Any], bytes] | None = None
+    is_readable: bool = True  # else some of what is stored is no candle
 
     def take_over(self, before: "Window") -> None:
         """Take what was made of an earlier state of the same pair, as far as that still holds."""
@@ -129,12 +135,17 @@ class Windows:
         cache = CandleCache(self._redis, exchange_id)
         unconfirmed = self._read_unconfirmed(cache, exchange_id).get(pair, ())
         ((_, members, coverage),) = cache.windows([pair])
+        before = self._kept.get((exchange_id, pair))
         rows = StoredRows(members)
         empty = told_empty(unconfirmed, pair.timeframe, exchange.lag_ms)
-        known = union([*coverage, *empty]) if members else ()
+        known = union([*coverage, *empty])
+        if not rows.are_usual(before.window.rows if before else None):
+            name = keys.candles(exchange_id, *pair)
+            rows, known = _readable(members, known, pair.timeframe, name)
         origins = self._origins.of(exchange_id, pair)
-        window = Window(rows.times(), rows, known, origins)
-        if before := self._kept.get((exchange_id, pair)):
+        is_readable = len(rows) == len(members)
+        window = Window(rows.times(), rows, known if rows else (), origins, is_readable=is_readable)
+        if before:
             window.take_over(before.window)
         octets = TIMES_AS_LARGE * len(rows.text)
         self._keep((exchange_id, pair), _Kept(changed, unconfirmed, window, octets))
@@ -199,6 +210,29 @@ class Windows:
             found = keys.candles(exchange_id, *pair), keys.coverage(exchange_id, *pair)
             names = self._names[exchange_id, pair] = found[0].encode(), found[1].encode()
         return self._changes.last(*names)
+
+
+def _readable(
+    members: Sequence[bytes], known: Coverage, timeframe: Timeframe, name: str
+) -> tuple[StoredRows, Coverage]:
+    """Return which rows of a key are candles, and what is known without the bars of the others."""
+    found: list[bytes] = []
+    doubtful: list[Interval] = []
+    end_ms, is_behind_another = 0, False  # where the last candle ends; what is behind that
+    for member in members:
+        try:
+            opened_ms = Candle.of_values(orjson.loads(member), timeframe).timestamp
+        except (ValueError, TypeError) as error:
+            warn_once(logger, name, error)
+            is_behind_another = True
+            continue
+        if is_behind_another:
+            doubtful.append((end_ms, opened_ms))
+        found.append(member)
+        end_ms, is_behind_another = opened_ms + timeframe.ms, False
+    if is_behind_another:
+        doubtful.append((end_ms, LATEST_MS))
+    return StoredRows(found), subtract(known, doubtful)
 
 
 def told_empty(known: Stretches, timeframe: Timeframe, lag_ms: int) -> Coverage:

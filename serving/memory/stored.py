@@ -12,6 +12,9 @@ from typing import Any, overload
 import orjson
 
 FIRST_NUMBER = re.compile(rb"\[(\d+)")
+NUMBER = rb",-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?"
+ROW = rb"\[\d+(?:%b){5}(?:%b,\d+(?:%b){2})?\]" % (NUMBER, NUMBER, NUMBER)
+ROWS = re.compile(rb"%b(?:,%b)*" % (ROW, ROW))
 
 
 class StoredRows(Sequence[list[Any]]):
@@ -61,6 +64,18 @@ class StoredRows(Sequence[list[Any]]):
         return [
             self.text[start : end - 1] for start, end in pairwise(self.starts[first : last + 1])
         ]
+
+    def are_usual(self, before: "StoredRows | None" = None) -> bool:
+        """Tell whether all have the form of a candle's row, as those of `before` have."""
+        if not len(self):
+            return True
+        first = before.text.find(self.json(0, 1)) if before else -1
+        known = before.text[first:] + b"," if before and first >= 0 else b""
+        if known == self.text + b",":
+            return True
+        return (
+            ROWS.fullmatch(self.text, len(known) if self.text.startswith(known) else 0) is not None
+        )
 
     def times(self) -> "array[int]":
         """Return when each opened. Raises ValueError where one does not say that."""

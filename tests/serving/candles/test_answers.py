@@ -296,6 +296,31 @@ def test_a_symbol_is_asked_for_by_the_exchanges_own_name(ask, redis, monkeypatch
     assert many == (200, [{"symbols": '["BTCUSD"]'}])
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        *("rubbish", "[]", "[%d]", "[%d,'x',1.0,1.0,1.0,1.0]", "[%d,1.5,2.5,0.5,1.5,null]"),
+        *("[%d,NaN,1.0,1.0,1.0,1.0]", "[%d,1.5,2.5,0.5,1.5,7.0,1.0]", "[%d,1.0] [5"),
+    ],
+)
+def test_what_is_no_candle_is_not_told_as_one(ask, redis, filled, monkeypatch, caplog, stored):
+    """Somebody else wrote it: that bar is not known, and all others are."""
+    monkeypatch.setattr("serving.candles.fetching.fetch_holes", lambda *what: {})
+    name, at = keys.candles(4, "BTC-USD", "1h"), filled.open_ms - 3 * H1.ms
+    member = stored.replace("'", '"').replace("%d", str(at))
+    redis.zremrangebyscore(name, at, at)
+    redis.zadd(name, {member: at})
+    native = "/v1/candles?exchange=sandbox&symbol=BTC-USD&timeframe=1h"
+    longer = f"{KLINES.replace('1h', '2h')}&limit=4"
+    newest, within, *others = get(
+        ask, f"{KLINES}&limit=3", f"{KLINES}&limit=4", f"{native}&limit=9", longer
+    )
+    assert opened(newest[1]) == [filled.open_ms - n * H1.ms for n in (2, 1, 0)]
+    assert [status for status, _ in (within, *others)] == [503] * 3
+    assert within[1]["msg"].endswith("what is stored there is no candle; repair takes it out")
+    assert f"key={name}" in caplog.text
+
+
 class Away(FixedDirectory):
     """A database that can't be read."""
 

@@ -41,6 +41,22 @@ def test_what_is_no_row_is_noticed_where_it_is_read(odd):
     assert len(times) == 2
 
 
+def test_what_is_behind_rows_that_were_looked_at_is_looked_at_alone():
+    stored = [
+        orjson.dumps([*row, *([9.5, 3, 1e-7, 2.5e16] if at % 2 else ())])
+        for at, row in enumerate(ROWS)
+    ]
+    assert StoredRows([]).are_usual(StoredRows(stored))
+    for before in (stored, stored[:5], stored[2:7], []):
+        looked_at = StoredRows(before)
+        assert StoredRows(stored).are_usual(looked_at)
+        assert StoredRows(stored[1:]).are_usual(looked_at)
+        for odd in (b'[1795046400000,"x",1.0,1.0,1.0,1.0]', b"", b"x", stored[4] + b"x"):
+            assert not StoredRows([odd]).are_usual(looked_at)
+            for at in (0, 4, 5, 9):
+                assert not StoredRows([*stored[:at], odd, *stored[at:]]).are_usual(looked_at)
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=5), st.integers(0, 9))
 def test_rows_that_were_written_are_the_same_in_whatever_order_they_are_asked_for(asked, gone):
     rows = [f"row{at}".encode() for at in range(9)]
