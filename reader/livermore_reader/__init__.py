@@ -47,6 +47,6 @@ def connect(url: str | None = None, token: str | None = None, prefix: str | None
     if is_http(where):
         http = import_module("livermore_reader.sources.http")
         return Reader(http.HttpSource(where, token))
-    from livermore_reader.sources.redis import RedisSource
+    from livermore_reader.sources.redis.source import RedisSource
 
     return Reader(RedisSource(parse(where), prefix))

@@ -12,13 +12,13 @@ from livermore_reader.derived import derive
 from livermore_reader.errors import BadRequest, Incomplete
 from livermore_reader.selection import by_closes, select
 from livermore_reader.sources.event_messages import Wanted
-from livermore_reader.sources.redis_client import Client, as_unavailable, connect
-from livermore_reader.sources.redis_events import RedisEvents
-from livermore_reader.sources.redis_exchanges import KnownExchange, read_exchanges
-from livermore_reader.sources.redis_indicators import Kept, read_value
-from livermore_reader.sources.redis_names import Names, find_names
-from livermore_reader.sources.redis_pair import Pair, Stored, read_pair, read_rows
-from livermore_reader.sources.redis_status import Clock, RunnerStatus, read_status
+from livermore_reader.sources.redis.client import Client, as_unavailable, connect
+from livermore_reader.sources.redis.events import RedisEvents
+from livermore_reader.sources.redis.exchanges import KnownExchange, read_exchanges
+from livermore_reader.sources.redis.indicators import Kept, read_value
+from livermore_reader.sources.redis.names import Names, find_names
+from livermore_reader.sources.redis.pair import Pair, Stored, read_pair, read_rows
+from livermore_reader.sources.redis.status import Clock, RunnerStatus, read_status
 from livermore_reader.sources.source import Exchange, Status
 from livermore_reader.times import DERIVED, KEPT, length_ms, utc
 

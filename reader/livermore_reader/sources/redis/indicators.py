@@ -4,7 +4,7 @@ import json
 from typing import Any, NamedTuple
 
 from livermore_reader.selection import GRACE_MS
-from livermore_reader.sources.redis_pair import read_coverage, read_rows, told_empty
+from livermore_reader.sources.redis.pair import read_coverage, read_rows, told_empty
 from livermore_reader.stretches import missing, union
 from livermore_reader.times import length_ms
 

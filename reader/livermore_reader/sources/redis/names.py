@@ -7,7 +7,7 @@ from typing import Any
 from redis.exceptions import NoPermissionError, ResponseError
 
 from livermore_reader.errors import BadRequest
-from livermore_reader.sources.redis_client import Client
+from livermore_reader.sources.redis.client import Client
 
 INSTALLATION = "installation"
 AT_ONCE = 100_000

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from livermore_reader.errors import BadRequest
-from livermore_reader.sources.redis_client import Client
-from livermore_reader.sources.redis_names import Names
+from livermore_reader.sources.redis.client import Client
+from livermore_reader.sources.redis.names import Names
 
 SHOWN = 3  # similar names
 

@@ -16,7 +16,7 @@ from livermore_reader.sources.event_messages import (
     close_of,
     order,
 )
-from livermore_reader.sources.redis_client import Client, as_unavailable
+from livermore_reader.sources.redis.client import Client, as_unavailable
 from livermore_reader.sources.source import Batch, Close
 
 ENTRIES_AT_ONCE = 1000

@@ -1,0 +1,1 @@
+"""Reading from Redis itself, by the keys that Livermore writes."""
