@@ -1,5 +1,8 @@
 """Benchmarks are found, and what they are made of runs with small numbers."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,14 @@ SYMBOLS = [ServedSymbol(f"{base}-USD", f"{base}USD", base, "USD", True, True) fo
 def test_each_benchmark_is_a_module_and_each_module_is_one():
     modules = {path.stem for path in Path(measured.__file__).parent.glob("*.py")} - {"__init__"}
     assert modules == set(BENCHMARKS)
+
+
+@pytest.mark.parametrize("module", ["benchmarks", "tests.experiments"])
+def test_those_there_are_are_named_without_django(module):
+    command = [sys.executable, "-m", module, "--list"]
+    unset = {name: value for name, value in os.environ.items() if "SETTINGS" not in name}
+    done = subprocess.run(command, env=unset, capture_output=True, text=True)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) > 5, done.stderr
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import logging
 from typing import Any
 
 import orjson
+from django.apps import apps
 from django.db import Error as DatabaseError
 from redis import Redis
 from redis.exceptions import RedisError
 
-from exchanges.models import Exchange, Symbol
 from exchanges.venues import VENUES
 from livermore.market import keys
 from livermore.market.candle import LATEST_MS
@@ -40,8 +40,12 @@ def keep_published(redis: Redis) -> None:
 
 
 def _rows() -> dict[bytes, bytes]:
+    # Commands import this before there are models, and some of them have no Django at all.
+    exchange_rows, symbol_rows = (
+        apps.get_model("exchanges", name) for name in ("Exchange", "Symbol")
+    )
     symbols: dict[int, list[str]] = {}
-    monitored = Symbol.objects.listed().monitored().order_by("symbol")
+    monitored = symbol_rows.objects.listed().monitored().order_by("symbol")
     for number, symbol in monitored.values_list("exchange_id", "symbol"):
         symbols.setdefault(number, []).append(symbol)
     return {
@@ -54,5 +58,5 @@ def _rows() -> dict[bytes, bytes]:
                 "symbols": symbols.get(row.pk, []),
             }
         )
-        for row in Exchange.objects.all()
+        for row in exchange_rows.objects.all()
     }
