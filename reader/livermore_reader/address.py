@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from redis.connection import parse_url
-
 from livermore_reader.errors import BadRequest
 
 SOCKET = Path("var/valkey/server.sock")  # of the Redis that `./run` starts
@@ -124,6 +122,8 @@ def _node(text: str, usual_port: int) -> Node:
 
 def _options(url: str) -> dict[str, Any]:
     """Return the options of a connection. Raises BadRequest."""
+    from redis.connection import parse_url  # four fifths of what an import of all this would take
+
     try:
         if "," in urlsplit(url).netloc.rpartition("@")[2]:
             raise ValueError
