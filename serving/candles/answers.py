@@ -63,11 +63,15 @@ class CandleAnswer:
 
 
 class OpenRow(NamedTuple):
-    """The open candle as it is stored; whether something of it was there, and was fetched."""
+    """The open candle as it is stored; whether something of it was there, and was fetched.
+
+    `origin` is who told it.
+    """
 
     row: list[Any]
     kept: bool
     fetched: bool
+    origin: str
 
 
 class Answers:
@@ -143,7 +147,7 @@ class Answers:
             if missing[0][0] < _kept_from_ms(timeframe, now_ms):
                 raise OlderThanKept(missing)
             window, found, now_ms = await self._fetched(exchange, symbol, timeframe, wanted, found)
-        open_row, kept, fetched = None, False, bool(missing)
+        opened, kept, fetched = None, False, bool(missing)
         if found.takes_open:
             opened = await self._open_row(exchange, symbol, timeframe, now_ms)
             if opened is None:
@@ -152,20 +156,19 @@ class Answers:
                     which = f"{exchange.name} {symbol} {timeframe}"
                     raise Unavailable(f"{which}: no open candle is known")
             else:
-                open_row, kept, fetched = opened.row, opened.kept, fetched or opened.fetched
+                kept, fetched = opened.kept, fetched or opened.fetched
         if fetched and not kept:  # else that is known already
             kept = _had_some(before, missing, window.times[found.first : found.last])
         headers = _headers(window, timeframe, now_ms)
         headers["Cache-Status"] = cache_status(kept=kept, fetched=fetched)
         if isinstance(timeframe, Timeframe):
             origins = window.origins.of(window.times[found.first : found.last])
-            if open_row:
-                is_streamed = self._clocks.is_streamed(exchange.exchange_id)
-                origins.add(STREAM if is_streamed else REST)
+            if opened:
+                origins.add(opened.origin)
             headers |= source(origins | ({REST} if missing else set()))
         else:
             headers[HEADER] = "derived"
-        return CandleAnswer(window, found.first, found.last, open_row, headers)
+        return CandleAnswer(window, found.first, found.last, opened and opened.row, headers)
 
     async def _fetched(
         self,
@@ -274,28 +277,37 @@ class Answers:
     ) -> OpenRow | None:
         """Return the candle that was open at a time, None where it isn't known as a whole."""
         pair = Pair(symbol, base_of(timeframe))
-        candle, was_kept = await self._open_candle(exchange, pair)
+        open_ms = pair.timeframe.floor(now_ms)
+        (candle, was_kept), origin = await self._open_candle(exchange, pair, open_ms)
         # Of the next bar it may be by now, behind which the one that has ended would be missing.
-        if candle is None or candle.timestamp != pair.timeframe.floor(now_ms):
+        if candle is None or candle.timestamp != open_ms:
             return None
         opened = timeframe.floor(now_ms)
         if isinstance(timeframe, Timeframe) or opened == candle.timestamp:
-            return OpenRow(candle.row(), was_kept, not was_kept)
+            return OpenRow(candle.row(), was_kept, not was_kept, origin)
         window = await self._window(exchange, pair)
         if missing_in(window.coverage, opened, candle.timestamp):
             return None
         first, last = (bisect_left(window.times, each) for each in (opened, candle.timestamp))
         row = join([*window.rows[first:last], candle.row()], opened)
-        return OpenRow(row, was_kept or first < last, not was_kept)
+        return OpenRow(row, was_kept or first < last, not was_kept, origin)
 
-    async def _open_candle(self, exchange: ServedExchange, pair: Pair) -> OpenCandle:
-        """Return the open candle; where nobody streams it, as the exchange tells it now."""
-        if not self._clocks.is_streamed(exchange.exchange_id):
-            return await self._fetches.open_candle(exchange, pair)
-        was_read, candle = self._windows.kept_live(exchange.exchange_id, pair)
-        if not was_read:
-            candle = await self._in_thread(self._windows.read_live, exchange.exchange_id, pair)
-        return OpenCandle(candle, was_kept=True)
+    async def _open_candle(
+        self, exchange: ServedExchange, pair: Pair, open_ms: int
+    ) -> tuple[OpenCandle, str]:
+        """Return the candle open since a time, and who told it: the exchange where no stream has.
+
+        None has at the beginning of a bar, and after that of a stream, until there is a trade.
+        """
+        number, listed = exchange.exchange_id, exchange.symbols[pair.symbol]
+        is_streamed = listed.is_monitored and self._clocks.is_streamed(number)
+        if is_streamed:
+            was_read, candle = self._windows.kept_live(number, pair)
+            if not was_read:
+                candle = await self._in_thread(self._windows.read_live, number, pair)
+            if candle and candle.timestamp >= open_ms:
+                return OpenCandle(candle, was_kept=True), STREAM
+        return await self._fetches.open_candle(exchange, pair, open_ms, is_streamed), REST
 
     async def _in_thread(self, read: Callable[..., Found], *arguments: Any) -> Found:
         try:

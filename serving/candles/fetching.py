@@ -39,7 +39,8 @@ logger = logging.getLogger(__name__)
 
 TOGETHER_SECONDS = 0.02  # for which those that ask at the same time are gathered
 LONGEST_PAUSE_SECONDS = 60
-OPEN_HOLDS_SECONDS, LONGEST_OPEN_SECONDS = 1.0, 2.0  # of an open candle that nobody streams
+OPEN_HOLDS_SECONDS, LONGEST_OPEN_SECONDS = 1.0, 2.0  # of an open candle
+STREAMED_OPEN_HOLDS_SECONDS = 5.0  # what is traded from then on the stream tells
 STRETCH_HOLDS_SECONDS, LONGEST_STRETCH_SECONDS = 10.0, 30.0  # of older candles than are kept
 MOST_REMEMBERED = 10_000
 # What a call of an exchange raises, with a text for a person.
@@ -83,6 +84,7 @@ class Fetches:
         self._calls = calls
         self._once = once
         self._in_vain: dict[tuple[int, Pair], tuple[float, Coverage, Failure]] = {}
+        self._hangs_until: dict[int, float] = {}  # then it is asked for open candles again
         self._wanted: dict[int, dict[Pair, Coverage]] = {}
         self._fetched: dict[int, dict[Pair, Coverage]] = {}  # by what is under way
         self._under_way: dict[int, asyncio.Task[dict[Pair, Failure]]] = {}
@@ -146,17 +148,23 @@ class Fetches:
             logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
             return Failure(str(error), getattr(error, "retry_seconds", None))
 
-    async def open_candle(self, exchange: ServedExchange, pair: Pair) -> OpenCandle:
-        """Return the open candle as the exchange tells it, or told it a moment ago.
+    async def open_candle(
+        self, exchange: ServedExchange, pair: Pair, open_ms: int, is_streamed: bool
+    ) -> OpenCandle:
+        """Return the candle open since a time as the exchange tells it, or told it a moment ago.
 
         It has none where that has none, or does not answer soon.
         """
-        request = f"open {pair.symbol} {pair.timeframe}"
-        ask = partial(_asked_open, exchange, pair)
+        number = exchange.exchange_id
+        if time.monotonic() < self._hangs_until.get(number, 0.0):
+            return OpenCandle(None, was_kept=True)
+        request = f"open {pair.symbol} {pair.timeframe} {open_ms}"
+        ask = partial(_asked_open, exchange, pair, open_ms, is_streamed)
         try:
             got = await self._once.get(exchange, request, ask, LONGEST_OPEN_SECONDS)
             return OpenCandle(_candle_of(got.answer, pair), got.was_kept)
         except TimeoutError:
+            self._hangs_until[number] = time.monotonic() + RETRY_SECONDS
             return OpenCandle(None, was_kept=False)
         except FAILURES:  # it was not asked at all, as it is switched off or has enough to answer
             return OpenCandle(None, was_kept=True)
@@ -276,15 +284,16 @@ def untold(error: Exception) -> Answer:
     return Answer(NONE, str(error).encode(), time.time(), holds_seconds, seconds)
 
 
-def _asked_open(exchange: ServedExchange, pair: Pair) -> Answer:
-    """Return what an exchange tells of the open candle, `null` where it has none."""
+def _asked_open(exchange: ServedExchange, pair: Pair, open_ms: int, is_streamed: bool) -> Answer:
+    """Return what an exchange tells of the candle open since a time, `null` where it has none."""
     try:
         candle = fetch_open(exchange.exchange_id, pair)
     except FAILURES as error:
         logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
         return untold(error)
-    row = orjson.dumps(candle and candle.row())
-    return Answer(200, row, time.time(), OPEN_HOLDS_SECONDS)
+    is_it = candle is None or candle.timestamp == open_ms
+    holds_seconds = STREAMED_OPEN_HOLDS_SECONDS if is_streamed and is_it else OPEN_HOLDS_SECONDS
+    return Answer(200, orjson.dumps(candle and candle.row()), time.time(), holds_seconds)
 
 
 def _candle_of(answer: Answer, pair: Pair) -> Candle | None:

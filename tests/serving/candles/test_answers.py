@@ -86,6 +86,77 @@ def test_an_open_candle_that_nobody_streams_any_more_is_asked_of_the_exchange(
     assert len(calls) == 1
 
 
+def test_an_open_candle_that_the_stream_has_not_told_yet_is_asked_of_the_exchange(
+    ask, redis, filled, monkeypatch
+):
+    redis.delete(keys.live_candle(4, "BTC-USD", "1h"))
+    told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
+    calls = []
+    monkeypatch.setattr(
+        "serving.candles.fetching.fetch_open", lambda *what: calls.append(what) or told
+    )
+    monkeypatch.setattr("serving.candles.fetching.OPEN_HOLDS_SECONDS", 0.0)
+    monkeypatch.setattr("serving.candles.windows.LIVE_SECONDS", 0.0)
+
+    async def fetch():
+        async with ask() as client:
+            found = [await client.get(f"{KLINES}&limit=1") for _ in range(2)]
+            CandleCache(redis, 4).set_live("BTC-USD", filled.open_candle)
+            found.append(await client.get(f"{KLINES}&limit=1"))
+            return [((await each.json())[0], each.headers) for each in found]
+
+    answers = asyncio.run(fetch())
+    assert [row[0] for row, _ in answers] == [filled.open_ms] * 3
+    assert [float(row[4]) for row, _ in answers] == [202.5, 202.5, 102.5]
+    assert [headers["X-Livermore-Source"] for _, headers in answers] == ["rest", "rest", "stream"]
+    assert answers[0][1]["Cache-Status"] == "livermore; fwd=miss"
+    assert len(calls) == 1
+
+
+def test_an_open_candle_of_a_symbol_that_is_not_streamed_is_the_exchanges_own(
+    ask, redis, filled, monkeypatch
+):
+    told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
+    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: told)
+    row = replace(ROW, symbols=dict.fromkeys(ROW.symbols, replace(BTC, is_monitored=False)))
+    ((_, content),) = get(ask, f"{KLINES}&limit=1", directory=FixedDirectory(row))
+    assert float(content[0][4]) == 202.5
+
+
+def test_an_open_candle_of_the_bar_before_is_not_kept(ask, redis, filled, monkeypatch):
+    redis.delete(keys.live_candle(4, "BTC-USD", "1h"))
+    told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
+    late = [replace(told, timestamp=filled.open_ms - H1.ms), told]
+    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: late.pop(0))
+    monkeypatch.setattr("serving.candles.fetching.OPEN_HOLDS_SECONDS", 0.0)
+    first, again = get(ask, f"{KLINES}&limit=1", f"{KLINES}&limit=1")
+    assert opened(first[1]) == [filled.open_ms - H1.ms]
+    assert float(first[1][0][4]) == filled.candles[-1].close
+    assert float(again[1][0][4]) == 202.5
+
+
+def test_who_asks_an_exchange_that_hangs_for_an_open_candle_waits_once(
+    ask, redis, filled, monkeypatch
+):
+    redis.delete(keys.live_candle(4, "BTC-USD", "1h"))
+    over = threading.Event()
+    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: over.wait(60) and None)
+    longest = "serving.candles.fetching.LONGEST_OPEN_SECONDS"
+
+    async def fetch():
+        async with ask() as client:
+            monkeypatch.setattr(longest, 0.05)
+            first = await client.get(f"{KLINES}&limit=1")
+            monkeypatch.setattr(longest, 600.0)
+            async with asyncio.timeout(20):
+                again = await client.get(f"{KLINES}&limit=1")
+            over.set()
+            return await first.json(), await again.json()
+
+    first, again = asyncio.run(fetch())
+    assert opened(first) == opened(again) == [filled.open_ms - H1.ms]
+
+
 def test_an_open_candle_that_was_asked_for_is_a_part_of_its_answer(ask, redis, filled, monkeypatch):
     redis.delete(keys.status(4))
     told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)

@@ -4,8 +4,17 @@ import orjson
 import pytest
 
 from livermore.market import keys
+from serving.candles.derived import BY_TEXT
 from tests.serving.serving import klines, served
-from tests.warmup.runners import MINUTE_MS, make_row, running, serve, wait_until
+from tests.warmup.runners import (
+    MIDNIGHT_MS,
+    MINUTE_MS,
+    SYMBOLS,
+    make_row,
+    running,
+    serve,
+    wait_until,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,3 +43,18 @@ def test_what_is_streamed_is_told_from_what_was_fetched(redis):
     assert one.headers["X-Livermore-Source"] == "stream"
     assert before.headers["X-Livermore-Source"] == "rest"
     assert newest.headers["X-Livermore-Source"].startswith("stream, ")
+
+
+def test_before_the_first_trade_that_is_streamed_the_open_candle_is_there(redis):
+    with serve(speed=1, start_ms=MIDNIGHT_MS - 40_000) as sandbox:
+        row = make_row(sandbox)
+        with running(redis, row), served(redis) as url:
+            answers = [
+                (klines(url, symbol.replace("-", ""), interval, limit=2), BY_TEXT[interval])
+                for symbol in SYMBOLS
+                for interval in ("1m", "1h", "2h", "1d")
+            ]
+    until_ms = sandbox.clock.now_ms()
+    assert until_ms < MIDNIGHT_MS
+    for answer, timeframe in answers:
+        assert answer.json()[-1][0] == timeframe.floor(until_ms), answer.headers

@@ -19,14 +19,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 
 import requests
 
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
-from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.experiments.bots.fleet import Kept, command
 from tests.experiments.outcome import Outcome, faults_of
@@ -82,9 +80,6 @@ def run(redis, folder, days=3, trade_seconds=150):
             server = command("serve", "--port", str(port))
             try:
                 wait_until(lambda: server.out, SECONDS_TO_BEGIN)
-                # It drops the last row as open: each pair needs one.
-                live = [keys.live_candle(row.pk, *pair) for pair in product(SYMBOLS, TIMEFRAMES)]
-                wait_until(lambda: all(redis.mget(live)), SECONDS_TO_BEGIN)
                 trial = Trial(sandbox, program, port)
                 faults = faults_of("download-data", trial.download, days)
                 faults += faults_of("dry run", trial.trade, trade_seconds)
@@ -205,7 +200,7 @@ class Trial:
                 rows = json.loads(path.read_text())
                 count += len(rows)
                 since_ms = timeframe.ceil(began_ms - days * Timeframe.D1.ms)
-                # Before the first trade of a bar there is no open row, and it drops a closed one.
+                # While a bar that has just ended is awaited there is no open row: it drops another.
                 due_ms = began_ms - Timeframe.M1.ms
                 yield from self._untrue(symbol, timeframe, rows, since_ms, due_ms)
         self.numbers["candles downloaded"] = count
