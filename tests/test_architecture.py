@@ -1,12 +1,15 @@
 """The rooms and who may enter them, read from the source."""
 
 import ast
+import sys
 from pathlib import Path
 
 from tests.rules import for_each
 
 ROOT = Path(__file__).parent.parent
 OURS = {"livermore", "exchanges", "warmup", "serving"}
+READER = "reader/livermore_reader"  # a distribution of its own
+EXTRAS = {"pandas", "polars", "pyarrow", "mcp"}  # its users may lack them
 STANDARD_IN_CORE = {
     "collections",
     "dataclasses",
@@ -138,6 +141,17 @@ def imported(path):
     return names
 
 
+def imported_at_once(module):
+    """Return the dotted names that are imported when a module is, other than for its types."""
+    names = set()
+    for node in module.body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(f"{node.module}")
+    return names
+
+
 def ours_imported(path):
     return {name for name in imported(path) if name.partition(".")[0] in OURS}
 
@@ -179,6 +193,33 @@ def test_serving_knows_what_is_before_it(path):
 def test_nobody_knows_who_serves(path):
     for name in ours_imported(path):
         assert not is_of(name, "serving"), f"{path} imports {name}"
+
+
+@for_each(sources(*OURS))
+def test_nobody_knows_the_reader(path):
+    for name in imported(path):
+        assert not is_of(name, "livermore_reader"), f"{path} imports {name}"
+
+
+@for_each(sources(READER))
+def test_the_reader_knows_nothing_but_itself_and_redis(path):
+    allowed = {"livermore_reader", "redis", *sys.stdlib_module_names}
+    for name in imported(path):
+        assert name.partition(".")[0] in allowed | EXTRAS, f"{path} imports {name}"
+
+
+@for_each(sources(READER))
+def test_the_reader_needs_no_extra_to_be_imported(path):
+    for name in imported_at_once(tree(path)):
+        assert not is_of(name, *EXTRAS), f"{path} imports {name}"
+
+
+@for_each(sources(READER))
+def test_the_readers_sources_alone_open_connections(path):
+    if not path.is_relative_to(Path(READER, "sources")):
+        for name in imported(path):
+            assert not is_of(name, "socket", *HTTP_CLIENTS, "urllib.request"), f"{path}: {name}"
+        assert clients_made(tree(path)) == [], path
 
 
 @for_each(sources("exchanges", "warmup"))
@@ -248,6 +289,12 @@ def test_every_name_in_redis_is_made_in_one_module(path):
         assert key_texts(tree(path)) == [], path
 
 
+@for_each(sources(READER))
+def test_the_reader_too_makes_every_name_in_redis_in_one_module(path):
+    if path != Path(READER, "sources/redis/names.py"):
+        assert key_texts(tree(path)) == [], path
+
+
 def key_texts(module):
     return [
         node.value
@@ -258,13 +305,13 @@ def key_texts(module):
     ]
 
 
-@for_each(packages(*OURS, "tests", "benchmarks"))
+@for_each(packages(*OURS, READER, "tests", "benchmarks"))
 def test_no_folder_holds_more_modules_than_one_can_look_over(folder):
     modules = {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py"}
     assert len(modules) <= MOST_MODULES, f"{folder}: cut it into rooms by subject"
 
 
-@for_each([each for each in packages(*OURS) if each.name not in DJANGOS])
+@for_each([each for each in packages(*OURS, READER) if each.name not in DJANGOS])
 def test_every_package_says_first_what_happens_there(folder):
     said = ast.get_docstring(tree(folder / "__init__.py")) or ""
     first, _, rest = said.partition("\n")
@@ -272,7 +319,7 @@ def test_every_package_says_first_what_happens_there(folder):
     assert not rest or rest.startswith("\n"), f"{folder}/__init__.py: an empty line after it"
 
 
-@for_each(sources(*OURS, "benchmarks"))
+@for_each(sources(*OURS, READER, "benchmarks"))
 def test_no_constructor_takes_more_than_can_be_told_apart(path):
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
