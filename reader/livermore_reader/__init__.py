@@ -15,7 +15,7 @@ from livermore_reader.errors import (
     Stale,
     Unavailable,
 )
-from livermore_reader.following import Heartbeat
+from livermore_reader.following.closes import Heartbeat
 from livermore_reader.sources.source import Close
 
 __version__ = "0.1.0"

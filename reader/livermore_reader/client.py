@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, overload
 
 from livermore_reader import frames
-from livermore_reader.async_following import AsyncFollowing
 from livermore_reader.candles import SIX, TEN, Asked, Candles
 from livermore_reader.errors import BadRequest
-from livermore_reader.following import Following, Heartbeat
+from livermore_reader.following.asynchronous import AsyncFollowing
+from livermore_reader.following.closes import Following, Heartbeat
 from livermore_reader.sources.source import Close, Exchange, Source, Status
 from livermore_reader.times import DERIVED, KEPT, length_ms, milliseconds
 

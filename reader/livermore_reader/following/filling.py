@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from livermore_reader.candles import Asked, Candles
 from livermore_reader.errors import Gap, MissingCandles
+from livermore_reader.following.told import Told
 from livermore_reader.sources.event_messages import BEGINNING, order
 from livermore_reader.sources.source import Close, Source, Status
 from livermore_reader.times import KEPT, length_ms, utc
-from livermore_reader.told import Told
 
 MARGIN_MS = 3_600_000  # what is healed may be told so long after its end
 CANDLES_KEPT = 1000  # of a pair

@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic
 
-from livermore_reader.following import Following, Item
+from livermore_reader.following.closes import Following, Item
 
 
 class AsyncFollowing(Generic[Item]):

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from livermore_reader.errors import BadRequest, Gap, Unavailable
-from livermore_reader.filling import Filling, Pair
+from livermore_reader.following.filling import Filling, Pair
+from livermore_reader.following.told import Told
 from livermore_reader.sources.event_messages import BEGINNING, Wanted, id_to_begin_at
 from livermore_reader.sources.source import Close, Events, Source
 from livermore_reader.times import length_ms
-from livermore_reader.told import Told
 
 logger = logging.getLogger(__name__)
 
