@@ -13,7 +13,6 @@ from asgiref.sync import sync_to_async
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from redis import Redis
-from redis.exceptions import RedisError
 
 from exchanges.redis.unreadable import warn_once
 from livermore.market.candle import Ticker
@@ -43,6 +42,7 @@ from serving.native.errors import REFUSALS, as_json, refusal
 from serving.native.events import EventSource, send
 from serving.native.form import in_native_form
 from serving.native.operations import OPERATIONS
+from serving.reading import CacheReader
 from serving.refusals import NONE, Refused, refuse_in_form
 from serving.rows import RowReader
 from serving.streams.feed import ALL, Feed
@@ -80,18 +80,21 @@ class Server:
         `server_id`. `/metrics` is there for who brings `metrics_token`, if that is set.
         """
         self._clocks = Clocks(redis)
+        self._cache_reader = reader = CacheReader()
         self._windows = Windows(redis)
         self.directory = directory or Directory()
         calls = Calls()
         once = Once(calls, AnswersBeside(redis) if server_id else None)
         fetches = Fetches(redis, calls, once)
-        self._answers = answers = Answers(self._windows, self._clocks, fetches)
+        self._answers = answers = Answers(self._windows, self._clocks, fetches, reader)
         self._redis = redis
         passing = Passing(once)
-        self._binance = BinanceApi(answers, Tickers(redis), passing, UsedWeights(redis))
+        self._binance = BinanceApi(
+            answers, Tickers(redis, reader), passing, UsedWeights(redis, reader)
+        )
         self._coinbase = CoinbaseApi(answers, passing)
         self._track = TrackApi(answers, passing)
-        self._native = NativeApi(redis, self.directory, answers)
+        self._native = NativeApi(redis, reader, self.directory, answers)
         self._feed = Feed(
             *(redis, url, self._deliver, self._window, self._clocks.now_ms, self._monitored)
         )
@@ -205,6 +208,7 @@ class Server:
         await self._reports.withdraw()
         self._windows.close()
         self._clocks.close()
+        self._cache_reader.close()
         await self._feed.close()
         await sync_to_async(self._reader.close, thread_sensitive=False)()
 
@@ -312,7 +316,7 @@ class Server:
         except REFUSALS as error:
             return refusal(error)
         exchange = wanted.exchange
-        source = EventSource(self._redis, self._feed, exchange)
+        source = EventSource(self._redis, self._cache_reader, self._feed, exchange)
 
         def is_streamed() -> bool:
             return self._clocks.is_streamed(exchange.exchange_id)
@@ -329,7 +333,7 @@ class Server:
                         wanted.timeframes,
                         is_streamed,
                     )
-            except RedisError as error:
+            except Unavailable as error:
                 return refusal(error)
             finally:
                 self._event_sources.discard(source)

@@ -3,12 +3,9 @@
 import asyncio
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
-
-from asgiref.sync import sync_to_async
-from redis.exceptions import RedisError
 
 from livermore.market.candle import EARLIEST_MS
 from livermore.market.coverage import Coverage, Interval, union
@@ -19,12 +16,13 @@ from serving.candles.clocks import Clocks
 from serving.candles.derived import AnyTimeframe, derive, join
 from serving.candles.fetching import Failure, Fetches, OpenCandle, Told
 from serving.candles.selection import GRACE_MS, Selection, Wanted, select, select_known
-from serving.candles.unavailable import Unavailable, cache_away
+from serving.candles.unavailable import Unavailable
 from serving.candles.waiting import Waits
 from serving.candles.windows import Window, Windows
 from serving.counting.asked import held
 from serving.directory import ServedExchange
 from serving.memory.stored import StoredRows
+from serving.reading import CacheReader
 from serving.standing.cache_status import PARTIAL, cache_status
 from serving.standing.origins import HEADER, REST, STREAM, source
 from warmup.cache.candles import CANDLES_KEPT
@@ -77,8 +75,9 @@ class OpenRow(NamedTuple):
 class Answers:
     """Answers requests for candles of all exchanges. Any number of tasks may ask."""
 
-    def __init__(self, windows: Windows, clocks: Clocks, fetches: Fetches):
+    def __init__(self, windows: Windows, clocks: Clocks, fetches: Fetches, reader: CacheReader):
         self._windows = windows
+        self._reader = reader
         self._fetches = fetches
         self._clocks = clocks
         self._waits = Waits()
@@ -87,7 +86,7 @@ class Answers:
     async def now_ms(self, exchange: ServedExchange) -> int:
         """Return the exchange's time. Raises Unavailable where it can't be read yet."""
         if not self._clocks.knows(exchange.exchange_id):
-            await self._in_thread(self._clocks.read, exchange.exchange_id)
+            await self._reader.read(self._clocks.read, exchange.exchange_id)
         return self._clocks.now_ms(exchange.exchange_id)
 
     async def told_ms(self, exchange: ServedExchange) -> int | None:
@@ -182,7 +181,7 @@ class Answers:
         pair = Pair(symbol, base_of(timeframe))
         failure = await _in_time(self._fetches.fetch(exchange, pair, found.missing))
         # That it has changed may not have been told yet.
-        await self._in_thread(self._windows.read, exchange, pair)
+        await self._reader.read(self._windows.read, exchange, pair)
         window, found, now_ms = await self._select(exchange, symbol, timeframe, wanted)
         if found.missing:
             failure = failure or (NOT_TOLD if window.is_readable else UNREADABLE)
@@ -269,7 +268,7 @@ class Answers:
     async def _window(self, exchange: ServedExchange, pair: Pair) -> Window:
         window = self._windows.kept(exchange.exchange_id, pair)
         if window is None:
-            window = await self._in_thread(self._windows.current, exchange, pair)
+            window = await self._reader.read(self._windows.current, exchange, pair)
         return window
 
     async def _open_row(
@@ -304,16 +303,10 @@ class Answers:
         if is_streamed:
             was_read, candle = self._windows.kept_live(number, pair)
             if not was_read:
-                candle = await self._in_thread(self._windows.read_live, number, pair)
+                candle = await self._reader.read(self._windows.read_live, number, pair)
             if candle and candle.timestamp >= open_ms:
                 return OpenCandle(candle, was_kept=True), STREAM
         return await self._fetches.open_candle(exchange, pair, open_ms, is_streamed), REST
-
-    async def _in_thread(self, read: Callable[..., Found], *arguments: Any) -> Found:
-        try:
-            return await sync_to_async(read, thread_sensitive=False)(*arguments)
-        except RedisError as error:
-            raise cache_away(error) from error
 
 
 def _by_closes(now_ms: int, window: Window, timeframe: Timeframe) -> int:

@@ -3,13 +3,11 @@
 import time
 from collections.abc import Sequence
 
-from asgiref.sync import sync_to_async
 from redis import Redis
-from redis.exceptions import RedisError
 
 from livermore.market.candle import Ticker
-from serving.candles.unavailable import cache_away
 from serving.directory import ServedExchange
+from serving.reading import CacheReader
 from warmup.cache.tickers import TickerCache
 
 HOLDS_SECONDS = 0.25
@@ -18,8 +16,9 @@ HOLDS_SECONDS = 0.25
 class Tickers:
     """Reads tickers, each again after a moment."""
 
-    def __init__(self, redis: Redis):
+    def __init__(self, redis: Redis, reader: CacheReader):
         self._redis = redis
+        self._reader = reader
         self._kept: dict[tuple[int, str], tuple[float, Ticker | None]] = {}
 
     async def read(self, exchange: ServedExchange, symbols: Sequence[str]) -> dict[str, Ticker]:
@@ -27,11 +26,8 @@ class Tickers:
         number, now = exchange.exchange_id, time.monotonic()
         old = [each for each in symbols if self._age((number, each), now) > HOLDS_SECONDS]
         if old:
-            read = sync_to_async(TickerCache(self._redis, number).read_many, thread_sensitive=False)
-            try:
-                told = {each.symbol: each for each in await read(old)}
-            except RedisError as error:
-                raise cache_away(error) from error
+            read_many = TickerCache(self._redis, number).read_many
+            told = {each.symbol: each for each in await self._reader.read(read_many, old)}
             self._kept |= {(number, each): (now, told.get(each)) for each in old}
         found = {each: self._kept[number, each][1] for each in symbols}
         return {symbol: ticker for symbol, ticker in found.items() if ticker}

@@ -27,7 +27,7 @@ class Unavailable(Exception):
 _news = OnceAnHour()
 
 
-def cache_away(error: RedisError) -> Unavailable:
+def cache_away(error: RedisError | TimeoutError) -> Unavailable:
     """Return what is raised where Redis is away; where that is, and why, the log says alone."""
     if _news.is_news("redis", type(error).__name__):
         logger.warning("serving.no_redis error=%s", error)

@@ -3,21 +3,23 @@
 import asyncio
 import time
 
-from asgiref.sync import sync_to_async
 from redis import Redis
-from redis.exceptions import RedisError
 
 from exchanges.rest.pacing.usage import read_usage
+from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
+from serving.reading import CacheReader
 
 HOLDS_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 0.25  # it is said beside an answer: that waits no longer for it
 
 
 class UsedWeights:
     """Tells the request weight of the last minute, a second old at the most. For one loop."""
 
-    def __init__(self, redis: Redis):
+    def __init__(self, redis: Redis, reader: CacheReader):
         self._redis = redis
+        self._reader = reader
         self._known: dict[str, tuple[float, int | None]] = {}  # by host
         self._reading = asyncio.Lock()
 
@@ -34,7 +36,7 @@ class UsedWeights:
 
     async def _read(self, host: str) -> int | None:
         try:
-            usage = await sync_to_async(read_usage, thread_sensitive=False)(self._redis, host)
-        except RedisError:
+            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+                return (await self._reader.read(read_usage, self._redis, host)).weight
+        except (TimeoutError, Unavailable):
             return None
-        return usage.weight

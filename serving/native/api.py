@@ -27,6 +27,7 @@ from serving.native.errors import (
 from serving.native.operations import ARROW, OPERATIONS
 from serving.native.parameters import Sent, read
 from serving.native.values import MacdValues
+from serving.reading import CacheReader
 
 
 class Events(NamedTuple):
@@ -41,12 +42,13 @@ class Events(NamedTuple):
 class NativeApi:
     """Answers `/v1/…`; `directory` is read before it is asked."""
 
-    def __init__(self, redis: Redis, directory: Directory, answers: Answers):
+    def __init__(self, redis: Redis, reader: CacheReader, directory: Directory, answers: Answers):
         self._redis = redis
+        self._reader = reader
         self._directory = directory
         self._answers = answers
         self._of_candles = NativeCandles(answers)
-        self._values = MacdValues(redis)
+        self._values = MacdValues(redis, reader)
         self._by_path = {
             asked.CANDLES.path: self._candles,
             asked.EXCHANGES.path: self._exchanges,
@@ -144,8 +146,7 @@ class NativeApi:
 
     async def _status(self, sent: Sent, form: str) -> web.Response:
         exchange = self._exchange(sent)
-        read_now = sync_to_async(read_status, thread_sensitive=False)
-        status = await read_now(self._redis, exchange.exchange_id)
+        status = await self._reader.read(read_status, self._redis, exchange.exchange_id)
         content = {
             "exchange": exchange.name,
             "state": status.state,

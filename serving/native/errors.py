@@ -4,9 +4,8 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from redis.exceptions import RedisError
 
-from serving.candles.unavailable import Unavailable, cache_away
+from serving.candles.unavailable import Unavailable
 
 JSON = "application/json"
 
@@ -34,7 +33,7 @@ class NotAcceptable(Refused):
 
 
 # What a request may raise that is answered by `refusal`.
-REFUSALS = (Refused, Unavailable, RedisError)
+REFUSALS = (Refused, Unavailable)
 
 
 def refusal(error: Exception) -> web.Response:
@@ -45,8 +44,6 @@ def refusal(error: Exception) -> web.Response:
     match error:
         case Refused():
             return as_json({"error": str(error)}, error.status)
-        case RedisError():
-            return refusal(cache_away(error))
         case Unavailable():
             headers = {"Retry-After": str(error.retry_seconds)}
             return as_json({"error": str(error), "missing": error.missing}, 503, headers)

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
-from asgiref.sync import sync_to_async
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from livermore.market import keys
 from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
+from serving.reading import CacheReader
 from serving.streams.closes import Entry
 from serving.streams.feed import Feed, parsed
 
@@ -45,8 +45,9 @@ class Place(NamedTuple):
 class EventSource:
     """Closes of one exchange from an id on, for one client."""
 
-    def __init__(self, redis: Redis, feed: Feed, exchange: ServedExchange):
+    def __init__(self, redis: Redis, reader: CacheReader, feed: Feed, exchange: ServedExchange):
         self._redis = redis
+        self._reader = reader
         self._feed = feed
         self._key = keys.events(exchange.exchange_id)
         self._exchange_id = exchange.exchange_id
@@ -54,8 +55,11 @@ class EventSource:
         self.is_slow = False  # it left more unread than is kept for it
 
     async def place(self, after: str | None) -> Place:
-        """Return where a client is that has all up to an id; None begins now. Raises RedisError."""
-        oldest, newest, was_trimmed = await sync_to_async(self._kept, thread_sensitive=False)()
+        """Return where a client is that has all up to an id; None begins now.
+
+        Raises Unavailable.
+        """
+        oldest, newest, was_trimmed = await self._reader.read(self._kept)
         if after is None:
             return Place(newest)
         told, gone = after.encode(), f"events after {after} are no longer kept"
@@ -70,7 +74,7 @@ class EventSource:
     async def entries(self, after: bytes) -> AsyncIterator[Entry | None]:
         """Yield each entry after an id once and in order, None after each second without one.
 
-        Raises Slow, RedisError, Unavailable.
+        Raises Slow, Unavailable.
         """
         async with self._feed.listening(self._exchange_id, self._received):
             last = after
@@ -104,9 +108,9 @@ class EventSource:
                 self.is_slow = True
 
     async def _since(self, after: bytes) -> AsyncIterator[Entry]:
-        read: Any = sync_to_async(self._redis.xrange, thread_sensitive=False)
         while True:
-            found = await read(self._key, min=b"(" + after, count=ENTRIES_AT_ONCE)
+            which = self._key, b"(" + after, "+", ENTRIES_AT_ONCE
+            found: Any = await self._reader.read(self._redis.xrange, *which)
             for entry in found:
                 yield entry
             if len(found) < ENTRIES_AT_ONCE:
@@ -185,14 +189,13 @@ async def send(
 ) -> web.StreamResponse:
     """Send the closes of these, of all where none is named, until the client goes.
 
-    `is_streamed` tells whether any may come. Raises RedisError where it can't begin.
+    `is_streamed` tells whether any may come. Raises Unavailable where it can't begin.
     """
     place = await source.place(after)
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     sending = Sending(response, place.after, is_streamed)
-    # A client comes again by itself.
-    with suppress(Slow, RedisError, Unavailable, ConnectionResetError):
+    with suppress(Slow, Unavailable, ConnectionResetError):  # a client comes again by itself
         await sending.begin(place.gap, after)
         async for entry in source.entries(place.after):
             if entry is None:

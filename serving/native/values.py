@@ -5,11 +5,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from redis import Redis
 
 from livermore.market.pair import Pair
 from serving.native.current import are_current
+from serving.reading import CacheReader
 from warmup.cache.candles import CandleCache
 from warmup.cache.indicators import IndicatorCache
 
@@ -22,22 +22,23 @@ Found = list[dict[str, Any]]
 class MacdValues:
     """Reads values, one request after the other. For one loop."""
 
-    def __init__(self, redis: Redis):
+    def __init__(self, redis: Redis, reader: CacheReader):
         self._redis = redis
+        self._reader = reader
         self._kept: dict[Wanted, tuple[float, Found]] = {}
         self._reading = asyncio.Lock()
 
     async def read(
         self, exchange_id: int, pairs: Sequence[Pair], lag_ms: int, now_ms: int
     ) -> Found:
-        """Return what is told of each pair; arguments as in `are_current`. Raises RedisError."""
+        """Return what is told of each pair; arguments as in `are_current`. Raises Unavailable."""
         wanted = exchange_id, tuple(pairs)
         async with self._reading:
             oldest = time.monotonic() - HOLDS_SECONDS
             self._kept = {what: kept for what, kept in self._kept.items() if kept[0] > oldest}
             if wanted not in self._kept:
-                read = sync_to_async(self._read, thread_sensitive=False)
-                found = await read(exchange_id, pairs, lag_ms, now_ms)
+                which = exchange_id, pairs, lag_ms, now_ms
+                found = await self._reader.read(self._read, *which)
                 self._kept[wanted] = time.monotonic(), found
             return self._kept[wanted][1]
 

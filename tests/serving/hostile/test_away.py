@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -12,7 +13,8 @@ from exchanges.redis.client import make_client
 from serving.clients import Callers
 from serving.directory import Directory
 from serving.models import ApiClient
-from tests.serving.conftest import FixedDirectory
+from tests.fixtures.redis_server import Server as RedisServer
+from tests.serving.conftest import Filled, FixedDirectory, say_streamed
 from tests.serving.hostile.raw import is_one_line
 from tests.serving.serving import served
 from tests.warmup.runners import wait_until
@@ -137,3 +139,35 @@ def test_without_redis_nothing_is_served_as_if_it_were_there():
         with pytest.raises(websocket.WebSocketBadStatusException, match="503"):
             websocket.create_connection(url.replace("http", "ws") + "/sandbox/ws", timeout=10)
         assert requests.get(url + PING, timeout=10).json() == {}
+
+
+def test_a_redis_that_answers_nothing_is_one_that_is_away(tmp_path):
+    paths = [
+        "/sandbox/api/v3/klines?symbol=BTCUSD&interval=1h&limit=5",
+        "/sandbox/api/v3/ticker/price?symbol=BTCUSD",
+        "/v1/candles?exchange=sandbox&symbol=BTC-USD&timeframe=1h&limit=5",
+        "/v1/status?exchange=sandbox",
+        "/v1/macd-v?exchange=sandbox",
+        "/v1/events?exchange=sandbox",
+    ]
+    server = RedisServer(tmp_path)
+    address = f"redis://{server.place}/0"
+    redis = make_client(address)
+    Filled(redis)
+    say_streamed(redis)
+
+    def status(path):
+        return requests.get(url + path, timeout=8).status_code
+
+    try:
+        with served(redis, address, directory=FixedDirectory()) as url:
+            wait_until(lambda: status(paths[0]) == 200)
+            server.halt()
+            wait_until(lambda: status(paths[0]) == 503)  # it was heard of until now
+            with ThreadPoolExecutor(60) as pool:
+                assert set(pool.map(status, paths * 10)) == {503}
+                assert set(pool.map(status, [PING] * 30)) == {200}
+            server.go_on()
+            wait_until(lambda: status(paths[0]) == 200)
+    finally:
+        server.close()
