@@ -84,7 +84,7 @@ class Server:
         self._windows = Windows(redis)
         self.directory = directory or Directory()
         calls = Calls()
-        once = Once(calls, AnswersBeside(redis) if server_id else None)
+        once = Once(calls, AnswersBeside(redis))
         fetches = Fetches(redis, calls, once)
         self._answers = answers = Answers(self._windows, self._clocks, fetches, reader)
         self._redis = redis

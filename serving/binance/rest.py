@@ -41,7 +41,9 @@ SPEAKS = "binance"  # the venue that answers what the cache can't
 PASSED_INTERVALS = ("1s", "3d", "1w", "1M")
 # For which an answer that was passed on holds: of what is listed, of bars that change no more.
 LISTING_SECONDS, PAST_SECONDS, MOMENT_SECONDS = 60.0, 60.0, 1.0
+WEIGHT_A_SECOND = 8  # that one request for tickers uses up, however many programs send it
 DAYS = {"FULL": day, "MINI": mini_day}
+FULL = ("type", "FULL")  # of tickers, as they are where none is named: it is the same request
 TIMELESS = ("depth", "ticker/price", "ticker/bookTicker", "executionRules")  # they tell no times
 
 
@@ -126,12 +128,13 @@ class BinanceApi:
         if asked.in_microseconds and path not in (*TIMELESS, *KLINES):
             text = f"{path} of {exchange.name} is served in milliseconds alone: it is passed on"
             return refusal(400, UNSUPPORTED, text)
+        weight = WEIGHTS[path](query)
         passed = await self._passing.get(
             exchange,
             f"/api/v3/{path}",
             _native(exchange, query),
-            weight=WEIGHTS[path](query),
-            holds_seconds=holds_seconds or MOMENT_SECONDS,
+            weight=weight,
+            holds_seconds=holds_seconds or _moment(path, weight),
         )
         content = passed.told.body
         if asked.in_microseconds and path in KLINES:
@@ -247,6 +250,12 @@ class BinanceApi:
         return as_json(content, answer.headers)
 
 
+def _moment(path: str, weight: int) -> float:
+    """Return for how many seconds prices hold: tickers the longer, the more they weigh."""
+    is_ticker = path.startswith("ticker")
+    return max(MOMENT_SECONDS, weight / WEIGHT_A_SECOND if is_ticker else 0)
+
+
 def _ends_before(wanted: Wanted, timeframe: AnyTimeframe, time_ms: int) -> bool:
     """Tell whether all bars that are wanted have ended by a time."""
     last_ms = time_ms if wanted.end_ms is None else wanted.end_ms
@@ -277,7 +286,7 @@ def _native(exchange: ServedExchange, query: MultiMapping[str]) -> dict[str, str
     Raises ApiError for one that it does not list: it is not asked.
     """
     names = Parameters(query).symbols()
-    params = {name: query[name] for name in query}
+    params = {name: query[name] for name in query if (name, query[name]) != FULL}
     if names is not None:
         words = [_symbol(exchange, name).word for name in names]
         one = "symbol" in query

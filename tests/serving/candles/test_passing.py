@@ -10,7 +10,7 @@ from exchanges.sandbox.server.server import SandboxServer
 from livermore.market.candle import Ticker
 from tests.serving.conftest import say_streamed
 from tests.serving.serving import served
-from tests.warmup.runners import SYMBOLS, chosen, make_row
+from tests.warmup.runners import SYMBOLS, chosen, make_row, wait_until
 from warmup.cache.tickers import TickerCache
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -93,3 +93,25 @@ def test_tickers_come_from_the_stream_where_it_has_told_them(redis, sandbox):
     assert 0 <= int(price.headers["Age"]) < 60
     assert unknown.status_code == 503
     assert wrong.status_code == 400
+
+
+def test_what_weighs_much_is_asked_once_in_a_while_for_all_who_ask_wherever(
+    redis, sandbox, monkeypatch
+):
+    monkeypatch.setattr("serving.binance.rest.WEIGHT_A_SECOND", 1)
+    make_row(sandbox)
+    with served(redis) as url, served(redis) as another_url:
+        own = get(url, "ticker/24hr").json()
+        assert len(own) == len(SYMBOLS)
+        held = sandbox.requests.counts["binance.ticker24hr"]
+
+        def told(params):
+            answers = [get(each, "ticker/24hr", **params) for each in (url, another_url)]
+            assert all(each.json() == own for each in answers)
+            return min(int(each.headers["Age"]) for each in answers)
+
+        wait_until(lambda: told({}) >= 2)
+        assert told({"type": "FULL"}) >= 2
+        assert sandbox.requests.counts["binance.ticker24hr"] == held
+        one = get(url, "ticker/24hr", symbol="BTCUSD")
+        wait_until(lambda: get(url, "ticker/24hr", symbol="BTCUSD").json() != one.json())
