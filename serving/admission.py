@@ -9,6 +9,7 @@ from redis import Redis
 
 from serving import directory, origins
 from serving.clients import Caller, Callers, is_due, is_sent_by_browsers, token_of
+from serving.counting.asked import note_client
 from serving.counting.exposition import Counts
 from serving.directory import ServedExchange
 from serving.limits.guesses import Guesses, place_of
@@ -79,6 +80,7 @@ class Admission:
         if token is None:
             if self._is_open:
                 request[READER] = ""
+                note_client(place_of(request.remote))
                 return await handler(request)
             text = "A token is needed: that of an API client in the admin"
             return self._refuse(request, "no token", 401, NO_KEY, text)
@@ -86,6 +88,7 @@ class Admission:
         if isinstance(found, web.Response):
             return found
         request[CALLER], request[READER] = found, found.name
+        note_client(f"client {found.number}")
         return await handler(request)
 
     async def _caller(self, request: web.Request, token: str) -> Caller | web.Response:

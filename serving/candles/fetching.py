@@ -26,7 +26,7 @@ from livermore.market.coverage import Coverage, intersect, subtract, union
 from livermore.market.pair import Pair
 from serving.candles.calls import Calls
 from serving.candles.unavailable import RETRY_SECONDS, Unavailable
-from serving.counting.asked import note_waiting
+from serving.counting.asked import for_all, note_waiting
 from serving.directory import ServedExchange
 from serving.together.answers import NONE, Answer
 from serving.together.once import Once
@@ -172,6 +172,7 @@ class Fetches:
     async def _fetch_wanted(self, exchange: ServedExchange) -> dict[Pair, Failure]:
         """Fetch all that is wanted; return of which pairs that failed, and why."""
         number = exchange.exchange_id
+        for_all()
         try:
             await asyncio.sleep(TOGETHER_SECONDS)
             wanted = self._fetched[number] = self._wanted.pop(number, {})

@@ -11,12 +11,13 @@ HIT, MISS, WAIT = "hit", "miss", "wait"
 class Asked:
     """A request that is answered; `waited` tells that another one had what it lacks fetched.
 
-    For `held_seconds` it was held because it had asked for that.
+    For `held_seconds` it was held because it had asked for that. `client` is who sent it.
     """
 
-    __slots__ = ("held_seconds", "waited")
+    __slots__ = ("client", "held_seconds", "waited")
 
     def __init__(self) -> None:
+        self.client = ""
         self.waited = False
         self.held_seconds = 0.0
 
@@ -37,6 +38,23 @@ def begin() -> Asked:
     asked = Asked()
     _current.set(asked)
     return asked
+
+
+def note_client(client: str) -> None:
+    """Learn who sent the current request."""
+    if asked := _current.get():
+        asked.client = client
+
+
+def current_client() -> str:
+    """Return who sent the request that is answered here, "" for nobody or for many together."""
+    asked = _current.get()
+    return asked.client if asked else ""
+
+
+def for_all() -> None:
+    """Learn that this task goes on for whoever asks: it is no client's."""
+    _current.set(None)
 
 
 def note_waiting() -> None:

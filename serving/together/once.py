@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
-from serving.candles.calls import Calls
+from serving.candles.calls import Calls, Displaced
 from serving.counting.asked import note_waiting
 from serving.directory import ServedExchange
 from serving.together.answers import Answer, AnswersBeside
@@ -45,13 +46,14 @@ class Once:
         which = exchange.exchange_id, request
         if kept := self._kept.get(which):
             return Got(kept, was_kept=True)
-        if which in self._under_way:
-            note_waiting()
-        else:
+        async with asyncio.timeout(seconds):
+            while which in self._under_way:
+                note_waiting()
+                with suppress(Displaced):  # of who asked first, it may not be of who asks now
+                    return await asyncio.shield(self._under_way[which])
             task = self._under_way[which] = asyncio.create_task(self._ask(exchange, which, ask))
             task.add_done_callback(lambda _: self._under_way.pop(which, None))
-        async with asyncio.timeout(seconds):
-            return await asyncio.shield(self._under_way[which])
+            return await asyncio.shield(task)
 
     async def _ask(
         self, exchange: ServedExchange, which: Request, ask: Callable[[], Answer]

@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import replace
 
+import aiohttp
 import orjson
 import pytest
 from django.db import OperationalError
@@ -164,6 +165,8 @@ def test_an_open_candle_that_was_asked_for_is_a_part_of_its_answer(ask, redis, f
     monkeypatch.setattr("serving.candles.fetching.OPEN_HOLDS_SECONDS", 60.0)
 
     async def fetch(*paths):
+        for name in redis.scan_iter(keys.passed(4, "*")):  # what another server was told
+            redis.delete(name)
         async with ask() as client:
             return [(await client.get(path)).headers["Cache-Status"] for path in paths]
 
@@ -342,6 +345,25 @@ def test_no_more_wait_for_an_exchange_than_it_can_answer(ask, redis, hanging, mo
             return refused.status, (await refused.json())["msg"]
 
     assert asyncio.run(fetch()) == (503, "5 requests wait for sandbox already")
+
+
+def test_one_client_that_floods_is_refused_before_another_one(ask, redis, hanging, monkeypatch):
+    monkeypatch.setattr("serving.candles.passing.LONGEST_SECONDS", 5.0)
+    monkeypatch.setattr("serving.candles.calls.LONGEST_QUEUE", 8)
+
+    async def fetch():
+        elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+        async with ask() as client, aiohttp.ClientSession(connector=elsewhere) as another:
+            flood = [asyncio.ensure_future(client.get(f"{DEPTH}&limit={n + 1}")) for n in range(20)]
+            await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)
+            late = await another.get(client.make_url(f"{DEPTH}&limit=50"))
+            answers = [await (await each).json() for each in flood]
+            return answers, await late.json()
+
+    refused = {"code": -1001, "msg": "8 requests wait for sandbox already"}
+    flood, late = asyncio.run(fetch())
+    assert flood.count(refused) == 13
+    assert late["msg"] == "sandbox has not answered in time"
 
 
 def test_nothing_is_sent_to_an_exchange_that_is_switched_off(ask, redis, filled):
