@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from warmup.processes.fork_server import ENDED, FORKED, NOT_FORKED, ForkServer
+from warmup.processes.fork_server import ENDED, FORKED, NOT_FORKED, ForkServer, NotForked
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Processes:
     """Keeps `count` processes running. `serve` is called in each, with its end of the socket."""
 
     def __init__(self, count: int, serve: Callable[[socket.socket], None]):
-        self._server = ForkServer(serve)
+        self._server = ForkServer(serve, "serve in one process (--workers 1)")
         self._processes = [Process(number) for number in range(1, count + 1)]
         self._unnamed: list[Process] = []  # in the order in which they were asked for
         self._selector = selectors.DefaultSelector()
@@ -85,7 +85,12 @@ class Processes:
         self._server.close()
 
     def _begin(self, process: Process, now: float) -> None:
-        process.socket, process.begun_at, process.serves = self._server.fork(), now, False
+        process.begun_at, process.serves = now, False
+        try:
+            process.socket = self._server.fork()
+        except NotForked as error:
+            self._put_off(process, f"not forked: {error}")
+            return
         self._unnamed.append(process)
         self._selector.register(process.socket, selectors.EVENT_READ, process)
 
@@ -135,6 +140,10 @@ class Processes:
             self._selector.unregister(process.socket)
         process.socket.close()
         process.socket, process.pid = None, 0
+        self._put_off(process, how)
+
+    def _put_off(self, process: Process, how: str) -> None:
+        """Have another one take its place after a while: the longer, the sooner it ended."""
         now = time.monotonic()
         if now - process.begun_at > STEADY_SECONDS:
             process.delay = FIRST_DELAY_SECONDS

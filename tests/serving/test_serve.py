@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from django.core.management import CommandError, call_command
 
 from tests.fixtures.ports import free_port
 from tests.fixtures.redis_server import Server
-from tests.serving.together.test_processes import health
+from tests.serving.together.test_processes import health, serving
 from tests.warmup.runners import ROOT, database_url, processes, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -140,6 +141,48 @@ def test_processes_that_end_at_once_are_begun_ever_more_rarely(redis):
         assert sorted(waits) == [0.2, 0.2, 0.4, 0.4, 0.8, 0.8]
         process.terminate()
         assert process.wait(20) == 0
+
+
+def test_where_there_is_no_room_for_another_process_the_others_serve_on(redis):
+    with processes() as manage:
+        port = free_port()
+        process = manage("serve", "--port", str(port), "--workers", "2")
+        assert "Serving candles" in process.stdout.readline()
+        files = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (4, files[1]))
+        first, second = serving(process)
+        os.kill(first, signal.SIGKILL)
+        assert "serving.process_died number=1 how=signal 9" in line(process)
+        for _ in range(2):
+            found = line(process)
+            assert "serving.process_died number=1 how=not forked: no socket to another" in found
+        assert serving(process) == [second]
+        wait_until(lambda: health(f"http://127.0.0.1:{port}") == 200)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, files)
+        wait_until(lambda: len(serving(process)) == 2)
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_where_not_even_the_process_that_forks_them_has_room_it_says_so(redis):
+    with processes() as manage:
+        words = ("--port", str(free_port()), "--workers", "2")
+        process = manage("serve", *words, code=CROWDED)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert err.startswith("Error: there is no room for the process that forks others; make")
+        assert err.count("\n") == 1 and "--workers 1" in err
+
+
+CROWDED = """
+import errno, os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "livermore.settings"
+from django.core.management import execute_from_command_line
+def fork():
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+os.fork = fork
+execute_from_command_line(["manage.py", *sys.argv[1:]])
+"""
 
 
 def line(process):

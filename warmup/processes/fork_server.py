@@ -25,11 +25,6 @@ FORK, KILL = b"F", b"K"
 NOTICE = struct.Struct("!cqq")
 GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)  # of the socket to the one that forks
 GRACE_SECONDS = 5.0
-FIRST_NOT_FORKED = (
-    "there is no room for the process that forks those in which exchanges run; make some, or let "
-    "them run in the agent's own (LIVERMORE_AGENT_PROCESSES=0)"
-)
-
 Target = Callable[[socket.socket], None]
 
 
@@ -48,8 +43,8 @@ class ForkServer:
     `GRACE_SECONDS` to end, and are killed.
     """
 
-    def __init__(self, target: Target):
-        """Fork the process that forks others. Raises NotForked."""
+    def __init__(self, target: Target, instead: str):
+        """Fork the process that forks others. Raises NotForked, which says what to do `instead`."""
         gc.collect()
         gc.freeze()  # a collection writes to what it looks at, and what is written to is copied
         _flush()
@@ -57,7 +52,8 @@ class ForkServer:
             self.socket, theirs = socket.socketpair()
             self._pid = os.fork()
         except OSError as error:
-            raise NotForked(f"{FIRST_NOT_FORKED}: {error.strerror}") from error
+            text = "there is no room for the process that forks others; make some, or"
+            raise NotForked(f"{text} {instead}: {error.strerror}") from error
         if not self._pid:
             self.socket.close()
             _end_with(_Server(theirs, target).run)

@@ -38,7 +38,7 @@ def target(end):
 
 import threading
 stdin_is_read = threading.Thread(target=threading.Event().wait, daemon=True).start()
-server = ForkServer(target)
+server = ForkServer(target, "do without")
 print(server._pid, flush=True)
 sockets = []
 notices = []

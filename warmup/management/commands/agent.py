@@ -12,6 +12,8 @@ from warmup.processes.processes import Processes
 from warmup.processes.worker import work
 from warmup.runner.agent import Agent
 
+INSTEAD = "let exchanges run in the agent's own (LIVERMORE_AGENT_PROCESSES=0)"
+
 
 class Command(LivermoreCommand):
     help = (
@@ -27,7 +29,7 @@ class Command(LivermoreCommand):
             # Nothing is open and no thread runs in what is forked from here on.
             connections.close_all()
             get_redis_connection("default").close()
-            server = ForkServer(work)
+            server = ForkServer(work, INSTEAD)
         redis = get_redis_connection("default")
         place = Processes(server, redis, most, self._say) if server else None
         agent = Agent(redis, self._say, place)
