@@ -40,6 +40,7 @@ class ServedExchange:
     symbols: Mapping[str, ServedSymbol]
     lag_ms: int = LATEST_MS  # how long after its end it may still lack a bar
     host: str = ""  # whose limits calls use up
+    display_name: str = ""  # for people
 
 
 class Rows(ABC):
@@ -95,6 +96,7 @@ class Directory(Rows):
                 _by_name(by_exchange.get(row.pk, [])),
                 VENUES[row.venue].lag_ms if row.venue in VENUES else LATEST_MS,
                 host_of(row.rest_url),
+                str(row),
             )
             for row in Exchange.objects.all()
         }

@@ -1,5 +1,6 @@
 """What /v1/ answers: exchanges, symbols, candles, MACD-V and status, and what events are wanted."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from exchanges.lock.status import read_status
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.answers import Answers
+from serving.candles.tickers import Tickers
 from serving.directory import Directory, ServedExchange, ServedSymbol
 from serving.native import arrow
 from serving.native import operations as asked
@@ -48,12 +50,14 @@ class NativeApi:
         self._directory = directory
         self._answers = answers
         self._of_candles = NativeCandles(answers)
+        self._of_tickers = Tickers(redis, reader)
         self._values = MacdValues(redis, reader)
         self._by_path = {
             asked.CANDLES.path: self._candles,
             asked.EXCHANGES.path: self._exchanges,
             asked.LISTED.path: self._symbols,
             asked.MACD_V.path: self._macd_v,
+            asked.TICKERS.path: self._tickers,
             asked.STATUS.path: self._status,
             asked.DOCUMENT.path: self._document,
         }
@@ -129,20 +133,21 @@ class NativeApi:
         return await self._of_candles.answer(exchange, symbol, sent, form)
 
     async def _macd_v(self, sent: Sent, form: str) -> web.Response:
-        exchange = self._exchange(sent)
-        named, timeframes = sent[asked.SYMBOLS], sent[asked.TIMEFRAMES_KEPT]
-        symbols = (
-            [each for each in symbols_of(exchange) if each.is_monitored]
-            if named is None
-            else [symbol_of(exchange, each) for each in named]
-        )
-        names = sorted({each.symbol for each in symbols})
+        exchange, timeframes = self._exchange(sent), sent[asked.TIMEFRAMES_KEPT]
+        names = names_of(exchange, sent[asked.SYMBOLS])
         chosen = list(dict.fromkeys(timeframes or Timeframe))
         pairs = [Pair(name, each) for name in names for each in chosen]
         now_ms = await self._answers.now_ms(exchange)
         values = await self._values.read(exchange.exchange_id, pairs, exchange.lag_ms, now_ms)
         streamed = await self._answers.is_streamed(exchange)
         return as_json({"exchange": exchange.name, "streamed": streamed, "values": values})
+
+    async def _tickers(self, sent: Sent, form: str) -> web.Response:
+        exchange = self._exchange(sent)
+        known = await self._of_tickers.read(exchange, names_of(exchange, sent[asked.SYMBOLS]))
+        streamed = await self._answers.is_streamed(exchange)
+        told = [known[symbol].as_json() for symbol in sorted(known)]
+        return as_json({"exchange": exchange.name, "streamed": streamed, "tickers": told})
 
     async def _status(self, sent: Sent, form: str) -> web.Response:
         exchange = self._exchange(sent)
@@ -174,6 +179,13 @@ def symbol_of(exchange: ServedExchange, name: str) -> ServedSymbol:
         raise NotFound(f"{exchange.name} has no symbol {name[:50]!r}") from None
 
 
+def names_of(exchange: ServedExchange, named: Sequence[str] | None) -> list[str]:
+    """Return which symbols are asked for: all that are monitored for None. Raises NotFound."""
+    if named is None:
+        return [each.symbol for each in symbols_of(exchange) if each.is_monitored]
+    return sorted({symbol_of(exchange, each).symbol for each in named})
+
+
 def symbols_of(exchange: ServedExchange) -> list[ServedSymbol]:
     """Return all symbols of an exchange, each once, by name."""
     by_name = {each.symbol: each for each in exchange.symbols.values()}
@@ -184,6 +196,7 @@ def _described(exchange: ServedExchange) -> dict[str, Any]:
     return {
         "name": exchange.name,
         "id": exchange.exchange_id,
+        "displayName": exchange.display_name or exchange.name,
         "venue": exchange.venue,
         "active": exchange.is_active,
         "monitored": [each.symbol for each in symbols_of(exchange) if each.is_monitored],

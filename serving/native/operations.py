@@ -155,6 +155,13 @@ MACD_V = Operation(
     (EXCHANGE, SYMBOLS, TIMEFRAMES_KEPT),
     {JSON: "MacdVValues"},
 )
+TICKERS = Operation(
+    "tickers",
+    "The last tickers",
+    "The last ticker of each symbol as the stream told it. One that is 60 s old is told no more.",
+    (EXCHANGE, SYMBOLS),
+    {JSON: "Tickers"},
+)
 STATUS = Operation(
     "status",
     "Whether an exchange runs",
@@ -186,5 +193,6 @@ DOCUMENT = Operation(
 )
 
 OPERATIONS = {
-    each.path: each for each in (CANDLES, EXCHANGES, LISTED, MACD_V, STATUS, CLOSES, DOCUMENT)
+    each.path: each
+    for each in (CANDLES, EXCHANGES, LISTED, MACD_V, TICKERS, STATUS, CLOSES, DOCUMENT)
 }

@@ -138,6 +138,7 @@ CANDLES = whole(
         "newestClose": or_null(
             time("the end of the newest closed candle that is known"), "where there is none"
         ),
+        "time": time("the exchange's time"),
         "source": or_null(
             {
                 "type": "string",
@@ -224,6 +225,7 @@ EXCHANGES = whole(
                 {
                     "name": text("its name, by which it is asked for"),
                     "id": count("its number, which its keys in Redis have"),
+                    "displayName": text("its name for people"),
                     "venue": text("the protocol that it speaks"),
                     "active": truth("it may be asked for anything"),
                     "monitored": array(text("a symbol"), "Symbols whose candles are kept."),
@@ -251,6 +253,30 @@ SYMBOLS = whole(
                 },
             ),
             "By name.",
+        ),
+    },
+)
+
+TICKERS = whole(
+    "The last tickers, by symbol; of a symbol without one there is none.",
+    {
+        "exchange": text("the exchange's name"),
+        "streamed": truth("its stream comes now"),
+        "tickers": array(
+            whole(
+                "One ticker.",
+                {
+                    "symbol": text("the symbol"),
+                    "price": price("the last price, in the quote currency"),
+                    "change24h": number("what it has changed by in 24 hours, in the same"),
+                    "changePercent24h": number("the same in percent"),
+                    "high24h": number("the highest price of 24 hours"),
+                    "low24h": number("the lowest price of 24 hours"),
+                    "volume24h": number("what was traded in 24 hours, in the base currency"),
+                    "timestamp": time("when the exchange told it"),
+                },
+            ),
+            "One for each symbol of which one is known.",
         ),
     },
 )
@@ -347,4 +373,5 @@ SCHEMAS = {
     "Status": STATUS,
     "Stretch": STRETCH,
     "Symbols": SYMBOLS,
+    "Tickers": TICKERS,
 }

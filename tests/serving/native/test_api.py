@@ -12,14 +12,15 @@ import pytest
 from redis.exceptions import ConnectionError
 
 from livermore.market import keys
-from livermore.market.candle import Candle
+from livermore.market.candle import Candle, Ticker
 from livermore.market.coverage import subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.native.operations import ARROW
-from tests.serving.conftest import Filled
+from tests.serving.conftest import Filled, say_streamed
 from warmup.cache.candles import CandleCache
 from warmup.cache.indicators import IndicatorCache
+from warmup.cache.tickers import TickerCache
 
 HOUR = 3_600_000
 UNTOLD = [None] * 4  # columns that are not known
@@ -43,8 +44,8 @@ def test_exchanges_say_what_there_is(ask):
     assert content == {
         "exchanges": [
             {
-                "name": "sandbox", "id": 4, "venue": "binance", "active": True,
-                "monitored": ["BTC-USD"],
+                "name": "sandbox", "id": 4, "displayName": "sandbox", "venue": "binance",
+                "active": True, "monitored": ["BTC-USD"],
             }
         ]
     }  # fmt: skip
@@ -379,6 +380,23 @@ def test_symbols_are_told_with_both_of_their_names(ask, redis):
             }
         ],
     }  # fmt: skip
+
+
+def test_tickers_are_told_as_they_are_kept(ask, redis):
+    ticker = Ticker("BTC-USD", 101.5, -2.0, -1.93, 104.0, 99.0, 12.5, 1_795_046_400_000)
+    TickerCache(redis, 4).write_many([ticker])
+    for asked in ({}, {"symbols": "BTCUSD"}):
+        _, content, _ = get(ask, "tickers", exchange="sandbox", **asked)
+        told = {"exchange": "sandbox", "streamed": True, "tickers": [ticker.as_json()]}
+        assert content == told
+    redis.delete(keys.ticker(4, "BTC-USD"))
+    assert get(ask, "tickers", exchange="sandbox")[1]["tickers"] == []
+
+
+def test_candles_say_what_time_it_is_at_the_exchange(ask, filled, redis):
+    say_streamed(redis, exchangeTime=filled.open_ms + 7000, exchangePace=0)
+    _, content, _ = get(ask, "candles", **WHOLE, limit=1)
+    assert content["time"] == filled.open_ms + 7000
 
 
 def test_status_says_whether_the_stream_comes(ask, redis):
