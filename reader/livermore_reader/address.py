@@ -62,7 +62,7 @@ def is_http(url: str) -> bool:
 
 def parse(url: str) -> Address:
     """Take the address of a Redis apart. Raises BadRequest; it repeats no password."""
-    if "://" not in url and url.startswith(("/", "./", "~")):
+    if "://" not in url and ("/" in url or url.endswith(".sock")):
         path = str(Path(url).expanduser())
         return Address(f"unix://{path}", {"unix_socket_path": path})
     scheme, _, rest = url.partition("://")

@@ -1,25 +1,31 @@
 """A reader: what a notebook or a bot asks."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, overload
 
 from livermore_reader import frames
-from livermore_reader.candles import SIX, TEN, Asked, Candles
+from livermore_reader.asking import (
+    Names,
+    When,
+    asked_of,
+    column_of,
+    columns_of,
+    kept_timeframes,
+    symbol_of,
+    symbols_of,
+)
+from livermore_reader.candles import Candles
 from livermore_reader.errors import BadRequest
 from livermore_reader.following.asynchronous import AsyncFollowing
 from livermore_reader.following.closes import Following, Heartbeat
+from livermore_reader.panels import level, told_of
 from livermore_reader.sources.source import Close, Exchange, Source, Status
-from livermore_reader.times import DERIVED, KEPT, length_ms, milliseconds
+from livermore_reader.times import KEPT
 
 if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
-
-COUNT, MOST_KEPT = 500, 1000
-When = str | int | datetime | None
-Names = str | Sequence[str] | None  # of symbols, or of timeframes; None for all
 
 
 class Reader:
@@ -45,52 +51,140 @@ class Reader:
         The newest `count`, 500 where nothing is said, without `start`. Raises BadRequest,
         Unavailable, and where `strict` Stale or Incomplete for what can't be trusted.
         """
-        asked = _asked(exchange, symbol, timeframe, count, start, end, live)
+        asked = asked_of(exchange, symbol, timeframe, count, start, end, live)
         (found,) = self.source.candles([asked])
         return found.require() if strict else found
 
-    def rows(
-        self, exchange: str, symbol: str, timeframe: str, count: int | None = None, **how: Any
-    ) -> list[list[Any]]:
-        """Return `[timestamp, open, high, low, close, volume]` of each, as ccxt has them."""
-        columns = _columns(how)
-        found = self.read(exchange, symbol, timeframe, count, **how)
-        return [row[: len(columns)] for row in frames.shown(found)]
-
     def candles(
-        self, exchange: str, symbol: str, timeframe: str, count: int | None = None, **how: Any
-    ) -> "pandas.DataFrame":
-        """Return a frame by `timestamp`, UTC; `attrs["livermore"]` is what it stands on."""
-        columns = _columns(how)
-        return frames.pandas(self.read(exchange, symbol, timeframe, count, **how), columns)
-
-    def polars(
-        self, exchange: str, symbol: str, timeframe: str, count: int | None = None, **how: Any
-    ) -> "polars.DataFrame":
-        columns = _columns(how)
-        return frames.polars(self.read(exchange, symbol, timeframe, count, **how), columns)
-
-    def arrow(
-        self, exchange: str, symbol: str, timeframe: str, count: int | None = None, **how: Any
-    ) -> "pyarrow.Table":
-        columns = _columns(how)
-        return frames.arrow(self.read(exchange, symbol, timeframe, count, **how), columns)
-
-    def read_macd_v(
         self,
         exchange: str,
-        symbols: Sequence[str] | None = None,
-        timeframes: Sequence[str] | None = None,
+        symbol: str,
+        timeframe: str,
+        count: int | None = None,
+        *,
+        start: When = None,
+        end: When = None,
+        live: bool = False,
+        strict: bool = False,
+        columns: str | None = None,
+    ) -> "pandas.DataFrame":
+        """Return the same as a frame by `timestamp`, the open time in UTC; all else is float64.
+
+        `attrs["livermore"]` is what it stands on. With `live` the open candle is its last row
+        where that is known, which `attrs` then say; columns="all" are ten.
+        """
+        wanted = columns_of(columns)
+        found = self.read(
+            exchange, symbol, timeframe, count, start=start, end=end, live=live, strict=strict
+        )
+        return frames.pandas(found, wanted)
+
+    def rows(
+        self,
+        exchange: str,
+        symbol: str,
+        timeframe: str,
+        count: int | None = None,
+        *,
+        start: When = None,
+        end: When = None,
+        live: bool = False,
+        strict: bool = False,
+        columns: str | None = None,
+    ) -> list[list[Any]]:
+        """Return the same as `[timestamp, open, high, low, close, volume]` each, as ccxt has it."""
+        wanted = columns_of(columns)
+        found = self.read(
+            exchange, symbol, timeframe, count, start=start, end=end, live=live, strict=strict
+        )
+        return [row[: len(wanted)] for row in frames.shown(found)]
+
+    def polars(
+        self,
+        exchange: str,
+        symbol: str,
+        timeframe: str,
+        count: int | None = None,
+        *,
+        start: When = None,
+        end: When = None,
+        live: bool = False,
+        strict: bool = False,
+        columns: str | None = None,
+    ) -> "polars.DataFrame":
+        """Return the same as a frame of polars, which has no place for what it stands on."""
+        wanted = columns_of(columns)
+        found = self.read(
+            exchange, symbol, timeframe, count, start=start, end=end, live=live, strict=strict
+        )
+        return frames.polars(found, wanted)
+
+    def arrow(
+        self,
+        exchange: str,
+        symbol: str,
+        timeframe: str,
+        count: int | None = None,
+        *,
+        start: When = None,
+        end: When = None,
+        live: bool = False,
+        strict: bool = False,
+        columns: str | None = None,
+    ) -> "pyarrow.Table":
+        """Return the same as a table; `schema.metadata[b"livermore"]` is what it stands on."""
+        wanted = columns_of(columns)
+        found = self.read(
+            exchange, symbol, timeframe, count, start=start, end=end, live=live, strict=strict
+        )
+        return frames.arrow(found, wanted)
+
+    def panel(
+        self,
+        exchange: str,
+        symbols: Names,
+        timeframe: str,
+        count: int | None = None,
+        *,
+        start: When = None,
+        end: When = None,
+        column: str = "close",
+        strict: bool = False,
+    ) -> "pandas.DataFrame":
+        """Return one column of many symbols, all for None, each a column, by `timestamp`.
+
+        NaN is where a bar had no trade, or is missing: `attrs["livermore"]` says of which symbols
+        what. Asked in one round trip where that can be.
+        """
+        at = column_of(column)
+        names = symbols_of(symbols) or list(self.source.symbols(exchange))
+        if not names:
+            raise BadRequest(f"{exchange} keeps no candles of any symbol")
+        found = level(
+            self.source.candles(
+                [asked_of(exchange, each, timeframe, count, start, end) for each in names]
+            )
+        )
+        if strict:
+            for each in found:
+                each.require()
+        return frames.panel(found, at, told_of(found, column))
+
+    def read_macd_v(
+        self, exchange: str, symbols: Names = None, timeframes: Names = None
     ) -> list[dict[str, Any]]:
         """Return MACD-V of each pair as it is kept, with `symbol`, `timeframe` and `current`.
 
         A value that is not current is an old one; where there is none nothing is beside these.
         """
-        names = [_symbol(each) for each in symbols or ()]
-        for each in timeframes or ():
-            if each not in KEPT:
-                raise BadRequest(f"{each!r} has no MACD-V; {' '.join(KEPT)} have")
-        return list(self.source.macd_v(exchange, names, list(timeframes or KEPT)))
+        chosen = kept_timeframes(timeframes)
+        return list(self.source.macd_v(exchange, symbols_of(symbols), chosen))
+
+    def macd_v(
+        self, exchange: str, symbols: Names = None, timeframes: Names = None
+    ) -> "pandas.DataFrame":
+        """Return the same as a frame, a row for each pair."""
+        return frames.values(self.read_macd_v(exchange, symbols, timeframes))
 
     def exchanges(self) -> Sequence[Exchange]:
         return self.source.exchanges()
@@ -104,7 +198,7 @@ class Reader:
 
     def ticker(self, exchange: str, symbol: str) -> dict[str, Any] | None:
         """Return the last ticker, None where none is known."""
-        return self.source.ticker(exchange, _symbol(symbol))
+        return self.source.ticker(exchange, symbol_of(symbol))
 
     @overload
     def follow(
@@ -192,45 +286,3 @@ class Reader:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def _columns(how: dict[str, Any]) -> Sequence[str]:
-    """Take which columns are wanted out of arguments. Raises BadRequest."""
-    wanted = how.pop("columns", None)
-    if wanted is None:
-        return SIX
-    if wanted == "all":
-        return TEN
-    raise BadRequest(f'columns={wanted!r}: "all" is ten columns, without it there are six')
-
-
-def _asked(
-    exchange: str,
-    symbol: str,
-    timeframe: str,
-    count: int | None,
-    start: When,
-    end: When,
-    live: bool,
-) -> Asked:
-    length_ms(timeframe)
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise BadRequest(f"count is a number of candles, 1 or more, not {count!r}")
-    start_ms = None if start is None else milliseconds(start)
-    end_ms = None if end is None else milliseconds(end)
-    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
-        raise BadRequest("start has to be before end, which is not included itself")
-    limit = count
-    if count is None and start_ms is None:
-        limit = min(COUNT, most_of(timeframe))
-    return Asked(exchange, _symbol(symbol), timeframe, start_ms, end_ms, limit, live)
-
-
-def most_of(timeframe: str) -> int:
-    """Return how many complete bars there can be of what is kept."""
-    parts = DERIVED[timeframe][1] if timeframe in DERIVED else 1
-    return MOST_KEPT if parts == 1 else MOST_KEPT // parts - 1
-
-
-def _symbol(symbol: str) -> str:
-    return str(symbol).strip().upper().replace("/", "-")

@@ -13,12 +13,17 @@ MOST_BEHIND_MS = 60_000  # a candle that is further ahead than that says nothing
 
 
 class Selection(NamedTuple):
-    """`[first, last)` of the closed candles, what is missing, and whether that is the newest."""
+    """`[first, last)` of the closed candles, up to when these are all, and what is missing.
+
+    `is_stale` says that the newest one is, `is_full` that a limit left out later ones.
+    """
 
     first: int
     last: int
+    until_ms: int
     missing: Stretches
     is_stale: bool
+    is_full: bool
 
 
 def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) -> Selection:
@@ -32,12 +37,12 @@ def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) ->
     newest_ms = open_ms - step
     if until_ms == open_ms and now_ms < open_ms + GRACE_MS and missing(known, newest_ms, open_ms):
         until_ms = open_ms = newest_ms
-    last = bisect_left(times, until_ms)
+    last, is_full = bisect_left(times, until_ms), False
     if asked.start_ms is not None:
         since_ms = -(-asked.start_ms // step) * step
         first = bisect_left(times, since_ms)
         if asked.limit is not None and last - first >= asked.limit:
-            last = first + asked.limit
+            last, is_full = first + asked.limit, True
             until_ms = times[last - 1] + step
         last = max(first, last)
     else:
@@ -47,7 +52,7 @@ def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) ->
             since_ms = until_ms - asked.limit * step
     gone = missing(known, since_ms, until_ms)
     is_stale = bool(gone) and until_ms == open_ms and gone[-1][1] == open_ms
-    return Selection(first, last, gone, is_stale)
+    return Selection(first, last, until_ms, gone, is_stale, is_full)
 
 
 def by_closes(now_ms: int, newest_close_ms: int | None) -> int:

@@ -1,7 +1,8 @@
 """Which exchanges a Redis has, and which symbols of each, as Livermore tells it."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -23,19 +24,16 @@ class KnownExchange:
     venue: str
     lag_ms: int
     symbols: tuple[str, ...]  # whose candles are kept, in alphabetical order
+    names: Mapping[str, str]  # of symbols: their own, and words that are of one alone
 
     def canonical(self, symbol: str) -> str | None:
-        """Return the symbol of that name, or of that word if it is of one alone."""
-        if symbol in self.symbols:
-            return symbol
-        found = [each for each in self.symbols if each.replace("-", "") == symbol]
-        return found[0] if len(found) == 1 else None
+        """Return a symbol's own name, None where no candles of it are kept."""
+        return self.names.get(symbol)
 
     def unknown(self, symbol: str) -> BadRequest:
         """Return what to raise about a symbol of which there is nothing."""
-        words = {each.replace("-", ""): each for each in self.symbols}
-        similar = get_close_matches(symbol, self.symbols, SHOWN)
-        similar = similar or [words[each] for each in get_close_matches(symbol, words, SHOWN)]
+        close = get_close_matches(symbol, self.names, 2 * SHOWN)
+        similar = list(dict.fromkeys(self.names[each] for each in close))[:SHOWN]
         hint = f"similar are {', '.join(similar)}" if similar else f"{len(self.symbols)} are kept"
         return BadRequest(f"{self.name} keeps no candles of {symbol[:50]!r}; {hint}")
 
@@ -51,9 +49,16 @@ def _read(name: str, text: bytes) -> KnownExchange | None:
     try:
         told: Any = json.loads(text)
         symbols = tuple(sorted(map(str, told.get("symbols", ()))))
-        number, lag_ms = int(told["id"]), int(told.get("lagMs", 0))
-        return KnownExchange(
-            number, name, str(told["displayName"]), str(told["venue"]), lag_ms, symbols
-        )
+        number, lag_ms = int(told["id"]), int(told["lagMs"])
+        display_name, venue = str(told["displayName"]), str(told["venue"])
+        names = _by_name(symbols)
+        return KnownExchange(number, name, display_name, venue, lag_ms, symbols, names)
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _by_name(symbols: Sequence[str]) -> Mapping[str, str]:
+    words = [each.replace("-", "") for each in symbols]
+    times = Counter(words)
+    found = {word: each for word, each in zip(words, symbols, strict=True) if times[word] == 1}
+    return found | {each: each for each in symbols}

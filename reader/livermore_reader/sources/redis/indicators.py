@@ -10,22 +10,19 @@ from livermore_reader.times import length_ms
 
 
 class Kept(NamedTuple):
-    """Replies of Redis about a pair's value and its newest candle: each may be an error."""
+    """What Redis has of a pair's value and of its newest candle."""
 
-    value: Any
-    coverage: Any
-    newest: Any
-    unconfirmed: Any
+    value: bytes | None
+    coverage: bytes | None
+    newest: list[bytes] | None
+    unconfirmed: bytes | None
 
 
 def read_value(symbol: str, timeframe: str, kept: Kept, lag_ms: int, now_ms: int) -> dict[str, Any]:
-    """Return a value as it is kept, and whether it is current. Raises RedisError.
+    """Return a value as it is kept, and whether it is current.
 
     It is where no newer candle is there, and no bar since then is unknown.
     """
-    for reply in kept:
-        if isinstance(reply, Exception):
-            raise reply
     pair = {"symbol": symbol, "timeframe": timeframe}
     try:
         value = json.loads(kept.value or b"null")

@@ -2,25 +2,23 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from operator import lt
+from typing import NamedTuple
 
 from livermore_reader.candles import Row
 from livermore_reader.stretches import Stretches, both, union
 
 EMPTY = "empty"  # told without a row
-UNKNOWN = [None] * 4
+UNKNOWN: Row = [None] * 4
 
 
 class Stored(NamedTuple):
-    """Replies of Redis about a pair: each may be an error.
+    """What Redis has of a pair: coverage was read before its candles and behind them."""
 
-    Coverage is read before its candles and behind them: what both say was so in between.
-    """
-
-    coverage: Any
-    members: Any
-    coverage_after: Any
-    unconfirmed: Any
+    coverage: bytes | None
+    members: list[bytes] | None
+    coverage_after: bytes | None
+    unconfirmed: bytes | None
 
 
 class Pair(NamedTuple):
@@ -35,31 +33,37 @@ def read_pair(stored: Stored, step_ms: int, lag_ms: int) -> Pair:
     rows = read_rows(stored.members)
     if not rows:
         return Pair((), ())
-    known = both(read_coverage(stored.coverage), read_coverage(stored.coverage_after))
-    return Pair(rows, union([*known, *told_empty(stored.unconfirmed, step_ms, lag_ms)]))
+    known = read_coverage(stored.coverage)
+    if stored.coverage_after != stored.coverage:
+        known = both(known, read_coverage(stored.coverage_after))
+    if stored.unconfirmed:
+        known = union([*known, *told_empty(stored.unconfirmed, step_ms, lag_ms)])
+    return Pair(rows, known)
 
 
-def read_rows(members: Any) -> list[Row]:
-    """Return candles as they are stored with ten columns, None for those that are not known."""
-    if not isinstance(members, list):
-        return []
+def read_rows(members: Sequence[bytes] | None) -> list[Row]:
+    """Return candles with ten columns, None for those that are not known.
+
+    None at all where one of them is no candle, or not in its place: nobody knows which is missing.
+    """
     try:
-        found = json.loads(b"[%s]" % b",".join(members))
+        found = json.loads(b"[%s]" % b",".join(members or ()))
         rows = [row if len(row) == 10 else row + UNKNOWN for row in found]
+        times = [row[0] for row in rows if len(row) == 10]
+        is_sound = all(type(each) is int for each in times) and len(times) == len(found)
+        return rows if is_sound and all(map(lt, times, times[1:])) else []
     except (ValueError, TypeError):
         return []
-    sound = all(len(row) == 10 and type(row[0]) is int for row in rows)
-    return rows if sound else []
 
 
-def read_coverage(stored: Any) -> Stretches:
+def read_coverage(stored: bytes | None) -> Stretches:
     try:
         return union((int(start), int(end)) for start, end in json.loads(stored or b"[]"))
     except (ValueError, TypeError):
         return ()
 
 
-def told_empty(stored: Any, step_ms: int, lag_ms: int) -> Stretches:
+def told_empty(stored: bytes | None, step_ms: int, lag_ms: int) -> Stretches:
     """Return the stretches told without a row when the exchange was no longer late with them."""
     try:
         found = []

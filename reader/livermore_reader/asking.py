@@ -1,0 +1,77 @@
+"""What a caller wrote, as a source is asked it: wrong input is one clear line. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from livermore_reader.candles import SIX, TEN, Asked
+from livermore_reader.errors import BadRequest
+from livermore_reader.times import DERIVED, KEPT, length_ms, milliseconds
+
+COUNT, MOST_KEPT = 500, 1000
+When = str | int | datetime | None
+Names = str | Sequence[str] | None  # of symbols, or of timeframes; None for all
+
+
+def asked_of(
+    exchange: str,
+    symbol: str,
+    timeframe: str,
+    count: int | None,
+    start: When,
+    end: When,
+    live: bool = False,
+) -> Asked:
+    """Return the question. Raises BadRequest."""
+    length_ms(timeframe)
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise BadRequest(f"count is a number of candles, 1 or more, not {count!r}")
+    start_ms = None if start is None else milliseconds(start)
+    end_ms = None if end is None else milliseconds(end)
+    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+        raise BadRequest("start has to be before end, which is not included itself")
+    if count is None and start_ms is None:
+        count = min(COUNT, most_of(timeframe))
+    return Asked(exchange, symbol_of(symbol), timeframe, start_ms, end_ms, count, live)
+
+
+def most_of(timeframe: str) -> int:
+    """Return how many complete bars of a timeframe there can be of what is kept."""
+    parts = DERIVED[timeframe][1] if timeframe in DERIVED else 1
+    return MOST_KEPT if parts == 1 else MOST_KEPT // parts - 1
+
+
+def columns_of(wanted: str | None) -> Sequence[str]:
+    """Return the columns that are wanted. Raises BadRequest."""
+    if wanted not in (None, "all"):
+        raise BadRequest(f'columns={wanted!r}: there are six, and ten with columns="all"')
+    return SIX if wanted is None else TEN
+
+
+def column_of(wanted: str) -> int:
+    """Return where one column stands. Raises BadRequest."""
+    if wanted not in TEN[1:]:
+        raise BadRequest(f"column={wanted!r}: there are {' '.join(TEN[1:])}")
+    return TEN.index(wanted)
+
+
+def symbol_of(name: str) -> str:
+    """Return a symbol as sources know it: `BASE-QUOTE`, or one word. Raises BadRequest."""
+    if not isinstance(name, str) or not name.strip():
+        raise BadRequest(f"{name!r} is no symbol, such as BTC-USDT")
+    return name.strip().upper().replace("/", "-")
+
+
+def symbols_of(names: Names) -> list[str]:
+    """Return several, each once; none for all. Raises BadRequest."""
+    if names is None:
+        return []
+    return list(dict.fromkeys(map(symbol_of, [names] if isinstance(names, str) else names)))
+
+
+def kept_timeframes(names: Names) -> list[str]:
+    """Return those of which something is kept, all of them for None. Raises BadRequest."""
+    wanted = [names] if isinstance(names, str) else list(names or KEPT)
+    for each in wanted:
+        if each not in KEPT:
+            raise BadRequest(f"of {each!r} nothing is kept; there are {' '.join(KEPT)}")
+    return wanted
