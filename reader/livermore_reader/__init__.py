@@ -45,7 +45,7 @@ def connect(url: str | None = None, token: str | None = None, prefix: str | None
     """
     where = url if url is not None else usual()
     if is_http(where):
-        http = import_module("livermore_reader.sources.http")
+        http = import_module("livermore_reader.sources.http.source")
         return Reader(http.HttpSource(where, token))
     from livermore_reader.sources.redis.source import RedisSource
 

@@ -1,0 +1,1 @@
+"""Reading from `serve` over HTTP, with the standard library alone."""
