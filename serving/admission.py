@@ -19,6 +19,7 @@ from serving.refusals import NO_KEY, TOO_MANY, UNAUTHORIZED, Refused, refusal
 from serving.rows import RowReader
 
 NOT_COUNTED = ("/health/", "/metrics")  # anybody may ask for the one, the other has its own token
+METRICS = 0  # in place of an API client's number: whoever has that token
 CALLER = web.RequestKey("caller", Caller)
 READER = web.RequestKey("reader", str)  # its name, "" without a token; of those who were let in
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -94,17 +95,13 @@ class Admission:
     async def _caller(self, request: web.Request, token: str) -> Caller | web.Response:
         """Return whose token that is, where that client may ask now, else the refusal."""
         await self._reader.read(self._callers, token)
-        caller, place = self._callers.who(token), place_of(request.remote)
-        seconds = self._guesses.seconds_to_wait(place, token)
-        if seconds and not (caller and await self._guesses.is_known(caller, place)):
-            text = f"Too many wrong tokens came from {place}"
-            headers = {"Retry-After": str(seconds)}
-            return self._refuse(request, "guesses", 429, TOO_MANY, text, headers)
+        caller = self._callers.who(token)
+        client_id = caller.number if caller else None
+        if refused := await self.refused_guess(request, token, client_id):
+            return refused
         if caller is None:
-            self._guesses.note_wrong(place, token)
             text = "No active API client has this token"
             return self._refuse(request, "token", 401, NO_KEY, text)
-        await self._guesses.note_right(caller, place)
         if not await self._may_ask(caller):
             text = f"{caller.name} may send {caller.requests_per_second} requests a second"
             headers = {"Retry-After": "1"}
@@ -112,6 +109,22 @@ class Admission:
         if is_due(caller):
             self._reader.write(self._callers.note_seen, caller)
         return caller
+
+    async def refused_guess(
+        self, request: web.Request, token: str, client_id: int | None
+    ) -> web.Response | None:
+        """Return the refusal of one who has tried too many tokens, None where it may try this one.
+
+        `client_id` says whose token it is, None that it is nobody's.
+        """
+        place = place_of(request.remote)
+        if seconds := await self._guesses.seconds_to_wait(place, token, client_id):
+            text = f"Too many wrong tokens came from {place}"
+            headers = {"Retry-After": str(seconds)}
+            return self._refuse(request, "guesses", 429, TOO_MANY, text, headers)
+        if client_id is not None:
+            await self._guesses.note_right(client_id, place)
+        return None
 
     async def stay(
         self,

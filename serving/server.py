@@ -17,7 +17,7 @@ from redis import Redis
 from exchanges.redis.unreadable import warn_once
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
-from serving.admission import READER, Admission, exchange_named
+from serving.admission import METRICS, READER, Admission, exchange_named
 from serving.binance import streams
 from serving.binance.replies import BUSY, READS
 from serving.binance.rest import BinanceApi
@@ -293,9 +293,14 @@ class Server:
         if not self._metrics_token:
             raise web.HTTPNotFound
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        sent = token.strip().encode(errors="replace")
-        is_right = hmac.compare_digest(sent, self._metrics_token.encode())
-        if scheme.lower() != "bearer" or not is_right:
+        sent = token.strip()
+        is_token = scheme.lower() == "bearer" and sent.isascii() and sent != ""
+        is_right = is_token and hmac.compare_digest(sent, self._metrics_token)
+        if is_token:
+            whose = METRICS if is_right else None
+            if refused := await self._admission.refused_guess(request, sent, whose):
+                return refused
+        if not is_right:
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
         registry = CollectorRegistry(auto_describe=False)
         registry.register(await self._reports.collector())

@@ -192,6 +192,11 @@ def client_addresses(client_id: int) -> str:
     return named(f"serving:client:{client_id}:addresses")
 
 
+def guesses(address: str) -> str:
+    """Name the set of the wrong tokens that an address has tried lately."""
+    return named(f"serving:guesses:{address}")
+
+
 def exchanges() -> str:
     """Name the hash that says which exchanges there are, by name."""
     return named("exchanges")

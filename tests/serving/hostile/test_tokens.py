@@ -6,6 +6,7 @@ import logging
 import pytest
 import requests
 
+from livermore.market import keys
 from serving.limits import guesses
 from serving.limits.guesses import place_of
 from serving.models import ApiClient
@@ -100,6 +101,42 @@ def test_a_server_that_begins_anew_knows_who_came_from_there(redis, monkeypatch)
         tokens = ("wrong", "another", known, late)
         found = [requests.get(f"{url}/k/{each}{PING}", timeout=10).status_code for each in tokens]
     assert found == [401, 429, 200, 429]
+
+
+def test_guesses_are_counted_over_all_processes(redis):
+    _, late = make("late")
+    with served(redis, is_open=False) as first, served(redis, is_open=False) as second:
+
+        def ask(url, token):
+            return requests.get(f"{url}/k/{token}{PING}", timeout=10).status_code
+
+        found = [ask((first, second)[number % 2], f"guess-{number}") for number in range(20)]
+        assert found == [401] * guesses.MOST + [429] * (20 - guesses.MOST)
+        assert [ask(url, "guess-0") for url in (first, second)] == [401, 401]
+        assert [ask(url, late) for url in (first, second)] == [429, 429]
+
+
+def test_guesses_of_the_token_of_metrics_are_counted_with_the_others(redis):
+    _, late = make("late")
+
+    def ask(url, token):
+        headers = {"Authorization": f"Bearer {token}"}
+        return requests.get(f"{url}/metrics", headers=headers, timeout=10)
+
+    options = {"is_open": False, "metrics_token": METRICS}
+    with served(redis, **options) as first, served(redis, **options) as second:
+        found = [ask((first, second)[number % 2], f"guess-{number}") for number in range(20)]
+        statuses = [each.status_code for each in found]
+        assert statuses == [401] * guesses.MOST + [429] * (20 - guesses.MOST)
+        assert found[-1].json() == {"error": "Too many wrong tokens came from 127.0.0.1"}
+        assert 0 < int(found[-1].headers["Retry-After"]) <= guesses.SECONDS
+        assert ask(first, METRICS).status_code == 429  # a right guess is one, too
+        assert requests.get(f"{first}/k/{late}{PING}", timeout=10).status_code == 429
+    redis.delete(keys.guesses("127.0.0.1"))
+    with served(redis, **options) as url:
+        assert ask(url, METRICS).status_code == 200
+        assert {ask(url, f"guess-{number}").status_code for number in range(20)} == {401, 429}
+        assert ask(url, METRICS).status_code == 200
 
 
 @pytest.mark.parametrize(

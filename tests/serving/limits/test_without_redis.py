@@ -5,6 +5,8 @@ import socket
 
 from exchanges.redis.client import make_client
 from serving.clients import Caller
+from serving.limits import guesses
+from serving.limits.guesses import Guesses
 from serving.limits.requests import RequestLimits
 from serving.limits.sockets import SocketLimits
 
@@ -36,6 +38,17 @@ def test_a_process_counts_its_own_connections():
     entered, again = asyncio.run(enter())
     assert [bool(each) for each in entered] == [True, True, False, False]
     assert again
+
+
+def test_a_process_counts_guesses_for_itself():
+    async def guess():
+        counted = Guesses(AWAY)
+        tokens = [f"guess-{number}" for number in range(guesses.MOST + 3)]
+        found = [await counted.seconds_to_wait("192.0.2.7", each, None) for each in tokens]
+        again = await counted.seconds_to_wait("192.0.2.7", tokens[0], None)
+        return [bool(each) for each in found], again
+
+    assert asyncio.run(guess()) == ([False] * guesses.MOST + [True] * 3, 0)
 
 
 def test_a_redis_that_hangs_holds_up_one_request_and_not_all(monkeypatch):
