@@ -29,30 +29,57 @@ class Selection(NamedTuple):
 def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) -> Selection:
     """Return what of the closed candles that opened at `times` answers, all of which `known` tells.
 
-    A bar that has ended just now and isn't there is left out, and not missing.
+    A bar that has ended just now and isn't there is left out, and not missing. Where something is
+    missing a limit is of bars by time, whether they had trades or not.
     """
     step = length_ms(asked.timeframe)
     open_ms = now_ms - now_ms % step
-    until_ms = open_ms if asked.end_ms is None else min(-(-asked.end_ms // step) * step, open_ms)
-    newest_ms = open_ms - step
-    if until_ms == open_ms and now_ms < open_ms + GRACE_MS and missing(known, newest_ms, open_ms):
-        until_ms = open_ms = newest_ms
-    last, is_full = bisect_left(times, until_ms), False
-    if asked.start_ms is not None:
-        since_ms = -(-asked.start_ms // step) * step
-        first = bisect_left(times, since_ms)
-        if asked.limit is not None and last - first >= asked.limit:
-            last, is_full = first + asked.limit, True
-            until_ms = times[last - 1] + step
-        last = max(first, last)
-    else:
-        first = 0 if asked.limit is None else max(0, last - asked.limit)
-        since_ms = times[first] if last > first else until_ms
-        if asked.limit is not None and last - first < asked.limit:
-            since_ms = until_ms - asked.limit * step
+    end_ms = open_ms if asked.end_ms is None else min(_ceil(asked.end_ms, step), open_ms)
+    is_on_its_way = now_ms < open_ms + GRACE_MS and missing(known, open_ms - step, open_ms)
+    due_ms = open_ms - step if is_on_its_way else open_ms
+    until_ms = min(end_ms, due_ms)
+    found = (_newest if asked.start_ms is None else _oldest)(times, known, asked, until_ms)
+    if not found.missing:
+        return found
+    since_ms = 0 if asked.start_ms is None else _ceil(asked.start_ms, step)
+    if asked.limit is not None and asked.start_ms is None:
+        since_ms = end_ms - asked.limit * step
+    elif asked.limit is not None:
+        until_ms = min(until_ms, since_ms + asked.limit * step)
     gone = missing(known, since_ms, until_ms)
-    is_stale = bool(gone) and until_ms == open_ms and gone[-1][1] == open_ms
-    return Selection(first, last, until_ms, gone, is_stale, is_full)
+    first, last = bisect_left(times, since_ms), bisect_left(times, until_ms)
+    is_stale = bool(gone) and gone[-1][1] == due_ms
+    return Selection(first, max(first, last), until_ms, gone, is_stale, False)
+
+
+def _newest(times: Sequence[int], known: Stretches, asked: Asked, until_ms: int) -> Selection:
+    """Return the newest candles of what is known without a gap."""
+    last = bisect_left(times, until_ms)
+    reach_ms = next((start for start, end in reversed(known) if start < until_ms <= end), until_ms)
+    first, since_ms = bisect_left(times, reach_ms), reach_ms
+    if asked.limit is not None:
+        first = max(first, last - asked.limit)
+        since_ms = until_ms - asked.limit * length_ms(asked.timeframe)
+        if last - first == asked.limit:
+            since_ms = times[first]
+    return Selection(first, last, until_ms, missing(known, since_ms, until_ms), False, False)
+
+
+def _oldest(times: Sequence[int], known: Stretches, asked: Asked, until_ms: int) -> Selection:
+    """Return the candles from a start on."""
+    step = length_ms(asked.timeframe)
+    since_ms = _ceil(asked.start_ms or 0, step)
+    first = bisect_left(times, since_ms)
+    last = max(first, bisect_left(times, until_ms))
+    is_full = asked.limit is not None and last - first >= asked.limit
+    if is_full:
+        last = first + (asked.limit or 0)
+        until_ms = times[last - 1] + step
+    return Selection(first, last, until_ms, missing(known, since_ms, until_ms), False, is_full)
+
+
+def _ceil(time_ms: int, step: int) -> int:
+    return -(-time_ms // step) * step
 
 
 def by_closes(now_ms: int, newest_close_ms: int | None) -> int:

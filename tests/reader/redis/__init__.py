@@ -1,0 +1,1 @@
+"""Reading from Redis itself: wherever it is, and whatever is in it."""
