@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.exceptions import (
     AuthenticationError,
+    ConnectionError,
     NoPermissionError,
     RedisClusterException,
     RedisError,
@@ -20,7 +21,7 @@ from redis.sentinel import Sentinel
 from livermore_reader.address import Address
 from livermore_reader.errors import Unavailable
 
-CONNECT_SECONDS, ANSWER_SECONDS, SENTINEL_SECONDS = 2.0, 10.0, 1.0
+CONNECT_SECONDS, ANSWER_SECONDS, SENTINEL_SECONDS = 2.0, 5.0, 1.0
 LINES = re.compile(r"\s+")
 
 # What has redis-py's commands: of a Cluster it is another class than of all others.
@@ -34,17 +35,19 @@ def connect(address: Address) -> Client:
         "socket_timeout": ANSWER_SECONDS,
     }
     options = waits | dict(address.options)
+    # A connection may be one that Redis has ended; who does not answer is not asked again.
+    again = Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
     if address.service:
         tls = {name: value for name, value in options.items() if name.startswith("ssl")}
         seconds = dict.fromkeys(waits, SENTINEL_SECONDS)
         sentinels = Sentinel(
             list(address.nodes), sentinel_kwargs=tls | seconds | dict(address.sentinel_options)
         )
-        return sentinels.master_for(address.service, **options)
+        return sentinels.master_for(address.service, retry=again, **options)
     if address.nodes:
         nodes = [ClusterNode(host, port) for host, port in address.nodes]
         return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
-    return Redis(**options, retry=Retry(NoBackoff(), 1))
+    return Redis(**options, retry=again)
 
 
 @contextmanager
