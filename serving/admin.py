@@ -88,7 +88,7 @@ class ApiClientAdmin(admin.ModelAdmin):
     def _show(self, request, tokens):
         context = {
             **self.admin_site.each_context(request),
-            "title": "Tokens, shown this once",
+            "title": f"The {'token' if len(tokens) == 1 else 'tokens'}, shown this once",
             "opts": self.opts,
             "tokens": tokens,
         }

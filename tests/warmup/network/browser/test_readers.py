@@ -45,3 +45,14 @@ def test_readers_come_move_and_go_without_a_reload(page, redis):
     assert page.one(NOBODY).is_displayed()
     assert page.is_the_same
     assert page.complaints() == []
+
+
+def test_a_new_token_can_be_read_whole_on_a_narrow_screen(page):
+    page.log_in(person("eve", "add_apiclient", "view_apiclient"))
+    page.be_wide(400)
+    page.open("/admin/serving/apiclient/add/", live=False)
+    page.type("[name=name]", "freqtrade-1")
+    page.click("[name=_save]")
+    page.wait_for("#content h1", "The token, shown this once")
+    assert page.text(".token").startswith("lm_")
+    assert page.js("return document.documentElement.scrollWidth") <= 400
