@@ -242,7 +242,7 @@ class BinanceApi:
                 is_past = _ends_before(wanted, timeframe, settled_ms)
                 return await self._pass_on(asked, PAST_SECONDS if is_past else None)
             which = (exchange, symbol.symbol, timeframe, wanted, older.missing)
-            answer = await self._answers.older(*which)
+            answer = await self._answers.older(*which, is_filled=True)
         closed = answer.window, answer.first, answer.last
         content = body(*closed, answer.open_row, timeframe)
         if asked.in_microseconds:

@@ -32,7 +32,10 @@ Found = TypeVar("Found")
 NOTHING = Told([], [], ())
 NOT_TOLD = Failure("the exchange did not tell them")
 UNREADABLE = Failure("what is stored there is no candle; repair takes it out")
+TOO_FEW = Failure("so few bars have one that they can't be looked for here: begin later")
 LONGEST_FETCH_SECONDS = 10.0
+# Of older bars, where many have no candle: how many are asked for at a time, and how often.
+FEWEST_TOGETHER, MOST_STRETCHES = 300, 10
 # Who waits for a bar may ask that long before it ends, and for so long at the most.
 EARLY_MS, LONGEST_WAIT_MS = 1000, 60_000
 MOST_BEHIND_MS = 60_000  # a candle that is further ahead than that says nothing of the time
@@ -58,6 +61,7 @@ class CandleAnswer:
     open_row: list[Any] | None
     headers: dict[str, str]
     missing: Coverage = ()  # nothing but where it was asked for what there is
+    until_ms: int | None = None  # up to when it was looked for them, where that isn't the end
 
 
 class OpenRow(NamedTuple):
@@ -196,8 +200,14 @@ class Answers:
         timeframe: AnyTimeframe,
         wanted: Wanted,
         missing: Coverage,
+        *,
+        is_filled: bool = False,
     ) -> CandleAnswer:
-        """Fetch closed candles older than the cache keeps, for this alone. Raises Unavailable."""
+        """Fetch closed candles older than the cache keeps, for this alone. Raises Unavailable.
+
+        Of bars from a start on, as many as are wanted, some may have none: `until_ms` says how far
+        it got, or the next ones are fetched too until it `is_filled`.
+        """
         pair = Pair(symbol, base_of(timeframe))
         now_ms = await self.now_ms(exchange)
         start_ms, end_ms = _stretch(timeframe, wanted, now_ms)
@@ -205,6 +215,11 @@ class Answers:
         told: Told | Failure = NOTHING
         if first_ms < end_ms:
             told = await _in_time(self._fetches.pass_on(exchange, pair, first_ms, end_ms))
+        if is_filled and wanted.start_ms is not None and isinstance(told, Told):
+            until_ms = _until(timeframe, wanted, now_ms)
+            filling = self._filled(exchange, pair, timeframe, wanted, told, end_ms, until_ms)
+            told = await _in_time(filling)
+            end_ms = until_ms
         if isinstance(told, Failure):
             raise _unavailable(exchange, symbol, timeframe, missing, told)
         rows, known = StoredRows.of(told.rows), told.coverage
@@ -218,7 +233,30 @@ class Answers:
         headers = _headers(window, timeframe, now_ms)
         headers["Cache-Status"] = cache_status(kept=told.was_kept, fetched=not told.was_kept)
         headers |= source([REST])
-        return CandleAnswer(window, found.first, found.last, None, headers)
+        return CandleAnswer(window, found.first, found.last, None, headers, until_ms=end_ms)
+
+    async def _filled(
+        self,
+        exchange: ServedExchange,
+        pair: Pair,
+        timeframe: AnyTimeframe,
+        wanted: Wanted,
+        told: Told,
+        end_ms: int,
+        until_ms: int,
+    ) -> Told | Failure:
+        """Return what was told up to a time, with those behind it until as many are there."""
+        step_ms = max(wanted.limit, FEWEST_TOGETHER) * timeframe.ms
+        for _ in range(MOST_STRETCHES):
+            bars = len({timeframe.floor(opened) for opened in told.times})
+            if bars >= wanted.limit or end_ms >= until_ms:
+                return told
+            start_ms, end_ms = end_ms, min(end_ms + step_ms, until_ms)
+            more = await self._fetches.pass_on(exchange, pair, start_ms, end_ms)
+            if isinstance(more, Failure):
+                return more
+            told = told.followed_by(more)
+        return TOO_FEW
 
     async def known(
         self,
@@ -364,11 +402,17 @@ def _source_of(window: Window, timeframe: AnyTimeframe, found: Selection) -> dic
     return source(window.origins.of(window.times[found.first : found.last]))
 
 
-def _stretch(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> Interval:
-    """Return where the closed bars lie that a request may want, if each has a candle."""
+def _until(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> int:
+    """Return where the last of the closed bars ends that a request may want."""
     until_ms = timeframe.floor(now_ms)
     if wanted.end_ms is not None:
         until_ms = min(timeframe.floor(wanted.end_ms) + timeframe.ms, until_ms)
+    return until_ms
+
+
+def _stretch(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> Interval:
+    """Return where the closed bars lie that a request may want, if each has a candle."""
+    until_ms = _until(timeframe, wanted, now_ms)
     length_ms = wanted.limit * timeframe.ms
     if wanted.start_ms is None:
         return until_ms - length_ms, until_ms

@@ -67,6 +67,15 @@ class Told(NamedTuple):
     coverage: Coverage
     was_kept: bool = False
 
+    def followed_by(self, later: "Told") -> "Told":
+        """Return it with what was told of a later stretch."""
+        return Told(
+            [*self.times, *later.times],
+            [*self.rows, *later.rows],
+            union([*self.coverage, *later.coverage]),
+            self.was_kept and later.was_kept,
+        )
+
 
 class OpenCandle(NamedTuple):
     """An open candle, None where none is known; `was_kept`: the exchange was not asked for it."""

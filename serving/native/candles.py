@@ -129,7 +129,7 @@ def _next_ms(answer: CandleAnswer, timeframe: AnyTimeframe, wanted: Wanted) -> i
     if answer.missing:
         next_ms = timeframe.ceil(wanted.start_ms) + wanted.limit * timeframe.ms
     elif answer.last - answer.first < wanted.limit:
-        return None
+        next_ms = answer.until_ms or wanted.end_ms + 1
     else:
         next_ms = answer.window.times[answer.last - 1] + timeframe.ms
     return next_ms if next_ms <= wanted.end_ms else None

@@ -15,6 +15,7 @@ from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
+from serving.candles.fetching import Told
 from serving.candles.windows import Windows
 from tests.serving.conftest import BTC, ROW, FixedDirectory
 from warmup.cache.candles import CandleCache
@@ -412,6 +413,29 @@ def test_what_is_no_candle_is_not_told_as_one(ask, redis, filled, monkeypatch, c
     assert [status for status, _ in (within, *others)] == [503] * 3
     assert within[1]["msg"].endswith("what is stored there is no candle; repair takes it out")
     assert f"key={name}" in caplog.text
+
+
+def test_bars_long_ago_that_have_no_candle_are_not_all_there_are(ask, redis, monkeypatch):
+    calls = []
+
+    def fetch_once(number, pair, start_ms, end_ms):
+        calls.append((start_ms, end_ms))
+        return Told([], [], ((start_ms, end_ms),))
+
+    monkeypatch.setattr("serving.candles.fetching.fetch_once", fetch_once)
+    coinbase = FixedDirectory(replace(ROW, venue="coinbase"))
+    now_ms = H1.floor(int(time.time() * 1000))
+    before, short = (now_ms - hours * H1.ms for hours in (20_000, 1500))
+    listed_later, none_at_all = get(
+        ask,
+        f"{KLINES}&limit=5&startTime={before}",
+        f"{KLINES}&limit=5&startTime={short}&endTime={now_ms - 1}",
+        directory=coinbase,
+    )
+    assert listed_later[0] == 503
+    assert "begin later" in listed_later[1]["msg"]
+    assert none_at_all == (200, [])
+    assert len(calls) < 30  # however long ago
 
 
 class Away(FixedDirectory):

@@ -1,6 +1,7 @@
 """Pairs that hardly trade: all that is over is known at once, and nothing that may still change."""
 
 import pytest
+import requests
 
 from exchanges.lock.status import State
 from exchanges.sandbox.server.config import SandboxConfig
@@ -73,3 +74,26 @@ def test_where_candles_are_late_what_is_told_is_the_truth_all_the_same(
     with served(redis) as url:
         for symbol in QUIET:
             assert check(sandbox, url, symbol, M1) in (200, 503)
+
+
+def test_of_older_bars_there_are_as_many_as_are_asked_for_and_the_next_page_is_named(
+    redis, sandbox, row
+):
+    """Bars without a trade are none: a page that ends early is taken for the last one."""
+    start_ms = M1.floor(sandbox.clock.now_ms()) - 1500 * M1.ms
+    end_ms = start_ms + 120 * M1.ms
+    window = QUIET[0], M1, start_ms, end_ms
+    true = [each[0] for each in sandbox.market.closed_candles(*window, traded_only=True)]
+    assert len(true) < 100
+    asked = {"exchange": "coinbase", "symbol": QUIET[0], "timeframe": "1m"}
+    with served(redis) as url:
+        word, limit = QUIET[0].replace("-", ""), 20
+        answer = klines(url, word, "1m", "coinbase", startTime=start_ms, limit=limit)
+        assert [each[0] for each in answer.json()] == true[:limit]
+        pages, next_ms = [], start_ms
+        while next_ms:
+            page = {"start": next_ms, "end": end_ms, "limit": limit}
+            found = requests.get(f"{url}/v1/candles", params=asked | page, timeout=20).json()
+            pages.append([each[0] for each in found["candles"]])
+            next_ms = found["next"]
+    assert [each for page in pages for each in page] == true
