@@ -37,6 +37,10 @@ class Refused(Exception):
         self.status, self.code, self.headers = status, code, headers
 
 
+class BrokenOff(ConnectionResetError):
+    """An answer of which a part was sent when a fault of ours ended it."""
+
+
 def refusal(
     request: web.BaseRequest,
     status: int,
@@ -74,5 +78,5 @@ async def refuse_in_form(request: web.Request, handler: Handler) -> web.StreamRe
     except Exception as error:
         logger.exception("serving.fault route=%s", route_of(request))
         if request.writer.output_size:  # a part of an answer was sent
-            raise ConnectionResetError("broken off") from error
+            raise BrokenOff("broken off") from error
         return refusal(request, 500, UNKNOWN, "A fault of this server, which its log describes")

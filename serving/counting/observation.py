@@ -8,6 +8,7 @@ from aiohttp import web
 from serving.counting.asked import begin
 from serving.counting.reports import Reports
 from serving.counting.routes import CANDLES, SOCKET, route_of
+from serving.refusals import BrokenOff
 
 GONE = 499  # the client went before there was an answer
 DONE, UPGRADED, FAULT = 200, 101, 500
@@ -46,6 +47,9 @@ class Observation:
             return response
         except web.HTTPException as error:
             status = error.status
+            raise
+        except ConnectionError as error:  # else the client has gone
+            status = FAULT if isinstance(error, BrokenOff) else GONE
             raise
         except Exception:
             status = FAULT

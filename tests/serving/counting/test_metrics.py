@@ -74,6 +74,24 @@ def test_a_socket_is_counted_while_it_is_open(redis):
         assert ("answer_seconds_count", "ws") not in values(url)
 
 
+@pytest.mark.parametrize(
+    ("error", "status"), [(ConnectionResetError("closing"), "101"), (KeyError("a fault"), "500")]
+)
+def test_a_client_that_goes_before_it_has_a_reply_is_no_fault(redis, monkeypatch, error, status):
+    async def reply(*which):
+        raise error
+
+    monkeypatch.setattr("serving.binance.socket.BinanceSocket._answer", reply)
+    say_streamed(redis, Exchange.objects.get(name="sandbox").pk)
+    with served(redis, metrics_token=TOKEN) as url:
+        address = url.replace("http", "ws") + "/sandbox/ws"
+        socket = websocket.create_connection(address, timeout=20)
+        socket.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+        counted = "requests_total", "sandbox", "ws"
+        wait_until(lambda: [each for each in values(url) if each[:3] == counted])
+        assert [each[3] for each in values(url) if each[:3] == counted] == [status]
+
+
 def test_who_brings_no_token_is_told_nothing(redis):
     with served(redis, metrics_token=TOKEN) as url:
         for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Basic {TOKEN}"}):
