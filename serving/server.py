@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from redis import Redis
 
 from exchanges.redis.unreadable import warn_once
+from exchanges.venues.binance.server.errors import ApiError
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
 from serving.admission import METRICS, READER, Admission, exchange_named
@@ -22,6 +23,7 @@ from serving.binance import streams
 from serving.binance.replies import BUSY, READS
 from serving.binance.rest import BinanceApi
 from serving.binance.socket import NO_LEAVE, BinanceSocket
+from serving.binance.time_unit import PARAMETER, is_microsecond
 from serving.candles.answers import Answers
 from serving.candles.calls import Calls
 from serving.candles.clocks import Clocks
@@ -237,9 +239,10 @@ class Server:
         # A plus in a query reads as a space, of which a name has none: btcusd@kline_1h@+08:00.
         names = request.query.get("streams", "").replace(" ", "+") if named is None else named
         sent = [each for each in names.split("/") if each]
-        unit = request.query.get("timeUnit", streams.UNITS[0])
-        if unit.upper() not in streams.UNITS:
-            return as_json({"code": streams.BAD_UNIT[0], "msg": streams.BAD_UNIT[1]}, 400)
+        try:
+            in_microseconds = is_microsecond(request.query.get(PARAMETER))
+        except ApiError as error:
+            return as_json(error.content, 400)
 
         def note_drop(reason: str) -> None:
             self._reports.counts.add("readers_dropped_total", exchange.name, reason)
@@ -253,7 +256,6 @@ class Server:
         except Unavailable as error:
             headers = {"Retry-After": str(error.retry_seconds)}
             return as_json({"code": BUSY, "msg": str(error)}, 503, headers)
-        in_microseconds = unit.upper() != streams.UNITS[0]
         socket = BinanceSocket(
             *(self._hub, exchange, is_combined, is_streamed, note_drop, in_microseconds)
         )

@@ -21,7 +21,7 @@ from serving.binance.info import exchange_info, status_of
 from serving.binance.klines import body
 from serving.binance.replies import BUSY, UNSUPPORTED, as_json, refusal, unserved
 from serving.binance.tickers import day, mini_day, price
-from serving.binance.time_unit import klines_in_microseconds, wants_microseconds
+from serving.binance.time_unit import HEADER, is_microsecond, klines_in_microseconds
 from serving.binance.weights import WEIGHTS
 from serving.candles.answers import Answers, OlderThanKept
 from serving.candles.derived import BY_TEXT, AnyTimeframe
@@ -105,7 +105,7 @@ class BinanceApi:
             if WAIT in query:
                 query = MultiDict((name, each) for name, each in query.items() if name != WAIT)
         try:
-            asked = Asked(exchange, path, query, wait, wants_microseconds(headers))
+            asked = Asked(exchange, path, query, wait, is_microsecond(headers.get(HEADER)))
             return await self._by_path.get(path, self._checked)(asked)
         except ApiError as error:
             return web.json_response(error.content, status=400)

@@ -24,8 +24,6 @@ INTERVALS = f"klines are of {' '.join(sorted(BY_TEXT, key=lambda text: BY_TEXT[t
 EIGHT_HOURS_MS = 8 * Timeframe.H1.ms
 IN_UTC = "its bars open by UTC alone"
 SHUTDOWN = "!serverShutdown"
-UNITS = ("MILLISECOND", "MICROSECOND")
-BAD_UNIT = (-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
 TIMES = re.compile(rb'"([EtTOC])":(\d+)')
 
 

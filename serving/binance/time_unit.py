@@ -1,24 +1,23 @@
-"""Times in microseconds, where a request asks for them (rest-api.md, "General API Information")."""
+"""Times in microseconds, where a request asks for them (rest-api.md, "General API Information";
+web-socket-streams.md)."""
 
 import re
-from collections.abc import Mapping
 
 from exchanges.venues.binance.server.errors import BAD_TIME_UNIT, ApiError
 
-HEADER = "X-MBX-TIME-UNIT"
+HEADER, PARAMETER = "X-MBX-TIME-UNIT", "timeUnit"  # of REST, of the address of streams
 UNITS = {"MILLISECOND": False, "millisecond": False, "MICROSECOND": True, "microsecond": True}
 # A row of klines up to its second time: what it opens with, five texts, what it closes with.
 ROW = re.compile(rb'\[(\d+),((?:"[^"]*",){5})(\d+),')
 
 
-def wants_microseconds(headers: Mapping[str, str]) -> bool:
-    """Tell whether times are to be told in microseconds. Raises ApiError for another unit."""
-    sent = headers.get(HEADER)
-    if sent is None:
+def is_microsecond(unit: str | None) -> bool:
+    """Tell whether a unit is the finer one; None is the other. Raises ApiError for any else."""
+    if unit is None:
         return False
-    if sent not in UNITS:
+    if unit not in UNITS:
         raise ApiError(*BAD_TIME_UNIT)
-    return UNITS[sent]
+    return UNITS[unit]
 
 
 def klines_in_microseconds(body: bytes) -> bytes:

@@ -172,14 +172,18 @@ def test_times_come_in_the_unit_that_the_address_names(ask, redis, unit):
     assert kline["k"]["c"] == "101.00000000"
 
 
-def test_another_unit_is_refused(ask):
+@pytest.mark.parametrize("unit", ["SECOND", "Microsecond", ""])
+def test_another_unit_is_refused_by_streams_as_by_rest(ask, unit):
     async def held():
         async with ask() as client:
-            answer = await client.get(f"/sandbox/stream?streams={STREAM}&timeUnit=SECOND")
-            return answer.status, await answer.json()
+            path = f"/sandbox/stream?streams={STREAM}&timeUnit={unit}"
+            answer = await client.get(path)
+            headers = {"X-MBX-TIME-UNIT": unit}
+            of_rest = await client.get("/sandbox/api/v3/time", headers=headers)
+            return answer.status, await answer.json(), of_rest.status, await of_rest.json()
 
     text = "Invalid value for time unit; expected either MICROSECOND or MILLISECOND."
-    assert asyncio.run(held()) == (400, refusal(-1194, text))
+    assert asyncio.run(held()) == (400, refusal(-1194, text)) * 2
 
 
 def test_1024_streams_are_as_many_as_one_connection_listens_to(ask, monkeypatch):
