@@ -53,7 +53,7 @@ from serving.streams.order import Told
 from serving.together.answers import AnswersBeside
 from serving.together.once import Once
 from serving.transport.connections import MOST, Connections
-from serving.transport.protocol import Connection, Site
+from serving.transport.protocol import Connection, Site, tell_name
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class Server:
         admission, observation = self._admission, self._observation
         forms = refuse_in_form, in_native_form
         app = web.Application(middlewares=[observation.observe, *forms, admission.admit])
+        app.on_response_prepare.append(tell_name)
         app.on_startup.append(self._begin)
         app.on_shutdown.append(self._close_sockets)
         app.on_cleanup.append(self._end)

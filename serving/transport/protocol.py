@@ -15,10 +15,11 @@ IDLE_SECONDS = 75.0
 UNREAD_SECONDS = 60.0  # in which a client takes nothing of what was sent to it
 LONGEST_LINE, LONGEST_HEADER = 65_536, 8190  # bytes; a line may name 1,024 streams
 BACKLOG = 1024
+NAME = "livermore"  # of this server: the versions of what it is made of are nobody's business
 BUSY_TEXT = "Too many connections are open: try again"
 BUSY = (
     "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n"
-    f"Content-Length: {len(BUSY_TEXT)}\r\nConnection: close\r\n\r\n{BUSY_TEXT}"
+    f"Server: {NAME}\r\nContent-Length: {len(BUSY_TEXT)}\r\nConnection: close\r\n\r\n{BUSY_TEXT}"
 ).encode()
 
 
@@ -79,12 +80,19 @@ class Connection(web.RequestHandler):
         if isinstance(exc, ConnectionError):
             raise exc
         if status >= 500:
-            return super().handle_error(request, status, exc, message)
+            answer = super().handle_error(request, status, exc, message)
+            answer.headers["Server"] = NAME
+            return answer
         self._note_refused()
         status, text = _described(exc)
-        answer = web.Response(status=status, text=text)
+        answer = web.Response(status=status, text=text, headers={"Server": NAME})
         answer.force_close()
         return answer
+
+
+async def tell_name(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Say whose answer it is, in place of what a library says of itself."""
+    response.headers["Server"] = NAME
 
 
 def _described(error: BaseException | None) -> tuple[int, str]:

@@ -1,13 +1,15 @@
 """What is no request, or only half of one: a line for who sent it, and nothing for the others."""
 
 import time
+from contextlib import closing
 
 import pytest
 import requests
+import websocket
 
 from serving.transport import protocol
-from tests.serving.conftest import FixedDirectory
-from tests.serving.hostile.raw import answers, connect, is_one_line, read_answer, request
+from tests.serving.conftest import FixedDirectory, say_streamed
+from tests.serving.hostile.raw import answers, ask, connect, is_one_line, read_answer, request
 from tests.serving.serving import served
 
 PING = "/sandbox/api/v3/ping"
@@ -61,8 +63,22 @@ def test_what_is_no_request_is_refused_in_a_line_and_logged_nowhere(url, caplog,
     text = found[0].body.decode()
     assert is_one_line(text) and SECRET.decode() not in text
     assert len(found) == 1, found  # nothing was taken for another one
+    assert found[0].headers["server"] == "livermore"
     assert [each for each in caplog.records if each.levelname != "DEBUG"] == []
     assert requests.get(url + PING, timeout=10).json() == {}
+
+
+def test_no_answer_tells_what_the_server_is_made_of(redis):
+    say_streamed(redis)
+    with served(redis, directory=FixedDirectory(), most=2) as url:
+        for path in (PING, "/nowhere", "/health/", "/v1/exchanges", "/v1/nowhere", "/metrics"):
+            assert ask(url, path).headers["server"] == "livermore"
+        events = f"{url}/v1/events?exchange=sandbox"
+        socket = websocket.create_connection(url.replace("http", "ws") + "/sandbox/ws", timeout=10)
+        with closing(socket), requests.get(events, stream=True, timeout=10) as told:
+            assert socket.getheaders()["server"] == told.headers["Server"] == "livermore"
+            crowded = ask(url, PING)
+    assert (crowded.status, crowded.headers["server"]) == (503, "livermore")
 
 
 def test_a_body_is_no_second_request(url):
