@@ -36,7 +36,8 @@ def test_those_there_are_are_named_without_django(module):
 @pytest.fixture
 def at(redis):
     """Serve an exchange that is all there; return it and the port."""
-    row = replace(ROW, symbols={each.word: each for each in SYMBOLS})
+    names = {name: each for each in SYMBOLS for name in (each.word, each.symbol)}
+    row = replace(ROW, symbols=names)
     exchange = ServedExchange(redis, row.exchange_id, row.name, [each.symbol for each in SYMBOLS])
     exchange.fill((Timeframe.H1,))
     with exchange.streamed(), served(redis, directory=FixedDirectory(row)) as url:
