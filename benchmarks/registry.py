@@ -16,5 +16,6 @@ BENCHMARKS = {
     "network": "a warmup of 100 symbols x 6 with 200 browsers looking, one frozen (three minutes)",
     "stream": "frames of 505 and 1,005 symbols x 6 into Redis, beside plain ways (five minutes)",
     "serving": "candles over HTTP and WebSocket from serve, beside other ways (four minutes)",
+    "reader": "candles as DataFrames by the reader, beside what one writes without it",
     "exchanges": "10 exchanges x 100 symbols, in one process and spread over many (five minutes)",
 }
