@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -16,9 +17,13 @@ UNKNOWN, DISCONNECTED, UNAUTHORIZED, TOO_MANY, NO_KEY = -1000, -1001, -1002, -10
 NONE = -1
 OURS = re.compile(r"(?:/k/[^/]*)?/v1(?:/.*)?|/health/|/metrics", re.S)
 COINBASES = re.compile(r"(?:/k/[^/]*)?/[^/]+/(?:api/v3/brokerage|v2)(?:/.*)?", re.S)
+TRACK = re.compile(r"(?:/k/[^/]*)?/[^/]+/v2(?:/.*)?", re.S)
 COINBASES_WORDS = {
     400: "INVALID_ARGUMENT", 401: "unauthorized", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
-    405: "UNIMPLEMENTED", 429: "rate_limit_exceeded", 500: "INTERNAL", 503: "UNAVAILABLE",
+    405: "UNIMPLEMENTED", 429: "rate_limit_exceeded",
+}  # fmt: skip
+TRACKS_WORDS = {
+    401: "unauthorized", 403: "unauthorized", 404: "not_found", 429: "rate_limit_exceeded",
 }  # fmt: skip
 TEXTS = {
     400: "A WebSocket is opened here, by a request that asks for one",
@@ -49,15 +54,27 @@ def refusal(
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """Return the answer that refuses a request; `code` is Binance's word for why."""
-    content: dict[str, int | str]
+    content: dict[str, Any] = {"code": code, "msg": text}
     if OURS.fullmatch(request.path):
         content = {"error": text}
     elif COINBASES.fullmatch(request.path):
-        content = {"error": COINBASES_WORDS.get(status, "UNKNOWN"), "message": text}
-    else:
-        content = {"code": code, "msg": text}
+        content = coinbases(content, status, is_track=bool(TRACK.fullmatch(request.path)))
     body = orjson.dumps(content)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+def coinbases(said: Mapping[str, Any], status: int, *, is_track: bool) -> dict[str, Any]:
+    """Return in Coinbase's form what is said in Binance's; its Track API has one of its own.
+
+    Where nothing true can be told now there is no `error`: programs take what has one for a mistake
+    of theirs, and don't ask again.
+    """
+    text = said["msg"]
+    if status >= 500:
+        return {**said, "message": text}
+    if is_track:
+        return {"errors": [{"id": TRACKS_WORDS.get(status, "invalid_request"), "message": text}]}
+    return {"error": COINBASES_WORDS.get(status, "UNKNOWN"), "message": text}
 
 
 @web.middleware

@@ -70,7 +70,7 @@ def test_nobody_is_told_that_there_is_no_such_exchange_or_token(redis, database)
         candles = requests.get(f"{url}/v1/candles?exchange=sandbox", timeout=10)
         assert candles.json().keys() == {"error"} and is_refused_truly(candles)
         coinbases = requests.get(f"{url}/coinbase/api/v3/brokerage/time", timeout=10)
-        assert coinbases.json().keys() == {"error", "message"} and is_refused_truly(coinbases)
+        assert coinbases.json().keys() == {"code", "msg", "message"} and is_refused_truly(coinbases)
         found = requests.get(f"{url}/health/", timeout=10)
         assert (found.status_code, found.json()["failing"]) == (503, "database")
         database.is_away = False
