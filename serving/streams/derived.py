@@ -1,6 +1,7 @@
 """Streams of timeframes that are not kept, made of shorter bars while these come."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -53,6 +54,10 @@ class DerivedBars:
         """Tell whether the cache may know more than the stream told."""
         is_over = now_ms >= self._opened_ms + self._timeframe.ms + LATE_MS
         return self._lacks or (is_over and not self._is_whole)
+
+    def since_ms(self, now_ms: int) -> int:
+        """Return from when on it is of use to know the closed candles of the cache."""
+        return self._behind_ms or self._opened_ms or self._timeframe.floor(now_ms)
 
     def learn(self, rows: Sequence[Row], coverage: Coverage, now_ms: int) -> list[Bar]:
         """Return what the closed candles of the cache, ascending, close that the stream did not."""
@@ -144,7 +149,9 @@ class DerivedStream:
         except Unavailable:
             pass  # it is looked for again
         else:
-            told = self._told(self._bars.learn(window.rows, window.coverage, self._now_ms()))
+            now_ms = self._now_ms()
+            at = bisect_left(window.times, self._bars.since_ms(now_ms))
+            told = self._told(self._bars.learn(window.rows[at:], window.coverage, now_ms))
             first, self._first = self._first or [], None
             self._tell([*told, *first])
         finally:
