@@ -42,7 +42,7 @@ from serving.health import Health
 from serving.native.api import NativeApi
 from serving.native.errors import REFUSALS, as_json, refusal
 from serving.native.events import EventSource, send
-from serving.native.form import in_native_form
+from serving.native.form import say_what_there_is
 from serving.native.operations import OPERATIONS
 from serving.reading import CacheReader
 from serving.refusals import NONE, Refused, refuse_in_form
@@ -120,7 +120,7 @@ class Server:
 
     def application(self) -> web.Application:
         admission, observation = self._admission, self._observation
-        forms = refuse_in_form, in_native_form
+        forms = refuse_in_form, say_what_there_is
         app = web.Application(middlewares=[observation.observe, *forms, admission.admit])
         app.on_response_prepare.append(tell_name)
         app.on_startup.append(self._begin)

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 LIVE_SECONDS = 0.25  # for which an open candle is shown again: exchanges tell it every two seconds
 SECONDS_ASKED = 1.0  # for which an open candle is read with others, once it was asked for
 MOST_TOGETHER = 500
-OCTETS_KEPT = 120_000_000
+MOST_BYTES = 120_000_000
 TIMES_AS_LARGE = 3  # as its rows in Redis a window gets, with what is made of them
 
 Key = tuple[int, Pair]  # an exchange's id and a pair of it
@@ -72,7 +72,7 @@ class _Kept:
     changed: int  # the number of the last change of its keys, when it was read
     unconfirmed: Stretches
     window: Window
-    octets: int
+    size: int
 
 
 class Windows:
@@ -85,7 +85,7 @@ class Windows:
         self._redis = redis
         self._origins = EventOrigins(redis)
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
-        self._octets = 0
+        self._bytes = 0
         self._names: dict[Key, tuple[bytes, bytes]] = {}
         self._unconfirmed_names: dict[int, bytes] = {}
         self._live: dict[Key, tuple[float, Candle | None]] = {}
@@ -147,18 +147,18 @@ class Windows:
         window = Window(rows.times(), rows, known if rows else (), origins, is_readable=is_readable)
         if before:
             window.take_over(before.window)
-        octets = TIMES_AS_LARGE * len(rows.text)
-        self._keep((exchange_id, pair), _Kept(changed, unconfirmed, window, octets))
+        size = TIMES_AS_LARGE * len(rows.text)
+        self._keep((exchange_id, pair), _Kept(changed, unconfirmed, window, size))
         return window
 
     def _keep(self, key: Key, kept: _Kept) -> None:
         with self._lock:
             if before := self._kept.pop(key, None):
-                self._octets -= before.octets
+                self._bytes -= before.size
             self._kept[key] = kept
-            self._octets += kept.octets
-            while self._octets > OCTETS_KEPT and len(self._kept) > 1:
-                self._octets -= self._kept.popitem(last=False)[1].octets
+            self._bytes += kept.size
+            while self._bytes > MOST_BYTES and len(self._kept) > 1:
+                self._bytes -= self._kept.popitem(last=False)[1].size
 
     def kept_live(self, exchange_id: int, pair: Pair) -> tuple[bool, Candle | None]:
         """Return whether the open candle was read lately, and what was read."""

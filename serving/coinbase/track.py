@@ -15,7 +15,7 @@ from multidict import MultiMapping
 from serving.candles.answers import Answers
 from serving.candles.passing import Passing
 from serving.candles.unavailable import Unavailable
-from serving.coinbase.errors import busy
+from serving.coinbase.errors import Refused, busy
 from serving.coinbase.replies import as_json, own
 from serving.directory import ServedExchange
 from serving.standing.cache_status import HIT
@@ -44,14 +44,6 @@ PUBLIC = (
 )
 
 
-class Refused(Exception):
-    """A request that is not passed on: HTTP status, its id in Coinbase's words, and why."""
-
-    def __init__(self, status: int, name: str, why: str):
-        super().__init__(why)
-        self.status, self.name = status, name
-
-
 class TrackApi:
     """Answers `/{exchange}/v2/…` for rows of Coinbase."""
 
@@ -74,7 +66,7 @@ class TrackApi:
                     return await self._pass_on(exchange, path, params, public.holds_seconds)
             raise Refused(404, "not_found", "Public data is served here, and no other path")
         except Refused as error:
-            said = {"errors": [{"id": error.name, "message": str(error)}]}
+            said = {"errors": [{"id": error.error, "message": str(error)}]}
             return as_json(said, error.status)
         except Unavailable as error:
             return busy(error)

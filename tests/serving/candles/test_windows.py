@@ -102,8 +102,8 @@ def test_what_is_unconfirmed_of_one_pair_costs_no_other_its_window(several):
 def test_as_many_windows_are_kept_as_have_room_those_that_were_asked_for_last(several, monkeypatch):
     first, _, third = several.pairs
     assert several.windows.kept(ROW.exchange_id, first)
-    octets = len(several.windows.kept(ROW.exchange_id, first).rows.text)
-    monkeypatch.setattr("serving.candles.windows.OCTETS_KEPT", int(2.5 * 3 * octets))
+    size = len(several.windows.kept(ROW.exchange_id, first).rows.text)
+    monkeypatch.setattr("serving.candles.windows.MOST_BYTES", int(2.5 * 3 * size))
     several.windows.read(ROW, third)
     kept = [several.windows.kept(ROW.exchange_id, each) is not None for each in several.pairs]
     assert kept == [True, False, True]
