@@ -160,11 +160,8 @@ class Reader:
         names = symbols_of(symbols) or list(self.source.symbols(exchange))
         if not names:
             raise BadRequest(f"{exchange} keeps no candles of any symbol")
-        found = level(
-            self.source.candles(
-                [asked_of(exchange, each, timeframe, count, start, end) for each in names]
-            )
-        )
+        asked = [asked_of(exchange, each, timeframe, count, start, end) for each in names]
+        found = level(self.source.candles(asked), asked[0].limit)
         if strict:
             for each in found:
                 each.require()

@@ -9,10 +9,11 @@ from livermore_reader.selection import GRACE_MS
 from livermore_reader.times import length_ms
 
 
-def level(candles: Sequence[Candles]) -> list[Candles]:
+def level(candles: Sequence[Candles], limit: int | None) -> list[Candles]:
     """Return them without a bar that has ended just now, unless all have it.
 
-    It is on its way to those that lack it: a row of which half is missing would look whole.
+    It is on its way to those that lack it: a row of which half is missing would look whole. Of
+    these one that is older goes where as many are there as a limit takes.
     """
     step = length_ms(candles[0].timeframe)
     now_ms = max(each.now_ms for each in candles)
@@ -22,7 +23,7 @@ def level(candles: Sequence[Candles]) -> list[Candles]:
     if now_ms >= ended_ms + GRACE_MS or all(have_it):
         return list(candles)
     return [
-        replace(each, rows=each.rows[:-1]) if has_it else each
+        replace(each, rows=each.rows[:-1] if has_it else each.rows[len(each.rows) == limit :])
         for each, has_it in zip(candles, have_it, strict=True)
     ]
 

@@ -65,9 +65,8 @@ class RedisCandles:
 
     def read(self, asked: Sequence[Asked]) -> list[Candles]:
         """Return what there is of each. Raises BadRequest, Incomplete, Unavailable, RedisError."""
-        questions = [
-            Question.of(each, self._installation.exchange(each.exchange)) for each in asked
-        ]
+        exchange = self._installation.exchange
+        questions = [Question.of(each, exchange(each.exchange, each.symbol)) for each in asked]
         found: list[Candles] = []
         for first in range(0, len(questions), PAIRS_AT_ONCE):
             found += self._answers(questions[first : first + PAIRS_AT_ONCE])

@@ -50,10 +50,14 @@ class Installation:
                 self._names = None  # nothing may have been told yet
             return self._exchanges
 
-    def exchange(self, name: str) -> KnownExchange:
-        """Return an exchange by name. Raises BadRequest, RedisError."""
+    def exchange(self, name: str, symbol: str = "") -> KnownExchange:
+        """Return an exchange by name; for a symbol that it isn't known to keep it is read anew.
+
+        Raises BadRequest, RedisError.
+        """
         known = self._exchanges
-        if name not in known or time.monotonic() - self._read_at > SECONDS_KEPT:
+        is_new = name not in known or (symbol and known[name].canonical(symbol) is None)
+        if is_new or time.monotonic() - self._read_at > SECONDS_KEPT:
             known = self.exchanges()
         if not known:
             raise BadRequest(

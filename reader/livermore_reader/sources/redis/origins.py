@@ -67,13 +67,16 @@ class Origins:
 
     def learn_anew(self, replies: Any) -> None:
         found, info = next(replies), next(replies)
-        added = info.get("entries-added") if isinstance(info, dict) else None
+        if isinstance(info, dict):
+            added = info.get("entries-added")
+        else:  # where there is no stream yet, none ever was told
+            added = 0 if "no such key" in str(info) else None
         with self._lock:
             self._runs, self._last_id = {}, b""
             if not isinstance(found, list):  # not a stream, or not for us to see
                 self._is_whole = False
                 return
-            self._is_whole = not found or (added is not None and len(found) >= added)
+            self._is_whole = added is not None and len(found) >= added
             self._add_all(found[::-1])
 
     def of(self, symbol: str, timeframe: str, times: Sequence[int]) -> set[str]:

@@ -72,7 +72,7 @@ class RedisSource:
 
     def ticker(self, exchange: str, symbol: str) -> dict[str, Any] | None:
         with as_unavailable(self.address):
-            known = self._installation.exchange(exchange)
+            known = self._installation.exchange(exchange, symbol)
             name = _symbol(known, symbol)
             stored = self._installation.client.get(
                 self._installation.names.ticker(known.number, name)
