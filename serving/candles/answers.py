@@ -15,7 +15,7 @@ from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
 from serving.candles.derived import AnyTimeframe, derive, join
 from serving.candles.fetching import Failure, Fetches, OpenCandle, Told
-from serving.candles.selection import GRACE_MS, Selection, Wanted, select, select_known
+from serving.candles.selection import GRACE_MS, Selection, Wanted, is_awaited, select, select_known
 from serving.candles.unavailable import Unavailable
 from serving.candles.waiting import Waits
 from serving.candles.windows import Window, Windows
@@ -275,17 +275,20 @@ class Answers:
         now_ms = await self.time_of(exchange, symbol, timeframe)
         kept = await self._window(exchange, Pair(symbol, base_of(timeframe)))
         window = _view(kept, timeframe)
-        stretch = _stretch(timeframe, wanted, now_ms)
-        found = select_known(window.times, window.coverage, timeframe, stretch, now_ms)
+        awaited_ms = timeframe.ms if is_awaited(window.coverage, timeframe, now_ms) else 0
+        stretch = _stretch(timeframe, wanted, now_ms - awaited_ms)
+        found = select_known(window.times, window.coverage, stretch)
         opened = None
-        if with_open and found.takes_open:
+        if with_open and stretch[1] == timeframe.floor(now_ms):
             opened = await self._open_row(exchange, symbol, timeframe, now_ms)
         headers = _headers(window, timeframe, now_ms)
         headers["X-Livermore-Complete"] = "0" if found.missing else "1"
         headers["Cache-Status"] = PARTIAL
-        headers |= _source_of(window, timeframe, found)
+        headers |= _source_of(window, timeframe, found, opened)
         row = opened and opened.row
-        return CandleAnswer(window, found.first, found.last, row, headers, found.missing)
+        return CandleAnswer(
+            window, found.first, found.last, row, headers, found.missing, stretch[1]
+        )
 
     async def _select(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
@@ -397,11 +400,14 @@ def _headers(window: Window, timeframe: AnyTimeframe, now_ms: int) -> dict[str, 
     return headers
 
 
-def _source_of(window: Window, timeframe: AnyTimeframe, found: Selection) -> dict[str, str]:
-    """Return the header that says how the closed candles came that were found."""
+def _source_of(
+    window: Window, timeframe: AnyTimeframe, found: Selection, opened: OpenRow | None
+) -> dict[str, str]:
+    """Return the header that says how the candles came that were found."""
     if not isinstance(timeframe, Timeframe):
         return {HEADER: "derived"}
-    return source(window.origins.of(window.times[found.first : found.last]))
+    origins = window.origins.of(window.times[found.first : found.last])
+    return source(origins | {opened.origin} if opened else origins)
 
 
 def _until(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> int:

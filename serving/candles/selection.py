@@ -49,8 +49,7 @@ def select(
     end_ms = open_ms if wanted.end_ms is None else min(wanted.end_ms, open_ms)
     until_ms = min(timeframe.floor(end_ms) + step, open_ms)  # of the closed ones
     takes_open = has_open and end_ms == open_ms
-    is_due = now_ms < open_ms + GRACE_MS and missing(coverage, open_ms - step, open_ms)
-    if until_ms == open_ms and is_due:
+    if until_ms == open_ms and is_awaited(coverage, timeframe, now_ms):
         until_ms, takes_open = open_ms - step, False
     if wanted.start_ms is not None:
         return _oldest(times, coverage, timeframe, wanted, until_ms, takes_open)
@@ -64,25 +63,17 @@ def select(
     return Selection(first, last, takes_open, missing(coverage, needed_ms, until_ms))
 
 
-def select_known(
-    times: Sequence[int],
-    coverage: Coverage,
-    timeframe: AnyTimeframe,
-    stretch: Interval,
-    now_ms: int,
-) -> Selection:
-    """Return what there is in a stretch of closed bars, and what of it is unknown.
+def select_known(times: Sequence[int], coverage: Coverage, stretch: Interval) -> Selection:
+    """Return what there is in a stretch of closed bars, and what of it is unknown."""
+    first, until = (bisect_left(times, each) for each in stretch)
+    return Selection(first, max(first, until), False, missing(coverage, *stretch))
 
-    A bar that has ended just now and isn't there is left out, and not unknown.
-    """
-    start_ms, until_ms = stretch
-    takes_open = until_ms == timeframe.floor(now_ms)
-    is_early = takes_open and now_ms < until_ms + GRACE_MS
-    if is_early and missing(coverage, until_ms - timeframe.ms, until_ms):
-        until_ms, takes_open = until_ms - timeframe.ms, False
-    first = bisect_left(times, start_ms)
-    last = max(first, bisect_left(times, until_ms))
-    return Selection(first, last, takes_open, missing(coverage, start_ms, until_ms))
+
+def is_awaited(coverage: Coverage, timeframe: AnyTimeframe, now_ms: int) -> bool:
+    """Tell whether the bar that has ended last did so just now, and isn't there."""
+    open_ms = timeframe.floor(now_ms)
+    is_early = now_ms < open_ms + GRACE_MS
+    return is_early and bool(missing(coverage, open_ms - timeframe.ms, open_ms))
 
 
 def _oldest(

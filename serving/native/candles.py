@@ -48,7 +48,7 @@ class NativeCandles:
         until_ms = open_ms if end_ms is None else min(end_ms, open_ms)
         tries = [Wanted(start_ms, until_ms - 1, limit)]
         if with_open:  # of the newest bars it is none of those that are counted
-            is_newest = start_ms is None and end_ms is None
+            is_newest = start_ms is None and (end_ms is None or end_ms > open_ms)
             last_ms = None if end_ms is None else end_ms - 1
             tries.insert(0, Wanted(start_ms, last_ms, limit + is_newest))
         try:
@@ -126,10 +126,10 @@ def _next_ms(answer: CandleAnswer, timeframe: AnyTimeframe, wanted: Wanted) -> i
     """Return where the bars begin that the limit left out, None where it left out none."""
     if wanted.start_ms is None or wanted.end_ms is None:
         return None
-    if answer.missing:
-        next_ms = timeframe.ceil(wanted.start_ms) + wanted.limit * timeframe.ms
+    if answer.until_ms is not None:
+        next_ms = answer.until_ms
     elif answer.last - answer.first < wanted.limit:
-        next_ms = answer.until_ms or wanted.end_ms + 1
+        return None
     else:
         next_ms = answer.window.times[answer.last - 1] + timeframe.ms
     return next_ms if next_ms <= wanted.end_ms else None

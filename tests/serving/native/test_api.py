@@ -287,6 +287,36 @@ def test_pages_with_holes_lead_through_a_whole_stretch(ask, redis, filled):
     assert missing[0] == gone[0]
 
 
+def test_a_part_that_ends_before_a_hole_leads_on_to_it(ask, redis, filled):
+    quiet_ms = filled.open_ms - 9 * HOUR
+    redis.zremrangebyscore(keys.candles(4, "BTC-USD", "1h"), quiet_ms, quiet_ms)
+    know_all_but(redis, filled, 5)
+    page = {"start": quiet_ms - HOUR, "limit": 5, "partial": 1}
+    _, said, _ = get(ask, "candles", **WHOLE, **page)
+    assert [row[0] for row in said["candles"]] == [
+        filled.open_ms - each * HOUR for each in (10, 8, 7, 6)
+    ]
+    assert (said["complete"], said["next"]) == (True, filled.open_ms - 5 * HOUR)
+
+
+def test_a_part_has_as_many_bars_while_the_next_one_is_awaited(ask, redis, filled, monkeypatch):
+    know_all_but(redis, filled, 3)
+    ended_ms = filled.open_ms + HOUR + 1
+    monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, number: ended_ms)
+    _, said, _ = get(ask, "candles", **WHOLE, limit=5, partial=1)
+    assert [row[0] for row in said["candles"]] == [
+        filled.open_ms - each * HOUR for each in (5, 4, 2, 1)
+    ]
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_the_open_candle_takes_no_place_where_the_end_is_yet_to_come(ask, filled, ahead):
+    asked = {"end": filled.open_ms + ahead * HOUR, "limit": 3, "open": 1}
+    _, content, _ = get(ask, "candles", **WHOLE, **asked)
+    assert len(content["candles"]) == 3
+    assert content["open"][0] == filled.open_ms
+
+
 def test_who_takes_a_part_of_nothing_is_told_that_all_is_missing(ask, redis):
     status, said, _ = get(ask, "candles", **WHOLE, limit=10, partial=1)
     assert (status, said["candles"], said["complete"]) == (200, [], False)
