@@ -43,7 +43,7 @@ def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) ->
         return found
     since_ms = 0 if asked.start_ms is None else _ceil(asked.start_ms, step)
     if asked.limit is not None and asked.start_ms is None:
-        since_ms = end_ms - asked.limit * step
+        since_ms = until_ms - asked.limit * step
     elif asked.limit is not None:
         until_ms = min(until_ms, since_ms + asked.limit * step)
     gone = missing(known, since_ms, until_ms)

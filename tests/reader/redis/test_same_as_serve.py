@@ -11,7 +11,7 @@ from livermore.market import coverage
 from livermore.market.timeframe import Timeframe
 from serving.candles import derived as theirs
 from serving.candles.answers import _stretch
-from serving.candles.selection import Wanted, select, select_known
+from serving.candles.selection import Wanted, is_awaited, select, select_known
 from serving.candles.windows import told_empty as told_empty_there
 from warmup.cache.unconfirmed import EMPTY, TRADED, Unconfirmed
 
@@ -49,8 +49,9 @@ def test_which_candles_answer(times, known, start, end, limit, now):
     wanted = Wanted(start, until_ms - 1, limit)
     there = select(times, known, Timeframe.M1, wanted, now)
     if there.missing:
-        stretch = _stretch(Timeframe.M1, wanted, now)
-        there = select_known(times, known, Timeframe.M1, stretch, now)
+        awaited_ms = MINUTE if is_awaited(known, Timeframe.M1, now) else 0
+        stretch = _stretch(Timeframe.M1, wanted, now - awaited_ms)
+        there = select_known(times, known, stretch)
     assert times[here.first : here.last] == times[there.first : there.last]
     assert here.missing == there.missing
 

@@ -215,7 +215,7 @@ def _open_row(
     step, base_step = length_ms(question.asked.timeframe), length_ms(question.base)
     opened_ms, base_ms = now_ms - now_ms % step, now_ms - now_ms % base_step
     rows = read_rows([live]) if live and found.until_ms == opened_ms and not found.is_full else []
-    if not rows or rows[0][0] != base_ms or _is_before(question.asked, opened_ms):
+    if not rows or rows[0][0] != base_ms or _is_outside(question.asked, opened_ms):
         return None
     if missing(kept.known, opened_ms, base_ms):
         return None
@@ -223,8 +223,9 @@ def _open_row(
     return join(parts, opened_ms) if question.parts > 1 else rows[0]
 
 
-def _is_before(asked: Asked, opened_ms: int) -> bool:
-    return asked.end_ms is not None and asked.end_ms <= opened_ms
+def _is_outside(asked: Asked, opened_ms: int) -> bool:
+    is_behind = asked.end_ms is not None and asked.end_ms <= opened_ms
+    return is_behind or (asked.start_ms is not None and opened_ms < asked.start_ms)
 
 
 def _source(
