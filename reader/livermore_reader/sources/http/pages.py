@@ -9,6 +9,7 @@ from livermore_reader.stretches import Stretches, union
 from livermore_reader.times import length_ms
 
 MOST_ROWS = 1000  # of a page
+EARLIEST_MS = 946_684_800_000  # 2000-01-01: there were none before
 ORDER = ("stream", "healed", "rest")
 
 Page = Mapping[str, Any]
@@ -21,14 +22,15 @@ def next_question(asked: Asked, pages: Sequence[Page]) -> dict[str, Any] | None:
     """
     start, end, left = asked.start_ms, asked.end_ms, asked.limit
     if pages:
-        last, left = pages[-1], left and left - MOST_ROWS * len(pages)
+        left = left and left - MOST_ROWS * len(pages)
         if left is not None and left <= 0:
             return None
         if start is not None:
-            start = last["next"]
-        if start is None and (asked.start_ms is not None or len(last["candles"]) < MOST_ROWS):
+            start = pages[-1]["next"]
+        elif left:
+            end = _begin(asked, pages)
+        if start is None and (asked.start_ms is not None or not left or (end or 0) < EARLIEST_MS):
             return None
-        end = last["candles"][0][0] if start is None else end
     return {
         "exchange": asked.exchange,
         "symbol": asked.symbol,
@@ -39,6 +41,17 @@ def next_question(asked: Asked, pages: Sequence[Page]) -> dict[str, Any] | None:
         "open": int(asked.live),
         "partial": 1,
     }
+
+
+def _begin(asked: Asked, pages: Sequence[Page]) -> int:
+    """Return where the oldest page begins: it has so many candles, or is so many bars long."""
+    step, now_ms = length_ms(asked.timeframe), pages[0]["time"]
+    begin_ms = now_ms - now_ms % step if asked.end_ms is None else min(asked.end_ms, now_ms)
+    for page in pages:
+        first = [row[0] for row in page["candles"][:1]]
+        is_full = len(page["candles"]) == MOST_ROWS
+        begin_ms = first[0] if is_full else min(begin_ms - MOST_ROWS * step, *first, begin_ms)
+    return begin_ms
 
 
 def candles_of(asked: Asked, pages: Sequence[Page]) -> Candles:
