@@ -14,7 +14,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
 from serving.candles.derived import AnyTimeframe, derive, join
-from serving.candles.fetching import Failure, Fetches, OpenCandle, Told
+from serving.candles.fetching import LONGEST_OPEN_SECONDS, Failure, Fetches, OpenCandle, Told
 from serving.candles.selection import GRACE_MS, Selection, Wanted, is_awaited, select, select_known
 from serving.candles.unavailable import Unavailable
 from serving.candles.waiting import Waits
@@ -328,11 +328,26 @@ class Answers:
         if isinstance(timeframe, Timeframe) or opened == candle.timestamp:
             return OpenRow(candle.row(), was_kept, not was_kept, origin)
         window = await self._window(exchange, pair)
-        if missing_in(window.coverage, opened, candle.timestamp):
+        missing = missing_in(window.coverage, opened, open_ms)
+        if missing and not is_awaited(window.coverage, pair.timeframe, now_ms):
+            window = await self._fetched_for_open(exchange, pair, missing)
+            was_kept = False
+        if missing_in(window.coverage, opened, open_ms):
             return None
         first, last = (bisect_left(window.times, each) for each in (opened, candle.timestamp))
         row = join([*window.rows[first:last], candle.row()], opened)
         return OpenRow(row, was_kept or first < last, not was_kept, origin)
+
+    async def _fetched_for_open(
+        self, exchange: ServedExchange, pair: Pair, missing: Coverage
+    ) -> Window:
+        """Have the bars fetched that have ended of an open candle which is made of them."""
+        fetching = self._fetches.fetch(exchange, pair, missing)
+        failure = await _in_time(fetching, LONGEST_OPEN_SECONDS)
+        window = await self._reader.read(self._windows.read, exchange, pair)
+        if left := missing_in(window.coverage, missing[0][0], missing[-1][1]):
+            self._fetches.note_in_vain(exchange, pair, left, failure or NOT_TOLD)
+        return window
 
     async def _open_candle(
         self, exchange: ServedExchange, pair: Pair, open_ms: int
@@ -451,12 +466,14 @@ def _view(window: Window, timeframe: AnyTimeframe) -> Window:
     return window.derived[timeframe.text]
 
 
-async def _in_time(fetching: Awaitable[Found]) -> Found | Failure:
+async def _in_time(
+    fetching: Awaitable[Found], seconds: float = LONGEST_FETCH_SECONDS
+) -> Found | Failure:
     try:
-        async with asyncio.timeout(LONGEST_FETCH_SECONDS):
+        async with asyncio.timeout(seconds):
             return await fetching
     except TimeoutError:
-        return Failure(f"that takes longer than {LONGEST_FETCH_SECONDS:.0f} s")
+        return Failure(f"that takes longer than {seconds:.0f} s")
 
 
 def _unavailable(

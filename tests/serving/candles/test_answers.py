@@ -15,6 +15,7 @@ from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
+from serving.candles.derived import DERIVED
 from serving.candles.fetching import Told
 from serving.candles.windows import Windows
 from tests.serving.conftest import BTC, ROW, FixedDirectory
@@ -135,6 +136,34 @@ def test_an_open_candle_of_the_bar_before_is_not_kept(ask, redis, filled, monkey
     assert opened(first[1]) == [filled.open_ms - H1.ms]
     assert float(first[1][0][4]) == filled.candles[-1].close
     assert float(again[1][0][4]) == 202.5
+
+
+def test_of_an_open_candle_that_is_made_what_has_ended_is_fetched(ask, redis, filled, monkeypatch):
+    redis.delete(keys.status(4))
+    two = DERIVED["2h"]
+    opened_ms = two.ceil(filled.open_ms)
+    now_ms = opened_ms + H1.ms + 600_000
+    monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, exchange_id: now_ms)
+    ended = replace(filled.open_candle, volume=3.0)
+    told = replace(ended, timestamp=opened_ms + H1.ms, volume=7.0)
+    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: told)
+    asked = []
+
+    def fetch(redis, exchange_id, holes):
+        (stretches,) = [hole.ranges for hole in holes]
+        asked.append(stretches)
+        times = [at for start, end in stretches for at in range(start, end, H1.ms)]
+        candles = [replace(ended, timestamp=at) for at in times]
+        CandleCache(redis, 4).write("BTC-USD", H1, candles, stretches)
+        return {}
+
+    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fetch)
+    two_hours = f"{KLINES.replace('1h', '2h')}&limit=2"
+    first, again = get(ask, two_hours, two_hours)
+    assert opened(first[1]) == [opened_ms - two.ms, opened_ms]
+    assert float(first[1][-1][5]) == 10.0
+    assert again == first
+    assert asked[-1] == ((opened_ms, opened_ms + H1.ms),)
 
 
 def test_who_asks_an_exchange_that_hangs_for_an_open_candle_waits_once(
