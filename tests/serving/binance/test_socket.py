@@ -8,6 +8,7 @@ from dataclasses import replace
 import orjson
 import pytest
 from aiohttp import WSMsgType
+from redis.exceptions import RedisError
 
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
@@ -147,6 +148,26 @@ def test_a_close_is_not_lost_while_redis_is_away(ask, redis):
         return await next_kline(socket, closed=True)
 
     assert talk(ask, f"/ws/{STREAM}", conversation)["k"]["t"] == NOW + M1.ms
+
+
+def test_what_redis_does_not_tell_ends_a_connection_that_asks_for_it_with_a_code(
+    ask, redis, monkeypatch, caplog
+):
+    def refuse(*which):
+        raise RedisError("max number of clients reached")
+
+    monkeypatch.setattr("serving.streams.closes.own_client", refuse)
+    monkeypatch.setattr("serving.streams.closes.SECONDS_TO_BEGIN", 0.2)
+
+    async def conversation(socket):
+        await socket.send_json({"method": "SUBSCRIBE", "params": [STREAM], "id": 1})
+        message = await socket.receive()
+        return message.type, socket.close_code, message.extra
+
+    ended = talk(ask, "/ws", conversation)
+    assert ended == (WSMsgType.CLOSE, 1013, "the cache can't be read")
+    logged = [each.getMessage() for each in caplog.records if each.levelname != "DEBUG"]
+    assert logged == ["closes.not_read exchange=4 error=max number of clients reached"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from redis.exceptions import RedisError
 
+from exchanges.redis.unreadable import OnceAnHour
 from livermore.market import keys
 from tests.serving.conftest import say_streamed
 from tests.serving.native.described import check, response_to
@@ -266,6 +267,34 @@ def test_where_what_comes_next_cannot_be_read_it_ends_and_none_is_missed(ask, re
         return await read(answer, 1)
 
     assert listen(ask, work, headers={"Last-Event-ID": last})[0][0] == missed
+
+
+def test_where_redis_fails_in_the_middle_it_ends_in_order_and_goes_on_by_its_id(
+    ask, redis, monkeypatch, caplog
+):
+    ids = [tell(redis, number) for number in range(2500)]
+    pages, xrange = [], redis.xrange
+
+    def fail_once(*which, **more):
+        pages.append(which)
+        if len(pages) == 2:
+            raise RedisError("Connection reset by peer")
+        return xrange(*which, **more)
+
+    monkeypatch.setattr(redis, "xrange", fail_once)
+    monkeypatch.setattr("serving.candles.unavailable._news", OnceAnHour())
+
+    async def to_its_end(answer):
+        return [fields["id"] async for fields in blocks(answer) if "data" in fields]
+
+    async def rest(answer):
+        return [each[0] for each in await read(answer, 2499 - len(first))]
+
+    first = listen(ask, to_its_end, headers={"Last-Event-ID": ids[0]})
+    assert first == ids[1:1001]
+    logged = [each.getMessage() for each in caplog.records if each.levelname != "DEBUG"]
+    assert logged == ["serving.no_redis error=Connection reset by peer"]
+    assert listen(ask, rest, headers={"Last-Event-ID": first[-1]}) == ids[1001:]
 
 
 def test_a_value_of_several_lines_is_one_event(ask, redis):
