@@ -1,7 +1,6 @@
 """Closes whose events are no longer kept, filled from the cache."""
 
 import time
-from contextlib import ExitStack
 from itertools import islice, takewhile
 
 import livermore_reader
@@ -12,10 +11,9 @@ from livermore_reader import Gap
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
-from tests.conftest import SERVER
 from tests.reader.told import MINUTE, tell
+from tests.reader.ways import WAYS, reader_by
 from tests.serving.conftest import ROW, FixedDirectory, say_streamed
-from tests.serving.serving import served
 from warmup.cache.candles import CandleCache
 
 pytestmark = pytest.mark.timeout(30)
@@ -23,14 +21,11 @@ EVENTS = keys.events(ROW.exchange_id)
 PAIR = {"symbols": "BTC-USD", "timeframes": "1m"}
 
 
-@pytest.fixture(params=["redis"])
+@pytest.fixture(params=WAYS)
 def lm(request, redis, told):
     """A reader of the same exchange, by each way."""
-    with ExitStack() as opened:
-        url = SERVER.url
-        if request.param == "http":
-            url = opened.enter_context(served(redis, directory=FixedDirectory()))
-        yield opened.enter_context(livermore_reader.connect(url))
+    with reader_by(request.param, redis, directory=FixedDirectory()) as reader:
+        yield reader
 
 
 class Minutes:

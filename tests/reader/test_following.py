@@ -3,32 +3,26 @@
 import json
 import threading
 import time
-from contextlib import ExitStack
 from itertools import islice
 
-import livermore_reader
 import pytest
 from livermore_reader import BadRequest, Close, Gap, Heartbeat
 
 from livermore.market import keys
-from tests.conftest import SERVER
 from tests.reader.told import BEGIN, MINUTE, message, numbers, take, tell
+from tests.reader.ways import WAYS, reader_by
 from tests.serving.conftest import ROW, FixedDirectory, say_streamed
-from tests.serving.serving import served
 from tests.warmup.runners import wait_until
 
 pytestmark = pytest.mark.timeout(30)
 EVENTS = keys.events(ROW.exchange_id)
 
 
-@pytest.fixture(params=["redis"])
+@pytest.fixture(params=WAYS)
 def lm(request, redis, told):
     """A reader of the same exchange, by each way."""
-    with ExitStack() as opened:
-        url = SERVER.url
-        if request.param == "http":
-            url = opened.enter_context(served(redis, directory=FixedDirectory()))
-        yield opened.enter_context(livermore_reader.connect(url))
+    with reader_by(request.param, redis, directory=FixedDirectory()) as reader:
+        yield reader
 
 
 def test_closes_come_as_they_are_told(redis, lm):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from livermore_reader.errors import BadRequest, Gap, Unavailable
+from livermore_reader.errors import BadRequest, Gap, ReaderError, Unavailable
 from livermore_reader.following.filling import Filling, Pair
 from livermore_reader.following.told import Told
 from livermore_reader.sources.event_messages import BEGINNING, Wanted, id_to_begin_at
@@ -118,7 +118,7 @@ class Following(Generic[Item]):
             self.id = close.id
             self._quiet_since = time.monotonic()
             return cast(Item, close)
-        if not self._gap_after and self._filling is None:
+        if not self._is_filling:
             self.id = self._read_until
         if self._quiet_seconds() <= 0:
             self._quiet_since = time.monotonic()
@@ -136,7 +136,10 @@ class Following(Generic[Item]):
                 self._read()
         except Unavailable as error:
             self._wait(error)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, BadRequest) and self._is_filling:
+                self._wait(error)  # a Redis that lost all doesn't know its exchanges for a while
+                return
             self.close()
             raise
         else:
@@ -183,11 +186,13 @@ class Following(Generic[Item]):
         """
         self._end_reading()
         self._events = self._events_behind("")
-        self._filling = Filling(self._source, self.exchange, self._symbols, self._timeframes, after)
+        self._filling = Filling(
+            self._source, self.exchange, self._symbols, self._timeframes, after, self._told
+        )
         self._gap_after = ""
 
     def _fill(self, filling: Filling) -> None:
-        self._ready.extend(each for each in filling.part(self._told) if self._is_new(each))
+        self._ready.extend(each for each in filling.part() if self._is_new(each))
         if filling.is_done:
             self._filling = None
 
@@ -207,13 +212,17 @@ class Following(Generic[Item]):
         if self._events is not None:
             self._events.close()
 
+    @property
+    def _is_filling(self) -> bool:
+        return bool(self._gap_after) or self._filling is not None
+
     def _quiet_seconds(self) -> float:
         """Return after how many seconds a heartbeat is due."""
         if self._heartbeat is None:
             return LONGEST_STEP_SECONDS
         return self._quiet_since + self._heartbeat - time.monotonic()
 
-    def _wait(self, error: Unavailable) -> None:
+    def _wait(self, error: ReaderError) -> None:
         if not self._trouble:
             logger.warning("follow.cut_off exchange=%s error=%s", self.exchange, error)
         self._trouble, self._streamed = str(error), None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from livermore_reader.candles import Asked, Candles
-from livermore_reader.errors import Gap, MissingCandles
+from livermore_reader.errors import Gap, MissingCandles, Unavailable
 from livermore_reader.following.told import Told
 from livermore_reader.sources.event_messages import BEGINNING, order
 from livermore_reader.sources.source import Close, Source, Status
@@ -25,22 +25,26 @@ class Filling:
         symbols: Sequence[str],
         timeframes: Sequence[str],
         after: str,
+        told: "dict[Pair, Told]",
     ):
-        """Raises Unavailable."""
+        """`told` is what was told of each pair before. Raises Unavailable."""
         self._source = source
         self._exchange = exchange
         self._after = after
         status = source.status(exchange)
         self._now_ms = status.now_ms
         self._after_ms = _at_the_exchange(order(after)[0], status)
-        names = symbols or source.symbols(exchange)
+        self._told = told
+        names = symbols or sorted({*source.symbols(exchange), *(name for name, _ in told)})
+        if not names:
+            raise Unavailable(f"which symbols of {exchange} are kept isn't known now")
         self._pairs = [(name, each) for name in names for each in timeframes or KEPT]
 
     @property
     def is_done(self) -> bool:
         return not self._pairs
 
-    def part(self, told: "dict[Pair, Told]") -> list[Close]:
+    def part(self) -> list[Close]:
         """Return what closed of the next pairs, but for what was told of them already.
 
         Each has the id behind which it is filled: what is handled is known when all of it is.
@@ -49,7 +53,7 @@ class Filling:
         """
         pairs = self._pairs[:PAIRS_AT_ONCE]
         asked = [
-            Asked(self._exchange, *pair, self._begin_ms(pair, told.get(pair)), limit=None)
+            Asked(self._exchange, *pair, self._begin_ms(pair, self._told.get(pair)), limit=None)
             for pair in pairs
         ]
         try:
@@ -59,7 +63,7 @@ class Filling:
         closes = [
             close
             for pair, ask, candles in zip(pairs, asked, found, strict=True)
-            for close in self._closes(ask, candles, told.get(pair) or Told())
+            for close in self._closes(ask, candles, self._told.get(pair) or Told())
         ]
         del self._pairs[:PAIRS_AT_ONCE]
         return closes

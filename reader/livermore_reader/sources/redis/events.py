@@ -68,7 +68,7 @@ class RedisEvents:
                     break
                 block = min(LONGEST_BLOCK_MS, left_ms)
                 self._redis.xread({self._key: self._last}, count=1, block=block)
-        return Batch((), self._last, streamed=self._is_streamed())
+            return Batch((), self._last, streamed=self._is_streamed())
 
     def close(self) -> None:
         self._closed.set()

@@ -55,20 +55,7 @@ class RedisSource:
 
     def status(self, exchange: str) -> Status:
         with as_unavailable(self.address):
-            known = self._installation.exchange(exchange)
-            pipe = self._installation.client.pipeline(transaction=False)
-            self._statuses.ask(pipe, known)
-            told = self._statuses.read(known, iter(pipe.execute(raise_on_error=False)))
-        status = told.status
-        return Status(
-            known.name,
-            status.is_streamed,
-            told.now_ms,
-            status.state,
-            status.phase,
-            status.newest_close_ms,
-            dict(status.told),
-        )
+            return self._status(self._installation.exchange(exchange))
 
     def ticker(self, exchange: str, symbol: str) -> dict[str, Any] | None:
         with as_unavailable(self.address):
@@ -91,12 +78,25 @@ class RedisSource:
             known = self._installation.exchange(exchange)
             key = self._installation.names.of_exchange(known.number, "events")
             stream = self._installation.client, self.address, key
-        return RedisEvents(
-            *stream, known.name, after, wanted, lambda: self.status(known.name).streamed
-        )
+        return RedisEvents(*stream, known.name, after, wanted, lambda: self._status(known).streamed)
 
     def close(self) -> None:
         self._installation.close()
+
+    def _status(self, known: KnownExchange) -> Status:
+        pipe = self._installation.client.pipeline(transaction=False)
+        self._statuses.ask(pipe, known)
+        told = self._statuses.read(known, iter(pipe.execute(raise_on_error=False)))
+        status = told.status
+        return Status(
+            known.name,
+            status.is_streamed,
+            told.now_ms,
+            status.state,
+            status.phase,
+            status.newest_close_ms,
+            dict(status.told),
+        )
 
     def _values(
         self, exchange: KnownExchange, pairs: Sequence[tuple[str, str]]
