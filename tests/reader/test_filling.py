@@ -7,25 +7,36 @@ import livermore_reader
 import orjson
 import pytest
 from livermore_reader import Gap
+from livermore_reader.sources.http.events import HttpEvents
 
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
 from tests.reader.told import MINUTE, tell
 from tests.reader.ways import WAYS, reader_by
-from tests.serving.conftest import ROW, FixedDirectory, say_streamed
+from tests.serving.conftest import ROW, FixedDirectory, fail, say_streamed
 from warmup.cache.candles import CandleCache
 
 pytestmark = pytest.mark.timeout(30)
 EVENTS = keys.events(ROW.exchange_id)
+# serve asks the exchange for what it hasn't, and knows one symbol here.
+BY_REDIS = pytest.mark.parametrize("lm", ["redis"], indirect=True)
 PAIR = {"symbols": "BTC-USD", "timeframes": "1m"}
 
 
 @pytest.fixture(params=WAYS)
-def lm(request, redis, told):
+def lm(request, redis, told, monkeypatch):
     """A reader of the same exchange, by each way."""
+    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fail)
+    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda exchange_id, pair: None)
     with reader_by(request.param, redis, directory=FixedDirectory()) as reader:
         yield reader
+
+
+def cut(closes):
+    """Break the connection off over which serve would tell closes that nobody has read yet."""
+    if isinstance(closes._events, HttpEvents):
+        closes._events._disconnect()
 
 
 class Minutes:
@@ -71,6 +82,7 @@ def test_what_closed_meanwhile_is_filled_and_then_goes_on(redis, lm, minutes):
     with lm.follow("sandbox", **PAIR, since="0-0", on_gap="fill") as closes:
         ids = [minutes.close(number) for number in range(10, 12)]
         assert minutes.numbers(closes, 2) == [10, 11]
+        cut(closes)
         for number in range(12, 299):
             minutes.close(number)
         redis.xtrim(EVENTS, maxlen=5, approximate=False)
@@ -112,6 +124,7 @@ def test_what_was_not_told_in_its_turn_is_filled_as_late(redis, lm, minutes):
         minutes.close(250)
         minutes.close(252)
         assert minutes.numbers(closes, 2) == [250, 252]
+        cut(closes)
         minutes.keep(251, 1)
         for number in range(253, 299):
             minutes.close(number)
@@ -121,6 +134,7 @@ def test_what_was_not_told_in_its_turn_is_filled_as_late(redis, lm, minutes):
     assert [each.late for each in found] == [True] + 46 * [False]
 
 
+@BY_REDIS
 def test_all_pairs_are_filled(redis, lm, minutes):
     others = Minutes(redis, "ETH-USD")
     for each in (minutes, others):
@@ -146,6 +160,7 @@ def test_what_the_cache_has_no_more_is_a_gap(redis, lm, minutes):
         next(closes)
 
 
+@BY_REDIS
 def test_a_gap_of_more_than_redis_keeps_is_one(redis, lm, minutes):
     minutes.keep(0, 299)
     old = f"{minutes.begin_ms - 2000 * MINUTE}-1"
@@ -166,6 +181,7 @@ def test_what_is_not_known_yet_comes_when_it_is_told(redis, lm, minutes):
         assert minutes.numbers(closes, 3) == [290, 291, 292]
 
 
+@BY_REDIS
 def test_the_time_of_an_id_is_told_in_the_time_of_the_exchange(redis, lm, minutes):
     """A sandbox whose clock is elsewhere, and ten times as fast."""
     behind_ms = 200 * MINUTE

@@ -153,7 +153,7 @@ def test_what_a_new_runner_tells_again_comes_once(tmp_path, way, loses):
 
 
 @pytest.mark.parametrize("on_gap", ["raise", "fill"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["redis"])
 def test_where_all_is_lost_and_who_told_it_there_is_a_gap_or_it_is_filled(redis, way, on_gap):
     with serve() as sandbox, ExitStack() as opened:
         row = make_row(sandbox)
@@ -251,7 +251,6 @@ def test_a_program_that_is_killed_goes_on_where_it_was(redis, way, program):
     assert_true(as_closes(lines), sandbox)
 
 
-@pytest.mark.skipif("http" not in WAYS, reason="no reader over HTTP yet")
 def test_each_close_comes_once_where_serve_ends_and_begins(redis):
     port = free_port()
     with serve() as sandbox, running(redis, make_row(sandbox)), ExitStack() as opened:

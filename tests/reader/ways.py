@@ -7,7 +7,7 @@ import livermore_reader
 from tests.conftest import SERVER
 from tests.serving.serving import served
 
-WAYS = ("redis",)
+WAYS = ("redis", "http")
 
 
 @contextmanager

@@ -96,8 +96,27 @@ class HttpClient:
         while True:
             status, seconds, body = self._ask(target)
             if status != 429 or not seconds or time.monotonic() + seconds > until:
-                return self._content(status, body)
+                return self.content(status, body)
             time.sleep(seconds)
+
+    def content(self, status: int, body: bytes) -> dict[str, Any]:
+        """Return what an answer tells. Raises BadRequest, Unavailable for what it refuses."""
+        try:
+            content = json.loads(body)
+        except ValueError:
+            content = None
+        if status == 200 and isinstance(content, dict):
+            return content
+        said = content.get("error") if isinstance(content, dict) else None
+        if not isinstance(said, str):
+            text = f"{self.address} answers {status}, and not as serve does: is that its address?"
+            raise Unavailable(text)
+        said = " ".join(said.split())[:LONGEST_TEXT]
+        if status in (401, 403):
+            raise BadRequest(f"{self.address} lets nobody in: {said}")
+        if status in REFUSED:
+            raise BadRequest(said)
+        raise Unavailable(f"{self.address}: {said}")
 
     def close(self) -> None:
         while self._idle:
@@ -131,24 +150,6 @@ class HttpClient:
             return self._idle.pop(), False
         except IndexError:
             return self.address.connect(), True
-
-    def _content(self, status: int, body: bytes) -> dict[str, Any]:
-        try:
-            content = json.loads(body)
-        except ValueError:
-            content = None
-        if status == 200 and isinstance(content, dict):
-            return content
-        said = content.get("error") if isinstance(content, dict) else None
-        if not isinstance(said, str):
-            text = f"{self.address} answers {status}, and not as serve does: is that its address?"
-            raise Unavailable(text)
-        said = " ".join(said.split())[:LONGEST_TEXT]
-        if status in (401, 403):
-            raise BadRequest(f"{self.address} lets nobody in: {said}")
-        if status in REFUSED:
-            raise BadRequest(said)
-        raise Unavailable(f"{self.address}: {said}")
 
 
 def _is_plain(text: str) -> bool:

@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 
 from livermore_reader.candles import Asked, Candles
 from livermore_reader.errors import BadRequest, Unavailable
+from livermore_reader.sources.event_messages import Wanted
 from livermore_reader.sources.http.client import HttpAddress, HttpClient
+from livermore_reader.sources.http.events import HttpEvents
 from livermore_reader.sources.http.pages import Page, candles_of, next_question
 from livermore_reader.sources.source import Exchange, Status
 
@@ -89,6 +91,11 @@ class HttpSource:
             exchange=exchange,
             symbols=symbol,
         )
+
+    def events(
+        self, exchange: str, after: str, symbols: Sequence[str], timeframes: Sequence[str]
+    ) -> HttpEvents:
+        return HttpEvents(self._client, exchange, after, Wanted.of(symbols, timeframes))
 
     def close(self) -> None:
         self._client.close()
