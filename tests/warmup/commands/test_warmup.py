@@ -5,6 +5,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from exchanges.models import Exchange, Symbol
+from livermore.market import keys
 
 pytestmark = pytest.mark.django_db
 
@@ -192,3 +193,14 @@ def test_symbols_are_listed_monitored_and_unmonitored(run):
     assert "ADA-USD" not in listed
     assert "1 of 1 newly monitored" in run("symbols", "sandbox", "--monitor", "BTC-USD")[1]
     assert "BTC-USD" in run("symbols", "sandbox")[1]
+
+
+@pytest.mark.parametrize("command", ["warmup", "repair", "backfill"])
+def test_readers_of_what_a_command_fetched_find_the_exchange_by_name(run, redis, command):
+    run("symbols", "sandbox", "--sync")
+    redis.delete(keys.exchanges(), keys.installation())
+    run("warmup", "sandbox", "--plan")
+    assert not redis.exists(keys.exchanges(), keys.installation())
+    run(command, "sandbox", "--symbols", "BTC-USD", "--timeframes", "1d")
+    assert "BTC-USD" in json.loads(redis.hget(keys.exchanges(), "sandbox"))["symbols"]
+    assert redis.hlen(keys.installation()) == 1

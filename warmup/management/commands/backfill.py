@@ -4,6 +4,7 @@ from contextlib import closing
 from django_redis import get_redis_connection
 
 from exchanges.adapters import open_rest
+from exchanges.redis.installation import Announcer
 from livermore.arguments import (
     add_pairs,
     ensure_listing,
@@ -52,6 +53,7 @@ class Command(LivermoreCommand):
 
     def _backfill(self, exchange, symbols, timeframes, count):
         redis = get_redis_connection("default")
+        Announcer(redis).step()
 
         def work(cache, tell):
             with closing(open_rest(exchange)) as rest:

@@ -4,6 +4,7 @@ from contextlib import closing
 from django_redis import get_redis_connection
 
 from exchanges.adapters import open_rest
+from exchanges.redis.installation import Announcer
 from livermore.arguments import add_pairs, exchange_named, symbols_to_fetch, timeframes_named
 from livermore.command import LivermoreCommand
 from warmup.repair import CandleRepair
@@ -27,6 +28,7 @@ class Command(LivermoreCommand):
         timeframes = timeframes_named(options["timeframes"])
         symbols = symbols_to_fetch(exchange, options["symbols"])
         redis = get_redis_connection("default")
+        Announcer(redis).step()
         report = repair(redis, exchange, symbols, timeframes, self.stderr)
         if options["json"]:
             self.stdout.write(json.dumps(report, indent=2))

@@ -4,6 +4,7 @@ from contextlib import closing
 from django_redis import get_redis_connection
 
 from exchanges.adapters import open_rest
+from exchanges.redis.installation import Announcer
 from livermore.arguments import (
     add_pairs,
     ensure_listing,
@@ -52,6 +53,7 @@ class Command(LivermoreCommand):
         if options["plan"]:
             self._plan(redis, exchange, symbols, timeframes, options)
             return
+        Announcer(redis).step()
         result = self._warm(redis, exchange, symbols, timeframes)
         if not options["json"]:
             print_summary(exchange.name, result, self.stdout)
