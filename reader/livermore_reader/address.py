@@ -72,7 +72,7 @@ def parse(url: str) -> Address:
         raise BadRequest(f"that is no address: there are {KINDS}")
     if "#" in url:
         raise BadRequest("the address holds a #; of a password it is written as %23")
-    return _of_nodes(scheme, kind, rest) if kind else _of_server(scheme, url)
+    return _of_nodes(scheme, kind, rest) if kind else _of_server(scheme, f"{scheme}://{rest}")
 
 
 def _of_server(scheme: str, url: str) -> Address:
@@ -100,6 +100,8 @@ def _of_nodes(scheme: str, kind: str, rest: str) -> Address:
         for name, value in parse_qsl(query)
         if name.startswith("sentinel_")
     }
+    if not own.keys() <= {"username", "password"}:
+        raise BadRequest("of Sentinels there are sentinel_username and sentinel_password alone")
     others = "&".join(each for each in query.split("&") if not each.startswith("sentinel_"))
     options = _options(f"{scheme}://{user}{at}localhost/{path}?{others}")
     options = {name: value for name, value in options.items() if name not in ("host", "port")}
@@ -125,7 +127,10 @@ def _options(url: str) -> dict[str, Any]:
     from redis.connection import parse_url  # four fifths of what an import of all this would take
 
     try:
-        if "," in urlsplit(url).netloc.rpartition("@")[2]:
+        parts = urlsplit(url)
+        number = parts.path.strip("/")
+        is_number = not number or (number.isascii() and number.isdigit())
+        if "," in parts.netloc.rpartition("@")[2] or not (is_number or parts.scheme == "unix"):
             raise ValueError
         options: dict[str, Any] = dict(parse_url(url))
     except ValueError:

@@ -19,7 +19,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from livermore_reader.address import Address
-from livermore_reader.errors import Unavailable
+from livermore_reader.errors import BadRequest, Unavailable
 
 CONNECT_SECONDS, ANSWER_SECONDS, SENTINEL_SECONDS = 2.0, 5.0, 1.0
 LINES = re.compile(r"\s+")
@@ -29,7 +29,19 @@ Client = Any
 
 
 def connect(address: Address) -> Client:
-    """Return a client; it connects when it is used, but for a Cluster. Raises RedisError."""
+    """Return a client; it connects when it is used, but for a Cluster.
+
+    Raises BadRequest, RedisError.
+    """
+    try:
+        return _client(address)
+    except TypeError:
+        raise BadRequest(
+            f"the address {address.text} has an option that connections to Redis have not"
+        ) from None
+
+
+def _client(address: Address) -> Client:
     waits: dict[str, Any] = {
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": ANSWER_SECONDS,
@@ -37,6 +49,7 @@ def connect(address: Address) -> Client:
     options = waits | dict(address.options)
     # A connection may be one that Redis has ended; who does not answer is not asked again.
     again = Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
+    server = Redis(**options, retry=again)  # where options are wrong, it says so at once
     if address.service:
         tls = {name: value for name, value in options.items() if name.startswith("ssl")}
         seconds = dict.fromkeys(waits, SENTINEL_SECONDS)
@@ -47,7 +60,7 @@ def connect(address: Address) -> Client:
     if address.nodes:
         nodes = [ClusterNode(host, port) for host, port in address.nodes]
         return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
-    return Redis(**options, retry=again)
+    return server
 
 
 @contextmanager
