@@ -50,7 +50,7 @@ def _read(name: str, text: bytes) -> KnownExchange | None:
         told: Any = json.loads(text)
         symbols = tuple(sorted(map(str, told.get("symbols", ()))))
         number, lag_ms = int(told["id"]), int(told["lagMs"])
-        display_name, venue = str(told["displayName"]), str(told["venue"])
+        display_name, venue = str(told["displayName"]) or name, str(told["venue"])
         names = _by_name(symbols)
         return KnownExchange(number, name, display_name, venue, lag_ms, symbols, names)
     except (ValueError, LookupError, TypeError, AttributeError):
