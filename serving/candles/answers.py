@@ -246,14 +246,15 @@ class Answers:
         until_ms: int,
     ) -> Told | Failure:
         """Return what was told up to a time, with those behind it until as many are there."""
-        step_ms = max(wanted.limit, FEWEST_TOGETHER) * timeframe.ms
         for at in range(MOST_STRETCHES):
             bars = len({timeframe.floor(opened) for opened in told.times})
             if bars >= wanted.limit or end_ms >= until_ms:
                 return told
             if at and not bars:  # it may be years before its first one
                 break
-            start_ms, end_ms = end_ms, min(end_ms + step_ms, until_ms)
+            # Twice as many as are lacking, and no more: the newest may not be proven yet.
+            count = max(2 * (wanted.limit - bars), FEWEST_TOGETHER)
+            start_ms, end_ms = end_ms, min(end_ms + count * timeframe.ms, until_ms)
             more = await self._fetches.pass_on(exchange, pair, start_ms, end_ms)
             if isinstance(more, Failure):
                 return more

@@ -467,6 +467,26 @@ def test_bars_long_ago_that_have_no_candle_are_not_all_there_are(ask, redis, mon
     assert len(calls) == 4  # however long ago
 
 
+def test_in_place_of_a_few_quiet_bars_no_more_are_asked_for_than_may_be_needed(
+    ask, redis, monkeypatch
+):
+    now_ms = H1.floor(int(time.time() * 1000))
+    quiet, last = now_ms - 1400 * H1.ms, []
+
+    def fetch_once(number, pair, start_ms, end_ms):
+        last.append(end_ms)
+        opened = [each for each in range(start_ms, end_ms, H1.ms) if each != quiet]
+        rows = [[each, 1.5, 2.0, 1.0, 1.25, 3.0] for each in opened]
+        return Told(opened, rows, ((start_ms, end_ms),))
+
+    monkeypatch.setattr("serving.candles.fetching.fetch_once", fetch_once)
+    coinbase = FixedDirectory(replace(ROW, venue="coinbase"))
+    start_ms = now_ms - 1500 * H1.ms
+    ((status, rows),) = get(ask, f"{KLINES}&limit=1000&startTime={start_ms}", directory=coinbase)
+    assert (status, len(rows)) == (200, 1000)
+    assert last[-1] < now_ms - 100 * H1.ms
+
+
 class Away(FixedDirectory):
     """A database that can't be read."""
 
