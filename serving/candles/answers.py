@@ -33,6 +33,7 @@ NOTHING = Told([], [], ())
 NOT_TOLD = Failure("the exchange did not tell them")
 UNREADABLE = Failure("what is stored there is no candle; repair takes it out")
 TOO_FEW = Failure("so few bars have one that they can't be looked for here: begin later")
+NEWEST_CLOSE = "X-Livermore-Newest-Close"
 LONGEST_FETCH_SECONDS = 10.0
 # Of older bars, where many have no candle: how many are asked for at a time, and how often.
 FEWEST_TOGETHER, MOST_STRETCHES = 300, 10
@@ -230,7 +231,8 @@ class Answers:
         found = select(window.times, window.coverage, timeframe, within, now_ms)
         if found.missing:
             raise _unavailable(exchange, symbol, timeframe, found.missing, NOT_TOLD)
-        headers = _headers(window, timeframe, now_ms)
+        kept = _view(await self._window(exchange, pair), timeframe)
+        headers = _headers(kept if kept.times else window, timeframe, now_ms)
         headers["Cache-Status"] = cache_status(kept=told.was_kept, fetched=not told.was_kept)
         headers |= source([REST])
         return CandleAnswer(window, found.first, found.last, None, headers, until_ms=end_ms)
@@ -411,7 +413,7 @@ def _headers(window: Window, timeframe: AnyTimeframe, now_ms: int) -> dict[str, 
     headers = {"X-Livermore-Complete": "1"}
     if window.times:
         newest_ms = window.times[-1] + timeframe.ms
-        headers["X-Livermore-Newest-Close"] = str(newest_ms)
+        headers[NEWEST_CLOSE] = str(newest_ms)
         headers["Age"] = str(max(0, (now_ms - newest_ms) // 1000))
     return headers
 

@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from livermore.market.columns import COLUMNS as MORE_COLUMNS
-from serving.candles.answers import Answers, CandleAnswer, OlderThanKept
+from serving.candles.answers import NEWEST_CLOSE, Answers, CandleAnswer, OlderThanKept
 from serving.candles.derived import AnyTimeframe
 from serving.candles.selection import Wanted
 from serving.candles.unavailable import Unavailable
@@ -112,12 +112,12 @@ def _as_arrow(answer: CandleAnswer, said: dict[str, Any]) -> bytes:
 
 def _said(answer: CandleAnswer, timeframe: AnyTimeframe) -> dict[str, Any]:
     """Return what the candles stand on."""
-    times = answer.window.times
+    newest_close = answer.headers.get(NEWEST_CLOSE)
     return {
         "timeframe": str(timeframe),
         "complete": not answer.missing,
         "missing": answer.missing,
-        "newestClose": times[-1] + timeframe.ms if times else None,
+        "newestClose": int(newest_close) if newest_close else None,
         "source": answer.headers.get(HEADER),
     }
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.sandbox.server.config import SandboxConfig
@@ -125,6 +126,20 @@ def test_what_is_older_than_the_cache_keeps_is_passed_on_and_not_kept(redis, san
     assert answer.headers["X-Livermore-Source"] == "rest"
     assert told(answer) == truth(sandbox, "BTC-USD", first_ms, first_ms + 99 * H1.ms)
     assert not CandleCache(redis, row.pk).newest("BTC-USD", H1, 10)
+
+
+def test_older_bars_say_how_old_the_newest_one_is_that_is_kept(redis, sandbox, row):
+    closed_ms = H1.floor(sandbox.clock.now_ms())
+    with served(redis) as url:
+        assert klines(url, limit=10).status_code == 200
+        found = {"exchange": "sandbox", "symbol": "BTC-USD", "timeframe": "1h", "limit": 10}
+        older = requests.get(
+            f"{url}/v1/candles", found | {"end": closed_ms - 1500 * H1.ms}, timeout=30
+        )
+    assert older.status_code == 200, older.text
+    assert older.json()["newestClose"] == closed_ms
+    assert older.headers["X-Livermore-Newest-Close"] == str(closed_ms)
+    assert int(older.headers["Age"]) < 3600
 
 
 @pytest.mark.parametrize("sent", ["start", "end", "between"])
