@@ -167,6 +167,25 @@ class Reader:
                 each.require()
         return frames.panel(found, at, told_of(found, column))
 
+    def newest(
+        self, exchange: str, symbols: Names = None, timeframes: Names = None, count: int = 1
+    ) -> list[Candles]:
+        """Return the newest closed candles of many pairs, of all that are kept for None.
+
+        Each says by itself whether it is stale and what of it is missing. Asked in one round trip
+        where that can be.
+        """
+        names = symbols_of(symbols) or self.source.symbols(exchange)
+        return list(
+            self.source.candles(
+                [
+                    asked_of(exchange, symbol, timeframe, count, None, None)
+                    for symbol in names
+                    for timeframe in kept_timeframes(timeframes)
+                ]
+            )
+        )
+
     def read_macd_v(
         self, exchange: str, symbols: Names = None, timeframes: Names = None
     ) -> list[dict[str, Any]]:

@@ -15,17 +15,15 @@ DERIVED = {
     "8h": ("4h", 2),
     "12h": ("4h", 3),
 }
+LENGTHS_MS = {name: minutes * MINUTE_MS for name, minutes in KEPT.items()}
+LENGTHS_MS |= {name: count * LENGTHS_MS[base] for name, (base, count) in DERIVED.items()}
 
 
 def length_ms(timeframe: str) -> int:
     """Return how long a bar is. Raises BadRequest."""
-    if timeframe in DERIVED:
-        base, count = DERIVED[timeframe]
-        return count * KEPT[base] * MINUTE_MS
-    if timeframe not in KEPT:
-        known = " ".join([*KEPT, *DERIVED])
-        raise BadRequest(f"{timeframe!r} is no timeframe; there are {known}")
-    return KEPT[timeframe] * MINUTE_MS
+    if timeframe not in LENGTHS_MS:
+        raise BadRequest(f"{timeframe!r} is no timeframe; there are {' '.join(LENGTHS_MS)}")
+    return LENGTHS_MS[timeframe]
 
 
 def milliseconds(when: "str | int | datetime") -> int:

@@ -100,7 +100,8 @@ class RedisCandles:
         coverages = [names.coverage(number, each.symbol, each.base) for each in questions]
         pipe.execute_command("MGET", *coverages)
         for each in questions:
-            pipe.zrange(names.candles(number, each.symbol, each.base), -each.rows_wanted, -1)
+            key = names.candles(number, each.symbol, each.base)
+            pipe.execute_command("ZRANGE", key, -each.rows_wanted, -1)
         pipe.execute_command("MGET", *coverages)
         if live := [each for each in questions if each.asked.live]:
             open_candles = [names.live_candle(number, each.symbol, each.base) for each in live]
@@ -165,7 +166,9 @@ def _answer(
     found = select(times, pair.known, asked, now_ms)
     if found.missing:
         _check_kept(question, found.missing[0][0], now_ms)
-    open_row = _open_row(question, kept, found, now_ms, live if told.is_streamed else None)
+    open_row = None
+    if live and told.is_streamed:
+        open_row = _open_row(question, kept, found, now_ms, live)
     return Candles(
         exchange.name,
         question.symbol,
@@ -209,12 +212,12 @@ def _check_kept(question: Question, missing_ms: int, now_ms: int) -> None:
 
 
 def _open_row(
-    question: Question, kept: Pair, found: Selection, now_ms: int, live: bytes | None
+    question: Question, kept: Pair, found: Selection, now_ms: int, live: bytes
 ) -> Row | None:
     """Return the open candle as a whole, None where it isn't known, or a bar before it isn't."""
     step, base_step = length_ms(question.asked.timeframe), length_ms(question.base)
     opened_ms, base_ms = now_ms - now_ms % step, now_ms - now_ms % base_step
-    rows = read_rows([live]) if live and found.until_ms == opened_ms and not found.is_full else []
+    rows = read_rows([live]) if found.until_ms == opened_ms and not found.is_full else []
     if not rows or rows[0][0] != base_ms or _is_outside(question.asked, opened_ms):
         return None
     if missing(kept.known, opened_ms, base_ms):

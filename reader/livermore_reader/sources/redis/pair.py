@@ -47,7 +47,7 @@ def read_rows(members: Sequence[bytes] | None) -> list[Row]:
     None at all where one of them is no candle, or not in its place: nobody knows which is missing.
     """
     try:
-        found = json.loads(b"[%s]" % b",".join(members or ()))
+        found = json.loads((b"[%s]" % b",".join(members or ())).decode())
         rows = [row if len(row) == 10 else row + UNKNOWN for row in found]
         times = [row[0] for row in rows if len(row) == 10]
         is_sound = all(type(each) is int for each in times) and len(times) == len(found)
@@ -58,7 +58,9 @@ def read_rows(members: Sequence[bytes] | None) -> list[Row]:
 
 def read_coverage(stored: bytes | None) -> Stretches:
     try:
-        return union((int(start), int(end)) for start, end in json.loads(stored or b"[]"))
+        return union(
+            (int(start), int(end)) for start, end in json.loads((stored or b"[]").decode())
+        )
     except (ValueError, TypeError):
         return ()
 
