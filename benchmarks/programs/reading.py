@@ -52,11 +52,16 @@ def measure(url: str, name: str) -> Iterator[dict]:
     def panel() -> None:
         assert lm.panel(name, symbols[:100], TIMEFRAME, 500, strict=True).shape == (500, 100)
 
+    def freshness() -> None:
+        found = lm.newest(name, timeframes=[TIMEFRAME])
+        assert len(found) == 500 and not any(each.is_stale for each in found)
+
     yield ms("1,000 candles as a DataFrame", candles, "candles")
     yield ms("the same by json.loads of each row", lambda: plain.candles(symbols[0], 1000))
     yield ms("100 pairs x 500 as one DataFrame", panel, "panel")
     yield ms("the same, a pair at a time", lambda: plain.panel(symbols[:100], 500))
-    yield ms("coverage of 500 pairs, a pair at a time", lambda: plain.coverage(symbols))
+    yield ms("freshness of 500 pairs", freshness, "freshness")
+    yield ms("their coverage alone, a pair at a time", lambda: plain.coverage(symbols))
     yield imported("livermore_reader", "import")
     yield imported("redis")
     yield imported("pandas")

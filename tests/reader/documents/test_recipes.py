@@ -43,17 +43,17 @@ def run(code):
     [("Reading candles",), ("Reading the candles", "python", README)],
     ids=["reading", "README"],
 )
-def test_three_lines_give_a_frame_of_the_exchanges_own_candles(exchange, place):
+def test_three_lines_give_a_frame_of_the_exchanges_own_candles(either, place):
     (code,) = blocks(*place)
     frame = run(code)["df"]
     assert list(frame.columns) == SIX[1:] and {*map(str, frame.dtypes)} == {"float64"}
     assert str(frame.index.tz) == "UTC" and frame.index.name == "timestamp"
     rows = as_rows(frame)
-    assert len(rows) == 100 and rows == truth(exchange, "BTC-USD", "1h", [each[0] for each in rows])
+    assert len(rows) == 100 and rows == truth(either, "BTC-USD", "1h", [each[0] for each in rows])
 
 
 def test_what_is_fresh_and_complete_is_told_from_what_is_not(exchange, capsys, monkeypatch):
-    (code,) = blocks("Is it fresh and complete?")
+    code, _ = blocks("Is it fresh and complete?")
 
     def told():
         run(code)
@@ -69,6 +69,21 @@ def test_what_is_fresh_and_complete_is_told_from_what_is_not(exchange, capsys, m
     assert told() == "stale"
     monkeypatch.setenv("LIVERMORE_URL", f"redis://127.0.0.1:{free_port()}")
     assert told() == "away"
+
+
+def test_those_that_are_stale_are_told_of_many(exchange, capsys):
+    _, code = blocks("Is it fresh and complete?")
+
+    def told():
+        run(code)
+        return capsys.readouterr().out.splitlines()
+
+    wait_until(lambda: told() == ["0 of 6 pairs are stale"])
+    name = keys.coverage(exchange.row.pk, "ETH-USD", "1h")
+    ((since, until), *_) = json.loads(exchange.redis.get(name))
+    exchange.redis.set(name, json.dumps([[since, until - 3_600_000]]))
+    first, second = told()
+    assert first == "1 of 6 pairs are stale" and second.startswith("ETH-USD 1h ")
 
 
 def test_every_field_that_the_document_names_is_told(exchange):
