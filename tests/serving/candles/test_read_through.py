@@ -12,6 +12,7 @@ from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.derived import DERIVED, join
+from serving.candles.selection import GRACE_MS
 from tests.serving.serving import klines, served
 from tests.warmup.runners import SYMBOLS, chosen, make_row, running
 from warmup.cache.candles import CandleCache
@@ -189,7 +190,7 @@ def test_of_an_exchange_that_nobody_streams_the_open_candle_is_its_own_word(redi
 @pytest.mark.parametrize("interval", ["3m", "30m", "2h", "6h", "8h", "12h"])
 def test_other_timeframes_are_made_of_complete_bars(redis, sandbox, row, interval):
     made = DERIVED[interval]
-    end_ms = made.floor(sandbox.clock.now_ms())
+    end_ms = made.floor(sandbox.clock.now_ms() - 2 * GRACE_MS)
     with served(redis) as url:
         answer = klines(url, interval=interval, limit=20, endTime=end_ms - 1)
         assert answer.status_code == 200, answer.text
