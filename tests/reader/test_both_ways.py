@@ -26,9 +26,10 @@ SYMBOLS = {name: each for each in (BTC, ETH) for name in (each.symbol, each.word
 SERVED = replace(ROW, symbols=SYMBOLS, lag_ms=TOLD["lagMs"], display_name=TOLD["displayName"])
 
 
-@pytest.fixture
-def both(redis, told, monkeypatch):
-    """Return what asks both ways; nobody fetches for serve."""
+@pytest.fixture(params=[1000, 7], ids=["", "in pages"])
+def both(request, redis, told, monkeypatch):
+    """Return what asks both ways; nobody fetches for serve, which tells so many rows at a time."""
+    monkeypatch.setattr("livermore_reader.sources.http.pages.MOST_ROWS", request.param)
     monkeypatch.setattr("serving.candles.fetching.fetch_holes", fail)
     monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda exchange_id, pair: None)
     monkeypatch.delattr("serving.candles.fetching.fetch_once")
