@@ -14,7 +14,7 @@ import livermore_reader
 LIVERMORE = ["django", "livermore", "exchanges", "warmup", "serving"]
 HEAVY = ["redis", "pandas", "polars", "pyarrow", "mcp"]
 PROGRAM = """
-from typing import assert_type
+from typing_extensions import assert_type  # mypy brings it, of 3.10 typing has none
 
 import livermore_reader
 from livermore_reader import Close
