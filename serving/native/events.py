@@ -15,7 +15,7 @@ from livermore.market import keys
 from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
 from serving.reading import CacheReader
-from serving.streams.closes import Entry
+from serving.streams.closes import BEGINNING, Entry
 from serving.streams.feed import Feed, parsed
 
 HEARTBEAT_SECONDS = 15.0  # without anything else that is written
@@ -23,7 +23,6 @@ SECONDS_BETWEEN_LOOKS = 1.0
 RETRY_MS = 3000  # after which a client connects again
 LONGEST_QUEUE = 10_000  # entries; who leaves more unread is ended, and resumes by its last id
 ENTRIES_AT_ONCE = 1000
-BEGINNING = b"0-0"  # the id before the first
 HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -96,11 +95,13 @@ class EventSource:
                     yield found
 
     def end(self) -> None:
-        """Let `entries` end: the server does."""
+        """Let `entries` end."""
         with suppress(asyncio.QueueFull):  # then it ends as one that is slow
             self._queue.put_nowait(None)
 
     def _received(self, entries: list[Entry]) -> None:
+        if not entries:
+            self.end()  # it comes again by its last id, and is told what it has missed
         for entry in entries:
             try:
                 self._queue.put_nowait(entry)

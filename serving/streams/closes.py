@@ -20,6 +20,7 @@ BLOCK_MS, SOCKET_SECONDS = 2000, 7.0
 EVENTS_AT_ONCE = 1000
 SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_TO_BEGIN = 2.0
+BEGINNING = b"0-0"  # the id before the first
 
 Entry = tuple[bytes, dict[bytes, bytes]]  # id and fields
 
@@ -27,7 +28,8 @@ Entry = tuple[bytes, dict[bytes, bytes]]  # id and fields
 class Closes:
     """Reads every close of an exchange from when it is made on, in a thread, whatever happens.
 
-    `deliver` is called in the event loop.
+    `deliver` is called in the event loop: with entries, and with none where some before the next
+    ones may be missing, as the last one that was read is no longer there.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Closes:
     def _begin(self, redis: Redis) -> None:
         if self._last_id is None:
             newest: Any = redis.xrevrange(self._key, count=1)
-            self._last_id = newest[0][0] if newest else b"0-0"
+            self._last_id = newest[0][0] if newest else BEGINNING
         self._loop.call_soon_threadsafe(self._begun.set)
 
     def _read(self, redis: Redis) -> None:
@@ -88,5 +90,10 @@ class Closes:
         entries = read_entries(redis, self._key, self._last_id, BLOCK_MS, EVENTS_AT_ONCE)
         if not entries:
             return
+        is_whole = self._last_id == BEGINNING or redis.xrange(
+            self._key, self._last_id, self._last_id
+        )
+        if not is_whole:
+            self._loop.call_soon_threadsafe(self._deliver, self._exchange_id, [])
         self._last_id = entries[-1][0]
         self._loop.call_soon_threadsafe(self._deliver, self._exchange_id, entries)

@@ -181,7 +181,8 @@ class Feed:
 
     @asynccontextmanager
     async def listening(self, exchange_id: int, received: Received) -> AsyncIterator[None]:
-        """Call `received` for all entries of an exchange's events from now on.
+        """Call `received` for all entries of an exchange's events from now on; with none where
+        some before the next ones may be missing.
 
         Raises Unavailable where nobody can tell from when on that is.
         """

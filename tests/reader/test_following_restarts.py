@@ -153,7 +153,7 @@ def test_what_a_new_runner_tells_again_comes_once(tmp_path, way, loses):
 
 
 @pytest.mark.parametrize("on_gap", ["raise", "fill"])
-@pytest.mark.parametrize("way", ["redis"])
+@pytest.mark.parametrize("way", WAYS)
 def test_where_all_is_lost_and_who_told_it_there_is_a_gap_or_it_is_filled(redis, way, on_gap):
     with serve() as sandbox, ExitStack() as opened:
         row = make_row(sandbox)

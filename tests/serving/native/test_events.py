@@ -183,6 +183,30 @@ def test_a_stream_that_redis_has_lost_is_a_gap(ask, redis, again):
     assert [each[0] for each in found] == later
 
 
+def test_who_listens_while_redis_loses_the_stream_is_ended_and_told_of_the_gap(ask, redis):
+    """No connection breaks where somebody empties it."""
+
+    async def work(answer):
+        await first_block(answer)
+        last = tell(redis, 0)
+        assert (await read(answer, 1))[0][0] == last
+        redis.delete(keys.events(4))
+        wait_until(lambda: redis.time()[0] > int(last.partition("-")[0]) // 1000)
+        tell(redis, 2)
+        assert await read(answer, 1) == []
+        return last
+
+    last = listen(ask, work)
+
+    async def resumed(answer):
+        return (await read(answer, 1))[0]
+
+    assert listen(ask, resumed, headers={"Last-Event-ID": last})[1:] == (
+        "gap",
+        {"error": f"events after {last} are no longer kept", "after": last},
+    )
+
+
 def test_who_has_more_than_redis_is_told_so_and_gets_none_twice(ask, redis):
     newest = [tell(redis, number) for number in range(3)][-1]
     ahead = f"{int(newest.partition('-')[0]) + 60_000}-0"
