@@ -51,6 +51,8 @@ class HttpStream:
 
         Raises Unavailable.
         """
+        if self._chunks is not None and self._chunks.is_over:
+            return b""  # the connection may be kept open
         try:
             self._socket.settimeout(max(seconds, 0.001))
             data = self._socket.recv(BYTES_AT_ONCE)
