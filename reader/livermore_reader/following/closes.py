@@ -120,7 +120,7 @@ class Following(Generic[Item]):
             return cast(Item, close)
         if not self._is_filling:
             self.id = self._read_until
-        if self._quiet_seconds() <= 0:
+        if self._quiet_seconds() <= 0 and (self.id or self._trouble):
             self._quiet_since = time.monotonic()
             return cast(Item, Heartbeat(self.id, self.exchange, self._streamed, self._trouble))
         return None
