@@ -32,6 +32,8 @@ SPEED = 60  # a minute of the exchange takes a second
 GRACE_MS = 5_000  # for which a bar that has ended may be on its way
 BEHIND_MS = 2_000 * SPEED  # the time that is told may be, where this machine is busy
 SYMBOLS = ["BTC-USD", "ETH-USD"]
+# Of one that does not trade the sandbox's truth goes with the scenario: another one that is kept.
+IDLE, UNTRADED = "SOL-USD", {"halted", "delisted", "renamed"}
 TIMEFRAMES = ["1m", "3m", "5m"]
 LASTS_MS = 80_000  # of the exchange's time
 OF_A_PROXY = {"proxy_refuse", "proxy_silence"}  # nobody here has one
@@ -117,7 +119,7 @@ class Asking:
 
 def put_in_force(sandbox, kind):
     """Let something go wrong, and closes be lost where it is REST that is to be asked for them."""
-    how = {"symbol": "ETH-USD"} if kind in OF_A_SYMBOL else {}
+    how = {"symbol": IDLE if kind in UNTRADED else "ETH-USD"} if kind in OF_A_SYMBOL else {}
     if kind in REST_FAULTS:
         sandbox.faults.add(kind, **HOW.get(kind, {}))
     else:
@@ -131,10 +133,10 @@ def test_what_strict_hands_out_is_complete_and_fresh(redis, monkeypatch, kinds):
     hurry(monkeypatch)
     with ExitStack() as opened:
         sandbox = opened.enter_context(serve(speed=SPEED, start_ms=MIDNIGHT_MS - 50_000))
-        rows = [make_row(sandbox, name, SYMBOLS) for name in ("sandbox", "coinbase")]
+        rows = [make_row(sandbox, name, [*SYMBOLS, IDLE]) for name in ("sandbox", "coinbase")]
         publish_exchanges(redis)
         for row in rows:
-            opened.enter_context(running(redis, row, SYMBOLS))
+            opened.enter_context(running(redis, row, [*SYMBOLS, IDLE]))
         urls = [SERVER.url, opened.enter_context(served(redis))]
         asking = []
         for row in rows:
