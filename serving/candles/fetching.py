@@ -40,7 +40,8 @@ logger = logging.getLogger(__name__)
 TOGETHER_SECONDS = 0.02  # for which those that ask at the same time are gathered
 LONGEST_PAUSE_SECONDS = 60
 OPEN_HOLDS_SECONDS, LONGEST_OPEN_SECONDS = 1.0, 2.0  # of an open candle
-STREAMED_OPEN_HOLDS_SECONDS = 5.0  # what is traded from then on the stream tells
+# Where the stream tells what is traded from then on, and of any number of other symbols.
+LONG_OPEN_HOLDS_SECONDS = 5.0
 STRETCH_HOLDS_SECONDS, LONGEST_STRETCH_SECONDS = 10.0, 30.0  # of older candles than are kept
 MOST_REMEMBERED = 10_000
 # What a call of an exchange raises, with a text for a person.
@@ -302,7 +303,8 @@ def _asked_open(exchange: ServedExchange, pair: Pair, open_ms: int, is_streamed:
         logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
         return untold(error)
     is_it = candle is None or candle.timestamp == open_ms
-    holds_seconds = STREAMED_OPEN_HOLDS_SECONDS if is_streamed and is_it else OPEN_HOLDS_SECONDS
+    is_long = is_it and (is_streamed or not exchange.symbols[pair.symbol].is_monitored)
+    holds_seconds = LONG_OPEN_HOLDS_SECONDS if is_long else OPEN_HOLDS_SECONDS
     return Answer(200, orjson.dumps(candle and candle.row()), time.time(), holds_seconds)
 
 

@@ -120,10 +120,15 @@ def test_an_open_candle_of_a_symbol_that_is_not_streamed_is_the_exchanges_own(
     ask, redis, filled, monkeypatch
 ):
     told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
-    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: told)
+    calls = []
+    monkeypatch.setattr(
+        "serving.candles.fetching.fetch_open", lambda *what: calls.append(what) or told
+    )
+    monkeypatch.setattr("serving.candles.fetching.OPEN_HOLDS_SECONDS", 0.0)
     row = replace(ROW, symbols=dict.fromkeys(ROW.symbols, replace(BTC, is_monitored=False)))
-    ((_, content),) = get(ask, f"{KLINES}&limit=1", directory=FixedDirectory(row))
-    assert float(content[0][4]) == 202.5
+    found = get(ask, *[f"{KLINES}&limit=1"] * 3, directory=FixedDirectory(row))
+    assert [float(content[0][4]) for _, content in found] == [202.5] * 3
+    assert len(calls) == 1
 
 
 def test_an_open_candle_of_the_bar_before_is_not_kept(ask, redis, filled, monkeypatch):
