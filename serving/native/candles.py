@@ -62,7 +62,7 @@ class NativeCandles:
             "exchange": exchange.name,
             "symbol": symbol,
             **_said(answer, timeframe),
-            "time": await self._answers.time_of(exchange, symbol, timeframe),
+            "time": answer.now_ms,
             "next": _next_ms(answer, timeframe, tries[-1]),
         }
         if with_open:

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import ExitStack
+from itertools import cycle, product
 
 import livermore_reader
 import pytest
@@ -43,6 +44,7 @@ HOW = {
     "slow": {"seconds": 2},
     "time": {"ms": 300_000},
 }
+SECONDS_BETWEEN = 0.02  # what is asked
 THREE_MS = 3 * MINUTE_MS
 TIMES = ["rest_time", "time"]  # are believed for a while: nothing follows them
 KINDS_APART = [each for each in KINDS if each not in OF_A_PROXY | {*TIMES}]
@@ -62,10 +64,10 @@ class Asking:
         self._thread.start()
 
     def _run(self):
-        while not self._ending.is_set():
-            for symbol in SYMBOLS:
-                for timeframe in TIMEFRAMES:
-                    self._ask(symbol, timeframe)
+        for symbol, timeframe in cycle(product(SYMBOLS, TIMEFRAMES)):
+            if self._ending.wait(SECONDS_BETWEEN):
+                return
+            self._ask(symbol, timeframe)
 
     def _ask(self, symbol, timeframe):
         asked_ms = self._sandbox.clock.now_ms()

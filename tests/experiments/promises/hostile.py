@@ -224,6 +224,6 @@ def faults_of_keys(redis, row):
         for symbol in symbols
         for timeframe in LONGEST_FIRST
     }
-    allowed |= {keys.pacing(host_of(row.rest_url)), keys.installation()}
+    allowed |= {keys.pacing(host_of(row.rest_url)), keys.installation(), keys.exchanges()}
     found = {key.decode() for key in redis.scan_iter()}
     yield from (f"the key {key!r} is none of the contract's" for key in sorted(found - allowed))
