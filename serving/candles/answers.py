@@ -54,17 +54,13 @@ class OlderThanKept(Exception):
 
 @dataclass(slots=True)
 class CandleAnswer:
-    """Closed candles `[first, last)` of a window, the open one's row, and what it stands on.
-
-    `now_ms` is the exchange's time at which that is so.
-    """
+    """Closed candles `[first, last)` of a window, the open one's row, and what it stands on."""
 
     window: Window
     first: int
     last: int
     open_row: list[Any] | None
     headers: dict[str, str]
-    now_ms: int
     missing: Coverage = ()  # nothing but where it was asked for what there is
     until_ms: int | None = None  # up to when it was looked for them, where that isn't the end
 
@@ -176,7 +172,7 @@ class Answers:
             headers |= source(origins | ({REST} if missing else set()))
         else:
             headers[HEADER] = "derived"
-        return CandleAnswer(window, found.first, found.last, opened and opened.row, headers, now_ms)
+        return CandleAnswer(window, found.first, found.last, opened and opened.row, headers)
 
     async def _fetched(
         self,
@@ -239,7 +235,7 @@ class Answers:
         headers = _headers(kept if kept.times else window, timeframe, now_ms)
         headers["Cache-Status"] = cache_status(kept=told.was_kept, fetched=not told.was_kept)
         headers |= source([REST])
-        return CandleAnswer(window, found.first, found.last, None, headers, now_ms, until_ms=end_ms)
+        return CandleAnswer(window, found.first, found.last, None, headers, until_ms=end_ms)
 
     async def _filled(
         self,
@@ -294,7 +290,7 @@ class Answers:
         headers |= _source_of(window, timeframe, found, opened)
         row = opened and opened.row
         return CandleAnswer(
-            window, found.first, found.last, row, headers, now_ms, found.missing, stretch[1]
+            window, found.first, found.last, row, headers, found.missing, stretch[1]
         )
 
     async def _select(

@@ -44,7 +44,8 @@ class NativeCandles:
             raise BadRequest("start has to be before end, which is not included itself")
         if wait_ms is not None:
             await self._answers.wait(exchange, symbol, timeframe, wait_ms)
-        open_ms = timeframe.floor(await self._answers.time_of(exchange, symbol, timeframe))
+        now_ms = await self._answers.time_of(exchange, symbol, timeframe)
+        open_ms = timeframe.floor(now_ms)
         until_ms = open_ms if end_ms is None else min(end_ms, open_ms)
         tries = [Wanted(start_ms, until_ms - 1, limit)]
         if with_open:  # of the newest bars it is none of those that are counted
@@ -62,7 +63,7 @@ class NativeCandles:
             "exchange": exchange.name,
             "symbol": symbol,
             **_said(answer, timeframe),
-            "time": answer.now_ms,
+            "time": now_ms,  # what has closed since then is not asked for
             "next": _next_ms(answer, timeframe, tries[-1]),
         }
         if with_open:
