@@ -2,6 +2,7 @@
 
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ class Place:
         return int(SLACK_SECONDS * 1000 * self.time.speed)
 
 
-class Bot(threading.Thread):
+class Bot(threading.Thread, ABC):
     """Takes one turn after another until it is time to end. What a turn raises is a fault."""
 
     def __init__(self, place: Place, name: str, exchange: str, token: str = ""):
@@ -41,9 +42,9 @@ class Bot(threading.Thread):
         self.found = Findings(name)
         self._open: list[tuple[Pair, Row, int]] = []  # rows whose bars had not ended, and when
 
+    @abstractmethod
     def turn(self) -> None:
         """Ask once, or listen for a while."""
-        raise NotImplementedError
 
     def run(self) -> None:
         while not self.place.ending.is_set():
