@@ -25,6 +25,7 @@ LATE_SECONDS = 2.5  # so long frames are all late before that is looked into
 FRAMES_APART_SECONDS = 0.02  # of those that come at once one is enough
 SHORTEST_SPAN_SECONDS = 0.1  # between two answers that tell a pace
 UNUSUAL_PACE = 1.1  # beyond that, or below its inverse, an exchange's time goes at its own pace
+FRAMES_LATE_SECONDS = 0.3  # by which a frame may be later on its way than another
 # Who tells the time; of two that agree the first one's counts.
 REST, STREAM, BEFORE, MACHINE = "REST", "the stream", "what was believed", "this machine"
 WALL = "this machine's clock since then"
@@ -54,11 +55,15 @@ class Line(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What REST said: `time_ms` was true at some moment from `sent` to `received`."""
+    """What REST said: `time_ms` was true at some moment from `sent` to `received`.
+
+    `frame` is the newest frame that had come by then: when, and when it was sent.
+    """
 
     sent: float
     received: float
     time_ms: int
+    frame: tuple[float, int] | None = None
 
 
 class Frames:
@@ -74,6 +79,10 @@ class Frames:
     def add(self, moment: float, time_ms: int) -> None:
         if not self.follow_at_once(moment):
             self._known.append((moment, time_ms))
+
+    @property
+    def newest(self) -> tuple[float, int] | None:
+        return self._known[-1] if self._known else None
 
     def line(self, pace: float) -> Line | None:
         """Return the time by the middle one of them, None where one says something else."""
@@ -104,8 +113,9 @@ class ExchangeClock:
 
     Three tell it: REST, asked once in a while; the frames of a stream, each with the time when it
     was sent; and this machine's monotonic clock, which carries on what was believed before. What
-    two of them say is believed, and the third is outvoted and named by `odd`. Where each says
-    something else the earlier of REST and the frames counts: late is better than wrong. Frames
+    two of them say is believed, and the third is outvoted and named by `odd`. Of REST and the
+    frames the earlier counts, where they agree and where each says something else: late is better
+    than wrong. Frames
     have a say only where the newest of them, three at the least, say the same. Until they have
     agreed with anybody, what was believed is only what REST said: then this machine's own clock
     has the third vote. Where they have none later, the time that has passed by that clock has one:
@@ -180,7 +190,7 @@ class ExchangeClock:
                 raise
             self._asked_at = time.monotonic()
             with self._lock:
-                self._take(Answer(sent, self._asked_at, time_ms))
+                self._take(Answer(sent, self._asked_at, time_ms, self._frames.newest))
 
     def settle(self) -> None:
         """Ask the exchange at once, and again as long as it isn't clear whom to believe."""
@@ -254,15 +264,16 @@ class ExchangeClock:
             self._unsettle()  # its time goes at another pace, or somebody's has leapt
 
     def _weigh(self, answer: Answer, voters: dict[str, Line], is_settled: bool) -> None:
+        said, streamed = voters[REST], voters.get(STREAM)
+        earliest = streamed if streamed and streamed.ahead_of(said) < 0 else said
         for one, other in combinations(voters, 2):  # in the order of their weight
             if self._are_near(voters[one], voters[other]):
-                self._believe(voters[one], answer)
+                line = voters[one] if (one, other) != (REST, STREAM) else earliest
+                self._believe(line, answer)
                 self._confirmed = self._confirmed or STREAM in (one, other)
-                self._judge(voters, voters[one])
+                self._judge(voters, line)
                 return
-        said, streamed = voters[REST], voters.get(STREAM)
         if self._belief is None or is_settled:
-            earliest = streamed if streamed and streamed.ahead_of(said) < 0 else said
             self._believe(earliest, answer)
             self._judge(voters, earliest)
             return
@@ -360,6 +371,9 @@ class ExchangeClock:
         streamed = self._frames.paces()
         if streamed and _fits(streamed, 1.0) and (streamed[1] < least or most < streamed[0]):
             return False  # REST's answers leap, and by chance by as much each time
+        frames_between = _pace_of_frames(first, third)
+        if frames_between and (frames_between[1] < least or most < frames_between[0]):
+            return False  # one of them leapt
         self._pace, self._most = max(0.0, least), most
         return True
 
@@ -384,3 +398,13 @@ def _pace(one: Answer, other: Answer) -> tuple[float, float]:
     shortest = 1000 * max(other.sent - one.received, SHORTEST_SPAN_SECONDS)
     passed_ms = other.time_ms - one.time_ms
     return (passed_ms - ROUGH_MS) / longest, (passed_ms + ROUGH_MS) / shortest
+
+
+def _pace_of_frames(one: Answer, other: Answer) -> tuple[float, float] | None:
+    """Return between which paces it went by the frames that had come by these answers."""
+    if one.frame is None or other.frame is None or one.frame == other.frame:
+        return None
+    passed, passed_ms = other.frame[0] - one.frame[0], other.frame[1] - one.frame[1]
+    shortest = passed - FRAMES_LATE_SECONDS
+    most = passed_ms / (1000 * shortest) if shortest > 0 else float("inf")
+    return passed_ms / (1000 * (passed + FRAMES_LATE_SECONDS)), most

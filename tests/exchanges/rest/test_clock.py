@@ -424,6 +424,46 @@ def test_where_rest_is_away_frames_alone_are_believed_only_if_this_machine_says_
         assert close_to_the_truth(played)
 
 
+@pytest.mark.parametrize(("pace", "off_ms"), [(1.0, 1_500), (1.0, 900), (60.0, 60_000)])
+def test_of_a_rest_and_frames_that_nearly_agree_the_earlier_counts(world, pace, off_ms):
+    played = world(pace=pace)
+    played.clock.now_ms()
+    played.live(20)
+    played.rest_off_ms = off_ms
+    for _ in range(40):
+        played.clock.ask()
+        for _ in range(10):
+            played.live(0.1)
+            assert played.off_ms <= 0
+    assert close_to_the_truth(played)
+
+
+@pytest.mark.parametrize("off_ms", [5 * MINUTE_MS, -5 * MINUTE_MS])
+@pytest.mark.parametrize("seed", range(40))
+def test_a_rest_that_leaps_teaches_no_pace_on_a_machine_that_stalls(world, off_ms, seed):
+    """A leap between answers that were long on their way looks like another pace."""
+    dice, played = Random(seed), world(pace=60.0)
+
+    def answer():
+        played.wait(0.002 + 0.3 * dice.random())
+        said = int(played.true_ms) + played.rest_off_ms
+        played.wait(0.002 + 0.3 * dice.random() + (dice.random() < 0.1))
+        return said
+
+    played.clock.ask_ms = answer
+    played.clock.now_ms()
+    changes_at = played.seconds + 7
+    until = played.seconds + 40
+    while played.seconds < until:
+        if played.seconds > changes_at:
+            played.rest_off_ms = off_ms - played.rest_off_ms
+            changes_at += dice.choice([0.5, 1.3, 5, 10])
+        played.wait(0.1 * dice.random() + (dice.random() < 0.03))
+        played.frame(way=0.3 * dice.random())
+        played.look()
+        assert played.off_ms <= 0
+
+
 OFF = st.sampled_from([0, 0, 0, 3_000, 30_000, 5 * MINUTE_MS, -30_000, 9 * MINUTE_MS])
 STEPS = st.lists(st.tuples(st.sampled_from(["frames", "frame", "rest"]), OFF), max_size=12)
 
