@@ -25,10 +25,7 @@ from serving.binance.rest import BinanceApi
 from serving.binance.socket import NO_LEAVE, BinanceSocket
 from serving.binance.time_unit import PARAMETER, is_microsecond
 from serving.candles.answers import Answers
-from serving.candles.calls import Calls
 from serving.candles.clocks import Clocks
-from serving.candles.fetching import Fetches
-from serving.candles.passing import Passing
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import Unavailable
 from serving.candles.weights import UsedWeights
@@ -38,6 +35,9 @@ from serving.coinbase.track import TrackApi
 from serving.counting.observation import STAYS, Observation
 from serving.counting.reports import Reports
 from serving.directory import Directory, ServedExchange
+from serving.fetching.calls import Calls
+from serving.fetching.fetches import Fetches
+from serving.fetching.passing import Passing
 from serving.health import Health
 from serving.native.api import NativeApi
 from serving.native.errors import REFUSALS, as_json, refusal

@@ -25,12 +25,12 @@ from serving.binance.time_unit import HEADER, is_microsecond, klines_in_microsec
 from serving.binance.weights import WEIGHTS
 from serving.candles.answers import Answers, OlderThanKept
 from serving.candles.derived import BY_TEXT, AnyTimeframe
-from serving.candles.passing import Passing
 from serving.candles.selection import Wanted
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import Unavailable
 from serving.candles.weights import UsedWeights
 from serving.directory import ServedExchange, ServedSymbol
+from serving.fetching.passing import Passing
 from serving.standing.cache_status import HIT
 
 DEFAULT_ROWS, MAX_ROWS = 500, 1000

@@ -14,13 +14,16 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
 from serving.candles.derived import AnyTimeframe, derive, join
-from serving.candles.fetching import LONGEST_OPEN_SECONDS, Failure, Fetches, OpenCandle, Told
 from serving.candles.selection import GRACE_MS, Selection, Wanted, is_awaited, select, select_known
 from serving.candles.unavailable import Unavailable
 from serving.candles.waiting import Waits
 from serving.candles.windows import Window, Windows
 from serving.counting.asked import held
 from serving.directory import ServedExchange
+from serving.fetching.failures import Failure
+from serving.fetching.fetches import Fetches
+from serving.fetching.opened import LONGEST_OPEN_SECONDS, OpenCandle
+from serving.fetching.stretches import Told
 from serving.memory.stored import StoredRows
 from serving.reading import CacheReader
 from serving.standing.cache_status import PARTIAL, cache_status
@@ -215,7 +218,7 @@ class Answers:
         first_ms = max(start_ms, timeframe.ceil(EARLIEST_MS))
         told: Told | Failure = NOTHING
         if first_ms < end_ms:
-            told = await _in_time(self._fetches.pass_on(exchange, pair, first_ms, end_ms))
+            told = await _in_time(self._fetches.stretches.pass_on(exchange, pair, first_ms, end_ms))
         if is_filled and wanted.start_ms is not None and isinstance(told, Told):
             until_ms = _until(timeframe, wanted, now_ms)
             filling = self._filled(exchange, pair, timeframe, wanted, told, end_ms, until_ms)
@@ -257,7 +260,7 @@ class Answers:
             # Twice as many as are lacking, and no more: the newest may not be proven yet.
             count = max(2 * (wanted.limit - bars), FEWEST_TOGETHER)
             start_ms, end_ms = end_ms, min(end_ms + count * timeframe.ms, until_ms)
-            more = await self._fetches.pass_on(exchange, pair, start_ms, end_ms)
+            more = await self._fetches.stretches.pass_on(exchange, pair, start_ms, end_ms)
             if isinstance(more, Failure):
                 return more
             told = told.followed_by(more)
@@ -367,7 +370,7 @@ class Answers:
                 candle = await self._reader.read(self._windows.read_live, number, pair)
             if candle and candle.timestamp >= open_ms:
                 return OpenCandle(candle, was_kept=True), STREAM
-        return await self._fetches.open_candle(exchange, pair, open_ms, is_streamed), REST
+        return await self._fetches.open_candles.get(exchange, pair, open_ms, is_streamed), REST
 
 
 def _by_closes(now_ms: int, window: Window, timeframe: Timeframe) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from serving.candles.passing import Passed
+from serving.fetching.passing import Passed
 
 
 def as_json(

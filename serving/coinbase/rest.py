@@ -10,7 +10,6 @@ from exchanges.venues.coinbase.rest import GRANULARITIES
 from livermore.market.decimal_text import plain
 from serving.candles.answers import Answers, OlderThanKept
 from serving.candles.derived import DERIVED, AnyTimeframe
-from serving.candles.passing import Passing
 from serving.candles.selection import Wanted
 from serving.candles.unavailable import Unavailable
 from serving.coinbase.errors import Refused, busy, invalid, not_found
@@ -25,6 +24,7 @@ from serving.coinbase.parameters import (
 )
 from serving.coinbase.replies import as_json, own
 from serving.directory import ServedExchange
+from serving.fetching.passing import Passing
 
 SPEAKS = "coinbase"
 MOST_BUCKETS = 350

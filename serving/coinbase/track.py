@@ -13,11 +13,11 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from serving.candles.answers import Answers
-from serving.candles.passing import Passing
 from serving.candles.unavailable import Unavailable
 from serving.coinbase.errors import Refused, busy
 from serving.coinbase.replies import as_json, own
 from serving.directory import ServedExchange
+from serving.fetching.passing import Passing
 from serving.standing.cache_status import HIT
 
 SPEAKS = "coinbase"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from serving.candles.calls import Calls, Displaced
 from serving.counting.asked import note_waiting
 from serving.directory import ServedExchange
+from serving.fetching.calls import Calls, Displaced
 from serving.together.answers import Answer, AnswersBeside
 
 MOST_BYTES = 64_000_000  # of all answers that are kept

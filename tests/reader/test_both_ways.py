@@ -30,9 +30,9 @@ SERVED = replace(ROW, symbols=SYMBOLS, lag_ms=TOLD["lagMs"], display_name=TOLD["
 def both(request, redis, told, monkeypatch):
     """Return what asks both ways; nobody fetches for serve, which tells so many rows at a time."""
     monkeypatch.setattr("livermore_reader.sources.http.pages.MOST_ROWS", request.param)
-    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fail)
-    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda exchange_id, pair: None)
-    monkeypatch.delattr("serving.candles.fetching.fetch_once")
+    monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fail)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda exchange_id, pair: None)
+    monkeypatch.delattr("serving.fetching.stretches.fetch_once")
     say_streamed(redis)
     with (
         served(redis, directory=FixedDirectory(SERVED)) as url,

@@ -26,8 +26,8 @@ PAIR = {"symbols": "BTC-USD", "timeframes": "1m"}
 @pytest.fixture(params=WAYS)
 def lm(request, redis, told, monkeypatch):
     """A reader of the same exchange, by each way."""
-    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fail)
-    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda exchange_id, pair: None)
+    monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fail)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda exchange_id, pair: None)
     with reader_by(request.param, redis, directory=FixedDirectory()) as reader:
         yield reader
 

@@ -71,8 +71,8 @@ def fail(redis, exchange_id, holes):
 @pytest.fixture
 def ask(redis, monkeypatch):
     """Return an asynchronous context of a client of the server, which has nobody to fetch."""
-    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fail)
-    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda exchange_id, pair: None)
+    monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fail)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda exchange_id, pair: None)
 
     say_streamed(redis)
 

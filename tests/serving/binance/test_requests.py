@@ -73,8 +73,8 @@ def answers():
     with pytest.MonkeyPatch.context() as patch, Redis.from_url(SERVER.url) as redis:
         redis.flushall()
         fill(redis, truth)
-        patch.setattr("serving.candles.passing.fetch_json", fetch_json)
-        patch.setattr("serving.candles.fetching.fetch_holes", fail)
+        patch.setattr("serving.fetching.passing.fetch_json", fetch_json)
+        patch.setattr("serving.fetching.fetches.fetch_holes", fail)
         now_ms = "serving.candles.clocks.Clocks.now_ms"
         patch.setattr(now_ms, lambda self, exchange_id: truth.open_ms + 60_000)
         return truth, asyncio.run(ask_all(redis, truth, asked))

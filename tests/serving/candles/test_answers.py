@@ -16,8 +16,8 @@ from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
 from serving.candles.derived import DERIVED
-from serving.candles.fetching import Told
 from serving.candles.windows import Windows
+from serving.fetching.stretches import Told
 from tests.serving.conftest import BTC, ROW, FixedDirectory
 from warmup.cache.candles import CandleCache
 
@@ -82,7 +82,7 @@ def test_an_open_candle_that_nobody_streams_any_more_is_asked_of_the_exchange(
     told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
     calls = []
     monkeypatch.setattr(
-        "serving.candles.fetching.fetch_open", lambda *what: calls.append(what) or told
+        "serving.fetching.opened.fetch_open", lambda *what: calls.append(what) or told
     )
     first, again = get(ask, f"{KLINES}&limit=1", f"{KLINES}&limit=1")
     assert float(first[1][0][4]) == float(again[1][0][4]) == 202.5
@@ -96,9 +96,9 @@ def test_an_open_candle_that_the_stream_has_not_told_yet_is_asked_of_the_exchang
     told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
     calls = []
     monkeypatch.setattr(
-        "serving.candles.fetching.fetch_open", lambda *what: calls.append(what) or told
+        "serving.fetching.opened.fetch_open", lambda *what: calls.append(what) or told
     )
-    monkeypatch.setattr("serving.candles.fetching.OPEN_HOLDS_SECONDS", 0.0)
+    monkeypatch.setattr("serving.fetching.opened.OPEN_HOLDS_SECONDS", 0.0)
     monkeypatch.setattr("serving.candles.windows.LIVE_SECONDS", 0.0)
 
     async def fetch():
@@ -122,9 +122,9 @@ def test_an_open_candle_of_a_symbol_that_is_not_streamed_is_the_exchanges_own(
     told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
     calls = []
     monkeypatch.setattr(
-        "serving.candles.fetching.fetch_open", lambda *what: calls.append(what) or told
+        "serving.fetching.opened.fetch_open", lambda *what: calls.append(what) or told
     )
-    monkeypatch.setattr("serving.candles.fetching.OPEN_HOLDS_SECONDS", 0.0)
+    monkeypatch.setattr("serving.fetching.opened.OPEN_HOLDS_SECONDS", 0.0)
     row = replace(ROW, symbols=dict.fromkeys(ROW.symbols, replace(BTC, is_monitored=False)))
     found = get(ask, *[f"{KLINES}&limit=1"] * 3, directory=FixedDirectory(row))
     assert [float(content[0][4]) for _, content in found] == [202.5] * 3
@@ -135,8 +135,8 @@ def test_an_open_candle_of_the_bar_before_is_not_kept(ask, redis, filled, monkey
     redis.delete(keys.live_candle(4, "BTC-USD", "1h"))
     told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
     late = [replace(told, timestamp=filled.open_ms - H1.ms), told]
-    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: late.pop(0))
-    monkeypatch.setattr("serving.candles.fetching.OPEN_HOLDS_SECONDS", 0.0)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda *what: late.pop(0))
+    monkeypatch.setattr("serving.fetching.opened.OPEN_HOLDS_SECONDS", 0.0)
     first, again = get(ask, f"{KLINES}&limit=1", f"{KLINES}&limit=1")
     assert opened(first[1]) == [filled.open_ms - H1.ms]
     assert float(first[1][0][4]) == filled.candles[-1].close
@@ -151,7 +151,7 @@ def test_of_an_open_candle_that_is_made_what_has_ended_is_fetched(ask, redis, fi
     monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, exchange_id: now_ms)
     ended = replace(filled.open_candle, volume=3.0)
     told = replace(ended, timestamp=opened_ms + H1.ms, volume=7.0)
-    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: told)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda *what: told)
     asked = []
 
     def fetch(redis, exchange_id, holes):
@@ -162,7 +162,7 @@ def test_of_an_open_candle_that_is_made_what_has_ended_is_fetched(ask, redis, fi
         CandleCache(redis, 4).write("BTC-USD", H1, candles, stretches)
         return {}
 
-    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fetch)
+    monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fetch)
     two_hours = f"{KLINES.replace('1h', '2h')}&limit=2"
     first, again = get(ask, two_hours, two_hours)
     assert opened(first[1]) == [opened_ms - two.ms, opened_ms]
@@ -176,8 +176,8 @@ def test_who_asks_an_exchange_that_hangs_for_an_open_candle_waits_once(
 ):
     redis.delete(keys.live_candle(4, "BTC-USD", "1h"))
     over = threading.Event()
-    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: over.wait(60) and None)
-    longest = "serving.candles.fetching.LONGEST_OPEN_SECONDS"
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda *what: over.wait(60) and None)
+    longest = "serving.fetching.opened.LONGEST_OPEN_SECONDS"
 
     async def fetch():
         async with ask() as client:
@@ -196,8 +196,8 @@ def test_who_asks_an_exchange_that_hangs_for_an_open_candle_waits_once(
 def test_an_open_candle_that_was_asked_for_is_a_part_of_its_answer(ask, redis, filled, monkeypatch):
     redis.delete(keys.status(4))
     told = Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
-    monkeypatch.setattr("serving.candles.fetching.fetch_open", lambda *what: told)
-    monkeypatch.setattr("serving.candles.fetching.OPEN_HOLDS_SECONDS", 60.0)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda *what: told)
+    monkeypatch.setattr("serving.fetching.opened.OPEN_HOLDS_SECONDS", 60.0)
 
     async def fetch(*paths):
         for name in redis.scan_iter(keys.passed(4, "*")):  # what another server was told
@@ -262,7 +262,7 @@ def test_what_is_passed_on_is_asked_once_while_it_holds_whatever_came_of_it(
                 raise Banned("api.example.org", int(1000 * (time.time() + 300)))
         return {"lastUpdateId": 1}
 
-    monkeypatch.setattr("serving.candles.passing.fetch_json", fetch_json)
+    monkeypatch.setattr("serving.fetching.passing.fetch_json", fetch_json)
     monkeypatch.setattr("serving.binance.rest.MOMENT_SECONDS", 60.0)
 
     async def fetch():
@@ -305,7 +305,7 @@ def test_what_was_fetched_in_vain_is_not_asked_for_again_at_once(ask, redis, mon
         calls.append(holes)
         return {}
 
-    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fetch)
+    monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fetch)
     answers = get(ask, *[f"{KLINES}&limit=5"] * 10)
     assert {status for status, _ in answers} == {503}
     assert "the exchange did not tell them" in answers[-1][1]["msg"]
@@ -315,9 +315,9 @@ def test_what_was_fetched_in_vain_is_not_asked_for_again_at_once(ask, redis, mon
 def test_who_asks_on_and_on_does_not_put_off_the_next_try(ask, redis, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "serving.candles.fetching.fetch_holes", lambda *what: calls.append(what) or {}
+        "serving.fetching.fetches.fetch_holes", lambda *what: calls.append(what) or {}
     )
-    monkeypatch.setattr("serving.candles.fetching.RETRY_SECONDS", 0.3)
+    monkeypatch.setattr("serving.fetching.fetches.RETRY_SECONDS", 0.3)
 
     async def fetch():
         async with ask() as client, asyncio.timeout(10):
@@ -330,7 +330,7 @@ def test_who_asks_on_and_on_does_not_put_off_the_next_try(ask, redis, monkeypatc
 def test_of_several_stretches_of_a_pair_none_is_asked_for_again_at_once(ask, redis, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "serving.candles.fetching.fetch_holes", lambda *what: calls.append(what) or {}
+        "serving.fetching.fetches.fetch_holes", lambda *what: calls.append(what) or {}
     )
     until_ms = H1.floor(int(time.time() * 1000)) - 100 * H1.ms
     answers = get(ask, *[f"{KLINES}&limit=5", f"{KLINES}&limit=5&endTime={until_ms}"] * 5)
@@ -342,7 +342,7 @@ def test_of_several_stretches_of_a_pair_none_is_asked_for_again_at_once(ask, red
 def hanging(monkeypatch):
     """An exchange whose answers to what is passed on never come."""
     released = threading.Event()
-    monkeypatch.setattr("serving.candles.passing.fetch_json", lambda *what: released.wait(30))
+    monkeypatch.setattr("serving.fetching.passing.fetch_json", lambda *what: released.wait(30))
     yield
     released.set()
 
@@ -350,7 +350,7 @@ def hanging(monkeypatch):
 def test_an_exchange_that_hangs_does_not_hold_up_what_is_in_the_cache(
     ask, redis, filled, hanging, monkeypatch
 ):
-    monkeypatch.setattr("serving.candles.passing.LONGEST_SECONDS", 1.0)
+    monkeypatch.setattr("serving.fetching.passing.LONGEST_SECONDS", 1.0)
 
     async def fetch():
         async with ask() as client:
@@ -365,8 +365,8 @@ def test_an_exchange_that_hangs_does_not_hold_up_what_is_in_the_cache(
 
 
 def test_no_more_wait_for_an_exchange_than_it_can_answer(ask, redis, hanging, monkeypatch):
-    monkeypatch.setattr("serving.candles.passing.LONGEST_SECONDS", 3.0)
-    monkeypatch.setattr("serving.candles.calls.LONGEST_QUEUE", 5)
+    monkeypatch.setattr("serving.fetching.passing.LONGEST_SECONDS", 3.0)
+    monkeypatch.setattr("serving.fetching.calls.LONGEST_QUEUE", 5)
 
     async def fetch():
         async with ask() as client:
@@ -383,8 +383,8 @@ def test_no_more_wait_for_an_exchange_than_it_can_answer(ask, redis, hanging, mo
 
 
 def test_one_client_that_floods_is_refused_before_another_one(ask, redis, hanging, monkeypatch):
-    monkeypatch.setattr("serving.candles.passing.LONGEST_SECONDS", 5.0)
-    monkeypatch.setattr("serving.candles.calls.LONGEST_QUEUE", 8)
+    monkeypatch.setattr("serving.fetching.passing.LONGEST_SECONDS", 5.0)
+    monkeypatch.setattr("serving.fetching.calls.LONGEST_QUEUE", 8)
 
     async def fetch():
         elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
@@ -411,13 +411,13 @@ def test_nothing_is_sent_to_an_exchange_that_is_switched_off(ask, redis, filled)
 
 @pytest.mark.parametrize("symbol", ["NOPE", "BTC-EUR"])
 def test_a_symbol_that_is_not_listed_is_not_asked_for(ask, redis, monkeypatch, symbol):
-    monkeypatch.delattr("serving.candles.passing.fetch_json")
+    monkeypatch.delattr("serving.fetching.passing.fetch_json")
     ((status, content),) = get(ask, f"/sandbox/api/v3/depth?symbol={symbol}")
     assert (status, content["code"]) == (400, -1121)
 
 
 def test_a_symbol_is_asked_for_by_the_exchanges_own_name(ask, redis, monkeypatch):
-    monkeypatch.setattr("serving.candles.passing.fetch_json", lambda *what: [what[2]])
+    monkeypatch.setattr("serving.fetching.passing.fetch_json", lambda *what: [what[2]])
     paths = ("depth?symbol=BTC-USD", 'ticker/bookTicker?symbols=["BTC-USD"]')
     one, many = get(ask, *(f"/sandbox/api/v3/{each}" for each in paths))
     assert one == (200, [{"symbol": BTC.word}])
@@ -433,7 +433,7 @@ def test_a_symbol_is_asked_for_by_the_exchanges_own_name(ask, redis, monkeypatch
 )
 def test_what_is_no_candle_is_not_told_as_one(ask, redis, filled, monkeypatch, caplog, stored):
     """Somebody else wrote it: that bar is not known, and all others are."""
-    monkeypatch.setattr("serving.candles.fetching.fetch_holes", lambda *what: {})
+    monkeypatch.setattr("serving.fetching.fetches.fetch_holes", lambda *what: {})
     name, at = keys.candles(4, "BTC-USD", "1h"), filled.open_ms - 3 * H1.ms
     member = stored.replace("'", '"').replace("%d", str(at))
     redis.zremrangebyscore(name, at, at)
@@ -456,7 +456,7 @@ def test_bars_long_ago_that_have_no_candle_are_not_all_there_are(ask, redis, mon
         calls.append((start_ms, end_ms))
         return Told([], [], ((start_ms, end_ms),))
 
-    monkeypatch.setattr("serving.candles.fetching.fetch_once", fetch_once)
+    monkeypatch.setattr("serving.fetching.stretches.fetch_once", fetch_once)
     coinbase = FixedDirectory(replace(ROW, venue="coinbase"))
     now_ms = H1.floor(int(time.time() * 1000))
     before, short = (now_ms - hours * H1.ms for hours in (20_000, 1500))
@@ -484,7 +484,7 @@ def test_in_place_of_a_few_quiet_bars_no_more_are_asked_for_than_may_be_needed(
         rows = [[each, 1.5, 2.0, 1.0, 1.25, 3.0] for each in opened]
         return Told(opened, rows, ((start_ms, end_ms),))
 
-    monkeypatch.setattr("serving.candles.fetching.fetch_once", fetch_once)
+    monkeypatch.setattr("serving.fetching.stretches.fetch_once", fetch_once)
     coinbase = FixedDirectory(replace(ROW, venue="coinbase"))
     start_ms = now_ms - 1500 * H1.ms
     ((status, rows),) = get(ask, f"{KLINES}&limit=1000&startTime={start_ms}", directory=coinbase)
@@ -560,7 +560,7 @@ def test_who_waits_in_vain_is_answered_as_anybody(ask, redis, filled):
 
 
 def test_bars_of_another_time_zone_are_not_those_of_utc(ask, redis, filled, monkeypatch):
-    monkeypatch.setattr("serving.candles.passing.fetch_json", lambda *what: [what[2]["timeZone"]])
+    monkeypatch.setattr("serving.fetching.passing.fetch_json", lambda *what: [what[2]["timeZone"]])
     utc, other = get(ask, f"{KLINES}&timeZone=0", f"{KLINES}&timeZone=%2B05:30")
     assert opened(utc[1])[-1] == filled.open_ms
     assert other == (200, ["+05:30"])

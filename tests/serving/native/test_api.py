@@ -115,7 +115,7 @@ def test_a_stretch_that_has_no_closed_bar_yet_is_empty_and_costs_no_call(
     ask, filled, redis, monkeypatch, ahead
 ):
     redis.delete(keys.status(4))  # nobody streams: the open candle would be asked of the exchange
-    monkeypatch.delattr("serving.candles.fetching.fetch_open")
+    monkeypatch.delattr("serving.fetching.opened.fetch_open")
     status, content, _ = get(ask, "candles", **WHOLE, start=filled.open_ms + ahead * HOUR)
     assert (status, content["candles"], content["next"]) == (200, [], None)
 
@@ -133,7 +133,7 @@ def test_all_that_are_kept_are_told_while_the_next_one_is_awaited(
     ask, redis, monkeypatch, with_open
 ):
     full = Filled(redis, count=1000)
-    monkeypatch.delattr("serving.candles.fetching.fetch_once")
+    monkeypatch.delattr("serving.fetching.stretches.fetch_once")
     ended_ms = full.open_ms + HOUR + 1
     monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", lambda self, number: ended_ms)
     status, content, _ = get(ask, "candles", **WHOLE, limit=1000, open=with_open)

@@ -65,7 +65,7 @@ def full(redis, monkeypatch):
     def fail(*stretch):
         raise Unreachable("nobody answers here")
 
-    monkeypatch.setattr("serving.candles.fetching.fetch_once", fail)
+    monkeypatch.setattr("serving.fetching.stretches.fetch_once", fail)
     monkeypatch.setattr("serving.candles.answers.EARLY_MS", 0)
     return Filled(redis, count=1000)
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from exchanges.errors import Permanent
-from serving.candles.calls import Calls
+from serving.fetching.calls import Calls
 from serving.together import once
 from serving.together.answers import Answer
 from serving.together.once import Kept, Once

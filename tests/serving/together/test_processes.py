@@ -135,8 +135,8 @@ import django
 django.setup()
 from django.core.management import execute_from_command_line
 from serving.binance import rest
-from serving.candles import fetching, passing
-rest.MOMENT_SECONDS = fetching.OPEN_HOLDS_SECONDS = passing.REFUSAL_SECONDS = 60.0
+from serving.fetching import opened, passing
+rest.MOMENT_SECONDS = opened.OPEN_HOLDS_SECONDS = passing.REFUSAL_SECONDS = 60.0
 execute_from_command_line(["manage.py", *sys.argv[1:]])
 """
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from serving.candles import calls
-from serving.candles.calls import Calls
 from serving.candles.unavailable import Unavailable
 from serving.counting.asked import begin, note_client
+from serving.fetching import calls
+from serving.fetching.calls import Calls
 from serving.together.answers import Answer
 from serving.together.once import Once
 from tests.serving.conftest import ROW

@@ -2,15 +2,20 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import orjson
+from django.db import close_old_connections
 
-from serving.candles.fetching import FAILURES, fetch_json, untold
+from exchanges.adapters import beside_api, open_rest
+from exchanges.models import Exchange
+from exchanges.rest.pacing.budget import Lane
 from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
+from serving.fetching.failures import FAILURES, untold
 from serving.standing.cache_status import cache_status
 from serving.standing.origins import REST, source
 from serving.together.answers import NONE, Answer
@@ -83,6 +88,27 @@ class Passing:
         except FAILURES as error:  # it was not asked at all
             raise Unavailable(str(error)) from error
         return _answered(got)
+
+
+def fetch_json(
+    exchange_id: int,
+    path: str,
+    params: Mapping[str, str | list[str]],
+    weight: int,
+    at_host: bool = False,
+) -> Any:
+    """Return what an exchange answers to a public GET of its own protocol.
+
+    A path `at_host` begins behind its host, not behind the address of its API.
+
+    Raises LivermoreError, with what the exchange said as its `reply` where that refused it.
+    """
+    close_old_connections()
+    exchange = Exchange.objects.get(pk=exchange_id)
+    with closing(open_rest(beside_api(exchange) if at_host else exchange)) as rest:
+        return rest.client.get(
+            path, params, weight=weight, lane=Lane.SERVE, signed=False, long=True
+        )
 
 
 def _grouped(params: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:

@@ -1,0 +1,96 @@
+"""Open candles that no stream tells: asked of the exchange, and kept for a moment."""
+
+import logging
+import time
+from contextlib import closing
+from functools import partial
+from typing import NamedTuple
+
+import orjson
+from django.db import close_old_connections
+
+from exchanges.adapters import open_rest
+from exchanges.models import Exchange
+from exchanges.rest.pacing.budget import Lane
+from livermore.market.candle import Candle
+from livermore.market.pair import Pair
+from serving.candles.unavailable import RETRY_SECONDS
+from serving.directory import ServedExchange
+from serving.fetching.failures import FAILURES, untold
+from serving.together.answers import NONE, Answer
+from serving.together.once import Once
+
+logger = logging.getLogger(__name__)
+
+OPEN_HOLDS_SECONDS, LONGEST_OPEN_SECONDS = 1.0, 2.0
+# Where the stream tells what is traded from then on, and of any number of other symbols.
+LONG_OPEN_HOLDS_SECONDS = 5.0
+
+
+class OpenCandle(NamedTuple):
+    """An open candle, None where none is known; `was_kept`: the exchange was not asked for it."""
+
+    candle: Candle | None
+    was_kept: bool
+
+
+class OpenCandles:
+    """Asks exchanges for open candles, for each once while its answer holds."""
+
+    def __init__(self, once: Once):
+        self._once = once
+        self._hangs_until: dict[int, float] = {}  # then it is asked again
+
+    async def get(
+        self, exchange: ServedExchange, pair: Pair, open_ms: int, is_streamed: bool
+    ) -> OpenCandle:
+        """Return the candle open since a time as the exchange tells it, or told it a moment ago.
+
+        It has none where that has none, or does not answer soon.
+        """
+        number = exchange.exchange_id
+        if time.monotonic() < self._hangs_until.get(number, 0.0):
+            return OpenCandle(None, was_kept=True)
+        ask = partial(_asked_open, exchange, pair, open_ms, is_streamed)
+        try:
+            request = _request(pair, open_ms)
+            got = await self._once.get(exchange, request, ask, LONGEST_OPEN_SECONDS)
+            return OpenCandle(_candle_of(got.answer, pair), got.was_kept)
+        except TimeoutError:
+            self._hangs_until[number] = time.monotonic() + RETRY_SECONDS
+            return OpenCandle(None, was_kept=False)
+        except FAILURES:  # it was not asked at all, as it is switched off or has enough to answer
+            return OpenCandle(None, was_kept=True)
+
+
+def fetch_open(exchange_id: int, pair: Pair) -> Candle | None:
+    """Return the open candle as an exchange tells it, None where it has none."""
+    close_old_connections()
+    with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
+        return rest.get_candles(*pair, limit=1, lane=Lane.SERVE).open_candle
+
+
+def _request(pair: Pair, open_ms: int) -> str:
+    return f"open {pair.symbol} {pair.timeframe} {open_ms}"
+
+
+def _asked_open(exchange: ServedExchange, pair: Pair, open_ms: int, is_streamed: bool) -> Answer:
+    """Return what an exchange tells of the candle open since a time, `null` where it has none."""
+    try:
+        candle = fetch_open(exchange.exchange_id, pair)
+    except FAILURES as error:
+        logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
+        return untold(error)
+    is_it = candle is None or candle.timestamp == open_ms
+    is_long = is_it and (is_streamed or not exchange.symbols[pair.symbol].is_monitored)
+    holds_seconds = LONG_OPEN_HOLDS_SECONDS if is_long else OPEN_HOLDS_SECONDS
+    return Answer(200, orjson.dumps(candle and candle.row()), time.time(), holds_seconds)
+
+
+def _candle_of(answer: Answer, pair: Pair) -> Candle | None:
+    """Return the open candle that was told, None where there is none. Raises ValueError."""
+    row = answer.content if answer.status != NONE else None
+    try:
+        return None if row is None else Candle.of_values(row, pair.timeframe)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
