@@ -1,5 +1,6 @@
 """A server of candles in the test's process, over exchanges that no database knows."""
 
+import asyncio
 import time
 
 import orjson
@@ -18,6 +19,7 @@ from warmup.cache.candles import CandleCache
 
 BTC = ServedSymbol("BTC-USD", "BTCUSD", "BTC", "USD", True, True)
 ROW = ServedExchange(4, "sandbox", "binance", True, {"BTCUSD": BTC, "BTC-USD": BTC})
+KLINES = "/sandbox/api/v3/klines?symbol=BTCUSD&interval=1h"
 
 
 def say_streamed(redis, exchange_id=ROW.exchange_id, state=State.ACTIVE, **details):
@@ -81,3 +83,19 @@ def ask(redis, monkeypatch):
         return TestClient(TestServer(server.application(), **options))
 
     return opened
+
+
+def get(ask, *paths, directory=None):
+    """Return status and content of each GET, one after the other."""
+
+    async def fetch():
+        async with ask(directory) as client:
+            answers = [await client.get(path) for path in paths]
+            return [(each.status, await each.json()) for each in answers]
+
+    return asyncio.run(fetch())
+
+
+def opened(content):
+    """Return when the bars of an answer opened."""
+    return [row[0] for row in content]
