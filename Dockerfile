@@ -6,7 +6,7 @@ WORKDIR /srv/livermore
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
 COPY . .
-RUN python -m compileall -q livermore exchanges warmup serving \
+RUN python -m compileall -q livermore exchanges warmup history serving \
     && useradd --system --uid 10001 livermore
 USER livermore
 CMD ["python", "manage.py", "agent"]

@@ -103,6 +103,7 @@ INSTALLED_APPS = [
     "exchanges",
     "warmup",
     "serving",
+    "history",
 ]
 
 MIDDLEWARE = [
@@ -163,6 +164,10 @@ else:  # a server that is gone without a word would else hang whoever asks wheth
     # Such a cursor is gone where a pooler gives each transaction another connection.
     DATABASES["default"].setdefault("DISABLE_SERVER_SIDE_CURSORS", True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- History: years of candles, in files
+
+HISTORY = _text("LIVERMORE_HISTORY") or str(VAR_DIR / "history")
 
 # -- Redis: candles, Django's cache and the channel layer
 

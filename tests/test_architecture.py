@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.rules import for_each
 
 ROOT = Path(__file__).parent.parent
-OURS = {"livermore", "exchanges", "warmup", "serving"}
+OURS = {"livermore", "exchanges", "warmup", "history", "serving"}
 READER = "reader/livermore_reader"  # a distribution of its own
 EXTRAS = {"pandas", "polars", "pyarrow", "mcp"}  # its users may lack them
 NEEDS_MCP = Path(READER, "mcp/server.py")  # imported by who runs it
@@ -43,6 +43,7 @@ REDIS = {
     "exchanges/lock/presence.py",
     "exchanges/lock/watch.py",
     "exchanges/redis/channel_layer.py",
+    "history/turn.py",
     "exchanges/redis/client.py",
     "exchanges/redis/recognition.py",
     "exchanges/redis/scripts.py",
@@ -183,15 +184,24 @@ def test_warmup_knows_exchanges_and_the_core(path):
             assert is_of(name, *allowed), f"{path} imports {name}"
 
 
+@for_each(sources("history"))
+def test_history_knows_what_is_before_it(path):
+    if not is_command(path):
+        allowed = ("history", "warmup", "exchanges", "livermore.market")
+        for name in ours_imported(path):
+            assert is_of(name, *allowed), f"{path} imports {name}"
+            assert not is_of(name, "warmup.network"), f"{path} imports {name}"
+
+
 @for_each(sources("serving"))
 def test_serving_knows_what_is_before_it(path):
     if not is_command(path):
-        allowed = ("serving", "warmup", "exchanges", "livermore.market")
+        allowed = ("serving", "history", "warmup", "exchanges", "livermore.market")
         for name in ours_imported(path):
             assert is_of(name, *allowed), f"{path} imports {name}"
 
 
-@for_each(sources("livermore", "exchanges", "warmup"))
+@for_each(sources("livermore", "exchanges", "warmup", "history"))
 def test_nobody_knows_who_serves(path):
     for name in ours_imported(path):
         assert not is_of(name, "serving"), f"{path} imports {name}"
@@ -249,7 +259,7 @@ def test_few_modules_open_sockets_to_an_exchange(path):
             )
 
 
-@for_each(sources("exchanges", "warmup", "serving"))
+@for_each(sources("exchanges", "warmup", "history", "serving"))
 def test_few_modules_talk_to_redis(path):
     if path.as_posix() not in REDIS:
         assert redis_calls(tree(path)) == [], path

@@ -162,6 +162,11 @@ def fetch_turn(exchange_id: int) -> str:
     return named(f"exchange:{tag(exchange_id)}:fetch-turn")
 
 
+def history_turn(exchange_id: int) -> str:
+    """Name the string that says which process writes the files of an exchange's history."""
+    return named(f"exchange:{tag(exchange_id)}:history-turn")
+
+
 def passed(exchange_id: int, request: str) -> str:
     """Name the string that holds what an exchange answered to a request, known by its digest."""
     return named(f"exchange:{tag(exchange_id)}:passed:{request}")

@@ -9,7 +9,7 @@ from exchanges.redis.scripts import CONSTANTS, INCLUDE
 from tests.rules import for_each
 
 ROOT = Path(__file__).resolve().parents[3]
-OURS = ("livermore", "exchanges", "warmup", "serving")
+OURS = ("livermore", "exchanges", "warmup", "history", "serving")
 FILES = sorted(
     path.relative_to(ROOT).as_posix() for room in OURS for path in (ROOT / room).rglob("*.lua")
 )

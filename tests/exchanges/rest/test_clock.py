@@ -442,12 +442,12 @@ def test_of_a_rest_and_frames_that_nearly_agree_the_earlier_counts(world, pace, 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_rest_that_leaps_teaches_no_pace_on_a_machine_that_stalls(world, off_ms, seed):
     """A leap between answers that were long on their way looks like another pace."""
-    dice, played = Random(seed), world(pace=60.0)
+    random, played = Random(seed), world(pace=60.0)
 
     def answer():
-        played.wait(0.002 + 0.3 * dice.random())
+        played.wait(0.002 + 0.3 * random.random())
         said = int(played.true_ms) + played.rest_off_ms
-        played.wait(0.002 + 0.3 * dice.random() + (dice.random() < 0.1))
+        played.wait(0.002 + 0.3 * random.random() + (random.random() < 0.1))
         return said
 
     played.clock.ask_ms = answer
@@ -457,9 +457,9 @@ def test_a_rest_that_leaps_teaches_no_pace_on_a_machine_that_stalls(world, off_m
     while played.seconds < until:
         if played.seconds > changes_at:
             played.rest_off_ms = off_ms - played.rest_off_ms
-            changes_at += dice.choice([0.5, 1.3, 5, 10])
-        played.wait(0.1 * dice.random() + (dice.random() < 0.03))
-        played.frame(way=0.3 * dice.random())
+            changes_at += random.choice([0.5, 1.3, 5, 10])
+        played.wait(0.1 * random.random() + (random.random() < 0.03))
+        played.frame(way=0.3 * random.random())
         played.look()
         assert played.off_ms <= 0
 

@@ -31,6 +31,7 @@ from livermore.market.timeframe import Timeframe
         (keys.holder_channel("a-b"), "channel:holder:a-b"),
         (keys.old_rows_cleared(), "old-rows:cleared"),
         (keys.fetch_turn(7), "exchange:7:fetch-turn"),
+        (keys.history_turn(7), "exchange:7:history-turn"),
         (keys.passed(7, "ab"), "exchange:7:passed:ab"),
         (keys.readers(), "serving:readers"),
         (keys.serving_counts("a"), "serving:counts:a"),
@@ -56,7 +57,7 @@ OF_AN_EXCHANGE = [
         keys.control,
         keys.volumes,
     ),
-    *(keys.exchange_changed, keys.lock_channel, keys.server, keys.successor, keys.fetch_turn),
+    *(keys.exchange_changed, keys.lock_channel, keys.server, keys.successor, keys.fetch_turn, keys.history_turn),
 ]
 OF_A_SYMBOL = [keys.ticker, keys.ticker_channel]
 OF_A_PAIR = [

@@ -1,0 +1,1 @@
+"""Commands on history: filling it, reading it, comparing it with exchanges."""

@@ -1,0 +1,107 @@
+import json
+from contextlib import closing
+from datetime import UTC, date, datetime
+
+from django_redis import get_redis_connection
+
+from exchanges.adapters import open_rest
+from exchanges.redis.installation import Announcer
+from history import parquet
+from history.filling import FillPlan, FillReport, HistoryFilling, plan
+from history.models import KeptHistory
+from history.places.place import configured_place
+from history.store import HistoryStore
+from history.terminal import FillProgress, print_fill, print_fill_plan
+from history.turn import Turn
+from livermore.arguments import (
+    add_pairs,
+    ensure_listing,
+    exchange_named,
+    symbols_to_fetch,
+    timeframes_named,
+)
+from livermore.command import LivermoreCommand, UsageError
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+
+
+class Command(LivermoreCommand):
+    help = (
+        "Fill an exchange's history: fetch all closed candles since a day into Parquet files, "
+        "one a pair and month, and nothing that is there already. Killed anywhere it goes on "
+        "where it was when it is run again. Exit status: 0 done, 1 something failed, 2 wrong usage."
+    )
+
+    def add_arguments(self, parser):
+        add_pairs(parser)
+        parser.add_argument(
+            "--since", metavar="2023-01-01", help="the first day, in UTC (default: as last time)"
+        )
+        parser.add_argument(
+            "--until", metavar="2024-01-01", help="the day before which it ends (default: now)"
+        )
+        parser.add_argument(
+            "--plan",
+            action="store_true",
+            help="change nothing and fetch nothing: say what would be fetched and what it costs",
+        )
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+    def handle(self, **options):
+        parquet.library()
+        exchange = exchange_named(options["exchange"])
+        kept = KeptHistory.objects.filter(exchange=exchange).first()
+        since, until = _days(options, kept)
+        timeframes = timeframes_named(options["timeframes"])
+        ensure_listing(exchange)
+        symbols = symbols_to_fetch(exchange, options["symbols"])
+        # Days tell when a symbol began, so that nothing before that is asked for.
+        wanted = [each for each in LONGEST_FIRST if each in {*timeframes, Timeframe.D1}]
+        redis = get_redis_connection("default")
+        store = HistoryStore(configured_place(), exchange)
+        with closing(open_rest(exchange)) as rest:
+            end_ms = _start_ms(until) if until else rest.clock.now_ms()
+            filling = HistoryFilling(store, rest, symbols, wanted, (_start_ms(since), end_ms))
+            if options["plan"]:
+                found = plan(filling, rest, wanted)
+                self._print(found, print_fill_plan, exchange, options)
+                return
+            Announcer(redis).step()
+            with Turn(redis, exchange), FillProgress(exchange.name, self.stderr) as show:
+                report = filling.fill(show)
+        self._print(report, print_fill, exchange, options)
+        if report.failures:
+            raise SystemExit(1)
+
+    def _print(self, found: FillReport | FillPlan, show, exchange, options) -> None:
+        if options["json"]:
+            self.stdout.write(json.dumps(found.as_json(), indent=2))
+        else:
+            show(exchange.name, found, self.stdout)
+
+
+def _days(options, kept: KeptHistory | None) -> tuple[date, date | None]:
+    since = _day(options["since"], "--since") or (kept and kept.since)
+    if since is None:
+        raise UsageError(
+            "since when is not said yet: give --since with a day, as in --since 2023-01-01"
+        )
+    until = _day(options["until"], "--until")
+    if until is not None and until <= since:
+        raise UsageError(f"--until {until} is not after --since {since}")
+    return since, until
+
+
+def _day(text: str | None, option: str) -> date | None:
+    if text is None:
+        return None
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} is a day in UTC such as 2023-01-01, not {text!r}") from None
+    if found.year < 2009:  # Bitcoin's first
+        raise UsageError(f"{option} {found} is before there was anything to trade")
+    return found
+
+
+def _start_ms(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)

@@ -1,0 +1,33 @@
+"""What the store wants of a place, and which one `LIVERMORE_HISTORY` names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from django.conf import settings
+
+from history.places.folder import Folder
+
+
+class Place(Protocol):
+    """Files by their path. What can't be done raises Temporary, with a line that says why."""
+
+    def id(self) -> str:
+        """Return what tells this place from all others, also under another address."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content, None where there is none."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Put a file in place of what is there, whole."""
+
+    def move(self, path: str, to: str) -> None:
+        """Give a file another path; nothing where there is none."""
+
+    def paths(self) -> Iterator[str]:
+        """Yield the path of each file."""
+
+
+def configured_place() -> Place:
+    """Return where `LIVERMORE_HISTORY` says that history is kept."""
+    return Folder(Path(settings.HISTORY))

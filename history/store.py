@@ -1,0 +1,195 @@
+"""Candles of years: files and the manifest that says what they hold, written and read together."""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from urllib.parse import quote
+
+from django.db import transaction
+
+from exchanges.models import Exchange
+from history import parquet
+from history.models import HistoryFile, PairHistory
+from history.months import Month, months_in
+from history.parquet import Row
+from history.places.place import Place
+from livermore.market.candle import Candle
+from livermore.market.coverage import Coverage, intersect, subtract, union
+from livermore.market.pair import Pair
+from warmup.cache.unconfirmed import Stretches, Unconfirmed
+
+logger = logging.getLogger(__name__)
+
+DAMAGED = "damaged"  # the folder into which files go that are not what was written
+
+
+class Stretch(NamedTuple):
+    """What history has of a pair in some time: rows, oldest first, and of which of it they are all.
+
+    A row has six numbers, or ten (`Candle.row`).
+    """
+
+    rows: list[Row]
+    covered: Coverage
+
+
+class HistoryStore:
+    """The history of one exchange, in one place. One process at a time may write it."""
+
+    def __init__(self, place: Place, exchange: Exchange):
+        self._place = place
+        self._exchange = exchange
+        self._id = place.id()
+
+    # -- reading
+
+    def coverage(self, pair: Pair) -> Coverage:
+        """Return the stretches of which history has all candles."""
+        found = self._find(pair)
+        return _coverage(found.coverage) if found else ()
+
+    def unconfirmed(self, pair: Pair) -> Stretches:
+        """Return what the exchange has to tell again."""
+        found = self._find(pair)
+        return tuple(Unconfirmed(*each) for each in found.unconfirmed) if found else ()
+
+    def read(self, pair: Pair, start_ms: int, end_ms: int) -> Stretch:
+        """Return the candles that opened in `[start_ms, end_ms)`.
+
+        What lies in a file that is not what was written is not known.
+        """
+        found = self._find(pair)
+        if found is None:
+            return Stretch([], ())
+        covered = intersect(_coverage(found.coverage), ((start_ms, end_ms),))
+        rows: list[Row] = []
+        for file in self._files(found, covered):
+            content = self._content(file)
+            if content is None:
+                covered = subtract(covered, (file.interval,))
+            else:
+                rows += parquet.rows_of(parquet.load(content, start_ms, end_ms))
+        return Stretch([row for row in rows if _holds(covered, row[0])], covered)
+
+    # -- writing
+
+    def write(
+        self,
+        pair: Pair,
+        candles: Sequence[Candle],
+        covered: Coverage,
+        unconfirmed: Stretches | None = None,
+    ) -> None:
+        """Let these be all candles that opened in `covered`; those that lie elsewhere are left out.
+
+        `unconfirmed` is what is so of the pair from now on, None leaves what is there. Each month
+        is written at once or not at all, in the order of time.
+        """
+        found, _ = PairHistory.objects.get_or_create(**self._key(pair))
+        for month, part in months_in(covered):
+            start_ms, end_ms = month.interval
+            rows = [
+                candle.row() for candle in candles
+                if start_ms <= candle.timestamp < end_ms and _holds(part, candle.timestamp)
+            ]  # fmt: skip
+            self._write_month(found, month, rows, part)
+        if unconfirmed is not None:
+            found.unconfirmed = [list(each) for each in unconfirmed]
+            found.save(update_fields=["unconfirmed"])
+
+    def _write_month(
+        self, found: PairHistory, month: Month, rows: list[Row], covered: Coverage
+    ) -> None:
+        file = found.files.filter(month=str(month)).first()
+        before = self._rows_before(found, file)
+        kept = [row for row in before if not _holds(covered, row[0])]
+        if not rows and len(kept) == len(before):  # proven empty
+            self._cover(found, covered)
+            return
+        content = parquet.dump(parquet.table_of(sorted(kept + rows)))
+        file = file or HistoryFile(pair=found, month=str(month), path=self._path(found, month))
+        file.next_digest, file.next_coverage = _digest(content), covered
+        file.next_rows, file.next_size = len(kept) + len(rows), len(content)
+        file.save()
+        self._place.write(file.path, content)
+        self._confirm(found, file)
+
+    def _rows_before(self, found: PairHistory, file: HistoryFile | None) -> list[Row]:
+        """Return what a file holds; what is not what was written is put aside, and forgotten."""
+        if file is None:
+            return []
+        content = self._place.read(file.path)
+        digest = _digest(content) if content is not None else ""
+        if file.next_digest and digest == file.next_digest:
+            self._confirm(found, file)
+        elif file.next_digest:
+            file.next_digest, file.next_coverage = "", []
+            file.save()
+        if digest != file.digest:
+            self._put_aside(found, file)
+            return []
+        return parquet.rows_of(parquet.load(content)) if content is not None else []
+
+    def _confirm(self, found: PairHistory, file: HistoryFile) -> None:
+        """Say that a file is there as it was to be written."""
+        covered = _coverage(file.next_coverage)
+        file.digest, file.rows, file.size = file.next_digest, file.next_rows, file.next_size
+        file.next_digest, file.next_coverage = "", []
+        with transaction.atomic():
+            file.save()
+            self._cover(found, covered)
+
+    def _cover(self, found: PairHistory, covered: Coverage) -> None:
+        found.coverage = union([*_coverage(found.coverage), *covered])
+        found.save(update_fields=["coverage"])
+
+    def _put_aside(self, found: PairHistory, file: HistoryFile) -> None:
+        logger.warning("history.damaged path=%s", file.path)
+        self._place.move(file.path, f"{DAMAGED}/{file.path}")
+        with transaction.atomic():
+            found.coverage = subtract(_coverage(found.coverage), (file.interval,))
+            found.save(update_fields=["coverage"])
+            file.digest, file.rows, file.size = "", 0, 0
+            file.save()
+
+    # -- both
+
+    def _key(self, pair: Pair) -> dict:
+        return {
+            "store": self._id,
+            "exchange": self._exchange,
+            "symbol": pair.symbol,
+            "timeframe": str(pair.timeframe),
+        }
+
+    def _find(self, pair: Pair) -> PairHistory | None:
+        return PairHistory.objects.filter(**self._key(pair)).first()
+
+    def _files(self, found: PairHistory, covered: Coverage) -> Iterable[HistoryFile]:
+        months = [str(month) for month, _ in months_in(covered)]
+        return found.files.filter(month__in=months).exclude(digest="", next_digest="")
+
+    def _content(self, file: HistoryFile) -> bytes | None:
+        """Return a file's content, None where that is not what was written."""
+        content = self._place.read(file.path)
+        if content is None or _digest(content) not in {file.digest, file.next_digest} - {""}:
+            return None
+        return content
+
+    def _path(self, found: PairHistory, month: Month) -> str:
+        symbol = quote(found.symbol, safe="")
+        folder = f"exchange={self._exchange.name}/symbol={symbol}/timeframe={found.timeframe}"
+        return f"{folder}/{month}.parquet"
+
+
+def _holds(coverage: Coverage, time_ms: int | float) -> bool:
+    return any(start <= time_ms < end for start, end in coverage)
+
+
+def _coverage(stored: Iterable[Sequence[int]]) -> Coverage:
+    return tuple((start, end) for start, end in stored)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
