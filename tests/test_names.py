@@ -9,7 +9,10 @@ from tests.rules import for_each
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(
     path
-    for folder in ("livermore", "exchanges", "warmup", "history", "serving", "reader", "benchmarks", "tests")
+    for folder in (
+        *("livermore", "exchanges", "warmup", "history", "serving", "reader"),
+        *("benchmarks", "tests"),
+    )
     for path in (ROOT / folder).rglob("*.py")
     if "migrations" not in path.parts
 )

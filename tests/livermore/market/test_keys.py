@@ -57,7 +57,8 @@ OF_AN_EXCHANGE = [
         keys.control,
         keys.volumes,
     ),
-    *(keys.exchange_changed, keys.lock_channel, keys.server, keys.successor, keys.fetch_turn, keys.history_turn),
+    *(keys.exchange_changed, keys.lock_channel, keys.server, keys.successor, keys.fetch_turn),
+    keys.history_turn,
 ]
 OF_A_SYMBOL = [keys.ticker, keys.ticker_channel]
 OF_A_PAIR = [
