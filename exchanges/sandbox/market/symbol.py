@@ -66,14 +66,15 @@ class SymbolMarket:
         """Aggregate the trades in [start_ms, end_ms), or return None where that is empty.
 
         `start_ms` is a whole minute at or after the listing; `open_ms` is what the bar will say.
+        One that begins halted opens at the last price before.
         """
         if not self._halts:
             return self._walk.span(open_ms, start_ms, end_ms)
-        spans = (self._walk.span(open_ms, *part) for part in self._traded(start_ms, end_ms))
+        spans = [self._walk.span(open_ms, *part) for part in self._traded(start_ms, end_ms)]
+        if start_ms < end_ms and self._is_halted(start_ms):
+            spans.insert(0, self._flat(open_ms, start_ms))
         parts = [bar for bar in spans if bar]
-        if parts:
-            return join(parts, open_ms)
-        return self._flat(open_ms, start_ms) if start_ms < end_ms else None
+        return join(parts, open_ms) if parts else None
 
     def _halted(self, bar: Bar, timeframe: Timeframe) -> Bar | None:
         """Return a bar without what would have been traded in halted minutes."""

@@ -8,6 +8,8 @@ from exchanges.sandbox.symbols import listings
 from livermore.market.timeframe import Timeframe
 
 DAY_MS = Timeframe.D1.ms
+MINUTE_MS = 60_000
+BEGIN_MS = 1_790_000_100_000  # a quarter of an hour begins
 LISTED_MS = 1_780_012_860_000
 NEW = Listing("NEW-USD", "1.00000", quiet=True, listed_ms=LISTED_MS)
 MARKET = Market(7, (*listings(), NEW))
@@ -61,6 +63,22 @@ def test_the_trades_between_two_moments_have_no_gap(symbol, time_ms, steps):
         next_id = open_bars.next_id
     if first_id:
         assert [trade.id for trade in found] == list(range(first_id, next_id))
+
+
+@given(st.integers(0, 14), st.integers(0, 14))
+def test_what_was_told_of_halted_minutes_stays_true(halted, traded):
+    """Whether they are the first of a bar, the last or all of it."""
+    symbol_market = Market(7, listings()).of("ETH-USD")
+    open_bars = OpenBars(symbol_market)
+    open_bars.jump_to(BEGIN_MS)
+    told = open_bars.advance_to(BEGIN_MS + traded * MINUTE_MS)
+    symbol_market.halt(open_bars.at_ms)
+    told += open_bars.advance_to(open_bars.at_ms + halted * MINUTE_MS)
+    symbol_market.resume(open_bars.at_ms)
+    told += open_bars.advance_to(BEGIN_MS + 30 * MINUTE_MS)
+    for timeframe in (Timeframe.M1, Timeframe.M5, Timeframe.M15):
+        bars = symbol_market.bars(timeframe, BEGIN_MS, open_bars.at_ms)
+        assert [bar for one, bar in told if one is timeframe] == bars
 
 
 def test_too_long_a_leap_and_a_step_back_close_nothing():
