@@ -68,6 +68,14 @@ def symbols_of(names: Names) -> list[str]:
     return list(dict.fromkeys(map(symbol_of, [names] if isinstance(names, str) else names)))
 
 
+def timeframes_of(names: Names) -> list[str]:
+    """Return several, each once; those of which something is kept for None. Raises BadRequest."""
+    wanted = [names] if isinstance(names, str) else list(dict.fromkeys(names or KEPT))
+    for each in wanted:
+        length_ms(each)
+    return wanted
+
+
 def kept_timeframes(names: Names) -> list[str]:
     """Return those of which something is kept, all of them for None. Raises BadRequest."""
     wanted = [names] if isinstance(names, str) else list(names or KEPT)

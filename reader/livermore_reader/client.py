@@ -13,10 +13,10 @@ from livermore_reader.asking import (
     kept_timeframes,
     symbol_of,
     symbols_of,
+    timeframes_of,
 )
 from livermore_reader.candles import Candles
 from livermore_reader.errors import BadRequest
-from livermore_reader.following.asynchronous import AsyncFollowing
 from livermore_reader.following.closes import Following, Heartbeat
 from livermore_reader.panels import level, told_of
 from livermore_reader.sources.source import Close, Exchange, Source, Status
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
+
+    from livermore_reader.following.asynchronous import AsyncFollowing
 
 
 class Reader:
@@ -172,8 +174,8 @@ class Reader:
     ) -> list[Candles]:
         """Return the newest closed candles of many pairs, of all that are kept for None.
 
-        Each says by itself whether it is stale and what of it is missing. Asked in one round trip
-        where that can be.
+        Timeframes that are made of kept ones may be among them. Each says by itself whether
+        it is stale and what of it is missing. Asked in one round trip where that can be.
         """
         names = symbols_of(symbols) or self.source.symbols(exchange)
         return list(
@@ -181,7 +183,7 @@ class Reader:
                 [
                     asked_of(exchange, symbol, timeframe, count, None, None)
                     for symbol in names
-                    for timeframe in kept_timeframes(timeframes)
+                    for timeframe in timeframes_of(timeframes)
                 ]
             )
         )
@@ -268,7 +270,7 @@ class Reader:
         since: str | None = None,
         on_gap: str = "raise",
         heartbeat: None = None,
-    ) -> AsyncFollowing[Close]: ...
+    ) -> "AsyncFollowing[Close]": ...
     @overload
     def afollow(
         self,
@@ -279,7 +281,7 @@ class Reader:
         on_gap: str = "raise",
         *,
         heartbeat: float,
-    ) -> AsyncFollowing[Close | Heartbeat]: ...
+    ) -> "AsyncFollowing[Close | Heartbeat]": ...
     def afollow(
         self,
         exchange: str,
@@ -288,8 +290,10 @@ class Reader:
         since: str | None = None,
         on_gap: str = "raise",
         heartbeat: float | None = None,
-    ) -> AsyncFollowing[Any]:
+    ) -> "AsyncFollowing[Any]":
         """Return the same for `async for`; it begins when it is first asked."""
+        from livermore_reader.following.asynchronous import AsyncFollowing  # it takes a while
+
         return AsyncFollowing(
             Following(self.source, exchange, symbols, timeframes, since, on_gap, heartbeat)
         )

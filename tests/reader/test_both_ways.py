@@ -228,6 +228,19 @@ def test_macd_v_is_told_alike(redis, both):
     assert len(both(lambda lm: lm.read_macd_v("sandbox", ["BTCUSD"], ["1h", "4h"]))) == 2
 
 
+def test_the_newest_of_many_pairs_are_told_alike(redis, both):
+    past = Filled(redis)
+    wanted = "sandbox", ["BTCUSD", "ETH-USD"], ["1h", "2h", "1h"], 2
+    found = both(lambda lm: [told_of(each) for each in lm.newest(*wanted)])
+    named = [(each["symbol"], each["timeframe"], not each["missing"]) for each in found]
+    assert named == [
+        ("BTC-USD", "1h", True), ("BTC-USD", "2h", True),
+        ("ETH-USD", "1h", False), ("ETH-USD", "2h", False),
+    ]  # fmt: skip
+    assert found[1]["newest_close"] == past.open_ms - past.open_ms % (2 * HOUR)
+    assert both(lambda lm: refusal(lambda: lm.newest("sandbox", None, "7m"))) == (BadRequest, ())
+
+
 def test_whether_it_is_streamed_is_told_alike(redis, both):
     def told(lm):
         found = lm.status("sandbox")

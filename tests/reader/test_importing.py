@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-LARGE = {"redis", "pandas", "polars", "pyarrow", "mcp", "numpy"}
+LARGE = {"redis", "pandas", "polars", "pyarrow", "mcp", "numpy", "asyncio"}
 
 
 def test_what_is_large_waits_until_it_is_needed(pytestconfig):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from livermore_reader.asking import asked_of
 from livermore_reader.candles import SIX, Candles
 from livermore_reader.client import Reader
 from livermore_reader.errors import BadRequest, Unavailable
@@ -100,7 +99,7 @@ def missing(
 ) -> str:
     if count > MOST:
         raise BadRequest(f"count is at most {MOST}: no more are kept of a pair")
-    found = _newest(reader, exchange, symbols, timeframes, count)
+    found = reader.newest(exchange, symbols, timeframes, count)
     lacking = [each for each in found if each.missing]
     verdict = f"COMPLETE: none of the newest {count} closed candles is missing in {len(found)} "
     verdict += "pairs."
@@ -138,7 +137,7 @@ def status(reader: Reader, exchange: str) -> str:
 
 def _freshness(reader: Reader, exchange: str) -> str:
     try:
-        found = _newest(reader, exchange, None, None, NEWEST)
+        found = reader.newest(exchange, count=NEWEST)
     except Unavailable as error:
         return f"UNKNOWN WHETHER COMPLETE, DO NOT RELY ON IT: {error}."
     stale = [f"{each.symbol} {each.timeframe}" for each in found if each.is_stale]
@@ -151,23 +150,6 @@ def _freshness(reader: Reader, exchange: str) -> str:
             f"closed candle: {named}{more}."
         )
     return verdict + " Older holes are not looked at here; ask `missing`."
-
-
-def _newest(
-    reader: Reader,
-    exchange: str,
-    symbols: Sequence[str] | None,
-    timeframes: Sequence[str] | None,
-    count: int,
-) -> Sequence[Candles]:
-    names = symbols or reader.source.symbols(exchange)
-    return reader.source.candles(
-        [
-            asked_of(exchange, symbol, timeframe, count, None, None)
-            for symbol in names
-            for timeframe in timeframes or KEPT
-        ]
-    )
 
 
 def _streamed(told: Status) -> str:
@@ -240,7 +222,9 @@ TOOLS = (
         {
             "exchange": EXCHANGE,
             "symbols": SYMBOLS,
-            "timeframes": TIMEFRAMES,
+            "timeframes": Parameter(
+                "names", f"of {' '.join([*KEPT, *DERIVED])}; without it all that are kept"
+            ),
             "count": Parameter("number", f"among how many of the newest; {COUNT} without it"),
         },
         missing,
