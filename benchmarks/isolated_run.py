@@ -52,6 +52,7 @@ def _environment(folder: Path, redis_url: str) -> dict[str, str]:
         "LIVERMORE_SECRET_KEY": "of no use to anybody",
         "LIVERMORE_PRIVATE_EXCHANGE_HOSTS": "127.0.0.1",  # exchanges of this machine, at any port
         "TMPDIR": str(folder),
+        "PYTHONPATH": str(ROOT / "reader"),  # which is not installed
     }
 
 

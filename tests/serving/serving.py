@@ -1,6 +1,7 @@
 """A server of candles in a thread of its own, as a program meets it."""
 
 import asyncio
+import os
 import threading
 from contextlib import contextmanager
 
@@ -9,7 +10,6 @@ from django.db import connections
 
 from serving.server import Server
 from serving.transport.connections import MOST
-from tests.conftest import SERVER
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def served(redis, url=None, port=0, most=MOST, **options):
     loop, begun, found = asyncio.new_event_loop(), threading.Event(), []
 
     async def begin():
-        server = Server(redis, url or SERVER.url, **options)
+        server = Server(redis, url or os.environ["REDIS_URL"], **options)
         runner = await server.listen("127.0.0.1", port, most=most)
         found.extend([runner, f"http://127.0.0.1:{runner.addresses[0][1]}"])
         begun.set()
