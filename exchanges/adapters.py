@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from typing import TYPE_CHECKING
 
 from django_redis import get_redis_connection
 from redis import Redis
@@ -21,6 +22,9 @@ from exchanges.transport.dialing import Route, hosts_in
 from exchanges.venue import RequestWeight, Venue
 from exchanges.venues import VENUES
 from livermore.market import keys
+
+if TYPE_CHECKING:
+    from exchanges.rest.download import Downloads
 
 
 class ExchangeAdapterFactory:
@@ -74,7 +78,8 @@ def beside_api(exchange: Exchange) -> Exchange:
 
 def route_to(exchange: Exchange) -> Route:
     """Return the way to the exchange's hosts."""
-    return Route(exchange.proxy, hosts_in(exchange.rest_url, exchange.ws_url))
+    urls = (exchange.rest_url, exchange.ws_url, exchange.archive_url)
+    return Route(exchange.proxy, hosts_in(*urls))
 
 
 def stream_of(
@@ -109,6 +114,15 @@ def rest_of(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venue
         limits=answer_limits(exchange.name, venue.name),
     )
     return venue.rest(exchange.pk, client, names, key)
+
+
+def downloads_of(exchange: Exchange) -> "Downloads | None":
+    """Return what gets an exchange's bulk files, None where it has none; `close()` it when done."""
+    from exchanges.rest.download import Downloads
+
+    if not exchange.archive_url or venue_of(exchange).archive is None:
+        return None
+    return Downloads(exchange.archive_url, route_to(exchange))
 
 
 def _native_symbols(exchange: Exchange) -> dict[str, str]:

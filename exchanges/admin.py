@@ -86,7 +86,7 @@ class ExchangeAdmin(admin.ModelAdmin):
     search_fields = ("name", "display_name", "rest_url", "ws_url")
     fieldsets = (
         (None, {"fields": ("name", "display_name", "is_active", "wanted")}),
-        ("Where", {"fields": ("venue", "rest_url", "ws_url", "proxy")}),
+        ("Where", {"fields": ("venue", "rest_url", "ws_url", "archive_url", "proxy")}),
         ("Key", {"fields": ("account", "account_seen")}),
         ("How fast", {"fields": ("pacing", "batch_size", "batch_delay_ms")}),
         ("What", {"fields": ("symbol_counts", "created_at", "updated_at")}),

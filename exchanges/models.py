@@ -56,6 +56,14 @@ class Exchange(Timestamped):
     )
     rest_url = models.CharField("REST address", max_length=200, validators=[validate_rest_url])
     ws_url = models.CharField("WebSocket address", max_length=200, validators=[validate_ws_url])
+    archive_url = models.CharField(
+        "archive address",
+        max_length=200,
+        blank=True,
+        default="",
+        validators=[validate_rest_url],
+        help_text="Where candles are published in bulk, for history. Empty: nowhere.",
+    )
     proxy = models.CharField(
         max_length=200,
         blank=True,
@@ -119,9 +127,14 @@ class Exchange(Timestamped):
             raise ValidationError(
                 {"pacing": f"{self} publishes no request weight: choose batches."}
             )
+        if venue and not venue.archive and self.archive_url:
+            raise ValidationError(
+                {"archive_url": f"{venue.label} publishes no candles in bulk: leave it empty."}
+            )
         # Paths are appended to the base, and some exchanges answer 404 to a double slash.
         self.rest_url = self.rest_url.rstrip("/")
         self.ws_url = self.ws_url.rstrip("/")
+        self.archive_url = self.archive_url.rstrip("/")
         self.proxy = self.proxy.rstrip("/")
         account = UserExchange.objects.filter(pk=self.account_id).first()
         if account and (fault := account.why_not_used(self)):

@@ -16,6 +16,7 @@ from exchanges.rest.reply import QuietBars
 from exchanges.rest.response_limits import ResponseLimits
 from exchanges.stream.base import VenueStream
 from exchanges.symbols.listed import ListedSymbol
+from livermore.market.timeframe import Timeframe
 
 USUAL_ANSWERS = ResponseLimits()
 
@@ -36,6 +37,24 @@ class Preset:
     pacing: str
     default_symbols: tuple[str, ...] | None
     answers: ResponseLimits | None = None
+    archive_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """How a venue publishes candles in bulk: zips that hold one CSV each, without or with a header.
+
+    `month` and `day` return the path of the zip of a pair below a row's archive address, given the
+    native symbol, the timeframe and the period as `2026-11` or `2026-11-29`. Beside each, with
+    `checksum_suffix`, lies a text that begins with its SHA-256.
+    `columns` are those of the CSV, in order, named as `history.parquet.COLUMNS` and `close_time`;
+    any other name is not read. Times are in ms or us, which their size tells.
+    """
+
+    month: Callable[[str, Timeframe, str], str]
+    day: Callable[[str, Timeframe, str], str]
+    columns: tuple[str, ...]
+    checksum_suffix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +95,7 @@ class Venue:
     answers: ResponseLimits = USUAL_ANSWERS
     load_key: KeyLoader | None = None  # None: candles need no key, so none is loaded or sent
     elsewhere: Callable[[str], str] = lambda host: ""  # where else its candles are, for a person
+    archive: Archive | None = None  # None: nobody publishes candles of it in bulk
 
     @property
     def key_prefix(self) -> str:

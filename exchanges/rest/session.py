@@ -114,7 +114,7 @@ class SingleHostSession:
     Nothing of what `requests` does on its own, such as cookies and redirects, is done that way.
     """
 
-    def __init__(self, base_url: str, adapter: RouteAdapter, timeout: Timeout):
+    def __init__(self, base_url: str, adapter: RouteAdapter, timeout: Timeout | float):
         self._base_url = base_url
         self._adapter = adapter
         self._timeout = timeout

@@ -218,10 +218,13 @@ def _wanted() -> list[str]:
 
 
 def _move(exchange: Exchange, port: int) -> None:
-    for field in ("rest_url", "ws_url"):
+    fields, before = ["rest_url", "ws_url"], urlsplit(exchange.rest_url).netloc
+    if urlsplit(exchange.archive_url).netloc == before:
+        fields.append("archive_url")
+    for field in fields:
         parts = urlsplit(getattr(exchange, field))
         setattr(exchange, field, urlunsplit(parts._replace(netloc=f"{parts.hostname}:{port}")))
-    exchange.save(update_fields=["rest_url", "ws_url", "updated_at"])
+    exchange.save(update_fields=[*fields, "updated_at"])
 
 
 def _allow_sandbox(port: int) -> None:

@@ -71,6 +71,7 @@ def make_row(sandbox, name="sandbox", symbols=SYMBOLS, **values):
         "venue": venue,
         "rest_url": sandbox.url + (COINBASE_PATH if venue == "coinbase" else ""),
         "ws_url": sandbox.ws_url,
+        "archive_url": "",
         "pacing": "batch" if venue == "coinbase" else "weight",
         "batch_delay_ms": 0,
     }

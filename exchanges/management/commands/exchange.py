@@ -21,6 +21,7 @@ YES_OR_NO = {"yes": True, "no": False}
 OPTIONS = (  # option, field of the row, what is written after it, and what it is
     ("--rest", "rest_url", "URL", "its REST address, as in https://api.example.com"),
     ("--ws", "ws_url", "URL", "its WebSocket address, as in wss://stream.example.com:9443"),
+    ("--archive", "archive_url", "URL", "where candles are published in bulk; '': nowhere"),
     ("--proxy", "proxy", "URL", "the proxy on the way, or the variable that holds it; '': none"),
     ("--display-name", "display_name", "TEXT", "what people call it"),
     ("--active", "is_active", "yes|no", "whether it may be used at all"),
@@ -31,7 +32,8 @@ OPTIONS = (  # option, field of the row, what is written after it, and what it i
 )
 FIELDS = [field for _option, field, _value, _help in OPTIONS]
 OPTION_OF = {field: option for option, field, _value, _help in OPTIONS}
-WHILE_IT_RUNS = ("is_active", "wanted", "display_name")  # what holds for a runner at once
+# What holds for a runner at once, or is nothing to it.
+WHILE_IT_RUNS = ("is_active", "wanted", "display_name", "archive_url")
 Form = modelform_factory(Exchange, form=ExchangeForm, fields=["venue", *FIELDS])
 
 
@@ -149,6 +151,7 @@ def _as_json(exchange):
         "venue": exchange.venue,
         "restUrl": exchange.rest_url,
         "wsUrl": exchange.ws_url,
+        "archiveUrl": exchange.archive_url,
         "proxy": exchange.proxy,
         "isActive": exchange.is_active,
         "wanted": exchange.wanted,

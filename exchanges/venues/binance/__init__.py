@@ -6,10 +6,12 @@ Sources, as read in October 2026:
   much is used: pacing `weight`.
 - docs.binance.us, "General Information" of REST and WebSocket streams. It lists USD beside USDT, as
   different markets; USD is what most of its users hold.
+- github.com/binance/binance-public-data, README: candles in bulk. Binance.US publishes none.
 - the sandbox is the exchange on this machine, `manage.py sandbox`.
 """
 
 from exchanges.venue import Preset, RequestWeight, Venue
+from exchanges.venues.binance.archive import ARCHIVE
 from exchanges.venues.binance.rest import (
     LIMITS_UNTIL_KNOWN,
     WORKERS,
@@ -34,6 +36,7 @@ VENUE = Venue(
     elsewhere=elsewhere,
     weight=RequestWeight(LIMITS_UNTIL_KNOWN, used=used_weight, ask=ask_limits, workers=WORKERS),
     seen_live=False,
+    archive=ARCHIVE,
     presets=(
         Preset(
             name="binance",
@@ -42,6 +45,7 @@ VENUE = Venue(
             ws_url="wss://stream.binance.com:9443",
             pacing="weight",
             default_symbols=("BTC-USDT", "ETH-USDT", "SOL-USDT"),
+            archive_url="https://data.binance.vision",
         ),
         Preset(
             name="binance_us",
@@ -58,6 +62,7 @@ VENUE = Venue(
             ws_url="ws://127.0.0.1:8899",
             pacing="weight",
             default_symbols=None,
+            archive_url="http://127.0.0.1:8899",
         ),
     ),
 )

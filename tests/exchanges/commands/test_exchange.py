@@ -56,6 +56,16 @@ def test_addresses_are_changed_together(row):
     assert (json.loads(out)["displayName"], err) == ("Here", "binance_us: changed display-name\n")
 
 
+def test_an_archive_is_named_where_its_venue_has_one(row):
+    out, _ = run("binance_us", "--archive", "https://data.example.com/")
+    assert out == "binance_us: changed archive\n"
+    assert json.loads(run("binance_us", "--json")[0])["archiveUrl"] == "https://data.example.com"
+    with pytest.raises(UsageError, match="publishes no candles in bulk"):
+        run("coinbase", "--archive", "https://data.example.com")
+    with pytest.raises(UsageError, match="private, local or reserved"):
+        run("binance_us", "--archive", "https://10.0.0.1")
+
+
 @pytest.mark.parametrize(
     ("option", "value", "field", "stored"),
     [
