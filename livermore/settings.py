@@ -224,10 +224,17 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "livermore.web.path_prefix.StaticFiles"},
 }
-# Plotly's own script, out of its package: found without importing it.
-PLOTLY_DATA_DIR = Path(find_spec("plotly").origin).parent / "package_data"
-STATICFILES_DIRS = [BASE_DIR / "static", ("plotly", PLOTLY_DATA_DIR)]
+# Lightweight Charts' own script, out of the package that carries it: found without importing it.
+CHARTS_DIR = Path(find_spec("litecharts").origin).parent / "js"
+STATICFILES_DIRS = [BASE_DIR / "static", ("lightweight-charts", CHARTS_DIR)]
 WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic before a start
+
+# Where programs reach `serve`, for links to it; empty: not known here.
+LIVERMORE_SERVE_URL = _text("LIVERMORE_SERVE_URL").rstrip("/")
+if LIVERMORE_SERVE_URL and not fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", LIVERMORE_SERVE_URL):
+    raise ImproperlyConfigured(
+        "LIVERMORE_SERVE_URL is where programs reach `serve`, such as http://127.0.0.1:8010"
+    )
 
 # -- Agents
 

@@ -69,6 +69,7 @@ class Supervisor:
         ports = self._take_ports(sandbox)
         if sandbox:
             self._start_sandbox(sandbox)
+        os.environ.setdefault("LIVERMORE_SERVE_URL", f"http://127.0.0.1:{ports.serve}")
         page = self._start_web(ports.web)
         if sandbox:
             self._warm()

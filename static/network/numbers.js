@@ -1,8 +1,8 @@
 // Prices and volumes as people read them: all their digits, never an exponent.
 
-const DIGITS = 8; // that are worth reading
 const DIGITS_KEPT = 15; // of a 64 bit float; those after are noise
-const MOST_DECIMALS = 20; // that Plotly writes
+const DIGITS_SHORT = 3;
+const SIZES = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
 
 /** Return a number as text, 4.1e-7 as 0.00000041. */
 export function plain(number) {
@@ -13,18 +13,33 @@ export function plain(number) {
   return number.toFixed(part.length - exponent);
 }
 
-/** Return the format for Plotly that tells any of these numbers apart from the others. */
-export function fixedFormat(numbers) {
-  const sizes = numbers.map(Math.abs).filter((size) => size > 0);
-  if (!sizes.length) return ",~f";
-  const decimals = Math.min(
-    DIGITS - 1 - order(Math.min(...sizes)),
-    DIGITS_KEPT - 1 - order(Math.max(...sizes)),
-    MOST_DECIMALS,
-  );
-  return `,.${Math.max(0, decimals)}~f`;
+/** Return how many decimals write each of these numbers, without what a float adds to them. */
+export function decimalsOf(numbers) {
+  const largest = Math.max(...numbers.map(Math.abs), 0);
+  const before = largest > 0 ? Math.floor(Math.log10(largest)) + 1 : 1;
+  const most = Math.max(0, DIGITS_KEPT - before);
+  return Math.min(most, Math.max(0, ...numbers.map((number) => decimals(number))));
 }
 
-function order(size) {
-  return Math.floor(Math.log10(size));
+function decimals(number) {
+  return plain(Number(number.toPrecision(DIGITS_KEPT))).split(".")[1]?.length ?? 0;
+}
+
+/** Return a number with three digits, as 1.23 M; a small one without an exponent. */
+export function short(number) {
+  for (const [size, letter] of SIZES) {
+    if (number >= size * 0.9995) return `${plain(digits(number / size))} ${letter}`;
+  }
+  return plain(digits(number));
+}
+
+function digits(number) {
+  return Number(number.toPrecision(DIGITS_SHORT));
+}
+
+/** Return a change in percent with its sign, as +1.25 %. */
+export function signed(percent) {
+  const text = Math.abs(percent).toFixed(2);
+  const sign = text === "0.00" ? "" : percent > 0 ? "+" : "−";
+  return `${sign}${text} %`;
 }

@@ -116,7 +116,7 @@ from django.core.management import call_command
 from django.template.loader import get_template
 call_command("check", fail_level="WARNING")
 get_template("network/page.html")
-print(find("network/page.js"), find("plotly/plotly.min.js"))
+print(find("network/page.js"), find("lightweight-charts/lightweight-charts.js"))
 """
 
 

@@ -13,7 +13,7 @@ from livermore.running import embedded_redis
 ROOT = Path(__file__).resolve().parents[2]
 # Each takes some hundredths of a second to load, and is for pages, sockets or signed calls alone.
 HEAVY = {
-    "aiohttp", "channels.db", "cryptography.hazmat", "daphne", "jwt", "markdown_it", "plotly",
+    "aiohttp", "channels.db", "cryptography.hazmat", "daphne", "jwt", "litecharts", "markdown_it",
     "prometheus_client", "psycopg", "requests", "twisted", "urllib3", "websocket", "whitenoise",
     "exchanges.admin", "exchanges.sandbox", "livermore.asgi", "livermore.urls", "warmup.network",
 }  # fmt: skip

@@ -29,3 +29,16 @@ def test_a_secret_is_what_was_set_whatever_it_begins_with(text):
         timeout=60,
     )
     assert json.loads(done.stdout) == [text, text], done.stderr
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:8010", "ftp://there", "http://", "http://a/?b=c"])
+def test_where_serve_is_has_to_be_an_address(text):
+    done = subprocess.run(
+        [sys.executable, "-c", "from livermore import settings"],
+        env=os.environ | {"LIVERMORE_SERVE_URL": text},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "LIVERMORE_SERVE_URL is where programs reach `serve`" in done.stderr

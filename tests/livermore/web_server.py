@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import resource
 import signal
 import socket
@@ -23,14 +24,21 @@ from livermore.web import database_faults
 from livermore.web.limits import requests
 requests.TIMEOUTS = requests.Timeouts(*map(float, sys.argv[1].split(",")))
 database_faults.SHORT_SECONDS = float(sys.argv[2])
+from django.conf import settings
+settings.STATICFILES_DIRS.append(("test", sys.argv[3]))
 from django.core.management import execute_from_command_line
-execute_from_command_line(["manage.py", "web", "--port", *sys.argv[3:]])
+execute_from_command_line(["manage.py", "web", "--port", *sys.argv[4:]])
 """
 USUAL = "10,20,60"
+LARGE = "/static/test/large.js"
+LARGE_BYTES = 5_000_000
 
 
 class WebServer:
-    """`manage.py web`, with a folder for temporary files that can be looked at."""
+    """`manage.py web`, with a folder for temporary files that can be looked at.
+
+    What is in its folder `static` it sends below /static/test/.
+    """
 
     def __init__(
         self,
@@ -46,8 +54,11 @@ class WebServer:
         self.log = self.folder / "web.log"
         self.temporary = self.folder / "tmp"
         self.temporary.mkdir(exist_ok=True)
+        self.static = self.folder / "static"
+        self.static.mkdir(exist_ok=True)
         self.port = free_port()
-        self._command = ["-c", SERVE, timeout, str(lock_seconds), str(self.port), *arguments]
+        given = (timeout, str(lock_seconds), str(self.static), str(self.port))
+        self._command = ["-c", SERVE, *given, *arguments]
         if by_hand:
             self._command = ["-m", "daphne", "-p", str(self.port), "livermore.asgi:application"]
         self._descriptors = descriptors
@@ -74,6 +85,12 @@ class WebServer:
         live = f"http://127.0.0.1:{self.port}/health/live/"
         wait_until(lambda: self.process.poll() is not None or answers(live))
         assert self.process.poll() is None, self.words()
+        return self
+
+    def write_large(self):
+        """Have a file to send that no socket's buffer holds, compressed or not."""
+        text = random.Random(0).randbytes(LARGE_BYTES // 2).hex()
+        (self.static / "large.js").write_text(text)
         return self
 
     def _limit(self):
@@ -125,7 +142,7 @@ class WebServer:
 @contextlib.contextmanager
 def web_server(*arguments, **options):
     with tempfile.TemporaryDirectory(prefix="livermore-web-") as folder:
-        server = WebServer(folder, *arguments, **options).start()
+        server = WebServer(folder, *arguments, **options).write_large().start()
         try:
             yield server
         finally:

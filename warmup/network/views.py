@@ -18,6 +18,7 @@ from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.status import Holder
 from exchanges.models import Exchange
 from exchanges.redis.installation import installation_id, warnings
+from livermore.market.candle import is_time
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe, parse_timeframe
 from warmup.cache.candles import CandleCache
@@ -25,6 +26,8 @@ from warmup.network.actions.base import LONGEST_REASON
 from warmup.network.actions.exchange import Actions
 from warmup.network.actions.run import check_line
 from warmup.network.guard import operate_form_required, operate_required, view_required
+from warmup.network.page.pair_links import read_links
+from warmup.network.page.pair_view import BARS_AT_FIRST, read_older
 from warmup.network.page.snapshot import read_exchange, read_network, read_pair
 from warmup.network.page.symbols import read_listing
 from warmup.network.permission import may_operate
@@ -58,14 +61,19 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
     idle = row.status != row.Status.TRADING
     for why in CandleCache(_redis(), exchange.pk).aside([Pair(*found)]).values():
         return notice(request, f"Redis refused a command, WRONGTYPE: {why}", 503)
-    data = read_pair(_redis(), exchange.pk, *found, time_ms, idle).as_json()
+    if before := request.GET.get("before"):
+        if not is_time(before_ms := int(before) if before.isdecimal() else 0):
+            return notice(request, f"before: {clip(before)} is no time in milliseconds.", 400)
+        return JsonResponse(read_older(_redis(), exchange.pk, Pair(*found), time_ms, before_ms))
+    view = read_pair(_redis(), exchange.pk, *found, time_ms, idle)
     if wants_json(request):
-        return JsonResponse(data)
+        return JsonResponse(view.as_json())
     context = {
         **admin.site.each_context(request),
         "title": f"{found[0]} {found[1]}",
         "exchange": exchange,
-        "pair": data,
+        "pair": view.newest(BARS_AT_FIRST).as_json(),
+        "links": read_links(row, found[1], request.user),
         "status": row.status_text if idle else "",
         "since": row.status_since,
         "may_operate": may_operate(request.user),

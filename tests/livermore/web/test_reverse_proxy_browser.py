@@ -139,7 +139,7 @@ def test_below_a_path_all_of_it_works(
         page.wait_for("#link", "Live")
         page.click(f"a[href$='{row.pk}/pairs/BTC-USD/1h/']")
         page.wait_for("#link", "Live")
-        page.wait(lambda: page.count("#chart .modebar-btn"))
+        page.wait_for("#bar", "UTC")
         page.click("form[data-action] button.primary")
         page.wait_for("#toasts", "Connect starts it")
         page.open("/admin/exchanges/exchange/", live=False)
@@ -254,15 +254,11 @@ def test_the_network_page_and_its_dialogs_break_no_policy(page):
     assert violations(page) == []
 
 
-def test_a_pairs_chart_is_drawn_in_style_and_breaks_no_policy(page, row):
+def test_a_pairs_chart_is_drawn_and_breaks_no_policy(page, row):
     page.open(f"/admin/network/{row.pk}/pairs/BTC-USD/1h/")
-    page.wait(lambda: page.count("#chart .candlestick, #chart .boxlayer path"))
-    page.wait(lambda: page.count("#chart .modebar-btn"))
-    style = "return getComputedStyle(document.querySelector('#chart .main-svg')).position"
-    assert page.js(style) == "absolute"  # by a rule that Plotly puts into the page
-    page.js(
-        "document.querySelector('#chart .modebar-btn').dispatchEvent(new MouseEvent('mouseenter'))"
-    )
+    page.wait(lambda: page.count("#chart canvas"))
+    page.wait_for("#bar", "UTC")
+    page.click("[data-chart=closer]")
     assert violations(page) == []
 
 

@@ -10,7 +10,7 @@ from tests.warmup.network.operators import listed_exchange, person
 
 pytestmark = pytest.mark.django_db
 
-PLOTLY = "/static/plotly/plotly.min.js"
+CHARTS = "/static/lightweight-charts/lightweight-charts.js"
 
 
 def body(response):
@@ -24,7 +24,7 @@ def get(path, encoding="gzip, deflate, br", client=None, **headers):
 @pytest.mark.parametrize(
     "path",
     [
-        PLOTLY,
+        CHARTS,
         "/static/network/page.js",
         "/static/network/styles/cards.css",
         "/static/admin/js/theme.js",
@@ -46,25 +46,25 @@ def test_a_static_file_is_sent_compressed_to_who_takes_it_so(path):
 
 @pytest.mark.parametrize("encoding", ["", "identity", "br", "gzip;q=0", "gzip; q=0.0, br"])
 def test_who_does_not_take_it_gets_the_file_as_it_is(encoding):
-    assert "Content-Encoding" not in get(PLOTLY, encoding).headers
+    assert "Content-Encoding" not in get(CHARTS, encoding).headers
 
 
 def test_what_a_browser_has_is_not_sent_again():
-    etag = get(PLOTLY).headers["ETag"]
-    again = get(PLOTLY, **{"if-none-match": etag})
+    etag = get(CHARTS).headers["ETag"]
+    again = get(CHARTS, **{"if-none-match": etag})
     assert (again.status_code, body(again)) == (304, b"")
 
 
 def test_a_part_of_a_file_is_that_part():
-    part = get(PLOTLY, range="bytes=0-9")
+    part = get(CHARTS, range="bytes=0-9")
     assert (part.status_code, len(body(part))) == (206, 10)
     assert "Content-Encoding" not in part.headers
 
 
 def test_who_asks_for_a_large_part_of_a_file_gets_the_whole():
-    whole = body(get(PLOTLY, "identity"))
+    whole = body(get(CHARTS, "identity"))
     for asked in ("bytes=0-", "bytes=5-200000", "bytes=-100000"):
-        found = get(PLOTLY, "identity", range=asked)
+        found = get(CHARTS, "identity", range=asked)
         assert (found.status_code, body(found)) == (200, whole)
         assert "Content-Range" not in found.headers
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from typing import Any
 
@@ -26,6 +26,9 @@ from warmup.network.page.cells import GRACE_MS
 from warmup.repair import missing_ranges
 
 logger = logging.getLogger(__name__)
+
+BARS_AT_FIRST = 300  # that come with a page; a reader who goes back asks for those before
+OLDER_AT_ONCE = 500
 
 POINT = ("timestamps", "value", "signal", "histogram")
 Row = list[int | float]
@@ -51,6 +54,20 @@ class PairView:
     missing: Coverage
     indicator: dict[str, Any] | None
     points: Sequence[Point]
+
+    def newest(self, count: int) -> "PairView":
+        """Return the same with its newest candles alone."""
+        return replace(self, rows=self.rows[-count:], points=self.points[-count:])
+
+    def before(self, time_ms: int, count: int) -> dict[str, Any]:
+        """Return the newest candles that opened before a time: `candles`, `macdv` and `quiet`."""
+        candles = [row for row in self.rows if row[0] < time_ms][-count:]
+        first_ms = candles[0][0] if candles else time_ms
+        return {
+            "candles": candles,
+            "macdv": [point for point in self.points if first_ms <= point[0] < time_ms],
+            "quiet": [time for time in self.quiet() if first_ms <= time < time_ms],
+        }
 
     def quiet(self) -> list[int]:
         """Return the open times of covered bars without a candle: nothing was traded in them."""
@@ -138,6 +155,17 @@ def read_pair(
         indicator,
         _points(rows, pair),
     )
+
+
+def read_older(
+    redis: Redis, exchange_id: int, pair: Pair, time_ms: int, before_ms: int
+) -> dict[str, Any]:
+    """Return up to 500 candles that opened before `before_ms`, as `PairView.before` has them.
+
+    All that a page shows of earlier than it came with is asked for here; the cache keeps the
+    newest 1,000, so nothing is before those.
+    """
+    return read_pair(redis, exchange_id, *pair, time_ms).before(before_ms, OLDER_AT_ONCE)
 
 
 def _rows(members: Sequence[bytes], pair: Pair) -> list[Row]:

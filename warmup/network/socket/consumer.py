@@ -17,7 +17,7 @@ It sends
 - `{"type": "database", "away"}`: whether the database can be asked, when that has changed.
 - `{"type": "pair", "exchangeId", "symbol", "timeframe", "serverTime", "candles", "live",
   "indicator", "missing", "macdv"}`: of the pair that this socket has open, once a second at the
-  most. First all of its closed candles and MACD-V, then those that are new or have changed.
+  most. First its newest 300 closed candles and MACD-V, then those that are new or have changed.
 - `{"type": "error", "text"}`: what it can't do, in a line.
 
 It takes

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from livermore.market import keys
-from warmup.network.page.pair_view import PairView, read_pair
+from warmup.network.page.pair_view import BARS_AT_FIRST, PairView, read_pair
 from warmup.network.socket.card_feed import InThread, Send
 from warmup.network.socket.subscriber import Subscriber
 from warmup.network.socket.throttle import Throttle
@@ -59,14 +59,14 @@ class PairFeed:
         self._throttle.stop()
 
     async def all(self) -> dict[str, Any]:
-        """Return the message with all there is, for who just opened it. Raises RedisError."""
+        """Return the message with the newest candles, for who just opened it. Raises RedisError."""
         if self._view is None:
             try:
                 self._view = await self._read()
             except RedisError:
                 self._is_owed = True
                 raise
-        return self._message(self._view.since(None))
+        return self._message(self._view.newest(BARS_AT_FIRST).since(None))
 
     async def _refresh(self) -> None:
         if self._view is None and not self._is_owed:

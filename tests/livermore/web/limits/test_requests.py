@@ -17,7 +17,13 @@ from livermore.web.limits.requests import (
     SPARE_DESCRIPTORS,
     connections_allowed,
 )
-from tests.livermore.web_server import read_all, seconds_until_closed, status, web_server
+from tests.livermore.web_server import (
+    LARGE,
+    read_all,
+    seconds_until_closed,
+    status,
+    web_server,
+)
 from tests.warmup.runners import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,7 +31,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LOGIN = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\n"
 MEGABYTE = b"x" * 2**20
 GROWTH = 100  # MB
-LARGE = "/static/plotly/plotly.min.js"
 
 
 @pytest.fixture(scope="module")

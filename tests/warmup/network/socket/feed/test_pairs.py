@@ -58,3 +58,15 @@ async def test_a_pair_is_told_to_those_who_have_it_open(redis, exchange, session
         await wait_until(lambda: len(redis.pubsub_channels("channel:[ci]*")) == 2)
         told = [message["symbol"] for message in other.messages if message["type"] == "pair"]
         assert told == ["ETH-USD", "ETH-USD"]
+
+
+@in_a_loop
+async def test_who_opens_a_pair_is_told_its_newest_candles(redis, exchange, session):
+    end_ms = M1.floor(int(time.time() * 1000))
+    span = ((end_ms - 400 * M1.ms, end_ms),)
+    CandleCache(redis, exchange.pk).write("BTC-USD", M1, minutes(400, end_ms), span)
+    async with browsing(application, session) as browser:
+        first = await open_pair(browser, exchange)
+    newest = [end_ms - at * M1.ms for at in range(300, 0, -1)]
+    assert [row[0] for row in first["candles"]] == newest
+    assert [point[0] for point in first["macdv"]] == newest

@@ -1,7 +1,9 @@
-// What a pair's page knows: the pair as it came with the page, and what the socket said since.
+// What a pair's page knows: the pair as it came with the page, what the socket said since, and
+// what was fetched of before.
 
 const TOLD_BARS = 990; // `missing` tells of the newest 1,000 bars,
 const UNTOLD_BARS = 3; // but for those that closed less than two bars ago
+const MOST_EMPTY_BARS = 5000; // that have a place of their own: of a pair that hardly trades
 
 export class PairData {
   constructor(pair, barMs) {
@@ -15,6 +17,13 @@ export class PairData {
     this.points = new Map(
       timestamps.map((time, at) => [time, [value[at], signal[at], histogram[at]]]),
     );
+  }
+
+  /** Take in what is older, as `older.js` fetched it. */
+  takeOlder({ candles, macdv, quiet }) {
+    for (const row of candles) if (!this.rows.has(row[0])) this.rows.set(row[0], row);
+    for (const [time, ...numbers] of macdv) if (!this.points.has(time)) this.points.set(time, numbers);
+    this.knownQuiet = [...quiet, ...this.knownQuiet];
   }
 
   /** Take in a message of type "pair". */
@@ -37,11 +46,28 @@ export class PairData {
     return newer ? [...this.closed(), this.live] : this.closed();
   }
 
-  /** Return MACD-V as [time, value, signal, histogram], oldest first; nulls where a hole begins. */
-  macdv() {
-    const known = [...this.points].map(([time, numbers]) => [time, ...numbers]);
-    const holes = this.missing.map(([from]) => [from, null, null, null]);
-    return [...known, ...holes].sort((one, other) => one[0] - other[0]);
+  /** Return the open time of the oldest candle that is here, null without any. */
+  oldest() {
+    return this.rows.size ? Math.min(...this.rows.keys()) : null;
+  }
+
+  /** Return the open times of all bars that have a place on the chart, traded in or not, oldest
+      first. Where nearly all are empty the older ones have none. */
+  times() {
+    const known = this.candles().map(([time]) => time);
+    if (!known.length) return [];
+    const end = this.end();
+    const first = Math.max(known[0], end - (known.length + MOST_EMPTY_BARS) * this.barMs);
+    const times = known.filter((time) => time < first);
+    for (let time = first; time <= end; time += this.barMs) times.push(time);
+    return times;
+  }
+
+  /** Return {candle, live, macdv} of the bar at `time`, null where there is none. */
+  at(time) {
+    const closed = this.rows.get(time);
+    const live = !closed && this.live?.[0] === time;
+    return { candle: live ? this.live : closed ?? null, live, macdv: this.points.get(time) ?? null };
   }
 
   /** Return the open time of the newest bar: that of now, also when nothing is traded. */

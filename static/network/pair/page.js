@@ -1,12 +1,15 @@
 // A pair's page: its chart, table and MACD-V, live over the same socket as the Network page's.
 
-import { enhanceActions } from "./actions.js";
+import { enhanceActions } from "../actions.js";
+import { Feed, LinkBanner } from "../feed.js";
+import { plain } from "../numbers.js";
+import { exact, receivedFromServer, setServerTime, tickTimes } from "../times.js";
+import { toast } from "../toasts.js";
 import { PairChart } from "./chart.js";
-import { Feed, LinkBanner } from "./feed.js";
-import { plain } from "./numbers.js";
-import { PairData } from "./pairdata.js";
-import { exact, receivedFromServer, setServerTime, tickTimes } from "./times.js";
-import { toast } from "./toasts.js";
+import { enhanceCopying } from "./copy.js";
+import { PairData } from "./data.js";
+import { showLegend } from "./legend.js";
+import { fetchOlder } from "./older.js";
 
 const MINUTES = { "1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440 };
 const ROWS_SHOWN = 20;
@@ -15,6 +18,8 @@ const pair = JSON.parse(document.getElementById("pair-data").textContent);
 const { exchangeId, symbol, timeframe } = pair;
 const data = new PairData(pair, MINUTES[timeframe] * 60_000);
 let chart = null;
+let looked = null; // the open time of the bar that is looked at
+let asking = false; // for older candles, or there are none
 
 const take = {
   snapshot({ serverTime, cards }) {
@@ -39,9 +44,31 @@ const take = {
 
 function show(indicator) {
   chart?.draw();
+  showBar();
   showCandles();
   showIndicator(indicator);
   showMarks();
+}
+
+/** Show the numbers of the bar that is looked at, else of the newest candle. */
+function showBar() {
+  const time = looked ?? data.candles().at(-1)?.[0];
+  if (!chart || time === undefined) return;
+  showLegend(document.getElementById("bar"), time, data.at(time), chart.whyNone(time));
+}
+
+async function showOlder() {
+  if (asking || data.oldest() === null) return;
+  asking = true;
+  try {
+    const found = await fetchOlder(data.oldest());
+    data.takeOlder(found);
+    asking = !found.candles.length;
+    chart.draw();
+    showMarks();
+  } catch (error) {
+    toast(`Older candles: ${error.message}`, { bad: true });
+  }
 }
 
 /** Show what the exchange does: the socket may be live while nothing comes from there. */
@@ -125,7 +152,19 @@ const feed = new Feed({
 
 document.documentElement.classList.add("js");
 setServerTime(pair.serverTime);
-if (window.Plotly) chart = new PairChart(document.getElementById("chart"), data);
+if (window.LightweightCharts) {
+  const onBar = (time) => ((looked = time), showBar());
+  chart = new PairChart(document.getElementById("chart"), data, { onBar, onOldest: showOlder });
+  for (const [name, work] of Object.entries({
+    closer: () => chart.zoom(0.6),
+    farther: () => chart.zoom(1.6),
+    newest: () => chart.look(),
+  })) {
+    document.querySelector(`[data-chart=${name}]`).addEventListener("click", work);
+  }
+  showBar();
+}
+enhanceCopying();
 tickTimes();
 enhanceActions();
 showMarks();
