@@ -3,15 +3,19 @@
 Columns: `timestamp` (UTC, ms), `open high low close volume` as float64, and `quote_volume`,
 `trades` (int64), `taker_base`, `taker_quote`, null where they are not known. Rows are sorted by
 their time, a week of minutes to a row group, each with statistics, so that who wants a day reads
-little more than that.
+little more than that. Pages have checksums. The metadata `livermore` is JSON, for who reads a file
+without the manifest: `pair`, and `coverage`, the stretches of which these are all rows there are.
 """
 
-from collections.abc import Sequence
+import json
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from exchanges.errors import BadPayload, Misconfigured
+from livermore.market.coverage import Coverage
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,6 +27,7 @@ COLUMNS = (
 PRICES = ["open", "high", "low", "close"]  # few different ones lie in a week: a dictionary is short
 ROWS_PER_GROUP = 7 * 24 * 60
 COMPRESSION, LEVEL = "zstd", 9
+METADATA = b"livermore"
 
 Row = list[int | float]  # six numbers, or ten, as `livermore.market.candle.Candle.row` tells them
 
@@ -65,19 +70,47 @@ def table_of(rows: Sequence[Row]) -> "pyarrow.Table":
 
 def rows_of(table: "pyarrow.Table") -> list[Row]:
     """Return the rows of a table: ten numbers each, six where the other four are not known."""
-    arrow = library()
-    columns = [table.column(name) for name in COLUMNS]
-    columns[0] = columns[0].cast(arrow.int64())
-    found = zip(*(column.to_pylist() for column in columns), strict=True)
+    found = zip(*(_numbers(table.column(name)) for name in COLUMNS), strict=True)
     return [list(row) if row[6] is not None else list(row[:6]) for row in found]
 
 
-def dump(table: "pyarrow.Table") -> bytes:
-    """Return a table as the content of a file."""
+def _numbers(column: "pyarrow.ChunkedArray") -> Sequence[int | float | None]:
+    if column.null_count or not len(column):
+        return column.to_pylist()
+    return _values(column.combine_chunks()).tolist()
+
+
+def _values(array: "pyarrow.Array") -> memoryview:
+    """Return the numbers of an array without nulls where they lie: nothing is copied."""
+    values: Any = memoryview(array.buffers()[1]).cast("B")
+    values = values.cast("d" if array.type == library().float64() else "q")
+    return values[array.offset : array.offset + len(array)]
+
+
+def between(table: "pyarrow.Table", start_ms: int, end_ms: int) -> "pyarrow.Table":
+    """Return the rows of a table that opened in `[start_ms, end_ms)`; nothing is copied."""
+    if not table.num_rows:
+        return table
+    times = _values(table.column(0).combine_chunks())
+    first, last = bisect_left(times, start_ms), bisect_left(times, end_ms)
+    return table.slice(first, max(0, last - first))
+
+
+def within(table: "pyarrow.Table", coverage: Coverage) -> "pyarrow.Table":
+    """Return the rows of a table that opened in a coverage."""
+    parts = [between(table, *stretch) for stretch in coverage] or [table.slice(0, 0)]
+    return parts[0] if len(parts) == 1 else library().concat_tables(parts)
+
+
+def dump(table: "pyarrow.Table", said: Mapping[str, Any] | None = None) -> bytes:
+    """Return a table as the content of a file, with what is said of it in its metadata."""
     arrow, content = library(), BytesIO()
+    if said is not None:
+        table = table.replace_schema_metadata({METADATA: json.dumps(said)})
     arrow.parquet.write_table(
         table,
         content,
+        write_page_checksum=True,
         row_group_size=ROWS_PER_GROUP,
         use_dictionary=PRICES,
         column_encoding={"timestamp": "DELTA_BINARY_PACKED", "trades": "DELTA_BINARY_PACKED"},

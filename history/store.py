@@ -2,22 +2,27 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from django.db import transaction
 
 from exchanges.models import Exchange
 from history import parquet
+from history.decoded import Decoded
 from history.models import HistoryFile, PairHistory
 from history.months import Month, months_in
 from history.parquet import Row
 from history.places.place import Place
 from livermore.market.candle import Candle
-from livermore.market.coverage import Coverage, intersect, subtract, union
+from livermore.market.coverage import Coverage, Interval, intersect, subtract, union
 from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
 from warmup.cache.unconfirmed import Stretches, Unconfirmed
+
+if TYPE_CHECKING:
+    import pyarrow
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +39,23 @@ class Stretch(NamedTuple):
     covered: Coverage
 
 
-class HistoryStore:
-    """The history of one exchange, in one place. One process at a time may write it."""
+class Part(NamedTuple):
+    """What history has of a pair in one month, or in some of it: a table, and what it is all of."""
 
-    def __init__(self, place: Place, exchange: Exchange):
+    table: "pyarrow.Table"
+    covered: Coverage
+
+
+class HistoryStore:
+    """The history of one exchange, in one place. One process at a time may write it.
+
+    Files that were read are kept in `decoded` for as long as they are the same.
+    """
+
+    def __init__(self, place: Place, exchange: Exchange, decoded: Decoded | None = None):
         self._place = place
         self._exchange = exchange
+        self._decoded = decoded or Decoded(0)
         self._id = place.id()
 
     # -- reading
@@ -59,18 +75,52 @@ class HistoryStore:
 
         What lies in a file that is not what was written is not known.
         """
+        rows: list[Row] = []
+        covered: list[Interval] = []
+        for part in self.parts(pair, start_ms, end_ms):
+            rows += parquet.rows_of(part.table)
+            covered += part.covered
+        return Stretch(rows, union(covered))
+
+    def parts(self, pair: Pair, start_ms: int, end_ms: int) -> Iterator[Part]:
+        """Yield the same by month, oldest first, of each month of which anything is known."""
         found = self._find(pair)
         if found is None:
-            return Stretch([], ())
-        covered = intersect(_coverage(found.coverage), ((start_ms, end_ms),))
-        rows: list[Row] = []
-        for file in self._files(found, covered):
-            content = self._content(file)
-            if content is None:
-                covered = subtract(covered, (file.interval,))
-            else:
-                rows += parquet.rows_of(parquet.load(content, start_ms, end_ms))
-        return Stretch([row for row in rows if _holds(covered, row[0])], covered)
+            return
+        known = intersect(_coverage(found.coverage), ((start_ms, end_ms),))
+        files = {file.month: file for file in self._files(found, known)}
+        for month, covered in months_in(known):
+            file = files.get(str(month))
+            table = parquet.table_of([]) if file is None else self._table(file)
+            if table is not None:
+                yield Part(parquet.within(table, covered), covered)
+
+    def _table(self, file: HistoryFile) -> "pyarrow.Table | None":
+        """Return what a file holds, None where that is not what was written."""
+        for is_second_look in (False, True):
+            if is_second_look:  # it may have been written anew since its row was read
+                file.refresh_from_db()
+            digests = {file.digest, file.next_digest} - {""}
+            table = self._decoded.get(file.path, digests)
+            if table is not None:
+                return table
+            content = self._place.read(file.path)
+            digest = _digest(content) if content is not None else ""
+            if content is not None and digest in digests:
+                table = parquet.load(content)
+                self._decoded.put(file.path, digest, table)
+                return table
+        return None
+
+    def months(self, symbol: str, timeframes: Sequence[Timeframe]) -> set[Month]:
+        """Return the months of which there are files of a symbol, in any of these timeframes."""
+        files = HistoryFile.objects.filter(
+            pair__store=self._id,
+            pair__exchange=self._exchange,
+            pair__symbol=symbol,
+            pair__timeframe__in=list(map(str, timeframes)),
+        ).exclude(digest="", next_digest="")
+        return {Month.named(each) for each in files.values_list("month", flat=True)}
 
     # -- writing
 
@@ -104,16 +154,34 @@ class HistoryStore:
         file = found.files.filter(month=str(month)).first()
         before = self._rows_before(found, file)
         kept = [row for row in before if not _holds(covered, row[0])]
-        if not rows and len(kept) == len(before):  # proven empty
+        first = found.files.exclude(digest="", next_digest="").first()
+        if not rows and (first is None or str(month) < first.month):  # proven empty
             self._cover(found, covered)
             return
-        content = parquet.dump(parquet.table_of(sorted(kept + rows)))
         file = file or HistoryFile(pair=found, month=str(month), path=self._path(found, month))
+        said = self._said(found, month, covered, first)
+        content = parquet.dump(parquet.table_of(sorted(kept + rows)), said)
         file.next_digest, file.next_coverage = _digest(content), covered
         file.next_rows, file.next_size = len(kept) + len(rows), len(content)
         file.save()
         self._place.write(file.path, content)
         self._confirm(found, file)
+
+    def _said(
+        self, found: PairHistory, month: Month, covered: Coverage, first: HistoryFile | None
+    ) -> dict:
+        """Return what a file says of itself: the first one of a pair also what lies before it."""
+        start_ms, end_ms = month.interval
+        is_first = first is None or str(month) <= first.month
+        known = union([*_coverage(found.coverage), *covered])
+        return {
+            "pair": {
+                "exchange": self._exchange.name,
+                "symbol": found.symbol,
+                "timeframe": found.timeframe,
+            },
+            "coverage": intersect(known, ((0 if is_first else start_ms, end_ms),)),
+        }
 
     def _rows_before(self, found: PairHistory, file: HistoryFile | None) -> list[Row]:
         """Return what a file holds; what is not what was written is put aside, and forgotten."""
@@ -169,13 +237,6 @@ class HistoryStore:
     def _files(self, found: PairHistory, covered: Coverage) -> Iterable[HistoryFile]:
         months = [str(month) for month, _ in months_in(covered)]
         return found.files.filter(month__in=months).exclude(digest="", next_digest="")
-
-    def _content(self, file: HistoryFile) -> bytes | None:
-        """Return a file's content, None where that is not what was written."""
-        content = self._place.read(file.path)
-        if content is None or _digest(content) not in {file.digest, file.next_digest} - {""}:
-            return None
-        return content
 
     def _path(self, found: PairHistory, month: Month) -> str:
         symbol = quote(found.symbol, safe="")

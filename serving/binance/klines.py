@@ -6,7 +6,7 @@ import orjson
 
 from livermore.market.columns import read_columns
 from livermore.market.decimal_text import plain
-from serving.candles.derived import AnyTimeframe
+from livermore.market.derived import AnyTimeframe
 from serving.candles.windows import Window
 from serving.memory.rendered import Rendered
 

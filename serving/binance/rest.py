@@ -15,6 +15,7 @@ from exchanges.venues.binance.server.errors import (
 )
 from exchanges.venues.binance.server.parameters import Parameters
 from livermore.market.candle import Ticker
+from livermore.market.derived import BY_TEXT, AnyTimeframe
 from livermore.market.timeframe import Timeframe
 from serving.binance import checks
 from serving.binance.info import exchange_info, status_of
@@ -24,7 +25,6 @@ from serving.binance.tickers import day, mini_day, price
 from serving.binance.time_unit import HEADER, is_microsecond, klines_in_microseconds
 from serving.binance.weights import WEIGHTS
 from serving.candles.answers import Answers, OlderThanKept
-from serving.candles.derived import BY_TEXT, AnyTimeframe
 from serving.candles.selection import Wanted
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import Unavailable

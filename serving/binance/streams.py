@@ -8,9 +8,9 @@ import orjson
 
 from livermore.market.candle import Ticker
 from livermore.market.columns import COLUMNS, read_columns
+from livermore.market.derived import BY_TEXT
 from livermore.market.timeframe import Timeframe
 from serving.binance.klines import decimal
-from serving.candles.derived import BY_TEXT
 from serving.directory import ServedExchange
 from serving.streams.hub import Topic
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, TypeVar
 from livermore.market.candle import EARLIEST_MS
 from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.coverage import missing as missing_in
+from livermore.market.derived import AnyTimeframe, derive, join
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
-from serving.candles.derived import AnyTimeframe, derive, join
 from serving.candles.selection import GRACE_MS, Selection, Wanted, is_awaited, select, select_known
 from serving.candles.unavailable import Unavailable
 from serving.candles.waiting import Waits

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from livermore.market.coverage import Coverage, Interval, missing
-from serving.candles.derived import AnyTimeframe
+from livermore.market.derived import AnyTimeframe
 
 GRACE_MS = 5_000  # after its end a bar may be on its way that long
 

@@ -26,7 +26,7 @@ from serving.memory.rendered import Rendered
 from serving.memory.stored import StoredRows
 from serving.standing.origins import EventOrigins, Origins
 from warmup.cache.candles import CandleCache
-from warmup.cache.unconfirmed import EMPTY, Stretches
+from warmup.cache.unconfirmed import Stretches, settled_empty
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Windows:
         ((_, members, coverage),) = cache.windows([pair])
         before = self._kept.get((exchange_id, pair))
         rows = StoredRows(members)
-        empty = told_empty(unconfirmed, pair.timeframe, exchange.lag_ms)
+        empty = settled_empty(unconfirmed, pair.timeframe, exchange.lag_ms)
         known = union([*coverage, *empty])
         if not rows.are_usual(before.window.rows if before else None):
             name = keys.candles(exchange_id, *pair)
@@ -233,15 +233,3 @@ def _readable(
     if is_behind_another:
         doubtful.append((end_ms, LATEST_MS))
     return StoredRows(found), subtract(known, doubtful)
-
-
-def told_empty(known: Stretches, timeframe: Timeframe, lag_ms: int) -> Coverage:
-    """Return the stretches told without a row when the exchange was no longer late with them.
-
-    That is as much as anybody can know of them now.
-    """
-    return union(
-        (each.start_ms, min(each.end_ms, timeframe.floor(each.seen_ms - lag_ms)))
-        for each in known
-        if each.reason == EMPTY
-    )

@@ -8,8 +8,8 @@ from multidict import MultiDict, MultiMapping
 
 from exchanges.venues.coinbase.rest import GRANULARITIES
 from livermore.market.decimal_text import plain
+from livermore.market.derived import DERIVED, AnyTimeframe
 from serving.candles.answers import Answers, OlderThanKept
-from serving.candles.derived import DERIVED, AnyTimeframe
 from serving.candles.selection import Wanted
 from serving.candles.unavailable import Unavailable
 from serving.coinbase.errors import Refused, busy, invalid, not_found

@@ -6,8 +6,8 @@ import orjson
 from aiohttp import web
 
 from livermore.market.columns import COLUMNS as MORE_COLUMNS
+from livermore.market.derived import AnyTimeframe
 from serving.candles.answers import NEWEST_CLOSE, Answers, CandleAnswer, OlderThanKept
-from serving.candles.derived import AnyTimeframe
 from serving.candles.selection import Wanted
 from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange

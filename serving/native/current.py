@@ -6,9 +6,9 @@ from typing import Any
 from livermore.market.coverage import missing, union
 from livermore.market.pair import Pair
 from serving.candles.selection import GRACE_MS
-from serving.candles.windows import told_empty
 from warmup.cache.candles import CandleCache
 from warmup.cache.pair_state import PairState
+from warmup.cache.unconfirmed import settled_empty
 
 
 def are_current(
@@ -35,7 +35,7 @@ def are_current(
 def _is_known_since(
     pair: Pair, value: Mapping[str, Any], state: PairState, lag_ms: int, now_ms: int
 ) -> bool:
-    empty = told_empty(state.unconfirmed, pair.timeframe, lag_ms)
+    empty = settled_empty(state.unconfirmed, pair.timeframe, lag_ms)
     until_ms = pair.timeframe.floor(now_ms - GRACE_MS)
     since_ms = value["timestamp"] + pair.timeframe.ms
     return not missing(union([*state.coverage, *empty]), since_ms, until_ms)

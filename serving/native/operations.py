@@ -7,9 +7,9 @@ that stand here.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from livermore.market.derived import DERIVED, AnyTimeframe
 from livermore.market.timeframe import Timeframe
 from serving.candles.answers import LONGEST_WAIT_MS
-from serving.candles.derived import DERIVED, AnyTimeframe
 from serving.native.errors import JSON
 from serving.native.parameters import (
     HEADER,

@@ -6,9 +6,9 @@ from exchanges.lock.status import State
 from livermore.market.candle import EARLIEST_MS, LATEST_MS
 from livermore.market.columns import COLUMNS as MORE_COLUMNS
 from livermore.market.columns import MOST_TRADES
+from livermore.market.derived import DERIVED
 from livermore.market.indicators import Reason, Stage
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import DERIVED
 from serving.native.parameters import EVENT_ID
 
 Schema = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 from livermore.market.columns import COLUMNS, read_columns
 from livermore.market.coverage import Coverage
-from serving.candles.derived import Derived, join
+from livermore.market.derived import Derived, join
 from serving.candles.unavailable import Unavailable
 from serving.candles.windows import Window
 from serving.streams.hub import Topic

@@ -16,9 +16,9 @@ from redis import Redis
 from exchanges.redis.unreadable import warn_once
 from livermore.market import keys
 from livermore.market.candle import is_time
+from livermore.market.derived import BY_TEXT, Derived
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import BY_TEXT, Derived
 from serving.candles.windows import Window
 from serving.streams.closes import Closes, Entry
 from serving.streams.derived import DerivedStream

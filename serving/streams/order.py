@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving.candles.derived import BY_TEXT
+from livermore.market.derived import BY_TEXT
 from serving.streams.hub import Topic
 
 Told = tuple[Topic, dict[str, Any]]

@@ -20,8 +20,8 @@ from exchanges.sandbox.faults.scenario import KINDS as SCENARIOS
 from exchanges.sandbox.faults.scenario import OF_A_SYMBOL
 from exchanges.sandbox.faults.scenario import WAYS as MALFORMED
 from exchanges.venues.coinbase import key
+from livermore.market.derived import join
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import join
 from tests.serving.serving import served
 from tests.warmup.runners import (
     MIDNIGHT_MS,

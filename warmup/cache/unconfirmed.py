@@ -191,3 +191,15 @@ def _without(known: Sequence[Unconfirmed], taken: Iterable[Any]) -> list[Unconfi
         for each in known
         for start, end in subtract((each[:2],), gone)
     ]
+
+
+def settled_empty(known: Stretches, timeframe: Timeframe, lag_ms: int) -> Coverage:
+    """Return the stretches told without a row when the exchange was no longer late with them.
+
+    That is as much as anybody can know of them now.
+    """
+    return union(
+        (each.start_ms, min(each.end_ms, timeframe.floor(each.seen_ms - lag_ms)))
+        for each in known
+        if each.reason == EMPTY
+    )

@@ -8,12 +8,11 @@ from livermore_reader.candles import Asked
 from livermore_reader.sources.redis.pair import told_empty
 
 from livermore.market import coverage
+from livermore.market import derived as theirs
 from livermore.market.timeframe import Timeframe
-from serving.candles import derived as theirs
 from serving.candles.answers import _stretch
 from serving.candles.selection import Wanted, is_awaited, select, select_known
-from serving.candles.windows import told_empty as told_empty_there
-from warmup.cache.unconfirmed import EMPTY, TRADED, Unconfirmed
+from warmup.cache.unconfirmed import EMPTY, TRADED, Unconfirmed, settled_empty
 
 MINUTE = 60_000
 BEGIN = 1_796_000_400_000  # a day's half and some hours
@@ -123,5 +122,5 @@ def test_what_was_told_empty(found, lag_ms):
         for span, why, seen in found
     ]
     stored = str([list(each) for each in known]).replace("'", '"').encode()
-    expected = told_empty_there(tuple(known), Timeframe.M1, lag_ms)
+    expected = settled_empty(tuple(known), Timeframe.M1, lag_ms)
     assert told_empty(stored, MINUTE, lag_ms) == expected

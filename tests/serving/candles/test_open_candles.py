@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from livermore.market import keys
 from livermore.market.candle import Candle
+from livermore.market.derived import DERIVED
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import DERIVED
 from tests.serving.conftest import BTC, KLINES, ROW, FixedDirectory, get, opened
 from warmup.cache.candles import CandleCache
 

@@ -9,9 +9,9 @@ from exchanges.lock.acquire import ExchangeLock
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from livermore.market import keys
+from livermore.market.derived import DERIVED, join
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import DERIVED, join
 from serving.candles.selection import GRACE_MS
 from tests.serving.serving import klines, served
 from tests.warmup.runners import SYMBOLS, chosen, make_row, running

@@ -8,11 +8,11 @@ import pytest
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.candles.windows import Windows, told_empty
+from serving.candles.windows import Windows
 from tests.serving.conftest import ROW
 from tests.warmup.runners import wait_until
 from warmup.cache.candles import CandleCache
-from warmup.cache.unconfirmed import EMPTY, TRADED, Unconfirmed
+from warmup.cache.unconfirmed import EMPTY, TRADED, Unconfirmed, settled_empty
 
 M1 = Timeframe.M1
 BEGIN = 1_795_046_400_000
@@ -25,13 +25,13 @@ def stretch(first, last, seen, reason=EMPTY):
 
 
 def test_an_exchange_that_may_be_late_has_not_told_that_a_bar_is_empty():
-    assert told_empty((stretch(0, 1, 2),), M1, LAG_MS) == ()
-    assert told_empty((stretch(0, 10, 10),), M1, LAG_MS) == ((BEGIN, BEGIN + 5 * M1.ms),)
+    assert settled_empty((stretch(0, 1, 2),), M1, LAG_MS) == ()
+    assert settled_empty((stretch(0, 10, 10),), M1, LAG_MS) == ((BEGIN, BEGIN + 5 * M1.ms),)
 
 
 def test_what_was_told_empty_late_enough_is_as_known_as_it_can_be():
-    assert told_empty((stretch(0, 1, 6),), M1, LAG_MS) == ((BEGIN, BEGIN + M1.ms),)
-    assert told_empty((stretch(0, 1, 6, TRADED),), M1, LAG_MS) == ()
+    assert settled_empty((stretch(0, 1, 6),), M1, LAG_MS) == ((BEGIN, BEGIN + M1.ms),)
+    assert settled_empty((stretch(0, 1, 6, TRADED),), M1, LAG_MS) == ()
 
 
 def test_what_one_answer_told_to_be_empty_is_known_once_the_exchange_is_no_longer_late(redis):

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from livermore.market import keys
-from serving.candles.derived import BY_TEXT
+from livermore.market.derived import BY_TEXT
 from tests.serving.serving import klines, served
 from tests.warmup.runners import (
     MIDNIGHT_MS,

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from livermore.market.derived import DERIVED, derive
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import DERIVED, derive
 from serving.streams.derived import LATE_MS, DerivedBars
 
 THREE = DERIVED["3m"]

@@ -4,8 +4,8 @@ import orjson
 
 from livermore.market import keys
 from livermore.market.candle import Candle
+from livermore.market.derived import DERIVED
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import DERIVED
 from tests.serving.binance.test_socket import (
     NOW,
     candle,

@@ -11,7 +11,7 @@ import websocket
 from aiohttp import WSMsgType
 
 from livermore.market import keys
-from serving.candles.derived import BY_TEXT
+from livermore.market.derived import BY_TEXT
 from tests.serving.binance.test_socket import (
     NOW,
     STREAM,

@@ -11,8 +11,8 @@ import pytest
 import websocket
 
 from exchanges.transport import backoff
+from livermore.market.derived import BY_TEXT, DERIVED, derive
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import BY_TEXT, DERIVED, derive
 from tests.fixtures.ports import free_port
 from tests.serving.serving import klines, served
 from tests.serving.together.test_processes import below

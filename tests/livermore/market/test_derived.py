@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livermore.market.coverage import missing, union
+from livermore.market.derived import DERIVED, derive
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import DERIVED, derive
 
 BEGIN = 1_795_046_400_000
 M1 = Timeframe.M1

@@ -67,7 +67,7 @@ def join(rows: Sequence[Sequence[Any]], opened: int) -> list[Any]:
 
 
 def derive(
-    rows: Sequence[Sequence[Any]], coverage: Coverage, timeframe: Derived
+    rows: Sequence[Sequence[Any]], coverage: Coverage, timeframe: AnyTimeframe
 ) -> tuple[list[list[Any]], Coverage]:
     """Return the complete bars of a longer timeframe, ascending, and when all of them are known."""
     whole = union((timeframe.ceil(start), timeframe.floor(end)) for start, end in coverage)

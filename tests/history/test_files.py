@@ -1,0 +1,88 @@
+"""What a file says of itself: who has no manifest knows from it what is complete."""
+
+import json
+
+import pyarrow.parquet
+import pytest
+
+from exchanges.models import Exchange
+from history import parquet
+from history.decoded import Decoded
+from history.models import HistoryFile
+from history.months import Month
+from history.store import HistoryStore
+from livermore.market.candle import Candle
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+H1 = Timeframe.H1
+PAIR = Pair("BTC-USD", H1)
+JULY, AUGUST = Month(2026, 7), Month(2026, 8)
+
+
+@pytest.fixture
+def store(folder, db):
+    row = Exchange.objects.get(name="sandbox")
+    return HistoryStore(folder, row, Decoded(10_000_000))
+
+
+def candles(first_ms, count):
+    return [
+        Candle(first_ms + at * H1.ms, 100.5, 102.25, 99.125, 101 + at / 1000, 0.125, H1)
+        for at in range(count)
+    ]
+
+
+def path_of(folder, month):
+    return f"{folder}/exchange=sandbox/symbol=BTC-USD/timeframe=1h/{month}.parquet"
+
+
+def said(folder, month):
+    metadata = pyarrow.parquet.read_schema(path_of(folder, month)).metadata
+    return json.loads(metadata[parquet.METADATA])
+
+
+def test_a_file_says_of_which_pair_it_is_and_what_it_is_all_of(store, folder):
+    start = JULY.start_ms
+    store.write(PAIR, candles(start, 3), ((start, start + 3 * H1.ms),))
+    pair = {"exchange": "sandbox", "symbol": "BTC-USD", "timeframe": "1h"}
+    known = [[start, start + 3 * H1.ms]]
+    assert said(folder, JULY) == {"pair": pair, "coverage": known}
+    later = start + 10 * H1.ms
+    store.write(PAIR, candles(later, 2), ((later, later + 2 * H1.ms),))
+    assert said(folder, JULY)["coverage"] == [*known, [later, later + 2 * H1.ms]]
+
+
+def test_the_first_file_says_what_was_before_it_and_others_what_is_in_their_month(store, folder):
+    start, next_month = JULY.start_ms, AUGUST.start_ms
+    store.write(PAIR, candles(start, 5), ((start, next_month + H1.ms),))
+    before = start - 400 * 24 * H1.ms
+    store.write(PAIR, [], ((before, start),))  # proven empty, when the file was there
+    store.write(PAIR, [], ((start + 5 * H1.ms, next_month),))
+    assert said(folder, JULY)["coverage"] == [[before, next_month]]
+    assert said(folder, AUGUST)["coverage"] == [[next_month, next_month + H1.ms]]
+    assert HistoryFile.objects.count() == 2  # none of the months before the first candle
+
+
+def test_what_was_read_is_read_again_where_it_has_changed(store, folder):
+    start = JULY.start_ms
+    store.write(PAIR, candles(start, 3), ((start, start + 3 * H1.ms),))
+    assert len(store.read(PAIR, start, JULY.next.start_ms).rows) == 3
+    store.write(PAIR, candles(start, 5), ((start, start + 5 * H1.ms),))
+    found = store.read(PAIR, start + H1.ms, JULY.next.start_ms)
+    assert found.rows == [each.row() for each in candles(start, 5)[1:]]
+    assert found.covered == ((start + H1.ms, start + 5 * H1.ms),)
+
+
+def test_tables_that_were_read_take_no_more_room_than_they_may():
+    tables = [parquet.table_of([each.row() for each in candles(JULY.start_ms, 10)])] * 3
+    decoded = Decoded(2 * tables[0].nbytes)
+    for at, table in enumerate(tables):
+        decoded.put(str(at), "digest", table)
+        decoded.get("0", ["digest"])
+    kept = [str(at) for at in range(3) if decoded.get(str(at), ["digest"]) is not None]
+    assert kept == ["0", "2"]
+    assert decoded.bytes == 2 * tables[0].nbytes
+    assert decoded.get("0", ["another"]) is None
