@@ -10,8 +10,13 @@ from typing import NamedTuple
 
 import orjson
 
+from exchanges.models import Exchange
+from history import parquet
+from history.decoded import Decoded
+from history.models import PairHistory
 from history.months import Month, months_in
 from history.parquet import Row
+from history.places.place import configured_place
 from history.store import HistoryStore, Stretch
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval, intersect, missing, union
@@ -105,10 +110,18 @@ class Reading:
         """Return all that is known of `[start_ms, end_ms)`."""
         return joined([NOTHING, *self.pages(timeframe, start_ms, end_ms)])
 
-    def oldest(self, timeframe: AnyTimeframe, start_ms: int, end_ms: int, count: int) -> Found:
+    def oldest(
+        self,
+        timeframe: AnyTimeframe,
+        start_ms: int,
+        end_ms: int,
+        count: int,
+        *,
+        over_holes: bool = False,
+    ) -> Found:
         """Return what is known from a time on: at least so many rows, but for a hole or the end.
 
-        What lies behind a hole, or more than is wanted, may be left out.
+        What lies behind a hole is left out, but `over_holes`; what is more than wanted may be too.
         """
         begin_ms = timeframe.ceil(max(start_ms, FIRST_TRADE_MS))
         found: list[Found] = []
@@ -119,7 +132,8 @@ class Reading:
         for page in self.pages(timeframe, begin_ms, end_ms):
             found.append(page)
             rows += len(page.rows)
-            if rows >= count or len(page.covered) != 1:
+            has_hole = len(page.covered) != 1
+            if rows >= count or (has_hole and not over_holes):
                 break
         return joined([NOTHING, *found])
 
@@ -213,6 +227,18 @@ class Reading:
         if base not in self._cached:
             self._cached[base] = self._ask_cache(base)
         return self._cached[base]
+
+
+def open_store(exchange: Exchange, decoded: Decoded | None = None) -> HistoryStore | None:
+    """Return the history of an exchange, None where none was ever kept.
+
+    Raises Misconfigured where it can't be read for want of pyarrow, Temporary where its place is
+    away.
+    """
+    if not PairHistory.objects.filter(exchange=exchange).exists():
+        return None
+    parquet.library()
+    return HistoryStore(configured_place(), exchange, decoded)
 
 
 def cached_in(cache: CandleCache, symbol: str, lag_ms: int) -> Cached:

@@ -1,0 +1,1 @@
+"""Candles that history and cache have, written as a person or another program wants them."""

@@ -1,0 +1,179 @@
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO, cast
+
+from django_redis import get_redis_connection
+from rich.console import Console
+
+from exchanges.lock.status import read_exchange_time
+from exchanges.venues import VENUES
+from history import parquet
+from history.export.chosen import Chosen, Wanted
+from history.export.writers import (
+    CsvWriter,
+    JsonWriter,
+    ParquetWriter,
+    TableWriter,
+    into_file,
+    utc,
+)
+from history.reading import Reading, cached_in, open_store
+from livermore.arguments import add_exchange, exchange_named, symbols_named
+from livermore.command import LivermoreCommand, UsageError
+from livermore.market.candle import LATEST_MS
+from livermore.market.derived import BY_TEXT
+from livermore.market.timeframe import Timeframe
+from warmup.cache.candles import CandleCache
+from warmup.terminal import Verbatim
+
+STDOUT = "-"
+COUNT = 20  # rows of a table where nothing is said
+MISSING_SHOWN = 5
+
+
+class Command(LivermoreCommand):
+    help = (
+        "Show a pair's closed candles, as the cache and history have them together, or write them "
+        "as CSV, JSON or Parquet. What is missing of what was asked for is said on the error "
+        "stream. Exit status: 0 done, 1 something is missing and --strict, 2 wrong usage."
+    )
+
+    def add_arguments(self, parser):
+        add_exchange(parser)
+        parser.add_argument("symbol", help="such as BTC-USD")
+        parser.add_argument("timeframe", help=f"one of {' '.join(BY_TEXT)}")
+        parser.add_argument(
+            "--since", metavar="2023-01-01", help="the first moment, in UTC where it names no zone"
+        )
+        parser.add_argument(
+            "--until", metavar="2024-01-01T12:00", help="the moment before which it ends"
+        )
+        parser.add_argument(
+            "--count",
+            type=int,
+            metavar="N",
+            help="so many: the newest, or with --since the oldest "
+            f"(default: all, and {COUNT} in a table without --since)",
+        )
+        parser.add_argument(
+            "--csv", nargs="?", const=STDOUT, metavar="FILE", help="as CSV; no file: to the output"
+        )
+        parser.add_argument("--parquet", metavar="FILE", help="as a Parquet file")
+        parser.add_argument("--json", action="store_true", help="as JSON")
+        parser.add_argument(
+            "--live", action="store_true", help="the open candle too, which changes still"
+        )
+        parser.add_argument(
+            "--strict", action="store_true", help="end with 1 where something is missing"
+        )
+
+    def handle(self, **options):
+        timeframe, wanted = _timeframe(options), _wanted(options)
+        exchange = exchange_named(options["exchange"])
+        (symbol,) = symbols_named(exchange, options["symbol"].replace(",", " "))
+        redis = get_redis_connection("default")
+        cache = CandleCache(redis, exchange.pk)
+        lag_ms = VENUES[exchange.venue].lag_ms if exchange.venue in VENUES else LATEST_MS
+        reading = Reading(open_store(exchange), symbol, cached_in(cache, symbol, lag_ms))
+        now_ms = read_exchange_time(redis, exchange.pk) or int(time.time() * 1000)
+        chosen = Chosen(reading, timeframe, wanted, now_ms)
+        open_rows = []
+        if options["live"]:
+            candle = cache.live(symbol, timeframe)
+            if candle and candle.timestamp == timeframe.floor(now_ms):
+                open_rows = [candle.row()]
+        said = {"exchange": exchange.name, "symbol": symbol, "timeframe": str(timeframe)}
+
+        def fill(writer):
+            for rows in chosen.pages():
+                writer.write(rows)
+            writer.write(open_rows)
+            writer.end(said | _told(chosen) | ({"open": open_rows[0]} if open_rows else {}))
+
+        self._write(fill, " ".join(said.values()), options)
+        self._say_missing(chosen)
+        if options["strict"] and chosen.missing:
+            raise SystemExit(1)
+
+    def _write(self, fill, title, options):
+        stream = cast(TextIO, Verbatim(self.stdout))
+        if options["parquet"]:
+            parquet.library()
+            into_file(Path(options["parquet"]), ParquetWriter, fill)
+        elif options["csv"] and options["csv"] != STDOUT:
+            with_stream(Path(options["csv"]), fill)
+        elif options["csv"]:
+            fill(CsvWriter(stream))
+        elif options["json"]:
+            fill(JsonWriter(stream))
+        else:
+            fill(TableWriter(Console(file=stream), title))
+
+    def _say_missing(self, chosen):
+        missing = chosen.missing
+        for start_ms, end_ms in missing[:MISSING_SHOWN]:
+            self.stderr.write(f"missing: {utc(start_ms)} to {utc(end_ms)}")
+        if len(missing) > MISSING_SHOWN:
+            self.stderr.write(f"… and {len(missing) - MISSING_SHOWN} more stretches")
+        if not chosen.rows and not missing:
+            self.stderr.write("there are none")
+
+
+def with_stream(path, fill):
+    """Write a file of text, whole or not at all."""
+
+    def make(draft):
+        return draft.open("w", encoding="utf-8", newline="")
+
+    def fill_stream(stream):
+        with stream:
+            fill(CsvWriter(stream))
+
+    into_file(path, make, fill_stream)
+
+
+def _told(chosen):
+    missing = chosen.missing
+    return {
+        "complete": not missing,
+        "missing": [list(each) for each in missing],
+        "source": chosen.source,
+    }
+
+
+def _timeframe(options):
+    found = BY_TEXT.get(options["timeframe"])
+    if found is None:
+        known = " ".join(BY_TEXT)
+        raise UsageError(f"unknown timeframe {options['timeframe']!r}; known are: {known}")
+    if options["live"] and not isinstance(found, Timeframe):
+        raise UsageError(f"--live: {found} is made of closed candles alone; take its {found.base}")
+    if options["live"] and options["parquet"]:
+        raise UsageError("--live: a Parquet file takes closed candles alone")
+    return found
+
+
+def _wanted(options):
+    if sum(bool(options[name]) for name in ("csv", "parquet", "json")) > 1:
+        raise UsageError("--csv, --parquet and --json: one of them at a time")
+    start_ms, end_ms = (_moment(options[name], f"--{name}") for name in ("since", "until"))
+    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+        raise UsageError(f"--until {options['until']} is not after --since {options['since']}")
+    count = options["count"]
+    if count is not None and count < 1:
+        raise UsageError(f"--count is 1 or more, not {count}")
+    is_table = not (options["csv"] or options["parquet"] or options["json"])
+    if count is None and start_ms is None and is_table:
+        count = COUNT
+    return Wanted(start_ms, end_ms, count)
+
+
+def _moment(text, option):
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} is a time such as 2023-01-01T12:00, not {text!r}") from None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,0 +1,144 @@
+"""`candles`: what the cache and history hold of a pair, together, in every form."""
+
+import csv
+import json
+import time
+from io import StringIO
+
+import pandas
+import pytest
+from django.core.management import call_command
+
+from exchanges.models import Exchange
+from history.store import HistoryStore
+from livermore.command import UsageError
+from livermore.market.candle import Candle
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+from tests.history.test_files import path_of
+from warmup.cache.candles import CandleCache
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+H1 = Timeframe.H1
+BTC = "BTC-USD"
+KEPT, CACHED = 3000, 100  # hours that history has, and the newest of which the cache has
+
+
+class Past:
+    """A pair's 3,000 hours up to now: all but the newest 50 in history, 100 in the cache."""
+
+    def __init__(self, folder, redis):
+        row = Exchange.objects.get(name="sandbox")
+        row.symbols.create(symbol=BTC, base="BTC", quote="USD", native_symbol="BTCUSD")
+        self.open_ms = H1.floor(int(time.time() * 1000))
+        self.first_ms = self.open_ms - KEPT * H1.ms
+        self.candles = [
+            Candle(self.first_ms + at * H1.ms, 100.5, 102.25, 99.125, 101 + at / 10_000, 0.125, H1)
+            for at in range(KEPT)
+        ]
+        self.store, self.cache = HistoryStore(folder, row), CandleCache(redis, row.pk)
+        kept_ms = self.open_ms - 50 * H1.ms
+        self.store.write(Pair(BTC, H1), self.candles, ((self.first_ms, kept_ms),))
+        newest = self.candles[-CACHED:]
+        self.cache.write(BTC, H1, newest, ((newest[0].timestamp, self.open_ms),))
+        self.open_candle = Candle(self.open_ms, 101.7, 103, 101, 102.5, 0.25, H1)
+        self.cache.set_live(BTC, self.open_candle)
+
+    def rows(self, first=0, last=KEPT):
+        return [each.row() for each in self.candles[first:last]]
+
+
+@pytest.fixture
+def past(folder, redis):
+    return Past(folder, redis)
+
+
+def candles(*arguments, timeframe="1h"):
+    """Return what the command writes to its two streams, and its exit status."""
+    output, errors, status = StringIO(), StringIO(), 0
+    try:
+        call_command("candles", "sandbox", BTC, timeframe, *arguments, stdout=output, stderr=errors)
+    except SystemExit as exit:
+        status = exit.code
+    return output.getvalue(), errors.getvalue(), status
+
+
+def as_json(*arguments, **how):
+    return json.loads(candles("--json", *arguments, **how)[0])
+
+
+def test_what_both_have_is_told_together(past):
+    told = as_json()
+    assert told["candles"] == [[*row, None, None, None, None] for row in past.rows()]
+    assert (told["complete"], told["missing"], told["source"]) == (True, [], "cache+history")
+    assert as_json("--count", "10")["source"] == "cache"
+    assert [row[0] for row in as_json("--count", "300")["candles"]] == [
+        row[0] for row in past.rows(-300)
+    ]
+    oldest = as_json("--since", "2020-01-01", "--until", "2030-01-01", "--count", "5")
+    assert oldest["missing"][0][1] == oldest["candles"][0][0] == past.first_ms
+    assert len(oldest["candles"]) == 5
+
+
+def test_what_is_missing_is_said(past):
+    output, errors, status = candles("--since", "2025-01-01", "--csv", "--strict")
+    assert len(output.splitlines()) == KEPT + 1
+    assert errors.startswith("missing: 2025-01-01T00:00:00Z to ")
+    assert status == 1
+    assert candles("--count", "300", "--strict")[1:] == ("", 0)
+
+
+def test_an_open_candle_is_shown_to_those_alone_who_ask_for_it(past):
+    assert as_json("--count", "2")["candles"][-1][0] == past.open_ms - H1.ms
+    told = as_json("--count", "2", "--live")
+    assert told["candles"][-1][:6] == told["open"][:6] == past.open_candle.row()
+
+
+def test_files_hold_the_same(past, folder, tmp_path):
+    for name, options in (("all.csv", ["--csv"]), ("all.parquet", ["--parquet"])):
+        assert candles(*options, str(tmp_path / name)) == ("", "", 0)
+    frames = pandas.read_parquet(tmp_path / "all.parquet"), pandas.read_csv(tmp_path / "all.csv")
+    for frame in frames:
+        assert list(frame.columns) == list(pandas.read_parquet(path_of(folder, "2026-11")).columns)
+        assert frame["close"].tolist() == [row[4] for row in past.rows()]
+    times = pandas.to_datetime(frames[1]["timestamp"])
+    assert times.tolist() == frames[0]["timestamp"].tolist()
+    assert list(tmp_path.glob(".*")) == []
+    rows = list(csv.reader(StringIO(candles("--csv", "--count", "1")[0])))
+    assert rows[1][1:] == [*map(str, past.rows()[-1][1:]), "", "", "", ""]
+
+
+def test_longer_timeframes_are_made_of_what_is_there(past):
+    found = as_json("--count", "20", timeframe="2h")
+    assert len(found["candles"]) == 20
+    assert found["complete"]
+    days = as_json("--count", "30", timeframe="1d")
+    assert len(days["candles"]) == 30
+    assert days["source"] == "cache+history"
+
+
+def test_a_table_shows_the_newest(past):
+    output, errors, _ = candles()
+    assert "sandbox BTC-USD 1h" in output
+    assert "20 candles of cache" in output
+    assert errors == ""
+    assert (
+        "3,000 candles of cache+history, the newest 50 shown" in candles("--since", "2025-01-01")[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--since", "yesterday"], "--since is a time"),
+        (["--since", "2024-01-02", "--until", "2024-01-01"], "is not after"),
+        (["--count", "0"], "1 or more"),
+        (["--csv", "a", "--json"], "one of them"),
+        (["--live", "--parquet", "a"], "closed candles alone"),
+    ],
+)
+def test_what_is_typed_wrong_gets_one_line(past, arguments, said):
+    with pytest.raises(UsageError, match=said) as error:
+        candles(*arguments)
+    assert "\n" not in str(error.value)
