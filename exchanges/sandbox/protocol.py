@@ -1,10 +1,11 @@
 """What a protocol gives the sandbox: its REST calls, its streams, its settings, its symbols."""
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from exchanges.sandbox.faults.faults import Fault
 from exchanges.sandbox.faults.frames import FrameFaults
 from exchanges.sandbox.faults.listings import ListingRows
 from exchanges.sandbox.faults.rows import CandleRows
@@ -24,7 +25,9 @@ class Endpoint:
     The endpoint called `time` tells the time. `candles` reads a candle request for the log, before
     any check. `listing` says where a listing keeps what it tells. `odd_limits` are ways to change
     what a reply tells of limits, empty where it tells nothing of them. Calls to a `private` one
-    are signed.
+    are signed. `spoilt` answers for bulk files, given the faults that concern them; `about` says
+    of which symbol and timeframe one is. They are on another host on real exchanges: what goes
+    wrong with REST does not with them, unless it names their endpoint, and limits don't count them.
     """
 
     name: str
@@ -35,6 +38,13 @@ class Endpoint:
     listing: ListingRows | None = None
     odd_limits: Mapping[str, Callable[[dict], None]] = field(default_factory=dict)
     private: bool = False
+    spoilt: Callable[[Call, Sequence[Fault]], Reply] | None = None
+    about: Callable[[Call], tuple[str | None, str | None]] = lambda call: (None, None)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it stands for another host."""
+        return self.spoilt is not None
 
     @property
     def own_faults(self) -> set[str]:
@@ -43,6 +53,7 @@ class Endpoint:
             "time": self.name == "time",
             "limits": self.odd_limits,
             "refused_key": self.private,
+            "archive": self.is_elsewhere,
         }
         return {kind for kind, happens in kinds.items() if happens}
 

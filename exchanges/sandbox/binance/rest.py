@@ -4,6 +4,8 @@ Shapes, codes and weights follow binance-spot-api-docs (rest-api.md and errors.m
 Only the six timeframes of this project are served; any other interval is invalid here.
 """
 
+from exchanges.sandbox.binance import archive
+from exchanges.sandbox.binance.archive import BinanceArchive
 from exchanges.sandbox.binance.errors import failure, worded
 from exchanges.sandbox.binance.limits import ODD_LIMITS
 from exchanges.sandbox.binance.listing import ROWS, ExchangeInfo, Listed
@@ -39,6 +41,7 @@ class BinanceRest:
         )
         info = ExchangeInfo(market, self._listed, settings)
         tickers = Tickers(market, self._listed)
+        bulk = BinanceArchive(market, self._listed)
         day, price = worded(tickers.day), worded(tickers.price)
         self.endpoints: tuple[Endpoint, ...] = (
             Endpoint("ping", f"{PREFIX}/ping", lambda call: as_json({})),
@@ -54,6 +57,7 @@ class BinanceRest:
             Endpoint("klines", f"{PREFIX}/klines", worded(self.klines), lambda call: 2, self.asked),
             Endpoint("ticker24hr", f"{PREFIX}/ticker/24hr", day, tickers.day_weight),
             Endpoint("price", f"{PREFIX}/ticker/price", price, tickers.price_weight),
+            Endpoint(archive.NAME, archive.PATH, bulk.answer, about=bulk.about, spoilt=bulk.spoilt),
         )
 
     def klines(self, call: Call) -> Reply:
@@ -90,6 +94,8 @@ class BinanceRest:
         return CandleRequest(NAME, symbol, get("interval"), *times, arrived_ms=call.now_ms)
 
     def admit(self, endpoint: Endpoint, call: Call) -> dict[str, str]:
+        if endpoint.is_elsewhere:
+            return {}
         limit = self._limit
         status = limit.spend(endpoint.weight(call), call.now_ms)
         used = str(limit.used)

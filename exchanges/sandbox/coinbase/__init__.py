@@ -1,6 +1,6 @@
 """Coinbase Advanced Trade's protocol as the sandbox speaks it.
 
-It has no `limits`, as it publishes none.
+It has no `limits`, as it publishes none, and no `archive`: nobody publishes its candles in bulk.
 """
 
 from exchanges.sandbox.coinbase.rest import CANDLE_ROWS, CoinbaseRest

@@ -17,7 +17,7 @@ LISTING_FAULTS = {
 }  # fmt: skip
 REST_KINDS = (
     "rest_429", "rest_418", "rest_401", "rest_403", "rest_451", "rest_holes", "rest_empty",
-    "rest_late", "rest_time", "slow", *LISTING_FAULTS,
+    "rest_late", "rest_time", "slow", "archive", *LISTING_FAULTS,
 )  # fmt: skip
 
 
@@ -76,6 +76,8 @@ def _fault(scenario: Scenario) -> dict:
             return scope | {"kind": "empty", "chance": scenario.chance}
         case "rest_late":
             return scope | {"kind": "late", "seconds": scenario.delay, "way": scenario.way}
+        case "archive":
+            return scope | {"kind": "archive", "way": scenario.way, "chance": scenario.chance}
         case "rest_time":
             return {"protocol": scenario.protocol, "kind": "time", "ms": scenario.ms}
         case "rest_401":

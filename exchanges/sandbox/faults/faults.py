@@ -5,17 +5,21 @@ from dataclasses import dataclass, field
 from random import Random
 from threading import Lock
 
+from exchanges.sandbox.faults.archives import KIND as ARCHIVE
+from exchanges.sandbox.faults.archives import WAYS as ARCHIVE_WAYS
 from exchanges.sandbox.faults.listings import BAD_LISTINGS
 from exchanges.sandbox.faults.rows import BAD_ROWS
 from exchanges.sandbox.market.clock import SandboxClock
 
 KINDS = (
     "status", "html200", "truncated", "reset", "slow", "holes", "bad_rows", "empty", "late", "time",
-    "listing", "limits", "refused_key", "skew_ms",
+    "listing", "limits", "refused_key", "skew_ms", ARCHIVE,
 )  # fmt: skip
 LATE = ("missing", "stale")
-_WAYS: dict[str, Iterable[str]] = {"bad_rows": BAD_ROWS, "late": LATE, "listing": BAD_LISTINGS}
-OF_FEW = ("time", "limits", "refused_key")  # happen to the endpoints alone that say so
+_WAYS: dict[str, Iterable[str]] = {
+    "bad_rows": BAD_ROWS, "late": LATE, "listing": BAD_LISTINGS, ARCHIVE: ARCHIVE_WAYS,
+}  # fmt: skip
+OF_FEW = ("time", "limits", "refused_key", ARCHIVE)  # happen to those endpoints that say so
 _BY_CHANCE = ("empty", "refused_key")  # their `chance` is a share of the calls
 
 
@@ -39,7 +43,8 @@ class Fault:
     listings.py, a `chance` share of the rows or that of the symbol `listed`;
     `limits` tells limits in one of a protocol's odd `way`s; `refused_key` refuses a `chance`
     share of signed calls (all of them if 0) with 401, whatever the token; `skew_ms` puts the whole
-    exchange's clock off by `ms`.
+    exchange's clock off by `ms`; `archive` spoils bulk files in a `way` of archives.py, those alone
+    that hold one of `open_times` where any is given, and a `chance` share of their rows.
 
     Raises ValueError for a kind that isn't known.
     """
@@ -80,6 +85,8 @@ class Fault:
         found = (protocol, endpoint, symbol, timeframe)
         exhausted = self.times is not None and self.hits >= self.times
         concerned = self.kind not in OF_FEW or self.kind in own_faults
+        if ARCHIVE in own_faults:  # on another host
+            concerned = self.kind == ARCHIVE or self.endpoint is not None
         return (
             not exhausted
             and concerned

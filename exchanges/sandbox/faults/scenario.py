@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field, fields
 from random import Random
 
+from exchanges.sandbox.faults.archives import WAYS as ARCHIVE_WAYS
 from exchanges.sandbox.faults.faults import LATE
 from exchanges.sandbox.market.listings import HALT
 
@@ -11,7 +12,7 @@ from exchanges.sandbox.market.listings import HALT
 TIMED = (
     "drop", "refuse", "silence", "pong_only", "answers_only", "early_cut",
     "rest_429", "rest_418", "rest_401", "rest_403", "rest_451", "rest_holes", "rest_empty",
-    "rest_late", "rest_time", "slow", "skew", "proxy_refuse", "proxy_silence",
+    "rest_late", "rest_time", "slow", "archive", "skew", "proxy_refuse", "proxy_silence",
     "halted", "delisted", "renamed", "listing_halted", "listing_short", "listing_bad_row",
 )  # fmt: skip
 # Something happens to a frame; `times` counts frames.
@@ -22,6 +23,7 @@ FRAMES = (
 KINDS = (*TIMED, *FRAMES, "ack_without_data", "refuse_subscription")
 WAYS = ("truncated", "types", "missing", "list", "text", "utf8")  # to break a frame
 _WAYS = {  # of other kinds; the first one is usual
+    "archive": ARCHIVE_WAYS,
     "rest_late": LATE,
     "early_close": ("now", "later"),
     "refuse_subscription": ("error", "silent", "left_out"),
@@ -29,7 +31,7 @@ _WAYS = {  # of other kinds; the first one is usual
 OF_A_SYMBOL = ("silent_symbol", "halted", "delisted", "renamed", "listing_bad_row")
 _CHANCES = {
     "malformed": 0.02, "loss": 0.02, "duplicates": 0.1, "reordering": 0.1, "early_close": 0.1,
-    "frame_time": 0.02, "rest_holes": 0.05, "rest_empty": 0.2, "listing_short": 0.9,
+    "frame_time": 0.02, "rest_holes": 0.05, "rest_empty": 0.2, "listing_short": 0.9, "archive": 0,
 }  # fmt: skip
 _NUMBERS = ("every", "seconds", "times", "chance", "delay", "status", "retry_after")
 _DELAYS = {"late_close": 10.0, "slow": 2.0, "early_cut": 10.0, "rest_late": 30.0}
@@ -69,6 +71,8 @@ class Scenario:
     frames so; `skew` puts the exchange's clock off by `ms`; `early_close` sets the closing flag of
     open kline frames, in the `way` "later" of the bar after; `versions` sends after each open
     candle the one before it again, as a server that is behind does;
+    `archive` spoils bulk files in one `way` of archives.py, some of them in a `chance` share of
+    rows (0: of a single one);
     `halted` lets `symbol` (the first one listed if None) trade no more and be listed as `state`,
     `delisted` takes it off the list, `renamed` does so and lists it as `to` instead (None: its
     base with a 2 behind it);

@@ -36,13 +36,8 @@ class Handlers:
             asked = endpoint.candles(call) if endpoint.candles else None
             if asked:
                 self._requests.add(asked)
-            faults = self._faults.take(
-                protocol.name,
-                endpoint.name,
-                asked.symbol if asked else None,
-                asked.timeframe if asked else None,
-                endpoint.own_faults,
-            )
+            about = (asked.symbol, asked.timeframe) if asked else endpoint.about(call)
+            faults = self._faults.take(protocol.name, endpoint.name, *about, endpoint.own_faults)
             wait = self._latency_seconds + sum(f.seconds for f in faults if f.kind == "slow")
             if wait:
                 await asyncio.sleep(wait)
@@ -69,7 +64,8 @@ def _reply(
     headers: dict[str, str] = {}
     try:
         headers = rest.admit(endpoint, call)
-        reply = endpoint.answer(at_its_time(endpoint, call, faults))
+        then = at_its_time(endpoint, call, faults)
+        reply = endpoint.spoilt(then, faults) if endpoint.spoilt else endpoint.answer(then)
     except Refusal as refusal:
         reply = refusal.reply
     for fault in faults:
