@@ -262,7 +262,7 @@ LOG_FORMAT = _text("LIVERMORE_LOG_FORMAT", "text").lower()
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured("LIVERMORE_LOG_FORMAT is one of text, json")
 
-OUR_LOGGERS = ("livermore", "exchanges", "warmup", "serving")
+OUR_LOGGERS = ("livermore", "exchanges", "warmup", "history", "serving")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

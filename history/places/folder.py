@@ -11,6 +11,7 @@ from exchanges.errors import Misconfigured, Temporary
 
 ID_FILE = "store-id"  # tells one folder from another of the same name on another machine
 ID = re.compile(r"[0-9a-f]{32}\s*")
+DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")  # a file that is being written
 
 
 class Folder:
@@ -69,11 +70,23 @@ class Folder:
             (self._path / to).parent.mkdir(parents=True, exist_ok=True)
             (self._path / path).replace(self._path / to)
 
-    def paths(self) -> Iterator[str]:
-        """Yield the path of each file."""
-        for file in sorted(self._path.rglob("*")):
-            if file.is_file() and file.name != ID_FILE:
-                yield file.relative_to(self._path).as_posix()
+    def paths(self, below: str = "") -> Iterator[str]:
+        """Yield the path of each file, or of those below a path; not what is half written."""
+        with self._faults():
+            for file in sorted((self._path / below).rglob("*")):
+                is_own = file.name == ID_FILE or DRAFT.fullmatch(file.name)
+                if not is_own and file.is_file():
+                    yield file.relative_to(self._path).as_posix()
+
+    def clear_drafts(self, below: str) -> int:
+        """Delete what was half written below a path when its writer died; return how many."""
+        with self._faults():
+            drafts = [
+                file for file in (self._path / below).rglob(".*") if DRAFT.fullmatch(file.name)
+            ]
+            for file in drafts:
+                file.unlink(missing_ok=True)
+        return len(drafts)
 
     def _faults(self):
         return _Faults(self)

@@ -24,8 +24,11 @@ class Place(Protocol):
     def move(self, path: str, to: str) -> None:
         """Give a file another path; nothing where there is none."""
 
-    def paths(self) -> Iterator[str]:
-        """Yield the path of each file."""
+    def paths(self, below: str = "") -> Iterator[str]:
+        """Yield the path of each file, or of those below a path; not what is half written."""
+
+    def clear_drafts(self, below: str) -> int:
+        """Delete what was half written below a path when its writer died; return how many."""
 
 
 def configured_place() -> Place:

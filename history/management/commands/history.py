@@ -5,14 +5,23 @@ from datetime import UTC, date, datetime
 from django_redis import get_redis_connection
 
 from exchanges.adapters import open_rest
+from exchanges.models import Exchange
 from exchanges.redis.installation import Announcer
 from history import parquet
 from history.filling import FillPlan, FillReport, HistoryFilling, plan
 from history.models import KeptHistory
-from history.places.place import configured_place
+from history.places.place import Place, configured_place
 from history.store import HistoryStore
 from history.terminal import FillProgress, print_fill, print_fill_plan
 from history.turn import Turn
+from history.verifying.repair import HistoryRepair, RepairReport, remaining
+from history.verifying.terminal import (
+    RepairProgress,
+    VerifyProgress,
+    print_repair,
+    print_verification,
+)
+from history.verifying.verification import Verification, VerifyReport
 from livermore.arguments import (
     add_pairs,
     ensure_listing,
@@ -44,11 +53,24 @@ class Command(LivermoreCommand):
             action="store_true",
             help="change nothing and fetch nothing: say what would be fetched and what it costs",
         )
+        parser.add_argument(
+            "--verify",
+            action="store_true",
+            help="read the manifest and all files, name each difference, and fetch nothing",
+        )
+        parser.add_argument(
+            "--repair",
+            action="store_true",
+            help="the same, then set what is damaged aside, fetch it again, adopt what is sound",
+        )
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, **options):
         parquet.library()
         exchange = exchange_named(options["exchange"])
+        if options["verify"] or options["repair"]:
+            self._verify(exchange, options)
+            return
         kept = KeptHistory.objects.filter(exchange=exchange).first()
         since, until = _days(options, kept)
         timeframes = timeframes_named(options["timeframes"])
@@ -71,6 +93,38 @@ class Command(LivermoreCommand):
         self._print(report, print_fill, exchange, options)
         if report.failures:
             raise SystemExit(1)
+
+    def _verify(self, exchange: Exchange, options) -> None:
+        narrowed = ("symbols", "timeframes", "since", "until", "plan")
+        if given := [f"--{name}" for name in narrowed if options[name]]:
+            raise UsageError(f"--verify reads all of an exchange's history: leave {given[0]} out")
+        place = configured_place()
+        with VerifyProgress(exchange.name, self.stderr) as show:
+            found = Verification(place, exchange).run(show)
+        repaired, differences = None, found.differences
+        if options["repair"]:
+            repaired = self._repair(place, exchange, found)
+            differences = remaining(differences, repaired)
+        if options["json"]:
+            done = {"repair": repaired.as_json()} if repaired else {}
+            self.stdout.write(json.dumps(found.as_json() | done, indent=2))
+        else:
+            print_verification(exchange.name, found, self.stdout)
+            if repaired:
+                print_repair(exchange.name, repaired, self.stdout)
+        if differences or (repaired and (repaired.failures or repaired.unknown)):
+            raise SystemExit(1)
+
+    def _repair(self, place: Place, exchange: Exchange, found: VerifyReport) -> RepairReport:
+        redis = get_redis_connection("default")
+        with Turn(redis, exchange) as turn:
+            repair = HistoryRepair(place, exchange, turn.check)
+            if lost := repair.settle(found.differences):
+                Announcer(redis).step()
+                progress = RepairProgress(exchange.name, self.stderr)
+                with closing(open_rest(exchange)) as rest, progress as show:
+                    repair.fetch(rest, lost, show)
+            return repair.report
 
     def _print(self, found: FillReport | FillPlan, show, exchange, options) -> None:
         if options["json"]:

@@ -1,0 +1,124 @@
+"""What the database says of an exchange's files in one place, beside what is in them.
+
+Several processes may settle the same file: each step looks at the row as it is when it is written.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from urllib.parse import unquote
+
+from django.db import transaction
+
+from exchanges.models import Exchange
+from history.models import HistoryFile, PairHistory
+from history.months import Month
+from livermore.market.coverage import Coverage, intersect, subtract, union
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+
+EXCHANGE, SYMBOL, TIMEFRAME, ENDING = "exchange=", "symbol=", "timeframe=", ".parquet"
+
+
+def coverage_of(stored: Iterable[Sequence[int]]) -> Coverage:
+    """Return coverage as rows keep it."""
+    return tuple((start, end) for start, end in stored)
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest that tells a file's content from all others: SHA-256."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def folder_of(exchange: Exchange) -> str:
+    """Return below which path an exchange's files lie."""
+    return f"{EXCHANGE}{exchange.name}"
+
+
+def read_path(path: str) -> tuple[Pair, Month]:
+    """Return whose file has a path, as the store makes them; ValueError where it makes no such."""
+    parts = path.split("/")
+    if len(parts) != 4 or not parts[3].endswith(ENDING):
+        raise ValueError("no path of history")
+    if not (parts[1].startswith(SYMBOL) and parts[2].startswith(TIMEFRAME)):
+        raise ValueError("no path of history")
+    symbol = unquote(parts[1].removeprefix(SYMBOL))
+    timeframe = Timeframe(parts[2].removeprefix(TIMEFRAME))
+    return Pair(symbol, timeframe), Month.named(parts[3].removesuffix(ENDING))
+
+
+class Manifest:
+    """What is said of the files of one exchange in the place with this id."""
+
+    def __init__(self, store_id: str, exchange: Exchange):
+        self._id = store_id
+        self._exchange = exchange
+
+    def files(self) -> list[HistoryFile]:
+        """Return all files that are known, in the order of pairs and months."""
+        return list(self._rows().filter(pair__store=self._id))
+
+    def files_elsewhere(self) -> list[HistoryFile]:
+        """Return the files of the same exchange that are known of other places."""
+        return list(self._rows().exclude(pair__store=self._id).exclude(digest=""))
+
+    def coverage(self, pair: Pair) -> Coverage:
+        """Return the stretches of which all candles are known."""
+        found = PairHistory.objects.filter(**self._key(pair)).first()
+        return coverage_of(found.coverage) if found else ()
+
+    def settle(self, file: HistoryFile, content: bytes) -> bool:
+        """Say of a file that was written that it is there, where its writer did not come to it."""
+        if not file.next_digest or digest_of(content) != file.next_digest:
+            return False
+        with transaction.atomic():
+            row = self._locked(file)
+            if row.next_digest != file.next_digest:
+                return False  # somebody else did
+            self._cover(row.pair, coverage_of(row.next_coverage))
+            row.digest, row.rows, row.size = row.next_digest, row.next_rows, row.next_size
+            row.next_digest, row.next_coverage = "", []
+            row.save()
+        file.refresh_from_db()
+        return True
+
+    def forget(self, file: HistoryFile) -> Coverage:
+        """Know nothing of a file's month any more; return what was known of it."""
+        with transaction.atomic():
+            row = self._locked(file)
+            lost = intersect(coverage_of(row.pair.coverage), (row.interval,))
+            row.pair.coverage = subtract(coverage_of(row.pair.coverage), (row.interval,))
+            row.pair.save(update_fields=["coverage"])
+            row.digest, row.rows, row.size, row.next_digest = "", 0, 0, ""
+            row.next_coverage = []
+            row.save()
+        return lost
+
+    def adopt(self, path: str, content: bytes, rows: int, covered: Coverage) -> None:
+        """Know a file that is there, which has all rows of `covered`."""
+        pair, month = read_path(path)
+        with transaction.atomic():
+            found, _ = PairHistory.objects.get_or_create(**self._key(pair))
+            values = {"path": path, "digest": digest_of(content), "size": len(content)}
+            values |= {"rows": rows, "next_digest": "", "next_coverage": []}
+            HistoryFile.objects.update_or_create(pair=found, month=str(month), defaults=values)
+            self._cover(found, covered)
+
+    def _cover(self, pair: PairHistory, covered: Coverage) -> None:
+        pair.coverage = union([*coverage_of(pair.coverage), *covered])
+        pair.save(update_fields=["coverage"])
+
+    def _rows(self):
+        rows = HistoryFile.objects.filter(pair__exchange=self._exchange).select_related("pair")
+        return rows.order_by("pair__symbol", "pair__timeframe", "month")
+
+    def _locked(self, file: HistoryFile) -> HistoryFile:
+        rows = HistoryFile.objects.select_for_update().select_related("pair")
+        return rows.get(pk=file.pk)
+
+    def _key(self, pair: Pair) -> dict:
+        return {
+            "store": self._id,
+            "exchange": self._exchange,
+            "symbol": pair.symbol,
+            "timeframe": str(pair.timeframe),
+        }
