@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-METADATA = b"livermore"
-
-
 class Said(NamedTuple):
     """What a file says of itself: whose it is, and of which stretches it has all rows."""
 
@@ -38,7 +35,7 @@ def read(content: bytes) -> "tuple[pyarrow.Table, Said | None]":
     arrow = parquet.library()
     try:
         table = arrow.parquet.read_table(BytesIO(content), page_checksum_verification=True)
-        said = _said((table.schema.metadata or {}).get(METADATA))
+        said = _said((table.schema.metadata or {}).get(parquet.METADATA))
         return table.select(parquet.COLUMNS).cast(parquet.schema()), said
     except (arrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise BadPayload(f"no Parquet file of history: {type(error).__name__}") from error

@@ -11,7 +11,6 @@ from history import parquet
 from history.manifest import digest_of
 from history.models import HistoryFile, PairHistory
 from history.store import HistoryStore
-from history.verifying.contents import METADATA
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from tests.warmup.runners import MIDNIGHT_MS, make_row, serve, true_rows
@@ -146,7 +145,7 @@ def forget_manifest():
 
 def says(symbol, coverage):
     pair = {"exchange": "sandbox", "symbol": symbol, "timeframe": "1h"}
-    return {METADATA: json.dumps({"pair": pair, "coverage": coverage})}
+    return {parquet.METADATA: json.dumps({"pair": pair, "coverage": coverage})}
 
 
 def write_saying(folder, symbol, coverage):
