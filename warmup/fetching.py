@@ -1,6 +1,7 @@
 """Many pairs at once: one that fails never stops the others, unless nothing can be done at all."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -181,6 +182,8 @@ class FetchReport:
     """What a repair or a backfill did: pairs repaired by how many answers, and what failed.
 
     `left` has an object for each stretch whose row was refused, which is asked for again later.
+    `open_bars` has one for each open bar that was asked for too: since when it is open, its row,
+    None where it has none yet, and how many ms after the report was begun that was not known yet.
     """
 
     pairs: int = 0
@@ -189,6 +192,8 @@ class FetchReport:
     refused: int = 0
     left: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
+    open_bars: list[dict[str, Any]] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
 
     def add(self, pair: PairJob, answers: list[Candles] | None, error: Exception | None) -> None:
         """Count a pair by its outcome."""
@@ -210,6 +215,17 @@ class FetchReport:
             }
             for answer in answers
             for start, end, reason in answer.refusals
+        ]
+        self.open_bars += [
+            {
+                "symbol": pair.symbol,
+                "timeframe": pair.timeframe,
+                "from": answer.open_ms,
+                "row": answer.open_candle and answer.open_candle.row(),
+                "afterMs": int(1000 * (answer.asked_at - self.began)),
+            }
+            for answer in answers
+            if answer.open_ms is not None
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -186,10 +186,15 @@ class CandleRepair:
         *,
         lane: Lane = Lane.BACKFILL,
         on_pair: Callable[[int, int], None] = lambda done, total: None,
+        with_open: bool = False,
     ) -> FetchReport:
-        """Fetch these; see `repair`."""
+        """Fetch these; see `repair`. With the open bars, where that takes no further call."""
         report, fetcher = FetchReport(), Fetcher(self._rest, self._cache, holes)
-        outcomes = run_all(self._rest, holes, lambda pair: self._repair_pair(fetcher, pair, lane))
+
+        def work(pair: PairHoles) -> list[Candles]:
+            return self._repair_pair(fetcher, pair, lane, with_open)
+
+        outcomes = run_all(self._rest, holes, work)
         for done, outcome in enumerate(outcomes, start=1):
             report.add(*outcome)
             on_pair(done, len(holes))
@@ -200,10 +205,19 @@ class CandleRepair:
         )
         return report
 
-    def _repair_pair(self, fetcher: Fetcher, pair: PairHoles, lane: Lane) -> list[Candles]:
+    def _repair_pair(
+        self, fetcher: Fetcher, pair: PairHoles, lane: Lane, with_open: bool
+    ) -> list[Candles]:
         beside = self._cache.beside(pair.symbol, pair.timeframe, pair.ranges)
         return [
-            fetcher.fetch(pair, start_ms=start_ms, end_ms=end_ms, known=known, lane=lane)
+            fetcher.fetch(
+                pair,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                known=known,
+                lane=lane,
+                with_open=with_open,
+            )
             for (start_ms, end_ms), known in zip(pair.ranges, beside, strict=True)
         ]
 

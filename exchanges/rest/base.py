@@ -1,6 +1,7 @@
 """What every venue can do over REST, and what is the same for all of them."""
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -13,6 +14,7 @@ from exchanges.rest.key import KeyInUse
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Row, Values
 from exchanges.symbols.listed import ListedSymbol
+from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
 
 if TYPE_CHECKING:  # who makes one loads requests, who only knows the venues does not
@@ -88,14 +90,16 @@ class VenueRest(ABC):
         *,
         known: Known = UNKNOWN,
         lane: Lane = Lane.BACKFILL,
+        with_open: bool = False,
     ) -> Candles:
         """Return closed candles that opened in `[start_ms, end_ms)`, oldest first.
 
         Without `end_ms` up to now. With `start_ms` all of them, or those of the first `limit`
         periods; without it the newest `limit`: 100 if None, 1,000 at the most, and where the
         exchange omits quiet periods none older than 1,000 periods. As many calls are made as the
-        exchange's page needs. Only an answer that reaches up to now, without `start_ms`, has an
-        `open_candle`. `known` are rows beside a stretch that begins at `start_ms`.
+        exchange's page needs. Only an answer that reaches up to now has an `open_candle`; with
+        `start_ms` it is one that was asked for `with_open`, and where no further call was needed
+        for that. `known` are rows beside a stretch that begins at `start_ms`.
         """
         if limit is not None and limit < 1:
             raise ValueError(f"limit is 1 or more, not {limit}")
@@ -103,11 +107,11 @@ class VenueRest(ABC):
         window = (start_ms, end_ms, limit, known)
         try:
             native = self._native(symbol)
-            candles = self._get_candles(native, timeframe, *window, lane)
+            candles = self._get_candles(native, timeframe, *window, lane, with_open)
             if candles.runs_ahead:
                 # Our idea of the exchange's time is behind: the machine slept, or theirs flies.
                 self.clock.settle()
-                candles = self._get_candles(native, timeframe, *window, lane)
+                candles = self._get_candles(native, timeframe, *window, lane, with_open)
         except UnknownSymbol:
             self.on_unknown_symbol(symbol)
             raise
@@ -122,19 +126,29 @@ class VenueRest(ABC):
         limit: int | None,
         known: Known,
         lane: Lane,
+        with_open: bool,
     ) -> Candles:
+        asked_at, open_ms = time.monotonic(), timeframe.floor(self.clock.now_ms())
         closed_ms = self._closed_ms(timeframe)
         end_ms = closed_ms if end_ms is None else min(timeframe.ceil(end_ms), closed_ms)
         if start_ms is None:
             limit = min(limit or 100, LONGEST_LOOK_BACK)
-            return self._newest(native, timeframe, end_ms, limit, lane)
+            candles = self._newest(native, timeframe, end_ms, limit, lane)
+            candles.asked_at = asked_at
+            return candles
         start_ms = timeframe.ceil(start_ms)
         if limit is not None:
             end_ms = min(end_ms, start_ms + limit * timeframe.ms)
         if start_ms >= end_ms:
             return Candles()
-        candles = self._range(native, timeframe, start_ms, end_ms, known, lane)
-        candles.open_candle = None
+        takes_open = with_open and end_ms == closed_ms
+        reach_ms = open_ms + timeframe.ms if takes_open else end_ms
+        candles = self._range(native, timeframe, (start_ms, end_ms), reach_ms, known, lane)
+        candles.asked_at = asked_at
+        if not takes_open:
+            candles.open_candle = candles.open_ms = None
+        elif candles.open_candle is None and candles.open_ms != open_ms:
+            candles.open_ms = None  # it has begun since
         return candles
 
     def has_traded(self, symbols: Iterable[str], since_ms: int) -> bool | None:
@@ -179,11 +193,15 @@ class VenueRest(ABC):
         self,
         native: str,
         timeframe: Timeframe,
-        start_ms: int,
-        end_ms: int,
+        stretch: Interval,
+        reach_ms: int,
         known: Known,
         lane: Lane,
-    ) -> Candles: ...
+    ) -> Candles:
+        """Return what is told of a stretch, half-open.
+
+        The last call asks for what opened up to `reach_ms`, as far as it has room for that.
+        """
 
     @staticmethod
     @abstractmethod

@@ -46,7 +46,9 @@ class Candles(list[Candle]):
     `asked` is the closed part of what was asked for. `covered` are the stretches of it of which
     these candles are proven to be all that the exchange has; of the rest nothing is known yet.
     `young` is a candle after these that may still grow, as no later one was told with it: it is
-    not among them. `open_candle` is the bar that was still open, None if the answer held none.
+    not among them. `open_candle` is the bar that was still open, None if the answer held none;
+    `open_ms` is when that bar began, None where nobody knows of it whether there is a candle.
+    `asked_at` is in monotonic seconds, before they were asked for.
     `refused` has a line for each row that was no usable candle, `refusals` what of `asked` such
     rows leave open.
     `anchored`: it has the rows beside the stretch that are known to exist; `contradicts`: it lacks
@@ -60,6 +62,8 @@ class Candles(list[Candle]):
         self.covered: Coverage = ()
         self.young: Candle | None = None
         self.open_candle: Candle | None = None
+        self.open_ms: int | None = None
+        self.asked_at = 0.0
         self.refused: list[str] = []
         self.refusals: list[Refusal] = []
         self.anchored = False
@@ -119,6 +123,7 @@ class CandleReply:
         self._refusals: list[Refusal] = []
         self._anchored = False
         self._contradicting: dict[int, bool] = {}  # by where a page begins: it lacks a known row
+        self._reach_ms = 0  # up to where rows were asked for
 
     def times(self) -> list[int]:
         """Return the open times of the usable rows so far, ascending."""
@@ -133,6 +138,7 @@ class CandleReply:
         lacks any proves no quiet bar, and before the first row of one that has them there is none.
         """
         rows = list(rows)
+        self._reach_ms = max(self._reach_ms, last_ms)
         page = self._read_together(rows, start_ms, last_ms)
         if page is None:
             page = self._read_singly(rows, start_ms, last_ms)
@@ -220,6 +226,9 @@ class CandleReply:
         found.young = rows[-1] if rows and rows[-1] not in found[-1:] else None
         if times and times[-1] >= current_ms:
             found.open_candle = self._candles[times[-1]]
+            found.open_ms = times[-1]
+        elif self._reach_ms > current_ms:  # not where it may be the first that was left out
+            found.open_ms = current_ms
         found.is_bare = not times
         found.runs_ahead = runs_ahead
         found.contradicts = any(self._contradicting.values())

@@ -21,8 +21,8 @@ from serving.candles.windows import Window, Windows
 from serving.counting.asked import held
 from serving.directory import ServedExchange
 from serving.fetching.failures import Failure
-from serving.fetching.fetches import Fetches
-from serving.fetching.opened import LONGEST_OPEN_SECONDS, OpenCandle
+from serving.fetching.fetches import Fetches, Outcome
+from serving.fetching.opened import LONGEST_OPEN_SECONDS, OpenBar, OpenCandle
 from serving.fetching.stretches import Told
 from serving.memory.stored import StoredRows
 from serving.reading import CacheReader
@@ -148,15 +148,20 @@ class Answers:
 
         Raises Unavailable, and OlderThanKept: `older` has those.
         """
+        asked_at, open_bar = time.time(), None
         window, found, now_ms = await self._select(exchange, symbol, timeframe, wanted)
         before, missing = window, found.missing
         if missing:
             if missing[0][0] < _kept_from_ms(timeframe, now_ms):
                 raise OlderThanKept(missing)
-            window, found, now_ms = await self._fetched(exchange, symbol, timeframe, wanted, found)
+            window, found, now_ms, open_bar = await self._fetched(
+                exchange, symbol, timeframe, wanted, found
+            )
+            if open_bar and open_bar.told_at < asked_at:
+                open_bar = None  # it may be too old by now: if not, it is kept
         opened, kept, fetched = None, False, bool(missing)
         if found.takes_open:
-            opened = await self._open_row(exchange, symbol, timeframe, now_ms)
+            opened = await self._open_row(exchange, symbol, timeframe, now_ms, open_bar)
             if opened is None:
                 found = _without_open(window, timeframe, wanted, now_ms, found)
                 if found.first == found.last:
@@ -184,10 +189,14 @@ class Answers:
         timeframe: AnyTimeframe,
         wanted: Wanted,
         found: Selection,
-    ) -> tuple[Window, Selection, int]:
-        """Have what is missing fetched into the cache, and look again. Raises Unavailable."""
+    ) -> tuple[Window, Selection, int, OpenBar | None]:
+        """Have what is missing fetched into the cache, and look again. Raises Unavailable.
+
+        The open bar is told too where the fetch has brought it.
+        """
         pair = Pair(symbol, base_of(timeframe))
-        failure = await _in_time(self._fetches.fetch(exchange, pair, found.missing))
+        outcome = await _in_time(self._fetches.fetch(exchange, pair, found.missing))
+        failure, open_bar = outcome if isinstance(outcome, Outcome) else (outcome, None)
         # That it has changed may not have been told yet.
         await self._reader.read(self._windows.read, exchange, pair)
         window, found, now_ms = await self._select(exchange, symbol, timeframe, wanted)
@@ -195,7 +204,7 @@ class Answers:
             failure = failure or (NOT_TOLD if window.is_readable else UNREADABLE)
             self._fetches.note_in_vain(exchange, pair, found.missing, failure)
             raise _unavailable(exchange, symbol, timeframe, found.missing, failure)
-        return window, found, now_ms
+        return window, found, now_ms, open_bar
 
     async def older(
         self,
@@ -321,12 +330,20 @@ class Answers:
         return window
 
     async def _open_row(
-        self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, now_ms: int
+        self,
+        exchange: ServedExchange,
+        symbol: str,
+        timeframe: AnyTimeframe,
+        now_ms: int,
+        open_bar: OpenBar | None = None,
     ) -> OpenRow | None:
-        """Return the candle that was open at a time, None where it isn't known as a whole."""
+        """Return the candle that was open at a time, None where it isn't known as a whole.
+
+        `open_bar` is what the exchange has told of it just now, if it has.
+        """
         pair = Pair(symbol, base_of(timeframe))
         open_ms = pair.timeframe.floor(now_ms)
-        (candle, was_kept), origin = await self._open_candle(exchange, pair, open_ms)
+        (candle, was_kept), origin = await self._open_candle(exchange, pair, open_ms, open_bar)
         # Of the next bar it may be by now, behind which the one that has ended would be missing.
         if candle is None or candle.timestamp != open_ms:
             return None
@@ -349,14 +366,15 @@ class Answers:
     ) -> Window:
         """Have the bars fetched that have ended of an open candle which is made of them."""
         fetching = self._fetches.fetch(exchange, pair, missing)
-        failure = await _in_time(fetching, LONGEST_OPEN_SECONDS)
+        outcome = await _in_time(fetching, LONGEST_OPEN_SECONDS)
+        failure = outcome.failure if isinstance(outcome, Outcome) else outcome
         window = await self._reader.read(self._windows.read, exchange, pair)
         if left := missing_in(window.coverage, missing[0][0], missing[-1][1]):
             self._fetches.note_in_vain(exchange, pair, left, failure or NOT_TOLD)
         return window
 
     async def _open_candle(
-        self, exchange: ServedExchange, pair: Pair, open_ms: int
+        self, exchange: ServedExchange, pair: Pair, open_ms: int, open_bar: OpenBar | None
     ) -> tuple[OpenCandle, str]:
         """Return the candle open since a time, and who told it: the exchange where no stream has.
 
@@ -370,6 +388,8 @@ class Answers:
                 candle = await self._reader.read(self._windows.read_live, number, pair)
             if candle and candle.timestamp >= open_ms:
                 return OpenCandle(candle, was_kept=True), STREAM
+        if open_bar and open_bar.open_ms == open_ms:
+            return OpenCandle(open_bar.candle, was_kept=False), REST
         return await self._fetches.open_candles.get(exchange, pair, open_ms, is_streamed), REST
 
 

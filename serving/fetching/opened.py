@@ -2,12 +2,14 @@
 
 import logging
 import time
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from functools import partial
 from typing import NamedTuple
 
 import orjson
 from django.db import close_old_connections
+from redis.exceptions import RedisError
 
 from exchanges.adapters import open_rest
 from exchanges.models import Exchange
@@ -32,6 +34,17 @@ class OpenCandle(NamedTuple):
 
     candle: Candle | None
     was_kept: bool
+
+
+class OpenBar(NamedTuple):
+    """What an exchange told of the bar open since `open_ms`: its candle, None where it had none.
+
+    It told that at `told_at` or later, in seconds since 1970.
+    """
+
+    open_ms: int
+    candle: Candle | None
+    told_at: float
 
 
 class OpenCandles:
@@ -62,6 +75,15 @@ class OpenCandles:
         except FAILURES:  # it was not asked at all, as it is switched off or has enough to answer
             return OpenCandle(None, was_kept=True)
 
+    def keep(self, exchange: ServedExchange, bars: Mapping[Pair, OpenBar]) -> None:
+        """Keep what an exchange told beside closed candles, as if it had been asked for."""
+        self._once.keep(exchange, _answers(exchange, bars))
+
+    def share(self, exchange: ServedExchange, bars: Mapping[Pair, OpenBar]) -> None:
+        """Leave that for the processes beside this one. In any thread."""
+        with suppress(RedisError):  # then they ask for themselves
+            self._once.share(exchange, _answers(exchange, bars))
+
 
 def fetch_open(exchange_id: int, pair: Pair) -> Candle | None:
     """Return the open candle as an exchange tells it, None where it has none."""
@@ -74,6 +96,22 @@ def _request(pair: Pair, open_ms: int) -> str:
     return f"open {pair.symbol} {pair.timeframe} {open_ms}"
 
 
+def _answers(exchange: ServedExchange, bars: Mapping[Pair, OpenBar]) -> dict[str, Answer]:
+    """Return each as it would be answered to who asks for it; of most nobody tells a stream."""
+    monitored = {each.symbol for each in exchange.symbols.values() if each.is_monitored}
+    return {
+        _request(pair, bar.open_ms): _answer(
+            bar.candle, bar.told_at, is_long=pair.symbol not in monitored
+        )
+        for pair, bar in bars.items()
+    }
+
+
+def _answer(candle: Candle | None, told_at: float, is_long: bool) -> Answer:
+    holds_seconds = LONG_OPEN_HOLDS_SECONDS if is_long else OPEN_HOLDS_SECONDS
+    return Answer(200, orjson.dumps(candle and candle.row()), told_at, holds_seconds)
+
+
 def _asked_open(exchange: ServedExchange, pair: Pair, open_ms: int, is_streamed: bool) -> Answer:
     """Return what an exchange tells of the candle open since a time, `null` where it has none."""
     try:
@@ -83,8 +121,7 @@ def _asked_open(exchange: ServedExchange, pair: Pair, open_ms: int, is_streamed:
         return untold(error)
     is_it = candle is None or candle.timestamp == open_ms
     is_long = is_it and (is_streamed or not exchange.symbols[pair.symbol].is_monitored)
-    holds_seconds = LONG_OPEN_HOLDS_SECONDS if is_long else OPEN_HOLDS_SECONDS
-    return Answer(200, orjson.dumps(candle and candle.row()), time.time(), holds_seconds)
+    return _answer(candle, time.time(), is_long)
 
 
 def _candle_of(answer: Answer, pair: Pair) -> Candle | None:

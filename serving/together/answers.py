@@ -3,7 +3,7 @@
 import hashlib
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -31,6 +31,11 @@ class Answer(NamedTuple):
     told_at: float
     holds_seconds: float
     retry_seconds: int | None = None
+
+    @property
+    def left_seconds(self) -> float:
+        """Return how long it holds yet."""
+        return self.holds_seconds - max(0.0, time.time() - self.told_at)
 
     @property
     def content(self) -> Any:
@@ -64,12 +69,23 @@ class AnswersBeside:
 
         Raises what that raises.
         """
-        name = keys.passed(exchange_id, hashlib.sha256(request.encode()).hexdigest()[:32])
+        name = _name(exchange_id, request)
         try:
             found = self._found(name)
         except (RedisError, ValueError, TypeError, zlib.error):
             return ask()
         return found or self._ask(name, ask)
+
+    def share(self, exchange_id: int, answers: Mapping[str, Answer]) -> None:
+        """Leave for the others what was told of requests, and for those who wait for that.
+
+        Raises RedisError.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for request, answer in answers.items():
+            if (left_ms := int(1000 * answer.left_seconds)) > 0:
+                pipe.set(_name(exchange_id, request), _packed(answer), px=left_ms)
+        pipe.execute()
 
     def _found(self, name: str) -> Answer | None:
         """Return what is there, waiting for one who asks; None where it is ours to ask."""
@@ -87,7 +103,7 @@ class AnswersBeside:
         packed, holds_ms = b"", 0
         try:
             told = ask()
-            packed, holds_ms = zlib.compress(_write(told), 1), int(1000 * told.holds_seconds)
+            packed, holds_ms = _packed(told), int(1000 * told.holds_seconds)
             return told
         finally:
             with suppress(RedisError):  # the claim ends by itself
@@ -97,14 +113,18 @@ class AnswersBeside:
                     self._redis.delete(name)
 
 
-def _write(told: Answer) -> bytes:
+def _name(exchange_id: int, request: str) -> str:
+    return keys.passed(exchange_id, hashlib.sha256(request.encode()).hexdigest()[:32])
+
+
+def _packed(told: Answer) -> bytes:
     """Return a line that says what the bytes behind it are, and those."""
     head = [told.status, told.told_at, told.holds_seconds, told.retry_seconds]
-    return orjson.dumps(head) + b"\n" + told.body
+    return zlib.compress(orjson.dumps(head) + b"\n" + told.body, 1)
 
 
 def _read(stored: bytes) -> Answer:
-    """Return what `_write` has written. Raises ValueError or TypeError for anything else."""
+    """Return what `_packed` has packed. Raises ValueError or TypeError for anything else."""
     head, _, body = stored.partition(b"\n")
     status, told_at, holds_seconds, retry_seconds = orjson.loads(head)
     retry = None if retry_seconds is None else int(retry_seconds)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -55,6 +55,16 @@ class Once:
             task.add_done_callback(lambda _: self._under_way.pop(which, None))
             return await asyncio.shield(task)
 
+    def keep(self, exchange: ServedExchange, answers: Mapping[str, Answer]) -> None:
+        """Keep what was told of requests beside something else, for as long as it holds."""
+        for request, answer in answers.items():
+            self._kept.put((exchange.exchange_id, request), answer)
+
+    def share(self, exchange: ServedExchange, answers: Mapping[str, Answer]) -> None:
+        """Leave that for the processes beside this one. In any thread. Raises RedisError."""
+        if self._beside and answers:
+            self._beside.share(exchange.exchange_id, answers)
+
     async def _ask(
         self, exchange: ServedExchange, which: Request, ask: Callable[[], Answer]
     ) -> Got:
@@ -87,8 +97,7 @@ class Kept:
 
     def put(self, which: Request, answer: Answer) -> None:
         self._drop(which)
-        left_seconds = answer.holds_seconds - max(0.0, time.time() - answer.told_at)
-        self._kept[which] = time.monotonic() + left_seconds, answer
+        self._kept[which] = time.monotonic() + answer.left_seconds, answer
         self._bytes += len(answer.body)
         while self._kept and (self._bytes > MOST_BYTES or self._is_over()):
             self._drop(next(iter(self._kept)))

@@ -13,6 +13,7 @@ from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.directory import ServedExchange, ServedSymbol
+from serving.fetching.holes import Fetched
 from serving.server import Server
 from tests.conftest import SERVER
 from warmup.cache.candles import CandleCache
@@ -67,7 +68,7 @@ def filled(redis):
 
 
 def fail(redis, exchange_id, holes):
-    return {Pair(hole.symbol, hole.timeframe): "nobody fetches here" for hole in holes}
+    return Fetched({Pair(hole.symbol, hole.timeframe): "nobody fetches here" for hole in holes})
 
 
 @pytest.fixture

@@ -118,19 +118,19 @@ class CommandWork:
             return report.as_json() | {"candleCalls": rest.candle_calls}
 
     def _fetch(self, command: Command, tell: Tell) -> dict[str, Any]:
-        """Fetch the stretches that a program waits for."""
+        """Fetch the stretches that a program waits for; tell of the open bars behind them too."""
         behind, newest = self._parted(read_holes(command.arguments.get("pairs")))
         report = FetchReport()
         if behind:
             with self._open_rest() as rest:
                 repair = CandleRepair(self._redis, self._exchange.pk, rest, cache=self._cache)
-                report = repair.repair_holes(behind, lane=Lane.SERVE)
+                report = repair.repair_holes(behind, lane=Lane.SERVE, with_open=True)
         if newest:
             pairs = [Pair(hole.symbol, hole.timeframe) for hole in newest]
             if trouble := self._heal_now(pairs, LONGEST_HEALING_SECONDS):
                 for hole in newest:
                     report.add(hole, None, Temporary(trouble))
-        return report.as_json()
+        return report.as_json() | {"openBars": report.open_bars}
 
     def _parted(self, holes: Sequence[PairHoles]) -> tuple[list[PairHoles], list[PairHoles]]:
         """Return what lies behind where the stream has got to, and what is the stream's to tell."""

@@ -24,6 +24,7 @@ from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits, read_listing
 from livermore.market.candle import LATEST_MS, check_time
 from livermore.market.columns import read_columns
+from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
 
 if TYPE_CHECKING:
@@ -118,12 +119,12 @@ class BinanceRest(VenueRest):
         self,
         native: str,
         timeframe: Timeframe,
-        start_ms: int,
-        end_ms: int,
+        stretch: Interval,
+        reach_ms: int,
         known: Known,
         lane: Lane,
     ) -> Candles:
-        reply = self._reply(timeframe)
+        reply, (start_ms, end_ms) = self._reply(timeframe), stretch
         is_young = end_ms + self.lag_ms > self.clock.now_ms()
         # The bars after the last one show that it is closed: the open one, and another meanwhile.
         beyond = 2 if is_young else 0
@@ -131,6 +132,9 @@ class BinanceRest(VenueRest):
         while at < until_ms:
             page_end = min(until_ms, at + (self.candles_per_call - beyond) * timeframe.ms)
             last_ms = page_end - 1 + beyond * timeframe.ms
+            if page_end == until_ms:
+                room_ms = self.candles_per_call * timeframe.ms
+                last_ms = max(last_ms, min(reach_ms, at + room_ms) - 1)
             window = {"startTime": at, "endTime": last_ms, "limit": self.candles_per_call}
             rows = self._rows(native, timeframe, lane, 1 if is_young else LOOKS, **window)
             here = [time for time in known if time is not None and at <= time <= last_ms]

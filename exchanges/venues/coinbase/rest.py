@@ -136,16 +136,18 @@ class CoinbaseRest(VenueRest):
         self,
         native: str,
         timeframe: Timeframe,
-        start_ms: int,
-        end_ms: int,
+        stretch: Interval,
+        reach_ms: int,
         known: Known,
         lane: Lane,
     ) -> Candles:
         reply, asked_ms = self._reply(timeframe), self.clock.now_ms()
+        start_ms, end_ms = stretch
         looks = 1 if end_ms + self.lag_ms > asked_ms else LOOKS
         at, last_ms = self._widened(timeframe, start_ms, end_ms, known)
         while at < last_ms:
-            page_end = min(at + self.candles_per_call * timeframe.ms, last_ms)
+            room_ms = self.candles_per_call * timeframe.ms
+            page_end = min(at + room_ms, max(last_ms, reach_ms))
             here = [time for time in known if time is not None and at <= time <= page_end]
             self._add_page(reply, native, timeframe, (at, page_end), here, looks, lane)
             # The newest row again: what lies behind it has rows on both sides then.

@@ -16,6 +16,7 @@ from exchanges.errors import (
 )
 from exchanges.rest.base import LOOKS
 from exchanges.rest.clock import PEACE_SECONDS
+from exchanges.rest.reply import CandleReply
 from exchanges.sandbox.faults.rows import BAD_ROWS
 from exchanges.venues.binance.rest import elsewhere
 from livermore.market.coverage import missing
@@ -519,3 +520,57 @@ def test_who_is_closed_calls_nobody(rest, sandbox):
     with pytest.raises(Temporary, match="stopped before"):
         rest.get_candles("BTC-USD", "1m", limit=5)
     assert len(sandbox.requests.candles) == 1
+
+
+@pytest.mark.parametrize("timeframe", [Timeframe.M1, Timeframe.H4])
+@pytest.mark.parametrize("after_ms", [1_000, 40_000, None])
+def test_the_open_candle_comes_with_a_range_without_a_call_more(
+    rest, venue, truth, sandbox, timeframe, after_ms
+):
+    open_ms = timeframe.floor(NOW_MS)
+    if after_ms is not None:  # since it has opened; it may not be told before its first trade
+        open_ms = timeframe.ceil(NOW_MS)
+        sandbox.clock.advance(open_ms + after_ms - NOW_MS)
+    start_ms = open_ms - 200 * timeframe.ms
+    newest = rest.get_candles("BTC-USD", timeframe, limit=1).open_candle
+    without = rest.get_candles("BTC-USD", timeframe, start_ms, open_ms)
+    before = rest.candle_calls
+    got = rest.get_candles("BTC-USD", timeframe, start_ms, open_ms, with_open=True)
+    assert rest.candle_calls == before + 1
+    assert values(got) == values(without)
+    assert (got.asked, got.covered) == (without.asked, without.covered)
+    assert (without.open_candle, without.open_ms) == (None, None)
+    assert got.open_candle == newest
+    assert got.open_ms == open_ms
+
+
+def test_no_further_call_is_made_for_the_open_candle(rest, venue):
+    start_ms = NOW_MINUTE_MS - rest.candles_per_call * MINUTE_MS
+    without = rest.get_candles("BTC-USD", "1m", start_ms)
+    before = rest.candle_calls
+    got = rest.get_candles("BTC-USD", "1m", start_ms, with_open=True)
+    assert values(got) == values(without)
+    calls = 2 if venue == "binance" else 1  # two, where the newest may still be in flux there
+    assert rest.candle_calls == before + calls == 2 * calls
+    assert (got.open_candle is None) == (got.open_ms is None)
+
+
+def test_a_range_that_ends_before_now_brings_no_open_candle(rest):
+    got = rest.get_candles("BTC-USD", "1m", AGO_MS, NOW_MINUTE_MS - MINUTE_MS, with_open=True)
+    assert (got.open_candle, got.open_ms) == (None, None)
+
+
+def test_a_bar_that_began_while_the_answer_came_is_not_told_to_have_no_candle(
+    rest, sandbox, monkeypatch
+):
+    add_page = CandleReply.add_page
+
+    def late(reply, *arguments):
+        found = add_page(reply, *arguments)
+        sandbox.clock.advance(NOW_MINUTE_MS + MINUTE_MS - sandbox.clock.now_ms())
+        rest.clock.settle()
+        return found
+
+    monkeypatch.setattr(CandleReply, "add_page", late)
+    got = rest.get_candles("BTC-USD", "1m", AGO_MS, NOW_MINUTE_MS, with_open=True)
+    assert (got.open_candle, got.open_ms) == (None, None)

@@ -11,6 +11,7 @@ from django.db import OperationalError
 from exchanges.lock.status import STATUS_TTL_MS, State, Status
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
+from serving.fetching.holes import Fetched
 from tests.serving.conftest import KLINES, ROW, FixedDirectory, get, opened
 
 H1 = Timeframe.H1
@@ -60,7 +61,7 @@ def test_the_first_answer_is_by_the_exchanges_time_already(ask, redis):
 )
 def test_what_is_no_candle_is_not_told_as_one(ask, redis, filled, monkeypatch, caplog, stored):
     """Somebody else wrote it: that bar is not known, and all others are."""
-    monkeypatch.setattr("serving.fetching.fetches.fetch_holes", lambda *what: {})
+    monkeypatch.setattr("serving.fetching.fetches.fetch_holes", lambda *what: Fetched())
     name, at = keys.candles(4, "BTC-USD", "1h"), filled.open_ms - 3 * H1.ms
     member = stored.replace("'", '"').replace("%d", str(at))
     redis.zremrangebyscore(name, at, at)

@@ -8,6 +8,7 @@ from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.derived import DERIVED
 from livermore.market.timeframe import Timeframe
+from serving.fetching.holes import Fetched
 from tests.serving.conftest import BTC, KLINES, ROW, FixedDirectory, get, opened
 from warmup.cache.candles import CandleCache
 
@@ -133,7 +134,7 @@ def test_of_an_open_candle_that_is_made_what_has_ended_is_fetched(ask, redis, fi
         times = [at for start, end in stretches for at in range(start, end, H1.ms)]
         candles = [replace(ended, timestamp=at) for at in times]
         CandleCache(redis, 4).write("BTC-USD", H1, candles, stretches)
-        return {}
+        return Fetched()
 
     monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fetch)
     two_hours = f"{KLINES.replace('1h', '2h')}&limit=2"
