@@ -102,6 +102,14 @@ class Directory(Rows):
         }
 
 
+def numbered(directory: Directory, exchange_id: int) -> ServedExchange | None:
+    """Return the exchange of a number, None where it is gone."""
+    for exchange in directory.exchanges.values():
+        if exchange.exchange_id == exchange_id:
+            return exchange
+    return None
+
+
 def _by_name(symbols: list[ServedSymbol]) -> Mapping[str, ServedSymbol]:
     """Find symbols by both names: two of one word are known by their canonical names alone."""
     times = Counter(each.word for each in symbols)

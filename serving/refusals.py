@@ -30,6 +30,8 @@ TEXTS = {
     404: "There is nothing at this address",
     405: "Public market data is served here, and there is no other method than GET",
 }
+NOT_LET_IN = 401
+CHALLENGE = 'Bearer realm="candles"'  # of Basic, which is taken too, browsers ask people
 KEPT = ("Allow", "WWW-Authenticate")  # of the headers that belong to a status
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -61,6 +63,12 @@ def refusal(
         content = coinbases(content, status, is_track=bool(TRACK.fullmatch(request.path)))
     body = orjson.dumps(content)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+async def challenge(request: web.Request, response: web.StreamResponse) -> None:
+    """Say with each 401 how one may prove who one is (RFC 9110, 11.6.1)."""
+    if response.status == NOT_LET_IN:
+        response.headers.setdefault("WWW-Authenticate", CHALLENGE)
 
 
 def coinbases(said: Mapping[str, Any], status: int, *, is_track: bool) -> dict[str, Any]:

@@ -35,7 +35,10 @@ Found = TypeVar("Found")
 NOTHING = Told([], [], ())
 NOT_TOLD = Failure("the exchange did not tell them")
 UNREADABLE = Failure("what is stored there is no candle; repair takes it out")
-TOO_FEW = Failure("so few bars have one that they can't be looked for here: begin later")
+TOO_FEW = Failure(
+    "so few bars have one that as many can't be looked for at once: ask for fewer, for a longer "
+    "interval, or up to an end that is nearer"
+)
 NEWEST_CLOSE = "X-Livermore-Newest-Close"
 LONGEST_FETCH_SECONDS = 10.0
 # Of older bars, where many have no candle: how many are asked for at a time, and how often.
@@ -114,6 +117,10 @@ class Answers:
     async def is_streamed(self, exchange: ServedExchange) -> bool:
         """Tell whether a runner streams it now. Raises Unavailable."""
         await self.now_ms(exchange)
+        return self.is_streamed_now(exchange)
+
+    def is_streamed_now(self, exchange: ServedExchange) -> bool:
+        """Tell that at once of one that was asked for before."""
         return self._clocks.is_streamed(exchange.exchange_id)
 
     async def wait(
@@ -265,7 +272,13 @@ class Answers:
             if bars >= wanted.limit or end_ms >= until_ms:
                 return told
             if at and not bars:  # it may be years before its first one
-                break
+                begin_ms = await self._fetches.stretches.first_traded(
+                    exchange, pair.symbol, end_ms, until_ms
+                )
+                if isinstance(begin_ms, Failure):
+                    return begin_ms
+                told = told.followed_by(Told([], [], union([(end_ms, begin_ms)])))
+                end_ms = begin_ms
             # Twice as many as are lacking, and no more: the newest may not be proven yet.
             count = max(2 * (wanted.limit - bars), FEWEST_TOGETHER)
             start_ms, end_ms = end_ms, min(end_ms + count * timeframe.ms, until_ms)

@@ -3,21 +3,20 @@
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
 import orjson
-from django.db import close_old_connections
 from redis.exceptions import RedisError
 
-from exchanges.adapters import open_rest
-from exchanges.models import Exchange
+from exchanges.rest.base import VenueRest
 from exchanges.rest.pacing.budget import Lane
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from serving.candles.unavailable import RETRY_SECONDS
 from serving.directory import ServedExchange
+from serving.fetching.clients import RestClients
 from serving.fetching.failures import FAILURES, untold
 from serving.together.answers import NONE, Answer
 from serving.together.once import Once
@@ -52,6 +51,7 @@ class OpenCandles:
 
     def __init__(self, once: Once):
         self._once = once
+        self._clients = RestClients()
         self._hangs_until: dict[int, float] = {}  # then it is asked again
 
     async def get(
@@ -64,7 +64,7 @@ class OpenCandles:
         number = exchange.exchange_id
         if time.monotonic() < self._hangs_until.get(number, 0.0):
             return OpenCandle(None, was_kept=True)
-        ask = partial(_asked_open, exchange, pair, open_ms, is_streamed)
+        ask = partial(_asked_open, self._clients, exchange, pair, open_ms, is_streamed)
         try:
             request = _request(pair, open_ms)
             got = await self._once.get(exchange, request, ask, LONGEST_OPEN_SECONDS)
@@ -85,11 +85,13 @@ class OpenCandles:
             self._once.share(exchange, _answers(exchange, bars))
 
 
-def fetch_open(exchange_id: int, pair: Pair) -> Candle | None:
+def fetch_open(clients: RestClients, exchange_id: int, pair: Pair) -> Candle | None:
     """Return the open candle as an exchange tells it, None where it has none."""
-    close_old_connections()
-    with closing(open_rest(Exchange.objects.get(pk=exchange_id))) as rest:
+
+    def ask(rest: VenueRest) -> Candle | None:
         return rest.get_candles(*pair, limit=1, lane=Lane.SERVE).open_candle
+
+    return clients.call(exchange_id, ask)
 
 
 def _request(pair: Pair, open_ms: int) -> str:
@@ -112,10 +114,12 @@ def _answer(candle: Candle | None, told_at: float, is_long: bool) -> Answer:
     return Answer(200, orjson.dumps(candle and candle.row()), told_at, holds_seconds)
 
 
-def _asked_open(exchange: ServedExchange, pair: Pair, open_ms: int, is_streamed: bool) -> Answer:
+def _asked_open(
+    clients: RestClients, exchange: ServedExchange, pair: Pair, open_ms: int, is_streamed: bool
+) -> Answer:
     """Return what an exchange tells of the candle open since a time, `null` where it has none."""
     try:
-        candle = fetch_open(exchange.exchange_id, pair)
+        candle = fetch_open(clients, exchange.exchange_id, pair)
     except FAILURES as error:
         logger.warning("serving.not_passed exchange=%s error=%s", exchange.name, error)
         return untold(error)

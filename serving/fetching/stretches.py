@@ -12,8 +12,9 @@ from django.db import close_old_connections
 from exchanges.adapters import open_rest
 from exchanges.models import Exchange
 from exchanges.rest.pacing.budget import Lane
-from livermore.market.coverage import Coverage, intersect, union
+from livermore.market.coverage import Coverage, Interval, intersect, missing, union
 from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
 from serving.directory import ServedExchange
 from serving.fetching.failures import FAILURES, Failure, untold
 from serving.together.answers import NONE, Answer
@@ -22,6 +23,10 @@ from serving.together.once import Once
 logger = logging.getLogger(__name__)
 
 STRETCH_HOLDS_SECONDS, LONGEST_STRETCH_SECONDS = 10.0, 30.0
+D1 = Timeframe.D1
+DAYS_TOGETHER = 300  # of which any exchange tells in one call
+MOST_REMEMBERED = 10_000  # symbols
+FIRST_TRADES_MS = 1_262_304_000_000  # 2010-01-01: before that no coin was traded anywhere
 
 
 class Told(NamedTuple):
@@ -50,6 +55,43 @@ class Stretches:
 
     def __init__(self, once: Once):
         self._once = once
+        self._without_trades: dict[tuple[int, str], Interval] = {}  # of whole days, by symbol
+
+    async def first_traded(
+        self, exchange: ServedExchange, symbol: str, start_ms: int, until_ms: int
+    ) -> int | Failure:
+        """Return up to when nothing was traded from a time on, as days tell: those have few bars.
+
+        That is the begin of a day with trades, or of one of which that isn't known. What was found
+        out is remembered, so that who asks again goes on where this got to.
+        """
+        which = exchange.exchange_id, symbol
+        at_ms = max(D1.floor(start_ms), FIRST_TRADES_MS)
+        end_ms = D1.floor(until_ms)
+        while at_ms < end_ms:
+            known_ms, known_until_ms = self._without_trades.get(which, (0, 0))
+            if known_ms <= at_ms < known_until_ms:
+                at_ms = known_until_ms
+                continue
+            last_ms = min(at_ms + DAYS_TOGETHER * D1.ms, end_ms)
+            told = await self.pass_on(exchange, Pair(symbol, D1), at_ms, last_ms)
+            if isinstance(told, Failure):
+                return told
+            first_ms = told.times[0] if told.times else last_ms
+            unknown = missing(told.coverage, at_ms, first_ms)
+            empty_until_ms = unknown[0][0] if unknown else first_ms
+            self._remember(which, (at_ms, empty_until_ms))
+            if empty_until_ms < last_ms:
+                return max(start_ms, empty_until_ms)
+            at_ms = last_ms
+        return max(start_ms, at_ms)
+
+    def _remember(self, which: tuple[int, str], stretch: Interval) -> None:
+        start_ms, end_ms = self._without_trades.get(which, (0, 0))
+        if len(self._without_trades) >= MOST_REMEMBERED:
+            self._without_trades.clear()
+        is_next = start_ms <= stretch[0] <= end_ms
+        self._without_trades[which] = (start_ms, stretch[1]) if is_next else stretch
 
     async def pass_on(
         self, exchange: ServedExchange, pair: Pair, start_ms: int, end_ms: int

@@ -31,7 +31,7 @@ def both(request, redis, told, monkeypatch):
     """Return what asks both ways; nobody fetches for serve, which tells so many rows at a time."""
     monkeypatch.setattr("livermore_reader.sources.http.pages.MOST_ROWS", request.param)
     monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fail)
-    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda exchange_id, pair: None)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda *what: None)
     monkeypatch.delattr("serving.fetching.stretches.fetch_once")
     say_streamed(redis)
     with (

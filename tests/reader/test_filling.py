@@ -27,7 +27,7 @@ PAIR = {"symbols": "BTC-USD", "timeframes": "1m"}
 def lm(request, redis, told, monkeypatch):
     """A reader of the same exchange, by each way."""
     monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fail)
-    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda exchange_id, pair: None)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda *what: None)
     with reader_by(request.param, redis, directory=FixedDirectory()) as reader:
         yield reader
 

@@ -75,7 +75,7 @@ def fail(redis, exchange_id, holes):
 def ask(redis, monkeypatch):
     """Return an asynchronous context of a client of the server, which has nobody to fetch."""
     monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fail)
-    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda exchange_id, pair: None)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda *what: None)
 
     say_streamed(redis)
 

@@ -50,11 +50,31 @@ def test_what_is_no_token_lets_nobody_in(redis, caplog):
             assert found.status in (401, 429), (each, found)
             assert is_one_line(found.body.decode())
             assert found.body.startswith((b'{"code":-2015,"msg":', b'{"code":-1003,"msg":'))
+            assert (found.status == 401) == ("www-authenticate" in found.headers)
         for path in ("/k/%FF" + PING, "/k/%00" + PING, "/k/" + "a" * 3000 + PING, "/k/.." + PING):
             (found,) = answers(url, request(path))
             assert found.status in (401, 404, 429), (path, found)
             assert is_one_line(found.body.decode())
     assert [each for each in caplog.records if each.levelno > logging.DEBUG] == []
+
+
+def test_who_is_not_let_in_is_told_how_to_prove_who_it_is(redis):
+    paths = [
+        *(PING, "/sandbox/api/v3/brokerage/time", "/sandbox/v2/time", "/v1/exchanges", "/nowhere"),
+        "/sandbox/ws",
+    ]
+    with served(redis, is_open=False, metrics_token=METRICS) as url:
+        found = [requests.get(url + each, timeout=10) for each in [*paths, "/metrics"]]
+        wrong = requests.get(url + PING, headers={"Authorization": "Bearer lm_x"}, timeout=10)
+    assert {each.status_code for each in [*found, wrong]} == {401}
+    told = {each.headers.get("WWW-Authenticate") for each in [*found[:-1], wrong]}
+    assert told == {'Bearer realm="candles"'}
+    assert found[-1].headers["WWW-Authenticate"] == 'Bearer realm="metrics"'
+    with served(redis) as url:
+        signed = requests.get(f"{url}/sandbox/api/v3/account?signature=x", timeout=10)
+        unsigned = requests.get(f"{url}/{PING}?signature=x", timeout=10)
+    assert "WWW-Authenticate" in signed.headers
+    assert "WWW-Authenticate" in unsigned.headers
 
 
 def test_a_token_is_one_however_its_path_is_written(redis):
