@@ -24,7 +24,7 @@ PUBLIC = "/sandbox/api/v3/exchangeInfo"
 PATHS = [
     "/api/v3/account", "/api/v3/order", "/api/v3/openOrders", "/api/v3/myTrades",
     "/api/v3/userDataStream", "/api/v3/order/test", "/sapi/v1/capital/config/getall",
-    "/wapi/v3/systemStatus.html", "/fapi/v1/klines", "/api/v1/klines", "/api/v3", "/api/v3/",
+    "/wapi/v3/systemStatus.html", "/fapi/v1/klines", "/api/v1/klines",
     "/api", "/", "", "/sandbox/faults", "/v2/accounts", "/v2/user", "/api/v3/brokerage/accounts",
     "/api/v3/brokerage/orders", "/api/v3/brokerage/market/products/BTC-USD/ticker/x",
     "/api/v3/..", "/api/v3/../v3/exchangeInfo", "/api/v3/./exchangeInfo", "/api/v3//exchangeInfo",
