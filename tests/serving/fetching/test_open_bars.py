@@ -9,9 +9,9 @@ import pytest
 from exchanges.models import Symbol
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
+from livermore.market.derived import BY_TEXT
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.candles.derived import BY_TEXT
 from serving.fetching.holes import Fetched, _open_bars
 from serving.fetching.opened import OpenBar
 from tests.serving.conftest import BTC, KLINES, ROW, FixedDirectory, get, opened
