@@ -161,6 +161,9 @@ class Answers:
         if missing:
             if missing[0][0] < _kept_from_ms(timeframe, now_ms):
                 raise OlderThanKept(missing)
+            if found.takes_open:
+                ended = await self._missing_of_open(exchange, symbol, timeframe, now_ms)
+                found = found._replace(missing=union([*missing, *ended]))
             window, found, now_ms, open_bar = await self._fetched(
                 exchange, symbol, timeframe, wanted, found
             )
@@ -373,6 +376,16 @@ class Answers:
         first, last = (bisect_left(window.times, each) for each in (opened, candle.timestamp))
         row = join([*window.rows[first:last], candle.row()], opened)
         return OpenRow(row, was_kept or first < last, not was_kept, origin)
+
+    async def _missing_of_open(
+        self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, now_ms: int
+    ) -> Coverage:
+        """Return what isn't known of the bars that have ended of an open candle made of them."""
+        base = base_of(timeframe)
+        kept = await self._window(exchange, Pair(symbol, base))
+        if is_awaited(kept.coverage, base, now_ms):
+            return ()
+        return missing_in(kept.coverage, timeframe.floor(now_ms), base.floor(now_ms))
 
     async def _fetched_for_open(
         self, exchange: ServedExchange, pair: Pair, missing: Coverage

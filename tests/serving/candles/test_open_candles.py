@@ -4,9 +4,12 @@ import asyncio
 import threading
 from dataclasses import replace
 
+import pytest
+
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.derived import DERIVED
+from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.fetching.holes import Fetched
 from tests.serving.conftest import BTC, KLINES, ROW, FixedDirectory, get, opened
@@ -117,7 +120,11 @@ def test_an_open_candle_of_the_bar_before_is_not_kept(ask, redis, filled, monkey
     assert float(again[1][0][4]) == 202.5
 
 
-def test_of_an_open_candle_that_is_made_what_has_ended_is_fetched(ask, redis, filled, monkeypatch):
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_of_an_open_candle_that_is_made_what_has_ended_is_fetched(
+    ask, redis, filled, monkeypatch, is_warm
+):
+    """By itself, or with what else is missing."""
     redis.delete(keys.status(4))
     two = DERIVED["2h"]
     opened_ms = two.ceil(filled.open_ms)
@@ -126,6 +133,11 @@ def test_of_an_open_candle_that_is_made_what_has_ended_is_fetched(ask, redis, fi
     ended = replace(filled.open_candle, volume=3.0)
     told = replace(ended, timestamp=opened_ms + H1.ms, volume=7.0)
     monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda *what: told)
+    from_ms = opened_ms if is_warm else opened_ms - two.ms
+    before = [replace(ended, timestamp=at) for at in range(filled.open_ms, from_ms, H1.ms)]
+    CandleCache(redis, 4).cut_back(Pair("BTC-USD", H1), from_ms, now_ms)
+    if before:
+        CandleCache(redis, 4).write("BTC-USD", H1, before, ((filled.open_ms, from_ms),))
     asked = []
 
     def fetch(redis, exchange_id, holes):
@@ -142,7 +154,7 @@ def test_of_an_open_candle_that_is_made_what_has_ended_is_fetched(ask, redis, fi
     assert opened(first[1]) == [opened_ms - two.ms, opened_ms]
     assert float(first[1][-1][5]) == 10.0
     assert again == first
-    assert asked[-1] == ((opened_ms, opened_ms + H1.ms),)
+    assert asked == [((from_ms, opened_ms + H1.ms),)]
 
 
 def test_who_asks_an_exchange_that_hangs_for_an_open_candle_waits_once(

@@ -9,7 +9,7 @@ import pytest
 from exchanges.models import Symbol
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
-from livermore.market.derived import BY_TEXT
+from livermore.market.derived import BY_TEXT, DERIVED
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.fetching.holes import Fetched, _open_bars
@@ -62,9 +62,17 @@ def test_who_asks_for_a_cold_pair_costs_one_call(redis, sandbox, monkeypatch, na
     assert 0 < float(last[5]) < true[5]
 
 
+@pytest.fixture
+def later():
+    """An exchange in which an hour has ended since the open bar of two hours has begun."""
+    start_ms = DERIVED["2h"].floor(int(time.time() * 1000)) + H1.ms + H1.ms // 2
+    with SandboxServer(SandboxConfig(start_ms=start_ms, listings=chosen(SYMBOLS))) as started:
+        yield started
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_runner_that_fetches_sends_the_open_bar_along(redis, sandbox):
-    row = make_row(sandbox)
+def test_a_runner_that_fetches_sends_the_open_bar_along(redis, later):
+    row = make_row(sandbox := later)
     streamed, *others = SYMBOLS
     Symbol.objects.exclude(symbol=streamed).update(is_monitored=False)
     with running(redis, row, [streamed]), served(redis) as url:
