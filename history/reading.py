@@ -95,15 +95,12 @@ class Reading:
         self._cached: dict[Timeframe, Stretch] = {}
         self._parts_left = most_parts
 
-    def pages(
-        self, timeframe: AnyTimeframe, start_ms: int, end_ms: int, *, newest_first: bool = False
-    ) -> Iterator[Found]:
+    def pages(self, timeframe: AnyTimeframe, start_ms: int, end_ms: int) -> Iterator[Found]:
         """Yield what is known of `[start_ms, end_ms)`, a month at a time, oldest first.
 
         Months of which nothing is kept come in one. Both ends are where bars of it open.
         """
-        spans = list(self._spans(timeframe, start_ms, end_ms))
-        for span in reversed(spans) if newest_first else spans:
+        for span in self._spans(timeframe, start_ms, end_ms):
             yield self._page(timeframe, *span)
 
     def read(self, timeframe: AnyTimeframe, start_ms: int, end_ms: int) -> Found:
@@ -129,10 +126,11 @@ class Reading:
             before = ((timeframe.floor(start_ms), begin_ms),)
             found.append(Found([], before, before, ()))
         rows = 0
-        for page in self.pages(timeframe, begin_ms, end_ms):
+        for span in self._spans(timeframe, begin_ms, end_ms, count):
+            page = self._page(timeframe, *span)
             found.append(page)
             rows += len(page.rows)
-            has_hole = len(page.covered) != 1
+            has_hole = bool(missing(page.covered, *span))
             if rows >= count or (has_hole and not over_holes):
                 break
         return joined([NOTHING, *found])
@@ -145,13 +143,12 @@ class Reading:
         found: list[Found] = []
         rows, needed_ms = 0, end_ms - count * timeframe.ms
         begin_ms = timeframe.ceil(FIRST_TRADE_MS)
-        for page in self.pages(timeframe, begin_ms, end_ms, newest_first=True):
+        for span in reversed(list(self._spans(timeframe, begin_ms, end_ms, count))):
+            page = self._page(timeframe, *span)
             found.append(page)
             rows += len(page.rows)
-            starts_ms = page.covered[0][0] if page.covered else end_ms
-            if rows >= count or (len(page.covered) != 1 and starts_ms <= needed_ms):
-                break
-            if not page.covered:
+            has_hole = bool(missing(page.covered, *span))
+            if rows >= count or (has_hole and span[0] <= needed_ms):
                 break
         return joined([NOTHING, *found])
 
@@ -166,8 +163,13 @@ class Reading:
         start_ms, end_ms = min(stretches)[0], max(end for _, end in stretches)
         return timeframe.ceil(start_ms), timeframe.floor(end_ms)
 
-    def _spans(self, timeframe: AnyTimeframe, start_ms: int, end_ms: int) -> Iterator[Interval]:
-        """Yield stretches with rows of one month, or of none: those between are one."""
+    def _spans(
+        self, timeframe: AnyTimeframe, start_ms: int, end_ms: int, most_bars: int | None = None
+    ) -> Iterator[Interval]:
+        """Yield stretches with rows of one month, or of none: those between are one.
+
+        `most_bars` is how many bars those may be long that have rows.
+        """
         if start_ms >= end_ms:
             return
         kept = self._months(timeframe)
@@ -176,7 +178,12 @@ class Reading:
         cuts = {start_ms, end_ms}
         for month in kept:
             cuts |= {each for each in month.interval if start_ms < each < end_ms}
-        yield from pairwise(sorted(cuts))
+        for span in pairwise(sorted(cuts)):
+            step = timeframe.ms * most_bars if most_bars else span[1] - span[0]
+            if Month.of(span[0]) not in kept:
+                step = span[1] - span[0]
+            for at in range(span[0], span[1], step):
+                yield at, min(at + step, span[1])
 
     def _months(self, timeframe: AnyTimeframe) -> set[Month]:
         if self._store is None:

@@ -18,6 +18,7 @@ from serving.admission import READER, Admission, exchange_named
 from serving.binance.rest import BinanceApi
 from serving.candles.answers import Answers
 from serving.candles.clocks import Clocks
+from serving.candles.history import History
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import Unavailable
 from serving.candles.weights import UsedWeights
@@ -61,11 +62,13 @@ class Server:
         directory: Directory | None = None,
         server_id: str | None = None,
         metrics_token: str = "",
+        history: History | None = None,
     ):
         """`url` is that of the same Redis, for those who read it in the event loop.
 
-        `is_open` lets those in who bring no token. Processes that serve together share a
-        `server_id`. `/metrics` is there for who brings `metrics_token`, if that is set.
+        Older candles are in `history`, if that is given. `is_open` lets those in who bring no
+        token. Processes that serve together share a `server_id`. `/metrics` is there for who brings
+        `metrics_token`, if that is set.
         """
         self.directory = directory or Directory()
         self._clocks = Clocks(redis)
@@ -74,7 +77,8 @@ class Server:
         calls = Calls()
         once = Once(calls, AnswersBeside(redis))
         fetches = Fetches(redis, calls, once)
-        self._answers = Answers(self._windows, self._clocks, fetches, self._cache_reader)
+        self._history = history
+        self._answers = Answers(self._windows, self._clocks, fetches, self._cache_reader, history)
         self._payloads = Payloads(self.directory, self._clocks)
         self._feed = Feed(
             *(redis, url, self._deliver, self._window, self._clocks.now_ms, self._monitored)
@@ -197,6 +201,8 @@ class Server:
         self._windows.close()
         self._clocks.close()
         self._cache_reader.close()
+        if self._history:
+            self._history.close()
         await self._feed.close()
         await sync_to_async(self._reader.close, thread_sensitive=False)()
 

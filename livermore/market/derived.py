@@ -49,6 +49,11 @@ DERIVED = dict(
 BY_TEXT: dict[str, AnyTimeframe] = {str(each): each for each in Timeframe} | DERIVED
 
 
+def base_of(timeframe: AnyTimeframe) -> Timeframe:
+    """Return the timeframe whose candles are kept."""
+    return timeframe if isinstance(timeframe, Timeframe) else timeframe.base
+
+
 def join(rows: Sequence[Sequence[Any]], opened: int) -> list[Any]:
     """Return the bar that rows, ascending and not empty, make up together.
 

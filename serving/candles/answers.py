@@ -10,11 +10,20 @@ from typing import Any, NamedTuple, TypeVar
 from livermore.market.candle import EARLIEST_MS
 from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.coverage import missing as missing_in
-from livermore.market.derived import AnyTimeframe, derive, join
+from livermore.market.derived import AnyTimeframe, base_of, derive, join
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
-from serving.candles.selection import GRACE_MS, Selection, Wanted, is_awaited, select, select_known
+from serving.candles.history import History, Joined
+from serving.candles.selection import (
+    GRACE_MS,
+    Selection,
+    Wanted,
+    is_awaited,
+    needed_of,
+    select,
+    select_known,
+)
 from serving.candles.unavailable import Unavailable
 from serving.candles.waiting import Waits
 from serving.candles.windows import Window, Windows
@@ -47,6 +56,7 @@ FEWEST_TOGETHER, MOST_STRETCHES = 300, 10
 EARLY_MS, LONGEST_WAIT_MS = 1000, 60_000
 MOST_BEHIND_MS = 60_000  # a candle that is further ahead than that says nothing of the time
 SECONDS_BETWEEN_LOOKS = 0.02
+NEWEST_BARS = 3  # which history can't have yet where the cache does not
 MOST_SELECTED = 100  # of one window
 
 
@@ -83,10 +93,27 @@ class OpenRow(NamedTuple):
     origin: str
 
 
+class WithHistory(NamedTuple):
+    """What history and the cache have together, what of it answers, and what was fetched first."""
+
+    joined: Joined
+    found: Selection
+    fetched: Coverage
+
+
 class Answers:
     """Answers requests for candles of all exchanges. Any number of tasks may ask."""
 
-    def __init__(self, windows: Windows, clocks: Clocks, fetches: Fetches, reader: CacheReader):
+    def __init__(
+        self,
+        windows: Windows,
+        clocks: Clocks,
+        fetches: Fetches,
+        reader: CacheReader,
+        history: History | None = None,
+    ):
+        """`history` is asked for what the cache lacks, before the exchange is."""
+        self._history = history
         self._windows = windows
         self._reader = reader
         self._fetches = fetches
@@ -157,8 +184,12 @@ class Answers:
         """
         asked_at, open_bar = time.time(), None
         window, found, now_ms = await self._select(exchange, symbol, timeframe, wanted)
-        before, missing = window, found.missing
+        before, missing, told = window, found.missing, None
         if missing:
+            told = await self._with_history(exchange, symbol, timeframe, wanted, found, now_ms)
+        if told:
+            window, found, missing = told.joined.window, told.found, told.fetched
+        elif missing:
             if missing[0][0] < _kept_from_ms(timeframe, now_ms):
                 raise OlderThanKept(missing)
             if found.takes_open:
@@ -181,9 +212,12 @@ class Answers:
                 kept, fetched = opened.kept, fetched or opened.fetched
         if fetched and not kept:  # else that is known already
             kept = _had_some(before, missing, window.times[found.first : found.last])
-        headers = _headers(window, timeframe, now_ms)
+        headers = _headers(before if told and before.times else window, timeframe, now_ms)
         headers["Cache-Status"] = cache_status(kept=kept, fetched=fetched)
-        if isinstance(timeframe, Timeframe):
+        if told:
+            needed = needed_of(window.times, timeframe, wanted, found, now_ms)
+            headers[HEADER] = told.joined.source(needed, with_open=opened is not None)
+        elif isinstance(timeframe, Timeframe):
             origins = window.origins.of(window.times[found.first : found.last])
             if opened:
                 origins.add(opened.origin)
@@ -191,6 +225,38 @@ class Answers:
         else:
             headers[HEADER] = "derived"
         return CandleAnswer(window, found.first, found.last, opened and opened.row, headers)
+
+    async def _with_history(
+        self,
+        exchange: ServedExchange,
+        symbol: str,
+        timeframe: AnyTimeframe,
+        wanted: Wanted,
+        found: Selection,
+        now_ms: int,
+    ) -> WithHistory | None:
+        """Return what answers a request with what history has, None where it does not help.
+
+        What both lack of what the cache can hold is fetched. Raises Unavailable.
+        """
+        pair, until_ms = Pair(symbol, base_of(timeframe)), _until(timeframe, wanted, now_ms)
+        newest_ms = timeframe.floor(now_ms) - NEWEST_BARS * timeframe.ms
+        fetched: Coverage = ()
+        while self._history and found.missing[0][0] < newest_ms:
+            kept = await self._window(exchange, pair)
+            joined = await self._history.wanted(exchange, symbol, timeframe, wanted, until_ms, kept)
+            if joined is None:
+                return None
+            window = joined.window
+            found = select(window.times, window.coverage, timeframe, wanted, now_ms)
+            if not found.missing:
+                return WithHistory(joined, found, fetched)
+            if fetched or found.missing[0][0] < _kept_from_ms(timeframe, now_ms):
+                return None
+            fetched = found.missing
+            await _in_time(self._fetches.fetch(exchange, pair, fetched))
+            await self._reader.read(self._windows.read, exchange, pair)
+        return None
 
     async def _fetched(
         self,
@@ -309,13 +375,23 @@ class Answers:
         awaited_ms = timeframe.ms if is_awaited(window.coverage, timeframe, now_ms) else 0
         stretch = _stretch(timeframe, wanted, now_ms - awaited_ms)
         found = select_known(window.times, window.coverage, stretch)
+        joined = None
+        if found.missing and self._history:
+            joined = await self._history.between(exchange, symbol, timeframe, stretch, kept)
+        newest = window
+        if joined:
+            window = joined.window
+            found = select_known(window.times, window.coverage, stretch)
         opened = None
         if with_open and stretch[1] == timeframe.floor(now_ms):
             opened = await self._open_row(exchange, symbol, timeframe, now_ms)
-        headers = _headers(window, timeframe, now_ms)
+        headers = _headers(newest if newest.times else window, timeframe, now_ms)
         headers["X-Livermore-Complete"] = "0" if found.missing else "1"
         headers["Cache-Status"] = PARTIAL
-        headers |= _source_of(window, timeframe, found, opened)
+        if joined and joined.is_of_history(stretch):
+            headers[HEADER] = joined.source(stretch, with_open=opened is not None)
+        else:
+            headers |= _source_of(newest, timeframe, found, opened)
         row = opened and opened.row
         return CandleAnswer(
             window, found.first, found.last, row, headers, found.missing, stretch[1]
@@ -499,11 +575,6 @@ def _kept_from_ms(timeframe: AnyTimeframe, now_ms: int) -> int:
     """Return from when on the cache can hold what a timeframe is made of."""
     base = base_of(timeframe)
     return base.floor(now_ms) - CANDLES_KEPT * base.ms
-
-
-def base_of(timeframe: AnyTimeframe) -> Timeframe:
-    """Return the timeframe whose candles are kept."""
-    return timeframe if isinstance(timeframe, Timeframe) else timeframe.base
 
 
 def _view(window: Window, timeframe: AnyTimeframe) -> Window:

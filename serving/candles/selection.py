@@ -63,6 +63,28 @@ def select(
     return Selection(first, last, takes_open, missing(coverage, needed_ms, until_ms))
 
 
+def needed_of(
+    times: Sequence[int],
+    timeframe: AnyTimeframe,
+    wanted: Wanted,
+    found: Selection,
+    now_ms: int,
+) -> Interval:
+    """Return of which stretch all had to be known for what was found."""
+    open_ms = timeframe.floor(now_ms)
+    until_ms = open_ms
+    if wanted.end_ms is not None:
+        until_ms = min(timeframe.floor(wanted.end_ms) + timeframe.ms, open_ms)
+    count = found.last - found.first
+    if wanted.start_ms is not None:
+        start_ms = timeframe.ceil(wanted.start_ms)
+        is_full = count == wanted.limit
+        return start_ms, times[found.last - 1] + timeframe.ms if is_full else until_ms
+    closed = wanted.limit - found.takes_open
+    is_full = count == closed and count > 0
+    return times[found.first] if is_full else until_ms - closed * timeframe.ms, until_ms
+
+
 def select_known(times: Sequence[int], coverage: Coverage, stretch: Interval) -> Selection:
     """Return what there is in a stretch of closed bars, and what of it is unknown."""
     first, until = (bisect_left(times, each) for each in stretch)

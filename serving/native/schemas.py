@@ -14,7 +14,7 @@ from serving.native.parameters import EVENT_ID
 Schema = dict[str, Any]
 
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", *MORE_COLUMNS)
-SOURCE = "^(derived|(stream|healed|rest)(, (healed|rest))*)$"
+SOURCE = r"^(derived|(cache\+)?history|(stream|healed|rest)(, (healed|rest))*)$"
 KEPT = [str(each) for each in Timeframe]
 TIMEFRAMES = [*KEPT, *DERIVED]
 
@@ -145,7 +145,8 @@ CANDLES = whole(
                 "pattern": SOURCE,
                 "description": "how the candles came, of several ways all of them: `stream` their "
                 "closes were streamed, `healed` asked for over REST as no stream had told their "
-                "closes, `rest` fetched otherwise; `derived` made of shorter ones",
+                "closes, `rest` fetched otherwise; `derived` made of shorter ones, `history` of "
+                "its files, `cache+history` of both",
             },
             "where that is not known any more",
         ),

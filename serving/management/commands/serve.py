@@ -15,6 +15,7 @@ from django_redis import get_redis_connection
 from livermore.checks import METRICS_TOKEN
 from livermore.command import ENDING_SIGNALS, LivermoreCommand, SignalExit
 from livermore.running.preflight import SERVE_PORT, port
+from serving.candles.history import History
 from serving.models import ApiClient
 from serving.server import Server
 from serving.together.processes import Processes, reserved, say_serving
@@ -125,6 +126,7 @@ def make_server(is_open, server_id):
         is_open=is_open,
         server_id=server_id,
         metrics_token=token if METRICS_TOKEN.fullmatch(token) else "",
+        history=History(),
     )
 
 
