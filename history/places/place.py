@@ -6,7 +6,9 @@ from typing import Protocol
 
 from django.conf import settings
 
+from exchanges.errors import Misconfigured
 from history.places.folder import Folder
+from history.places.s3 import SCHEME, Bucket, read_address
 
 
 class Place(Protocol):
@@ -32,5 +34,16 @@ class Place(Protocol):
 
 
 def configured_place() -> Place:
-    """Return where `LIVERMORE_HISTORY` says that history is kept."""
-    return Folder(Path(settings.HISTORY))
+    """Return where `LIVERMORE_HISTORY` says that history is kept.
+
+    Raises Misconfigured where it can't be used.
+    """
+    scheme, separator, _ = settings.HISTORY.partition("://")
+    if not separator:
+        return Folder(Path(settings.HISTORY))
+    if scheme.lower() != SCHEME:
+        raise Misconfigured(
+            "LIVERMORE_HISTORY names neither a folder nor a bucket",
+            "write a path, or s3://bucket/prefix",
+        )
+    return Bucket(read_address(settings.HISTORY))
