@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
@@ -16,7 +16,7 @@ from history.months import Month, months_in
 from history.parquet import Row
 from history.places.place import Place
 from livermore.market.candle import Candle
-from livermore.market.coverage import Coverage, Interval, intersect, subtract, union
+from livermore.market.coverage import Coverage, Interval, intersect, missing, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.unconfirmed import Stretches, Unconfirmed
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SIX = 6  # numbers of a row without columns
 DAMAGED = "damaged"  # the folder into which files go that are not what was written
 
 
@@ -49,12 +50,20 @@ class Part(NamedTuple):
 class HistoryStore:
     """The history of one exchange, in one place. One process at a time may write it.
 
-    Files that were read are kept in `decoded` for as long as they are the same.
+    Files that were read are kept in `decoded` for as long as they are the same. `may_write` is
+    called before each file is written, and raises where it is another's turn by now.
     """
 
-    def __init__(self, place: Place, exchange: Exchange, decoded: Decoded | None = None):
+    def __init__(
+        self,
+        place: Place,
+        exchange: Exchange,
+        decoded: Decoded | None = None,
+        may_write: Callable[[], None] = lambda: None,
+    ):
         self._place = place
         self._exchange = exchange
+        self._may_write = may_write
         self._decoded = decoded or Decoded(0)
         self._id = place.id()
 
@@ -65,10 +74,19 @@ class HistoryStore:
         found = self._find(pair)
         return _coverage(found.coverage) if found else ()
 
+    def coverages(self) -> dict[Pair, tuple[Coverage, Stretches]]:
+        """Return of each pair of which there is history what `coverage` and `unconfirmed` do."""
+        rows = PairHistory.objects.filter(store=self._id, exchange=self._exchange)
+        names = ("symbol", "timeframe", "coverage", "unconfirmed")
+        return {
+            Pair(symbol, Timeframe(timeframe)): (_coverage(coverage), _unconfirmed(unconfirmed))
+            for symbol, timeframe, coverage, unconfirmed in rows.values_list(*names)
+        }
+
     def unconfirmed(self, pair: Pair) -> Stretches:
         """Return what the exchange has to tell again."""
         found = self._find(pair)
-        return tuple(Unconfirmed(*each) for each in found.unconfirmed) if found else ()
+        return _unconfirmed(found.unconfirmed) if found else ()
 
     def read(self, pair: Pair, start_ms: int, end_ms: int) -> Stretch:
         """Return the candles that opened in `[start_ms, end_ms)`.
@@ -133,8 +151,9 @@ class HistoryStore:
     ) -> None:
         """Let these be all candles that opened in `covered`; those that lie elsewhere are left out.
 
-        `unconfirmed` is what is so of the pair from now on, None leaves what is there. Each month
-        is written at once or not at all, in the order of time.
+        A candle with four columns stays where the same comes without them, and a file that would
+        not change is not written. `unconfirmed` is what is so of the pair from now on, None leaves
+        what is there. Each month is written at once or not at all, in the order of time.
         """
         found, _ = PairHistory.objects.get_or_create(**self._key(pair))
         for month, part in months_in(covered):
@@ -152,17 +171,22 @@ class HistoryStore:
         self, found: PairHistory, month: Month, rows: list[Row], covered: Coverage
     ) -> None:
         file = found.files.filter(month=str(month)).first()
-        before = self._rows_before(found, file)
-        kept = [row for row in before if not _holds(covered, row[0])]
+        table = self._table_before(found, file)
+        before = parquet.rows_of(parquet.within(table, covered))
+        rows = _with_columns(before, rows)
+        if rows == before and not subtract(covered, _coverage(found.coverage)):
+            return
         first = found.files.exclude(digest="", next_digest="").first()
         if not rows and (first is None or str(month) < first.month):  # proven empty
             self._cover(found, covered)
             return
+        kept = parquet.within(table, missing(covered, *month.interval))
+        table = parquet.with_rows(kept, rows)
+        content = parquet.dump(table, self._said(found, month, covered, first))
         file = file or HistoryFile(pair=found, month=str(month), path=self._path(found, month))
-        said = self._said(found, month, covered, first)
-        content = parquet.dump(parquet.table_of(sorted(kept + rows)), said)
         file.next_digest, file.next_coverage = _digest(content), covered
-        file.next_rows, file.next_size = len(kept) + len(rows), len(content)
+        file.next_rows, file.next_size = len(table), len(content)
+        self._may_write()
         file.save()
         self._place.write(file.path, content)
         self._confirm(found, file)
@@ -183,10 +207,10 @@ class HistoryStore:
             "coverage": intersect(known, ((0 if is_first else start_ms, end_ms),)),
         }
 
-    def _rows_before(self, found: PairHistory, file: HistoryFile | None) -> list[Row]:
+    def _table_before(self, found: PairHistory, file: HistoryFile | None) -> "pyarrow.Table":
         """Return what a file holds; what is not what was written is put aside, and forgotten."""
         if file is None:
-            return []
+            return parquet.table_of([])
         content = self._place.read(file.path)
         digest = _digest(content) if content is not None else ""
         if file.next_digest and digest == file.next_digest:
@@ -196,8 +220,8 @@ class HistoryStore:
             file.save()
         if digest != file.digest:
             self._put_aside(found, file)
-            return []
-        return parquet.rows_of(parquet.load(content)) if content is not None else []
+            return parquet.table_of([])
+        return parquet.load(content) if content is not None else parquet.table_of([])
 
     def _confirm(self, found: PairHistory, file: HistoryFile) -> None:
         """Say that a file is there as it was to be written."""
@@ -213,6 +237,7 @@ class HistoryStore:
         found.save(update_fields=["coverage"])
 
     def _put_aside(self, found: PairHistory, file: HistoryFile) -> None:
+        self._may_write()
         logger.warning("history.damaged path=%s", file.path)
         self._place.move(file.path, f"{DAMAGED}/{file.path}")
         with transaction.atomic():
@@ -250,6 +275,20 @@ def _holds(coverage: Coverage, time_ms: int | float) -> bool:
 
 def _coverage(stored: Iterable[Sequence[int]]) -> Coverage:
     return tuple((start, end) for start, end in stored)
+
+
+def _unconfirmed(stored: Iterable[Sequence]) -> Stretches:
+    return tuple(Unconfirmed(*each) for each in stored)
+
+
+def _with_columns(before: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    """Return `rows` in the order of time, with columns where the same row had them before."""
+    known = {row[0]: row for row in before if len(row) > SIX}
+    ordered = sorted({row[0]: row for row in rows}.values())
+    return [
+        known[row[0]] if len(row) == SIX and known.get(row[0], [])[:SIX] == row else row
+        for row in ordered
+    ]
 
 
 def _digest(content: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from contextlib import suppress
 
 from redis import Redis
@@ -17,10 +18,14 @@ LASTS_SECONDS = 30.0
 RENEWED_SECONDS = 5.0
 
 
+class TurnTaken(Temporary):
+    """Another process writes it now."""
+
+
 class Turn:
     """The right to write an exchange's history, as long as this is entered.
 
-    It lasts 30 s beyond the death of who has it. Raises Temporary where somebody else has it.
+    It lasts 30 s beyond the death of who has it. Raises TurnTaken where somebody else has it.
     """
 
     def __init__(self, redis: Redis, exchange: Exchange):
@@ -29,13 +34,17 @@ class Turn:
         self._lock = redis.lock(name, timeout=LASTS_SECONDS, thread_local=False)
         self._ending = threading.Event()
         self._lost = False
+        self._lasts_until = 0.0  # monotonic, as far as is known
 
     def __enter__(self) -> "Turn":
+        began = time.monotonic()
         if not self._lock.acquire(blocking=False):
-            raise Temporary(
-                f"another process fills the history of {self._exchange.name} now: "
-                f"wait for it, or end it and try again after {LASTS_SECONDS:.0f} s"
+            raise TurnTaken(
+                f"another process writes the history of {self._exchange.name} now: `--follow` "
+                "fills what is kept by itself; else wait for it, or end it and try again after "
+                f"{LASTS_SECONDS:.0f} s"
             )
+        self._lasts_until = began + LASTS_SECONDS
         self._thread = threading.Thread(target=self._renew, name="history-turn", daemon=True)
         self._thread.start()
         return self
@@ -47,14 +56,21 @@ class Turn:
             self._lock.release()
 
     def check(self) -> None:
-        """Raise Temporary where it was lost: another process may write by now."""
-        if self._lost:
+        """Raise Temporary where it was lost: another process may write by now.
+
+        Redis is asked. Where it does not answer it lasts as long as it was given for.
+        """
+        with suppress(RedisError):
+            self._lost = self._lost or not self._lock.owned()
+        if self._lost or time.monotonic() >= self._lasts_until:
             raise Temporary(f"the turn to write the history of {self._exchange.name} was lost")
 
     def _renew(self) -> None:
         while not self._ending.wait(RENEWED_SECONDS):
+            began = time.monotonic()
             try:
                 self._lock.reacquire()
+                self._lasts_until = began + LASTS_SECONDS
             except LockError as error:
                 self._lost = True
                 logger.warning("history.turn_lost exchange=%d error=%s", self._exchange.pk, error)

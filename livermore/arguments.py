@@ -14,16 +14,20 @@ from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 NAMES_SHOWN = 12
 
 
-def add_exchange(parser: CommandParser) -> None:
-    """Let a command take the name of an exchange."""
-    parser.add_argument("exchange", help="name of the exchange's row, as `exchange` lists them")
+def add_exchange(parser: CommandParser, nargs: str | None = None) -> None:
+    """Let a command take the name of an exchange; with `nargs` "?" none has to be given."""
+    text = "name of the exchange's row, as `exchange` lists them"
+    parser.add_argument("exchange", nargs=nargs, help=text)
 
 
 def add_pairs(
-    parser: CommandParser, symbols: str = "default: the monitored ones", timeframes: str = "all"
+    parser: CommandParser,
+    symbols: str = "default: the monitored ones",
+    timeframes: str = "all",
+    exchange_nargs: str | None = None,
 ) -> None:
     """Let a command take an exchange, and which of its symbols and timeframes."""
-    add_exchange(parser)
+    add_exchange(parser, exchange_nargs)
     parser.add_argument(
         "--symbols", metavar="A,B", help=f"these symbols, as in BTC-USD,ETH-USD ({symbols})"
     )

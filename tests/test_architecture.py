@@ -44,6 +44,7 @@ REDIS = {
     "exchanges/lock/watch.py",
     "exchanges/redis/channel_layer.py",
     "history/turn.py",
+    "history/following/news.py",
     "exchanges/redis/client.py",
     "exchanges/redis/recognition.py",
     "exchanges/redis/scripts.py",

@@ -70,7 +70,11 @@ def read_entries(
 ) -> list[Any]:
     """Return the entries after an id, waiting for the first of them, but not too long."""
     block = max(1, min(LONGEST_BLOCK_MS, round(block_ms)))
-    found: Any = redis.xread({key: after}, count=count, block=block) or []
+    return entries_in(redis.xread({key: after}, count=count, block=block))
+
+
+def entries_in(found: Any) -> list[Any]:
+    """Return the entries of one stream out of what a client read of it."""
     if isinstance(found, dict):  # as the newer protocol says it
         return [entry for batches in found.values() for batch in batches for entry in batch]
     return found[0][1] if found else []

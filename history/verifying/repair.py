@@ -88,7 +88,7 @@ class HistoryRepair:
             for pair in sorted(lost, key=lambda each: LONGEST_FIRST.index(each.timeframe))
             for stretch in lost[pair]
         ]
-        store = HistoryStore(self._place, self._exchange)
+        store = HistoryStore(self._place, self._exchange, may_write=self._may_write)
         for done, (pair, stretch) in enumerate(stretches, start=1):
             self._may_write()
             self._fetch(store, rest, pair, stretch)

@@ -7,27 +7,32 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import TextIO
 from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django_redis import get_redis_connection
 
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
+from history.kept import kept_exchanges
 from livermore.command import SignalExit
-from livermore.running import embedded_redis, first_run, preflight
+from livermore.running import embedded_redis, first_run, install, preflight
 from livermore.running.children import Child, ChildError, Children
 
 WATCH_SECONDS = 0.5
 REDIS_SECONDS = 2.0  # between looks whether the embedded Redis lives
 REDIS_AGAIN_SECONDS = 30.0  # where it could not be started
+HISTORY_SECONDS = 5.0  # between looks whether history is kept
 LOOK_SECONDS = 1.0  # for which who only looks may hold the lock, and more
 SANDBOX = "sandbox"
+HISTORY_REQUIREMENTS = "requirements-history.txt"
 
 
 class Supervisor:
@@ -43,7 +48,7 @@ class Supervisor:
         self._given = ports
         self._children = Children(say)
         self._redis: embedded_redis.Membership | None = None  # of one that was started anew
-        self._look_at_redis = 0.0  # monotonic
+        self._look_at_redis = self._look_at_history = 0.0  # monotonic
         self._lock: TextIO | None = None
 
     def run(self) -> None:
@@ -89,6 +94,7 @@ class Supervisor:
             self._say("\n".join(announcement))
             while True:
                 self._keep_redis(time.monotonic())
+                self._keep_history(time.monotonic())
                 self._children.step(time.monotonic())
                 time.sleep(WATCH_SECONDS)
         except (KeyboardInterrupt, SignalExit):  # what it waited for: the end of a good run
@@ -111,6 +117,19 @@ class Supervisor:
         except embedded_redis.EmbeddedRedisError as error:
             self._say(str(error))
             self._look_at_redis = now + REDIS_AGAIN_SECONDS
+
+    def _keep_history(self, now: float) -> None:
+        """Start who continues history once any is kept, or a place for it is named."""
+        if now < self._look_at_history:
+            return
+        self._look_at_history = now + HISTORY_SECONDS
+        if not _keeps_history():
+            return
+        self._look_at_history = float("inf")  # it is watched as all others are
+        if not find_spec("pyarrow"):
+            install.prepare(HISTORY_REQUIREMENTS)
+        self._children.start(self._child("history", ["manage", "history", "--follow"], None))
+        self._say("History: continues what is kept (docs/history.md)")
 
     def _migrate(self) -> None:
         connection = connections["default"]
@@ -211,6 +230,13 @@ def _only_one() -> Iterator[TextIO]:
             time.sleep(LOOK_SECONDS / 20)
         lock.truncate(0)
         yield lock
+
+
+def _keeps_history() -> bool:
+    try:
+        return settings.HISTORY_IS_NAMED or bool(kept_exchanges())
+    except DatabaseError:  # it is asked again
+        return False
 
 
 def _wanted() -> list[str]:

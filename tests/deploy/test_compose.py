@@ -23,8 +23,11 @@ VARIABLE = re.compile(r"\$\{([A-Z_]+)")
 
 
 def test_there_is_all_that_it_takes():
-    assert SERVICES.keys() == {"postgres", "valkey", "migrate", "web", "serve", "agent"}
-    assert OURS == ["migrate", "web", "serve", "agent"]
+    assert SERVICES.keys() == {
+        *("postgres", "valkey", "migrate", "web", "serve", "agent", "history"),
+    }
+    assert OURS == ["migrate", "web", "serve", "agent", "history"]
+    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["history"]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -34,7 +37,7 @@ def test_our_commands_exist(name):
     assert words[1] in get_commands()
 
 
-@pytest.mark.parametrize("name", ["web", "serve"])
+@pytest.mark.parametrize("name", ["web", "serve", "history"])
 def test_a_server_is_told_what_the_unit_tells_it(name):
     start = read_unit(ROOT / f"deploy/livermore-{name}.service")["Service"]["ExecStart"].split()
     of_containers = ("--bind", "--host", "0.0.0.0")
@@ -59,7 +62,7 @@ def test_secrets_come_from_a_file_and_only_ours_get_it():
 
 
 def test_each_waits_for_what_it_needs_and_only_this_machine_gets_in():
-    for name in ("web", "serve", "agent"):
+    for name in ("web", "serve", "agent", "history"):
         needs = {needed: how["condition"] for needed, how in SERVICES[name]["depends_on"].items()}
         assert needs == {
             "postgres": "service_healthy",
@@ -74,7 +77,7 @@ def test_each_waits_for_what_it_needs_and_only_this_machine_gets_in():
 
 def test_what_is_to_be_kept_is_in_a_volume_and_redis_evicts_nothing():
     kept = {volume.partition(":")[0] for s in SERVICES.values() for volume in s.get("volumes", ())}
-    assert kept == set(COMPOSE["volumes"]) == {"postgres", "valkey"}
+    assert kept == set(COMPOSE["volumes"]) == {"postgres", "valkey", "history"}
     options = SERVICES["valkey"]["command"]
     assert options[options.index("--maxmemory-policy") + 1] == "noeviction"
     assert options[options.index("--appendonly") + 1] == "yes"
@@ -137,8 +140,12 @@ def test_the_image_holds_all_that_the_project_needs(tmp_path):
 
 def test_the_image_is_made_of_files_that_are_there():
     text = (ROOT / "Dockerfile").read_text()
-    sources = re.findall(r"^COPY (\S+)", text, re.MULTILINE)
-    assert sources == ["requirements.txt", "."]
+    sources = re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE)
+    assert sources == ["requirements.txt requirements-history.txt", "."]
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines()]
-    assert any(fnmatch.fnmatch("requirements.txt", each) for each in allowed)
+    for name in sources[0].split():
+        assert any(fnmatch.fnmatch(name, each) for each in allowed)
+    args = SERVICES["history"]["build"]["args"]
+    assert args == {"REQUIREMENTS": "requirements-history.txt"}
+    assert "\nARG REQUIREMENTS=requirements.txt\n" in text
     assert "\nUSER livermore\n" in text

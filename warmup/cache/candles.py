@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -24,7 +24,7 @@ from exchanges.rest.base import Known
 from exchanges.rest.reply import Candles
 from livermore.market import keys
 from livermore.market.candle import Candle
-from livermore.market.coverage import Coverage, Interval, union
+from livermore.market.coverage import Coverage, Interval, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.encoding import LONGEST_COVERAGE, PAIR_CONSTANTS, read_coverage, read_time
@@ -182,6 +182,28 @@ class CandleCache:
                     yield pair, [], ()
                 else:
                     yield pair, members, read_coverage(coverage, self._coverage_of(*pair))
+
+    def since(self, starts: Mapping[Pair, int]) -> Iterator[tuple[Pair, list[Candle], Coverage]]:
+        """Yield of each pair what opened at its start or later: candles in order, and coverage.
+
+        Both are of the same moment. Where a row is no candle, nothing is known of its pair.
+        """
+        for chunk in _chunks(list(starts), PAIRS_PER_WINDOWS):
+            pipe = self._redis.pipeline(transaction=True)
+            for pair in chunk:
+                pipe.zcard(keys.candles(self._exchange_id, *pair))
+                pipe.zrangebyscore(keys.candles(self._exchange_id, *pair), starts[pair], "+inf")
+                pipe.getrange(self._coverage_of(*pair), 0, LONGEST_COVERAGE)
+            replies = map(value_or_error, pipe.execute(raise_on_error=False))
+            for pair, count, members, stored in zip(chunk, *[replies] * 3, strict=True):
+                if not count or any(map(is_wrong_type, (count, members, stored))):
+                    yield pair, [], ()  # coverage of no candle at all is not believed
+                    continue
+                key = keys.candles(self._exchange_id, *pair)
+                candles = self._decode(key, members, pair.timeframe)
+                known = read_coverage(stored, self._coverage_of(*pair))
+                is_whole = len(candles) == len(members)
+                yield pair, candles, subtract(known, ((0, starts[pair]),)) if is_whole else ()
 
     def counts(self, pairs: Sequence[Pair]) -> list[int]:
         """Return how many closed candles each pair has."""

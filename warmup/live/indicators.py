@@ -10,6 +10,7 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
+from exchanges.lock.control import entries_in
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
@@ -126,11 +127,11 @@ class IndicatorFollower:
         if not self._may_write():
             time.sleep(block_ms / 1000)
             return
-        entries = _entries(self._redis.xread({self._key: self._last_id}, 1, block_ms or None))
+        entries = entries_in(self._redis.xread({self._key: self._last_id}, 1, block_ms or None))
         if entries:  # of closes that come together the first is told while the last are read
             time.sleep(SECONDS_TOGETHER)
             found = self._redis.xread({self._key: self._last_id}, EVENTS_PER_READ)
-            entries = _entries(found)
+            entries = entries_in(found)
         with self._lock:
             windows = dict(self._windows)
             changed, self._changed = self._changed, set()
@@ -219,12 +220,6 @@ def _events(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> list[Even
         else:
             found.append((pair, event))
     return found
-
-
-def _entries(found: Any) -> list:
-    if isinstance(found, dict):  # as the newer protocol says it
-        return [entry for batches in found.values() for batch in batches for entry in batch]
-    return found[0][1] if found else []
 
 
 def _order(entry_id: bytes) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 import json
-from contextlib import closing
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from datetime import date
 
 from django_redis import get_redis_connection
 
@@ -9,6 +10,8 @@ from exchanges.models import Exchange
 from exchanges.redis.installation import Announcer
 from history import parquet
 from history.filling import FillPlan, FillReport, HistoryFilling, plan
+from history.following.service import HistoryService
+from history.kept import keep, kept_exchanges, start_ms, with_days
 from history.models import KeptHistory
 from history.places.place import Place, configured_place
 from history.store import HistoryStore
@@ -29,8 +32,8 @@ from livermore.arguments import (
     symbols_to_fetch,
     timeframes_named,
 )
-from livermore.command import LivermoreCommand, UsageError
-from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from livermore.command import LivermoreCommand, SignalExit, UsageError
+from livermore.market.timeframe import Timeframe
 
 
 class Command(LivermoreCommand):
@@ -41,12 +44,23 @@ class Command(LivermoreCommand):
     )
 
     def add_arguments(self, parser):
-        add_pairs(parser)
+        add_pairs(parser, exchange_nargs="?")
         parser.add_argument(
-            "--since", metavar="2023-01-01", help="the first day, in UTC (default: as last time)"
+            "--since",
+            metavar="2023-01-01",
+            help="the first day, in UTC; what is filled since then is kept from now on, with the "
+            "symbols and timeframes that are given (default for all three: what is kept)",
         )
         parser.add_argument(
-            "--until", metavar="2024-01-01", help="the day before which it ends (default: now)"
+            "--until",
+            metavar="2024-01-01",
+            help="the day before which it ends: fill that, and change nothing of what is kept "
+            "(default: now)",
+        )
+        parser.add_argument(
+            "--follow",
+            action="store_true",
+            help="continue what is kept, of the exchange or of all, until it is told to end",
         )
         parser.add_argument(
             "--plan",
@@ -67,28 +81,40 @@ class Command(LivermoreCommand):
 
     def handle(self, **options):
         parquet.library()
+        if options["follow"]:
+            self._follow(options)
+            return
+        if options["exchange"] is None:
+            raise UsageError("which exchange is not said: give its name, or --follow for all")
         exchange = exchange_named(options["exchange"])
         if options["verify"] or options["repair"]:
             self._verify(exchange, options)
-            return
+        else:
+            self._fill(exchange, options)
+
+    def _fill(self, exchange, options):
         kept = KeptHistory.objects.filter(exchange=exchange).first()
         since, until = _days(options, kept)
-        timeframes = timeframes_named(options["timeframes"])
         ensure_listing(exchange)
-        symbols = symbols_to_fetch(exchange, options["symbols"])
-        # Days tell when a symbol began, so that nothing before that is asked for.
-        wanted = [each for each in LONGEST_FIRST if each in {*timeframes, Timeframe.D1}]
+        kept_text = ",".join(_trading(exchange, kept)) if kept else None
+        symbols = symbols_to_fetch(exchange, options["symbols"] or kept_text or None)
+        chosen = _timeframes(options, kept)
+        wanted = with_days(chosen)
         redis = get_redis_connection("default")
-        store = HistoryStore(configured_place(), exchange)
+        turn = Turn(redis, exchange)
+        store = HistoryStore(configured_place(), exchange, may_write=turn.check)
         with closing(open_rest(exchange)) as rest:
-            end_ms = _start_ms(until) if until else rest.clock.now_ms()
-            filling = HistoryFilling(store, rest, symbols, wanted, (_start_ms(since), end_ms))
+            end_ms = start_ms(until) if until else rest.clock.now_ms()
+            filling = HistoryFilling(store, rest, symbols, wanted, (start_ms(since), end_ms))
             if options["plan"]:
                 found = plan(filling, rest, wanted)
                 self._print(found, print_fill_plan, exchange, options)
                 return
             Announcer(redis).step()
-            with Turn(redis, exchange), FillProgress(exchange.name, self.stderr) as show:
+            if options["since"] and not until:
+                named = symbols if options["symbols"] else kept.symbols if kept else ()
+                keep(exchange, since, named, chosen)
+            with turn, FillProgress(exchange.name, self.stderr) as show:
                 report = filling.fill(show)
         self._print(report, print_fill, exchange, options)
         if report.failures:
@@ -126,6 +152,24 @@ class Command(LivermoreCommand):
                     repair.fetch(rest, lost, show)
             return repair.report
 
+    def _follow(self, options):
+        others = (*("since", "until", "symbols", "timeframes", "plan", "verify", "repair", "json"),)
+        if wrong := [name for name in others if options[name]]:
+            raise UsageError(f"--follow goes by what is kept, not by --{wrong[0]}")
+        name = options["exchange"] and exchange_named(options["exchange"]).name
+        if name and not kept_exchanges(name):
+            raise UsageError(
+                f"no history of {name} is kept: `./run history {name} --since 2023-01-01` does"
+            )
+        service = HistoryService(get_redis_connection("default"), self._say, name)
+        with suppress(KeyboardInterrupt, SignalExit):  # what was written is whole
+            service.run()
+
+    def _say(self, text):
+        with suppress(OSError, ValueError):  # nobody reads
+            self.stdout.write(text)
+            self.stdout.flush()
+
     def _print(self, found: FillReport | FillPlan, show, exchange, options) -> None:
         if options["json"]:
             self.stdout.write(json.dumps(found.as_json(), indent=2))
@@ -157,5 +201,14 @@ def _day(text: str | None, option: str) -> date | None:
     return found
 
 
-def _start_ms(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
+def _trading(exchange: Exchange, kept: KeptHistory) -> list[str]:
+    """Return the symbols that are kept by name, without those that do not trade now."""
+    rows = exchange.symbols.trading().filter(symbol__in=kept.symbols)
+    return list(rows.values_list("symbol", flat=True))
+
+
+def _timeframes(options, kept: KeptHistory | None) -> Sequence[Timeframe]:
+    """Return those that were typed, else those that are kept, else all."""
+    if options["timeframes"] is None and kept and kept.timeframes:
+        return timeframes_named(",".join(kept.timeframes))
+    return timeframes_named(options["timeframes"])

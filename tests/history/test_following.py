@@ -1,0 +1,239 @@
+"""History that is followed by processes: over their ends, whatever Redis and the disk do."""
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from exchanges.errors import Temporary
+from history.filling import HistoryFilling
+from history.following import follower as follower_module
+from history.following.follower import HistoryFollower
+from history.following.news import EventNews
+from history.following.service import HistoryService
+from history.models import HistoryFile, KeptHistory
+from history.places.folder import Folder
+from history.store import HistoryStore
+from history.turn import Turn, TurnTaken
+from livermore.command import UsageError
+from livermore.market import keys
+from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
+from tests.history.following import Told, faults
+from tests.warmup.runners import (
+    MIDNIGHT_MS,
+    MINUTE_MS,
+    chosen,
+    end,
+    make_row,
+    processes,
+    serve,
+    wait_until,
+)
+from warmup.cache.unconfirmed import SECOND_LOOK_MS
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DAY_MS, HOUR_MS = 24 * 60 * MINUTE_MS, 60 * MINUTE_MS
+SYMBOLS = ["BTC-USD", "ETH-USD"]
+SHORT = (Timeframe.D1, Timeframe.H1, Timeframe.M5)
+SINCE, SINCE_MS = "2026-11-17", MIDNIGHT_MS - 2 * DAY_MS
+CACHED_MS = MIDNIGHT_MS - 3 * HOUR_MS  # from when on the cache has candles
+
+
+@pytest.fixture
+def sandbox():
+    with serve(speed=0, start_ms=MIDNIGHT_MS + 7 * MINUTE_MS) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def told(redis, sandbox, folder, monkeypatch):
+    """Keep two days, of which the cache has the last hours; the exchange's clock is believed."""
+    row = make_row(sandbox, "sandbox", SYMBOLS)
+    KeptHistory.objects.create(exchange=row, since=SINCE, timeframes=["1h", "5m"])
+    told = Told(redis, sandbox, row, SYMBOLS, SHORT)
+    told.close(CACHED_MS, MIDNIGHT_MS)
+    monkeypatch.setattr(follower_module, "time_now_ms", lambda *_: sandbox.clock.now_ms())
+    return told
+
+
+@pytest.fixture
+def round_of(redis, told):
+    """Return what does a round as a process does that has just begun."""
+    return lambda: HistoryFollower(redis, told.row).step()
+
+
+def test_what_the_cache_does_not_reach_is_fetched_once(told, round_of, folder):
+    round_of()
+    assert faults(told, folder, SINCE_MS, MIDNIGHT_MS) == []
+    calls = told.sandbox.requests.counts["binance.klines"]
+    round_of()
+    assert told.sandbox.requests.counts["binance.klines"] == calls
+
+
+def test_a_week_in_which_nobody_followed_is_filled(told, round_of, folder):
+    round_of()
+    told.sandbox.clock.advance(7 * DAY_MS)
+    told.redis.delete(*(keys.candles(told.row.pk, *pair) for pair in told.pairs))
+    told.close(MIDNIGHT_MS + 7 * DAY_MS - HOUR_MS, MIDNIGHT_MS + 7 * DAY_MS)
+    round_of()
+    assert faults(told, folder, SINCE_MS, MIDNIGHT_MS + 7 * DAY_MS) == []
+
+
+def test_a_lost_redis_costs_nothing(told, round_of, folder):
+    round_of()
+    told.redis.flushall()
+    told.sandbox.clock.advance(5 * HOUR_MS)
+    round_of()
+    told.close(MIDNIGHT_MS + 4 * HOUR_MS, MIDNIGHT_MS + 5 * HOUR_MS)
+    round_of()
+    assert faults(told, folder, SINCE_MS, MIDNIGHT_MS + 5 * HOUR_MS) == []
+
+
+def test_what_was_told_empty_once_is_looked_at_again_when_it_is_due(redis, folder, monkeypatch):
+    began_ms = MIDNIGHT_MS - DAY_MS
+    listing = replace(chosen(["BTC-USD"])[0], listed_ms=began_ms)
+    with serve(speed=0, start_ms=MIDNIGHT_MS + 7 * MINUTE_MS, listings=(listing,)) as sandbox:
+        row = make_row(sandbox, "sandbox", ["BTC-USD"])
+        monkeypatch.setattr(follower_module, "time_now_ms", lambda *_: sandbox.clock.now_ms())
+        KeptHistory.objects.create(exchange=row, since="2018-01-01", timeframes=["1h"])
+        store, pair = HistoryStore(folder, row), Pair("BTC-USD", Timeframe.D1)
+        follower = HistoryFollower(redis, row)
+        follower.step()
+        assert store.unconfirmed(pair) and store.coverage(pair)[0][0] == began_ms
+        sandbox.clock.advance(SECOND_LOOK_MS + MINUTE_MS)
+        HistoryFollower(redis, row).step()
+        assert store.unconfirmed(pair) == ()
+        for timeframe in (Timeframe.D1, Timeframe.H1):
+            (known,) = store.coverage(Pair("BTC-USD", timeframe))
+            assert known[0] < began_ms < known[1]
+
+
+def test_on_a_full_disk_what_was_there_stays_and_it_goes_on_when_there_is_room(
+    told, round_of, folder, tmp_path, monkeypatch
+):
+    round_of()
+    told.sandbox.clock.advance(HOUR_MS)
+    told.close(MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS)
+    writing = Folder.write
+
+    def full(self, path, content):
+        with self._faults():
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Folder, "write", full)
+    with pytest.raises(Temporary, match=r"can't be kept in .*: No space left on device"):
+        round_of()
+    assert faults(told, folder, SINCE_MS, MIDNIGHT_MS) == []
+    monkeypatch.setattr(Folder, "write", writing)
+    round_of()
+    assert faults(told, folder, SINCE_MS, MIDNIGHT_MS + HOUR_MS) == []
+
+
+def test_two_never_write_at_once_and_one_says_that_it_waits(told, redis, folder, caplog):
+    first = HistoryFollower(redis, told.row)
+    with Turn(redis, told.row):
+        with pytest.raises(TurnTaken, match="another process writes the history of sandbox"):
+            first.step()
+        first.start()
+        wait_until(lambda: "history.turn_taken exchange=sandbox" in caplog.text)
+        assert HistoryFile.objects.count() == 0
+        first.stop()
+        first.join(5)
+    assert not first.alive
+
+
+def test_who_lost_the_turn_writes_no_more(told, redis, folder):
+    candles = told.cache.newest("BTC-USD", Timeframe.H1, 1)
+    covered = ((candles[0].timestamp, candles[0].close_time_ms),)
+    with Turn(redis, told.row) as turn:
+        store = HistoryStore(folder, told.row, may_write=turn.check)
+        redis.flushall()
+        with pytest.raises(Temporary, match="the turn to write the history of sandbox was lost"):
+            store.write(Pair("BTC-USD", Timeframe.H1), candles, covered)
+    assert list(folder.paths()) == []
+
+
+POINTS = [  # of what which method is called, the how-manieth time, and is it killed before it
+    (Folder, "write", 1, False), (Folder, "write", 5, False), (HistoryStore, "_confirm", 3, False),
+    (Folder, "write", 4, True), (EventNews, "read", 1, False), (EventNews, "acknowledge", 1, True),
+    (HistoryFilling, "_write", 1, True), (HistoryFilling, "_write", 2, True),
+    (HistoryStore, "_cover", 2, True), (Folder, "write", 8, False),
+]  # fmt: skip
+
+
+def killed_at(owner, name, number, before, work):
+    """Let a process do some work that ends by SIGKILL at a call; return the signal, 0 for none."""
+    connections.close_all()
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    original, left = getattr(owner, name), number
+
+    def method(*arguments):
+        nonlocal left
+        left -= 1
+        if before and not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        found = original(*arguments)
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    setattr(owner, name, method)
+    try:
+        work()
+    finally:
+        os._exit(0)
+
+
+def test_killed_at_any_point_it_goes_on_from_there(told, round_of, folder):
+    until_ms = MIDNIGHT_MS
+    for point in POINTS:
+        assert killed_at(*point, round_of) == -signal.SIGKILL, point
+        told.redis.delete(keys.history_turn(told.row.pk))  # it would end by itself
+        told.sandbox.clock.advance(HOUR_MS)
+        told.close(until_ms, until_ms := until_ms + HOUR_MS)
+    round_of()
+    assert faults(told, folder, SINCE_MS, until_ms) == []
+    assert all(path.endswith("parquet") for path in folder.paths())
+
+
+def test_the_command_follows_until_it_is_told_to_end(told, folder, monkeypatch):
+    monkeypatch.setenv("LIVERMORE_HISTORY", str(folder))
+    monkeypatch.setenv("LIVERMORE_HISTORY_SECONDS", "1")
+    with processes() as start:
+        process = start("history", "--follow")
+        assert process.stdout.readline() == "history of sandbox: continued\n"
+        wait_until(lambda: not faults(told, folder, CACHED_MS, MIDNIGHT_MS))
+        told.close(MIDNIGHT_MS, MIDNIGHT_MS + 5 * MINUTE_MS)
+        wait_until(lambda: not faults(told, folder, CACHED_MS, MIDNIGHT_MS + 5 * MINUTE_MS))
+        assert end(process, seconds=10)[0] == 0
+
+
+def test_what_is_kept_no_more_is_not_followed(told, redis, folder):
+    said = []
+    service = HistoryService(redis, said.append)
+    service.step()
+    (one,) = service._followers.values()
+    KeptHistory.objects.update(is_active=False)
+    service.step()
+    assert not one.alive
+    assert (said, service._followers) == (["history of sandbox: continued"], {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["coinbase", "--follow"], "no history of coinbase is kept"),
+        (["sandbox", "--follow", "--until", "2026-01-01"], "not by --until"),
+        ([], "which exchange is not said"),
+    ],
+)
+def test_what_is_called_wrongly_is_said_in_a_line(told, arguments, why):
+    with pytest.raises(UsageError, match=why):
+        call_command("history", *arguments)
