@@ -60,7 +60,7 @@ def test_the_first_file_says_what_was_before_it_and_others_what_is_in_their_mont
     store.write(PAIR, candles(start, 5), ((start, next_month + H1.ms),))
     before = start - 400 * 24 * H1.ms
     store.write(PAIR, [], ((before, start),))  # proven empty, when the file was there
-    store.write(PAIR, [], ((start + 5 * H1.ms, next_month),))
+    store.write(PAIR, candles(start + 5 * H1.ms, 1), ((start + 5 * H1.ms, next_month),))
     assert said(folder, JULY)["coverage"] == [[before, next_month]]
     assert said(folder, AUGUST)["coverage"] == [[next_month, next_month + H1.ms]]
     assert HistoryFile.objects.count() == 2  # none of the months before the first candle
