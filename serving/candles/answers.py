@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from livermore.market.candle import EARLIEST_MS
 from livermore.market.coverage import Coverage, Interval, union
 from livermore.market.coverage import missing as missing_in
-from livermore.market.derived import AnyTimeframe, base_of, derive, join
+from livermore.market.derived import AnyTimeframe, base_of, join
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.clocks import Clocks
@@ -25,6 +25,7 @@ from serving.candles.selection import (
     select_known,
 )
 from serving.candles.unavailable import Unavailable
+from serving.candles.views import view
 from serving.candles.waiting import Waits
 from serving.candles.windows import Window, Windows
 from serving.counting.asked import held
@@ -314,12 +315,12 @@ class Answers:
         rows, known = StoredRows.of(told.rows), told.coverage
         if start_ms < first_ms:  # there was no exchange yet
             known = union([*known, (start_ms, first_ms)])
-        window = _view(Window(told.times, rows, known), timeframe)
+        window = view(Window(told.times, rows, known), timeframe)
         within = wanted._replace(end_ms=end_ms - 1)
         found = select(window.times, window.coverage, timeframe, within, now_ms)
         if found.missing:
             raise _unavailable(exchange, symbol, timeframe, found.missing, NOT_TOLD)
-        kept = _view(await self._window(exchange, pair), timeframe)
+        kept = view(await self._window(exchange, pair), timeframe)
         headers = _headers(kept if kept.times else window, timeframe, now_ms)
         headers["Cache-Status"] = cache_status(kept=told.was_kept, fetched=not told.was_kept)
         headers |= source([REST])
@@ -371,7 +372,7 @@ class Answers:
         """
         now_ms = await self.time_of(exchange, symbol, timeframe)
         kept = await self._window(exchange, Pair(symbol, base_of(timeframe)))
-        window = _view(kept, timeframe)
+        window = view(kept, timeframe)
         awaited_ms = timeframe.ms if is_awaited(window.coverage, timeframe, now_ms) else 0
         stretch = _stretch(timeframe, wanted, now_ms - awaited_ms)
         found = select_known(window.times, window.coverage, stretch)
@@ -403,7 +404,7 @@ class Answers:
         """Return a pair's window, what of it is wanted, and the time at which that was so."""
         await self.now_ms(exchange)  # and whether it is streamed: what is known hangs on that
         kept = await self._window(exchange, Pair(symbol, base_of(timeframe)))
-        window, now_ms = _view(kept, timeframe), await self.now_ms(exchange)
+        window, now_ms = view(kept, timeframe), await self.now_ms(exchange)
         now_ms = _by_closes(now_ms, kept, base_of(timeframe))
         return window, _selected(window, timeframe, wanted, now_ms), now_ms
 
@@ -575,18 +576,6 @@ def _kept_from_ms(timeframe: AnyTimeframe, now_ms: int) -> int:
     """Return from when on the cache can hold what a timeframe is made of."""
     base = base_of(timeframe)
     return base.floor(now_ms) - CANDLES_KEPT * base.ms
-
-
-def _view(window: Window, timeframe: AnyTimeframe) -> Window:
-    """Return a window of the candles that are kept as one of a timeframe; it is made once."""
-    if isinstance(timeframe, Timeframe):
-        return window
-    if timeframe.text not in window.derived:
-        rows, coverage = derive(window.rows, window.coverage, timeframe)
-        stored = StoredRows.of(rows)
-        made = Window(stored.times(), stored, coverage, is_readable=window.is_readable)
-        window.derived[timeframe.text] = made
-    return window.derived[timeframe.text]
 
 
 async def _in_time(

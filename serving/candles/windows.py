@@ -49,6 +49,8 @@ class Window:
     origins: Origins = field(default_factory=Origins)  # of its candles
     rendered: dict[str, Rendered] = field(default_factory=dict)  # by whoever writes them
     derived: dict[str, "Window"] = field(default_factory=dict)  # of longer timeframes
+    earlier: dict[str, "Window"] = field(default_factory=dict)  # those of the state before
+    same_until_ms: int = 0  # when the last row opened that this has in common with that
     selected: dict[Hashable, Selection] = field(default_factory=dict)  # by what was wanted
     # The open candle that was shown last, as it was written.
     open_row: tuple[list[Any], bytes] | None = None
@@ -63,6 +65,9 @@ class Window:
             return
         found = ((form, rows.behind(gone)) for form, rows in before.rendered.copy().items())
         self.rendered = {form: rows for form, rows in found if rows}
+        if gone < len(before.times):
+            self.earlier = before.derived.copy()
+            self.same_until_ms = before.times[-1]
 
 
 @dataclass(slots=True)
