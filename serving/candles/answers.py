@@ -71,13 +71,17 @@ class OlderThanKept(Exception):
 
 @dataclass(slots=True)
 class CandleAnswer:
-    """Closed candles `[first, last)` of a window, the open one's row, and what it stands on."""
+    """Closed candles `[first, last)` of a window, the open one's row, and what it stands on.
+
+    They are all there were at `now_ms`, but for a bar that had ended just then.
+    """
 
     window: Window
     first: int
     last: int
     open_row: list[Any] | None
     headers: dict[str, str]
+    now_ms: int
     missing: Coverage = ()  # nothing but where it was asked for what there is
     until_ms: int | None = None  # up to when it was looked for them, where that isn't the end
 
@@ -225,7 +229,8 @@ class Answers:
             headers |= source(origins | ({REST} if missing else set()))
         else:
             headers[HEADER] = "derived"
-        return CandleAnswer(window, found.first, found.last, opened and opened.row, headers)
+        row = opened and opened.row
+        return CandleAnswer(window, found.first, found.last, row, headers, now_ms)
 
     async def _with_history(
         self,
@@ -324,7 +329,7 @@ class Answers:
         headers = _headers(kept if kept.times else window, timeframe, now_ms)
         headers["Cache-Status"] = cache_status(kept=told.was_kept, fetched=not told.was_kept)
         headers |= source([REST])
-        return CandleAnswer(window, found.first, found.last, None, headers, until_ms=end_ms)
+        return CandleAnswer(window, found.first, found.last, None, headers, now_ms, until_ms=end_ms)
 
     async def _filled(
         self,
@@ -395,7 +400,7 @@ class Answers:
             headers |= _source_of(newest, timeframe, found, opened)
         row = opened and opened.row
         return CandleAnswer(
-            window, found.first, found.last, row, headers, found.missing, stretch[1]
+            window, found.first, found.last, row, headers, now_ms, found.missing, stretch[1]
         )
 
     async def _select(

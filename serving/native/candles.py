@@ -63,7 +63,8 @@ class NativeCandles:
             "exchange": exchange.name,
             "symbol": symbol,
             **_said(answer, timeframe),
-            "time": now_ms,  # what has closed since then is not asked for
+            # What has closed since then is not asked for; and a runner may have corrected it.
+            "time": min(now_ms, answer.now_ms),
             "next": _next_ms(answer, timeframe, tries[-1]),
         }
         if with_open:

@@ -37,8 +37,8 @@ def answers(url, token, calls, folder):
 
 @pytest.fixture
 def nobody_fetches(monkeypatch):
-    monkeypatch.setattr("serving.candles.fetching.fetch_holes", fail)
-    monkeypatch.delattr("serving.candles.fetching.fetch_once")
+    monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fail)
+    monkeypatch.delattr("serving.fetching.stretches.fetch_once")
 
 
 @pytest.mark.django_db(transaction=True)

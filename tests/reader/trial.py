@@ -71,6 +71,7 @@ class Asking:
 
     def __init__(self, url, sandbox, row):
         self._sandbox, self._row = sandbox, row
+        self._way = "serve" if url.startswith("http") else "Redis"
         self.faults, self.handed_out, self.refused = [], Counter(), 0
         self._lm = livermore_reader.connect(url)
         self._ending = threading.Event()
@@ -94,7 +95,8 @@ class Asking:
             return
         self.handed_out[symbol] += 1
         told_ms = self._sandbox.clock.now_ms()
-        which = f"{self._row.name} {symbol} {timeframe}, asked at {asked_ms}, told at {told_ms}"
+        which = f"{self._row.name} {symbol} {timeframe} by {self._way}, asked at {asked_ms}, "
+        which += f"told at {told_ms} as of {found.now_ms}"
         self.faults += [f"{which}: {text}" for text in self._wrong(found, asked_ms)]
 
     def _wrong(self, found, asked_ms):

@@ -142,6 +142,25 @@ def test_all_that_are_kept_are_told_while_the_next_one_is_awaited(
     assert content.get("open") is None
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_the_time_that_is_told_is_one_at_which_it_was_so(ask, filled, redis, monkeypatch, part):
+    """A runner may correct the time while an answer is made: a bar is awaited by it, or missing."""
+    if part:
+        know_all_but(redis, filled, 3)
+    monkeypatch.delattr("serving.fetching.stretches.fetch_once")
+    begun, ended_ms = [], filled.open_ms + HOUR
+    later_ms, earlier_ms = ended_ms + 6000, ended_ms + 4000
+
+    def corrected(clocks, number):
+        begun.append(number)
+        return later_ms if len(begun) == 1 else earlier_ms
+
+    monkeypatch.setattr("serving.candles.clocks.Clocks.now_ms", corrected)
+    status, said, _ = get(ask, "candles", **WHOLE, limit=5, partial=part)
+    assert (status, said["candles"][-1][0]) == (200, filled.open_ms - HOUR)
+    assert said["time"] == earlier_ms
+
+
 def test_a_bar_whose_close_is_known_is_closed_whatever_the_clock_says(
     ask, filled, redis, monkeypatch
 ):
