@@ -96,7 +96,8 @@ class CandleReply:
 
     Rows that cannot be candles, lie outside of what was asked for, come twice or out of order are
     refused and counted. Such a row leaves its own bar uncovered; one that doesn't tell which that
-    is leaves all uncovered that lies between its neighbours.
+    is leaves all uncovered that lies between its neighbours, or where no bar has room there,
+    between any of the page's rows: it stands elsewhere than its bar.
 
     What a page proves: where quiet bars are filled, the bars of its rows; where they are left out,
     all from its first row to its last. The last row itself, which a later page may repeat with
@@ -166,6 +167,7 @@ class CandleReply:
         length = self._timeframe.ms
         end_ms = self._timeframe.floor(last_ms) + length
         known_until, unplaced = start_ms, ""  # why a row after `known_until` has no place
+        misplaced = ""
         for row in rows:
             try:
                 time, candle = self._read(row, start_ms, last_ms)
@@ -179,11 +181,17 @@ class CandleReply:
             else:
                 if unplaced and known_until < time:
                     self._refusals.append(Refusal(known_until, time, unplaced))
+                elif unplaced:
+                    misplaced = unplaced
                 unplaced = ""
                 page[time] = candle
                 known_until = time + length
         if unplaced and known_until < end_ms:
             self._refusals.append(Refusal(known_until, end_ms, unplaced))
+        if misplaced and page:
+            bars = union((each, each + length) for each in page)
+            gaps = missing(bars, start_ms, max(page))
+            self._refusals += [Refusal(*gap, misplaced) for gap in gaps]
         return page
 
     def _take_page(self, page: dict[int, Candle], start_ms: int, known: Collection[int]) -> bool:

@@ -25,7 +25,7 @@ EXPERIMENTS = {
     "take_over": "agents killed, stopped and moved while others wait (5 minutes)",
     "twenty_bots": "twenty bots at one address, over cuts, bans, restarts, a take-over (8 minutes)",
     "freqtrade": "freqtrade out of the package index, pointed at serve (6 minutes)",
-    "strict": "`strict` under every fault of the sandbox, in many orders and by twos (12 minutes)",
+    "strict": "`strict` under every fault of the sandbox, in many orders and by twos (6 minutes)",
     "soak": "two exchanges live for hours of their time, cut every minute",
 }
 

@@ -245,6 +245,12 @@ def test_a_row_without_a_place_between_two_that_touch_costs_nothing():
     assert (covered(got), len(got.refused), got.refusals) == ([0, 1, 2], 1, [])
 
 
+def test_a_row_without_a_place_where_no_bar_has_room_leaves_open_what_lies_between_any_others():
+    got = collect([*rows(0, 2), None, *rows(3, 5)])  # that of 1, behind the one of 2
+    assert times(got) == covered(got) == [0, 2, 3, 5]
+    assert minutes(each[:2] for each in got.refusals) == [1, 4]
+
+
 def test_a_row_without_a_place_at_an_end_leaves_all_open_up_to_there():
     got = collect([None, *rows(3, 4, 6), None], window=(T, NOW))
     assert covered(got) == [3, 4, 5, 6]

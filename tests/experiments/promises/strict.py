@@ -21,7 +21,7 @@ QUICK = {"orders": 0, "pairs": 1}
 SEED = 20261129
 
 
-def run(redis, folder, orders=4, pairs=100):
+def run(redis, folder, orders=3, pairs=80):
     random, faults, counted = Random(SEED), [], {"handed out": 0, "refused": 0}
     for number in range(orders):
         tried = [(each,) for each in random.sample(ALL_FAULTS, len(ALL_FAULTS))]
