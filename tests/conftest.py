@@ -74,7 +74,7 @@ TAKES = re.compile(r"^(?:@pytest\.fixture.*\s+def (\w+)|def test_\w+)\(([^)]*)\)
 def _together(root):
     """Return the folder or file whose tests stay in one process, by the file they are in."""
     found = {}
-    for path in sorted((root / "tests").rglob("*.py")):
+    for path in (*sorted((root / "tests").rglob("*.py")), *(root / "reader/tests").rglob("*.py")):
         if started := {*STARTED_ONCE.findall(path.read_text())}:
             is_folder = path.name == "conftest.py"
             for file in _users(path.parent, started) if is_folder else [path]:

@@ -1,17 +1,18 @@
 """What an assistant is told by `livermore-mcp`, asked by the official client over its pipes."""
 
-import asyncio
 import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import Client, StdioServerParameters
-from mcp.types import CallToolResult
+from mcp.types import CallToolResult, Tool
 from redis import Redis
 from stored import HOUR_MS, OPEN_MS, leave_out, row, say_streamed
 
@@ -25,14 +26,26 @@ RUN = "import sys; from livermore_reader.mcp import main; sys.exit(main())"
 PACKAGE = str(Path(sys.modules["livermore_reader"].__file__ or "").parents[1])
 
 
-def run(socket: str, *calls: "tuple[str, dict[str, Any]]") -> "list[CallToolResult]":
-    """Return what a process of its own answers to these calls."""
+class Assistant:
+    """A client of a process of its own, which one test after the other asks."""
 
-    async def talk() -> "list[CallToolResult]":
-        async with Client(server_of(socket)) as client:
-            return [await client.call_tool(name, arguments) for name, arguments in calls]
+    def __init__(self, portal: BlockingPortal, client: Client):
+        self._portal, self._client = portal, client
 
-    return asyncio.run(asyncio.wait_for(talk(), 60))
+    def tools(self) -> "tuple[list[Tool], str | None]":
+        return self._portal.call(self._client.list_tools).tools, self._client.instructions
+
+    def call(self, name: str, **arguments: Any) -> CallToolResult:
+        return self._portal.call(self._client.call_tool, name, arguments)
+
+
+@contextmanager
+def assistant_of(socket: str) -> "Iterator[Assistant]":
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(Client(server_of(socket))) as client,
+    ):
+        yield Assistant(portal, client)
 
 
 def server_of(socket: str) -> StdioServerParameters:
@@ -47,22 +60,29 @@ def text(result: CallToolResult) -> str:
     return block.text
 
 
+@pytest.fixture(scope="module")
+def one_for_all(socket: str) -> "Iterator[Assistant]":
+    with assistant_of(socket) as assistant:
+        yield assistant
+
+
 @pytest.fixture
-def ask(kept: Redis, socket: str) -> Ask:
+def assistant(kept: Redis, one_for_all: Assistant) -> Assistant:
+    return one_for_all
+
+
+@pytest.fixture
+def ask(assistant: Assistant) -> Ask:
     def asked(name: str, **arguments: Any) -> str:
-        (result,) = run(socket, (name, arguments))
+        result = assistant.call(name, **arguments)
         assert not result.is_error, text(result)
         return text(result)
 
     return asked
 
 
-def test_five_tools_are_offered_that_only_read(kept: Redis, socket: str) -> None:
-    async def offered() -> Any:
-        async with Client(server_of(socket)) as client:
-            return (await client.list_tools()).tools, client.instructions
-
-    tools, instructions = asyncio.run(asyncio.wait_for(offered(), 60))
+def test_five_tools_are_offered_that_only_read(assistant: Assistant) -> None:
+    tools, instructions = assistant.tools()
     assert [each.name for each in tools] == ["pairs", "candles", "macd_v", "missing", "status"]
     assert all(each.annotations.read_only_hint for each in tools)
     assert all(each.input_schema["additionalProperties"] is False for each in tools)
@@ -164,12 +184,13 @@ def test_status_says_that_nothing_new_comes(ask: Ask, kept: Redis) -> None:
     assert "sandbox is NOT streamed now: nothing new comes" in said
 
 
-def test_status_says_where_nobody_can_tell_what_time_it_is(ask: Ask, kept: Redis) -> None:
+def test_status_says_where_nobody_can_tell_what_time_it_is(kept: Redis, socket: str) -> None:
     kept.delete("exchange:4:status")
     ahead = round(1000 * time.time()) // HOUR_MS * HOUR_MS + 48 * HOUR_MS
     kept.zadd("candles:4:BTC-USD:1h", {json.dumps(row(ahead)): ahead})
     kept.set("coverage:4:BTC-USD:1h", json.dumps([[ahead, ahead + HOUR_MS]]))
-    said = ask("status", exchange="sandbox")
+    with assistant_of(socket) as newcomer:  # who knew the time once goes on with its own clock
+        said = text(newcomer.call("status", exchange="sandbox"))
     assert said.startswith("UNKNOWN WHETHER COMPLETE, DO NOT RELY ON IT: ")
     assert "sandbox is NOT streamed now: nothing new comes" in said
 
@@ -197,23 +218,24 @@ WRONG: "list[tuple[str, dict[str, Any], str]]" = [
 ]
 
 
-def test_what_is_asked_wrongly_gets_one_line(kept: Redis, socket: str) -> None:
-    results = run(socket, *((name, wrong) for name, wrong, _ in WRONG))
-    for result, (_, _, said) in zip(results, WRONG, strict=True):
+def test_what_is_asked_wrongly_gets_one_line(assistant: Assistant) -> None:
+    for name, wrong, said in WRONG:
+        result = assistant.call(name, **wrong)
         assert result.is_error
         assert text(result).startswith("WRONG REQUEST: ")
         assert said in text(result)
         assert "\n" not in text(result)
 
 
-def test_more_than_is_kept_is_an_error_that_says_so(kept: Redis, socket: str) -> None:
-    (result,) = run(socket, ("candles", {**ONE, "start": utc(OPEN_MS - 2000 * HOUR_MS)}))
+def test_more_than_is_kept_is_an_error_that_says_so(assistant: Assistant) -> None:
+    result = assistant.call("candles", **ONE, start=utc(OPEN_MS - 2000 * HOUR_MS))
     assert result.is_error
     assert text(result).startswith("INCOMPLETE, nothing is handed out: ")
 
 
 def test_without_redis_it_says_that_nothing_is_known_and_no_password() -> None:
-    (result,) = run("redis://:secret@127.0.0.1:1/0", ("status", {"exchange": "sandbox"}))
+    with assistant_of("redis://:secret@127.0.0.1:1/0") as assistant:
+        result = assistant.call("status", exchange="sandbox")
     assert result.is_error
     assert text(result).startswith("UNAVAILABLE: ")
     assert "secret" not in text(result)
