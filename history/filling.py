@@ -1,15 +1,20 @@
 """Filling history: what is missing of it, what that costs, and fetching exactly that."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from exchanges.rest.base import Known, VenueRest
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import Candles
+from history.archives.jobs import MonthJob
+from history.archives.taking import ArchiveTaking
+from history.planning.jobs import BarCount, Job, together
+from history.planning.report import FillReport
 from history.store import HistoryStore
-from livermore.market.coverage import Coverage, Interval, intersect, missing, subtract, union
+from livermore.market.coverage import Coverage, Interval, intersect, missing, span, subtract, union
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache.unconfirmed import Rules, learn, withheld
@@ -18,59 +23,30 @@ from warmup.fetching import failure, run_all
 logger = logging.getLogger(__name__)
 
 CALLS_PER_JOB = 20  # whose candles are written together, and lost where a process is killed
-BYTES_PER_CANDLE = 45  # of a row with ten columns, as measured; six take a half of it
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A stretch of a pair that is asked for at once, half-open."""
-
-    symbol: str
-    timeframe: Timeframe
-    start_ms: int
-    end_ms: int
-    known: Known  # which rows exist beside it
-
-    @property
-    def pair(self) -> Pair:
-        return Pair(self.symbol, self.timeframe)
-
-    @property
-    def periods(self) -> int:
-        return (self.end_ms - self.start_ms) // self.timeframe.ms
-
-
-@dataclass(slots=True)
-class FillReport:
-    """What a run did, and which stretches nobody knows after it."""
-
-    candles: int = 0
-    jobs: int = 0
-    calls: int = 0
-    unknown: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[dict[str, str]] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what programs read."""
-        return {
-            "candles": self.candles,
-            "candleCalls": self.calls,
-            "unknown": self.unknown,
-            "failures": self.failures,
-        }
+MONTHS_AT_ONCE = 8  # of bulk files, which are in memory until they are written
 
 
 class HistoryFilling:
-    """Fills `[start_ms, end_ms)` of some pairs of an exchange; never beyond its last closed bar."""
+    """Fills `[start_ms, end_ms)` of some pairs of an exchange; never beyond its last closed bar.
+
+    `archives` takes what it can from bulk files before REST is asked for the rest, None for REST
+    alone. With `archives_only` nothing is asked over REST but what they are compared with.
+    """
 
     def __init__(self, store: HistoryStore, rest: VenueRest, symbols: Sequence[str],
-                 timeframes: Sequence[Timeframe], stretch: Interval):  # fmt: skip
+                 timeframes: Sequence[Timeframe], stretch: Interval,
+                 archives: ArchiveTaking | None = None, *,
+                 archives_only: bool = False):  # fmt: skip
         self._store = store
         self._rest = rest
         self._rules = Rules(rest.quiet_bars, rest.lag_ms)
         self._symbols = symbols
         self._timeframes = timeframes
         self._stretch = stretch
+        self._archives = archives
+        self._archives_only = archives_only
+        self._first_days: dict[str, int] = {}
+        self._days_were_asked = False
 
     def missing(self, pair: Pair) -> Coverage:
         """Return what nobody knows of a pair."""
@@ -78,60 +54,151 @@ class HistoryFilling:
         end_ms = min(pair.timeframe.ceil(end_ms), pair.timeframe.floor(self._rest.clock.now_ms()))
         return missing(self._store.coverage(pair), pair.timeframe.ceil(start_ms), end_ms)
 
-    def jobs(self, timeframe: Timeframe) -> list[Job]:
-        """Return what is to be asked for in a timeframe, oldest first of each symbol."""
-        now_ms = self._rest.clock.now_ms()
-        return [job for symbol in self._symbols for job in self._jobs(symbol, timeframe, now_ms)]
+    def wanted(self, pair: Pair, now_ms: int) -> Coverage:
+        """Return what of that is to be asked for now."""
+        return subtract(self.missing(pair), self._left_alone(pair, now_ms))
 
-    def _jobs(self, symbol: str, timeframe: Timeframe, now_ms: int) -> Iterator[Job]:
-        pair = Pair(symbol, timeframe)
+    def month_jobs(self, timeframe: Timeframe) -> list[MonthJob]:
+        """Return what is to be taken from bulk files in a timeframe, oldest first."""
+        if self._archives is None:
+            return []
+        now_ms = self._rest.clock.now_ms()
+        pairs = [Pair(symbol, timeframe) for symbol in self._symbols]
+        return [
+            job
+            for pair in pairs
+            for job in self._archives.jobs(pair, self.wanted(pair, now_ms), now_ms)
+        ]
+
+    def jobs(
+        self, timeframe: Timeframe, taken: Iterable[MonthJob] = (), *, by_rest: bool = False
+    ) -> list[Job]:
+        """Return what is to be asked for in a timeframe, oldest first of each symbol.
+
+        `taken` are months that bulk files will have brought by then. With `by_rest` what REST
+        would be asked for if there were none.
+        """
+        if self._archives_only and not by_rest:
+            return []
+        now_ms = self._rest.clock.now_ms()
+        found: list[Job] = []
+        for symbol in self._symbols:
+            pair = Pair(symbol, timeframe)
+            brought = (each for job in taken if job.symbol == symbol for each in job.missing)
+            found += self._jobs(pair, subtract(self.wanted(pair, now_ms), brought), now_ms)
+        return found
+
+    def _jobs(self, pair: Pair, wanted: Coverage, now_ms: int) -> Iterator[Job]:
+        length, page = pair.timeframe.ms, self._rest.candles_per_call
+        longest = CALLS_PER_JOB * page * length
+        left_alone = self._left_alone(pair, now_ms)
+        for start_ms, end_ms in together(wanted, page * length, left_alone):
+            for at in range(start_ms, end_ms, longest):
+                until_ms = min(at + longest, end_ms)
+                known = Known(self._row_at(pair, at - length), self._row_at(pair, until_ms))
+                yield Job(*pair, at, until_ms, known)
+
+    def _left_alone(self, pair: Pair, now_ms: int) -> Coverage:
+        """Return what was asked for lately in vain, or lies before a symbol's first day."""
         open_still = self._store.unconfirmed(pair)
         left_alone = [
             *withheld(open_still, now_ms),
             *((each.start_ms, each.end_ms) for each in open_still if each.due_ms() > now_ms),
         ]
-        if timeframe is not Timeframe.D1:
-            left_alone += self._before_its_first_day(symbol, now_ms)
-        longest = CALLS_PER_JOB * self._rest.candles_per_call * timeframe.ms
-        for start_ms, end_ms in subtract(self.missing(pair), left_alone):
-            for at in range(start_ms, end_ms, longest):
-                until_ms = min(at + longest, end_ms)
-                known = Known(self._row_at(pair, at - timeframe.ms), self._row_at(pair, until_ms))
-                yield Job(symbol, timeframe, at, until_ms, known)
+        if pair.timeframe is not Timeframe.D1:
+            left_alone.append((self._stretch[0], self._first_day(pair.symbol, now_ms)))
+        return union(left_alone)
 
     def _row_at(self, pair: Pair, time_ms: int) -> int | None:
         """Return an open time again where history has a row of it."""
         return time_ms if self._store.read(pair, time_ms, time_ms + 1).rows else None
 
-    def _before_its_first_day(self, symbol: str, now_ms: int) -> Coverage:
-        """Return what lies before the first day of which the exchange has a candle."""
-        start_ms, end_ms = self._stretch
-        today_ms = Timeframe.D1.floor(now_ms)
-        known = self._store.read(Pair(symbol, Timeframe.D1), start_ms, end_ms)
-        first_ms = known.rows[0][0] if known.rows else today_ms
-        return union([(start_ms, int(min(first_ms, today_ms)))])
+    def _first_day(self, symbol: str, now_ms: int) -> int:
+        """Return the first day of which history has a candle; looked up once.
+
+        It is today where there is none, and the first of all as long as days were not asked for.
+        """
+        if symbol not in self._first_days:
+            start_ms, end_ms = self._stretch
+            days, today_ms = Pair(symbol, Timeframe.D1), Timeframe.D1.floor(now_ms)
+            known = self._store.read(days, start_ms, end_ms)
+            first_ms = int(known.rows[0][0]) if known.rows else today_ms
+            if not self._days_were_asked and intersect(self.missing(days), ((0, first_ms),)):
+                first_ms = start_ms
+            self._first_days[symbol] = min(first_ms, today_ms)
+        return self._first_days[symbol]
 
     def fill(self, on_job: Callable[[int, int, FillReport], None]) -> FillReport:
-        """Fetch what is missing; `on_job` is told how many jobs are done, of how many so far.
+        """Fetch what is missing; `on_job` is told how many bars are done, of how many at the most.
 
         A pair that fails is in the report; raises where nothing could be done, as a warmup does.
         Days come first: they tell when a symbol began, and nothing older is asked for.
         """
-        report = FillReport()
+        report, began = FillReport(), time.monotonic()
+        bars = BarCount(self._timeframes, self._bars_wanted)
+
+        def tell(done: int) -> None:
+            bars.done += done
+            report.calls = self._rest.candle_calls
+            report.weight = report.calls * self._rest.candle_weight
+            report.written = self._store.bytes_written
+            report.seconds = time.monotonic() - began
+            if self._archives is not None:
+                report.archives.octets = self._archives.octets
+                report.archives.trouble = self._archives.trouble
+            on_job(bars.done, bars.total, report)
+
         for timeframe in self._timeframes:
             self._learn_beginnings(timeframe)
-            jobs = self.jobs(timeframe)
-            for done, (job, answer, error) in enumerate(self._fetched(jobs), start=1):
-                if answer is not None:
-                    self._write(job, answer)
-                    report.candles += len(answer)
-                else:
-                    report.failures.append(failure(job, error))
-                report.jobs += 1
-                report.calls = self._rest.candle_calls
-                on_job(done, len(jobs), report)
+            bars.begin(timeframe)
+            self._fill_by_archives(timeframe, report, tell)
+            self._fill_by_rest(timeframe, report, tell)
+            if timeframe is Timeframe.D1:
+                self._days_were_asked = True
+                self._first_days.clear()
         report.unknown = list(self._unknown())
         return report
+
+    def _bars_wanted(self, timeframe: Timeframe) -> int:
+        now_ms = self._rest.clock.now_ms()
+        pairs = (Pair(symbol, timeframe) for symbol in self._symbols)
+        return sum(span(self.wanted(pair, now_ms)) for pair in pairs) // timeframe.ms
+
+    def _fill_by_archives(
+        self, timeframe: Timeframe, report: FillReport, tell: Callable[[int], None]
+    ) -> None:
+        """Take what bulk files have; what came of none of it REST is asked for afterwards."""
+        if self._archives is None:
+            return
+        jobs = self.month_jobs(timeframe)
+        left = Counter(job.pair for job in jobs)
+        answers: dict[Pair, list[Candles]] = defaultdict(list)
+        batches = run_all(self._rest, jobs, self._archives.take, batch_size=MONTHS_AT_ONCE)
+        for job, taken, _error in batches:
+            left[job.pair] -= 1
+            if taken is not None:
+                candles = span(taken.covered) // timeframe.ms
+                if taken.table is not None:
+                    self._store.add(job.pair, taken.table, taken.covered)
+                answers[job.pair] += taken.answers
+                report.candles += candles
+                report.archives.add(taken, candles)
+                tell(candles)
+            if not left[job.pair]:  # what REST said lies in two months each time
+                for answer in answers.pop(job.pair, ()):
+                    report.candles += self._add(job, answer)
+
+    def _fill_by_rest(
+        self, timeframe: Timeframe, report: FillReport, tell: Callable[[int], None]
+    ) -> None:
+        for job, answer, error in self._fetched(self.jobs(timeframe)):
+            if answer is not None:
+                self._write(job, answer)
+                report.candles += len(answer)
+            else:
+                report.failures.append(failure(job, error))
+            report.jobs += 1
+            tell(job.periods)
 
     def _fetched(self, jobs: Sequence[Job]):
         return run_all(self._rest, jobs, self._fetch)
@@ -142,7 +209,14 @@ class HistoryFilling:
             known=job.known, lane=Lane.BACKFILL,
         )  # fmt: skip
 
-    def _write(self, job: Job, answer: Candles) -> None:
+    def _add(self, job: MonthJob, answer: Candles) -> int:
+        """Write of an answer what history has not, and return how many candles that is."""
+        news = subtract(answer.covered, self._store.coverage(job.pair))
+        if news:
+            self._write(job, answer)
+        return span(news) // job.timeframe.ms
+
+    def _write(self, job: Job | MonthJob, answer: Candles) -> None:
         if answer.refused:
             logger.warning(
                 "candles.refused exchange=%d symbol=%s timeframe=%s count=%d first=%s",
@@ -187,33 +261,3 @@ class HistoryFilling:
                     "to": end_ms,
                     "reason": reason or None,
                 }
-
-
-@dataclass(frozen=True, slots=True)
-class FillPlan:
-    """What filling would cost at the most: a symbol that is younger takes less."""
-
-    candles: int
-    calls: int
-    weight: int
-    minutes: float
-    bytes: int
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "candles": self.candles,
-            "calls": self.calls,
-            "weight": self.weight,
-            "minutes": self.minutes,
-            "bytes": self.bytes,
-        }
-
-
-def plan(filling: HistoryFilling, rest: VenueRest, timeframes: Sequence[Timeframe]) -> FillPlan:
-    """Return what `filling` would cost; the exchange is asked for its time at the most."""
-    jobs = [job for timeframe in timeframes for job in filling.jobs(timeframe)]
-    candles = sum(job.periods for job in jobs)
-    calls = sum(-(-job.periods // rest.candles_per_call) for job in jobs)
-    weight = calls * rest.candle_weight
-    seconds = rest.client.pacer.seconds_for(calls, rest.candle_weight)
-    return FillPlan(candles, calls, weight, seconds / 60, candles * BYTES_PER_CANDLE)

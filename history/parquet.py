@@ -87,11 +87,16 @@ def _values(array: "pyarrow.Array") -> memoryview:
     return values[array.offset : array.offset + len(array)]
 
 
+def times_of(table: "pyarrow.Table") -> Sequence[int]:
+    """Return when the rows of a table opened, in ms; nothing is copied."""
+    return _values(table.column(0).combine_chunks()) if table.num_rows else ()
+
+
 def between(table: "pyarrow.Table", start_ms: int, end_ms: int) -> "pyarrow.Table":
     """Return the rows of a table that opened in `[start_ms, end_ms)`; nothing is copied."""
     if not table.num_rows:
         return table
-    times = _values(table.column(0).combine_chunks())
+    times = times_of(table)
     first, last = bisect_left(times, start_ms), bisect_left(times, end_ms)
     return table.slice(first, max(0, last - first))
 

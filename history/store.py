@@ -66,6 +66,7 @@ class HistoryStore:
         self._may_write = may_write
         self._decoded = decoded or Decoded(0)
         self._id = place.id()
+        self.bytes_written = 0  # by this process
 
     # -- reading
 
@@ -167,6 +168,13 @@ class HistoryStore:
             found.unconfirmed = [list(each) for each in unconfirmed]
             found.save(update_fields=["unconfirmed"])
 
+    def add(self, pair: Pair, table: "pyarrow.Table", covered: Coverage) -> None:
+        """Let the rows of a table that opened in `covered` be all candles there."""
+        found, _ = PairHistory.objects.get_or_create(**self._key(pair))
+        for month, part in months_in(covered):
+            rows = parquet.rows_of(parquet.within(table, part))
+            self._write_month(found, month, rows, part)
+
     def _write_month(
         self, found: PairHistory, month: Month, rows: list[Row], covered: Coverage
     ) -> None:
@@ -189,6 +197,7 @@ class HistoryStore:
         self._may_write()
         file.save()
         self._place.write(file.path, content)
+        self.bytes_written += len(content)
         self._confirm(found, file)
 
     def _said(

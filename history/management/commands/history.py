@@ -1,6 +1,6 @@
 import json
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import date
 
 from django_redis import get_redis_connection
@@ -8,12 +8,18 @@ from django_redis import get_redis_connection
 from exchanges.adapters import open_rest
 from exchanges.models import Exchange
 from exchanges.redis.installation import Announcer
+from exchanges.rest.base import VenueRest
 from history import parquet
-from history.filling import FillPlan, FillReport, HistoryFilling, plan
+from history.archives.opening import open_archives
+from history.archives.taking import ArchiveTaking
+from history.decoded import Decoded
+from history.filling import HistoryFilling
 from history.following.service import HistoryService
 from history.kept import keep, kept_exchanges, start_ms, with_days
 from history.models import KeptHistory
 from history.places.place import Place, configured_place
+from history.planning.plan import FillPlan, plan
+from history.planning.report import FillReport
 from history.store import HistoryStore
 from history.terminal import FillProgress, print_fill, print_fill_plan
 from history.turn import Turn
@@ -33,7 +39,10 @@ from livermore.arguments import (
     timeframes_named,
 )
 from livermore.command import LivermoreCommand, SignalExit, UsageError
+from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
+
+DECODED_BYTES = 64_000_000  # of files in memory, beside whose ends more is fetched
 
 
 class Command(LivermoreCommand):
@@ -77,6 +86,13 @@ class Command(LivermoreCommand):
             action="store_true",
             help="the same, then set what is damaged aside, fetch it again, adopt what is sound",
         )
+        parser.add_argument(
+            "--archives",
+            choices=("auto", "only", "no"),
+            default="auto",
+            help="whether candles come from what the exchange publishes in bulk: where that saves "
+            "calls, compared with REST (auto, the default), nothing but that (only), or not at all",
+        )
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, **options):
@@ -102,10 +118,18 @@ class Command(LivermoreCommand):
         wanted = with_days(chosen)
         redis = get_redis_connection("default")
         turn = Turn(redis, exchange)
-        store = HistoryStore(configured_place(), exchange, may_write=turn.check)
-        with closing(open_rest(exchange)) as rest:
+        decoded = Decoded(DECODED_BYTES)
+        store = HistoryStore(configured_place(), exchange, decoded, may_write=turn.check)
+        with closing(open_rest(exchange)) as rest, ExitStack() as opened:
             end_ms = start_ms(until) if until else rest.clock.now_ms()
-            filling = HistoryFilling(store, rest, symbols, wanted, (start_ms(since), end_ms))
+            stretch = (start_ms(since), end_ms)
+            archives = _archives(exchange, rest, stretch, options["archives"])
+            if archives:
+                opened.enter_context(closing(archives))
+            filling = HistoryFilling(
+                *(store, rest, symbols, wanted, stretch, archives),
+                archives_only=options["archives"] == "only",
+            )
             if options["plan"]:
                 found = plan(filling, rest, wanted)
                 self._print(found, print_fill_plan, exchange, options)
@@ -212,3 +236,17 @@ def _timeframes(options, kept: KeptHistory | None) -> Sequence[Timeframe]:
     if options["timeframes"] is None and kept and kept.timeframes:
         return timeframes_named(",".join(kept.timeframes))
     return timeframes_named(options["timeframes"])
+
+
+def _archives(
+    exchange: Exchange, rest: VenueRest, stretch: Interval, mode: str
+) -> ArchiveTaking | None:
+    """Return what takes candles from bulk files, where there are any and they are wanted."""
+    only = mode == "only"
+    found = open_archives(exchange, rest, stretch, always=only) if mode != "no" else None
+    if only and found is None:
+        raise UsageError(
+            f"{exchange.name} publishes no candles in bulk, as far as its row says: "
+            "leave --archives only out"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Candles that exchanges publish in bulk: got, proven, compared with REST, which wins."""

@@ -1,0 +1,23 @@
+"""From an exchange's row to what takes its bulk files."""
+
+from exchanges.adapters import downloads_of, venue_of
+from exchanges.models import Exchange
+from exchanges.rest.base import VenueRest
+from history.archives.source import ArchiveSource
+from history.archives.taking import ArchiveTaking
+from livermore.market.coverage import Interval
+
+
+def open_archives(
+    exchange: Exchange, rest: VenueRest, stretch: Interval, *, always: bool
+) -> ArchiveTaking | None:
+    """Return what takes an exchange's bulk files, None where it has none; `close()` it when done.
+
+    The other arguments are those of `ArchiveTaking`.
+    """
+    archive, downloads = venue_of(exchange).archive, downloads_of(exchange)
+    if archive is None or downloads is None:
+        return None
+    native_symbols = dict(exchange.symbols.values_list("symbol", "native_symbol"))
+    source = ArchiveSource(archive, downloads)
+    return ArchiveTaking(source, rest, native_symbols, stretch, always=always)

@@ -1,0 +1,1 @@
+"""Filling history in numbers: what is to be asked for, what that costs, what it came to."""
