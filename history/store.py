@@ -124,7 +124,7 @@ class HistoryStore:
             if table is not None:
                 return table
             content = self._place.read(file.path)
-            digest = _digest(content) if content is not None else ""
+            digest = digest_of(content) if content is not None else ""
             if content is not None and digest in digests:
                 table = parquet.load(content)
                 self._decoded.put(file.path, digest, table)
@@ -192,7 +192,7 @@ class HistoryStore:
         table = parquet.with_rows(kept, rows)
         content = parquet.dump(table, self._said(found, month, covered, first))
         file = file or HistoryFile(pair=found, month=str(month), path=self._path(found, month))
-        file.next_digest, file.next_coverage = _digest(content), covered
+        file.next_digest, file.next_coverage = digest_of(content), covered
         file.next_rows, file.next_size = len(table), len(content)
         self._may_write()
         file.save()
@@ -221,7 +221,7 @@ class HistoryStore:
         if file is None:
             return parquet.table_of([])
         content = self._place.read(file.path)
-        digest = _digest(content) if content is not None else ""
+        digest = digest_of(content) if content is not None else ""
         if file.next_digest and digest == file.next_digest:
             self._confirm(found, file)
         elif file.next_digest:
@@ -300,5 +300,6 @@ def _with_columns(before: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def _digest(content: bytes) -> str:
+def digest_of(content: bytes) -> str:
+    """Return by what a content is known: its SHA-256."""
     return hashlib.sha256(content).hexdigest()

@@ -12,13 +12,14 @@ from prometheus_client.exposition import choose_encoder
 
 from exchanges.redis.client import own_client
 from exchanges.redis.unreadable import OnceAnHour
+from history.metrics import HistoryCollector, HistoryCounts
 from livermore import __version__
 from livermore.checks import METRICS_TOKEN
 from warmup.metrics.collect import ExchangeCollector
 from warmup.metrics.completeness import Measured
 
 TIMEOUT_SECONDS = 4.0  # Prometheus has ten
-measured, news = Measured(), OnceAnHour()  # what outlives a scrape
+measured, news, counts = Measured(), OnceAnHour(), HistoryCounts()  # what outlives a scrape
 
 
 @csrf_exempt
@@ -34,6 +35,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     registry = CollectorRegistry(auto_describe=False)
     with own_client(get_redis_connection("default"), TIMEOUT_SECONDS) as redis:
         registry.register(ExchangeCollector(redis, measured, __version__, news))
+        registry.register(HistoryCollector(redis, counts))
         return HttpResponse(encode(registry), content_type=content_type)
 
 

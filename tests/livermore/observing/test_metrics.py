@@ -7,6 +7,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_plain
 
 from exchanges.models import Exchange
+from history.metrics import METRICS as OF_HISTORY
 from warmup.metrics.exposition import METRICS
 
 TOKEN = "a-token-of-thirty-two-characters"
@@ -181,4 +182,4 @@ def test_the_document_names_the_labels_of_every_metric():
         r"^\| `livermore_(?!serving_)(\w+)` \| \w+ \|([^|]*)\|", DOCUMENT.read_text(), re.M
     )
     documented = {name: tuple(labels.replace(",", "").split()) for name, labels in rows}
-    assert documented == {name: kind.labels for name, kind in METRICS.items()}
+    assert documented == {name: kind.labels for name, kind in (METRICS | OF_HISTORY).items()}
