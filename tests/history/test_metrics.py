@@ -25,8 +25,9 @@ def have(row, symbol, timeframe, coverage, size=0):
 
 def test_pairs_that_are_behind_or_holed_are_counted_and_what_files_hold():
     row = Exchange.objects.get(name="sandbox")
+    symbols = ["A-USD", "B-USD", "C-USD"]
     kept = KeptHistory.objects.create(
-        exchange=row, since=date(2026, 11, 9), symbols=["A-USD", "B-USD", "C-USD"], timeframes=["1h"]
+        exchange=row, since=date(2026, 11, 9), symbols=symbols, timeframes=["1h"]
     )
     now_ms = MIDNIGHT_MS + 3 * HOUR_MS
     have(row, "A-USD", "1h", [(SINCE_MS, now_ms)], 100)
