@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.db import Error as DatabaseError
 from django.db.models import Sum
@@ -57,7 +58,7 @@ class HistoryCollector(Collector):
         self._counts = counts
 
     def collect(self) -> Iterable[Metric]:
-        families = {
+        families: dict[str, Any] = {  # of prometheus-client, whose base class lacks methods
             name: kind.family(f"livermore_{name}", kind.help, labels=kind.labels)
             for name, kind in METRICS.items()
         }
