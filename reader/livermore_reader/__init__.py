@@ -1,5 +1,6 @@
 """Complete, typed, honest candles from Livermore's cache. It imports nothing of Livermore."""
 
+import os
 from importlib import import_module
 
 from livermore_reader.address import is_http, parse, usual
@@ -18,6 +19,7 @@ from livermore_reader.errors import (
 from livermore_reader.following.closes import Heartbeat
 from livermore_reader.sources.source import Close
 
+HISTORY = "LIVERMORE_HISTORY"
 __version__ = "0.1.0"
 __all__ = [
     "BadRequest",
@@ -36,17 +38,29 @@ __all__ = [
 ]
 
 
-def connect(url: str | None = None, token: str | None = None, prefix: str | None = None) -> Reader:
+def connect(
+    url: str | None = None,
+    token: str | None = None,
+    prefix: str | None = None,
+    history: "str | os.PathLike[str] | None" = None,
+) -> Reader:
     """Return a reader of a Redis, by its URL or socket, or of `serve` by its http address.
 
     Where none is given: LIVERMORE_URL, REDIS_URL, or the Redis that `./run` has started in this
-    folder. `prefix` is what stands before the names of keys, where it can't be found. Nothing is
-    asked yet. Raises BadRequest.
+    folder. `prefix` is what stands before the names of keys, where it can't be found. `history` is
+    the folder whose files have what a Redis lacks; where none is given, LIVERMORE_HISTORY, else
+    there is none. `serve` reads it itself. Nothing is asked yet. Raises BadRequest.
     """
     where = url if url is not None else usual()
     if is_http(where):
+        if history is not None:
+            raise BadRequest("history is for who reads a Redis: `serve` reads its own")
         http = import_module("livermore_reader.sources.http.source")
         return Reader(http.HttpSource(where, token))
+    from livermore_reader.sources.files.months import HistoryFiles
     from livermore_reader.sources.redis.source import RedisSource
 
-    return Reader(RedisSource(parse(where), prefix))
+    if history is None:  # what is in a bucket is for `serve` to read
+        named = os.environ.get(HISTORY, "").strip()
+        history = None if "://" in named else named
+    return Reader(RedisSource(parse(where), prefix, HistoryFiles(history) if history else None))

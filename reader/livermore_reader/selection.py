@@ -52,6 +52,23 @@ def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) ->
     return Selection(first, max(first, last), until_ms, gone, is_stale, False)
 
 
+def until_of(asked: Asked, now_ms: int) -> int:
+    """Return where the last of the closed bars ends that may be asked for."""
+    step = length_ms(asked.timeframe)
+    open_ms = now_ms - now_ms % step
+    return open_ms if asked.end_ms is None else min(_ceil(asked.end_ms, step), open_ms)
+
+
+def needed_of(times: Sequence[int], asked: Asked, found: Selection, now_ms: int) -> tuple[int, int]:
+    """Return of which stretch all had to be known for what was found."""
+    step, until_ms = length_ms(asked.timeframe), until_of(asked, now_ms)
+    is_full = asked.limit is not None and found.last - found.first == asked.limit
+    if asked.start_ms is not None:
+        start_ms = _ceil(asked.start_ms, step)
+        return start_ms, times[found.last - 1] + step if is_full else until_ms
+    return times[found.first] if is_full else until_ms - (asked.limit or 0) * step, until_ms
+
+
 def _newest(times: Sequence[int], known: Stretches, asked: Asked, until_ms: int) -> Selection:
     """Return the newest candles of what is known without a gap."""
     last = bisect_left(times, until_ms)

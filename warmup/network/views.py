@@ -26,8 +26,9 @@ from warmup.network.actions.base import LONGEST_REASON
 from warmup.network.actions.exchange import Actions
 from warmup.network.actions.run import check_line
 from warmup.network.guard import operate_form_required, operate_required, view_required
+from warmup.network.page.older import read_older
 from warmup.network.page.pair_links import read_links
-from warmup.network.page.pair_view import BARS_AT_FIRST, read_older
+from warmup.network.page.pair_view import BARS_AT_FIRST
 from warmup.network.page.snapshot import read_exchange, read_network, read_pair
 from warmup.network.page.symbols import read_listing
 from warmup.network.permission import may_operate
@@ -64,7 +65,7 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
     if before := request.GET.get("before"):
         if not is_time(before_ms := int(before) if before.isdecimal() else 0):
             return notice(request, f"before: {clip(before)} is no time in milliseconds.", 400)
-        return JsonResponse(read_older(_redis(), exchange.pk, Pair(*found), time_ms, before_ms))
+        return JsonResponse(read_older(_redis(), exchange, Pair(*found), time_ms, before_ms))
     view = read_pair(_redis(), exchange.pk, *found, time_ms, idle)
     if wants_json(request):
         return JsonResponse(view.as_json())

@@ -31,7 +31,7 @@ def past(redis, tmp_path, settings, monkeypatch):
     """Return a past that nobody fetches anything for."""
     settings.HISTORY = str(tmp_path)
     monkeypatch.setattr("serving.fetching.fetches.fetch_holes", fail)
-    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda exchange_id, pair: None)
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", lambda *which: None)
     monkeypatch.setattr("serving.fetching.stretches.fetch_once", away)
     found = Past(Folder(tmp_path), redis)
     found.row.rest_url = "http://127.0.0.1:9"  # nobody listens there

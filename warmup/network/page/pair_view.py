@@ -28,7 +28,6 @@ from warmup.repair import missing_ranges
 logger = logging.getLogger(__name__)
 
 BARS_AT_FIRST = 300  # that come with a page; a reader who goes back asks for those before
-OLDER_AT_ONCE = 500
 
 POINT = ("timestamps", "value", "signal", "histogram")
 Row = list[int | float]
@@ -153,19 +152,8 @@ def read_pair(
         coverage,
         missing,
         indicator,
-        _points(rows, pair),
+        points_of(rows, pair),
     )
-
-
-def read_older(
-    redis: Redis, exchange_id: int, pair: Pair, time_ms: int, before_ms: int
-) -> dict[str, Any]:
-    """Return up to 500 candles that opened before `before_ms`, as `PairView.before` has them.
-
-    All that a page shows of earlier than it came with is asked for here; the cache keeps the
-    newest 1,000, so nothing is before those.
-    """
-    return read_pair(redis, exchange_id, *pair, time_ms).before(before_ms, OLDER_AT_ONCE)
 
 
 def _rows(members: Sequence[bytes], pair: Pair) -> list[Row]:
@@ -200,7 +188,8 @@ def _is_row(found: Any) -> bool:
     return is_numbers(found) and len(found) in ROW_LENGTHS and is_time(found[0])
 
 
-def _points(rows: Sequence[Row], pair: Pair) -> list[Point]:
+def points_of(rows: Sequence[Row], pair: Pair) -> list[Point]:
+    """Return MACD-V as of each row, None where there is none; nothing of rows that can't be."""
     try:
         series = macd_v_series(rows, pair.timeframe)
     except (ValueError, TypeError) as error:  # rows that somebody else wrote

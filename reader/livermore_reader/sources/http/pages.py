@@ -10,6 +10,7 @@ from livermore_reader.times import length_ms
 
 MOST_ROWS = 1000  # of a page
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: there were none before
+HISTORY = "history"
 ORDER = ("stream", "healed", "rest")
 
 Page = Mapping[str, Any]
@@ -84,4 +85,6 @@ def _is_stale(missing: Stretches, newest_close_ms: int | None, due_ms: int, step
 
 def _joined(sources: Iterator[str | None]) -> str | None:
     found = {each for source in sources if source for each in source.split(", ")}
+    if any(HISTORY in each for each in found):
+        return HISTORY if found == {HISTORY} else f"cache+{HISTORY}"
     return ", ".join(sorted(found, key=lambda each: (*ORDER, each).index(each))) or None

@@ -10,14 +10,23 @@ from typing import Any, NamedTuple
 from livermore_reader.candles import Asked, Candles, Row
 from livermore_reader.derived import derive, join
 from livermore_reader.errors import Incomplete, Unavailable
-from livermore_reader.selection import MOST_BEHIND_MS, Selection, by_closes, select
+from livermore_reader.selection import (
+    MOST_BEHIND_MS,
+    Selection,
+    by_closes,
+    needed_of,
+    select,
+    until_of,
+)
+from livermore_reader.sources.files.joining import CACHE, HISTORY, Joined, Joining
+from livermore_reader.sources.files.months import HistoryFiles
 from livermore_reader.sources.redis.exchanges import KnownExchange
 from livermore_reader.sources.redis.installation import Installation
 from livermore_reader.sources.redis.origins import STREAM, Origins, joined
 from livermore_reader.sources.redis.pair import Pair, Stored, read_pair, read_rows
 from livermore_reader.sources.redis.replies import sound
 from livermore_reader.sources.redis.status import Statuses, Told
-from livermore_reader.stretches import missing
+from livermore_reader.stretches import both, missing
 from livermore_reader.times import DERIVED, length_ms, utc
 
 CANDLES_KEPT = 1000
@@ -56,9 +65,15 @@ class Question(NamedTuple):
 
 
 class RedisCandles:
-    """Asks for candles, coverage and what is beside them. Any thread may ask."""
+    """Asks for candles, coverage and what is beside them. Any thread may ask.
 
-    def __init__(self, installation: Installation, statuses: Statuses):
+    What Redis lacks is looked for in the files of `history`, if these are given.
+    """
+
+    def __init__(
+        self, installation: Installation, statuses: Statuses, history: "HistoryFiles | None" = None
+    ):
+        self._history = history
         self._installation = installation
         self._statuses = statuses
         self._origins: dict[str, Origins] = {}
@@ -124,7 +139,9 @@ class RedisCandles:
         if not is_learnt:
             self._learn_anew(origins)
         return [
-            _answer(each, Stored(*stored), told, origins, next(live) if each.asked.live else None)
+            self._answer(
+                each, Stored(*stored), told, origins, next(live) if each.asked.live else None
+            )
             for each, *stored in zip(questions, before, members, after, unconfirmed, strict=True)
         ]
 
@@ -137,6 +154,75 @@ class RedisCandles:
         origins.ask_anew(pipe)
         origins.learn_anew(iter(pipe.execute(raise_on_error=False)))
 
+    def _answer(
+        self,
+        question: Question,
+        stored: Stored,
+        told: Told,
+        origins: Origins,
+        live: "bytes | None",
+    ) -> Candles:
+        """Return what replies say about a pair. Raises BadRequest, Incomplete, Unavailable."""
+        asked, exchange = question.asked, question.exchange
+        kept = read_pair(stored, length_ms(question.base), exchange.lag_ms)
+        if not stored.members and exchange.canonical(question.symbol) is None:
+            raise exchange.unknown(question.symbol)
+        now_ms = _now_ms(question, kept, told)
+        pair = kept
+        if question.parts > 1:
+            pair = Pair(*derive(kept.rows, kept.known, asked.timeframe))
+        times = [row[0] for row in pair.rows]
+        newest_close_ms = times[-1] + length_ms(asked.timeframe) if times else None
+        found = select(times, pair.known, asked, now_ms)
+        joined = None
+        if found.missing:
+            joined = self._joined(question, kept, now_ms)
+            if joined:
+                pair = Pair(joined.rows, joined.known)
+                times = [row[0] for row in pair.rows]
+                found = select(times, pair.known, asked, now_ms)
+                newest_close_ms = newest_close_ms or (
+                    times[-1] + length_ms(asked.timeframe) if times else None
+                )
+            if found.missing:
+                _check_kept(question, found.missing[0][0], now_ms, self._history)
+        open_row = None
+        if live and told.is_streamed:
+            open_row = _open_row(question, kept, found, now_ms, live)
+        source = _source(question, origins, times[found.first : found.last], open_row)
+        if joined:
+            needed = needed_of(times, asked, found, now_ms)
+            with_history = joined.source(*needed)
+            if HISTORY in with_history:
+                source = f"{CACHE}+{HISTORY}" if open_row else with_history
+        return Candles(
+            exchange.name,
+            question.symbol,
+            asked.timeframe,
+            pair.rows[found.first : found.last],
+            found.missing,
+            found.is_stale,
+            newest_close_ms,
+            now_ms,
+            source,
+            open_row,
+        )
+
+    def _joined(self, question: Question, kept: Pair, now_ms: int) -> "Joined | None":
+        """Return what Redis and history have together, None where there is no history."""
+        asked = question.asked
+        if self._history is None:
+            return None
+        if len(kept.rows) >= question.rows_wanted:  # there may be older ones in Redis too
+            kept = Pair(kept.rows, both(kept.known, ((kept.rows[0][0], now_ms),)))
+        joining = Joining(
+            self._history, question.exchange.name, question.symbol, question.base, kept
+        )
+        until_ms = until_of(asked, now_ms)
+        if asked.start_ms is not None:
+            return joining.oldest(asked.timeframe, asked.start_ms, until_ms, asked.limit)
+        return joining.newest(asked.timeframe, until_ms, asked.limit or CANDLES_KEPT)
+
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
@@ -148,39 +234,6 @@ def without_collecting() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _answer(
-    question: Question, stored: Stored, told: Told, origins: Origins, live: bytes | None
-) -> Candles:
-    """Return what replies say about a pair. Raises BadRequest, Incomplete, Unavailable."""
-    asked, exchange = question.asked, question.exchange
-    kept = read_pair(stored, length_ms(question.base), exchange.lag_ms)
-    if not stored.members and exchange.canonical(question.symbol) is None:
-        raise exchange.unknown(question.symbol)
-    now_ms = _now_ms(question, kept, told)
-    pair = kept
-    if question.parts > 1:
-        pair = Pair(*derive(kept.rows, kept.known, asked.timeframe))
-    times = [row[0] for row in pair.rows]
-    found = select(times, pair.known, asked, now_ms)
-    if found.missing:
-        _check_kept(question, found.missing[0][0], now_ms)
-    open_row = None
-    if live and told.is_streamed:
-        open_row = _open_row(question, kept, found, now_ms, live)
-    return Candles(
-        exchange.name,
-        question.symbol,
-        asked.timeframe,
-        pair.rows[found.first : found.last],
-        found.missing,
-        found.is_stale,
-        times[-1] + length_ms(asked.timeframe) if times else None,
-        now_ms,
-        _source(question, origins, times[found.first : found.last], open_row),
-        open_row,
-    )
 
 
 def _now_ms(question: Question, kept: Pair, told: Told) -> int:
@@ -199,16 +252,24 @@ def _now_ms(question: Question, kept: Pair, told: Told) -> int:
     return now_ms
 
 
-def _check_kept(question: Question, missing_ms: int, now_ms: int) -> None:
+def _check_kept(
+    question: Question, missing_ms: int, now_ms: int, history: "HistoryFiles | None"
+) -> None:
     """Raise Incomplete where what is missing is older than Redis can have it."""
     step = length_ms(question.base)
     since_ms = now_ms - now_ms % step - CANDLES_KEPT * step
     if missing_ms < since_ms:
         raise Incomplete(
             f"{question.which}: Redis keeps the newest {CANDLES_KEPT:,} candles of a pair, those "
-            f"of {question.base} from {utc(since_ms)} on; asked for from {utc(missing_ms)}",
+            f"of {question.base} from {utc(since_ms)} on; {_lack(missing_ms, history)}",
             [(missing_ms, since_ms)],
         )
+
+
+def _lack(missing_ms: int, history: "HistoryFiles | None") -> str:
+    if history is None:
+        return f"asked for from {utc(missing_ms)}"
+    return f"the files in {history} lack those from {utc(missing_ms)} on"
 
 
 def _open_row(

@@ -7,6 +7,7 @@ from typing import Any
 from livermore_reader.address import Address
 from livermore_reader.candles import Asked, Candles
 from livermore_reader.sources.event_messages import Wanted
+from livermore_reader.sources.files.months import HistoryFiles
 from livermore_reader.sources.redis.candles import RedisCandles
 from livermore_reader.sources.redis.client import as_unavailable
 from livermore_reader.sources.redis.events import RedisEvents
@@ -22,11 +23,14 @@ from livermore_reader.times import KEPT
 class RedisSource:
     """Any thread may ask. It connects when it is first asked."""
 
-    def __init__(self, address: Address, prefix: str | None = None):
+    def __init__(
+        self, address: Address, prefix: str | None = None, history: HistoryFiles | None = None
+    ):
+        """What Redis lacks is looked for in the files of `history`."""
         self.address = address
         self._installation = Installation(address, prefix)
         self._statuses = Statuses(self._installation)
-        self._candles = RedisCandles(self._installation, self._statuses)
+        self._candles = RedisCandles(self._installation, self._statuses, history)
 
     def exchanges(self) -> Sequence[Exchange]:
         with as_unavailable(self.address):

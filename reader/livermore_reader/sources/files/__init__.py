@@ -1,0 +1,1 @@
+"""Reading history from its Parquet files, where these are at hand."""
