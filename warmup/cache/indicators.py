@@ -14,6 +14,7 @@ from livermore.market.candle import LATEST_MS, is_time
 from livermore.market.pair import Pair
 
 VALUES_PER_CALL = 500
+VALUES_PER_READ = 2000
 
 WRITE = load_script("warmup/cache/lua/write_indicators.lua", {"LATEST_MS": LATEST_MS})
 
@@ -55,11 +56,16 @@ class IndicatorCache:
 
     def read_many(self, pairs: Sequence[Pair]) -> list[dict[str, Any] | None]:
         """Return the stored value of each pair, None where there is none."""
-        if not pairs:
-            return []
-        names = [keys.indicator(self._exchange_id, *pair) for pair in pairs]
-        stored: list[Any] = self._redis.mget(names)
-        return [_value(each) for each in stored]  # MGET says None of another type
+        return [parse_value(each) for each in self.read_texts(pairs)]
+
+    def read_texts(self, pairs: Sequence[Pair]) -> list[bytes | None]:
+        """Return what is stored of each pair, for `parse_value`, None where there is none."""
+        texts: list[Any] = []
+        for begin in range(0, len(pairs), VALUES_PER_READ):
+            chunk = pairs[begin : begin + VALUES_PER_READ]
+            names = [keys.indicator(self._exchange_id, *pair) for pair in chunk]
+            texts += self._redis.mget(names)
+        return texts  # MGET says None of another type
 
     def _call(self, values: Iterable[tuple[Pair, dict[str, Any] | None]]) -> Call:
         names: list[str] = [keys.epoch(self._exchange_id)]
@@ -75,7 +81,7 @@ class IndicatorCache:
         return names, arguments
 
 
-def _value(stored: bytes | None) -> dict[str, Any] | None:
+def parse_value(stored: bytes | None) -> dict[str, Any] | None:
     """Return what `Window.as_json` made, None where somebody else wrote it."""
     try:
         found = parse_object(stored)

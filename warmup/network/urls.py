@@ -9,6 +9,7 @@ app_name = "network"
 
 urlpatterns = [
     path("", views.page, name="page"),
+    path("signals/", views.signals, name="signals"),
     path("<int:exchange_id>/connect/", views.connect, name="connect"),
     path("<int:exchange_id>/stop/", views.stop, name="stop"),
     path("<int:exchange_id>/warmup/", views.warm, name="warmup"),

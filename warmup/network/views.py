@@ -33,6 +33,7 @@ from warmup.network.page.snapshot import read_exchange, read_network, read_pair
 from warmup.network.page.symbols import read_listing
 from warmup.network.permission import may_operate
 from warmup.network.responses import Answer, notice, wants_json, whole_page
+from warmup.network.signals.snapshot import read_signals
 
 SYMBOLS_PROPOSED = 20
 SYMBOLS_FORM = "network/dialogs/symbols.html"
@@ -47,6 +48,16 @@ def page(request: HttpRequest) -> HttpResponse:
     with suppress(RedisError):  # the page says itself that it is away
         context["not_alone"] = warnings(_redis(), installation_id())
     return render(request, "network/page.html", context)
+
+
+@view_required
+def signals(request: HttpRequest) -> HttpResponse:
+    """Show MACD-V, price and volume of all symbols."""
+    found = read_signals(_redis())
+    if wants_json(request):
+        return JsonResponse(found)
+    context = {**admin.site.each_context(request), "title": "Signals", "signals": found}
+    return render(request, "network/signals.html", context)
 
 
 @view_required

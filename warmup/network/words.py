@@ -121,4 +121,15 @@ WORDS = {
         "indicators",
         "indicators",
     ),
+    "signals": Word(
+        "Signals",
+        "MACD-V by symbol and timeframe. Hatched: stale. Dashed: some of its candles are missing.",
+        "signals",
+    ),
+    "stages": Word(
+        "Stages",
+        "Where in its swing the momentum is. Choose one or more to see only those.",
+        "stages",
+        "indicators",
+    ),
 }

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from livermore.market.candle import is_time
 from livermore.market.timeframe import SHORTEST_FIRST
+from warmup.network.signals.reader import STAGES
 from warmup.network.words import WORDS
 
 register = template.Library()
@@ -33,6 +34,8 @@ IDLE_CELLS = {  # what does not trade: nobody asks for what they lack
     "x": ("halted", "‖"),
     "d": ("delisted", "✕"),
 }
+# As in static/network/signals/model.js.
+STAGE_GLYPHS = {"b": "⤒", "l": "↑", "u": "↗", "g": "→", "t": "↘", "v": "↓", "o": "⤓"}
 POLLED = "polled: the exchange refuses to stream it, so REST is asked at each bar's end"
 ROWS_IN_CHUNK = 50  # what the browser lays out, or skips, at once
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
@@ -132,6 +135,13 @@ def two(number: float | None) -> str:
 def newest(rows: list, count: int) -> list:
     """Return the last rows, the newest first."""
     return rows[: -count - 1 : -1]
+
+
+@register.simple_tag
+def stages() -> list[tuple[str, str, str]]:
+    """Return all stages of MACD-V, the highest first: letter, name and sign; the last is none."""
+    known = [(letter, str(stage), STAGE_GLYPHS[letter]) for stage, letter in STAGES.items()]
+    return [*known, ("", "no value", "")]
 
 
 @register.simple_tag

@@ -11,7 +11,7 @@ from livermore.web.client_address import address_of
 
 logger = logging.getLogger(__name__)
 
-MESSAGE_BYTES = 64 * 1024  # a page sends a hundred
+MESSAGE_BYTES = 64 * 1024  # that come at a time: a page sends a hundred
 FLOOD_FRAMES, FLOOD_BYTES, FLOOD_SECONDS = 300, 1024 * 1024, 5.0
 
 
@@ -38,6 +38,14 @@ class LimitedWebSocket(WebSocketProtocol):
             self._cut_off()
         else:
             super().onFrameBegin()
+
+    def sendMessage(self, *arguments, **options):
+        """Send a message of whatever length: what is limited is what comes."""
+        most, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        try:
+            super().sendMessage(*arguments, **options)
+        finally:
+            self.maxMessagePayloadSize = most
 
     def handle_reply(self, message):
         with contextlib.suppress(Disconnected):  # nobody is left to be told

@@ -31,6 +31,7 @@ export class CardView {
     name(text) {
       this.name = text;
       setText(this.find("[data-text=name]"), text);
+      this.find("[data-signals]").search = `?exchange=${encodeURIComponent(text)}`;
     },
     displayName(text) {
       setText(this.find("[data-text=displayName]"), text);

@@ -19,7 +19,8 @@ def pages(redis, client):
     held_by(redis, row, state="active", phase="streaming")
     client.force_login(person("ada", "operate_exchange", "view_exchange"))
     pair = ["network:pair", [row.pk, "BTC-USD", "1h"]]
-    named = [["network:page", []], pair, ["network:choose-symbols", [row.pk]]]
+    others = [["network:signals", []], ["network:choose-symbols", [row.pk]]]
+    named = [["network:page", []], pair, *others]
     return [client.get(reverse(name, args=args)).content.decode() for name, args in named]
 
 

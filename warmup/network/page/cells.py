@@ -129,6 +129,11 @@ class Grid:
         grid = {"timeframes": list(SHORTEST_FIRST), "symbols": list(symbols), "rows": rows}
         return grid | ({"aside": aside[:ASIDE_NAMED]} if aside else {})
 
+    def newest(self, pair: Pair) -> int | None:
+        """Return when the newest closed candle opened, as of the last read; None without any."""
+        basis, _ = self._known.get(pair, (None, ""))
+        return basis[0].newest if basis else None
+
     def _letter(
         self, pair: Pair, summary: PairSummary, unconfirmed: Stretches, now_ms: int, work: Work
     ) -> str:

@@ -68,7 +68,7 @@ def read_network(redis: Redis, user: AbstractBaseUser | None) -> dict[str, Any]:
     """
     now_ms = int(time.time() * 1000)
     with own_client(redis, TIMEOUT_SECONDS) as client:
-        asked = _RedisReader(client)
+        asked = RedisReader(client)
         agents = asked.read("agents", read_agents)
         shown = [_shown(asked, row, bool(agents), now_ms) for row in read_rows()]
         readers = asked.read("readers", read_readers)
@@ -84,7 +84,7 @@ def read_network(redis: Redis, user: AbstractBaseUser | None) -> dict[str, Any]:
     }
 
 
-class _RedisReader:
+class RedisReader:
     """A Redis that is asked no more once it was silent: a page can't wait for each exchange."""
 
     def __init__(self, redis: Redis):
@@ -104,7 +104,7 @@ class _RedisReader:
             return None
 
 
-def _shown(asked: _RedisReader, row: ExchangeRow, agent_alive: bool, now_ms: int) -> dict[str, Any]:
+def _shown(asked: RedisReader, row: ExchangeRow, agent_alive: bool, now_ms: int) -> dict[str, Any]:
     """Return a card; what no reader expects costs one exchange's alone."""
     try:
         return _card(asked, row, agent_alive, now_ms)
@@ -113,7 +113,7 @@ def _shown(asked: _RedisReader, row: ExchangeRow, agent_alive: bool, now_ms: int
         return cards.faulty(row, now_ms) | {"prices": {}, "version": 0}
 
 
-def _card(asked: _RedisReader, row: ExchangeRow, agent_alive: bool, now_ms: int) -> dict[str, Any]:
+def _card(asked: RedisReader, row: ExchangeRow, agent_alive: bool, now_ms: int) -> dict[str, Any]:
     name, grid = row.exchange.name, None
     view = asked.read(name, read_exchange, row.exchange, now_ms)
     if view:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from exchanges.redis.unreadable import OnceAnHour
 from exchanges.rest.pacing.usage import Usage
+from livermore.market.pair import Pair
 from warmup.network.page import cards
 from warmup.network.page.cells import Grid
 from warmup.network.page.exchange_view import ExchangeRow, ExchangeView, Schedule, read_exchange
@@ -73,6 +74,15 @@ class CardFeed:
     def card(self) -> cards.Card:
         """Return the card as it was sent last."""
         return self._card | {"version": self.version}
+
+    @property
+    def grid(self) -> dict[str, Any]:
+        """Return the letters of the pairs as they were read last."""
+        return self._grid
+
+    def newest(self, pair: Pair) -> int | None:
+        """Return when the newest closed candle of a pair opened, as the grid knows it."""
+        return self._grid_reader.newest(pair)
 
     def trigger(self, what: str = "") -> None:
         """Learn that something changed, and what.

@@ -17,7 +17,13 @@ It sends
 - `{"type": "database", "away"}`: whether the database can be asked, when that has changed.
 - `{"type": "pair", "exchangeId", "symbol", "timeframe", "serverTime", "candles", "live",
   "indicator", "missing", "macdv"}`: of the pair that this socket has open, once a second at the
-  most. First its newest 300 closed candles and MACD-V, then those that are new or have changed.
+  most. First its newest 300 closed candles and MACD-V, then those that are new or changed.
+- `{"type": "signals", "exchangeId", "since", "version", "serverTime", "changes"}`: to who has
+  opened them, of each exchange, every two seconds at the most: `name`, `displayName`, `state`,
+  `stateText`, `away`, `symbols`, `cells`, `prices`, or of the latter `cellChanges` and
+  `priceChanges` alone, as `warmup.network.signals.reader` has them. Versions are as those of
+  cards, of which such a socket is told none; who has another one than `since` sends
+  `open-signals` again.
 - `{"type": "error", "text"}`: what it can't do, in a line.
 
 It takes
@@ -25,6 +31,7 @@ It takes
   seconds or more after the last `seen` is to be answered at once.
 - `{"type": "refresh"}`
 - `{"type": "open-pair", "exchangeId", "symbol", "timeframe"}`, `{"type": "close-pair"}`
+- `{"type": "open-signals"}`
 
 Close codes: 4401 not logged in (any more), 4403 no permission (any more), 4408 too slow: it owed
 a `seen` for ten seconds, 4000 a day old: connect again at once, 4429 more than 200 messages in
@@ -73,6 +80,7 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         self._page_user: PageUser | None = None
         self._told = Told()
         self._pair: OpenPair | None = None
+        self._sees_signals = False
         self._life: asyncio.Task | None = None
         self._later: asyncio.TimerHandle | None = None
         self._sending = asyncio.Lock()
@@ -83,6 +91,7 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
             "refresh": self._refresh,
             "open-pair": self._open_pair,
             "close-pair": self._close_pair,
+            "open-signals": self._open_signals,
         }
 
     @property
@@ -149,6 +158,8 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
             self._later.cancel()
         if self._feed:
             await self._close_pair({})
+            if self._sees_signals:
+                self._feed.close_signals()
             self._feed.leave(self)
 
     async def _end_when_due(self) -> None:
@@ -181,6 +192,9 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         """Take what the feed tells."""
         kind = event["kind"]
         if self._ended or (kind == "pair" and tuple(event["pair"]) != self._pair):
+            return
+        if kind == "card" and self._sees_signals:
+            self._told.is_news(event)  # of a new exchange: that it ends will be news
             return
         if kind == "card":
             await self._join(self.feed.group(event["exchange"]))  # it may be new
@@ -285,6 +299,17 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         await self._join(self.feed.pair_group(pair))
         with contextlib.suppress(RedisError):  # then it comes when Redis answers again
             self._outbox.put(await feed.all())
+        await self._flush()
+
+    async def _open_signals(self, content: dict[str, Any]) -> None:
+        if not self._sees_signals:
+            self._sees_signals = True
+            for number in self.feed.versions():
+                await self._quit(self.feed.group(number))
+            await self.feed.open_signals()
+            await self._join(self.feed.signals_group)
+        for message in self.feed.signals():
+            self._outbox.put(message)
         await self._flush()
 
     async def _close_pair(self, content: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ from livermore.market import keys
 from warmup.network.page.exchange_view import ExchangeRow, read_numbers, read_rows
 from warmup.network.page.snapshot import read_accounts_of
 from warmup.network.readers import read_readers
+from warmup.network.signals.feed import OpenSignals, SignalFeed
 from warmup.network.socket.card_feed import CardFeed
 from warmup.network.socket.pair_feed import OpenPair, OpenPairs, PairFeed, name_of
 from warmup.network.socket.sockets import Message, PageSocket, Sockets
@@ -67,6 +68,7 @@ class Feed:
         self._accounts: dict[int, list] = {}
         self._subscriber = Subscriber(url, self._received, self._read_all)
         self._pairs = OpenPairs(self._subscriber, self._make_pair)
+        self._signals = OpenSignals(self._make_signals, self._cards)
         self._rows_throttle = Throttle(SECONDS_BETWEEN_ROWS, self._read_rows)
         self._accounts_throttle = Throttle(SECONDS_BETWEEN_ACCOUNTS, self._send_accounts)
         self._database_throttle = Throttle(0, self._ask_database)
@@ -146,6 +148,23 @@ class Feed:
         """Learn that one who had opened a pair has closed it."""
         await self._pairs.close(pair)
 
+    @property
+    def signals_group(self) -> str:
+        """Name the group of those who have the Signals page open."""
+        return f"{self.everybody}.signals"
+
+    async def open_signals(self) -> None:
+        """Keep the signals of all exchanges current, until `close_signals`."""
+        await self._signals.open()
+
+    def close_signals(self) -> None:
+        """Learn that one who had opened them has closed them."""
+        self._signals.close()
+
+    def signals(self) -> list[Message]:
+        """Return the messages with all signals, for who just opened them."""
+        return self._signals.whole()
+
     # -- When it reads
 
     async def _begin(self) -> None:
@@ -167,6 +186,7 @@ class Feed:
                 await self._read_readers()
                 await asyncio.gather(*(card.poll() for card in self._cards.values()))
                 await self._confirm()
+                await self._signals.poll()
             except Exception:  # it must go on: the next one may succeed
                 logger.exception("feed.poll_failed")
             self._pairs.poll()
@@ -271,6 +291,12 @@ class Feed:
         self._cards[number] = card
         card.agent_alive = bool(self._agents)
         return card
+
+    def _make_signals(self, card: CardFeed) -> SignalFeed:
+        async def send(message: Message) -> None:
+            await self._send(self.signals_group, message)
+
+        return SignalFeed(self._redis, card, self._in_thread, send)
 
     def _make_pair(self, pair: OpenPair) -> PairFeed:
         async def send(message: Message) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from warmup.network.page.prices import with_changes
+from warmup.network.signals import reader as signals
 
 WINDOW = 80
 SILENCE_SECONDS = 10.0
@@ -76,12 +77,13 @@ def merge(first: Message, second: Message) -> Message:
     """Return one message that tells what two of the same kind told, one after the other."""
     if second["kind"] == "pair":
         return _joined_pairs(first, second)
-    if second["kind"] != "card" or second["since"] == 0:
+    join = JOINED.get(second["kind"])
+    if join is None or second["since"] == 0:
         return second
     if second["since"] != first["version"]:
         return second  # one between them was lost: the browser sees that, and asks for all
     old, new = orjson.loads(first["text"]), orjson.loads(second["text"])
-    changes = _joined_changes(old["changes"], new["changes"])
+    changes = join(old["changes"], new["changes"])
     text = orjson.dumps(new | {"since": first["since"], "changes": changes}).decode()
     return second | {"since": first["since"], "text": text}
 
@@ -118,6 +120,9 @@ def _joined_pairs(first: Message, second: Message) -> Message:
         rows = {row[0]: row for row in (*old[name], *new[name])}
         new[name] = [rows[time] for time in sorted(rows)]
     return second | {"text": orjson.dumps(new).decode()}
+
+
+JOINED = {"card": _joined_changes, "signals": signals.joined}
 
 
 def _key(message: Message) -> tuple:

@@ -27,7 +27,8 @@ async def application(scope, receive, send):
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
         taken += 1
-        await send({"type": "websocket.send", "text": str(taken)})
+        text = str(taken) * (200_000 if message["text"] == "much" else 1)
+        await send({"type": "websocket.send", "text": text})
     for _ in range(3):
         await send({"type": "websocket.send", "text": "who is gone"})
     logging.info("taken=%d", taken)
@@ -99,3 +100,16 @@ def test_who_sends_as_much_as_a_page_does_is_not(web):
     client.close()
     wait_until(lambda: taken(log) == [200])
     assert "flooded" not in log.read_text()
+
+
+def test_what_is_sent_may_be_longer_than_what_may_come(web):
+    address, log = web
+    client = websocket.create_connection(address, timeout=20)
+    client.send("much")
+    assert client.recv() == "1" * 200_000
+    with pytest.raises((ConnectionError, websocket.WebSocketException)):
+        client.send("x" * 70_000)
+        while client.recv():
+            pass
+        raise ConnectionAbortedError  # it was closed in order
+    assert "Traceback" not in log.read_text()

@@ -43,7 +43,7 @@ def test_who_may_only_look_is_refused(row, client, name):
 
 def test_who_may_look_sees_the_page_without_its_buttons(row, client):
     client.force_login(person("viewer", "view_exchange"))
-    for address in (url("page"), url("pair", row, "BTC-USD", "1h")):
+    for address in (url("page"), url("signals"), url("pair", row, "BTC-USD", "1h")):
         response = client.get(address)
         assert response.status_code == 200
         assert "formaction" not in response.content.decode()
@@ -64,6 +64,7 @@ def test_others_see_nothing(row, client, permissions, values):
     client.force_login(person("other", *permissions, **values))
     assert client.get(url("page")).status_code in (302, 403)
     assert client.get(url("page"), headers={"Accept": JSON}).status_code == 403
+    assert client.get(url("signals"), headers={"Accept": JSON}).status_code == 403
     assert client.post(url("connect", row), headers={"Accept": JSON}).status_code == 403
     assert wanted(row) == STOPPED
 
@@ -102,4 +103,5 @@ def test_the_admins_index_leads_to_it(client, permissions, linked):
     client.force_login(person("somebody", *permissions))
     text = client.get(reverse("admin:index")).content.decode()
     assert ('href="/admin/network/"' in text) is linked
+    assert ('href="/admin/network/signals/"' in text) is linked
     assert "Recent actions" in text
