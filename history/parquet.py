@@ -107,13 +107,12 @@ def within(table: "pyarrow.Table", coverage: Coverage) -> "pyarrow.Table":
     return parts[0] if len(parts) == 1 else library().concat_tables(parts)
 
 
-def with_rows(table: "pyarrow.Table", rows: Sequence[Row]) -> "pyarrow.Table":
-    """Return a table with rows that it lacks, all of them in the order of time."""
-    if not rows:
-        return table
-    both = library().concat_tables([table, table_of(rows)])
-    is_after = not table.num_rows or table.column(0)[-1].value < rows[0][0]
-    return both if is_after else both.sort_by("timestamp")
+def joined(table: "pyarrow.Table", other: "pyarrow.Table") -> "pyarrow.Table":
+    """Return the rows of two tables that have none in common, in the order of time."""
+    if not table.num_rows or not other.num_rows:
+        return table if table.num_rows else other
+    both = library().concat_tables([table, other])
+    return both if times_of(table)[-1] < times_of(other)[0] else both.sort_by("timestamp")
 
 
 def dump(table: "pyarrow.Table", said: Mapping[str, Any] | None = None) -> bytes:

@@ -172,24 +172,27 @@ class HistoryStore:
         """Let the rows of a table that opened in `covered` be all candles there."""
         found, _ = PairHistory.objects.get_or_create(**self._key(pair))
         for month, part in months_in(covered):
-            rows = parquet.rows_of(parquet.within(table, part))
-            self._write_month(found, month, rows, part)
+            self._write_month(found, month, parquet.within(table, part), part)
 
     def _write_month(
-        self, found: PairHistory, month: Month, rows: list[Row], covered: Coverage
+        self, found: PairHistory, month: Month, news: "list[Row] | pyarrow.Table", covered: Coverage
     ) -> None:
+        """Write what a month has anew; of rows that are no table columns may be known already."""
         file = found.files.filter(month=str(month)).first()
         table = self._table_before(found, file)
-        before = parquet.rows_of(parquet.within(table, covered))
-        rows = _with_columns(before, rows)
-        if rows == before and not subtract(covered, _coverage(found.coverage)):
+        before = parquet.within(table, covered)
+        if isinstance(news, list):
+            rows = parquet.table_of(_with_columns(parquet.rows_of(before), news))
+        else:
+            rows = news
+        if rows.equals(before) and not subtract(covered, _coverage(found.coverage)):
             return
         first = found.files.exclude(digest="", next_digest="").first()
-        if not rows and (first is None or str(month) < first.month):  # proven empty
+        if not rows.num_rows and (first is None or str(month) < first.month):  # proven empty
             self._cover(found, covered)
             return
         kept = parquet.within(table, missing(covered, *month.interval))
-        table = parquet.with_rows(kept, rows)
+        table = parquet.joined(kept, rows)
         content = parquet.dump(table, self._said(found, month, covered, first))
         file = file or HistoryFile(pair=found, month=str(month), path=self._path(found, month))
         file.next_digest, file.next_coverage = digest_of(content), covered
