@@ -259,6 +259,7 @@ class Looks:
         self._user = person("ada", "operate_exchange")
         client.force_login(self._user)
         self._rows = snapshot.read_rows()
+        self._accounts = snapshot.read_accounts(self._user)
 
     def look(self):
         for name, arguments, headers in (
@@ -280,7 +281,10 @@ class Looks:
     def summarize(self):
         """Do what all of them do, without the way there: the database is read once for all."""
         now_ms = self._redis.time()[0] * 1000
-        with patch.object(snapshot, "read_rows", lambda: self._rows):
+        with (
+            patch.object(snapshot, "read_rows", lambda: self._rows),
+            patch.object(snapshot, "read_accounts", lambda user: self._accounts),
+        ):
             orjson.dumps(read_network(self._redis, self._user))
         orjson.dumps(read_pair(self._redis, self._row.pk, *PAIR, now_ms).as_json())
         RunnerState.read(self._redis, self._row)
