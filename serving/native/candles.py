@@ -57,7 +57,8 @@ class NativeCandles:
         except Unavailable as error:
             if not takes_part or not error.missing:
                 raise
-            answer = await self._answers.known(exchange, symbol, timeframe, tries[-1], with_open)
+            reaches_open = with_open and (end_ms is None or end_ms > open_ms)
+            answer = await self._answers.known(exchange, symbol, timeframe, tries[-1], reaches_open)
         answer.first = max(answer.first, answer.last - limit)
         said = {
             "exchange": exchange.name,
