@@ -169,7 +169,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 HISTORY = _text("LIVERMORE_HISTORY") or str(VAR_DIR / "history")
 HISTORY_IS_NAMED = bool(_text("LIVERMORE_HISTORY"))
-_history_seconds = _text("LIVERMORE_HISTORY_SECONDS") or "300"
+_history_seconds = _text("LIVERMORE_HISTORY_SECONDS") or "600"
 if not fullmatch(r"[1-9][0-9]{0,3}", _history_seconds):
     raise ImproperlyConfigured("LIVERMORE_HISTORY_SECONDS is a number of seconds from 1 to 9999")
 LIVERMORE_HISTORY_SECONDS = int(_history_seconds)

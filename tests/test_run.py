@@ -391,6 +391,24 @@ def test_it_works_through_a_link_from_elsewhere_and_passes_the_status_on(checkou
     assert "zero is not a port" in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["history", "--follow"], "requirements-history.txt"),
+        (["audit", "sandbox"], "requirements-history.txt"),
+        (["candles", "sandbox", "BTC-USD", "1h", "--parquet", "F"], "requirements-history.txt"),
+        (["candles", "sandbox", "BTC-USD", "1h"], "requirements.txt"),
+        (["warmup", "sandbox"], "requirements.txt"),
+    ],
+)
+def test_what_a_command_needs_is_installed_when_it_is_called(tmp_path, arguments, file):
+    (tmp_path / "livermore/running").mkdir(parents=True)
+    install = "import sys; sys.exit('installs ' + sys.argv[1])"
+    (tmp_path / "livermore/running/install.py").write_text(install)
+    shutil.copy(ROOT / "run", tmp_path)
+    assert finish(run(tmp_path, *arguments)) == (1, f"installs {file}\n")
+
+
 def test_help_needs_nothing_installed(checkout):
     (checkout / ".venv").unlink()
     status, said = finish(run(checkout, "help"))

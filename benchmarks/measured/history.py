@@ -31,7 +31,7 @@ from warmup.cache.candles import CandleCache, CandleWrite
 BYTES_A_CANDLE, MONTH_MS, TWO_YEARS_MS = 30, 15, 400
 MONTHS = 24
 RUNS = 5
-SYMBOLS, INTERVAL_SECONDS = 500, 300
+SYMBOLS, INTERVAL_SECONDS = 500, 600
 ROWS_BEFORE = 100  # of the cache, which a comparison reads
 HEALS = 100
 FILLED_SYMBOLS, FILLED_DAYS = 20, 60
@@ -117,6 +117,7 @@ def _following(bench: Bench, place: Folder, candles: list[Candle]) -> Iterator[M
     exchange, symbols = bench.exchange(SYMBOLS)
     now_ms = Timeframe.D1.floor(int(1000 * time.time())) - Timeframe.D1.ms
     start_ms = now_ms - 14 * Timeframe.D1.ms  # the middle of a month, as it were
+    exchange.symbols.update(is_monitored=True)  # those that came later wait for somebody
     pairs = pairs_of(symbols)
     _have_history(exchange, place, pairs, candles, (start_ms, now_ms))
     KeptHistory.objects.create(

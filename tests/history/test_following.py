@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import replace
+from io import StringIO
 
 import pytest
 from django.core.management import call_command
@@ -22,6 +23,7 @@ from livermore.command import UsageError
 from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+from livermore.running.supervisor import HISTORY_SECONDS, Supervisor
 from tests.history.following import Told, faults
 from tests.warmup.runners import (
     MIDNIGHT_MS,
@@ -40,7 +42,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DAY_MS, HOUR_MS = 24 * 60 * MINUTE_MS, 60 * MINUTE_MS
 SYMBOLS = ["BTC-USD", "ETH-USD"]
 SHORT = (Timeframe.D1, Timeframe.H1, Timeframe.M5)
-SINCE, SINCE_MS = "2026-11-17", MIDNIGHT_MS - 2 * DAY_MS
+SINCE, SINCE_MS = "2026-11-18", MIDNIGHT_MS - DAY_MS
 CACHED_MS = MIDNIGHT_MS - 3 * HOUR_MS  # from when on the cache has candles
 
 
@@ -203,15 +205,23 @@ def test_killed_at_any_point_it_goes_on_from_there(told, round_of, folder):
     assert all(path.endswith("parquet") for path in folder.paths())
 
 
+def known_until(told, folder):
+    """Return up to when history has all five minutes."""
+    store = HistoryStore(folder, told.row)
+    ends = [store.coverage(pair) for pair in told.pairs if pair.timeframe is Timeframe.M5]
+    return min(each[-1][1] if each else 0 for each in ends)
+
+
 def test_the_command_follows_until_it_is_told_to_end(told, folder, monkeypatch):
     monkeypatch.setenv("LIVERMORE_HISTORY", str(folder))
     monkeypatch.setenv("LIVERMORE_HISTORY_SECONDS", "1")
     with processes() as start:
         process = start("history", "--follow")
         assert process.stdout.readline() == "history of sandbox: continued\n"
-        wait_until(lambda: not faults(told, folder, CACHED_MS, MIDNIGHT_MS))
-        told.close(MIDNIGHT_MS, MIDNIGHT_MS + 5 * MINUTE_MS)
-        wait_until(lambda: not faults(told, folder, CACHED_MS, MIDNIGHT_MS + 5 * MINUTE_MS))
+        for until_ms in (MIDNIGHT_MS, MIDNIGHT_MS + 5 * MINUTE_MS):
+            told.close(until_ms - 5 * MINUTE_MS, until_ms)
+            wait_until(lambda ms=until_ms: known_until(told, folder) == ms)
+        assert faults(told, folder, CACHED_MS, MIDNIGHT_MS + 5 * MINUTE_MS) == []
         assert end(process, seconds=10)[0] == 0
 
 
@@ -224,6 +234,36 @@ def test_what_is_kept_no_more_is_not_followed(told, redis, folder):
     service.step()
     assert not one.alive
     assert (said, service._followers) == (["history of sandbox: continued"], {})
+
+
+def test_what_is_filled_since_a_day_is_kept_and_a_stretch_alone_is_not(told, folder):
+    def fill(*arguments):
+        call_command("history", "sandbox", "--json", *arguments, stdout=StringIO())
+        row = KeptHistory.objects.get()
+        return str(row.since), row.symbols, row.timeframes
+
+    fill("--since", "2026-11-17", "--until", "2026-11-18", "--timeframes", "1h")
+    assert KeptHistory.objects.get().timeframes == ["1h", "5m"]
+    kept = fill("--since", "2026-11-18", "--symbols", "ETH-USD", "--timeframes", "1h")
+    assert kept == ("2026-11-18", ["ETH-USD"], ["1h"])
+    assert fill() == kept
+    assert {Pair("ETH-USD", Timeframe.H1), Pair("BTC-USD", Timeframe.H1)} < {
+        *HistoryStore(folder, told.row).coverages()
+    }
+
+
+def test_run_follows_once_history_is_kept(told, settings, monkeypatch):
+    settings.HISTORY_IS_NAMED = False
+    started, said = [], []
+    supervisor = Supervisor(said.append)
+    monkeypatch.setattr(supervisor._children, "start", lambda child: started.append(child.name))
+    KeptHistory.objects.update(is_active=False)
+    supervisor._keep_history(0.0)
+    assert started == []
+    KeptHistory.objects.update(is_active=True)
+    for now in (1.0, HISTORY_SECONDS, 2 * HISTORY_SECONDS):
+        supervisor._keep_history(now)
+    assert started == ["history"]
 
 
 @pytest.mark.parametrize(
