@@ -4,6 +4,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -14,8 +15,10 @@ from rich.table import Table
 from history import parquet
 from history.parquet import COLUMNS, METADATA, Row
 from livermore.market.decimal_text import plain
+from livermore.market.timeframe import Timeframe
 
 SHOWN = 50  # rows of a table
+DAY_MS = Timeframe.D1.ms
 PRICES = 6  # the columns of a table
 
 
@@ -117,7 +120,15 @@ def into_file(path: Path, make: Callable[[Path], Any], fill: Callable[[Any], Non
 
 def utc(time_ms: float) -> str:
     """Return a time as programs and people read it."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    days, ms = divmod(int(time_ms), DAY_MS)
+    minutes, seconds = divmod(ms // 1000, 60)
+    return f"{_day(days)}T{minutes // 60:02}:{minutes % 60:02}:{seconds:02}Z"
+
+
+@lru_cache(maxsize=100)
+def _day(days: int) -> str:
+    """Return a day, counted since the epoch: nearly all rows are of the same as the one before."""
+    return datetime.fromtimestamp(days * DAY_MS / 1000, UTC).strftime("%Y-%m-%d")
 
 
 def _ten(row: Row) -> list[Any]:

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 THREADS = 2
 MOST_BYTES = 64_000_000  # of months in memory: 18 of minutes
 MOST_PARTS = 200_000  # shorter bars that are read to make longer ones for one answer
+LONGEST_READ_SECONDS = 5.0
 SECONDS_BETWEEN_LOOKS = 5.0  # whether there is history of an exchange
 MORE_BARS = 2  # the newest may be awaited
 FOREVER_MS = 1 << 53
@@ -109,14 +110,20 @@ class History:
         base = base_of(timeframe)
         job = self._workers.submit(self._read, exchange, symbol, base, kept, read)
         try:
-            return await asyncio.wrap_future(job)
+            async with asyncio.timeout(LONGEST_READ_SECONDS):
+                return await asyncio.wrap_future(job)
         except Misconfigured as error:  # it lacks what it takes, as long as this process lives
             self._is_off = True
             logger.warning("serving.no_history error=%s", error)
+        except TimeoutError:  # of a place that is far away, or a disk that hangs
+            self._note(exchange, f"that takes longer than {LONGEST_READ_SECONDS:.0f} s")
         except (LivermoreError, DatabaseError) as error:
-            if self._news.is_news(exchange.name, type(error).__name__):
-                logger.warning("serving.no_history error=%s", error)
+            self._note(exchange, error)
         return None
+
+    def _note(self, exchange: ServedExchange, error: Exception | str) -> None:
+        if self._news.is_news(exchange.name, type(error).__name__):
+            logger.warning("serving.no_history error=%s", error)
 
     def _read(self, exchange, symbol, base, kept, read) -> Joined | None:
         close_old_connections()

@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+import threading
 
 import pyarrow
 import pytest
@@ -119,6 +120,16 @@ def test_coinbases_candles_are_answered_from_history(past, redis):
         found = requests.get(path, params=asked, timeout=30)
     starts = [1000 * int(each["start"]) for each in reversed(found.json()["candles"])]
     assert (starts, found.headers[SOURCE]) == (times(past, 0, 100), "history")
+
+
+def test_who_hangs_is_not_waited_for(past, redis, monkeypatch, caplog):
+    monkeypatch.setattr("serving.candles.history.LONGEST_READ_SECONDS", 0.2)
+    ending = threading.Event()
+    monkeypatch.setattr("history.places.folder.Folder.read", lambda *which: ending.wait(20))
+    with served(redis, history=History()) as url, caplog.at_level(logging.WARNING):
+        assert klines(url, startTime=past.first_ms, limit=5).status_code != 200
+        ending.set()
+    assert "takes longer than" in caplog.text
 
 
 def test_without_pyarrow_it_is_served_as_before_and_said_once(past, redis, monkeypatch, caplog):
