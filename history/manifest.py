@@ -5,10 +5,13 @@ Several processes may settle the same file: each step looks at the row as it is 
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from urllib.parse import unquote
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.utils import timezone
 
+from exchanges.errors import Temporary
 from exchanges.models import Exchange
 from history.models import HistoryFile, PairHistory
 from history.months import Month
@@ -17,6 +20,8 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 
 EXCHANGE, SYMBOL, TIMEFRAME, ENDING = "exchange=", "symbol=", "timeframe=", ".parquet"
+
+NEXT = ("next_digest", "next_rows", "next_size", "next_coverage")
 
 
 def coverage_of(stored: Iterable[Sequence[int]]) -> Coverage:
@@ -66,20 +71,48 @@ class Manifest:
         found = PairHistory.objects.filter(**self._key(pair)).first()
         return coverage_of(found.coverage) if found else ()
 
+    def announce(self, file: HistoryFile) -> None:
+        """Say what is to be written in place of a file, before it is.
+
+        Raises Temporary where somebody else has written it since `file` was read.
+        """
+        if file.pk is None:
+            try:
+                with transaction.atomic():
+                    file.save()
+            except IntegrityError as error:
+                raise _overtaken(file) from error
+            return
+        values = {name: getattr(file, name) for name in NEXT}
+        rows = HistoryFile.objects.filter(pk=file.pk, digest=file.digest)
+        if not rows.update(**values, changed_at=timezone.now()):
+            raise _overtaken(file)
+
+    def confirm(self, file: HistoryFile) -> None:
+        """Say that a file is there as it was announced, and covers what it was to cover.
+
+        Raises Temporary where somebody else has announced or written another one since.
+        """
+        digest = file.next_digest
+        with transaction.atomic():
+            row = self._locked(file)
+            if row.next_digest == digest:
+                self._cover(row.pair, coverage_of(row.next_coverage))
+                row.digest, row.rows, row.size = row.next_digest, row.next_rows, row.next_size
+                row.next_digest, row.next_coverage = "", []
+                row.save()
+            elif row.digest != digest or row.next_digest:
+                raise _overtaken(file)
+        file.refresh_from_db()
+
     def settle(self, file: HistoryFile, content: bytes) -> bool:
         """Say of a file that was written that it is there, where its writer did not come to it."""
         if not file.next_digest or digest_of(content) != file.next_digest:
             return False
-        with transaction.atomic():
-            row = self._locked(file)
-            if row.next_digest != file.next_digest:
-                return False  # somebody else did
-            self._cover(row.pair, coverage_of(row.next_coverage))
-            row.digest, row.rows, row.size = row.next_digest, row.next_rows, row.next_size
-            row.next_digest, row.next_coverage = "", []
-            row.save()
-        file.refresh_from_db()
-        return True
+        with suppress(Temporary):  # then somebody is at it
+            self.confirm(file)
+            return True
+        return False
 
     def forget(self, file: HistoryFile) -> Coverage:
         """Know nothing of a file's month any more; return what was known of it."""
@@ -92,6 +125,14 @@ class Manifest:
             row.next_coverage = []
             row.save()
         return lost
+
+    def uncover(self, pair: Pair, stretches: Coverage) -> None:
+        """Know nothing of some stretches any more; their rows stay until they are fetched again."""
+        with transaction.atomic():
+            rows = PairHistory.objects.select_for_update().filter(**self._key(pair))
+            for found in rows:
+                found.coverage = subtract(coverage_of(found.coverage), stretches)
+                found.save(update_fields=["coverage"])
 
     def adopt(self, path: str, content: bytes, rows: int, covered: Coverage) -> None:
         """Know a file that is there, which has all rows of `covered`."""
@@ -122,3 +163,7 @@ class Manifest:
             "symbol": pair.symbol,
             "timeframe": str(pair.timeframe),
         }
+
+
+def _overtaken(file: HistoryFile) -> Temporary:
+    return Temporary(f"another process has written {file.path} meanwhile: run this again")

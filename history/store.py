@@ -1,6 +1,5 @@
 """Candles of years: files and the manifest that says what they hold, written and read together."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +10,8 @@ from django.db import transaction
 from exchanges.models import Exchange
 from history import parquet
 from history.decoded import Decoded
+from history.manifest import Manifest, digest_of
+from history.manifest import coverage_of as _coverage
 from history.models import HistoryFile, PairHistory
 from history.months import Month, months_in
 from history.parquet import Row
@@ -66,6 +67,7 @@ class HistoryStore:
         self._may_write = may_write
         self._decoded = decoded or Decoded(0)
         self._id = place.id()
+        self._manifest = Manifest(self._id, exchange)
         self.bytes_written = 0  # by this process
 
     # -- reading
@@ -198,7 +200,7 @@ class HistoryStore:
         file.next_digest, file.next_coverage = digest_of(content), covered
         file.next_rows, file.next_size = len(table), len(content)
         self._may_write()
-        file.save()
+        self._manifest.announce(file)
         self._place.write(file.path, content)
         self.bytes_written += len(content)
         self._confirm(found, file)
@@ -237,12 +239,8 @@ class HistoryStore:
 
     def _confirm(self, found: PairHistory, file: HistoryFile) -> None:
         """Say that a file is there as it was to be written."""
-        covered = _coverage(file.next_coverage)
-        file.digest, file.rows, file.size = file.next_digest, file.next_rows, file.next_size
-        file.next_digest, file.next_coverage = "", []
-        with transaction.atomic():
-            file.save()
-            self._cover(found, covered)
+        self._manifest.confirm(file)
+        found.refresh_from_db(fields=["coverage"])
 
     def _cover(self, found: PairHistory, covered: Coverage) -> None:
         found.coverage = union([*_coverage(found.coverage), *covered])
@@ -285,10 +283,6 @@ def _holds(coverage: Coverage, time_ms: int | float) -> bool:
     return any(start <= time_ms < end for start, end in coverage)
 
 
-def _coverage(stored: Iterable[Sequence[int]]) -> Coverage:
-    return tuple((start, end) for start, end in stored)
-
-
 def _unconfirmed(stored: Iterable[Sequence]) -> Stretches:
     return tuple(Unconfirmed(*each) for each in stored)
 
@@ -301,8 +295,3 @@ def _with_columns(before: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
         known[row[0]] if len(row) == SIX and known.get(row[0], [])[:SIX] == row else row
         for row in ordered
     ]
-
-
-def digest_of(content: bytes) -> str:
-    """Return by what a content is known: its SHA-256."""
-    return hashlib.sha256(content).hexdigest()

@@ -18,10 +18,11 @@ from exchanges.sandbox.server.state import SandboxState
 from history import parquet
 from history.filling import HistoryFilling
 from history.following.follower import HistoryFollower
+from history.manifest import digest_of
 from history.models import HistoryFile, KeptHistory, PairHistory
 from history.months import Month
 from history.places.folder import Folder
-from history.store import HistoryStore, digest_of
+from history.store import HistoryStore
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of

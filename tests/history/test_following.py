@@ -15,6 +15,7 @@ from history.following import follower as follower_module
 from history.following.follower import HistoryFollower
 from history.following.news import EventNews
 from history.following.service import HistoryService
+from history.manifest import Manifest
 from history.models import HistoryFile, KeptHistory
 from history.places.folder import Folder
 from history.store import HistoryStore
@@ -164,7 +165,7 @@ POINTS = [  # of what which method is called, the how-manieth time, and is it ki
     (Folder, "write", 1, False), (Folder, "write", 5, False), (HistoryStore, "_confirm", 3, False),
     (Folder, "write", 4, True), (EventNews, "read", 1, False), (EventNews, "acknowledge", 1, True),
     (HistoryFilling, "_write", 1, True), (HistoryFilling, "_write", 2, True),
-    (HistoryStore, "_cover", 2, True), (Folder, "write", 8, False),
+    (Manifest, "_cover", 2, True), (Folder, "write", 8, False),
 ]  # fmt: skip
 
 
