@@ -340,3 +340,47 @@ class Symbol(Timestamped):
     def status_text(self) -> str:
         """Return the status for a person."""
         return f"renamed to {self.renamed_to}" if self.renamed_to else self.get_status_display()
+
+
+class AuditRun(models.Model):
+    """What came of asking an exchange again for some of the candles that are kept of it.
+
+    `night` is the day of a run that an agent made by itself, of which there is one; a person's has
+    none. `differences` are the first few, an object each, as `history.audit` writes them.
+    """
+
+    exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="audit_runs")
+    night = models.DateField(null=True, blank=True)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    compared = models.PositiveIntegerField(default=0)
+    differing = models.PositiveIntegerField(default=0)
+    unknown = models.PositiveIntegerField(default=0)
+    reason = models.CharField(max_length=500, blank=True, default="")  # why they are unknown
+    differences = models.JSONField(default=list, blank=True)
+    # The same candles at another exchange, where prices differ a little without a fault.
+    second = models.ForeignKey(
+        Exchange, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    second_compared = models.PositiveIntegerField(default=0)
+    second_beyond = models.PositiveIntegerField(default=0)
+    second_reason = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        db_table = "audit_runs"
+        ordering = ["-started_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["exchange", "night"], name="audit_runs_one_a_night")
+        ]
+
+    def __str__(self):
+        return f"{self.exchange} {self.started_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_over(self) -> bool:
+        return self.ended_at is not None
+
+    @property
+    def is_fine(self) -> bool:
+        """Tell whether all of it was compared, and nothing differs."""
+        return self.is_over and not (self.differing or self.second_beyond or self.unknown)

@@ -174,6 +174,11 @@ if not fullmatch(r"[1-9][0-9]{0,3}", _history_seconds):
     raise ImproperlyConfigured("LIVERMORE_HISTORY_SECONDS is a number of seconds from 1 to 9999")
 LIVERMORE_HISTORY_SECONDS = int(_history_seconds)
 
+_audit_hour = _text("LIVERMORE_AUDIT_HOUR") or "3"
+if not fullmatch(r"off|1?[0-9]|2[0-3]", _audit_hour):
+    raise ImproperlyConfigured("LIVERMORE_AUDIT_HOUR is an hour in UTC from 0 to 23, or off")
+AUDIT_HOUR = None if _audit_hour == "off" else int(_audit_hour)
+
 # -- Redis: candles, Django's cache and the channel layer
 
 EMBEDDED_REDIS_DIR = None if _text("REDIS_URL") else VAR_DIR / "valkey"

@@ -2,6 +2,11 @@
 
 from datetime import UTC, datetime
 
+from livermore.market.coverage import Coverage
+
+STRETCHES_NAMED = 5
+DAY_MS = 86_400_000
+
 
 def duration(ms: float) -> str:
     """Return a length of time, such as `0.4 s`, `35 s` or `12 min`."""
@@ -26,3 +31,23 @@ def moment(ms: int, now_ms: int) -> str:
     is_today = at.date() == datetime.fromtimestamp(now_ms / 1000, UTC).date()
     day = "" if is_today else f"{at:%Y-%m-%d} "
     return f"{day}{at:%H:%M:%S} UTC" if is_soon else f"{day}{at:%H:%M} UTC"
+
+
+def coverage_in_words(coverage: Coverage) -> str:
+    """Return which stretches are complete; the end is the moment before which."""
+    if not coverage:
+        return "nothing yet"
+    named = [
+        f"{_day_or_time(start)} to {_day_or_time(end)}" for start, end in coverage[:STRETCHES_NAMED]
+    ]
+    more = len(coverage) - len(named)
+    gaps = len(coverage) - 1
+    if not gaps:
+        return f"{named[0]}, without a gap"
+    rest = f" and {more} more stretches" if more else ""
+    return f"{'; '.join(named)}{rest}: {gaps} gap{'s' if gaps > 1 else ''}"
+
+
+def _day_or_time(time_ms: int) -> str:
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%d}" if time_ms % DAY_MS == 0 else f"{moment:%Y-%m-%d %H:%M} UTC"

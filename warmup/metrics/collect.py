@@ -83,6 +83,8 @@ class ExchangeCollector(Collector):
             for exchange in exchanges:
                 with self._readable(exchange.name, "symbols"):
                     put_symbols(scrape, exchange)
+                with self._readable(exchange.name, "audit"):
+                    put_audit(scrape, exchange)
             up["redis_up"] = self._read_redis(scrape, exchanges)
         except DatabaseError:
             up["database_up"] = False
@@ -196,6 +198,19 @@ def put_symbols(scrape: Scrape, exchange: Exchange) -> None:
     counts = dict(statuses.annotate(Count("pk")))
     for status in Symbol.Status.values:
         scrape.put("symbols", counts.get(status, 0), exchange.name, status)
+
+
+def put_audit(scrape: Scrape, exchange: Exchange) -> None:
+    """Put what the last audit found; nothing before there was one."""
+    run = exchange.audit_runs.filter(ended_at__isnull=False).first()
+    if run is None:
+        return
+    scrape.put("audit_age_seconds", time.time() - run.ended_at.timestamp(), exchange.name)
+    scrape.put("audit_compared", run.compared, exchange.name)
+    scrape.put("audit_differing", run.differing, exchange.name)
+    scrape.put("audit_unknown", run.unknown, exchange.name)
+    if run.second_id is not None:
+        scrape.put("audit_second_beyond", run.second_beyond, exchange.name)
 
 
 def put_server(scrape: Scrape, redis: Redis) -> None:

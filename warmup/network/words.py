@@ -65,6 +65,11 @@ WORDS = {
         "What was asked of the exchange in the last minute, of what it allows this address.",
         "request-weight",
     ),
+    "audit": Word(
+        "Audit",
+        "Candles that are kept, asked for again at random, each night: do they agree?",
+        "audit",
+    ),
     "key": Word(
         "Key",
         "The account whose key signs the calls, chosen in the exchange's row. Candles need none.",

@@ -1,15 +1,17 @@
 """What Prometheus is told of an exchange, beside what the exchange and its runner really did."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import orjson
 import pytest
+from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import STATUS_TTL_MS, State
-from exchanges.models import Exchange
+from exchanges.models import AuditRun, Exchange
 from exchanges.redis.client import make_client, own_client
 from exchanges.rest.pacing.budget import Limits
 from exchanges.rest.pacing.host import host_of
@@ -407,3 +409,17 @@ def test_of_a_cluster_that_lacks_a_node_the_exchanges_on_others_are_told(db, tag
         assert told.all("exchange_state") == {}
         for name in (name for name, node in nodes.items() if node is not dead):
             assert Scrape(redis, name)["lock_held"] == 1
+
+
+@pytest.mark.django_db
+def test_the_last_audit_is_told(redis):
+    row = Exchange.objects.get(name="sandbox")
+    ended_at = timezone.now() - timedelta(hours=2)
+    found = {"compared": 500, "differing": 3, "unknown": 1, "second": row, "second_beyond": 2}
+    AuditRun.objects.create(exchange=row, started_at=ended_at, ended_at=ended_at, **found)
+    AuditRun.objects.create(exchange=row, started_at=timezone.now())  # is under way
+    scrape = Scrape(redis)
+    assert 7200 <= scrape["audit_age_seconds"] < 7300
+    names = ("compared", "differing", "unknown", "second_beyond")
+    assert [scrape[f"audit_{name}"] for name in names] == [500, 3, 1, 2]
+    assert Scrape(redis, "binance").all("audit_compared") == {}

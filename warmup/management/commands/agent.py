@@ -5,6 +5,7 @@ from django.core.management.base import CommandError
 from django.db import connections
 from django_redis import get_redis_connection
 
+from history.audit.nightly import NightlyAudits
 from livermore.command import LivermoreCommand, SignalExit
 from livermore.web.database_faults import wait_briefly
 from warmup.processes.fork_server import ForkServer, ForkServerDied
@@ -35,7 +36,8 @@ class Command(LivermoreCommand):
         agent = Agent(redis, self._say, place)
         self._say("agent: looking after the exchanges that are wanted")
         try:
-            agent.run()
+            with NightlyAudits(redis):
+                agent.run()
         except (KeyboardInterrupt, SignalExit):
             return  # what ran here was ended in order
         except ForkServerDied as error:

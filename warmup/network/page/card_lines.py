@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exchanges.errors import clip
-from exchanges.models import Exchange
+from exchanges.models import AuditRun, Exchange
 from exchanges.rest.pacing.usage import Usage
 from warmup.human_readable import count, duration, moment
 from warmup.network.page.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
@@ -40,6 +40,7 @@ def lines_of(
         "unreadable": _unreadable(view, details, grid),
         "weight": _weight(row.exchange, view.usage, now_ms) if view else UNKNOWN,
         "key": _key(row.exchange),
+        **audit_lines(row.audit),
         "action": f"{row.action.who}: {row.action.what}" if row.action else "",
     }
 
@@ -54,6 +55,33 @@ def trouble_lines(trouble: Trouble | None) -> dict[str, str]:
         "remedy": trouble.remedy,
         "tries": f"{trouble.hostname} {again}",
     }
+
+
+def audit_lines(run: AuditRun | None) -> dict[str, str]:
+    """Return what the last audit found well, and what not; how long ago is told beside it."""
+    if run is None:
+        return {"audit": "", "auditFault": "", "auditUnknown": "", "auditNone": "none yet"}
+    faults, on = [], f"on {run.started_at:%Y-%m-%d}"
+    if run.differing:
+        faults.append(f"{run.differing:,} of {count(run.compared, 'candle')} {_differ(run)}")
+    if run.second_beyond:
+        faults.append(f"{run.second_beyond:,} far from {run.second or 'another exchange'}")
+    is_fine = run.compared and not run.differing
+    reason = f": {clip(run.reason)}" if run.reason else ""
+    return {
+        "audit": f"{count(run.compared, 'candle')} agree {on}" if is_fine else "",
+        "auditFault": f"{'; '.join(faults)} {on}" if faults else "",
+        "auditUnknown": f"{run.unknown:,} unknown {on}{reason}" if run.unknown else "",
+        "auditNone": "" if run.compared or run.unknown else f"nothing was kept to compare {on}",
+    }
+
+
+def _differ(run: AuditRun) -> str:
+    """Return which candles differ, such as the first of them."""
+    if not run.differences:
+        return "differ"
+    first = run.differences[0]
+    return f"differ, as {first['symbol']} {first['timeframe']} in the {first['source']}"
 
 
 def hint(row: ExchangeRow) -> str:

@@ -68,6 +68,7 @@ def present(
             "newestClose": _newest_close(view, details, now_ms),
             "heartbeat": _heartbeat(view, now_ms) if view else None,
             "action": row.action.at_ms if row.action else None,
+            "audit": _audited(row),
             "wanted": row.asked.at_ms if row.asked else None,
             "warmup": warmup["updatedAt"] if warmup and not warmup["alive"] else None,
             "retryAt": trouble.retry_at_ms if trouble else None,
@@ -103,6 +104,11 @@ def by_need(cards: Iterable[Card]) -> list[Card]:
 
 def _since(view: ExchangeView | None) -> int | None:
     return view.holder.connected_since if view and view.holder else None
+
+
+def _audited(row: ExchangeRow) -> int | None:
+    ended_at = row.audit.ended_at if row.audit else None
+    return int(ended_at.timestamp() * 1000) if ended_at else None
 
 
 def _current(view: ExchangeView | None) -> Mapping[str, Any]:

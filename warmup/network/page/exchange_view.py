@@ -10,7 +10,7 @@ from redis import Redis
 
 from exchanges.lock.acquire import TTL_MS, unknown_lock
 from exchanges.lock.status import STATUS_TTL_MS, Holder, State, Status
-from exchanges.models import Exchange, Symbol
+from exchanges.models import AuditRun, Exchange, Symbol
 from exchanges.redis.json_types import (
     check_types,
     is_number,
@@ -71,7 +71,7 @@ class ExchangeRow:
 
     `symbols` are monitored; `idle` says of those that do not trade what became of them, and
     `offers` what to type where one may have taken another name. `asked` is who wanted it to run,
-    or not to, as it is now; None where nobody wrote that down.
+    or not to, as it is now; None where nobody wrote that down. `audit` is the last that ended.
     """
 
     exchange: Exchange
@@ -80,6 +80,7 @@ class ExchangeRow:
     idle: Mapping[str, str] = field(default_factory=dict)
     offers: tuple[str, ...] = ()
     asked: Action | None = None
+    audit: AuditRun | None = None
 
 
 class Schedule(NamedTuple):
@@ -203,6 +204,7 @@ def read_rows() -> list[ExchangeRow]:
             idle.get(row.pk, {}),
             tuple(map(str, rename_offers(row))) if row.pk in idle else (),
             _asked(row),
+            row.audit_runs.filter(ended_at__isnull=False).select_related("second").first(),
         )
         for row in Exchange.objects.filter(is_active=True).select_related("account__user")
     ]

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from exchanges.lock.status import Holder, State, Status
-from exchanges.models import Exchange
+from exchanges.models import AuditRun, Exchange
 from exchanges.rest.pacing.usage import Usage
 from exchanges.transport.addresses import misled_by_proxy
 from warmup.network.page.cards import NO_GRID, present, without_redis
@@ -21,6 +21,7 @@ NOW = 1_795_046_400_000
 HOLDER = Holder("i-1", 3, "trader-1", "10.0.0.2", 4711, NOW - 60_000)
 ADA = Action("ada", NOW - 9_000, "Connect")
 NO_USAGE = Usage(None, None, 0, 0)
+NO_AUDIT = {"audit": "", "auditFault": "", "auditUnknown": "", "auditNone": "none yet"}
 LIVE = {
     "obeys": True, "symbols": 18, "streams": 109, "connections": 1, "reconnects": 0,
     "framesPerSecond": 12.34, "frameRates": [11.0, 12.34], "newestClose": NOW - 5_000,
@@ -91,6 +92,7 @@ def test_a_live_exchange_as_it_is_read():
             "unreadable": "",
             "weight": "112 of 4,800 a minute",
             "key": "none is chosen: public candles only",
+            **NO_AUDIT,
             "action": "ada: Connect (new keys)",
             "trouble": "",
             "remedy": "",
@@ -103,6 +105,7 @@ def test_a_live_exchange_as_it_is_read():
             "newestClose": NOW - 5_000,
             "heartbeat": NOW - 1_000,
             "action": NOW - 9_000,
+            "audit": None,
             "wanted": None,
             "warmup": None,
             "retryAt": None,
@@ -596,3 +599,36 @@ def test_what_to_set_is_read_whole_where_an_exchange_ended():
     shown = card_of(view_of(status("error", told), stats=stats_of("error", error=told)))
     assert shown["warmup"]["error"] == told
     assert len(card_of(view_of(status("error", 9999 * "x")))["stateText"]) < 600
+
+
+FOUND = {"symbol": "BTC-USD", "timeframe": "1h", "source": "history"}
+DIFFERS = "3 of 500 candles differ, as BTC-USD 1h in the history on 2026-11-19"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"compared": 500}, {"audit": "500 candles agree on 2026-11-19"}),
+        ({"compared": 500, "differing": 3, "differences": [FOUND]}, {"auditFault": DIFFERS}),
+        (
+            {"unknown": 500, "reason": "banned"},
+            {"auditUnknown": "500 unknown on 2026-11-19: banned"},
+        ),
+        (
+            {"compared": 500, "second_beyond": 2},
+            {
+                "audit": "500 candles agree on 2026-11-19",
+                "auditFault": "2 far from another exchange on 2026-11-19",
+            },
+        ),
+        ({}, {"auditNone": "nothing was kept to compare on 2026-11-19"}),
+    ],
+)
+def test_what_the_last_audit_found_is_said_with_its_date(found, expected):
+    at = datetime.fromtimestamp(NOW / 1000, UTC)
+    row = replace(row_of(), audit=AuditRun(started_at=at, ended_at=at, **found))
+    card = card_of(view_of(), row)
+    assert {name: card["lines"][name] for name in NO_AUDIT} == NO_AUDIT | {
+        "auditNone": ""
+    } | expected
+    assert card["times"]["audit"] == NOW
