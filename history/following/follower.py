@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -16,6 +16,7 @@ from exchanges.errors import LivermoreError
 from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
 from exchanges.transport.backoff import reconnect_delays
+from history.archives.opening import open_archives
 from history.filling import FillReport, HistoryFilling
 from history.following.copying import CacheCopying, time_now_ms
 from history.following.news import EventNews
@@ -142,9 +143,12 @@ class HistoryFollower:
             if time.monotonic() >= self._copy_at:
                 self._copy(store, kept)
 
-        with closing(open_rest(self._exchange)) as self._rest:
-            stretch = (kept.since_ms, end_ms)
-            filling = HistoryFilling(store, self._rest, symbols, kept.timeframes, stretch)
+        stretch = (kept.since_ms, end_ms)
+        with closing(open_rest(self._exchange)) as self._rest, ExitStack() as opened:
+            archives = open_archives(self._exchange, self._rest, stretch, always=False)
+            if archives:
+                opened.enter_context(closing(archives))
+            filling = HistoryFilling(store, self._rest, symbols, kept.timeframes, stretch, archives)
             if self._stopping.is_set():
                 return
             report = filling.fill(on_job)
