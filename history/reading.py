@@ -27,6 +27,7 @@ from warmup.cache.candles import CandleCache
 from warmup.cache.unconfirmed import settled_empty
 
 FIRST_TRADE_MS = 1_230_768_000_000  # 2009-01-01: there was nothing to trade before Bitcoin
+FEWEST_BARS = 1000  # that are looked at together: some may have no row
 CACHE, HISTORY = "cache", "history"
 
 Cached = Callable[[Timeframe], Stretch]  # what the cache has of a symbol: all of it
@@ -168,7 +169,7 @@ class Reading:
     ) -> Iterator[Interval]:
         """Yield stretches with rows of one month, or of none: those between are one.
 
-        `most_bars` is how many bars those may be long that have rows.
+        `most_bars`, or a thousand, is how many bars those may be long that have rows.
         """
         if start_ms >= end_ms:
             return
@@ -179,7 +180,8 @@ class Reading:
         for month in kept:
             cuts |= {each for each in month.interval if start_ms < each < end_ms}
         for span in pairwise(sorted(cuts)):
-            step = timeframe.ms * most_bars if most_bars else span[1] - span[0]
+            bars = max(most_bars or 0, FEWEST_BARS)
+            step = timeframe.ms * bars if most_bars else span[1] - span[0]
             if Month.of(span[0]) not in kept:
                 step = span[1] - span[0]
             for at in range(span[0], span[1], step):

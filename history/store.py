@@ -110,9 +110,10 @@ class HistoryStore:
             return
         known = intersect(_coverage(found.coverage), ((start_ms, end_ms),))
         files = {file.month: file for file in self._files(found, known)}
+        nothing = parquet.table_of([])
         for month, covered in months_in(known):
             file = files.get(str(month))
-            table = parquet.table_of([]) if file is None else self._table(file)
+            table = nothing if file is None else self._table(file)
             if table is not None:
                 yield Part(parquet.within(table, covered), covered)
 

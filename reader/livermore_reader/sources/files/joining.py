@@ -13,6 +13,7 @@ from livermore_reader.times import KEPT, length_ms
 
 FIRST_TRADE_MS = 1_230_768_000_000  # 2009-01-01: there was nothing to trade before Bitcoin
 MORE_BARS = 2  # the newest may be awaited
+FEWEST_BARS = 1000  # that are looked at together: some may have no row
 CACHE, HISTORY = "cache", "history"
 
 
@@ -88,7 +89,7 @@ class Joining:
         for since, until in pairwise(ends):
             longest = until - since
             if most_bars is not None and both(held, ((since, until),)):
-                longest = most_bars * step
+                longest = max(most_bars, FEWEST_BARS) * step
             for at in range(since, until, longest):
                 yield at, min(at + longest, until)
 
