@@ -8,8 +8,8 @@ from typing import NamedTuple
 from redis import Redis
 
 from exchanges.lock.status import read_exchange_time
+from history.following.kept import Kept
 from history.following.news import News
-from history.kept import Kept
 from history.store import HistoryStore
 from livermore.market.coverage import Coverage, believable, subtract
 from livermore.market.pair import Pair

@@ -19,8 +19,8 @@ from exchanges.transport.backoff import reconnect_delays
 from history.archives.opening import open_archives
 from history.filling import FillReport, HistoryFilling
 from history.following.copying import CacheCopying, time_now_ms
+from history.following.kept import Kept, kept_of
 from history.following.news import EventNews
-from history.kept import Kept, kept_of
 from history.models import KeptHistory
 from history.places.place import configured_place
 from history.store import HistoryStore

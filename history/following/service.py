@@ -9,7 +9,7 @@ from django.db import close_old_connections
 from redis import Redis
 
 from history.following.follower import HistoryFollower
-from history.kept import kept_exchanges
+from history.following.kept import kept_exchanges
 
 logger = logging.getLogger(__name__)
 

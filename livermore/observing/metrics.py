@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 
 from exchanges.redis.client import own_client
 from exchanges.redis.unreadable import OnceAnHour
-from history.metrics import HistoryCollector, HistoryCounts
+from history.following.metrics import HistoryCollector, HistoryCounts
 from livermore import __version__
 from livermore.checks import METRICS_TOKEN
 from warmup.metrics.collect import ExchangeCollector

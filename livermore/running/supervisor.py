@@ -21,7 +21,7 @@ from django_redis import get_redis_connection
 
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
-from history.kept import kept_exchanges
+from history.following.kept import kept_exchanges
 from livermore.command import SignalExit
 from livermore.running import embedded_redis, first_run, install, preflight
 from livermore.running.children import Child, ChildError, Children

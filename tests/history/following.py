@@ -3,8 +3,8 @@
 import orjson
 
 from history.following.copying import CacheCopying
+from history.following.kept import kept_of
 from history.following.news import EventNews
-from history.kept import kept_of
 from history.models import KeptHistory
 from history.store import HistoryStore
 from livermore.market import keys

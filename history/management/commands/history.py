@@ -14,8 +14,8 @@ from history.archives.opening import open_archives
 from history.archives.taking import ArchiveTaking
 from history.decoded import Decoded
 from history.filling import HistoryFilling
+from history.following.kept import keep, kept_exchanges, start_ms, with_days
 from history.following.service import HistoryService
-from history.kept import keep, kept_exchanges, start_ms, with_days
 from history.models import KeptHistory
 from history.places.place import Place, configured_place
 from history.planning.plan import FillPlan, plan

@@ -7,7 +7,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_plain
 
 from exchanges.models import Exchange
-from history.metrics import METRICS as OF_HISTORY
+from history.following.metrics import METRICS as OF_HISTORY
 from warmup.metrics.exposition import METRICS
 
 TOKEN = "a-token-of-thirty-two-characters"

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from exchanges.models import Exchange
-from history.metrics import count
+from history.following.metrics import count
 from history.models import HistoryFile, KeptHistory, PairHistory
 from livermore.market.timeframe import Timeframe
 from tests.warmup.runners import MIDNIGHT_MS

@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from history.following.copying import time_now_ms
-from history.kept import Kept, kept_of
+from history.following.kept import Kept, kept_of
 from history.models import HistoryFile, KeptHistory, PairHistory
 from livermore.market.coverage import Coverage, missing
 from livermore.market.pair import Pair
