@@ -360,11 +360,16 @@ class AuditRun(models.Model):
     differences = models.JSONField(default=list, blank=True)
     # The same candles at another exchange, where prices differ a little without a fault.
     second = models.ForeignKey(
-        Exchange, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+        Exchange,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="second exchange",
     )
-    second_compared = models.PositiveIntegerField(default=0)
-    second_beyond = models.PositiveIntegerField(default=0)
-    second_reason = models.CharField(max_length=500, blank=True, default="")
+    second_compared = models.PositiveIntegerField("compared with it", default=0)
+    second_beyond = models.PositiveIntegerField("far from it", default=0)
+    second_reason = models.CharField("unknown there", max_length=500, blank=True, default="")
 
     class Meta:
         db_table = "audit_runs"

@@ -16,9 +16,10 @@ from history.manifest import coverage_of
 from history.models import HistoryFile, KeptHistory, PairHistory
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.cache.unconfirmed import Unconfirmed
-from warmup.human_readable import coverage_in_words
+from warmup.human_readable import coverage_in_brief, coverage_in_words, stretch_in_words
 
 SEPARATOR = ", "
+NO_BREAK, NO_BREAK_HYPHEN = "\u00a0", "\u2011"  # a column of dates is narrow else
 
 
 class SymbolsField(forms.CharField):
@@ -107,7 +108,7 @@ class KeptHistoryAdmin(admin.ModelAdmin):
 
 @admin.register(PairHistory)
 class PairHistoryAdmin(LookedAt):
-    list_display = ("symbol", "timeframe", "exchange", "known", "candles", "size", "file_count")
+    list_display = ("symbol", "timeframe", "exchange", "brief", "candles", "size", "file_count")
     list_filter = ("exchange", "timeframe")
     list_select_related = ("exchange",)
     search_fields = ("symbol", "exchange__name")
@@ -125,12 +126,15 @@ class PairHistoryAdmin(LookedAt):
     def known(self, pair):
         return coverage_in_words(coverage_of(pair.coverage))
 
+    @admin.display(description="complete")
+    def brief(self, pair):
+        text = coverage_in_brief(coverage_of(pair.coverage))
+        return text.replace(" ", NO_BREAK).replace("-", NO_BREAK_HYPHEN)
+
     @admin.display(description="asked again")
     def asked_again(self, pair):
         stretches = [Unconfirmed(*each) for each in pair.unconfirmed]
-        lines = [
-            (coverage_in_words(((each.start_ms, each.end_ms),)), _why(each)) for each in stretches
-        ]
+        lines = [(stretch_in_words(each.start_ms, each.end_ms), _why(each)) for each in stretches]
         return format_html_join("", "<div>{}: {}</div>", lines) or "nothing"
 
     @admin.display(description="candles", ordering="all_rows")
@@ -159,9 +163,9 @@ def _why(each: Unconfirmed) -> str:
 
 @admin.register(HistoryFile)
 class HistoryFileAdmin(LookedAt):
-    list_display = ("path", "symbol", "timeframe", "month", "rows", "bytes", "state", "changed_at")
+    list_display = ("symbol", "timeframe", "exchange", "month", "rows", "bytes", "state")
     list_filter = ("pair__exchange", "pair__timeframe", "month")
-    list_select_related = ("pair",)
+    list_select_related = ("pair__exchange",)
     search_fields = ("path", "pair__symbol")
     fields = ("path", "pair", "month", "rows", "bytes", "digest", "state", "changed_at")
     readonly_fields = fields
@@ -172,6 +176,10 @@ class HistoryFileAdmin(LookedAt):
     @admin.display(description="symbol", ordering="pair__symbol")
     def symbol(self, file):
         return file.pair.symbol
+
+    @admin.display(description="exchange", ordering="pair__exchange")
+    def exchange(self, file):
+        return file.pair.exchange
 
     @admin.display(description="timeframe", ordering="pair__timeframe")
     def timeframe(self, file):

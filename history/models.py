@@ -43,6 +43,7 @@ class PairHistory(models.Model):
 
     class Meta:
         db_table = "pair_histories"
+        verbose_name_plural = "pair histories"
         ordering = ["exchange", "symbol", "timeframe"]
         constraints = [
             models.UniqueConstraint(

@@ -37,15 +37,27 @@ def coverage_in_words(coverage: Coverage) -> str:
     """Return which stretches are complete; the end is the moment before which."""
     if not coverage:
         return "nothing yet"
-    named = [
-        f"{_day_or_time(start)} to {_day_or_time(end)}" for start, end in coverage[:STRETCHES_NAMED]
-    ]
+    named = [stretch_in_words(*each) for each in coverage[:STRETCHES_NAMED]]
     more = len(coverage) - len(named)
     gaps = len(coverage) - 1
     if not gaps:
         return f"{named[0]}, without a gap"
     rest = f" and {more} more stretches" if more else ""
     return f"{'; '.join(named)}{rest}: {gaps} gap{'s' if gaps > 1 else ''}"
+
+
+def coverage_in_brief(coverage: Coverage) -> str:
+    """Return from when to when it goes, and how many gaps are between."""
+    if not coverage:
+        return "nothing yet"
+    gaps = len(coverage) - 1
+    whole = stretch_in_words(coverage[0][0], coverage[-1][1])
+    return f"{whole}, {count(gaps, 'gap')}" if gaps else f"{whole}, no gap"
+
+
+def stretch_in_words(start_ms: int, end_ms: int) -> str:
+    """Return from when to when a stretch goes; the end is the moment before which."""
+    return f"{_day_or_time(start_ms)} to {_day_or_time(end_ms)}"
 
 
 def _day_or_time(time_ms: int) -> str:

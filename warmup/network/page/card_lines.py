@@ -81,7 +81,8 @@ def _differ(run: AuditRun) -> str:
     if not run.differences:
         return "differ"
     first = run.differences[0]
-    return f"differ, as {first['symbol']} {first['timeframe']} in the {first['source']}"
+    where = "the cache" if first["source"] == "cache" else "history"
+    return f"differ, as {first['symbol']} {first['timeframe']} in {where}"
 
 
 def hint(row: ExchangeRow) -> str:

@@ -602,7 +602,7 @@ def test_what_to_set_is_read_whole_where_an_exchange_ended():
 
 
 FOUND = {"symbol": "BTC-USD", "timeframe": "1h", "source": "history"}
-DIFFERS = "3 of 500 candles differ, as BTC-USD 1h in the history on 2026-11-19"
+DIFFERS = "3 of 500 candles differ, as BTC-USD 1h in history on 2026-11-19"
 
 
 @pytest.mark.parametrize(
