@@ -141,3 +141,12 @@ def test_nobody_changes_what_livermore_writes(client, pair, name):
     assert client.post(reverse(f"admin:{name}_delete", args=[number])).status_code == 403
     assert client.get(reverse(f"admin:{name}_add")).status_code == 403
     assert Exchange.objects.filter(pk=pair.exchange_id).exists()
+
+
+def test_an_exchange_may_be_deleted_with_what_is_known_of_it(client, pair):
+    AuditRun.objects.create(exchange=pair.exchange, started_at=datetime.now(UTC))
+    models = ("exchange", "symbol", "pairhistory", "historyfile", "auditrun")
+    log_in(client, *(f"delete_{model}" for model in models), "view_exchange")
+    address = reverse("admin:exchanges_exchange_delete", args=[pair.exchange_id])
+    assert client.post(address, {"post": "yes"}).status_code == 302
+    assert not Exchange.objects.filter(pk=pair.exchange_id).exists()
