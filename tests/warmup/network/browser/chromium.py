@@ -101,7 +101,12 @@ class Web:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(lambda: self._process.poll() is not None or answers(self.url("/admin/login/")))
+        login = self.url("/admin/login/")
+        try:
+            wait_until(lambda: self._process.poll() is not None or answers(login))
+        except AssertionError:
+            self.end()  # nobody else would
+            raise
         assert self._process.poll() is None, self._log.read_text()
 
     def end(self):
