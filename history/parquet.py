@@ -36,6 +36,7 @@ Row = list[int | float]  # six numbers, or ten, as `livermore.market.candle.Cand
 def library() -> Any:
     """Return pyarrow with its Parquet. Raises Misconfigured where it is not installed."""
     try:
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError:
         raise Misconfigured(
