@@ -50,8 +50,10 @@ def test_every_variable_is_documented():
     for name in OURS:
         assert SERVICES[name]["environment"].keys() <= set(documented)
     taken = set(VARIABLE.findall((ROOT / "compose.yaml").read_text()))
-    assert taken == {"POSTGRES_PASSWORD"}
-    assert "\n#POSTGRES_PASSWORD=\n" in (ROOT / "deploy/livermore.env.example").read_text()
+    assert taken == {"POSTGRES_PASSWORD", "LIVERMORE_REQUIREMENTS"}
+    example = (ROOT / "deploy/livermore.env.example").read_text()
+    assert "\n#POSTGRES_PASSWORD=\n" in example
+    assert "\n#LIVERMORE_REQUIREMENTS=requirements-history.txt\n" in example
 
 
 def test_secrets_come_from_a_file_and_only_ours_get_it():
@@ -145,7 +147,9 @@ def test_the_image_is_made_of_files_that_are_there():
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines()]
     for name in sources[0].split():
         assert any(fnmatch.fnmatch(name, each) for each in allowed)
-    args = SERVICES["history"]["build"]["args"]
-    assert args == {"REQUIREMENTS": "requirements-history.txt"}
+    for name in OURS:
+        chosen = "${LIVERMORE_REQUIREMENTS:-requirements.txt}"
+        assert SERVICES[name]["build"]["args"] == {"REQUIREMENTS": chosen}
+        assert SERVICES[name]["volumes"] == ["history:/srv/livermore/var/history"]
     assert "\nARG REQUIREMENTS=requirements.txt\n" in text
     assert "\nUSER livermore\n" in text

@@ -7,7 +7,10 @@ from tests.handoff.units import read_environment
 from tests.test_run import ROOT
 
 EXAMPLE = ROOT / "deploy/livermore.env.example"
-OF_OTHERS = {"POSTGRES_PASSWORD", "COINBASE_KEY", "COINBASE_SECRET"}
+OF_OTHERS = {
+    *("POSTGRES_PASSWORD", "LIVERMORE_REQUIREMENTS", "COINBASE_KEY", "COINBASE_SECRET"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+}
 UNUSED = re.compile(r"^#(?=[A-Z_]+=)", re.MULTILINE)
 
 

@@ -25,7 +25,7 @@ from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from livermore.running.supervisor import HISTORY_SECONDS, Supervisor
-from tests.history.following import Told, faults
+from tests.history.followed.told import Told, faults
 from tests.warmup.runners import (
     MIDNIGHT_MS,
     MINUTE_MS,

@@ -7,7 +7,7 @@ from history.models import HistoryFile, KeptHistory
 from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from tests.history.following import Copied, Told
+from tests.history.followed.told import Copied, Told
 from tests.warmup.runners import MIDNIGHT_MS, MINUTE_MS, make_row, serve, true_rows
 
 pytestmark = pytest.mark.django_db(transaction=True)

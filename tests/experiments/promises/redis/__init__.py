@@ -1,0 +1,1 @@
+"""What is promised of a Redis that moves, spreads, or is cut off."""
