@@ -8,9 +8,8 @@ import signal
 import sys
 import tempfile
 import time
-from importlib import import_module
+from copy import copy
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import redis as redis_client
@@ -43,8 +42,6 @@ hypothesis_settings.register_profile("livermore", deadline=None)
 hypothesis_settings.load_profile("livermore")
 
 gc.disable()  # until all is collected: nothing of that is garbage
-
-BLOCKER = pytest.StashKey()
 
 DURATION = "livermore/seconds-of-all-tests"  # in pytest's cache
 WORKER_MINUTES = 80  # of all tests, as six workers on two processors took
@@ -185,28 +182,28 @@ def django_db_modify_db_settings(django_db_modify_db_settings):
         default["TEST"]["NAME"] = str(FOLDER / "test.sqlite3")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item, nextitem):
-    """Put back what migrations wrote, where a test that commits has emptied the tables.
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Let a test that commits leave what migrations wrote: several processes share the tests out.
 
-    Several processes share the tests out among them, so that one which rolls back may follow.
+    Written again from memory it takes a hundredth of what Django takes to find it out anew.
     """
-    result = yield
-    if nextitem is None:
-        return result  # the test database is gone
-    if _commits(item):
-        from django.apps import apps
-        from django.db import connection
+    from django.apps import apps
+    from django.core.management.commands import flush
+    from django.db import transaction
 
-        presets = import_module("exchanges.migrations.0002_presets")
-        with item.config.stash[BLOCKER].unblock():
-            presets.add_presets(apps, SimpleNamespace(connection=connection))
-    return result
+    models = [each for each in apps.get_models(include_auto_created=True) if each._meta.managed]
+    with django_db_blocker.unblock():
+        migrated = {model: list(model._base_manager.all()) for model in models}
 
+    def put_back(*_, **__):
+        with transaction.atomic():
+            for model, rows in migrated.items():
+                model._base_manager.bulk_create(map(copy, rows))
 
-@pytest.fixture(scope="session", autouse=True)
-def _keep_blocker(request, django_db_blocker):
-    request.config.stash[BLOCKER] = django_db_blocker
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "emit_post_migrate_signal", put_back)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -23,21 +23,11 @@ from warmup.runner import agent as agents
 REQUIRED = "LIVERMORE_BROWSER_TESTS"  # "required": a missing browser is a failure
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000")
 NETWORK = "/admin/network/"
+APPLICATION = "livermore.asgi:application"
 SETTINGS = {
     "DJANGO_SETTINGS_MODULE": "livermore.settings",
     "LIVERMORE_SECRET_KEY": settings.SECRET_KEY,  # one for both: the test makes the sessions
 }
-# Between two tests the database is emptied, which gives content types other numbers.
-SERVE = """
-import sys
-import django
-from daphne.cli import CommandLineInterface
-from django.core.signals import request_started
-django.setup()
-from django.contrib.contenttypes.models import ContentType
-request_started.connect(lambda **_: ContentType.objects.clear_cache(), weak=False)
-CommandLineInterface().run(sys.argv[1:])
-"""
 
 
 def _program(*names):
@@ -87,14 +77,7 @@ class Web:
         address = ["-b", "127.0.0.1", "-p", str(self.port)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    SERVE,
-                    *address,
-                    *self._arguments,
-                    "livermore.asgi:application",
-                ],
+                [sys.executable, "-m", "daphne", *address, *self._arguments, APPLICATION],
                 env=os.environ | {"DATABASE_URL": database_url()} | SETTINGS | self._environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
