@@ -1,10 +1,12 @@
 """Which settings make which names, and which are refused."""
 
 import os
+import runpy
 import subprocess
 import sys
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from tests.warmup.runners import ROOT
 
@@ -50,9 +52,18 @@ def test_the_settings_make_the_names(variables, expected):
     assert names(**variables) == expected.split()
 
 
+REFUSED = "{} is up to 64 of A-Z a-z 0-9 . _ : / -, as in livermore:"
+
+
 @pytest.mark.parametrize("prefix", ["a{b}", "a*", "a b", "ü", "a" * 65, "a\n"])
 @pytest.mark.parametrize("name", ["LIVERMORE_KEY_PREFIX", "LIVERMORE_PACING_PREFIX"])
-def test_a_prefix_that_is_none_is_refused_in_a_line(name, prefix):
-    assert names(**{name: prefix}).endswith(
-        f"{name} is up to 64 of A-Z a-z 0-9 . _ : / -, as in livermore:"
-    )
+def test_a_prefix_that_is_none_is_refused(name, prefix, monkeypatch):
+    monkeypatch.setenv(name, prefix)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        runpy.run_path(str(ROOT / "livermore/settings.py"))
+    assert str(refused.value) == REFUSED.format(name)
+
+
+@pytest.mark.parametrize("name", ["LIVERMORE_KEY_PREFIX", "LIVERMORE_PACING_PREFIX"])
+def test_no_process_begins_with_it(name):
+    assert names(**{name: "a{b}"}).endswith(REFUSED.format(name))
