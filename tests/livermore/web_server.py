@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from livermore.running.children import answers
+from livermore.running.children import START_SECONDS, answers
 from tests.fixtures.ports import free_port
 from tests.warmup.runners import ROOT, database_url, wait_until
 
@@ -83,7 +83,7 @@ class WebServer:
                 preexec_fn=self._limit,
             )
         live = f"http://127.0.0.1:{self.port}/health/live/"
-        wait_until(lambda: self.process.poll() is not None or answers(live))
+        wait_until(lambda: self.process.poll() is not None or answers(live), START_SECONDS)
         assert self.process.poll() is None, self.words()
         return self
 

@@ -15,7 +15,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from livermore.running.children import answers
+from livermore.running.children import START_SECONDS, answers
 from tests.fixtures.ports import free_port
 from tests.warmup.runners import ROOT, database_url, wait_until
 from warmup.runner import agent as agents
@@ -86,7 +86,7 @@ class Web:
             )
         login = self.url("/admin/login/")
         try:
-            wait_until(lambda: self._process.poll() is not None or answers(login))
+            wait_until(lambda: self._process.poll() is not None or answers(login), START_SECONDS)
         except AssertionError:
             self.end()  # nobody else would
             raise
