@@ -143,7 +143,7 @@ class VenueRest(ABC):
             return Candles()
         takes_open = with_open and end_ms == closed_ms
         reach_ms = open_ms + timeframe.ms if takes_open else end_ms
-        candles = self._range(native, timeframe, (start_ms, end_ms), reach_ms, known, lane)
+        candles = self._range_to(native, timeframe, (start_ms, end_ms), reach_ms, known, lane)
         candles.asked_at = asked_at
         if not takes_open:
             candles.open_candle = candles.open_ms = None
@@ -193,15 +193,27 @@ class VenueRest(ABC):
         self,
         native: str,
         timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        known: Known,
+        lane: Lane,
+    ) -> Candles:
+        """Return what is told of a stretch, half-open."""
+
+    def _range_to(
+        self,
+        native: str,
+        timeframe: Timeframe,
         stretch: Interval,
         reach_ms: int,
         known: Known,
         lane: Lane,
     ) -> Candles:
-        """Return what is told of a stretch, half-open.
+        """Return the same, where a venue can do that with the open bar.
 
-        The last call asks for what opened up to `reach_ms`, as far as it has room for that.
+        Its last call asks for what opened up to `reach_ms`, as far as it has room for that.
         """
+        return self._range(native, timeframe, *stretch, known, lane)
 
     @staticmethod
     @abstractmethod

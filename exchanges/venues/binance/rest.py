@@ -119,6 +119,17 @@ class BinanceRest(VenueRest):
         self,
         native: str,
         timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        known: Known,
+        lane: Lane,
+    ) -> Candles:
+        return self._range_to(native, timeframe, (start_ms, end_ms), end_ms, known, lane)
+
+    def _range_to(
+        self,
+        native: str,
+        timeframe: Timeframe,
         stretch: Interval,
         reach_ms: int,
         known: Known,

@@ -136,6 +136,17 @@ class CoinbaseRest(VenueRest):
         self,
         native: str,
         timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        known: Known,
+        lane: Lane,
+    ) -> Candles:
+        return self._range_to(native, timeframe, (start_ms, end_ms), end_ms, known, lane)
+
+    def _range_to(
+        self,
+        native: str,
+        timeframe: Timeframe,
         stretch: Interval,
         reach_ms: int,
         known: Known,
