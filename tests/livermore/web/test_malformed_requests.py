@@ -1,6 +1,5 @@
 """Nonsense, sent to every address: refused, and never an error of ours."""
 
-import itertools
 import json
 import re
 from contextlib import contextmanager
@@ -127,9 +126,22 @@ def refused_only(site, asked):
     assert (failed, where) == ({}, -1), said[max(0, where - 500) :][:5000]
 
 
-PATHS = [("GET", filled(r, v)) for r in ROUTES for v in NASTY if "<" in r or v == "%"]
-ASKED = [("GET", filled(r, "1") + q) for r in ROUTES for q in QUERIES]
-SENT = [("POST", filled(r, "1"), *body) for r in ROUTES for body in BODIES]
+def each_with(values):
+    """Yield every route with each of the values, those of the admin's tables with a third each.
+
+    Tables have the same views all of them: what one is not asked the next one is.
+    """
+    tables = 0
+    for route in ROUTES:
+        is_table = route.startswith("admin/") and not route.startswith("admin/network")
+        tables += is_table
+        for value in values[tables % 3 :: 3] if is_table else values:
+            yield route, value
+
+
+PATHS = [("GET", filled(r, v)) for r, v in each_with(NASTY) if "<" in r or v == "%"]
+ASKED = [("GET", filled(r, "1") + query) for r, query in each_with(QUERIES)]
+SENT = [("POST", filled(r, "1"), *body) for r, body in each_with(BODIES)]
 
 
 def test_no_path_is_an_error_of_ours(site):
@@ -141,7 +153,7 @@ def test_no_query_is_an_error_of_ours(site):
 
 
 def test_no_method_is_an_error_of_ours(site):
-    refused_only(site, itertools.product(METHODS, [filled(route, "1") for route in ROUTES]))
+    refused_only(site, [(method, filled(route, "1")) for route, method in each_with(METHODS)])
 
 
 def test_no_body_is_an_error_of_ours(site):

@@ -161,13 +161,16 @@ MEMBERS = [
 
 
 def odd_values(good):
-    """Return what belongs there, bent in one place at a time."""
+    """Return what belongs there, bent in one place at a time.
+
+    Of what is odd each place of an object gets every other one, and the next place the others.
+    """
     yield good
     if isinstance(good, dict):
         yield good | {"of the future": [1]}
-        for name in good:
+        for at, name in enumerate(good):
             yield {key: value for key, value in good.items() if key != name}
-            yield from (good | {name: odd} for odd in ODD)
+            yield from (good | {name: odd} for odd in ODD[at % 2 :: 2])
     elif isinstance(good, list):
         yield [*good, "of the future"]
         for at in range(len(good)):
@@ -348,10 +351,11 @@ def test_whatever_type_a_key_is_of_the_pages_answer(redis, looks, warm, caplog, 
     name_of, right = TYPES[what]
     live(redis, warm)
     agent(redis)
-    for kind in OTHER_TYPES:
-        if kind != right:
-            of_type(redis, name_of(warm), kind)
-            looks.look()
+    others = [kind for kind in OTHER_TYPES if kind != right]
+    for at, kind in enumerate(others):
+        of_type(redis, name_of(warm), kind)
+        looks.look()
+        if at % 2 == 0:
             looks.act()
     redis.delete(name_of(warm))
     no_traceback(caplog)
