@@ -44,8 +44,8 @@ def test_when_the_server_is_restarted_the_page_says_it_is_stale_and_recovers(pag
     web.end()
     page.wait_for("#link", "Stale since")
     assert "Try now" in page.text("#link")
-    held_by(redis, row, state="active", phase="streaming")
     web.start()
+    held_by(redis, row, state="active", phase="streaming")  # it lasts for less than a slow start
     page.wait_for("#link", "Live", 40)
     page.wait_for(".pill", "Active: streaming")
     assert page.is_the_same
