@@ -59,6 +59,7 @@ MOST_BEHIND_MS = 60_000  # a candle that is further ahead than that says nothing
 SECONDS_BETWEEN_LOOKS = 0.02
 NEWEST_BARS = 3  # which history can't have yet where the cache does not
 MOST_SELECTED = 100  # of one window
+MOST_LOOKS = 3  # for an answer whose open candle has not ended meanwhile
 
 
 class OlderThanKept(Exception):
@@ -183,10 +184,22 @@ class Answers:
     async def candles(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
     ) -> CandleAnswer:
-        """Return the candles that a request wants, all of them.
+        """Return the candles that a request wants, all of them, the open one only while it is open.
 
         Raises Unavailable, and OlderThanKept: `older` has those.
         """
+        for _ in range(MOST_LOOKS):
+            answer = await self._candles(exchange, symbol, timeframe, wanted)
+            if answer.open_row is None:
+                return answer
+            if timeframe.floor(await self.now_ms(exchange)) <= timeframe.floor(answer.now_ms):
+                return answer
+        which = f"{exchange.name} {symbol} {timeframe}"
+        raise Unavailable(f"{which}: each open candle had ended before it could be told")
+
+    async def _candles(
+        self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
+    ) -> CandleAnswer:
         asked_at, open_bar = time.time(), None
         window, found, now_ms = await self._select(exchange, symbol, timeframe, wanted)
         before, missing, told = window, found.missing, None

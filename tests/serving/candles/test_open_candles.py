@@ -203,3 +203,23 @@ def test_an_open_candle_that_was_asked_for_is_a_part_of_its_answer(ask, redis, f
     ]
     two = f"{KLINES.replace('1h', '2h')}&limit=2"
     assert asyncio.run(fetch(two, two)) == ["livermore; fwd=partial", "livermore; hit"]
+
+
+def test_an_open_candle_that_has_ended_while_it_was_asked_for_is_not_told(
+    ask, redis, filled, monkeypatch
+):
+    """Who asks would take it for a closed one, without the trades of its last seconds."""
+    redis.delete(keys.live_candle(4, "BTC-USD", "1h"))
+    ends_ms = filled.open_ms + H1.ms
+    clock = {"ms": ends_ms - 500}
+
+    def fetch_open(*what):
+        clock["ms"] = ends_ms + 500
+        return Candle(filled.open_ms, 200.0, 203.0, 199.0, 202.5, 7.0, H1)
+
+    monkeypatch.setattr("serving.fetching.opened.fetch_open", fetch_open)
+    now_ms = "serving.candles.clocks.Clocks.now_ms"
+    monkeypatch.setattr(now_ms, lambda self, exchange_id: clock["ms"])
+    ((status, content),) = get(ask, f"{KLINES}&limit=3")
+    assert status == 200
+    assert opened(content) == [filled.open_ms - n * H1.ms for n in (3, 2, 1)]
