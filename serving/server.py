@@ -17,12 +17,12 @@ from serving.addresses.watching import Watching
 from serving.admission import READER, Admission, exchange_named
 from serving.binance.rest import BinanceApi
 from serving.candles.answers import Answers
+from serving.candles.cached import Cached
 from serving.candles.clocks import Clocks
 from serving.candles.history import History
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import Unavailable
 from serving.candles.weights import UsedWeights
-from serving.candles.windows import Window, Windows
 from serving.coinbase.rest import CoinbaseApi
 from serving.coinbase.track import TrackApi
 from serving.counting.observation import Observation
@@ -32,6 +32,7 @@ from serving.fetching.calls import Calls
 from serving.fetching.fetches import Fetches
 from serving.fetching.passing import Passing
 from serving.health import Health
+from serving.memory.windows import Window, Windows
 from serving.native.api import NativeApi
 from serving.native.form import say_what_there_is
 from serving.reading import CacheReader
@@ -78,7 +79,8 @@ class Server:
         once = Once(calls, AnswersBeside(redis))
         fetches = Fetches(redis, calls, once)
         self._history = history
-        self._answers = Answers(self._windows, self._clocks, fetches, self._cache_reader, history)
+        self._cached = Cached(self._windows, self._clocks, self._cache_reader)
+        self._answers = Answers(self._cached, fetches, history)
         self._payloads = Payloads(self.directory, self._clocks)
         self._feed = Feed(
             *(redis, url, self._deliver, self._window, self._clocks.now_ms, self._monitored)
@@ -190,7 +192,7 @@ class Server:
 
     async def _close_sockets(self, app: web.Application) -> None:
         """Tell who listens to connect anew: to the next one, or to another of us."""
-        self._answers.end()
+        self._cached.end()
         self._events.end()
         await self._sockets.close()
 
@@ -214,7 +216,7 @@ class Server:
         exchange = numbered(self.directory, exchange_id)
         if exchange is None:
             raise Unavailable("the exchange is gone")
-        return await self._answers.window(exchange, pair)
+        return await self._cached.window(exchange, pair)
 
     def _monitored(self, exchange_id: int) -> list[str]:
         """Return the symbols of an exchange that are kept live."""

@@ -87,7 +87,7 @@ REDIS = {
     "serving/limits/guesses.py",
     "serving/limits/requests.py",
     "serving/limits/sockets.py",
-    "serving/candles/tracking.py",
+    "serving/memory/tracking.py",
     "serving/native/events.py",
     "serving/streams/closes.py",
     "serving/streams/feed.py",

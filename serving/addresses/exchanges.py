@@ -111,7 +111,7 @@ class Sockets:
         except ApiError as error:
             return as_json(error.content, 400)
         try:
-            if not await self._answers.is_streamed(exchange):
+            if not await self._answers.cached.is_streamed(exchange):
                 raise Unavailable(f"nobody streams {exchange.name} now")
         except Unavailable as error:
             headers = {"Retry-After": str(error.retry_seconds)}
@@ -125,7 +125,7 @@ class Sockets:
             self._staying.note_drop(exchange, reason)
 
         def is_streamed() -> bool:
-            return self._answers.is_streamed_now(exchange)
+            return self._answers.cached.is_streamed_now(exchange)
 
         socket = BinanceSocket(
             *(self._hub, exchange, _is_combined(request), is_streamed, note_drop, in_microseconds)

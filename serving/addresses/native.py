@@ -72,14 +72,14 @@ class Events:
         await self._known.read(request.query.get("exchange", ""))
         try:
             wanted = self._native.events(request)
-            await self._answers.is_streamed(wanted.exchange)  # from now on that is known
+            await self._answers.cached.is_streamed(wanted.exchange)  # from now on that is known
         except REFUSALS as error:
             return refusal(error)
         exchange = wanted.exchange
         source = EventSource(self._redis, self._reader, self._feed, exchange)
 
         def is_streamed() -> bool:
-            return self._answers.is_streamed_now(exchange)
+            return self._answers.cached.is_streamed_now(exchange)
 
         async def serve() -> web.StreamResponse:
             self._open.add(source)

@@ -7,8 +7,8 @@ import orjson
 from livermore.market.columns import read_columns
 from livermore.market.decimal_text import plain
 from livermore.market.derived import AnyTimeframe
-from serving.candles.windows import Window
 from serving.memory.rendered import Rendered
+from serving.memory.windows import Window
 
 FORM = "binance"
 DECIMALS = 8  # of every price and volume

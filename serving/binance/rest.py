@@ -24,7 +24,8 @@ from serving.binance.replies import BUSY, UNSUPPORTED, as_json, refusal, unserve
 from serving.binance.tickers import day, mini_day, price
 from serving.binance.time_unit import HEADER, is_microsecond, klines_in_microseconds
 from serving.binance.weights import WEIGHTS
-from serving.candles.answers import Answers, OlderThanKept
+from serving.candles.answer import OlderThanKept
+from serving.candles.answers import Answers
 from serving.candles.selection import Wanted
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import Unavailable
@@ -146,7 +147,7 @@ class BinanceApi:
         names, permissions, shows_sets, status = checks.exchange_info(Parameters(asked.query))
         if exchange.venue == SPEAKS:
             return await self._pass_on(asked, LISTING_SECONDS)
-        symbols, now_ms = _chosen(exchange, names), await self._answers.now_ms(exchange)
+        symbols, now_ms = _chosen(exchange, names), await self._answers.cached.now_ms(exchange)
         if permissions and "SPOT" not in permissions:
             symbols = []
         told = [each for each in symbols if status in (None, status_of(each))]
@@ -185,7 +186,7 @@ class BinanceApi:
             raise ApiError(*OTHER_STATUS)
         wanted = [each for each in symbols if names or each.is_monitored]
         found = {}
-        if await self._answers.is_streamed(exchange):
+        if await self._answers.cached.is_streamed(exchange):
             found = await self._tickers.read(exchange, [each.symbol for each in wanted])
         lacking = [each.symbol for each in wanted if each.symbol not in found]
         if lacking and speaks:
@@ -198,7 +199,7 @@ class BinanceApi:
         oldest_ms = min((each.timestamp for each in found.values()), default=None)
         headers = {"Cache-Status": HIT, "X-Livermore-Source": "stream"}
         if oldest_ms is not None:
-            age_ms = await self._answers.now_ms(exchange) - oldest_ms
+            age_ms = await self._answers.cached.now_ms(exchange) - oldest_ms
             headers["Age"] = str(max(0, age_ms // 1000))
         return web.json_response(rows[0] if is_one else rows, headers=headers)
 
@@ -208,7 +209,7 @@ class BinanceApi:
 
     async def _time(self, asked: Asked) -> web.Response:
         Parameters(asked.query).finish()
-        now_ms = await self._answers.now_ms(asked.exchange)
+        now_ms = await self._answers.cached.now_ms(asked.exchange)
         return web.json_response({"serverTime": _time_of(now_ms, asked)})
 
     async def _klines(self, asked: Asked) -> web.Response:
@@ -233,16 +234,16 @@ class BinanceApi:
         if zone_ms % timeframe.ms:  # its bars begin at other times
             return await self._pass_on(asked)
         if wait_ms is not None:
-            await self._answers.wait(exchange, symbol.symbol, timeframe, wait_ms)
+            await self._answers.cached.wait(exchange, symbol.symbol, timeframe, wait_ms)
         try:
             answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
         except OlderThanKept as older:
             if exchange.venue == SPEAKS:
-                settled_ms = await self._answers.now_ms(exchange) - exchange.lag_ms
+                settled_ms = await self._answers.cached.now_ms(exchange) - exchange.lag_ms
                 is_past = _ends_before(wanted, timeframe, settled_ms)
                 return await self._pass_on(asked, PAST_SECONDS if is_past else None)
             which = (exchange, symbol.symbol, timeframe, wanted, older.missing)
-            answer = await self._answers.older(*which, is_filled=True)
+            answer = await self._answers.older.get(*which, is_filled=True)
         closed = answer.window, answer.first, answer.last
         content = body(*closed, answer.open_row, timeframe)
         if asked.in_microseconds:

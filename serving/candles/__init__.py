@@ -1,1 +1,1 @@
-"""What is answered: from memory while Redis has the same, from the cache, or fetched first."""
+"""What is answered about candles: from the cache, from history, or fetched first."""

@@ -20,9 +20,9 @@ from livermore.market.coverage import Coverage, Interval, intersect
 from livermore.market.derived import AnyTimeframe, base_of
 from livermore.market.timeframe import Timeframe
 from serving.candles.selection import Wanted
-from serving.candles.windows import Window
 from serving.directory import ServedExchange
 from serving.memory.stored import StoredRows
+from serving.memory.windows import Window
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from livermore.market.coverage import Coverage, Interval, missing
-from livermore.market.derived import AnyTimeframe
+from livermore.market.derived import AnyTimeframe, base_of
+from warmup.cache.candles import CANDLES_KEPT
 
 GRACE_MS = 5_000  # after its end a bar may be on its way that long
 
@@ -83,6 +84,30 @@ def needed_of(
     closed = wanted.limit - found.takes_open
     is_full = count == closed and count > 0
     return times[found.first] if is_full else until_ms - closed * timeframe.ms, until_ms
+
+
+def until_of(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> int:
+    """Return where the last of the closed bars ends that a request may want."""
+    until_ms = timeframe.floor(now_ms)
+    if wanted.end_ms is not None:
+        until_ms = min(timeframe.floor(wanted.end_ms) + timeframe.ms, until_ms)
+    return until_ms
+
+
+def stretch_of(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> Interval:
+    """Return where the closed bars lie that a request may want, if each has a candle."""
+    until_ms = until_of(timeframe, wanted, now_ms)
+    length_ms = wanted.limit * timeframe.ms
+    if wanted.start_ms is None:
+        return until_ms - length_ms, until_ms
+    start_ms = timeframe.ceil(wanted.start_ms)
+    return start_ms, min(start_ms + length_ms, until_ms)
+
+
+def kept_from_ms(timeframe: AnyTimeframe, now_ms: int) -> int:
+    """Return from when on the cache can hold what a timeframe is made of."""
+    base = base_of(timeframe)
+    return base.floor(now_ms) - CANDLES_KEPT * base.ms
 
 
 def select_known(times: Sequence[int], coverage: Coverage, stretch: Interval) -> Selection:

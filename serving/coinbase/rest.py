@@ -9,7 +9,8 @@ from multidict import MultiDict, MultiMapping
 from exchanges.venues.coinbase.rest import GRANULARITIES
 from livermore.market.decimal_text import plain
 from livermore.market.derived import DERIVED, AnyTimeframe
-from serving.candles.answers import Answers, OlderThanKept
+from serving.candles.answer import OlderThanKept
+from serving.candles.answers import Answers
 from serving.candles.selection import Wanted
 from serving.candles.unavailable import Unavailable
 from serving.coinbase.errors import Refused, busy, invalid, not_found
@@ -76,7 +77,7 @@ class CoinbaseApi:
 
     async def _time(self, exchange: ServedExchange) -> web.Response:
         """Tell the time as its runner does; where there is none, as the exchange does."""
-        now_ms = await self._answers.told_ms(exchange)
+        now_ms = await self._answers.cached.told_ms(exchange)
         if now_ms is None:
             passed = await self._passing.get(exchange, "/time", {}, weight=1, holds_seconds=0)
             return own(passed)
@@ -117,7 +118,7 @@ class CoinbaseApi:
             answer = await self._answers.candles(exchange, symbol, timeframe, wanted)
         except OlderThanKept as older:
             which = (exchange, symbol, timeframe, wanted, older.missing)
-            answer = await self._answers.older(*which)
+            answer = await self._answers.older.get(*which)
         rows = answer.window.rows[answer.first : answer.last]
         if answer.open_row is not None:
             rows = [*rows, answer.open_row]

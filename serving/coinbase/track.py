@@ -73,7 +73,7 @@ class TrackApi:
 
     async def _time(self, exchange: ServedExchange) -> web.Response:
         """Tell the time as its runner does; where there is none, as the exchange does."""
-        now_ms = await self._answers.told_ms(exchange)
+        now_ms = await self._answers.cached.told_ms(exchange)
         if now_ms is None:
             return await self._pass_on(exchange, "time", {}, NO_SECONDS)
         moment = datetime.fromtimestamp(now_ms // 1000, UTC)

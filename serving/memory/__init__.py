@@ -1,1 +1,1 @@
-"""What is kept in memory of a pair: its rows as Redis has them, and as protocols write them."""
+"""What is kept in memory of a pair: its candles while Redis has the same, and as written out."""

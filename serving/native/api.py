@@ -137,15 +137,15 @@ class NativeApi:
         names = names_of(exchange, sent[asked.SYMBOLS])
         chosen = list(dict.fromkeys(timeframes or Timeframe))
         pairs = [Pair(name, each) for name in names for each in chosen]
-        now_ms = await self._answers.now_ms(exchange)
+        now_ms = await self._answers.cached.now_ms(exchange)
         values = await self._values.read(exchange.exchange_id, pairs, exchange.lag_ms, now_ms)
-        streamed = await self._answers.is_streamed(exchange)
+        streamed = await self._answers.cached.is_streamed(exchange)
         return as_json({"exchange": exchange.name, "streamed": streamed, "values": values})
 
     async def _tickers(self, sent: Sent, form: str) -> web.Response:
         exchange = self._exchange(sent)
         known = await self._of_tickers.read(exchange, names_of(exchange, sent[asked.SYMBOLS]))
-        streamed = await self._answers.is_streamed(exchange)
+        streamed = await self._answers.cached.is_streamed(exchange)
         told = [known[symbol].as_json() for symbol in sorted(known)]
         return as_json({"exchange": exchange.name, "streamed": streamed, "tickers": told})
 
@@ -157,8 +157,8 @@ class NativeApi:
             "state": status.state,
             "phase": status.phase,
             "percent": status.percent,
-            "streamed": await self._answers.is_streamed(exchange),
-            "time": await self._answers.now_ms(exchange),
+            "streamed": await self._answers.cached.is_streamed(exchange),
+            "time": await self._answers.cached.now_ms(exchange),
             "heartbeat": status.heartbeat,
         }
         return as_json(content | {name: status.details.get(name) for name in TOLD})

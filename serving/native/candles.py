@@ -7,7 +7,8 @@ from aiohttp import web
 
 from livermore.market.columns import COLUMNS as MORE_COLUMNS
 from livermore.market.derived import AnyTimeframe
-from serving.candles.answers import NEWEST_CLOSE, Answers, CandleAnswer, OlderThanKept
+from serving.candles.answer import NEWEST_CLOSE, CandleAnswer, OlderThanKept
+from serving.candles.answers import Answers
 from serving.candles.selection import Wanted
 from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
@@ -43,8 +44,8 @@ class NativeCandles:
         if start_ms is not None and end_ms is not None and start_ms >= end_ms:
             raise BadRequest("start has to be before end, which is not included itself")
         if wait_ms is not None:
-            await self._answers.wait(exchange, symbol, timeframe, wait_ms)
-        now_ms = await self._answers.time_of(exchange, symbol, timeframe)
+            await self._answers.cached.wait(exchange, symbol, timeframe, wait_ms)
+        now_ms = await self._answers.cached.time_of(exchange, symbol, timeframe)
         open_ms = timeframe.floor(now_ms)
         until_ms = open_ms if end_ms is None else min(end_ms, open_ms)
         tries = [Wanted(start_ms, until_ms - 1, limit)]
@@ -90,7 +91,7 @@ class NativeCandles:
             except Unavailable as error:  # for want of the open one, without which there are others
                 if error.missing or wanted is tries[-1]:
                     raise
-        return await self._answers.older(exchange, symbol, timeframe, tries[-1], missing)
+        return await self._answers.older.get(exchange, symbol, timeframe, tries[-1], missing)
 
 
 def ten(row: list[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from livermore.market.derived import DERIVED, AnyTimeframe
 from livermore.market.timeframe import Timeframe
-from serving.candles.answers import LONGEST_WAIT_MS
+from serving.candles.cached import LONGEST_WAIT_MS
 from serving.native.errors import JSON
 from serving.native.parameters import (
     HEADER,

@@ -9,7 +9,7 @@ from livermore.market.columns import COLUMNS, read_columns
 from livermore.market.coverage import Coverage
 from livermore.market.derived import Derived, join
 from serving.candles.unavailable import Unavailable
-from serving.candles.windows import Window
+from serving.memory.windows import Window
 from serving.streams.hub import Topic
 from serving.streams.order import Told
 

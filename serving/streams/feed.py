@@ -19,7 +19,7 @@ from livermore.market.candle import is_time
 from livermore.market.derived import BY_TEXT, Derived
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.candles.windows import Window
+from serving.memory.windows import Window
 from serving.streams.closes import Closes, Entry
 from serving.streams.derived import DerivedStream
 from serving.streams.hub import Topic

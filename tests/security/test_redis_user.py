@@ -15,7 +15,7 @@ from exchanges.sandbox.faults.network.tls import tls_of_its_own
 from livermore.market import keys
 from livermore.market.naming import Naming, name_as
 from livermore.running import embedded_redis
-from serving.candles.tracking import Tracking
+from serving.memory.tracking import Tracking
 from tests.naming.all_of_it import use_all
 from tests.serving.counting.test_where_redis_is import check as check_serving
 from tests.warmup.runners import processes, wait_until

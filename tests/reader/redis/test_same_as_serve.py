@@ -10,8 +10,7 @@ from livermore_reader.sources.redis.pair import told_empty
 from livermore.market import coverage
 from livermore.market import derived as theirs
 from livermore.market.timeframe import Timeframe
-from serving.candles.answers import _stretch
-from serving.candles.selection import Wanted, is_awaited, select, select_known
+from serving.candles.selection import Wanted, is_awaited, select, select_known, stretch_of
 from warmup.cache.unconfirmed import EMPTY, TRADED, Unconfirmed, settled_empty
 
 MINUTE = 60_000
@@ -49,7 +48,7 @@ def test_which_candles_answer(times, known, start, end, limit, now):
     there = select(times, known, Timeframe.M1, wanted, now)
     if there.missing:
         awaited_ms = MINUTE if is_awaited(known, Timeframe.M1, now) else 0
-        stretch = _stretch(Timeframe.M1, wanted, now - awaited_ms)
+        stretch = stretch_of(Timeframe.M1, wanted, now - awaited_ms)
         there = select_known(times, known, stretch)
     assert times[here.first : here.last] == times[there.first : there.last]
     assert here.missing == there.missing

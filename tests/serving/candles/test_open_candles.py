@@ -76,7 +76,7 @@ def test_an_open_candle_that_the_stream_has_not_told_yet_is_asked_of_the_exchang
         "serving.fetching.opened.fetch_open", lambda *what: calls.append(what) or told
     )
     monkeypatch.setattr("serving.fetching.opened.OPEN_HOLDS_SECONDS", 0.0)
-    monkeypatch.setattr("serving.candles.windows.LIVE_SECONDS", 0.0)
+    monkeypatch.setattr("serving.memory.windows.LIVE_SECONDS", 0.0)
 
     async def fetch():
         async with ask() as client:

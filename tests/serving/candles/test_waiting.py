@@ -6,7 +6,7 @@ import pytest
 
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
-from serving.candles.windows import Windows
+from serving.memory.windows import Windows
 from tests.serving.conftest import KLINES, get, opened
 from warmup.cache.candles import CandleCache
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exchanges.models import Exchange
 from livermore.market.timeframe import Timeframe
-from serving.candles.answers import Answers
+from serving.candles.cached import Cached
 from serving.models import ApiClient
 from tests.serving.conftest import Filled, FixedDirectory, say_streamed
 from tests.serving.hostile.raw import connect, read_answer, request
@@ -102,15 +102,15 @@ def test_who_goes_before_the_answer_is_worked_for_no_longer(redis):
 def test_many_who_wait_for_a_bar_are_one_who_looks(redis, monkeypatch):
     filled = Filled(redis)
     looks = []
-    window = Answers._window
+    window = Cached.current
 
     async def looked(self, exchange, pair):
         looks.append(pair)
         return await window(self, exchange, pair)
 
-    monkeypatch.setattr(Answers, "_window", looked)
+    monkeypatch.setattr(Cached, "current", looked)
     # The bar that is waited for is the one that is open now: nobody has it for an hour.
-    monkeypatch.setattr("serving.candles.answers.EARLY_MS", Timeframe.H1.ms)
+    monkeypatch.setattr("serving.candles.cached.EARLY_MS", Timeframe.H1.ms)
     with served(redis, directory=FixedDirectory()) as url:
         connections = [connect(url) for _ in range(100)]
         for each in connections:

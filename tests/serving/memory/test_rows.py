@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from livermore.market.timeframe import Timeframe
 from serving.binance.klines import body, row, row_of
-from serving.candles.windows import Window
 from serving.memory.rendered import Rendered
 from serving.memory.stored import StoredRows
+from serving.memory.windows import Window
 
 M1 = Timeframe.M1
 ROWS = [[1_795_046_400_000 + at * M1.ms, 1.5, 2.0, 1.0, 1.25, at / 4] for at in range(9)]

@@ -344,7 +344,7 @@ def test_who_takes_a_part_of_nothing_is_told_that_all_is_missing(ask, redis):
 
 
 def test_nobody_is_told_a_part_of_what_cannot_be_read(ask, redis, monkeypatch):
-    monkeypatch.setattr("serving.candles.windows.CandleCache.windows", raise_away)
+    monkeypatch.setattr("serving.memory.windows.CandleCache.windows", raise_away)
     status, said, _ = get(ask, "candles", **WHOLE, partial=1)
     assert status == 503
     assert "cache can't be read" in said["error"]

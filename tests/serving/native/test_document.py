@@ -66,7 +66,7 @@ def full(redis, monkeypatch):
         raise Unreachable("nobody answers here")
 
     monkeypatch.setattr("serving.fetching.stretches.fetch_once", fail)
-    monkeypatch.setattr("serving.candles.answers.EARLY_MS", 0)
+    monkeypatch.setattr("serving.candles.cached.EARLY_MS", 0)
     return Filled(redis, count=1000)
 
 

@@ -7,8 +7,8 @@ import orjson
 from livermore.market.coverage import Coverage, Interval, intersect, union
 from livermore.market.derived import AnyTimeframe, derive
 from livermore.market.timeframe import Timeframe
-from serving.candles.windows import Window
 from serving.memory.stored import StoredRows
+from serving.memory.windows import Window
 
 
 def view(window: Window, timeframe: AnyTimeframe) -> Window:

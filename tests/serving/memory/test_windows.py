@@ -8,7 +8,7 @@ import pytest
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.candles.windows import Windows
+from serving.memory.windows import Windows
 from tests.serving.conftest import ROW
 from tests.warmup.runners import wait_until
 from warmup.cache.candles import CandleCache
@@ -103,7 +103,7 @@ def test_as_many_windows_are_kept_as_have_room_those_that_were_asked_for_last(se
     first, _, third = several.pairs
     assert several.windows.kept(ROW.exchange_id, first)
     size = len(several.windows.kept(ROW.exchange_id, first).rows.text)
-    monkeypatch.setattr("serving.candles.windows.MOST_BYTES", int(2.5 * 3 * size))
+    monkeypatch.setattr("serving.memory.windows.MOST_BYTES", int(2.5 * 3 * size))
     several.windows.read(ROW, third)
     kept = [several.windows.kept(ROW.exchange_id, each) is not None for each in several.pairs]
     assert kept == [True, False, True]

@@ -3,7 +3,7 @@
 import pytest
 
 from livermore.market import keys
-from serving.candles.tracking import Changes, Tracking
+from serving.memory.tracking import Changes, Tracking
 from tests.warmup.runners import wait_until
 
 
@@ -69,8 +69,8 @@ def test_what_nobody_asks_about_takes_no_room(redis):
 @pytest.fixture
 def quick(monkeypatch):
     """Let it be as quick to doubt as a test is to end."""
-    monkeypatch.setattr("serving.candles.tracking.PING_SECONDS", 0.4)
-    monkeypatch.setattr("serving.candles.tracking.SILENCE_SECONDS", 1.2)
+    monkeypatch.setattr("serving.memory.tracking.PING_SECONDS", 0.4)
+    monkeypatch.setattr("serving.memory.tracking.SILENCE_SECONDS", 1.2)
 
 
 def test_it_is_live_for_as_long_as_the_server_answers(redis, quick, tracked):

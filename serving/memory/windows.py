@@ -20,10 +20,10 @@ from livermore.market.coverage import Coverage, Interval, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from serving.candles.selection import Selection
-from serving.candles.tracking import Changes, Tracking
 from serving.directory import ServedExchange
 from serving.memory.rendered import Rendered
 from serving.memory.stored import StoredRows
+from serving.memory.tracking import Changes, Tracking
 from serving.standing.origins import EventOrigins, Origins
 from warmup.cache.candles import CandleCache
 from warmup.cache.unconfirmed import Stretches, settled_empty

@@ -7,10 +7,10 @@ import pytest
 from livermore.market.coverage import union
 from livermore.market.derived import DERIVED, derive
 from livermore.market.timeframe import Timeframe
-from serving.candles import views
-from serving.candles.views import view
-from serving.candles.windows import Window
+from serving.memory import views
 from serving.memory.stored import StoredRows
+from serving.memory.views import view
+from serving.memory.windows import Window
 
 M1 = Timeframe.M1
 BEGIN = 1_795_046_400_000
