@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -18,7 +19,6 @@ from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange, Symbol
 from livermore.market.timeframe import Timeframe
 from livermore.running.children import Child, Children
-from serving.fetching.opened import LONG_OPEN_HOLDS_SECONDS
 
 BOTS, SYMBOLS, ROWS = 100, 40, 500
 TIMEFRAMES = (Timeframe.M15, Timeframe.H1, Timeframe.H4)
@@ -34,14 +34,15 @@ def measure(bench: Bench, cores: Cores) -> Iterator[Measurement]:
         with _runner(bench, exchange), serve(cores) as server:
             sandbox.forget()
             found = once(server.port, list(_paths(exchange, others)), BOTS)
-            calls, refusals = sandbox.candle_calls(), sandbox.refusals()
-            again = sandbox.calls_again(LONG_OPEN_HOLDS_SECONDS)
+            calls, refusals = sandbox.calls_by_pair(), sandbox.refusals()
     pairs = len(others) * len(TIMEFRAMES)
     what = f"{BOTS} bots that start together, {len(others)} symbols x {len(TIMEFRAMES)} each"
-    note = f"{calls - again} for {pairs} pairs that the cache lacked, at {LATENCY_MS} ms"
-    yield Measurement(f"{what}: calls a pair", (calls - again) / pairs, at_most=1, note=note)
-    note = f"told {LONG_OPEN_HOLDS_SECONDS:.0f} s ago or longer, while bots still began"
-    yield Measurement("its calls for open candles that were told long ago", again, note=note)
+    of_closed = sum(each["start_ms"] is not None for made in calls.values() for each in made)
+    note = f"{of_closed} for {pairs} pairs that the cache lacked, at {LATENCY_MS} ms"
+    yield Measurement(f"{what}: calls a pair", of_closed / pairs, at_most=1, note=note)
+    ages = [ms for made in calls.values() for ms in _ages_ms(made)]
+    note = f"each {min(ages, default=0):,} ms or more after the call before it of its pair"
+    yield Measurement("its calls for open candles alone", len(ages), note=note)
     yield Measurement("its answers with 429 or 418 by the exchange", refusals, at_most=0)
     lacking = BOTS * pairs - found.statuses.get("200", 0)
     note = f"of {BOTS * pairs:,}; others first: {found.failed}"
@@ -49,6 +50,13 @@ def measure(bench: Bench, cores: Cores) -> Iterator[Measurement]:
     note = f"{found.per_second:,.0f} answers a second, p99 {found.p99:.0f} ms"
     yield Measurement("until all have all", found.seconds, "s", note=note)
     bench.redis.flushdb()
+
+
+def _ages_ms(calls: list[dict]) -> Iterator[int]:
+    """Yield how long after the one before it each call came that asks for the open candle alone."""
+    for before, call in pairwise(calls):
+        if call["start_ms"] is None:
+            yield call["arrived_ms"] - before["arrived_ms"]
 
 
 def _paths(exchange: Exchange, symbols: list[str]) -> Iterator[str]:
