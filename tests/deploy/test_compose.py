@@ -25,9 +25,13 @@ VARIABLE = re.compile(r"\$\{([A-Z_]+)")
 def test_there_is_all_that_it_takes():
     assert SERVICES.keys() == {
         *("postgres", "valkey", "migrate", "web", "serve", "agent", "history"),
+        *("prometheus", "grafana"),
     }
     assert OURS == ["migrate", "web", "serve", "agent", "history"]
-    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["history"]
+    profiles = {name: each["profiles"] for name, each in SERVICES.items() if "profiles" in each}
+    assert profiles == {
+        "history": ["history"], "prometheus": ["observe"], "grafana": ["observe"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -74,12 +78,14 @@ def test_each_waits_for_what_it_needs_and_only_this_machine_gets_in():
     for name in ("postgres", "valkey", "web", "serve"):
         assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
     published = {port for service in SERVICES.values() for port in service.get("ports", ())}
-    assert published == {"127.0.0.1:8000:8000", "127.0.0.1:8010:8010"}
+    assert published == {f"127.0.0.1:{port}:{port}" for port in (8000, 8010, 9090, 3000)}
 
 
 def test_what_is_to_be_kept_is_in_a_volume_and_redis_evicts_nothing():
     kept = {volume.partition(":")[0] for s in SERVICES.values() for volume in s.get("volumes", ())}
-    assert kept == set(COMPOSE["volumes"]) == {"postgres", "valkey", "history"}
+    kept = {name for name in kept if not name.startswith("./")}
+    assert kept == set(COMPOSE["volumes"])
+    assert kept == {"postgres", "valkey", "history", "prometheus", "grafana"}
     options = SERVICES["valkey"]["command"]
     assert options[options.index("--maxmemory-policy") + 1] == "noeviction"
     assert options[options.index("--appendonly") + 1] == "yes"

@@ -223,8 +223,9 @@ def put_server(scrape: Scrape, redis: Redis) -> None:
         scrape.put("redis_memory_limit_bytes", memory.limit, *labels)
 
 
-def put_agents(scrape: Scrape, agents: Iterable[Registration]) -> None:
-    """Put what the processes take in which agents run exchanges."""
+def put_agents(scrape: Scrape, agents: Sequence[Registration]) -> None:
+    """Put how many agents are alive, and what the processes take in which they run exchanges."""
+    scrape.put("agents_alive", len(agents))
     found = {  # of an agent that was begun anew the one before may seem to live for a moment
         (agent.hostname, ",".join(sorted(process.running))): process
         for agent in agents

@@ -32,6 +32,7 @@ METRICS = {
     "redis_evicts": Kind(GAUGE, "1 if Redis drops keys when it is full", BY_NODE),
     "redis_memory_used_bytes": Kind(GAUGE, "Memory that Redis uses", BY_NODE),
     "redis_memory_limit_bytes": Kind(GAUGE, "Redis's maxmemory, where it has one", BY_NODE),
+    "agents_alive": Kind(GAUGE, "Agents that have given a sign of life lately", ()),
     "agent_process_cpu_seconds_total": Kind(COUNTER, "Seconds of a core it has used", BY_PROCESS),
     "agent_process_memory_bytes": Kind(GAUGE, "Its share of memory", BY_PROCESS),
     "agent_process_threads": Kind(GAUGE, "Threads it has", BY_PROCESS),

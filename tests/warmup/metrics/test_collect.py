@@ -379,6 +379,7 @@ def test_what_the_processes_of_agents_take_is_told(redis, db):
     assert scrape.all("agent_process_memory_bytes") == {labels: 30_000_000}
     assert scrape.all("agent_process_cpu_seconds_total") == {labels: 1.5}
     assert scrape.all("agent_process_threads") == {labels: 9}
+    assert scrape.all("agents_alive") == {(): 2}
 
 
 @pytest.fixture
