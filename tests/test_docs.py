@@ -23,7 +23,7 @@ FILE = re.compile(r"(?<![\w/.:*-])[\w./-]*\w[.](?:py|lua|toml|service)\b(?![\w*]
 DOTTED = re.compile(
     r"(?<![\w/.-])(?:livermore|exchanges|warmup|tests|benchmarks)(?:[.][a-zA-Z_]\w*)+"
 )
-NO_MODULE = re.compile(r"livermore[.](?:env|sqlite3|json|log|dump|example)\b")
+NO_MODULE = re.compile(r"livermore[.](?:env|sqlite3|json|log|dump|example|rules)\b")
 
 
 def names_in(path):
