@@ -32,7 +32,8 @@ class Asked(NamedTuple):
 class Candles:
     """Closed candles, ascending, and what is missing of those that were asked for.
 
-    `rows` have ten columns, None for those of the last four that are not known. `missing` are
+    `rows` have ten columns, None for those of the last four that are not known; those of history
+    are a sequence that makes each row as it is asked for (`columns.Columns`). `missing` are
     half-open stretches, ascending; a bar that is absent elsewhere had no trade. A bar that ended
     less than five seconds ago and isn't there yet is left out, and not missing. `newest_close_ms`
     is the end of the pair's newest closed candle that is known, `now_ms` the time at the exchange.

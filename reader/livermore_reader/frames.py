@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from livermore_reader.candles import Candles, Row
+from livermore_reader.columns import Columns, united
 from livermore_reader.errors import Missing
 
 EXTRAS = {"numpy": "pandas", "pandas": "pandas", "polars": "polars", "pyarrow": "arrow"}
@@ -13,7 +14,12 @@ EXTRAS = {"numpy": "pandas", "pandas": "pandas", "polars": "polars", "pyarrow": 
 
 def shown(candles: Candles) -> Sequence[Row]:
     """Return closed candles, and behind them the open one where that was asked for and is known."""
-    return [*candles.rows, candles.open_row] if candles.open_row else candles.rows
+    rows = candles.rows
+    if not candles.open_row:
+        return rows
+    if isinstance(rows, Columns):
+        return united([rows, Columns.of([candles.open_row])])
+    return [*rows, candles.open_row]
 
 
 def attrs(candles: Candles) -> dict[str, Any]:
@@ -23,10 +29,9 @@ def attrs(candles: Candles) -> dict[str, Any]:
 
 def pandas(candles: Candles, columns: Sequence[str]) -> Any:
     """Return a DataFrame by `timestamp`."""
-    library, values = _library("pandas"), _matrix(candles, len(columns))
-    frame = library.DataFrame(
-        values[:, 1:], index=_index(library, values[:, 0]), columns=list(columns[1:])
-    )
+    library, rows = _library("pandas"), shown(candles)
+    times, values = _times(rows), _matrix(rows, 1, len(columns))
+    frame = library.DataFrame(values, index=_index(library, times), columns=list(columns[1:]))
     frame.attrs["livermore"] = attrs(candles)
     return frame
 
@@ -34,11 +39,11 @@ def pandas(candles: Candles, columns: Sequence[str]) -> Any:
 def panel(candles: Sequence[Candles], column: int, told: dict[str, Any]) -> Any:
     """Return a DataFrame by `timestamp` with one column of each symbol; NaN where it has none."""
     library, numpy = _library("pandas"), _library("numpy")
-    parts = [_pairs(each, column) for each in candles]
-    times = numpy.unique(numpy.concatenate([each[:, 0] for each in parts]))
+    parts = [(_times(each.rows), _matrix(each.rows, column, column + 1)) for each in candles]
+    times = numpy.unique(numpy.concatenate([own for own, _ in parts]))
     values = numpy.full((len(times), len(parts)), numpy.nan)
-    for at, each in enumerate(parts):
-        values[numpy.searchsorted(times, each[:, 0]), at] = each[:, 1]
+    for at, (own, found) in enumerate(parts):
+        values[numpy.searchsorted(times, own), at] = found[:, 0]
     names = [each.symbol for each in candles]
     frame = library.DataFrame(values, index=_index(library, times), columns=names)
     frame.attrs["livermore"] = told
@@ -52,10 +57,12 @@ def values(found: Sequence[Mapping[str, Any]]) -> Any:
 
 def polars(candles: Candles, columns: Sequence[str]) -> Any:
     """Return a polars DataFrame; it has no place for what it stands on."""
-    library = _library("polars")
+    library, rows = _library("polars"), shown(candles)
     schema = dict.fromkeys(columns, library.Float64) | {columns[0]: library.Int64}
-    rows = [row[: len(columns)] for row in shown(candles)]
-    frame = library.DataFrame(rows, schema=schema, orient="row", strict=False)
+    if isinstance(rows, Columns):
+        return library.from_arrow(rows.table.select(columns)).cast(dict(list(schema.items())[1:]))
+    short = [row[: len(columns)] for row in rows]
+    frame = library.DataFrame(short, schema=schema, orient="row", strict=False)
     time = library.col(columns[0]).cast(library.Datetime("ms")).dt.replace_time_zone("UTC")
     return frame.with_columns(time)
 
@@ -68,27 +75,38 @@ def arrow(candles: Candles, columns: Sequence[str]) -> Any:
     told = {"livermore": json.dumps(attrs(candles))}
     schema = library.schema(fields, metadata=told)
     rows = shown(candles)
+    if isinstance(rows, Columns):
+        return library.Table.from_arrays(
+            [rows.table.column(name) for name in columns], schema=schema
+        )
     arrays = [
         library.array([row[at] for row in rows], type=field.type) for at, field in enumerate(fields)
     ]
     return library.table(arrays, schema=schema)
 
 
-def _matrix(candles: Candles, width: int) -> Any:
-    """Return the first columns of all rows as float64, which times fit into as well."""
-    return _floats([row[:width] for row in shown(candles)], width)
+def _times(rows: Sequence[Row]) -> Any:
+    times = rows.times if isinstance(rows, Columns) else [row[0] for row in rows]
+    return _library("numpy").array(times, dtype="int64")
 
 
-def _pairs(candles: Candles, column: int) -> Any:
-    return _floats([(row[0], row[column]) for row in candles.rows], 2)
-
-
-def _floats(rows: Sequence[Sequence[Any]], width: int) -> Any:
-    return _library("numpy").array(rows, dtype="float64").reshape(len(rows), width)
+def _matrix(rows: Sequence[Row], first: int, last: int) -> Any:
+    """Return the columns from `first` on and before `last` as float64, NaN where one is unknown."""
+    numpy, width = _library("numpy"), last - first
+    if not isinstance(rows, Columns):
+        chosen = [row[first:last] for row in rows]
+        return numpy.array(chosen, dtype="float64").reshape(len(rows), width)
+    values = numpy.empty((width, len(rows)))  # a column after the other, as pandas keeps them
+    for column, found in zip(rows.table.columns[first:last], values, strict=True):
+        at = 0
+        for chunk in column.chunks:
+            found[at : at + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
+            at += len(chunk)
+    return values.T
 
 
 def _index(library: Any, times: Any) -> Any:
-    index = library.DatetimeIndex(times.astype("int64").astype("datetime64[ms]"), name="timestamp")
+    index = library.DatetimeIndex(times.view("datetime64[ms]"), name="timestamp")
     return index.as_unit("ns").tz_localize("UTC")
 
 

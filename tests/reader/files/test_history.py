@@ -1,12 +1,14 @@
 """Candles that are older than Redis has: by serve and from the files themselves, the same."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import livermore_reader
 import pyarrow.parquet
 import pytest
-from livermore_reader import BadRequest, Incomplete
+from livermore_reader import BadRequest, Incomplete, frames
+from livermore_reader.candles import TEN
 
 from exchanges.redis.directory import publish_exchanges
 from history.places.folder import Folder
@@ -14,7 +16,7 @@ from history.reading import FIRST_TRADE_MS
 from livermore.market.pair import Pair
 from serving.candles.history import History
 from tests.conftest import SERVER
-from tests.history.past import BTC, H1, Past
+from tests.history.past import BTC, H1, KEPT, Past
 from tests.history.test_files import path_of
 from tests.reader.test_both_ways import Both
 from tests.serving.conftest import fail, say_streamed
@@ -101,6 +103,18 @@ def test_a_file_that_was_written_anew_is_read_anew(past, by_files):
     changed = [type(past.candles[0])(start, 100.0, 101.0, 99.0, 100.0, 1.0, H1)]
     past.store.write(Pair(BTC, H1), changed, ((start, start + HOUR),))
     assert by_files.read("sandbox", BTC, "1h", 1, start=start).rows[0][1] == 100.0
+
+
+def test_a_frame_of_files_is_that_of_its_rows(past, by_files):
+    what = ("sandbox", BTC, "1h", 2950)
+    found = by_files.read(*what, live=True)
+    frame = by_files.candles(*what, live=True, strict=True, columns="all")
+    by_rows = frames.pandas(replace(found, rows=list(found.rows)), TEN)
+    assert frame.equals(by_rows)
+    assert frame.attrs["livermore"]["source"] == "cache+history"
+    assert [list(each) for each in found.rows] == [
+        [*each, *[None] * 4] for each in past.rows(KEPT - 2950)
+    ]
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "of another pair", "silent"])

@@ -1,10 +1,10 @@
 """What Redis and files of history have of a pair together: the first wins, it is newer. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from livermore_reader.candles import Row
+from livermore_reader.columns import Columns, united
 from livermore_reader.derived import derive
 from livermore_reader.sources.files.months import HistoryFiles
 from livermore_reader.sources.redis.pair import Pair
@@ -20,7 +20,7 @@ CACHE, HISTORY = "cache", "history"
 class Joined(NamedTuple):
     """Candles of ten columns, ascending, when all are known, and who knows what of that."""
 
-    rows: Sequence[Row]
+    rows: "Columns | tuple[()]"
     known: Stretches
     of_history: Stretches
     of_cache: Stretches
@@ -38,7 +38,10 @@ class Joining:
         self._files = files
         self._which = exchange, symbol
         self._base = base
-        self._kept = kept
+        try:
+            self._rows, self._known = Columns.of(kept.rows), kept.known
+        except (TypeError, ValueError, OverflowError):  # what is no candle, nobody knows
+            self._rows, self._known = Columns.of(()), ()
 
     def oldest(self, timeframe: str, start_ms: int, end_ms: int, count: "int | None") -> Joined:
         """Return what is known from a time on: so many rows, but for a hole or the end."""
@@ -81,7 +84,7 @@ class Joining:
             for base in _bases(timeframe)
             for month in self._files.months(*self._which, base)
         ]
-        held = union([*months, *self._kept.known])
+        held = union([*months, *self._known])
         cuts = {each for stretch in [*held, *months] for each in stretch}
         step = length_ms(timeframe)
         cuts = {each - each % step for each in cuts}
@@ -112,13 +115,12 @@ class Joining:
             both(union((a - a % step, _ceil(b, step)) for a, b in each), known)
             for each in (parts.of_history, parts.of_cache)
         )
-        return Joined(rows, known, of_history, of_cache)
+        return Joined(Columns.of(rows), known, of_history, of_cache)
 
     def _of_both(self, base: str, start_ms: int, end_ms: int) -> Joined:
-        kept = self._kept if base == self._base else Pair((), ())
-        known = both(kept.known, ((start_ms, end_ms),))
-        rows = [row for row in kept.rows if any(a <= row[0] < b for a, b in known)]
-        found = [Joined(rows, known, (), known)]
+        kept = self._known if base == self._base else ()
+        known = both(kept, ((start_ms, end_ms),))
+        found = [Joined(self._rows.between(*each), (each,), (), (each,)) for each in known]
         for stretch in missing(known, start_ms, end_ms):
             older = self._files.read(*self._which, base, *stretch)
             found.append(Joined(older.rows, older.known, older.known, ()))
@@ -135,9 +137,8 @@ def _bases(timeframe: str) -> list[str]:
 
 def _united(parts: Iterable[Joined]) -> Joined:
     found = list(parts)
-    rows = sorted((row for part in found for row in part.rows), key=lambda row: row[0])
     return Joined(
-        rows,
+        united(part.rows for part in found if part.rows),
         union(each for part in found for each in part.known),
         union(each for part in found for each in part.of_history),
         union(each for part in found for each in part.of_cache),

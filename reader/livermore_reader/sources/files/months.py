@@ -3,17 +3,15 @@
 import json
 import os
 import threading
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from importlib import import_module
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from livermore_reader.candles import TEN
-from livermore_reader.errors import BadRequest, Missing, Stretch
-from livermore_reader.sources.redis.pair import Pair
+from livermore_reader.columns import Columns, checked, library, united
+from livermore_reader.errors import BadRequest, Stretch
 from livermore_reader.stretches import Stretches, both, union
 
 METADATA = b"livermore"
@@ -29,11 +27,17 @@ class Month(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What was in a file: times, the other columns, and of which stretches these are all."""
+    """What was in a file, and of which stretches these are all rows."""
 
     state: tuple[int, int, int]
-    times: Sequence[int]
-    columns: Sequence[Any]
+    rows: "Columns | None"
+    known: Stretches
+
+
+class Part(NamedTuple):
+    """Candles of a pair, ascending, and when all are known."""
+
+    rows: "Columns | tuple[()]"
     known: Stretches
 
 
@@ -51,22 +55,26 @@ class HistoryFiles:
     def __str__(self) -> str:
         return str(self._folder)
 
+    def has(self, exchange: str, symbol: str) -> bool:
+        """Tell whether there is a folder for a symbol's files."""
+        return self._folder_of(exchange, symbol).is_dir()
+
     def months(self, exchange: str, symbol: str, timeframe: str) -> list[Month]:
         """Return the months of a pair of which there are files, ascending."""
-        parts = f"exchange={exchange}", f"symbol={quote(symbol, safe='')}", f"timeframe={timeframe}"
-        folder = self._folder.joinpath(*parts)
+        folder = self._folder_of(exchange, symbol) / f"timeframe={timeframe}"
         try:
             paths = sorted(folder.iterdir())
         except OSError:
             return []
-        return [Month(*stretch, path) for path in paths for stretch in _stretches(path.name)]
+        stretches = ((path, _stretch_of(path.name)) for path in paths)
+        return [Month(*stretch, path) for path, stretch in stretches if stretch]
 
-    def read(self, exchange: str, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> Pair:
+    def read(self, exchange: str, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> Part:
         """Return the candles that opened in `[start_ms, end_ms)`, and when all are known.
 
         What can't be read, or does not say what it is all of, is not known. Raises Missing.
         """
-        rows: list[list[Any]] = []
+        parts: list[Columns] = []
         known: list[Stretch] = []
         pair = {"exchange": exchange, "symbol": symbol, "timeframe": timeframe}
         for at, month in enumerate(self.months(exchange, symbol, timeframe)):
@@ -75,11 +83,14 @@ class HistoryFiles:
                 continue
             content = self._content(month.path, pair)
             stretch = (max(since_ms, start_ms), min(month.end_ms, end_ms))
-            for since, until in both(content.known, (stretch,)):
-                first, last = (bisect_left(content.times, each) for each in (since, until))
-                rows += map(list, zip(*(each[first:last] for each in content.columns), strict=True))
-                known.append((since, until))
-        return Pair(rows, union(known))
+            if content.rows is not None:
+                part = both(content.known, (stretch,))
+                parts += [content.rows.between(*each) for each in part]
+                known += part
+        return Part(united(parts), union(known))
+
+    def _folder_of(self, exchange: str, symbol: str) -> Path:
+        return self._folder / f"exchange={exchange}" / f"symbol={quote(symbol, safe='')}"
 
     def _content(self, path: Path, pair: dict[str, str]) -> Content:
         try:
@@ -91,7 +102,7 @@ class HistoryFiles:
                     return kept
                 content = _decoded(opened.read(), pair, state)
         except OSError:  # it was taken away, or can't be read
-            return Content((0, 0, 0), (), (), ())
+            return Content((0, 0, 0), None, ())
         with self._lock:
             while len(self._contents) >= FILES_KEPT:
                 del self._contents[next(iter(self._contents))]
@@ -100,46 +111,24 @@ class HistoryFiles:
 
 
 def _decoded(content: bytes, pair: dict[str, str], state: tuple[int, int, int]) -> Content:
-    arrow, parquet = _library("pyarrow"), _library("pyarrow.parquet")
+    arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
     try:
         file = parquet.ParquetFile(arrow.BufferReader(content), page_checksum_verification=True)
         said = json.loads((file.schema_arrow.metadata or {}).get(METADATA, b"{}"))
         if said.get("pair") != pair:
-            return Content(state, (), (), ())
-        table = file.read(list(TEN))
-        times = _numbers(table.column(0).cast(arrow.int64()))
-        columns = [times, *(_numbers(table.column(name)) for name in TEN[1:])]
-        return Content(state, times, columns, union(map(tuple, said["coverage"])))
+            return Content(state, None, ())
+        rows = Columns(checked(file.read(list(TEN)).combine_chunks()))
+        return Content(state, rows, union(map(tuple, said["coverage"])))
     except (arrow.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError):
-        return Content(state, (), (), ())
+        return Content(state, None, ())
 
 
-def _numbers(column: Any) -> Sequence[Any]:
-    """Return the numbers of a column, of one without nulls from where they lie."""
-    if column.null_count == len(column):
-        return [None] * len(column)
-    if column.null_count:
-        return column.to_pylist()
-    array = column.combine_chunks()
-    values: Any = memoryview(array.buffers()[1]).cast("B")
-    values = values.cast("q" if str(array.type) == "int64" else "d")
-    return values[array.offset : array.offset + len(array)].tolist()
-
-
-def _stretches(name: str) -> Iterator[Stretch]:
-    """Yield from when to when a file's month goes, nothing for another file."""
+@lru_cache(maxsize=1000)
+def _stretch_of(name: str) -> "Stretch | None":
+    """Return from when to when a file's month goes, None for another file."""
     try:
         start = datetime.strptime(name, "%Y-%m.parquet").replace(tzinfo=timezone.utc)
     except ValueError:
-        return
+        return None
     after = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
-    yield round(start.timestamp() * 1000), round(after.timestamp() * 1000)
-
-
-def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError:
-        raise Missing(
-            "pyarrow is needed to read history: pip install 'livermore-reader[arrow]'"
-        ) from None
+    return round(start.timestamp() * 1000), round(after.timestamp() * 1000)

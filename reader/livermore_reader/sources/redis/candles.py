@@ -171,7 +171,7 @@ class RedisCandles:
         pair = kept
         if question.parts > 1:
             pair = Pair(*derive(kept.rows, kept.known, asked.timeframe))
-        times = [row[0] for row in pair.rows]
+        times: Sequence[int] = [row[0] for row in pair.rows]
         newest_close_ms = times[-1] + length_ms(asked.timeframe) if times else None
         found = select(times, pair.known, asked, now_ms)
         joined = None
@@ -179,7 +179,7 @@ class RedisCandles:
             joined = self._joined(question, kept, now_ms)
             if joined:
                 pair = Pair(joined.rows, joined.known)
-                times = [row[0] for row in pair.rows]
+                times = joined.rows.times if joined.rows else ()
                 found = select(times, pair.known, asked, now_ms)
                 newest_close_ms = newest_close_ms or (
                     times[-1] + length_ms(asked.timeframe) if times else None
@@ -189,12 +189,13 @@ class RedisCandles:
         open_row = None
         if live and told.is_streamed:
             open_row = _open_row(question, kept, found, now_ms, live)
-        source = _source(question, origins, times[found.first : found.last], open_row)
+        source: str | None = None
         if joined:
-            needed = needed_of(times, asked, found, now_ms)
-            with_history = joined.source(*needed)
-            if HISTORY in with_history:
-                source = f"{CACHE}+{HISTORY}" if open_row else with_history
+            source = joined.source(*needed_of(times, asked, found, now_ms))
+        if HISTORY not in (source or ""):
+            source = _source(question, origins, times[found.first : found.last], open_row)
+        elif open_row:
+            source = f"{CACHE}+{HISTORY}"
         return Candles(
             exchange.name,
             question.symbol,
@@ -211,13 +212,12 @@ class RedisCandles:
     def _joined(self, question: Question, kept: Pair, now_ms: int) -> "Joined | None":
         """Return what Redis and history have together, None where there is no history."""
         asked = question.asked
-        if self._history is None:
+        which = question.exchange.name, question.symbol
+        if self._history is None or not self._history.has(*which):
             return None
         if len(kept.rows) >= question.rows_wanted:  # there may be older ones in Redis too
             kept = Pair(kept.rows, both(kept.known, ((kept.rows[0][0], now_ms),)))
-        joining = Joining(
-            self._history, question.exchange.name, question.symbol, question.base, kept
-        )
+        joining = Joining(self._history, *which, question.base, kept)
         until_ms = until_of(asked, now_ms)
         if asked.start_ms is not None:
             return joining.oldest(asked.timeframe, asked.start_ms, until_ms, asked.limit)
