@@ -8,7 +8,7 @@ ARG REQUIREMENTS=requirements.txt
 COPY requirements.txt requirements-history.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -r "$REQUIREMENTS"
 COPY . .
-RUN python -m compileall -q livermore exchanges warmup history serving \
+RUN python -m compileall -q livermore exchanges warmup history serving alerts \
     && useradd --system --uid 10001 livermore \
     && install --directory --owner livermore --mode 700 var/history
 USER livermore

@@ -104,6 +104,7 @@ INSTALLED_APPS = [
     "warmup",
     "serving",
     "history",
+    "alerts",
 ]
 
 MIDDLEWARE = [
@@ -262,6 +263,12 @@ if not fullmatch(r"\d{1,2}(\.\d+)?", _handover_seconds):
     raise ImproperlyConfigured("LIVERMORE_HANDOVER_SECONDS is a number of seconds below 100")
 LIVERMORE_HANDOVER_SECONDS = float(_handover_seconds)
 
+# -- Alerts
+
+LIVERMORE_DEAD_MAN_URL = _text("LIVERMORE_DEAD_MAN_URL")
+if LIVERMORE_DEAD_MAN_URL and not fullmatch(r"https?://\S+", LIVERMORE_DEAD_MAN_URL):
+    raise ImproperlyConfigured("LIVERMORE_DEAD_MAN_URL is an address that begins with https://")
+
 # -- Logging: event first, then key=value
 
 LOG_LEVEL = _text("LIVERMORE_LOG_LEVEL", "WARNING").upper()
@@ -272,7 +279,7 @@ LOG_FORMAT = _text("LIVERMORE_LOG_FORMAT", "text").lower()
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured("LIVERMORE_LOG_FORMAT is one of text, json")
 
-OUR_LOGGERS = ("livermore", "exchanges", "warmup", "history", "serving")
+OUR_LOGGERS = ("livermore", "exchanges", "warmup", "history", "serving", "alerts")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -289,7 +296,8 @@ LOGGING = {
             "class": "logging.StreamHandler",
             "formatter": LOG_FORMAT,
             "filters": ["in_brief", "foreign_lines"],
-        }
+        },
+        "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
@@ -300,6 +308,8 @@ LOGGING = {
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
         # It quotes headers that it can't read, which may be anybody's words; ours tell the failure.
         "urllib3": {"level": "ERROR"},
+        # It quotes addresses, which are secrets; what came of a message is told by ours.
+        "apprise": {"level": "WARNING", "handlers": ["nowhere"], "propagate": False},
     },
     "filters": {
         "in_brief": {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "ARCHITECTURE.md"
-PACKAGES = ("livermore", "exchanges", "warmup", "history", "serving", "reader")
+PACKAGES = ("livermore", "exchanges", "warmup", "history", "serving", "alerts", "reader")
 HEAD = "| room | what is in it |\n|---|---|\n"
 TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n)+")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.rules import for_each
 
 ROOT = Path(__file__).parent.parent
-OURS = {"livermore", "exchanges", "warmup", "history", "serving"}
+OURS = {"livermore", "exchanges", "warmup", "history", "serving", "alerts"}
 READER = "reader/livermore_reader"  # a distribution of its own
 EXTRAS = {"pandas", "polars", "pyarrow", "mcp"}  # its users may lack them
 NEEDS_MCP = Path(READER, "mcp/server.py")  # imported by who runs it
@@ -27,6 +27,8 @@ SOCKETS = {
     "exchanges/rest/session.py",
     "exchanges/stream/wire/websocket.py",
     "exchanges/stream/connection.py",
+    "alerts/delivery/dead_man.py",
+    "alerts/delivery/guarded.py",  # where the library that sends messages may connect to
 }
 ASKS_ITS_CHILDREN = {"livermore/running/children.py"}  # whether they answer yet, on this machine
 ANSWERS = ("aiohttp.web", "aiohttp.WSCloseCode", "aiohttp.WSMsgType")  # calls nobody
@@ -79,6 +81,7 @@ REDIS = {
     "warmup/network/socket/feed.py",
     "warmup/network/actions/base.py",
     "warmup/harness/steps/stored.py",
+    "alerts/evaluating/turn.py",
     "serving/server.py",
     "serving/together/turns.py",
     "serving/together/answers.py",
@@ -101,7 +104,7 @@ MOST_MODULES = 13  # side by side in a folder
 DJANGOS = {"management", "commands", "migrations"}  # packages that are as Django wants them
 KEY_STARTS = (
     "candles:", "candle:", "coverage:", "ticker:", "indicator:", "exchange:", "channel:", "pacing:",
-    "old-rows:", "login:", "serving:",
+    "old-rows:", "login:", "serving:", "alerts:",
 )  # fmt: skip
 
 
@@ -204,10 +207,25 @@ def test_serving_knows_what_is_before_it(path):
             assert is_of(name, *allowed), f"{path} imports {name}"
 
 
+@for_each(sources("alerts"))
+def test_alerts_know_what_is_before_them(path):
+    if not is_command(path):
+        allowed = ("alerts", "history", "warmup", "exchanges", "livermore.market")
+        logs = ("livermore.observing.redaction",)  # which knows the secrets of all
+        for name in ours_imported(path):
+            assert is_of(name, *allowed, *logs), f"{path} imports {name}"
+
+
 @for_each(sources("livermore", "exchanges", "warmup", "history"))
 def test_nobody_knows_who_serves(path):
     for name in ours_imported(path):
         assert not is_of(name, "serving"), f"{path} imports {name}"
+
+
+@for_each(sources("exchanges", "warmup", "history", "serving"))
+def test_nobody_knows_who_is_told(path):
+    for name in ours_imported(path):
+        assert not is_of(name, "alerts"), f"{path} imports {name}"
 
 
 @for_each(sources(*OURS))
@@ -262,7 +280,7 @@ def test_few_modules_open_sockets_to_an_exchange(path):
             )
 
 
-@for_each(sources("exchanges", "warmup", "history", "serving"))
+@for_each(sources("exchanges", "warmup", "history", "serving", "alerts"))
 def test_few_modules_talk_to_redis(path):
     if path.as_posix() not in REDIS:
         assert redis_calls(tree(path)) == [], path

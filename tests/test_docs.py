@@ -15,7 +15,7 @@ from livermore.market import keys
 from tests import rooms
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("livermore", "exchanges", "warmup", "history", "serving")
+PACKAGES = ("livermore", "exchanges", "warmup", "history", "serving", "alerts")
 SOURCES = [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
 AT_THE_TOP = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
 DOCUMENTS = [*(ROOT / name for name in AT_THE_TOP), *sorted((ROOT / "docs").glob("*.md"))]

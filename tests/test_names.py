@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(
     path
     for folder in (
-        *("livermore", "exchanges", "warmup", "history", "serving", "reader"),
+        *("livermore", "exchanges", "warmup", "history", "serving", "alerts", "reader"),
         *("benchmarks", "tests"),
     )
     for path in (ROOT / folder).rglob("*.py")

@@ -207,6 +207,11 @@ def exchanges() -> str:
     return named("exchanges")
 
 
+def alerts_turn() -> str:
+    """Name the string that says which process evaluates alerts."""
+    return named("alerts:turn")
+
+
 def agents() -> str:
     """Name the hash in which each agent says that it is alive and what it runs."""
     return named("agents")

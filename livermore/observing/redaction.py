@@ -22,6 +22,9 @@ TOKENS = re.compile(
     r"|(?<![\w-])lm_[\w-]{43}(?![\w-])"  # of an API client, as it may stand in an address
 )
 OTHERS = ("POSTGRES_PASSWORD", "PGPASSWORD")  # libpq's own, and compose's
+CHANNELS = "LIVERMORE_NOTIFY_"
+# No host with its port: those stand in every other line.
+LONG_WORD = re.compile(r"(?![\w-]+:\d{1,5}$)(?=.*\d)[\w:%-]{12,}")
 USER_INFO = re.compile(r"://[^:/?#@]*:(.*)@", re.DOTALL)
 
 
@@ -45,11 +48,21 @@ def _secrets() -> Iterator[str]:
     for name, value in os.environ.items():
         if PROXY_VARIABLE.fullmatch(name):
             yield from _passwords(value)
+        elif name.startswith(CHANNELS):
+            yield from _of_channel(value)
+    yield from _of_channel(settings.LIVERMORE_DEAD_MAN_URL)
     yield settings.SECRET_KEY
     yield settings.LIVERMORE_METRICS_TOKEN
     yield str(settings.DATABASES["default"].get("PASSWORD") or "")
     yield from _passwords(settings.DATABASE_URL)
     yield from _passwords(settings.REDIS_URL)
+
+
+def _of_channel(url: str) -> Iterator[str]:
+    """Yield an address that is a secret as a whole, and the long words in it: tokens, mostly."""
+    yield url
+    yield from _passwords(url)
+    yield from (word for word in re.split(r"[/?&=@,]", url) if LONG_WORD.fullmatch(word))
 
 
 def _passwords(url: str) -> Iterator[str]:

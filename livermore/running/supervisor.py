@@ -82,6 +82,7 @@ class Supervisor:
         live = ", ".join(_wanted()) or "none"
         self._say(f"Agent: keeps live what is wanted ({live})")
         self._start_serving(ports.serve)
+        self._children.start(self._child("alerts", ["manage", "alerts"], None))
         return ["", f"Open {page}", _how_to_log_in(password), _how_to_end()]
 
     def _tell_others(self, lines: str) -> None:

@@ -24,10 +24,10 @@ VARIABLE = re.compile(r"\$\{([A-Z_]+)")
 
 def test_there_is_all_that_it_takes():
     assert SERVICES.keys() == {
-        *("postgres", "valkey", "migrate", "web", "serve", "agent", "history"),
+        *("postgres", "valkey", "migrate", "web", "serve", "agent", "alerts", "history"),
         *("prometheus", "grafana"),
     }
-    assert OURS == ["migrate", "web", "serve", "agent", "history"]
+    assert OURS == ["migrate", "web", "serve", "agent", "alerts", "history"]
     profiles = {name: each["profiles"] for name, each in SERVICES.items() if "profiles" in each}
     assert profiles == {
         "history": ["history"], "prometheus": ["observe"], "grafana": ["observe"],
@@ -41,7 +41,7 @@ def test_our_commands_exist(name):
     assert words[1] in get_commands()
 
 
-@pytest.mark.parametrize("name", ["web", "serve", "history"])
+@pytest.mark.parametrize("name", ["web", "serve", "alerts", "history"])
 def test_a_server_is_told_what_the_unit_tells_it(name):
     start = read_unit(ROOT / f"deploy/livermore-{name}.service")["Service"]["ExecStart"].split()
     of_containers = ("--bind", "--host", "0.0.0.0")
@@ -68,7 +68,7 @@ def test_secrets_come_from_a_file_and_only_ours_get_it():
 
 
 def test_each_waits_for_what_it_needs_and_only_this_machine_gets_in():
-    for name in ("web", "serve", "agent", "history"):
+    for name in ("web", "serve", "agent", "alerts", "history"):
         needs = {needed: how["condition"] for needed, how in SERVICES[name]["depends_on"].items()}
         assert needs == {
             "postgres": "service_healthy",

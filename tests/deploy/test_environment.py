@@ -9,6 +9,7 @@ from tests.test_run import ROOT
 EXAMPLE = ROOT / "deploy/livermore.env.example"
 OF_OTHERS = {
     *("POSTGRES_PASSWORD", "LIVERMORE_REQUIREMENTS", "COINBASE_KEY", "COINBASE_SECRET"),
+    "LIVERMORE_NOTIFY_PHONE",
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GRAFANA_PASSWORD"),
 }
 UNUSED = re.compile(r"^#(?=[A-Z_]+=)", re.MULTILINE)

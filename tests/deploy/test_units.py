@@ -80,19 +80,19 @@ def test_it_may_take_so_much_and_no_more(unit):
     assert int(found["LimitNOFILE"]) >= CONNECTIONS + SPARE_DESCRIPTORS
 
 
-def test_there_are_four_and_they_are_alike():
-    agent, history, serve, web = map(read_unit, UNITS)
+def test_there_are_five_and_they_are_alike():
+    agent, alerts, history, serve, web = map(read_unit, UNITS)
     assert [path.name for path in UNITS] == [
-        "livermore-agent.service", "livermore-history.service", "livermore-serve.service",
-        "livermore-web.service",
+        "livermore-agent.service", "livermore-alerts.service", "livermore-history.service",
+        "livermore-serve.service", "livermore-web.service",
     ]  # fmt: skip
     for section in agent:
         # The web server is one process, and hands nothing over; `serve` ends its own in order.
         of_all = agent[section].keys() - {"OOMPolicy", "Environment"}
         assert of_all == web[section].keys() == serve[section].keys() - {"KillMode"}
-        assert of_all == history[section].keys()
+        assert of_all == history[section].keys() == alerts[section].keys()
         for name in of_all - OWN:
-            of_others = {one[section][name] for one in (history, serve, web)}
+            of_others = {one[section][name] for one in (alerts, history, serve, web)}
             assert of_others == {agent[section][name]}, name
 
 

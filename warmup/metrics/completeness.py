@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from enum import StrEnum
 
 from redis import Redis
 
-from livermore.market.coverage import span, subtract
+from livermore.market.coverage import Coverage, span, subtract
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.cache.candles import CandleCache
@@ -17,6 +18,15 @@ from warmup.repair import missing_ranges, window
 
 GRACE_MS = 90_000  # what closed a moment ago may still be on its way, on a quiet market from REST
 SECONDS_KEPT = 15.0
+
+
+class Lack(StrEnum):
+    """In which way a pair is incomplete."""
+
+    HOLED = "holed"
+    STALE = "stale"
+    WAITING = "waiting"
+    ASIDE = "aside"
 
 
 @dataclass(slots=True)
@@ -55,14 +65,25 @@ class Completeness:
         missing_ms = span(ranges)
         self.missing_ms += missing_ms
         self.missing_periods += missing_ms // timeframe.ms
-        if state.aside:
-            self.set_aside += 1
-        elif not subtract(ranges, (each[:2] for each in state.unconfirmed)):
-            self.waiting += 1
-        elif state.coverage and ranges[0][0] >= state.coverage[-1][1]:
-            self.stale += 1
-        else:
-            self.holed += 1
+        match lack(state, ranges):
+            case Lack.ASIDE:
+                self.set_aside += 1
+            case Lack.WAITING:
+                self.waiting += 1
+            case Lack.STALE:
+                self.stale += 1
+            case Lack.HOLED:
+                self.holed += 1
+
+
+def lack(state: PairState, ranges: Coverage) -> Lack:
+    """Return in which way a pair is incomplete that lacks `ranges`, of which there is one."""
+    if state.aside:
+        return Lack.ASIDE
+    if not subtract(ranges, (each[:2] for each in state.unconfirmed)):
+        return Lack.WAITING
+    is_stale = state.coverage and ranges[0][0] >= state.coverage[-1][1]
+    return Lack.STALE if is_stale else Lack.HOLED
 
 
 ByTimeframe = dict[Timeframe, Completeness]

@@ -1,0 +1,22 @@
+"""Alerts: who is told what, once, when it begins and when it is over.
+
+A source (`alerts.events`) looks at one subject and says what it sees:
+
+    class Source(Protocol):
+        name: str                                   # under which its position is kept
+        def look(self, look: Look) -> Iterable[Seen | Moment]: ...
+
+- `Seen(kind, exchange, {subject: text})` is all that lasts now of a kind at an exchange (None: of
+  the installation). Who was in it before and is no more has ended. What a source does not tell of
+  stays as it was: where nothing can be read nothing begins, and nothing ends.
+- `Moment(kind, exchange, subject, text, at_ms)` happened, and is told once. With `rule` it is of
+  that rule alone, which it was evaluated for.
+- `look.position(name)` is a dict of the source's own, to change as it likes. It is kept in the
+  database in the transaction that writes the alerts, so that each event counts once, wherever a
+  process is killed; a look that was in vain leaves it as it was.
+
+A kind (`alerts.kinds`) says in which words people choose it, what its threshold is, and how many
+subjects are told in one message. Rules choose among what is seen (`alerts.evaluating.matching`);
+what is new becomes an `Alert`, and where its rule has a channel a `Delivery`, which a thread of
+that channel sends (`alerts.delivery`).
+"""

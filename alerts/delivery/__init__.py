@@ -1,0 +1,1 @@
+"""Telling people by their channels: queued in the database, sent, tried again, shown."""

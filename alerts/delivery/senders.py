@@ -1,0 +1,143 @@
+"""A thread for each channel that has something to send: a slow one holds up no other."""
+
+import logging
+import threading
+import uuid
+from datetime import timedelta
+
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from alerts.delivery.backoff import delay_after
+from alerts.delivery.sending import Outcome, send
+from alerts.models import AlertChannel, Delivery
+
+logger = logging.getLogger(__name__)
+
+STEP_SECONDS = 1.0
+END_SECONDS = 3.0  # for what is being sent; it is told again where that did not do
+SURELY_OVER = timedelta(seconds=120)  # no try lasts so long: who sent it is gone
+MOST_TRIES = 30  # two days, by what `delay_after` waits
+LATE = timedelta(minutes=10)
+AGAIN = "(this may have been told before) "
+
+
+class Senders:
+    """Begins a thread for each channel with something to send; they end when they are stopped."""
+
+    def __init__(self):
+        self._threads: dict[int, ChannelSender] = {}
+
+    def step(self) -> None:
+        """Begin what is missing. Raises DatabaseError."""
+        free_what_was_left()
+        due = Delivery.objects.filter(state=Delivery.State.WAITING, channel__is_active=True)
+        for number in set(due.order_by().values_list("channel_id", flat=True)):
+            sender = self._threads.get(number)
+            if sender is None or not sender.is_alive():
+                self._threads[number] = sender = ChannelSender(number)
+                sender.start()
+            sender.wake()
+
+    def stop(self) -> None:
+        """Let them end after what they send now."""
+        ending, self._threads = list(self._threads.values()), {}
+        for sender in ending:
+            sender.stop()
+        for sender in ending:
+            sender.join(END_SECONDS)
+
+    def why_not_well(self) -> str:
+        """Return which channel gets nothing out, "" where all do."""
+        late = Delivery.objects.filter(
+            state=Delivery.State.WAITING, created_at__lt=timezone.now() - LATE, tries__gt=0
+        ).select_related("channel")
+        found = late.first()
+        return f"the channel {found.channel} takes nothing" if found else ""
+
+
+class ChannelSender(threading.Thread):
+    """Sends what is due to one channel, in order, one at a time."""
+
+    def __init__(self, channel_id: int):
+        super().__init__(name=f"alerts-{channel_id}", daemon=True)
+        self._channel_id = channel_id
+        self._sender = uuid.uuid4().hex
+        self._stopping = threading.Event()
+        self._due = threading.Event()
+
+    def wake(self) -> None:
+        self._due.set()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._due.set()
+
+    def run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                try:
+                    while not self._stopping.is_set() and self.step():
+                        pass
+                except DatabaseError as error:
+                    logger.warning("alerts.not_sent channel=%d error=%s", self._channel_id, error)
+                connection.close()
+                self._due.wait(STEP_SECONDS)
+                self._due.clear()
+        finally:
+            connection.close()
+
+    def step(self) -> bool:
+        """Send the first that is due; tell whether there was one."""
+        channel = AlertChannel.objects.filter(pk=self._channel_id, is_active=True).first()
+        delivery = self._claim() if channel else None
+        if channel is None or delivery is None:
+            return False
+        note(delivery, send(channel, delivery))
+        return True
+
+    def _claim(self) -> Delivery | None:
+        """Return the next to send, as ours from now on, None where none is due."""
+        now = timezone.now()
+        waiting = Delivery.objects.filter(
+            channel_id=self._channel_id, state=Delivery.State.WAITING
+        ).order_by("pk")
+        first = waiting.first()  # the others wait behind it, so that they arrive in order
+        if first is None or first.next_try_at > now:
+            return None
+        ours = waiting.filter(pk=first.pk).update(
+            state=Delivery.State.SENDING, sender=self._sender, tries=F("tries") + 1, changed_at=now
+        )
+        return Delivery.objects.get(pk=first.pk) if ours else None
+
+
+def note(delivery: Delivery, outcome: Outcome) -> None:
+    """Write what came of a try."""
+    now = timezone.now()
+    values = {"changed_at": now, "fault": outcome.fault, "sender": ""}
+    if outcome.is_sent:
+        values["state"] = Delivery.State.DELIVERED
+    elif delivery.tries >= MOST_TRIES:
+        values["state"] = Delivery.State.FAILED
+        logger.error("alerts.given_up channel=%s fault=%s", delivery.channel, outcome.fault)
+    else:
+        values |= {
+            "state": Delivery.State.WAITING,
+            "next_try_at": now + timedelta(seconds=delay_after(delivery.tries)),
+        }
+        logger.warning("alerts.not_delivered channel=%s fault=%s", delivery.channel, outcome.fault)
+    Delivery.objects.filter(pk=delivery.pk, sender=delivery.sender).update(**values)
+
+
+def free_what_was_left() -> None:
+    """Let be sent again what somebody was sending who is gone; it says that it may be known."""
+    left = Delivery.objects.filter(
+        state=Delivery.State.SENDING, changed_at__lt=timezone.now() - SURELY_OVER
+    )
+    for delivery in left:
+        text = delivery.text if delivery.text.startswith(AGAIN) else AGAIN + delivery.text
+        Delivery.objects.filter(pk=delivery.pk, sender=delivery.sender).update(
+            state=Delivery.State.WAITING, text=text, sender="", changed_at=timezone.now()
+        )

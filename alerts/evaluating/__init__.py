@@ -1,0 +1,1 @@
+"""Deciding what is told: what is seen against rules, in one transaction, by one process."""

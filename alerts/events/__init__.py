@@ -1,0 +1,1 @@
+"""What may be told: sources that look at one subject each, and say what they see of it."""

@@ -1,0 +1,77 @@
+"""What sources are: what they are given to look with, and what they may say."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from redis import Redis
+
+from alerts.models import AlertRule
+from exchanges.models import Exchange
+from livermore.market.pair import Pair
+
+WHOLE = ""  # the subject where there is but one
+
+
+class Seen(NamedTuple):
+    """All that lasts now of one kind at one exchange; None is the installation as a whole.
+
+    `subjects` are what it is about with a line of text each: `BTC-USD`, `BTC-USD 1h` as
+    `pair_subject` writes it, a machine, or WHOLE.
+    """
+
+    kind: str
+    exchange: Exchange | None
+    subjects: Mapping[str, str]
+
+
+class Moment(NamedTuple):
+    """Something that happened, to be told once. `rule` is the id of the only one it is for."""
+
+    kind: str
+    exchange: Exchange | None
+    subject: str
+    text: str
+    at_ms: int
+    rule: int | None = None
+
+
+@dataclass(slots=True)
+class Look:
+    """One look: what there is to look with. `exchanges` and `rules` are those that are active.
+
+    `now_ms` is this machine's time.
+    """
+
+    redis: Redis
+    now_ms: int
+    exchanges: Sequence[Exchange]
+    rules: Sequence[AlertRule]
+    positions: dict[str, Any] = field(default_factory=dict)
+
+    def position(self, name: str) -> dict[str, Any]:
+        """Return what a source has kept, to be changed: it is written with what comes of it."""
+        return self.positions.setdefault(name, {})
+
+    def wanted(self) -> list[Exchange]:
+        """Return the exchanges that shall run."""
+        return [each for each in self.exchanges if each.wanted == Exchange.Wanted.RUNNING]
+
+    def rules_of(self, *kinds: str) -> list[AlertRule]:
+        """Return the rules that are about one of these."""
+        return [rule for rule in self.rules if rule.what in kinds]
+
+
+class Source(Protocol):
+    """Looks at one subject. What it raises costs its own word of this look alone."""
+
+    name: str
+
+    def look(self, look: Look) -> Iterable[Seen | Moment]:
+        """Say what is seen. Raises RedisError, or DatabaseError, where it can't be."""
+        ...
+
+
+def pair_subject(pair: Pair) -> str:
+    """Return how a pair is written as a subject."""
+    return f"{pair.symbol} {pair.timeframe}"

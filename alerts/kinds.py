@@ -1,0 +1,61 @@
+"""What rules may be about: in which words, from which threshold on, and how many are told at once.
+
+`KINDS` is all there are, by the name that a rule's `what` has. Another room adds its own there.
+"""
+
+from typing import NamedTuple
+
+MINUTES = "minutes"
+
+
+class Kind(NamedTuple):
+    """One thing that a rule may be about.
+
+    `label` is what people choose. `many` says it of several subjects at an exchange, as in
+    "14 pairs of binance are stale". `unit` is what the threshold counts, and `threshold` what it
+    is where the rule names none. `by_pair`: subjects are symbols in a timeframe.
+    """
+
+    label: str
+    many: str = "{n} of {exchange}"
+    unit: str = MINUTES
+    threshold: float = 0.0
+    by_pair: bool = False
+    by_symbol: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "hole": Kind(
+        "holes are not healed", "{n} pairs of {exchange} have holes", threshold=15, by_pair=True
+    ),
+    "stale": Kind(
+        "the newest candles are missing", "{n} pairs of {exchange} are stale", threshold=5,
+        by_pair=True,
+    ),
+    "unreachable": Kind("an exchange can't be reached", threshold=2),
+    "hold": Kind("an exchange asks to be left alone (HTTP 429)", threshold=1),
+    "ban": Kind("an exchange bans this address"),
+    "lock_lost": Kind("nobody has an exchange that shall run", threshold=1),
+    "take_over": Kind("an exchange is taken over", "{exchange} was taken over {n} times"),
+    "holder_died": Kind("who has an exchange falls silent", "{n} holders of {exchange} died"),
+    "agent_died": Kind("an agent falls silent", "{n} agents died"),
+    "warmup_failed": Kind("a warmup failed"),
+    "redis_away": Kind("Redis does not answer"),
+    "redis_writes": Kind("Redis refuses writes", "{n} nodes of Redis refuse writes"),
+    "redis_evicts": Kind("Redis drops keys when it is full", "{n} nodes of Redis drop keys"),
+    "halted": Kind("a symbol is halted", "{n} symbols of {exchange} are halted", by_symbol=True),
+    "delisted": Kind("a symbol is delisted", "{n} symbols of {exchange} are gone", by_symbol=True),
+    "renamed": Kind("a symbol is renamed", "{n} symbols of {exchange} are renamed", by_symbol=True),
+    "clock_skew": Kind("this clock and an exchange's differ", unit="seconds", threshold=5),
+    "audit_failed": Kind("an audit found kept candles that differ"),
+    "absent": Kind(
+        "nothing was seen for so long", "{n} pairs of {exchange} show nothing", threshold=10,
+        by_pair=True,
+    ),
+    "digest": Kind("what happened in a day", unit="hour of the day (UTC)", threshold=7),
+}  # fmt: skip
+
+
+def choices() -> list[tuple[str, str]]:
+    """Return what a rule may be about, for forms."""
+    return [(name, kind.label) for name, kind in KINDS.items()]

@@ -1,0 +1,1 @@
+"""Commands of alerts: the evaluator, and what a person tries or reads."""

@@ -1,0 +1,65 @@
+"""A webhook on this machine: what it was told, in order, and how it is told to behave."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Receiver:
+    """Takes what apprise's `json://` sends. `status` is what it answers; None: nothing at all."""
+
+    def __init__(self):
+        self.told = []  # (key, message)
+        self.status = 200
+        self.calls = 0
+        self.paths = []
+        self.hold = threading.Event()
+        self.hold.set()  # cleared, it lets wait
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                receiver._take(self, body)
+
+            def do_GET(self):
+                receiver._take(self, b"")
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
+        self._thread.start()
+
+    def _take(self, handler, body):
+        self.calls += 1
+        self.paths.append(handler.path)
+        self.hold.wait(10)
+        status = self.status
+        if status < 300 and body:
+            self.told.append((handler.headers.get("Idempotency-Key"), json.loads(body)["message"]))
+        handler.send_response(status)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    @property
+    def port(self):
+        return self._server.server_address[1]
+
+    @property
+    def url(self):
+        """Return it as apprise writes it."""
+        return f"json://127.0.0.1:{self.port}/hook/"
+
+    @property
+    def messages(self):
+        return [message for _, message in self.told]
+
+    def close(self):
+        self.hold.set()
+        self._server.shutdown()
+        self._server.server_close()
