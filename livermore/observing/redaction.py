@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from django.conf import settings
 
+from alerts.variables import PREFIX as CHANNEL_PREFIX
 from exchanges.validators import PROXY_VARIABLE
 from exchanges.venues import VENUES
 
@@ -22,7 +23,6 @@ TOKENS = re.compile(
     r"|(?<![\w-])lm_[\w-]{43}(?![\w-])"  # of an API client, as it may stand in an address
 )
 OTHERS = ("POSTGRES_PASSWORD", "PGPASSWORD")  # libpq's own, and compose's
-CHANNELS = "LIVERMORE_NOTIFY_"
 # No host with its port: those stand in every other line.
 LONG_WORD = re.compile(r"(?![\w-]+:\d{1,5}$)(?=.*\d)[\w:%-]{12,}")
 USER_INFO = re.compile(r"://[^:/?#@]*:(.*)@", re.DOTALL)
@@ -48,7 +48,7 @@ def _secrets() -> Iterator[str]:
     for name, value in os.environ.items():
         if PROXY_VARIABLE.fullmatch(name):
             yield from _passwords(value)
-        elif name.startswith(CHANNELS):
+        elif name.startswith(CHANNEL_PREFIX):
             yield from _of_channel(value)
     yield from _of_channel(settings.LIVERMORE_DEAD_MAN_URL)
     yield settings.SECRET_KEY
