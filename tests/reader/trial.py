@@ -73,6 +73,7 @@ class Asking:
         self._sandbox, self._row = sandbox, row
         self._way = "serve" if url.startswith("http") else "Redis"
         self.faults, self.handed_out, self.refused = [], Counter(), 0
+        self.frames = Counter()  # handed out, by symbol and timeframe
         self._lm = livermore_reader.connect(url)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -94,6 +95,7 @@ class Asking:
                 self.faults.append(f"more than a line: {error}")
             return
         self.handed_out[symbol] += 1
+        self.frames[symbol, timeframe] += 1
         told_ms = self._sandbox.clock.now_ms()
         which = f"{self._row.name} {symbol} {timeframe} by {self._way}, asked at {asked_ms}, "
         which += f"told at {told_ms} as of {found.now_ms}"
@@ -140,6 +142,8 @@ class Trial:
 
     def __init__(self, sandbox, asking):
         self._sandbox, self._asking = sandbox, asking
+        self.wait_until_handed_out()
+        self._streams = self._streamed()  # where all is well
 
     def under(self, *faults, waits=True):
         """Return what is handed out that is not so while these go wrong, a line each.
@@ -147,6 +151,8 @@ class Trial:
         A fault is its kind, and maybe its way. Until all is well again it is waited, or not.
         """
         alone = waits and len(faults) == 1
+        if alone and faults[0] in HOLES:
+            self._wait_until_all_is_well()
         for fault in faults:
             self._put_in_force(*fault.split(), alone=alone)
         ends_ms = Timeframe.M1.ceil(self._sandbox.clock.now_ms() + BEFORE_MS) + AFTER_MS
@@ -157,6 +163,29 @@ class Trial:
             is_of_one = any(fault.split()[0] in OF_A_SYMBOL for fault in faults)
             self.wait_until_handed_out(SYMBOLS[1:] if is_of_one else SYMBOLS)
         return self.take_faults()
+
+    def _wait_until_all_is_well(self):
+        """Wait until all is streamed again, and all that was not meanwhile is known.
+
+        A fault before may have cut the streams for longer than it lasted: a subscription that was
+        refused is asked for again later and later.
+        """
+        wait_until(lambda: self._streamed() >= self._streams, 60)
+        before = [each.frames.copy() for each in self._asking]
+        pairs = [*product(SYMBOLS, TIMEFRAMES)]
+
+        def have_got():
+            return all(
+                each.frames[pair] > then[pair]
+                for each, then in zip(self._asking, before, strict=True)
+                for pair in pairs
+            )
+
+        wait_until(lambda: have_got() or any(each.faults for each in self._asking), 60)
+
+    def _streamed(self):
+        told = self._sandbox.streams.items()
+        return {(venue, name) for venue, counts in told for name in list(counts.subscriptions)}
 
     def take_faults(self):
         found = [text for each in self._asking for text in each.faults[:3]]
@@ -222,9 +251,7 @@ def trial(redis, patch):
             for row in rows:
                 asking.append(Asking(url, sandbox, row))
                 opened.callback(asking[-1].end)
-        found = Trial(sandbox, asking)
-        found.wait_until_handed_out()
-        yield found
+        yield Trial(sandbox, asking)
 
 
 def _sign(row, patch):

@@ -6,7 +6,8 @@ orders that are drawn; every other time one is followed by the next before it is
 time. What is handed out is compared with the sandbox's truth. Where REST goes wrong the stream
 loses half of its closes, so that REST is asked. Rows that REST leaves out between others are left
 out of Binance's answers alone where anything else goes wrong with it: Coinbase says so that nothing
-was traded, and where its stream is cut nobody else tells.
+was traded, and where its stream is cut nobody else tells. Where they are left out of Coinbase's
+too, all is streamed again before: a fault that is over may have cut the streams for longer.
 `tests/reader/test_strict_over_faults.py` tries each by itself in every run of the tests.
 """
 
