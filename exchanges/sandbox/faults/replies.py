@@ -1,6 +1,7 @@
 """What faults do to the answer of one REST call."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import orjson
 
@@ -36,7 +37,8 @@ def spoilt(
     if fault.kind == "truncated" and fault.cut == "json":
         reply.body = reply.body[: len(reply.body) // 2]
     if reply.status == 200:
-        _spoil_content(protocol, endpoint, fault, reply, call)
+        with suppress(orjson.JSONDecodeError):  # another fault has broken it already
+            _spoil_content(protocol, endpoint, fault, reply, call)
     return reply
 
 

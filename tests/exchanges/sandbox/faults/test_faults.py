@@ -72,6 +72,13 @@ def test_json_can_be_cut_inside_a_complete_body(sandbox, klines):
         klines(sandbox).json()
 
 
+@pytest.mark.parametrize("broken", [{"kind": "html200"}, {"kind": "truncated", "cut": "json"}])
+def test_what_one_fault_has_broken_another_leaves_as_it_is(sandbox, klines, broken):
+    sandbox.faults.add(**broken)
+    sandbox.faults.add("bad_rows")
+    assert klines(sandbox).status_code == 200
+
+
 def test_a_connection_can_be_reset_in_mid_body(sandbox, klines):
     sandbox.faults.add("reset", times=1)
     with pytest.raises(requests.RequestException, match="reset by peer"):
