@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from django.db import transaction
 
+from exchanges.errors import BadPayload
 from exchanges.models import Exchange
 from history import parquet
 from history.decoded import Decoded
@@ -16,6 +17,7 @@ from history.models import HistoryFile, PairHistory
 from history.months import Month, months_in
 from history.parquet import Row
 from history.places.place import Place
+from history.verifying import contents
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval, intersect, missing, subtract, union
 from livermore.market.pair import Pair
@@ -181,7 +183,7 @@ class HistoryStore:
         self, found: PairHistory, month: Month, news: "list[Row] | pyarrow.Table", covered: Coverage
     ) -> None:
         """Write what a month has anew; of rows that are no table columns may be known already."""
-        file = found.files.filter(month=str(month)).first()
+        file = found.files.filter(month=str(month)).first() or self._take_up(found, month)
         table = self._table_before(found, file)
         before = parquet.within(table, covered)
         if isinstance(news, list):
@@ -237,6 +239,28 @@ class HistoryStore:
             self._put_aside(found, file)
             return parquet.table_of([])
         return parquet.load(content) if content is not None else parquet.table_of([])
+
+    def _take_up(self, found: PairHistory, month: Month) -> HistoryFile | None:
+        """Know a file from now on that the manifest has lost, as where a backup was put back.
+
+        One of which can't be known what it covers is put aside.
+        """
+        path = self._path(found, month)
+        content = self._place.read(path)
+        if content is None:
+            return None
+        self._may_write()
+        pair = Pair(found.symbol, Timeframe(found.timeframe))
+        try:
+            table, covered = contents.taken_up(content, self._exchange.name, pair, month)
+        except (BadPayload, ValueError) as error:
+            logger.warning("history.not_known path=%s error=%s", path, error)
+            self._place.move(path, f"{DAMAGED}/{path}")
+            return None
+        self._manifest.adopt(path, content, table.num_rows, covered)
+        logger.info("history.adopted path=%s rows=%d", path, table.num_rows)
+        found.refresh_from_db(fields=["coverage"])
+        return found.files.get(month=str(month))
 
     def _confirm(self, found: PairHistory, file: HistoryFile) -> None:
         """Say that a file is there as it was to be written."""

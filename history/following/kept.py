@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-from exchanges.models import Exchange
+from exchanges.models import Exchange, Symbol
 from history.models import KeptHistory
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
@@ -24,8 +24,20 @@ class Kept(NamedTuple):
 
 def kept_of(row: KeptHistory) -> Kept:
     """Return what a row says is kept, the symbols that are monitored now among it."""
-    symbols = row.symbols or list(row.exchange.symbols.monitored().values_list("symbol", flat=True))
-    return Kept(start_ms(row.since), symbols, with_days(row.timeframes or LONGEST_FIRST))
+    return Kept(start_ms(row.since), kept_symbols(row), with_days(row.timeframes or LONGEST_FIRST))
+
+
+def kept_symbols(row: KeptHistory) -> list[str]:
+    """Return the symbols that a row names, and as what they go on where they were renamed.
+
+    Where it names none they are those that are monitored.
+    """
+    symbols = row.exchange.symbols
+    if not row.symbols:
+        return list(symbols.monitored().values_list("symbol", flat=True))
+    renamed = symbols.filter(symbol__in=row.symbols, status=Symbol.Status.RENAMED)
+    new = renamed.order_by("symbol").values_list("renamed_to", flat=True)
+    return list(dict.fromkeys([*row.symbols, *new]))
 
 
 def keep(

@@ -34,7 +34,7 @@ class Folder:
                 with suppress(FileExistsError):  # another process was faster
                     os.link(draft, file)
                 draft.unlink()
-            found = file.read_text()
+            found = file.read_bytes().decode("ascii", "replace")
         if not ID.fullmatch(found):
             raise Misconfigured(f"{file} does not hold 32 hex digits", "put back what it held")
         return found.strip()

@@ -1,5 +1,6 @@
 """What the store wants of a place, and which one `LIVERMORE_HISTORY` names."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,8 @@ from django.conf import settings
 from exchanges.errors import Misconfigured
 from history.places.folder import Folder
 from history.places.s3 import SCHEME, Bucket, read_address
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # also such as s3:/bucket, which misses a slash
 
 
 class Place(Protocol):
@@ -38,12 +41,17 @@ def configured_place() -> Place:
 
     Raises Misconfigured where it can't be used.
     """
-    scheme, separator, _ = settings.HISTORY.partition("://")
-    if not separator:
-        return Folder(Path(settings.HISTORY))
-    if scheme.lower() != SCHEME:
+    named = settings.HISTORY
+    if named.lower().startswith(f"{SCHEME}://"):
+        return Bucket(read_address(named))
+    if ADDRESS.match(named):
         raise Misconfigured(
             "LIVERMORE_HISTORY names neither a folder nor a bucket",
             "write a path, or s3://bucket/prefix",
         )
-    return Bucket(read_address(settings.HISTORY))
+    try:
+        return Folder(Path(named).expanduser())
+    except RuntimeError:
+        raise Misconfigured(
+            "LIVERMORE_HISTORY names the home of nobody", "write the whole path"
+        ) from None

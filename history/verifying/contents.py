@@ -53,6 +53,30 @@ def _said(stored: bytes | None) -> Said | None:
     return Said(found["pair"]["exchange"], pair, covered)
 
 
+def taken_up(
+    content: bytes, exchange: str, pair: Pair, month: Month, known: Coverage = ()
+) -> "tuple[pyarrow.Table, Coverage]":
+    """Return the rows of a file that no manifest knows, and of which stretches they are all.
+
+    `known` is what is known of that from elsewhere. Raises ValueError or BadPayload, with a line,
+    where that can't be known, or it is another's.
+    """
+    table, said = read(content)
+    covered = intersect(known or _own(said, exchange, pair), ((0, month.interval[1]),))
+    if found := [text for _, text in faults(table, pair.timeframe, month, covered)]:
+        raise ValueError(found[0])
+    return table, covered
+
+
+def _own(said: Said | None, exchange: str, pair: Pair) -> Coverage:
+    if said is None:
+        raise ValueError("it does not say what it covers: fill history again, and delete it then")
+    if (said.exchange, said.pair) != (exchange, pair):
+        owner = f"{said.pair.symbol} {said.pair.timeframe} of {said.exchange}"
+        raise ValueError(f"it says that it is of {owner}, and lies elsewhere")
+    return said.covered
+
+
 def faults(
     table: "pyarrow.Table", timeframe: Timeframe, month: Month, covered: Coverage
 ) -> Iterator[tuple[Kind, str]]:

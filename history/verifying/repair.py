@@ -14,7 +14,6 @@ from history.models import HistoryFile
 from history.places.place import Place
 from history.store import DAMAGED, HistoryStore
 from history.verifying import contents
-from history.verifying.contents import Said
 from history.verifying.difference import Difference, Kind
 from livermore.market.coverage import Coverage, Interval, intersect, union
 from livermore.market.pair import Pair
@@ -130,12 +129,8 @@ class HistoryRepair:
         Raises ValueError or BadPayload, with a line, where that can't be known.
         """
         pair, month = read_path(path)
-        table, said = contents.read(content)
-        covered = self._said_elsewhere(path, content) or _said(said, self._exchange.name, pair)
-        until_ms = month.interval[1]
-        covered = intersect(covered, ((0, until_ms),))
-        if faults := [text for _, text in contents.faults(table, pair.timeframe, month, covered)]:
-            raise ValueError(faults[0])
+        known = self._said_elsewhere(path, content)
+        table, covered = contents.taken_up(content, self._exchange.name, pair, month, known)
         return table.num_rows, covered
 
     def _said_elsewhere(self, path: str, content: bytes) -> Coverage:
@@ -147,15 +142,6 @@ class HistoryRepair:
             if (file.path, file.digest) == (path, digest)
             for stretch in intersect(coverage_of(file.pair.coverage), (file.interval,))
         )
-
-
-def _said(said: Said | None, exchange: str, pair: Pair) -> Coverage:
-    if said is None:
-        raise ValueError("it does not say what it covers: fill history again, and delete it then")
-    if (said.exchange, said.pair) != (exchange, pair):
-        owner = f"{said.pair.symbol} {said.pair.timeframe} of {said.exchange}"
-        raise ValueError(f"it says that it is of {owner}, and lies elsewhere")
-    return said.covered
 
 
 def remaining(differences: Sequence[Difference], report: RepairReport) -> list[Difference]:

@@ -1,6 +1,7 @@
 """What a file says of itself: who has no manifest knows from it what is complete."""
 
 import json
+from pathlib import Path
 
 import pyarrow.parquet
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from exchanges.models import Exchange
 from history import parquet
 from history.decoded import Decoded
-from history.models import HistoryFile
+from history.models import HistoryFile, PairHistory
 from history.months import Month
 from history.store import HistoryStore
 from livermore.market.candle import Candle
@@ -86,3 +87,32 @@ def test_tables_that_were_read_take_no_more_room_than_they_may():
     assert kept == ["0", "2"]
     assert decoded.bytes == 2 * tables[0].nbytes
     assert decoded.get("0", ["another"]) is None
+
+
+def test_a_file_that_the_manifest_has_lost_is_taken_up_before_more_is_written(store, folder):
+    start = JULY.start_ms
+    store.write(PAIR, candles(start, 10), ((start, start + 10 * H1.ms),))
+    PairHistory.objects.all().delete()  # as where another database is put back
+    later = start + 20 * H1.ms
+    store.write(PAIR, candles(later, 1), ((later, later + H1.ms),))
+    found = store.read(PAIR, start, JULY.next.start_ms)
+    assert found.rows == [each.row() for each in [*candles(start, 10), *candles(later, 1)]]
+    assert found.covered == ((start, start + 10 * H1.ms), (later, later + H1.ms))
+
+
+@pytest.mark.parametrize("of_another", [False, True])
+def test_a_file_that_nobody_knows_and_that_is_not_its_own_is_set_aside(store, folder, of_another):
+    start = JULY.start_ms
+    path = Path(path_of(folder, JULY))
+    if of_another:
+        store.write(Pair("ETH-USD", H1), candles(start, 2), ((start, start + 2 * H1.ms),))
+        content = Path(str(path).replace("BTC-USD", "ETH-USD")).read_bytes()
+    else:
+        content = b"no Parquet file"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    store.write(PAIR, candles(start, 1), ((start, start + H1.ms),))
+    found = store.read(PAIR, start, JULY.next.start_ms)
+    assert found == ([candles(start, 1)[0].row()], ((start, start + H1.ms),))
+    aside = path_of(folder, JULY).replace(str(folder), f"{folder}/damaged")
+    assert Path(aside).read_bytes() == content

@@ -14,7 +14,13 @@ from history.archives.opening import open_archives
 from history.archives.taking import ArchiveTaking
 from history.decoded import Decoded
 from history.filling import HistoryFilling
-from history.following.kept import keep, kept_exchanges, start_ms, with_days
+from history.following.kept import (
+    keep,
+    kept_exchanges,
+    kept_symbols,
+    start_ms,
+    with_days,
+)
 from history.following.service import HistoryService
 from history.models import KeptHistory
 from history.places.place import Place, configured_place
@@ -42,6 +48,7 @@ from livermore.command import LivermoreCommand, SignalExit, UsageError
 from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
 
+ARCHIVES = ("auto", "only", "no")
 DECODED_BYTES = 64_000_000  # of files in memory, beside whose ends more is fetched
 
 
@@ -88,8 +95,8 @@ class Command(LivermoreCommand):
         )
         parser.add_argument(
             "--archives",
-            choices=("auto", "only", "no"),
-            default="auto",
+            choices=ARCHIVES,
+            default=ARCHIVES[0],
             help="whether candles come from what the exchange publishes in bulk: where that saves "
             "calls, compared with REST (auto, the default), nothing but that (only), or not at all",
         )
@@ -112,8 +119,7 @@ class Command(LivermoreCommand):
         kept = KeptHistory.objects.filter(exchange=exchange).first()
         since, until = _days(options, kept)
         ensure_listing(exchange)
-        kept_text = ",".join(_trading(exchange, kept)) if kept else None
-        symbols = symbols_to_fetch(exchange, options["symbols"] or kept_text or None)
+        symbols = symbols_to_fetch(exchange, _symbols_text(options, exchange, kept))
         chosen = _timeframes(options, kept)
         wanted = with_days(chosen)
         redis = get_redis_connection("default")
@@ -121,8 +127,10 @@ class Command(LivermoreCommand):
         decoded = Decoded(DECODED_BYTES)
         store = HistoryStore(configured_place(), exchange, decoded, may_write=turn.check)
         with closing(open_rest(exchange)) as rest, ExitStack() as opened:
-            end_ms = start_ms(until) if until else rest.clock.now_ms()
-            stretch = (start_ms(since), end_ms)
+            now_ms = rest.clock.now_ms()
+            if start_ms(since) >= now_ms:
+                raise UsageError(f"--since {since} has not come yet")
+            stretch = (start_ms(since), start_ms(until) if until else now_ms)
             archives = _archives(exchange, rest, stretch, options["archives"])
             if archives:
                 opened.enter_context(closing(archives))
@@ -178,7 +186,9 @@ class Command(LivermoreCommand):
 
     def _follow(self, options):
         others = (*("since", "until", "symbols", "timeframes", "plan", "verify", "repair", "json"),)
-        if wrong := [name for name in others if options[name]]:
+        wrong = [name for name in others if options[name]]
+        wrong += ["archives"] if options["archives"] != ARCHIVES[0] else []
+        if wrong:
             raise UsageError(f"--follow goes by what is kept, not by --{wrong[0]}")
         name = options["exchange"] and exchange_named(options["exchange"]).name
         if name and not kept_exchanges(name):
@@ -225,10 +235,16 @@ def _day(text: str | None, option: str) -> date | None:
     return found
 
 
-def _trading(exchange: Exchange, kept: KeptHistory) -> list[str]:
-    """Return the symbols that are kept by name, without those that do not trade now."""
-    rows = exchange.symbols.trading().filter(symbol__in=kept.symbols)
-    return list(rows.values_list("symbol", flat=True))
+def _symbols_text(options, exchange: Exchange, kept: KeptHistory | None) -> str | None:
+    """Return the symbols that were typed, else those that are kept by name, None for neither.
+
+    Of those that are kept none is left out but where others trade.
+    """
+    if options["symbols"] is not None or not kept or not kept.symbols:
+        return options["symbols"]
+    names = kept_symbols(kept)
+    trading = exchange.symbols.trading().filter(symbol__in=names)
+    return ",".join(list(trading.values_list("symbol", flat=True)) or names)
 
 
 def _timeframes(options, kept: KeptHistory | None) -> Sequence[Timeframe]:

@@ -10,9 +10,11 @@ from django.core.management import call_command
 from django.db import connections
 
 from exchanges.errors import Temporary
+from exchanges.models import Symbol
 from history.filling import HistoryFilling
 from history.following import follower as follower_module
 from history.following.follower import HistoryFollower
+from history.following.kept import kept_of
 from history.following.news import EventNews
 from history.following.service import HistoryService
 from history.manifest import Manifest
@@ -272,9 +274,32 @@ def test_run_follows_once_history_is_kept(told, settings, monkeypatch):
     [
         (["coinbase", "--follow"], "no history of coinbase is kept"),
         (["sandbox", "--follow", "--until", "2026-01-01"], "not by --until"),
+        (["sandbox", "--follow", "--archives", "no"], "not by --archives"),
         ([], "which exchange is not said"),
+        (["sandbox", "--since", "2026-11-20"], "--since 2026-11-20 has not come yet"),
+        (["sandbox", "--symbols", ""], "--symbols names nothing"),
     ],
 )
 def test_what_is_called_wrongly_is_said_in_a_line(told, arguments, why):
+    before = KeptHistory.objects.values().get()
     with pytest.raises(UsageError, match=why):
         call_command("history", *arguments)
+    assert KeptHistory.objects.values().get() == before
+
+
+def test_what_was_renamed_is_kept_under_its_new_name_too(told, sandbox):
+    KeptHistory.objects.update(symbols=["BTC-USD"])
+    symbols = told.row.symbols
+    symbols.filter(symbol="BTC-USD").update(status=Symbol.Status.RENAMED, renamed_to="ETH-USD")
+    assert list(kept_of(KeptHistory.objects.get()).symbols) == ["BTC-USD", "ETH-USD"]
+    output = StringIO()
+    call_command("history", "sandbox", "--json", stdout=output, stderr=StringIO())
+    asked = {each.symbol for each in sandbox.requests.candles}
+    assert asked == {"ETH-USD"}
+
+
+def test_where_nothing_that_is_kept_trades_nothing_else_is_fetched(told):
+    KeptHistory.objects.update(symbols=["BTC-USD"])
+    told.row.symbols.filter(symbol="BTC-USD").update(status=Symbol.Status.DELISTED)
+    with pytest.raises(UsageError, match=r"is asked for nothing that does not trade: BTC-USD"):
+        call_command("history", "sandbox", stderr=StringIO())
