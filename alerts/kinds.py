@@ -22,6 +22,7 @@ class Kind(NamedTuple):
     threshold: float = 0.0
     by_pair: bool = False
     by_symbol: bool = False
+    whole: bool = False  # a rule that names no symbol is about the exchange, and no pair of it
 
 
 KINDS: dict[str, Kind] = {
@@ -50,7 +51,7 @@ KINDS: dict[str, Kind] = {
     "audit_failed": Kind("an audit found kept candles that differ"),
     "absent": Kind(
         "nothing was seen for so long", "{n} pairs of {exchange} show nothing", threshold=10,
-        by_pair=True,
+        by_pair=True, whole=True,
     ),
     "digest": Kind("what happened in a day", unit="hour of the day (UTC)", threshold=7),
 }  # fmt: skip

@@ -17,12 +17,14 @@ class Seen(NamedTuple):
     """All that lasts now of one kind at one exchange; None is the installation as a whole.
 
     `subjects` are what it is about with a line of text each: `BTC-USD`, `BTC-USD 1h` as
-    `pair_subject` writes it, a machine, or WHOLE.
+    `pair_subject` writes it, a machine, or WHOLE. `amounts` are what the threshold is compared
+    with, by subject, where that is not for how long it lasts: what is below does not count.
     """
 
     kind: str
     exchange: Exchange | None
     subjects: Mapping[str, str]
+    amounts: Mapping[str, float] | None = None
 
 
 class Moment(NamedTuple):

@@ -83,6 +83,15 @@ def read_agents(redis: Redis, now_ms: int | None = None) -> list[Registration]:
     return sorted(alive, key=lambda each: (each.started_at, each.agent_id))
 
 
+def read_silent_agents(redis: Redis) -> tuple[list[Registration], list[Registration]]:
+    """Return the agents that are alive, and those that fell silent a minute ago or less."""
+    stored, now_ms = _stored(redis)
+    known = [each for each in stored.values() if each]
+    alive = [each for each in known if _is_alive(each, now_ms)]
+    dead = [each for each in known if not _is_alive(each, now_ms)]
+    return alive, [each for each in dead if now_ms - each.heartbeat <= FORGOTTEN_MS]
+
+
 def register(redis: Redis, agent: Registration) -> Registration:
     """Write what an agent says of itself, as of now; forget agents that are long dead."""
     stored, now_ms = _stored(redis)

@@ -1,8 +1,7 @@
 from django.core.management.base import CommandError
 
 from alerts.delivery.sending import tell
-from alerts.evaluating.evaluator import open_alerts
-from alerts.models import AlertChannel, Delivery
+from alerts.models import Alert, AlertChannel, Delivery
 from livermore.command import LivermoreCommand, UsageError
 
 TEST = "This is a test of the channel {name}: alerts of Livermore come here."
@@ -42,7 +41,7 @@ class Command(LivermoreCommand):
         self.stdout.write(f"{channel}: the message was taken")
 
     def _list(self):
-        alerts = list(open_alerts())
+        alerts = list(Alert.objects.filter(resolved_at=None))
         for alert in alerts:
             self.stdout.write(f"{alert.first_seen:%Y-%m-%d %H:%M} UTC  {alert.text}")
         if not alerts:

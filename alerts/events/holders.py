@@ -1,0 +1,100 @@
+"""Who has each exchange: who took it, from whom, and who fell silent with it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from redis import Redis
+
+from alerts.events.source import WHOLE, Look, Moment, Seen
+from exchanges.lock.acquire import TTL_MS
+from exchanges.lock.status import ENDED, Holder, Status, read_status, read_status_age
+from exchanges.models import Exchange
+from exchanges.redis.json_types import parse_object
+from livermore.market import keys
+
+LONGEST_GAP_MS = TTL_MS  # between looks, to know what happened in between
+SLACK_MS = 1000  # a lock lasts a little less than what its holder says it does
+Known = dict[str, Any]
+
+
+class Holders:
+    """Compares who has an exchange with who had it at the last look, which the position tells."""
+
+    name = "holders"
+
+    def look(self, look: Look) -> Iterator[Seen | Moment]:
+        seconds, microseconds = look.redis.time()  # that of locks
+        now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+        position = look.position(self.name)
+        for exchange in look.exchanges:
+            before = position.get(str(exchange.pk))
+            now = _known(look.redis, exchange, now_ms)
+            if before and now_ms - before["looked"] > LONGEST_GAP_MS:
+                before = _after_gap(before, now, now_ms)
+            if before:
+                yield from _changes(exchange, before, now, now_ms)
+                if not now["instance"] and not before.get("told_dead"):
+                    # Until somebody has it again: who had it, and what became of that one.
+                    now = {**before, "ended": before["ended"] or now["ended"], "looked": now_ms}
+                    now["told_dead"] = _is_dead(before, now, now_ms)
+                elif not now["instance"]:
+                    now = before
+            position[str(exchange.pk)] = now
+
+
+def _after_gap(before: Known, now: Known, now_ms: int) -> Known | None:
+    """Return what may be believed of a look long ago: nothing where nobody has it now."""
+    return {**before, "alive": now_ms} if now["instance"] else None
+
+
+def _known(redis: Redis, exchange: Exchange, now_ms: int) -> Known:
+    """Return who has it, and whether that one said of itself that it ended."""
+    text: Any = redis.get(keys.lock(exchange.pk))
+    status, age_ms = read_status(redis, exchange.pk), read_status_age(redis, exchange.pk)
+    found: Known = {"instance": "", "where": "", "replaces": "", "looked": now_ms}
+    try:
+        holder = Holder.from_json(text) if text else None
+        if holder:
+            found |= {
+                "instance": holder.instance_id,
+                "where": f"{holder.hostname} (process {holder.pid})",
+                "replaces": str(parse_object(text).get("replaces") or ""),
+                "since": holder.connected_since,
+            }
+    except ValueError:  # the card of the exchange tells of a lock that nobody can read
+        pass
+    is_own = not found["instance"] or _instance(status) == found["instance"]
+    found["ended"] = is_own and status.state in ENDED
+    found["alive"] = now_ms - age_ms if is_own and age_ms is not None else found.get("since", 0)
+    return found
+
+
+def _instance(status: Status) -> str:
+    return status.holder.instance_id if status.holder else ""
+
+
+def _changes(exchange: Exchange, before: Known, now: Known, now_ms: int) -> Iterator[Moment]:
+    if not before["instance"] or now["instance"] == before["instance"]:
+        return
+    if not now["instance"]:
+        if _is_dead(before, now, now_ms) and not before.get("told_dead"):
+            text = f"{before['where']} fell silent; nobody has the exchange yet"
+            yield Moment("holder_died", exchange, WHOLE, text, now_ms)
+        return
+    was_told = before["ended"] or before.get("told_dead")
+    is_ours = now["replaces"] == before["instance"]
+    at_ms = now.get("since", now_ms)
+    if not was_told and not is_ours and now["where"] == before["where"]:
+        text = f"{now['where']} lost its lock and took it again: what it missed is healed"
+        yield Moment("lock_lost", exchange, WHOLE, text, at_ms)
+        return
+    if not was_told and not is_ours and at_ms - before["alive"] >= TTL_MS - SLACK_MS:
+        yield Moment("holder_died", exchange, WHOLE, f"{before['where']} fell silent", at_ms)
+    if not before["ended"] or is_ours:
+        text = f"{now['where']} took it over from {before['where']}"
+        yield Moment("take_over", exchange, WHOLE, text, at_ms)
+
+
+def _is_dead(before: Known, now: Known, now_ms: int) -> bool:
+    """Tell whether who had it ended without a word, and too long ago to be only slow."""
+    return not (before["ended"] or now["ended"]) and now_ms - before["alive"] >= TTL_MS

@@ -1,0 +1,53 @@
+"""What the database tells: symbols that do not trade, and audits that found something."""
+
+from collections.abc import Iterator
+
+from alerts.events.source import WHOLE, Look, Moment, Seen
+from exchanges.models import AuditRun, Exchange, Symbol
+from warmup.human_readable import count
+
+BY_STATUS = {
+    Symbol.Status.HALTED: "halted",
+    Symbol.Status.DELISTED: "delisted",
+    Symbol.Status.RENAMED: "renamed",
+}
+
+
+class Rows:
+    """Looks at the rows of exchanges' symbols and audits."""
+
+    name = "rows"
+
+    def look(self, look: Look) -> Iterator[Seen | Moment]:
+        for exchange in look.exchanges:
+            yield from _symbols(exchange)
+            yield from _audit(exchange)
+
+
+def _symbols(exchange: Exchange) -> Iterator[Seen]:
+    found: dict[str, dict[str, str]] = {kind: {} for kind in BY_STATUS.values()}
+    for symbol in exchange.symbols.monitored().exclude(status=Symbol.Status.TRADING):
+        found[BY_STATUS[symbol.status]][symbol.symbol] = f"it is {symbol.status_text}"
+    for kind, subjects in found.items():
+        yield Seen(kind, exchange, subjects)
+
+
+def _audit(exchange: Exchange) -> Iterator[Seen]:
+    run = exchange.audit_runs.filter(ended_at__isnull=False).first()
+    if run is not None:
+        yield Seen("audit_failed", exchange, {} if run.is_fine else {WHOLE: words_for(run)})
+
+
+def words_for(run: AuditRun) -> str:
+    """Return what an audit found that is not as it should be."""
+    of = f"of {count(run.compared, 'candle')}"
+    parts = [
+        f"{number:,} {what}"
+        for number, what in (
+            (run.differing, "differ from what the exchange tells"),
+            (run.second_beyond, f"are far from {run.second}'s"),
+            (run.unknown, "could not be compared"),
+        )
+        if number
+    ]
+    return f"its audit: {of} {' and '.join(parts)}"

@@ -1,0 +1,199 @@
+"""What is told: each event once, together, and its end once; and what is left as it was."""
+
+from datetime import time
+
+import pytest
+from redis.exceptions import ConnectionError
+
+from alerts.models import Alert, AlertChannel, AlertProgress, AlertRule
+from tests.alerts.looked import Looked
+
+pytestmark = pytest.mark.django_db
+
+PAIRS = [f"{symbol} 1m" for symbol in ("ADA-USD", "BTC-USD", "ETH-USD")]
+
+
+@pytest.fixture
+def looked(redis, no_rules):
+    return Looked(redis)
+
+
+def rule(what="stale", **values):
+    phone, _ = AlertChannel.objects.get_or_create(name="phone", variable="LIVERMORE_NOTIFY_TEST")
+    return AlertRule.objects.create(what=what, **{"channel": phone, "threshold": 0} | values)
+
+
+def test_what_lasts_is_told_once_and_its_end_once(looked):
+    rule()
+    for minute in (0, 1, 2):
+        looked.see("stale", PAIRS[0], at=minute)
+    looked.see("stale", at=3)
+    looked.see("stale", at=4)
+    assert looked.messages == [
+        "sandbox: ADA-USD 1m: it is so",
+        "Over after 3 min: sandbox: ADA-USD 1m: it is so",
+    ]
+
+
+def test_what_begins_together_is_one_message(looked):
+    rule()
+    looked.see("stale", *PAIRS)
+    assert looked.messages == [
+        "3 pairs of sandbox are stale: ADA-USD 1m, BTC-USD 1m, ETH-USD 1m"
+    ]
+    looked.see("stale", PAIRS[0], at=1)
+    assert len(looked.messages) == 1  # it is not over
+    looked.see("stale", at=2)
+    assert len(looked.messages) == 2
+
+
+def test_it_has_to_last_as_long_as_the_rule_wants(looked):
+    rule(threshold=5)
+    looked.see("stale", PAIRS[0], at=0)
+    looked.see("stale", PAIRS[0], PAIRS[1], at=4)
+    assert looked.alerts == []
+    looked.see("stale", PAIRS[0], PAIRS[1], at=5)
+    assert looked.messages == ["sandbox: ADA-USD 1m: it is so"]
+
+
+def test_what_ends_before_that_begins_anew(looked):
+    rule(threshold=5)
+    looked.see("stale", PAIRS[0], at=0)
+    looked.see("stale", at=3)
+    looked.see("stale", PAIRS[0], at=6)
+    assert looked.alerts == []
+
+
+def test_what_begins_in_a_cool_down_is_told_together_after_it(looked):
+    rule(cool_down=15)
+    looked.see("stale", PAIRS[0], at=0)
+    looked.see("stale", PAIRS[0], PAIRS[1], at=5)
+    looked.see("stale", *PAIRS, at=10)
+    assert len(looked.messages) == 1
+    looked.see("stale", *PAIRS, at=15)
+    assert looked.messages[1:] == ["2 pairs of sandbox are stale: BTC-USD 1m, ETH-USD 1m"]
+
+
+def test_what_is_over_before_it_could_be_told_is_not_told(looked):
+    rule(cool_down=15)
+    looked.see("stale", PAIRS[0], at=0)
+    looked.see("stale", PAIRS[0], PAIRS[1], at=5)
+    looked.see("stale", PAIRS[0], at=6)
+    looked.see("stale", PAIRS[0], at=20)
+    assert len(looked.messages) == 1
+    assert [each.told_at is not None for each in looked.alerts] == [True, False]
+
+
+def test_in_quiet_hours_nothing_is_told_and_after_them_what_still_is_so(looked):
+    rule(quiet_from=time(11), quiet_until=time(12, 30))
+    rule("take_over", quiet_from=time(11), quiet_until=time(12, 30))
+    looked.see("stale", PAIRS[0], PAIRS[1], at=0)
+    looked.happens("take_over", "", at=1)
+    looked.see("stale", PAIRS[0], at=2)
+    assert looked.messages == []
+    looked.see("stale", PAIRS[0], at=30)
+    assert looked.messages == ["sandbox: ADA-USD 1m: it is so", "sandbox: it was so"]
+
+
+def test_quiet_hours_may_go_over_midnight(looked):
+    rule(quiet_from=time(22), quiet_until=time(13))
+    looked.see("stale", PAIRS[0], at=0)
+    assert looked.messages == []
+    looked.see("stale", PAIRS[0], at=60)
+    assert len(looked.messages) == 1
+
+
+def test_what_happens_is_told_once_and_has_no_end(looked):
+    rule("take_over", cool_down=0)
+    looked.happens("take_over", "")
+    looked.look(at=1)
+    assert looked.messages == ["sandbox: it was so"]
+    looked.happens("take_over", "", at=2)
+    assert len(looked.messages) == 2
+
+
+def test_what_happens_often_in_a_cool_down_is_one_message(looked):
+    rule("take_over", cool_down=15)
+    for minute in range(4):
+        looked.happens("take_over", "", at=minute)
+    looked.look(at=15)
+    assert looked.messages == [
+        "sandbox: it was so",
+        "sandbox was taken over 3 times: it was so, it was so, it was so",
+    ]
+
+
+def test_a_moment_may_be_of_one_rule_alone(looked):
+    first, second = rule("take_over"), rule("take_over")
+    looked.happens("take_over", "", rule=second.pk)
+    assert list(Alert.objects.values_list("rule", flat=True)) == [second.pk] != [first.pk]
+
+
+def test_a_rule_is_about_its_exchange_symbols_and_timeframes(looked):
+    rule(symbols=["BTC-USD"], timeframes=["1m"])
+    rule(exchange=looked.exchange.__class__.objects.get(name="binance"))
+    looked.see("stale", *PAIRS, "BTC-USD 1h")
+    assert looked.messages == ["sandbox: BTC-USD 1m: it is so"]
+
+
+def test_an_amount_is_compared_with_the_threshold(looked):
+    rule("clock_skew", threshold=5)
+    looked.see("clock_skew", "", amounts={"": 4.9})
+    assert looked.messages == []
+    looked.see("clock_skew", "", amounts={"": 5.0}, at=1)
+    looked.see("clock_skew", "", amounts={"": 1.0}, at=2)
+    assert len(looked.messages) == 2
+
+
+def test_where_nothing_can_be_seen_nothing_begins_and_nothing_ends(looked):
+    rule()
+    looked.see("stale", PAIRS[0])
+    looked.source.error = ConnectionError("gone")
+    done = looked.see("stale", PAIRS[1], at=1)
+    assert done.faults == ["said"]
+    looked.source.error = None
+    looked.look(at=2)
+    assert looked.messages == ["sandbox: ADA-USD 1m: it is so"]
+    assert AlertProgress.objects.get().positions == {"said": {"looks": 2}}  # not the one in vain
+
+
+def test_of_two_that_look_at_once_one_looks_in_vain(looked, redis):
+    rule()
+    other = Looked(redis)
+    looks = other.source.look
+
+    def look_late(look):
+        looked.see("stale", PAIRS[0])  # another process, meanwhile
+        return looks(look)
+
+    other.source.look = look_late
+    assert other.see("stale", PAIRS[0]).in_vain
+    assert looked.messages == ["sandbox: ADA-USD 1m: it is so"]
+
+
+def test_without_a_channel_it_is_on_the_page_alone(looked):
+    rule(channel=None)
+    looked.see("stale", PAIRS[0])
+    (alert,) = looked.alerts
+    assert (alert.told_at is not None, looked.messages) == (True, [])
+
+
+@pytest.mark.parametrize("how", ["rule off", "rule gone", "exchange off"])
+def test_what_nobody_looks_at_any_more_ends_without_a_word(looked, how):
+    made = rule()
+    looked.see("stale", PAIRS[0])
+    if how == "rule off":
+        AlertRule.objects.update(is_active=False)
+    elif how == "rule gone":
+        made.delete()
+    else:
+        type(looked.exchange).objects.update(is_active=False)
+    looked.look(at=1)
+    assert [each.resolved_at is not None for each in looked.alerts] == [True]
+    assert len(looked.messages) == 1
+
+
+def test_a_new_installation_has_rules_that_ring_nowhere(db):
+    rules = AlertRule.objects.all()
+    assert len(rules) == 18
+    assert {(each.channel, each.is_active) for each in rules} == {(None, True)}
