@@ -12,6 +12,7 @@ from alerts.variables import validate_variable
 from exchanges.models import Exchange
 
 MOST_MINUTES = 44_640  # a month
+LONGEST_FAULT = 300
 
 
 class AlertChannel(models.Model):
@@ -166,7 +167,7 @@ class Delivery(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     tries = models.PositiveIntegerField(default=0, validators=[MinValueValidator(0)])
     next_try_at = models.DateTimeField()
-    fault = models.CharField(max_length=300, blank=True, default="")
+    fault = models.CharField(max_length=LONGEST_FAULT, blank=True, default="")
     sender = models.CharField(max_length=64, blank=True, default="")
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()

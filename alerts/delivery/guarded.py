@@ -41,7 +41,7 @@ def _create_connection(address, timeout=SECONDS, *arguments, **options):
     try:
         return DIRECTLY.dial(host, port, seconds)
     except LivermoreError as error:
-        faults.append(str(error))
+        faults.append(f"{error}".replace("the row's address", "the channel's address"))
         raise OSError("refused") from None  # as a connect that failed, to the library
     except OSError as error:
         faults.append(error.strerror or "it can't be reached")

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 from django.core.exceptions import ValidationError
 
 from alerts.delivery.guarded import guarded
-from alerts.models import AlertChannel, Delivery
+from alerts.models import LONGEST_FAULT, AlertChannel, Delivery
 from alerts.variables import address_in
 from exchanges.errors import clip
 from livermore.observing.redaction import redacted
 
 TITLE = "Livermore"
+LIBRARY = "apprise"
 STATUS = re.compile(r"error=(\d{3})\b")  # as the library ends its lines of what was refused
+_call = threading.local()  # of this thread: the HTTP status that its message came to
 UNKNOWN = "apprise knows no such address"
 KEY_HEADER = "Idempotency-Key"
 
@@ -42,17 +44,18 @@ def tell(channel: AlertChannel, text: str, key: str = "") -> Outcome:
         return Outcome(False, f"{channel.variable}: {error.messages[0]}")
     if key and isinstance(getattr(service, "headers", None), dict):
         service.headers[KEY_HEADER] = key
-    with _status_of_library() as status, guarded() as faults:
+    _call.status = ""
+    with guarded() as faults:
         try:
             taken = bool(service.notify(body=text, title=TITLE))
         except Exception as error:  # any of a hundred services, each with faults of its own
             return Outcome(False, f"it could not be sent ({type(error).__name__})")
     if taken:
         return Outcome(True)
-    if status.code:
-        return Outcome(False, f"the receiver answered HTTP {status.code}")
+    if _call.status:
+        return Outcome(False, f"the receiver answered HTTP {_call.status}")
     reason = faults[-1] if faults else "the receiver did not take it"
-    return Outcome(False, clip(redacted(reason)))
+    return Outcome(False, clip(redacted(reason), LONGEST_FAULT - 1))
 
 
 def service_at(address: str) -> Any:
@@ -60,6 +63,7 @@ def service_at(address: str) -> Any:
     # Imported where it is needed: it takes a tenth of a second and 26 MB.
     import apprise
 
+    logging.getLogger(LIBRARY).addFilter(_nothing)
     try:
         found = apprise.Apprise.instantiate(address, suppress_exceptions=True)
     except Exception:  # what a plugin raises quotes the address
@@ -69,24 +73,13 @@ def service_at(address: str) -> Any:
     return found
 
 
-class _Status(logging.Handler):
-    """Takes the HTTP status out of what the library logs on this thread; nothing else is kept."""
+class _Nothing(logging.Filter):
+    """Lets no line of the library out: they quote addresses. The HTTP status in one is kept."""
 
-    def __init__(self):
-        super().__init__(logging.WARNING)
-        self._thread = threading.get_ident()
-        self.code = ""
-
-    def emit(self, record):
-        if record.thread == self._thread and (found := STATUS.search(record.getMessage())):
-            self.code = found[1]
-
-    def __enter__(self):
-        logging.getLogger("apprise").addHandler(self)
-        return self
-
-    def __exit__(self, *exc_info):
-        logging.getLogger("apprise").removeHandler(self)
+    def filter(self, record):
+        if found := STATUS.search(record.getMessage()):
+            _call.status = found[1]
+        return False
 
 
-_status_of_library = _Status
+_nothing = _Nothing()

@@ -37,7 +37,7 @@ class Looked:
     def see(self, kind, *subjects, at=None, exchange=..., amounts=None):
         """Look while these subjects last; `at` in minutes."""
         exchange = self.exchange if exchange is ... else exchange
-        self.source.events = [Seen(kind, exchange, {each: "it is so" for each in subjects}, amounts)]
+        self.source.events = [Seen(kind, exchange, dict.fromkeys(subjects, "it is so"), amounts)]
         return self.look(at)
 
     def happens(self, kind, *subjects, at=None, rule=None):

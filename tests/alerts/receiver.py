@@ -11,6 +11,7 @@ class Receiver:
     def __init__(self):
         self.told = []  # (key, message)
         self.status = 200
+        self.location = ""
         self.calls = 0
         self.paths = []
         self.hold = threading.Event()
@@ -44,6 +45,8 @@ class Receiver:
             self.told.append((handler.headers.get("Idempotency-Key"), json.loads(body)["message"]))
         handler.send_response(status)
         handler.send_header("Content-Length", "0")
+        if self.location:
+            handler.send_header("Location", self.location)
         handler.end_headers()
 
     @property

@@ -38,9 +38,7 @@ def test_what_lasts_is_told_once_and_its_end_once(looked):
 def test_what_begins_together_is_one_message(looked):
     rule()
     looked.see("stale", *PAIRS)
-    assert looked.messages == [
-        "3 pairs of sandbox are stale: ADA-USD 1m, BTC-USD 1m, ETH-USD 1m"
-    ]
+    assert looked.messages == ["3 pairs of sandbox are stale: ADA-USD 1m, BTC-USD 1m, ETH-USD 1m"]
     looked.see("stale", PAIRS[0], at=1)
     assert len(looked.messages) == 1  # it is not over
     looked.see("stale", at=2)

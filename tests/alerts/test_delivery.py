@@ -1,0 +1,137 @@
+"""Messages on their way: tried again, in order, none held up by another channel, no secret told."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from alerts.delivery import senders
+from alerts.delivery.dead_man import DeadMan
+from alerts.delivery.senders import AGAIN, Senders
+from alerts.delivery.sending import tell
+from alerts.models import Alert, AlertChannel, Delivery
+from livermore.observing.redaction import redacted
+from tests.alerts.receiver import Receiver
+from tests.warmup.runners import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = "s3cret-t0ken-of-a-webhook"
+
+
+@pytest.fixture
+def sending():
+    found = Senders()
+    yield found
+    found.stop()
+
+
+def queue(channel, *texts, **values):
+    now = timezone.now()
+    times = {"next_try_at": now, "created_at": now, "changed_at": now}
+    for text in texts:
+        alert = Alert.objects.create(what="stale", text=text, first_seen=now, last_seen=now)
+        Delivery.objects.create(alert=alert, channel=channel, text=text, **times | values)
+
+
+def state(**values):
+    return Delivery.objects.filter(**values).count()
+
+
+def test_messages_arrive_in_order_each_with_a_key_of_its_own(channel, receiver, sending):
+    queue(channel, *"abc")
+    sending.step()
+    wait_until(lambda: state(state="delivered") == 3)
+    assert receiver.messages == ["a", "b", "c"]
+    assert len({key for key, _ in receiver.told}) == 3
+
+
+def test_what_is_refused_is_tried_again_until_it_is_taken(channel, receiver, sending, monkeypatch):
+    monkeypatch.setattr(senders, "delay_after", lambda tries: 0)
+    monkeypatch.setattr(senders, "STEP_SECONDS", 0.05)
+    receiver.status = 503
+    queue(channel, "a", "b")
+    sending.step()
+    wait_until(lambda: receiver.calls > 2)
+    assert Delivery.objects.first().fault in ("", "the receiver answered HTTP 503")
+    assert "takes nothing" not in sending.why_not_well()  # for so short a while
+    receiver.status = 200
+    wait_until(lambda: state(state="delivered") == 2)
+    assert receiver.messages == ["a", "b"]
+
+
+def test_a_channel_that_hangs_holds_up_no_other(channel, receiver, sending, monkeypatch):
+    other = Receiver()
+    monkeypatch.setenv("LIVERMORE_NOTIFY_OTHER", other.url)
+    quick = AlertChannel.objects.create(name="quick", variable="LIVERMORE_NOTIFY_OTHER")
+    receiver.hold.clear()
+    queue(channel, "slow")
+    queue(quick, "fast")
+    sending.step()
+    wait_until(lambda: other.messages == ["fast"], 3)
+    assert receiver.messages == []
+    receiver.hold.set()
+    wait_until(lambda: state(state="delivered") == 2)
+    other.close()
+
+
+def test_what_a_killed_process_was_sending_is_told_again_as_such(channel, receiver, sending):
+    long_ago = timezone.now() - timedelta(minutes=3)
+    queue(channel, "a", state="sending", sender="dead", tries=1, changed_at=long_ago)
+    queue(channel, "b", state="sending", sender="alive", tries=1)
+    sending.step()
+    wait_until(lambda: receiver.messages)
+    assert receiver.messages == [f"{AGAIN}a"]
+    wait_until(lambda: state(state="delivered") == 1)
+    assert state(state="sending") == 1
+
+
+def test_in_the_end_it_is_given_up(channel, receiver, sending):
+    receiver.status = 400
+    queue(channel, "a", tries=senders.MOST_TRIES - 1)
+    sending.step()
+    wait_until(lambda: state(state="failed", fault="the receiver answered HTTP 400"))
+
+
+def test_what_does_not_work_is_said_without_the_address(db, monkeypatch, caplog):
+    channel = AlertChannel(name="phone", variable="LIVERMORE_NOTIFY_TEST")
+    with caplog.at_level(logging.DEBUG):
+        assert tell(channel, "a").fault == "LIVERMORE_NOTIFY_TEST is not set where alerts are sent"
+        for address, fault in (
+            (SECRET, "apprise knows no such address"),
+            (f"nothing://{SECRET}", "apprise knows no such address"),
+            (f"json://user:{SECRET}@127.0.0.1:1/{SECRET}/", "Connection refused"),
+            (f"json://localhost:1/{SECRET}/", "is not called"),
+            (f"json://169.254.169.254/{SECRET}/", "LIVERMORE_PRIVATE_EXCHANGE_HOSTS"),
+        ):
+            monkeypatch.setenv("LIVERMORE_NOTIFY_TEST", address)
+            outcome = tell(channel, "a")
+            assert not outcome.is_sent and fault in outcome.fault
+            assert SECRET not in outcome.fault
+            assert redacted(f"so {address} is") == "so *** is"
+    assert SECRET not in caplog.text
+
+
+def test_a_redirect_leads_to_no_private_host(channel, receiver, settings):
+    """The first host is allowed, that to which it leads is not."""
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = [f"127.0.0.1:{receiver.port}"]
+    receiver.status, receiver.location = 302, "http://127.0.0.1:1/"
+    outcome = tell(channel, "a")
+    assert not outcome.is_sent
+    assert "127.0.0.1 is not called" in outcome.fault
+
+
+def test_the_dead_mans_address_is_fetched_while_all_is_well_alone(receiver, settings):
+    settings.LIVERMORE_DEAD_MAN_URL = f"http://127.0.0.1:{receiver.port}/ping/{SECRET}"
+    wrong = []
+    man = DeadMan(lambda: wrong[0] if wrong else "")
+    assert man.step()
+    assert receiver.paths == [f"/ping/{SECRET}"]
+    wrong.append("a channel takes nothing")
+    assert not man.step()
+    assert receiver.calls == 1
+    wrong.clear()
+    receiver.status = 500
+    assert not man.step()
+    assert redacted(settings.LIVERMORE_DEAD_MAN_URL) == "***"
