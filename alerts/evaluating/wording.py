@@ -8,6 +8,7 @@ from warmup.human_readable import duration
 
 NAMED = 8  # subjects of one message; the page has all of them
 INSTALLATION = "Livermore"
+TEST = "This is a test of the channel {name}: alerts of Livermore come here."
 
 
 def where(alert: Alert) -> str:

@@ -1,10 +1,9 @@
 from django.core.management.base import CommandError
 
 from alerts.delivery.sending import tell
+from alerts.evaluating.wording import TEST
 from alerts.models import Alert, AlertChannel, Delivery
 from livermore.command import LivermoreCommand, UsageError
-
-TEST = "This is a test of the channel {name}: alerts of Livermore come here."
 
 
 class Command(LivermoreCommand):
