@@ -82,6 +82,8 @@ REDIS = {
     "warmup/network/actions/base.py",
     "warmup/harness/steps/stored.py",
     "alerts/evaluating/turn.py",
+    "alerts/events/absent.py",
+    "alerts/events/holders.py",
     "serving/server.py",
     "serving/together/turns.py",
     "serving/together/answers.py",
