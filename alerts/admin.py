@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from alerts.delivery.sending import service_at, tell
-from alerts.evaluating.wording import TEST
+from alerts.evaluating.texts import TEST
 from alerts.kinds import KINDS
 from alerts.models import Alert, AlertChannel, AlertRule, Delivery
 from alerts.variables import address_in

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from alerts.evaluating.matching import covers, lasting, matches, ripe
-from alerts.evaluating.wording import text_of
+from alerts.evaluating.texts import text_of
 from alerts.events.source import Moment, Seen
 from alerts.models import Alert, AlertRule
 from exchanges.models import Exchange

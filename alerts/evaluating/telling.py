@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from alerts.evaluating.matching import is_quiet
-from alerts.evaluating.wording import beginning, resolution
+from alerts.evaluating.texts import beginning, resolution
 from alerts.models import Alert, AlertRule, Delivery
 
 

@@ -1,7 +1,7 @@
 from django.core.management.base import CommandError
 
 from alerts.delivery.sending import tell
-from alerts.evaluating.wording import TEST
+from alerts.evaluating.texts import TEST
 from alerts.models import Alert, AlertChannel, Delivery
 from livermore.command import LivermoreCommand, UsageError
 
