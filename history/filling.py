@@ -11,7 +11,7 @@ from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import Candles
 from history.archives.jobs import MonthJob
 from history.archives.taking import ArchiveTaking
-from history.planning.jobs import BarCount, Job, together
+from history.planning.jobs import BarCount, Job, due, together
 from history.planning.report import FillReport
 from history.store import HistoryStore
 from livermore.market.coverage import Coverage, Interval, intersect, missing, span, subtract, union
@@ -50,13 +50,18 @@ class HistoryFilling:
 
     def missing(self, pair: Pair) -> Coverage:
         """Return what nobody knows of a pair."""
-        start_ms, end_ms = self._stretch
-        end_ms = min(pair.timeframe.ceil(end_ms), pair.timeframe.floor(self._rest.clock.now_ms()))
-        return missing(self._store.coverage(pair), pair.timeframe.ceil(start_ms), end_ms)
+        return missing(self._store.coverage(pair), *self._stretch_of(pair))
 
     def wanted(self, pair: Pair, now_ms: int) -> Coverage:
-        """Return what of that is to be asked for now."""
-        return subtract(self.missing(pair), self._left_alone(pair, now_ms))
+        """Return what is to be asked for now: of that, and of what is to be told a second time."""
+        open_still, within = self._store.unconfirmed(pair), self._stretch_of(pair)
+        return subtract(
+            due(self.missing(pair), open_still, within, now_ms), self._left_alone(pair, now_ms)
+        )
+
+    def _stretch_of(self, pair: Pair) -> Interval:
+        start_ms, end_ms = map(pair.timeframe.ceil, self._stretch)
+        return start_ms, min(end_ms, pair.timeframe.floor(self._rest.clock.now_ms()))
 
     def month_jobs(self, timeframe: Timeframe) -> list[MonthJob]:
         """Return what is to be taken from bulk files in a timeframe, oldest first."""

@@ -7,6 +7,7 @@ from history.planning.plan import Cost, FillPlan
 from history.planning.report import ArchiveReport, FillReport
 from warmup.terminal import Progress, print_failures
 
+SHARE_THAT_TELLS = 0.01  # how much is to be done until it says something of the rest
 SHOWN = 5  # of each kind of what is wrong
 
 
@@ -27,7 +28,7 @@ def describe(done: int, total: int, report: FillReport) -> str:
     if report.archives.octets:
         parts.append(f"{report.archives.files:,} files {_size(report.archives.octets)}")
     parts.append(f"{_size(report.written)} written")
-    if done:
+    if done and done >= total * SHARE_THAT_TELLS:
         parts.append(f"at most {_duration(report.seconds * (total - done) / done)} left")
     return " · ".join(parts)
 

@@ -23,11 +23,12 @@ from history.following.kept import Kept, kept_of
 from history.following.news import EventNews
 from history.models import KeptHistory
 from history.places.place import configured_place
+from history.planning.jobs import due
 from history.store import HistoryStore
 from history.turn import Turn, TurnTaken
-from livermore.market.coverage import missing, subtract
+from livermore.market.coverage import missing
 from livermore.market.pair import pairs_of
-from warmup.cache.unconfirmed import SECOND_LOOK_MS, withheld
+from warmup.cache.unconfirmed import SECOND_LOOK_MS
 
 logger = logging.getLogger(__name__)
 
@@ -167,8 +168,7 @@ class HistoryFollower:
         for pair in pairs_of([each for each in kept.symbols if each in trading], kept.timeframes):
             covered, open_still = known.get(pair, ((), ()))
             start_ms, until_ms = map(pair.timeframe.ceil, (kept.since_ms, end_ms))
-            later = ((each.start_ms, each.end_ms) for each in open_still if each.due_ms() > now_ms)
-            lacking = missing(covered, start_ms, min(until_ms, pair.timeframe.floor(now_ms)))
-            if subtract(lacking, (*withheld(open_still, now_ms), *later)):
+            within = start_ms, min(until_ms, pair.timeframe.floor(now_ms))
+            if due(missing(covered, *within), open_still, within, now_ms):
                 found.add(pair.symbol)
         return ([each for each in kept.symbols if each in found], end_ms) if found else None

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from exchanges.rest.base import Known
-from livermore.market.coverage import Coverage, Interval, intersect
+from livermore.market.coverage import Coverage, Interval, intersect, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+from warmup.cache.unconfirmed import Stretches, second_looks, withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ def together(wanted: Coverage, longest_ms: int, left_alone: Coverage) -> Coverag
                 continue
         found.append((start_ms, end_ms))
     return tuple(found)
+
+
+def due(lacking: Coverage, open_still: Stretches, within: Interval, now_ms: int) -> Coverage:
+    """Return what of a stretch is to be asked for now.
+
+    That is what is lacking, but for what was asked for lately in vain; and what is known by one
+    answer alone, as where an exchange leaves out bars without a trade, once a second one counts.
+    """
+    looks = intersect(second_looks(open_still, now_ms), (within,))
+    later = ((each.start_ms, each.end_ms) for each in open_still if each.due_ms() > now_ms)
+    return subtract(union([*lacking, *looks]), (*withheld(open_still, now_ms), *later))
 
 
 class BarCount:

@@ -1,6 +1,7 @@
 """Filling history over real sockets: all that the exchange has, once, and what nobody knows."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from io import StringIO
@@ -8,9 +9,11 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from history.following import follower as follower_module
+from history.following.follower import HistoryFollower
 from history.models import HistoryFile
 from history.store import HistoryStore
-from livermore.market.pair import pairs_of
+from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.runners import MIDNIGHT_MS, chosen, make_row, serve, true_rows
 from warmup.cache.unconfirmed import SECOND_LOOK_MS
@@ -74,3 +77,30 @@ def test_what_lies_before_a_symbol_began_is_unknown_until_it_was_told_twice(redi
         told = fill(row, "--since", "2018-01-01", "--timeframes", "1d,1h")
         assert told["unknown"] == []
         assert told["candleCalls"] <= 15
+
+
+@pytest.mark.parametrize("followed", [False, True])
+def test_what_is_left_out_between_others_is_looked_at_a_second_time(
+    redis, sandbox, folder, monkeypatch, followed
+):
+    monkeypatch.setattr(follower_module, "time_now_ms", lambda *_: sandbox.clock.now_ms())
+    row, hour = make_row(sandbox, "coinbase", ["BTC-USD"]), Pair("BTC-USD", Timeframe.H1)
+    hole_ms = SINCE_MS + 30 * Timeframe.H1.ms  # with a trade, as the truth says
+    hole = sandbox.faults.add("holes", open_times=[hole_ms])
+    expected = true_rows(sandbox, row, *hour, SINCE_MS, MIDNIGHT_MS)
+    fill(row, "--since", SINCE, "--timeframes", "1h")
+    store = HistoryStore(folder, row)
+    lacking = store.read(hour, SINCE_MS, MIDNIGHT_MS)
+    assert lacking.rows == [each for each in expected if each[0] != hole_ms]
+    sandbox.faults.remove(hole)
+    sandbox.clock.advance(SECOND_LOOK_MS)
+    calls = Counter()
+    for _ in range(2):
+        if followed:
+            HistoryFollower(redis, row).step()
+        else:
+            fill(row)
+        assert store.read(hour, SINCE_MS, MIDNIGHT_MS).rows == expected
+        assert store.unconfirmed(hour) == ()
+        calls, before = sandbox.requests.counts, calls
+    assert calls - before <= Counter(dict.fromkeys(calls, 2))  # the newest bars at the most

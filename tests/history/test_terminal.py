@@ -18,6 +18,7 @@ def test_progress_tells_calls_weight_bytes_and_how_long_it_takes_at_the_most():
         "31.4 MB written · at most 10.0 min left"
     )
     assert "left" not in describe(0, 5_000_000, FillReport())
+    assert "left" not in describe(40_000, 5_000_000, FillReport())
     assert "files" not in describe(1, 2, FillReport(seconds=2))
 
 
