@@ -12,6 +12,7 @@ from redis import Redis
 from alerts.delivery.dead_man import DeadMan
 from alerts.delivery.senders import Senders
 from alerts.evaluating.evaluator import Evaluator
+from alerts.evaluating.retention import Retention
 from alerts.evaluating.turn import LASTS_SECONDS, Turn
 from alerts.events.source import Source
 
@@ -34,6 +35,7 @@ class AlertService:
         self._turn = Turn(redis, turn_seconds)
         self._evaluator = Evaluator(redis, sources)
         self._senders = Senders()
+        self._retention = Retention()
         self._step_seconds = step_seconds
         self._stopping = threading.Event()
         self._well_at = float("-inf")  # monotonic
@@ -66,6 +68,7 @@ class AlertService:
             return False
         done = self._evaluator.step()
         self._senders.step()
+        self._retention.step()
         if not done.in_vain and not done.faults and not self._turn.redis_is_away:
             self._well_at = time.monotonic()
         return True

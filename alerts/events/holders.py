@@ -35,16 +35,21 @@ class Holders:
                 yield from _changes(exchange, before, now, now_ms)
                 if not now["instance"] and not before.get("told_dead"):
                     # Until somebody has it again: who had it, and what became of that one.
-                    now = {**before, "ended": before["ended"] or now["ended"], "looked": now_ms}
-                    now["told_dead"] = _is_dead(before, now, now_ms)
+                    is_dead = _is_dead(before, now, now_ms)
+                    ended = before["ended"] or now["ended"]
+                    now = {**before, "ended": ended, "looked": now_ms, "told_dead": is_dead}
                 elif not now["instance"]:
-                    now = before
+                    now = {**before, "looked": now_ms}
             position[str(exchange.pk)] = now
 
 
 def _after_gap(before: Known, now: Known, now_ms: int) -> Known | None:
-    """Return what may be believed of a look long ago: nothing where nobody has it now."""
-    return {**before, "alive": now_ms} if now["instance"] else None
+    """Return what may be believed of a look long ago: who had it, and when that one was alive.
+
+    Nothing where nobody has it, nor has said anything of it lately: it may have ended in order.
+    """
+    alive_ms = now_ms if now["instance"] else now["alive"]
+    return {**before, "alive": alive_ms} if alive_ms else None
 
 
 def _known(redis: Redis, exchange: Exchange, now_ms: int) -> Known:
@@ -97,4 +102,5 @@ def _changes(exchange: Exchange, before: Known, now: Known, now_ms: int) -> Iter
 
 def _is_dead(before: Known, now: Known, now_ms: int) -> bool:
     """Tell whether who had it ended without a word, and too long ago to be only slow."""
-    return not (before["ended"] or now["ended"]) and now_ms - before["alive"] >= TTL_MS
+    alive_ms = now["alive"] or before["alive"]
+    return not (before["ended"] or now["ended"]) and now_ms - alive_ms >= TTL_MS

@@ -10,6 +10,7 @@ from django_redis import get_redis_connection
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from alerts.metrics import AlertCollector
 from exchanges.redis.client import own_client
 from exchanges.redis.unreadable import OnceAnHour
 from history.following.metrics import HistoryCollector, HistoryCounts
@@ -36,6 +37,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     with own_client(get_redis_connection("default"), TIMEOUT_SECONDS) as redis:
         registry.register(ExchangeCollector(redis, measured, __version__, news))
         registry.register(HistoryCollector(redis, counts))
+        registry.register(AlertCollector())
         return HttpResponse(encode(registry), content_type=content_type)
 
 

@@ -6,6 +6,7 @@ from django.utils.crypto import constant_time_compare
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open
 from prometheus_client.parser import text_string_to_metric_families as read_plain
 
+from alerts.metrics import METRICS as OF_ALERTS
 from exchanges.models import Exchange
 from history.following.metrics import METRICS as OF_HISTORY
 from warmup.metrics.exposition import METRICS
@@ -182,4 +183,5 @@ def test_the_document_names_the_labels_of_every_metric():
         r"^\| `livermore_(?!serving_)(\w+)` \| \w+ \|([^|]*)\|", DOCUMENT.read_text(), re.M
     )
     documented = {name: tuple(labels.replace(",", "").split()) for name, labels in rows}
-    assert documented == {name: kind.labels for name, kind in (METRICS | OF_HISTORY).items()}
+    metrics = METRICS | OF_HISTORY | OF_ALERTS
+    assert documented == {name: kind.labels for name, kind in metrics.items()}

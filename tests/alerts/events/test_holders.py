@@ -1,0 +1,103 @@
+"""Who takes an exchange, from whom, and who fell silent with it: each told once."""
+
+import orjson
+import pytest
+
+from alerts.events.holders import Holders
+from exchanges.lock.acquire import ExchangeLock
+from exchanges.lock.status import STATUS_TTL_MS, State
+from livermore.market import keys
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def happened(seen):
+    """Return what happened since the last look, as kinds."""
+
+    def look():
+        return sorted(seen(Holders()))
+
+    return look
+
+
+@pytest.fixture
+def take(redis, row):
+    """Return a function that takes the lock, on a machine that it names."""
+    leases = []
+
+    def acquire(hostname="", take_over=""):
+        lock = ExchangeLock(redis, row.pk)
+        lease = lock.take_over(take_over, "wanted") if take_over else lock.acquire()
+        lease._status.report(State.ACTIVE, "", None, {})
+        lease._status.write()  # without its heartbeat: it may fall silent
+        leases.append(lease)
+        if hostname:
+            edit(redis, keys.lock(row.pk), hostname=hostname)
+        return lease
+
+    yield acquire
+    for lease in leases:
+        lease.release()
+
+
+def edit(redis, key, **values):
+    found = orjson.loads(redis.get(key))
+    redis.set(key, orjson.dumps(found | values), keepttl=True)
+
+
+def fall_silent(redis, row, seconds):
+    """Let the holder have said nothing for so long, and its lock be gone after 12 s of that."""
+    redis.pexpire(keys.status(row.pk), STATUS_TTL_MS - 1000 * seconds)
+    if seconds >= 12:
+        redis.delete(keys.lock(row.pk))
+
+
+def test_one_that_ends_and_begins_again_is_no_news(happened, take):
+    assert happened() == []
+    first = take()
+    assert happened() == []
+    first.release()
+    assert happened() == []
+    take()
+    assert happened() == []
+
+
+def test_one_that_falls_silent_and_one_that_takes_over(redis, row, happened, take):
+    take("a")
+    assert happened() == []
+    fall_silent(redis, row, 5)
+    assert happened() == []
+    fall_silent(redis, row, 13)
+    assert happened() == ["holder_died"]
+    assert happened() == []
+    take("b")
+    assert happened() == ["take_over"]
+    assert happened() == []
+
+
+def test_one_that_is_wanted_elsewhere_did_not_die(redis, row, seen, take):
+    first = take("a")
+    assert seen(Holders()) == {}
+    take("b", first.holder.instance_id)
+    found = seen(Holders())
+    assert list(found) == ["take_over"]
+    ((event,),) = found.values()
+    assert event.text.startswith("b (process ") and " took it over from a (process " in event.text
+
+
+def test_one_that_lost_its_lock_and_has_it_again(redis, row, happened, take):
+    take("a")
+    assert happened() == []
+    redis.delete(keys.lock(row.pk))
+    take("a")
+    assert happened() == ["lock_lost"]
+
+
+def test_a_redis_that_was_flushed_kills_nobody(redis, happened, take):
+    take("a")
+    assert happened() == []
+    redis.flushall()
+    assert happened() == []
+    take("a")
+    assert happened() == ["lock_lost"]
