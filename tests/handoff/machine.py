@@ -53,6 +53,7 @@ class Machine:
         path = f"{self._tools}{os.pathsep}{os.environ['PATH']}"
         self._env = environment() | OURS | {"HOME": str(self._home), "PATH": path, "COLUMNS": "120"}
         self._units: dict[str, Unit] = {}
+        self._page_client: PageClient | None = None
         self._things = ExitStack()
 
     def __enter__(self) -> "Machine":
@@ -71,7 +72,10 @@ class Machine:
         self._things.close()
 
     def page_client(self) -> PageClient:
-        return PageClient(self._address, USER, PASSWORD)
+        """Return who logged in once: each time costs a million rounds of a hash."""
+        if self._page_client is None:
+            self._page_client = PageClient(self._address, USER, PASSWORD)
+        return self._page_client
 
     def follow(self, blocks: list[Block]) -> None:
         """Do all that a document says; where something else came of it, `went_wrong` has it."""

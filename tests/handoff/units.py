@@ -4,13 +4,19 @@ import shlex
 import subprocess
 from configparser import RawConfigParser
 from pathlib import Path
+from typing import ClassVar
 
 HOME = "/srv/livermore"  # where units expect the checkout
 OURS = {"LIVERMORE_PRIVATE_EXCHANGE_HOSTS": "127.0.0.1"}  # the exchange that is played is here
 
 
 class Unit:
-    """A unit of a checkout that is somewhere else."""
+    """A unit of a checkout that is somewhere else.
+
+    What comes before it is run once for as long as its environment stays the same.
+    """
+
+    _ran_before: ClassVar[list[tuple]] = []
 
     def __init__(self, checkout: Path, name: str, path: str):
         """`path` is the PATH that it gets."""
@@ -31,7 +37,9 @@ class Unit:
     def start(self) -> None:
         with self._log.open("ab") as log:
             options = {"cwd": self._folder, "env": self._env, "stdout": log, "stderr": log}
-            subprocess.run(self._before, check=True, **options)
+            if (self._before, self._env) not in self._ran_before:
+                subprocess.run(self._before, check=True, **options)
+                self._ran_before.append((self._before, self._env))
             self._process = subprocess.Popen(self._command, **options)
 
     def stop(self) -> None:
