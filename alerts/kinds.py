@@ -3,9 +3,12 @@
 `KINDS` is all there are, by the name that a rule's `what` has. Another room adds its own there.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MINUTES = "minutes"
+MOST_MINUTES = 44_640  # a month
+MOST_OF_MACD_V = 1000.0
+MOST_OF_A_PRICE = 1e12
 
 
 class Kind(NamedTuple):
@@ -13,7 +16,9 @@ class Kind(NamedTuple):
 
     `label` is what people choose. `many` says it of several subjects at an exchange, as in
     "14 pairs of binance are stale". `unit` is what the threshold counts, and `threshold` what it
-    is where the rule names none. `by_pair`: subjects are symbols in a timeframe.
+    is where the rule names none; it is from `least` to `most`. `by_pair`: subjects are symbols in
+    a timeframe. `in_full`: each subject's text is told, in lines of its own. `is_price`: the
+    threshold is a price, and so has to be named, of symbols that are named too.
     """
 
     label: str
@@ -23,6 +28,18 @@ class Kind(NamedTuple):
     by_pair: bool = False
     by_symbol: bool = False
     whole: bool = False  # a rule that names no symbol is about the exchange, and no pair of it
+    least: float = 0.0
+    most: float = MOST_MINUTES
+    in_full: bool = False
+    is_price: bool = False
+
+    def allows(self, threshold: float) -> bool:
+        """Tell whether it may be the threshold of a rule."""
+        return self.least <= threshold <= self.most
+
+
+def _signal(label: str, many: str, **values: Any) -> Kind:
+    return Kind(label, f"{{n}} {many} of {{exchange}}", by_pair=True, in_full=True, **values)
 
 
 KINDS: dict[str, Kind] = {
@@ -54,6 +71,18 @@ KINDS: dict[str, Kind] = {
         by_pair=True, whole=True,
     ),
     "digest": Kind("what happened in a day", unit="hour of the day (UTC)", threshold=7),
+    "level": _signal(
+        "MACD-V crosses a level", "levels crossed", unit="MACD-V", threshold=150, least=150,
+        most=MOST_OF_MACD_V,
+    ),
+    "stage": _signal("a pair comes into another stage", "changes of stage", unit="", most=0),
+    "reversal": _signal("an extreme move of MACD-V turns", "reversals", unit="", most=0),
+    "price_above": _signal(
+        "the price is above", "prices passed", unit="price", most=MOST_OF_A_PRICE, is_price=True
+    ),
+    "price_below": _signal(
+        "the price is below", "prices passed", unit="price", most=MOST_OF_A_PRICE, is_price=True
+    ),
 }  # fmt: skip
 
 

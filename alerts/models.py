@@ -7,11 +7,10 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from alerts.kinds import KINDS, choices
+from alerts.kinds import KINDS, MOST_MINUTES, choices
 from alerts.variables import validate_variable
 from exchanges.models import Exchange
 
-MOST_MINUTES = 44_640  # a month
 LONGEST_FAULT = 300
 
 
@@ -60,7 +59,9 @@ class AlertRule(models.Model):
         null=True,
         blank=True,
         help_text="For how many minutes it has to last before it is told; of a clock by how many "
-        "seconds it is off, of a digest the hour of the day in UTC. Empty: the usual.",
+        "seconds it is off, of a digest the hour of the day in UTC. Of a level of MACD-V the "
+        "first that rings, from 150 on: 200 rings at ±200, ±250, … ±400. Of a price that price, in "
+        "the quote currency. A stage or a reversal has none. Empty: the usual.",
     )
     cool_down = models.PositiveIntegerField(
         "cool-down (minutes)",
@@ -96,8 +97,14 @@ class AlertRule(models.Model):
     def clean(self):
         if (self.quiet_from is None) != (self.quiet_until is None):
             raise ValidationError({"quiet_until": "Quiet hours have a beginning and an end."})
-        if self.threshold is not None and not 0 <= self.threshold <= MOST_MINUTES:
-            raise ValidationError({"threshold": f"It is from 0 to {MOST_MINUTES}."})
+        kind = KINDS.get(self.what)
+        if kind and self.threshold is not None and not kind.allows(self.threshold):
+            raise ValidationError({"threshold": f"It is from {kind.least:g} to {kind.most:g}."})
+        if kind and kind.is_price:
+            if self.threshold is None:
+                raise ValidationError({"threshold": "Which price?"})
+            if not self.symbols:
+                raise ValidationError({"symbols": "A price is one of a symbol: name it."})
 
     @property
     def limit(self) -> float:
@@ -110,7 +117,8 @@ class Alert(models.Model):
     """One thing that was told, or waits to be: of one rule and exchange, of several subjects.
 
     `members` are all subjects with their text, `lasting` the names of those that are not over.
-    `told_at` None: it waits for the end of a cool-down or of quiet hours, or was over before.
+    `told_at` None: it waits for the end of a cool-down or of quiet hours, or was over before. What
+    `is_late` is told to nobody: it was too old when it was seen.
     """
 
     rule = models.ForeignKey(AlertRule, on_delete=models.SET_NULL, null=True, related_name="alerts")
@@ -122,6 +130,7 @@ class Alert(models.Model):
     members = models.JSONField(default=dict)
     lasting = models.JSONField(default=list)
     is_moment = models.BooleanField(default=False)
+    is_late = models.BooleanField("late", default=False)
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
     resolved_at = models.DateTimeField("resolved", null=True, blank=True)
@@ -202,3 +211,23 @@ class AlertProgress(models.Model):
 
     class Meta:
         db_table = "alert_progress"
+
+
+class SignalState(models.Model):
+    """Up to where the closes of a pair were evaluated, for rules about signals.
+
+    `state` is what `alerts.signals.pair_state` keeps. A pair that no rule is about has no row.
+    """
+
+    exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="+")
+    symbol = models.CharField(max_length=100)
+    timeframe = models.CharField(max_length=3)
+    state = models.TextField()
+
+    class Meta:
+        db_table = "alert_signal_states"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["exchange", "symbol", "timeframe"], name="alert_signal_states_pair"
+            )
+        ]

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from alerts.evaluating.cooling import cooling_subjects, cools_down
 from alerts.evaluating.matching import covers, lasting, matches, ripe
 from alerts.evaluating.texts import text_of
 from alerts.events.source import Moment, Seen
@@ -48,7 +49,8 @@ class Decision:
             elif covers(self._rule, event.subject):
                 moments[number_of(event.exchange)].append(event)
         for found in moments.values():
-            self._take_moments(found)
+            self._take_moments([moment for moment in found if not moment.is_late])
+            self._take_late([moment for moment in found if moment.is_late])
 
     def _take_lasting(self, seen: Seen) -> None:
         found = lasting(self._rule, seen)
@@ -81,18 +83,43 @@ class Decision:
         alert.save()
 
     def _take_moments(self, found: list[Moment]) -> None:
-        """Add what happened to what waits to be told of that exchange."""
-        first = found[0]
+        """Add what happened to what waits to be told of that exchange.
+
+        What cools down waits apart from what does not.
+        """
+        if not found:
+            return
+        cooling = cooling_subjects(self._rule, found[0].exchange, self._now)
         waiting = Alert.objects.filter(
-            rule=self._rule, exchange=first.exchange, is_moment=True, told_at=None
-        ).first() or self._begin(first, min(each.at_ms for each in found))
+            rule=self._rule,
+            exchange=found[0].exchange,
+            is_moment=True,
+            is_late=False,
+            told_at=None,
+        )
+        by_state = {cools_down(each, cooling): each for each in reversed(waiting)}
+        for cools in (False, True):
+            if chosen := [each for each in found if (each.subject in cooling) is cools]:
+                self._add(by_state.get(cools) or self._begin_with(chosen), chosen)
+
+    def _take_late(self, found: list[Moment]) -> None:
+        """Write what is too old to be told."""
+        if found:
+            alert = self._begin_with(found)
+            alert.is_late = True
+            self._add(alert, found)
+
+    def _begin_with(self, found: Sequence[Moment]) -> Alert:
+        return self._begin(found[0], min(each.at_ms for each in found))
+
+    def _add(self, alert: Alert, found: Sequence[Moment]) -> None:
         new: dict[str, str] = {}
         for moment in found:
             name, again = moment.subject, 2
-            while name in waiting.members or name in new:  # it happened again before it is told
+            while name in alert.members or name in new:  # it happened again before it is told
                 name, again = f"{moment.subject} ({again})".strip(), again + 1
             new[name] = moment.text
-        self._write(waiting, new)
+        self._write(alert, new)
 
     def _begin(self, event: Seen | Moment, began_ms: int) -> Alert:
         return Alert(

@@ -61,6 +61,8 @@ class Evaluator:
                 looked_at=when(look.now_ms),
             )
             if not done.in_vain:
+                for write in look.writes:
+                    write()
                 decide(look.rules, events, pending, look.now_ms)
                 resolve_orphans(look.rules, look.now_ms)
                 done.messages = tell(look.rules, when(look.now_ms))

@@ -1,10 +1,11 @@
 """When an alert is told: not in quiet hours, beginnings not in a cool-down, each once."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Q
 
+from alerts.evaluating.cooling import cooling_subjects, cools_down
 from alerts.evaluating.matching import is_quiet
 from alerts.evaluating.texts import beginning, resolution
 from alerts.models import Alert, AlertRule, Delivery
@@ -16,9 +17,9 @@ def tell(rules: Sequence[AlertRule], now: datetime) -> int:
     ours = Alert.objects.filter(rule__in=by_id).select_related("exchange").order_by("pk")
     messages = 0
     # What was over before it could be told is no news; what only happened is.
-    for alert in ours.filter(Q(resolved_at=None) | Q(is_moment=True), told_at=None):
+    for alert in ours.filter(Q(resolved_at=None) | Q(is_moment=True), told_at=None, is_late=False):
         rule = by_id[alert.rule_id]
-        if not _cools_down(rule, alert, now):
+        if not cools_down(alert, cooling_subjects(rule, alert.exchange, now)):
             Alert.objects.filter(pk=alert.pk).update(told_at=now)
             messages += _queue(rule, alert, beginning(alert), now, is_end=False)
     over = ours.filter(is_moment=False, end_told_at=None, told_at__isnull=False)
@@ -26,11 +27,6 @@ def tell(rules: Sequence[AlertRule], now: datetime) -> int:
         Alert.objects.filter(pk=alert.pk).update(end_told_at=now)
         messages += _queue(by_id[alert.rule_id], alert, resolution(alert), now, is_end=True)
     return messages
-
-
-def _cools_down(rule: AlertRule, alert: Alert, now: datetime) -> bool:
-    since = now - timedelta(minutes=rule.cool_down)
-    return Alert.objects.filter(rule=rule, exchange=alert.exchange, told_at__gt=since).exists()
 
 
 def _queue(rule: AlertRule, alert: Alert, text: str, now: datetime, is_end: bool) -> int:

@@ -1,6 +1,6 @@
 """What sources are: what they are given to look with, and what they may say."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -36,6 +36,7 @@ class Moment(NamedTuple):
     text: str
     at_ms: int
     rule: int | None = None
+    is_late: bool = False  # too old to ring: it is kept for the page
 
 
 @dataclass(slots=True)
@@ -50,6 +51,11 @@ class Look:
     exchanges: Sequence[Exchange]
     rules: Sequence[AlertRule]
     positions: dict[str, Any] = field(default_factory=dict)
+    writes: list[Callable[[], None]] = field(default_factory=list)
+
+    def write_with(self, write: Callable[[], None]) -> None:
+        """Have something of a source's own written in the transaction that writes the alerts."""
+        self.writes.append(write)
 
     def position(self, name: str) -> dict[str, Any]:
         """Return what a source has kept, to be changed: it is written with what comes of it."""

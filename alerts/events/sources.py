@@ -9,11 +9,12 @@ from alerts.events.holders import Holders
 from alerts.events.rows import Rows
 from alerts.events.server import Server
 from alerts.events.source import Source
+from alerts.signals.source import Signals
 
 
 def all_sources() -> list[Source]:
     """Return a new one of each: what they remember between looks is theirs."""
     return [
         *(Server(), Agents(), Holders(), Exchanges()),
-        *(Candles(), Rows(), Absent(), Digest()),
+        *(Candles(), Rows(), Absent(), Signals(), Digest()),
     ]

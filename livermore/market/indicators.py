@@ -206,6 +206,23 @@ class MacdVState:
         self.first_ms = first if self.first_ms is None else self.first_ms
         self.last_ms = rows[-1][0]
 
+    def momentum(self) -> tuple[float, float] | None:
+        """Return MACD-V and its signal as of the last candle, None while either isn't known."""
+        sums = self._sums
+        return None if sums.value is None or _reason(sums) else (sums.value, sums.signal)
+
+    def kept(self) -> list[Any]:
+        """Return all that it knows in a list for JSON, for `of_kept`: it goes on to the last bit."""
+        return [self.first_ms, self.last_ms, *self._sums]
+
+    @classmethod
+    def of_kept(cls, timeframe: Timeframe, kept: Sequence[Any]) -> "MacdVState":
+        """Return the state that `kept` told. Raises TypeError for what it can't have told."""
+        state = cls(timeframe)
+        state.first_ms, state.last_ms, *sums = kept
+        state._sums = _Sums(*sums)
+        return state
+
     def result(self) -> MacdV:
         """Return what is known as of the last candle."""
         sums = self._sums

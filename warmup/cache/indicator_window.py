@@ -1,7 +1,7 @@
 """What one pair's MACD-V stands on: the candles that the cache has of it, and those since."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +37,28 @@ class Window:
     @classmethod
     def read(cls, pair: Pair, members: Sequence[bytes], coverage: Coverage) -> "Window | None":
         """Return the window of all candles in the cache, None where they are fewer than 60."""
+
+        def take(state: MacdVState, rows: Sequence[Sequence]) -> None:
+            state.extend(rows)
+
+        return cls.read_by(take, pair, members, coverage)
+
+    @classmethod
+    def read_by(
+        cls,
+        take: Callable[[MacdVState, Sequence[Sequence]], None],
+        pair: Pair,
+        members: Sequence[bytes],
+        coverage: Coverage,
+    ) -> "Window | None":
+        """Return the same; `take` gives the state its rows, to look at it between two of them."""
         if len(members) < MIN_CANDLE_THRESHOLD:
             return None
         state = MacdVState(pair.timeframe)
         try:
             rows = rows_of(members)
             rows = rows[_first_after_gap(rows, pair.timeframe.ms) :]
-            state.extend(rows)
+            take(state, rows)
             covered = not missing(coverage, rows[0][0], rows[-1][0] + pair.timeframe.ms)
         except (ValueError, TypeError, LookupError) as error:  # somebody else wrote it
             logger.error("window.unreadable pair=%s/%s error=%s", *pair, error)
