@@ -216,7 +216,7 @@ class AlertProgress(models.Model):
 class SignalState(models.Model):
     """Up to where the closes of a pair were evaluated, for rules about signals.
 
-    `state` is what `alerts.signals.pair_state` keeps. A pair that no rule is about has no row.
+    `state` is what `alerts.signals.pair_signals` keeps. A pair that no rule is about has no row.
     """
 
     exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="+")

@@ -14,7 +14,7 @@ from redis import Redis
 from alerts.models import SignalState
 from alerts.signals import stream
 from alerts.signals.choice import Choices, Rung, Step
-from alerts.signals.pair_state import PairState, Told
+from alerts.signals.pair_signals import PairSignals, Told
 from exchanges.models import Exchange
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     `rung` has the rule that was told it then, and what is so in place of it, "" for nothing.
     """
 
-    state: PairState
+    state: PairSignals
     step: Step
     rung: Rung
     is_late: bool
@@ -51,7 +51,7 @@ class ExchangeSignals:
         self._redis = redis
         self._exchange = exchange
         self._cache = CandleCache(redis, exchange.pk)
-        self._states: dict[Pair, PairState] = {}
+        self._states: dict[Pair, PairSignals] = {}
         self._behind: dict[Pair, None] = {}  # to be read from the cache, in this order
         self._changed: set[Pair] = set()
         self._dropped: list[Pair] | None = []  # None: all of them
@@ -124,7 +124,7 @@ class ExchangeSignals:
         self._dropped = []
         for row in SignalState.objects.filter(exchange=self._exchange):
             pair = Pair(row.symbol, Timeframe(row.timeframe))
-            self._states[pair] = PairState.of_kept(pair, row.state)
+            self._states[pair] = PairSignals.of_kept(pair, row.state)
             if self._states[pair].revise_ms is not None:
                 self._behind[pair] = None
 
@@ -141,10 +141,7 @@ class ExchangeSignals:
         """Find the pairs of which the cache has closes that were not evaluated."""
         pairs = sorted(self._states, key=lambda pair: LONGEST_FIRST.index(pair.timeframe))
         for pair, summary in zip(pairs, self._cache.summaries(pairs), strict=True):
-            if (
-                summary.newest_ms is not None
-                and summary.newest_ms > self._states[pair].evaluated_ms
-            ):
+            if summary.newest is not None and summary.newest > self._states[pair].evaluated_ms:
                 self._behind[pair] = None
 
     def _take(self, news: stream.News, choices: Choices, now_ms: int) -> Iterator[Found]:
@@ -160,7 +157,7 @@ class ExchangeSignals:
             time_ms = event["timestamp"]
             state = self._states.get(pair)
             if state is None:  # from this close on
-                state = self._states[pair] = PairState(pair, time_ms - 1)
+                state = self._states[pair] = PairSignals(pair, time_ms - 1)
             if time_ms <= state.evaluated_ms:
                 if event.get("late") or event.get("again"):
                     state.revise(time_ms)
@@ -190,7 +187,7 @@ class ExchangeSignals:
                 yield from self._found(state, steps, choices, now_ms)
 
     def _found(
-        self, state: PairState, steps: Iterable[Step], choices: Choices, now_ms: int
+        self, state: PairSignals, steps: Iterable[Step], choices: Choices, now_ms: int
     ) -> Iterator[Found]:
         choice = choices.of(state.pair)
         revise_ms, state.revise_ms = state.revise_ms, None
@@ -215,7 +212,7 @@ class ExchangeSignals:
 
     def _revised(
         self,
-        state: PairState,
+        state: PairSignals,
         gone: Iterable[Told],
         steps: Iterable[Step],
         choices: Choices,

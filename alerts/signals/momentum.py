@@ -17,7 +17,7 @@ TURNS_UP, TURNS_DOWN = 0.05, -0.03
 
 
 class Close(NamedTuple):
-    """A closed candle: its open time, its price, and MACD-V with its signal where both are known."""
+    """A closed candle: open time, price, and MACD-V with its signal where both are known."""
 
     time_ms: int
     price: float

@@ -7,7 +7,7 @@ from redis import Redis
 from alerts.events.source import Look, Moment, Seen, pair_subject
 from alerts.signals.choice import SIGNALS, Choices
 from alerts.signals.exchange_signals import ExchangeSignals, Found
-from alerts.signals.words import all_timeframes, closed_at, happened, inputs, numbers, was
+from alerts.signals.words import all_timeframes, closed_at, happened, in_short, inputs, numbers, was
 from exchanges.lock.status import read_exchange_time
 from exchanges.models import Exchange
 from livermore.market.pair import pairs_of
@@ -59,13 +59,12 @@ def moments(redis: Redis, exchange: Exchange, found: Sequence[Found]) -> Iterato
         return
     symbols = dict.fromkeys(each.state.pair.symbol for each in found)
     pairs = pairs_of(symbols)
-    values = dict(zip(pairs, IndicatorCache(redis, exchange.pk).read_many(pairs), strict=True))
-    everywhere = {symbol: all_timeframes(symbol, values) for symbol in symbols}
+    values = IndicatorCache(redis, exchange.pk).read_many(pairs)
+    stored = {pair: in_short(value) for pair, value in zip(pairs, values, strict=True)}
     for each in found:
         pair, now = each.state.pair, each.step.now
-        text = "\n".join(
-            (_said(each), closed_at(pair, now), everywhere[pair.symbol], inputs(each.state))
-        )
+        everywhere = all_timeframes(pair, now, stored)
+        text = "\n".join((_said(each), closed_at(pair, now), everywhere, inputs(each.state)))
         subject, at_ms = pair_subject(pair), now.time_ms + pair.timeframe.ms
         for rule in each.rung.rules:
             kind = each.rung.kind

@@ -6,12 +6,10 @@ from typing import Any
 
 from alerts.signals.choice import LEVEL, PRICE_ABOVE, REVERSAL, STAGE, Step
 from alerts.signals.momentum import TURNS_DOWN, TURNS_UP, Known
-from alerts.signals.pair_state import PairState
+from alerts.signals.pair_signals import PairSignals
 from livermore.market.decimal_text import plain
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST
-
-Values = Mapping[Pair, Mapping[str, Any] | None]  # MACD-V as it is stored, by pair
 
 
 def happened(kind: str, which: str, step: Step) -> str:
@@ -59,14 +57,17 @@ def closed_at(pair: Pair, now: Known) -> str:
     return f"closed {at:%Y-%m-%d %H:%M} UTC"
 
 
-def all_timeframes(symbol: str, values: Values) -> str:
-    """Return MACD-V and stage of a symbol in all six timeframes, as they are stored now."""
-    return ", ".join(
-        f"{timeframe} {_value(values.get(Pair(symbol, timeframe)))}" for timeframe in LONGEST_FIRST
-    )
+def all_timeframes(pair: Pair, now: Known, stored: Mapping[Pair, str]) -> str:
+    """Return MACD-V and stage of a symbol in all six timeframes: of the pair as of this close.
+
+    `stored` has `in_short` of the others.
+    """
+    own = "unknown" if now.value is None else f"{now.value:.0f} {now.stage}"
+    pairs = (Pair(pair.symbol, timeframe) for timeframe in LONGEST_FIRST)
+    return ", ".join(f"{each.timeframe} {own if each == pair else stored[each]}" for each in pairs)
 
 
-def inputs(state: PairState) -> str:
+def inputs(state: PairSignals) -> str:
     """Return whether MACD-V of a pair stands on all of its candles."""
     window = state.window
     if window is None or window.complete:
@@ -81,7 +82,8 @@ def price(number: float) -> str:
     return plain(number).removesuffix(".0")
 
 
-def _value(stored: Mapping[str, Any] | None) -> str:
+def in_short(stored: Mapping[str, Any] | None) -> str:
+    """Return MACD-V and stage of a pair as they are stored, or why there is none."""
     if stored is None:
         return "unknown"
     value, stage = stored.get("value"), stored.get("stage")

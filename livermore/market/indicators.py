@@ -212,7 +212,7 @@ class MacdVState:
         return None if sums.value is None or _reason(sums) else (sums.value, sums.signal)
 
     def kept(self) -> list[Any]:
-        """Return all that it knows in a list for JSON, for `of_kept`: it goes on to the last bit."""
+        """Return all that it knows, for JSON; what `of_kept` makes of it goes on to the bit."""
         return [self.first_ms, self.last_ms, *self._sums]
 
     @classmethod

@@ -31,7 +31,7 @@ class Told(NamedTuple):
 
 
 @dataclass(slots=True)
-class PairState:
+class PairSignals:
     """A pair as of `evaluated_ms`, the open time of the newest close that was evaluated.
 
     `window` None: it has to be read from the cache. `revise_ms`: from there on candles came late.
@@ -105,7 +105,7 @@ class PairState:
         return orjson.dumps(found).decode()
 
     @classmethod
-    def of_kept(cls, pair: Pair, text: str) -> "PairState":
+    def of_kept(cls, pair: Pair, text: str) -> "PairSignals":
         """Return what `kept` told. Raises ValueError, TypeError or LookupError for another text."""
         found = orjson.loads(text)
         window = None
