@@ -31,8 +31,8 @@ def told(what: str, place: str, members: Mapping[str, str]) -> str:
     head = kind.many.format(n=f"{len(names):,}", exchange=place)
     if kind.in_full:
         lines = [f"{name}: {members[name]}" for name in names[:NAMED]]
-        more = [f"and {len(names) - NAMED:,} more"] if len(names) > NAMED else []
-        return "\n\n".join((f"{head}:", *lines, *more))
+        others = [f"and {len(names) - NAMED:,} more"] if len(names) > NAMED else []
+        return "\n\n".join((f"{head}:", *lines, *others))
     shown = names[:NAMED] if kind.by_pair or kind.by_symbol else [members[each] for each in names]
     more = len(names) - NAMED
     rest = f" and {more:,} more" if more > 0 else ""

@@ -1,7 +1,7 @@
 """Closes as the events of an exchange tell them, from where somebody stopped reading."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,7 @@ def _event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event | None:
     return pair, event
 
 
-def _order(entry_id: bytes | str) -> Sequence[int]:
+def _order(entry_id: bytes | str) -> tuple[int, int]:
     text = entry_id.decode() if isinstance(entry_id, bytes) else entry_id
     milliseconds, _, number = text.partition("-")
     return int(milliseconds), int(number or 0)

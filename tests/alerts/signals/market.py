@@ -17,7 +17,8 @@ HALF_RANGE = 0.5
 HIGH, LOW = 100.0, 90.0  # prices before and after
 
 # The price stands at 100, each bar one wide, then drops by 10 in one bar and stands again. n bars
-# after, the averages are (11/13)^n and (25/27)^n of 10 away from it; ATR = 1 + 9.5/26 (25/26)^(n-1),
+# after, the averages are (11/13)^n and (25/27)^n of 10 away from it, ATR is 1 + 9.5/26 (25/26)^m
+# with m = n - 1:
 #   MACD-V = -1000 ((25/27)^n - (11/13)^n) / ATR, signal = signal before + (MACD-V - that) / 5
 #
 #   n    MACD    ATR    MACD-V  signal  histogram   5 % of |MACD-V|

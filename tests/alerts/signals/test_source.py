@@ -255,3 +255,21 @@ def test_a_pair_is_followed_in_its_own_place(market, evaluator, rules):
     evaluator.look(BEYOND_150)
     assert told() == [LEVEL_150.replace("BTC", "ETH")]
     assert {row.symbol for row in SignalState.objects.all()} == {BTC.symbol, "ETH-USD"}
+
+
+def test_each_pair_cools_down_by_itself(market, evaluator, no_rules):
+    AlertRule.objects.create(what="level", cool_down=15)
+    for symbol in ("BTC-USD", "ETH-USD"):
+        market.write(bars(-99, 0), symbol)
+    evaluator.look(0)
+    for n in range(1, BEYOND_150 + 18):
+        market.close(bars(n, n))
+        if n > 1:  # a minute behind
+            market.close(bars(n - 1, n - 1), "ETH-USD")
+        evaluator.look(n)
+    at = [
+        (*alert.members, (alert.told_at.timestamp() * 1000 - opens(1) - 2000) // MINUTE_MS)
+        for alert in Alert.objects.order_by("pk")
+    ]
+    # Both cross -150 and two minutes later -200, one a minute behind: what waits goes together.
+    assert at == [("BTC-USD 1m", 4), ("ETH-USD 1m", 5), ("BTC-USD 1m", "ETH-USD 1m", 20)]
