@@ -84,6 +84,7 @@ REDIS = {
     "alerts/evaluating/turn.py",
     "alerts/events/absent.py",
     "alerts/events/holders.py",
+    "alerts/signals/stream.py",
     "serving/server.py",
     "serving/together/turns.py",
     "serving/together/answers.py",
