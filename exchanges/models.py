@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from enum import StrEnum
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -389,3 +390,63 @@ class AuditRun(models.Model):
     def is_fine(self) -> bool:
         """Tell whether all of it was compared, and nothing differs."""
         return self.is_over and not (self.differing or self.second_beyond or self.unknown)
+
+
+class EpisodeKind(StrEnum):
+    """What an episode is about; of each kind one goes on at the most."""
+
+    RUN = "run"
+    STATE = "state"
+    HOLES = "holes"
+    STALE = "stale"
+    PAUSE = "pause"
+    BAN = "ban"
+
+
+class EpisodeTone(StrEnum):
+    """How an episode is for whoever wants the exchange to be live; OFF: nobody does."""
+
+    GOOD = "good"
+    BUSY = "busy"
+    BAD = "bad"
+    OFF = "off"
+
+
+class Episode(models.Model):
+    """Something that was so of an exchange for a while: who ran it, its state, holes, a ban.
+
+    Written by an agent when it begins and when it ends. `seen_at` is when it was seen last, of a
+    run the last sign of life of its holder. While `ended_at` is None it goes on, as far as anybody
+    knows; `ending` says how it ended, where that is not by what follows. `count` is the most that
+    there were meanwhile, of pairs with holes. `run_id` is the instance id of a run's holder.
+    """
+
+    exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="episodes")
+    kind = models.CharField(
+        max_length=10, choices=[(each.value, each.value) for each in EpisodeKind]
+    )
+    tone = models.CharField(
+        max_length=10, choices=[(each.value, each.value) for each in EpisodeTone]
+    )
+    text = models.CharField(max_length=300)
+    count = models.PositiveIntegerField(default=0)
+    run_id = models.CharField(max_length=64, blank=True, default="")
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ending = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        db_table = "exchange_episodes"
+        ordering = ["-began_at", "-pk"]
+        indexes = [models.Index(fields=["exchange", "began_at"], name="episodes_by_time")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["exchange", "kind"],
+                condition=Q(ended_at=None),
+                name="exchange_episodes_one_goes_on",
+            )
+        ]
+
+    def __str__(self):
+        return f"{self.exchange} {self.began_at:%Y-%m-%d %H:%M} {self.text}"

@@ -27,6 +27,7 @@ from exchanges.lock.lease import RELEASE, Lease, now
 from exchanges.lock.status import Holder
 from exchanges.redis.change_notifications import changed
 from exchanges.redis.client import own_client
+from exchanges.redis.json_types import parse_object
 from exchanges.redis.scripts import load_script
 from exchanges.redis.unreadable import (
     Unreadable,
@@ -103,6 +104,15 @@ class ExchangeLock:
         self._own_before = above.instance_id if isinstance(above, Epoch) else ""
         self._acquire = ACQUIRE.on(redis)
         self._end_abandoned = END_ABANDONED.on(redis)
+
+    def replaced(self) -> str | None:
+        """Return the instance id of whoever the holder was told to take it from, None for none."""
+        try:
+            text = self._redis.get(keys.lock(self._exchange_id))
+            found = parse_object(text).get("replaces") if text else None
+        except (ResponseError, ValueError):  # somebody else wrote it
+            return None
+        return found if isinstance(found, str) else None
 
     def holder(self) -> Holder | None:
         """Return who holds the exchange, None where nobody does.

@@ -25,6 +25,7 @@ urlpatterns = [
     path("<int:exchange_id>/setup/", setup.setup, name="setup"),
     path("<int:exchange_id>/setup/default/", setup.make_default, name="default-account"),
     path("<int:exchange_id>/setup/delete/", setup.delete, name="delete-account"),
+    path("<int:exchange_id>/past/", views.past, name="past"),
     # A symbol may hold any character but a colon and a space, a slash too.
     path("<int:exchange_id>/pairs/<path:symbol>/<str:timeframe>/", views.pair, name="pair"),
 ]

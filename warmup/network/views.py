@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
@@ -31,6 +32,7 @@ from warmup.network.page.pair_links import read_links
 from warmup.network.page.pair_view import BARS_AT_FIRST
 from warmup.network.page.snapshot import read_exchange, read_network, read_pair
 from warmup.network.page.symbols import read_listing
+from warmup.network.past.reading import day_of, read_past
 from warmup.network.permission import may_operate
 from warmup.network.responses import Answer, notice, wants_json, whole_page
 from warmup.network.signals.snapshot import read_signals
@@ -91,6 +93,27 @@ def pair(request: HttpRequest, exchange: Exchange, symbol: str, timeframe: str) 
         "may_operate": may_operate(request.user),
     }
     return render(request, "network/pair.html", context)
+
+
+@view_required
+def past(request: HttpRequest, exchange: Exchange) -> HttpResponse:
+    """Show what became of an exchange in the last thirty days, and one of them closely."""
+    now = timezone.now()
+    try:
+        day = day_of(request.GET.get("day", ""), now)
+    except ValueError as error:
+        return notice(request, f"day: {clip(str(error))}.", 400)
+    found = read_past(exchange, now, day)
+    if wants_json(request):
+        return JsonResponse(found.as_json())
+    context = {
+        **admin.site.each_context(request),
+        "title": f"Past of {exchange}",
+        "exchange": exchange,
+        "past": found,
+        "now_ms": int(now.timestamp() * 1000),
+    }
+    return render(request, "network/past.html", context)
 
 
 @view_required

@@ -30,6 +30,11 @@ WORDS = {
         "states",
         "operations",
     ),
+    "past": Word(
+        "Past",
+        "What agents saw of it: who ran it, its states, holes and bans. Kept for thirty days.",
+        "an-exchanges-past",
+    ),
     "frames": Word(
         "Frames per second",
         "Messages from the exchange in the last second. A quiet market sends few.",

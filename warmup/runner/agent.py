@@ -84,6 +84,11 @@ class Agent:
             str(uuid.uuid4()), socket.gethostname(), outgoing_ip(), os.getpid(), 0, 0
         )
 
+    @property
+    def agent_id(self) -> str:
+        """Return the id under which it is registered."""
+        return self._registration.agent_id
+
     def run(self) -> None:
         """Work until `stop` is called, then end what runs here."""
         here = self._registration

@@ -1,4 +1,4 @@
-"""Rows that nobody needs any more: sessions that are over, and log entries of long ago."""
+"""Rows that nobody needs any more: sessions that are over, log entries and episodes of long ago."""
 
 import logging
 import time
@@ -10,22 +10,28 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from redis import Redis
 
+from exchanges.models import Episode
 from livermore.market import keys
 
 logger = logging.getLogger(__name__)
 
 LOG_DAYS = 365  # who did what: for that long somebody may ask
+EPISODES_KEPT = timedelta(days=31)  # what became of an exchange: a page shows thirty
 ROWS_AT_ONCE = 1000  # so that nobody waits for long for SQLite's lock
 DAY_SECONDS = 86_400
 LOOK_SECONDS = 600.0
 
 
 def clear_old_rows(log_days: int = LOG_DAYS) -> dict[str, int]:
-    """Delete sessions that have expired and log entries older than so many days; count them."""
+    """Delete sessions that have expired, and log entries older than so many days; count them.
+
+    Episodes go a month after they ended.
+    """
     now = timezone.now()
     return {
         "sessions": _delete(Session.objects.filter(expire_date__lt=now)),
         "log": _delete(LogEntry.objects.filter(action_time__lt=now - timedelta(days=log_days))),
+        "episodes": _delete(Episode.objects.filter(ended_at__lt=now - EPISODES_KEPT)),
     }
 
 
@@ -47,7 +53,9 @@ class OldRows:
             return
         counts = clear_old_rows()
         self._redis.expire(name, DAY_SECONDS)
-        logger.info("old_rows.cleared sessions=%(sessions)d log=%(log)d", counts)
+        logger.info(
+            "old_rows.cleared sessions=%(sessions)d log=%(log)d episodes=%(episodes)d", counts
+        )
 
 
 def _delete(rows: QuerySet) -> int:

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import OperationalError
 from django.utils import timezone
 
-from exchanges.models import Exchange
+from exchanges.models import Episode, Exchange
 from livermore.market import keys
 from tests.warmup.network.operators import person
 from warmup.network.actions.audit import record
@@ -98,8 +98,20 @@ def test_an_agent_goes_on_where_that_fails(redis, rows, monkeypatch, caplog):
     assert "agent.old_rows_left error=no" in caplog.text
 
 
+def test_what_became_of_an_exchange_goes_after_a_month_and_what_goes_on_stays(redis, rows):
+    now, exchange = timezone.now(), Exchange.objects.first()
+    for days, ended in ((40, 32), (40, 29), (40, None)):
+        Episode.objects.create(
+            exchange=exchange, kind=f"of {ended}", tone="good", text="",
+            began_at=now - timedelta(days=days), seen_at=now,
+            ended_at=None if ended is None else now - timedelta(days=ended),
+        )  # fmt: skip
+    OldRows(redis).step()
+    assert set(Episode.objects.values_list("kind", flat=True)) == {"of 29", "of None"}
+
+
 def test_a_command_does_it_now(redis, rows):
     said = StringIO()
     call_command("clear_old_rows", "--log-days", "7", stdout=said)
-    assert said.getvalue() == "cleared 1 sessions and 2 log entries\n"
+    assert said.getvalue() == "cleared 1 sessions, 2 log entries and 0 episodes of exchanges\n"
     assert left() == ["young"]

@@ -8,6 +8,7 @@ from django_redis import get_redis_connection
 from history.audit.nightly import NightlyAudits
 from livermore.command import LivermoreCommand, SignalExit
 from livermore.web.database_faults import wait_briefly
+from warmup.network.past.watch import PastWatch
 from warmup.processes.fork_server import ForkServer, ForkServerDied
 from warmup.processes.processes import Processes
 from warmup.processes.worker import work
@@ -36,7 +37,7 @@ class Command(LivermoreCommand):
         agent = Agent(redis, self._say, place)
         self._say("agent: looking after the exchanges that are wanted")
         try:
-            with NightlyAudits(redis):
+            with PastWatch(redis, agent.agent_id), NightlyAudits(redis):
                 agent.run()
         except (KeyboardInterrupt, SignalExit):
             return  # what ran here was ended in order

@@ -8,8 +8,9 @@ LONGEST_DAYS = 36_500
 
 class Command(LivermoreCommand):
     help = (
-        "Delete sessions that have expired, and entries of the log of who did what that are older "
-        "than a year. The agent does the same once a day. Exit status: 0 done, 1 something failed."
+        "Delete sessions that have expired, entries of the log of who did what that are older than "
+        "a year, and what became of exchanges more than a month ago. The agent does the same once "
+        "a day. Exit status: 0 done, 1 something failed."
     )
     needs_redis = False
 
@@ -26,4 +27,7 @@ class Command(LivermoreCommand):
         if not 0 <= options["log_days"] <= LONGEST_DAYS:
             raise UsageError(f"--log-days is a number of days, from 0 to {LONGEST_DAYS}")
         counts = clear_old_rows(options["log_days"])
-        self.stdout.write(f"cleared {counts['sessions']} sessions and {counts['log']} log entries")
+        self.stdout.write(
+            f"cleared {counts['sessions']} sessions, {counts['log']} log entries and "
+            f"{counts['episodes']} episodes of exchanges"
+        )

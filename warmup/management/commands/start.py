@@ -14,6 +14,7 @@ from livermore.arguments import (
 )
 from livermore.command import LivermoreCommand, SignalExit
 from warmup.live.redis_loss.written_lately import WrittenLately
+from warmup.network.past.watch import PastWatch
 from warmup.runner.moving.losses import run_through_losses
 from warmup.runner.runner import ExchangeRunner
 from warmup.terminal import WarmupProgress
@@ -61,7 +62,8 @@ class Command(LivermoreCommand):
                 runner.run(whom, "start --take-over")
 
             try:
-                run_through_losses(run, time.sleep)
+                with PastWatch(redis, only=exchange.pk):
+                    run_through_losses(run, time.sleep)
             except Held as error:
                 if not error.holder.is_known:
                     raise CommandError(str(error)) from error

@@ -1,0 +1,1 @@
+"""What became of each exchange in the last thirty days: written by agents, read on a page."""
