@@ -4,6 +4,7 @@ A source (`alerts.events`) looks at one subject and says what it sees:
 
     class Source(Protocol):
         name: str                                   # under which its position is kept
+        needs_redis: bool                           # it is not asked while Redis is away
         def look(self, look: Look) -> Iterable[Seen | Moment]: ...
 
 - `Seen(kind, exchange, {subject: text})` is all that lasts now of a kind at an exchange (None: of

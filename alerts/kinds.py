@@ -70,7 +70,7 @@ KINDS: dict[str, Kind] = {
         "nothing was seen for so long", "{n} pairs of {exchange} show nothing", threshold=10,
         by_pair=True, whole=True,
     ),
-    "digest": Kind("what happened in a day", unit="hour of the day (UTC)", threshold=7),
+    "digest": Kind("what happened in a day", unit="hour of the day (UTC)", threshold=7, most=23),
     "level": _signal(
         "MACD-V crosses a level", "levels crossed", unit="MACD-V", threshold=150, least=150,
         most=MOST_OF_MACD_V,

@@ -80,10 +80,16 @@ class Evaluator:
 
     def _see(self, look: Look, done: Evaluated) -> Iterable[Seen | Moment]:
         """Yield what the sources see. One that fails has said nothing, and leaves its position."""
+        is_away = False
         for source in self._sources:
+            if is_away and source.needs_redis:  # each would wait as long as the first did
+                done.faults.append(source.name)
+                continue
             before = deepcopy(look.positions.get(source.name))
             try:
-                yield from list(source.look(look))
+                found = list(source.look(look))
+                is_away = is_away or any(_is_away(event) for event in found)
+                yield from found
             except DatabaseError:
                 raise
             except Exception as error:
@@ -128,6 +134,10 @@ def resolve_orphans(rules: Sequence[AlertRule], now_ms: int) -> None:
     lasting = Alert.objects.filter(resolved_at=None)
     for ended in (lasting.exclude(rule__in=rules), lasting.filter(exchange__is_active=False)):
         ended.update(resolved_at=now, end_told_at=now, lasting=[])
+
+
+def _is_away(event: Seen | Moment) -> bool:
+    return isinstance(event, Seen) and event.kind == "redis_away" and bool(event.subjects)
 
 
 def _note(name: str, error: Exception) -> None:

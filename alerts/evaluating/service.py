@@ -15,10 +15,12 @@ from alerts.evaluating.evaluator import Evaluator
 from alerts.evaluating.retention import Retention
 from alerts.evaluating.turn import LASTS_SECONDS, Turn
 from alerts.events.source import Source
+from exchanges.redis.client import own_client
 
 logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 3.0
+ANSWER_SECONDS = 3.0  # of Redis: what hangs is told, too
 WELL_SECONDS = 60.0  # so long ago the last look may be that all is well
 
 
@@ -32,8 +34,9 @@ class AlertService:
         step_seconds: float = STEP_SECONDS,
         turn_seconds: float = LASTS_SECONDS,
     ):
-        self._turn = Turn(redis, turn_seconds)
-        self._evaluator = Evaluator(redis, sources)
+        self._redis = own_client(redis, ANSWER_SECONDS, "alerts")
+        self._turn = Turn(self._redis, turn_seconds)
+        self._evaluator = Evaluator(self._redis, sources)
         self._senders = Senders()
         self._retention = Retention()
         self._step_seconds = step_seconds
@@ -56,6 +59,7 @@ class AlertService:
             self._dead_man.stop()
             self._senders.stop()
             self._turn.give_back()
+            self._redis.close()
 
     def stop(self) -> None:
         """Let `run` end soon. Any thread may call it."""

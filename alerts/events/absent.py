@@ -27,6 +27,7 @@ class Absent:
     """
 
     name = "absent"
+    needs_redis = True
 
     def look(self, look: Look) -> Iterator[Seen | Moment]:
         position = look.position(self.name)

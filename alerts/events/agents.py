@@ -11,6 +11,7 @@ class Agents:
     """Looks at the agents' signs of life. One that ends in order takes its own away."""
 
     name = "agents"
+    needs_redis = True
 
     def look(self, look: Look) -> Iterator[Seen | Moment]:
         alive, silent = read_silent_agents(look.redis)

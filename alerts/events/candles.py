@@ -22,6 +22,7 @@ class Candles:
     """Looks every 15 s at what the cache has of the exchanges that shall run."""
 
     name = "candles"
+    needs_redis = True
 
     def __init__(self, ms_between_looks: int = MS_BETWEEN_LOOKS):
         self._ms_between_looks = ms_between_looks

@@ -20,6 +20,7 @@ class Digest:
     """Tells once a day, at the rule's hour in UTC or as soon as possible after it."""
 
     name = "digest"
+    needs_redis = True
 
     def look(self, look: Look) -> Iterator[Seen | Moment]:
         position = look.position(self.name)

@@ -18,6 +18,7 @@ class Exchanges:
     """Looks at what runners and the pacing tell of each exchange."""
 
     name = "exchanges"
+    needs_redis = True
 
     def look(self, look: Look) -> Iterator[Seen | Moment]:
         for exchange in look.exchanges:

@@ -21,6 +21,7 @@ class Holders:
     """Compares who has an exchange with who had it at the last look, which the position tells."""
 
     name = "holders"
+    needs_redis = True
 
     def look(self, look: Look) -> Iterator[Seen | Moment]:
         seconds, microseconds = look.redis.time()  # that of locks

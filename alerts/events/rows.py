@@ -17,6 +17,7 @@ class Rows:
     """Looks at the rows of exchanges' symbols and audits."""
 
     name = "rows"
+    needs_redis = False
 
     def look(self, look: Look) -> Iterator[Seen | Moment]:
         for exchange in look.exchanges:

@@ -13,6 +13,7 @@ class Server:
     """Looks at the Redis server, or at each node of a Cluster."""
 
     name = "server"
+    needs_redis = False  # it is what tells that it is away
 
     def look(self, look: Look) -> Iterable[Seen | Moment]:
         try:

@@ -74,6 +74,7 @@ class Source(Protocol):
     """Looks at one subject. What it raises costs its own word of this look alone."""
 
     name: str
+    needs_redis: bool  # it is not asked while Redis is away
 
     def look(self, look: Look) -> Iterable[Seen | Moment]:
         """Say what is seen. Raises RedisError, or DatabaseError, where it can't be."""

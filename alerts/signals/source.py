@@ -21,6 +21,7 @@ class Signals:
     """Looks at the closes of every exchange that a rule about signals is about."""
 
     name = "signals"
+    needs_redis = True
 
     def __init__(self):
         self._exchanges: dict[int, ExchangeSignals] = {}

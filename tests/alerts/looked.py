@@ -13,6 +13,7 @@ class Said:
     """A source that says what it is told to, at the next look alone."""
 
     name = "said"
+    needs_redis = True
 
     def __init__(self):
         self.events = []
