@@ -23,17 +23,18 @@ def text_of(alert: Alert) -> str:
 
 def told(what: str, place: str, members: Mapping[str, str]) -> str:
     """Return what is said of some subjects at a place."""
+    kind = KINDS[what]
+    is_named = kind.by_pair or kind.by_symbol  # else the text says whose it is
     if len(members) == 1:
         ((subject, text),) = members.items()
-        return f"{place}: {subject}: {text}" if subject else f"{place}: {text}"
+        return f"{place}: {subject}: {text}" if subject and is_named else f"{place}: {text}"
     names = sorted(members)
-    kind = KINDS[what]
     head = kind.many.format(n=f"{len(names):,}", exchange=place)
     if kind.in_full:
         lines = [f"{name}: {members[name]}" for name in names[:NAMED]]
         others = [f"and {len(names) - NAMED:,} more"] if len(names) > NAMED else []
         return "\n\n".join((f"{head}:", *lines, *others))
-    shown = names[:NAMED] if kind.by_pair or kind.by_symbol else [members[each] for each in names]
+    shown = names if is_named else [members[each] for each in names]
     more = len(names) - NAMED
     rest = f" and {more:,} more" if more > 0 else ""
     return f"{head}: {', '.join(shown[:NAMED])}{rest}"
