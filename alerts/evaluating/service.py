@@ -34,9 +34,9 @@ class AlertService:
         step_seconds: float = STEP_SECONDS,
         turn_seconds: float = LASTS_SECONDS,
     ):
-        self._redis = own_client(redis, ANSWER_SECONDS, "alerts")
-        self._turn = Turn(self._redis, turn_seconds)
-        self._evaluator = Evaluator(self._redis, sources)
+        self._client = own_client(redis, ANSWER_SECONDS, "alerts")
+        self._turn = Turn(self._client, turn_seconds)
+        self._evaluator = Evaluator(self._client, sources)
         self._senders = Senders()
         self._retention = Retention()
         self._step_seconds = step_seconds
@@ -59,7 +59,7 @@ class AlertService:
             self._dead_man.stop()
             self._senders.stop()
             self._turn.give_back()
-            self._redis.close()
+            self._client.close()
 
     def stop(self) -> None:
         """Let `run` end soon. Any thread may call it."""
