@@ -16,7 +16,7 @@ from history.manifest import coverage_of as _coverage
 from history.models import HistoryFile, PairHistory
 from history.months import Month, months_in
 from history.parquet import Row
-from history.places.place import Place
+from history.places.place import Place, set_aside
 from history.verifying import contents
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval, intersect, missing, subtract, union
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SIX = 6  # numbers of a row without columns
-DAMAGED = "damaged"  # the folder into which files go that are not what was written
 
 
 class Stretch(NamedTuple):
@@ -255,7 +254,7 @@ class HistoryStore:
             table, covered = contents.taken_up(content, self._exchange.name, pair, month)
         except (BadPayload, ValueError) as error:
             logger.warning("history.not_known path=%s error=%s", path, error)
-            self._place.move(path, f"{DAMAGED}/{path}")
+            set_aside(self._place, path)
             return None
         self._manifest.adopt(path, content, table.num_rows, covered)
         logger.info("history.adopted path=%s rows=%d", path, table.num_rows)
@@ -274,7 +273,7 @@ class HistoryStore:
     def _put_aside(self, found: PairHistory, file: HistoryFile) -> None:
         self._may_write()
         logger.warning("history.damaged path=%s", file.path)
-        self._place.move(file.path, f"{DAMAGED}/{file.path}")
+        set_aside(self._place, file.path)
         with transaction.atomic():
             found.coverage = subtract(_coverage(found.coverage), (file.interval,))
             found.save(update_fields=["coverage"])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from exchanges.errors import Misconfigured
 from history.places.folder import Folder
 from history.places.s3 import SCHEME, Bucket, read_address
 
+DAMAGED = "damaged"  # the folder into which files go that are not what was written
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # also such as s3:/bucket, which misses a slash
 
 
@@ -34,6 +36,15 @@ class Place(Protocol):
 
     def clear_drafts(self, below: str) -> int:
         """Delete what was half written below a path when its writer died; return how many."""
+
+
+def set_aside(place: Place, path: str) -> None:
+    """Move a file into the folder `damaged`, over nothing that was put there before."""
+    to = f"{DAMAGED}/{path}"
+    taken = (f"{DAMAGED}/{path}.{number}" for number in count(2))
+    while place.read(to) is not None:
+        to = next(taken)
+    place.move(path, to)
 
 
 def configured_place() -> Place:

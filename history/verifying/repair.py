@@ -11,8 +11,8 @@ from exchanges.rest.base import VenueRest
 from history.filling import HistoryFilling
 from history.manifest import Manifest, coverage_of, digest_of, folder_of, read_path
 from history.models import HistoryFile
-from history.places.place import Place
-from history.store import DAMAGED, HistoryStore
+from history.places.place import Place, set_aside
+from history.store import HistoryStore
 from history.verifying import contents
 from history.verifying.difference import Difference, Kind
 from livermore.market.coverage import Coverage, Interval, intersect, union
@@ -105,7 +105,7 @@ class HistoryRepair:
     def _set_aside(self, file: HistoryFile) -> Coverage:
         """Move a file away and forget its month; return what is to be fetched again."""
         logger.warning("history.damaged path=%s", file.path)
-        self._place.move(file.path, f"{DAMAGED}/{file.path}")
+        set_aside(self._place, file.path)
         self.report.set_aside.append(file.path)
         return self._manifest.forget(file)
 

@@ -116,3 +116,15 @@ def test_a_file_that_nobody_knows_and_that_is_not_its_own_is_set_aside(store, fo
     assert found == ([candles(start, 1)[0].row()], ((start, start + H1.ms),))
     aside = path_of(folder, JULY).replace(str(folder), f"{folder}/damaged")
     assert Path(aside).read_bytes() == content
+
+
+def test_what_was_set_aside_before_stays_where_it_is(store, folder):
+    start, path = JULY.start_ms, Path(path_of(folder, JULY))
+    for number in range(3):
+        store.write(PAIR, candles(start, 2), ((start, start + 2 * H1.ms),))
+        path.write_bytes(b"damage %d" % number)
+        store.write(PAIR, candles(start, 1), ((start, start + H1.ms),))
+    aside = sorted(path.name for path in Path(f"{folder}/damaged").rglob("*.parquet*"))
+    assert aside == ["2026-07.parquet", "2026-07.parquet.2", "2026-07.parquet.3"]
+    kept = {path.read_bytes() for path in Path(f"{folder}/damaged").rglob("*.parquet*")}
+    assert kept == {b"damage 0", b"damage 1", b"damage 2"}
