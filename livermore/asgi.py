@@ -25,13 +25,17 @@ if settings.EMBEDDED_REDIS_DIR:
 
 http_application = get_asgi_application()
 
-from livermore.observing.access_log import AccessLog  # noqa: E402  these need the models loaded
+# These need the models loaded.
+from alerts.page.consumer import websocket_urlpatterns as of_alerts  # noqa: E402
+from livermore.observing.access_log import AccessLog  # noqa: E402
 from livermore.web.origins import FromOurPages  # noqa: E402
 from livermore.web.path_prefix import PathPrefix  # noqa: E402
 from warmup.network.socket.routing import websocket_urlpatterns  # noqa: E402
 
+sockets = [*of_alerts, *websocket_urlpatterns]  # whose last refuses all other addresses
+
 routes = {
     "http": http_application,
-    "websocket": FromOurPages(SessionMiddlewareStack(URLRouter(websocket_urlpatterns))),
+    "websocket": FromOurPages(SessionMiddlewareStack(URLRouter(sockets))),
 }
 application = AccessLog(PathPrefix(ProtocolTypeRouter(routes)))

@@ -16,6 +16,7 @@ handler500 = "livermore.web.server_errors.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/network/alerts/", include("alerts.page.urls")),
     path(
         "admin/network/", include("warmup.network.urls")
     ),  # before the admin, which takes all the rest
@@ -26,4 +27,5 @@ urlpatterns = [
     path("health/ready/", ready),
     path("metrics", metrics),
     path("ws/network/", socket_answer, name="socket"),  # what is no socket, at its address
+    path("ws/alerts/", socket_answer, name="alerts-socket"),
 ]

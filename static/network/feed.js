@@ -1,4 +1,5 @@
 // The socket to the server: says what came, and how fresh that is.
+// What all pages show, such as the number of open alerts, learns of it by events of the document.
 
 import { exact } from "./times.js";
 
@@ -19,9 +20,12 @@ const ENDED = {
 
 export class Feed {
   /** `onMessage(message)` takes each; `onLink({state, since, retryAt, text})` the connection's
-      state: connecting, live, stale or ended. The first message after each start is a snapshot. */
-  constructor({ onMessage, onLink, onOpen = () => {} }) {
-    Object.assign(this, { onMessage, onLink, onOpen });
+      state: connecting, live, stale or ended. The first message after each start is a snapshot.
+      `path` is the socket's, which the server knows: it may be below another one. */
+  constructor({ onMessage, onLink, onOpen = () => {}, path = document.getElementById("link")?.dataset.socket }) {
+    Object.assign(this, { onOpen, path });
+    this.onMessage = (message) => (onMessage(message), tell("livermore:message", message));
+    this.onLink = (link) => (onLink(link), tell("livermore:link", link));
     this.delay = FIRST_DELAY_MS;
     this.heardAt = Date.now(); // the page came with a snapshot
     this.ended = false;
@@ -35,7 +39,7 @@ export class Feed {
     this.retry = null;
     this.socket?.close();
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = (this.socket = new WebSocket(`${scheme}//${location.host}${socketPath()}`));
+    const socket = (this.socket = new WebSocket(`${scheme}//${location.host}${this.path}`));
     this.count = 0;
     this.asked = null;
     let opened = false;
@@ -43,7 +47,7 @@ export class Feed {
     socket.onmessage = (event) => this.take(socket, event);
     socket.onclose = async (event) => {
       if (socket !== this.socket) return; // given up
-      const why = opened && event.code !== TRY_LATER ? {} : await whyRefused();
+      const why = opened && event.code !== TRY_LATER ? {} : await whyRefused(this.path);
       if (socket === this.socket) this.closed(why.code ?? event.code, why.text);
     };
     const isLate = () => socket === this.socket && socket.readyState === WebSocket.CONNECTING;
@@ -127,13 +131,12 @@ export class Feed {
   }
 }
 
-/** Return the socket's path, which the server knows: it may be below another one. */
-function socketPath() {
-  return document.getElementById("link").dataset.socket;
+function tell(name, detail) {
+  document.dispatchEvent(new CustomEvent(name, { detail }));
 }
 
 /** Return the close code that a socket would have had which was not let in, or the reason. */
-async function whyRefused() {
+async function whyRefused(path) {
   const headers = { Accept: "application/json" };
   const signal = AbortSignal.timeout(ANSWER_MS); // or no attempt would follow
   try {
@@ -141,7 +144,7 @@ async function whyRefused() {
     if (page.status in REFUSED) return { code: REFUSED[page.status] };
     if (page.headers.get("Livermore-Away") === "database") return { text: "database away." };
     const origin = encodeURIComponent(location.origin);
-    const answer = await fetch(`${socketPath()}?origin=${origin}`, { headers, signal });
+    const answer = await fetch(`${path}?origin=${origin}`, { headers, signal });
     return answer.ok ? { text: (await answer.json()).text } : {};
   } catch {
     return {};

@@ -2,8 +2,8 @@
 
 It sends
 - `{"type": "snapshot", "serverTime", "feed", "mayOperate", "cards", "agents", "readers",
-  "accounts", "databaseAway"}`: all there is. First, after a `refresh`, and when what this user may
-  do has changed.
+  "accounts", "databaseAway", "alerts"}`: all there is. First, after a `refresh`, and when what
+  this user may do has changed.
 - `{"type": "card", "exchangeId", "since", "version", "serverTime", "changes"}`: the fields of a
   card that changed from version `since` to `version`; `changes.cells` are `[symbol's index,
   timeframe's index, letter]` instead of a whole grid, `changes.priceChanges` single prices,
@@ -15,6 +15,8 @@ It sends
   that are the user's own.
 - `{"type": "readers", "readers"}`: who reads candles, all of them.
 - `{"type": "database", "away"}`: whether the database can be asked, when that has changed.
+- `{"type": "alerts", "alerts"}`: how many are open, `{"open", "why"}`: None, and why, where nobody
+  knows. It comes, and is in the snapshot, as the room that knows them wants it (`others.py`).
 - `{"type": "pair", "exchangeId", "symbol", "timeframe", "serverTime", "candles", "live",
   "indicator", "missing", "macdv"}`: of the pair that this socket has open, once a second at the
   most. First its newest 300 closed candles and MACD-V, then those that are new or changed.

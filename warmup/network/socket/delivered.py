@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SECONDS_BETWEEN_SNAPSHOTS = 1.0
-IN_SNAPSHOT = ("card", "gone", "agents", "readers", "accounts", "database")
+IN_SNAPSHOT = ("card", "gone", "agents", "readers", "accounts", "database", "alerts")
 
 
 class Told:

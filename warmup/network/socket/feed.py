@@ -9,7 +9,7 @@ import gc
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -33,6 +33,7 @@ from warmup.network.page.snapshot import read_accounts_of
 from warmup.network.readers import read_readers
 from warmup.network.signals.feed import OpenSignals, SignalFeed
 from warmup.network.socket.card_feed import CardFeed
+from warmup.network.socket.others import Others
 from warmup.network.socket.pair_feed import OpenPair, OpenPairs, PairFeed, name_of
 from warmup.network.socket.sockets import Message, PageSocket, Sockets
 from warmup.network.socket.subscriber import Subscriber
@@ -72,6 +73,8 @@ class Feed:
         self._rows_throttle = Throttle(SECONDS_BETWEEN_ROWS, self._read_rows)
         self._accounts_throttle = Throttle(SECONDS_BETWEEN_ACCOUNTS, self._send_accounts)
         self._database_throttle = Throttle(0, self._ask_database)
+        self._others = Others(self._send_other)
+        self._others_throttle = Throttle(0, self._others.read)
         self._database_away = False
         self._tasks: list[asyncio.Task] = []
         self._beginning: asyncio.Task | None = None
@@ -96,11 +99,13 @@ class Feed:
             _forget(self)
             for task in filter(None, (*self._tasks, self._beginning)):
                 task.cancel()
-            throttles = (self._rows_throttle, self._accounts_throttle, self._database_throttle)
             for card in self._cards.values():
                 card.stop()
             self._pairs.stop()
-            for throttle in throttles:
+            for throttle in (
+                *(self._rows_throttle, self._accounts_throttle),
+                *(self._database_throttle, self._others_throttle),
+            ):
                 throttle.stop()
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._redis.close()
@@ -117,6 +122,7 @@ class Feed:
             "readers": self._readers,
             "accounts": accounts,
             "databaseAway": self._database_away,
+            **self._others.told,
         }
 
     def versions(self) -> dict[int, int]:
@@ -172,6 +178,7 @@ class Feed:
         self._accept(await database_sync_to_async(read_rows)())
         await self._read_agents()
         await self._read_readers()
+        await self._others.read()
         await asyncio.gather(*(card.refresh() for card in self._cards.values()))
         _settle_memory()
         loop = asyncio.get_running_loop()
@@ -191,6 +198,7 @@ class Feed:
                 logger.exception("feed.poll_failed")
             self._pairs.poll()
             self._database_throttle.trigger()
+            self._others_throttle.trigger()
             polls += 1
             if polls % POLLS_BETWEEN_ROWS == 0:
                 self._trigger_rows()
@@ -338,6 +346,9 @@ class Feed:
             if self._accounts.get(user_id) != accounts:
                 self._accounts[user_id] = accounts
                 await self._send(self.user_group(user_id), _plain("accounts", accounts=accounts))
+
+    async def _send_other(self, kind: str, content: Mapping[str, Any]) -> None:
+        await self._send(self.everybody, _plain(kind, **{kind: content}))
 
     async def _send(self, group: str, message: Message) -> None:
         await self._sockets.send(group, message)

@@ -1,0 +1,1 @@
+"""What all pages are written with that show how many alerts are open."""
