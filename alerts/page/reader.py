@@ -1,6 +1,6 @@
 """Which alerts are open and were open lately, as a person reads them: a bounded number of each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,13 +12,14 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts.kinds import KINDS
+from alerts.kinds import KINDS, Kind
 from alerts.models import Alert, Delivery
 from alerts.page import runbook
 from alerts.page.summary import why_not_known
 from exchanges.errors import clip
 from livermore.market.timeframe import SHORTEST_FIRST
 from livermore.observing.redaction import redacted
+from warmup.human_readable import count
 
 OPEN_SHOWN, PAST_SHOWN = 50, 50
 MEMBERS_SHOWN = 12
@@ -61,6 +62,7 @@ class ShownAlert:
     text: str
     lasted: str
     members: list[Member]
+    members_label: str
     more_members: int
     deliveries: list[Delivered]
     not_told: str
@@ -104,13 +106,14 @@ def length(lasted: timedelta) -> str:
 
 def _shown(alert: Alert, user: AbstractBaseUser, now: datetime) -> ShownAlert:
     told = [_delivered(each, user) for each in alert.deliveries.all()]
-    kind = KINDS.get(alert.what)
+    kind, members = KINDS.get(alert.what), _members(alert)
     return ShownAlert(
         row=alert,
         label=kind.label if kind else alert.what,
         text=clip(redacted(alert.text), LONGEST_TEXT),
         lasted="" if alert.is_moment else length((alert.resolved_at or now) - alert.first_seen),
-        members=_members(alert),
+        members=members,
+        members_label=count(len(alert.members), _noun(kind)),
         more_members=max(0, len(alert.members) - MEMBERS_SHOWN),
         deliveries=told,
         not_told="" if told else _why_not_told(alert),
@@ -121,9 +124,19 @@ def _shown(alert: Alert, user: AbstractBaseUser, now: datetime) -> ShownAlert:
     )
 
 
+def _noun(kind: Kind | None) -> str:
+    if kind and kind.by_pair:
+        return "pair"
+    return "symbol" if kind and kind.by_symbol else "subject"
+
+
 def _members(alert: Alert) -> list[Member]:
-    """Return the first subjects, those that last before those that are over."""
-    if not isinstance(alert.members, Mapping) or list(alert.members) == [""]:
+    """Return the first subjects, those that last before those that are over.
+
+    None where its text says it all: of one that has no page of its own.
+    """
+    names = list(alert.members)
+    if len(names) == 1 and not _pair_url(alert, names[0]):
         return []
     lasting = set(alert.lasting)
     is_over = {name: not alert.is_moment and name not in lasting for name in alert.members}

@@ -5,6 +5,7 @@ import { Drawer } from "./drawer.js";
 
 const NOT_LIVE = "the connection was lost";
 const opener = document.getElementById("open-alerts");
+const said = document.createElement("p"); // what a screen reader says of a change
 const told = { open: opener.dataset.open === "" ? null : Number(opener.dataset.open), why: opener.dataset.why };
 let isLive = true; // the page came with what was so then
 
@@ -12,9 +13,11 @@ let isLive = true; // the page came with what was so then
 function show() {
   const isKnown = isLive && told.open !== null;
   const why = isLive ? told.why : NOT_LIVE;
+  const text = isKnown ? `${told.open} alerts are open` : "How many alerts are open is not known";
   setText("[data-count]", isKnown ? String(told.open) : "?");
   setText("[data-count-of]", isKnown ? " open" : ` not known: ${why}`);
   opener.dataset.open = isKnown ? told.open : "";
+  if (said.textContent !== text) said.textContent = text;
   opener.title = isKnown ? "Alerts" : `Alerts: not known: ${why}`;
 }
 
@@ -52,6 +55,9 @@ for (const link of document.querySelectorAll("a[data-alerts]")) {
   link.ariaExpanded = "false";
 }
 show();
+said.className = "visually-hidden";
+said.setAttribute("role", "status"); // from now on: what the page came with is no news
+document.body.append(said);
 if (!document.getElementById("link")) {
   const nothing = () => {}; // the events above say it
   new Feed({ onMessage: nothing, onLink: nothing, path: opener.dataset.socket }).connect();
