@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.kinds import KINDS, Kind
-from alerts.models import Alert, Delivery
+from alerts.models import Alert, AlertRule, Delivery
 from alerts.page import runbook
 from alerts.page.summary import why_not_known
 from exchanges.errors import clip
@@ -23,13 +23,14 @@ from warmup.human_readable import count
 
 OPEN_SHOWN, PAST_SHOWN = 50, 50
 MEMBERS_SHOWN = 12
-LONGEST_TEXT = 600
+LINES_SHOWN, LONGEST_LINE = 12, 400
 PAST = timedelta(days=1)
 SYMBOLS_TIMEFRAME = "1h"  # of the pair's page that a symbol without a timeframe leads to
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 ON_THE_PAGE = "On the page only: its rule has no channel."
 NOT_YET = "Not told yet: it waits for the end of a cool-down or of quiet hours."
 NEVER = "It was over before it was told."
+TOO_OLD = "Told to nobody: it was too old when it was seen."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def read_alerts(user: AbstractBaseUser) -> dict[str, Any]:
         **more,
         "not_known": why_not_known(),
         "all_url": _admin_url(user, Alert, "changelist"),
-        "rules_url": _admin_url(user, Alert._meta.get_field("rule").related_model, "changelist"),
+        "rules_url": _admin_url(user, AlertRule, "changelist"),
     }
 
 
@@ -110,7 +111,7 @@ def _shown(alert: Alert, user: AbstractBaseUser, now: datetime) -> ShownAlert:
     return ShownAlert(
         row=alert,
         label=kind.label if kind else alert.what,
-        text=clip(redacted(alert.text), LONGEST_TEXT),
+        text=_lines(alert.text),
         lasted="" if alert.is_moment else length((alert.resolved_at or now) - alert.first_seen),
         members=members,
         members_label=count(len(alert.members), _noun(kind)),
@@ -122,6 +123,11 @@ def _shown(alert: Alert, user: AbstractBaseUser, now: datetime) -> ShownAlert:
         row_url=_row_url(user, alert),
         rule_url=_row_url(user, alert.rule),
     )
+
+
+def _lines(text: str) -> str:
+    lines = redacted(text).splitlines()
+    return "\n".join(clip(line, LONGEST_LINE) for line in lines[:LINES_SHOWN])
 
 
 def _noun(kind: Kind | None) -> str:
@@ -194,6 +200,8 @@ def _state_of(delivery: Delivery) -> tuple[str, str]:
 
 
 def _why_not_told(alert: Alert) -> str:
+    if alert.is_late:
+        return TOO_OLD
     if alert.told_at:
         return ON_THE_PAGE
     return NOT_YET if alert.is_moment or not alert.resolved_at else NEVER

@@ -5,6 +5,7 @@ from django.urls import reverse
 GENERAL = ("alerts", "")  # of what is no fault
 LOCKS, MISSING = "alerts-of-agents-and-locks", "alerts-of-missing-candles"
 EXCHANGE, REDIS = "from-the-exchange", "redis-the-database-this-machine"
+STAGES = ("signals", "colours-and-stages")
 PLACES = {
     "hole": ("operations", MISSING),
     "stale": ("operations", MISSING),
@@ -24,6 +25,11 @@ PLACES = {
     "halted": ("operations", "symbols-that-end"),
     "delisted": ("operations", "symbols-that-end"),
     "renamed": ("operations", "symbols-that-end"),
+    "level": STAGES,
+    "stage": STAGES,
+    "reversal": STAGES,
+    "price_above": ("signals", "what-each-column-says"),
+    "price_below": ("signals", "what-each-column-says"),
     "audit_failed": ("operations", "alerts-of-history-and-audits"),
 }
 

@@ -57,7 +57,7 @@ for (const link of document.querySelectorAll("a[data-alerts]")) {
 show();
 said.className = "visually-hidden";
 said.setAttribute("role", "status"); // from now on: what the page came with is no news
-document.body.append(said);
+opener.after(said); // at the foot it would lengthen the page
 if (!document.getElementById("link")) {
   const nothing = () => {}; // the events above say it
   new Feed({ onMessage: nothing, onLink: nothing, path: opener.dataset.socket }).connect();

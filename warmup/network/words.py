@@ -134,12 +134,13 @@ WORDS = {
     "signals": Word(
         "Signals",
         "MACD-V by symbol and timeframe. Hatched: stale. Dashed: some of its candles are missing.",
+        "what-each-column-says",
         "signals",
     ),
     "stages": Word(
         "Stages",
         "Where in its swing the momentum is. Choose one or more to see only those.",
-        "stages",
-        "indicators",
+        "colours-and-stages",
+        "signals",
     ),
 }

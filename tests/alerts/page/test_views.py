@@ -1,10 +1,9 @@
 """The drawer of alerts: what it says of each, how many, and to whom."""
 
+import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -169,21 +168,34 @@ def test_all_pages_say_how_many_are_open(row, viewer, redis, page):
     assert 'href="/admin/network/alerts/"' in text
 
 
-def test_rows_of_the_admin_are_linked_for_who_may_see_them(row, viewer, monkeypatch):
+def test_rows_of_the_admin_are_linked_for_who_may_see_them(row, viewer):
     rule = AlertRule.objects.create(what="hole")
     told = alert(row, rule=rule)
-    monkeypatch.setattr(reader.admin.site, "is_registered", lambda model: True)
-    monkeypatch.setattr(reader, "reverse", lambda name, args=(): f"/{name}/{args}")
-    assert "admin:alerts" not in drawer(viewer)
-    may = Permission.objects.filter(
-        content_type=ContentType.objects.get_for_model(Alert), codename="view_alert"
-    )
-    boss = person("boss", "view_exchange")
-    boss.user_permissions.add(*may)
-    viewer.force_login(boss)
+    delivery(told, "delivered")
+    assert "/admin/alerts/" not in drawer(viewer)
+    viewer.force_login(person("boss", "view_exchange", "view_alert", "view_delivery"))
     html = drawer(viewer)
-    assert f"/admin:alerts_alert_change/[{told.pk}]" in html
-    assert "admin:alerts_alertrule" not in html
+    assert f'href="/admin/alerts/alert/{told.pk}/change/"' in html
+    assert f'href="/admin/alerts/delivery/{told.deliveries.get().pk}/change/"' in html
+    assert "/admin/alerts/alertrule/" not in html
+
+
+def test_all_that_are_open_are_one_click_away(row, viewer):
+    now = timezone.now()
+    one = Alert(what="hole", exchange=row, text="t", first_seen=now, last_seen=now)
+    Alert.objects.bulk_create([one] * (reader.OPEN_SHOWN + 1))
+    viewer.force_login(person("boss", "view_exchange", "view_alert"))
+    link = re.search(r'1 more that are open: <a href="([^"]+)"', drawer(viewer))[1]
+    assert f"{reader.OPEN_SHOWN + 1} alerts" in viewer.get(link).content.decode()
+
+
+def test_a_text_of_several_lines_keeps_them(row, viewer):
+    alert(
+        row, "level", text="BTC-USD 1h: above 150\n1h 151.2 overbought", told_at=None, is_late=True
+    )
+    html = drawer(viewer)
+    assert "above 150\n1h 151.2 overbought" in html
+    assert "too old when it was seen" in html
 
 
 @pytest.mark.parametrize("what", runbook.PLACES)
