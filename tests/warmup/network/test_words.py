@@ -19,7 +19,8 @@ def pages(redis, client):
     held_by(redis, row, state="active", phase="streaming")
     client.force_login(person("ada", "operate_exchange", "view_exchange"))
     pair = ["network:pair", [row.pk, "BTC-USD", "1h"]]
-    others = [["network:signals", []], ["network:choose-symbols", [row.pk]]]
+    of_row = [[f"network:{name}", [row.pk]] for name in ("choose-symbols", "past")]
+    others = [["network:signals", []], *of_row]
     named = [["network:page", []], pair, *others]
     return [client.get(reverse(name, args=args)).content.decode() for name, args in named]
 

@@ -348,7 +348,7 @@ class Feed:
                 await self._send(self.user_group(user_id), _plain("accounts", accounts=accounts))
 
     async def _send_other(self, kind: str, content: Mapping[str, Any]) -> None:
-        await self._send(self.everybody, _plain(kind, **{kind: content}))
+        await self._send(self.everybody, _plain(kind, None, **{kind: content}))
 
     async def _send(self, group: str, message: Message) -> None:
         await self._sockets.send(group, message)
