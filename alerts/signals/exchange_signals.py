@@ -81,6 +81,11 @@ class ExchangeSignals:
         self._token = position["token"]
         return found
 
+    @property
+    def behind(self) -> int:
+        """Return how many pairs wait to be read from the cache."""
+        return len(self._behind)
+
     def forget(self, position: dict[str, Any]) -> None:
         """Learn that nobody wants signals of this exchange: who does again begins anew."""
         self._states, self._behind, self._token = {}, {}, None

@@ -46,6 +46,11 @@ class Signals:
                 signals.forget(position)
                 look.write_with(signals.write)
 
+    @property
+    def behind(self) -> int:
+        """Return how many pairs wait for a look that has time to read them from the cache."""
+        return sum(each.behind for each in self._exchanges.values())
+
     def _choices_of(self, exchange: Exchange, choices: Choices) -> Choices:
         """Return what was made before where the rules are the same: it knows its pairs."""
         known = self._choices.get(exchange.pk)
