@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from django.core.management.base import CommandParser
 
@@ -47,6 +48,20 @@ def exchange_named(name: str) -> Exchange:
     if not exchange.is_active:
         raise UsageError(f"exchange {name!r} is switched off; activate it in the admin first")
     return exchange
+
+
+def moment_named(text: str | None, option: str) -> int | None:
+    """Return a time such as `2026-11-01T12:00` in ms, None for None.
+
+    It is in UTC where it names no zone.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} is a time such as 2023-01-01T12:00, not {text!r}") from None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def timeframes_named(text: str | None) -> tuple[Timeframe, ...]:

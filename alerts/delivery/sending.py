@@ -3,17 +3,20 @@
 import logging
 import re
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 
 from alerts.delivery.guarded import guarded
 from alerts.models import LONGEST_FAULT, AlertChannel, Delivery
+from alerts.signals.picture import picture_of
 from alerts.variables import address_in
 from exchanges.errors import clip
 from livermore.observing.redaction import redacted
 
 TITLE = "Livermore"
+PICTURE = "chart.png"
 LIBRARY = "apprise"
 STATUS = re.compile(r"error=(\d{3})\b")  # as the library ends its lines of what was refused
 _call = threading.local()  # of this thread: the HTTP status that its message came to
@@ -29,12 +32,27 @@ class Outcome(NamedTuple):
 
 
 def send(channel: AlertChannel, delivery: Delivery) -> Outcome:
-    """Send a message. Never raises: what fails is said."""
-    return tell(channel, delivery.text, f"livermore-{delivery.pk}")
+    """Send a message. Never raises: what fails is said.
+
+    A picture goes with the first try alone, in case it was that which a service did not take.
+    """
+
+    def draw() -> bytes | None:
+        return picture_of(delivery.alert) if delivery.tries <= 1 and not delivery.is_end else None
+
+    return tell(channel, delivery.text, f"livermore-{delivery.pk}", draw)
 
 
-def tell(channel: AlertChannel, text: str, key: str = "") -> Outcome:
-    """Send a text by a channel; a webhook gets `key`, by which it can tell a repetition."""
+def tell(
+    channel: AlertChannel,
+    text: str,
+    key: str = "",
+    draw: Callable[[], bytes | None] = lambda: None,
+) -> Outcome:
+    """Send a text by a channel; a webhook gets `key`, by which it can tell a repetition.
+
+    What `draw` returns, a PNG, goes with it where the service takes pictures.
+    """
     address = address_in(channel.variable)
     if not address:
         return Outcome(False, f"{channel.variable} is not set where alerts are sent")
@@ -44,10 +62,11 @@ def tell(channel: AlertChannel, text: str, key: str = "") -> Outcome:
         return Outcome(False, f"{channel.variable}: {error.messages[0]}")
     if key and isinstance(getattr(service, "headers", None), dict):
         service.headers[KEY_HEADER] = key
+    picture = draw() if service.attachment_support else None
     _call.status = ""
     with guarded() as faults:
         try:
-            taken = bool(service.notify(body=text, title=TITLE))
+            taken = bool(service.notify(body=text, title=TITLE, attach=_attached(picture)))
         except Exception as error:  # any of a hundred services, each with faults of its own
             return Outcome(False, f"it could not be sent ({type(error).__name__})")
     if taken:
@@ -71,6 +90,15 @@ def service_at(address: str) -> Any:
     if found is None:
         raise ValidationError(f"{UNKNOWN}: see https://appriseit.com for what it is like")
     return found
+
+
+def _attached(picture: bytes | None) -> Any:
+    if picture is None:
+        return None
+    from apprise import AppriseAttachment
+    from apprise.attachment.memory import AttachMemory
+
+    return AppriseAttachment(AttachMemory(picture, name=PICTURE, mimetype="image/png"))
 
 
 class _Nothing(logging.Filter):

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from base64 import b64decode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -10,6 +11,7 @@ class Receiver:
 
     def __init__(self):
         self.told = []  # (key, message)
+        self.pictures = []  # of each message, what was attached: (name, bytes)
         self.status = 200
         self.location = ""
         self.calls = 0
@@ -42,7 +44,11 @@ class Receiver:
         self.hold.wait(10)
         status = self.status
         if status < 300 and body:
-            self.told.append((handler.headers.get("Idempotency-Key"), json.loads(body)["message"]))
+            found = json.loads(body)
+            self.told.append((handler.headers.get("Idempotency-Key"), found["message"]))
+            self.pictures.append(
+                [(each["filename"], b64decode(each["base64"])) for each in found["attachments"]]
+            )
         handler.send_response(status)
         handler.send_header("Content-Length", "0")
         if self.location:

@@ -1,14 +1,27 @@
+import time
+from typing import TextIO, cast
+
 from django.core.management.base import CommandError
+from django_redis import get_redis_connection
+from rich.console import Console
 
 from alerts.delivery.sending import tell
 from alerts.evaluating.texts import TEST
 from alerts.models import Alert, AlertChannel, Delivery
+from alerts.signals.replay import Replay
+from alerts.signals.terminal import as_json, print_replay
+from alerts.signals.trial import rules_named
+from exchanges.lock.status import read_exchange_time
+from livermore.arguments import exchange_named, moment_named, symbols_named, timeframes_named
 from livermore.command import LivermoreCommand, UsageError
+from livermore.market.pair import pairs_of
+from warmup.terminal import Verbatim
 
 
 class Command(LivermoreCommand):
     help = (
-        "Try a channel, or list what is open. "
+        "Try a channel, list what is open, or show what rules about signals would have rung over "
+        "cache and history: that sends nothing. "
         "Exit status: 0 done, 1 something failed, 2 wrong usage."
     )
     needs_redis = False
@@ -19,13 +32,54 @@ class Command(LivermoreCommand):
             "--list", action="store_true", help="list what is open, and what is not delivered"
         )
 
+        parser.add_argument(
+            "--replay", metavar="EXCHANGE", help="show what rules about signals would have rung"
+        )
+        parser.add_argument(
+            "--since", metavar="2026-11-01", help="with --replay: from then on, in UTC"
+        )
+        parser.add_argument("--until", metavar="2026-11-02T12:00", help="with --replay: up to then")
+        parser.add_argument(
+            "--rule",
+            metavar="RULE",
+            help="with --replay: a rule's number, or one that is not there, as level:200, stage, "
+            "reversal, price_above:65000 (default: all active ones)",
+        )
+        parser.add_argument("--symbols", metavar="A,B", help="with --replay: these symbols alone")
+        parser.add_argument("--timeframes", metavar="1d,1h", help="with --replay: these alone")
+        parser.add_argument("--json", action="store_true", help="with --replay: as JSON")
+
+    def execute(self, *args, **options):
+        self.needs_redis = options.get("replay") is not None
+        return super().execute(*args, **options)
+
     def handle(self, **options):
+        if options["replay"] is not None:
+            self._replay(options)
+            return
         if options["test"] is not None:
             self._test(options["test"])
         elif options["list"]:
             self._list()
         else:
-            raise UsageError("what to do is not said: --test CHANNEL, or --list")
+            raise UsageError("what to do is not said: --test CHANNEL, --list, or --replay EXCHANGE")
+
+    def _replay(self, options):
+        exchange = exchange_named(options["replay"])
+        redis = get_redis_connection("default")
+        now_ms = read_exchange_time(redis, exchange.pk) or int(time.time() * 1000)
+        since_ms, until_ms = _stretch(options, now_ms)
+        symbols = symbols_named(exchange, options["symbols"])
+        timeframes = [str(each) for each in timeframes_named(options["timeframes"])]
+        named = symbols if options["symbols"] else []
+        rules = rules_named(exchange, options["rule"], named, timeframes)
+        replay = Replay(redis, exchange, rules)
+        found = replay.found(pairs_of(symbols, timeframes), since_ms, until_ms)
+        if options["json"]:
+            self.stdout.write(as_json(found, rules, replay.missing_bars))
+            return
+        console = Console(file=cast(TextIO, Verbatim(self.stdout)))
+        print_replay(console, f"signals of {exchange.name}", found, rules, replay.missing_bars)
 
     def _test(self, name):
         channel = AlertChannel.objects.filter(name=name).first()
@@ -50,3 +104,14 @@ class Command(LivermoreCommand):
             self.stdout.write(
                 f"{each.channel}: {each.get_state_display()}: {each.fault or each.text}"
             )
+
+
+def _stretch(options, now_ms):
+    since_ms, until_ms = (moment_named(options[name], f"--{name}") for name in ("since", "until"))
+    if since_ms is None:
+        raise UsageError("--replay: since when is not said, as in --since 2026-11-01")
+    if until_ms is None or until_ms > now_ms:
+        until_ms = now_ms
+    if since_ms >= until_ms:
+        raise UsageError(f"--since {options['since']} is not before what it ends with")
+    return since_ms, until_ms

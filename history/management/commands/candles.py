@@ -1,5 +1,4 @@
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -19,7 +18,7 @@ from history.export.writers import (
     utc,
 )
 from history.reading import Reading, cached_in, open_store
-from livermore.arguments import add_exchange, exchange_named, symbols_named
+from livermore.arguments import add_exchange, exchange_named, moment_named, symbols_named
 from livermore.command import LivermoreCommand, UsageError
 from livermore.market.candle import LATEST_MS
 from livermore.market.derived import BY_TEXT
@@ -157,7 +156,7 @@ def _timeframe(options):
 def _wanted(options):
     if sum(bool(options[name]) for name in ("csv", "parquet", "json")) > 1:
         raise UsageError("--csv, --parquet and --json: one of them at a time")
-    start_ms, end_ms = (_moment(options[name], f"--{name}") for name in ("since", "until"))
+    start_ms, end_ms = (moment_named(options[name], f"--{name}") for name in ("since", "until"))
     if start_ms is not None and end_ms is not None and start_ms >= end_ms:
         raise UsageError(f"--until {options['until']} is not after --since {options['since']}")
     count = options["count"]
@@ -167,13 +166,3 @@ def _wanted(options):
     if count is None and start_ms is None and is_table:
         count = COUNT
     return Wanted(start_ms, end_ms, count)
-
-
-def _moment(text, option):
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{option} is a time such as 2023-01-01T12:00, not {text!r}") from None
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
