@@ -6,8 +6,7 @@ Adding one is a line here and a module of that name in `benchmarks/measured/`, w
 """
 
 BENCHMARKS = {
-    "scan": "count what is cached of 1,000 symbols x 6",
-    "plan": "the command warmup --plan of 300 symbols x 6, with its process start",
+    "scan": "count what is cached of 1,000 symbols x 6; warmup --plan of 300, with process start",
     "warmup": "warm 25 and 200 symbols x 6, beside a plain loop (a minute)",
     "restart": "warm 200 symbols x 6 that are all there",
     "memory": "the peak of the command warmup of 200 symbols x 6, and what a candle takes in Redis",

@@ -7,7 +7,6 @@ from alerts.kinds import KINDS
 from alerts.models import AlertRule
 from alerts.signals.choice import SIGNALS, Rule
 from exchanges.models import Exchange
-from livermore.command import UsageError
 
 TRIED = 0  # the number of a rule that is not there
 
@@ -30,36 +29,36 @@ def rules_named(
     """Return the rules to replay: all active ones about signals, or the one that `text` names.
 
     That is its number, or a kind with a threshold behind it, such as `level:200`; that one is about
-    the symbols and timeframes given, all where none are. Raises UsageError.
+    the symbols and timeframes given, all where none are. Raises ValueError: it says what is known.
     """
     rows = AlertRule.objects.filter(what__in=SIGNALS, exchange__in=[exchange.pk])
     rows |= AlertRule.objects.filter(what__in=SIGNALS, exchange=None)
     if text is None:
         if found := list(rows.filter(is_active=True)):
             return found
-        raise UsageError(f"no active rule is about signals of {exchange.name}; {_known()}")
+        raise ValueError(f"no active rule is about signals of {exchange.name}; {_known()}")
     if text.isdecimal():
         if found := list(rows.filter(pk=int(text))):
             return found
-        raise UsageError(f"rule {text} is none about signals of {exchange.name}; {_known()}")
+        raise ValueError(f"rule {text} is none about signals of {exchange.name}; {_known()}")
     return [_trial(text, symbols, timeframes)]
 
 
 def _trial(text: str, symbols: list[str], timeframes: list[str]) -> Trial:
     what, _, threshold = text.partition(":")
     if what not in SIGNALS:
-        raise UsageError(f"unknown rule {text!r}; {_known()}")
+        raise ValueError(f"unknown rule {text!r}; {_known()}")
     kind = KINDS[what]
     try:
         limit = float(threshold) if threshold else kind.threshold
     except ValueError:
-        raise UsageError(f"--rule {text}: {threshold!r} is no number") from None
+        raise ValueError(f"--rule {text}: {threshold!r} is no number") from None
     if kind.is_price and not threshold:
-        raise UsageError(f"--rule {text}: which price? As in {what}:65000")
+        raise ValueError(f"--rule {text}: which price? As in {what}:65000")
     if kind.is_price and not symbols:
-        raise UsageError(f"--rule {text}: a price is one of a symbol: name it with --symbols")
+        raise ValueError(f"--rule {text}: a price is one of a symbol: name it with --symbols")
     if threshold and not kind.allows(limit):
-        raise UsageError(f"--rule {text}: it is from {kind.least:g} to {kind.most:g}")
+        raise ValueError(f"--rule {text}: it is from {kind.least:g} to {kind.most:g}")
     return Trial(TRIED, what, limit, symbols, timeframes)
 
 

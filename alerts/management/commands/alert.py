@@ -72,7 +72,10 @@ class Command(LivermoreCommand):
         symbols = symbols_named(exchange, options["symbols"])
         timeframes = [str(each) for each in timeframes_named(options["timeframes"])]
         named = symbols if options["symbols"] else []
-        rules = rules_named(exchange, options["rule"], named, timeframes)
+        try:
+            rules = rules_named(exchange, options["rule"], named, timeframes)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         replay = Replay(redis, exchange, rules)
         found = replay.found(pairs_of(symbols, timeframes), since_ms, until_ms)
         if options["json"]:
