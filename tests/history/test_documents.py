@@ -34,6 +34,9 @@ def test_tools_that_people_have_read_the_files(past):
     day = datetime.fromtimestamp(rows[-30][0] / 1000, UTC).date()
     volume = sum(row[5] for row in rows if datetime.fromtimestamp(row[0] / 1000, UTC).date() == day)
     assert {at.astimezone(UTC).date(): found for at, _, found in days}[day] == volume
+    weeks = run(by_duckdb.replace("1 day", "1 week"))["days"]
+    assert len(weeks) > 2
+    assert {at.astimezone(UTC).strftime("%a %H:%M") for at, *_ in weeks} == {"Mon 00:00"}
 
 
 def test_the_reader_reads_them(past, redis, monkeypatch):

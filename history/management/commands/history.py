@@ -195,6 +195,8 @@ class Command(LivermoreCommand):
             raise UsageError(
                 f"no history of {name} is kept: `./run history {name} --since 2023-01-01` does"
             )
+        if not kept_exchanges():
+            self._say("no history is kept yet: `./run history NAME --since 2023-01-01` begins it")
         service = HistoryService(get_redis_connection("default"), self._say, name)
         with suppress(KeyboardInterrupt, SignalExit):  # what was written is whole
             service.run()

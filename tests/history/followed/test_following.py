@@ -228,6 +228,18 @@ def test_the_command_follows_until_it_is_told_to_end(told, folder, monkeypatch):
         assert end(process, seconds=10)[0] == 0
 
 
+def test_where_nothing_is_kept_yet_that_is_said(told, monkeypatch):
+    monkeypatch.setattr(HistoryService, "run", lambda self: None)
+    said = []
+    for is_kept in (True, False):
+        KeptHistory.objects.update(is_active=is_kept)
+        output = StringIO()
+        call_command("history", "--follow", stdout=output)
+        said.append(output.getvalue())
+    assert said[0] == ""
+    assert said[1].startswith("no history is kept yet: `./run history NAME --since")
+
+
 def test_what_is_kept_no_more_is_not_followed(told, redis, folder):
     said = []
     service = HistoryService(redis, said.append)
