@@ -10,7 +10,7 @@ from exchanges.models import Episode
 from exchanges.models import EpisodeKind as Kind
 from exchanges.models import EpisodeTone as Tone
 from warmup.human_readable import count
-from warmup.network.past.episodes import GAP, SILENT
+from warmup.network.past.episodes import SILENT, longest_gap
 
 DAYS = 30
 DAY = timedelta(days=1)
@@ -108,7 +108,8 @@ def end_of(episode: Episode, now: datetime) -> datetime:
 
 def is_watched(episode: Episode, now: datetime) -> bool:
     """Tell whether somebody looks whether it still goes on."""
-    return now - episode.seen_at <= GAP
+    # One that takes over has to learn of the death of the one before: that takes ten seconds.
+    return now - episode.seen_at <= 2 * longest_gap(episode.kind)
 
 
 def strip(states: Iterable[Episode], start: datetime, end: datetime, now: datetime) -> Strip:

@@ -10,21 +10,23 @@ from exchanges.models import EpisodeKind as Kind
 from exchanges.models import EpisodeTone as Tone
 from warmup.network.past.facts import Fact, Facts
 
-GAP = timedelta(seconds=150)  # what nobody has seen for so long may have been otherwise meanwhile
-BETWEEN_SIGNS = timedelta(seconds=20)
+BETWEEN_SIGNS = timedelta(seconds=10)
+# What nobody has seen for so long may have been otherwise meanwhile, and goes on for nobody.
+GAP = timedelta(seconds=15)
+GAP_OF_MEASURED = timedelta(seconds=90)  # of what is looked at once a minute
 HOUR = timedelta(hours=1)
 MOST_AN_HOUR = 60  # of a kind: an exchange that changes each second fills no database
 UNSTEADY = Fact(Tone.BAD, f"Changed more than {MOST_AN_HOUR} times in an hour: not told one by one")
 SILENT = "ended without a word"
 UNSEEN = "nobody looked from then on"
-HowItEnded = Callable[[Episode], str]
+HowItEnded = Callable[[Episode], tuple[str, int | None]]
 
 
 class Episodes:
     """Keeps what goes on in memory, and writes what begins and what ends.
 
     Raises DatabaseError where that can't be written; then, and while another one writes, call
-    `forget`. What goes on is written each 20 seconds, so that a reader knows that it is looked at.
+    `forget`. What goes on is written each 10 seconds, so that a reader knows that it is looked at.
     """
 
     def __init__(self) -> None:
@@ -41,15 +43,19 @@ class Episodes:
             return
         found = {}
         for episode in Episode.objects.filter(ended_at=None):
-            is_old = now - episode.seen_at > GAP and episode.kind != Kind.RUN
-            if is_old or episode.exchange_id not in exchanges:
+            is_old = now - episode.seen_at > longest_gap(episode.kind)
+            if (is_old and episode.kind != Kind.RUN) or episode.exchange_id not in exchanges:
                 self._end(episode, episode.seen_at, UNSEEN)
             else:
                 found[episode.exchange_id, episode.kind] = episode
         self._going_on, self._signed_at = found, now
 
     def note(self, exchange_id: int, facts: Facts, now: datetime, how: HowItEnded) -> None:
-        """Take in what is so now; `how` says how a run ended, "" where it said nothing."""
+        """Take in what is so now.
+
+        `how` says how a run ended, "" where it said nothing, and when it was seen last, in UTC
+        epoch ms, None where that is not known better than it was.
+        """
         assert self._going_on is not None
         for kind, fact in facts.items():
             episode = self._going_on.get((exchange_id, kind))
@@ -77,17 +83,25 @@ class Episodes:
         assert self._going_on is not None
         if episode.kind != Kind.RUN or not episode.run_id:
             self._end(episode, now, "")
-        elif ending := how(episode):
-            self._end(episode, now, ending)
         else:
-            unseen = now - episode.seen_at > GAP
-            self._end(episode, episode.seen_at, UNSEEN if unseen else SILENT)
+            ending, seen_at_ms = how(episode)
+            if seen_at_ms is not None:
+                episode.seen_at = max(episode.seen_at, min(now, _time(seen_at_ms, now)))
+            # Up to a minute after its end Redis still had its last word.
+            is_late = now - episode.seen_at > GAP_OF_MEASURED
+            at = now if ending else episode.seen_at
+            self._end(episode, at, ending or (UNSEEN if is_late else SILENT))
         self._going_on.pop((episode.exchange_id, episode.kind), None)
 
     def _end(self, episode: Episode, at: datetime, ending: str) -> None:
         episode.ended_at = max(at, episode.began_at)
         episode.ending = ending
         episode.save(update_fields=["seen_at", "ended_at", "ending", "count"])
+
+
+def longest_gap(kind: str) -> timedelta:
+    """Return after how long without a look nobody knows whether something goes on."""
+    return GAP_OF_MEASURED if kind in (Kind.HOLES, Kind.STALE) else GAP
 
 
 def _begin(exchange_id: int, kind: str, fact: Fact, now: datetime) -> Episode:

@@ -84,20 +84,24 @@ def completeness_facts(found: Mapping[Timeframe, Completeness]) -> Facts:
     }
 
 
-def how_it_ended(view: ExchangeView | None, run_id: str, replaced: str | None) -> str:
-    """Return how a run ended that goes on no more, by its last word; "" where it said none.
+def how_it_ended(
+    view: ExchangeView | None, run_id: str, replaced: str | None, now_ms: int
+) -> tuple[str, int | None]:
+    """Return how a run ended that goes on no more, and when its holder was seen last.
 
+    The first is "" where it said no last word, the second None where Redis tells no more of it.
     `replaced` is the instance id from which the present holder was told to take the exchange.
     """
     if view is None:
-        return ""
+        return "", None
     status = view.status
-    if status.holder and status.holder.instance_id == run_id and status.state in ENDED:
+    if status.holder and status.holder.instance_id == run_id:
+        seen_at_ms = None if view.status_age_ms is None else now_ms - view.status_age_ms
         words = f"{status.state}: {status.phase}" if status.phase else str(status.state)
-        return words[:LONGEST]
+        return words[:LONGEST] if status.state in ENDED else "", seen_at_ms
     if view.holder and replaced == run_id:
-        return clip(f"taken over by {view.holder.hostname} ({view.holder.ip})")
-    return ""
+        return clip(f"taken over by {view.holder.hostname} ({view.holder.ip})"), None
+    return "", None
 
 
 def _tone(state: str, view: ExchangeView, wanted: bool, row: ExchangeRow) -> str:

@@ -115,7 +115,7 @@ class PastWatch:
                 facts |= {Kind.HOLES: None, Kind.STALE: None}
             elif is_due and view and view.holder and view.status.state is State.ACTIVE:
                 facts |= self._measured(row.exchange, view.time_ms(now_ms))
-            self._episodes.note(number, facts, now, partial(self._how, number, view))
+            self._episodes.note(number, facts, now, partial(self._how, number, view, now_ms))
         self._episodes.sign(now)
 
     def _read_rows(self) -> None:
@@ -149,16 +149,19 @@ class PastWatch:
         except (RedisError, ValueError):
             return {}
 
-    def _how(self, exchange_id: int, view: ExchangeView | None, run: Episode) -> str:
+    def _how(
+        self, exchange_id: int, view: ExchangeView | None, now_ms: int, run: Episode
+    ) -> tuple[str, int | None]:
         try:
             replaced = ExchangeLock(self._redis, exchange_id).replaced()
         except RedisError:
             replaced = None
-        return how_it_ended(view, run.run_id, replaced)
+        return how_it_ended(view, run.run_id, replaced, now_ms)
 
     def _run(self) -> None:
         with closing(self._redis):
             try:
+                self._try()
                 while not self._ending.wait(LOOK_SECONDS):
                     self._try()
                 self._try()

@@ -13,7 +13,7 @@ from warmup.network.past.watch import PastWatch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SIGN_SECONDS = 25  # so long ago a sign of life may be that is in the database
+SIGN_SECONDS = 15  # so long ago a sign of life may be that is in the database
 
 
 @pytest.fixture

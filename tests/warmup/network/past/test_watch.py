@@ -6,13 +6,13 @@ import pytest
 from django.db import Error as DatabaseError
 
 from exchanges.lock.acquire import ExchangeLock
-from exchanges.lock.status import State
+from exchanges.lock.status import STATUS_TTL_MS, State
 from exchanges.models import Episode, Exchange
 from exchanges.redis.client import make_client
 from livermore.market import keys
 from tests.fixtures.ports import free_port
 from warmup.network.past import episodes, watch
-from warmup.network.past.episodes import GAP, SILENT, UNSEEN, UNSTEADY
+from warmup.network.past.episodes import GAP_OF_MEASURED, SILENT, UNSEEN, UNSTEADY
 from warmup.network.past.watch import PastWatch
 from warmup.runner.agents import Registration, register
 
@@ -95,6 +95,7 @@ def test_a_run_that_ends_in_order_says_how(past, lease):
 def test_a_run_that_dies_ended_without_a_word_when_it_was_seen_last(past, lease, redis, clock, row):
     past.step()
     redis.delete(keys.lock(row.pk))  # as when its time is over, or its agent gives it back
+    redis.pexpire(keys.status(row.pk), STATUS_TTL_MS - 30_000)
     clock.go(seconds=30)
     past.step()
     [run] = Episode.objects.filter(kind="run")
@@ -121,10 +122,30 @@ def test_a_take_over_says_by_whom(past, lease, redis, row):
 
 def test_who_begins_to_look_later_goes_on_with_what_is_written(past, lease, redis, clock):
     past.step()
-    clock.go(seconds=20)
+    clock.go(seconds=12)
     PastWatch(redis, now=clock).step()
     assert told() == [("Active: streaming", None)]
     assert len(told("run")) == 1
+
+
+def test_who_begins_to_look_after_a_death_knows_the_last_sign_of_life(redis, lease, row, clock):
+    begun = PastWatch(redis, now=clock)
+    begun.step()
+    written = Episode.objects.get(kind="run").seen_at
+    clock.go(seconds=9)
+    lease.report(State.ACTIVE, "streaming")  # it lived on, and nobody wrote it down
+    redis.delete(keys.lock(row.pk))
+    PastWatch(redis, now=clock).step()
+    run = Episode.objects.get(kind="run")
+    assert run.ending == SILENT
+    assert run.ended_at - written > timedelta(seconds=8)
+
+
+def test_a_short_death_of_all_is_no_time_of_streaming(past, lease, redis, clock):
+    past.step()
+    clock.go(seconds=40)
+    PastWatch(redis, now=clock).step()
+    assert told() == [("Active: streaming", UNSEEN), ("Active: streaming", None)]
 
 
 def test_what_nobody_looked_at_is_not_told_as_if_somebody_had(past, lease, redis, clock):
@@ -141,7 +162,7 @@ def test_a_run_that_ended_while_nobody_looked_is_told_so(past, lease, redis, clo
     past.step()
     lease.release()
     redis.delete(keys.status(row.pk))
-    clock.go(seconds=GAP.total_seconds() + 60)
+    clock.go(seconds=GAP_OF_MEASURED.total_seconds() + 60)
     PastWatch(redis, now=clock).step()
     assert [ended for _, ended in told("run")] == [UNSEEN]
 
