@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.db import Error as DatabaseError
 from django.db import connection
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from alerts.delivery.backoff import delay_after
@@ -17,6 +17,7 @@ from alerts.models import AlertChannel, Delivery
 logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 1.0
+PAUSE_SECONDS = 5.0  # after a message that was not taken
 END_SECONDS = 3.0  # for what is being sent; it is told again where that did not do
 SURELY_OVER = timedelta(seconds=120)  # no try lasts so long: who sent it is gone
 MOST_TRIES = 30  # two days, by what `delay_after` waits
@@ -59,7 +60,7 @@ class Senders:
 
 
 class ChannelSender(threading.Thread):
-    """Sends what is due to one channel, in order, one at a time."""
+    """Sends what is due to one channel, one at a time, in order but for what is tried again."""
 
     def __init__(self, channel_id: int):
         super().__init__(name=f"alerts-{channel_id}", daemon=True)
@@ -95,17 +96,27 @@ class ChannelSender(threading.Thread):
         delivery = self._claim() if channel else None
         if channel is None or delivery is None:
             return False
-        note(delivery, send(channel, delivery))
+        outcome = send(channel, delivery)
+        note(delivery, outcome)
+        if not outcome.is_sent:  # the next one may fare better, and the receiver gets a rest
+            self._stopping.wait(PAUSE_SECONDS)
         return True
 
     def _claim(self) -> Delivery | None:
         """Return the next to send, as ours from now on, None where none is due."""
         now = timezone.now()
         waiting = Delivery.objects.filter(
-            channel_id=self._channel_id, state=Delivery.State.WAITING
-        ).order_by("pk")
-        first = waiting.first()  # the others wait behind it, so that they arrive in order
-        if first is None or first.next_try_at > now:
+            channel_id=self._channel_id, state=Delivery.State.WAITING, next_try_at__lte=now
+        )
+        beginning = Delivery.objects.filter(
+            alert=OuterRef("alert"),
+            channel=OuterRef("channel"),
+            is_end=False,
+            state__in=(Delivery.State.WAITING, Delivery.State.SENDING),
+        )
+        can_go = Q(is_end=False) | ~Exists(beginning)  # nothing is over before it has begun
+        first = waiting.filter(can_go).order_by("pk").first()
+        if first is None:
             return None
         ours = waiting.filter(pk=first.pk).update(
             state=Delivery.State.SENDING, sender=self._sender, tries=F("tries") + 1, changed_at=now

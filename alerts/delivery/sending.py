@@ -66,7 +66,11 @@ def tell(
     _call.status = ""
     with guarded() as faults:
         try:
-            taken = bool(service.notify(body=text, title=TITLE, attach=_attached(picture)))
+            taken = bool(
+                _box(service).notify(
+                    body=text, title=TITLE, body_format="text", attach=_attached(picture)
+                )
+            )
         except Exception as error:  # any of a hundred services, each with faults of its own
             return Outcome(False, f"it could not be sent ({type(error).__name__})")
     if taken:
@@ -84,7 +88,9 @@ def service_at(address: str) -> Any:
 
     logging.getLogger(LIBRARY).addFilter(_nothing)
     try:
-        found = apprise.Apprise.instantiate(address, suppress_exceptions=True)
+        # Without a time limit it sends on this thread, and so where this thread may.
+        asset = apprise.AppriseAsset(service_timeout=0)
+        found = apprise.Apprise.instantiate(address, asset=asset, suppress_exceptions=True)
     except Exception:  # what a plugin raises quotes the address
         found = None
     if found is None:
@@ -99,6 +105,16 @@ def _attached(picture: bytes | None) -> Any:
     from apprise.attachment.memory import AttachMemory
 
     return AppriseAttachment(AttachMemory(picture, name=PICTURE, mimetype="image/png"))
+
+
+def _box(service: Any) -> Any:
+    """Return what writes a plain text as a service wants it, in pieces where it is too long."""
+    import apprise
+
+    service.overflow_mode = apprise.OverflowMode.SPLIT
+    box = apprise.Apprise()
+    box.add(service)
+    return box
 
 
 class _Nothing(logging.Filter):

@@ -14,6 +14,7 @@ class Receiver:
         self.pictures = []  # of each message, what was attached: (name, bytes)
         self.status = 200
         self.location = ""
+        self.refuses = None  # a message
         self.calls = 0
         self.paths = []
         self.hold = threading.Event()
@@ -43,6 +44,8 @@ class Receiver:
         self.paths.append(handler.path)
         self.hold.wait(10)
         status = self.status
+        if self.refuses and body and json.loads(body)["message"] == self.refuses:
+            status = 400
         if status < 300 and body:
             found = json.loads(body)
             self.told.append((handler.headers.get("Idempotency-Key"), found["message"]))

@@ -32,7 +32,8 @@ def queue(channel, *texts, **values):
     times = {"next_try_at": now, "created_at": now, "changed_at": now}
     for text in texts:
         alert = Alert.objects.create(what="stale", text=text, first_seen=now, last_seen=now)
-        Delivery.objects.create(alert=alert, channel=channel, text=text, **times | values)
+        made = {"alert": alert, "channel": channel, "text": text} | times | values
+        Delivery.objects.create(**made)
 
 
 def state(**values):
@@ -50,6 +51,7 @@ def test_messages_arrive_in_order_each_with_a_key_of_its_own(channel, receiver, 
 def test_what_is_refused_is_tried_again_until_it_is_taken(channel, receiver, sending, monkeypatch):
     monkeypatch.setattr(senders, "delay_after", lambda tries: 0)
     monkeypatch.setattr(senders, "STEP_SECONDS", 0.05)
+    monkeypatch.setattr(senders, "PAUSE_SECONDS", 0.05)
     receiver.status = 503
     queue(channel, "a", "b")
     sending.step()
@@ -59,6 +61,24 @@ def test_what_is_refused_is_tried_again_until_it_is_taken(channel, receiver, sen
     receiver.status = 200
     wait_until(lambda: state(state="delivered") == 2)
     assert receiver.messages == ["a", "b"]
+
+
+def test_a_message_that_is_never_taken_holds_up_none_but_its_own_end(
+    channel, receiver, sending, monkeypatch
+):
+    monkeypatch.setattr(senders, "STEP_SECONDS", 0.05)
+    monkeypatch.setattr(senders, "PAUSE_SECONDS", 0.05)
+    receiver.refuses = "bad"
+    queue(channel, "bad", "good")
+    bad = Delivery.objects.get(text="bad")
+    queue(channel, "over", alert=bad.alert, is_end=True)
+    sending.step()
+    wait_until(lambda: receiver.messages == ["good"])
+    wait_until(lambda: state(text="good", state="delivered"))
+    assert state(text="over", state="waiting", tries=0)
+    receiver.refuses = None
+    Delivery.objects.filter(text="bad").update(next_try_at=timezone.now())
+    wait_until(lambda: receiver.messages == ["good", "bad", "over"])
 
 
 def test_a_channel_that_hangs_holds_up_no_other(channel, receiver, sending, monkeypatch):
