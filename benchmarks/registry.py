@@ -1,9 +1,13 @@
 """Which benchmarks there are.
 
-Adding one is a line here and a module of that name in `benchmarks/measured/`, whose
+Adding one is a line here and a module of that name below `benchmarks/measured/`, whose
 `measure(bench)` yields measurements: see `benchmarks.fixtures.bench` for what it is given and
 `benchmarks.measurement` for what it gives.
 """
+
+from pathlib import Path
+
+MEASURED = Path(__file__).parent / "measured"
 
 BENCHMARKS = {
     "scan": "count what is cached of 1,000 symbols x 6; warmup --plan of 300, with process start",
@@ -14,9 +18,16 @@ BENCHMARKS = {
     "indicators": "MACD-V of 500 symbols x 6, from the cache and as all of them close at once",
     "alerts": "3,000 closes in one second against 50 rules about signals",
     "network": "a warmup of 100 symbols x 6 with 200 browsers looking, one frozen (three minutes)",
+    "signals": "the Signals page of 1,000 symbols x 6 in a Chromium: painted, and then moving",
     "stream": "frames of 505 and 1,005 symbols x 6 into Redis, beside plain ways (five minutes)",
     "serving": "candles over HTTP and WebSocket from serve, beside other ways (four minutes)",
     "reader": "candles as DataFrames by the reader, beside what one writes without it",
     "history": "files of history, following 500 symbols x 6, heals beside a fill (two minutes)",
     "exchanges": "10 exchanges x 100 symbols, in one process and spread over many (five minutes)",
 }
+
+
+def module_of(name: str) -> str:
+    """Return the dotted name of a benchmark's module, in whichever room it is."""
+    [path] = MEASURED.rglob(f"{name}.py")
+    return ".".join(("benchmarks.measured", *path.relative_to(MEASURED).with_suffix("").parts))

@@ -4,12 +4,11 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
+from importlib.util import find_spec
 
 import pytest
 
-from benchmarks import measured
-from benchmarks.registry import BENCHMARKS
+from benchmarks.registry import BENCHMARKS, MEASURED, module_of
 from benchmarks.serving import load, streams
 from benchmarks.serving.exchange import ServedExchange
 from livermore.market.timeframe import Timeframe
@@ -21,8 +20,10 @@ SYMBOLS = [ServedSymbol(f"{base}-USD", f"{base}USD", base, "USD", True, True) fo
 
 
 def test_each_benchmark_is_a_module_and_each_module_is_one():
-    modules = {path.stem for path in Path(measured.__file__).parent.glob("*.py")} - {"__init__"}
-    assert modules == set(BENCHMARKS)
+    paths = [each for each in MEASURED.rglob("*.py") if each.stem != "__init__"]
+    assert sorted(each.stem for each in paths) == sorted(BENCHMARKS)
+    for name in BENCHMARKS:
+        assert find_spec(module_of(name)), name
 
 
 @pytest.mark.parametrize("module", ["benchmarks", "tests.experiments"])

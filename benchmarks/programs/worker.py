@@ -11,6 +11,7 @@ from pathlib import Path
 import django
 import orjson
 
+from benchmarks.registry import module_of
 from livermore.command import ending_signals_raise
 from livermore.running import embedded_redis
 
@@ -21,7 +22,7 @@ def main(name: str, folder: Path, thorough: bool) -> None:
         django.setup()
         # Both need Django's models, which can be imported from here on only.
         bench = import_module("benchmarks.fixtures.bench").Bench(thorough)
-        benchmark = import_module(f"benchmarks.measured.{name}")
+        benchmark = import_module(module_of(name))
         measurements = [asdict(measurement) for measurement in benchmark.measure(bench)]
     sys.stdout.buffer.write(orjson.dumps(measurements))
 

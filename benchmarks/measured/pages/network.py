@@ -1,24 +1,17 @@
-import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
-from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
-from django.contrib.auth.models import Permission
-from django.contrib.sessions.backends.db import SessionStore
 
-from benchmarks.fixtures.bench import Bench, Sandbox, free_port
+from benchmarks.fixtures.bench import Bench, Sandbox
+from benchmarks.fixtures.web import Web, sessions, web_server
 from benchmarks.measurement import Measurement
 from benchmarks.programs.helper import Helper
 from exchanges.models import Exchange
 from livermore.market.candle import Ticker
-from livermore.running.children import Child, Children
 from warmup.cache.tickers import TickerCache
 
 SYMBOLS = 100
@@ -30,25 +23,9 @@ SECONDS_TO_SETTLE = 2
 SECONDS_TO_FREEZE = 15  # a browser that says nothing is dropped after ten
 
 
-@dataclass(frozen=True, slots=True)
-class Web:
-    """A web server with nothing else to do."""
-
-    port: int
-    pid: int
-
-    def resident_bytes(self) -> int:
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize()
-
-    def cpu_seconds(self) -> float:
-        times = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-        return sum(map(int, times)) / 100
-
-
 def measure(bench: Bench) -> Iterator[Measurement]:
     runs = LONG_RUNS if bench.thorough else RUNS
-    with bench.sandbox(SYMBOLS) as sandbox, _web() as web:
+    with bench.sandbox(SYMBOLS) as sandbox, web_server() as web:
         exchange, symbols = bench.exchange(SYMBOLS, sandbox.url)
         watched = _Watched(bench, sandbox, web, exchange, symbols)
         watched.run(looking=False)  # the first call of each pair costs the sandbox the most
@@ -79,7 +56,7 @@ class _Watched:
         self._exchange = exchange
         self._symbols = symbols
         self.sessions = Path(tempfile.gettempdir()) / "sessions"
-        self.sessions.write_text("\n".join(_sessions(BROWSERS)))
+        self.sessions.write_text("\n".join(sessions(BROWSERS)))
         self.forget()
 
     def forget(self) -> None:
@@ -173,33 +150,3 @@ def _ticking(
 
 def _p99(ascending: Sequence[float]) -> float:
     return ascending[int(0.99 * (len(ascending) - 1))]
-
-
-@contextmanager
-def _web() -> Iterator[Web]:
-    port = free_port()
-    arguments = ["daphne", "-b", "127.0.0.1", "-p", str(port), "livermore.asgi:application"]
-    log = Path(tempfile.gettempdir()) / "web.log"
-    children = Children(print)
-    try:
-        url = f"http://127.0.0.1:{port}/admin/login/"
-        child = Child("web", arguments, url, log, settings.BASE_DIR)
-        children.start(child)
-        yield Web(port, child.pid)
-    finally:
-        children.stop()
-
-
-def _sessions(count: int) -> list[str]:
-    """Return as many sessions, each of a user of its own."""
-    found, permission = [], Permission.objects.get(codename="view_exchange")
-    for number in range(count):
-        user = get_user_model().objects.create(username=f"user-{number}", is_staff=True)
-        user.user_permissions.add(permission)
-        session = SessionStore()
-        session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        session.create()
-        found.append(session.session_key)
-    return found
