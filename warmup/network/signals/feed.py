@@ -17,6 +17,7 @@ from warmup.network.socket.card_feed import CardFeed, InThread, Send
 logger = logging.getLogger(__name__)
 
 CONFIRM_SECONDS = 10.0
+MOST_A_POLL = 4  # exchanges, and so messages: a page of more is told of them in turn
 POLL_EARLY_SECONDS = 0.5  # polls come every two seconds, not to the millisecond
 ABOUT = ("name", "displayName", "state", "stateText")
 
@@ -103,7 +104,7 @@ class OpenSignals:
         self._viewers = 0
         self._make = make
         self._cards = cards
-        self._feeds: dict[int, SignalFeed] = {}
+        self._feeds: dict[int, SignalFeed] = {}  # who was read longest ago comes first
 
     async def open(self) -> None:
         """Learn that somebody has opened the page; call `close` once for each call."""
@@ -122,12 +123,16 @@ class OpenSignals:
         return [feed.whole() for feed in self._feeds.values()]
 
     async def poll(self) -> None:
-        """Read all of them again, where somebody looks."""
+        """Read them again where somebody looks: those that are new, and a few of the others."""
         if not self._viewers:
             return
         for number in self._feeds.keys() - self._cards.keys():
             del self._feeds[number]
+        due = list(self._feeds)[:MOST_A_POLL]
         for number, card in self._cards.items():
             if number not in self._feeds or self._feeds[number].card is not card:
                 self._feeds[number] = self._make(card)
-        await asyncio.gather(*(feed.poll() for feed in list(self._feeds.values())))
+                due.append(number)
+        feeds = {number: self._feeds.pop(number) for number in dict.fromkeys(due)}
+        self._feeds |= feeds
+        await asyncio.gather(*(feed.poll() for feed in feeds.values()))

@@ -21,11 +21,11 @@ It sends
   "indicator", "missing", "macdv"}`: of the pair that this socket has open, once a second at the
   most. First its newest 300 closed candles and MACD-V, then those that are new or changed.
 - `{"type": "signals", "exchangeId", "since", "version", "serverTime", "changes"}`: to who has
-  opened them, of each exchange, every two seconds at the most: `name`, `displayName`, `state`,
-  `stateText`, `away`, `symbols`, `cells`, `prices`, or of the latter `cellChanges` and
-  `priceChanges` alone, as `warmup.network.signals.reader` has them. Versions are as those of
-  cards, of which such a socket is told none; who has another one than `since` sends
-  `open-signals` again.
+  opened them, of each exchange, every two seconds at the most, where there are more than four in
+  turn: `name`, `displayName`, `state`, `stateText`, `away`, `symbols`, `cells`, `prices`, or of the
+  latter `cellChanges` and `priceChanges` alone, as `warmup.network.signals.reader` has them.
+  Versions are as those of cards, of which such a socket is told none, nor of agents, readers and
+  accounts; who has another one than `since` sends `open-signals` again.
 - `{"type": "error", "text"}`: what it can't do, in a line.
 
 It takes
@@ -67,6 +67,7 @@ from warmup.network.socket.pair_feed import OpenPair
 logger = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 4096
+NOT_ON_SIGNALS = ("agents", "readers", "accounts")
 FLOOD_MESSAGES, FLOOD_SECONDS = 200, 5.0
 
 
@@ -194,6 +195,8 @@ class NetworkConsumer(AsyncJsonWebsocketConsumer):
         """Take what the feed tells."""
         kind = event["kind"]
         if self._ended or (kind == "pair" and tuple(event["pair"]) != self._pair):
+            return
+        if kind in NOT_ON_SIGNALS and self._sees_signals:
             return
         if kind == "card" and self._sees_signals:
             self._told.is_news(event)  # of a new exchange: that it ends will be news

@@ -15,6 +15,7 @@ from tests.warmup.network.operators import listed_exchange, report_status
 from tests.warmup.network.sockets import browsing, in_a_loop, kind
 from warmup.cache.tickers import TickerCache
 from warmup.network.signals import feed as signal_feed
+from warmup.network.socket.feed import _plain, current_feed
 from warmup.network.socket.outbox import merge
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +118,45 @@ async def test_without_redis_they_are_said_to_be_away(redis, exchange, session, 
         assert await changed(browser, "away") is True
         monkeypatch.undo()
         assert await changed(browser, "away") is False
+
+
+class _Counting:
+    """In place of an exchange's feed: how often it was read."""
+
+    def __init__(self, card):
+        self.card, self.polls = card, 0
+
+    async def poll(self):
+        self.polls += 1
+
+
+@in_a_loop
+async def test_of_many_exchanges_a_browser_is_told_in_turn():
+    feeds, most = [], signal_feed.MOST_A_POLL
+    cards = {number: object() for number in range(2 * most)}
+    signals = signal_feed.OpenSignals(
+        lambda card: feeds.append(_Counting(card)) or feeds[-1], cards
+    )
+    await signals.open()
+    assert [each.polls for each in feeds] == [1] * len(cards)  # all of them, for who just came
+    await signals.poll()
+    assert sum(each.polls for each in feeds) == len(cards) + most
+    await signals.poll()
+    assert [each.polls for each in feeds] == [2] * len(cards)
+    cards[99] = object()
+    await signals.poll()
+    assert feeds[-1].polls == 1  # a new one at once
+
+
+@in_a_loop
+async def test_who_sees_signals_is_not_told_what_other_pages_show(exchange, session):
+    async with browsing(application, session) as browser:
+        await browser.say(type="open-signals")
+        await browser.until(kind("signals"))
+        for told in ("agents", "readers", "alerts"):
+            await current_feed()._send(current_feed().everybody, _plain(told, **{told: []}))
+        await browser.until(kind("alerts"))
+        assert not {"agents", "readers"} & {message["type"] for message in browser.messages}
 
 
 def test_what_a_slow_browser_has_not_taken_is_one_message():
