@@ -71,6 +71,13 @@ class HistoryStore:
         self._manifest = Manifest(self._id, exchange)
         self.bytes_written = 0  # by this process
 
+    def warn_of_another_place(self) -> None:
+        """Say in the log where nothing is here yet, and another place has it: it may be away."""
+        rows = PairHistory.objects.filter(exchange=self._exchange)
+        if not rows.filter(store=self._id).exists() and rows.exists():
+            name = self._exchange.name
+            logger.warning("history.another_place exchange=%s place=%s", name, self._place)
+
     # -- reading
 
     def coverage(self, pair: Pair) -> Coverage:

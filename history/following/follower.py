@@ -80,6 +80,7 @@ class HistoryFollower:
         kept = kept_of(row)
         with Turn(self._redis, self._exchange) as turn:
             store = HistoryStore(configured_place(), self._exchange, may_write=turn.check)
+            store.warn_of_another_place()
             self._copy(store, kept)
             if time.monotonic() >= self._fill_at and not self._stopping.is_set():
                 self._fill(store, kept)

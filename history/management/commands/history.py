@@ -146,6 +146,7 @@ class Command(LivermoreCommand):
             if options["since"] and not until:
                 named = symbols if options["symbols"] else kept.symbols if kept else ()
                 keep(exchange, since, named, chosen)
+            store.warn_of_another_place()
             with turn, FillProgress(exchange.name, self.stderr) as show:
                 report = filling.fill(show)
         self._print(report, print_fill, exchange, options)

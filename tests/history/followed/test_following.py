@@ -240,6 +240,21 @@ def test_where_nothing_is_kept_yet_that_is_said(told, monkeypatch):
     assert said[1].startswith("no history is kept yet: `./run history NAME --since")
 
 
+def test_a_place_that_is_empty_where_another_one_was_filled_is_told(
+    told, redis, settings, tmp_path, caplog
+):
+    HistoryFollower(redis, told.row).step()
+    assert "history.another_place" not in caplog.text
+    settings.HISTORY = str(tmp_path / "not mounted")
+    follower = HistoryFollower(redis, told.row)
+    follower.step()
+    follower.step()
+    assert caplog.text.count("history.another_place exchange=sandbox") == 1
+    caplog.clear()
+    HistoryFollower(redis, told.row).step()  # it has begun there
+    assert "history.another_place" not in caplog.text
+
+
 def test_what_is_kept_no_more_is_not_followed(told, redis, folder):
     said = []
     service = HistoryService(redis, said.append)
