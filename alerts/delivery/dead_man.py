@@ -22,9 +22,12 @@ SECONDS = 10.0  # for an answer
 
 
 class DeadMan:
-    """Fetches `LIVERMORE_DEAD_MAN_URL` in a thread of its own. `why_not` says why it may not."""
+    """Fetches `LIVERMORE_DEAD_MAN_URL` in a thread of its own.
 
-    def __init__(self, why_not: Callable[[], str], seconds_between: float = SECONDS_BETWEEN):
+    `why_not` says why it may not be, "" where all is well; None where another process does it.
+    """
+
+    def __init__(self, why_not: Callable[[], str | None], seconds_between: float = SECONDS_BETWEEN):
         self._why_not = why_not
         self._seconds_between = seconds_between
         self._ending = threading.Event()
@@ -44,6 +47,8 @@ class DeadMan:
             reason = self._why_not()
         except DatabaseError as error:
             reason = f"the database does not answer ({type(error).__name__})"
+        if reason is None:
+            return False
         if reason:
             logger.warning("alerts.not_well reason=%s", reason)
             return False

@@ -1,8 +1,10 @@
 """A thread for each channel that has something to send: a slow one holds up no other."""
 
+import contextlib
 import logging
 import threading
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 
 from django.db import Error as DatabaseError
@@ -19,7 +21,8 @@ logger = logging.getLogger(__name__)
 STEP_SECONDS = 1.0
 PAUSE_SECONDS = 5.0  # after a message that was not taken
 END_SECONDS = 3.0  # for what is being sent; it is told again where that did not do
-SURELY_OVER = timedelta(seconds=120)  # no try lasts so long: who sent it is gone
+ALIVE_SECONDS = 5.0  # so often who sends one message for long says that it does
+SURELY_OVER = timedelta(seconds=20)  # for so long nothing was said: who sent it is gone
 MOST_TRIES = 30  # two days, by what `delay_after` waits
 LATE = timedelta(minutes=10)
 AGAIN = "(this may have been told before) "
@@ -96,7 +99,8 @@ class ChannelSender(threading.Thread):
         delivery = self._claim() if channel else None
         if channel is None or delivery is None:
             return False
-        outcome = send(channel, delivery)
+        with alive(delivery):
+            outcome = send(channel, delivery)
         note(delivery, outcome)
         if not outcome.is_sent:  # the next one may fare better, and the receiver gets a rest
             self._stopping.wait(PAUSE_SECONDS)
@@ -122,6 +126,26 @@ class ChannelSender(threading.Thread):
             state=Delivery.State.SENDING, sender=self._sender, tries=F("tries") + 1, changed_at=now
         )
         return Delivery.objects.get(pk=first.pk) if ours else None
+
+
+@contextlib.contextmanager
+def alive(delivery: Delivery) -> Iterator[None]:
+    """Say in the database, while the block lasts, that a message is still being sent."""
+    over = threading.Event()
+
+    def say() -> None:
+        while not over.wait(ALIVE_SECONDS):
+            with contextlib.suppress(DatabaseError):  # the next time, then
+                ours = Delivery.objects.filter(pk=delivery.pk, sender=delivery.sender)
+                ours.update(changed_at=timezone.now())
+            connection.close()
+
+    thread = threading.Thread(target=say, name="alerts-alive", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def note(delivery: Delivery, outcome: Outcome) -> None:

@@ -41,6 +41,7 @@ class AlertService:
         self._retention = Retention()
         self._step_seconds = step_seconds
         self._stopping = threading.Event()
+        self._is_ours = False
         self._well_at = float("-inf")  # monotonic
         self._dead_man = DeadMan(self.why_not_well)
 
@@ -67,7 +68,8 @@ class AlertService:
 
     def step(self) -> bool:
         """Look once where it is our turn, and let what is due be sent; tell whether it was."""
-        if not self._turn.take():
+        self._is_ours = self._turn.take()
+        if not self._is_ours:
             self._senders.stop()
             return False
         done = self._evaluator.step()
@@ -77,8 +79,13 @@ class AlertService:
             self._well_at = time.monotonic()
         return True
 
-    def why_not_well(self) -> str:
-        """Return why the dead man's address is not to be fetched now, "" where all is well."""
+    def why_not_well(self) -> str | None:
+        """Return why the dead man's address is not to be fetched now, "" where all is well.
+
+        None where another process evaluates: it knows.
+        """
+        if not self._is_ours:
+            return None
         if time.monotonic() - self._well_at > WELL_SECONDS:
             return "alerts are not evaluated"
         return self._senders.why_not_well()

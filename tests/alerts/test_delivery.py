@@ -10,7 +10,9 @@ from alerts.delivery import senders
 from alerts.delivery.dead_man import DeadMan
 from alerts.delivery.senders import AGAIN, Senders
 from alerts.delivery.sending import tell
+from alerts.evaluating.service import AlertService
 from alerts.models import Alert, AlertChannel, Delivery
+from livermore.market import keys
 from livermore.observing.redaction import redacted
 from tests.alerts.receiver import Receiver
 from tests.warmup.runners import wait_until
@@ -107,6 +109,18 @@ def test_what_a_killed_process_was_sending_is_told_again_as_such(channel, receiv
     assert state(state="sending") == 1
 
 
+def test_what_takes_long_is_known_to_be_on_its_way(channel, receiver, sending, monkeypatch):
+    monkeypatch.setattr(senders, "ALIVE_SECONDS", 0.02)
+    receiver.hold.clear()
+    queue(channel, "a")
+    sending.step()
+    wait_until(lambda: receiver.calls)
+    at = timezone.now()
+    wait_until(lambda: state(state="sending", changed_at__gt=at))
+    receiver.hold.set()
+    wait_until(lambda: state(state="delivered", tries=1))
+
+
 def test_in_the_end_it_is_given_up(channel, receiver, sending):
     receiver.status = 400
     queue(channel, "a", tries=senders.MOST_TRIES - 1)
@@ -155,3 +169,14 @@ def test_the_dead_mans_address_is_fetched_while_all_is_well_alone(receiver, sett
     receiver.status = 500
     assert not man.step()
     assert redacted(settings.LIVERMORE_DEAD_MAN_URL) == "***"
+
+
+def test_a_process_that_waits_for_its_turn_says_nothing_of_the_dead_man(db, redis, caplog):
+    redis.set(keys.alerts_turn(), "another's")
+    service = AlertService(redis, [])
+    assert not service.step()
+    assert not DeadMan(service.why_not_well).step()
+    assert caplog.text == ""
+    redis.delete(keys.alerts_turn())
+    assert service.step()
+    assert service.why_not_well() == ""

@@ -14,6 +14,7 @@ from alerts.events.server import Server
 from alerts.models import Alert, AlertRule
 from exchanges.models import AuditRun, Symbol
 from exchanges.redis.client import make_client
+from exchanges.symbols.renaming import rename
 from livermore.market import keys
 from tests.warmup.runner.test_agents import age, registration
 from warmup.runner.agents import deregister, register
@@ -42,14 +43,23 @@ def test_an_agent_that_falls_silent_is_told_once(redis, seen):
 
 def test_symbols_that_do_not_trade(row, seen):
     Symbol.objects.filter(symbol="BTC-USD").update(status="halted")
-    Symbol.objects.filter(symbol="ETH-USD").update(status="renamed", renamed_to="ETH2-USD")
     Symbol.objects.filter(is_monitored=False).update(status="delisted")
     found = {kind: event.subjects for kind, (event,) in seen(Rows()).items()}
     assert found == {
         "halted": {"BTC-USD": "it is halted"},
-        "renamed": {"ETH-USD": "it is renamed to ETH2-USD"},
         "delisted": {},
     }
+
+
+def test_a_symbol_that_is_renamed_is_told_once(row, seen):
+    rows = Rows()
+    assert "renamed" not in seen(rows)
+    rename(row, "ETH-USD", "SOL-USD")  # after which ETH-USD is monitored no more
+    (moment,) = seen(rows)["renamed"]
+    assert (moment.subject, moment.text) == ("ETH-USD", "it is renamed to SOL-USD")
+    assert "renamed" not in seen(rows)
+    rename(row, "SOL-USD", "BTC-USD")  # which the first one leads to by now, too
+    assert [each.subject for each in seen(rows)["renamed"]] == ["SOL-USD"]
 
 
 def test_an_audit_that_found_something_until_one_does_not(row, seen):
