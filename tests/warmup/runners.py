@@ -83,10 +83,11 @@ def make_row(sandbox, name="sandbox", symbols=SYMBOLS, **values):
     return row
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=20, pause_seconds=LEAST_PAUSE_SECONDS):
     """Return what the condition comes to; the longer it takes to find out, the rarer it is asked.
 
     What is waited for works in the same process, often: asking is to take a fifth of it at most.
+    Where another process has to find out, it is asked each `pause_seconds`.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -94,7 +95,7 @@ def wait_until(condition, seconds=20):
         if found := condition():
             return found
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(max(LEAST_PAUSE_SECONDS, PAUSES_PER_QUESTION * (time.thread_time() - asked_at)))
+        time.sleep(max(pause_seconds, PAUSES_PER_QUESTION * (time.thread_time() - asked_at)))
 
 
 def let_calls_end():

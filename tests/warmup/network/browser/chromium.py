@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connections
 from django.test import Client
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
@@ -23,6 +24,8 @@ from warmup.runner import agent as agents
 REQUIRED = "LIVERMORE_BROWSER_TESTS"  # "required": a missing browser is a failure
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000")
 NETWORK = "/admin/network/"
+PICTURE = "/static/livermore.svg"
+PAUSE_SECONDS = 0.1  # between looks at a page: one takes the browser 3 ms of a processor
 APPLICATION = "livermore.asgi:application"
 SETTINGS = {
     "DJANGO_SETTINGS_MODULE": "livermore.settings",
@@ -155,12 +158,12 @@ class Page:
         field.send_keys(text)
 
     def wait(self, condition, seconds=15):
-        return wait_until(condition, seconds)
+        return wait_until(condition, seconds, PAUSE_SECONDS)
 
     def wait_for(self, css, text, seconds=15):
         """Wait until an element shows a text."""
         try:
-            wait_until(lambda: text in (self.text(css) or ""), seconds)
+            self.wait(lambda: text in (self.text(css) or ""), seconds)
         except AssertionError:
             pytest.fail(f"{css} shows {self.text(css)!r}, not {text!r}; {self.complaints()}")
 
@@ -201,8 +204,15 @@ class Page:
             self.driver.close()
         self.driver.switch_to.window(first)
         self._command("Network.clearBrowserCookies")
-        self.driver.get("about:blank")
+        self._leave()
         self.driver.get_log("browser")
+
+    def _leave(self):
+        """Be on the same site where it is there: a page of none takes the browser a new process."""
+        try:
+            self.driver.get(self.web.url(PICTURE))
+        except WebDriverException:
+            self.driver.get("about:blank")
 
     def _command(self, name, /, **arguments):
         return self.driver.execute_cdp_cmd(name, arguments)
