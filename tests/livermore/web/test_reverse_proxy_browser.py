@@ -46,6 +46,14 @@ def serve(browser, row, tmp_path):
         web.end()
 
 
+@pytest.fixture(scope="module")
+def usual(browser, django_db_setup, tmp_path_factory):
+    """Return the web side without arguments or settings of a test's own."""
+    web = browsers.Web(tmp_path_factory.mktemp("usual") / "log")
+    yield web
+    web.end()
+
+
 @pytest.fixture
 def look(browser):
     """Return a page as somebody who may do all sees it through a port."""
@@ -73,10 +81,9 @@ class Place:
         return f"http://{host}:{self.port}{self._below}{path}"
 
 
-def test_a_page_whose_socket_is_refused_says_which_setting_lacks_what(serve, look):
-    web = serve()
+def test_a_page_whose_socket_is_refused_says_which_setting_lacks_what(usual, row, look):
     with ReverseProxy(
-        web.port, lambda line, headers: (line, with_header(headers, "Host", "localhost"))
+        usual.port, lambda line, headers: (line, with_header(headers, "Host", "localhost"))
     ) as proxy:
         page = look(Place(proxy.port))
         page.open(live=False)
@@ -87,7 +94,7 @@ def test_a_page_whose_socket_is_refused_says_which_setting_lacks_what(serve, loo
         origin = (
             f"socket.origin_refused origin=http://127.0.0.1:{proxy.port} expected=http://localhost"
         )
-        assert origin in web.log
+        assert origin in usual.log
         page.reset()
 
 
@@ -115,16 +122,22 @@ def without_path(line, headers):
     return f"{method} {path.removeprefix('/some/where')} {version}", headers
 
 
-@pytest.mark.parametrize("rewrite", [whole, without_path])
-@pytest.mark.parametrize(
-    ("arguments", "environment"),
-    [(["--root-path", "/some/where"], {}), ([], {"LIVERMORE_ROOT_PATH": "/some/where/"})],
+@pytest.fixture(
+    scope="module",
+    params=[(["--root-path", "/some/where"], {}), ([], {"LIVERMORE_ROOT_PATH": "/some/where/"})],
     ids=["argument", "setting"],
 )
-def test_below_a_path_all_of_it_works(
-    serve, look, browser, row, candles, arguments, environment, rewrite
-):
-    web = serve(*arguments, **environment)
+def below(request, browser, django_db_setup, tmp_path_factory):
+    """Return the web side below a path, and where its cookies are."""
+    arguments, environment = request.param
+    web = browsers.Web(tmp_path_factory.mktemp("below") / "log", *arguments, **environment)
+    yield web, "/some/where" if environment else "/"
+    web.end()
+
+
+@pytest.mark.parametrize("rewrite", [whole, without_path])
+def test_below_a_path_all_of_it_works(below, look, browser, row, candles, rewrite):
+    web, path_of_cookies = below
     user = person("ada", is_superuser=True)
     user.set_password("a good password")
     user.save()
@@ -148,7 +161,7 @@ def test_below_a_path_all_of_it_works(
         page.open("/health/live/", live=False)
         page.wait_for("body", "true")
         paths = {cookie["path"] for cookie in browser.get_cookies()}
-        assert paths == {"/some/where" if environment else "/"}
+        assert paths == {path_of_cookies}
         lost = [text for text in page.complaints() if "404" in text]
         assert not [text for text in lost if "favicon.ico" not in text]
         page.reset()
@@ -220,8 +233,8 @@ def candles(redis, row):
 
 
 @pytest.fixture
-def page(serve, look, candles):
-    return look(serve())
+def page(usual, look, candles):
+    return look(usual)
 
 
 def violations(page):
