@@ -29,8 +29,13 @@ print(client.cookies["sessionid"].value, sandbox.pk)
 
 def manage(url, *arguments, **changes):
     """Run a command on a database."""
+    return run_python(url, "manage.py", *arguments, **changes)
+
+
+def run_python(url, *arguments, **changes):
+    """Run a program that works on a database."""
     return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
+        [sys.executable, *arguments],
         env=os.environ | {"DATABASE_URL": url} | changes,
         cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90,
     )  # fmt: skip
