@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from math import isfinite
 
 from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar, Trade
 from exchanges.sandbox.market.listings import Listing
@@ -52,6 +53,17 @@ class Market:
         """Let a symbol trade again from the next minute on."""
         self._statuses.pop(symbol, None)
         self.of(symbol).resume(now_ms)
+
+    def draw(self, symbol: str, from_ms: int, closes: Iterable[float]) -> None:
+        """Let a symbol's minutes from a time on close at these prices, each rounded to a tick.
+
+        KeyError if unlisted, else errors as in `SymbolMarket.draw`.
+        """
+        symbol_market = self.of(symbol)
+        closes, tick = list(closes), 10**symbol_market.listing.decimals
+        if not all(map(isfinite, closes)):
+            raise ValueError("prices are finite numbers")
+        symbol_market.draw(from_ms, [round(close * tick) for close in closes])
 
     def list_anew(self, symbol: str, name: str, now_ms: int) -> None:
         """List a symbol under another name too, at its prices from the next minute on."""

@@ -1,6 +1,9 @@
 """One symbol's market: what is traded in it, and when it is halted."""
 
+from collections.abc import Sequence
+
 from exchanges.sandbox.market.bars import Bar, Trade, join
+from exchanges.sandbox.market.drawn import Drawn, DrawnWalk
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.walk import DAY_MS, Walk
 from livermore.market.timeframe import MINUTE_MS, Timeframe
@@ -14,7 +17,7 @@ class SymbolMarket:
     def __init__(self, seed: int, listing: Listing, walks_as: str = ""):
         """`walks_as` names another symbol whose prices these are."""
         self.listing = listing
-        self._walk = Walk(seed, listing, walks_as or listing.symbol)
+        self._walk: Walk | DrawnWalk = Walk(seed, listing, walks_as or listing.symbol)
         self._halts: list[tuple[int, int]] = []  # [from, to), in order
 
     @property
@@ -32,6 +35,23 @@ class SymbolMarket:
         if self.halted_ms is not None:
             from_ms, _ = self._halts.pop()
             self._halts.append((from_ms, Timeframe.M1.ceil(now_ms + 1)))
+
+    def draw(self, from_ms: int, closes: Sequence[int]) -> None:
+        """Let the minutes from a time on close at these prices, in ticks; then the walk goes on.
+
+        What somebody follows already is not drawn over for him: draw before. Raises ValueError for
+        a time within a minute, or no price.
+        """
+        if from_ms % MINUTE_MS or not closes or min(closes) <= 0:
+            raise ValueError("what is drawn begins with a whole minute, and has prices above 0")
+        before = [closes[0], *closes]
+        drawn = {
+            from_ms + at * MINUTE_MS: Drawn(first, last)
+            for at, (first, last) in enumerate(zip(before, closes, strict=False))
+        }
+        walk = self._walk
+        known = {} if isinstance(walk, Walk) else walk.drawn
+        self._walk = DrawnWalk(walk if isinstance(walk, Walk) else walk.walk, known | drawn)
 
     def bars(self, timeframe: Timeframe, start_ms: int, end_ms: int) -> list[Bar]:
         """Return the bars that open in [start_ms, end_ms), as they are once complete."""

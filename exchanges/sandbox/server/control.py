@@ -27,6 +27,7 @@ class Control:
         router.add_get("/sandbox/streams", self.streams)
         router.add_get("/sandbox/truth", self.truth)
         router.add_get("/sandbox/clock", self.clock)
+        router.add_post("/sandbox/prices", self.draw)
 
     async def requests(self, request: web.Request) -> web.Response:
         return _json(self._state.requests.as_json())
@@ -76,6 +77,18 @@ class Control:
         except ValueError as error:
             return _json({"error": str(error)}, 400)
         return _json(candles)
+
+    async def draw(self, request: web.Request) -> web.Response:
+        """Draw prices of a symbol: `{"symbol", "from", "closes"}`, a close for each minute."""
+        try:
+            content = orjson.loads(await request.read())
+            symbol, from_ms = content["symbol"], int(content["from"])
+            self._state.market.draw(symbol, from_ms, map(float, content["closes"]))
+        except KeyError as error:
+            return _json({"error": f"missing or unknown: {error.args[0]}"}, 400)
+        except (TypeError, ValueError) as error:
+            return _json({"error": str(error)}, 400)
+        return _json({})
 
     async def clock(self, request: web.Request) -> web.Response:
         clock = self._state.clock

@@ -1,3 +1,4 @@
+import pytest
 import requests
 
 from livermore.market.timeframe import Timeframe
@@ -107,3 +108,27 @@ def test_truth_refuses_what_it_cannot_read(sandbox, get):
 
 def test_the_clock_is_told(sandbox, get):
     assert get(sandbox, "/sandbox/clock").json() == {"now_ms": NOW_MS, "speed": 0, "skew_ms": 0}
+
+
+def test_prices_can_be_drawn_over_http(sandbox, get):
+    from_ms = MINUTE_MS - 3 * 60_000
+    drawn = {"symbol": "BTC-USD", "from": from_ms, "closes": [100, 90, 95.5]}
+    assert post(sandbox, "prices", drawn).json() == {}
+    stretch = {"symbol": "BTC-USD", "timeframe": "1m", "start": from_ms, "end": MINUTE_MS}
+    assert [row[4] for row in get(sandbox, "/sandbox/truth", **stretch).json()] == [100, 90, 95.5]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"symbol": "NO-USD", "from": MINUTE_MS, "closes": [1]}, "missing or unknown: NO-USD"),
+        ({"symbol": "BTC-USD", "closes": [1]}, "missing or unknown: from"),
+        ({"symbol": "BTC-USD", "from": MINUTE_MS, "closes": ["high"]}, "could not convert"),
+        ({"symbol": "BTC-USD", "from": MINUTE_MS, "closes": [0]}, "has prices above 0"),
+        ({"symbol": "BTC-USD", "from": MINUTE_MS, "closes": ["inf"]}, "finite"),
+        ([1], "list indices"),
+    ],
+)
+def test_prices_that_can_not_be_drawn_are_refused(sandbox, content, said):
+    answer = post(sandbox, "prices", content)
+    assert answer.status_code == 400 and said in answer.json()["error"]
