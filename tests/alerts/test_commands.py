@@ -29,7 +29,7 @@ def test_what_is_wrong_is_said_in_a_line(monkeypatch):
         call_command("alert", "--test", "phone")
     with pytest.raises(CommandError, match=r"^team: LIVERMORE_NOTIFY_TEAM is not set"):
         call_command("alert", "--test", "team")
-    with pytest.raises(UsageError, match="--test CHANNEL, or --list"):
+    with pytest.raises(UsageError, match="--test CHANNEL, --list, or --replay"):
         call_command("alert")
 
 
