@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from django.db import Error as DatabaseError
 from django.db import transaction
@@ -25,6 +26,8 @@ from exchanges.errors import clip
 from exchanges.models import Exchange
 
 logger = logging.getLogger(__name__)
+
+LATELY = timedelta(seconds=15)  # as long as a turn lasts
 
 
 @dataclass(slots=True)
@@ -45,12 +48,19 @@ class Evaluator:
         self._redis = redis
         self._sources = sources
         self._now = now
+        self._own_step = 0  # the last that was ours
 
-    def step(self) -> Evaluated:
-        """Look once, and write what comes of it. Raises DatabaseError."""
+    def step(self, stands_back: bool = False) -> Evaluated:
+        """Look once, and write what comes of it. Raises DatabaseError.
+
+        Who `stands_back` does not look where another one has lately: that one may see more.
+        """
         progress, _ = AlertProgress.objects.get_or_create(pk=1)
         look = self._begin(progress)
         done = Evaluated()
+        if stands_back and self._is_anothers(progress, look.now_ms):
+            done.in_vain = True
+            return done
         events = list(self._see(look, done))
         pending = seen_since(progress.pending, events, look.now_ms)
         with transaction.atomic():
@@ -61,12 +71,18 @@ class Evaluator:
                 looked_at=when(look.now_ms),
             )
             if not done.in_vain:
+                self._own_step = progress.step + 1
                 for write in look.writes:
                     write()
                 decide(look.rules, events, pending, look.now_ms)
                 resolve_orphans(look.rules, look.now_ms)
                 done.messages = tell(look.rules, when(look.now_ms))
         return done
+
+    def _is_anothers(self, progress: AlertProgress, now_ms: int) -> bool:
+        if progress.looked_at is None or progress.step == self._own_step:
+            return False
+        return when(now_ms) - progress.looked_at < LATELY
 
     def _begin(self, progress: AlertProgress) -> Look:
         rules = AlertRule.objects.filter(is_active=True, what__in=KINDS)
@@ -86,6 +102,7 @@ class Evaluator:
                 done.faults.append(source.name)
                 continue
             before = deepcopy(look.positions.get(source.name))
+            written = len(look.writes)
             try:
                 found = list(source.look(look))
                 is_away = is_away or any(_is_away(event) for event in found)
@@ -94,6 +111,7 @@ class Evaluator:
                 raise
             except Exception as error:
                 done.faults.append(source.name)
+                del look.writes[written:]
                 if before is None:
                     look.positions.pop(source.name, None)
                 else:

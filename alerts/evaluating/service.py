@@ -72,7 +72,7 @@ class AlertService:
         if not self._is_ours:
             self._senders.stop()
             return False
-        done = self._evaluator.step()
+        done = self._evaluator.step(stands_back=self._turn.redis_is_away)
         self._senders.step()
         self._retention.step()
         if not done.in_vain and not done.faults and not self._turn.redis_is_away:

@@ -5,6 +5,7 @@ from datetime import time
 import pytest
 from redis.exceptions import ConnectionError
 
+from alerts.events.source import Seen
 from alerts.models import Alert, AlertChannel, AlertProgress, AlertRule
 from tests.alerts.looked import Looked
 
@@ -166,6 +167,24 @@ def test_of_two_that_look_at_once_one_looks_in_vain(looked, redis):
 
     other.source.look = look_late
     assert other.see("stale", PAIRS[0]).in_vain
+    assert looked.messages == ["sandbox: ADA-USD 1m: it is so"]
+
+
+def test_who_stands_back_looks_where_nobody_else_has_lately(looked, redis):
+    """As one whom Redis does not answer does, while another one has it."""
+    rule()
+    cut_off = Looked(redis)
+
+    def see(minutes):
+        cut_off.at = 60 * minutes
+        cut_off.source.events = [Seen("stale", looked.exchange, {PAIRS[0]: "it is so"})]
+        return cut_off.evaluator.step(stands_back=True)
+
+    looked.see("stale")
+    assert see(0.1).in_vain
+    assert looked.messages == []
+    assert not see(0.5).in_vain  # the other one is dead
+    assert not see(0.6).in_vain
     assert looked.messages == ["sandbox: ADA-USD 1m: it is so"]
 
 
