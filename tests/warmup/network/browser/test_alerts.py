@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 INDEX = "/admin/"
 SIGNALS = f"{browsers.NETWORK}signals/"
-HOSTILE = '"><img src=x onerror="window.hurt=1"><script>window.hurt=1</script>'
+HOSTILE = '"><img/src=x/onerror=window.hurt=1><script>window.hurt=1</script>'
 MANY = 1000
 SOON = timedelta(minutes=10)  # so long the tests need nobody to evaluate
 
@@ -104,6 +104,7 @@ def test_what_a_listing_calls_itself_is_text(page, row):
     opened(page)
     page.click("#alerts-drawer summary")
     assert HOSTILE in page.text("#alerts-drawer article")
+    assert page.attribute("#alerts-drawer details a", "href").endswith("%3C%2Fscript%3E/1h/")
     assert page.js("return window.hurt") is None
     assert page.count("#alerts-drawer article img") == 0
 

@@ -3,6 +3,7 @@
 import pytest
 from django.conf import settings
 
+from alerts.page.summary import AWAY
 from exchanges.redis.client import make_client
 from tests.fixtures.sentinels import Sentinels
 from tests.livermore.databases import SqliteFile, database
@@ -32,6 +33,8 @@ def test_the_page_says_that_the_database_is_away_instead_of_live(site, way):
     with base.away(way):
         page.wait_for("#link", "database away", seconds=40)
         assert "Live" not in page.text("#link")
+        page.wait(lambda: page.attribute("#open-alerts", "title").endswith(AWAY))
+        assert page.text("#open-alerts b") == "?"
     page.wait_for("#link", "Live", seconds=60)
     assert page.is_the_same
 
