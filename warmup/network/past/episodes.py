@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
 from exchanges.models import Episode, Exchange
 from exchanges.models import EpisodeKind as Kind
@@ -29,7 +30,9 @@ class Episodes:
     `forget`. What goes on is written each 10 seconds, so that a reader knows that it is looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, only: int | None = None) -> None:
+        """`only` is the number of the exchange that it is about, None for all."""
+        self._only = only
         self._going_on: dict[tuple[int, str], Episode] | None = None
         self._signed_at: datetime | None = None
 
@@ -42,7 +45,8 @@ class Episodes:
         if self._going_on is not None:
             return
         found = {}
-        for episode in Episode.objects.filter(ended_at=None):
+        goes_on = Q(ended_at=None) if self._only is None else Q(ended_at=None, exchange=self._only)
+        for episode in Episode.objects.filter(goes_on):
             is_old = now - episode.seen_at > longest_gap(episode.kind)
             if (is_old and episode.kind != Kind.RUN) or episode.exchange_id not in exchanges:
                 self._end(episode, episode.seen_at, UNSEEN)

@@ -62,7 +62,7 @@ class PastWatch:
         self._agent_id = agent_id
         self._only = only
         self._now = now
-        self._episodes = Episodes()
+        self._episodes = Episodes(only)
         self._is_mine = True
         self._rows: dict[int, ExchangeRow] = {}
         self._rows_read_at = self._next_measure_at = float("-inf")
@@ -86,8 +86,9 @@ class PastWatch:
             return
         try:
             self._look_at_all()
-        except DatabaseError:
+        except DatabaseError:  # an exchange may have been deleted
             self._episodes.forget()
+            self._rows_read_at = float("-inf")
             raise
 
     def _looks(self) -> bool:
@@ -125,10 +126,13 @@ class PastWatch:
         if self._only is not None:
             found = found.filter(pk=self._only)
         is_monitored = Count("symbols", filter=Q(symbols__is_monitored=True))
+        before = self._rows.keys()
         self._rows = {
             row.pk: ExchangeRow(row, ("some",) if row.monitored else (), None)
             for row in found.annotate(monitored=is_monitored)
         }
+        if self._rows.keys() != before:
+            self._episodes.forget()  # what went on of one that was switched off ends
         self._rows_read_at = time.monotonic()
 
     def _views(self) -> dict[int, ExchangeView]:

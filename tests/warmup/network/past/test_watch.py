@@ -1,5 +1,6 @@
 """What is written of an exchange's past, by real locks and statuses in a real Redis."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -239,8 +240,35 @@ def test_one_that_changes_all_the_time_fills_no_database(past, lease, clock, mon
     assert told()[-1] == ("Error: another reason 19", None)
 
 
-def test_an_exchange_that_is_switched_off_has_nothing_that_goes_on(past, lease, redis, row, clock):
+@pytest.mark.parametrize("again", [True, False])
+def test_an_exchange_that_is_switched_off_has_nothing_that_goes_on(
+    past, lease, redis, row, clock, again
+):
     past.step()
     Exchange.objects.filter(pk=row.pk).update(is_active=False)
-    PastWatch(redis, now=clock).step()
+    past._rows_read_at = float("-inf")  # ten seconds later
+    (PastWatch(redis, now=clock) if again else past).step()
     assert None not in [ended for _, ended in (*told(), *told("run"))]
+
+
+def test_an_exchange_that_is_deleted_costs_no_other_its_past(past, lease, row, clock):
+    Exchange.objects.filter(name="binance").update(is_active=True)
+    past.step()
+    row.delete()
+    clock.go(seconds=2)
+    with suppress(DatabaseError):  # it is looked at until the rows are read again
+        past.step()
+    past._rows_read_at = float("-inf")
+    past.step()
+    assert told() == [("Idle: an agent is ready", None)]
+
+
+def test_who_looks_after_one_exchange_leaves_the_others_alone(past, lease, redis, row, clock):
+    past.step()
+    other = Exchange.objects.get(name="binance")
+    Exchange.objects.filter(pk=other.pk).update(is_active=True)
+    PastWatch(redis, only=other.pk, now=clock).step()
+    assert [ended for _, ended in told("run")] == [None]
+    assert {each.exchange_id for each in Episode.objects.filter(ended_at=None)} == {
+        row.pk, other.pk,
+    }  # fmt: skip
