@@ -145,6 +145,14 @@ class Alert(models.Model):
                 fields=["rule", "exchange"], condition=Q(resolved_at=None), name="alerts_open"
             ),
             models.Index(fields=["resolved_at"], name="alerts_resolved"),
+            models.Index(fields=["first_seen"], name="alerts_by_time"),
+            # Each look asks for these few of what may be hundreds of thousands.
+            models.Index(fields=["rule"], condition=Q(told_at=None), name="alerts_untold"),
+            models.Index(
+                fields=["rule"],
+                condition=Q(end_told_at=None, is_moment=False),
+                name="alerts_end_untold",
+            ),
         ]
 
     def __str__(self):
@@ -190,7 +198,10 @@ class Delivery(models.Model):
                 fields=["alert", "channel", "is_end"], name="alert_deliveries_once"
             )
         ]
-        indexes = [models.Index(fields=["channel", "state", "next_try_at"], name="alert_due")]
+        indexes = [
+            models.Index(fields=["channel", "state", "next_try_at"], name="alert_due"),
+            models.Index(fields=["state", "changed_at"], name="alert_by_state"),
+        ]
 
     def __str__(self):
         return f"{self.text.splitlines()[0][:80] if self.text else ''} ({self.state})"
