@@ -33,7 +33,14 @@ from tests.experiments.filled.comparison import Comparison
 from tests.experiments.filled.following import Following
 from tests.experiments.filled.healing import Healing, described, quantile
 from tests.experiments.filled.killing import YOUNG_MS, Killing
-from tests.experiments.filled.spoiling import FEW, OFF_MS, REST, RestSpoiling, archive_faults
+from tests.experiments.filled.spoiling import (
+    FEW,
+    IN_BULK,
+    OFF_MS,
+    REST,
+    RestSpoiling,
+    archive_faults,
+)
 from tests.experiments.filled.tools import faults_of_tools
 from tests.experiments.outcome import Outcome, faults_of
 from tests.warmup.runners import MIDNIGHT_MS, MINUTE_MS, SYMBOLS, chosen, make_row, serve
@@ -75,10 +82,10 @@ def run(
         faults += faults_of("REST alone", lambda: trial.fill_by_rest(patch, **by_rest))
         faults += faults_of("live", lambda: trial.follow(patch, heals, **live))
     return Outcome(
-        f"Two years, since {fill['since']}, were filled in bulk and over REST, with "
-        f"{fill['kills']} kills; the time since {by_rest['since']} over REST alone, in Coinbase's "
-        f"protocol, with {by_rest['kills']}; {live['seconds']} seconds of a live exchange were "
-        f"followed, with {live['kills']}.",
+        f"History since {fill['since']} was filled in bulk and over REST, with {fill['kills']} "
+        f"kills; since {by_rest['since']} over REST alone, in Coinbase's protocol, with "
+        f"{by_rest['kills']}; {live['seconds']} seconds of a live exchange were followed, with "
+        f"{live['kills']}.",
         {"seed of all that is drawn": SEED} | trial.numbers,
         faults,
     )
@@ -107,7 +114,12 @@ class Trial:
             row = make_row(sandbox, "sandbox", symbols, archive_url=sandbox.url)
             comparison = self._comparison(sandbox, row, symbols, since_ms)
             spoilt = archive_faults(self._random, comparison.pairs, months)
-            self.numbers["bulk files spoilt, each way at least once"] = len(spoilt)
+            self.numbers |= {
+                "months of bulk files": len(months) * len(symbols) * len(IN_BULK),
+                "spoilt of these": len(spoilt),
+                "in ways": len({each["way"] for each in spoilt}),
+                "kinds of spoilt answers of REST": len(kinds),
+            }
             for each in spoilt:
                 sandbox.faults.add(**each)
             yield from self._fill(sandbox, row, comparison, kinds, since, kills)
