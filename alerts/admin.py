@@ -16,6 +16,7 @@ from alerts.kinds import KINDS
 from alerts.models import Alert, AlertChannel, AlertRule, Delivery
 from alerts.variables import address_in
 from history.admin import SEPARATOR, LookedAt, SymbolsField
+from livermore.market.decimal_text import plain
 from livermore.market.timeframe import LONGEST_FIRST
 from warmup.human_readable import count, duration
 
@@ -188,7 +189,9 @@ class AlertRuleAdmin(admin.ModelAdmin):
     @admin.display(description="threshold")
     def from_when_on(self, rule):
         kind = KINDS.get(rule.what)
-        return f"{rule.limit:g} {kind.unit}" if kind and (kind.unit and rule.limit) else "at once"
+        if kind is None or not kind.unit or not rule.limit:
+            return "at once"
+        return f"{plain(rule.limit).removesuffix('.0')} {kind.unit}"
 
     @admin.display(description="channel", ordering="channel")
     def channel_or_page(self, rule):
@@ -280,6 +283,8 @@ class AlertAdmin(LookedAt):
             return f"{found[0].channel}: {found[0].get_state_display()}"
         if alert.told_at:
             return "on the page"
+        if alert.is_late:
+            return "not told, as it came late"
         return "over before it could be" if alert.resolved_at and not alert.is_moment else "waits"
 
     @admin.display(description="subjects")

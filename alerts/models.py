@@ -99,6 +99,8 @@ class AlertRule(models.Model):
             raise ValidationError({"quiet_until": "Quiet hours have a beginning and an end."})
         kind = KINDS.get(self.what)
         if kind and self.threshold is not None and not kind.allows(self.threshold):
+            if not kind.most:
+                raise ValidationError({"threshold": "This has no threshold: leave it empty."})
             raise ValidationError({"threshold": f"It is from {kind.least:g} to {kind.most:g}."})
         if kind and kind.is_price:
             if self.threshold is None:

@@ -14,6 +14,7 @@ from exchanges.models import Exchange
 # By kind, exchange's number and subject: since when it is seen, in ms.
 Pending = dict[str, dict[str, dict[str, int]]]
 NOBODY = "0"  # in place of an exchange's number: the installation's own
+MOST_LATE = 500  # that are written of one look: more than anybody reads
 SEEN_AGAIN = timedelta(seconds=30)  # so often it is written that an alert goes on
 
 
@@ -103,11 +104,12 @@ class Decision:
                 self._add(by_state.get(cools) or self._begin_with(chosen), chosen)
 
     def _take_late(self, found: list[Moment]) -> None:
-        """Write what is too old to be told."""
-        if found:
-            alert = self._begin_with(found)
+        """Write what is too old to be told, the newest of it."""
+        newest = sorted(found, key=lambda each: each.at_ms)[-MOST_LATE:]
+        if newest:
+            alert = self._begin_with(newest)
             alert.is_late = True
-            self._add(alert, found)
+            self._add(alert, newest)
 
     def _begin_with(self, found: Sequence[Moment]) -> Alert:
         return self._begin(found[0], min(each.at_ms for each in found))

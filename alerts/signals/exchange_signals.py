@@ -4,9 +4,10 @@ Where it stands of each pair is kept in the database, in the transaction that wr
 it. What is in memory is that, and is thrown away where somebody else has written since.
 """
 
+import logging
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from redis import Redis
@@ -15,6 +16,7 @@ from alerts.models import SignalState
 from alerts.signals import stream
 from alerts.signals.choice import Choices, Rung, Step
 from alerts.signals.pair_signals import PairSignals, Told
+from exchanges.errors import clip
 from exchanges.models import Exchange
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
@@ -22,7 +24,10 @@ from warmup.cache.candles import PAIRS_PER_WINDOWS, CandleCache
 
 SECONDS_TO_READ = 2.0  # of a look at most for windows: the rest is read at the next ones
 LATE_MS = 300_000  # a close so old, and as old as its bar is long, rings nobody any more
+LATE_OF_A_PAIR = 10  # signals, the newest, that are kept of what it missed at once
 ROWS_AT_ONCE = 500
+
+logger = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
@@ -79,7 +84,7 @@ class ExchangeSignals:
         if self._changed or self._dropped is None or self._dropped:
             position["token"] = uuid.uuid4().hex
         self._token = position["token"]
-        return found
+        return _without_oldest(found)
 
     @property
     def behind(self) -> int:
@@ -97,8 +102,11 @@ class ExchangeSignals:
         rows = SignalState.objects.filter(exchange=self._exchange)
         if self._dropped is None:
             rows.delete()
-        for pair in self._dropped or ():
-            rows.filter(symbol=pair.symbol, timeframe=str(pair.timeframe)).delete()
+        for timeframe in {pair.timeframe for pair in self._dropped or ()}:
+            symbols = [pair.symbol for pair in self._dropped or () if pair.timeframe == timeframe]
+            for at in range(0, len(symbols), ROWS_AT_ONCE):
+                chunk = symbols[at : at + ROWS_AT_ONCE]
+                rows.filter(timeframe=str(timeframe), symbol__in=chunk).delete()
         SignalState.objects.bulk_create(
             [
                 SignalState(
@@ -128,8 +136,15 @@ class ExchangeSignals:
             return
         self._dropped = []
         for row in SignalState.objects.filter(exchange=self._exchange):
-            pair = Pair(row.symbol, Timeframe(row.timeframe))
-            self._states[pair] = PairSignals.of_kept(pair, row.state)
+            try:
+                pair = Pair(row.symbol, Timeframe(row.timeframe))
+                self._states[pair] = PairSignals.of_kept(pair, row.state)
+            except (ValueError, TypeError, LookupError) as error:  # it begins anew
+                logger.error(
+                    "alerts.state_unreadable exchange=%s pair=%s/%s error=%s",
+                    self._exchange.name, row.symbol, row.timeframe, clip(str(error)),
+                )  # fmt: skip
+                continue
             if self._states[pair].revise_ms is not None:
                 self._behind[pair] = None
 
@@ -229,3 +244,15 @@ class ExchangeSignals:
             if (step := by_time.get(each.time_ms)) and each.rule in choices.numbers:
                 rung = Rung(each.kind, "", (each.rule,))
                 yield Found(state, step, rung, each.is_late, each.which)
+
+
+def _without_oldest(found: Sequence[Found]) -> list[Found]:
+    """Return what was found, of what is late the newest of each pair alone."""
+    late: dict[Pair, int] = {}
+    kept = []
+    for each in reversed(found):
+        if each.is_late:
+            late[each.state.pair] = late.get(each.state.pair, 0) + 1
+        if not each.is_late or late[each.state.pair] <= LATE_OF_A_PAIR:
+            kept.append(each)
+    return kept[::-1]

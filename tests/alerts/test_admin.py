@@ -95,6 +95,14 @@ def test_a_rule_is_added(admin_client, channel):
     assert "the newest candles are missing" in listed and "3 minutes" in listed
 
 
+def test_a_rule_about_a_price_is_added_and_shown_with_all_its_digits(admin_client):
+    row = listed_exchange()
+    values = {"what": "price_above", "symbols": "BTC-USD", "exchange": row.pk}
+    post(admin_client, "alertrule_add", RULE | values | {"threshold": "66647.89"})
+    listed = text_of(admin_client.get(reverse("admin:alerts_alertrule_changelist")))
+    assert "the price is above" in listed and "66647.89 price" in listed
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -104,6 +112,10 @@ def test_a_rule_is_added(admin_client, channel):
         ({"what": "absent", "timeframes": ["1h"]}, "Name symbols too"),
         ({"quiet_from": "22:00"}, "Quiet hours have a beginning and an end"),
         ({"threshold": "-1"}, "It is from 0 to 44640"),
+        ({"what": "level", "threshold": "100"}, "It is from 150 to 1000"),
+        ({"what": "stage", "threshold": "3"}, "This has no threshold: leave it empty"),
+        ({"what": "price_above", "symbols": ""}, "Which price?"),
+        ({"what": "price_above", "threshold": "9"}, "A price is one of a symbol: name it"),
     ],
 )
 def test_a_rule_that_cannot_work_is_refused_in_a_line(admin_client, values, said):

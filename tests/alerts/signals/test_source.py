@@ -273,3 +273,30 @@ def test_each_pair_cools_down_by_itself(market, evaluator, no_rules):
     ]
     # Both cross -150 and two minutes later -200, one a minute behind: what waits goes together.
     assert at == [("BTC-USD 1m", 4), ("ETH-USD 1m", 5), ("BTC-USD 1m", "ETH-USD 1m", 20)]
+
+
+def test_of_what_was_missed_for_long_the_newest_is_kept(market, evaluator, no_rules):
+    AlertRule.objects.create(what="stage", cool_down=0)
+    market.write(bars(-99, 0))
+    evaluator.look(0)
+    market.close(bars(1, 1))
+    evaluator.look(1)
+    swings = candles([90.0 + 8 * (at // 3 % 2) for at in range(61)], opens(1))[1:]
+    market.close(swings)
+    evaluator.look(1 + len(swings) + 30)
+    late = Alert.objects.get(is_late=True)
+    assert len(late.members) == 10
+    at = "\n".join(late.members.values())
+    assert "closed 2026-11-19 02:38 UTC" in at and "closed 2026-11-19 01:50" not in at
+
+
+def test_a_state_that_somebody_else_wrote_begins_anew(market, evaluator, rules):
+    market.write(bars(-99, 0))
+    evaluator.look(0)
+    market.close(bars(1, 1))
+    evaluator.look(1)
+    SignalState.objects.update(state='{"evaluated": 1}')
+    evaluator.restart()
+    market.close(bars(2, BEYOND_150))
+    evaluator.look(BEYOND_150)
+    assert told() == [LEVEL_150]
