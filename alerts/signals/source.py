@@ -1,8 +1,11 @@
 """Signals as a source of alerts: what the closes since the last look ring, in words."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from alerts.events.source import Look, Moment, Seen, pair_subject
 from alerts.signals.choice import SIGNALS, Choices
@@ -10,8 +13,12 @@ from alerts.signals.exchange_signals import ExchangeSignals, Found
 from alerts.signals.words import all_timeframes, closed_at, happened, in_short, inputs, numbers, was
 from exchanges.lock.status import read_exchange_time
 from exchanges.models import Exchange
+from exchanges.redis.unreadable import warn_once
+from livermore.market import keys
 from livermore.market.pair import pairs_of
 from warmup.cache.indicators import IndicatorCache
+
+logger = logging.getLogger(__name__)
 
 LATE = "not told, as it came late"
 REVISED = "revised, as a candle came late"
@@ -28,23 +35,46 @@ class Signals:
         self._choices: dict[int, Choices] = {}
 
     def look(self, look: Look) -> Iterable[Seen | Moment]:
-        rules = look.rules_of(*SIGNALS)
-        positions = look.position(self.name)
+        rules, positions = look.rules_of(*SIGNALS), look.position(self.name)
+        found: list[Moment] = []
+        writes: list[Callable[[], None]] = []
         for exchange in look.exchanges:
             about = [rule for rule in rules if rule.exchange_id in (None, exchange.pk)]
             choices = self._choices_of(exchange, Choices(about))
             position = positions.setdefault(str(exchange.pk), {})
-            signals = self._exchanges.get(exchange.pk)
-            if signals is None:
-                signals = self._exchanges[exchange.pk] = ExchangeSignals(look.redis, exchange)
+            signals = self._signals_of(look.redis, exchange)
             if choices:
-                told_ms = read_exchange_time(look.redis, exchange.pk)
-                now_ms = look.now_ms if told_ms is None else told_ms
-                yield from moments(look.redis, exchange, signals.look(choices, position, now_ms))
-                look.write_with(signals.write)
+                before = dict(position)
+                try:
+                    found += self._moments(look, exchange, signals, choices, position)
+                except ResponseError as error:  # a key is not ours: that costs no other exchange
+                    positions[str(exchange.pk)] = before
+                    warn_once(logger, keys.events(exchange.pk), error)
+                    continue
+                writes.append(signals.write)
             elif position:
                 signals.forget(position)
-                look.write_with(signals.write)
+                writes.append(signals.write)
+        for write in writes:  # once nothing can fail any more
+            look.write_with(write)
+        return found
+
+    def _moments(
+        self,
+        look: Look,
+        exchange: Exchange,
+        signals: ExchangeSignals,
+        choices: Choices,
+        position: dict[str, Any],
+    ) -> list[Moment]:
+        told_ms = read_exchange_time(look.redis, exchange.pk)
+        now_ms = look.now_ms if told_ms is None else told_ms
+        return list(moments(look.redis, exchange, signals.look(choices, position, now_ms)))
+
+    def _signals_of(self, redis: Redis, exchange: Exchange) -> ExchangeSignals:
+        if exchange.pk not in self._exchanges:
+            self._exchanges[exchange.pk] = ExchangeSignals(redis, exchange)
+        return self._exchanges[exchange.pk]
 
     @property
     def behind(self) -> int:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import DatabaseError
+from redis.exceptions import ConnectionError
 
 from alerts.evaluating.evaluator import Evaluator
 from alerts.models import Alert, AlertProgress, AlertRule, Delivery, SignalState
@@ -20,6 +21,7 @@ from tests.alerts.signals.market import (
     closes_of_drop,
     opens,
 )
+from warmup.cache.indicators import IndicatorCache
 
 pytestmark = pytest.mark.django_db
 
@@ -54,11 +56,15 @@ class NewEvaluator:
 
     def look(self, bar=None):
         """Look just after a bar has closed."""
-        if bar is not None:
-            self.now_ms = opens(bar + 1) + 2000
-        done = self._evaluator.step()
+        done = self.step(bar)
         assert not done.faults
         return done
+
+    def step(self, bar=None):
+        """Do the same, where it may fail."""
+        if bar is not None:
+            self.now_ms = opens(bar + 1) + 2000
+        return self._evaluator.step()
 
 
 def told():
@@ -300,3 +306,37 @@ def test_a_state_that_somebody_else_wrote_begins_anew(market, evaluator, rules):
     market.close(bars(2, BEYOND_150))
     evaluator.look(BEYOND_150)
     assert told() == [LEVEL_150]
+
+
+def test_an_exchange_that_can_not_be_read_costs_no_other_and_loses_nothing(
+    market, evaluator, rules, redis
+):
+    other = Exchange.objects.get(name="coinbase").pk
+    market.write(bars(-99, 0))
+    evaluator.look(0)
+    market.close(bars(1, BEYOND_150))
+    redis.set(keys.events(other), "not ours")
+    evaluator.look(BEYOND_150)
+    assert told() == [LEVEL_150]
+    redis.delete(keys.events(other))
+    elsewhere = Market(redis, other)
+    elsewhere.write(bars(-99, 0))
+    elsewhere.close(bars(1, BEYOND_150))
+    evaluator.look(BEYOND_150)
+    assert told() == [LEVEL_150, LEVEL_150]
+
+
+def test_where_redis_fails_in_the_middle_no_close_is_lost(market, evaluator, rules, monkeypatch):
+    market.write(bars(-99, 0))
+    evaluator.look(0)
+    market.close(bars(1, BEYOND_150))
+    with monkeypatch.context() as patched:
+        patched.setattr(IndicatorCache, "read_many", _away)
+        assert evaluator.step(BEYOND_150).faults == ["signals"]
+    assert told() == []
+    evaluator.look(BEYOND_150)
+    assert told() == [LEVEL_150]
+
+
+def _away(*_):
+    raise ConnectionError("Redis is away")
