@@ -22,7 +22,7 @@ BENCHMARKS = {
     "stream": "frames of 505 and 1,005 symbols x 6 into Redis, beside plain ways (five minutes)",
     "serving": "candles over HTTP and WebSocket from serve, beside other ways (four minutes)",
     "reader": "candles as DataFrames by the reader, beside what one writes without it",
-    "history": "files of history, following 500 symbols x 6, heals beside a fill (two minutes)",
+    "history": "files, bulk files and following of history, heals beside a fill (four minutes)",
     "exchanges": "10 exchanges x 100 symbols, in one process and spread over many (five minutes)",
 }
 

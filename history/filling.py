@@ -9,8 +9,9 @@ from typing import Any
 from exchanges.rest.base import Known, VenueRest
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import Candles
+from history import parquet
 from history.archives.jobs import MonthJob
-from history.archives.taking import ArchiveTaking
+from history.archives.taking import ArchiveTaking, Taken
 from history.planning.jobs import BarCount, Job, due, together
 from history.planning.report import FillReport
 from history.store import HistoryStore
@@ -23,7 +24,8 @@ from warmup.fetching import failure, run_all
 logger = logging.getLogger(__name__)
 
 CALLS_PER_JOB = 20  # whose candles are written together, and lost where a process is killed
-MONTHS_AT_ONCE = 8  # of bulk files, which are in memory until they are written
+MONTHS_AT_ONCE = 4  # of bulk files that are got and read
+MONTHS_TOGETHER = 4  # of a pair are written together, and lost where a process is killed
 
 
 class HistoryFilling:
@@ -178,20 +180,29 @@ class HistoryFilling:
         jobs = self.month_jobs(timeframe)
         left = Counter(job.pair for job in jobs)
         answers: dict[Pair, list[Candles]] = defaultdict(list)
-        batches = run_all(self._rest, jobs, self._archives.take, batch_size=MONTHS_AT_ONCE)
-        for job, taken, _error in batches:
+        waiting: dict[Pair, list[Taken]] = defaultdict(list)
+        for job, taken, _error in run_all(
+            self._rest, jobs, self._archives.take, at_once=MONTHS_AT_ONCE
+        ):
             left[job.pair] -= 1
             if taken is not None:
                 candles = span(taken.covered) // timeframe.ms
-                if taken.table is not None:
-                    self._store.add(job.pair, taken.table, taken.covered)
+                waiting[job.pair].append(taken)
                 answers[job.pair] += taken.answers
                 report.candles += candles
                 report.archives.add(taken, candles)
                 tell(candles)
+            if not left[job.pair] or len(waiting[job.pair]) == MONTHS_TOGETHER:
+                self._add_months(job.pair, waiting.pop(job.pair, []))
             if not left[job.pair]:  # what REST said lies in two months each time
                 for answer in answers.pop(job.pair, ()):
                     report.candles += self._add(job, answer)
+
+    def _add_months(self, pair: Pair, months: Sequence[Taken]) -> None:
+        found = [each.table for each in months if each.table is not None]
+        if found:
+            covered = union(stretch for each in months for stretch in each.covered)
+            self._store.add(pair, parquet.in_order(found), covered)
 
     def _fill_by_rest(
         self, timeframe: Timeframe, report: FillReport, tell: Callable[[int], None]

@@ -15,7 +15,7 @@ from exchanges.errors import Temporary
 from exchanges.models import Exchange
 from history.models import HistoryFile, PairHistory
 from history.months import Month
-from livermore.market.coverage import Coverage, intersect, subtract, union
+from livermore.market.coverage import Coverage, Interval, intersect, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 
@@ -71,46 +71,61 @@ class Manifest:
         found = PairHistory.objects.filter(**self._key(pair)).first()
         return coverage_of(found.coverage) if found else ()
 
-    def announce(self, file: HistoryFile) -> None:
-        """Say what is to be written in place of a file, before it is.
+    def announce(self, files: Sequence[HistoryFile]) -> None:
+        """Say what is to be written in place of a pair's files, of all or of none, before it is.
 
-        Raises Temporary where somebody else has written it since `file` was read.
+        Raises Temporary where somebody else has written one since `files` were read.
         """
+        try:
+            with transaction.atomic():
+                for file in files:
+                    self._announce(file)
+        except IntegrityError as error:
+            raise _overtaken(files[0]) from error
+
+    def _announce(self, file: HistoryFile) -> None:
         if file.pk is None:
-            try:
-                with transaction.atomic():
-                    file.save()
-            except IntegrityError as error:
-                raise _overtaken(file) from error
+            file.save()
             return
         values = {name: getattr(file, name) for name in NEXT}
         rows = HistoryFile.objects.filter(pk=file.pk, digest=file.digest)
         if not rows.update(**values, changed_at=timezone.now()):
             raise _overtaken(file)
 
-    def confirm(self, file: HistoryFile) -> None:
-        """Say that a file is there as it was announced, and covers what it was to cover.
+    def confirm(self, files: Sequence[HistoryFile]) -> None:
+        """Say that a pair's files are there as announced, and cover what they were to cover.
 
-        Raises Temporary where somebody else has announced or written another one since.
+        Raises Temporary where somebody else has announced or written one since, when the others
+        are told.
         """
-        digest = file.next_digest
+        overtaken = None
         with transaction.atomic():
-            row = self._locked(file)
-            if row.next_digest == digest:
-                self._cover(row.pair, coverage_of(row.next_coverage))
-                row.digest, row.rows, row.size = row.next_digest, row.next_rows, row.next_size
-                row.next_digest, row.next_coverage = "", []
-                row.save()
-            elif row.digest != digest or row.next_digest:
-                raise _overtaken(file)
-        file.refresh_from_db()
+            pair = PairHistory.objects.select_for_update().get(pk=files[0].pair_id)
+            locked = HistoryFile.objects.select_for_update().in_bulk([file.pk for file in files])
+            covered: list[Interval] = []
+            for file in files:
+                row = locked[file.pk]
+                if row.next_digest == file.next_digest:
+                    covered += coverage_of(row.next_coverage)
+                    row.digest, row.rows, row.size = row.next_digest, row.next_rows, row.next_size
+                    row.next_digest, row.next_coverage = "", []
+                    row.save()
+                elif row.digest != file.next_digest or row.next_digest:
+                    overtaken = file
+                    continue
+                for name in ("digest", "rows", "size", *NEXT):
+                    setattr(file, name, getattr(row, name))
+            if covered:
+                self._cover(pair, covered)
+        if overtaken is not None:
+            raise _overtaken(overtaken)
 
     def settle(self, file: HistoryFile, content: bytes) -> bool:
         """Say of a file that was written that it is there, where its writer did not come to it."""
         if not file.next_digest or digest_of(content) != file.next_digest:
             return False
         with suppress(Temporary):  # then somebody is at it
-            self.confirm(file)
+            self.confirm([file])
             return True
         return False
 
@@ -144,7 +159,7 @@ class Manifest:
             HistoryFile.objects.update_or_create(pair=found, month=str(month), defaults=values)
             self._cover(found, covered)
 
-    def _cover(self, pair: PairHistory, covered: Coverage) -> None:
+    def _cover(self, pair: PairHistory, covered: Iterable[Interval]) -> None:
         pair.coverage = union([*coverage_of(pair.coverage), *covered])
         pair.save(update_fields=["coverage"])
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SIX = 6  # numbers of a row without columns
+MONTHS_AT_ONCE = 6  # of a pair, of which the manifest is told together
 
 
 class Stretch(NamedTuple):
@@ -47,6 +48,17 @@ class Part(NamedTuple):
 
     table: "pyarrow.Table"
     covered: Coverage
+
+
+class Draft(NamedTuple):
+    """A file that is to be written, as its row will say, and its content."""
+
+    file: HistoryFile
+    content: bytes
+
+
+# What is new of a month in some stretches of it.
+News = Callable[[Month, Coverage], "list[Row] | pyarrow.Table"]
 
 
 class HistoryStore:
@@ -167,29 +179,51 @@ class HistoryStore:
         not change is not written. `unconfirmed` is what is so of the pair from now on, None leaves
         what is there. Each month is written at once or not at all, in the order of time.
         """
-        found, _ = PairHistory.objects.get_or_create(**self._key(pair))
-        for month, part in months_in(covered):
+
+        def news(month: Month, part: Coverage) -> list[Row]:
             start_ms, end_ms = month.interval
-            rows = [
+            return [
                 candle.row() for candle in candles
                 if start_ms <= candle.timestamp < end_ms and _holds(part, candle.timestamp)
             ]  # fmt: skip
-            self._write_month(found, month, rows, part)
+
+        found, _ = PairHistory.objects.get_or_create(**self._key(pair))
+        self._write_months(found, covered, news)
         if unconfirmed is not None:
             found.unconfirmed = [list(each) for each in unconfirmed]
             found.save(update_fields=["unconfirmed"])
 
     def add(self, pair: Pair, table: "pyarrow.Table", covered: Coverage) -> None:
-        """Let the rows of a table that opened in `covered` be all candles there."""
+        """Let the rows of a table, in the order of time, be all candles there are in `covered`."""
         found, _ = PairHistory.objects.get_or_create(**self._key(pair))
-        for month, part in months_in(covered):
-            self._write_month(found, month, parquet.within(table, part), part)
+        self._write_months(found, covered, lambda month, part: parquet.within(table, part))
 
-    def _write_month(
-        self, found: PairHistory, month: Month, news: "list[Row] | pyarrow.Table", covered: Coverage
-    ) -> None:
-        """Write what a month has anew; of rows that are no table columns may be known already."""
-        file = found.files.filter(month=str(month)).first() or self._take_up(found, month)
+    def _write_months(self, found: PairHistory, covered: Coverage, news: News) -> None:
+        """Write the months of which `news` has any; those before one that fails are told."""
+        files = {file.month: file for file in found.files.all()}
+        drafts: list[Draft] = []
+        for month, part in months_in(covered):
+            draft = self._draft(found, files, month, news(month, part), part)
+            if draft is not None:
+                files[str(month)] = draft.file
+                drafts.append(draft)
+            if len(drafts) == MONTHS_AT_ONCE:
+                self._write_drafts(found, drafts)
+                drafts = []
+        self._write_drafts(found, drafts)
+
+    def _draft(
+        self,
+        found: PairHistory,
+        files: dict[str, HistoryFile],
+        month: Month,
+        news: "list[Row] | pyarrow.Table",
+        covered: Coverage,
+    ) -> "Draft | None":
+        """Return what is to be written of a month; of rows columns may be known already."""
+        file = files.get(str(month)) or self._take_up(found, month)
+        if file is not None:
+            files[str(month)] = file
         table = self._table_before(found, file)
         before = parquet.within(table, covered)
         if isinstance(news, list):
@@ -197,29 +231,38 @@ class HistoryStore:
         else:
             rows = news
         if rows.equals(before) and not subtract(covered, _coverage(found.coverage)):
-            return
-        first = found.files.exclude(digest="", next_digest="").first()
-        if not rows.num_rows and (first is None or str(month) < first.month):  # proven empty
+            return None
+        known = (name for name, each in files.items() if each.digest or each.next_digest)
+        first = min(known, default=None)
+        if not rows.num_rows and (first is None or str(month) < first):  # proven empty
             self._cover(found, covered)
-            return
+            return None
         kept = parquet.within(table, missing(covered, *month.interval))
         table = parquet.joined(kept, rows)
         content = parquet.dump(table, self._said(found, month, covered, first))
         file = file or HistoryFile(pair=found, month=str(month), path=self._path(found, month))
         file.next_digest, file.next_coverage = digest_of(content), covered
         file.next_rows, file.next_size = len(table), len(content)
-        self._may_write()
-        self._manifest.announce(file)
-        self._place.write(file.path, content)
-        self.bytes_written += len(content)
-        self._confirm(found, file)
+        return Draft(file, content)
 
-    def _said(
-        self, found: PairHistory, month: Month, covered: Coverage, first: HistoryFile | None
-    ) -> dict:
+    def _write_drafts(self, found: PairHistory, drafts: "Sequence[Draft]") -> None:
+        written: list[HistoryFile] = []
+        try:
+            for draft in drafts:
+                self._may_write()
+                if not written:
+                    self._manifest.announce([each.file for each in drafts])
+                self._place.write(draft.file.path, draft.content)
+                self.bytes_written += len(draft.content)
+                written.append(draft.file)
+        finally:
+            if written:
+                self._confirm(found, written)
+
+    def _said(self, found: PairHistory, month: Month, covered: Coverage, first: str | None) -> dict:
         """Return what a file says of itself: the first one of a pair also what lies before it."""
         start_ms, end_ms = month.interval
-        is_first = first is None or str(month) <= first.month
+        is_first = first is None or str(month) <= first
         known = union([*_coverage(found.coverage), *covered])
         return {
             "pair": {
@@ -237,7 +280,7 @@ class HistoryStore:
         content = self._place.read(file.path)
         digest = digest_of(content) if content is not None else ""
         if file.next_digest and digest == file.next_digest:
-            self._confirm(found, file)
+            self._confirm(found, [file])
         elif file.next_digest:
             file.next_digest, file.next_coverage = "", []
             file.save()
@@ -268,9 +311,9 @@ class HistoryStore:
         found.refresh_from_db(fields=["coverage"])
         return found.files.get(month=str(month))
 
-    def _confirm(self, found: PairHistory, file: HistoryFile) -> None:
-        """Say that a file is there as it was to be written."""
-        self._manifest.confirm(file)
+    def _confirm(self, found: PairHistory, files: Sequence[HistoryFile]) -> None:
+        """Say that files are there as they were to be written."""
+        self._manifest.confirm(files)
         found.refresh_from_db(fields=["coverage"])
 
     def _cover(self, found: PairHistory, covered: Coverage) -> None:

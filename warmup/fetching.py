@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from redis.exceptions import RedisError
 
@@ -66,13 +67,16 @@ def run_all(
     *,
     batch_size: int | None = None,
     batch_delay_seconds: float = 0,
+    at_once: int | None = None,
 ) -> Iterator[Outcome]:
     """Yield `(job, result, error)` of each job as it ends; one of the two is None.
 
     As many jobs run at once as the exchange takes; or where `batch_size` is given so many, and
-    when they have ended a pause. Where no further job could succeed (banned, paused, turned away,
-    blocked, refused key, Redis gone, a whole round of jobs without an answer) that error is raised,
-    `rest` is closed for good and no further job is begun; the same when the caller stops.
+    when they have ended a pause; or where `at_once` is given no more than so many, those among them
+    that have ended and were not yielded yet. Where no further job could succeed (banned, paused,
+    turned away, blocked, refused key, Redis gone, a whole round of jobs without an answer) that
+    error is raised, `rest` is closed for good and no further job is begun; the same when the caller
+    stops.
     """
     if not jobs:
         return
@@ -84,18 +88,17 @@ def run_all(
         for begin in range(0, len(jobs), size):
             if begin:
                 rest.client.pacer.sleep(batch_delay_seconds)
-            ended: SimpleQueue[Future] = SimpleQueue()
-            running = {workers.submit(work, job): job for job in jobs[begin : begin + size]}
-            for future in list(running):
-                future.add_done_callback(ended.put)
-            while running:
-                future = _next(rest, ended)
-                job, raised = running.pop(future), future.exception()
-                if raised is None:
+            batch = _Batch(workers, jobs[begin : begin + size], work)
+            batch.start(at_once or size)
+            while batch.running:
+                future = _next(rest, batch.ended)
+                job, raised = batch.running.pop(future), future.exception()
+                error = _of_one_pair(raised) if raised else None
+                batch.start(1)
+                if error is None:
                     failures_in_a_row = 0
                     yield job, future.result(), None
                     continue
-                error = _of_one_pair(raised)
                 logger.warning(
                     "fetch.pair_failed exchange=%d symbol=%s timeframe=%s error=%s",
                     *(rest.exchange_id, job.symbol, job.timeframe, error),
@@ -110,6 +113,24 @@ def run_all(
         raise
     finally:
         workers.close()
+
+
+class _Batch(Generic[Job]):
+    """Jobs of which some are under way, by what they will end with."""
+
+    def __init__(self, workers: Workers, jobs: Iterable[Job], work: Callable[[Job], Any]):
+        self._workers = workers
+        self._waiting = iter(jobs)
+        self._work = work
+        self.running: dict[Future, Job] = {}
+        self.ended: SimpleQueue[Future] = SimpleQueue()
+
+    def start(self, count: int) -> None:
+        """Let so many more begin, if there are any."""
+        for job in islice(self._waiting, count):
+            future = self._workers.submit(self._work, job)
+            self.running[future] = job
+            future.add_done_callback(self.ended.put)
 
 
 def _next(rest: VenueRest, ended: SimpleQueue[Future]) -> Future:

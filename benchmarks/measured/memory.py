@@ -26,8 +26,8 @@ def measure(bench: Bench) -> Iterator[Measurement]:
     # in this one, which therefore stays smaller than the command.
     with bench.sandbox(SYMBOLS) as sandbox:
         exchange, _ = bench.exchange(SYMBOLS, sandbox.url)
-        _, idle = bench.manage("warmup", "--help")
-        seconds, peak = bench.manage("warmup", exchange.name)
+        _, idle, _ = bench.manage("warmup", "--help")
+        seconds, peak, _ = bench.manage("warmup", exchange.name)
         assert sandbox.candle_calls() >= 6 * SYMBOLS
     what = f"peak memory, warmup of {SYMBOLS} symbols x 6"
     note = f"the command took {seconds:.3g} s with process start"

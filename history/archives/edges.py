@@ -10,7 +10,7 @@ from exchanges.rest.reply import Candles
 from livermore.market.coverage import Interval
 from livermore.market.pair import Pair
 
-KEPT = 32  # answers that only one month wanted so far
+KEPT = 12  # answers that only one month wanted so far
 
 
 class Edges:

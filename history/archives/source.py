@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import threading
 
 from exchanges.errors import BadPayload
 from exchanges.rest.download import Downloads
@@ -12,6 +13,7 @@ from history.months import Month
 from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
 
+READ_AT_ONCE = 2  # while it is read a month of minutes takes some 25 MB
 CHECKSUM_BYTES = 4096
 CHECKSUM = re.compile(rb"([0-9a-fA-F]{64})[ *\t]+(\S+)\s*")
 
@@ -22,6 +24,7 @@ class ArchiveSource:
     def __init__(self, archive: Archive, downloads: Downloads):
         self._archive = archive
         self._downloads = downloads
+        self._reading = threading.BoundedSemaphore(READ_AT_ONCE)
 
     @property
     def octets(self) -> int:
@@ -49,7 +52,8 @@ class ArchiveSource:
         if zipped is None:
             return None
         self._check(path, zipped)
-        return parse(unpack(zipped), self._archive.columns, timeframe, *stretch)
+        with self._reading:
+            return parse(unpack(zipped), self._archive.columns, timeframe, *stretch)
 
     def _check(self, path: str, zipped: bytes) -> None:
         told = self._downloads.get(path + self._archive.checksum_suffix, CHECKSUM_BYTES)

@@ -6,11 +6,13 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from exchanges.errors import Temporary
 from exchanges.models import Exchange
 from history import parquet
 from history.decoded import Decoded
 from history.models import HistoryFile, PairHistory
 from history.months import Month
+from history.places.folder import Folder
 from history.store import HistoryStore
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
@@ -128,3 +130,50 @@ def test_what_was_set_aside_before_stays_where_it_is(store, folder):
     assert aside == ["2026-07.parquet", "2026-07.parquet.2", "2026-07.parquet.3"]
     kept = {path.read_bytes() for path in Path(f"{folder}/damaged").rglob("*.parquet*")}
     assert kept == {b"damage 0", b"damage 1", b"damage 2"}
+
+
+MONTHS = [Month(2026, number) for number in range(1, 10)]
+
+
+def a_bar_a_month():
+    """Return a candle at the beginning of each month, and from when to when they go."""
+    found = [each for month in MONTHS for each in candles(month.start_ms, 1)]
+    return found, ((MONTHS[0].start_ms, MONTHS[-1].next.start_ms),)
+
+
+def test_what_was_written_before_a_month_that_failed_counts(store, folder, monkeypatch):
+    found, covered = a_bar_a_month()
+    write, written = Folder.write, []
+
+    def fail_at_the_eighth(self, path, content):
+        if len(written) == 7:
+            raise Temporary("the disk is full")
+        written.append(path)
+        write(self, path, content)
+
+    monkeypatch.setattr(Folder, "write", fail_at_the_eighth)
+    with pytest.raises(Temporary, match="the disk is full"):
+        store.write(PAIR, found, covered)
+    known = ((MONTHS[0].start_ms, MONTHS[7].start_ms),)
+    assert (store.coverage(PAIR), store.read(PAIR, *covered[0]).covered) == (known, known)
+    monkeypatch.setattr(Folder, "write", write)
+    store.write(PAIR, found, covered)
+    assert store.read(PAIR, *covered[0]) == ([each.row() for each in found], covered)
+
+
+def test_one_month_of_several_that_another_has_written_is_told(store, folder, monkeypatch):
+    found, covered = a_bar_a_month()
+    write, late = Folder.write, MONTHS[2]
+
+    def be_overtaken(self, path, content):
+        write(self, path, content)
+        if str(late) in path:
+            HistoryFile.objects.filter(month=str(late)).update(digest="f" * 64, next_digest="")
+
+    monkeypatch.setattr(Folder, "write", be_overtaken)
+    with pytest.raises(Temporary, match=f"another process has written .*{late}"):
+        store.write(PAIR, found, covered)
+    assert store.coverage(PAIR) == (
+        (MONTHS[0].start_ms, late.start_ms),
+        (late.next.start_ms, MONTHS[6].start_ms),
+    )

@@ -22,6 +22,7 @@ from history.following.kept import (
     with_days,
 )
 from history.following.service import HistoryService
+from history.memory import share_one_heap
 from history.models import KeptHistory
 from history.places.place import Place, configured_place
 from history.planning.plan import FillPlan, plan
@@ -103,6 +104,7 @@ class Command(LivermoreCommand):
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, **options):
+        share_one_heap()
         parquet.library()
         if options["follow"]:
             self._follow(options)

@@ -3,6 +3,7 @@
 import io
 import struct
 import zipfile
+import zlib
 
 import pytest
 
@@ -19,6 +20,15 @@ def zipped(*contents, how=zipfile.ZIP_DEFLATED):
         for number, content in enumerate(contents):
             archive.writestr(f"{number}.csv", content)
     return made.getvalue()
+
+
+@pytest.fixture(params=["isal", "zlib"], autouse=True)
+def library(request, monkeypatch):
+    """Unpack with what is fast, and with what is there without it."""
+    if request.param == "zlib":
+        monkeypatch.setattr(unpacking, "inflating", lambda: zlib)
+    else:
+        assert unpacking.inflating().__name__ == "isal.isal_zlib"
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

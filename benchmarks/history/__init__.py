@@ -1,0 +1,1 @@
+"""What `./run bench history` is made of: files, bulk archives, following, and heals beside."""
