@@ -60,7 +60,13 @@ def connect(
     from livermore_reader.sources.files.months import HistoryFiles
     from livermore_reader.sources.redis.source import RedisSource
 
-    if history is None:  # what is in a bucket is for `serve` to read
+    files: HistoryFiles | None = None
+    if history is not None:
+        files = HistoryFiles(history)
+        if not files.is_there:
+            raise BadRequest(f"history: there is no folder {files}")
+    else:  # what is in a bucket is for `serve` to read, and a folder may come later
         named = os.environ.get(HISTORY, "").strip()
-        history = None if "://" in named else named
-    return Reader(RedisSource(parse(where), prefix, HistoryFiles(history) if history else None))
+        if named and "://" not in named:
+            files = HistoryFiles(named)
+    return Reader(RedisSource(parse(where), prefix, files))

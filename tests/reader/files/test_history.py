@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 from livermore_reader import BadRequest, Incomplete, frames
 from livermore_reader.candles import TEN
+from livermore_reader.sources.files.months import HistoryFiles
 
 from exchanges.redis.directory import publish_exchanges
 from history.places.folder import Folder
@@ -134,6 +135,20 @@ def test_a_file_that_is_not_what_was_written_is_not_believed(past, by_files, tmp
         pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), second)
     with pytest.raises(Incomplete, match=r"the files in .* lack those from"):
         by_files.read("sandbox", BTC, "1h", start=past.first_ms)
+
+
+def test_a_folder_that_is_not_there_is_told_where_it_was_asked_for(tmp_path, monkeypatch):
+    with pytest.raises(BadRequest, match=r"history: there is no folder .*/hist0ry"):
+        livermore_reader.connect(SERVER.url, history=tmp_path / "hist0ry")
+    monkeypatch.setenv("LIVERMORE_HISTORY", str(tmp_path / "hist0ry"))  # it may come later
+    livermore_reader.connect(SERVER.url).close()
+
+
+def test_a_home_is_found_as_the_service_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "history").mkdir()
+    livermore_reader.connect(SERVER.url, history="~/history").close()
+    assert str(HistoryFiles("~/history")) == str(tmp_path / "history")
 
 
 def test_serve_reads_its_own_history():

@@ -48,12 +48,16 @@ class HistoryFiles:
         """Raises BadRequest for what is no folder's name."""
         if "://" in os.fspath(folder):
             raise BadRequest(f"history is read from a folder here, not from {folder}: read `serve`")
-        self._folder = Path(folder)
+        self._folder = Path(folder).expanduser()
         self._contents: dict[Path, Content] = {}
         self._lock = threading.Lock()
 
     def __str__(self) -> str:
         return str(self._folder)
+
+    @property
+    def is_there(self) -> bool:
+        return self._folder.is_dir()
 
     def has(self, exchange: str, symbol: str) -> bool:
         """Tell whether there is a folder for a symbol's files."""
