@@ -63,9 +63,10 @@ def measure(bench: Bench) -> Iterator[Measurement]:
     with web_server() as web, _chromium() as driver, market.moving():
         cookie = {"name": settings.SESSION_COOKIE_NAME, "value": sessions(1)[0]}
         driver.execute_cdp_cmd("Network.setCookie", cookie | {"url": f"{_url(web)}/admin/"})
+        driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NOTING})
         yield _painted(driver, web, symbols)
-        yield from _moving(driver, symbols)
+        yield from _moving(driver, web, symbols)
 
 
 class _Market:
@@ -117,9 +118,13 @@ def _value(timeframe: Timeframe, number: int, now_ms: int) -> dict:
 
 
 def _painted(driver: webdriver.Chrome, web: Web, symbols: Sequence[str]) -> Measurement:
-    took = [_load(driver, web) for _ in range(LOADS + 1)][1:]  # the first fills caches
+    _load(driver, web)  # the first fills caches
+    used = web.cpu_seconds()
+    took = [_load(driver, web) for _ in range(LOADS)]
+    used = 1000 * (web.cpu_seconds() - used) / LOADS
     what = f"Signals of {len(symbols):,} symbols x 6, painted with its rows"
-    note = f"median of {LOADS} loads, {min(took):.0f} to {max(took):.0f} ms, with the server's time"
+    note = f"median of {LOADS} loads, {min(took):.0f} to {max(took):.0f} ms; "
+    note += f"{used:.0f} ms of the server's core for each, with its socket"
     return Measurement(what, statistics.median(took), "ms", PAINTED_TARGET_MS, note)
 
 
@@ -132,26 +137,37 @@ def _load(driver: webdriver.Chrome, web: Web) -> float:
     return painted
 
 
-def _moving(driver: webdriver.Chrome, symbols: Sequence[str]) -> Iterator[Measurement]:
+def _moving(driver: webdriver.Chrome, web: Web, symbols: Sequence[str]) -> Iterator[Measurement]:
     """Measure what the page gets and does while all of it moves, and it is scrolled."""
     time.sleep(3)  # until it is live
     driver.execute_script(RESET)
+    began, used, served = time.monotonic(), _page_seconds(driver), web.cpu_seconds()
     for second in range(MOVING_SECONDS):
         script = "document.querySelector('.signals-scroll').scrollTop = arguments[0]"
         driver.execute_script(script, 700 * (second % 40))
         time.sleep(1)
+    seconds = time.monotonic() - began
+    used, served = _page_seconds(driver) - used, web.cpu_seconds() - served
     noted = driver.execute_script("return noted")
     most = _most_in_a_second(noted["messages"])
-    note = f"{len(noted['messages']) / MOVING_SECONDS:.1f} a second on the average"
+    note = f"{len(noted['messages']) / seconds:.1f} a second on the average"
     what = f"messages in the busiest second, all {6 * len(symbols):,} pairs moving"
     yield Measurement(what, most, "", MESSAGES_TARGET, note)
-    kilobytes = noted["bytes"] / 1000 / MOVING_SECONDS
+    kilobytes = noted["bytes"] / 1000 / seconds
     yield Measurement("of which kB a second, before compression", kilobytes, "kB/s")
+    note = f"the web server takes {100 * served / seconds:.0f} % of another"
+    yield Measurement("share of a core that the page takes", 100 * used / seconds, "%", note=note)
     longest = max(noted["frames"], default=0)
     note = f"of {len(noted['frames'])} tasks above 50 ms, while it moves and is scrolled"
     yield Measurement(
         "the longest that the page stands still", longest, "ms", FRAME_TARGET_MS, note
     )
+
+
+def _page_seconds(driver: webdriver.Chrome) -> float:
+    """Return for how long the page's thread has worked, other processes' turns left out."""
+    found = driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return next(each["value"] for each in found if each["name"] == "TaskDuration")
 
 
 def _most_in_a_second(times_ms: Sequence[float]) -> int:
