@@ -174,6 +174,7 @@ def test_the_first_run_warms_and_the_second_asks_for_nothing(checkout, up):
         keys = list(client.scan_iter("candles:*", count=1000))
         assert keys
         assert all(client.zcard(key) >= 60 for key in keys)
+        wait_until(lambda: client.exists("alerts:turn"))  # somebody looks whether all is well
     assert candle_calls(sandbox) > 0
     os.killpg(process.pid, signal.SIGINT)  # what the terminal does on Ctrl-C
     assert process.wait(30) == 0
