@@ -6,7 +6,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from alerts.events.source import WHOLE, Look, Moment, Seen, pair_subject
+from alerts.events.source import WHOLE, Look, Moment, Seen, pair_subject, readable
 from alerts.models import AlertRule
 from exchanges.lock.status import read_exchange_time
 from exchanges.models import Exchange
@@ -39,10 +39,11 @@ class Absent:
                 or (rule.exchange_id is None and exchange.wanted == Exchange.Wanted.RUNNING)
             ]
             subjects, minutes = {}, {}
-            for subject, silent_ms in _silences(look.redis, exchange, rules, position):
-                text = f"nothing was seen for {duration(silent_ms)}"
-                subjects[subject], minutes[subject] = text, silent_ms / MINUTE_MS
-            yield Seen(KIND, exchange, subjects, minutes)
+            with readable(self.name, exchange):
+                for subject, silent_ms in _silences(look.redis, exchange, rules, position):
+                    text = f"nothing was seen for {duration(silent_ms)}"
+                    subjects[subject], minutes[subject] = text, silent_ms / MINUTE_MS
+                yield Seen(KIND, exchange, subjects, minutes)
 
 
 def _silences(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from redis import Redis
 
-from alerts.events.source import Look, Moment, Seen, pair_subject
+from alerts.events.source import Look, Moment, Seen, pair_subject, readable
 from exchanges.lock.status import read_exchange_time
 from exchanges.models import Exchange
 from livermore.market.coverage import span
@@ -32,11 +32,12 @@ class Candles:
         if look.now_ms - self._looked_at < self._ms_between_looks:
             return
         for exchange in look.exchanges:
-            found: dict[str, dict[str, str]] = {kind: {} for kind in KINDS.values()}
-            if exchange.wanted == Exchange.Wanted.RUNNING:
-                _read(look.redis, exchange, look.now_ms, found)
-            for kind, subjects in found.items():
-                yield Seen(kind, exchange, subjects)
+            with readable(self.name, exchange):
+                found: dict[str, dict[str, str]] = {kind: {} for kind in KINDS.values()}
+                if exchange.wanted == Exchange.Wanted.RUNNING:
+                    _read(look.redis, exchange, look.now_ms, found)
+                for kind, subjects in found.items():
+                    yield Seen(kind, exchange, subjects)
         self._looked_at = look.now_ms
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from alerts.events.source import WHOLE, Look, Moment, Seen
+from alerts.events.source import WHOLE, Look, Moment, Seen, readable
 from exchanges.lock.status import State
 from exchanges.models import Exchange
 from warmup.human_readable import count, duration, moment
@@ -25,14 +25,19 @@ class Exchanges:
             if exchange.wanted != Exchange.Wanted.RUNNING:
                 yield from (Seen(kind, exchange, {}) for kind in (*KINDS, "warmup_failed"))
                 continue
-            view = read_exchange(look.redis, exchange, look.now_ms, NO_SCHEDULE)
-            held, banned = why_held(view), why_banned(view, look.now_ms)
-            yield Seen("hold", exchange, _whole(held))
-            yield Seen("ban", exchange, _whole(banned))
-            yield Seen("unreachable", exchange, _whole("" if held or banned else why_away(view)))
-            yield Seen("lock_lost", exchange, _whole(why_nobodys(view)))
-            yield from _skew(exchange, view)
-            yield from _warmup(exchange, view)
+            with readable(self.name, exchange):
+                yield from _look(look, exchange)
+
+
+def _look(look: Look, exchange: Exchange) -> Iterator[Seen]:
+    view = read_exchange(look.redis, exchange, look.now_ms, NO_SCHEDULE)
+    held, banned = why_held(view), why_banned(view, look.now_ms)
+    yield Seen("hold", exchange, _whole(held))
+    yield Seen("ban", exchange, _whole(banned))
+    yield Seen("unreachable", exchange, _whole("" if held or banned else why_away(view)))
+    yield Seen("lock_lost", exchange, _whole(why_nobodys(view)))
+    yield from _skew(exchange, view)
+    yield from _warmup(exchange, view)
 
 
 def why_held(view: ExchangeView) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from redis import Redis
 
-from alerts.events.source import WHOLE, Look, Moment, Seen
+from alerts.events.source import WHOLE, Look, Moment, Seen, readable
 from exchanges.lock.acquire import TTL_MS
 from exchanges.lock.status import ENDED, Holder, Status, read_status, read_status_age
 from exchanges.models import Exchange
@@ -28,20 +28,33 @@ class Holders:
         now_ms = int(seconds) * 1000 + int(microseconds) // 1000
         position = look.position(self.name)
         for exchange in look.exchanges:
-            before = position.get(str(exchange.pk))
-            now = _known(look.redis, exchange, now_ms)
-            if before and now_ms - before["looked"] > LONGEST_GAP_MS:
-                before = _after_gap(before, now, now_ms)
-            if before:
-                yield from _changes(exchange, before, now, now_ms)
-                if not now["instance"] and not before.get("told_dead"):
-                    # Until somebody has it again: who had it, and what became of that one.
-                    is_dead = _is_dead(before, now, now_ms)
-                    ended = before["ended"] or now["ended"]
-                    now = {**before, "ended": ended, "looked": now_ms, "told_dead": is_dead}
-                elif not now["instance"]:
-                    now = {**before, "looked": now_ms}
-            position[str(exchange.pk)] = now
+            with readable(self.name, exchange):
+                yield from _look(look.redis, exchange, position, now_ms)
+
+
+def _look(
+    redis: Redis, exchange: Exchange, position: dict[str, Any], now_ms: int
+) -> Iterator[Moment]:
+    before = position.get(str(exchange.pk))
+    now = _known(redis, exchange, now_ms)
+    if before and now_ms - before["looked"] > LONGEST_GAP_MS:
+        before = _after_gap(before, now, now_ms)
+    if before:
+        yield from _changes(exchange, before, now, now_ms)
+        if not now["instance"]:
+            now = _until_somebody_has_it(before, now, now_ms)
+    position[str(exchange.pk)] = now
+
+
+def _until_somebody_has_it(before: Known, now: Known, now_ms: int) -> Known:
+    """Return who had it, and what became of that one, as long as nobody has it."""
+    was_told = before.get("told_dead")
+    return {
+        **before,
+        "ended": before["ended"] or (now["ended"] and not was_told),
+        "told_dead": was_told or _is_dead(before, now, now_ms),
+        "looked": now_ms,
+    }
 
 
 def _after_gap(before: Known, now: Known, now_ms: int) -> Known | None:

@@ -1,15 +1,23 @@
 """What sources are: what they are given to look with, and what they may say."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from alerts.models import AlertRule
+from exchanges.errors import clip
 from exchanges.models import Exchange
+from exchanges.redis.unreadable import OnceAnHour
 from livermore.market.pair import Pair
 
+logger = logging.getLogger(__name__)
+
+_news = OnceAnHour()
 WHOLE = ""  # the subject where there is but one
 
 
@@ -79,6 +87,22 @@ class Source(Protocol):
     def look(self, look: Look) -> Iterable[Seen | Moment]:
         """Say what is seen. Raises RedisError, or DatabaseError, where it can't be."""
         ...
+
+
+@contextmanager
+def readable(name: str, exchange: Exchange) -> Iterator[None]:
+    """Let what can't be read of one exchange cost a source that exchange alone, and say so.
+
+    It has said nothing of it then. A Redis that is away is no fault of the exchange.
+    """
+    try:
+        yield
+    except (ResponseError, ValueError, LookupError, TypeError) as error:
+        text = clip(f"{type(error).__name__}: {error}")
+        if _news.is_news(f"{name} {exchange.pk}", text):
+            logger.warning(
+                "alerts.unreadable source=%s exchange=%s error=%s", name, exchange.name, text
+            )
 
 
 def pair_subject(pair: Pair) -> str:

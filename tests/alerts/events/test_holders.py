@@ -4,8 +4,10 @@ import orjson
 import pytest
 
 from alerts.events.holders import Holders
+from alerts.events.source import Look
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import STATUS_TTL_MS, State
+from exchanges.models import Exchange
 from livermore.market import keys
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +103,14 @@ def test_a_redis_that_was_flushed_kills_nobody(redis, happened, take):
     assert happened() == []
     take("a")
     assert happened() == ["lock_lost"]
+
+
+def test_an_exchange_that_can_not_be_read_hides_no_other(redis, row, take):
+    other = Exchange.objects.get(name="binance")
+    look = Look(redis, 0, [other, row], [])
+    first = take("a")
+    assert list(Holders().look(look)) == []
+    redis.hset(keys.lock(other.pk), "not", "ours")
+    take("b", first.holder.instance_id)
+    (event,) = Holders().look(look)
+    assert (event.kind, event.exchange) == ("take_over", row)
