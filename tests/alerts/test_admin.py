@@ -74,6 +74,8 @@ def test_a_variable_that_holds_no_address_is_said_without_it(admin_client, monke
 
 
 def test_a_button_sends_a_test(admin_client, channel, receiver):
+    page = admin_client.get(reverse("admin:alerts_alertchannel_change", args=[channel.pk]))
+    assert 'value="Save and send a test"' in page.content.decode()
     values = CHANNEL | {"_test": "Save and send a test"}
     said = post(admin_client, "alertchannel_change", values, channel.pk)
     assert "Phone: the test message was taken." in said
