@@ -89,7 +89,7 @@ def service_at(address: str) -> Any:
     logging.getLogger(LIBRARY).addFilter(_nothing)
     try:
         # Without a time limit it sends on this thread, and so where this thread may.
-        asset = apprise.AppriseAsset(service_timeout=0)
+        asset = apprise.AppriseAsset(service_timeout=0, app_id=TITLE, app_desc=TITLE)
         found = apprise.Apprise.instantiate(address, asset=asset, suppress_exceptions=True)
     except Exception:  # what a plugin raises quotes the address
         found = None

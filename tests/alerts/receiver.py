@@ -17,6 +17,7 @@ class Receiver:
         self.refuses = None  # a message
         self.calls = 0
         self.paths = []
+        self.agents = set()  # as what those who call introduce themselves
         self.hold = threading.Event()
         self.hold.set()  # cleared, it lets wait
         receiver = self
@@ -42,6 +43,7 @@ class Receiver:
     def _take(self, handler, body):
         self.calls += 1
         self.paths.append(handler.path)
+        self.agents.add(handler.headers.get("User-Agent"))
         self.hold.wait(10)
         status = self.status
         if self.refuses and body and json.loads(body)["message"] == self.refuses:

@@ -48,6 +48,7 @@ def test_messages_arrive_in_order_each_with_a_key_of_its_own(channel, receiver, 
     wait_until(lambda: state(state="delivered") == 3)
     assert receiver.messages == ["a", "b", "c"]
     assert len({key for key, _ in receiver.told}) == 3
+    assert receiver.agents == {"Livermore"}
 
 
 def test_what_is_refused_is_tried_again_until_it_is_taken(channel, receiver, sending, monkeypatch):

@@ -11,6 +11,7 @@ from alerts.events.agents import Agents
 from alerts.events.digest import Digest
 from alerts.events.rows import Rows
 from alerts.events.server import Server
+from alerts.events.source import Look
 from alerts.models import Alert, AlertRule
 from exchanges.models import AuditRun, Symbol
 from exchanges.redis.client import make_client
@@ -89,8 +90,6 @@ def test_a_redis_that_is_full_evicts_or_is_away(redis, seen, row):
 
 
 def test_a_redis_that_is_away_is_told_and_nothing_else(row):
-    from alerts.events.source import Look
-
     with make_client("redis://127.0.0.1:1") as gone:
         (event,) = Server().look(Look(gone, 0, [row], []))
     assert event.kind == "redis_away" and "does not answer" in event.subjects[""]
@@ -106,6 +105,16 @@ def test_an_exchange_of_which_nothing_is_seen(redis, row, seen, no_rules):
     redis.xadd(keys.events(row.pk), {"event": "{}"})
     (event,) = seen(absent)["absent"]
     assert event.amounts == {"": pytest.approx(0, abs=0.1)}
+
+
+def test_an_exchange_whose_last_close_is_long_ago(redis, row, no_rules):
+    rule = AlertRule.objects.create(what="absent", exchange=row)
+    now_ms = int(1000 * time.time())
+    redis.xadd(keys.events(row.pk), {"event": "{}"}, id=f"{now_ms - 12 * MINUTE_MS}-0")
+    since = {"absent": {str(row.pk): now_ms - 60 * MINUTE_MS}}
+    (event,) = Absent().look(Look(redis, now_ms, [row], [rule], since))
+    assert event.amounts == {"": pytest.approx(12, abs=0.1)}
+    assert event.subjects[""].startswith("nothing was seen for 12 min")
 
 
 def test_a_pair_of_which_nothing_is_seen(redis, row, seen, no_rules):
