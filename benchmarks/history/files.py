@@ -8,12 +8,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 from django.conf import settings
 
 from benchmarks.fixtures.bench import Bench
 from benchmarks.history.candles import PAIR, START, shifted
 from benchmarks.measurement import Measurement
+from benchmarks.serving.cores import Cores
+from benchmarks.serving.servers import serve
 from exchanges.models import Exchange
 from exchanges.redis.directory import publish_exchanges
 from history import parquet
@@ -49,6 +53,7 @@ def measure(bench: Bench, place: Folder, candles: list[Candle]) -> Iterator[Meas
     yield _median(what, TWO_YEARS_MS, lambda: _read(store, months).to_pandas())
     yield from _by_the_reader(bench, place, exchange)
     yield from _by_the_command(bench, exchange)
+    yield from _by_serve(bench, exchange, months)
     after = months[-1].interval
     last = store.read(PAIR, after[1] - PAIR.timeframe.ms, after[1]).rows
     changed = [Candle.of_values([*row[:5], row[5] + 1, *row[6:]], PAIR.timeframe) for row in last]
@@ -83,6 +88,31 @@ def _by_the_command(bench: Bench, exchange: Exchange) -> Iterator[Measurement]:
             note = f"{ran.cpu_seconds:.1f} s of a core"
             yield Measurement(what, ran.seconds, "s", note=note)
             yield Measurement("the most memory of that", ran.memory_bytes / MB, "MB", MOST_MB)
+
+
+def _by_serve(bench: Bench, exchange: Exchange, months: list[Month]) -> Iterator[Measurement]:
+    """Page through all of it over HTTP, as the reader does."""
+    cores = Cores()
+    with cores.others(bench.redis.info("server")["process_id"]), serve(cores) as server:
+        pages, memory, at = 0, 0, months[0].start_ms
+        began = time.perf_counter()
+        while at is not None and at < months[-1].next.start_ms:
+            asked = {"exchange": exchange.name, "symbol": PAIR.symbol, "timeframe": "1m"}
+            told = _get(server.port, asked | {"start": at, "limit": 1000, "partial": 1})
+            at, pages = told["next"], pages + 1
+            memory = max(memory, server.memory_bytes())
+        seconds = time.perf_counter() - began
+        used = server.cpu_seconds()
+    what = f"two years of minutes from `serve`, {pages:,} pages"
+    note = f"{1000 * used / pages:.1f} ms of a core each"
+    yield Measurement(what, 1000 * seconds / pages, "ms a page", note=note)
+    yield Measurement("the most memory of that", memory / MB, "MB", MOST_MB)
+
+
+def _get(port: int, asked: dict) -> dict:
+    url = f"http://127.0.0.1:{port}/v1/candles?{urlencode(asked)}"
+    with urlopen(url, timeout=60) as answer:
+        return json.load(answer)
 
 
 def _counts() -> list[int]:
