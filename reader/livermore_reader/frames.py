@@ -94,7 +94,7 @@ def _matrix(rows: Sequence[Row], first: int, last: int) -> Any:
     """Return the columns from `first` on and before `last` as float64, NaN where one is unknown."""
     numpy, width = _library("numpy"), last - first
     if not isinstance(rows, Columns):
-        chosen = [row[first:last] for row in rows]
+        chosen = [row[first] for row in rows] if width == 1 else [row[first:last] for row in rows]
         return numpy.array(chosen, dtype="float64").reshape(len(rows), width)
     values = numpy.empty((width, len(rows)))  # a column after the other, as pandas keeps them
     for column, found in zip(rows.table.columns[first:last], values, strict=True):
