@@ -6,7 +6,7 @@ from typing import Any
 from redis import Redis
 
 from alerts.events.source import WHOLE, Look, Moment, Seen, readable
-from exchanges.lock.acquire import TTL_MS
+from exchanges.lock.acquire import ABANDONED_SHARE, TTL_MS
 from exchanges.lock.status import ENDED, Holder, Status, read_status, read_status_age
 from exchanges.models import Exchange
 from exchanges.redis.json_types import parse_object
@@ -14,6 +14,7 @@ from livermore.market import keys
 
 LONGEST_GAP_MS = TTL_MS  # between looks, to know what happened in between
 SLACK_MS = 1000  # a lock lasts a little less than what its holder says it does
+SOONEST_MS = TTL_MS * ABANDONED_SHARE - SLACK_MS  # after its death somebody else has an exchange
 Known = dict[str, Any]
 
 
@@ -107,7 +108,7 @@ def _changes(exchange: Exchange, before: Known, now: Known, now_ms: int) -> Iter
         text = f"{now['where']} lost its lock and took it again: what it missed is healed"
         yield Moment("lock_lost", exchange, WHOLE, text, at_ms)
         return
-    if not was_told and not is_ours and at_ms - before["alive"] >= TTL_MS - SLACK_MS:
+    if not was_told and not is_ours and at_ms - before["alive"] >= SOONEST_MS:
         yield Moment("holder_died", exchange, WHOLE, f"{before['where']} fell silent", at_ms)
     if not before["ended"] or is_ours:
         text = f"{now['where']} took it over from {before['where']}"

@@ -78,6 +78,17 @@ def test_one_that_falls_silent_and_one_that_takes_over(redis, row, happened, tak
     assert happened() == []
 
 
+def test_one_that_was_killed_and_is_taken_over_before_its_lock_ran_out(redis, row, happened, take):
+    """Who waits on this machine learns of the end of a process, and ends its lock after 7 s."""
+    take("a")
+    fall_silent(redis, row, 7)
+    assert happened() == []
+    redis.delete(keys.lock(row.pk))
+    take("b")
+    assert happened() == ["holder_died", "take_over"]
+    assert happened() == []
+
+
 def test_one_that_is_wanted_elsewhere_did_not_die(redis, row, seen, take):
     first = take("a")
     assert seen(Holders()) == {}
