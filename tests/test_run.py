@@ -26,6 +26,7 @@ from tests.fixtures.ports import free_port
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", ".*_cache", ".hypothesis", "tests")
 READY = "Ctrl-C ends everything."
+SANDBOX = "Sandbox exchange: "  # when all ports are chosen, and the web server is to start
 OWN_SETTINGS = ("REDIS_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")
 
 
@@ -43,16 +44,17 @@ def checkout(tmp_path):
 
 @pytest.fixture
 def up(checkout):
+    """Return what starts it, and waits until it has said `until`."""
     started = []
 
-    def start(*arguments):
+    def start(*arguments, until=READY):
         ports = () if "--serve-port" in arguments else ("--serve-port", str(free_port()))
         process = run(checkout, "up", *ports, *arguments, start_new_session=True)
         started.append(process)
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if READY in line:
+            if until in line:
                 return process, "".join(lines)
         raise AssertionError("".join(lines))
 
@@ -160,11 +162,35 @@ def log_in(port, password):
         return page.read().decode()
 
 
-def test_the_first_run_warms_and_the_second_asks_for_nothing(checkout, up):
-    web, sandbox = free_port(), free_port()
+def assert_candles_are_served(port, said):
+    (address,) = re.findall(r"^Candles for programs: (\S+) ", said, re.M)
+    assert address == f"http://127.0.0.1:{port}/sandbox/api/v3/"
+    with urllib.request.urlopen(f"{address}klines?symbol=BTCUSD&interval=1h&limit=50") as answer:
+        rows = json.load(answer)
+    assert 49 <= len(rows) <= 50
+    assert len(rows[0]) == 12
 
-    process, said = up("--port", str(web), "--sandbox-port", str(sandbox))
+
+def assert_others_tell_where_it_is(checkout, web):
+    """Start others beside the one that runs, which install nothing and change nothing."""
+    (checkout / "livermore/running/install.py").write_text("raise SystemExit('it installs')")
+    for others in ([], ["--port", "1"], ["up"]):
+        status, said = finish(run(checkout, *others))
+        assert status == 1
+        assert said == (
+            f"Error: Livermore runs already from {checkout}: http://127.0.0.1:{web}/\n"
+            f"Log in as admin: password in {checkout}/var/admin-password\n"
+        )
+    assert is_listening(web)
+
+
+def test_the_first_run_warms_and_serves_and_the_second_asks_for_nothing(checkout, up):
+    web, sandbox, serve = free_port(), free_port(), free_port()
+
+    ports = ("--port", web, "--sandbox-port", sandbox, "--serve-port", serve)
+    process, said = up(*map(str, ports))
     assert f"http://127.0.0.1:{web}/" in said
+    assert_candles_are_served(serve, said)
     password = re.search(r"password (\S+) \(kept", said)[1]
     assert "Log out" in log_in(web, password)
     kept = checkout / "var/admin-password"
@@ -185,6 +211,7 @@ def test_the_first_run_warms_and_the_second_asks_for_nothing(checkout, up):
     assert "var/admin-password" in said
     assert candle_calls(sandbox) == 0
     assert "Log out" in log_in(web, password)
+    assert_others_tell_where_it_is(checkout, web)
     process.terminate()
     assert process.wait(30) == 0
     assert_nothing_is_left(checkout, web, sandbox)
@@ -197,20 +224,6 @@ def test_nothing_outlives_a_run_that_was_killed(checkout, up):
     process.kill()
     process.wait()
     assert_nothing_is_left(checkout, web, sandbox)
-
-
-def test_a_second_run_tells_the_address_of_the_first_and_changes_nothing(checkout, up):
-    web, sandbox = free_port(), free_port()
-    up("--port", str(web), "--sandbox-port", str(sandbox))
-    (checkout / "livermore/running/install.py").write_text("raise SystemExit('it installs')")
-    for others in ([], ["--port", "1"], ["up"]):
-        status, said = finish(run(checkout, *others))
-        assert status == 1
-        assert said == (
-            f"Error: Livermore runs already from {checkout}: http://127.0.0.1:{web}/\n"
-            f"Log in as admin: password in {checkout}/var/admin-password\n"
-        )
-    assert is_listening(web)
 
 
 def test_a_second_run_beside_one_that_starts_says_that(checkout):
@@ -300,18 +313,6 @@ def test_a_wrong_call_of_a_command_is_one_line_and_2(checkout, arguments, told):
     assert said.count("\n") == 1
 
 
-def test_candles_are_served_to_programs_at_the_address_that_it_prints(checkout, up):
-    port = free_port()
-    web = ("--port", str(free_port()), "--sandbox-port", str(free_port()))
-    _, said = up("--serve-port", str(port), *web)
-    (address,) = re.findall(r"^Candles for programs: (\S+) ", said, re.M)
-    assert address == f"http://127.0.0.1:{port}/sandbox/api/v3/"
-    with urllib.request.urlopen(f"{address}klines?symbol=BTCUSD&interval=1h&limit=50") as answer:
-        rows = json.load(answer)
-    assert 49 <= len(rows) <= 50
-    assert len(rows[0]) == 12
-
-
 def test_both_ports_move_by_themselves_where_they_are_taken(checkout, up):
     with taken(8000), taken(8899):
         process, said = up()
@@ -327,21 +328,21 @@ def test_both_ports_move_by_themselves_where_they_are_taken(checkout, up):
         assert candle_calls(sandbox) > 0
         process.terminate()
         assert process.wait(30) == 0
-    process, said = up("--port", str(free_port()))
-    assert f"Sandbox exchange: http://127.0.0.1:{sandbox}" in said
+    _, said = up("--port", str(free_port()), until=SANDBOX)
+    assert f"{SANDBOX}http://127.0.0.1:{sandbox}\n" in said
     assert (checkout / "var/sandbox-port").read_text() == f"{sandbox}\n"
 
 
 def test_nothing_moves_where_one_of_both_can_not_be_had(checkout, up):
     web, sandbox = free_port(), free_port()
-    process, _ = up("--port", str(web), "--sandbox-port", str(sandbox))
+    process, _ = up("--port", str(web), "--sandbox-port", str(sandbox), until=SANDBOX)
     process.terminate()
     process.wait(30)
     with taken(web), taken(sandbox):
         status, _ = finish(run(checkout, "--port", str(web)))
     assert status == 1
-    _, said = up("--port", str(web))
-    assert f"Sandbox exchange: http://127.0.0.1:{sandbox}\n" in said
+    _, said = up("--port", str(web), until=SANDBOX)
+    assert f"{SANDBOX}http://127.0.0.1:{sandbox}\n" in said
 
 
 @contextlib.contextmanager
