@@ -218,6 +218,7 @@ def of_type(redis, name, kind):
 
 
 TEXTS_PER_LOOK = 60  # all else is tried with each
+TOO_MUCH = 5_000_000  # bytes of a value: more than anything is read of
 OTHER_TYPES = ("string", "list", "hash", "zset", "set", "stream")
 
 
@@ -339,7 +340,7 @@ def test_whatever_is_written_into_a_value_the_pages_answer(
         if at % TEXTS_PER_LOOK == 0:
             looks.look()
             looks.act()
-    put(redis, name, field, b'{"a":"' + 50_000_000 * b"x" + b'"}')
+    put(redis, name, field, b'{"a":"' + TOO_MUCH * b"x" + b'"}')
     looks.look()
     redis.delete(name)
     no_traceback(caplog)
@@ -568,7 +569,7 @@ def named(caplog, name):
 @pytest.mark.django_db
 def test_a_coverage_that_is_too_long_is_named_and_not_carried_about(redis, warm, looks, caplog):
     name = keys.coverage(warm.pk, *PAIR)
-    redis.set(name, b'{"a":"' + 50_000_000 * b"x" + b'"}')
+    redis.set(name, b'{"a":"' + TOO_MUCH * b"x" + b'"}')
     [summary] = CandleCache(redis, warm.pk).summaries([PAIR])
     assert len(summary.coverage) < 2_000_000
     assert summary.known == ()
@@ -588,7 +589,7 @@ def test_a_coverage_that_is_none_is_named_by_its_key(redis, warm, looks, caplog,
 @pytest.mark.django_db
 @pytest.mark.parametrize("name_of", [keys.volumes, lambda pk: keys.live_candle(pk, *PAIR)])
 def test_other_values_that_are_too_long_are_read_no_further(redis, warm, caplog, name_of):
-    redis.set(name_of(warm.pk), b"[" + 50_000_000 * b"1" + b"]")
+    redis.set(name_of(warm.pk), b"[" + TOO_MUCH * b"1" + b"]")
     assert read_volumes(redis, warm.pk).at_ms is None
     assert CandleCache(redis, warm.pk).live(*PAIR) is None
     [said] = named(caplog, name_of(warm.pk))
