@@ -69,7 +69,7 @@ def expected():
 
 @contextmanager
 def evaluated(redis):
-    service = AlertService(redis, [Signals()], step_seconds=0.05)
+    service = AlertService(redis, [Signals()], step_seconds=0.1)
     thread = threading.Thread(target=service.run)
     thread.start()
     try:

@@ -8,8 +8,10 @@ from django.core.management import call_command
 
 from alerts.models import Alert, AlertRule, Delivery
 from exchanges.models import Exchange
+from history.places.folder import Folder
+from history.store import HistoryStore
 from livermore.command import UsageError
-from tests.alerts.signals.market import Market, candles, closes_of_drop
+from tests.alerts.signals.market import BTC, Market, candles, closes_of_drop
 from tests.alerts.signals.test_source import NewEvaluator, bars
 
 pytestmark = pytest.mark.django_db
@@ -97,3 +99,15 @@ def test_what_rang_live_is_what_a_replay_shows(market, redis):
 def test_what_is_typed_wrong_gets_a_line(market, options, said):
     with pytest.raises(UsageError, match=said.replace("?", r"\?")):
         replayed(*options)
+
+
+def test_it_reads_history_where_the_cache_begins_later(market, tmp_path, settings):
+    settings.HISTORY = str(tmp_path / "history")
+    kept = candles(closes_of_drop(LAST))
+    older, newer = kept[:110], kept[110:]  # the drop and both levels are in history alone
+    store = HistoryStore(Folder(tmp_path / "history"), Exchange.objects.get(pk=market.number))
+    store.write(BTC, older, ((older[0].timestamp, older[-1].close_time_ms),))
+    market.write(newer)
+    found = as_json("--rule", "level", "--timeframes", "1m")
+    assert [each["which"] for each in found["signals"]] == ["-150", "-200"]
+    assert found["missing"] == {}
