@@ -55,7 +55,7 @@ class Rung(NamedTuple):
 class Choice(NamedTuple):
     """The rules about one pair, by what they need of a close."""
 
-    levels: dict[float, list[int]]
+    levels: dict[tuple[float, ...], list[int]]
     stages: list[int]
     reversals: list[int]
     prices: dict[tuple[str, float], list[int]]
@@ -63,8 +63,8 @@ class Choice(NamedTuple):
     def rung(self, step: Step) -> Iterator[Rung]:
         """Yield what a close rings."""
         before, now = step
-        for first, rules in self.levels.items():
-            if level := crossed_level(before, now, levels_from(first)):
+        for levels, rules in self.levels.items():
+            if level := crossed_level(before, now, levels):
                 yield Rung(LEVEL, f"{level:g}", tuple(rules))
         if self.stages and now.stage and changed_stage(before, now):
             yield Rung(STAGE, str(now.stage), tuple(self.stages))
@@ -75,21 +75,31 @@ class Choice(NamedTuple):
                 yield Rung(kind, f"{price!r}", tuple(rules))
 
 
+class _About(NamedTuple):
+    """What counts of a rule."""
+
+    number: int
+    what: str
+    limit: float
+    symbols: frozenset[str]
+    timeframes: frozenset[str]
+
+    def is_about(self, pair: Pair) -> bool:
+        if self.symbols and pair.symbol not in self.symbols:
+            return False
+        return not self.timeframes or pair.timeframe in self.timeframes
+
+
 class Choices:
     """The choices of all pairs of an exchange, made of the rules about it."""
 
     def __init__(self, rules: Iterable[Rule]):
-        self._rules = [rule for rule in rules if rule.what in SIGNALS]
+        self.signature = tuple(_about(rule) for rule in rules if rule.what in SIGNALS)
+        self.numbers = {rule.number for rule in self.signature}
         self._of: dict[Pair, Choice | None] = {}
-        self.signature = tuple(
-            (rule.pk, rule.what, rule.limit, tuple(rule.symbols), tuple(rule.timeframes))
-            for rule in self._rules
-        )
-
-        self.numbers = {rule.pk for rule in self._rules}
 
     def __bool__(self) -> bool:
-        return bool(self._rules)
+        return bool(self.signature)
 
     def of(self, pair: Pair) -> Choice | None:
         """Return the rules about a pair, None where there is none."""
@@ -99,22 +109,20 @@ class Choices:
 
     def _made(self, pair: Pair) -> Choice | None:
         choice = Choice({}, [], [], {})
-        rules = [rule for rule in self._rules if _is_about(rule, pair)]
-        for rule in rules:
-            if rule.what == LEVEL:
-                choice.levels.setdefault(rule.limit, []).append(rule.pk)
-            elif rule.what == STAGE:
-                choice.stages.append(rule.pk)
-            elif rule.what == REVERSAL:
-                choice.reversals.append(rule.pk)
+        rules = [rule for rule in self.signature if rule.is_about(pair)]
+        for number, what, limit, *_ in rules:
+            if what == LEVEL:
+                choice.levels.setdefault(levels_from(limit), []).append(number)
+            elif what == STAGE:
+                choice.stages.append(number)
+            elif what == REVERSAL:
+                choice.reversals.append(number)
             else:
-                choice.prices.setdefault((rule.what, rule.limit), []).append(rule.pk)
+                choice.prices.setdefault((what, limit), []).append(number)
         return choice if rules else None
 
 
-def _is_about(rule: Rule, pair: Pair) -> bool:
-    if rule.symbols and pair.symbol not in rule.symbols:
-        return False
+def _about(rule: Rule) -> _About:
     is_price = rule.what in (PRICE_ABOVE, PRICE_BELOW)
-    timeframes = rule.timeframes or ([PRICES_OF] if is_price else None)
-    return timeframes is None or pair.timeframe in timeframes
+    timeframes = rule.timeframes or ([PRICES_OF] if is_price else [])
+    return _About(rule.pk, rule.what, rule.limit, frozenset(rule.symbols), frozenset(timeframes))

@@ -68,6 +68,8 @@ def crossed_level(before: Known | None, now: Known, levels: Sequence[float]) -> 
     """Return the deepest level, with its sign, that a close is the first of its move beyond."""
     if before is None or before.value is None or now.value is None:
         return None  # where MACD-V came from is not known
+    if abs(now.value) <= EXTREME:
+        return None
     reached = abs(before.peak) if before.peak * now.value > 0 else 0.0
     new = [level for level in levels if reached <= level < abs(now.value)]
     return max(new) * (1 if now.value > 0 else -1) if new else None

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.signals.choice import Choice
+from alerts.signals.momentum import LEVELS
 from alerts.signals.pair_signals import PairSignals, Told, steps_of
 from livermore.market.indicators import MacdVState
 from livermore.market.timeframe import Timeframe
@@ -20,7 +21,7 @@ from tests.alerts.signals.market import (
 )
 from warmup.cache.indicator_window import ROW
 
-ALL = Choice({150.0: [1]}, [2], [3], {("price_below", 95.0): [4]})
+ALL = Choice({LEVELS: [1]}, [2], [3], {("price_below", 95.0): [4]})
 
 
 def rung(steps):
