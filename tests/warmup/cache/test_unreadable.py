@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from exchanges.models import Exchange
+from exchanges.redis.json_types import LARGEST_VALUE
 from exchanges.redis.unreadable import OnceAnHour
 from exchanges.rest.pacing.host import host_of
 from exchanges.symbols.volumes import read_volumes
@@ -218,7 +219,7 @@ def of_type(redis, name, kind):
 
 
 TEXTS_PER_LOOK = 60  # all else is tried with each
-TOO_MUCH = 5_000_000  # bytes of a value: more than anything is read of
+TOO_MUCH = LARGEST_VALUE + 1  # bytes of a value: more than anything is read of
 OTHER_TYPES = ("string", "list", "hash", "zset", "set", "stream")
 
 
