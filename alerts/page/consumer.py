@@ -31,7 +31,12 @@ logger = logging.getLogger(__name__)
 
 
 class AlertsConsumer(AsyncWebsocketConsumer):
-    """One page: admitted, told what changes, and closed when it must be."""
+    """One page: admitted, told what changes, and closed when it must be.
+
+    No Redis is asked: the feed of its process tells it.
+    """
+
+    channel_layer_alias = ""  # none
 
     def __init__(self, *, limits: Limits = USUAL):
         super().__init__()

@@ -56,7 +56,7 @@ class AlertFeed:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 before, self._summary = self._summary, await _read()
-                if self._summary != before:
+                if before is not None and self._summary != before:  # else it is about to be told
                     text = _text({"type": "alerts", "alerts": self._summary})
                     for socket in list(self._sockets):
                         await socket.take(text)

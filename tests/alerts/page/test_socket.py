@@ -35,7 +35,7 @@ def resolve():
 
 async def snapshot(browser):
     assert await browser.connect() == (True, None)
-    return (await browser._socket.receive_json_from(10))["alerts"]
+    return (await browser.next())["alerts"]
 
 
 @in_a_loop
@@ -67,7 +67,7 @@ async def test_who_asks_is_told_again_and_nonsense_is_ignored(session):
     for text in ("nonsense", "[]", '{"type": "seen", "count": 77}', '{"type": "open-signals"}'):
         await browser.say_text(text)
     await browser.say(type="refresh")
-    assert (await browser._socket.receive_json_from(10))["type"] == "snapshot"
+    assert (await browser.next())["type"] == "snapshot"
     await browser.leave()
 
 

@@ -135,7 +135,7 @@ class Browser:
     def _apply(self, message):
         """Return whether it follows on what is known."""
         if message["type"] == "snapshot":
-            self.cards = {card["exchangeId"]: dict(card) for card in message["cards"]}
+            self.cards = {card["exchangeId"]: dict(card) for card in message.get("cards", ())}
         elif message["type"] == "gone":
             self.cards.pop(message["exchangeId"], None)
         elif message["type"] == "card":

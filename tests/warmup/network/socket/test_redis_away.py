@@ -4,7 +4,11 @@ import asyncio
 import time
 
 import pytest
+from channels.db import database_sync_to_async
+from django.utils import timezone
 
+from alerts.models import AlertProgress
+from alerts.page import feed as alerts_feed
 from exchanges.models import Exchange
 from exchanges.redis.client import make_client
 from livermore.asgi import application
@@ -120,6 +124,24 @@ async def test_without_redis_nobody_is_let_in_and_nothing_breaks(own_redis, sess
     own_redis.start()
     async with browsing(application, session):
         pass
+
+
+@in_a_loop
+async def test_without_redis_how_many_alerts_are_open_is_told_as_before(
+    own_redis, exchange, session, monkeypatch
+):
+    monkeypatch.setattr(alerts_feed, "POLL_SECONDS", 0.1)
+    other = Browser(application, session, path="/ws/alerts/")  # of a page that has no other socket
+    async with browsing(application, session, may_miss=True) as browser:
+        own_redis.stop()
+        assert await other.connect() == (True, None)
+        looked = {"looked_at": timezone.now()}
+        await database_sync_to_async(AlertProgress.objects.update_or_create)(pk=1, defaults=looked)
+        for each in (browser, other):
+            told = await each.until(lambda message: message.get("alerts", {}).get("open") == 0)
+            assert told["alerts"]["why"] == ""
+        await other.leave()
+        own_redis.start()
 
 
 # -- A failover
