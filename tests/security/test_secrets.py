@@ -54,7 +54,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KEY, SECRET, PASSPHRASE = "COINBASE_CANARY_KEY", "COINBASE_CANARY_SECRET", "COINBASE_CANARY_PHRASE"
 REDIS_USER = "canary"
 PROXY = "LIVERMORE_PROXY_CANARY"
-TOKEN = re.compile(r"eyJ[\w-]{30,}")  # a signed token, or its beginning; it carries the key's name
+# A signed token, or its beginning; it carries the key's name. Within a longer word it is chance.
+TOKEN = re.compile(r"(?<![\w-])eyJ[\w-]{30,}")
 DECODED = 45 * b"\x07"  # too much for a key
 PIECE = 16  # so much of a secret in a row is a leak, where a text was cut
 
