@@ -9,6 +9,14 @@ if TYPE_CHECKING:
     import pyarrow
 
 
+TABLE_BYTES = 12_000  # of a table, beside its numbers
+
+
+def size_of(table: "pyarrow.Table") -> int:
+    """Return how many bytes of memory a table takes."""
+    return table.nbytes + TABLE_BYTES
+
+
 class Decoded:
     """Tables by the path of their file, each with the digest of what it was read from.
 
@@ -35,10 +43,10 @@ class Decoded:
         with self._lock:
             self._drop(path)
             self._kept[path] = digest, table
-            self.bytes += table.nbytes
+            self.bytes += size_of(table)
             while self.bytes > self._most_bytes:
                 self._drop(next(iter(self._kept)))
 
     def _drop(self, path: str) -> None:
         if path in self._kept:
-            self.bytes -= self._kept.pop(path)[1].nbytes
+            self.bytes -= size_of(self._kept.pop(path)[1])

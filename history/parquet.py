@@ -148,7 +148,7 @@ def load(content: bytes) -> "pyarrow.Table":
     arrow = library()
     try:
         file = arrow.parquet.ParquetFile(arrow.BufferReader(content))  # `read_table` loads more
-        table = file.read(list(COLUMNS))
+        table = file.read(list(COLUMNS), use_threads=False)  # which cost more than they bring
         return table.replace_schema_metadata().cast(schema())
     except (arrow.ArrowException, OSError, ValueError, KeyError) as error:
         raise BadPayload(f"no Parquet file of history: {type(error).__name__}") from error

@@ -10,7 +10,7 @@ from exchanges.rest.reply import Candles
 from livermore.market.coverage import Interval
 from livermore.market.pair import Pair
 
-KEPT = 12  # answers that only one month wanted so far
+KEPT = 8  # answers that only one month wanted so far
 
 
 class Edges:

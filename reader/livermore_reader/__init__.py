@@ -48,8 +48,9 @@ def connect(
 
     Where none is given: LIVERMORE_URL, REDIS_URL, or the Redis that `./run` has started in this
     folder. `prefix` is what stands before the names of keys, where it can't be found. `history` is
-    the folder whose files have what a Redis lacks; where none is given, LIVERMORE_HISTORY, else
-    there is none. `serve` reads it itself. Nothing is asked yet. Raises BadRequest.
+    the folder, or the `s3://` bucket, whose files have what a Redis lacks; where none is given,
+    LIVERMORE_HISTORY, else there is none. `serve` reads it itself. Nothing is asked yet. Raises
+    BadRequest.
     """
     where = url if url is not None else usual()
     if is_http(where):
@@ -58,6 +59,7 @@ def connect(
         http = import_module("livermore_reader.sources.http.source")
         return Reader(http.HttpSource(where, token))
     from livermore_reader.sources.files.months import HistoryFiles
+    from livermore_reader.sources.files.places import is_readable_bucket
     from livermore_reader.sources.redis.source import RedisSource
 
     files: HistoryFiles | None = None
@@ -65,8 +67,8 @@ def connect(
         files = HistoryFiles(history)
         if not files.is_there:
             raise BadRequest(f"history: there is no folder {files}")
-    else:  # what is in a bucket is for `serve` to read, and a folder may come later
+    else:  # a folder may come later, and a bucket may be meant for others, who have its keys
         named = os.environ.get(HISTORY, "").strip()
-        if named and "://" not in named:
+        if named and ("://" not in named or is_readable_bucket(named)):
             files = HistoryFiles(named)
     return Reader(RedisSource(parse(where), prefix, files))

@@ -9,7 +9,7 @@ import pytest
 from exchanges.errors import Temporary
 from exchanges.models import Exchange
 from history import parquet
-from history.decoded import Decoded
+from history.decoded import Decoded, size_of
 from history.models import HistoryFile, PairHistory
 from history.months import Month
 from history.places.folder import Folder
@@ -81,13 +81,13 @@ def test_what_was_read_is_read_again_where_it_has_changed(store, folder):
 
 def test_tables_that_were_read_take_no_more_room_than_they_may():
     tables = [parquet.table_of([each.row() for each in candles(JULY.start_ms, 10)])] * 3
-    decoded = Decoded(2 * tables[0].nbytes)
+    decoded = Decoded(2 * size_of(tables[0]))
     for at, table in enumerate(tables):
         decoded.put(str(at), "digest", table)
         decoded.get("0", ["digest"])
     kept = [str(at) for at in range(3) if decoded.get(str(at), ["digest"]) is not None]
     assert kept == ["0", "2"]
-    assert decoded.bytes == 2 * tables[0].nbytes
+    assert decoded.bytes == 2 * size_of(tables[0])
     assert decoded.get("0", ["another"]) is None
 
 

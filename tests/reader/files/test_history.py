@@ -155,4 +155,4 @@ def test_serve_reads_its_own_history():
     with pytest.raises(BadRequest, match="serve"):
         livermore_reader.connect("http://127.0.0.1:1", history="var/history")
     with pytest.raises(BadRequest, match="folder"):
-        livermore_reader.connect(SERVER.url, history="s3://bucket/history")
+        livermore_reader.connect(SERVER.url, history="https://bucket/history")

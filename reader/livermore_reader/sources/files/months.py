@@ -5,13 +5,13 @@ import os
 import threading
 from datetime import datetime, timezone
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from livermore_reader.candles import TEN
 from livermore_reader.columns import Columns, checked, library, united
-from livermore_reader.errors import BadRequest, Stretch
+from livermore_reader.errors import Stretch
+from livermore_reader.sources.files.places import State, place_at
 from livermore_reader.stretches import Stretches, both, union
 
 METADATA = b"livermore"
@@ -23,13 +23,13 @@ class Month(NamedTuple):
 
     start_ms: int
     end_ms: int
-    path: Path
+    path: str
 
 
 class Content(NamedTuple):
     """What was in a file, and of which stretches these are all rows."""
 
-    state: tuple[int, int, int]
+    state: State
     rows: "Columns | None"
     known: Stretches
 
@@ -42,36 +42,31 @@ class Part(NamedTuple):
 
 
 class HistoryFiles:
-    """Reads the files below a folder. Any thread may ask."""
+    """Reads the files in a place. Any thread may ask."""
 
-    def __init__(self, folder: "str | os.PathLike[str]"):
-        """Raises BadRequest for what is no folder's name."""
-        if "://" in os.fspath(folder):
-            raise BadRequest(f"history is read from a folder here, not from {folder}: read `serve`")
-        self._folder = Path(folder).expanduser()
-        self._contents: dict[Path, Content] = {}
+    def __init__(self, where: "str | os.PathLike[str]"):
+        """Raises BadRequest for what is no place's name."""
+        self._place = place_at(where)
+        self._contents: dict[str, Content] = {}
         self._lock = threading.Lock()
 
     def __str__(self) -> str:
-        return str(self._folder)
+        return str(self._place)
 
     @property
     def is_there(self) -> bool:
-        return self._folder.is_dir()
+        """Whether there is such a folder; a bucket is not asked yet."""
+        return self._place.is_there
 
     def has(self, exchange: str, symbol: str) -> bool:
         """Tell whether there is a folder for a symbol's files."""
-        return self._folder_of(exchange, symbol).is_dir()
+        return self._place.has(_folder_of(exchange, symbol))
 
     def months(self, exchange: str, symbol: str, timeframe: str) -> list[Month]:
         """Return the months of a pair of which there are files, ascending."""
-        folder = self._folder_of(exchange, symbol) / f"timeframe={timeframe}"
-        try:
-            paths = sorted(folder.iterdir())
-        except OSError:
-            return []
-        stretches = ((path, _stretch_of(path.name)) for path in paths)
-        return [Month(*stretch, path) for path, stretch in stretches if stretch]
+        folder = f"{_folder_of(exchange, symbol)}/timeframe={timeframe}"
+        names = [(name, _stretch_of(name)) for name in self._place.names(folder)]
+        return [Month(*stretch, f"{folder}/{name}") for name, stretch in names if stretch]
 
     def read(self, exchange: str, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> Part:
         """Return the candles that opened in `[start_ms, end_ms)`, and when all are known.
@@ -93,35 +88,35 @@ class HistoryFiles:
                 known += part
         return Part(united(parts), union(known))
 
-    def _folder_of(self, exchange: str, symbol: str) -> Path:
-        return self._folder / f"exchange={exchange}" / f"symbol={quote(symbol, safe='')}"
-
-    def _content(self, path: Path, pair: dict[str, str]) -> Content:
-        try:
-            with path.open("rb") as opened:  # that it is another one soon changes nothing
-                found = os.fstat(opened.fileno())
-                state = found.st_ino, found.st_mtime_ns, found.st_size
-                kept = self._contents.get(path)
-                if kept is not None and kept.state == state:
-                    return kept
-                content = _decoded(opened.read(), pair, state)
-        except OSError:  # it was taken away, or can't be read
-            return Content((0, 0, 0), None, ())
+    def _content(self, path: str, pair: dict[str, str]) -> Content:
+        state = self._place.state(path)
+        kept = self._contents.get(path)
+        if kept is not None and kept.state == state:
+            return kept
+        content = self._place.read(path) if state else None  # newer at most, which shows next time
+        if state is None or content is None:  # it was taken away, or can't be read
+            return Content((), None, ())
+        decoded = _decoded(content, pair, state)
         with self._lock:
             while len(self._contents) >= FILES_KEPT:
                 del self._contents[next(iter(self._contents))]
-            self._contents[path] = content
-        return content
+            self._contents[path] = decoded
+        return decoded
 
 
-def _decoded(content: bytes, pair: dict[str, str], state: tuple[int, int, int]) -> Content:
+def _folder_of(exchange: str, symbol: str) -> str:
+    return f"exchange={exchange}/symbol={quote(symbol, safe='')}"
+
+
+def _decoded(content: bytes, pair: dict[str, str], state: State) -> Content:
     arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
     try:
         file = parquet.ParquetFile(arrow.BufferReader(content), page_checksum_verification=True)
         said = json.loads((file.schema_arrow.metadata or {}).get(METADATA, b"{}"))
         if said.get("pair") != pair:
             return Content(state, None, ())
-        rows = Columns(checked(file.read(list(TEN)).combine_chunks()))
+        table = file.read(list(TEN), use_threads=False)  # which cost more than they bring
+        rows = Columns(checked(table.combine_chunks()))
         return Content(state, rows, union(map(tuple, said["coverage"])))
     except (arrow.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError):
         return Content(state, None, ())
