@@ -35,4 +35,9 @@ def cooling_subjects(
 
 def cools_down(alert: Alert, cooling: Collection[str] | Everything) -> bool:
     """Tell whether an alert waits, as one of its subjects is cooling."""
-    return any(AGAIN.sub("", name) in cooling for name in alert.members)
+    return any(is_cooling(name, cooling) for name in alert.members)
+
+
+def is_cooling(name: str, cooling: Collection[str] | Everything) -> bool:
+    """Tell whether a subject is cooling, by its name among an alert's members."""
+    return AGAIN.sub("", name) in cooling

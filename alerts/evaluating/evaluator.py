@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from django.db import Error as DatabaseError
 from django.db import transaction
+from django.db.models import F, Q
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -62,7 +63,7 @@ class Evaluator:
             done.in_vain = True
             return done
         events = list(self._see(look, done))
-        pending = seen_since(progress.pending, events, look.now_ms)
+        pending = seen_since(of_active(progress.pending, look.exchanges), events, look.now_ms)
         with transaction.atomic():
             done.in_vain = not AlertProgress.objects.filter(pk=1, step=progress.step).update(
                 step=progress.step + 1,
@@ -74,8 +75,8 @@ class Evaluator:
                 self._own_step = progress.step + 1
                 for write in look.writes:
                     write()
-                decide(look.rules, events, pending, look.now_ms)
                 resolve_orphans(look.rules, look.now_ms)
+                decide(look.rules, events, pending, look.now_ms)
                 done.messages = tell(look.rules, when(look.now_ms))
         return done
 
@@ -134,6 +135,15 @@ def decide(
             Decision(rule, open_ones[rule.pk], pending, now_ms).take(found)
 
 
+def of_active(before: Pending, exchanges: Iterable[Exchange]) -> Pending:
+    """Return what was seen of the installation and of these: others begin anew some day."""
+    kept = {number_of(each) for each in (None, *exchanges)}
+    return {
+        kind: {number: since for number, since in by_exchange.items() if number in kept}
+        for kind, by_exchange in before.items()
+    }
+
+
 def seen_since(before: Pending, events: Iterable[Seen | Moment], now_ms: int) -> Pending:
     """Return since when each subject lasts, by kind and exchange; what nobody looked at stays."""
     found = deepcopy(before)
@@ -147,11 +157,19 @@ def seen_since(before: Pending, events: Iterable[Seen | Moment], now_ms: int) ->
 
 
 def resolve_orphans(rules: Sequence[AlertRule], now_ms: int) -> None:
-    """End what nobody looks at any more: its rule is gone, or its exchange not active."""
+    """End what nobody looks at any more, and let what waits of it be told to nobody.
+
+    Its rule is gone, or about something else by now, or its exchange is not active.
+    """
     now = when(now_ms)
-    lasting = Alert.objects.filter(resolved_at=None)
-    for ended in (lasting.exclude(rule__in=rules), lasting.filter(exchange__is_active=False)):
-        ended.update(resolved_at=now, end_told_at=now, lasting=[])
+    is_elsewhere = Q(rule__exchange__isnull=False) & ~Q(exchange=F("rule__exchange"))
+    is_other = ~Q(what=F("rule__what")) | is_elsewhere | Q(exchange__is_active=False)
+    orphans = Alert.objects.filter(~Q(rule__in=rules) | is_other)
+    numbers = list(orphans.filter(resolved_at=None).values_list("pk", flat=True))
+    Alert.objects.filter(pk__in=numbers).update(resolved_at=now, end_told_at=now, lasting=[])
+    waiting = orphans.filter(told_at=None, is_moment=True, is_late=False)
+    numbers = list(waiting.values_list("pk", flat=True))
+    Alert.objects.filter(pk__in=numbers).update(told_at=now)
 
 
 def _is_away(event: Seen | Moment) -> bool:

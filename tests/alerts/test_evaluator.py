@@ -214,3 +214,52 @@ def test_a_new_installation_has_rules_that_ring_nowhere(db):
     rules = AlertRule.objects.all()
     assert len(rules) == 18
     assert {(each.channel, each.is_active) for each in rules} == {(None, True)}
+
+
+@pytest.mark.parametrize(
+    "change", [{"exchange_id": 1}, {"what": "hole"}], ids=["another exchange", "another kind"]
+)
+def test_what_a_rule_was_about_before_it_was_changed_ends_without_a_word(looked, change):
+    made = rule()
+    looked.see("stale", PAIRS[0])
+    AlertRule.objects.filter(pk=made.pk).update(**change)
+    looked.see(change.get("what", "stale"), PAIRS[0], at=1)
+    assert looked.alerts[0].resolved_at is not None
+    assert not [text for text in looked.messages if text.startswith("Over")]
+
+
+def test_an_exchange_that_is_switched_on_again_begins_anew(looked):
+    rule(threshold=5)
+    looked.see("stale", PAIRS[0])
+    type(looked.exchange).objects.update(is_active=False)
+    looked.look(at=1)
+    type(looked.exchange).objects.update(is_active=True)
+    looked.see("stale", PAIRS[0], at=10_000)
+    assert looked.messages == []
+    looked.see("stale", PAIRS[0], at=10_005)
+    assert len(looked.messages) == 1
+
+
+def test_what_waits_of_a_rule_that_is_switched_off_is_not_told_later(looked):
+    made = rule("take_over")
+    looked.happens("take_over", "", at=0)
+    looked.happens("take_over", "", at=1)
+    AlertRule.objects.update(is_active=False)
+    looked.look(at=2)
+    AlertRule.objects.filter(pk=made.pk).update(is_active=True)
+    looked.look(at=10_000)
+    assert len(looked.messages) == 1
+
+
+def test_a_pair_that_waits_is_told_when_its_own_cool_down_is_over(looked):
+    rule("stage")
+    for minute in range(60):  # another pair each minute, and each again five minutes later
+        pairs = [f"S{minute} 1m"] + [f"S{minute - 5} 1m"] * (minute >= 5)
+        looked.happens("stage", *pairs, at=minute)
+    again = [text for text in looked.messages if "S3 1m" in text]
+    assert len(again) == 2
+    assert "S40 1m" in [name for each in looked.alerts if each.told_at for name in each.members]
+    waiting = [each for each in looked.alerts if each.told_at is None]
+    assert {name for each in waiting for name in each.members} == {
+        f"S{number} 1m" for number in range(45, 55)
+    }
