@@ -15,6 +15,8 @@ from alerts.evaluating.texts import TEST
 from alerts.kinds import KINDS
 from alerts.models import Alert, AlertChannel, AlertRule, Delivery
 from alerts.variables import address_in
+from exchanges.forms import ForgetfulForm
+from exchanges.models import Symbol
 from history.admin import SEPARATOR, LookedAt, SymbolsField
 from livermore.market.decimal_text import plain
 from livermore.market.timeframe import LONGEST_FIRST
@@ -28,7 +30,9 @@ NOT_SET = (
 )
 
 
-class AlertChannelForm(forms.ModelForm):
+class AlertChannelForm(ForgetfulForm):
+    may_be_secret = ("variable",)
+
     class Meta:
         model = AlertChannel
         fields = ("name", "variable", "is_active")
@@ -129,10 +133,15 @@ class AlertRuleForm(forms.ModelForm):
         if kind is None:
             return values
         symbols, exchange = values.get("symbols"), values.get("exchange")
+        if exchange and kind.of_installation:
+            self.add_error(
+                "exchange", "This is about the whole installation: choose no exchange."
+            )
         if symbols and not (kind.by_pair or kind.by_symbol):
             self.add_error("symbols", "This is about an exchange as a whole: leave it empty.")
-        elif symbols and exchange and (unknown := _unknown(exchange, symbols)):
-            self.add_error("symbols", f"{exchange} does not list {unknown}.")
+        elif symbols and (unknown := _unknown(exchange, symbols)):
+            who = f"{exchange} does not list" if exchange else "No exchange lists"
+            self.add_error("symbols", f"{who} {unknown}.")
         if values.get("timeframes") and not kind.by_pair:
             self.add_error("timeframes", "This has no timeframe: choose none.")
         elif values.get("timeframes") and kind.whole and not symbols:
@@ -141,7 +150,8 @@ class AlertRuleForm(forms.ModelForm):
 
 
 def _unknown(exchange, symbols):
-    known = set(exchange.symbols.filter(symbol__in=symbols).values_list("symbol", flat=True))
+    listed = exchange.symbols if exchange else Symbol.objects
+    known = set(listed.filter(symbol__in=symbols).values_list("symbol", flat=True))
     return next((each for each in symbols if each not in known), "")
 
 

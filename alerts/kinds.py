@@ -32,6 +32,7 @@ class Kind(NamedTuple):
     most: float = MOST_MINUTES
     in_full: bool = False
     is_price: bool = False
+    of_installation: bool = False  # of no exchange
 
     def allows(self, threshold: float) -> bool:
         """Tell whether it may be the threshold of a rule."""
@@ -56,11 +57,15 @@ KINDS: dict[str, Kind] = {
     "lock_lost": Kind("nobody has an exchange that shall run", threshold=1),
     "take_over": Kind("an exchange is taken over", "{exchange} was taken over {n} times"),
     "holder_died": Kind("who has an exchange falls silent", "{n} holders of {exchange} died"),
-    "agent_died": Kind("an agent falls silent", "{n} agents died"),
+    "agent_died": Kind("an agent falls silent", "{n} agents died", of_installation=True),
     "warmup_failed": Kind("a warmup failed"),
-    "redis_away": Kind("Redis does not answer"),
-    "redis_writes": Kind("Redis refuses writes", "{n} nodes of Redis refuse writes"),
-    "redis_evicts": Kind("Redis drops keys when it is full", "{n} nodes of Redis drop keys"),
+    "redis_away": Kind("Redis does not answer", of_installation=True),
+    "redis_writes": Kind(
+        "Redis refuses writes", "{n} nodes of Redis refuse writes", of_installation=True
+    ),
+    "redis_evicts": Kind(
+        "Redis drops keys when it is full", "{n} nodes of Redis drop keys", of_installation=True
+    ),
     "halted": Kind("a symbol is halted", "{n} symbols of {exchange} are halted", by_symbol=True),
     "delisted": Kind("a symbol is delisted", "{n} symbols of {exchange} are gone", by_symbol=True),
     "renamed": Kind("a symbol is renamed", "{n} symbols of {exchange} are renamed", by_symbol=True),

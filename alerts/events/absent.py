@@ -1,6 +1,6 @@
 """For how long nothing was seen: of an exchange, or of the pairs that a rule names."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from redis import Redis
@@ -31,19 +31,31 @@ class Absent:
 
     def look(self, look: Look) -> Iterator[Seen | Moment]:
         position = look.position(self.name)
+        about = {exchange.pk: _rules_about(look, exchange) for exchange in look.exchanges}
+        _forget_others(position, {str(number) for number, rules in about.items() if rules})
         for exchange in look.exchanges:
-            rules = [
-                rule
-                for rule in look.rules_of(KIND)
-                if rule.exchange_id == exchange.pk
-                or (rule.exchange_id is None and exchange.wanted == Exchange.Wanted.RUNNING)
-            ]
+            rules = about[exchange.pk]
             subjects, minutes = {}, {}
             with readable(self.name, exchange):
                 for subject, silent_ms in _silences(look.redis, exchange, rules, position):
                     text = f"nothing was seen for {duration(silent_ms)}"
                     subjects[subject], minutes[subject] = text, silent_ms / MINUTE_MS
                 yield Seen(KIND, exchange, subjects, minutes)
+
+
+def _rules_about(look: Look, exchange: Exchange) -> list[AlertRule]:
+    is_wanted = exchange.wanted == Exchange.Wanted.RUNNING
+    return [
+        rule
+        for rule in look.rules_of(KIND)
+        if rule.exchange_id == exchange.pk or (rule.exchange_id is None and is_wanted)
+    ]
+
+
+def _forget_others(position: dict[str, Any], numbers: Container[str]) -> None:
+    """Forget since when exchanges were looked at that no rule is about: they begin anew."""
+    for name in [name for name in position if name.partition(" ")[0] not in numbers]:
+        del position[name]
 
 
 def _silences(
@@ -62,7 +74,7 @@ def _silences(
         for pair, newest_ms in _newest(redis, exchange, sorted(pairs)):
             subject = pair_subject(pair)
             since_ms = position.setdefault(f"{exchange.pk} {subject}", now_ms)
-            end_ms = since_ms if newest_ms is None else newest_ms + pair.timeframe.ms
+            end_ms = max(since_ms, (newest_ms or 0) + pair.timeframe.ms)
             # It can't have been seen before its bar was over.
             yield subject, max(0, now_ms - end_ms - pair.timeframe.ms)
 

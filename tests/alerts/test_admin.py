@@ -8,7 +8,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.models import Alert, AlertChannel, AlertRule, Delivery
-from exchanges.models import Exchange
 from tests.warmup.network.operators import listed_exchange, person
 
 pytestmark = pytest.mark.django_db
@@ -53,9 +52,10 @@ def test_an_address_in_place_of_a_name_is_refused_and_not_repeated(admin_client,
     values = CHANNEL | {"variable": variable}
     answer = admin_client.post(reverse("admin:alerts_alertchannel_add"), values)
     assert AlertChannel.objects.count() == 0
-    (said,) = re.findall(r'<ul class="errorlist"[^>]*>(.*?)</ul>', answer.content.decode(), re.S)
+    page = answer.content.decode()
+    (said,) = re.findall(r'<ul class="errorlist"[^>]*>(.*?)</ul>', page, re.S)
     assert "This is not the name of a variable LIVERMORE_NOTIFY_" in said
-    assert SECRET not in said
+    assert SECRET not in page
 
 
 def test_a_variable_that_is_not_set_is_said(admin_client, monkeypatch):
@@ -113,6 +113,9 @@ def test_a_rule_about_a_price_is_added_and_shown_with_all_its_digits(admin_clien
         ({"what": "halted", "timeframes": ["1h"]}, "This has no timeframe"),
         ({"what": "absent", "timeframes": ["1h"]}, "Name symbols too"),
         ({"quiet_from": "22:00"}, "Quiet hours have a beginning and an end"),
+        ({"quiet_from": "22:00", "quiet_until": "22:00"}, "They begin and end at the same time"),
+        ({"exchange": "", "symbols": "BTC-USD, NO-USD"}, "No exchange lists NO-USD"),
+        ({"what": "redis_away"}, "This is about the whole installation: choose no exchange"),
         ({"threshold": "-1"}, "It is from 0 to 44640"),
         ({"what": "level", "threshold": "100"}, "It is from 150 to 1000"),
         ({"what": "stage", "threshold": "3"}, "This has no threshold: leave it empty"),
@@ -122,7 +125,7 @@ def test_a_rule_about_a_price_is_added_and_shown_with_all_its_digits(admin_clien
 )
 def test_a_rule_that_cannot_work_is_refused_in_a_line(admin_client, values, said):
     before = AlertRule.objects.count()
-    row = Exchange.objects.get(name="sandbox")
+    row = listed_exchange()
     assert said in post(admin_client, "alertrule_add", RULE | {"exchange": row.pk} | values)
     assert AlertRule.objects.count() == before
 

@@ -1,4 +1,5 @@
 import time
+from datetime import UTC, datetime
 from typing import TextIO, cast
 
 from django.core.management.base import CommandError
@@ -116,5 +117,6 @@ def _stretch(options, now_ms):
     if until_ms is None or until_ms > now_ms:
         until_ms = now_ms
     if since_ms >= until_ms:
-        raise UsageError(f"--since {options['since']} is not before what it ends with")
-    return since_ms, until_ms
+        end = datetime.fromtimestamp(until_ms / 1000, UTC)
+        raise UsageError(f"--since {options['since']} is not before {end:%Y-%m-%dT%H:%M}")
+    return max(since_ms, 0), until_ms  # no candle is older than 1970

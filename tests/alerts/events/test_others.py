@@ -117,13 +117,35 @@ def test_an_exchange_whose_last_close_is_long_ago(redis, row, no_rules):
     assert event.subjects[""].startswith("nothing was seen for 12 min")
 
 
-def test_a_pair_of_which_nothing_is_seen(redis, row, seen, no_rules):
-    AlertRule.objects.create(what="absent", exchange=row, symbols=["BTC-USD"], timeframes=["1m"])
-    open_ms = int(time.time() // 60 - 20) * MINUTE_MS
+def test_a_pair_of_which_nothing_is_seen(redis, row, no_rules):
+    rule = AlertRule.objects.create(
+        what="absent", exchange=row, symbols=["BTC-USD"], timeframes=["1m"]
+    )
+    now_ms = int(1000 * time.time())
+    open_ms = now_ms // MINUTE_MS * MINUTE_MS - 20 * MINUTE_MS
     candle = f"[{open_ms},1,1,1,1,1]"
     redis.zadd(keys.candles(row.pk, "BTC-USD", "1m"), {candle: open_ms})
-    (event,) = seen(Absent())["absent"]
+    since = {"absent": {f"{row.pk} BTC-USD 1m": now_ms - 60 * MINUTE_MS}}
+    (event,) = Absent().look(Look(redis, now_ms, [row], [rule], since))
     assert event.amounts == {"BTC-USD 1m": pytest.approx(18.5, abs=1)}
+
+
+@pytest.mark.parametrize("symbols", [[], ["BTC-USD"]], ids=["the whole", "a pair"])
+def test_an_exchange_that_is_looked_at_again_after_weeks_is_given_time(
+    redis, row, no_rules, symbols
+):
+    rule = AlertRule.objects.create(what="absent", symbols=symbols, timeframes=["1m"])
+    then_ms = int(1000 * time.time()) - 30_000 * MINUTE_MS
+    redis.xadd(keys.events(row.pk), {"event": "{}"}, id=f"{then_ms}-0")
+    open_ms = then_ms // MINUTE_MS * MINUTE_MS
+    redis.zadd(keys.candles(row.pk, "BTC-USD", "1m"), {f"[{open_ms},1,1,1,1,1]": open_ms})
+    subject = "BTC-USD 1m" if symbols else ""
+    positions = {"absent": {f"{row.pk} {subject}".strip(): then_ms}}
+    row.wanted = row.Wanted.STOPPED
+    list(Absent().look(Look(redis, then_ms, [row], [rule], positions)))
+    row.wanted = row.Wanted.RUNNING
+    (event,) = Absent().look(Look(redis, 0, [row], [rule], positions))
+    assert event.amounts == {subject: pytest.approx(0, abs=0.1)}
 
 
 def test_a_digest_is_told_once_a_day_at_its_hour(row, seen, no_rules):

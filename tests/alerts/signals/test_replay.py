@@ -82,6 +82,11 @@ def test_what_rang_live_is_what_a_replay_shows(market, redis):
     assert sum(found["messages"].values()) == Alert.objects.count()
 
 
+def test_it_may_begin_before_there_was_any_candle(market):
+    options = "--rule", "stage", "--timeframes", "1d", "--symbols", "BTC-USD"
+    assert as_json(*options, since="0001-01-01")["signals"] == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -92,7 +97,7 @@ def test_what_rang_live_is_what_a_replay_shows(market, redis):
         (["--rule", "price_above:9"], "name it with --symbols"),
         (["--rule", "99"], "rule 99 is none"),
         ([], "no active rule is about signals of sandbox"),
-        (["--rule", "stage", "--until", "2026-11-01"], "is not before"),
+        (["--rule", "stage", "--until", "2026-11-01"], "is not before 2026-11-01T00:00"),
         (["--rule", "stage", "--until", "soon"], "--until is a time such as"),
     ],
 )
