@@ -14,7 +14,7 @@ from alerts.delivery.sending import service_at, tell
 from alerts.evaluating.texts import TEST
 from alerts.kinds import KINDS
 from alerts.models import Alert, AlertChannel, AlertRule, Delivery
-from alerts.variables import address_in
+from alerts.variables import NO_NAME, address_in
 from exchanges.forms import ForgetfulForm
 from exchanges.models import Symbol
 from history.admin import SEPARATOR, LookedAt, SymbolsField
@@ -36,7 +36,10 @@ class AlertChannelForm(ForgetfulForm):
     class Meta:
         model = AlertChannel
         fields = ("name", "variable", "is_active")
-        error_messages = {"name": {"unique": "There is a channel of this name already."}}
+        error_messages = {
+            "name": {"unique": "There is a channel of this name already."},
+            "variable": {"max_length": NO_NAME},
+        }
 
     def clean_variable(self):
         variable = self.cleaned_data["variable"]

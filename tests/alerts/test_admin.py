@@ -47,7 +47,9 @@ def test_a_channel_is_added_by_the_name_of_a_variable(admin_client, monkeypatch)
     assert AlertChannel.objects.get().variable == VARIABLE
 
 
-@pytest.mark.parametrize("variable", [f"json://h/{SECRET}", "SECRET_KEY", "livermore_notify_a"])
+@pytest.mark.parametrize(
+    "variable", [f"json://h/{SECRET}", f"json://h/{SECRET}/{'long' * 20}", "SECRET_KEY", "livermore_notify_a"]
+)
 def test_an_address_in_place_of_a_name_is_refused_and_not_repeated(admin_client, variable):
     values = CHANNEL | {"variable": variable}
     answer = admin_client.post(reverse("admin:alerts_alertchannel_add"), values)

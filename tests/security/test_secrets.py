@@ -34,9 +34,11 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 from django.urls import include, path
+from django.utils import timezone
 from django.views.debug import get_default_exception_reporter_filter
 from django_redis import get_redis_connection
 
+from alerts.models import Alert, AlertChannel, Delivery
 from exchanges.accounts import save_account
 from exchanges.adapters import open_rest
 from exchanges.credentials import find_credentials
@@ -45,6 +47,7 @@ from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange, UserExchange
 from exchanges.venues.coinbase.signing import Signer
 from livermore.observing.logs import JsonFormatter, TextFormatter
+from tests.alerts.receiver import Receiver
 from tests.conftest import SERVER
 from tests.exchanges.transport.proxy import Proxy
 from tests.warmup.runners import ROOT, Running, database_url, make_row, running, serve, wait_until
@@ -54,6 +57,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KEY, SECRET, PASSPHRASE = "COINBASE_CANARY_KEY", "COINBASE_CANARY_SECRET", "COINBASE_CANARY_PHRASE"
 REDIS_USER = "canary"
 PROXY = "LIVERMORE_PROXY_CANARY"
+CHANNEL = "LIVERMORE_NOTIFY_CANARY"
 # A signed token, or its beginning; it carries the key's name. Within a longer word it is chance.
 TOKEN = re.compile(r"(?<![\w-])eyJ[\w-]{30,}")
 DECODED = 45 * b"\x07"  # too much for a key
@@ -106,6 +110,8 @@ def canaries(monkeypatch, settings, redis):
         secret_key=canary("of-sessions"),
         token=canary("metrics"),
         proxy=canary("proxy"),
+        channel=canary("channel"),
+        dead_man=canary("dead-man"),
         redis=canary("redis"),
         database=canary("database"),
     )
@@ -116,6 +122,7 @@ def canaries(monkeypatch, settings, redis):
         monkeypatch.setenv(name, value)
     settings.SECRET_KEY = planted["secret_key"]
     settings.LIVERMORE_METRICS_TOKEN = planted["token"]
+    settings.LIVERMORE_DEAD_MAN_URL = os.environ["LIVERMORE_DEAD_MAN_URL"]
     settings.DATABASE_URL = postgres(planted)
     settings.REDIS_URL = os.environ["REDIS_URL"]
     settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": settings.REDIS_URL}}
@@ -132,8 +139,16 @@ def environment(planted):
         "LIVERMORE_SECRET_KEY": planted["secret_key"],
         "LIVERMORE_METRICS_TOKEN": planted["token"],
         PROXY: f"http://ada:{planted['proxy']}@127.0.0.1:1",
+        CHANNEL: channel_address(planted, 1),
+        "LIVERMORE_DEAD_MAN_URL": f"http://127.0.0.1:1/ping/{planted['dead_man']}",
         "REDIS_URL": redis_url(planted),
     }
+
+
+def channel_address(planted, port):
+    """Return an address with its secret in each of its places."""
+    secret = planted["channel"]
+    return f"json://ada:{secret}@127.0.0.1:{port}/{secret}?token={secret}&+X-Token={secret}"
 
 
 def redis_url(planted, user=REDIS_USER):
@@ -142,6 +157,12 @@ def redis_url(planted, user=REDIS_USER):
 
 def postgres(planted):
     return f"postgres://livermore:{planted['database']}@127.0.0.1:1/livermore"
+
+
+@pytest.fixture
+def receiver():
+    with closing(Receiver()) as receiver:
+        yield receiver
 
 
 @pytest.fixture
@@ -502,6 +523,96 @@ def start(planted, arguments, changes):
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True,
     )  # fmt: skip
+
+
+# -- Channels of alerts
+
+TELL = """
+import sys
+import traceback
+import django
+from django.core.management import execute_from_command_line
+django.setup()
+from django.conf import settings
+from alerts.delivery.dead_man import fetch
+from alerts.delivery.senders import ChannelSender
+from alerts.models import AlertChannel
+for channel in AlertChannel.objects.all():
+    try:
+        execute_from_command_line(["manage.py", "alert", "--test", channel.name, "--traceback"])
+    except Exception:
+        traceback.print_exc()
+    sender = ChannelSender(channel.pk)
+    sender.stop()
+    sender.step()
+fetch(settings.LIVERMORE_DEAD_MAN_URL)
+fetch(settings.LIVERMORE_DEAD_MAN_URL.replace(":1/", f":{sys.argv[1]}/"))
+execute_from_command_line(["manage.py", "alert", "--list"])
+"""
+SAID = (
+    "takes: the message was taken",
+    "gone: Connection refused",
+    f"unknown: {CHANNEL}_UNKNOWN: apprise knows no such address",
+    "private: 127.0.0.2 is not called",
+)
+
+
+@pytest.fixture
+def channels(row, canaries, receiver, settings, monkeypatch):
+    """Return the variables of channels that each go wrong in a way, a message waiting in each."""
+    monkeypatch.setenv("LIVERMORE_PRIVATE_EXCHANGE_HOSTS", "127.0.0.1")
+    settings.LIVERMORE_PRIVATE_EXCHANGE_HOSTS = ["127.0.0.1"]
+    gone, secret = os.environ[CHANNEL], canaries["channel"]
+    addresses = {
+        "takes": channel_address(canaries, receiver.port),
+        "gone": gone,
+        "unknown": f"nothing://ada:{secret}@127.0.0.1/{secret}",
+        "private": gone.replace("127.0.0.1:1", "127.0.0.2"),
+    }
+    now = timezone.now()
+    times = {"next_try_at": now, "created_at": now, "changed_at": now}
+    alert = Alert.objects.create(what="ban", text="it is banned", first_seen=now, last_seen=now)
+    for name, address in addresses.items():
+        variable = f"{CHANNEL}_{name.upper()}"
+        monkeypatch.setenv(variable, address)
+        channel = AlertChannel.objects.create(name=name, variable=variable)
+        Delivery.objects.create(alert=alert, channel=channel, text="it is banned", **times)
+    return {channel.name: channel for channel in AlertChannel.objects.all()}
+
+
+def test_a_channels_address_is_left_nowhere(
+    channels, canaries, receiver, redis, browser, everywhere
+):
+    redis.set("something", 1)
+    told = start(canaries, ["-c", TELL, str(receiver.port)], {}).communicate(timeout=120)[0]
+    assert [text for text in SAID if text not in told] == [], told
+    assert canaries["dead_man"] in receiver.paths[-1]
+    assert receiver.messages[-1] == "it is banned"
+    logging.getLogger("tests").info("the pages follow")
+    pages = {
+        address: fetch(browser, address)[1]
+        for address in (
+            *(f"/admin/alerts/{name}/" for name in ("alertchannel", "alert", "delivery")),
+            *(f"/admin/alerts/alertchannel/{each.pk}/change/" for each in channels.values()),
+            "/admin/network/alerts/",
+        )
+    }
+    assert "Connection refused" in pages["/admin/alerts/delivery/"]
+    for name, channel in channels.items():
+        form = {"name": name, "variable": channel.variable, "is_active": "on", "_test": "on"}
+        if name != "takes":  # urllib3 says at DEBUG, which is off, which path it called
+            pages[f"tried {name}"] = change(browser, channel, form)
+    form = {"name": "pasted", "variable": os.environ[CHANNEL], "is_active": "on"}
+    pages["pasted"] = change(browser, channels["takes"], form)
+    assert "was not stored" in pages["pasted"]
+    assert everywhere(commands=told, **pages) == {}
+    login = base64.b64encode(f"ada:{canaries['channel']}".encode()).decode()
+    assert not [name for name, text in (pages | {"told": told}).items() if login in text]
+
+
+def change(browser, channel, form):
+    address = f"/admin/alerts/alertchannel/{channel.pk}/change/"
+    return browser.post(address, form, follow=True).content.decode()
 
 
 # -- Services
