@@ -137,9 +137,7 @@ class AlertRuleForm(forms.ModelForm):
             return values
         symbols, exchange = values.get("symbols"), values.get("exchange")
         if exchange and kind.of_installation:
-            self.add_error(
-                "exchange", "This is about the whole installation: choose no exchange."
-            )
+            self.add_error("exchange", "This is about the whole installation: choose no exchange.")
         if symbols and not (kind.by_pair or kind.by_symbol):
             self.add_error("symbols", "This is about an exchange as a whole: leave it empty.")
         elif symbols and (unknown := _unknown(exchange, symbols)):

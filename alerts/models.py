@@ -99,7 +99,7 @@ class AlertRule(models.Model):
             raise ValidationError({"quiet_until": "Quiet hours have a beginning and an end."})
         if self.quiet_from is not None and self.quiet_from == self.quiet_until:
             raise ValidationError(
-                {"quiet_until": "They begin and end at the same time. For silence choose no channel."}
+                {"quiet_until": "They begin and end at the same time: leave them empty."}
             )
         kind = KINDS.get(self.what)
         if kind and self.threshold is not None and not kind.allows(self.threshold):
