@@ -26,7 +26,7 @@ EXPERIMENTS = {
     "twenty_bots": "twenty bots at one address, over cuts, bans, restarts, a take-over (8 minutes)",
     "freqtrade": "freqtrade out of the package index, pointed at serve (6 minutes)",
     "strict": "`strict` under every fault of the sandbox, in many orders and by twos (6 minutes)",
-    "history": "two years of candles, filled and followed while all goes wrong (9 minutes)",
+    "history": "two years of candles, filled and followed while all goes wrong (10 minutes)",
     "soak": "two exchanges live for hours of their time, cut every minute",
 }
 
