@@ -5,7 +5,6 @@ import sys
 
 import livermore_reader
 import pytest
-from mcp import Client, StdioServerParameters
 
 from serving.models import ApiClient
 from tests.serving.conftest import Filled, FixedDirectory, fail, say_streamed
@@ -24,6 +23,9 @@ CALLS = {
 
 def answers(url, token, calls, folder):
     """Return what a process of its own answers to calls of these tools, as text by their names."""
+    # Each process reads all tests, and this takes a second.
+    from mcp import Client, StdioServerParameters
+
     environment = {"PYTHONPATH": folder} | ({"LIVERMORE_TOKEN": token} if token else {})
     server = StdioServerParameters(command=sys.executable, args=["-c", RUN, url], env=environment)
 

@@ -62,6 +62,14 @@ class Filled:
         cache.set_live(symbol, self.open_candle)
 
 
+@pytest.fixture(scope="session")
+def ccxt():
+    """Return the library; each process reads all tests, and it takes more than a second."""
+    import ccxt.pro
+
+    return ccxt
+
+
 @pytest.fixture
 def filled(redis):
     return Filled(redis)

@@ -7,18 +7,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from mcp import Client, StdioServerParameters
-from mcp.types import CallToolResult, Tool
 from redis import Redis
 from stored import HOUR_MS, OPEN_MS, leave_out, row, say_streamed
 
 from livermore_reader import Reader
-from livermore_reader.mcp.server import answer
 from livermore_reader.times import utc
+
+if TYPE_CHECKING:  # else each process that reads all tests takes a second for it
+    from mcp import Client, StdioServerParameters
+    from mcp.types import CallToolResult, Tool
 
 Ask = Callable[..., str]
 ONE = {"exchange": "sandbox", "symbol": "BTC-USD", "timeframe": "1h"}
@@ -29,18 +30,20 @@ PACKAGE = str(Path(sys.modules["livermore_reader"].__file__ or "").parents[1])
 class Assistant:
     """A client of a process of its own, which one test after the other asks."""
 
-    def __init__(self, portal: BlockingPortal, client: Client):
+    def __init__(self, portal: BlockingPortal, client: "Client"):
         self._portal, self._client = portal, client
 
     def tools(self) -> "tuple[list[Tool], str | None]":
         return self._portal.call(self._client.list_tools).tools, self._client.instructions
 
-    def call(self, name: str, **arguments: Any) -> CallToolResult:
+    def call(self, name: str, **arguments: Any) -> "CallToolResult":
         return self._portal.call(self._client.call_tool, name, arguments)
 
 
 @contextmanager
 def assistant_of(socket: str) -> "Iterator[Assistant]":
+    from mcp import Client
+
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(Client(server_of(socket))) as client,
@@ -48,13 +51,15 @@ def assistant_of(socket: str) -> "Iterator[Assistant]":
         yield Assistant(portal, client)
 
 
-def server_of(socket: str) -> StdioServerParameters:
+def server_of(socket: str) -> "StdioServerParameters":
+    from mcp import StdioServerParameters
+
     return StdioServerParameters(
         command=sys.executable, args=["-c", RUN, socket], env={"PYTHONPATH": PACKAGE}
     )
 
 
-def text(result: CallToolResult) -> str:
+def text(result: "CallToolResult") -> str:
     (block,) = result.content
     assert block.type == "text"
     return block.text
@@ -245,6 +250,8 @@ def test_a_fault_of_its_own_tells_no_more_than_its_kind() -> None:
     class Faulty:
         def exchanges(self) -> None:
             raise RuntimeError("secret")
+
+    from livermore_reader.mcp.server import answer
 
     result = answer(cast(Reader, Faulty()), "pairs", {})
     assert result.is_error

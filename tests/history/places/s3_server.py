@@ -3,9 +3,7 @@
 import json
 from contextlib import contextmanager
 
-import boto3
 import requests
-from moto.server import ThreadedMotoServer
 
 KEY = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
 MAY_ALL = {
@@ -28,6 +26,8 @@ class Server:
         return f"s3://{bucket}/{prefix}?endpoint={self.url}"
 
     def client(self, service="s3"):
+        import boto3
+
         usual = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
         return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", **usual)
 
@@ -47,6 +47,9 @@ class Server:
 @contextmanager
 def s3_server():
     """Run a server; who is to reach it has to allow its address."""
+    # Each process reads all tests, and this takes half a second.
+    from moto.server import ThreadedMotoServer
+
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     try:

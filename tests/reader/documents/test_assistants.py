@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from livermore_reader.mcp import _parser, arguments, server, tools, words
+from livermore_reader.mcp import _parser
 from livermore_reader.mcp.tools import TOOLS
 
 ROOT = Path(__file__).resolve().parents[3]
+MCP = ROOT / "reader/livermore_reader/mcp"
 TEXT = (ROOT / "docs/assistants.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| ", re.M)
 
@@ -28,5 +29,6 @@ def test_the_example_is_called_as_the_command_is():
 
 @pytest.mark.parametrize("words_said", re.findall(r"^\| `([A-Z][A-Za-z: ]+)` \|", TEXT, re.M))
 def test_what_an_answer_begins_with_is_said_by_the_code(words_said):
-    code = "".join(Path(each.__file__).read_text() for each in (arguments, server, tools, words))
+    files = [MCP / f"{name}.py" for name in ("arguments", "server", "tools", "words")]
+    code = "".join(path.read_text() for path in files)
     assert f'"{words_said}' in code

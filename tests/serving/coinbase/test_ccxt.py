@@ -1,7 +1,5 @@
 """ccxt against Coinbase's row, with its address changed and nothing else."""
 
-import ccxt
-import ccxt.pro
 import pytest
 
 from exchanges.sandbox.server.config import SandboxConfig
@@ -20,7 +18,7 @@ def sandbox():
 
 
 @pytest.fixture
-def exchange(redis, sandbox):
+def exchange(redis, sandbox, ccxt):
     make_row(sandbox, name="coinbase")
     with served(redis) as url:
         found = ccxt.coinbase({"enableRateLimit": False})
@@ -50,7 +48,7 @@ def test_markets_currencies_candles_tickers_and_the_time_are_read_unchanged(sand
     assert abs(exchange.fetch_time({"method": "v3"}) - sandbox.clock.now_ms()) < 20_000
 
 
-def test_what_is_not_known_now_is_to_be_asked_for_again(sandbox, exchange):
+def test_what_is_not_known_now_is_to_be_asked_for_again(sandbox, exchange, ccxt):
     exchange.load_markets()
     sandbox.faults.add("status", status=418, retry_after=200)
     with pytest.raises(ccxt.ExchangeNotAvailable):
@@ -59,7 +57,7 @@ def test_what_is_not_known_now_is_to_be_asked_for_again(sandbox, exchange):
         exchange.fetch_ticker("ETH/USD")
 
 
-def test_what_is_wrong_is_not_to_be_asked_for_again(exchange):
+def test_what_is_wrong_is_not_to_be_asked_for_again(exchange, ccxt):
     exchange.load_markets()
     with pytest.raises(ccxt.BadRequest):
         exchange.fetch_ohlcv("BTC/USD", "3m", limit=5)
@@ -68,7 +66,7 @@ def test_what_is_wrong_is_not_to_be_asked_for_again(exchange):
         exchange.fetch_balance()
 
 
-def test_its_candles_are_there_for_who_speaks_binances_protocol_too(redis, sandbox):
+def test_its_candles_are_there_for_who_speaks_binances_protocol_too(redis, sandbox, ccxt):
     make_row(sandbox, name="coinbase")
     with served(redis) as url:
         found = ccxt.binance({"options": {"fetchMarkets": {"types": ["spot"]}}})
@@ -79,5 +77,5 @@ def test_its_candles_are_there_for_who_speaks_binances_protocol_too(redis, sandb
     assert len(candles) == 5
 
 
-def test_streams_of_its_own_library_have_no_candles():
+def test_streams_of_its_own_library_have_no_candles(ccxt):
     assert ccxt.pro.coinbase().has["watchOHLCV"] is False

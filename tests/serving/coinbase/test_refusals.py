@@ -1,6 +1,5 @@
 """What lets nobody in, or is away, is told in Coinbase's form, as its programs take it."""
 
-import ccxt
 import pytest
 import requests
 from django.db import OperationalError
@@ -24,11 +23,16 @@ def make(**values):
     return token
 
 
-def asking(url):
-    """Return a client of Coinbase's that asks below an address."""
-    found = ccxt.coinbase({"enableRateLimit": False})
-    found.urls["api"]["rest"] = f"{url}/coinbase"
-    return found
+@pytest.fixture
+def asking(ccxt):
+    """Return what makes a client of Coinbase's that asks below an address."""
+
+    def asking(url):
+        found = ccxt.coinbase({"enableRateLimit": False})
+        found.urls["api"]["rest"] = f"{url}/coinbase"
+        return found
+
+    return asking
 
 
 def refusals(url, method="GET"):
@@ -38,7 +42,7 @@ def refusals(url, method="GET"):
     return found[0].status_code, found[0].json(), found[1].json()
 
 
-def test_who_brings_no_token_is_told_so(redis):
+def test_who_brings_no_token_is_told_so(redis, ccxt, asking):
     with served(redis, is_open=False) as url:
         text = "A token is needed: that of an API client in the admin"
         assert refusals(url) == (
@@ -53,7 +57,7 @@ def test_who_brings_no_token_is_told_so(redis):
             asking(f"{url}/k/wrong").fetch_time()
 
 
-def test_who_asks_too_often_is_told_to_ask_less(redis):
+def test_who_asks_too_often_is_told_to_ask_less(redis, ccxt, asking):
     token = make(requests_per_second=1)
     listed = SandboxConfig(listings=chosen(SYMBOLS))
     with SandboxServer(listed) as sandbox, served(redis, is_open=False) as url:
@@ -65,7 +69,7 @@ def test_who_asks_too_often_is_told_to_ask_less(redis):
                     exchange.fetch_time({"method": method})
 
 
-def test_what_is_away_is_to_be_asked_for_again(redis, monkeypatch):
+def test_what_is_away_is_to_be_asked_for_again(redis, ccxt, asking, monkeypatch):
     def fail(directory):
         raise OperationalError("the database is away")
 
