@@ -104,9 +104,10 @@ def _changes(exchange: Exchange, before: Known, now: Known, now_ms: int) -> Iter
     was_told = before["ended"] or before.get("told_dead")
     is_ours = now["replaces"] == before["instance"]
     at_ms = now.get("since", now_ms)
-    if not was_told and not is_ours and now["where"] == before["where"]:
-        text = f"{now['where']} lost its lock and took it again: what it missed is healed"
-        yield Moment("lock_lost", exchange, WHOLE, text, at_ms)
+    if now["where"] == before["where"]:  # whose new lock replaces its own, where it lost that
+        if not before["ended"]:
+            text = f"{now['where']} lost its lock and took it again: what it missed is healed"
+            yield Moment("lock_lost", exchange, WHOLE, text, at_ms)
         return
     if not was_told and not is_ours and at_ms - before["alive"] >= SOONEST_MS:
         yield Moment("holder_died", exchange, WHOLE, f"{before['where']} fell silent", at_ms)

@@ -107,6 +107,16 @@ def test_one_that_lost_its_lock_and_has_it_again(redis, row, happened, take):
     assert happened() == ["lock_lost"]
 
 
+def test_a_process_takes_nothing_over_from_itself(redis, row, happened):
+    lost = ExchangeLock(redis, row.pk).acquire()
+    assert happened() == []
+    redis.flushall()
+    again = ExchangeLock(redis, row.pk, above=lost.own_epoch).acquire()  # it replaces its own one
+    assert happened() == ["lock_lost"]
+    for each in (lost, again):
+        each.release()
+
+
 def test_a_redis_that_was_flushed_kills_nobody(redis, happened, take):
     take("a")
     assert happened() == []
