@@ -231,6 +231,11 @@ def usual_thresholds():
     return f"Usual: {', '.join(told)}; all others at once."
 
 
+def first_line(text):
+    """Return what a message says first: the rest is numbers, of several pairs at times."""
+    return text.partition("\n")[0]
+
+
 class OpenFilter(admin.SimpleListFilter):
     title, parameter_name = "state", "state"
 
@@ -256,7 +261,7 @@ class DeliveryInline(admin.TabularInline):
 
 @admin.register(Alert)
 class AlertAdmin(LookedAt):
-    list_display = ("text", "state", "first_seen", "lasted_for", "message")
+    list_display = ("headline", "state", "first_seen", "lasted_for", "message")
     list_filter = (OpenFilter, "what", "exchange")
     list_select_related = ("exchange", "rule")
     search_fields = ("text",)
@@ -273,6 +278,10 @@ class AlertAdmin(LookedAt):
 
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("deliveries__channel")
+
+    @admin.display(description="text", ordering="text")
+    def headline(self, alert):
+        return first_line(alert.text)
 
     @admin.display(description="state", ordering="resolved_at")
     def state(self, alert):
@@ -305,7 +314,7 @@ class AlertAdmin(LookedAt):
 
 @admin.register(Delivery)
 class DeliveryAdmin(LookedAt):
-    list_display = ("text", "channel", "is_end", "state", "tries", "fault", "changed_at")
+    list_display = ("headline", "channel", "is_end", "state", "tries", "fault", "changed_at")
     list_filter = ("state", "channel")
     list_select_related = ("channel",)
     search_fields = ("text",)
@@ -315,6 +324,10 @@ class DeliveryAdmin(LookedAt):
     )
     readonly_fields = fields
     actions = ("try_again",)
+
+    @admin.display(description="text", ordering="text")
+    def headline(self, delivery):
+        return first_line(delivery.text)
 
     def has_try_permission(self, request):
         return request.user.has_perm("alerts.change_alertchannel")

@@ -28,6 +28,8 @@ class Holders:
         seconds, microseconds = look.redis.time()  # that of locks
         now_ms = int(seconds) * 1000 + int(microseconds) // 1000
         position = look.position(self.name)
+        for number in set(position) - {str(exchange.pk) for exchange in look.exchanges}:
+            del position[number]  # nobody looked what became of it
         for exchange in look.exchanges:
             with readable(self.name, exchange):
                 yield from _look(look.redis, exchange, position, now_ms)

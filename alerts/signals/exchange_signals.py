@@ -175,11 +175,13 @@ class ExchangeSignals:
         coverages = dict(zip(gaps, self._cache.coverages(list(gaps)), strict=True))
         for pair, event in events:
             time_ms = event["timestamp"]
-            state = self._states.get(pair)
+            state, came_late = self._states.get(pair), event.get("late") or event.get("again")
+            if state is None and came_late:
+                continue  # of a time before it is followed
             if state is None:  # from this close on
                 state = self._states[pair] = PairSignals(pair, time_ms - 1)
             if time_ms <= state.evaluated_ms:
-                if event.get("late") or event.get("again"):
+                if came_late:
                     state.revise(time_ms)
                     self._fall_behind(pair)
             elif pair in self._behind:

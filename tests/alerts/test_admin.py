@@ -136,15 +136,18 @@ def test_a_rule_that_cannot_work_is_refused_in_a_line(admin_client, values, said
 def test_what_was_told_is_looked_at_and_tried_again(admin_client, channel):
     now = timezone.now()
     alert = Alert.objects.create(
-        what="stale", text="sandbox: BTC-USD 1m: gone", members={"BTC-USD 1m": "gone"},
+        what="stale", text="sandbox: BTC-USD 1m: gone\nclosed at noon", members={"BTC-USD 1m": "gone"},
         first_seen=now, last_seen=now, told_at=now,
     )  # fmt: skip
     delivery = Delivery.objects.create(
         alert=alert, channel=channel, text=alert.text, state="failed", tries=30,
         fault="the receiver answered HTTP 404", next_try_at=now, created_at=now, changed_at=now,
     )  # fmt: skip
+    listed = text_of(admin_client.get(reverse("admin:alerts_delivery_changelist")))
+    assert "gone" in listed and "closed at noon" not in listed
     listed = text_of(admin_client.get(reverse("admin:alerts_alert_changelist"), {"state": "open"}))
-    assert alert.text in listed and "phone: given up" in listed
+    assert "closed at noon" not in listed
+    assert "sandbox: BTC-USD 1m: gone" in listed and "phone: given up" in listed
     one = text_of(admin_client.get(reverse("admin:alerts_alert_change", args=[alert.pk])))
     assert "the receiver answered HTTP 404" in one
     values = {"action": "try_again", "_selected_action": [delivery.pk]}

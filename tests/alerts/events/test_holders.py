@@ -135,3 +135,17 @@ def test_an_exchange_that_can_not_be_read_hides_no_other(redis, row, take):
     take("b", first.holder.instance_id)
     (event,) = Holders().look(look)
     assert (event.kind, event.exchange) == ("take_over", row)
+
+
+def test_an_exchange_that_was_not_active_begins_anew(redis, row, take):
+    positions, holders = {}, Holders()
+
+    def look(*exchanges):
+        return [each.kind for each in holders.look(Look(redis, 0, exchanges, [], positions))]
+
+    first = take("a")
+    assert look(row) == []
+    assert look() == []
+    first.release()
+    take("b")
+    assert look(row) == []

@@ -263,6 +263,19 @@ def test_a_pair_is_followed_in_its_own_place(market, evaluator, rules):
     assert {row.symbol for row in SignalState.objects.all()} == {BTC.symbol, "ETH-USD"}
 
 
+def test_a_candle_that_comes_late_of_a_pair_that_was_not_followed_rings_nothing(
+    market, evaluator, rules
+):
+    evaluator.look(0)
+    market.write(bars(-99, BEYOND_150))
+    market.close(bars(1, 1), healed=True, late=True)
+    evaluator.look(BEYOND_150)
+    assert told() == []
+    market.close(bars(BEYOND_150 + 1, BEYOND_200))
+    evaluator.look(BEYOND_200)
+    assert told() == [LEVEL_200]
+
+
 def test_each_pair_cools_down_by_itself(market, evaluator, no_rules):
     AlertRule.objects.create(what="level", cool_down=15)
     for symbol in ("BTC-USD", "ETH-USD"):
