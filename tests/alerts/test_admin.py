@@ -136,8 +136,8 @@ def test_a_rule_that_cannot_work_is_refused_in_a_line(admin_client, values, said
 def test_what_was_told_is_looked_at_and_tried_again(admin_client, channel):
     now = timezone.now()
     alert = Alert.objects.create(
-        what="stale", text="sandbox: BTC-USD 1m: gone\nclosed at noon", members={"BTC-USD 1m": "gone"},
-        first_seen=now, last_seen=now, told_at=now,
+        what="stale", text="sandbox: BTC-USD 1m: gone\nclosed at noon",
+        members={"BTC-USD 1m": "gone"}, first_seen=now, last_seen=now, told_at=now,
     )  # fmt: skip
     delivery = Delivery.objects.create(
         alert=alert, channel=channel, text=alert.text, state="failed", tries=30,
