@@ -54,6 +54,8 @@ def s3_server():
     running.start()
     try:
         server = Server(f"http://127.0.0.1:{running.get_host_and_port()[1]}")
+        # What another one in this process was sent is still there.
+        requests.post(f"{server.url}/moto-api/reset", timeout=9)
         server.client().create_bucket(Bucket=Server.bucket)
         yield server
     finally:
