@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 CALLS_PER_JOB = 20  # whose candles are written together, and lost where a process is killed
 MONTHS_AT_ONCE = 4  # of bulk files that are got and read
-MONTHS_TOGETHER = 3  # of a pair are written together, and lost where a process is killed
+MONTHS_TOGETHER = 2  # of a pair are written together, and lost where a process is killed
 
 
 class HistoryFilling:

@@ -200,7 +200,8 @@ class HistoryStore:
 
     def _write_months(self, found: PairHistory, covered: Coverage, news: News) -> None:
         """Write the months of which `news` has any; those before one that fails are told."""
-        files = {file.month: file for file in found.files.all()}
+        months = [str(month) for month, _ in months_in(covered)]
+        files = {file.month: file for file in found.files.filter(month__in=months)}
         drafts: list[Draft] = []
         for month, part in months_in(covered):
             draft = self._draft(found, files, month, news(month, part), part)
@@ -232,8 +233,7 @@ class HistoryStore:
             rows = news
         if rows.equals(before) and not subtract(covered, _coverage(found.coverage)):
             return None
-        known = (name for name, each in files.items() if each.digest or each.next_digest)
-        first = min(known, default=None)
+        first = self._first_month(found, files.values())
         if not rows.num_rows and (first is None or str(month) < first):  # proven empty
             self._cover(found, covered)
             return None
@@ -244,6 +244,13 @@ class HistoryStore:
         file.next_digest, file.next_coverage = digest_of(content), covered
         file.next_rows, file.next_size = len(table), len(content)
         return Draft(file, content)
+
+    def _first_month(self, found: PairHistory, files: Iterable[HistoryFile]) -> str | None:
+        """Return the first month of which there is a file, or will be one of these."""
+        known = [file.month for file in files if file.digest or file.next_digest]
+        others = found.files.exclude(digest="", next_digest="")
+        known += others.values_list("month", flat=True).order_by("month")[:1]
+        return min(known, default=None)
 
     def _write_drafts(self, found: PairHistory, drafts: "Sequence[Draft]") -> None:
         written: list[HistoryFile] = []

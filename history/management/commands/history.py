@@ -50,7 +50,7 @@ from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
 
 ARCHIVES = ("auto", "only", "no")
-DECODED_BYTES = 24_000_000  # of files in memory, beside whose ends more is fetched
+DECODED_BYTES = 8_000_000  # of files in memory, beside whose ends more is fetched
 
 
 class Command(LivermoreCommand):
