@@ -32,7 +32,7 @@ UP, DOWN, VALUE, SIGNAL = "#1a8f5a", "#c83c3c", "#2457c5", "#e08a00"
 
 
 def picture_of(alert: Alert) -> bytes | None:
-    """Return a PNG of the first pair that an alert is about, as of when it happened.
+    """Return a PNG of the first pair that an alert is about, as of when it happened last.
 
     None where it is about no signal, or nothing can be drawn: a message goes out without it then.
     """
@@ -43,7 +43,8 @@ def picture_of(alert: Alert) -> bytes | None:
         symbol, _, timeframe = AGAIN.sub("", min(alert.members)).partition(" ")
         pair = Pair(symbol, Timeframe(timeframe))
         cache = CandleCache(get_redis_connection("default"), alert.exchange.pk)
-        until_ms = int(1000 * alert.first_seen.timestamp())
+        # What waited may have begun with another pair; the clock here may be behind the exchange's.
+        until_ms = int(1000 * max(alert.first_seen, alert.last_seen).timestamp())
         rows = [
             candle.values()
             for candle in cache.newest(*pair, CANDLES_KEPT)

@@ -53,6 +53,12 @@ def test_it_shows_the_bars_up_to_the_signal(alert):
     assert len(found) < 20_000
 
 
+def test_of_what_waited_it_shows_the_bars_up_to_the_last_signal(alert):
+    alert.first_seen -= timezone.timedelta(minutes=15)  # of another pair that waited with it
+    rows = [each.values() for each in BARS if each.timestamp <= opens(TURNS)]
+    assert picture_of(alert) == drawn(rows, BTC, "BTC-USD 1m at sandbox")
+
+
 def test_it_goes_with_the_message(delivery, channel, receiver):
     assert send(channel, delivery).is_sent
     ((name, found),) = receiver.pictures[0]
