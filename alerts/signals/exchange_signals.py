@@ -71,6 +71,8 @@ class ExchangeSignals:
         token, self._token = self._token, None
         if "id" not in position:
             self._begin(position)
+        elif token != position["token"]:
+            self._dropped = []  # what was to be deleted was not, and another one has written since
         news = stream.read(self._redis, self._exchange.pk, position["id"])
         if token is None or token != position["token"]:
             self._load()

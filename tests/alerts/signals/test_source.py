@@ -252,6 +252,38 @@ def test_rules_ring_of_what_they_are_about_alone(market, evaluator, no_rules):
     assert told() == ["BTC-USD 1m: the price is below 95", LEVEL_200]
 
 
+class Meanwhile:
+    """A source that lets something happen once, while others look."""
+
+    name = "meanwhile"
+    needs_redis = False
+
+    def __init__(self, happen):
+        self._happen = [happen]
+
+    def look(self, look):
+        while self._happen:
+            self._happen.pop()()
+        return []
+
+
+def test_who_began_in_vain_goes_on_from_what_another_one_has_written(
+    market, evaluator, rules, redis
+):
+    market.write(bars(-99, 0))
+    sources = [Signals(), Meanwhile(lambda: evaluator.look(0))]
+    other = Evaluator(redis, sources, lambda: evaluator.now_ms / 1000)
+    assert other.step().in_vain
+    market.close(bars(1, BEYOND_150))
+    evaluator.look(BEYOND_150)
+    assert not other.step().in_vain
+    assert SignalState.objects.count() == 1
+    market.close(bars(BEYOND_150 + 1, BEYOND_200))
+    evaluator.now_ms = opens(BEYOND_200 + 1) + 2000
+    other.step()
+    assert told() == [LEVEL_150, LEVEL_200]
+
+
 def test_a_pair_is_followed_in_its_own_place(market, evaluator, rules):
     market.write(bars(-99, 0))
     market.write(bars(-99, 0), "ETH-USD")
