@@ -97,14 +97,14 @@ def test_the_last_one_to_leave_ends_it(folder):
     assert not is_alive(folder)
 
 
-def test_twenty_processes_at_once_get_one_server(folder):
+def test_ten_processes_at_once_get_one_server(folder):
     with ExitStack() as stack:
-        users = [stack.enter_context(user(folder)) for _ in range(20)]
+        users = [stack.enter_context(user(folder)) for _ in range(10)]
         pids = {each.stdout.readline() for each in users}
         assert len(pids) == 1
         for each in users:
             each.stdin.close()
-        assert [each.wait(30) for each in users] == [0] * 20
+        assert [each.wait(30) for each in users] == [0] * 10
     assert not is_alive(folder)
 
 
