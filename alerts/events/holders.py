@@ -63,10 +63,16 @@ def _until_somebody_has_it(before: Known, now: Known, now_ms: int) -> Known:
 def _after_gap(before: Known, now: Known, now_ms: int) -> Known | None:
     """Return what may be believed of a look long ago: who had it, and when that one was alive.
 
-    Nothing where nobody has it, nor has said anything of it lately: it may have ended in order.
+    Nothing where nobody has it, nor has said anything of it lately: it may have ended in order. So
+    may one whose machine has it again: all of that is begun anew at times, this evaluator too.
     """
     alive_ms = now_ms if now["instance"] else now["alive"]
-    return {**before, "alive": alive_ms} if alive_ms else None
+    is_ended = before["ended"] or (now["instance"] and _hostname(now) == _hostname(before))
+    return {**before, "alive": alive_ms, "ended": is_ended} if alive_ms else None
+
+
+def _hostname(known: Known) -> str:
+    return known["where"].rpartition(" (")[0]
 
 
 def _known(redis: Redis, exchange: Exchange, now_ms: int) -> Known:

@@ -105,9 +105,8 @@ class Command(LivermoreCommand):
             self.stdout.write("Nothing is open.")
         undelivered = Delivery.objects.exclude(state=Delivery.State.DELIVERED)
         for each in undelivered.select_related("channel"):
-            self.stdout.write(
-                f"{each.channel}: {each.get_state_display()}: {each.fault or each.text}"
-            )
+            said = each.fault or each.text.partition("\n")[0]
+            self.stdout.write(f"{each.channel}: {each.get_state_display()}: {said}")
 
 
 def _stretch(options, now_ms):

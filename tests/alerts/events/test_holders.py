@@ -149,3 +149,24 @@ def test_an_exchange_that_was_not_active_begins_anew(redis, row, take):
     first.release()
     take("b")
     assert look(row) == []
+
+
+@pytest.mark.parametrize(
+    ("hostname", "is_wanted", "told"),
+    [("a", False, []), ("a", True, ["take_over"]), ("b", False, ["take_over"])],
+    ids=["ended and begun again", "wanted", "elsewhere"],
+)
+def test_what_happened_while_nobody_looked(redis, row, take, hostname, is_wanted, told):
+    """A machine that is begun again begins its evaluator with it: that is no news."""
+    positions = {}
+    look = Look(redis, 0, [row], [], positions)
+    first = take("a")
+    assert list(Holders().look(look)) == []
+    if is_wanted:
+        take(hostname, first.holder.instance_id)
+    else:
+        first.release()
+        take(hostname)
+    edit(redis, keys.lock(row.pk), pid=1)
+    look.position("holders")[str(row.pk)]["looked"] -= 60_000
+    assert [each.kind for each in Holders().look(look)] == told
