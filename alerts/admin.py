@@ -15,11 +15,10 @@ from alerts.evaluating.texts import TEST
 from alerts.kinds import KINDS
 from alerts.models import Alert, AlertChannel, AlertRule, Delivery
 from alerts.variables import NO_NAME, address_in
-from exchanges.forms import ForgetfulForm
+from exchanges.admin import LookedAt
+from exchanges.forms import SEPARATOR, ForgetfulForm, SymbolsField, TimeframesField
 from exchanges.models import Symbol
-from history.admin import SEPARATOR, LookedAt, SymbolsField
 from livermore.market.decimal_text import plain
-from livermore.market.timeframe import LONGEST_FIRST
 from warmup.human_readable import count, duration
 
 TRY = "_test"  # the button's name
@@ -111,17 +110,8 @@ class AlertChannelAdmin(admin.ModelAdmin):
 
 
 class AlertRuleForm(forms.ModelForm):
-    symbols = SymbolsField(
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="As in BTC-USD, ETH-USD. Empty: all.",
-    )
-    timeframes = forms.MultipleChoiceField(
-        required=False,
-        choices=[(str(each), str(each)) for each in LONGEST_FIRST],
-        widget=forms.CheckboxSelectMultiple,
-        help_text="None chosen: all six.",
-    )
+    symbols = SymbolsField(empty="all")
+    timeframes = TimeframesField()
 
     class Meta:
         model = AlertRule

@@ -48,6 +48,22 @@ def _symbols_url(exchange, **filters):
     return f"{reverse('admin:exchanges_symbol_changelist')}?{query}"
 
 
+class LookedAt(admin.ModelAdmin):
+    """Rows that Livermore writes: nobody adds, changes or deletes them here."""
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        own = f"admin:{self.opts.app_label}_{self.opts.model_name}_"
+        if request.resolver_match.view_name.startswith(own):
+            return False
+        return super().has_delete_permission(request, obj)  # they go along with an exchange
+
+
 class FirstSymbols(BaseInlineFormSet):
     """The formset's rows, cut: an exchange may have thousands."""
 

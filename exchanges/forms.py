@@ -11,8 +11,10 @@ from django.db.models import QuerySet
 from exchanges import key_names
 from exchanges.accounts import changed_since_shown
 from exchanges.models import NAME_TAKEN, Exchange, UserExchange
+from livermore.market.timeframe import LONGEST_FIRST
 
 ENV_FIELDS = ("api_key_env", "api_secret_env", "passphrase_env")
+SEPARATOR = ", "
 SEEN, NOT_SHOWN = "exchanges.account_seen", "not shown"
 # Short words in capitals, which secrets are not.
 LIKE_A_NAME = re.compile(r"[A-Z][A-Z0-9]{0,14}(_[A-Z0-9]{1,15}){0,6}")
@@ -157,3 +159,33 @@ class OwnAccountForm(UserExchangeForm):
             self.fields[name].widget = forms.HiddenInput()
             self.fields[name].disabled = True
         self.rule = key_names.rule(exchange.venue)
+
+
+class SymbolsField(forms.CharField):
+    """Symbols with commas between them, as a list; `empty` is what none of them means."""
+
+    def __init__(self, *, empty: str):
+        super().__init__(
+            required=False,
+            widget=forms.Textarea(attrs={"rows": 3}),
+            help_text=f"As in BTC-USD, ETH-USD. Empty: {empty}.",
+        )
+
+    def prepare_value(self, value):
+        return SEPARATOR.join(value) if isinstance(value, list) else value
+
+    def to_python(self, value):
+        words = super().to_python(value).replace("\n", ",").split(",")
+        return list(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
+
+
+class TimeframesField(forms.MultipleChoiceField):
+    """Timeframes by their names, as a list; none of them means all."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            required=False,
+            choices=[(str(each), str(each)) for each in LONGEST_FIRST],
+            widget=forms.CheckboxSelectMultiple,
+            help_text="None chosen: all six.",
+        )

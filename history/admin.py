@@ -11,40 +11,20 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from exchanges.admin import LookedAt
+from exchanges.forms import SEPARATOR, SymbolsField, TimeframesField
 from exchanges.models import AuditRun
 from history.manifest import coverage_of
 from history.models import HistoryFile, KeptHistory, PairHistory
-from livermore.market.timeframe import LONGEST_FIRST
 from warmup.cache.unconfirmed import Unconfirmed
 from warmup.human_readable import coverage_in_brief, coverage_in_words, stretch_in_words
 
-SEPARATOR = ", "
 NO_BREAK, NO_BREAK_HYPHEN = "\u00a0", "\u2011"  # a column of dates is narrow else
 
 
-class SymbolsField(forms.CharField):
-    """Symbols with commas between them, as a list."""
-
-    def prepare_value(self, value):
-        return SEPARATOR.join(value) if isinstance(value, list) else value
-
-    def to_python(self, value):
-        words = super().to_python(value).replace("\n", ",").split(",")
-        return list(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
-
-
 class KeptHistoryForm(forms.ModelForm):
-    symbols = SymbolsField(
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="As in BTC-USD, ETH-USD. Empty: those that are monitored.",
-    )
-    timeframes = forms.MultipleChoiceField(
-        required=False,
-        choices=[(str(each), str(each)) for each in LONGEST_FIRST],
-        widget=forms.CheckboxSelectMultiple,
-        help_text="None chosen: all six.",
-    )
+    symbols = SymbolsField(empty="those that are monitored")
+    timeframes = TimeframesField()
 
     class Meta:
         model = KeptHistory
@@ -63,22 +43,6 @@ class KeptHistoryForm(forms.ModelForm):
                 more = f", nor {len(unknown) - 1} more" if len(unknown) > 1 else ""
                 self.add_error("symbols", ValidationError(f"{text}{more}."))
         return values
-
-
-class LookedAt(admin.ModelAdmin):
-    """Rows that Livermore writes: nobody adds, changes or deletes them here."""
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        own = f"admin:{self.opts.app_label}_{self.opts.model_name}_"
-        if request.resolver_match.view_name.startswith(own):
-            return False
-        return super().has_delete_permission(request, obj)  # they go along with an exchange
 
 
 @admin.register(KeptHistory)
