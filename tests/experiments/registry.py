@@ -25,6 +25,7 @@ EXPERIMENTS = {
     "take_over": "agents killed, stopped and moved while others wait (5 minutes)",
     "twenty_bots": "twenty bots at one address, over cuts, bans, restarts, a take-over (8 minutes)",
     "freqtrade": "freqtrade out of the package index, pointed at serve (6 minutes)",
+    "alerts": "all broken once, and who tells of it killed meanwhile (8 minutes)",
     "strict": "`strict` under every fault of the sandbox, in many orders and by twos (6 minutes)",
     "history": "two years of candles, filled and followed while all goes wrong (10 minutes)",
     "soak": "two exchanges live for hours of their time, cut every minute",

@@ -46,10 +46,14 @@ class Installation:
 
     def begin(self) -> None:
         """Let one agent run the exchanges, another one wait, and `serve` serve."""
+        self.begin_agents()
+        self._begin_serving()
+
+    def begin_agents(self) -> None:
+        """Let one agent run the exchanges and another one wait, and nobody serve."""
         self._grow(1)
         self.wait_until_live()
         self._grow(2)
-        self._begin_serving()
 
     def kill(self) -> None:
         """End what still runs, however that is."""
@@ -59,7 +63,8 @@ class Installation:
 
     def end(self) -> Iterator[str]:
         """End all in order; yield what any of them said that is a fault."""
-        self._end_serving(signal.SIGTERM)
+        if self._server:
+            self._end_serving(signal.SIGTERM)
         self._server = None
         for agent in list(self._agents):
             self._end_agent(agent)
