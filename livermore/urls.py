@@ -1,6 +1,7 @@
 """Every address of the web side."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -14,6 +15,14 @@ admin.site.site_header = admin.site.site_title = "Livermore"
 handler400 = "livermore.web.client_errors.bad_request"
 handler500 = "livermore.web.server_errors.server_error"
 
+
+class Icon(RedirectView):
+    """What browsers ask for by themselves where no page tells them of an icon."""
+
+    def get_redirect_url(self, *args, **kwargs):
+        return static("livermore.svg")
+
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/network/alerts/", include("alerts.page.urls")),
@@ -22,6 +31,7 @@ urlpatterns = [
     ),  # before the admin, which takes all the rest
     path("admin/", admin.site.urls),
     path("docs/", include("livermore.documents.urls")),
+    path("favicon.ico", Icon.as_view()),
     path("health/", ready),
     path("health/live/", live),
     path("health/ready/", ready),

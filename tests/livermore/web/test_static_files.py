@@ -108,3 +108,8 @@ def test_json_is_compressed_too(browser, row):
     answer = get(address, client=browser, accept="application/json")
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Content-Encoding"] == "gzip"
+
+
+def test_browsers_find_the_icon_that_they_ask_for_by_themselves(client):
+    answer = client.get("/favicon.ico")
+    assert (answer.status_code, answer["Location"]) == (302, "/static/livermore.svg")
