@@ -22,12 +22,16 @@ from django.db import Error as DatabaseError
 from django.urls import path
 
 from alerts.page.feed import AlertFeed, current_feed
+from alerts.page.summary import read_summary
 from warmup.network.permission import NotAdmitted, admit
 from warmup.network.socket.consumer import FLOOD_MESSAGES, FLOOD_SECONDS, LONGEST_MESSAGE
 from warmup.network.socket.lifetime import FLOOD, TRY_LATER, USUAL, Limits, wait_for_end
+from warmup.network.socket.others import tell_everybody
 from warmup.network.socket.outbox import Outbox
 
 logger = logging.getLogger(__name__)
+
+tell_everybody("alerts", read_summary)  # pages that have a socket are told over that
 
 
 class AlertsConsumer(AsyncWebsocketConsumer):

@@ -174,7 +174,7 @@ class Machine:
     def _prepare_checkout(self, exchange: str) -> None:
         shutil.copytree(ROOT, self.checkout, ignore=LEFT_OUT)
         (self.checkout / ".venv").symlink_to(sys.prefix)
-        for path in (self.checkout / "deploy").iterdir():
+        for path in (self.checkout / "deploy").rglob("*.*"):
             path.write_text(self._with_our_ports(path.read_text()))
         migration = self.checkout / "exchanges/migrations/0002_presets.py"
         text = migration.read_text()

@@ -55,8 +55,10 @@ def test_a_command_loads_nothing_that_it_does_not_need(environment):
     commands = (["exchange"], ["symbols", "sandbox"], ["exchange", "sandbox", "--json"])
     for arguments in (*commands, ["warmup", "--help"]):
         assert loaded_by(environment, *arguments) & HEAVY == set(), arguments
-    for command in ("start", "agent"):  # they stream
-        assert loaded_by(environment, command, "--help") & HEAVY <= {"websocket"}, command
+    # They stream, and write down what a page shows of the past.
+    for command in ("start", "agent"):
+        loaded = loaded_by(environment, command, "--help")
+        assert loaded & HEAVY <= {"websocket", "warmup.network"}, command
 
 
 def test_a_check_of_all_looks_at_every_page(environment):

@@ -101,6 +101,7 @@ def test_all_kinds_of_names_are_looked_at_here():
         *("pair_field", "pair_of", "agents", "old_rows_cleared", "pacing", "nothing"),
         *("holder_channel", "installation", "exchanges", "of_candles", "readers", "serving_counts"),
         *("client_requests", "client_sockets", "client_addresses", "guesses", "passed"),
+        "alerts_turn",
     }
 
 
