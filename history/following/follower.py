@@ -28,12 +28,10 @@ from history.store import HistoryStore
 from history.turn import Turn, TurnTaken
 from livermore.market.coverage import missing
 from livermore.market.pair import pairs_of
-from warmup.cache.unconfirmed import SECOND_LOOK_MS
 
 logger = logging.getLogger(__name__)
 
 LEFT_TO_CACHE_MS = 3_600_000  # what ended since then whoever runs the exchange has, or fetches
-SECONDS_BETWEEN_FILLS = SECOND_LOOK_MS / 1000
 SECONDS_BETWEEN_COMPARISONS = 86_400.0
 SECONDS_UNTIL_TURN = 10.0
 
@@ -41,7 +39,7 @@ SECONDS_UNTIL_TURN = 10.0
 class HistoryFollower:
     """Continues the history of one exchange until it is told to stop, in a thread that it starts.
 
-    A round copies from the cache what is new, and now and then fetches what the cache doesn't hold.
+    A round copies from the cache what is new, and fetches what the cache doesn't hold and is due.
     Whose turn it is does it: of several processes each takes up what the others left.
     """
 
@@ -52,8 +50,8 @@ class HistoryFollower:
         self._news = EventNews(redis, exchange.pk)
         self._copying = CacheCopying(redis, exchange.pk, self._stopping.is_set)
         self._rest: VenueRest | None = None
-        self._compare_at = self._fill_at = self._copy_at = 0.0  # monotonic; when to, at the latest
         self._is_waiting = False
+        self._compare_at = self._copy_at = 0.0  # monotonic; when to, at the latest
         # What it writes when the process ends is whole or not there.
         name = f"history-{exchange.pk}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -82,9 +80,8 @@ class HistoryFollower:
             store = HistoryStore(configured_place(), self._exchange, may_write=turn.check)
             store.warn_of_another_place()
             self._copy(store, kept)
-            if time.monotonic() >= self._fill_at and not self._stopping.is_set():
+            if not self._stopping.is_set():
                 self._fill(store, kept)
-                self._fill_at = time.monotonic() + SECONDS_BETWEEN_FILLS
 
     def _run(self) -> None:
         delays = reconnect_delays()

@@ -18,6 +18,7 @@ ELSEWHERE = (IN_PROCESS_OF_ITS_OWN, OF_SECONDS, OF_A_PACKAGE_INDEX, OF_A_MINUTE)
 TRIED = [name for name in EXPERIMENTS if name not in ELSEWHERE]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", TRIED)
 def test_the_promise_holds(name, redis, tmp_path):

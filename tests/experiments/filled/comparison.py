@@ -49,11 +49,21 @@ class Comparison:
         """Return what nobody knows of a pair up to a time."""
         return missing(self.coverage(pair), self._since_ms, pair.timeframe.floor(until_ms))
 
+    def is_settled(self, until_ms):
+        """Tell whether all is known up to a time, and by more than one answer where that counts."""
+        return not any(
+            self.unknown(pair, until_ms) or self._doubtful_before(pair, until_ms)
+            for pair in self.pairs
+        )
+
+    def _doubtful_before(self, pair, until_ms):
+        return [each for each in self.doubtful(pair) if each[0] < until_ms]
+
     def faults_when_complete(self, until_ms, latest_ms):
         """Yield what is wrong where all has to be known up to a time, and nothing after another."""
         for pair in self.pairs:
             coverage = self.coverage(pair)
-            if doubtful := [each for each in self.doubtful(pair) if each[0] < until_ms]:
+            if doubtful := self._doubtful_before(pair, until_ms):
                 yield f"{_named(pair)}: what is not there was told once alone: {doubtful}"
             if unknown := self.unknown(pair, until_ms):
                 yield f"{_named(pair)}: {span(unknown) // pair.timeframe.ms} bars are unknown"

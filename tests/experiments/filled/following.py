@@ -81,10 +81,7 @@ class Following:
         symbols = {pair.symbol for pair in comparison.pairs}
         cache = Comparison(self._redis, self._sandbox, self._row, symbols)
         cache.wait(now_ms, SETTLES_WITHIN_SECONDS)
-        wait_until(
-            lambda: not any(comparison.unknown(pair, now_ms) for pair in comparison.pairs),
-            SETTLES_WITHIN_SECONDS,
-        )
+        wait_until(lambda: comparison.is_settled(now_ms), SETTLES_WITHIN_SECONDS)
         for name in ("start", "history"):
             running[name].terminate()
             _, error = running[name].communicate(timeout=20)
