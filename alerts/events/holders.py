@@ -11,6 +11,7 @@ from exchanges.lock.status import ENDED, Holder, Status, read_status, read_statu
 from exchanges.models import Exchange
 from exchanges.redis.json_types import parse_object
 from livermore.market import keys
+from warmup.runner.agents import read_agents
 
 LONGEST_GAP_MS = TTL_MS  # between looks, to know what happened in between
 SLACK_MS = 1000  # a lock lasts a little less than what its holder says it does
@@ -41,7 +42,7 @@ def _look(
     before = position.get(str(exchange.pk))
     now = _known(redis, exchange, now_ms)
     if before and now_ms - before["looked"] > LONGEST_GAP_MS:
-        before = _after_gap(before, now, now_ms)
+        before = _after_gap(redis, before, now, now_ms)
     if before:
         yield from _changes(exchange, before, now, now_ms)
         if not now["instance"]:
@@ -60,15 +61,25 @@ def _until_somebody_has_it(before: Known, now: Known, now_ms: int) -> Known:
     }
 
 
-def _after_gap(before: Known, now: Known, now_ms: int) -> Known | None:
+def _after_gap(redis: Redis, before: Known, now: Known, now_ms: int) -> Known | None:
     """Return what may be believed of a look long ago: who had it, and when that one was alive.
 
     Nothing where nobody has it, nor has said anything of it lately: it may have ended in order. So
-    may one whose machine has it again: all of that is begun anew at times, this evaluator too.
+    may one whose machine has it again: all of that is begun anew at times, this evaluator too,
+    unless an agent there went on meanwhile.
     """
     alive_ms = now_ms if now["instance"] else now["alive"]
-    is_ended = before["ended"] or (now["instance"] and _hostname(now) == _hostname(before))
+    is_ended = before["ended"]
+    if now["instance"] and _hostname(now) == _hostname(before):
+        is_ended = is_ended or not _went_on(redis, _hostname(now), before["looked"])
     return {**before, "alive": alive_ms, "ended": is_ended} if alive_ms else None
+
+
+def _went_on(redis: Redis, hostname: str, since_ms: int) -> bool:
+    """Tell whether an agent is alive on a machine that was so at a time already."""
+    return any(
+        agent.hostname == hostname and agent.started_at < since_ms for agent in read_agents(redis)
+    )
 
 
 def _hostname(known: Known) -> str:

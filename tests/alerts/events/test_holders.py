@@ -1,5 +1,7 @@
 """Who takes an exchange, from whom, and who fell silent with it: each told once."""
 
+from copy import deepcopy
+
 import orjson
 import pytest
 
@@ -9,6 +11,7 @@ from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import STATUS_TTL_MS, State
 from exchanges.models import Exchange
 from livermore.market import keys
+from warmup.runner.agents import Registration, register
 
 pytestmark = pytest.mark.django_db
 
@@ -149,6 +152,25 @@ def test_an_exchange_that_was_not_active_begins_anew(redis, row, take):
     first.release()
     take("b")
     assert look(row) == []
+
+
+def test_another_agent_of_a_machine_that_went_on_took_it_over_while_nobody_looked(redis, row, take):
+    """It was there before: the machine was not begun again."""
+    positions = {}
+    look = Look(redis, 0, [row], [], positions)
+    first = take("a")
+    assert list(Holders().look(look)) == []
+    agent = register(redis, Registration("other", "a", "127.0.0.1", 7, 0, 0))
+    first.release()
+    take("a")
+    edit(redis, keys.lock(row.pk), pid=1)
+    look.position("holders")[str(row.pk)]["looked"] -= 60_000
+    for started_at, told in ((agent.started_at, []), (1, ["take_over"])):
+        redis.hset(
+            keys.agents(), "other", orjson.dumps(agent.as_json() | {"startedAt": started_at})
+        )
+        again = Look(redis, 0, [row], [], deepcopy(positions))
+        assert [each.kind for each in Holders().look(again)] == told
 
 
 @pytest.mark.parametrize(
