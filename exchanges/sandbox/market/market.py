@@ -5,7 +5,7 @@ from dataclasses import replace
 from math import isfinite
 
 from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar, Trade
-from exchanges.sandbox.market.listings import Listing
+from exchanges.sandbox.market.listings import Listing, perpetuals
 from exchanges.sandbox.market.symbol import SymbolMarket
 from livermore.market.timeframe import Timeframe
 
@@ -22,11 +22,14 @@ class Market:
     """
 
     def __init__(self, seed: int, listings: Iterable[Listing]):
+        """Beside each spot listing stands its perpetual, for the protocols that have such."""
+        listings = list(listings)
+        listings += perpetuals(listings)
         self.listings = {listing.symbol: listing for listing in listings}
         self._seed = seed
         self._statuses: dict[str, str] = {}  # of those that are not what they were at the start
         self._symbol_markets = {
-            symbol: SymbolMarket(seed, listing)
+            symbol: SymbolMarket(seed, listing, walks_as=listing.walks_as)
             for symbol, listing in self.listings.items()
             if not listing.alias
         }
@@ -74,7 +77,7 @@ class Market:
         known = self.listings[symbol]
         listing = replace(known, symbol=name, listed_ms=listed_ms, alias="")
         self._symbol_markets[name] = SymbolMarket(
-            self._seed, listing, walks_as=known.alias or symbol
+            self._seed, listing, walks_as=known.walks_as or known.alias or symbol
         )
         self.listings[name] = listing
 

@@ -181,6 +181,25 @@ def test_the_number_of_trading_symbols_can_be_chosen(trading, protocol):
     assert len(found) == trading
 
 
+def test_each_spot_symbol_of_all_has_a_perpetual_at_its_prices_in_a_market_of_its_own():
+    perpetuals = [one for one in MARKET.listings.values() if one.kind == "perpetual"]
+    assert len(perpetuals) == sum(not one.protocols for one in listings())
+    named = {one.symbol: (one.walks_as, one.base, one.quote) for one in perpetuals}
+    assert named["BTC-USDT-PERP"] == ("BTC-USDT", "BTC", "USDT")
+    assert named["BTC-USDC-PERP"] == ("BTC-USD", "BTC", "USDC")
+    assert named["SOL-USDT-PERP"] == ("SOL-USD", "SOL", "USDT")
+    for symbol, (spot, _, _) in named.items():
+        at = (Timeframe.H1, 1_790_035_200_000)
+        assert MARKET.candle(symbol, *at) == MARKET.candle(spot, *at)
+        assert MARKET.listings[symbol].is_on("any", "perpetual")
+        assert not MARKET.listings[symbol].is_on("any")
+
+
+def test_a_name_that_only_ends_like_a_perpetuals_is_spot():
+    listing = Listing("PERP-PERP", "1.00000")
+    assert (listing.kind, listing.base, listing.quote) == ("spot", "PERP", "PERP")
+
+
 def test_a_price_too_coarse_for_the_walk_is_refused():
     with pytest.raises(ValueError, match="needs more decimals"):
         Listing("BAD-USD", "1.50")
