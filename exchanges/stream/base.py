@@ -28,6 +28,7 @@ class StreamLimits:
     longest_life_seconds: float  # a connection is renewed when it is that old
     by_address: bool = False
     connects_at_once: int = 1  # before they have to be apart
+    ping_seconds: float | None = None  # how often a session's own `ping` is sent, None: never
 
     @property
     def messages_per_second(self) -> float:
@@ -114,6 +115,14 @@ class StreamSession(ABC):
         What is not in it is not confirmed any more.
         """
 
+    def ping(self) -> str | None:
+        """Return the exchange's own kind of ping, a message, None where it has none.
+
+        It is sent every `ping_seconds`, and waited for by nobody: `parse` returns nothing for its
+        answer, and does not count it among `answered` or `unknown`.
+        """
+        return None
+
     def unacknowledged(self) -> set[Topic]:
         """Return the topics that were asked for and that the exchange has not confirmed."""
         return self.wanted - self.confirmed
@@ -195,7 +204,11 @@ class VenueStream(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Return the address to connect to."""
+        """Return the address to connect to, for topics that have no other."""
+
+    def address_of(self, topic: Topic) -> str:
+        """Return the address at which a topic is streamed: a connection has those of one alone."""
+        return self.url
 
     @abstractmethod
     def topics(self, symbols: Iterable[str]) -> dict[Topic, list[Pair]]:
@@ -206,8 +219,8 @@ class VenueStream(ABC):
         """Return what a topic calls the market that it is about."""
 
     @abstractmethod
-    def session(self) -> StreamSession:
-        """Return the protocol of a new connection."""
+    def session(self, address: str = "") -> StreamSession:
+        """Return the protocol of a new connection to an address, "" for `url`."""
 
     def pace(self) -> MessagePace:
         """Return the pace of a new connection, which is that of all others by `by_address`."""

@@ -55,7 +55,7 @@ class BinanceStream(VenueStream):
     def market_in(self, topic: Topic) -> str:
         return topic.partition("@")[0]
 
-    def session(self) -> StreamSession:
+    def session(self, address: str = "") -> StreamSession:
         return BinanceSession(self._symbols, self.limits)
 
 

@@ -59,7 +59,7 @@ class CoinbaseStream(VenueStream):
     def market_in(self, topic: Topic) -> str:
         return topic.partition(":")[2]
 
-    def session(self) -> StreamSession:
+    def session(self, address: str = "") -> StreamSession:
         return CoinbaseSession(self._symbols, self.limits)
 
 

@@ -40,7 +40,7 @@ class ToyStream(VenueStream):
     def market_in(self, topic: Topic) -> str:
         return topic
 
-    def session(self) -> StreamSession:
+    def session(self, address: str = "") -> StreamSession:
         return ToySession(self._symbols)
 
 
