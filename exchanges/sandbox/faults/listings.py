@@ -4,28 +4,32 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from zlib import crc32
 
+from exchanges.sandbox.faults.rows import found_at
+
 
 class ListingRows(NamedTuple):
     """Where a protocol's listing keeps what it tells.
 
-    `table` names the list of rows, `base` and `quote` a row's two currencies. `halted` is what a
-    row says of a symbol that doesn't trade.
+    `table` is the path to the list of rows, `base` and `quote` name a row's two currencies.
+    `halted` is what a row says of a symbol that doesn't trade. `ending` tells how the symbol of a
+    row ends that is not spot.
     """
 
     table: str
     base: str
     quote: str
     halted: Mapping[str, object]
+    ending: Callable[[dict], str] = lambda row: ""
 
     def symbol(self, row: dict) -> str:
-        return f"{row[self.base]}-{row[self.quote]}"
+        return f"{row[self.base]}-{row[self.quote]}{self.ending(row)}"
 
 
 def spoil_listing(
     content: dict, form: ListingRows, way: str, chance: float, symbol: str | None
 ) -> None:
     """Change a reply in place the way a broken exchange might."""
-    BAD_LISTINGS[way](content[form.table], form, chance, symbol)
+    BAD_LISTINGS[way](found_at(form.table, content), form, chance, symbol)
 
 
 def _halted(rows: list[dict], form: ListingRows, chance: float, symbol: str | None) -> None:

@@ -48,8 +48,7 @@ def _spoil_content(
     if fault.kind in _OF_ROWS and endpoint.candles:
         content = orjson.loads(reply.body)
         form = protocol.candle_rows
-        rows = content[form.table] if form.table else content
-        _OF_ROWS[fault.kind](rows, fault, form, endpoint.candles(call))
+        _OF_ROWS[fault.kind](form.rows_in(content), fault, form, endpoint.candles(call))
     elif fault.kind == "listing" and endpoint.listing:
         content = orjson.loads(reply.body)
         spoil_listing(content, endpoint.listing, fault.way, fault.chance, fault.listed)

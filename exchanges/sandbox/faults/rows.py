@@ -8,7 +8,8 @@ from zlib import crc32
 class CandleRows(NamedTuple):
     """Where a protocol keeps a candle's fields: list positions, or names.
 
-    `table` names the list of rows in a reply, None where the reply is that list.
+    `table` is the path to the list of rows in a reply, such as `result.list`; None where the reply
+    is that list.
     """
 
     time: int | str
@@ -22,6 +23,17 @@ class CandleRows(NamedTuple):
 
     def time_ms(self, row: Any) -> int:
         return int(row[self.time]) * self.ms
+
+    def rows_in(self, content: Any) -> list:
+        """Return the rows of a parsed reply; nothing where it has none, as an error has not."""
+        return found_at(self.table, content)
+
+
+def found_at(path: str | None, content: Any) -> list:
+    """Return the list at a path of names, apart by dots; an empty one where there is none."""
+    for name in path.split(".") if path else ():
+        content = content.get(name) if isinstance(content, dict) else None
+    return content if isinstance(content, list) else []
 
 
 def spoil(rows: list, way: str, at: int | None, form: CandleRows) -> None:
