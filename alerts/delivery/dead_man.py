@@ -63,12 +63,12 @@ class DeadMan:
 
 def fetch(url: str) -> bool:
     """Tell whether an address answers well; what is wrong is logged without it."""
-    with guarded() as faults:
+    with guarded() as connections:
         try:
             with closing(requests.get(url, timeout=SECONDS, stream=True)) as answer:
                 fault = "" if answer.ok else f"HTTP {answer.status_code}"
         except requests.RequestException as error:
-            fault = faults[-1] if faults else type(error).__name__
+            fault = (connections.faults or [type(error).__name__])[-1]
     if fault:
         logger.warning("alerts.dead_man_not_reached fault=%s", fault)
     return not fault

@@ -2,9 +2,10 @@
 
 import contextlib
 import logging
+import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from django.db import Error as DatabaseError
@@ -36,7 +37,7 @@ class Senders:
 
     def step(self) -> None:
         """Begin what is missing. Raises DatabaseError."""
-        free_what_was_left()
+        free_what_was_left(each.sender for each in self._threads.values() if each.is_alive())
         due = Delivery.objects.filter(state=Delivery.State.WAITING, channel__is_active=True)
         for number in set(due.order_by().values_list("channel_id", flat=True)):
             sender = self._threads.get(number)
@@ -68,7 +69,7 @@ class ChannelSender(threading.Thread):
     def __init__(self, channel_id: int):
         super().__init__(name=f"alerts-{channel_id}", daemon=True)
         self._channel_id = channel_id
-        self._sender = uuid.uuid4().hex
+        self.sender = f"{os.getpid()}-{uuid.uuid4().hex}"
         self._stopping = threading.Event()
         self._due = threading.Event()
 
@@ -101,10 +102,24 @@ class ChannelSender(threading.Thread):
             return False
         with alive(delivery):
             outcome = send(channel, delivery)
-        note(delivery, outcome)
+            self._note(delivery, outcome)
         if not outcome.is_sent:  # the next one may fare better, and the receiver gets a rest
             self._stopping.wait(PAUSE_SECONDS)
         return True
+
+    def _note(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Write what came of a try, when the database is back where it is away.
+
+        What is not noted would be sent again. Raises DatabaseError where it is to end meanwhile.
+        """
+        while True:
+            try:
+                return note(delivery, outcome)
+            except DatabaseError as error:
+                logger.warning("alerts.not_noted channel=%d error=%s", self._channel_id, error)
+                connection.close()
+                if self._stopping.wait(STEP_SECONDS):
+                    raise
 
     def _claim(self) -> Delivery | None:
         """Return the next to send, as ours from now on, None where none is due."""
@@ -123,7 +138,7 @@ class ChannelSender(threading.Thread):
         if first is None:
             return None
         ours = waiting.filter(pk=first.pk).update(
-            state=Delivery.State.SENDING, sender=self._sender, tries=F("tries") + 1, changed_at=now
+            state=Delivery.State.SENDING, sender=self.sender, tries=F("tries") + 1, changed_at=now
         )
         return Delivery.objects.get(pk=first.pk) if ours else None
 
@@ -162,17 +177,29 @@ def note(delivery: Delivery, outcome: Outcome) -> None:
             "state": Delivery.State.WAITING,
             "next_try_at": now + timedelta(seconds=delay_after(delivery.tries)),
         }
+        if outcome.may_have_arrived:
+            values["text"] = told_again(delivery.text)
         logger.warning("alerts.not_delivered channel=%s fault=%s", delivery.channel, outcome.fault)
     Delivery.objects.filter(pk=delivery.pk, sender=delivery.sender).update(**values)
 
 
-def free_what_was_left() -> None:
-    """Let be sent again what somebody was sending who is gone; it says that it may be known."""
+def free_what_was_left(apart_from: Iterable[str] = ()) -> None:
+    """Let be sent again what somebody was sending who is gone; it says that it may be known.
+
+    Those `apart_from` live, and only wait until they can note what came of it.
+    """
     left = Delivery.objects.filter(
         state=Delivery.State.SENDING, changed_at__lt=timezone.now() - SURELY_OVER
-    )
+    ).exclude(sender__in=list(apart_from))
     for delivery in left:
-        text = delivery.text if delivery.text.startswith(AGAIN) else AGAIN + delivery.text
         Delivery.objects.filter(pk=delivery.pk, sender=delivery.sender).update(
-            state=Delivery.State.WAITING, text=text, sender="", changed_at=timezone.now()
+            state=Delivery.State.WAITING,
+            text=told_again(delivery.text),
+            sender="",
+            changed_at=timezone.now(),
         )
+
+
+def told_again(text: str) -> str:
+    """Return a text that says that it may be known."""
+    return text if text.startswith(AGAIN) else AGAIN + text

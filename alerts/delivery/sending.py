@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 
-from alerts.delivery.guarded import guarded
+from alerts.delivery.guarded import TOO_LONG, Connections, guarded
 from alerts.models import LONGEST_FAULT, AlertChannel, Delivery
 from alerts.signals.picture import picture_of
 from alerts.variables import address_in
@@ -19,16 +19,23 @@ TITLE = "Livermore"
 PICTURE = "chart.png"
 LIBRARY = "apprise"
 STATUS = re.compile(r"error=(\d{3})\b")  # as the library ends its lines of what was refused
-_call = threading.local()  # of this thread: the HTTP status that its message came to
+BROKEN = "connection error"  # as it says that there was no answer
+ANSWER_SECONDS = 30.0  # till when a receiver is to answer, which may be busy telling people
+_call = threading.local()  # of this thread: what the library said of its message
 UNKNOWN = "apprise knows no such address"
+NOT_TAKEN = "the receiver did not take it"
 KEY_HEADER = "Idempotency-Key"
 
 
 class Outcome(NamedTuple):
-    """Whether a message was taken; else why not, fit for anybody to see."""
+    """Whether a message was taken; else why not, fit for anybody to see.
+
+    What `may_have_arrived` was sent, all of it or some, and nobody said what came of it.
+    """
 
     is_sent: bool
     fault: str = ""
+    may_have_arrived: bool = False
 
 
 def send(channel: AlertChannel, delivery: Delivery) -> Outcome:
@@ -63,8 +70,8 @@ def tell(
     if key and isinstance(getattr(service, "headers", None), dict):
         service.headers[KEY_HEADER] = key
     picture = draw() if service.attachment_support else None
-    _call.status = ""
-    with guarded() as faults:
+    _call.status, _call.is_broken = "", False
+    with guarded() as connections:
         try:
             taken = bool(
                 _box(service).notify(
@@ -77,8 +84,16 @@ def tell(
         return Outcome(True)
     if _call.status:
         return Outcome(False, f"the receiver answered HTTP {_call.status}")
-    reason = faults[-1] if faults else "the receiver did not take it"
-    return Outcome(False, clip(redacted(reason), LONGEST_FAULT - 1))
+    return _not_taken(connections)
+
+
+def _not_taken(connections: Connections) -> Outcome:
+    """Return why it was not, where no status says so."""
+    faults, is_cut = connections.faults, TOO_LONG in connections.faults
+    is_broken = is_cut or (_call.is_broken and not faults)
+    reason = faults[-1] if faults else "the receiver did not answer" if is_broken else NOT_TAKEN
+    fault = clip(redacted(reason), LONGEST_FAULT - 1)
+    return Outcome(False, fault, may_have_arrived=is_broken and connections.were_made)
 
 
 def service_at(address: str) -> Any:
@@ -95,6 +110,8 @@ def service_at(address: str) -> Any:
         found = None
     if found is None:
         raise ValidationError(f"{UNKNOWN}: see https://appriseit.com for what it is like")
+    if found.socket_read_timeout == type(found).socket_read_timeout:  # the address has no `rto`
+        found.socket_read_timeout = ANSWER_SECONDS
     return found
 
 
@@ -118,11 +135,14 @@ def _box(service: Any) -> Any:
 
 
 class _Nothing(logging.Filter):
-    """Lets no line of the library out: they quote addresses. The HTTP status in one is kept."""
+    """Lets no line of the library out: they quote addresses. What it came to is kept."""
 
     def filter(self, record):
-        if found := STATUS.search(record.getMessage()):
+        said = record.getMessage()
+        if found := STATUS.search(said):
             _call.status = found[1]
+        if BROKEN in said.lower():
+            _call.is_broken = True
         return False
 
 

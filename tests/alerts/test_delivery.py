@@ -1,15 +1,18 @@
 """Messages on their way: tried again, in order, none held up by another channel, no secret told."""
 
+import json
 import logging
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from alerts.delivery import senders
 from alerts.delivery.dead_man import DeadMan
 from alerts.delivery.senders import AGAIN, Senders
-from alerts.delivery.sending import tell
+from alerts.delivery.sending import service_at, tell
 from alerts.evaluating.service import AlertService
 from alerts.models import Alert, AlertChannel, Delivery
 from livermore.market import keys
@@ -108,6 +111,59 @@ def test_what_a_killed_process_was_sending_is_told_again_as_such(channel, receiv
     assert receiver.messages == [f"{AGAIN}a"]
     wait_until(lambda: state(state="delivered") == 1)
     assert state(state="sending") == 1
+
+
+def test_what_came_of_a_message_is_noted_when_the_database_is_back(
+    channel, receiver, sending, monkeypatch
+):
+    """It is away for longer than a sender that says nothing is believed to live."""
+    is_away, note = threading.Event(), senders.note
+
+    def note_if_there(*arguments):
+        if is_away.is_set():
+            raise OperationalError("database is locked")
+        note(*arguments)
+
+    monkeypatch.setattr(senders, "note", note_if_there)
+    monkeypatch.setattr(senders, "STEP_SECONDS", 0.02)
+    monkeypatch.setattr(senders, "SURELY_OVER", timedelta(0))
+    is_away.set()
+    queue(channel, "a", "b")
+    sending.step()
+    wait_until(lambda: receiver.messages == ["a"])
+    sending.step()
+    is_away.clear()
+    wait_until(lambda: state(state="delivered", tries=1) == 2)
+    assert receiver.messages == ["a", "b"]
+
+
+def test_what_was_not_answered_says_that_it_may_be_known(channel, receiver, sending, monkeypatch):
+    monkeypatch.setattr(senders, "delay_after", lambda tries: 0)
+    monkeypatch.setattr(senders, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(receiver, "_take", Unanswered(receiver))
+    queue(channel, "a", "b")
+    sending.step()
+    wait_until(lambda: state(state="delivered") == 2)
+    assert receiver.messages == ["a", f"{AGAIN}a", "b"]
+
+
+class Unanswered:
+    """Takes the first message without an answer, and answers the others."""
+
+    def __init__(self, receiver):
+        self._take, self._receiver = receiver._take, receiver
+
+    def __call__(self, handler, body):
+        if self._receiver.told:
+            self._take(handler, body)
+        else:
+            self._receiver.told.append(("", json.loads(body)["message"]))
+            handler.close_connection = True
+
+
+def test_a_receiver_has_half_a_minute_unless_the_address_says_otherwise():
+    assert service_at("json://localhost/").socket_read_timeout == 30
+    assert service_at("json://localhost/?rto=7").socket_read_timeout == 7
 
 
 def test_what_takes_long_is_known_to_be_on_its_way(channel, receiver, sending, monkeypatch):

@@ -9,10 +9,13 @@ everything is broken that rules are about; with two rules of each kind, one for 
 and one for a channel that at first answers with 500, then with nothing, then resets connections.
 Two `manage.py alerts` run. Meanwhile one of them is killed (SIGKILL) at drawn moments, and both in
 the middle of drawn messages: before one arrives, and after it has arrived and before that is known.
-Of these last nobody can know whether they were told: they are told again, say that they may have
-been told before, and have the number that the first had; they are counted apart. So what holds is
-*exactly once* for what no kill met, and *at least once, and marked* for what one did. A holder that
-dies and is followed while nobody evaluates is told of as a take-over alone. Thresholds are nought,
+After each kill it is looked up which messages that process was sending, as far as it had noted: of
+these nobody can know whether they were told. They are told again, say that they may have been told
+before, and have the number that the first had. A message may have come twice only where such a kill
+of its own sender lies between, and once more for each of them; what says that it may have been told
+before has to be one of them, or one to which the webhook gave no answer. So what holds is *exactly
+once* for what no kill met, and *at least once, and marked* for what one did. A holder that dies and
+is followed while nobody evaluates is told of as a take-over alone. Thresholds are nought,
 cool-downs too, but for two rules that try cool-down and quiet hours. The time between looks, a turn
 and tries are those of the product.
 
@@ -210,6 +213,7 @@ class Trial:
             ),
             **{f"tries that were {how}": n for how, n in self._team.webhook.failed.items()},
             "processes of alerts that were killed": len(self._evaluators.kills),
+            "messages that these were sending, as far as was noted": len(self._evaluators.doubts),
             "senders killed before a message arrived": self._died(LOST),
             "senders killed after a message arrived": self._died(ARRIVED),
             "messages told twice, the second time as possibly told before": twice,
@@ -227,6 +231,9 @@ class Trial:
             "seconds between two of these, at worst": round(self._longest_silence(), 1),
             "times the database was locked when they looked": self._evaluators.said(
                 "alerts.not_evaluated"
+            ),
+            "times it was locked when they noted what was sent": self._evaluators.said(
+                "alerts.not_noted"
             ),
         }
 
@@ -257,7 +264,7 @@ class Trial:
         variable = f"LIVERMORE_NOTIFY_{name.upper()}"
         self._patch.setenv(variable, webhook.url)
         channel = AlertChannel.objects.create(name=name, variable=variable)
-        return Messages(webhook, channel)
+        return Messages(webhook, channel, self._evaluators.doubts)
 
     def _make_rules(self, rows):
         AlertRule.objects.all().delete()

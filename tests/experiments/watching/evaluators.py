@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 
+from django.db import connection
+
+from alerts.models import Delivery
 from tests.experiments.bots.fleet import Kept
+from tests.experiments.watching.webhook import Doubt
 from tests.warmup.runners import wait_until
 
 WORKS, WORKS_NO_MORE = "alerts.evaluating", "alerts.turn_lost"
@@ -16,7 +20,10 @@ WORDS_OF_A_FAULT = ("Traceback", "never retrieved", "Unclosed")
 
 
 class Evaluators:
-    """Two processes, `begin` starts one. `kills` counts those that were killed."""
+    """Two processes, `begin` starts one. `kills` counts those that were killed.
+
+    `doubts` are the messages that these left in the middle: as sent now, when they were dead.
+    """
 
     def __init__(self, begin: Callable[[], Kept]):
         self._begin = begin
@@ -26,6 +33,7 @@ class Evaluators:
         self._ending = threading.Event()
         self._resting, self._sparing = threading.Event(), threading.Event()
         self.kills: list[float] = []  # when, in seconds of the epoch
+        self.doubts: list[Doubt] = []
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
@@ -121,6 +129,17 @@ class Evaluators:
         each.process.wait()
         self._alive.remove(each)
         self.kills.append(time.time())
+        self.doubts += [Doubt(self.kills[-1], number) for number in _sent_by(each.pid)]
+
+
+def _sent_by(pid: int) -> list[int]:
+    """Return the deliveries that a process marked as being sent, and of which it noted no more."""
+    sent = Delivery.objects.filter(state=Delivery.State.SENDING, sender__startswith=f"{pid}-")
+    try:
+        return list(sent.values_list("pk", flat=True))
+    finally:
+        if threading.current_thread() is not threading.main_thread():
+            connection.close()
 
 
 def _works(each: Kept) -> bool:

@@ -1,29 +1,24 @@
 """What people were told, beside what was to be told: each once, its end once, in order."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from alerts.delivery.senders import AGAIN
 from alerts.models import Alert, AlertChannel, Delivery
-from tests.experiments.watching.webhook import LOST, Told, Webhook
+from tests.experiments.watching.webhook import Doubt, Told, Webhook
 from tests.warmup.runners import wait_until
 
-
-class Sent(NamedTuple):
-    """A message that arrived, and the alert that it was of."""
-
-    told: Told
-    alert: Alert
-    is_end: bool
+# A message that a killed process had written whole may be read by the webhook so long after; the
+# next try is made later than that.
+READ_SECONDS = 1.0
 
 
 class Messages:
-    """The messages that arrived at a webhook of `channel`."""
+    """The messages that arrived at a webhook of `channel`; `kills` in the middle of which."""
 
-    def __init__(self, webhook: Webhook, channel: AlertChannel):
-        self.webhook, self.channel = webhook, channel
+    def __init__(self, webhook: Webhook, channel: AlertChannel, kills: Collection[Doubt]):
+        self.webhook, self.channel, self._kills = webhook, channel, kills
         self._before: Counter = Counter()
 
     def begun(self) -> Counter:
@@ -79,14 +74,13 @@ class Messages:
 
     def faults(self) -> Iterator[str]:
         """Yield what was told twice, not at all, without its end, or out of order."""
-        by_number = Counter(each.number for each in self.webhook.taken)
+        taken = self._by_number()
         for delivery in Delivery.objects.filter(channel=self.channel).select_related("alert"):
-            count = by_number.pop(delivery.pk, 0)
+            told = taken.pop(delivery.pk, [])
             if delivery.state != Delivery.State.DELIVERED:
                 yield f"{delivery.state}, {delivery.fault}: {delivery.text}"
-            if count != 1 and not self._may_be_twice(delivery.pk, count):
-                yield f"told {count} times: {delivery.text}"
-        yield from (f"nobody knows the message {number}" for number in by_number if number)
+            yield from (f"{fault}: {delivery.text}" for fault in self._faults_of_times(told))
+        yield from (f"nobody knows the message {number}" for number in taken if number)
         yield from self._faults_of_ends()
         yield from self._faults_of_order()
 
@@ -112,13 +106,31 @@ class Messages:
     def _alerts(self):
         return Alert.objects.filter(deliveries__channel=self.channel).distinct()
 
-    def _may_be_twice(self, number: int, count: int) -> bool:
-        """Tell whether its sender was killed, and it says of itself that it is told again."""
-        texts = [each.text for each in self.webhook.taken if each.number == number]
-        arrived = self.webhook.killed_at.get(number, LOST) != LOST
-        return (
-            arrived and count == 2 and [each.startswith(AGAIN) for each in texts] == [False, True]
-        )
+    def _by_number(self) -> dict[int, list[Told]]:
+        found: dict[int, list[Told]] = {}
+        for each in self.webhook.taken:
+            found.setdefault(each.number, []).append(each)
+        return found
+
+    def _faults_of_times(self, told: Sequence[Told]) -> Iterator[str]:
+        """Look at all times that one message came: once, and once more for each kill of its sender
+        after it had arrived and before that was noted; and as told again where that may be."""
+        if not told:
+            yield "told 0 times"
+            return
+        number = told[0].number
+        kills = [each.at for each in self._kills if each.number == number]
+        doubts = kills + [each.at for each in self.webhook.unanswered if each.number == number]
+        for each in told:
+            is_again = any(at < each.at - READ_SECONDS for at in doubts)
+            if each.text.startswith(AGAIN) != is_again:
+                yield f"it says that it is told again: {not is_again}, and is: {is_again}"
+        for before, each in pairwise(told):
+            why = next((at for at in kills if before.at - READ_SECONDS <= at < each.at), None)
+            if why is None:
+                yield f"told {len(told)} times, and no kill is why"
+            else:
+                kills.remove(why)
 
     def _faults_of_ends(self) -> Iterator[str]:
         for alert in self._alerts():

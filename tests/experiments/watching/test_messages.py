@@ -8,7 +8,7 @@ from django.utils import timezone
 from alerts.delivery.senders import AGAIN
 from alerts.models import Alert, AlertChannel, AlertRule, Delivery
 from tests.experiments.watching.messages import Messages, faults_of_alerts
-from tests.experiments.watching.webhook import ARRIVED, LOST, Told
+from tests.experiments.watching.webhook import Doubt, Told
 
 pytestmark = pytest.mark.django_db
 
@@ -19,13 +19,13 @@ class Kept:
     """What a webhook would have taken."""
 
     def __init__(self):
-        self.taken, self.killed_at, self.failed = [], {}, {}
+        self.taken, self.unanswered, self.failed = [], [], {}
 
 
 @pytest.fixture
 def messages():
     channel = AlertChannel.objects.create(name="phone", variable="LIVERMORE_NOTIFY_TEST")
-    return Messages(Kept(), channel)
+    return Messages(Kept(), channel, [])
 
 
 @pytest.fixture
@@ -54,10 +54,15 @@ def _delivery(messages, alert, text):
     return delivery
 
 
-def arrives(messages, delivery, text=""):
-    messages.webhook.taken.append(
-        Told(timezone.now().timestamp(), delivery.pk, text or delivery.text)
-    )
+def arrives(messages, delivery, text="", later=0):
+    """Let a message arrive, so many seconds later than now."""
+    at = timezone.now().timestamp() + later
+    messages.webhook.taken.append(Told(at, delivery.pk, text or delivery.text))
+
+
+def kill(messages, delivery, later=0):
+    """Let the sender of a message have been killed before it could note what came of it."""
+    messages._kills.append(Doubt(timezone.now().timestamp() + later, delivery.pk))
 
 
 def test_each_once_and_its_end_is_as_it_should_be(messages, told):
@@ -71,14 +76,38 @@ def test_what_is_told_twice_is_found(messages, told):
     assert any("told 2 times" in text for text in messages.faults())
 
 
-def test_what_may_have_been_told_before_is_no_fault_where_its_sender_was_killed(messages, told):
-    arrives(messages, told[1], AGAIN + OVER)
-    assert any("told 2 times" in text for text in messages.faults())
-    messages.webhook.killed_at[told[1].pk] = LOST
-    assert any("told 2 times" in text for text in messages.faults())
-    messages.webhook.killed_at[told[1].pk] = ARRIVED
+def test_once_more_for_each_kill_that_met_it_is_no_fault(messages, told):
+    for later in (20, 40):
+        arrives(messages, told[1], AGAIN + OVER, later=later)
+        assert any("no kill is why" in text for text in messages.faults())
+        kill(messages, told[1], later=later - 19)
+        assert list(messages.faults()) == []
+        assert messages.again() == (1, 0)
+    arrives(messages, told[1], AGAIN + OVER, later=60)
+    assert any("told 4 times, and no kill is why" in text for text in messages.faults())
+
+
+@pytest.mark.parametrize("later", [-30, 30])
+def test_a_kill_at_another_time_or_of_another_sender_excuses_nothing(messages, told, later):
+    arrives(messages, told[1], AGAIN + OVER, later=20)
+    kill(messages, told[1], later=later)
+    kill(messages, told[0], later=1)
+    assert any("no kill is why" in text for text in messages.faults())
+
+
+def test_what_is_told_again_has_to_say_so(messages, told):
+    arrives(messages, told[1], later=20)
+    kill(messages, told[1], later=1)
+    assert any("says that it is told again: False" in text for text in messages.faults())
+
+
+def test_what_says_that_it_is_told_again_has_to_be(messages, told):
+    messages.webhook.taken.pop()
+    arrives(messages, told[1], AGAIN + OVER, later=20)
+    assert any("says that it is told again: True" in text for text in messages.faults())
+    messages.webhook.unanswered.append(Doubt(timezone.now().timestamp(), told[1].pk))
     assert list(messages.faults()) == []
-    assert messages.again() == (1, 0)
+    assert messages.again() == (0, 1)
 
 
 def test_what_is_told_to_nobody_is_found(messages, told):

@@ -25,9 +25,20 @@ class Told(NamedTuple):
     text: str
 
 
+class Doubt(NamedTuple):
+    """A try of which its sender could not know, or note, whether the message arrived: since when,
+    in seconds of the epoch, and of which delivery."""
+
+    at: float
+    number: int
+
+
 class Webhook(Receiver):
     """`failures` are what its first calls come to. Of the calls in `deaths` the sender is killed
-    by `kill`: when its message has arrived and no answer has, or before it has arrived."""
+    by `kill`: when its message has arrived and no answer has, or before it has arrived.
+
+    `unanswered` are the calls that had no answer; they were not taken.
+    """
 
     def __init__(
         self,
@@ -38,6 +49,7 @@ class Webhook(Receiver):
         self.taken: list[Told] = []
         self.killed_at: dict[int, str] = {}  # deliveries whose sender was killed, and what became
         self.failed = Counter()
+        self.unanswered: list[Doubt] = []
         self._failures, self._deaths, self._kill = list(failures), deaths or {}, kill
         self._order = threading.Lock()
         super().__init__()
@@ -50,6 +62,8 @@ class Webhook(Receiver):
             death = self._deaths.get(self.calls, "")
         if fails:
             self.failed[fails] += 1
+            if fails != REFUSED:
+                self.unanswered.append(Doubt(time.time(), number))
             self._fail(handler, fails)
             return
         if death:
