@@ -197,7 +197,7 @@ class SymbolAdmin(admin.ModelAdmin):
     list_select_related = ("exchange",)
     search_fields = ("symbol", "native_symbol")
     fields = (
-        *("exchange", "symbol", "native_symbol", "alias", "base", "quote"),
+        *("exchange", "symbol", "native_symbol", "kind", "alias", "base", "quote"),
         *("status", "status_since", "renamed_to", "is_monitored", "created_at", "updated_at"),
     )
     readonly_fields = tuple(name for name in fields if name != "is_monitored")

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from exchanges import key_names
+from exchanges.symbols.listed import PERPETUAL, SPOT
 from exchanges.validators import (
     is_env_name,
     validate_env_shape,
@@ -292,7 +293,7 @@ class Symbol(Timestamped):
     """A market of an exchange, under the name we use and the one the exchange uses.
 
     `symbol` is canonical (`BTC-USD`) and part of every Redis key; `native_symbol` is the
-    exchange's (`BTCUSD`). Both come from its listing (`exchanges.symbols.listing`). Names may hold
+    exchange's (`BTCUSD`), which may stand for a market of each kind. Both come from its listing (`exchanges.symbols.listing`). Names may hold
     any alphabet and begin with a digit. `alias` is the native name of the market whose prices this
     one shows, and under which it is streamed.
 
@@ -306,11 +307,16 @@ class Symbol(Timestamped):
         DELISTED = "delisted", "delisted"
         RENAMED = "renamed", "renamed"
 
+    class Kind(models.TextChoices):
+        SPOT = SPOT, "spot"
+        PERPETUAL = PERPETUAL, "perpetual"
+
     GONE = (Status.DELISTED, Status.RENAMED)
 
     exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="symbols")
     symbol = models.CharField(max_length=100)
     native_symbol = models.CharField(max_length=100)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.SPOT)
     base = models.CharField(max_length=50)
     quote = models.CharField(max_length=50)
     status = models.CharField(max_length=10, choices=Status, default=Status.TRADING)
@@ -328,7 +334,7 @@ class Symbol(Timestamped):
             models.UniqueConstraint(fields=["exchange", "symbol"], name="symbols_one_per_name"),
             # A row that is gone keeps its native name, which may be given to another market.
             models.UniqueConstraint(
-                fields=["exchange", "native_symbol"],
+                fields=["exchange", "native_symbol", "kind"],
                 condition=~Q(status__in=["delisted", "renamed"]),
                 name="symbols_one_per_native_name",
             ),

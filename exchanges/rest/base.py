@@ -13,7 +13,7 @@ from exchanges.rest.clock import ExchangeClock
 from exchanges.rest.key import KeyInUse
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Row, Values
-from exchanges.symbols.listed import ListedSymbol
+from exchanges.symbols.listed import ListedSymbol, kind_of
 from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
 
@@ -174,10 +174,18 @@ class VenueRest(ABC):
 
     @abstractmethod
     def list_volumes(self) -> dict[str, float]:
-        """Return how much was traded in 24 hours, in the quote currency, by native name.
+        """Return how much was traded in 24 hours, in the quote currency, by `market_name`.
 
         A symbol of which that isn't told, or can't be read, is left out.
         """
+
+    @staticmethod
+    def market_name(native_symbol: str, kind: str) -> str:
+        """Return the text by which `_newest`, `_range` and `list_volumes` name a market.
+
+        The native symbol; more where that stands for a market of each kind.
+        """
+        return native_symbol
 
     @abstractmethod
     def server_time_ms(self) -> int:
@@ -284,7 +292,7 @@ class VenueRest(ABC):
                 listed = sorted(self.list_symbols(), key=lambda item: bool(item.is_trading))
                 self._native_symbols = {item.symbol: item.native_symbol for item in listed}
         try:
-            return self._native_symbols[symbol]
+            return self.market_name(self._native_symbols[symbol], kind_of(symbol))
         except KeyError:
             raise UnknownSymbol(f"{self.client.host} lists no symbol {symbol}") from None
 

@@ -15,15 +15,19 @@ logger = logging.getLogger(__name__)
 
 FEW_NAMED, NAME_SHOWN = 5, 40
 NAME_KEPT = 1000  # of a name that is none: longer than any that is stored
+SPOT, PERPETUAL = "spot", "perpetual"  # kinds of markets
+KINDS = (SPOT, PERPETUAL)
+SUFFIXES = {SPOT: "", PERPETUAL: "-PERP"}  # of a canonical name, by kind
 UNREADABLE = (LookupError, TypeError, AttributeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedSymbol:
-    """One market as the exchange lists it; `symbol` is canonical, `BASE-QUOTE`.
+    """One market as the exchange lists it; `symbol` is canonical, as `canonical` makes it.
 
     `is_trading` None: the listing doesn't say. `is_delisted`: it is only remembered there.
     `alias` is the native name of the symbol whose market this one shows, "" where it has its own.
+    `kind` is one of KINDS. A native name may stand for a market of each kind.
     """
 
     symbol: str
@@ -33,6 +37,7 @@ class ListedSymbol:
     is_trading: bool | None
     is_delisted: bool = False
     alias: str = ""
+    kind: str = SPOT
 
 
 class Listing(list[ListedSymbol]):
@@ -73,10 +78,21 @@ def read_rows(
     return Listing((item for item in found if item is not None), names)
 
 
-def canonical(base: Any, quote: Any) -> str:
-    """Return the canonical symbol of a market; of names that can be none no more than shows it."""
+def canonical(base: Any, quote: Any, kind: str = SPOT) -> str:
+    """Return the canonical symbol of a market: `BASE-QUOTE`, of a perpetual `BASE-QUOTE-PERP`.
+
+    Letters stay as the exchange writes them. Of names that can be none no more is told than shows
+    it.
+    """
     names = base, quote
-    return "-".join(x[:NAME_KEPT] if isinstance(x, str) else shape_of(x) for x in names)
+    pair = "-".join(x[:NAME_KEPT] if isinstance(x, str) else shape_of(x) for x in names)
+    return pair + SUFFIXES[kind]
+
+
+def kind_of(symbol: str) -> str:
+    """Return the kind of the market that a canonical symbol names."""
+    is_perpetual = symbol.count("-") > 1 and symbol.endswith(SUFFIXES[PERPETUAL])
+    return PERPETUAL if is_perpetual else SPOT
 
 
 def _text_in(row: Any, name: str) -> str:

@@ -3,7 +3,7 @@
 The canonical symbol identifies a row, because Redis keys hold it: a market that the exchange names
 anew keeps its row, and a native name given to another market moves to that market's row.
 
-One canonical symbol has one row. Where a listing holds two native names for it, the one that trades
+One canonical symbol has one row, and so has a native name of each kind. Where a listing holds two native names for it, the one that trades
 is taken; of two that trade, the one we had already; else the first. The rest is logged.
 
 A row of a listing that can't be read costs that row, and what it doesn't say stays as it was: what
@@ -20,11 +20,11 @@ from django.utils import timezone
 from exchanges.errors import BadPayload
 from exchanges.models import Exchange, Symbol
 from exchanges.presets import presets
-from exchanges.symbols.listed import ListedSymbol, named_few
+from exchanges.symbols.listed import KINDS, ListedSymbol, named_few
 
 logger = logging.getLogger(__name__)
 
-FIELDS_LISTED = ("native_symbol", "base", "quote", "status", "alias")
+FIELDS_LISTED = ("native_symbol", "kind", "base", "quote", "status", "alias")
 STOPPED_NAMED = 20
 
 
@@ -80,7 +80,8 @@ def sync_symbols(exchange: Exchange, listed: list[ListedSymbol]) -> SyncReport:
 
 
 def _is_usable(item):
-    return all(_is_name(item, field) for field in ("symbol", "native_symbol", "base", "quote"))
+    names = ("symbol", "native_symbol", "base", "quote")
+    return item.kind in KINDS and all(_is_name(item, field) for field in names)
 
 
 def _is_name(item, field):
@@ -98,9 +99,10 @@ def _one_per_symbol(listed, stored):
 
     chosen, taken = {}, set()
     for item in sorted(listed, key=rank):
-        if item.symbol not in chosen and item.native_symbol not in taken:
+        native = item.native_symbol, item.kind
+        if item.symbol not in chosen and native not in taken:
             chosen[item.symbol] = item
-            taken.add(item.native_symbol)
+            taken.add(native)
     return chosen
 
 
@@ -162,6 +164,7 @@ def _row(exchange, item, now, stored):
         exchange=exchange,
         symbol=item.symbol,
         native_symbol=item.native_symbol,
+        kind=item.kind,
         base=item.base,
         quote=item.quote,
         status=status,

@@ -90,16 +90,18 @@ def fetch_volumes(redis: Redis, exchange: Exchange) -> Volumes:
 
 
 def names_of(exchange: Exchange) -> dict[str, str]:
-    """Return the canonical names of what is listed, by native name."""
-    return dict(exchange.symbols.listed().values_list("native_symbol", "symbol"))
+    """Return the canonical names of what is listed, by `market_name` of its venue's REST."""
+    market_name = adapters.venue_of(exchange).rest.market_name
+    rows = exchange.symbols.listed().values_list("native_symbol", "kind", "symbol")
+    return {market_name(native, kind): symbol for native, kind, symbol in rows}
 
 
 def ask_volumes(
     redis: Redis, exchange: Exchange, rest: VenueRest, names: Mapping[str, str]
 ) -> Volumes:
-    """Do the same over a client that is open, with canonical `names` by native ones."""
+    """Do the same over a client that is open, with `names` as `names_of` returns them."""
     told = rest.list_volumes()
-    by_symbol = {names[native]: volume for native, volume in told.items() if native in names}
+    by_symbol = {names[market]: volume for market, volume in told.items() if market in names}
     found = Volumes(by_symbol, int(time.time() * 1000))
     stored = orjson.dumps({"at": found.at_ms, "volumes": found.by_symbol})
     redis.set(keys.volumes(exchange.pk), stored, ex=KEPT_SECONDS)

@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from exchanges.errors import BadPayload, UnknownSymbol
 from exchanges.models import Exchange, Symbol
-from exchanges.symbols.listed import ListedSymbol
+from exchanges.symbols.listed import PERPETUAL, SPOT, ListedSymbol, canonical, kind_of
 from exchanges.symbols.listing import SyncReport, sync_symbols
 from exchanges.symbols.monitoring import monitor, unmonitor
 
@@ -277,3 +277,45 @@ def test_a_delisted_symbol_can_be_unmonitored_but_not_monitored(exchange):
         monitor(exchange, ["OLD-USD"])
     exchange.symbols.filter(symbol="OLD-USD").update(status="delisted")
     assert Symbol.objects.get(symbol="OLD-USD").status == "delisted"
+
+
+def perpetual(symbol, native=None):
+    return replace(listed(symbol, native), symbol=f"{symbol}-PERP", kind=PERPETUAL)
+
+
+def test_a_native_name_may_stand_for_a_market_of_each_kind(exchange):
+    both = [listed("BTC-USDT"), perpetual("BTC-USDT")]
+    assert sync_symbols(exchange, both) == SyncReport(2, 0, 0, 0)
+    kinds = exchange.symbols.values_list("symbol", "native_symbol", "kind")
+    assert set(kinds) == {
+        ("BTC-USDT", "BTCUSDT", "spot"),
+        ("BTC-USDT-PERP", "BTCUSDT", "perpetual"),
+    }
+    assert sync_symbols(exchange, both) == SyncReport(0, 0, 0, 0)
+
+
+def test_of_two_perpetuals_of_one_native_name_one_is_taken(exchange):
+    sync_symbols(exchange, [perpetual("BTC-USDT"), perpetual("ETH-USDT", "BTCUSDT")])
+    assert natives(exchange) == {"BTC-USDT-PERP": "BTCUSDT"}
+
+
+def test_a_kind_that_nobody_knows_is_not_kept(exchange):
+    sync_symbols(exchange, [listed("BTC-USDT"), replace(listed("X-USDT"), kind="dated")])
+    assert natives(exchange) == {"BTC-USDT": "BTCUSDT"}
+
+
+def test_letters_of_a_base_stay_as_they_are(exchange):
+    names = [listed("kPEPE-USDC"), listed("KPEPE-USDC"), listed("AAPLx-USD")]
+    sync_symbols(exchange, names)
+    assert set(natives(exchange)) == {"kPEPE-USDC", "KPEPE-USDC", "AAPLx-USD"}
+
+
+@pytest.mark.parametrize("symbol", ["BTC-USDT", "BTC-PERP", "PERP-USDT", "A-B-USDT"])
+def test_what_has_no_kind_in_its_name_is_spot(symbol):
+    assert kind_of(symbol) == SPOT
+
+
+def test_a_canonical_name_tells_the_kind():
+    assert canonical("1000PEPE", "USDT", PERPETUAL) == "1000PEPE-USDT-PERP"
+    assert kind_of("1000PEPE-USDT-PERP") == PERPETUAL
+    assert canonical("BTC", "USDT", SPOT) == canonical("BTC", "USDT") == "BTC-USDT"

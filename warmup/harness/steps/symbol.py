@@ -8,7 +8,7 @@ from exchanges.symbols.listed import ListedSymbol
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome
 
-PREFERRED = ("BTC-USD", "BTC-USDT", "BTC-USDC", "BTC-EUR")  # the liveliest market of most
+PREFERRED = ("BTC-USD", "BTC-USDT", "BTC-USDT-PERP", "BTC-USDC", "BTC-EUR")  # the liveliest market of most
 
 
 def check_symbol(facts: Facts) -> Outcome:
@@ -86,4 +86,4 @@ def _similar(symbol: str, names: Collection[str]) -> str:
 def _as_listed(row: Symbol) -> ListedSymbol:
     is_trading = row.status == Symbol.Status.TRADING
     names = (row.symbol, row.native_symbol, row.base, row.quote)
-    return ListedSymbol(*names, is_trading, row.alias)
+    return ListedSymbol(*names, is_trading, alias=row.alias, kind=row.kind)
