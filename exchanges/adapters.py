@@ -103,6 +103,7 @@ def rest_of(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venue
         _note_weight(pacer, venue.weight),
         venue.is_own_error,
         venue.elsewhere(host_of(exchange.rest_url)),
+        venue.errors_in_200,
     )
     client = RestClient(
         exchange.rest_url,

@@ -293,9 +293,9 @@ class Symbol(Timestamped):
     """A market of an exchange, under the name we use and the one the exchange uses.
 
     `symbol` is canonical (`BTC-USD`) and part of every Redis key; `native_symbol` is the
-    exchange's (`BTCUSD`), which may stand for a market of each kind. Both come from its listing (`exchanges.symbols.listing`). Names may hold
-    any alphabet and begin with a digit. `alias` is the native name of the market whose prices this
-    one shows, and under which it is streamed.
+    exchange's (`BTCUSD`), which may stand for a market of each kind. Both come from its listing
+    (`exchanges.symbols.listing`). Names may hold any alphabet and begin with a digit. `alias` is
+    the native name of the market whose prices this one shows, and under which it is streamed.
 
     A halted symbol is listed and makes no candles; a delisted one is listed no more; a renamed one
     goes on as `renamed_to`, by somebody's word. `status_since` is when we learned of it.

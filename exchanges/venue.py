@@ -11,7 +11,7 @@ from typing import Any
 from exchanges.errors import LivermoreError
 from exchanges.rest.base import VenueRest
 from exchanges.rest.key import KeyLoader
-from exchanges.rest.pacing.budget import Limits
+from exchanges.rest.pacing.budget import CallLimit, Limits
 from exchanges.rest.reply import QuietBars
 from exchanges.rest.response_limits import ResponseLimits
 from exchanges.stream.base import VenueStream
@@ -27,7 +27,8 @@ class Preset:
 
     `default_symbols` are canonical and monitored from the first sync on if they trade; None means
     every symbol that trades. `answers` is the most that one of its answers over REST may be and
-    take, None for what goes for its venue; neither is a part of the row.
+    take, None for what goes for its venue; neither is a part of the row. One that is not
+    `is_active` begins when a person activates it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Preset:
     default_symbols: tuple[str, ...] | None
     answers: ResponseLimits | None = None
     archive_url: str = ""
+    is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ class Venue:
     seen_live: bool  # whether this code has ever talked to the exchange itself
     api_path: str = ""  # what of a row's REST address follows the host
     weight: RequestWeight | None = None  # None: it publishes none, so rows are paced by batches
-    calls_per_second: float | None = None  # what it allowed when it last said so, without weights
+    calls: CallLimit | None = None  # of all its REST, where it counts calls and no weight
+    errors_in_200: bool = False  # what it refuses may come with HTTP 200: `read_error` sees it all
     answers: ResponseLimits = USUAL_ANSWERS
     load_key: KeyLoader | None = None  # None: candles need no key, so none is loaded or sent
     elsewhere: Callable[[str], str] = lambda host: ""  # where else its candles are, for a person

@@ -50,6 +50,7 @@ class VenueRest(ABC):
     candle_weight = 1  # request weight of a candle call, where the exchange counts weight
     settle_ms: int  # how long after its end a bar may still change in REST answers
     quiet_bars: QuietBars
+    newest_first = False  # how rows stand in its answers
     lag_ms: int  # how long after its end an answer may still lack a bar, or tell a part of it alone
 
     def __init__(
@@ -234,7 +235,14 @@ class VenueRest(ABC):
         """Return what else a row says; raises for what is no row of that timeframe."""
 
     def _reply(self, timeframe: Timeframe) -> CandleReply:
-        return CandleReply(timeframe, self._open_time, self._values, self.quiet_bars, self.lag_ms)
+        return CandleReply(
+            timeframe,
+            self._open_time,
+            self._values,
+            self.quiet_bars,
+            self.lag_ms,
+            newest_first=self.newest_first,
+        )
 
     def _result(
         self, reply: CandleReply, timeframe: Timeframe, start_ms: int, end_ms: int

@@ -65,11 +65,12 @@ KINDS = {
 PHRASES = {each.value: each.phrase for each in HTTPStatus}
 BAN_SECONDS = 120  # the shortest that is known, for a ban that doesn't say how long it is
 
-# Makes an error of a reply with a status of 400 or more that only the venue understands: the
-# status and the parsed body, None where it isn't JSON. None leaves it to the general rules.
+# Makes an error of a reply with a status of 400 or more that only the venue understands, or of any
+# with 200 where it has `errors_in_200`: the status and the parsed body, None where it isn't JSON.
+# None leaves it to the general rules.
 ErrorReader = Callable[[int, Any], LivermoreError | None]
 Params = Mapping[str, str | int | list[str]] | None
-Request = tuple[str, Params, bool, bool]  # the last ones: signed, long
+Request = tuple[str, Params, bytes | None, bool, bool]  # the last ones: a body, signed, long
 Signer = Callable[[str], Mapping[str, str]]
 
 
@@ -82,6 +83,7 @@ class Replies:
     # Of a parsed body: the exchange itself wrote it.
     is_own_error: Callable[[Any], bool] = lambda body: isinstance(body, dict)
     elsewhere: str = ""  # tells who is blocked where else candles are
+    errors_in_200: bool = False  # an answer with HTTP 200 may be an error too
 
 
 class _ListingBudget(NamedTuple):
@@ -158,7 +160,26 @@ class RestClient:
 
         Raises an error of the tree in `exchanges.errors`, always with the host in its text.
         """
-        request = (path, params, signed and self._sign is not None, long)
+        signed = signed and self._sign is not None
+        return self._ask((path, params, None, signed, long), weight, lane, on_send)
+
+    def post(
+        self,
+        path: str,
+        body: Any,
+        *,
+        weight: int = 1,
+        lane: Lane | None = Lane.BACKFILL,
+        long: bool = False,
+        on_send: Callable[[], None] = lambda: None,
+    ) -> Any:
+        """Do the same by a POST of `body` as JSON, which only asks and is never signed."""
+        return self._ask((path, None, orjson.dumps(body), False, long), weight, lane, on_send)
+
+    def _ask(
+        self, request: Request, weight: int, lane: Lane | None, on_send: Callable[[], None]
+    ) -> Any:
+        path, signed = request[0], request[3]
         delays, failures, pages, refusals = retry_delays(), 0, 0, 0
         while True:
             if pages >= ATTEMPTS:
@@ -181,7 +202,7 @@ class RestClient:
                     ) from error
             except Unauthorized:
                 refusals += 1
-                if refusals == (TOKENS if request[2] else ATTEMPTS):
+                if refusals == (TOKENS if signed else ATTEMPTS):
                     raise
                 self.pacer.sleep(next(delays))
             except Temporary as error:
@@ -226,14 +247,20 @@ class RestClient:
         return answer
 
     def _get_once(
-        self, path: str, params: Params, signed: bool, long: bool, counted: tuple[int, int]
+        self,
+        path: str,
+        params: Params,
+        body: bytes | None,
+        signed: bool,
+        long: bool,
+        counted: tuple[int, int],
     ) -> Any:
         with self._counting:
             self._calls += 1
         call.has_left = False
         try:
             proof = self._sign(self._place + path) if signed and self._sign else {}
-            reply, content = self._exchange(path, params, proof, long)
+            reply, content = self._exchange(path, params, body, proof, long)
         except BaseException:
             if not call.has_left:  # the exchange counts nothing either
                 with suppress(RedisError):
@@ -247,15 +274,23 @@ class RestClient:
         if error:
             raise error
         try:
-            return parse(content)
+            answer = parse(content)
         except ValueError:
             what = self._described(reply, content)
             raise Unreachable(
                 f"{self.host} answered with something else than JSON: {what}"
             ) from None
+        if self._replies.errors_in_200 and (error := self._read_error(reply.status, answer)):
+            raise error
+        return answer
 
     def _exchange(
-        self, path: str, params: Params, proof: Mapping[str, str], long: bool
+        self,
+        path: str,
+        params: Params,
+        body: bytes | None,
+        proof: Mapping[str, str],
+        long: bool,
     ) -> tuple[BaseHTTPResponse, bytes]:
         """Return what is answered, with its body: of a refusal the beginning alone."""
         limits, left = self._limits, getattr(_listing, "left", None) if long else None
@@ -266,7 +301,7 @@ class RestClient:
             allowed.share(*left)
         try:
             with allowed.granted():
-                reply = self._session.get(path, params, proof)
+                reply = self._session.call(path, params, body, proof)
                 content = _body(reply, allowed)
                 if left:
                     seconds = left.seconds - (time.monotonic() - began)
@@ -295,11 +330,8 @@ class RestClient:
             # Everybody who calls this host waits, not this thread alone.
             self.pacer.hold(max(retry_after or 0, PAUSE_SECONDS))
             return RateLimited(f"{self.host} says too many requests (HTTP 429)", retry_after)
-        own = (status, body) if self._replies.is_own_error(body) else None
-        if error := self._replies.read_error(status, body):
-            is_refusal = status == 401 and isinstance(error, BadCredentials)
-            error.reply = own
-            return Unauthorized(str(error)) if is_refusal else error
+        if error := self._read_error(status, body):
+            return error
         said = self._said(reply, content, body)
         is_page = status == 403 and not self._replies.is_own_error(body)
         if is_page and not names_country(content):
@@ -313,8 +345,21 @@ class RestClient:
         if status >= 500:
             return Unreachable(f"{self.host} has a fault of its own (HTTP {status}): {said}")
         refused = BadPayload(f"{self.host} refused the request (HTTP {status}): {said}")
-        refused.reply = own
+        refused.reply = (status, body) if self._replies.is_own_error(body) else None
         return refused
+
+    def _read_error(self, status: int, body: Any) -> LivermoreError | None:
+        """Return the error that the venue reads out of an answer, if any."""
+        error = self._replies.read_error(status, body)
+        if error is None:
+            return None
+        if isinstance(error, RateLimited):
+            self.pacer.hold(max(error.retry_after_seconds or 0, PAUSE_SECONDS))
+        if status == 401 and isinstance(error, BadCredentials):
+            error = Unauthorized(str(error))
+        elif self._replies.is_own_error(body):
+            error.reply = status, body
+        return error
 
     def _said(self, reply: BaseHTTPResponse, content: bytes, body: Any) -> str:
         """Return the exchange's own words, or what came in their place, without a word of it."""

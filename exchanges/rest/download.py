@@ -75,7 +75,7 @@ class Downloads:
             allowed = ResponseBudget(self._place + path, most_bytes, SECONDS, READ_SECONDS)
             try:
                 with allowed.granted():
-                    reply = self._session.get(path, None, {})
+                    reply = self._session.call(path, None, None, {})
                     content = self._content(reply, allowed)
             except FAILURES as error:
                 if (reason := reason_of(error)).startswith(LIBRARYS_LIMIT):

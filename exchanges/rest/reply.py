@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
+from math import isfinite
 from operator import ge
 from typing import Any, NamedTuple
 
@@ -94,6 +95,8 @@ class Candles(list[Candle]):
 class CandleReply:
     """Collects the rows of one or more pages of an answer, oldest first within a page.
 
+    Those of an exchange that tells the `newest_first` are turned round before all else.
+
     Rows that cannot be candles, lie outside of what was asked for, come twice or out of order are
     refused and counted. Such a row leaves its own bar uncovered; one that doesn't tell which that
     is leaves all uncovered that lies between its neighbours, or where no bar has room there,
@@ -111,12 +114,15 @@ class CandleReply:
         values: Callable[[Row, Timeframe], Values],
         quiet_bars: QuietBars,
         lag_ms: int,
+        *,
+        newest_first: bool = False,
     ):
         self._timeframe = timeframe
         self._open_time = open_time
         self._values = values
         self._quiet_bars = quiet_bars
         self._lag_ms = lag_ms
+        self._step = -1 if newest_first else 1
         self._candles: dict[int, Candle] = {}
         self._pages: list[list[int]] = []  # the times of their usable rows
         self._proven: list[Interval] = []
@@ -133,12 +139,12 @@ class CandleReply:
     def add_page(
         self, rows: Iterable[Row], start_ms: int, last_ms: int, known: Collection[int] = ()
     ) -> bool:
-        """Take the rows of a page, oldest first, that was to open in `[start_ms, last_ms]`.
+        """Take the rows of a page, in the exchange's order, that open in `[start_ms, last_ms]`.
 
         `known` are open times of rows that exist there. Return whether the page has them: one that
         lacks any proves no quiet bar, and before the first row of one that has them there is none.
         """
-        rows = list(rows)
+        rows = list(rows)[:: self._step]
         self._reach_ms = max(self._reach_ms, last_ms)
         page = self._read_together(rows, start_ms, last_ms)
         if page is None:
@@ -340,6 +346,18 @@ def number(text: str) -> float:
     if type(text) is not str or len(text) > LONGEST_NUMBER or "_" in text:
         raise TypeError(f"not a decimal string, but {shape_of(text)}")
     return float(text)
+
+
+def real(given: int | float) -> float:
+    """Return what an exchange wrote as a number of JSON, as exactly as candles are kept.
+
+    Raises TypeError for what is none, ValueError for one that is not finite.
+    """
+    if type(given) not in (int, float):
+        raise TypeError(f"not a number, but {shape_of(given)}")
+    if not isfinite(given):
+        raise ValueError(f"not a finite number, but {given}")
+    return float(given)
 
 
 def whole(given: int | str) -> int:

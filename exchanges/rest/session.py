@@ -32,6 +32,7 @@ from exchanges.transport.dialing import Route
 
 FAILURES = (OSError, HTTPError, HTTPException, ValueError)
 NO_RETRIES = Retry(False)  # what is to be tried again, and when, is not urllib3's to say
+JSON = {"Content-Type": "application/json"}
 LIBRARYS_LIMIT = "got more than"  # how http.client says that a line, or their number, has no end
 
 
@@ -106,7 +107,7 @@ class _Prepared(NamedTuple):
 
 
 class SingleHostSession:
-    """GETs from one host; no answer leads elsewhere or leaves anything behind.
+    """Calls of one host; no answer leads elsewhere or leaves anything behind.
 
     `requests` prepares one request, without a path: it makes the pool, the host's name and the
     headers of it. All others differ from that one by their path, query and proof alone, so they go
@@ -120,19 +121,25 @@ class SingleHostSession:
         self._timeout = timeout
         self._prepared: _Prepared | None = None
 
-    def get(
+    def call(
         self,
         path: str,
         params: Mapping[str, str | int | list[str]] | None,
+        body: bytes | None,
         headers: Mapping[str, str],
     ) -> BaseHTTPResponse:
-        """Return the head of an answer, whose body is still to be read. Raises one of FAILURES."""
+        """Return the head of an answer, whose body is still to be read. Raises one of FAILURES.
+
+        A GET; with a `body`, which is JSON, a POST.
+        """
         prepared = self._prepared or self._prepare()
         query = f"?{urlencode(params, doseq=True)}" if params else ""
+        kind = {} if body is None else JSON
         return prepared.pool.urlopen(
-            "GET",
+            "GET" if body is None else "POST",
             f"{prepared.prefix}{path}{query}",
-            headers={**prepared.headers, **headers},
+            body=body,
+            headers={**prepared.headers, **kind, **headers},
             timeout=self._timeout,
             retries=NO_RETRIES,
             redirect=False,  # it could be a host that nobody allowed, and its body is read for that

@@ -3,8 +3,9 @@
 The canonical symbol identifies a row, because Redis keys hold it: a market that the exchange names
 anew keeps its row, and a native name given to another market moves to that market's row.
 
-One canonical symbol has one row, and so has a native name of each kind. Where a listing holds two native names for it, the one that trades
-is taken; of two that trade, the one we had already; else the first. The rest is logged.
+One canonical symbol has one row, and so has a native name of each kind. Where a listing holds two
+native names for a symbol, the one that trades is taken; of two that trade, the one we had already;
+else the first. The rest is logged.
 
 A row of a listing that can't be read costs that row, and what it doesn't say stays as it was: what
 is stored of a symbol whose row was refused, or may have been, is not taken for delisted.

@@ -1,3 +1,4 @@
+import pkgutil
 from importlib import import_module
 from operator import itemgetter
 from types import SimpleNamespace
@@ -6,32 +7,54 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
+from exchanges import migrations
 from exchanges.models import Exchange
 from exchanges.presets import presets
 from exchanges.venues import VENUES
 
-migration = import_module("exchanges.migrations.0002_presets")
+ALL = [
+    import_module(f"{migrations.__name__}.{each.name}")
+    for each in pkgutil.iter_modules(migrations.__path__)
+]
+ADDING = [each for each in ALL if hasattr(each, "PRESETS")]
+ROWS = [values for each in ADDING for values in each.PRESETS]
 archives = import_module("exchanges.migrations.0009_exchange_archive")
-FIELDS = ("name", "display_name", "rest_url", "ws_url", "pacing")
+FIELDS = ("name", "display_name", "rest_url", "ws_url", "pacing", "is_active")
 
 by_name = itemgetter("name")
 
 
 def add_presets():
-    migration.add_presets(apps, SimpleNamespace(connection=connection))
+    for migration in ADDING:
+        migration.add_presets(apps, SimpleNamespace(connection=connection))
 
 
-def test_the_migration_holds_the_presets_values():
+def told(values):
+    """Return the values of a migration's row that a preset has too."""
+    return {"is_active": True} | {k: v for k, v in values.items() if not k.startswith("batch_")}
+
+
+def test_the_migrations_hold_the_presets_values():
     found = [
         {"venue": venue.name} | {field: getattr(preset, field) for field in FIELDS}
         for venue in VENUES.values()
         for preset in venue.presets
     ]
-    assert sorted(found, key=by_name) == sorted(migration.PRESETS, key=by_name)
+    assert sorted(found, key=by_name) == sorted(map(told, ROWS), key=by_name)
+
+
+@pytest.mark.parametrize("values", ROWS, ids=lambda values: values["name"])
+def test_a_row_comes_with_the_pace_that_its_venue_allows(values):
+    limit, preset = VENUES[values["venue"]].calls, Exchange(**values)
+    if limit is None or not limit.is_published:
+        assert not {"batch_size", "batch_delay_ms"} & set(values)
+    else:
+        paces = (preset.batch_size, preset.batch_delay_ms)
+        assert paces == (limit.batch_size, limit.batch_delay_ms)
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("values", migration.PRESETS, ids=lambda values: values["name"])
+@pytest.mark.parametrize("values", ROWS, ids=lambda values: values["name"])
 def test_a_preset_is_a_valid_exchange(values):
     Exchange.objects.filter(name=values["name"]).delete()
     Exchange(**values).full_clean()

@@ -5,6 +5,7 @@ Overview". The REST limit is unpublished (until 2025 "REST API Rate Limits" said
 that page is gone since): pacing `batch`.
 """
 
+from exchanges.rest.pacing.budget import CallLimit
 from exchanges.venue import Preset, Venue
 from exchanges.venues.coinbase.key import load_key
 from exchanges.venues.coinbase.rest import CoinbaseRest, is_own_error, read_error
@@ -19,7 +20,7 @@ VENUE = Venue(
     read_listing=read_listing,
     read_error=read_error,
     is_own_error=is_own_error,
-    calls_per_second=10,
+    calls=CallLimit(10, per_seconds=1, is_published=False),
     load_key=load_key,
     seen_live=False,
     api_path="/api/v3/brokerage",

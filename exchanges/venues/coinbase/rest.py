@@ -55,6 +55,7 @@ class CoinbaseRest(VenueRest):
     candles_per_call = 300  # 350 is where the exchange refuses; reports of the edge disagree
     settle_ms = 5_000
     quiet_bars = QuietBars.OMITS
+    newest_first = True
     lag_ms = 600_000  # bars were seen to come up to seven minutes late
 
     def __init__(self, *arguments: Any, **options: Any):
@@ -225,7 +226,7 @@ class CoinbaseRest(VenueRest):
     ) -> None:
         """Take the rows that open from the window's start to its end, both inclusive.
 
-        They come newest first. The exchange sends an empty list now and then: where rows are
+        The exchange sends an empty list now and then: where rows are
         `known` to be there, or none was seen yet, it is asked again, `looks` times in all.
         """
         start_ms, end_ms = window
@@ -242,7 +243,7 @@ class CoinbaseRest(VenueRest):
             rows = body.get("candles") if isinstance(body, dict) else None
             if not isinstance(rows, list):
                 raise BadPayload(f"the candles are not in Coinbase's form: {shape_of(body)}")
-            complete = reply.add_page(rows[::-1], start_ms, end_ms, known)
+            complete = reply.add_page(rows, start_ms, end_ms, known)
             if complete and (rows or reply.times()):
                 return
 

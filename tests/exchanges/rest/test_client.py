@@ -22,6 +22,7 @@ from exchanges.errors import (
     RateLimited,
     Temporary,
     TurnedAway,
+    UnknownSymbol,
     Unreachable,
 )
 from exchanges.rest.client import ATTEMPTS, Replies, RestClient
@@ -52,6 +53,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.replies = deque([OK])
         self.seen = []
+        self.posted = []
         self.url = f"http://{self.host}"
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -69,6 +71,11 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def do_POST(self):
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posted.append((self.command, sent))
+        self.do_GET()
 
     def do_GET(self):
         self.server.seen.append((self.path, dict(self.headers)))
@@ -158,6 +165,44 @@ def test_a_call_is_a_get_of_base_path_and_parameters(server, connect):
     assert path == "/base/klines?symbol=BTCUSD&limit=5"
     assert headers["User-Agent"] == "livermore"
     assert client.calls == 1
+
+
+def test_a_post_asks_with_a_body_of_json_by_the_same_rules(server, connect):
+    client = connect(f"{server.url}/base", sign=lambda path: {"Authorization": f"Bearer {SECRET}"})
+    server.answer((503, {}, b""), (200, {}, b""), OK)  # which is tried again, as a GET is
+    assert client.post("/info", {"type": "meta"}) == {"ok": True}
+    assert server.posted == [("POST", b'{"type":"meta"}')] * 3
+    path, headers = server.seen[-1]
+    assert (path, headers["Content-Type"]) == ("/base/info", "application/json")
+    assert "Authorization" not in headers
+    client.get("/x")
+    assert "Content-Type" not in server.seen[-1][1]
+
+
+def test_what_is_answered_with_200_may_be_a_refusal_all_the_same(server, connect):
+    def read_error(status, body):
+        said = body["code"] if isinstance(body, dict) else None
+        return {"1": UnknownSymbol("which?"), "2": Unreachable("busy")}.get(said)
+
+    told = Replies(read_error, is_own_error=lambda body: "code" in body, errors_in_200=True)
+    client = connect(server.url, replies=told)
+    server.answer(*((200, {}, b'{"code":"%c"}' % code) for code in b"201"))
+    assert client.get("/x") == {"code": "0"}
+    assert failure_of(client, UnknownSymbol).reply == (200, {"code": "1"})
+    assert client.calls == 3
+    assert connect(server.url, replies=Replies(read_error)).get("/x") == {"code": "1"}
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_who_asks_for_a_pause_in_its_own_way_gets_it(server, connect, redis, status):
+    def read_error(status, body):
+        return RateLimited("too often", 600.0)
+
+    client = connect(server.url, replies=Replies(read_error, errors_in_200=True))
+    server.answer((status, {}, b'{"retCode":10006}'))
+    assert failure_of(client, RateLimited).retry_after_seconds == pytest.approx(600, abs=2)
+    assert client.calls == 1
+    assert held_seconds(redis, server.host) == pytest.approx(600, abs=2)
 
 
 def test_one_connection_serves_many_calls(server, client):

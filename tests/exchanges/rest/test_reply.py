@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.rest.reply import CandleReply, QuietBars, number
+from exchanges.rest.reply import CandleReply, QuietBars, number, real
 from livermore.market.timeframe import Timeframe
 
 M = 60_000
@@ -55,6 +55,28 @@ def test_rows_become_candles():
     assert times(got) == [0, 1, 2]
     assert {candle.timeframe for candle in got} == {Timeframe.M1}
     assert (got.refused, got.open_candle, got.runs_ahead) == ([], None, False)
+
+
+def test_rows_that_come_newest_first_are_turned_round():
+    collector = CandleReply(
+        Timeframe.M1, lambda row: row[0], values, OMITS, LAG_MS, newest_first=True
+    )
+    collector.add_page(rows(3, 2, 1), T, END)
+    collector.add_page(rows(1, 0), T, END)
+    got = collector.result(T, END, NOW)
+    assert (times(got), covered(got), got.refused) == ([0, 1, 2, 3], [0, 1, 2, 3], [])
+
+
+@pytest.mark.parametrize(("told", "read"), [(83729.5, 83729.5), (0, 0.0), (0.21155628, 0.21155628)])
+def test_a_number_of_json_is_read_as_it_is(told, read):
+    assert real(told) == read
+    assert type(real(told)) is float
+
+
+@pytest.mark.parametrize("told", ["1.5", True, None, [1], float("nan"), float("inf"), 10**400])
+def test_what_is_no_number_of_json_is_refused(told):
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        real(told)
 
 
 # What an answer proves

@@ -10,7 +10,7 @@ from exchanges.errors import Banned
 from exchanges.models import Exchange
 from exchanges.rest.key import Credentials
 from exchanges.rest.pacing.batch import BatchPacer
-from exchanges.rest.pacing.budget import Limits
+from exchanges.rest.pacing.budget import CallLimit, Limits
 from exchanges.rest.pacing.weight import WeightPacer
 from exchanges.rest.reply import QuietBars
 from exchanges.venues import VENUES
@@ -112,7 +112,7 @@ def test_what_is_known_of_the_venues():
     assert (binance.marks_closed_bars, coinbase.marks_closed_bars) == (True, False)
     assert binance.weight
     assert binance.weight.until_known == Limits(1200, 5000)
-    assert (coinbase.weight, coinbase.calls_per_second) == (None, 10)
+    assert (coinbase.weight, coinbase.calls) == (None, CallLimit(10, 1, is_published=False))
     assert binance.load_key is None
     assert coinbase.load_key
 

@@ -2,7 +2,7 @@
 
 from exchanges.models import Exchange
 from exchanges.presets import presets
-from exchanges.rest.pacing.budget import SHARE_OF_LIMIT
+from exchanges.rest.pacing.budget import SHARE_OF_LIMIT, CallLimit
 from exchanges.venue import RequestWeight
 from exchanges.venues import VENUES
 from warmup.harness.facts import Facts
@@ -14,8 +14,8 @@ def check_limits(facts: Facts) -> Outcome:
     venue = VENUES.get(facts.exchange.venue)
     if venue and venue.weight:
         return _by_weight(facts, venue.weight)
-    if venue and venue.calls_per_second:
-        return _by_calls(facts.exchange, venue.calls_per_second)
+    if venue and venue.calls:
+        return _by_calls(facts.exchange, venue.calls)
     text = f"nothing is known of what {facts.exchange.venue} publishes"
     return Outcome(text, result=Result.SKIP)
 
@@ -44,14 +44,14 @@ def _by_weight(facts: Facts, weight: RequestWeight) -> Outcome:
     return Outcome(f"{text}; the row's batches use {most:.0f} at most{_unlike_preset(row)}")
 
 
-def _by_calls(row: Exchange, allowed: float) -> Outcome:
+def _by_calls(row: Exchange, limit: CallLimit) -> Outcome:
     most = calls_per_second(row)
+    told = "published:" if limit.is_published else "none is published now; it used to be"
     text = (
-        f"none is published now; it used to be {allowed:g} calls a second, and the row's "
-        f"batches make {most:g} at most"
+        f"{told} {limit.per_second:g} calls a second, and the row's batches make {most:g} at most"
     )
-    if most > allowed:
-        raise Failed(text, _slower(row))
+    if most > limit.per_second:
+        raise Failed(text, _slower(row, limit))
     return Outcome(f"{text}{_unlike_preset(row)}")
 
 
@@ -60,8 +60,11 @@ def calls_per_second(row: Exchange) -> float:
     return 1000 * row.batch_size / row.batch_delay_ms if row.batch_delay_ms else float("inf")
 
 
-def _slower(row: Exchange) -> str:
-    return f"in the row {row.name} set pacing to batch, 5 requests and 1000 ms between batches"
+def _slower(row: Exchange, limit: CallLimit) -> str:
+    return (
+        f"in the row {row.name} set pacing to batch, {limit.batch_size} requests and "
+        f"{limit.batch_delay_ms} ms between batches"
+    )
 
 
 def _unlike_preset(row: Exchange) -> str:

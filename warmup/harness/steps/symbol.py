@@ -8,7 +8,8 @@ from exchanges.symbols.listed import ListedSymbol
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome
 
-PREFERRED = ("BTC-USD", "BTC-USDT", "BTC-USDT-PERP", "BTC-USDC", "BTC-EUR")  # the liveliest market of most
+# The liveliest market of most.
+PREFERRED = ("BTC-USD", "BTC-USDT", "BTC-USDT-PERP", "BTC-USDC", "BTC-EUR")
 
 
 def check_symbol(facts: Facts) -> Outcome:

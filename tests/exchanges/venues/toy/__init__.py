@@ -1,5 +1,6 @@
 """A venue with a protocol that nobody speaks: what a folder needs, and no more."""
 
+from exchanges.rest.pacing.budget import CallLimit
 from exchanges.rest.response_limits import ResponseLimits
 from exchanges.venue import Preset, Venue
 from tests.exchanges.venues.toy.rest import ToyRest, is_own_error, read_error
@@ -14,7 +15,7 @@ VENUE = Venue(
     read_listing=read_listing,
     read_error=read_error,
     is_own_error=is_own_error,
-    calls_per_second=200,
+    calls=CallLimit(200, per_seconds=1, is_published=False),
     seen_live=False,
     answers=ResponseLimits(megabytes=10),
     presets=(
