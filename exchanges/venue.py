@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from exchanges.contact.fact import UnsureFact
 from exchanges.errors import LivermoreError
 from exchanges.rest.base import VenueRest
 from exchanges.rest.key import KeyLoader
@@ -99,6 +100,7 @@ class Venue:
     load_key: KeyLoader | None = None  # None: candles need no key, so none is loaded or sent
     elsewhere: Callable[[str], str] = lambda host: ""  # where else its candles are, for a person
     archive: Archive | None = None  # None: nobody publishes candles of it in bulk
+    unsure: tuple[UnsureFact, ...] = ()  # what is taken for true of it, and nobody has seen
 
     @property
     def key_prefix(self) -> str:
