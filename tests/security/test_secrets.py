@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import shlex
-import socket
 import subprocess
 import sys
 import threading
@@ -50,6 +49,7 @@ from livermore.observing.logs import JsonFormatter, TextFormatter
 from tests.alerts.receiver import Receiver
 from tests.conftest import SERVER
 from tests.exchanges.transport.proxy import Proxy
+from tests.fixtures.ports import free_port
 from tests.warmup.runners import ROOT, Running, database_url, make_row, running, serve, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -629,8 +629,7 @@ def change(browser, channel, form):
 def test_a_web_server_that_lacks_all_says_no_secret(redis, canaries, everywhere, changes):
     redis.set("something", 1)
     logging.getLogger("tests").info("the web server begins")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     daphne = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "livermore.asgi:application"]
     web = start(canaries, daphne, changes)
     bearer = {"Authorization": f"Bearer {canaries['token']}"}
@@ -651,9 +650,9 @@ def answer(port, path, headers=()):
     with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as web:
         try:
             web.request("GET", path, headers=dict(headers))
-        except ConnectionRefusedError:
+            reply = web.getresponse()
+        except ConnectionError:
             return ""
-        reply = web.getresponse()
         return f"{reply.status} {reply.headers}\n{reply.read().decode()}"
 
 

@@ -29,6 +29,7 @@ from exchanges.rest.client import ATTEMPTS, Replies, RestClient
 from exchanges.rest.pacing.batch import BatchPacer
 from livermore.market import keys
 from tests.exchanges.transport.wire import black_hole, certificate, lead
+from tests.fixtures.ports import free_port
 
 WAF_PAGE = b"<html><head><title>403 Forbidden</title></head>\n<body>Access denied</body></html>"
 BINANCE_451 = (
@@ -286,8 +287,7 @@ def test_a_passing_failure_is_tried_again(server, client, reply, said):
 
 
 def test_a_refused_connection_is_unreachable(connect):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     client = connect(f"http://127.0.0.1:{port}")
     assert "refused" in str(failure_of(client, Unreachable))
     assert client.calls == ATTEMPTS
@@ -808,14 +808,8 @@ def counting(redis):
         client.close()
 
 
-def closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_a_connection_that_is_refused_counts_as_nothing(counting):
-    client = counting(f"http://127.0.0.1:{closed_port()}")
+    client = counting(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(Unreachable):
         client.get("/time", weight=7)
     assert len(client.pacer.counted) == ATTEMPTS

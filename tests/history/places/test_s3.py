@@ -9,6 +9,7 @@ from exchanges.errors import Misconfigured, Temporary
 from history.places import s3
 from history.places.place import configured_place
 from history.places.s3 import read_address
+from tests.fixtures.ports import free_port
 from tests.history.places.s3_server import KEY, s3_server
 
 
@@ -32,11 +33,6 @@ def place_at(settings, monkeypatch):
         return configured_place()
 
     return open_place
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def test_what_is_written_is_read_moved_and_listed(server, place_at):

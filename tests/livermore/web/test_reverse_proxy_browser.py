@@ -19,6 +19,8 @@ from tests.warmup.runners import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+MISSING, FORBIDDEN = "status of 404", "status of 403"
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -162,7 +164,7 @@ def test_below_a_path_all_of_it_works(below, look, browser, row, candles, rewrit
         page.wait_for("body", "true")
         paths = {cookie["path"] for cookie in browser.get_cookies()}
         assert paths == {path_of_cookies}
-        lost = [text for text in page.complaints() if "404" in text]
+        lost = [text for text in page.complaints() if MISSING in text]
         assert not [text for text in lost if "favicon.ico" not in text]
         page.reset()
 
@@ -209,7 +211,7 @@ def test_nginx_as_the_document_has_it_serves_all_of_it(serve, look, tmp_path, pa
         page.open()
         page.js("document.querySelector('button[data-button=check]').click()")
         page.wait(lambda: page.count("dialog[open]"))
-        assert not [text for text in page.complaints() if "404" in text or "403" in text]
+        assert not [text for text in page.complaints() if MISSING in text or FORBIDDEN in text]
         page.reset()
     finally:
         nginx.terminate()

@@ -86,12 +86,12 @@ def test_where_few_bars_have_a_candle_it_is_said_what_to_ask_for(ask, redis, mon
         return Told(times, rows, ((start_ms, end_ms),))
 
     monkeypatch.setattr("serving.fetching.stretches.fetch_once", fetch_once)
-    start_ms = ago(40_000)
+    start_ms = D1.floor(ago(40_000))
     many, few, up_to_an_end = get(
         ask,
         f"{KLINES}&limit=1000&startTime={start_ms}",
         f"{KLINES}&limit=10&startTime={start_ms}",
-        f"{KLINES}&limit=1000&startTime={start_ms}&endTime={start_ms + 20 * D1.ms}",
+        f"{KLINES}&limit=1000&startTime={start_ms}&endTime={start_ms + 20 * D1.ms - 1}",
         directory=COINBASE,
     )
     assert many[0] == 503

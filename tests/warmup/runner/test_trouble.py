@@ -11,6 +11,7 @@ from exchanges.errors import Banned, Blocked, Unreachable
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
 from livermore.market import keys
+from tests.fixtures.ports import free_port
 from tests.warmup.network.browser.chromium import agent
 from tests.warmup.network.operators import person
 from tests.warmup.runners import make_row, running, serve, wait_until
@@ -39,12 +40,6 @@ def told(redis, row):
 def card_of(redis, row):
     cards = read_network(redis, None)["cards"]
     return next(card for card in cards if card["exchangeId"] == row.pk)
-
-
-def closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
@@ -83,7 +78,7 @@ def test_a_refused_connection_is_told_within_seconds_and_tried_again_at_a_time(
     redis, sandbox, monkeypatch, listed
 ):
     row = make_row(sandbox, wanted=WANTED) if listed else unsynced()
-    port = closed_port()
+    port = free_port()
     Exchange.objects.filter(pk=row.pk).update(rest_url=f"http://127.0.0.1:{port}")
     with agent(redis, monkeypatch):
         found = wait_until(lambda: told(redis, row), 5)
@@ -125,7 +120,7 @@ def test_a_firewall_that_swallows_packets_is_told_within_seconds(redis, monkeypa
 
 
 def test_a_proxy_that_leads_nowhere_is_told(redis, monkeypatch):
-    row = unsynced(rest_url="https://api.example.com", proxy=f"http://127.0.0.1:{closed_port()}")
+    row = unsynced(rest_url="https://api.example.com", proxy=f"http://127.0.0.1:{free_port()}")
     with agent(redis, monkeypatch):
         found = wait_until(lambda: told(redis, row), 10)
         assert "proxy" in found.text + found.remedy
@@ -154,7 +149,7 @@ def test_a_host_without_an_address_is_told_with_its_remedy(redis, monkeypatch):
 def test_the_reason_goes_when_it_works_and_connect_has_synced_the_symbols(
     redis, sandbox, monkeypatch
 ):
-    row = unsynced(rest_url=f"http://127.0.0.1:{closed_port()}")
+    row = unsynced(rest_url=f"http://127.0.0.1:{free_port()}")
     with agent(redis, monkeypatch):
         wait_until(lambda: told(redis, row), 5)
         Exchange.objects.update(rest_url=sandbox.url, ws_url=sandbox.ws_url)
@@ -211,7 +206,7 @@ def test_symbols_are_synced_by_a_button_and_why_not_is_said(redis, sandbox):
     actions = Actions(redis, row, person(is_superuser=True))
     assert "3 added" in actions.sync_symbols()
     assert row.symbols.count() == 3
-    Exchange.objects.update(rest_url=f"http://127.0.0.1:{closed_port()}")
+    Exchange.objects.update(rest_url=f"http://127.0.0.1:{free_port()}")
     row.refresh_from_db()
     with pytest.raises(Refused, match=r"cannot be reached.*curl"):
         Actions(redis, row, person("bob", is_superuser=True)).sync_symbols()

@@ -30,10 +30,10 @@ VENUES = pytest.mark.parametrize("venue", [BinanceStream, CoinbaseStream])
 def hasty(monkeypatch):
     """Let what is half a minute take half a second."""
     monkeypatch.setattr(connection_module, "SILENCE_SECONDS", 1.5)
-    monkeypatch.setattr(connection_module, "PONG_SECONDS", 0.3)
+    monkeypatch.setattr(connection_module, "PONG_SECONDS", 1.0)
     monkeypatch.setattr(connection_module, "ACK_SECONDS", 0.5)
     monkeypatch.setattr(connection_module, "QUIET_SECONDS", 0.3)
-    monkeypatch.setattr(lane_module, "LEAST_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(lane_module, "LEAST_SILENCE_SECONDS", 0.8)
     monkeypatch.setattr(lane_module, "SECONDS_BETWEEN_LISTENING", 0.02)
 
 

@@ -1,6 +1,5 @@
 """The cards of the Network page in a real Chromium: their order, what is a line, what they tell."""
 
-import socket
 
 import pytest
 
@@ -9,6 +8,7 @@ from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from livermore import __version__
 from livermore.market import keys
+from tests.fixtures.ports import free_port
 from tests.warmup.network.browser import chromium as browsers
 from tests.warmup.network.operators import held_by, person
 from tests.warmup.runners import SYMBOLS, chosen, make_row, processes, running
@@ -129,9 +129,7 @@ def test_without_scripts_the_order_is_the_same_and_lines_open(page, redis, row):
 def test_connect_without_a_way_there_tells_why_in_red_and_counts_down(
     page, redis, row, monkeypatch
 ):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     Exchange.objects.filter(pk=row.pk).update(rest_url=f"http://127.0.0.1:{port}", listed_at=None)
     row.symbols.all().delete()
     page.open()
