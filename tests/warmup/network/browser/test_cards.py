@@ -1,6 +1,5 @@
 """The cards of the Network page in a real Chromium: their order, what is a line, what they tell."""
 
-
 import pytest
 
 from exchanges.models import Exchange
