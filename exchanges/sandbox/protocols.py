@@ -7,6 +7,7 @@ from exchanges.sandbox.protocol import Protocol
 FOLDERS = (
     "binance",
     "coinbase",
+    "okx",
 )
 PROTOCOLS: tuple[Protocol, ...] = tuple(
     import_module(f"exchanges.sandbox.{folder}").PROTOCOL for folder in FOLDERS

@@ -11,8 +11,8 @@ class ListingRows(NamedTuple):
     """Where a protocol's listing keeps what it tells.
 
     `table` is the path to the list of rows, `base` and `quote` name a row's two currencies.
-    `halted` is what a row says of a symbol that doesn't trade. `ending` tells how the symbol of a
-    row ends that is not spot.
+    `halted` is what a row says of a symbol that doesn't trade, `status` where it says whether it
+    does. `ending` tells how the symbol of a row ends that is not spot.
     """
 
     table: str
@@ -20,6 +20,7 @@ class ListingRows(NamedTuple):
     quote: str
     halted: Mapping[str, object]
     ending: Callable[[dict], str] = lambda row: ""
+    status: str = "status"
 
     def symbol(self, row: dict) -> str:
         return f"{row[self.base]}-{row[self.quote]}{self.ending(row)}"
@@ -46,7 +47,7 @@ def _short(rows: list[dict], form: ListingRows, chance: float, symbol: str | Non
 def _bad_row(rows: list[dict], form: ListingRows, chance: float, symbol: str | None) -> None:
     for row in rows:
         if form.symbol(row) == symbol:
-            del row["status"]
+            del row[form.status]
 
 
 BAD_LISTINGS: dict[str, Callable[[list[dict], ListingRows, float, str | None], None]] = {

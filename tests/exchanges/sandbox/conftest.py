@@ -21,6 +21,7 @@ def shared():
         weight_limit=10**9,
         coinbase_rate=10**9,
         coinbase_private_rate=10**9,
+        okx_calls=10**9,
     )
     with SandboxServer(config) as server:
         yield server

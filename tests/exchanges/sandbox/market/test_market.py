@@ -175,7 +175,7 @@ def test_nothing_is_true_before_the_listing():
 
 
 @pytest.mark.parametrize("trading", [1, 5, 17, 18, 60, 200])
-@pytest.mark.parametrize("protocol", ["binance", "coinbase"])
+@pytest.mark.parametrize("protocol", ["binance", "coinbase", "okx"])
 def test_the_number_of_trading_symbols_can_be_chosen(trading, protocol):
     found = [one for one in listings(trading) if one.status == "TRADING" and one.is_on(protocol)]
     assert len(found) == trading
