@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -8,12 +9,51 @@ from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from exchanges.sandbox.symbols import DEFAULT
+from exchanges.symbols.listed import SPOT
 from tests.exchanges.rest.test_client import Server
 
 NOW_MS = 1_790_000_123_456  # 2026-09-21 14:15:23.456 UTC, in the middle of a minute
 TODAY_MS = NOW_MS - NOW_MS % 86_400_000
 NEW = Listing("NEW-USD", "12.3400", lot=1_000_000, listed_ms=TODAY_MS + 5 * 3_600_000)
 LISTINGS = (*DEFAULT, NEW)
+
+
+class Place(NamedTuple):
+    """What is to be known of a venue where the same is tried with all of them in a sandbox.
+
+    `candles` and `listing` are endpoints there; `unit` is that of a row's time, `path` what of the
+    REST address follows the host.
+    """
+
+    venue: str
+    kind: str = SPOT
+    candles: str = "klines"
+    listing: str = "exchangeInfo"
+    listing_calls: int = 1
+    unit: str = "milliseconds"
+    path: str = ""
+
+    def __str__(self):
+        return self.venue if self.kind == SPOT else f"{self.venue}-{self.kind}"
+
+    def named(self, symbol, market):
+        """Return the symbol of this kind that has the prices of a spot symbol."""
+        if self.kind == SPOT:
+            return symbol
+        return next(one.symbol for one in market.listings.values() if one.walks_as == symbol)
+
+
+PLACES = (
+    Place("binance"),
+    Place(
+        "coinbase",
+        candles="candles",
+        listing="products",
+        unit="seconds",
+        path="/api/v3/brokerage",
+    ),
+)
+PATHS = {place.venue: place.path for place in PLACES}
 ROOMY = {"weight_limit": 10**9, "coinbase_rate": 10**9, "coinbase_private_rate": 10**9}
 
 
@@ -64,7 +104,7 @@ def row(db):
     """Return a maker of exchange rows that lead to a server; they pace without any pause."""
 
     def row(venue, server, **settings):
-        path = "/api/v3/brokerage" if venue == "coinbase" else ""
+        path = PATHS.get(venue, "")
         settings = {"batch_size": 50, "batch_delay_ms": 0} | settings
         name = f"{venue}-{Exchange.objects.count()}"
         return Exchange.objects.create(
