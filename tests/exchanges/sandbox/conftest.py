@@ -22,6 +22,7 @@ def shared():
         coinbase_rate=10**9,
         coinbase_private_rate=10**9,
         okx_calls=10**9,
+        bybit_calls=10**9,
     )
     with SandboxServer(config) as server:
         yield server
