@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from exchanges.stream.events import Event
+from exchanges.symbols.listed import kind_of
 from exchanges.transport.dialing import DIRECTLY, Route
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -170,7 +171,7 @@ class VenueStream(ABC):
         self._pace: MessagePace | None = None
         self._native_symbols: dict[str, str] = {}
         self._streamed_as: dict[str, str] = {}
-        self._symbols: dict[str, str] = {}  # canonical by native; sessions look into it too
+        self._symbols: dict[str, str] = {}  # canonical by `market_name`; sessions look into it too
         self.learn(native_symbols, aliases)
 
     def learn(
@@ -178,10 +179,24 @@ class VenueStream(ABC):
     ) -> None:
         """Learn names, those of symbols that were listed since among them."""
         self._native_symbols.update(native_symbols)
-        self._symbols.update({native: symbol for symbol, native in native_symbols.items()})
-        for symbol, native in native_symbols.items():
-            self._streamed_as[symbol] = aliases.get(symbol, native)
+        names = {symbol: self.market_of(symbol, each) for symbol, each in native_symbols.items()}
+        self._symbols.update({market: symbol for symbol, market in names.items()})
+        for symbol, market in names.items():
+            alias = aliases.get(symbol)
+            self._streamed_as[symbol] = self.market_of(symbol, alias) if alias else market
             self._symbols.setdefault(self._streamed_as[symbol], symbol)
+
+    @staticmethod
+    def market_name(native_symbol: str, kind: str) -> str:
+        """Return the text by which a market is known here, and by which topics may name it.
+
+        The native symbol; more where that stands for a market of each kind, as for its REST.
+        """
+        return native_symbol
+
+    def market_of(self, symbol: str, native_symbol: str) -> str:
+        """Return the same of a canonical symbol, under one of the exchange's names of it."""
+        return self.market_name(native_symbol, kind_of(symbol))
 
     def told_for(self, symbols: Iterable[str]) -> dict[str, list[str]]:
         """Return for which of `symbols` the events of a symbol are meant, if not for itself alone.
@@ -198,7 +213,7 @@ class VenueStream(ABC):
         return self._native_symbols.get(symbol)
 
     def streamed_as(self, symbol: str) -> str | None:
-        """Return the exchange's name under which a symbol is streamed, None where not known."""
+        """Return by which `market_name` a symbol is streamed, None where not known."""
         return self._streamed_as.get(symbol)
 
     @property

@@ -138,7 +138,7 @@ class MonitoredSymbols:
             rows = rows_wanted(self._exchange, self._only)
             wanted = {row.symbol: row for row in rows if _trades(row)}
             self.idle = {row.symbol: row.status_text for row in rows if not _trades(row)}
-            names = {symbol: _names(row) for symbol, row in wanted.items()}
+            names = {symbol: self._names(row) for symbol, row in wanted.items()}
             self._end([each for each, known in self._running.items() if names.get(each) != known])
             self._begin([row for row in wanted.values() if row.symbol not in self._running])
             listed_at, read_at = listing_times(self._exchange)
@@ -223,7 +223,11 @@ class MonitoredSymbols:
         self._live.follower.add(pairs)  # each has its value as soon as it is fetched
         self._live.streamer.add(natives)
         self._unfetched += natives
-        self._running |= {row.symbol: _names(row) for row in rows}
+        self._running |= {row.symbol: self._names(row) for row in rows}
+
+    def _names(self, row: Symbol) -> tuple[str, str]:
+        streamed_as = row.alias or row.native_symbol
+        return row.native_symbol, self._live.stream.market_of(row.symbol, streamed_as)
 
     def _offer_renames(self, listed_at: datetime | None) -> None:
         """Look for new names of what trades no more, once for each listing; say each once."""
@@ -266,10 +270,6 @@ def listing_is_old(rows: Iterable[Symbol], listed_at: datetime | None, read_at: 
     changes = [row.status_since for row in rows if not _trades(row) and row.status_since]
     unchanged = (listed_at - max(changes)).total_seconds() if changes else None
     return (read_at - listed_at).total_seconds() > longest_age(unchanged)
-
-
-def _names(row: Symbol) -> tuple[str, str]:
-    return row.native_symbol, row.alias or row.native_symbol
 
 
 def _trades(row: Symbol) -> bool:

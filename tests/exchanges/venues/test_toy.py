@@ -15,6 +15,8 @@ from exchanges.presets import answer_limits, presets
 from exchanges.rest.pacing.batch import BatchPacer
 from exchanges.rest.reply import QuietBars
 from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.symbols.monitoring import monitor
+from exchanges.symbols.volumes import fetch_volumes
 from exchanges.venues import VENUES
 from livermore.market import keys
 from livermore.market.timeframe import LONGEST_FIRST
@@ -34,6 +36,7 @@ from warmup.harness.report import Result
 from warmup.service import SmartWarmupService
 
 SYMBOLS = ["BTC-USD", "ETH-USD"]
+OF_ONE_NAME = ["BTC-USDT", "BTC-USDT-PERP", "kPEPE-USDT-PERP"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -94,6 +97,9 @@ def test_the_first_sync_monitors_what_its_preset_names(listed):
         "BTC-USD": "trading",
         "ETH-USD": "trading",
         "DOGE-USD": "halted",
+        "BTC-USDT": "trading",
+        "BTC-USDT-PERP": "trading",
+        "kPEPE-USDT-PERP": "trading",
     }
     monitored = listed.symbols.filter(is_monitored=True).values_list("symbol", flat=True)
     assert sorted(monitored) == SYMBOLS
@@ -104,7 +110,7 @@ def test_its_rest_is_made_from_the_row(redis, listed, server):
         assert isinstance(rest.client.pacer, BatchPacer)
         assert rest.workers == 20
         assert abs(rest.server_time_ms() - server.clock.now_ms()) < MINUTE_MS
-        assert rest.list_volumes()["btc_usd"] == 1000.5
+        assert rest.list_volumes()["BTC_USD"] == 1000.5
         rest.learn({"GONE-USD": "gone_usd"})
         with pytest.raises(UnknownSymbol):
             rest.get_candles("GONE-USD", "1h")
@@ -139,6 +145,30 @@ def test_it_is_streamed_live_beyond_midnight(redis, listed, server, monkeypatch)
     events = events_of(redis, listed.pk)
     assert len([each for each in events["BTC-USD", "1m"] if not each["healed"]]) >= 3
     assert ("ETH-USD", "1d") in events
+
+
+def test_two_markets_of_one_name_are_warmed_and_streamed_each_by_itself(
+    redis, listed, server, monkeypatch
+):
+    step_often(monkeypatch)
+    monitor(listed, OF_ONE_NAME)
+    truth = Comparison(redis, server, listed, OF_ONE_NAME)
+    with running(redis, listed, OF_ONE_NAME):
+        live_ms = server.clock.now_ms()
+        truth.wait(max(live_ms, MIDNIGHT_MS) + 3 * MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
+        prices = [redis.get(keys.ticker(listed.pk, symbol)) for symbol in OF_ONE_NAME]
+    assert all(prices)
+    closes = [stored(redis, listed.pk, symbol, "1m")[0][-30:] for symbol in OF_ONE_NAME]
+    assert closes[0] != closes[1] != closes[2]
+    told = events_of(redis, listed.pk)
+    assert {(symbol, "1m") for symbol in OF_ONE_NAME} <= told.keys()
+
+
+def test_their_volumes_are_told_apart(redis, listed):
+    volumes = fetch_volumes(redis, listed).by_symbol
+    found = {symbol: volumes[symbol] for symbol in OF_ONE_NAME}
+    assert found == {"BTC-USDT": 1000.5, "BTC-USDT-PERP": 3000.5, "kPEPE-USDT-PERP": 2000.5}
 
 
 def test_a_check_of_it_passes(redis, row):

@@ -9,9 +9,18 @@ from itertools import product
 from aiohttp import WSMsgType, web
 
 from livermore.market.timeframe import MINUTE_MS, Timeframe
+from tests.exchanges.venues.toy.symbols import SWAP
 
 SECONDS_BETWEEN_FRAMES = 0.02
-MARKETS = {"BTC-USD": True, "ETH-USD": True, "DOGE-USD": False}  # whether they are open
+MARKETS = {  # whether they are open; two of them have one name
+    "BTC-USD": True,
+    "ETH-USD": True,
+    "DOGE-USD": False,
+    "BTC-USDT": True,
+    "BTC-USDT-PERP": True,
+    "kPEPE-USDT-PERP": True,
+}
+VALUES = {"BTC-USDT-PERP": "3000.5", "kPEPE-USDT-PERP": "2000.5"}  # traded in a day
 
 
 class ToyClock:
@@ -35,7 +44,7 @@ class ToyMarket:
 
 def minute(symbol, open_ms):
     """Return open, high, low and close in cents, and the volume in hundredths."""
-    number = open_ms // MINUTE_MS + len(symbol) + ord(symbol[0])
+    number = open_ms // MINUTE_MS + 7 * len(symbol) + ord(symbol[0])
     opened, close = (10_000 + each * 7919 % 3000 for each in (number, number + 1))
     return (
         opened,
@@ -58,10 +67,19 @@ def bar(symbol, timeframe, open_ms, until_ms=None):
 
 
 def native(symbol):
-    return symbol.lower().replace("-", "_")
+    return "_".join(symbol.split("-")[:2])
 
 
-SYMBOLS = {native(symbol): symbol for symbol in MARKETS}
+def is_swap(symbol):
+    return symbol.endswith("-PERP")
+
+
+def market(symbol):
+    """Return how the market of a symbol is asked for."""
+    return SWAP + native(symbol) if is_swap(symbol) else native(symbol)
+
+
+SYMBOLS = {market(symbol): symbol for symbol in MARKETS}
 
 
 def text(row):
@@ -110,10 +128,15 @@ class ToyServer:
         return web.json_response({"ms": self.clock.now_ms()})
 
     async def _markets(self, request):
-        markets = {
-            native(symbol): {"open": is_open, "value": "1000.5"}
+        markets = [
+            {
+                "name": native(symbol),
+                "swap": is_swap(symbol),
+                "open": is_open,
+                "value": VALUES.get(symbol, "1000.5"),
+            }
             for symbol, is_open in MARKETS.items()
-        }
+        ]
         return web.json_response({"markets": markets})
 
     async def _bars(self, request):

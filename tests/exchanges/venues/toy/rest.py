@@ -6,10 +6,10 @@ from exchanges.errors import BadPayload, LivermoreError, UnknownSymbol, clip, sh
 from exchanges.rest.base import Known, VenueRest, read_volumes
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number, whole
-from exchanges.symbols.listed import ListedSymbol
+from exchanges.symbols.listed import PERPETUAL, SPOT, ListedSymbol
 from livermore.market.candle import check_time
 from livermore.market.timeframe import Timeframe
-from tests.exchanges.venues.toy.symbols import read_listing
+from tests.exchanges.venues.toy.symbols import market_name, read_listing
 
 
 class ToyRest(VenueRest):
@@ -24,8 +24,10 @@ class ToyRest(VenueRest):
         return read_listing(self.client.get("/markets", long=True))
 
     def list_volumes(self) -> dict[str, float]:
-        markets = self.client.get("/markets", long=True)["markets"].items()
-        return read_volumes(markets, lambda row: (row[0], number(row[1]["value"])))
+        markets = self.client.get("/markets", long=True)["markets"]
+        return read_volumes(markets, _volume)
+
+    market_name = staticmethod(market_name)
 
     def server_time_ms(self) -> int:
         body = self.client.get("/now", lane=Lane.HEAL)
@@ -85,6 +87,11 @@ class ToyRest(VenueRest):
     def _values(row: str, timeframe: Timeframe) -> Values:
         _, opened, high, low, close, volume = row.split()
         return (*map(number, (opened, high, low, close, volume)), timeframe, None)
+
+
+def _volume(row: Any) -> tuple[str, float]:
+    kind = PERPETUAL if row["swap"] else SPOT
+    return market_name(row["name"], kind), number(row["value"])
 
 
 def read_error(status: int, body: Any) -> LivermoreError | None:

@@ -9,6 +9,7 @@ from exchanges.stream.events import CandleUpdate, Clock, Event, Refused
 from livermore.market.candle import Candle, Ticker, check_time
 from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from tests.exchanges.venues.toy.symbols import market_name
 
 TIMEFRAMES = {str(each.ms // 1000): each for each in Timeframe}
 MOST_TOPICS = 10
@@ -18,6 +19,7 @@ class ToyStream(VenueStream):
     """Bars of all timeframes and tickers; a topic is a market."""
 
     marks_closed_bars = True
+    market_name = staticmethod(market_name)
     limits = StreamLimits(
         topics_per_connection=100,
         topics_per_message=MOST_TOPICS,
@@ -33,7 +35,7 @@ class ToyStream(VenueStream):
 
     def topics(self, symbols: Iterable[str]) -> dict[Topic, list[Pair]]:
         return {
-            self._native_symbols[symbol]: [Pair(symbol, each) for each in LONGEST_FIRST]
+            self._streamed_as[symbol]: [Pair(symbol, each) for each in LONGEST_FIRST]
             for symbol in symbols
         }
 
@@ -45,7 +47,7 @@ class ToyStream(VenueStream):
 
 
 class ToySession(StreamSession):
-    """One connection; `symbols` maps native to canonical names."""
+    """One connection; `symbols` maps names of markets to canonical ones."""
 
     def __init__(self, symbols: Mapping[str, str]):
         super().__init__()
