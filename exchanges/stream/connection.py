@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Set
 from http import HTTPStatus
+from math import inf
 from urllib.parse import urlsplit
 
 from exchanges.errors import BadPayload, Excessive, LivermoreError, Unreachable, clip
@@ -19,6 +20,7 @@ from exchanges.stream.wire.frames import MOST_READ_BYTES
 from exchanges.stream.wire.handshake import shake_hands
 from exchanges.stream.wire.reader import READ, WRITE, Reader
 from exchanges.stream.wire.websocket import WebSocket
+from exchanges.transport.dialing import Route
 
 logger = logging.getLogger(__name__)
 
@@ -60,16 +62,19 @@ class Connection:
         refused: Set[Topic] = frozenset(),
         reader: Reader | None = None,
         wake: Callable[[], None] = lambda: None,
+        address: str = "",
     ):
         """`refused` are those of the topics that the exchange is known to refuse.
 
         `reader` reads it once it is connected; None: one of its own. `wake` is called, in the
-        reader's thread, where a frame came that may close a bar.
+        reader's thread, where a frame came that may close a bar. All topics are streamed at the
+        `address`, "" for that of the stream.
         """
         self._stream = stream
+        self.address = address or stream.url
         self._reader = reader or Reader()
         self._websocket: WebSocket | None = None
-        self.session: StreamSession = stream.session()
+        self.session: StreamSession = stream.session(self.address)
         self._subscriptions = Subscriptions(
             *(self.session, topics, refused, stream.market_in, ACK_SECONDS),
             stream.limits.messages_per_second,
@@ -89,9 +94,10 @@ class Connection:
         self._sending = threading.Lock()
         self._frame_at = self._data_at = time.monotonic()  # pings and pongs are frames, too
         self._pinged_at: float | None = None
+        self._next_ping_at = inf  # of the exchange's own kind
         self._half_at = self._controls_at = self._frame_at  # since when a message lacks its end
         self._controls = 0  # how many frames without data had come then
-        self._complained_at = float("-inf")
+        self._complained_at = -inf
 
     def start(self) -> None:
         threading.Thread(target=self._begin, name="connecting", daemon=True).start()
@@ -279,9 +285,9 @@ class Connection:
 
     def _begin(self) -> None:
         try:
-            sock = _open(self._stream)
+            sock = _open(self.address, self._stream.route)
             try:
-                begun = shake_hands(sock, self._stream.url, CONNECT_SECONDS, PHRASES)
+                begun = shake_hands(sock, self.address, CONNECT_SECONDS, PHRASES)
             except BaseException:
                 sock.close()
                 raise
@@ -290,6 +296,7 @@ class Connection:
             return
         self._websocket = WebSocket(sock, begun)
         self._frame_at = self._data_at = self._half_at = self._controls_at = time.monotonic()
+        self._next_ping_at = self._frame_at + (self._stream.limits.ping_seconds or inf)
         self.accepted.set()
         self._reader.add(self)
 
@@ -302,7 +309,7 @@ class Connection:
             self.reason = doing + (clip(str(error)) or type(error).__name__)
         else:
             self.reason = "a fault of ours, see the log"
-            logger.error("connection.died url=%s", self._stream.url, exc_info=error)
+            logger.error("connection.died url=%s", self.address, exc_info=error)
         self.ended.set()
 
     @property
@@ -337,36 +344,46 @@ class Connection:
 
     def _send(self, now: float) -> float:
         """Send what may be sent now; return in how many seconds there may be more."""
-        if not self._subscriptions.has_message(now):
+        pings = now >= self._next_ping_at  # first: what is to be subscribed may be much
+        if not (pings or self._subscriptions.has_message(now)):
             self._pace.leave(self)
-            return LOOK_SECONDS  # or earlier, where `read` finds that there is one
+            # Or earlier, where `read` finds that there is one.
+            return min(LOOK_SECONDS, self._next_ping_at - now)
         if seconds := self._pace.wait(self, now):
             return seconds
         if not self._sending.acquire(timeout=BUSY_SECONDS):
             return BUSY_SECONDS
         try:
-            if self._subscriptions.has_message(now):
+            if pings:
+                self._ping(now)
+            elif self._subscriptions.has_message(now):
                 self._open_websocket.send(self._subscriptions.next_message(now))
         finally:
             self._sending.release()
         return 0.0
+
+    def _ping(self, now: float) -> None:
+        """Send the exchange's own kind of ping."""
+        self._next_ping_at = now + (self._stream.limits.ping_seconds or inf)
+        if message := self.session.ping():
+            self._open_websocket.send(message)
 
     def _complain(self, what: str, text: object) -> None:
         if time.monotonic() - self._complained_at > SECONDS_BETWEEN_COMPLAINTS:
             self._complained_at = time.monotonic()
             logger.warning(
                 "connection.%s url=%s malformed=%d text=%s",
-                *(what, self._stream.url, self.malformed, clip(str(text))),
+                *(what, self.address, self.malformed, clip(str(text))),
             )
 
 
-def _open(stream: VenueStream) -> sockets.socket:
-    parts = urlsplit(stream.url)
+def _open(address: str, route: Route) -> sockets.socket:
+    parts = urlsplit(address)
     if not parts.hostname or parts.scheme not in PORTS:
-        raise ValueError(f"{clip(stream.url)} is no address of a WebSocket")
+        raise ValueError(f"{clip(address)} is no address of a WebSocket")
     port = parts.port or PORTS[parts.scheme]
     encrypted = parts.scheme == "wss"
-    return stream.route.open(parts.hostname, port, CONNECT_SECONDS, encrypted=encrypted)
+    return route.open(parts.hostname, port, CONNECT_SECONDS, encrypted=encrypted)
 
 
 def _reason(error: BadPayload) -> str:

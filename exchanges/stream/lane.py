@@ -1,4 +1,4 @@
-"""A share of an exchange's topics on one connection: reconnecting, renewing, noticing silence."""
+"""A share of the topics of one address on one connection: reconnecting, renewing, noticing silence."""
 
 import logging
 import time
@@ -13,7 +13,6 @@ from exchanges.stream.events import CandleUpdate, Clock, Lost, Quiet, Shutdown, 
 from exchanges.stream.inbox import EVERY
 from exchanges.stream.refused_topics import RefusedTopics
 from exchanges.stream.silence import SilenceWatch, Trades
-from exchanges.stream.wire.reader import Reader
 from exchanges.transport.backoff import reconnect_delays
 from livermore.market.candle import Ticker
 from livermore.market.pair import Pair
@@ -81,18 +80,19 @@ class Lane:
     def __init__(
         self,
         stream: VenueStream,
+        address: str,
         sink: Sink,
         may_connect: Callable[[], bool],
         told_for: Mapping[str, Sequence[str]],
         trades: Trades | None,
-        reader: Reader,
-        wake: Callable[[], None] = lambda: None,
+        connection: Callable[..., Connection],
     ):
         """`told_for` says for which symbols those events are that are not for their own alone.
 
-        `reader` reads its connections. `wake` is called, in any thread, where a frame came that
-        may close a bar.
+        `connection` returns a new one of the topics and those of them that are refused, at the
+        `address` of them all.
         """
+        self.address = address
         self.topics: dict[Topic, list[Pair]] = {}
         self.pairs: set[Pair] = set()  # of the topics; made anew in every step they cost more
         self.counters: Counter[str] = Counter()
@@ -101,8 +101,7 @@ class Lane:
         self._sink = sink
         self._may_connect = may_connect
         self._told_for = told_for
-        self._reader = reader
-        self._wake = wake
+        self._connection = connection
         self._current: Connection | None = None
         self._successor: Connection | None = None
         self.streamed: set[Pair] = set()  # as the sink was told
@@ -181,7 +180,7 @@ class Lane:
         self._refused_topics.retry()
 
     def carry(self, topics: dict[Topic, list[Pair]]) -> None:
-        """Carry these topics and no others, from the next step on."""
+        """Carry these topics, all of its address, and no others, from the next step on."""
         self.topics = topics
         self.pairs = {pair for pairs in topics.values() for pair in pairs}
         self._symbols = {pair.symbol for pair in self.pairs}
@@ -264,14 +263,14 @@ class Lane:
 
     def _open(self) -> Connection:
         refused = set(self._refused_topics.topics)
-        connection = Connection(self._stream, self.topics, refused, self._reader, self._wake)
+        connection = self._connection(self.topics, refused, address=self.address)
         connection.start()
         return connection
 
     def _disconnected(self, gone: Connection, now: float) -> None:
         self._read(gone, now)  # what came since it was read last, before it ended
         self._current = None
-        logger.warning("stream.disconnected url=%s reason=%s", self._stream.url, gone.reason)
+        logger.warning("stream.disconnected url=%s reason=%s", self.address, gone.reason)
         self._ends_soon = False
         if self._successor:
             self._current, self._successor = self._successor, None
@@ -298,7 +297,7 @@ class Lane:
             if old and now >= self._next_try_at and self._may_connect():
                 self._successor = self._open()
         elif successor.flowing or self._is_quiet(successor, now):
-            logger.info("stream.renewed url=%s", self._stream.url)
+            logger.info("stream.renewed url=%s", self.address)
             current.close()
             self._read(current, now)  # a bar may have closed on it alone
             self._successor = None
@@ -379,7 +378,7 @@ class Lane:
                 self._asked_again[topic] += 1
                 silent.append(topic)
         if silent and connection.opened:
-            logger.warning("stream.silent url=%s topics=%d", self._stream.url, len(silent))
+            logger.warning("stream.silent url=%s topics=%d", self.address, len(silent))
             connection.again(silent)
             # Known here already: it may be answered before the next step.
             self._resubscribing = self._resubscribing or not self.streamed.isdisjoint(

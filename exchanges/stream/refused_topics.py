@@ -43,13 +43,13 @@ class RefusedTopics:
         self._unnamed |= new
         for topic in self._reasons.keys() & connection.session.confirmed:
             self._forget(topic)
-            logger.info("stream.taken url=%s topic=%s", self._stream.url, topic)
+            logger.info("stream.taken url=%s topic=%s", connection.address, topic)
         for topic in self._reasons.keys() - wanted.keys():
             self._forget(topic)
         if not self._reasons:
             self._retry_at, self._delay = float("inf"), FIRST_RETRY_SECONDS
         elif connection.settled:
-            self._name(wanted)
+            self._name(wanted, connection.address)
             self._try_again(connection, now)
 
     def _forget(self, topic: Topic) -> None:
@@ -64,7 +64,7 @@ class RefusedTopics:
         elif self._retry_at == float("inf"):
             self._retry_at = now + self._delay
 
-    def _name(self, wanted: Mapping[Topic, Collection[Pair]]) -> None:
+    def _name(self, wanted: Mapping[Topic, Collection[Pair]], address: str) -> None:
         """Write a line for each market, not one for each of its topics."""
         markets: dict[str, list[Topic]] = {}
         for topic in sorted(self._unnamed):
@@ -74,7 +74,7 @@ class RefusedTopics:
             symbols = sorted({pair.symbol for topic in topics for pair in wanted[topic]})
             logger.error(
                 "stream.given_up url=%s symbol=%s topics=%s reason=%s",
-                self._stream.url,
+                address,
                 ",".join(symbols) or market,
                 ",".join(topics),
                 clip(self._reasons[topics[0]]),

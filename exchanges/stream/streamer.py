@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from exchanges.errors import Temporary
 from exchanges.lock.fencing import Fenced
-from exchanges.stream.base import VenueStream
-from exchanges.stream.connection import REASONS
+from exchanges.stream.base import Topic, VenueStream
+from exchanges.stream.connection import REASONS, Connection
 from exchanges.stream.lane import Lane, Sink, Trouble
 from exchanges.stream.silence import Trades
 from exchanges.stream.wire.reader import Reader
@@ -207,30 +208,38 @@ class Streamer:
 
     def _share_out(self, symbols: dict[str, None]) -> None:
         """Stream these symbols: each of their topics gets a lane; what has one keeps it."""
-        topics, limit = self._stream.topics(symbols), self._stream.limits.topics_per_connection
+        topics = self._stream.topics(symbols)
         shares = [{t: topics[t] for t in lane.topics if t in topics} for lane in self._lanes]
         placed = set().union(*shares)
         for topic in (topic for topic in topics if topic not in placed):
-            share = next((share for share in shares if len(share) < limit), None)
-            if share is None:
-                shares.append(share := {})
-                self._lanes.append(self._lane())
-            share[topic] = topics[topic]
+            self._share_at(self._stream.address_of(topic), shares)[topic] = topics[topic]
         for lane, share in zip(self._lanes, shares, strict=True):
             lane.carry(share)
         self._symbols = symbols
         self._told_for.clear()
         self._told_for |= self._stream.told_for(symbols)
 
-    def _lane(self) -> Lane:
+    def _share_at(
+        self, address: str, shares: list[dict[Topic, list[Pair]]]
+    ) -> dict[Topic, list[Pair]]:
+        """Return the share of a lane to this address that has room; a new lane's where none has."""
+        limit = self._stream.limits.topics_per_connection
+        for lane, share in zip(self._lanes, shares, strict=True):
+            if lane.address == address and len(share) < limit:
+                return share
+        self._lanes.append(self._lane(address))
+        shares.append({})
+        return shares[-1]
+
+    def _lane(self, address: str) -> Lane:
         return Lane(
             self._stream,
+            address,
             self._sink,
             self._may_connect,
             self._told_for,
             self._trades,
-            self._reader,
-            self._woken.set,
+            partial(Connection, self._stream, reader=self._reader, wake=self._woken.set),
         )
 
     def _may_connect(self) -> bool:

@@ -108,7 +108,7 @@ def test_a_frame_that_closes_a_bar_is_read_at_once_and_no_other(stream, monkeypa
 def test_closes_go_between_the_open_candles_of_a_round(monkeypatch):
     monkeypatch.setattr(lane_module, "FRAMES_TOGETHER", 2)
     seen, notes = [], Notes()
-    lane = Lane(BinanceStream("ws://127.0.0.1:1", {BTC: "BTCUSD"}), notes, None, {}, None, None)
+    lane = Lane(BinanceStream("ws://-", {}), "ws://-", notes, None, {}, None, None)
     connection = Connection(BinanceStream("ws://127.0.0.1:1", {BTC: "BTCUSD"}), [])
     connection.inbox.put(kline(number, closed=False).encode() for number in range(5))
     lane._current = connection
