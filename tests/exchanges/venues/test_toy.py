@@ -142,6 +142,7 @@ def test_it_is_streamed_live_beyond_midnight(redis, listed, server, monkeypatch)
         truth.wait(max(live_ms, MIDNIGHT_MS) + 6 * MINUTE_MS)
         assert truth.faults(since_ms=live_ms) == []
         assert redis.exists(keys.ticker(listed.pk, "BTC-USD"))
+        assert min(server.pings["/feed"], server.pings["/prices"]) > 1
     events = events_of(redis, listed.pk)
     assert len([each for each in events["BTC-USD", "1m"] if not each["healed"]]) >= 3
     assert ("ETH-USD", "1d") in events
@@ -179,6 +180,8 @@ def test_a_check_of_it_passes(redis, row):
     assert report.passed, report.as_json()
     limits = next(step for step in report.steps if step.name == "limits")
     assert "it used to be 200 calls a second" in limits.detail
+    subscription = next(step for step in report.steps if step.name == "subscription")
+    assert subscription.detail.startswith("2 subscriptions confirmed at 2 addresses within ")
 
 
 def test_where_it_is_taken_out_a_row_of_it_is_told_and_nothing_else_is_touched(

@@ -3,15 +3,18 @@
 import asyncio
 import threading
 import time
+from collections import Counter
 from functools import lru_cache
 from itertools import product
 
 from aiohttp import WSMsgType, web
 
 from livermore.market.timeframe import MINUTE_MS, Timeframe
+from tests.exchanges.venues.toy.stream import PRICE
 from tests.exchanges.venues.toy.symbols import SWAP
 
 SECONDS_BETWEEN_FRAMES = 0.02
+SECONDS_WITHOUT_PING = 5  # then a connection is cut
 MARKETS = {  # whether they are open; two of them have one name
     "BTC-USD": True,
     "ETH-USD": True,
@@ -80,6 +83,7 @@ def market(symbol):
 
 
 SYMBOLS = {market(symbol): symbol for symbol in MARKETS}
+TOPICS = {"/feed": SYMBOLS.keys(), "/prices": {market + PRICE for market in SYMBOLS}}
 
 
 def text(row):
@@ -91,6 +95,7 @@ class ToyServer:
 
     def __init__(self, start_ms, speed=1):
         self.clock, self.market = ToyClock(start_ms, speed), ToyMarket()
+        self.pings: Counter[str] = Counter()  # by the path of the connection
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -117,6 +122,7 @@ class ToyServer:
             ("/markets", self._markets),
             ("/bars", self._bars),
             ("/feed", self._feed),
+            ("/prices", self._feed),
         ):
             app.router.add_get(path, handler)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -155,17 +161,28 @@ class ToyServer:
         await socket.prepare(request)
         wanted = set()
         sending = asyncio.ensure_future(self._send(socket, wanted))
+        pinged_at = time.monotonic()
         try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    await socket.send_str(self._reply(message.data, wanted))
+            while True:
+                left = pinged_at + SECONDS_WITHOUT_PING - time.monotonic()
+                message = await asyncio.wait_for(socket.receive(), left)
+                if message.type is not WSMsgType.TEXT:
+                    return socket
+                if message.data == "ping":
+                    pinged_at = time.monotonic()
+                    self.pings[request.path] += 1
+                await socket.send_str(self._reply(message.data, wanted, TOPICS[request.path]))
+        except TimeoutError:
+            await socket.close()
+            return socket
         finally:
             sending.cancel()
-        return socket
 
-    def _reply(self, message, wanted):
+    def _reply(self, message, wanted, topics):
         verb, *markets = message.split()
-        if unknown := [each for each in markets if each not in SYMBOLS]:
+        if verb == "ping":
+            return "pong"
+        if unknown := [each for each in markets if each not in topics]:
             return f"no {unknown[0]} here"
         if verb == "more":
             wanted.update(markets)
@@ -174,18 +191,20 @@ class ToyServer:
         return " ".join(["all", *sorted(wanted)])
 
     async def _send(self, socket, wanted):
-        """Send prices, the newest bars of a market at first, and what each minute adds to them."""
+        """Send prices; of markets the newest bars at first, and what each minute adds to them."""
         told_ms: dict[str, int] = {}
         while True:
             await asyncio.sleep(SECONDS_BETWEEN_FRAMES)
             now_ms = self.clock.now_ms()
             for market in sorted(wanted):
+                if market.endswith(PRICE):
+                    await socket.send_str(price(market.removesuffix(PRICE), now_ms))
+                    continue
                 told = told_ms.get(market, ended(now_ms) - MINUTE_MS)
                 told_ms[market] = ended(now_ms)
                 minutes = range(told + MINUTE_MS, ended(now_ms) + 1, MINUTE_MS)
                 for until_ms, timeframe in product(minutes, Timeframe):
                     await socket.send_str(bar_frame(market, timeframe, until_ms, now_ms))
-                await socket.send_str(price(market, now_ms))
 
 
 def ended(now_ms):

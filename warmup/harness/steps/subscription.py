@@ -1,7 +1,7 @@
-"""A subscription for a moment: one connection of the real stream, with nothing behind it."""
+"""A subscription for a moment: connections of the real stream, with nothing behind them."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from exchanges.stream.base import Topic, VenueStream
 from exchanges.stream.connection import Connection
@@ -31,7 +31,9 @@ def check_subscription(facts: Facts) -> Outcome:
     stream = facts.stream()
     topics = stream.topics([facts.symbol])
     received = Received(facts.symbol, streamed(stream, topics), facts.ahead_ms)
-    listener = Listener(Connection(stream, topics), received)
+    shares = by_address(stream, topics)
+    connections = [Connection(stream, share, address=at) for at, share in shares.items()]
+    listener = Listener(connections, received)
     begun = time.monotonic()
     with listener:
         listener.confirm()
@@ -42,14 +44,23 @@ def check_subscription(facts: Facts) -> Outcome:
     seconds = time.monotonic() - begun - confirmed_after
     listener.judge(seconds)
     facts.ticker = received.ticker
+    where = f" at {len(shares)} addresses" if len(shares) > 1 else ""
     return Outcome(
-        f"{len(topics)} subscriptions confirmed within {confirmed_after:.1f} s; "
+        f"{len(topics)} subscriptions confirmed{where} within {confirmed_after:.1f} s; "
         f"in {seconds:.1f} s {received}",
         "frames were lost on the way: a runner would fetch what was in them; if it stays so this "
         "machine or its network is too slow"
         if received.lost
         else None,
     )
+
+
+def by_address(stream: VenueStream, topics: Iterable[Topic]) -> dict[str, list[Topic]]:
+    """Return the topics of each address."""
+    found: dict[str, list[Topic]] = {}
+    for topic in topics:
+        found.setdefault(stream.address_of(topic), []).append(topic)
+    return found
 
 
 def streamed(stream: VenueStream, topics: Mapping[Topic, Iterable[Pair]]) -> set[Timeframe]:
@@ -60,32 +71,36 @@ def streamed(stream: VenueStream, topics: Mapping[Topic, Iterable[Pair]]) -> set
 
 
 class Listener:
-    """A connection that is read as a stream's owner does it, but never replaced.
+    """Connections that are read as a stream's owner does it, but never replaced.
 
-    Methods raise Failed as soon as it ends or refuses.
+    Methods raise Failed as soon as one ends or refuses.
     """
 
-    def __init__(self, connection: Connection, received: Received):
-        self._connection = connection
+    def __init__(self, connections: Sequence[Connection], received: Received):
+        self._connections = connections
         self._received = received
 
     def __enter__(self) -> "Listener":
-        self._connection.start()
+        for connection in self._connections:
+            connection.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._connection.close()
-        self._connection.join(1.0)
+        for connection in self._connections:
+            connection.close()
+        for connection in self._connections:
+            connection.join(1.0)
 
     @property
     def malformed(self) -> int:
         """Return how many frames could not be read."""
-        return self._connection.malformed
+        return sum(connection.malformed for connection in self._connections)
 
     def confirm(self) -> None:
         """Wait until everything is confirmed."""
         self.listen(ACK_SECONDS, self._is_answered)
-        unconfirmed = self._connection.missing() | self._connection.given_up.keys()
+        given_up = {topic for each in self._connections for topic in each.given_up}
+        unconfirmed = self._missing() | given_up
         if self._received.frames and not unconfirmed:
             return
         self._refuse_malformed()
@@ -106,13 +121,14 @@ class Listener:
         """Take what comes for so long, or until that is true; return whether it is."""
         ends_at = time.monotonic() + seconds
         while True:
-            over = self._connection.ended.is_set()  # asked first: what it still had is read
+            # Asked first: what it still had is read.
+            over = next((each for each in self._connections if each.ended.is_set()), None)
             self._read()
             if until():
                 return True
             if over:
                 raise Failed(
-                    f"the connection ended: {self._connection.reason}",
+                    f"the connection ended: {over.reason}",
                     CUT,
                 )
             if time.monotonic() >= ends_at:
@@ -153,12 +169,16 @@ class Listener:
 
     def _is_answered(self) -> bool:
         """Tell whether all is confirmed, or given up as the exchange refuses it."""
-        return bool(self._received.frames) and not self._connection.missing()
+        return bool(self._received.frames) and not self._missing()
+
+    def _missing(self) -> set[Topic]:
+        return {topic for each in self._connections for topic in each.missing()}
 
     def _read(self) -> None:
-        for event in self._connection.read():
-            self._received.take(event)
-        self._received.frames += self._connection.counted()["frames"]
+        for connection in self._connections:
+            for event in connection.read():
+                self._received.take(event)
+            self._received.frames += connection.counted()["frames"]
         if self._received.refusal:
             raise Failed(
                 f"the exchange refused the subscription: {self._received.refusal}",

@@ -13,10 +13,11 @@ from tests.exchanges.venues.toy.symbols import market_name
 
 TIMEFRAMES = {str(each.ms // 1000): each for each in Timeframe}
 MOST_TOPICS = 10
+PRICE = "/price"  # of a market, at an address of its own
 
 
 class ToyStream(VenueStream):
-    """Bars of all timeframes and tickers; a topic is a market."""
+    """Bars of all timeframes at one address, tickers at another: `market` and `market/price`."""
 
     marks_closed_bars = True
     market_name = staticmethod(market_name)
@@ -27,6 +28,7 @@ class ToyStream(VenueStream):
         seconds_between_messages=0.01,
         seconds_between_connects=0.01,
         longest_life_seconds=3600,
+        ping_seconds=0.5,
     )
 
     @property
@@ -34,13 +36,18 @@ class ToyStream(VenueStream):
         return f"{self.ws_url}/feed"
 
     def topics(self, symbols: Iterable[str]) -> dict[Topic, list[Pair]]:
-        return {
-            self._streamed_as[symbol]: [Pair(symbol, each) for each in LONGEST_FIRST]
-            for symbol in symbols
-        }
+        found: dict[Topic, list[Pair]] = {}
+        for symbol in symbols:
+            native = self._streamed_as[symbol]
+            found[native] = [Pair(symbol, each) for each in LONGEST_FIRST]
+            found[native + PRICE] = []
+        return found
+
+    def address_of(self, topic: Topic) -> str:
+        return f"{self.ws_url}/prices" if topic.endswith(PRICE) else self.url
 
     def market_in(self, topic: Topic) -> str:
-        return topic
+        return topic.removesuffix(PRICE)
 
     def session(self, address: str = "") -> StreamSession:
         return ToySession(self._symbols)
@@ -70,6 +77,9 @@ class ToySession(StreamSession):
     def question(self) -> str:
         return "which"
 
+    def ping(self) -> str:
+        return "ping"
+
     def parse(self, frame: bytes) -> list[Event]:
         try:
             kind, *words = frame.decode().split()
@@ -78,6 +88,8 @@ class ToySession(StreamSession):
             raise BadPayload(f"a frame that can't be read ({clip(str(error))})", frame) from error
 
     def _read(self, kind: str, words: list[str]) -> list[Event]:
+        if kind == "pong":
+            return []
         if kind == "all":
             self.answered += 1
             self.confirmed = self.wanted.intersection(words)

@@ -45,7 +45,7 @@ def update(opened, symbol="BTC-USD"):
 
 def test_frames_of_long_ago_are_no_live_ones():
     received = subscription.Received("BTC-USD", {Timeframe.M1}, ahead_ms=0)
-    listener = subscription.Listener(None, received)
+    listener = subscription.Listener([], received)
     day_ago = int(time.time() * 1000) - Timeframe.D1.ms
     received.take(Clock(day_ago))
     received.take(update(Timeframe.M1.floor(day_ago)))
