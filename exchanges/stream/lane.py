@@ -1,4 +1,4 @@
-"""A share of the topics of one address on one connection: reconnecting, renewing, noticing silence."""
+"""A share of an address's topics on one connection: reconnecting, renewing, noticing silence."""
 
 import logging
 import time
