@@ -16,15 +16,15 @@ from exchanges.errors import (
     clip,
     shape_of,
 )
-from exchanges.rest.base import LOOKS, Known, VenueRest, read_volumes
+from exchanges.rest.base import VenueRest, read_volumes
 from exchanges.rest.key import KeyInUse
 from exchanges.rest.pacing.budget import Lane, Limits
-from exchanges.rest.reply import CandleReply, Candles, QuietBars, Values, number
+from exchanges.rest.reply import QuietBars, Values, number
+from exchanges.rest.windows import Window, WindowRest
 from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.binance.symbols import LISTING_WEIGHT, read_limits, read_listing
-from livermore.market.candle import LATEST_MS, check_time
+from livermore.market.candle import check_time
 from livermore.market.columns import read_columns
-from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ TICKERS_WEIGHT = 80  # of all symbols; Binance.US may count 40
 UNKNOWN_SYMBOL, BUSY, BAD_KEY = {"-1121"}, {"-1001", "-1007", "-1008"}, {"-2014", "-2015"}
 
 
-class BinanceRest(VenueRest):
+class BinanceRest(WindowRest):
     """Candles, listing and clock of a Binance exchange."""
 
     candles_per_call = 1000
@@ -76,102 +76,15 @@ class BinanceRest(VenueRest):
         except (KeyError, TypeError, ValueError) as error:
             raise BadPayload(f"the time is not in Binance's form: {shape_of(body)}") from error
 
-    def _newest(
-        self, native: str, timeframe: Timeframe, end_ms: int, count: int, lane: Lane
-    ) -> Candles:
-        reply = self._reply(timeframe)
-        earliest = self._earliest(timeframe, end_ms)
-        reaches_now = end_ms == self._closed_ms(timeframe)
-        last_ms = LATEST_MS if reaches_now else end_ms + timeframe.ms - 1
-        closed: list[int] = []
-        while True:
-            # Two more than wanted: the open bar, and one that closed a moment ago.
-            limit = min(count - len(closed) + 2, self.candles_per_call)
-            window = {} if last_ms == LATEST_MS else {"endTime": last_ms}
-            rows = self._rows(native, timeframe, lane, LOOKS, limit=limit, **window)
-            reply.add_page(rows, 0, last_ms)
-            before = len(closed)
-            closed = [time for time in reply.times() if time < end_ms]
-            if len(closed) >= count or len(closed) == before or closed[0] <= earliest:
-                break
-            # The oldest row again: what lies before it has rows on both sides then.
-            last_ms = closed[0]
-        if 0 < len(closed) < count and closed[0] > earliest:
-            self._find_beginning(reply, native, timeframe, earliest, closed[0], lane)
-        return self._newest_of(reply, timeframe, end_ms, count)
-
-    def _find_beginning(
-        self,
-        reply: CandleReply,
-        native: str,
-        timeframe: Timeframe,
-        earliest: int,
-        oldest_ms: int,
-        lane: Lane,
-    ) -> None:
-        """Ask for the first rows since `earliest`: history began where `oldest_ms` is the first."""
-        last_ms = oldest_ms + timeframe.ms - 1
-        window = {"startTime": earliest, "endTime": last_ms, "limit": self.candles_per_call}
-        rows = self._rows(native, timeframe, lane, LOOKS, **window)
-        reply.add_page(rows, earliest, last_ms, [oldest_ms])
-
-    def _range(
-        self,
-        native: str,
-        timeframe: Timeframe,
-        start_ms: int,
-        end_ms: int,
-        known: Known,
-        lane: Lane,
-    ) -> Candles:
-        return self._range_to(native, timeframe, (start_ms, end_ms), end_ms, known, lane)
-
-    def _range_to(
-        self,
-        native: str,
-        timeframe: Timeframe,
-        stretch: Interval,
-        reach_ms: int,
-        known: Known,
-        lane: Lane,
-    ) -> Candles:
-        reply, (start_ms, end_ms) = self._reply(timeframe), stretch
-        is_young = end_ms + self.lag_ms > self.clock.now_ms()
-        # The bars after the last one show that it is closed: the open one, and another meanwhile.
-        beyond = 2 if is_young else 0
-        at, until_ms = known.before_ms or start_ms, (known.after_ms or end_ms - 1) + 1
-        while at < until_ms:
-            page_end = min(until_ms, at + (self.candles_per_call - beyond) * timeframe.ms)
-            last_ms = page_end - 1 + beyond * timeframe.ms
-            if page_end == until_ms:
-                room_ms = self.candles_per_call * timeframe.ms
-                last_ms = max(last_ms, min(reach_ms, at + room_ms) - 1)
-            window = {"startTime": at, "endTime": last_ms, "limit": self.candles_per_call}
-            rows = self._rows(native, timeframe, lane, 1 if is_young else LOOKS, **window)
-            here = [time for time in known if time is not None and at <= time <= last_ms]
-            reply.add_page(rows, at, last_ms, here)
-            newest = max((time for time in reply.times() if time >= at), default=page_end)
-            # After a short page go on behind its last row, whatever made it short.
-            at = min(newest + timeframe.ms, page_end) if newest < page_end else page_end
-        return self._result(reply, timeframe, start_ms, end_ms)
-
-    def _rows(
-        self, native: str, timeframe: Timeframe, lane: Lane, looks: int, **window: int
-    ) -> list:
-        """Return the rows of a page; where there are none look again, so many times in all."""
-        rows: list = []
-        while not rows and looks:
-            rows, looks = self._klines(native, timeframe, lane, **window), looks - 1
-        return rows
-
-    def _klines(self, native: str, timeframe: Timeframe, lane: Lane, **window: int) -> list:
+    def _page(self, native: str, timeframe: Timeframe, window: Window, lane: Lane) -> list:
         if not self.client.pacer.limits_known():
             self._learn_limits(native)
-        params: dict[str, str | int] = {
-            "symbol": native,
-            "interval": str(timeframe),
-            **window,
-        }
+        params: dict[str, str | int] = {"symbol": native, "interval": str(timeframe)}
+        if window.start_ms is not None:
+            params["startTime"] = window.start_ms
+        if window.last_ms is not None:
+            params["endTime"] = window.last_ms
+        params["limit"] = window.limit
         rows = self._get_rows("/api/v3/klines", params, lane)
         if not isinstance(rows, list):
             raise BadPayload(f"the candles are not in Binance's form: {shape_of(rows)}")
