@@ -104,6 +104,7 @@ def rest_of(exchange: Exchange, redis: Redis, names: Mapping[str, str]) -> Venue
         venue.is_own_error,
         venue.elsewhere(host_of(exchange.rest_url)),
         venue.errors_in_200,
+        venue.read_ban,
     )
     client = RestClient(
         exchange.rest_url,

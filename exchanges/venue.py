@@ -96,6 +96,9 @@ class Venue:
     weight: RequestWeight | None = None  # None: it publishes none, so rows are paced by batches
     calls: CallLimit | None = None  # of all its REST, where it counts calls and no weight
     errors_in_200: bool = False  # what it refuses may come with HTTP 200: `read_error` sees it all
+    # Of a refusal's status and beginning: for how many seconds it bans this address, None: it is no
+    # ban. HTTP 418 is one wherever it comes from.
+    read_ban: Callable[[int, bytes], float | None] = lambda status, content: None
     answers: ResponseLimits = USUAL_ANSWERS
     load_key: KeyLoader | None = None  # None: candles need no key, so none is loaded or sent
     elsewhere: Callable[[str], str] = lambda host: ""  # where else its candles are, for a person

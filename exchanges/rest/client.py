@@ -84,6 +84,8 @@ class Replies:
     is_own_error: Callable[[Any], bool] = lambda body: isinstance(body, dict)
     elsewhere: str = ""  # tells who is blocked where else candles are
     errors_in_200: bool = False  # an answer with HTTP 200 may be an error too
+    # Of a refusal's status and beginning, whoever wrote it: for how many seconds it is a ban.
+    read_ban: Callable[[int, bytes], float | None] = lambda status, content: None
 
 
 class _ListingBudget(NamedTuple):
@@ -326,6 +328,8 @@ class RestClient:
         if status == 418:
             seconds = retry_after or ban_seconds(body, reply.headers) or BAN_SECONDS
             return self.pacer.ban(seconds)
+        if (ban := self._replies.read_ban(status, content)) is not None:
+            return self.pacer.ban(max(ban, retry_after or 0))
         if status == 429:
             # Everybody who calls this host waits, not this thread alone.
             self.pacer.hold(max(retry_after or 0, PAUSE_SECONDS))

@@ -725,6 +725,17 @@ def test_after_a_ban_nothing_is_sent_by_anybody(server, client, connect):
     assert len(server.seen) == 1
 
 
+def test_a_venue_may_read_a_ban_out_of_another_status(server, connect):
+    def read_ban(status, content):
+        return 600 if status == 403 and content == b"too often" else None
+
+    client = connect(server.url, replies=Replies(read_ban=read_ban))
+    server.answer((403, {}, WAF_PAGE), (403, {}, b"too often"), OK)
+    assert failure_of(client, Banned).until_ms / 1000 - time.time() == pytest.approx(600, abs=2)
+    failure_of(client, Banned)
+    assert len(server.seen) == 2
+
+
 # Secrets and ends
 
 
