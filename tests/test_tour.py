@@ -17,11 +17,11 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from exchanges.adapters import ExchangeAdapterFactory
+from exchanges.klines.stream import KlineSession
 from exchanges.stream.connection import Connection
 from exchanges.stream.inbox import Inbox
 from exchanges.stream.lane import Lane
 from exchanges.stream.streamer import Streamer
-from exchanges.venues.binance.stream import BinanceSession
 from livermore.asgi import application
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
@@ -50,7 +50,7 @@ EPOCH = 1
 # A day ends after three seconds; whoever comes too late for that waits 15 more for the next minute.
 SETTINGS = {"start_ms": MIDNIGHT_MS - 12_000, "speed": 4, "listings": chosen([SYMBOL])}
 TO_STOP_AT = (  # else they were imported for nothing
-    *(Inbox, Connection, Lane, BinanceSession, Bars, CloseWriter, Flusher),
+    *(Inbox, Connection, Lane, KlineSession, Bars, CloseWriter, Flusher),
     *(Subscriber, Feed, PairFeed, read_pair, NetworkConsumer, Outbox),
 )
 

@@ -14,10 +14,11 @@ from benchmarks.plain import stream as plain_stream
 from benchmarks.plain.rounds import in_rounds
 from benchmarks.programs.helper import Helper
 from benchmarks.programs.kline_frames import kline
+from exchanges.klines.stream import KlineSession
 from exchanges.stream.inbox import Inbox
 from exchanges.stream.streamer import Streamer
 from exchanges.stream.wire.websocket import WebSocket
-from exchanges.venues.binance.stream import BinanceSession, BinanceStream
+from exchanges.venues.binance.stream import BinanceStream
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 
@@ -164,7 +165,7 @@ def _reading() -> Iterator[Measurement]:
     """Take frames off a socket: as a library does, and as here, up to where they are parsed."""
 
     def in_bulk(connection: socket.socket, count: int) -> None:
-        inbox, reading = Inbox(BinanceSession({}, BinanceStream.limits).superseded_by), True
+        inbox, reading = Inbox(KlineSession({}, BinanceStream.limits).superseded_by), True
         client = WebSocket(connection)
         connection.setblocking(True)  # nobody waits for it here
         while reading:

@@ -10,18 +10,11 @@ Sources, as read in October 2026:
 - the sandbox is the exchange on this machine, `manage.py sandbox`.
 """
 
+from exchanges.klines.replies import is_own_error, used_weight
+from exchanges.klines.rest import ask_limits
 from exchanges.venue import Preset, RequestWeight, Venue
 from exchanges.venues.binance.archive import ARCHIVE
-from exchanges.venues.binance.rest import (
-    LIMITS_UNTIL_KNOWN,
-    WORKERS,
-    BinanceRest,
-    ask_limits,
-    elsewhere,
-    is_own_error,
-    read_error,
-    used_weight,
-)
+from exchanges.venues.binance.rest import WORKERS, BinanceRest, elsewhere, read_error
 from exchanges.venues.binance.stream import BinanceStream
 from exchanges.venues.binance.symbols import read_listing
 
@@ -34,7 +27,9 @@ VENUE = Venue(
     read_error=read_error,
     is_own_error=is_own_error,
     elsewhere=elsewhere,
-    weight=RequestWeight(LIMITS_UNTIL_KNOWN, used=used_weight, ask=ask_limits, workers=WORKERS),
+    weight=RequestWeight(
+        BinanceRest.limits_until_known, used=used_weight, ask=ask_limits, workers=WORKERS
+    ),
     seen_live=False,
     archive=ARCHIVE,
     presets=(

@@ -13,14 +13,16 @@ from exchanges.errors import (
     Unreachable,
     shape_of,
 )
+from exchanges.klines.limits import read_limits
+from exchanges.klines.replies import used_weight
 from exchanges.models import Exchange
 from exchanges.rest.base import LOOKS, Known
 from exchanges.rest.client import ATTEMPTS
 from exchanges.rest.pacing.budget import Limits
 from exchanges.rest.pacing.memory import HostMemory
 from exchanges.rest.pacing.pacer import Pacer
-from exchanges.venues.binance.rest import read_error, used_weight
-from exchanges.venues.binance.symbols import read_limits, read_listing
+from exchanges.venues.binance.rest import read_error
+from exchanges.venues.binance.symbols import read_listing
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe

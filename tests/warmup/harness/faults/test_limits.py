@@ -34,7 +34,7 @@ def test_a_row_that_may_be_faster_than_allowed_fails(sandbox, checked, name, val
 
 def test_batches_that_keep_the_weight_but_not_the_requests_fail(row, checked, monkeypatch):
     published = Limits(weight_per_minute=6000, requests_per_5_minutes=1800)
-    monkeypatch.setattr("exchanges.venues.binance.rest.read_limits", lambda body: published)
+    monkeypatch.setattr("exchanges.klines.rest.read_limits", lambda body: published)
     report = checked(move(row, pacing="batch", batch_size=5, batch_delay_ms=1000))
     assert failures(report) == ["limits"]
     assert "may use 600 and 1500" in lines(step_of(report, "limits"))
