@@ -2,14 +2,14 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import close_old_connections
 
 from exchanges.models import Exchange, Symbol
 from exchanges.rest.pacing.host import host_of
+from exchanges.symbols.listed import PERPETUAL, SPOT
 from exchanges.venues import VENUES
 from livermore.market.candle import LATEST_MS
 
@@ -17,9 +17,12 @@ SECONDS_BETWEEN_READS = 5.0
 SECONDS_BETWEEN_LOOKS = 1.0  # for a name that isn't known yet
 
 
+PERPETUAL_WORD = "_PERP"  # what a word ends with where its row has spot markets beside perpetuals
+
+
 @dataclass(frozen=True, slots=True)
 class ServedSymbol:
-    """A symbol, under our name and as one word (`BTCUSD`)."""
+    """A symbol, under our name and as one word in capitals (`BTCUSD`)."""
 
     symbol: str
     word: str
@@ -27,11 +30,15 @@ class ServedSymbol:
     quote: str
     is_trading: bool
     is_monitored: bool
+    kind: str = SPOT
 
 
 @dataclass(frozen=True, slots=True)
 class ServedExchange:
-    """An exchange's row. `symbols` are found by canonical name, and by the word if one has it."""
+    """An exchange's row.
+
+    `symbols` are found by canonical name, by the word if one has it, and by either in capitals.
+    """
 
     exchange_id: int
     name: str
@@ -41,6 +48,11 @@ class ServedExchange:
     lag_ms: int = LATEST_MS  # how long after its end it may still lack a bar
     host: str = ""  # whose limits calls use up
     display_name: str = ""  # for people
+    perpetuals: "ServedExchange | None" = None  # the same with these alone; None: it lists none
+
+    def find(self, name: str) -> ServedSymbol | None:
+        """Return the symbol of a name, whatever the case of its letters; None where none has it."""
+        return self.symbols.get(name) or self.symbols.get(name.upper())
 
 
 class Rows(ABC):
@@ -81,24 +93,14 @@ class Directory(Rows):
 
     def load(self) -> None:
         by_exchange: dict[int, list[ServedSymbol]] = {}
-        fields = ("exchange_id", "symbol", "base", "quote", "status", "is_monitored")
+        fields = ("exchange_id", "symbol", "base", "quote", "status", "is_monitored", "kind")
         for row in Symbol.objects.listed().values_list(*fields):
-            number, symbol, base, quote, status, is_monitored = row
+            number, symbol, base, quote, status, *rest = row
             trading = status == Symbol.Status.TRADING
-            found = ServedSymbol(symbol, base + quote, base, quote, trading, is_monitored)
+            found = ServedSymbol(symbol, (base + quote).upper(), base, quote, trading, *rest)
             by_exchange.setdefault(number, []).append(found)
         self.exchanges = {
-            row.name: ServedExchange(
-                row.pk,
-                row.name,
-                row.venue,
-                row.is_active,
-                _by_name(by_exchange.get(row.pk, [])),
-                VENUES[row.venue].lag_ms if row.venue in VENUES else LATEST_MS,
-                host_of(row.rest_url),
-                str(row),
-            )
-            for row in Exchange.objects.all()
+            row.name: _served(row, by_exchange.get(row.pk, [])) for row in Exchange.objects.all()
         }
 
 
@@ -110,8 +112,47 @@ def numbered(directory: Directory, exchange_id: int) -> ServedExchange | None:
     return None
 
 
-def _by_name(symbols: list[ServedSymbol]) -> Mapping[str, ServedSymbol]:
-    """Find symbols by both names: two of one word are known by their canonical names alone."""
-    times = Counter(each.word for each in symbols)
-    by_word = {each.word: each for each in symbols if times[each.word] == 1}
-    return by_word | {each.symbol: each for each in symbols}
+def _served(row: Exchange, symbols: list[ServedSymbol]) -> ServedExchange:
+    found = ServedExchange(
+        row.pk,
+        row.name,
+        row.venue,
+        row.is_active,
+        by_name(symbols),
+        VENUES[row.venue].lag_ms if row.venue in VENUES else LATEST_MS,
+        host_of(row.rest_url),
+        str(row),
+    )
+    return with_perpetuals(found)
+
+
+def with_perpetuals(exchange: ServedExchange) -> ServedExchange:
+    """Return an exchange that knows what it would be with its perpetuals alone."""
+    found = {each for each in exchange.symbols.values() if each.kind == PERPETUAL}
+    if not found:
+        return exchange
+    plain = [replace(each, word=each.word.removesuffix(PERPETUAL_WORD)) for each in found]
+    return replace(exchange, perpetuals=replace(exchange, symbols=by_name(plain)))
+
+
+def by_name(symbols: list[ServedSymbol]) -> Mapping[str, ServedSymbol]:
+    """Find symbols by their names: what several are called is known by canonical names alone.
+
+    In a row of perpetuals alone one is `BTCUSDT` as it is on exchanges of these, and `BTCUSDT_PERP`
+    too; where there are spot markets beside them it is that alone.
+    """
+    if len({each.kind for each in symbols}) > 1:
+        symbols = [_marked(each) for each in symbols]
+    found: dict[str, list[ServedSymbol]] = {}
+    for each in symbols:
+        for name in {each.word, each.symbol.upper(), _marked(each).word}:
+            found.setdefault(name, []).append(each)
+    of_one = {name: each[0] for name, each in found.items() if len(each) == 1}
+    return of_one | {each.symbol: each for each in symbols}
+
+
+def _marked(symbol: ServedSymbol) -> ServedSymbol:
+    """Return a symbol whose word says of a perpetual that it is one."""
+    if symbol.kind == SPOT or symbol.word.endswith(PERPETUAL_WORD):
+        return symbol
+    return replace(symbol, word=symbol.word + PERPETUAL_WORD)

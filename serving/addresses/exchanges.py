@@ -64,6 +64,7 @@ class Protocols:
     def add_to(self, router: web.UrlDispatcher, start: str) -> None:
         """Add its addresses, each behind `start`."""
         router.add_route("*", f"{start}/{{exchange}}/api/v3/{{path:.*}}", self._api)
+        router.add_route("*", f"{start}/{{exchange}}/fapi/v1/{{path:.*}}", self._futures)
         router.add_get(f"{start}/{{exchange}}/v2/{{path:.*}}", self._v2)
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
@@ -75,6 +76,16 @@ class Protocols:
             return await self._coinbase.answer(
                 exchange, path.removeprefix(OF_COINBASE), request.query
             )
+        return await self._binance.answer(
+            exchange, path, request.query, request.headers, request.method
+        )
+
+    async def _futures(self, request: web.Request) -> web.StreamResponse:
+        """Answer of perpetuals alone, where programs of Binance's futures ask for them."""
+        name, path = request.match_info["exchange"], request.match_info["path"]
+        exchange = (await self._known.find(name)).perpetuals
+        if exchange is None:
+            raise Refused(404, NONE, f"{name} lists no perpetuals")
         return await self._binance.answer(
             exchange, path, request.query, request.headers, request.method
         )

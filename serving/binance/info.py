@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from exchanges.symbols.listed import SPOT
 from serving.directory import ServedSymbol
 
 TRADING, BREAK = "TRADING", "BREAK"
@@ -23,6 +24,9 @@ def exchange_info(symbols: Iterable[ServedSymbol], time: int, *, shows_sets: boo
 
 
 def _described(symbol: ServedSymbol, shows_sets: bool) -> dict:
+    """Return what is known of a symbol; of a perpetual also what tells programs that it is one."""
+    is_spot = symbol.kind == SPOT
+    perpetual = {"contractType": "PERPETUAL", "marginAsset": symbol.quote}
     return {
         "symbol": symbol.word,
         "status": status_of(symbol),
@@ -33,9 +37,10 @@ def _described(symbol: ServedSymbol, shows_sets: bool) -> dict:
         "quoteAssetPrecision": 8,
         "orderTypes": [],
         "icebergAllowed": False,
-        "isSpotTradingAllowed": symbol.is_trading,
+        "isSpotTradingAllowed": is_spot and symbol.is_trading,
         "isMarginTradingAllowed": False,
         "filters": [],
         "permissions": [],
-        "permissionSets": [["SPOT"]] if shows_sets else [],
+        "permissionSets": [["SPOT"]] if shows_sets and is_spot else [],
+        **({} if is_spot else perpetual),
     }

@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
+from exchanges.symbols.listed import SPOT
 from exchanges.venues.binance.server.errors import (
     BAD_INTERVAL,
     BAD_SYMBOL,
@@ -148,8 +149,8 @@ class BinanceApi:
         if exchange.venue == SPEAKS:
             return await self._pass_on(asked, LISTING_SECONDS)
         symbols, now_ms = _chosen(exchange, names), await self._answers.cached.now_ms(exchange)
-        if permissions and "SPOT" not in permissions:
-            symbols = []
+        if permissions:  # of what Binance knows, spot markets have one and perpetuals none
+            symbols = [each for each in symbols if each.kind == SPOT and "SPOT" in permissions]
         told = [each for each in symbols if status in (None, status_of(each))]
         time = _time_of(now_ms, asked)
         return web.json_response(exchange_info(told, time, shows_sets=shows_sets))
@@ -296,7 +297,6 @@ def _native(exchange: ServedExchange, query: MultiMapping[str]) -> dict[str, str
 
 
 def _symbol(exchange: ServedExchange, native: str) -> ServedSymbol:
-    try:
-        return exchange.symbols[native]
-    except KeyError:
-        raise ApiError(*BAD_SYMBOL) from None
+    if found := exchange.find(native):
+        return found
+    raise ApiError(*BAD_SYMBOL)

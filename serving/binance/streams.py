@@ -39,7 +39,7 @@ def topic_of(exchange: ServedExchange, name: str) -> Topic:
     if name in (ALL_MINI, ALL_MINI_TIMED):
         return Topic(exchange.exchange_id, MINI_TICKER, "")
     symbol_word, kind, timeframe = _parts(name)
-    symbol = exchange.symbols.get(symbol_word)
+    symbol = exchange.find(symbol_word)
     if symbol is None:
         raise UnknownStream(f"{exchange.name} has no symbol {symbol_word}")
     if not symbol.is_monitored:

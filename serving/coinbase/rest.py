@@ -128,10 +128,9 @@ class CoinbaseApi:
 
 
 def _symbol(exchange: ServedExchange, name: str) -> str:
-    try:
-        return exchange.symbols[name].symbol
-    except KeyError:
-        raise not_found(f"Product {name[:50]} not supported") from None
+    if found := exchange.symbols.get(name):
+        return found.symbol
+    raise not_found(f"Product {name[:50]} not supported")
 
 
 def _row(values: list[Any]) -> dict[str, str]:

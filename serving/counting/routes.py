@@ -34,7 +34,7 @@ def route_of(request: web.Request) -> str:
     if resource is None:
         return OTHER
     shape = resource.canonical
-    if "/api/v3/" in shape:
+    if "/api/v3/" in shape or "/fapi/v1/" in shape:
         return _rest(request.match_info.get("path", ""))
     if "/v2/" in shape:
         return _rest(f"v2/{request.match_info.get('path', '')}")

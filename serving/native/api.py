@@ -120,6 +120,7 @@ class NativeApi:
                 "word": each.word,
                 "base": each.base,
                 "quote": each.quote,
+                "kind": each.kind,
                 "trading": each.is_trading,
                 "monitored": each.is_monitored,
             }
@@ -172,11 +173,10 @@ TOLD = ("symbols", "closes", "healed", "healing", "pendingCloses", "newestClose"
 
 
 def symbol_of(exchange: ServedExchange, name: str) -> ServedSymbol:
-    """Return a symbol by either of its names. Raises NotFound."""
-    try:
-        return exchange.symbols[name]
-    except KeyError:
-        raise NotFound(f"{exchange.name} has no symbol {name[:50]!r}") from None
+    """Return a symbol by one of its names. Raises NotFound."""
+    if found := exchange.find(name):
+        return found
+    raise NotFound(f"{exchange.name} has no symbol {name[:50]!r}")
 
 
 def names_of(exchange: ServedExchange, named: Sequence[str] | None) -> list[str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from exchanges.lock.status import State
+from exchanges.symbols.listed import KINDS
 from livermore.market.candle import EARLIEST_MS, LATEST_MS
 from livermore.market.columns import COLUMNS as MORE_COLUMNS
 from livermore.market.columns import MOST_TRADES
@@ -119,7 +120,7 @@ CANDLES = whole(
     "Closed candles, oldest first, all of those that were asked for where `complete` is true.",
     {
         "exchange": text("the exchange's name"),
-        "symbol": text("the symbol, by our name: BASE-QUOTE"),
+        "symbol": text("the symbol, by our name: BASE-QUOTE, or BASE-QUOTE-PERP"),
         "timeframe": one_of(TIMEFRAMES, "how long a bar is"),
         "columns": {
             "type": "array",
@@ -245,10 +246,11 @@ SYMBOLS = whole(
             whole(
                 "One symbol.",
                 {
-                    "symbol": text("our name: BASE-QUOTE"),
-                    "word": text("the same as one word, which is taken too"),
+                    "symbol": text("our name: BASE-QUOTE, of a perpetual BASE-QUOTE-PERP"),
+                    "word": text("the same as one word in capitals, which is taken too"),
                     "base": text("the currency that is traded"),
                     "quote": text("the currency of its prices"),
+                    "kind": one_of(KINDS, "what kind of market it is"),
                     "trading": truth("it can be traded now"),
                     "monitored": truth("its candles are kept, and brought on by the stream"),
                 },

@@ -425,6 +425,7 @@ def test_symbols_are_told_with_both_of_their_names(ask, redis):
         "symbols": [
             {
                 "symbol": "BTC-USD", "word": "BTCUSD", "base": "BTC", "quote": "USD",
+                "kind": "spot",
                 "trading": True, "monitored": True,
             }
         ],
