@@ -123,6 +123,11 @@ class Exchange(Timestamped):
     def __str__(self):
         return self.display_name or self.name
 
+    @property
+    def depth_rows(self) -> int | None:
+        """Return of how many of its newest bars it tells, whichever the timeframe; None: of all."""
+        return VENUES[self.venue].depth_rows if self.venue in VENUES else None
+
     def clean(self):
         venue = VENUES.get(self.venue)
         if venue and not venue.weight and self.pacing == self.Pacing.WEIGHT:

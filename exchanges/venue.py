@@ -126,6 +126,11 @@ class Venue:
         return self.rest.lag_ms
 
     @property
+    def depth_rows(self) -> int | None:
+        """Return of how many of its newest closed bars REST tells; None: of all."""
+        return self.rest.depth_rows
+
+    @property
     def marks_closed_bars(self) -> bool:
         """Return whether its stream says of a bar that it is closed."""
         return self.stream.marks_closed_bars

@@ -13,7 +13,7 @@ from history import parquet
 from history.archives.jobs import MonthJob
 from history.archives.taking import ArchiveTaking, Taken
 from history.planning.jobs import BarCount, Job, due, together
-from history.planning.report import FillReport
+from history.planning.report import TOO_OLD, FillReport
 from history.store import HistoryStore
 from livermore.market.coverage import Coverage, Interval, intersect, missing, span, subtract, union
 from livermore.market.pair import Pair, pairs_of
@@ -54,6 +54,15 @@ class HistoryFilling:
         """Return what nobody knows of a pair."""
         return missing(self._store.coverage(pair), *self._stretch_of(pair))
 
+    def too_old(self, pair: Pair) -> Coverage:
+        """Return of that what the exchange tells of no more, so that REST is not asked for it."""
+        told_ms = self._rest.oldest_told_ms(pair.timeframe)
+        return intersect(self.missing(pair), ((0, told_ms),))
+
+    def lacks_too_old(self, timeframe: Timeframe) -> bool:
+        """Tell whether any pair of a timeframe lacks such."""
+        return any(self.too_old(Pair(symbol, timeframe)) for symbol in self._symbols)
+
     def wanted(self, pair: Pair, now_ms: int) -> Coverage:
         """Return what is to be asked for now: of that, and of what is to be told a second time."""
         open_still, within = self._store.unconfirmed(pair), self._stretch_of(pair)
@@ -92,7 +101,8 @@ class HistoryFilling:
         for symbol in self._symbols:
             pair = Pair(symbol, timeframe)
             brought = (each for job in taken if job.symbol == symbol for each in job.missing)
-            found += self._jobs(pair, subtract(self.wanted(pair, now_ms), brought), now_ms)
+            wanted = subtract(self.wanted(pair, now_ms), self.too_old(pair))
+            found += self._jobs(pair, subtract(wanted, brought), now_ms)
         return found
 
     def _jobs(self, pair: Pair, wanted: Coverage, now_ms: int) -> Iterator[Job]:
@@ -168,8 +178,12 @@ class HistoryFilling:
 
     def _bars_wanted(self, timeframe: Timeframe) -> int:
         now_ms = self._rest.clock.now_ms()
-        pairs = (Pair(symbol, timeframe) for symbol in self._symbols)
-        return sum(span(self.wanted(pair, now_ms)) for pair in pairs) // timeframe.ms
+        pairs = [Pair(symbol, timeframe) for symbol in self._symbols]
+        wanted = [self.wanted(pair, now_ms) for pair in pairs]
+        if self._archives is None:
+            lost = map(self.too_old, pairs)
+            wanted = [subtract(*each) for each in zip(wanted, lost, strict=True)]
+        return sum(map(span, wanted)) // timeframe.ms
 
     def _fill_by_archives(
         self, timeframe: Timeframe, report: FillReport, tell: Callable[[int], None]
@@ -266,14 +280,20 @@ class HistoryFilling:
     def _unknown(self) -> Iterator[dict[str, Any]]:
         for pair in pairs_of(self._symbols, self._timeframes):
             reasons = {each[:2]: each.reason for each in self._store.unconfirmed(pair)}
-            for start_ms, end_ms in self.missing(pair):
+            lost = self.too_old(pair)
+            yield from (_unknown(pair, stretch, TOO_OLD) for stretch in lost)
+            for start_ms, end_ms in subtract(self.missing(pair), lost):
                 reason = next(
                     (why for (start, end), why in reasons.items() if start <= start_ms < end), ""
                 )
-                yield {
-                    "symbol": pair.symbol,
-                    "timeframe": pair.timeframe,
-                    "from": start_ms,
-                    "to": end_ms,
-                    "reason": reason or None,
-                }
+                yield _unknown(pair, (start_ms, end_ms), reason)
+
+
+def _unknown(pair: Pair, stretch: Interval, reason: str) -> dict[str, Any]:
+    return {
+        "symbol": pair.symbol,
+        "timeframe": pair.timeframe,
+        "from": stretch[0],
+        "to": stretch[1],
+        "reason": reason or None,
+    }

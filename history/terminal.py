@@ -1,10 +1,11 @@
 """How filling history looks on a terminal, and in a log where there is none."""
 
 import time
-from typing import TextIO
+from collections.abc import Sequence
+from typing import Any, TextIO
 
 from history.planning.plan import Cost, FillPlan
-from history.planning.report import ArchiveReport, FillReport
+from history.planning.report import TOO_OLD, ArchiveReport, FillReport
 from warmup.terminal import Progress, print_failures
 
 SHARE_THAT_TELLS = 0.01  # how much is to be done until it says something of the rest
@@ -42,10 +43,20 @@ def print_fill(exchange: str, report: FillReport, stream: TextIO) -> None:
     )
     _print_archives(report.archives, stream)
     print_failures(report.failures, stream)
-    for each in report.unknown[:SHOWN]:
+    _print_stretches("not to be had", [each for each in report.unknown if _is_lost(each)], stream)
+    _print_stretches("unknown", [each for each in report.unknown if not _is_lost(each)], stream)
+
+
+def _is_lost(unknown: dict[str, Any]) -> bool:
+    return unknown["reason"] == TOO_OLD
+
+
+def _print_stretches(what: str, stretches: Sequence[dict[str, Any]], stream: TextIO) -> None:
+    for each in stretches[:SHOWN]:
         stretch = f"{_text(each['from'])} to {_text(each['to'])}"
-        stream.write(f"unknown: {each['symbol']} {each['timeframe']} {stretch}\n")
-    _print_more(len(report.unknown), "stretches", stream)
+        why = f": {TOO_OLD}" if _is_lost(each) else ""
+        stream.write(f"{what}: {each['symbol']} {each['timeframe']} {stretch}{why}\n")
+    _print_more(len(stretches), "stretches", stream)
 
 
 def _print_archives(report: ArchiveReport, stream: TextIO) -> None:
@@ -79,6 +90,9 @@ def print_fill_plan(exchange: str, found: FillPlan, stream: TextIO) -> None:
             f"archives save {saved:,} calls, {minutes:,.1f} minutes of {_cost(found.rest_alone)}; "
             f"they are {found.files:,} files, about {_size(found.download_bytes)}\n"
         )
+
+    for timeframe, time_ms in found.told_from.items():
+        stream.write(f"no history of {timeframe} before {_text(time_ms)}: {TOO_OLD}\n")
 
 
 def _cost(cost: Cost) -> str:

@@ -48,6 +48,7 @@ class ServedExchange:
     lag_ms: int = LATEST_MS  # how long after its end it may still lack a bar
     host: str = ""  # whose limits calls use up
     display_name: str = ""  # for people
+    depth_rows: int | None = None  # of how many of its newest bars it tells, None for all
     perpetuals: "ServedExchange | None" = None  # the same with these alone; None: it lists none
 
     def find(self, name: str) -> ServedSymbol | None:
@@ -122,6 +123,7 @@ def _served(row: Exchange, symbols: list[ServedSymbol]) -> ServedExchange:
         VENUES[row.venue].lag_ms if row.venue in VENUES else LATEST_MS,
         host_of(row.rest_url),
         str(row),
+        row.depth_rows,
     )
     return with_perpetuals(found)
 

@@ -28,7 +28,7 @@ from exchanges.lock.fencing import Fenced
 from exchanges.redis.unreadable import Unreadable
 from exchanges.rest.base import VenueRest
 from exchanges.rest.reply import Candles
-from livermore.market.coverage import union
+from livermore.market.coverage import Coverage, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
@@ -202,7 +202,8 @@ def _of(pair: PairJob) -> dict[str, str]:
 class FetchReport:
     """What a repair or a backfill did: pairs repaired by how many answers, and what failed.
 
-    `left` has an object for each stretch whose row was refused, which is asked for again later.
+    `left` has an object for each stretch whose row was refused, which is asked for again later,
+    `too_old` one for each that lacks candles and of which the exchange tells no more.
     `open_bars` has one for each open bar that was asked for too: since when it is open, its row,
     None where it has none yet, and how many ms after the report was begun that was not known yet.
     """
@@ -212,6 +213,7 @@ class FetchReport:
     candles: int = 0
     refused: int = 0
     left: list[dict[str, Any]] = field(default_factory=list)
+    too_old: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     open_bars: list[dict[str, Any]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
@@ -237,6 +239,8 @@ class FetchReport:
             for answer in answers
             for start, end, reason in answer.refusals
         ]
+        for answer in answers:
+            self.add_too_old(pair, answer.too_old)
         self.open_bars += [
             {
                 "symbol": pair.symbol,
@@ -249,6 +253,10 @@ class FetchReport:
             if answer.open_ms is not None
         ]
 
+    def add_too_old(self, pair: PairJob, lost: Coverage) -> None:
+        """Note what a pair lacks and can't have."""
+        self.too_old += [_of(pair) | {"from": start, "to": end} for start, end in lost]
+
     def as_json(self) -> dict[str, Any]:
         """Return what programs read."""
         return {
@@ -257,5 +265,6 @@ class FetchReport:
             "candles": self.candles,
             "refusedCandles": self.refused,
             "left": self.left,
+            "tooOld": self.too_old,
             "failures": self.failures,
         }

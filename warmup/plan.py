@@ -13,7 +13,7 @@ from warmup.cache.candles import CandleCache
 from warmup.cache.pair_state import PairState
 from warmup.cache.set_aside import SetAside
 from warmup.exchange_time import Clock, find_time
-from warmup.repair import missing_ranges, ranges_to_ask
+from warmup.repair import missing_ranges, ranges_to_ask, too_old
 from warmup.scanner import DEFAULT_CANDLE_TARGET, MIN_CANDLE_THRESHOLD, is_exhausted
 
 
@@ -22,7 +22,8 @@ class TimeframePlan:
     """The pairs of one timeframe, each counted once, and the calls that would fix them.
 
     `short`: fewer than 60 candles. Of the others `holed` miss some in the middle or at the start,
-    `stale` only the newest, and `sufficient` miss none.
+    `stale` only the newest, and `sufficient` miss none. `too_old` of all of them lack candles of
+    which the exchange tells no more, beside what they are counted for.
     """
 
     timeframe: Timeframe
@@ -30,6 +31,7 @@ class TimeframePlan:
     short: int = 0
     stale: int = 0
     holed: int = 0
+    too_old: int = 0
     warmup_calls: int = 0
     repair_calls: int = 0
 
@@ -40,6 +42,7 @@ class TimeframePlan:
             "short": self.short,
             "stale": self.stale,
             "holed": self.holed,
+            "tooOld": self.too_old,
             "warmupCalls": self.warmup_calls,
             "repairCalls": self.repair_calls,
         }
@@ -50,7 +53,8 @@ class WarmupPlan:
     """The plan of all timeframes, with what the calls weigh and how long they take at the least.
 
     `clock` is whose time it goes by, None where nothing is cached, so that none is needed. `doubt`
-    says why it had to be this machine's. `aside` has a line for each pair that is set aside: it is
+    says why it had to be this machine's. `depth_rows` is of how many of its newest bars the
+    exchange tells, None for all. `aside` has a line for each pair that is set aside: it is
     counted nowhere else.
     """
 
@@ -61,6 +65,7 @@ class WarmupPlan:
     clock: Clock | None
     doubt: str
     aside: list[str]
+    depth_rows: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs read."""
@@ -72,6 +77,7 @@ class WarmupPlan:
             "clock": self.clock,
             "doubt": self.doubt or None,
             "setAside": self.aside,
+            "depthRows": self.depth_rows,
         }
 
 
@@ -109,17 +115,20 @@ def plan_warmup(
         moment.clock if moment else None,
         moment.doubt if moment else "",
         aside,
+        rest.depth_rows,
     )
 
 
 def _count(plan: TimeframePlan, pair: Pair, state: PairState, rest: VenueRest, now_ms: int) -> None:
-    timeframe, settled_ms = pair.timeframe, now_ms - rest.settle_ms
-    if state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(state, timeframe, settled_ms):
+    timeframe, settled_ms, depth_rows = pair.timeframe, now_ms - rest.settle_ms, rest.depth_rows
+    plan.too_old += state.count > 0 and bool(too_old(state, timeframe, now_ms, depth_rows))
+    is_short = state.count < MIN_CANDLE_THRESHOLD
+    if is_short and not is_exhausted(state, timeframe, settled_ms, depth_rows):
         plan.short += 1
         plan.warmup_calls += rest.calls_for(DEFAULT_CANDLE_TARGET)
         return
-    ranges = missing_ranges(state, timeframe, settled_ms)
-    asked = ranges_to_ask(state, timeframe, now_ms, settled_ms)
+    ranges = missing_ranges(state, timeframe, settled_ms, depth_rows=depth_rows)
+    asked = ranges_to_ask(state, timeframe, now_ms, settled_ms, depth_rows)
     plan.repair_calls += sum(rest.calls_for((end - start) // timeframe.ms) for start, end in asked)
     covered_until = state.coverage[-1][1] if state.coverage else 0
     if not ranges:

@@ -15,6 +15,7 @@ from livermore.market.coverage import (
     believable,
     intersect,
     missing,
+    oldest_told_ms,
     span,
     subtract,
     union,
@@ -31,38 +32,63 @@ from warmup.scanner import DEFAULT_CANDLE_TARGET
 logger = logging.getLogger(__name__)
 
 
-def window(state: PairState, timeframe: Timeframe, now_ms: int) -> Interval:
+def window(
+    state: PairState, timeframe: Timeframe, now_ms: int, depth_rows: int | None = None
+) -> Interval:
     """Return the stretch that is to be complete, in ms, half-open.
 
     It goes from the oldest cached candle, but at least over the newest 100 periods and at most
-    over the newest 1,000, to the end of the last closed one.
+    over the newest 1,000, to the end of the last closed one. What is older than an exchange tells,
+    that tells of its newest `depth_rows` alone, is no part of it: it can't be had.
     """
     end_ms = timeframe.floor(now_ms)
     least = end_ms - DEFAULT_CANDLE_TARGET * timeframe.ms
     most = end_ms - CANDLES_KEPT * timeframe.ms
     oldest = least if state.oldest is None else state.oldest
-    return max(most, min(oldest, least)), end_ms
+    told_ms = oldest_told_ms(timeframe, now_ms, depth_rows)
+    return max(most, min(oldest, least), told_ms), end_ms
 
 
 def missing_ranges(
-    state: PairState, timeframe: Timeframe, now_ms: int, grace_ms: int = 0
+    state: PairState,
+    timeframe: Timeframe,
+    now_ms: int,
+    grace_ms: int = 0,
+    depth_rows: int | None = None,
 ) -> Coverage:
     """Return the stretches that are missing, in ms, half-open: the window less what is covered.
 
     What closed less than `grace_ms` ago is not missed yet.
     """
-    start_ms, _ = window(state, timeframe, now_ms)
+    start_ms, _ = window(state, timeframe, now_ms, depth_rows)
     return missing(state.coverage, start_ms, timeframe.floor(now_ms - grace_ms))
 
 
-def ranges_to_ask(state: PairState, timeframe: Timeframe, now_ms: int, settled_ms: int) -> Coverage:
+def too_old(
+    state: PairState, timeframe: Timeframe, now_ms: int, depth_rows: int | None
+) -> Coverage:
+    """Return what is missing of what is kept, and older than the exchange tells of: half-open.
+
+    It is neither complete nor known to be empty, and nobody asks for it.
+    """
+    until_ms = oldest_told_ms(timeframe, now_ms, depth_rows)
+    return intersect(missing_ranges(state, timeframe, now_ms), ((0, until_ms),))
+
+
+def ranges_to_ask(
+    state: PairState,
+    timeframe: Timeframe,
+    now_ms: int,
+    settled_ms: int,
+    depth_rows: int | None = None,
+) -> Coverage:
     """Return the stretches to fetch, in ms, half-open.
 
     What is missing and closed by `settled_ms`, but for rows that were refused a short time ago; and
-    what was told empty once, some time ago.
+    what was told empty once, some time ago. Nothing that is older than the exchange tells of.
     """
-    lacks = missing_ranges(state, timeframe, settled_ms)
-    start_ms, end_ms = window(state, timeframe, settled_ms)
+    lacks = missing_ranges(state, timeframe, settled_ms, depth_rows=depth_rows)
+    start_ms, end_ms = window(state, timeframe, settled_ms, depth_rows)
     looks = intersect(second_looks(state.unconfirmed, now_ms), ((start_ms, end_ms),))
     return subtract(union([*lacks, *looks]), withheld(state.unconfirmed, now_ms))
 
@@ -94,7 +120,9 @@ class CandleRepair:
         self._cache = cache or CandleCache(redis, exchange_id)
         self._exchange_id = exchange_id
         self._rest = rest_client
-        self._aside: dict[Pair, str] = {}  # among those that were looked at last
+        # Among those that were looked at last:
+        self._aside: dict[Pair, str] = {}
+        self._too_old: dict[Pair, Coverage] = {}
 
     def find(
         self,
@@ -131,14 +159,18 @@ class CandleRepair:
         found = list(zip(pairs, states, strict=True))
         self._aside = {pair: state.aside for pair, state in found if state.aside}
         now_ms = self._rest.clock.now_ms()  # asked last, so that nothing read is ahead of it
+        self._too_old = {}
         for pair, state in found:
             if state.aside:
                 continue
+            if lost := too_old(state, pair.timeframe, now_ms, self._rest.depth_rows):
+                self._too_old[pair] = lost
             yield pair, self._without_future(pair, state, now_ms), now_ms
 
     def _ranges(self, pair: Pair, state: PairState, now_ms: int) -> Coverage:
         """Return what to ask for of a pair; what a stream has not got to yet is left to it."""
-        ranges = ranges_to_ask(state, pair.timeframe, now_ms, now_ms - self._rest.settle_ms)
+        settled_ms, depth_rows = now_ms - self._rest.settle_ms, self._rest.depth_rows
+        ranges = ranges_to_ask(state, pair.timeframe, now_ms, settled_ms, depth_rows)
         until_ms = self._cache.final_until(pair)
         return ranges if until_ms is None else intersect(ranges, ((0, until_ms),))
 
@@ -178,6 +210,8 @@ class CandleRepair:
         report = self.repair_holes(holes, lane=lane, on_pair=on_pair)
         for pair, why in self._aside.items():
             report.add(pair, None, SetAside(why))
+        for pair, lost in self._too_old.items():
+            report.add_too_old(pair, lost)
         return report
 
     def repair_holes(

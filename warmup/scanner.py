@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from exchanges.rest.base import LONGEST_LOOK_BACK
-from livermore.market.coverage import missing, span
+from livermore.market.coverage import missing, oldest_told_ms, span
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
@@ -40,6 +40,7 @@ class CandleStatusScanner:
     """Counts what one exchange has in the cache, without a call for candles.
 
     `now_ms` tells the exchange's time; it is asked only where a pair has some candles, but too few.
+    `depth_rows` is of how many of its newest bars the exchange tells, None for all.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class CandleStatusScanner:
         redis: Redis,
         exchange_id: int,
         now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        depth_rows: int | None = None,
     ):
         self._cache = CandleCache(redis, exchange_id)
+        self._depth_rows = depth_rows
         self._now_ms = now_ms
 
     def scan_exchange(
@@ -68,20 +71,26 @@ class CandleStatusScanner:
                 *pair,
                 cached_count=count,
                 sufficient=count >= MIN_CANDLE_THRESHOLD,
-                exhausted=pair in states and is_exhausted(states[pair], pair.timeframe, now_ms),
+                exhausted=pair in states
+                and is_exhausted(states[pair], pair.timeframe, now_ms, self._depth_rows),
             )
             for pair, count in counts.items()
         ]
 
 
-def is_exhausted(state: PairState, timeframe: Timeframe, now_ms: int) -> bool:
+def is_exhausted(
+    state: PairState, timeframe: Timeframe, now_ms: int, depth_rows: int | None = None
+) -> bool:
     """Return whether even a candle in every period not yet asked for would leave too few.
 
-    Warmup looks back 1,000 periods at the most, so only those count. What the exchange told to be
+    Warmup looks back 1,000 periods at the most, or as many as the exchange tells of, so only those
+    count. What the exchange told to be
     empty once was asked for: whether that was true is for a repair to find out.
     """
     if not state.count:
         return False  # whoever deleted the candles may have left their coverage
     end_ms = timeframe.floor(now_ms)
-    unasked = missing(state.asked, end_ms - LONGEST_LOOK_BACK * timeframe.ms, end_ms)
+    earliest_ms = end_ms - LONGEST_LOOK_BACK * timeframe.ms
+    earliest_ms = max(earliest_ms, oldest_told_ms(timeframe, now_ms, depth_rows))
+    unasked = missing(state.asked, earliest_ms, end_ms)
     return state.count + span(unasked) // timeframe.ms < MIN_CANDLE_THRESHOLD

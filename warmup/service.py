@@ -74,7 +74,10 @@ class SmartWarmupService:
         self, symbols: Sequence[str], timeframes: Sequence[Timeframe | str] | None
     ) -> WarmupSchedule:
         scanner = CandleStatusScanner(
-            self._redis, self._exchange_id, lambda: find_time(self._redis, self._rest).ms
+            self._redis,
+            self._exchange_id,
+            lambda: find_time(self._redis, self._rest).ms,
+            self._rest.depth_rows,
         )
         results = scanner.scan_exchange(symbols, timeframes)
         builder = WarmupScheduleBuilder(self._redis, self._exchange_id, self._cache.epoch)

@@ -154,6 +154,14 @@ def print_report(exchange: str, what: str, report: dict[str, Any], stream: TextI
         )
     if (more := len(report["left"]) - LEFT_SHOWN) > 0:
         stream.write(f"left open: {more} more\n")
+    for lost in report.get("tooOld", [])[:LEFT_SHOWN]:
+        begin, end = (datetime.fromtimestamp(lost[name] / 1000, UTC) for name in ("from", "to"))
+        stream.write(
+            f"not to be had: {lost['symbol']} {lost['timeframe']} {begin:%Y-%m-%d %H:%M} to "
+            f"{end:%Y-%m-%d %H:%M}: the exchange tells of nothing that old\n"
+        )
+    if (more := len(report.get("tooOld", [])) - LEFT_SHOWN) > 0:
+        stream.write(f"not to be had: {more} more\n")
     print_failures(report["failures"], stream)
 
 
@@ -172,6 +180,11 @@ def print_plan(plan: WarmupPlan, with_repair: bool, stream: TextIO) -> None:
         f"{what}: {plan.calls} candle calls, request weight {plan.weight}, "
         f"at least {plan.minutes:.1f} minutes\n"
     )
+    if lost := sum(each.too_old for each in plan.timeframes):
+        stream.write(
+            f"{lost} pairs lack older candles that are not to be had: the exchange tells of the "
+            f"newest {plan.depth_rows} bars of a timeframe alone\n"
+        )
     for line in plan.aside:
         stream.write(f"{line}\n")
     if plan.doubt:

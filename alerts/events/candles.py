@@ -44,9 +44,10 @@ class Candles:
 def _read(redis: Redis, exchange: Exchange, now_ms: int, found: dict[str, dict[str, str]]) -> None:
     told_ms = read_exchange_time(redis, exchange.pk)
     now_ms = now_ms if told_ms is None else told_ms
+    depth_rows = exchange.depth_rows
     pairs = pairs_of(exchange.symbols.kept_warm().values_list("symbol", flat=True))
     for pair, state in zip(pairs, CandleCache(redis, exchange.pk).states(pairs), strict=True):
-        ranges = missing_ranges(state, pair.timeframe, now_ms, GRACE_MS)
+        ranges = missing_ranges(state, pair.timeframe, now_ms, GRACE_MS, depth_rows)
         if ranges and (kind := KINDS.get(lack(state, ranges))):
             many = span(ranges) // pair.timeframe.ms
             found[kind][pair_subject(pair)] = f"{count(many, 'candle')} missing"

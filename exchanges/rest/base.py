@@ -14,7 +14,7 @@ from exchanges.rest.key import KeyInUse
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import CandleReply, Candles, QuietBars, Row, Values
 from exchanges.symbols.listed import ListedSymbol, kind_of
-from livermore.market.coverage import Interval
+from livermore.market.coverage import Interval, intersect, oldest_told_ms, union
 from livermore.market.timeframe import Timeframe
 
 if TYPE_CHECKING:  # who makes one loads requests, who only knows the venues does not
@@ -48,6 +48,9 @@ class VenueRest(ABC):
 
     candles_per_call: int
     candle_weight = 1  # request weight of a candle call, where the exchange counts weight
+    # Of how many of its newest closed bars the exchange tells, whichever the timeframe; None: of
+    # all. What is older is never asked for.
+    depth_rows: int | None = None
     settle_ms: int  # how long after its end a bar may still change in REST answers
     quiet_bars: QuietBars
     newest_first = False  # how rows stand in its answers
@@ -100,7 +103,8 @@ class VenueRest(ABC):
         exchange omits quiet periods none older than 1,000 periods. As many calls are made as the
         exchange's page needs. Only an answer that reaches up to now has an `open_candle`; with
         `start_ms` it is one that was asked for `with_open`, and where no further call was needed
-        for that. `known` are rows beside a stretch that begins at `start_ms`.
+        for that. What is older than the exchange tells of is `too_old`, and costs no call. `known`
+        are rows beside a stretch that begins at `start_ms`.
         """
         if limit is not None and limit < 1:
             raise ValueError(f"limit is 1 or more, not {limit}")
@@ -132,20 +136,33 @@ class VenueRest(ABC):
         asked_at, open_ms = time.monotonic(), timeframe.floor(self.clock.now_ms())
         closed_ms = self._closed_ms(timeframe)
         end_ms = closed_ms if end_ms is None else min(timeframe.ceil(end_ms), closed_ms)
+        oldest_ms = self.oldest_told_ms(timeframe)
         if start_ms is None:
             limit = min(limit or 100, LONGEST_LOOK_BACK)
-            candles = self._newest(native, timeframe, end_ms, limit, lane)
+            candles = Candles()
+            if end_ms > oldest_ms:
+                candles = self._newest(native, timeframe, end_ms, limit, lane)
+            if len(candles) < limit:
+                wanted = ((end_ms - limit * timeframe.ms, end_ms),)
+                candles.too_old = intersect(wanted, ((0, oldest_ms),))
             candles.asked_at = asked_at
             return candles
         start_ms = timeframe.ceil(start_ms)
         if limit is not None:
             end_ms = min(end_ms, start_ms + limit * timeframe.ms)
+        too_old = intersect(union([(start_ms, end_ms)]), ((0, oldest_ms),))
+        start_ms = max(start_ms, oldest_ms)
         if start_ms >= end_ms:
-            return Candles()
+            candles = Candles()
+            candles.too_old = too_old
+            return candles
+        if known.before_ms is not None and known.before_ms < oldest_ms:
+            known = known._replace(before_ms=None)
         takes_open = with_open and end_ms == closed_ms
         reach_ms = open_ms + timeframe.ms if takes_open else end_ms
         candles = self._range_to(native, timeframe, (start_ms, end_ms), reach_ms, known, lane)
         candles.asked_at = asked_at
+        candles.too_old = union([*too_old, *candles.too_old])
         if not takes_open:
             candles.open_candle = candles.open_ms = None
         elif candles.open_candle is None and candles.open_ms != open_ms:
@@ -249,9 +266,15 @@ class VenueRest(ABC):
     ) -> Candles:
         return reply.result(start_ms, end_ms, self.clock.now_ms())
 
-    @staticmethod
-    def _earliest(timeframe: Timeframe, end_ms: int) -> int:
-        return end_ms - LONGEST_LOOK_BACK * timeframe.ms
+    def oldest_told_ms(self, timeframe: Timeframe) -> int:
+        """Return when the oldest bar opened that the exchange still tells of; 0: of all."""
+        if self.depth_rows is None:
+            return 0
+        return oldest_told_ms(timeframe, self.clock.now_ms(), self.depth_rows)
+
+    def _earliest(self, timeframe: Timeframe, end_ms: int) -> int:
+        look_back_ms = LONGEST_LOOK_BACK * timeframe.ms
+        return max(end_ms - look_back_ms, self.oldest_told_ms(timeframe))
 
     def _newest_of(
         self, reply: CandleReply, timeframe: Timeframe, end_ms: int, count: int

@@ -44,8 +44,10 @@ class Refusal(NamedTuple):
 class Candles(list[Candle]):
     """Closed candles of one pair, oldest first, and what else the answer said.
 
-    `asked` is the closed part of what was asked for. `covered` are the stretches of it of which
-    these candles are proven to be all that the exchange has; of the rest nothing is known yet.
+    `asked` is the closed part of what was asked for, without what is `too_old`: that the exchange
+    tells of no more, so that nobody can ever know by it whether it is empty. `covered` are the
+    stretches of it of which these candles are proven to be all that the exchange has; of the rest
+    nothing is known yet.
     `young` is a candle after these that may still grow, as no later one was told with it: it is
     not among them. `open_candle` is the bar that was still open, None if the answer held none;
     `open_ms` is when that bar began, None where nobody knows of it whether there is a candle.
@@ -60,6 +62,7 @@ class Candles(list[Candle]):
     def __init__(self, candles: Iterable[Candle] = ()):
         super().__init__(candles)
         self.asked: Coverage = ()
+        self.too_old: Coverage = ()
         self.covered: Coverage = ()
         self.young: Candle | None = None
         self.open_candle: Candle | None = None

@@ -21,7 +21,7 @@ from exchanges.rest.reply import Candles
 from history.audit.comparison import Differing, Row, beyond, compare
 from history.audit.sampling import Kept, Source, Window, choose, on_grid
 from history.store import HistoryStore
-from livermore.market.coverage import Coverage, intersect
+from livermore.market.coverage import Coverage, intersect, subtract
 from livermore.market.pair import pairs_of
 from warmup.cache.candles import CandleCache
 from warmup.fetching import HOPELESS
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 SAMPLE = 500
 DIFFERENCES_KEPT = 10  # in the database
+BARS_TO_GO = 10  # of the oldest told: an audit takes minutes
 
 
 @dataclass(slots=True)
@@ -115,7 +116,12 @@ class Audit:
             return []
         until_ms = now_ms - max(rest.settle_ms, rest.lag_ms)
         kept = {
-            key: on_grid(coverage, key[1], until_ms) for key, coverage in self._coverages().items()
+            key: subtract(
+                on_grid(coverage, key[1], until_ms),
+                # What the exchange tells of no more, or won't by the time it is asked.
+                ((0, rest.oldest_told_ms(key[1].timeframe) + BARS_TO_GO * key[1].timeframe.ms),),
+            )
+            for key, coverage in self._coverages().items()
         }
         return choose(kept, sample, self._random)
 

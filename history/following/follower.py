@@ -26,7 +26,7 @@ from history.places.place import configured_place
 from history.planning.jobs import due
 from history.store import HistoryStore
 from history.turn import Turn, TurnTaken
-from livermore.market.coverage import missing
+from livermore.market.coverage import missing, oldest_told_ms
 from livermore.market.pair import pairs_of
 
 logger = logging.getLogger(__name__)
@@ -166,7 +166,8 @@ class HistoryFollower:
         for pair in pairs_of([each for each in kept.symbols if each in trading], kept.timeframes):
             covered, open_still = known.get(pair, ((), ()))
             start_ms, until_ms = map(pair.timeframe.ceil, (kept.since_ms, end_ms))
-            within = start_ms, min(until_ms, pair.timeframe.floor(now_ms))
+            told_ms = oldest_told_ms(pair.timeframe, now_ms, self._exchange.depth_rows)
+            within = max(start_ms, told_ms), min(until_ms, pair.timeframe.floor(now_ms))
             if due(missing(covered, *within), open_still, within, now_ms):
                 found.add(pair.symbol)
         return ([each for each in kept.symbols if each in found], end_ms) if found else None

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from history.following.copying import time_now_ms
 from history.following.kept import Kept, kept_of
 from history.models import HistoryFile, KeptHistory, PairHistory
-from livermore.market.coverage import Coverage, missing
+from livermore.market.coverage import Coverage, missing, oldest_told_ms
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.metrics.exposition import GAUGE, Kind
@@ -76,7 +76,7 @@ def count(row: KeptHistory, now_ms: int) -> Values:
     """Return what there is to tell of an exchange at `now_ms`, by its clock."""
     files = HistoryFile.objects.filter(pair__exchange=row.exchange)
     sums = files.aggregate(rows=Sum("rows"), size=Sum("size"))
-    values = _of_pairs(kept_of(row), _coverages(row), now_ms)
+    values = _of_pairs(kept_of(row), _coverages(row), now_ms, row.exchange.depth_rows)
     return values | {"history_candles": sums["rows"] or 0, "history_bytes": sums["size"] or 0}
 
 
@@ -89,7 +89,9 @@ def _coverages(row: KeptHistory) -> dict[Pair, Coverage]:
     }
 
 
-def _of_pairs(kept: Kept, known: Mapping[Pair, Coverage], now_ms: int) -> Values:
+def _of_pairs(
+    kept: Kept, known: Mapping[Pair, Coverage], now_ms: int, depth_rows: int | None
+) -> Values:
     behind = holed = newest_ms = 0
     for pair in kept.pairs:
         covered = known.get(pair, ())
@@ -97,7 +99,8 @@ def _of_pairs(kept: Kept, known: Mapping[Pair, Coverage], now_ms: int) -> Values
         newest_ms = max(newest_ms, until_ms)
         end_ms = pair.timeframe.floor(now_ms - BEHIND_MS)
         behind += until_ms < end_ms
-        since_ms = pair.timeframe.ceil(kept.since_ms)
+        told_ms = oldest_told_ms(pair.timeframe, now_ms, depth_rows)
+        since_ms = max(pair.timeframe.ceil(kept.since_ms), told_ms)
         holed += bool(missing(covered, since_ms, min(until_ms, end_ms)))
     age = {"history_age_seconds": (now_ms - newest_ms) / 1000} if newest_ms else {}
     return {

@@ -1,7 +1,7 @@
 """What filling history would cost, by REST alone and with what is published in bulk."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from exchanges.rest.base import VenueRest
@@ -31,7 +31,8 @@ class FillPlan:
     """What filling would cost at the most: a symbol that is younger takes less.
 
     `rest_alone` is what it would cost without bulk files; `files` of these are to be looked for,
-    with `download_bytes` or so. How long these take the network says.
+    with `download_bytes` or so. How long these take the network says. `told_from` is, by timeframe,
+    when the oldest bar opened that the exchange tells of, of those that are wanted of older ones.
     """
 
     candles: int
@@ -40,6 +41,7 @@ class FillPlan:
     rest_alone: Cost
     files: int = 0
     download_bytes: int = 0
+    told_from: Mapping[Timeframe, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +55,7 @@ class FillPlan:
                 "savesMinutes": self.rest_alone.minutes - self.cost.minutes,
             },
             "restAlone": self.rest_alone.as_json(),
+            "toldFrom": self.told_from,
         }
 
 
@@ -71,6 +74,11 @@ def plan(filling: HistoryFilling, rest: VenueRest, timeframes: Sequence[Timefram
         rest_alone=_cost(_calls(alone, rest), rest),
         files=sum(job.files for job in taken),
         download_bytes=BYTES_IN_ZIPS * by_archive,
+        told_from={
+            timeframe: rest.oldest_told_ms(timeframe)
+            for timeframe in timeframes
+            if filling.lacks_too_old(timeframe)
+        },
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from history.archives.taking import Taken
 
 MOST_DIFFERENCES = 1000  # that are told one by one
+TOO_OLD = "the exchange tells of nothing that old"  # why a stretch is not to be had
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from typing import TextIO
 
+from history.planning.report import TOO_OLD
 from history.verifying.repair import RepairReport
 from history.verifying.verification import VerifyReport
 from warmup.terminal import Progress, print_failures
@@ -51,7 +52,8 @@ def print_repair(exchange: str, done: RepairReport, stream: TextIO) -> None:
     for each in done.left[:SHOWN]:
         stream.write(f"left as it is: {each['path']}: {each['text']}\n")
     print_failures(done.failures, stream)
-    if done.unknown:
-        stream.write(
-            f"{len(done.unknown):,} stretches are not known yet: `history` asks for them again\n"
-        )
+    lost = sum(each["reason"] == TOO_OLD for each in done.unknown)
+    if lost:
+        stream.write(f"{lost:,} stretches are not to be had again: {TOO_OLD}\n")
+    if unknown := len(done.unknown) - lost:
+        stream.write(f"{unknown:,} stretches are not known yet: `history` asks for them again\n")

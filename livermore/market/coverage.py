@@ -56,6 +56,17 @@ def missing(coverage: Coverage, start_ms: int, end_ms: int) -> Coverage:
     return subtract(union([(start_ms, end_ms)]), coverage)
 
 
+def oldest_told_ms(timeframe: Timeframe, now_ms: int, depth_rows: int | None) -> int:
+    """Return when the oldest bar opened that an exchange still tells of; 0 where it tells of all.
+
+    `depth_rows` is of how many of its newest closed bars it tells, whichever the timeframe, None
+    where there is no such limit. What is older is not to be had: nobody says whether it is empty.
+    """
+    if depth_rows is None:
+        return 0
+    return max(0, timeframe.floor(now_ms) - depth_rows * timeframe.ms)
+
+
 def span(coverage: Coverage) -> int:
     """Return the milliseconds that `coverage` holds."""
     return sum(end - start for start, end in coverage)

@@ -29,7 +29,7 @@ from serving.candles.answer import OlderThanKept
 from serving.candles.answers import Answers
 from serving.candles.selection import Wanted
 from serving.candles.tickers import Tickers
-from serving.candles.unavailable import Unavailable
+from serving.candles.unavailable import NoHistory, Unavailable
 from serving.candles.weights import UsedWeights
 from serving.directory import ServedExchange, ServedSymbol
 from serving.fetching.passing import Passing
@@ -111,6 +111,8 @@ class BinanceApi:
             return await self._by_path.get(path, self._checked)(asked)
         except ApiError as error:
             return web.json_response(error.content, status=400)
+        except NoHistory as error:
+            return refusal(400, UNSUPPORTED, str(error))
         except Unavailable as error:
             return refusal(503, BUSY, str(error), {"Retry-After": str(error.retry_seconds)})
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from livermore.market.coverage import Coverage
 from livermore.market.derived import AnyTimeframe
-from serving.candles.unavailable import Unavailable
+from serving.candles.unavailable import NoHistory, Unavailable
 from serving.directory import ServedExchange
 from serving.fetching.failures import Failure
 from serving.memory.windows import Window
@@ -79,6 +79,18 @@ def not_known(
         f"are not known yet: {why}",
         seconds,
         missing,
+    )
+
+
+def no_history(
+    exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, missing: Coverage, told_ms: int
+) -> NoHistory:
+    """Return what is raised for candles that are older than an exchange tells of."""
+    return NoHistory(
+        f"{exchange.name} {symbol} {timeframe}: no history before {_utc(told_ms)}: the exchange "
+        f"tells of its newest {exchange.depth_rows} bars of a timeframe alone, and nothing older "
+        "is kept here",
+        missing=missing,
     )
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from livermore.market.coverage import Coverage, union
+from livermore.market.coverage import Coverage, intersect, oldest_told_ms, subtract, union
 from livermore.market.derived import AnyTimeframe, base_of
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -14,6 +14,7 @@ from serving.candles.answer import (
     OlderThanKept,
     headers_of,
     in_time,
+    no_history,
     not_known,
 )
 from serving.candles.cached import Cached
@@ -42,6 +43,7 @@ from serving.standing.cache_status import PARTIAL, cache_status
 from serving.standing.origins import HEADER, REST, source
 
 UNREADABLE = Failure("what is stored there is no candle; repair takes it out")
+HISTORY_BEGINS = "X-Livermore-History-Begins"  # in ms: nothing older is to be had
 NEWEST_BARS = 3  # which history can't have yet where the cache does not
 MOST_LOOKS = 3  # for an answer whose open candle has not ended meanwhile
 
@@ -87,12 +89,15 @@ class Answers:
     ) -> CandleAnswer:
         asked_at, open_bar = time.time(), None
         window, found, now_ms = await self.cached.find(exchange, symbol, timeframe, wanted)
-        before, missing, told = window, found.missing, None
+        before, missing, told, is_cut = window, found.missing, None, False
         if missing:
             told = await self._with_history(exchange, symbol, timeframe, wanted, found, now_ms)
         if told:
             window, found, missing = told.joined.window, told.found, told.fetched
         elif missing:
+            found = _without_too_old(exchange, symbol, timeframe, wanted, found, now_ms)
+            is_cut, missing = found.missing != missing, found.missing
+        if missing and not told:
             if missing[0][0] < kept_from_ms(timeframe, now_ms):
                 raise OlderThanKept(missing)
             if found.takes_open:
@@ -117,6 +122,8 @@ class Answers:
             kept = _had_some(before, missing, window.times[found.first : found.last])
         headers = headers_of(before if told and before.times else window, timeframe, now_ms)
         headers["Cache-Status"] = cache_status(kept=kept, fetched=fetched)
+        if is_cut and found.first < found.last:
+            headers[HISTORY_BEGINS] = str(window.times[found.first])
         if told:
             needed = needed_of(window.times, timeframe, wanted, found, now_ms)
             headers[HEADER] = told.joined.source(needed, with_open=opened is not None)
@@ -181,6 +188,8 @@ class Answers:
         await self.cached.read_again(exchange, pair)
         window, found, now_ms = await self.cached.find(exchange, symbol, timeframe, wanted)
         if found.missing:
+            found = _without_too_old(exchange, symbol, timeframe, wanted, found, now_ms)
+        if found.missing:
             failure = failure or (NOT_TOLD if window.is_readable else UNREADABLE)
             self._fetches.note_in_vain(exchange, pair, found.missing, failure)
             raise not_known(exchange, symbol, timeframe, found.missing, failure)
@@ -233,6 +242,30 @@ def _without_open(
     """Return what answers a request where the open candle isn't known: one more, if that is."""
     more = select(window.times, window.coverage, timeframe, wanted, now_ms, has_open=False)
     return found if more.missing else more
+
+
+def _without_too_old(
+    exchange: ServedExchange,
+    symbol: str,
+    timeframe: AnyTimeframe,
+    wanted: Wanted,
+    found: Selection,
+    now_ms: int,
+) -> Selection:
+    """Return the same without missing what its exchange tells of no more.
+
+    Of the newest bars there are fewer then, as if its history began there. Raises NoHistory where a
+    start is given, or where nothing is left.
+    """
+    base_ms = oldest_told_ms(base_of(timeframe), now_ms, exchange.depth_rows)
+    told_ms = timeframe.ceil(base_ms)  # a bar that begins earlier is not to be had whole
+    left = subtract(found.missing, ((0, told_ms),))
+    if left == found.missing:
+        return found
+    if wanted.start_ms is not None or (not left and found.first == found.last):
+        lost = intersect(found.missing, ((0, told_ms),))
+        raise no_history(exchange, symbol, timeframe, lost, told_ms)
+    return found._replace(missing=left)
 
 
 def _had_some(before: Window, missing: Coverage, times: Sequence[int]) -> bool:

@@ -24,6 +24,13 @@ class Unavailable(Exception):
         self.missing = missing
 
 
+class NoHistory(Unavailable):
+    """What is asked for can't be had: the exchange tells of nothing that old. To ask again is vain.
+
+    `missing` are the stretches that nobody knows.
+    """
+
+
 _news = OnceAnHour()
 
 

@@ -12,7 +12,7 @@ from livermore.market.derived import DERIVED, AnyTimeframe
 from serving.candles.answer import OlderThanKept
 from serving.candles.answers import Answers
 from serving.candles.selection import Wanted
-from serving.candles.unavailable import Unavailable
+from serving.candles.unavailable import NoHistory, Unavailable
 from serving.coinbase.errors import Refused, busy, invalid, not_found
 from serving.coinbase.parameters import (
     OF_BOOK,
@@ -72,6 +72,8 @@ class CoinbaseApi:
             raise not_found("Public market data is served here, and no other path")
         except Refused as error:
             return as_json({"error": error.error, "message": str(error)}, error.status)
+        except NoHistory as error:
+            return as_json({"error": "INVALID_ARGUMENT", "message": str(error)}, 400)
         except Unavailable as error:
             return busy(error)
 

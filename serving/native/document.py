@@ -68,7 +68,8 @@ HEADERS: dict[str, dict[str, Any]] = {
 STATUSES = {
     400: "A parameter is missing, wrong, not known or given twice.",
     401: "The token is none of an active API client's, or one is needed and none was sent.",
-    404: "There is no such exchange, or it has no such symbol.",
+    404: "There is no such exchange, it has no such symbol, or it tells of nothing as old as what "
+    "is asked for: then `missing` has the stretches.",
     406: "None of the forms is accepted in which it can be told. Arrow can't be where its library "
     "is not installed: the line says what to install.",
     429: "The API client sends more a second than it may, or has too many connections open.",

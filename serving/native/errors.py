@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from serving.candles.unavailable import Unavailable
+from serving.candles.unavailable import NoHistory, Unavailable
 
 JSON = "application/json"
 
@@ -44,6 +44,8 @@ def refusal(error: Exception) -> web.Response:
     match error:
         case Refused():
             return as_json({"error": str(error)}, error.status)
+        case NoHistory():
+            return as_json({"error": str(error), "missing": error.missing}, NotFound.status)
         case Unavailable():
             headers = {"Retry-After": str(error.retry_seconds)}
             return as_json({"error": str(error), "missing": error.missing}, 503, headers)

@@ -209,7 +209,7 @@ class Bars:
         return [replace(close, stored=True) for close in closes if close.how]
 
     def skip_to(self, earliest_ms: int) -> None:
-        """Leave alone what closed before `earliest_ms`: it would not be kept."""
+        """Leave alone what closed before `earliest_ms`: it would not be kept, or can't be had."""
         if self.next_ms < earliest_ms:
             self._ahead = {time: each for time, each in self._ahead.items() if time >= earliest_ms}
             self._known = intersect(self._known, ((earliest_ms, EVER),))

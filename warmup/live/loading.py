@@ -10,7 +10,7 @@ from exchanges.rest.clock import ExchangeClock
 from livermore.market.candle import Candle
 from livermore.market.coverage import intersect
 from livermore.market.pair import Pair
-from warmup.cache.candles import CANDLES_KEPT, CandleCache
+from warmup.cache.candles import CandleCache
 from warmup.cache.told import Told
 from warmup.live.bars import EVER, GRACE_MS, Bars
 from warmup.live.healing import Healer
@@ -71,7 +71,7 @@ class PairLoader:
         for pair in pairs:
             bars = known.bars[pair]
             bars.reconnected(now_ms, whole_from_ms)
-            bars.skip_to(pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms)
+            bars.skip_to(known.earliest_ms(pair.timeframe, now_ms))
             if self._writer.has_begun:
                 self._healer.heal(pair, bars, now_ms, grace_ms=0)  # what closed meanwhile, at once
 

@@ -67,7 +67,7 @@ class CandleSink:
         self._longer = [each for each in Timeframe if rolls_up_from and each.ms > rolls_up_from.ms]
         self._cache = cache = CandleCache(redis, exchange_id, epoch)
         self._healer = healer = Healer(cache, rest)
-        self._pairs = pairs = StreamedPairs(cache, rolls_up_from)
+        self._pairs = pairs = StreamedPairs(cache, rolls_up_from, rest.depth_rows)
         self._bars = pairs.bars
         self._writes = writes = WriteQueue(redis, exchange_id, epoch, may_write)
         writes.lately.skipped = pairs.skipped.by_pair

@@ -161,7 +161,7 @@ class ExchangeCollector(Collector):
         symbols = list(exchange.symbols.kept_warm().values_list("symbol", flat=True))
         told_ms = status.exchange_time_ms(int(1000 * age))
         now_ms = int(1000 * time.time()) if told_ms is None else told_ms
-        return measure(self._redis, exchange.pk, symbols, now_ms)
+        return measure(self._redis, exchange.pk, symbols, now_ms, exchange.depth_rows)
 
     @contextmanager
     def _readable(self, name: str, what: str) -> Iterator[None]:

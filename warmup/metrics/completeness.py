@@ -35,8 +35,9 @@ class Completeness:
 
     Of that the newest 90 seconds are left out. `stale` pairs lack their newest candles alone;
     `holed` ones lack others, or have none at all; `waiting` ones lack nothing but what the
-    exchange was asked for and has not told for good. `set_aside` ones lack everything: a key of
-    theirs is of another type.
+    exchange was asked for and has not told for good. An exchange that tells of its newest
+    `depth_rows` bars alone can't be asked for older ones, which are not counted. `set_aside` ones
+    lack everything: a key of theirs is of another type.
     """
 
     pairs: int = 0
@@ -47,6 +48,7 @@ class Completeness:
     window_ms: int = 0
     missing_ms: int = 0
     set_aside: int = 0
+    depth_rows: int | None = None
 
     @property
     def ratio(self) -> float:
@@ -55,11 +57,11 @@ class Completeness:
 
     def add(self, state: PairState, timeframe: Timeframe, now_ms: int) -> None:
         """Count one pair as it is at `now_ms`."""
-        start_ms, _ = window(state, timeframe, now_ms)
+        start_ms, _ = window(state, timeframe, now_ms, self.depth_rows)
         end_ms = timeframe.floor(now_ms - GRACE_MS)
         self.pairs += 1
         self.window_ms += end_ms - start_ms
-        ranges = missing_ranges(state, timeframe, now_ms, GRACE_MS)
+        ranges = missing_ranges(state, timeframe, now_ms, GRACE_MS, self.depth_rows)
         if not ranges:
             return
         missing_ms = span(ranges)
@@ -89,10 +91,16 @@ def lack(state: PairState, ranges: Coverage) -> Lack:
 ByTimeframe = dict[Timeframe, Completeness]
 
 
-def measure(redis: Redis, exchange_id: int, symbols: Sequence[str], now_ms: int) -> ByTimeframe:
+def measure(
+    redis: Redis,
+    exchange_id: int,
+    symbols: Sequence[str],
+    now_ms: int,
+    depth_rows: int | None = None,
+) -> ByTimeframe:
     """Return how complete each timeframe of `symbols` is at `now_ms`, by the exchange's clock."""
     pairs = pairs_of(symbols)
-    found = {timeframe: Completeness() for timeframe in LONGEST_FIRST}
+    found = {timeframe: Completeness(depth_rows=depth_rows) for timeframe in LONGEST_FIRST}
     for pair, state in zip(pairs, CandleCache(redis, exchange_id).states(pairs), strict=True):
         found[pair.timeframe].add(state, pair.timeframe, now_ms)
     return found

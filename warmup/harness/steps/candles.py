@@ -116,7 +116,7 @@ def _verify(facts: Facts, symbol: str) -> tuple[int, str]:
         )
     _refuse_gaps(kept, state.asked, symbol, again)
     enough = state.count >= MIN_CANDLE_THRESHOLD
-    if not enough and not is_exhausted(state, DAY, now_ms):
+    if not enough and not is_exhausted(state, DAY, now_ms, facts.rest.depth_rows):
         raise Failed(f"{state.count} days are cached, and REST should have more", again)
     return state.count, _date(newest.timestamp)
 

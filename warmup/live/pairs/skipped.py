@@ -2,13 +2,15 @@
 
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval, intersect, subtract, union
 from livermore.market.pair import Pair
-from warmup.cache.candles import CANDLES_KEPT, CandleCache
+from livermore.market.timeframe import Timeframe
+from warmup.cache.candles import CandleCache
 from warmup.live.bars import EVER, LATE, Close
 
 logger = logging.getLogger(__name__)
@@ -17,8 +19,10 @@ logger = logging.getLogger(__name__)
 class Skipped:
     """The stretches of each pair that were skipped and are not known yet: `by_pair`."""
 
-    def __init__(self, cache: CandleCache):
+    def __init__(self, cache: CandleCache, earliest_ms: Callable[[Timeframe, int], int]):
+        """`earliest_ms` tells when the oldest bar opened, at a time, that can still be known."""
         self._cache = cache
+        self._earliest_ms = earliest_ms
         self.by_pair: dict[Pair, Coverage] = {}
         self._repaired: deque[Pair] = deque()
 
@@ -29,9 +33,9 @@ class Skipped:
         self.by_pair.pop(pair, None)
 
     def forget_old(self, now_ms: int) -> None:
-        """Forget what is older than the cache keeps: nobody will ever know it."""
+        """Forget what is not kept, or told of no more: nobody will ever know it."""
         for pair, stretches in list(self.by_pair.items()):
-            earliest_ms = pair.timeframe.floor(now_ms) - CANDLES_KEPT * pair.timeframe.ms
+            earliest_ms = self._earliest_ms(pair.timeframe, now_ms)
             self.by_pair[pair] = intersect(stretches, ((earliest_ms, EVER),))
             if not self.by_pair[pair]:
                 del self.by_pair[pair]

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from livermore.market.coverage import oldest_told_ms
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from warmup.cache.candles import CandleCache
+from warmup.cache.candles import CANDLES_KEPT, CandleCache
 from warmup.live.bars import Bars
 from warmup.live.pairs.rollup import Rollup
 from warmup.live.pairs.set_aside import AsidePairs
@@ -20,16 +21,30 @@ class StreamedPairs:
     which time the bars of each are stored and told; `rollups` are of each symbol.
     """
 
-    def __init__(self, cache: CandleCache, rolls_up_from: Timeframe | None):
-        """Longer open candles are made of those of `rolls_up_from`; None where all are streamed."""
+    def __init__(
+        self,
+        cache: CandleCache,
+        rolls_up_from: Timeframe | None,
+        depth_rows: int | None = None,
+    ):
+        """Longer open candles are made of those of `rolls_up_from`; None where all are streamed.
+
+        REST tells of the newest `depth_rows` bars, None for all.
+        """
         self.rolls_up_from = rolls_up_from
+        self._depth_rows = depth_rows
         self.bars: dict[Pair, Bars] = {}
         self.unloaded: set[Pair] = set()
         self.stored_until: dict[Pair, int] = {}
         self.rollups: dict[str, Rollup] = {}
-        self.skipped = Skipped(cache)
+        self.skipped = Skipped(cache, self.earliest_ms)
         self.aside = AsidePairs(cache)
         self.next_due_ms = 0  # before that no bar is overdue
+
+    def earliest_ms(self, timeframe: Timeframe, now_ms: int) -> int:
+        """Return when the oldest bar opened that is kept and can still be asked for."""
+        kept_ms = timeframe.floor(now_ms) - CANDLES_KEPT * timeframe.ms
+        return max(kept_ms, oldest_told_ms(timeframe, now_ms, self._depth_rows))
 
     def of_symbol(self, symbol: str) -> Iterator[tuple[Pair, Bars]]:
         """Yield those of a symbol that are loaded, with their bars."""

@@ -33,6 +33,7 @@ def cell(
     newest_ms: int | None,
     repairing: bool,
     healing: bool = False,
+    depth_rows: int | None = None,
 ) -> str:
     """Return the letter of one pair, by the exchange's time.
 
@@ -43,16 +44,18 @@ def cell(
       newest stretch is missing `healing`, as a stream asks for that by itself
     - `w` waiting for the exchange: what is not covered was asked for, and it told nothing final yet
     - `q` quiet: complete, but the newest two closed bars or more had no trade
-    - `c` complete
+    - `c` complete, as far as the exchange tells of it: where that is its newest `depth_rows` bars
+      alone, nothing older counts
 
     `newest_ms` is the open time of the newest closed candle. A bar that closed less than 30 s ago
     is not missed yet.
     """
     if state.aside:
         return ASIDE
-    lacks = missing_ranges(state, timeframe, now_ms, GRACE_MS)
+    lacks = missing_ranges(state, timeframe, now_ms, GRACE_MS, depth_rows)
     now_ms -= GRACE_MS
-    cold = state.count < MIN_CANDLE_THRESHOLD and not is_exhausted(state, timeframe, now_ms)
+    is_short = state.count < MIN_CANDLE_THRESHOLD
+    cold = is_short and not is_exhausted(state, timeframe, now_ms, depth_rows)
     if lacks or cold:
         if not cold and not subtract(lacks, (each[:2] for each in state.unconfirmed)):
             return WAITING
@@ -88,8 +91,9 @@ class Work:
 class Grid:
     """The letters of one exchange's pairs, kept so that only what changed is thought over again."""
 
-    def __init__(self, exchange_id: int):
+    def __init__(self, exchange_id: int, depth_rows: int | None = None):
         self._exchange_id = exchange_id
+        self._depth_rows = depth_rows
         self._known: dict[Pair, tuple[Any, str]] = {}
 
     def read(
@@ -143,6 +147,7 @@ class Grid:
         before, letter = self._known.get(pair, (None, ""))
         if before != basis:
             state = summary.state(unconfirmed)
-            letter = cell(state, timeframe, now_ms, summary.newest, basis[2], work.healing)
+            at_work = basis[2], work.healing
+            letter = cell(state, timeframe, now_ms, summary.newest, *at_work, self._depth_rows)
             self._known[pair] = (basis, letter)
         return letter

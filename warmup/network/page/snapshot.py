@@ -117,7 +117,7 @@ def _card(asked: RedisReader, row: ExchangeRow, agent_alive: bool, now_ms: int) 
     name, grid = row.exchange.name, None
     view = asked.read(name, read_exchange, row.exchange, now_ms)
     if view:
-        reader = Grid(row.exchange.pk).read
+        reader = Grid(row.exchange.pk, row.exchange.depth_rows).read
         pairs = (row.symbols, view.time_ms(now_ms), view.work(), row.idle)
         grid = asked.read(name, reader, *pairs)
     prices = asked.read(name, read_prices, row.exchange.pk, row.symbols) if grid else None

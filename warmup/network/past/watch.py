@@ -149,7 +149,9 @@ class PastWatch:
     def _measured(self, exchange: Exchange, time_ms: int) -> Facts:
         symbols = list(exchange.symbols.kept_warm().values_list("symbol", flat=True))
         try:
-            return completeness_facts(measure(self._redis, exchange.pk, symbols, time_ms))
+            depth_rows = exchange.depth_rows
+            found = measure(self._redis, exchange.pk, symbols, time_ms, depth_rows)
+            return completeness_facts(found)
         except (RedisError, ValueError):
             return {}
 

@@ -47,7 +47,7 @@ def _exchange(
     card = cards.present(row, view, cards.NO_GRID, agent_alive, now_ms)
     if view is None:
         return _told(row, card, _nothing(row), away=True)
-    time_ms, reader = view.time_ms(now_ms), Grid(number)
+    time_ms, reader = view.time_ms(now_ms), Grid(number, row.exchange.depth_rows)
     grid = asked.read(name, reader.read, symbols, time_ms, view.work(), row.idle)
     about = (symbols, grid, reader.newest, time_ms)
     cells = asked.read(name, SignalReader(number).read, *about)

@@ -60,7 +60,7 @@ class CardFeed:
         self._schedule_changed = True
         self._usage: Usage | None = None
         self._grid: dict[str, Any] = cards.NO_GRID
-        self._grid_reader = Grid(row.exchange.pk)
+        self._grid_reader = Grid(row.exchange.pk, row.exchange.depth_rows)
         self._grid_basis: object = None
         self._prices: Prices = {}
         self._prices_at = float("-inf")

@@ -44,6 +44,7 @@ class Rest:
     workers = 2
     quiet_bars = QuietBars.OMITS
     lag_ms = 600_000
+    depth_rows = None
 
     def __init__(self):
         self.clock = self
