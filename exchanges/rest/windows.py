@@ -1,11 +1,12 @@
 """Candles of an exchange that has a row of each bar, asked for by windows of open times."""
 
 from abc import abstractmethod
+from contextlib import suppress
 from typing import NamedTuple
 
 from exchanges.rest.base import LOOKS, Known, VenueRest
 from exchanges.rest.pacing.budget import Lane
-from exchanges.rest.reply import CandleReply, Candles
+from exchanges.rest.reply import NO_CANDLE, CandleReply, Candles
 from livermore.market.candle import LATEST_MS
 from livermore.market.coverage import Interval
 from livermore.market.timeframe import Timeframe
@@ -68,11 +69,15 @@ class WindowRest(VenueRest):
         oldest_ms: int,
         lane: Lane,
     ) -> None:
-        """Ask for the first rows since `earliest`: history began where `oldest_ms` is the first."""
+        """Ask for the first rows since `earliest`: history began where `oldest_ms` is the first.
+
+        Where the newest ones are given, others than that one tell nothing of what is before them.
+        """
         last_ms = oldest_ms + timeframe.ms - 1
         window = Window(earliest, last_ms, self.candles_per_call)
         rows = self._rows(native, timeframe, window, lane, LOOKS)
-        reply.add_page(rows, earliest, last_ms, [oldest_ms])
+        known = [] if self.gives_newest and len(rows) > 1 else [oldest_ms]
+        reply.add_page(rows, earliest, last_ms, known)
 
     def _range(
         self,
@@ -124,18 +129,29 @@ class WindowRest(VenueRest):
         """Take what opens from the window's start to its end, both inclusive.
 
         Where the newest ones are given, what a page lacks at its beginning is asked for again: it
-        may have been too long.
+        may have been too long. Nothing is there where the oldest row alone comes again.
         """
         (start_ms, last_ms), oldest = window, None
         while True:
             asked = Window(start_ms, last_ms, self.candles_per_call)
             rows = self._rows(native, timeframe, asked, lane, 1 if is_young else LOOKS)
+            first = self._first_time(rows, start_ms)
+            is_cut = self.gives_newest and first > timeframe.ceil(start_ms) and first != oldest
             here = [time for time in known if time is not None and start_ms <= time <= last_ms]
-            reply.add_page(rows, start_ms, last_ms, here)
-            first = min((time for time in reply.times() if time >= start_ms), default=start_ms)
-            if not self.gives_newest or first <= timeframe.ceil(start_ms) or first == oldest:
+            if oldest is not None:
+                here.append(oldest)
+            reply.add_page(rows, start_ms, last_ms, [] if is_cut else here)
+            if not is_cut:
                 return
             oldest = last_ms = first
+
+    def _first_time(self, rows: list, start_ms: int) -> int:
+        """Return when the first of these rows opened, not before a start; that without rows."""
+        times = []
+        for row in rows:
+            with suppress(*NO_CANDLE):
+                times.append(self._open_time(row))
+        return min((time for time in times if time >= start_ms), default=start_ms)
 
     def _rows(
         self, native: str, timeframe: Timeframe, window: Window, lane: Lane, looks: int

@@ -144,12 +144,12 @@ def _odd(name: str, kind: str, family: str, settled_in: str, **told: str) -> dic
     return row | _swap(family, settled_in, contract) | {"instId": name, "instType": kind} | told
 
 
-# Inverse, before its listing, stocks, suspended, dated: nothing of them is served here.
+# Inverse, before its listing, a share, dated: nothing of them is served here.
 _ODD = {
     "SWAP": [
         _odd("BTC-USD-SWAP", "SWAP", "BTC-USD", "BTC", ctVal="100", ctValCcy="USD"),
         _odd("SOON-USDT-SWAP", "SWAP", "SOON-USDT", "USDT", ruleType="pre_market", listTime=""),
-        _odd("FLAT-USDT-SWAP", "SWAP", "FLAT-USDT", "USDT", state="suspend", tickSz="", lotSz=""),
+        _odd("TSLA-USDT-SWAP", "SWAP", "TSLA-USDT", "USDT", instCategory="3"),
     ],
     FUTURES: [
         _odd("BTC-USD_UM-261225", FUTURES, "BTC-USD_UM", "USD", expTime="1798185600000"),

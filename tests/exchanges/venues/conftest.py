@@ -9,7 +9,7 @@ from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from exchanges.sandbox.symbols import DEFAULT
-from exchanges.symbols.listed import SPOT
+from exchanges.symbols.listed import PERPETUAL, SPOT
 from tests.exchanges.rest.test_client import Server
 
 NOW_MS = 1_790_000_123_456  # 2026-09-21 14:15:23.456 UTC, in the middle of a minute
@@ -52,9 +52,16 @@ PLACES = (
         unit="seconds",
         path="/api/v3/brokerage",
     ),
+    Place("okx", candles="candles", listing="instruments", listing_calls=2),
+    Place("okx", PERPETUAL, candles="candles", listing="instruments", listing_calls=2),
 )
 PATHS = {place.venue: place.path for place in PLACES}
-ROOMY = {"weight_limit": 10**9, "coinbase_rate": 10**9, "coinbase_private_rate": 10**9}
+ROOMY = {
+    "weight_limit": 10**9,
+    "coinbase_rate": 10**9,
+    "coinbase_private_rate": 10**9,
+    "okx_calls": 10**9,
+}
 
 
 @pytest.fixture(scope="session")

@@ -597,5 +597,6 @@ def test_a_bar_that_began_while_the_answer_came_is_not_told_to_have_no_candle(
         return found
 
     monkeypatch.setattr(CandleReply, "add_page", late)
-    got = rest.get_candles(named("BTC-USD"), "1m", AGO_MS, NOW_MINUTE_MS, with_open=True)
+    start_ms = NOW_MINUTE_MS - 200 * MINUTE_MS  # one call's worth
+    got = rest.get_candles(named("BTC-USD"), "1m", start_ms, NOW_MINUTE_MS, with_open=True)
     assert (got.open_candle, got.open_ms) == (None, None)

@@ -135,7 +135,8 @@ def test_inverse_dated_and_unfinished_contracts_are_listed_too(sandbox, instrume
         "BTC",
     )
     assert swaps["SOON-USDT-SWAP"]["ruleType"] == "pre_market"
-    assert swaps["FLAT-USDT-SWAP"]["state"] == "suspend"
+    assert swaps["TSLA-USDT-SWAP"]["instCategory"] == "3"
+    assert swaps["LUNA-USDT-SWAP"]["state"] == "suspend"
     assert "BTC-USD_UM-261225" in instruments(sandbox, "FUTURES")
 
 
