@@ -6,6 +6,7 @@ from exchanges.sandbox.protocol import Protocol
 
 FOLDERS = (
     "binance",
+    "binance_usdm",
     "bybit",
     "coinbase",
     "okx",

@@ -9,9 +9,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from exchanges.sandbox.binance.listing import Listed
 from exchanges.sandbox.faults import archives
 from exchanges.sandbox.faults.faults import Fault
 from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
@@ -50,8 +49,17 @@ class BulkFile(NamedTuple):
     is_checksum: bool
 
 
+class Listed(Protocol):
+    """What finds a listing by its native name."""
+
+    def find(self, native: str | None) -> Listing | None: ...
+
+
 class BinanceArchive:
-    """The bulk files of a market."""
+    """The bulk files of a market: with a header, and with times in microseconds from when on."""
+
+    has_header = False
+    microseconds_from_ms: float = MICROSECONDS_FROM_MS
 
     def __init__(self, market: Market, listed: Listed):
         self._market = market
@@ -123,9 +131,9 @@ class BinanceArchive:
         if not bars:
             return b""
         ways = [fault.way for fault in faults]
-        usual = 1000 if file.start_ms >= MICROSECONDS_FROM_MS else 1
+        usual = 1000 if file.start_ms >= self.microseconds_from_ms else 1
         units = next((archives.TIMES[way] for way in ways if way in archives.TIMES), usual)
-        header = [HEADER] if "header" in ways else []
+        header = [HEADER] if self.has_header or "header" in ways else []
         text = "\n".join([*header, *(_in_units(line, units) for line in lines), ""])
         return archives.packed(f"{file.name}.csv", text, faults)
 

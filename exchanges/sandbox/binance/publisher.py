@@ -5,7 +5,7 @@ from exchanges.sandbox.binance.schedule import TICKER_EVERY_MS, Stream, SymbolSc
 from exchanges.sandbox.binance.settings import NAME
 from exchanges.sandbox.faults.frames import FrameFaults, FrameInfo
 from exchanges.sandbox.market.clock import SandboxClock
-from exchanges.sandbox.market.listings import BREAK
+from exchanges.sandbox.market.listings import BREAK, SPOT
 from exchanges.sandbox.market.market import Market
 from exchanges.sandbox.server.connection import Connection
 
@@ -13,7 +13,13 @@ ALL_MINI = "!miniTicker@arr"
 
 
 class Publisher:
-    """The streams by name. A symbol that nobody listens to costs nothing."""
+    """The streams by name, of one protocol's markets of a kind.
+
+    A symbol that nobody listens to costs nothing.
+    """
+
+    protocol, kind, schedule = NAME, SPOT, SymbolSchedule
+    unserved: tuple[str, ...] = (BREAK,)  # statuses
 
     def __init__(self, market: Market, clock: SandboxClock, faults: FrameFaults[Stream]):
         self._market, self._clock, self._faults = market, clock, faults
@@ -78,8 +84,8 @@ class Publisher:
         """Serve what was listed since the last look."""
         listings = list(self._market.listings.values())
         for one in listings[self._listed :]:
-            if one.is_on(NAME) and one.status != BREAK:
-                schedule = SymbolSchedule(one, self._market)
+            if one.is_on(self.protocol, self.kind) and one.status not in self.unserved:
+                schedule = self.schedule(one, self._market)
                 self._schedules.append(schedule)
                 self._streams |= {stream.name: (stream, schedule) for stream in schedule.streams()}
         self._listed = len(listings)
@@ -91,10 +97,14 @@ class Publisher:
                 off_ms = self._faults.off_ms(info)
                 stream.send(frames.dated(one, now_ms + off_ms) if off_ms else one)
 
+    def _others(self, now_ms: int) -> list[bytes]:
+        """Return what else stands among all mini tickers."""
+        return []
+
     def _publish_all_minis(self, now_ms: int) -> None:
         """Send the mini tickers of what traded since the last time, in one array."""
         self._all_due_ms = now_ms + TICKER_EVERY_MS
-        changed = []
+        changed = self._others(now_ms)
         for schedule in self._schedules:
             open_bars = schedule.open_bars
             if schedule not in self._busy:
@@ -102,6 +112,6 @@ class Publisher:
             if open_bars.next_id != self._all_told.get(schedule):
                 self._all_told[schedule] = open_bars.next_id
                 if day := open_bars.day():  # else it is not listed yet
-                    changed.append(frames.mini_ticker(schedule.listing, day, now_ms))
+                    changed.append(schedule.write_mini(schedule.listing, day, now_ms))
         if changed:
             self._publish(self._minis, self._minis.info, b"[%s]" % b",".join(changed))

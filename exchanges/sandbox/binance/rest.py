@@ -74,7 +74,7 @@ class BinanceRest:
             raise ApiError(*BAD_INTERVAL)
         timeframe = _TIMEFRAMES[interval]
         seen_ms = self._market.seen_ms(listing.symbol, call.now_ms)
-        first, last = _window(timeframe, listing, start_ms, end_ms, limit, seen_ms)
+        first, last = window(timeframe, listing, start_ms, end_ms, limit, seen_ms)
         bars = self._market.of(listing.symbol).bars_at(timeframe, first, last, seen_ms)
         return Reply(
             rows_json(bars, listing.decimals, timeframe.ms), headers={"Content-Type": JSON}
@@ -139,7 +139,7 @@ def rows_json(bars: list[Bar], decimals: int, step_ms: int) -> bytes:
     return f"[{','.join(rows)}]".encode()
 
 
-def _window(
+def window(
     timeframe: Timeframe,
     listing: Listing,
     start_ms: int | None,

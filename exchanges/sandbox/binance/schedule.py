@@ -60,6 +60,8 @@ class SymbolSchedule:
     once a second if anything traded.
     """
 
+    write_ticker, write_mini = staticmethod(frames.ticker), staticmethod(frames.mini_ticker)
+
     def __init__(self, listing: Listing, market: Market):
         self.listing = listing
         self.open_bars = OpenBars(market.of(listing.symbol))
@@ -122,7 +124,7 @@ class SymbolSchedule:
     def _push_tickers(self, now_ms: int, publish: Publish) -> None:
         self._ticker_id = self.open_bars.next_id
         self._ticker_due_ms = now_ms + TICKER_EVERY_MS
-        for stream, write in ((self.ticker, frames.ticker), (self.mini, frames.mini_ticker)):
+        for stream, write in ((self.ticker, self.write_ticker), (self.mini, self.write_mini)):
             if stream and (day := self.open_bars.day()):
                 payload = write(self.listing, day, now_ms)
                 publish(stream, stream.info, payload)

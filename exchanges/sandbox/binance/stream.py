@@ -23,6 +23,8 @@ class BinanceStreams:
     """
 
     name = NAME
+    publisher = Publisher
+    combined_path = COMBINED
 
     def __init__(
         self,
@@ -34,7 +36,7 @@ class BinanceStreams:
     ):
         self.counts = counts
         self._clock, self._settings, self._faults = clock, settings, faults
-        self._publisher = Publisher(market, clock, faults)
+        self._publisher = self.publisher(market, clock, faults)
         self._combined: set[Connection] = set()  # get each frame with its stream's name
         self._announced: set[Connection] = set()  # were told that they will be closed
 
@@ -48,7 +50,7 @@ class BinanceStreams:
     def open(self, connection: Connection, call: Call) -> None:
         """Take a new connection with the streams that its URL names."""
         named = call.segment
-        if call.path.startswith(COMBINED):
+        if call.path.startswith(self.combined_path):
             self._combined.add(connection)
             named = call.params.get("streams", "")
         streams = [name for name in named.split("/") if name]
@@ -154,7 +156,10 @@ class BinanceStreams:
             if name not in connection.streams:
                 connection.streams[name] = None
                 self.counts.subscribed(name, len(connection.streams))
-                self._publisher.join(connection, name, connection in self._combined)
+                self._join(connection, name)
+
+    def _join(self, connection: Connection, name: str) -> None:
+        self._publisher.join(connection, name, connection in self._combined)
 
     def _unsubscribe(self, connection: Connection, names: list[str]) -> None:
         for name in names:

@@ -23,6 +23,7 @@ def shared():
         coinbase_private_rate=10**9,
         okx_calls=10**9,
         bybit_calls=10**9,
+        usdm_weight_limit=10**9,
     )
     with SandboxServer(config) as server:
         yield server
