@@ -79,7 +79,7 @@ class MonitoredSymbolInline(admin.TabularInline):
     model = Symbol
     formset = FirstSymbols
     verbose_name_plural = f"monitored symbols (the first {INLINE_SYMBOLS})"
-    fields = readonly_fields = ("native_symbol", "status", "updated_at")
+    fields = readonly_fields = ("native_symbol", "kind", "status", "updated_at")
     show_change_link = True
     extra = 0
     can_delete = False
@@ -192,8 +192,10 @@ def _set_monitored(symbols, is_monitored):
 
 @admin.register(Symbol)
 class SymbolAdmin(admin.ModelAdmin):
-    list_display = ("symbol", "exchange", "native_symbol", "status", "is_monitored", "updated_at")
-    list_filter = ("exchange", "status", "is_monitored")
+    list_display = (
+        *("symbol", "exchange", "native_symbol", "kind", "status", "is_monitored", "updated_at"),
+    )
+    list_filter = ("exchange", "kind", "status", "is_monitored")
     list_select_related = ("exchange",)
     search_fields = ("symbol", "native_symbol")
     fields = (

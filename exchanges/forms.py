@@ -10,7 +10,8 @@ from django.db.models import QuerySet
 
 from exchanges import key_names
 from exchanges.accounts import changed_since_shown
-from exchanges.models import NAME_TAKEN, Exchange, UserExchange
+from exchanges.models import NAME_TAKEN, Exchange, Symbol, UserExchange
+from exchanges.symbols.spelling import spelled
 from livermore.market.timeframe import LONGEST_FIRST
 
 ENV_FIELDS = ("api_key_env", "api_secret_env", "passphrase_env")
@@ -176,7 +177,8 @@ class SymbolsField(forms.CharField):
 
     def to_python(self, value):
         words = super().to_python(value).replace("\n", ",").split(",")
-        return list(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
+        names = [word.strip() for word in words if word.strip()]
+        return spelled(names, Symbol.objects.values_list("symbol", flat=True).distinct())
 
 
 class TimeframesField(forms.MultipleChoiceField):

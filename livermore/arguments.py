@@ -1,6 +1,5 @@
 """What a person types on a command line, turned into rows, or into one clear line."""
 
-import difflib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -9,6 +8,7 @@ from django.core.management.base import CommandParser
 from exchanges.errors import clip
 from exchanges.models import Exchange, Symbol
 from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.symbols.spelling import similar, symbols_as_listed
 from livermore.command import UsageError
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 
@@ -75,9 +75,12 @@ def timeframes_named(text: str | None) -> tuple[Timeframe, ...]:
     return tuple(timeframe for timeframe in LONGEST_FIRST if timeframe in names)
 
 
-def symbol_names(text: str, option: str = "--symbols") -> list[str]:
-    """Return the symbols of a text such as `BTC-USD,eth-usd`, in upper case, each once."""
-    return [name.upper() for name in _words(text, option)]
+def symbol_names(exchange: Exchange, text: str, option: str = "--symbols") -> list[str]:
+    """Return the symbols of a text such as `BTC-USD,eth-usd`, as the exchange writes them.
+
+    Those that it does not list are in capitals.
+    """
+    return symbols_as_listed(exchange, _words(text, option))
 
 
 def symbols_to_fetch(exchange: Exchange, text: str | None) -> list[str]:
@@ -114,7 +117,7 @@ def symbols_named(exchange: Exchange, text: str | None) -> list[str]:
                 f"`./run symbols {exchange.name} --sync --monitor BTC-USD`, or give --symbols"
             )
         return monitored
-    names = symbol_names(text)
+    names = symbol_names(exchange, text)
     known = set(exchange.symbols.filter(symbol__in=names).values_list("symbol", flat=True))
     if unknown := [name for name in names if name not in known]:
         raise UsageError(_unknown_symbols(exchange, unknown))
@@ -137,7 +140,7 @@ def _words(text: str, option: str) -> list[str]:
 def _unknown_symbols(exchange: Exchange, unknown: Sequence[str]) -> str:
     listed = exchange.symbols.listed()
     names = list(listed.order_by("-is_monitored", "symbol").values_list("symbol", flat=True))
-    near = [name for each in unknown for name in difflib.get_close_matches(each, names, n=3)]
+    near = [name for each in unknown for name in similar(each, names)]
     hint = f"similar are: {', '.join(dict.fromkeys(near))}"
     if not near:
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""

@@ -1,6 +1,5 @@
 """Which symbols are monitored, by their names, and changed so that it can be taken back."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from django.utils import timezone
 
 from exchanges.errors import UnknownSymbol, clip
 from exchanges.models import Exchange, Symbol, SymbolQuerySet
+from exchanges.symbols.spelling import similar
 
 UNKNOWN_NAMED = 10
 LONGEST_SYNC = timedelta(seconds=5)  # until its rows are written
@@ -141,5 +141,5 @@ def _named(exchange, rows, symbols):
 
 
 def _with_matches(symbol, known):
-    matches = difflib.get_close_matches(symbol.upper(), known, n=3)
+    matches = similar(symbol, known)
     return f"{clip(symbol)} (close: {', '.join(matches)})" if matches else clip(symbol)

@@ -143,13 +143,16 @@ def check_choice(exchange: Exchange, quote: str, count: int) -> None:
         )
 
 
-def most_traded(exchange: Exchange, volumes: Volumes, quote: str, count: int) -> MostTraded:
+def most_traded(
+    exchange: Exchange, volumes: Volumes, quote: str, count: int, kind: str = ""
+) -> MostTraded:
     """Return the `count` most traded symbols that trade in a quote currency, fewer where so few do.
 
     Equal volumes go by name. A symbol without a trade in 24 hours is not among them. Leveraged
-    tokens and pairs of stablecoins are ranked as all others are.
+    tokens and pairs of stablecoins are ranked as all others are. `kind` "" is all kinds.
     """
-    names = exchange.symbols.trading().filter(quote=quote).values_list("symbol", flat=True)
+    rows = exchange.symbols.trading().filter(quote=quote, **({"kind": kind} if kind else {}))
+    names = rows.values_list("symbol", flat=True)
     known = {name: volumes.by_symbol[name] for name in names if name in volumes.by_symbol}
     traded = [name for name, volume in known.items() if volume > 0]
     traded.sort(key=lambda name: (-known[name], name))

@@ -1,6 +1,6 @@
 """What a caller wrote, as a source is asked it: wrong input is one clear line. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from livermore_reader.candles import SIX, TEN, Asked
@@ -8,6 +8,7 @@ from livermore_reader.errors import BadRequest
 from livermore_reader.times import DERIVED, KEPT, length_ms, milliseconds
 
 COUNT, MOST_KEPT = 500, 1000
+PERPETUAL = "-PERP"  # how its symbol ends
 When = str | int | datetime | None
 Names = str | Sequence[str] | None  # of symbols, or of timeframes; None for all
 
@@ -55,10 +56,36 @@ def column_of(wanted: str) -> int:
 
 
 def symbol_of(name: str) -> str:
-    """Return a symbol as sources know it: `BASE-QUOTE`, or one word. Raises BadRequest."""
+    """Return a symbol as sources are asked for it: `BASE-QUOTE`, or one word. Raises BadRequest.
+
+    Its letters stay as they are: sources find it whatever their case, unless two differ in that
+    alone.
+    """
     if not isinstance(name, str) or not name.strip():
         raise BadRequest(f"{name!r} is no symbol, such as BTC-USDT")
-    return name.strip().upper().replace("/", "-")
+    return name.strip().replace("/", "-")
+
+
+def spelled(name: str, names: Mapping[str, str]) -> str | None:
+    """Return what a name stands for among `names`: as it is, else in capitals; None for nothing."""
+    return names.get(name) or names.get(name.upper())
+
+
+def names_of(symbols: Sequence[str]) -> Mapping[str, str]:
+    """Return the symbols by all that they may be called: their names, and these as one word.
+
+    Each in capitals too; what two are called is neither's.
+    """
+    found: dict[str, set[str]] = {}
+    for symbol in symbols:
+        word = symbol.replace("-", "")
+        names = {word, symbol.upper(), word.upper()}
+        if symbol.count("-") > 1 and symbol.endswith(PERPETUAL):  # as `serve` calls it, too
+            names.add(symbol.removesuffix(PERPETUAL).replace("-", "").upper() + "_PERP")
+        for name in names:
+            found.setdefault(name, set()).add(symbol)
+    of_one = {name: min(those) for name, those in found.items() if len(those) == 1}
+    return {**of_one, **{each: each for each in symbols}}
 
 
 def symbols_of(names: Names) -> list[str]:

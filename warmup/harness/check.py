@@ -94,7 +94,7 @@ class ExchangeCheck:
             raise ValueError(f"seconds is {LEAST_SECONDS} to {MOST_SECONDS}, not {seconds:g}")
         self._redis = redis
         self._exchange = exchange
-        self._symbol = symbol.upper() if symbol else None
+        self._symbol = symbol
         self._seconds = seconds
         self._user = user
 

@@ -121,8 +121,9 @@ def symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Propose symbols that could be added, those that begin with what was typed first."""
     typed = request.GET.get("q", "").strip().upper()
     listed = exchange.symbols.listed().filter(is_monitored=False)
-    found = [name for name in listed.values_list("symbol", flat=True) if typed in name]
-    found.sort(key=lambda name: (not name.startswith(typed), name))
+    names = {name: name.upper() for name in listed.values_list("symbol", flat=True)}
+    found = [name for name, capitals in names.items() if typed in capitals]
+    found.sort(key=lambda name: (not names[name].startswith(typed), name))
     return JsonResponse({"symbols": found[:SYMBOLS_PROPOSED]})
 
 
@@ -202,7 +203,7 @@ def remove_symbols(request: HttpRequest, exchange: Exchange) -> HttpResponse:
 def add_most_traded(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     """Keep the most traded symbols warm too, as many as the form says of the quote it says."""
     actions = _actions(request, exchange)
-    asked = (request.POST.get("count", ""), request.POST.get("of", ""))
+    asked = [request.POST.get(name, "") for name in ("count", "of", "kind_of")]
     return _change_symbols(request, exchange, actions, actions.add_most_traded, *asked)
 
 

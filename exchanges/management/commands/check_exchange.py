@@ -50,7 +50,7 @@ def _symbol_named(exchange: Exchange, text: str | None) -> str | None:
     """Return the symbol that was typed; UsageError for one that can't be meant."""
     if text is None:
         return None
-    names = symbol_names(text, "--symbol") if text.strip(" ,") else []
+    names = symbol_names(exchange, text, "--symbol") if text.strip(" ,") else []
     if len(names) != 1:
         raise UsageError(f"--symbol is one symbol, as in BTC-USD, not {len(names)}")
     if exchange.symbols.exists():

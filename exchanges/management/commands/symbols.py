@@ -11,9 +11,11 @@ from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.control_client import ControlClient, NoReply
 from exchanges.redis.row_notifications import tell_row_changed
 from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.symbols.listed import KINDS
 from exchanges.symbols.monitoring import monitor, switch, unmonitor
 from exchanges.symbols.renaming import check_rename, rename_offers
-from exchanges.symbols.volumes import check_choice, current_volumes, most_traded
+from exchanges.symbols.spelling import spelled, symbols_as_listed
+from exchanges.symbols.volumes import check_choice, current_volumes, most_traded, quotes_of
 from livermore.arguments import add_exchange, ensure_listing, exchange_named, symbol_names
 from livermore.command import LivermoreCommand, UsageError
 from warmup.runner.hand_over import under_lock
@@ -49,6 +51,9 @@ class Command(LivermoreCommand):
         )
         parser.add_argument("--quote", metavar="USDT", help="the quote currency of --top")
         parser.add_argument(
+            "--kind", choices=KINDS, default="", help="the kind of market of --top (default: all)"
+        )
+        parser.add_argument(
             "--rename",
             nargs=2,
             metavar=("OLD", "NEW"),
@@ -62,20 +67,23 @@ class Command(LivermoreCommand):
         exchange = exchange_named(options["exchange"])
         if (options["top"] is None) != (options["quote"] is None):
             raise UsageError("--top N and --quote USDT are given together, or neither")
+        if options["kind"] and options["top"] is None:
+            raise UsageError("--kind says which markets --top N takes: give that too")
         if options["sync"]:
             self._sync(exchange)
         changes = options["rename"] is not None
         if changes:
-            self._rename(exchange, *(name.strip().upper() for name in options["rename"]))
+            both = [name.strip() for name in options["rename"]]
+            self._rename(exchange, *(symbols_as_listed(exchange, [name])[0] for name in both))
         for option, change, order in CHANGES:
             if options[option] is not None:
                 changes = True
-                names = symbol_names(options[option], f"--{option}")
+                names = symbol_names(exchange, options[option], f"--{option}")
                 self._change(option, change, exchange, names)
                 self._tell_runner(exchange, order, names)
         if options["top"] is not None:
             changes = True
-            self._monitor_most_traded(exchange, options["top"], options["quote"].strip().upper())
+            self._monitor_most_traded(exchange, options)
         if changes or options["sync"]:
             tell_row_changed(exchange.pk)
         if (not changes and not options["sync"]) or options["all"]:
@@ -126,14 +134,17 @@ class Command(LivermoreCommand):
             raise UsageError(str(error)) from error
         self.stdout.write(f"{exchange.name}: {changed} of {len(names)} newly {option}ed")
 
-    def _monitor_most_traded(self, exchange, count, quote):
+    def _monitor_most_traded(self, exchange, options):
+        count = options["top"]
         redis = get_redis_connection("default")
         ensure_listing(exchange)
+        [quote] = spelled([options["quote"].strip()], quotes_of(exchange))
         try:
             check_choice(exchange, quote, count)
         except (UnknownSymbol, ValueError) as error:
             raise UsageError(str(error)) from error
-        found = most_traded(exchange, current_volumes(redis, exchange), quote, count)
+        volumes = current_volumes(redis, exchange)
+        found = most_traded(exchange, volumes, quote, count, options["kind"])
         new = switch(exchange, found.symbols, True).symbols
         added = f": {', '.join(new)}" if new else ""
         self.stdout.write(f"{exchange.name}: {found}; {len(new):,} newly monitored{added}")
@@ -159,11 +170,11 @@ class Command(LivermoreCommand):
             )
             return
         table = Table()
-        for column in ("symbol", "native", "status", "monitored"):
+        for column in ("symbol", "native", "kind", "status", "monitored"):
             table.add_column(column)
         for row in rows:
             monitored = "yes" if row.is_monitored else ""
-            table.add_row(row.symbol, row.native_symbol, row.status_text, monitored)
+            table.add_row(row.symbol, row.native_symbol, row.kind, row.status_text, monitored)
         Console(file=self.stdout, width=100).print(table)
         self._offer_renames(exchange)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+from livermore_reader.asking import names_of, spelled
 from livermore_reader.errors import BadRequest, Gap, ReaderError, Unavailable
 from livermore_reader.following.filling import Filling, Pair
 from livermore_reader.following.told import Told
@@ -254,10 +255,6 @@ def _names(names: "str | Sequence[str] | None") -> Sequence[str]:
 
 def _symbol(name: str, exchange: str, known: Sequence[str]) -> str:
     """Return the symbol of that name, or of that word if it is of one alone. Raises BadRequest."""
-    wanted = str(name).strip().upper().replace("/", "-")
-    if wanted in known:
-        return wanted
-    found = [each for each in known if each.replace("-", "") == wanted]
-    if len(found) != 1:
-        raise BadRequest(f"{exchange} keeps no candles of {str(name)[:50]!r}")
-    return found[0]
+    if found := spelled(str(name).strip().replace("/", "-"), names_of(known)):
+        return found
+    raise BadRequest(f"{exchange} keeps no candles of {str(name)[:50]!r}")

@@ -59,7 +59,7 @@ def test_it_says_what_does_not_trade(redis, row):
     row.symbols.filter(symbol="SOL-USD").update(is_monitored=False, status="halted")
     with running(redis, row, ["BTC-USD"]):
         assert "SOL-USD is halted: streamed once it trades" in run("--monitor", "SOL-USD")
-    assert "SOL-USD │ SOLUSD │ halted" in run()
+    assert "SOL-USD │ SOLUSD │ spot │ halted" in run()
 
 
 def test_where_the_holder_does_not_answer_it_says_when_it_will(redis, row, monkeypatch):

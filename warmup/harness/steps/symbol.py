@@ -1,10 +1,10 @@
 """Which symbol to check with, and whether the exchange itself says that it trades."""
 
-import difflib
 from collections.abc import Collection, Iterable
 
 from exchanges.models import Exchange, Symbol
 from exchanges.symbols.listed import ListedSymbol
+from exchanges.symbols.spelling import similar, spelled
 from warmup.harness.facts import Facts
 from warmup.harness.report import Failed, Outcome
 
@@ -51,7 +51,8 @@ def choose(facts: Facts, listed: Iterable[ListedSymbol]) -> ListedSymbol:
     # Of two native names for one symbol the one that trades comes last, and stays.
     by_name = {each.symbol: each for each in sorted(listed, key=lambda each: bool(each.is_trading))}
     if facts.wanted is not None:
-        return _wanted(facts.exchange, facts.wanted, by_name)
+        [wanted] = spelled([facts.wanted], by_name)
+        return _wanted(facts.exchange, wanted, by_name)
     monitored = facts.exchange.symbols.kept_warm().values_list("symbol", flat=True)
     for symbol in (*PREFERRED, *monitored):
         if symbol in by_name and by_name[symbol].is_trading:
@@ -80,7 +81,7 @@ def _wanted(exchange: Exchange, symbol: str, by_name: dict[str, ListedSymbol]) -
 
 
 def _similar(symbol: str, names: Collection[str]) -> str:
-    near = difflib.get_close_matches(symbol, names, n=3)
+    near = similar(symbol, names)
     return f"; similar are: {', '.join(near)}" if near else ""
 
 

@@ -18,6 +18,7 @@ from exchanges.errors import CLIP_OURS, Permanent, clip
 from exchanges.lock.control_client import ControlClient
 from exchanges.models import Exchange, Symbol
 from exchanges.redis.change_notifications import What, changed
+from exchanges.symbols.spelling import symbols_as_listed
 from warmup.network.actions.audit import record
 from warmup.network.page.runner_state import RunnerState
 from warmup.runner.command_log import CommandLog
@@ -54,6 +55,7 @@ class ExchangeActions:
             raise ValidationError({"reason": "Control characters are not allowed."})
 
     def _watched(self, symbol: str) -> str:
+        [symbol] = symbols_as_listed(self._exchange, [symbol])
         row = next((r for r in self._exchange.symbols.monitored() if r.symbol == symbol), None)
         if row is None:
             text = f"{clip(symbol)} is not monitored on {self._name}: add it first."

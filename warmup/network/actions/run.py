@@ -87,8 +87,9 @@ class RunActions(ExchangeActions):
         """Let the runner fetch what is missing: of one pair, or of all that it keeps."""
         self._check()
         arguments: dict[str, Any] = {}
-        if symbol := symbol.strip().upper():
-            arguments["symbols"] = [self._watched(symbol)]
+        if symbol := symbol.strip():
+            symbol = self._watched(symbol)
+            arguments["symbols"] = [symbol]
         if timeframe := timeframe.strip():
             arguments["timeframes"] = [_timeframe(timeframe)]
         self._check_obeys(self._state())
@@ -99,9 +100,7 @@ class RunActions(ExchangeActions):
     def check(self, symbol: str = "") -> CheckReport:
         """Try the exchange from its row to live frames, in this thread."""
         self._check()
-        symbol = symbol.strip().upper()
-        if symbol:
-            self._watched(symbol)
+        symbol = self._watched(symbol.strip()) if symbol.strip() else ""
         report = ExchangeCheck(self._redis, self._exchange, symbol or None, user=self._user).run()
         self._record(f"Check: {check_line(report)}", ok=report.passed)
         self._tell()

@@ -7,8 +7,10 @@ from django.db import transaction
 
 from exchanges.errors import CLIP_OURS, LivermoreError, clip
 from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.symbols.listed import KINDS
 from exchanges.symbols.monitoring import Change, switch, take_back
-from exchanges.symbols.volumes import check_choice, most_traded
+from exchanges.symbols.spelling import spelled, symbols_as_listed
+from exchanges.symbols.volumes import check_choice, most_traded, quotes_of
 from warmup.human_readable import count
 from warmup.network.actions.base import ExchangeActions, Refused, Wanted
 from warmup.network.actions.volumes import volumes_within
@@ -31,20 +33,24 @@ class SymbolActions(ExchangeActions):
 
     def add_symbols(self, text: str) -> str:
         """Keep symbols warm from now on, all that are named or none."""
-        symbols = _symbols(text)
+        symbols = self._symbols(text)
         added, follows = self._switch(f"Add symbols: {', '.join(symbols)}", symbols, True)
         return f"{added} of {len(symbols)} newly monitored on {self._name}{follows}."
 
     def remove_symbols(self, text: str) -> str:
         """Keep symbols warm no longer, all that are named or none."""
-        symbols = _symbols(text)
+        symbols = self._symbols(text)
         removed, follows = self._switch(f"Remove symbols: {', '.join(symbols)}", symbols, False)
         return f"{removed} of {len(symbols)} no longer monitored on {self._name}{follows}."
 
-    def add_most_traded(self, number: str, quote: str) -> str:
-        """Keep the most traded symbols of a quote currency warm too; none is taken away."""
+    def add_most_traded(self, number: str, quote: str, kind: str = "") -> str:
+        """Keep the most traded symbols of a quote currency warm too; none is taken away.
+
+        `kind` is of markets, any other than those that there are for all.
+        """
         self._check()
-        quote = quote.strip().upper()
+        kind = kind if kind in KINDS else ""
+        [quote] = spelled([quote.strip()], quotes_of(self._exchange))
         if not (number.strip().isascii() and number.strip().isdigit() and len(number) < 10):
             raise ValidationError({"symbols": f"How many is a whole number, not {clip(number)}."})
         try:
@@ -56,7 +62,7 @@ class SymbolActions(ExchangeActions):
             text = f"The 24 h volumes of {self._name} are not known: {trouble}"
             self._record_failure(f"Add the most traded of {quote}", text)
             raise Refused(text)
-        found = most_traded(self._exchange, volumes, quote, int(number))
+        found = most_traded(self._exchange, volumes, quote, int(number), kind)
         if not found.symbols:
             raise Refused(f"On {self._name} {found}.")
         what = f"Add {found}: {', '.join(found.symbols)}"
@@ -94,6 +100,12 @@ class SymbolActions(ExchangeActions):
         self._tell()
         return f"{self._name}: {report}."
 
+    def _symbols(self, text: str) -> list[str]:
+        names = [name for name in re.split(r"[\s,;]+", text) if name]
+        if not names:
+            raise ValidationError({"symbols": "Name at least one symbol, such as BTC-USD."})
+        return symbols_as_listed(self._exchange, names)
+
     def _switch(self, what: str, symbols: list[str], is_monitored: bool) -> tuple[int, str]:
         """Monitor symbols, or no longer; return how many that changed, and what the runner does."""
         self._check()
@@ -116,10 +128,3 @@ class SymbolActions(ExchangeActions):
         self._control.send(FOLLOW[is_monitored], symbols=symbols)
         text = ", and its runner follows"
         return f"{text}: {STREAMED_FIRST}" if is_monitored else text
-
-
-def _symbols(text: str) -> list[str]:
-    symbols = list(dict.fromkeys(filter(None, re.split(r"[\s,;]+", text.upper()))))
-    if not symbols:
-        raise ValidationError({"symbols": "Name at least one symbol, such as BTC-USD."})
-    return symbols

@@ -8,7 +8,9 @@ from django.core import signing
 from redis import Redis
 
 from exchanges.models import Exchange, Symbol
+from exchanges.symbols.listed import KINDS
 from exchanges.symbols.monitoring import Change
+from exchanges.symbols.spelling import spelled
 from exchanges.symbols.volumes import MOST_CHOSEN, Volumes, quotes_of
 from warmup.network.actions.volumes import NOT_YET, volumes_within
 
@@ -26,11 +28,12 @@ def read_listing(
 ) -> dict[str, Any]:
     """Return the context of `network/dialogs/symbols.html`.
 
-    `asked` holds `q` (a part of a name), `quote`, `show` and `page` as they were typed. The
+    `asked` holds `q` (a part of a name), `quote`, `kind`, `show` and `page` as they were typed. The
     exchange is given `seconds` to tell volumes that aren't known.
     """
     volumes, trouble = volumes_within(redis, exchange, seconds)
-    query = _query(asked)
+    quotes = quotes_of(exchange)
+    query = _query(asked, quotes)
     rows = list(exchange.symbols.listed() | exchange.symbols.monitored())
     found = _sorted([row for row in rows if _fits(row, query)], query["q"], volumes)
     pages = max(1, -(-len(found) // ROWS_SHOWN))
@@ -42,7 +45,8 @@ def read_listing(
         "total": len(rows),
         "trading": sum(row.status == Symbol.Status.TRADING for row in rows),
         "monitored": sum(row.is_monitored for row in rows),
-        "quotes": quotes_of(exchange),
+        "quotes": quotes,
+        "kinds": sorted({row.kind for row in rows}),
         "shows": SHOWN.items(),
         "usual_count": USUAL_COUNT,
         "most_count": MOST_CHOSEN,
@@ -90,11 +94,13 @@ def change_of(exchange: Exchange, token: str) -> Change:
     return Change.from_json(stored["change"])
 
 
-def _query(asked: Mapping[str, str]) -> dict[str, str]:
-    show = asked.get("show", "")
+def _query(asked: Mapping[str, str], quotes: list[str]) -> dict[str, str]:
+    show, kind = asked.get("show", ""), asked.get("kind", "")
+    [quote] = spelled([asked.get("quote", "").strip()[:50]], quotes)
     return {
         "q": asked.get("q", "").strip().upper()[:100],
-        "quote": asked.get("quote", "").strip().upper()[:50],
+        "quote": quote,
+        "kind": kind if kind in KINDS else "",
         "show": show if show in SHOWN else "",
     }
 
@@ -102,9 +108,11 @@ def _query(asked: Mapping[str, str]) -> dict[str, str]:
 def _fits(row: Symbol, query: Mapping[str, str]) -> bool:
     if query["quote"] and row.quote != query["quote"]:
         return False
+    if query["kind"] and row.kind != query["kind"]:
+        return False
     if query["show"] and row.is_monitored != (query["show"] == "monitored"):
         return False
-    return query["q"] in row.symbol
+    return query["q"] in row.symbol.upper()
 
 
 def _sorted(rows: list[Symbol], typed: str, volumes: Volumes) -> list[Symbol]:
@@ -112,7 +120,7 @@ def _sorted(rows: list[Symbol], typed: str, volumes: Volumes) -> list[Symbol]:
 
     def rank(row: Symbol) -> tuple[bool, float, str]:
         volume = volumes.by_symbol.get(row.symbol, -1.0)
-        return not row.symbol.startswith(typed), -volume, row.symbol
+        return not row.symbol.upper().startswith(typed), -volume, row.symbol
 
     return sorted(rows, key=rank)
 

@@ -1,12 +1,12 @@
 """Which exchanges a Redis has, and which symbols of each, as Livermore tells it."""
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from livermore_reader.asking import names_of, spelled
 from livermore_reader.errors import BadRequest
 from livermore_reader.sources.redis.client import Client
 from livermore_reader.sources.redis.names import Names
@@ -24,15 +24,15 @@ class KnownExchange:
     venue: str
     lag_ms: int
     symbols: tuple[str, ...]  # whose candles are kept, in alphabetical order
-    names: Mapping[str, str]  # of symbols: their own, and words that are of one alone
+    names: Mapping[str, str]  # of symbols: all that they may be called, as `names_of` returns it
 
     def canonical(self, symbol: str) -> str | None:
         """Return a symbol's own name, None where no candles of it are kept."""
-        return self.names.get(symbol)
+        return spelled(symbol, self.names)
 
     def unknown(self, symbol: str) -> BadRequest:
         """Return what to raise about a symbol of which there is nothing."""
-        close = get_close_matches(symbol, self.names, 2 * SHOWN)
+        close = get_close_matches(symbol.upper(), self.names, 2 * SHOWN)
         similar = list(dict.fromkeys(self.names[each] for each in close))[:SHOWN]
         hint = f"similar are {', '.join(similar)}" if similar else f"{len(self.symbols)} are kept"
         return BadRequest(f"{self.name} keeps no candles of {symbol[:50]!r}; {hint}")
@@ -51,14 +51,6 @@ def _read(name: str, text: bytes) -> KnownExchange | None:
         symbols = tuple(sorted(map(str, told.get("symbols", ()))))
         number, lag_ms = int(told["id"]), int(told["lagMs"])
         display_name, venue = str(told["displayName"]) or name, str(told["venue"])
-        names = _by_name(symbols)
-        return KnownExchange(number, name, display_name, venue, lag_ms, symbols, names)
+        return KnownExchange(number, name, display_name, venue, lag_ms, symbols, names_of(symbols))
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
-
-
-def _by_name(symbols: Sequence[str]) -> Mapping[str, str]:
-    words = [each.replace("-", "") for each in symbols]
-    times = Counter(words)
-    found = {word: each for word, each in zip(words, symbols, strict=True) if times[word] == 1}
-    return found | {each: each for each in symbols}
