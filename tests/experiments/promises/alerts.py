@@ -21,8 +21,10 @@ and tries are those of the product.
 
 A price stands at 100, falls to 90 within a minute, and stands there:
 `tests/alerts/signals/market.py` has MACD-V of that by hand, which crosses two levels and turns. Not
-shown: the digest, `absent`, `redis_evicts`, signals that are revised. `tests/alerts/test_killed.py`
-kills a look at each of its statements in every run of the tests.
+broken here: what the digest, `absent` and `redis_evicts` are about, of which every run of the tests
+has `tests/alerts/events/test_others.py`; signals that are revised, of which it has
+`tests/alerts/signals/test_source.py`. `tests/alerts/test_killed.py` kills a look at each of its
+statements there.
 """
 
 import statistics
