@@ -95,6 +95,7 @@ class Connection:
         self._frame_at = self._data_at = time.monotonic()  # pings and pongs are frames, too
         self._pinged_at: float | None = None
         self._next_ping_at = inf  # of the exchange's own kind
+        self._has_just_pinged = False  # and sent nothing else since
         self._half_at = self._controls_at = self._frame_at  # since when a message lacks its end
         self._controls = 0  # how many frames without data had come then
         self._complained_at = -inf
@@ -344,8 +345,10 @@ class Connection:
 
     def _send(self, now: float) -> float:
         """Send what may be sent now; return in how many seconds there may be more."""
-        pings = now >= self._next_ping_at  # first: what is to be subscribed may be much
-        if not (pings or self._subscriptions.has_message(now)):
+        has_message = self._subscriptions.has_message(now)
+        # First, as what is to be subscribed may be much; but not twice before that.
+        pings = now >= self._next_ping_at and not (has_message and self._has_just_pinged)
+        if not (pings or has_message):
             self._pace.leave(self)
             # Or earlier, where `read` finds that there is one.
             return min(LOOK_SECONDS, self._next_ping_at - now)
@@ -354,6 +357,7 @@ class Connection:
         if not self._sending.acquire(timeout=BUSY_SECONDS):
             return BUSY_SECONDS
         try:
+            self._has_just_pinged = pings
             if pings:
                 self._ping(now)
             elif self._subscriptions.has_message(now):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from livermore.market.candle import Candle, Ticker
 
-TOO_FAST = re.compile("rate limit|too many (requests|messages)", re.IGNORECASE)
+TOO_FAST = re.compile("rate limit|msg rate|too many (requests|messages)", re.IGNORECASE)
 
 
 class CandleUpdate(NamedTuple):  # as each frame makes one: in half of a dataclass's time
@@ -15,6 +15,22 @@ class CandleUpdate(NamedTuple):  # as each frame makes one: in half of a datacla
     symbol: str
     candle: Candle
     closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """A bar is closed as it stands: no frame says so, but others that came show it."""
+
+    symbol: str
+    candle: Candle
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """The bar that holds `time_ms` was told to be closed, and is shown as another one since."""
+
+    symbol: str
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +81,6 @@ class Refused:
         return bool(TOO_FAST.search(self.reason))
 
 
-Event = CandleUpdate | Traded | Quiet | Ticker | Clock | Lost | Shutdown | Refused
+Event = (
+    CandleUpdate | Concluded | Revised | Traded | Quiet | Ticker | Clock | Lost | Shutdown | Refused
+)

@@ -9,7 +9,16 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from exchanges.stream.base import Topic, VenueStream
 from exchanges.stream.connection import QUIET_SECONDS, Connection
-from exchanges.stream.events import CandleUpdate, Clock, Lost, Quiet, Shutdown, Traded
+from exchanges.stream.events import (
+    CandleUpdate,
+    Clock,
+    Concluded,
+    Lost,
+    Quiet,
+    Revised,
+    Shutdown,
+    Traded,
+)
 from exchanges.stream.inbox import EVERY
 from exchanges.stream.refused_topics import RefusedTopics
 from exchanges.stream.silence import SilenceWatch, Trades
@@ -27,7 +36,7 @@ LEAST_SILENCE_SECONDS = 30
 TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is received again
 
 
-OfSymbol = TypeVar("OfSymbol", CandleUpdate, Traded, Quiet, Ticker)
+OfSymbol = TypeVar("OfSymbol", CandleUpdate, Concluded, Revised, Traded, Quiet, Ticker)
 
 
 class Trouble(NamedTuple):
@@ -44,6 +53,7 @@ class Sink(Protocol):
     def ticker(self, ticker: Ticker) -> None: ...
     def traded(self, event: Traded) -> None: ...
     def quiet(self, event: Quiet) -> None: ...
+    def revised(self, event: Revised) -> None: ...
 
     def clock(self, time_ms: int) -> None:
         """Take the exchange's time when it sent a frame."""
@@ -231,6 +241,12 @@ class Lane:
                     if time_ms != told_ms:
                         self.received_ms = told_ms = time_ms
                         self._sink.clock(time_ms)
+                case Concluded():  # nothing was received of it: it may be the silence of a fault
+                    for ended in self._for_each(event):
+                        self._sink.candle(CandleUpdate(ended.symbol, ended.candle, closed=True))
+                case Revised():
+                    for revised in self._for_each(event):
+                        self._sink.revised(revised)
                 case Traded():
                     for traded in self._for_each(event):
                         self._sink.traded(traded)

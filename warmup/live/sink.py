@@ -9,7 +9,7 @@ from redis import Redis
 from exchanges.rest.base import VenueRest
 from exchanges.rest.clock import ExchangeClock, time_of
 from exchanges.rest.reply import QuietBars
-from exchanges.stream.events import CandleUpdate, Quiet, Traded
+from exchanges.stream.events import CandleUpdate, Quiet, Revised, Traded
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -21,6 +21,7 @@ from warmup.live.overdue import OverdueBars
 from warmup.live.pairs.streamed_pairs import StreamedPairs
 from warmup.live.redis_loss.recovery import Recovery
 from warmup.live.redis_loss.written_lately import WrittenLately
+from warmup.live.revised import RevisedBars
 from warmup.live.writing.close_writer import CloseWriter
 from warmup.live.writing.write_queue import WriteQueue
 
@@ -75,6 +76,7 @@ class CandleSink:
         self.writer = writer = CloseWriter(writes, pairs, cache, rest.clock, on_close, has_begun)
         self._loader = PairLoader(pairs, healer, writer, writes, cache, rest.clock)
         self._overdue = OverdueBars(pairs, healer, writer, cache)
+        self._revised = RevisedBars(pairs, cache)
         self._recovery = Recovery(writes, pairs, self.now_ms, lambda: self.on_loss())
         self._forgotten: deque[Pair] = deque()
         self._next_look_at = 0.0
@@ -149,6 +151,9 @@ class CandleSink:
             return
         for pair, bars in self._pairs.of_symbol(event.symbol):
             self.writer.take(pair, bars.is_quiet(event.from_ms, min(event.to_ms, now_ms)))
+
+    def revised(self, event: Revised) -> None:
+        self._revised.add(event)
 
     def ticker(self, ticker: Ticker) -> None:
         self._writes.show_ticker(ticker)
@@ -240,6 +245,8 @@ class CandleSink:
                 self._healer.keep_time()
             return
         pairs.take_back(now)
+        if not self._writes.pending:
+            self._revised.take_back(now_ms)
         if pairs.unloaded:
             self.connected(())
         self._loader.leave_future(now_ms)

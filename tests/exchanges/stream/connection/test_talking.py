@@ -1,12 +1,17 @@
 """What is said on an open connection, broken frames too."""
 
 import threading
+import time
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from websockets.frames import Opcode
 
 from exchanges.stream import connection as connection_module
+from exchanges.stream.connection import Connection
 from exchanges.stream.events import Refused
+from exchanges.venues.binance.stream import BinanceStream
 from tests.exchanges.stream.connection.played import (
     WAIT_SECONDS,
     Received,
@@ -190,3 +195,37 @@ def test_a_refusal_is_told_and_logged(serve, connect, caplog):
     events = read_until(connection, lambda events: bool(events))
     assert events == [Refused("code 4: Too many subscriptions")]
     assert any("connection.refused" in each for each in caplog.messages)
+
+
+# -- Pings of the exchange's own kind
+
+
+class PingingStream(BinanceStream):
+    """An exchange that wants to be pinged by a message, answered by a text that is no JSON."""
+
+    limits = replace(BinanceStream.limits, ping_seconds=0.05, seconds_between_messages=0.1)
+
+    def session(self, address=""):
+        session = super().session(address)
+        session.ping = lambda: "ping"
+        return session
+
+
+def test_pings_of_its_own_keep_the_pace_of_all_messages(serve):
+    at = []
+
+    def script(client):
+        for message in client:
+            at.append((time.monotonic(), message))
+            if message != "ping":
+                confirm(client, message)
+
+    topics = [f"s{number}usd@kline_1m" for number in range(300)]
+    connection = Connection(PingingStream(serve(script), {}), topics)
+    connection.start()
+    eventually(lambda: connection.read() or connection.settled)
+    eventually(lambda: sum(message == "ping" for _, message in at) > 5)
+    connection.close()
+    connection.join(WAIT_SECONDS)
+    assert all(later - before > 0.08 for (before, _), (later, _) in pairwise(at))
+    assert sum(message != "ping" for _, message in at) == len(connection.session.subscribe(topics))

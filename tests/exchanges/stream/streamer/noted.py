@@ -41,6 +41,9 @@ class Notes:
     def quiet(self, event):
         pass
 
+    def revised(self, event):
+        pass
+
     def clock(self, time_ms):
         self.times.append(time_ms)
 

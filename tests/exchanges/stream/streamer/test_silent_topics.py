@@ -6,9 +6,23 @@ from types import SimpleNamespace
 import pytest
 
 from exchanges.stream import streamer as streamer_module
+from exchanges.stream.connection import Connection
+from exchanges.stream.events import CandleUpdate, Concluded
+from exchanges.stream.lane import Lane
 from exchanges.venues.binance.stream import BinanceStream
+from livermore.market.candle import Candle
 from livermore.market.pair import pairs_of
-from tests.exchanges.stream.streamer.noted import BTC, ETH, M5, eventually, go_live, later
+from tests.exchanges.stream.streamer.noted import (
+    BTC,
+    ETH,
+    M1,
+    M5,
+    Notes,
+    eventually,
+    go_live,
+    later,
+    open_time,
+)
 
 
 @pytest.fixture
@@ -53,3 +67,15 @@ def test_a_quiet_pair_is_asked_for_twice_and_then_left(sandbox, stream, clock):
     assert asked[-1] == 4  # two to unsubscribe, two to subscribe
     # What may have been missed while it was subscribed anew is looked for.
     assert notes.news == [("+", set(pairs_of(symbols)))] * 3
+
+
+def test_a_bar_that_is_only_concluded_is_told_and_is_no_sign_of_life():
+    notes = Notes()
+    lane = Lane(BinanceStream("ws://-", {}), "ws://-", notes, None, {}, None, None)
+    connection = Connection(BinanceStream("ws://-", {}), [])
+    bar = Candle(open_time(0), 1.0, 1.0, 1.0, 1.0, 0.0, M1)
+    connection.session.parse = lambda frame: [Concluded(BTC, bar)]
+    connection.inbox.put([b"{}"])
+    lane._read(connection, 5.0)
+    assert notes.candles == [CandleUpdate(BTC, bar, closed=True)]
+    assert lane._received_at == {}

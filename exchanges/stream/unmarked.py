@@ -1,0 +1,149 @@
+"""Minutes of an exchange that shows each trade's bar, but never says of one that it is closed.
+
+Where nothing is traded it sends nothing. So a bar ends as it was shown last, once a later one of
+its symbol comes, or the exchange's time is far enough beyond it; and a minute of which nothing came
+had no trades, as long as the subscription was there from before its beginning to after its end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from exchanges.stream.events import CandleUpdate, Concluded, Event, Revised
+from livermore.market.aggregate import join
+from livermore.market.candle import Candle
+from livermore.market.timeframe import Timeframe
+
+M1 = Timeframe.M1
+LONGER = [each for each in Timeframe if each is not M1]
+GRACE_MS = 2_000  # how far behind frames of others an update of a bar may come
+KEPT = 30  # closed minutes of a symbol, to be compared with what is shown of them later
+
+
+@dataclass(slots=True)
+class _Minutes:
+    """One symbol: what is before `next_ms` was told, or is not known here; `price` is the last."""
+
+    next_ms: int
+    price: float
+    is_open: Candle | None = None  # the bar at `next_ms`, None where nothing was shown of it
+    told: dict[int, Candle] = field(default_factory=dict)
+    parts: dict[Timeframe, Candle] = field(default_factory=dict)  # longer bars, from their start
+    is_paused: bool = False
+
+
+class UnmarkedBars:
+    """Closes the bars of one connection; a new connection has new ones.
+
+    Candles given to it are of a minute, whole from its beginning as far as it has got, each in the
+    order in which it was sent. It tells longer bars that it saw from beginning to end, too. Frames
+    that come to it must not be superseded while they wait: `time` would overtake them.
+    """
+
+    def __init__(self, grace_ms: int = GRACE_MS):
+        self._grace_ms = grace_ms
+        self._symbols: dict[str, _Minutes] = {}
+        self._next_due_ms: float = inf
+
+    def shown(self, symbol: str, candle: Candle) -> list[Event]:
+        """Take a bar as a frame shows it; return what closed before it, and the bar itself.
+
+        Of a bar that was told to be closed and is another one now `Revised` is returned.
+        """
+        minutes = self._symbols.get(symbol)
+        if minutes is None:
+            minutes = self._symbols[symbol] = _Minutes(candle.timestamp, candle.open)
+        if minutes.is_paused:
+            return [CandleUpdate(symbol, candle, closed=False)]
+        if candle.timestamp < minutes.next_ms:
+            return self._compared(symbol, minutes, candle)
+        found = self._close_until(symbol, minutes, candle.timestamp)
+        minutes.is_open, minutes.price = candle, candle.close
+        self._note_due(minutes)
+        return [*found, CandleUpdate(symbol, candle, closed=False)]
+
+    def snapshot(self, symbol: str, rows: Sequence[Candle], sent_ms: int) -> list[Event]:
+        """Take the newest bars, oldest first, as a subscription begins with them.
+
+        Minutes without trades are not among them. What ended before is left to REST, but where the
+        same connection had this symbol before and a row shows that nothing lies between.
+        """
+        minutes = self._symbols.pop(symbol, None)
+        if not rows:
+            return []
+        if minutes and rows[0].timestamp < minutes.next_ms:
+            minutes.is_paused = False
+            self._symbols[symbol] = minutes
+            self._note_due(minutes)
+            return [event for row in rows for event in self.shown(symbol, row)]
+        minute_ms = M1.floor(sent_ms)
+        if rows[-1].timestamp >= minute_ms:
+            return self.shown(symbol, rows[-1])
+        minutes = _Minutes(minute_ms + M1.ms, rows[-1].close)
+        self._symbols[symbol] = minutes
+        self._note_due(minutes)
+        return []
+
+    def pause(self, symbol: str) -> None:
+        """Learn that a symbol is not subscribed, until a snapshot of it comes."""
+        if minutes := self._symbols.get(symbol):
+            minutes.is_paused = True
+
+    def time(self, time_ms: int) -> list[Event]:
+        """Learn the exchange's time when it sent a frame, of whatever; return what closed."""
+        if time_ms < self._next_due_ms:
+            return []
+        until_ms = M1.floor(time_ms - self._grace_ms)
+        self._next_due_ms = inf
+        found: list[Event] = []
+        for symbol, minutes in self._symbols.items():
+            if not minutes.is_paused:
+                found += self._close_until(symbol, minutes, until_ms)
+                self._note_due(minutes)
+        return found
+
+    def _note_due(self, minutes: _Minutes) -> None:
+        self._next_due_ms = min(self._next_due_ms, minutes.next_ms + M1.ms + self._grace_ms)
+
+    def _compared(self, symbol: str, minutes: _Minutes, candle: Candle) -> list[Event]:
+        """Hold a bar against what was told of it."""
+        told = minutes.told.get(candle.timestamp)
+        if told is None or told == candle:
+            return []
+        minutes.told[candle.timestamp] = candle  # once is enough
+        minutes.parts.clear()
+        later = [each for time, each in minutes.told.items() if time > candle.timestamp]
+        if minutes.is_open is None and not any(each.volume for each in later):
+            minutes.price = candle.close
+        return [Revised(symbol, candle.timestamp)]
+
+    def _close_until(self, symbol: str, minutes: _Minutes, until_ms: int) -> list[Event]:
+        found: list[Event] = []
+        while minutes.next_ms < until_ms:
+            bar = minutes.is_open or _flat(minutes.next_ms, minutes.price)
+            minutes.is_open, minutes.next_ms = None, minutes.next_ms + M1.ms
+            minutes.told[bar.timestamp] = bar
+            if len(minutes.told) > KEPT:
+                del minutes.told[next(iter(minutes.told))]
+            found.append(Concluded(symbol, bar))
+            found += [Concluded(symbol, longer) for longer in _longer(minutes.parts, bar)]
+        return found
+
+
+def _flat(open_ms: int, price: float) -> Candle:
+    """Return the bar of a minute without trades: at the price of the last one before."""
+    return Candle(open_ms, price, price, price, price, 0.0, M1)
+
+
+def _longer(parts: dict[Timeframe, Candle], bar: Candle) -> list[Candle]:
+    """Add a minute to the longer bars that hold it; return those that end with it."""
+    ended = []
+    for timeframe in LONGER:
+        opened = timeframe.floor(bar.timestamp)
+        if bar.timestamp == opened:
+            parts[timeframe] = join([bar], timeframe)
+        elif timeframe in parts:
+            parts[timeframe] = join([parts[timeframe], bar], timeframe)
+        if timeframe in parts and bar.close_time_ms == opened + timeframe.ms:
+            ended.append(parts.pop(timeframe))
+    return ended

@@ -1,0 +1,132 @@
+"""Bars that nobody marks as closed: concluded from what else comes, and never from too little."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchanges.stream.events import CandleUpdate, Concluded, Revised
+from exchanges.stream.unmarked import GRACE_MS, UnmarkedBars
+from livermore.market.candle import Candle
+from livermore.market.timeframe import MINUTE_MS, Timeframe
+
+M1, M5 = Timeframe.M1, Timeframe.M5
+HOUR_MS = 1_790_002_800_000  # 2026-09-21 15:00 UTC
+
+
+def at(minute):
+    return HOUR_MS + minute * MINUTE_MS
+
+
+def bar(minute, close=10.0, volume=1.5):
+    return Candle(at(minute), 10.0, max(10.0, close), min(10.0, close), close, volume, M1)
+
+
+def flat(minute, price):
+    return Candle(at(minute), price, price, price, price, 0.0, M1)
+
+
+def ended(events, timeframe=M1):
+    found = [each.candle for each in events if isinstance(each, Concluded)]
+    return [candle for candle in found if candle.timeframe is timeframe]
+
+
+@pytest.fixture
+def bars():
+    """Return bars of a connection on which BTC was shown in its first minute."""
+    bars = UnmarkedBars()
+    bars.shown("BTC", bar(0, 11.0))
+    return bars
+
+
+def test_a_later_bar_closes_the_one_before_as_it_was_shown_last(bars):
+    assert ended(bars.shown("BTC", bar(0, 12.0, 2.0))) == []
+    events = bars.shown("BTC", bar(1))
+    assert ended(events) == [bar(0, 12.0, 2.0)]
+    assert events[-1] == CandleUpdate("BTC", bar(1), closed=False)
+
+
+def test_minutes_of_which_nothing_came_lie_flat_between_two_that_traded(bars):
+    events = bars.shown("BTC", bar(3))
+    assert ended(events) == [bar(0, 11.0), flat(1, 11.0), flat(2, 11.0)]
+
+
+def test_the_time_closes_bars_once_it_is_far_enough_beyond_them(bars):
+    bars.shown("ETH", bar(0))
+    assert bars.time(at(1) + GRACE_MS - 1) == []
+    assert ended(bars.time(at(1) + GRACE_MS)) == [bar(0, 11.0), bar(0)]
+    assert bars.time(at(1) + GRACE_MS + 1) == []
+    assert ended(bars.time(at(3) + GRACE_MS)) == [
+        *(flat(1, 11.0), flat(2, 11.0)),
+        *(flat(1, 10.0), flat(2, 10.0)),
+    ]
+
+
+def test_longer_bars_are_told_where_all_of_them_was_seen(bars):
+    found = bars.time(at(15) + GRACE_MS)
+    assert ended(found, M5)[0] == Candle(HOUR_MS, 10.0, 11.0, 10.0, 11.0, 1.5, M5)
+    assert [each.timestamp for each in ended(found, M5)] == [at(0), at(5), at(10)]
+    assert [each.timestamp for each in ended(found, Timeframe.M15)] == [at(0)]
+    late = UnmarkedBars()
+    late.shown("BTC", bar(1))
+    assert [each.timestamp for each in ended(late.time(at(11) + GRACE_MS), M5)] == [at(5)]
+
+
+@given(st.lists(st.decimals("0", "99999.99999999", places=8), min_size=5, max_size=5))
+def test_the_volume_of_a_longer_bar_is_the_sum_that_the_exchange_makes(volumes):
+    bars = UnmarkedBars()
+    for number, volume in enumerate(volumes):
+        bars.shown("BTC", bar(number, volume=float(volume)))
+    (whole,) = ended(bars.time(at(5) + GRACE_MS), M5)
+    assert whole.volume == float(sum(volumes))
+
+
+def test_the_minute_in_which_a_subscription_began_is_left_to_rest_where_nothing_is_shown_of_it():
+    bars = UnmarkedBars()
+    assert bars.snapshot("BTC", [bar(0), bar(2, 12.0)], at(5) + 1) == []
+    assert ended(bars.time(at(7) + GRACE_MS)) == [flat(6, 12.0)]
+
+
+def test_the_bar_that_is_open_as_a_subscription_begins_is_whole():
+    bars = UnmarkedBars()
+    assert bars.snapshot("BTC", [bar(0), bar(5)], at(5) + 1)[-1].candle == bar(5)
+    assert ended(bars.time(at(6) + GRACE_MS)) == [bar(5)]
+
+
+def test_of_a_symbol_that_was_never_shown_nothing_is_concluded():
+    bars = UnmarkedBars()
+    assert bars.snapshot("BTC", [], at(0)) == []
+    assert bars.time(at(60)) == []
+
+
+def test_a_bar_that_was_told_and_is_shown_as_another_one_is_revised(bars):
+    bars.time(at(1) + GRACE_MS)
+    assert bars.shown("BTC", bar(0, 11.0)) == []  # the same again
+    assert bars.shown("BTC", bar(0, 12.0, 2.0)) == [Revised("BTC", at(0))]
+    assert bars.shown("BTC", bar(0, 12.0, 2.0)) == []
+
+
+def test_a_subscription_made_anew_goes_on_where_nothing_was_missed(bars):
+    bars.time(at(2) + GRACE_MS)
+    bars.pause("BTC")
+    assert bars.time(at(4) + GRACE_MS) == []
+    assert ended(bars.snapshot("BTC", [bar(0, 11.0)], at(4))) == []
+    assert ended(bars.time(at(4) + GRACE_MS)) == [flat(2, 11.0), flat(3, 11.0)]
+
+
+def test_a_deaf_subscription_is_found_out_once_it_is_made_anew(bars):
+    bars.time(at(3) + GRACE_MS)  # nothing came, though it traded
+    bars.pause("BTC")
+    events = bars.snapshot("BTC", [bar(0, 11.0), bar(1, 13.0), bar(4)], at(4) + 1)
+    assert [each for each in events if isinstance(each, Revised)] == [Revised("BTC", at(1))]
+    assert ended(events) == [flat(3, 13.0)]
+
+
+def test_where_too_much_may_have_been_missed_it_begins_anew(bars):
+    bars.pause("BTC")
+    bars.snapshot("BTC", [bar(40), bar(50, 12.0)], at(55))
+    assert ended(bars.time(at(57) + GRACE_MS)) == [flat(56, 12.0)]
+
+
+def test_an_open_bar_is_shown_while_a_subscription_is_made_anew(bars):
+    bars.pause("BTC")
+    assert bars.shown("BTC", bar(7)) == [CandleUpdate("BTC", bar(7), closed=False)]

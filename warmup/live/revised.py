@@ -1,0 +1,47 @@
+"""Bars that the stream shows as others than they were told: forgotten, fetched, told again."""
+
+import logging
+
+from redis.exceptions import RedisError
+
+from exchanges.stream.events import Revised
+from livermore.market.pair import Pair
+from warmup.cache.candles import CandleCache
+from warmup.cache.set_aside import SetAside
+from warmup.live.pairs.streamed_pairs import StreamedPairs
+
+logger = logging.getLogger(__name__)
+
+
+class RevisedBars:
+    """What was told of some pairs in vain, until it is taken back."""
+
+    def __init__(self, pairs: StreamedPairs, cache: CandleCache):
+        self._pairs = pairs
+        self._cache = cache
+        self._from_ms: dict[Pair, int] = {}
+
+    def add(self, event: Revised) -> None:
+        """Doubt the bars of all timeframes that hold its time, and what came after them."""
+        for pair, _ in self._pairs.of_symbol(event.symbol):
+            opened_ms = pair.timeframe.floor(event.time_ms)
+            self._from_ms[pair] = min(opened_ms, self._from_ms.get(pair, opened_ms))
+
+    def take_back(self, now_ms: int) -> None:
+        """Forget them, so that REST is asked; to be called when nothing waits to be written."""
+        for pair, from_ms in list(self._from_ms.items()):
+            if (bars := self._pairs.bars.get(pair)) is None:
+                del self._from_ms[pair]  # it is not streamed any more, or is to be loaded
+                continue
+            try:
+                if from_ms < bars.next_ms:
+                    logger.warning("sink.revised pair=%s/%s from=%d", *pair, from_ms)
+                    self._cache.cut_back(pair, from_ms, now_ms)
+            except (RedisError, SetAside) as error:
+                logger.warning("sink.not_revised pair=%s/%s error=%s", *pair, error)
+                continue
+            del self._from_ms[pair]
+            bars.take_back(from_ms)
+            if bars.streamed:
+                del self._pairs.bars[pair]
+                self._pairs.unloaded.add(pair)
