@@ -9,6 +9,7 @@ FOLDERS = (
     "binance_usdm",
     "bybit",
     "coinbase",
+    "kraken",
     "okx",
 )
 PROTOCOLS: tuple[Protocol, ...] = tuple(

@@ -4,15 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from zlib import crc32
 
-from exchanges.sandbox.faults.rows import found_at
+from exchanges.sandbox.faults.rows import found_at, value_at
 
 
 class ListingRows(NamedTuple):
     """Where a protocol's listing keeps what it tells.
 
-    `table` is the path to the list of rows, `base` and `quote` name a row's two currencies.
-    `halted` is what a row says of a symbol that doesn't trade, `status` where it says whether it
-    does. `ending` tells how the symbol of a row ends that is not spot.
+    `table` is the path to the list of rows, or to the object that has them by names; `base` and
+    `quote` name a row's two currencies. `halted` is what a row says of a symbol that doesn't trade,
+    `status` where it says whether it does. `ending` tells how the symbol of a row ends that is not
+    spot.
     """
 
     table: str
@@ -30,7 +31,15 @@ def spoil_listing(
     content: dict, form: ListingRows, way: str, chance: float, symbol: str | None
 ) -> None:
     """Change a reply in place the way a broken exchange might."""
-    BAD_LISTINGS[way](found_at(form.table, content), form, chance, symbol)
+    by_name = value_at(form.table, content)
+    if not isinstance(by_name, dict):
+        BAD_LISTINGS[way](found_at(form.table, content), form, chance, symbol)
+        return
+    rows = list(by_name.values())
+    BAD_LISTINGS[way](rows, form, chance, symbol)
+    left = set(map(id, rows))
+    for name in [name for name, row in by_name.items() if id(row) not in left]:
+        del by_name[name]
 
 
 def _halted(rows: list[dict], form: ListingRows, chance: float, symbol: str | None) -> None:

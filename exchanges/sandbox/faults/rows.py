@@ -8,8 +8,8 @@ from zlib import crc32
 class CandleRows(NamedTuple):
     """Where a protocol keeps a candle's fields: list positions, or names.
 
-    `table` is the path to the list of rows in a reply, such as `result.list`; None where the reply
-    is that list.
+    `table` is the path to the list of rows in a reply, such as `result.list`, in which `*` is the
+    first list there whatever its name; None where the reply is that list.
     """
 
     time: int | str
@@ -31,9 +31,17 @@ class CandleRows(NamedTuple):
 
 def found_at(path: str | None, content: Any) -> list:
     """Return the list at a path of names, apart by dots; an empty one where there is none."""
+    found = value_at(path, content)
+    return found if isinstance(found, list) else []
+
+
+def value_at(path: str | None, content: Any) -> Any:
+    """Return what is at a path, None where nothing is."""
     for name in path.split(".") if path else ():
-        content = content.get(name) if isinstance(content, dict) else None
-    return content if isinstance(content, list) else []
+        within = content if isinstance(content, dict) else {}
+        lists = (each for each in within.values() if isinstance(each, list))
+        content = next(lists, None) if name == "*" else within.get(name)
+    return content
 
 
 def spoil(rows: list, way: str, at: int | None, form: CandleRows) -> None:

@@ -24,6 +24,7 @@ def shared():
         okx_calls=10**9,
         bybit_calls=10**9,
         usdm_weight_limit=10**9,
+        kraken_calls=10**9,
     )
     with SandboxServer(config) as server:
         yield server
