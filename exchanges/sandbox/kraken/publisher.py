@@ -50,10 +50,12 @@ class Publisher:
         """Undo `join`."""
         schedule = self._schedules[stream]
         schedule.channels[stream].subscribers.discard(connection)
-        for counts, key in ((self._busy, schedule), (self._subscribed, connection)):
-            counts[key] -= 1
-            if not counts[key]:
-                del counts[key]
+        self._busy[schedule] -= 1
+        if not self._busy[schedule]:
+            del self._busy[schedule]
+        self._subscribed[connection] -= 1
+        if not self._subscribed[connection]:
+            del self._subscribed[connection]
 
     def send_due(self, now_ms: int, now: float) -> None:
         """Publish what became due."""
