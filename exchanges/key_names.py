@@ -45,7 +45,7 @@ def validate_env_name(name: str, venue: str = "") -> None:
     """
     validate_env_shape(name)
     prefixes = key_prefixes(venue)
-    if not name.startswith(prefixes) or name.startswith(_prefixes_of_others(venue)):
+    if not name.startswith(prefixes) or (venue and owner_of(name) not in (venue, "")):
         raise ValidationError(
             f"The variable's name must begin with {' or '.join(prefixes) or '(nothing allowed)'}. "
             "Rename it, or add its prefix to LIVERMORE_KEY_ENV_PREFIXES."
@@ -60,6 +60,12 @@ def key_prefixes(venue: str = "") -> tuple[str, ...]:
     others = _prefixes_of_others(venue)
     more = [each for each in settings.LIVERMORE_KEY_ENV_PREFIXES if each]
     return tuple(dict.fromkeys(own + [each for each in more if not each.startswith(others)]))
+
+
+def owner_of(name: str) -> str:
+    """Return the venue whose a name is, "" for none: of two that begin so, the longer one's."""
+    owners = [each for each in VENUES.values() if name.startswith(each.key_prefix)]
+    return max(owners, key=lambda each: len(each.key_prefix)).name if owners else ""
 
 
 def _prefixes_of_others(venue: str) -> tuple[str, ...]:

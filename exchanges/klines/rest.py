@@ -82,11 +82,20 @@ class KlineRest(WindowRest):
             params["startTime"] = window.start_ms
         if window.last_ms is not None:
             params["endTime"] = window.last_ms
-        params["limit"] = window.limit
-        rows = self._get_rows(f"{self.prefix}/klines", params, lane)
+        params["limit"] = limit = self._rows_asked(timeframe, window)
+        path, weight = f"{self.prefix}/klines", self._weight(limit)
+        rows = self.client.get(path, params, weight=weight, lane=lane, on_send=self._count)
         if not isinstance(rows, list):
             raise BadPayload(f"the candles are not in {self.label}'s form: {shape_of(rows)}")
         return rows
+
+    def _rows_asked(self, timeframe: Timeframe, window: Window) -> int:
+        """Return how many rows a call for a window asks for."""
+        return window.limit
+
+    def _weight(self, rows: int) -> int:
+        """Return what a call for so many rows weighs."""
+        return self.candle_weight
 
     def _learn_limits(self, native: str | None = None) -> None:
         """Ask for the limits, unless somebody does; whatever comes of it, candles go on."""

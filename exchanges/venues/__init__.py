@@ -9,6 +9,7 @@ from exchanges.venue import Venue
 
 FOLDERS = (
     "binance",
+    "binance_usdm",
     "coinbase",
     "okx",
 )

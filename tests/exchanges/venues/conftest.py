@@ -45,6 +45,7 @@ class Place(NamedTuple):
 
 PLACES = (
     Place("binance"),
+    Place("binance_usdm", PERPETUAL),
     Place(
         "coinbase",
         candles="candles",
@@ -58,6 +59,7 @@ PLACES = (
 PATHS = {place.venue: place.path for place in PLACES}
 ROOMY = {
     "weight_limit": 10**9,
+    "usdm_weight_limit": 10**9,
     "coinbase_rate": 10**9,
     "coinbase_private_rate": 10**9,
     "okx_calls": 10**9,
