@@ -10,6 +10,7 @@ from exchanges.venue import Venue
 FOLDERS = (
     "binance",
     "binance_usdm",
+    "bybit",
     "coinbase",
     "okx",
 )
