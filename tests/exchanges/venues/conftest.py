@@ -22,7 +22,7 @@ class Place(NamedTuple):
     """What is to be known of a venue where the same is tried with all of them in a sandbox.
 
     `candles` and `listing` are endpoints there; `unit` is that of a row's time, `path` what of the
-    REST address follows the host.
+    REST address follows the host. `lists_all`: what does not trade is listed too.
     """
 
     venue: str
@@ -32,6 +32,7 @@ class Place(NamedTuple):
     listing_calls: int = 1
     unit: str = "milliseconds"
     path: str = ""
+    lists_all: bool = True
 
     def __str__(self):
         return self.venue if self.kind == SPOT else f"{self.venue}-{self.kind}"
@@ -46,6 +47,10 @@ class Place(NamedTuple):
 PLACES = (
     Place("binance"),
     Place("binance_usdm", PERPETUAL),
+    *(
+        Place("bybit", kind, "kline", "instruments", listing_calls=2, lists_all=False)
+        for kind in (SPOT, PERPETUAL)
+    ),
     Place(
         "coinbase",
         candles="candles",
@@ -62,6 +67,7 @@ ROOMY = {
     "usdm_weight_limit": 10**9,
     "coinbase_rate": 10**9,
     "coinbase_private_rate": 10**9,
+    "bybit_calls": 10**9,
     "okx_calls": 10**9,
 }
 
