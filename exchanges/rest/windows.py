@@ -129,16 +129,18 @@ class WindowRest(VenueRest):
         """Take what opens from the window's start to its end, both inclusive.
 
         Where the newest ones are given, what a page lacks at its beginning is asked for again: it
-        may have been too long. Nothing is there where the oldest row alone comes again.
+        may have been too long. Nothing is there where the oldest row alone comes again, as far as
+        an answer with a known row proves that.
         """
         (start_ms, last_ms), oldest = window, None
+        beside = [time for time in known if time is not None and start_ms <= time <= last_ms]
         while True:
             asked = Window(start_ms, last_ms, self.candles_per_call)
             rows = self._rows(native, timeframe, asked, lane, 1 if is_young else LOOKS)
             first = self._first_time(rows, start_ms)
             is_cut = self.gives_newest and first > timeframe.ceil(start_ms) and first != oldest
-            here = [time for time in known if time is not None and start_ms <= time <= last_ms]
-            if oldest is not None:
+            here = [time for time in beside if time <= last_ms]
+            if beside and oldest is not None:
                 here.append(oldest)
             reply.add_page(rows, start_ms, last_ms, [] if is_cut else here)
             if not is_cut:

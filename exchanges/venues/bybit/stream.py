@@ -182,9 +182,7 @@ class BybitSession(StreamSession):
         whole = self._tickers[native] = self._tickers[native] | new
         price, before, high, low, volume = (number(whole[name]) for name in TICKER_FIELDS)
         change = price - before
-        ticker = Ticker(
-            symbol, price, change, 100 * change / before, high, low, volume, sent_ms
-        )
+        ticker = Ticker(symbol, price, change, 100 * change / before, high, low, volume, sent_ms)
         return [ticker]
 
     def _symbol(self, native: str) -> str | None:

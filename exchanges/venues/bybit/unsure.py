@@ -1,11 +1,8 @@
 """What nobody has seen of Bybit, or only heard of: what is taken for true, and who asks."""
 
-
-
 from exchanges.contact.asking import bad_topic_among_good, frames_that, unknown_symbol
 from exchanges.contact.fact import UnsureFact
 from exchanges.venues.bybit.stream import BybitSession
-
 
 UNSURE: tuple[UnsureFact, ...] = (
     UnsureFact(

@@ -27,5 +27,5 @@ def add_presets(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("exchanges", "0012_symbol_kind")]
+    dependencies = [("exchanges", "0013_okx")]
     operations = [migrations.RunPython(add_presets, migrations.RunPython.noop)]
