@@ -27,5 +27,5 @@ def add_presets(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("exchanges", "0013_okx")]
+    dependencies = [("exchanges", "0014_binance_usdm")]
     operations = [migrations.RunPython(add_presets, migrations.RunPython.noop)]
