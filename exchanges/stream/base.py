@@ -124,6 +124,9 @@ class StreamSession(ABC):
         """
         return None
 
+    def lost_frame(self) -> None:
+        """Learn that a frame could not be read: something may have been said that is not known."""
+
     def unacknowledged(self) -> set[Topic]:
         """Return the topics that were asked for and that the exchange has not confirmed."""
         return self.wanted - self.confirmed

@@ -89,6 +89,14 @@ class UnmarkedBars:
         if minutes := self._symbols.get(symbol):
             minutes.is_paused = True
 
+    def lost(self) -> None:
+        """Learn that a frame may be missing: what is open now is left to REST.
+
+        A symbol begins anew with what is shown of it next, which is whole again.
+        """
+        self._symbols.clear()
+        self._next_due_ms = inf
+
     def time(self, time_ms: int) -> list[Event]:
         """Learn the exchange's time when it sent a frame, of whatever; return what closed."""
         if time_ms < self._next_due_ms:

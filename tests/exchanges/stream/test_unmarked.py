@@ -130,3 +130,10 @@ def test_where_too_much_may_have_been_missed_it_begins_anew(bars):
 def test_an_open_bar_is_shown_while_a_subscription_is_made_anew(bars):
     bars.pause("BTC")
     assert bars.shown("BTC", bar(7)) == [CandleUpdate("BTC", bar(7), closed=False)]
+
+
+def test_where_a_frame_is_missing_nothing_is_concluded_of_what_was_open(bars):
+    bars.lost()
+    assert bars.time(at(9) + GRACE_MS) == []
+    bars.shown("BTC", bar(9))
+    assert ended(bars.time(at(10) + GRACE_MS)) == [bar(9)]

@@ -229,3 +229,17 @@ def test_pings_of_its_own_keep_the_pace_of_all_messages(serve):
     connection.join(WAIT_SECONDS)
     assert all(later - before > 0.08 for (before, _), (later, _) in pairwise(at))
     assert sum(message != "ping" for _, message in at) == len(connection.session.subscribe(topics))
+
+
+def test_a_session_learns_of_frames_that_could_not_be_read(serve, connect):
+    def script(client):
+        confirm(client, client.recv())
+        client.send(tick(1))
+        client.send("{")
+        client.send(tick(2))
+        confirm_all(client)
+
+    connection, lost = connect(serve(script)), []
+    connection.session.lost_frame = lambda: lost.append(1)
+    read_until(connection, lambda events: told(events) == [1, 2])
+    assert lost == [1]
