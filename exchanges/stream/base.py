@@ -126,6 +126,7 @@ class StreamSession(ABC):
 
     def lost_frame(self) -> None:
         """Learn that a frame could not be read: something may have been said that is not known."""
+        return
 
     def unacknowledged(self) -> set[Topic]:
         """Return the topics that were asked for and that the exchange has not confirmed."""

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import orjson
 from django.db import connections
@@ -16,6 +17,7 @@ from django.db import connections
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.lock.status import State, read_status
 from exchanges.models import Exchange
+from exchanges.rest.reply import QuietBars
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
 from exchanges.sandbox.symbols import DEFAULT
@@ -23,6 +25,7 @@ from exchanges.stream import connection, lane
 from exchanges.symbols import fetch_listing as fetch_listing_module
 from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.transport import backoff
+from exchanges.venues import VENUES
 from livermore.market import keys
 from livermore.market.columns import COLUMNS
 from livermore.market.coverage import missing
@@ -44,6 +47,7 @@ HEALED_WITHIN_MS = 3 * MINUTE_MS
 LEAST_PAUSE_SECONDS, PAUSES_PER_QUESTION = 0.01, 4
 SHORT_LEASE = {"ttl_ms": 1500, "renew_ms": 300}
 SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD"]
+TELL_COLUMNS = ("binance", "binance_usdm")  # more of a bar than its six numbers
 # As a row of the exchange has them, with the sandbox's address.
 COINBASE_PATH = "/api/v3/brokerage"
 REST_PATHS = {"binance": "", "binance_us": "", "coinbase": COINBASE_PATH, "sandbox": ""}
@@ -66,14 +70,18 @@ def serve(**settings):
 
 
 def make_row(sandbox, name="sandbox", symbols=SYMBOLS, **values):
-    """Return the exchange's row with the sandbox's addresses and `symbols` monitored."""
-    venue = "coinbase" if name.startswith("coinbase") else "binance"
+    """Return the exchange's row with the sandbox's addresses and `symbols` monitored.
+
+    It speaks what its name begins with, if that is a venue, else Binance's protocol.
+    """
+    venue = next((each for each in sorted(VENUES, reverse=True) if name.startswith(each)), "binance")
+    preset = VENUES[venue].presets[0]
     usual = {
         "venue": venue,
-        "rest_url": sandbox.url + (COINBASE_PATH if venue == "coinbase" else ""),
-        "ws_url": sandbox.ws_url,
+        "rest_url": sandbox.url + urlsplit(preset.rest_url).path,
+        "ws_url": sandbox.ws_url + urlsplit(preset.ws_url).path,
         "archive_url": "",
-        "pacing": "batch" if venue == "coinbase" else "weight",
+        "pacing": preset.pacing,
         "batch_delay_ms": 0,
     }
     row, _ = Exchange.objects.update_or_create(name=name, defaults=usual | values)
@@ -183,9 +191,10 @@ def stored(redis, exchange_id, symbol, timeframe):
 def true_rows(sandbox, row, symbol, timeframe, start_ms, end_ms):
     """Return the closed candles of a stretch as they are to be stored of what a venue tells."""
     stretch = (symbol, timeframe, start_ms, end_ms)
-    if row.venue == "binance":
-        return sandbox.market.closed_rows(*stretch)
-    candles = sandbox.market.closed_candles(*stretch, traded_only=row.venue == "coinbase")
+    omits = VENUES[row.venue].quiet_bars is QuietBars.OMITS
+    if row.venue in TELL_COLUMNS:
+        return sandbox.market.closed_rows(*stretch, traded_only=omits)
+    candles = sandbox.market.closed_candles(*stretch, traded_only=omits)
     return [list(each) for each in candles]
 
 
