@@ -74,7 +74,7 @@ def make_row(sandbox, name="sandbox", symbols=SYMBOLS, **values):
 
     It speaks what its name begins with, if that is a venue, else Binance's protocol.
     """
-    venue = next((each for each in sorted(VENUES, reverse=True) if name.startswith(each)), "binance")
+    venue = max((each for each in VENUES if name.startswith(each)), key=len, default="binance")
     preset = VENUES[venue].presets[0]
     usual = {
         "venue": venue,
