@@ -1,5 +1,5 @@
-"""All exchanges that are known from the start, live at once and cut every minute of their time, know
-of every candle, and told every close once and in order.
+"""All exchanges that are known from the start, live at once and cut every minute of their time,
+know of every candle, and told every close once and in order.
 
 Each has what it lists of three coins, one of them quiet, as spot and as perpetuals where it has
 both, in six timeframes, from one sandbox, whose protocols differ and whose prices are the same. A
