@@ -2,6 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from math import inf
@@ -13,6 +14,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 
 Topic = str  # one thing to subscribe to, in the venue's own words
+HOUR_SECONDS = 3600.0
 LEAST_WAIT_SECONDS = 0.001  # for those whose turn is first
 NO_ALIASES: Mapping[str, str] = {}
 
@@ -30,6 +32,7 @@ class StreamLimits:
     by_address: bool = False
     connects_at_once: int = 1  # before they have to be apart
     ping_seconds: float | None = None  # how often a session's own `ping` is sent, None: never
+    messages_per_hour: int | None = None  # of a connection, its own pings not counted; None: any
 
     @property
     def messages_per_second(self) -> float:
@@ -44,12 +47,15 @@ class StreamLimits:
 class MessagePace:
     """Keeps messages apart by the seconds that an exchange wants. Threads may share it.
 
-    Whoever has to wait has its turn before those that came later.
+    Whoever has to wait has its turn before those that came later. Of `per_hour` messages, where
+    only so many are allowed, none is sent beyond that within any hour.
     """
 
-    def __init__(self, seconds: float):
+    def __init__(self, seconds: float, per_hour: int | None = None):
         self._seconds = seconds
+        self._per_hour = per_hour
         self._next_at = 0.0
+        self._sent_at: deque[float] = deque()  # within the last hour, where that is counted
         self._waiting: dict[object, None] = {}
         self._lock = threading.Lock()
 
@@ -62,16 +68,31 @@ class MessagePace:
             self._waiting.setdefault(who)
             ahead = list(self._waiting).index(who)
             seconds = self._next_at - now + ahead * self._seconds
+            if self._per_hour is not None and self._sent_lately(now) >= self._per_hour:
+                seconds = max(seconds, self._sent_at[0] + HOUR_SECONDS - now)
             if ahead or seconds > 0:
                 return max(seconds, LEAST_WAIT_SECONDS)
             del self._waiting[who]
             self._next_at = now + self._seconds
+            if self._per_hour is not None:
+                self._sent_at.append(now)
             return 0.0
+
+    def is_scarce(self, now: float) -> bool:
+        """Tell whether half of what an hour allows was sent: the rest is for what has to be."""
+        with self._lock:
+            most = self._per_hour
+            return most is not None and 2 * self._sent_lately(now) >= most
 
     def leave(self, who: object) -> None:
         """Wait no more."""
         with self._lock:
             self._waiting.pop(who, None)
+
+    def _sent_lately(self, now: float) -> int:
+        while self._sent_at and self._sent_at[0] <= now - HOUR_SECONDS:
+            self._sent_at.popleft()
+        return len(self._sent_at)
 
 
 class StreamSession(ABC):
@@ -244,5 +265,6 @@ class VenueStream(ABC):
     def pace(self) -> MessagePace:
         """Return the pace of a new connection, which is that of all others by `by_address`."""
         if self._pace is None or not self.limits.by_address:
-            self._pace = MessagePace(self.limits.seconds_between_messages)
+            limits = self.limits
+            self._pace = MessagePace(limits.seconds_between_messages, limits.messages_per_hour)
         return self._pace

@@ -215,7 +215,9 @@ class Connection:
         self._reader.wake()
 
     def again(self, topics: Iterable[Topic]) -> None:
-        """Subscribe anew what has fallen silent."""
+        """Subscribe anew what has fallen silent, unless an hour's messages are running out."""
+        if self._pace.is_scarce(time.monotonic()):
+            return
         with self._sending:
             self._subscriptions.again(topics)
         self._reader.wake()

@@ -100,9 +100,9 @@ class SilenceWatch:
         self._next_verdict_at = 0.0
 
     def received_candles(self, symbols: Iterable[str], time_ms: int, now: float) -> None:
-        """Learn of which symbols candles came, and the exchange's time then."""
+        """Learn of which symbols candles came, and the exchange's time then; 0: it isn't told."""
         self._received_at |= dict.fromkeys(symbols, now)
-        self._since_ms = time_ms
+        self._since_ms = time_ms or (self._trades.clock.believed_ms() if self._trades else None)
         self._candles.note(now)
 
     def received_tickers(self, now: float) -> None:

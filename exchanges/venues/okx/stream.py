@@ -46,6 +46,7 @@ class OkxStream(VenueStream):
         seconds_between_connects=0.5,  # three a second
         longest_life_seconds=LONGEST_LIFE_SECONDS,
         ping_seconds=20,  # a connection that was sent nothing for 30 is cut
+        messages_per_hour=450,  # of 480 that subscribe or unsubscribe
     )
 
     @property

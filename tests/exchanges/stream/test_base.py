@@ -39,3 +39,20 @@ def test_who_has_nothing_to_send_any_more_holds_up_nobody():
     assert pace.wait("gone", 10.1) > 0.0
     pace.leave("gone")
     assert pace.wait("second", 10.2) == 0.0
+
+
+def test_no_more_go_out_within_an_hour_than_are_allowed_and_half_of_them_are_for_need():
+    pace = MessagePace(1.0, per_hour=4)
+    for at, scarce in ((0.0, False), (10.0, True), (20.0, True), (30.0, True)):
+        assert pace.wait("one", at) == 0.0
+        assert pace.is_scarce(at) is scarce
+    assert pace.wait("one", 40.0) == 3560.0
+    assert pace.wait("one", 3600.0) == 0.0
+    assert pace.wait("one", 3601.0) == 9.0
+    assert not pace.is_scarce(7201.0)
+
+
+def test_where_no_hour_is_counted_nothing_is_ever_scarce():
+    pace = MessagePace(0.0)
+    assert not any(pace.wait("one", 0.0) for _ in range(1000))
+    assert not pace.is_scarce(0.0)

@@ -1,9 +1,19 @@
 """What is late by what came before, without any connection."""
 
+import threading
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.stream.silence import GAPS_NEEDED, LONGER, NEXT, WHERE_UNKNOWN, ArrivalRate
+from exchanges.stream.silence import (
+    GAPS_NEEDED,
+    LONGER,
+    NEXT,
+    WHERE_UNKNOWN,
+    ArrivalRate,
+    SilenceWatch,
+)
 
 LEAST = 30.0
 
@@ -89,3 +99,47 @@ def test_the_longest_silence_lies_between_the_least_and_a_few_of_the_longest_gap
         rate.note(now)
     least = LEAST if rate.is_known else WHERE_UNKNOWN * LEAST
     assert least <= rate.longest_silence <= max(least, LONGER * (max(gaps) + LEAST))
+
+
+class Deaf:
+    """A connection that answers whatever is asked, and brings nothing."""
+
+    settled, answered, answer_seconds = True, 0, 1.0
+
+    def question(self):
+        self.answered += 1
+
+    def end(self, reason):
+        raise AssertionError(reason)
+
+
+class Rest:
+    """Knows what time it is, and writes down since when it is asked about trades."""
+
+    def __init__(self, now_ms):
+        self.clock, self._now_ms = self, now_ms
+        self.asked = threading.Event()
+        self.since_ms = None
+
+    def believed_ms(self):
+        return self._now_ms
+
+    def has_traded(self, symbols, since_ms):
+        self.since_ms = since_ms
+        self.asked.set()
+        return False
+
+
+@pytest.mark.parametrize(("told_ms", "since_ms"), [(1_700, 1_700), (0, 1_790)])
+def test_where_frames_tell_no_time_trades_are_asked_for_since_the_time_believed(told_ms, since_ms):
+    rest, connection, now = Rest(1_790), Deaf(), 0.0
+    watch = SilenceWatch(1.0, rest)
+    watch.check(connection, (), ["A"], now)
+    for _ in range(GAPS_NEEDED + 1):
+        now += 1.0
+        watch.received_candles(["A"], told_ms, now)
+    while not rest.asked.wait(0.01) and now < 100:
+        now += 1.0
+        watch.check(connection, (), ["A"], now)
+    watch.close()
+    assert rest.since_ms == since_ms

@@ -114,6 +114,18 @@ def test_what_fell_silent_is_ended_and_asked_for_again(serve, connect):
     ]
 
 
+def test_what_fell_silent_is_left_where_an_hours_messages_run_out(serve, connect, monkeypatch):
+    few = replace(BinanceStream.limits, messages_per_hour=2)
+    monkeypatch.setattr(BinanceStream, "limits", few)
+    received = Received(tick(1))
+    connection = connect(serve(received), ["a@kline_1m"])
+    read_until(connection, lambda _: connection.opened)
+    connection.again(["a@kline_1m"])
+    connection.add(["b@kline_1m"])
+    eventually(lambda: len(received.messages) == 2)
+    assert received.messages[1]["params"] == ["b@kline_1m"]
+
+
 def test_who_reads_late_gets_the_newest_state_of_an_open_bar(serve, connect):
     frame = {"stream": "btcusd@kline_1m", "data": {"e": "kline", "E": OPENED, "s": "BTCUSD"}}
     bar = {"t": OPENED, "i": "1m", "o": "1", "h": "9999", "l": "1", "c": "1", "x": False}
