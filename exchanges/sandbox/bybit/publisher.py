@@ -14,8 +14,12 @@ from exchanges.sandbox.server.connection import Connection, frame
 class Publisher:
     """The topics of each category by name. A symbol that nobody listens to costs nothing."""
 
-    def __init__(self, market: Market, clock: SandboxClock, faults: FrameFaults[Stream]):
+    def __init__(
+        self, market: Market, clock: SandboxClock, faults: FrameFaults[Stream], tells_quiet: bool
+    ):
+        """`tells_quiet`: bars without a trade have frames too."""
         self._market, self._clock, self._faults = market, clock, faults
+        self._tells_quiet = tells_quiet
         self._listed = 0  # how many of the market's listings are served
         self._streams: dict[tuple[str, str], tuple[Stream, SymbolSchedule]] = {}
         self._busy: dict[SymbolSchedule, int] = {}  # subscriptions
@@ -69,7 +73,7 @@ class Publisher:
         for one in listings[self._listed :]:
             for category, kind in KINDS.items():
                 if one.is_on(NAME, kind) and one.status == TRADING:
-                    schedule = SymbolSchedule(one, self._market)
+                    schedule = SymbolSchedule(one, self._market, self._tells_quiet)
                     found = {(category, each.topic): each for each in schedule.streams()}
                     self._streams |= {name: (each, schedule) for name, each in found.items()}
         self._listed = len(listings)

@@ -49,8 +49,10 @@ class SymbolSchedule:
     spot the whole, of perpetuals what has changed, and then the best prices alone.
     """
 
-    def __init__(self, listing: Listing, market: Market):
+    def __init__(self, listing: Listing, market: Market, tells_quiet: bool):
+        """`tells_quiet`: bars without a trade have frames too."""
         self.listing = listing
+        self._tells_quiet = tells_quiet
         self.open_bars = OpenBars(market.of(listing.symbol))
         name, symbol = native_name(listing), listing.symbol
         self.klines = {
@@ -101,13 +103,18 @@ class SymbolSchedule:
         for timeframe, bar in self.open_bars.advance_to(now_ms):
             if halted_ms is not None and bar.open_ms + timeframe.ms > halted_ms:
                 continue
+            if not self._tells(bar):
+                continue
             if stream := self.klines[timeframe]:
                 bars = [(bar, True)]
                 behind = self.open_bars.bar(timeframe) if self._is_perpetual else None
-                if behind and behind.open_ms == bar.open_ms + timeframe.ms:
+                if behind and behind.open_ms > bar.open_ms and self._tells(behind):
                     bars.append((behind, False))
                 info = self._closing[timeframe]._replace(traded=bool(bar.trades))
                 publish(stream, info, self._kline(stream, timeframe, bars, now_ms))
+
+    def _tells(self, bar: Bar) -> bool:
+        return self._tells_quiet or bool(bar.trades)
 
     def _push_klines(self, now_ms: int, publish: Publish) -> None:
         told, self._kline_id = self._kline_id, self.open_bars.next_id

@@ -11,12 +11,14 @@ class BybitSettings:
 
     Calls are counted on the sandbox's own clock: more than `bybit_calls` within five seconds, and
     the address is banned for `bybit_ban_ms`. What concerns WebSockets is counted in this machine's
-    seconds. Nobody knows whether REST has rows of bars without a trade: `bybit_fills`.
+    seconds. Nobody knows whether REST has rows of bars without a trade (`bybit_fills`), and streams
+    frames of them (`bybit_streams_quiet`).
     """
 
     bybit_calls: int = 600
     bybit_ban_ms: int = 600_000
     bybit_fills: bool = True
+    bybit_streams_quiet: bool = True
     bybit_connects_per_5_minutes: int = 500
     bybit_spot_args: int = 10  # topics that a message on a spot connection may name
     bybit_characters: int = 21_000  # of all topics of a connection

@@ -113,19 +113,18 @@ def test_a_perpetuals_closing_frame_holds_the_next_bar_too(start, connect):
     assert (closed["confirm"], behind["confirm"]) == (True, False)
 
 
-def test_bars_without_a_trade_close_unless_a_scenario_leaves_them_out(start, connect):
-    server = start(listings=LISTINGS)
+@pytest.mark.parametrize("tells", [True, False])
+def test_whether_bars_without_a_trade_have_frames_is_a_setting(start, connect, tells):
+    server = start(listings=LISTINGS, bybit_streams_quiet=tells)
     client = connect(server, "/spot")
     ask(client, "subscribe", "kline.1.DASHUSDT")
-    true = server.market.closed_candles("DASH-USDT", Timeframe.M1, MINUTE, MINUTE + 40 * MINUTE_MS)
-    quiet = [row[0] for row in true if not row[5]]
-
-    server.clock.advance(20 * MINUTE_MS)
-    last = Timeframe.M1.floor(server.clock.now_ms()) - MINUTE_MS
-    frames = client.until(of("kline.1.DASHUSDT", start=last, confirm=True))
+    true = server.market.closed_candles("DASH-USDT", Timeframe.M1, MINUTE, MINUTE + 20 * MINUTE_MS)
+    traded = [row[0] for row in true if row[5]]
+    assert len(traded) < len(true)
+    server.clock.advance(traded[-1] + MINUTE_MS - NOW_MS)
+    frames = client.until(of("kline.1.DASHUSDT", start=traded[-1], confirm=True))
     told = [frame["data"][0]["start"] for frame in frames if frame["data"][0]["confirm"]]
-    assert set(quiet) & set(told)
-    assert told == [row[0] for row in true if row[0] <= last]
+    assert told == ([row[0] for row in true if row[0] <= traded[-1]] if tells else traded)
 
 
 def test_a_perpetuals_ticker_is_whole_once_and_then_what_changed(start, connect):
