@@ -1,0 +1,133 @@
+"""Binance's USD-M futures from listing to stream, with what is unsure of them both ways."""
+
+from contextlib import closing
+
+import pytest
+
+from exchanges.adapters import open_rest
+from exchanges.models import Exchange
+from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.symbols.monitoring import monitor
+from livermore.market import keys
+from livermore.market.timeframe import LONGEST_FIRST
+from tests.warmup.runners import (
+    MIDNIGHT_MS,
+    MINUTE_MS,
+    Comparison,
+    chosen,
+    hurry,
+    running,
+    serve,
+    step_often,
+    stored,
+    wait_until,
+)
+from warmup.harness import ExchangeCheck
+from warmup.harness.steps import network, subscription
+from warmup.service import SmartWarmupService
+
+BTC, QUIET = "BTC-USDT-PERP", "DASH-USDT-PERP"
+SYMBOLS = [BTC, QUIET]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def row_of(server, **values):
+    """Return the row of the preset with the sandbox's addresses and two symbols monitored."""
+    moved = {"rest_url": server.url, "ws_url": server.ws_url, "archive_url": "", "is_active": True}
+    Exchange.objects.filter(name="binance_usdm").update(**moved | values)
+    row = Exchange.objects.get(name="binance_usdm")
+    fetch_listing(row)
+    row.symbols.update(is_monitored=False)
+    monitor(row, SYMBOLS)
+    return row
+
+
+@pytest.fixture
+def server(request):
+    pace = getattr(request, "param", {})
+    with serve(listings=chosen(["BTC-USDT", "DASH-USD"]), **pace) as one:
+        yield one
+
+
+@pytest.fixture
+def exchange(redis, server):
+    return row_of(server)
+
+
+def test_the_preset_waits_until_a_person_activates_it():
+    row = Exchange.objects.get(name="binance_usdm")
+    row.full_clean()
+    assert (row.is_active, row.wanted, row.pacing) == (False, "stopped", "weight")
+
+
+def test_the_first_sync_monitors_what_the_preset_names_and_lists_perpetuals_alone(server, exchange):
+    exchange.symbols.all().delete()
+    fetch_listing(exchange)
+    rows = exchange.symbols.values_list("symbol", "kind", "is_monitored")
+    assert sorted(rows) == [(BTC, "perpetual", True), (QUIET, "perpetual", False)]
+
+
+@pytest.mark.parametrize("server", [{"speed": 0}], indirect=True, ids=["at rest"])
+def test_all_is_warmed_from_nothing_and_then_costs_no_call(redis, server, exchange):
+    for calls in (len(SYMBOLS) * len(LONGEST_FIRST), 0):
+        with closing(open_rest(exchange)) as rest:
+            SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
+            assert rest.candle_calls == calls
+    for symbol in SYMBOLS:
+        for timeframe in LONGEST_FIRST:
+            rows, coverage = stored(redis, exchange.pk, symbol, timeframe)
+            assert len(rows) >= 99
+            assert rows == server.market.closed_rows(symbol, timeframe, *coverage[0])
+
+
+def test_all_is_streamed_beyond_midnight_through_cuts(redis, server, exchange, monkeypatch):
+    hurry(monkeypatch)
+    happened = server.scenarios.add("drop", protocol="binance_usdm", every=0.6, times=2)
+    truth = Comparison(redis, server, exchange, SYMBOLS)
+    with running(redis, exchange, SYMBOLS):
+        live_ms = server.clock.now_ms()
+        truth.wait(max(live_ms, MIDNIGHT_MS) + 5 * MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
+        wait_until(lambda: redis.get(keys.ticker(exchange.pk, BTC)))
+    assert happened.hits
+    assert redis.get(keys.ticker(exchange.pk, "BTCUSD_PERP")) is None
+
+
+@pytest.mark.parametrize("frames", [True, False])
+def test_a_minute_without_a_trade_is_true_whether_or_not_a_frame_ends_it(
+    redis, server, exchange, monkeypatch, frames
+):
+    step_often(monkeypatch)
+    if not frames:
+        server.scenarios.add("no_untraded_close", protocol="binance_usdm")
+    truth = Comparison(redis, server, exchange, [QUIET])
+    with running(redis, exchange, [QUIET]):
+        live_ms = server.clock.now_ms()
+        truth.wait(max(live_ms, MIDNIGHT_MS) + 3 * MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
+
+
+def test_minutes_that_rest_has_no_row_of_are_no_candles_and_nowhere_taken_for_known(redis):
+    """Until they are told to be empty a second time, half an hour later."""
+    listings = chosen(["BTC-USDT", "DASH-USD"])
+    with serve(listings=listings, usdm_fills=False, speed=0) as server:
+        exchange = row_of(server)
+        with closing(open_rest(exchange)) as rest:
+            SmartWarmupService(redis, exchange.pk, rest).warmup([QUIET])
+        rows, coverage = stored(redis, exchange.pk, QUIET, LONGEST_FIRST[-1])
+        known = [time for start, end in coverage for time in range(start, end, MINUTE_MS)]
+        assert known == [row[0] for row in rows]
+        assert all(row[5] for row in rows)
+        truth = server.market.closed_rows(QUIET, LONGEST_FIRST[-1], known[0], known[-1] + 1)
+        assert rows == [row for row in truth if row[5]]
+        assert len(rows) < len(truth)
+
+
+def test_a_check_of_it_passes_and_tells_its_limits(redis, exchange, monkeypatch):
+    monkeypatch.setattr(network, "LONGEST_SKEW_MS", 10**15)  # its clock runs much faster
+    monkeypatch.setattr(subscription, "LONGEST_LAG_MS", 10**15)
+    report = ExchangeCheck(redis, exchange, None, 1.0).run()
+    assert {str(step.result) for step in report.steps} <= {"PASS", "SKIP"}, report.as_json()
+    told = {step.name: step.detail for step in report.steps}
+    assert told["symbol"] == "BTC-USDT-PERP trades, as BTCUSDT; 2 symbols are listed"
+    assert told["limits"].startswith("published: 2400 weight in a minute")
