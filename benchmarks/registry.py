@@ -12,6 +12,7 @@ MEASURED = Path(__file__).parent / "measured"
 BENCHMARKS = {
     "scan": "count what is cached of 1,000 symbols x 6; warmup --plan of 300, with process start",
     "warmup": "warm 25 and 200 symbols x 6, beside a plain loop (a minute)",
+    "venues": "warm 25 symbols x 6 of each exchange, beside its limit alone (four minutes)",
     "restart": "warm 200 symbols x 6 that are all there",
     "memory": "the peak of the command warmup of 200 symbols x 6, and what a candle takes in Redis",
     "writes": "candles into the cache",
