@@ -43,7 +43,8 @@ def _warmed(bench: Bench, sandbox: Sandbox, name: str) -> Iterator[Measurement]:
     alone, limit = _alone(venue, calls)
     what = f"{name}: warmup of {len(symbols)} symbols x {len(Timeframe)}"
     note = f"{calls} calls; at {limit} these alone take {alone:.3g} s: {seconds / alone:.2f} times"
-    yield Measurement(what, seconds, "s", MOST_TIMES * alone, note)
+    is_published = venue.calls is None or venue.calls.is_published
+    yield Measurement(what, seconds, "s", MOST_TIMES * alone if is_published else None, note)
     yield Measurement(f"{name}: its calls refused", sandbox.refusals(), at_most=0)
 
 
@@ -51,7 +52,8 @@ def _alone(venue: Venue, calls: int) -> tuple[float, str]:
     """Return in which time a venue's limit lets so many calls for candles pass, and that limit."""
     if venue.calls:
         each = venue.calls
-        return calls / each.per_second, f"{each.calls} calls in {each.per_seconds:g} s"
+        text = f"{each.calls} calls in {each.per_seconds:g} s"
+        return calls / each.per_second, text if each.is_published else f"{text}, once told,"
     assert venue.weight  # it publishes one of both
     weight, minute = venue.rest.candle_weight, venue.weight.until_known.weight_per_minute
     return calls * weight / minute * SECONDS_A_MINUTE, f"{minute:,} weight a minute"

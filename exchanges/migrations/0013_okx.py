@@ -14,7 +14,7 @@ PRESETS = [
         "ws_url": "wss://ws.okx.com:8443/ws/v5",
         "pacing": "batch",
         "batch_size": 18,
-        "batch_delay_ms": 2000,
+        "batch_delay_ms": 2100,
         "is_active": False,
     },
 ]

@@ -5,6 +5,7 @@ from enum import Enum
 from math import ceil
 
 SHARE_OF_CALLS = 0.9  # the same of a limit that counts calls, which all cost as much
+LATENESS = 1.05  # of a pause: calls of one batch arrive later than others, and count from then on
 MOST_AT_ONCE = 30  # calls that may usefully be under way
 SHARE_OF_LIMIT = 0.8  # of what an exchange publishes; the rest is for other programs and for error
 
@@ -51,6 +52,8 @@ class CallLimit:
     def batch_delay_ms(self) -> int:
         """Return how long a row pauses after so many."""
         longer = max(1.0, 1 / (SHARE_OF_CALLS * self.calls))
+        if (self._batches + 1) * self.batch_size > self.calls:  # no room for one that is late
+            longer = max(longer, LATENESS)
         return ceil(1000 * self.per_seconds * longer / self._batches)
 
     @property
