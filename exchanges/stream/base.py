@@ -179,6 +179,8 @@ class VenueStream(ABC):
 
     limits: StreamLimits
     marks_closed_bars: bool  # whether a frame says of a bar that it is closed
+    # Whether its sessions conclude bars from silence: then silence is asked about ever again.
+    concludes_bars: bool = False
     # The timeframe of which the open candles of longer ones are made, None where the exchange
     # streams those itself.
     rolls_up_from: Timeframe | None = None

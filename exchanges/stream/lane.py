@@ -351,6 +351,12 @@ class Lane:
             symbols = self._symbols if self.streamed else ()
             self._watch.check(connection, self._tickers, symbols, now)
 
+    def _is_to_be_asked(self, silence: float, longest: float, asked: int) -> bool:
+        """Tell whether a topic that was `asked` for so often in a silence is to be once more."""
+        if self._stream.concludes_bars:
+            return silence > longest * 2**asked
+        return asked < TRIES_PER_SILENCE and silence > longest * (1 + asked)
+
     def _standing(self) -> tuple[set[Pair], set[Pair]]:
         """Return the pairs that are streamed now, and those that are to be polled instead."""
         polled = self._pairs_of(self._refused_topics.topics)
@@ -387,10 +393,9 @@ class Lane:
                 continue
             longest = max(LEAST_SILENCE_SECONDS, 2 * shortest.timeframe.ms / 1000)
             silence = now - self._received_at.get(shortest, now)
-            if silence <= longest * (1 + self._asked_again[topic]):
-                if silence <= longest:
-                    self._asked_again.pop(topic, None)
-            elif self._asked_again[topic] < TRIES_PER_SILENCE:
+            if silence <= longest:
+                self._asked_again.pop(topic, None)
+            elif self._is_to_be_asked(silence, longest, self._asked_again[topic]):
                 self._asked_again[topic] += 1
                 silent.append(topic)
         if silent and connection.opened:

@@ -69,6 +69,31 @@ def test_a_quiet_pair_is_asked_for_twice_and_then_left(sandbox, stream, clock):
     assert notes.news == [("+", set(pairs_of(symbols)))] * 3
 
 
+class ConcludingStream(BinanceStream):
+    concludes_bars = True
+
+
+def test_where_silence_proves_bars_it_is_asked_about_ever_again(sandbox, stream, clock):
+    server = sandbox(ws_messages_per_second=100)
+    server.scenarios.add("silent_symbol", symbol=ETH)
+    at_once = {"seconds_between_messages": 0.0}
+    natives = {"names": ()}
+    streamer, notes = stream(ConcludingStream, server.ws_url, [], **natives, **at_once)
+    streamer._stream.learn({BTC: "BTCUSD", ETH: "ETHUSD"})
+    streamer.add([BTC, ETH])
+    go_live(server, notes, [BTC, ETH])
+    messages, asked = server.streams["binance"].messages, []
+    for _ in range(14):
+        clock.ahead += 40
+        seen = len(notes.candles), notes.ticks + 3
+        eventually(
+            lambda seen=seen: len(notes.candles) > seen[0] and notes.ticks > seen[1],
+            later(server),
+        )
+        asked.append(server.streams["binance"].messages - messages)
+    assert asked[-1] == 6  # two minutes, four, eight: each time one to end and one to begin
+
+
 def test_a_bar_that_is_only_concluded_is_told_and_is_no_sign_of_life():
     notes = Notes()
     lane = Lane(BinanceStream("ws://-", {}), "ws://-", notes, None, {}, None, None)
