@@ -7,7 +7,8 @@ from exchanges.venues.okx.stream import NEXT_ROW, ROWS
 NOWHERE = "NOPE-USDT"
 
 
-def _has_several_rows(frame: bytes) -> bool:
+def has_several_rows(frame: bytes) -> bool:
+    """Tell whether a frame of candles holds more than one bar."""
     rows_at = frame.find(ROWS)
     return rows_at >= 0 and frame.find(NEXT_ROW, rows_at) >= 0
 
@@ -25,7 +26,7 @@ UNSURE = (
         name="rows_in_a_frame",
         question="Does a frame of candles ever hold more than one row?",
         assumed="It may: all are read, in the order of their times.",
-        ask=frames_that(_has_several_rows, "frames with several rows", expected=None),
+        ask=frames_that(has_several_rows, "frames with several rows", expected=None),
     ),
     UnsureFact(
         name="unknown_symbol",

@@ -7,6 +7,7 @@ from exchanges.rest import client as rest_client
 from exchanges.sandbox.symbols import DEFAULT
 from exchanges.stream import connection
 from exchanges.transport import backoff
+from exchanges.venues import VENUES
 from livermore.market import keys
 from tests.warmup.runners import MIDNIGHT_MS, make_row, serve
 from warmup.harness import ExchangeCheck, check, facts
@@ -61,8 +62,9 @@ def coinbase(db, redis, sandbox):
 
 
 def row_of(sandbox, name):
-    slow = {"batch_size": 10, "batch_delay_ms": 1000}  # as its documents want it
-    return make_row(sandbox, name, **slow if name == "coinbase" else {})
+    calls = VENUES[name].calls if name in VENUES else None
+    pace = {"batch_size": calls.batch_size, "batch_delay_ms": calls.batch_delay_ms} if calls else {}
+    return make_row(sandbox, name, is_active=True, **pace)
 
 
 @pytest.fixture
