@@ -13,8 +13,8 @@ PRESETS = [
         "rest_url": "https://api.bybit.com",
         "ws_url": "wss://stream.bybit.com/v5/public",
         "pacing": "batch",
-        "batch_size": 30,
-        "batch_delay_ms": 278,
+        "batch_size": 45,
+        "batch_delay_ms": 417,
         "is_active": False,
     },
 ]

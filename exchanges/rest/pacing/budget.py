@@ -6,7 +6,7 @@ from math import ceil
 
 SHARE_OF_CALLS = 0.9  # the same of a limit that counts calls, which all cost as much
 LATENESS = 1.05  # of a pause: calls of one batch arrive later than others, and count from then on
-MOST_AT_ONCE = 30  # calls that may usefully be under way
+MOST_AT_ONCE = 45  # calls that may usefully be under way; a row may have 50
 SHARE_OF_LIMIT = 0.8  # of what an exchange publishes; the rest is for other programs and for error
 
 
