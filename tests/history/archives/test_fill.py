@@ -55,11 +55,11 @@ def fill(row, since, until, *arguments, timeframe="15m"):
     return history(row, "--since", since, "--until", until, "--timeframes", timeframe, *arguments)
 
 
-def is_true(sandbox, folder, row, since, until, timeframe=Timeframe.M15):
+def is_true(sandbox, folder, row, since, until, timeframe=Timeframe.M15, symbol=SYMBOL):
     """Say whether history holds exactly what the sandbox's market had."""
-    found = HistoryStore(folder, row).read(Pair(SYMBOL, timeframe), ms(since), ms(until))
+    found = HistoryStore(folder, row).read(Pair(symbol, timeframe), ms(since), ms(until))
     assert found.covered == ((ms(since), ms(until)),)
-    return found.rows == sandbox.market.closed_rows(SYMBOL, timeframe, ms(since), ms(until))
+    return found.rows == sandbox.market.closed_rows(symbol, timeframe, ms(since), ms(until))
 
 
 def test_a_year_comes_from_twelve_files_and_few_calls(sandbox, folder, row):
@@ -78,6 +78,18 @@ def test_a_year_comes_from_twelve_files_and_few_calls(sandbox, folder, row):
     assert 0 < told["bytesWritten"] < plan["bytes"]
     assert is_true(sandbox, folder, row, *YEAR)
     assert fill(row, *YEAR)["candleCalls"] == 0
+
+
+def test_perpetuals_have_files_of_their_own_with_a_header_and_rows_missing(redis, sandbox, folder):
+    symbol, stretch = "BTC-USDT-PERP", ("2026-03-01", "2026-05-01")
+    urls = {"archive_url": sandbox.url, "is_active": True}
+    row = make_row(sandbox, "binance_usdm", [symbol], **urls)
+    fault = sandbox.faults.add("archive", way="missing_rows", open_times=[ms("2026-04-02")])
+    told = fill(row, *stretch)
+    assert (told["failures"], told["unknown"], told["differences"]) == ([], [], [])
+    assert (told["archives"]["files"], told["archives"]["refused"]) == (2, [])
+    assert fault.hits
+    assert is_true(sandbox, folder, row, *stretch, symbol=symbol)
 
 
 # What is wrong with a month, and what is said of its file; "" where it is taken all the same.
