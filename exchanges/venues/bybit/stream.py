@@ -22,7 +22,7 @@ KLINE, TICKERS = "kline", "tickers"
 TIMEFRAMES = {interval: timeframe for timeframe, interval in INTERVALS.items()}
 TICKER_FIELDS = ("lastPrice", "prevPrice24h", "highPrice24h", "lowPrice24h", "volume24h")
 SNAPSHOT, DELTA = "snapshot", "delta"
-SUBSCRIBE, UNSUBSCRIBE, PING = "subscribe", "unsubscribe", "ping"
+SUBSCRIBE, UNSUBSCRIBE, PING, PONG = "subscribe", "unsubscribe", "ping", "pong"
 ALREADY = "already subscribed"
 OPEN, START, TOPIC = b'"confirm":false', b'"start":', b'"topic":"'
 START_DIGITS, LONGEST_TOPIC = 13, 200
@@ -193,7 +193,7 @@ class BybitSession(StreamSession):
     def _answer(self, message: Mapping[str, Any]) -> list[Event]:
         """Learn what was done of a message: one that is refused is done nothing of."""
         said = told(message.get("ret_msg"))
-        if message["op"] == PING or said == "pong":
+        if message["op"] in (PING, PONG) or said == PONG:
             self.answered += bool(self._pings and self._pings.popleft())
             return []
         verb, topics = self._asked_by(message)

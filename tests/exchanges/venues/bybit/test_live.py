@@ -37,6 +37,7 @@ BAD_FRAMES = [
 DRILLS = {
     "bad frames": BAD_FRAMES,
     "silence": [{"kind": "silence"}],
+    "a delisted perpetual": [{"kind": "delisted", "symbol": "BTC-USDT-PERP"}, CUT],
     "a refused name": [
         {"kind": "refuse_subscription", "symbol": "BTC-USDT-PERP", "way": "error"},
         CUT,
@@ -62,23 +63,13 @@ def short_timeouts(monkeypatch):
     monkeypatch.setattr(BybitStream, "limits", limits)
 
 
-def row_of(sandbox):
-    return make_row(
-        *(sandbox, "bybit", SYMBOLS),
-        venue="bybit",
-        rest_url=sandbox.url,
-        ws_url=f"{sandbox.ws_url}/v5/public",
-        pacing="batch",
-        is_active=True,
-    )
-
-
 def after(redis, scenarios, truth_of=Comparison, minutes=2, **settings):
     """Play scenarios over midnight; return what is wrong a minute or two after they ended."""
     listings = chosen(LISTED)
-    quick = {"bybit_calls": 10**6, "bybit_connects_per_5_minutes": 10**6}
+    # Who does not ping is cut after a second.
+    quick = {"bybit_calls": 10**6, "bybit_silence_seconds": 1.0}
     with serve(listings=listings, **quick, **settings) as sandbox, ExitStack() as runner:
-        row = row_of(sandbox)
+        row = make_row(sandbox, "bybit", SYMBOLS, is_active=True)
         truth = truth_of(redis, sandbox, row, SYMBOLS)
         runner.enter_context(running(redis, row, SYMBOLS))
         truth.wait(sandbox.clock.now_ms())
