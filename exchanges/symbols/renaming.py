@@ -76,6 +76,11 @@ def check_rename(exchange: Exchange, old: str, new: str) -> None:
         )
     if after.status in Symbol.GONE or old == new:
         raise UnknownSymbol(f"{exchange.name} does not list {new} ({after.status_text})")
+    if before.kind != after.kind:
+        raise UnknownSymbol(
+            f"{old} is {before.kind} and {new} is {after.kind}: no history goes from one to the "
+            "other. Monitor the new one by itself"
+        )
     if before.quote != after.quote:
         raise UnknownSymbol(
             f"{old} and {new} have prices in different currencies: no history goes from one to the "
@@ -109,6 +114,6 @@ def _offer(exchange: Exchange, row: Symbol, new: Sequence[Symbol]) -> RenameOffe
     names = [
         other.symbol
         for other in sorted(new, key=between)
-        if other.quote == row.quote and between(other) <= LONGEST_BETWEEN
+        if (other.quote, other.kind) == (row.quote, row.kind) and between(other) <= LONGEST_BETWEEN
     ]
     return RenameOffer(exchange.name, row.symbol, row.status_text, tuple(names[:NAMES_OFFERED]))

@@ -76,8 +76,8 @@ def test_what_was_listed_long_before_or_after_is_not_offered(matic, days, is_off
 
 @pytest.mark.parametrize(
     "change",
-    [{"quote": "EUR"}, {"status": "halted"}, {"status": "delisted"}],
-    ids=["another quote", "halted", "delisted"],
+    [{"quote": "EUR"}, {"kind": "perpetual"}, {"status": "halted"}, {"status": "delisted"}],
+    ids=["another quote", "another kind", "halted", "delisted"],
 )
 def test_what_cannot_be_it_is_not_offered(matic, change):
     matic.symbols.filter(symbol="POL-USD").update(**change)
@@ -153,3 +153,9 @@ def test_a_rename_that_was_broken_off_may_be_done_again(matic):
     rename(matic, "MATIC-USD", "POL-USD")
     check_rename(matic, "MATIC-USD", "POL-USD")
     assert rename(matic, "MATIC-USD", "POL-USD") is True
+
+
+def test_a_perpetual_is_no_new_name_of_a_spot_symbol(matic):
+    matic.symbols.filter(symbol="POL-USD").update(kind="perpetual")
+    with pytest.raises(UnknownSymbol, match="is spot and POL-USD is perpetual"):
+        check_rename(matic, "MATIC-USD", "POL-USD")
