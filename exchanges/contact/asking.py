@@ -40,7 +40,8 @@ def topics_on_a_connection(count: int) -> Ask:
 
     def ask(contact: Contact) -> Answer:
         names = (each.symbol for each in contact.listed if each.is_trading)
-        topics = list(contact.stream.topics(names))[:count]
+        shares = contact.stream.topics_by_address(contact.stream.topics(names))
+        topics = max(shares.values(), key=len)[:count]
         listening = contact.listen(topics, LISTEN_SECONDS)
         confirmed = len(listening.confirmed)
         seen = {

@@ -2,58 +2,26 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
+from exchanges.contact.listening import Listening, record
+from exchanges.errors import Permanent
 from exchanges.rest.base import VenueRest
 from exchanges.stream.base import Topic, VenueStream
 from exchanges.stream.connection import Connection
-from exchanges.stream.events import Event
 from exchanges.symbols.listed import ListedSymbol
 from livermore.market.candle import Candle
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
+if TYPE_CHECKING:
+    from exchanges.contact.watching import Watched
+
 LOOK_SECONDS = 0.05
+CLOCK_SECONDS = 1.0  # between two questions for the time, while it is waited for
 LONGEST_ACK_SECONDS = 15.0
-QUIET_LOOK_MS = 60 * MINUTE_MS
+QUIET_TRIED = 8  # of the least traded symbols: the first one that has a minute without trades
+HOUR_MS = Timeframe.H1.ms
 SETTLED_MS = 10 * MINUTE_MS  # a minute that ended so long ago is as it will stay
-
-
-class Frame(NamedTuple):
-    """A frame as it came, when that was (monotonic seconds), and what was read in it.
-
-    `asked` is how often topics had been asked for until then; `confirmed` is what was confirmed
-    after it.
-    """
-
-    at: float
-    content: bytes
-    events: list[Event]
-    asked: int
-    confirmed: frozenset[Topic]
-
-
-@dataclass
-class Listening:
-    """What came of some topics in `seconds`; of frames that supersede each other not all.
-
-    `refused` are the topics that were given up, with the exchange's words; `missing` those that
-    were neither confirmed nor refused. `ended` is why the connection ended, "" where it did not.
-    """
-
-    frames: list[Frame] = field(default_factory=list)
-    confirmed: set[Topic] = field(default_factory=set)
-    missing: set[Topic] = field(default_factory=set)
-    refused: dict[Topic, str] = field(default_factory=dict)
-    malformed: int = 0
-    unknown: int = 0
-    seconds: float = 0.0
-    ended: str = ""
-
-    @property
-    def events(self) -> list[Event]:
-        """Return what was read in all frames, in order."""
-        return [event for frame in self.frames for event in frame.events]
 
 
 class Contact:
@@ -73,19 +41,28 @@ class Contact:
         volumes: Mapping[str, float],
         minutes: float,
     ):
+        self.settle_ms = rest.settle_ms
         rest.settle_ms = 0
         self.rest, self.stream = rest, stream
         self.symbol, self.listed = symbol, listed
         self.volumes, self.minutes = volumes, minutes
+        self.watched: Watched | None = None  # minutes of the stream, once somebody asked for them
+        self._quiet: dict[str, str | None] = {}
+
+    @property
+    def kinds(self) -> list[str]:
+        """Return the kinds of symbols that trade here."""
+        return sorted({each.kind for each in self.listed if each.is_trading})
 
     def now_ms(self) -> int:
         """Return the exchange's time, as it says it now."""
-        return self.rest.server_time_ms()
+        self.rest.clock.forget()
+        return self.rest.clock.now_ms()
 
-    def wait_until(self, time_ms: int, look_seconds: float = 1.0) -> None:
+    def wait_until(self, time_ms: int) -> None:
         """Wait until it is so late by the exchange's time."""
         while (left_ms := time_ms - self.now_ms()) > 0:
-            time.sleep(min(look_seconds, max(left_ms / 1000, LOOK_SECONDS)))
+            time.sleep(min(left_ms / 1000, CLOCK_SECONDS))
 
     def rows(
         self, symbol: str, timeframe: Timeframe, start_ms: int, end_ms: int
@@ -95,10 +72,26 @@ class Contact:
         candles = [*found, found.young] if found.young else found
         return {each.timestamp: each for each in candles}
 
+    def least_traded(self, kind: str) -> list[str]:
+        """Return the symbols of a kind that trade, those with the least known volume first."""
+        names = [each.symbol for each in self.listed if each.is_trading and each.kind == kind]
+        known = [name for name in names if self.volumes.get(name)]
+        return sorted(known, key=lambda name: (self.volumes[name], name)) or names
+
+    def quiet_symbol(self, kind: str) -> str | None:
+        """Return a symbol with a minute without trades in the last hour, None where none is found.
+
+        A minute without trades has no row, or one whose volume is 0.
+        """
+        if kind not in self._quiet:
+            tried = self.least_traded(kind)[:QUIET_TRIED]
+            self._quiet[kind] = next(filter(self._has_quiet_minute, tried), None)
+        return self._quiet[kind]
+
     def settled_hour(self) -> tuple[int, int]:
         """Return an hour that ended some minutes ago, half-open."""
         end_ms = Timeframe.M1.floor(self.now_ms() - SETTLED_MS)
-        return end_ms - QUIET_LOOK_MS, end_ms
+        return end_ms - HOUR_MS, end_ms
 
     def listen(
         self,
@@ -106,71 +99,55 @@ class Contact:
         seconds: float,
         until: Callable[[Listening], bool] = lambda listening: False,
     ) -> Listening:
-        """Subscribe `topics` on one connection, take what comes for so long, and go.
+        """Subscribe `topics`, on one connection for each address, take what comes, and go.
 
         The seconds begin when all is confirmed or refused, or nothing more is to be waited for.
         They end earlier where `until` is true of what came.
         """
-        topics = list(topics)
+        shares = self.stream.topics_by_address(topics)
+        connections = [Connection(self.stream, each, address=at) for at, each in shares.items()]
         listening = Listening()
-        connection = Connection(self.stream, topics)
-        _record(connection, listening)
-        connection.start()
+        for connection in connections:
+            record(connection, listening)
+            connection.start()
         try:
             begun = time.monotonic()
-            _take(connection, listening, LONGEST_ACK_SECONDS, lambda _: _is_answered(connection))
-            _take(connection, listening, seconds, until)
+            _take(connections, listening, LONGEST_ACK_SECONDS, lambda _: _answered(connections))
+            _take(connections, listening, seconds, until)
             listening.seconds = time.monotonic() - begun
-            listening.missing = connection.missing()
-            listening.refused = dict(connection.given_up)
-            listening.confirmed = set(topics) - listening.missing - listening.refused.keys()
-            listening.malformed = connection.malformed
-            listening.unknown = connection.session.unknown
-            listening.ended = connection.reason if connection.ended.is_set() else ""
+            for connection in connections:
+                listening.conclude(connection)
             return listening
         finally:
-            connection.close()
-            connection.join(1.0)
+            for connection in connections:
+                connection.close()
+            for connection in connections:
+                connection.join(1.0)
+
+    def _has_quiet_minute(self, symbol: str) -> bool:
+        try:
+            rows = self.rows(symbol, Timeframe.M1, *self.settled_hour())
+        except Permanent:  # one that REST does not know is no symbol to look at
+            return False
+        traded = sum(each.volume > 0 for each in rows.values())
+        return 0 < traded < HOUR_MS // MINUTE_MS
 
 
-def _is_answered(connection: Connection) -> bool:
-    return connection.accepted.is_set() and not connection.missing()
+def _answered(connections: Iterable[Connection]) -> bool:
+    return all(each.accepted.is_set() and not each.missing() for each in connections)
 
 
 def _take(
-    connection: Connection,
+    connections: Iterable[Connection],
     listening: Listening,
     seconds: float,
     until: Callable[[Listening], bool],
 ) -> None:
     ends_at = time.monotonic() + seconds
     while True:
-        over = connection.ended.is_set()  # asked first: what it still had is read
-        connection.read()
+        over = any(each.ended.is_set() for each in connections)  # asked first: the rest is read
+        for connection in connections:
+            connection.read()
         if over or until(listening) or time.monotonic() >= ends_at:
             return
         time.sleep(LOOK_SECONDS)
-
-
-def _record(connection: Connection, listening: Listening) -> None:
-    """Let every frame that is read be kept as it came."""
-    session = connection.session
-    parse, subscribe = session.parse, session.subscribe
-    asked = 0
-
-    def count(topics: Iterable[Topic]) -> list[str]:
-        nonlocal asked
-        asked += 1
-        return subscribe(topics)
-
-    def keep(frame: bytes) -> list[Event]:
-        at, events = time.monotonic(), list[Event]()
-        try:
-            events = parse(frame)
-            return events
-        finally:
-            confirmed = frozenset(session.confirmed)
-            listening.frames.append(Frame(at, bytes(frame), events, asked, confirmed))
-
-    session.parse = keep  # type: ignore[method-assign]
-    session.subscribe = count  # type: ignore[method-assign]

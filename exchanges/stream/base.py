@@ -252,6 +252,13 @@ class VenueStream(ABC):
         """Return the address at which a topic is streamed: a connection has those of one alone."""
         return self.url
 
+    def topics_by_address(self, topics: Iterable[Topic]) -> dict[str, list[Topic]]:
+        """Return the topics of each address."""
+        found: dict[str, list[Topic]] = {}
+        for topic in topics:
+            found.setdefault(self.address_of(topic), []).append(topic)
+        return found
+
     @abstractmethod
     def topics(self, symbols: Iterable[str]) -> dict[Topic, list[Pair]]:
         """Return what to subscribe for `symbols`, each with the pairs whose candles it feeds."""

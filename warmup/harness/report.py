@@ -70,6 +70,11 @@ class CheckReport:
         """Return whether no step failed; one that was skipped for a failure comes with that."""
         return all(step.result is not Result.FAIL for step in self.steps)
 
+    @property
+    def found_symbol(self) -> bool:
+        """Return whether the exchange answered, and lists the symbol that was to be tried."""
+        return any(each.name == "symbol" and each.result is Result.PASS for each in self.steps)
+
     def count(self, result: Result) -> int:
         """Return how many steps ended so."""
         return sum(step.result is result for step in self.steps)

@@ -1,12 +1,22 @@
 import json
+from pathlib import Path
+from typing import Any
 
+from django.core.management.base import CommandError
 from django_redis import get_redis_connection
+from redis import Redis
 
 from exchanges.models import Exchange
+from exchanges.venues import VENUES
+from livermore import __version__
 from livermore.arguments import add_exchange, exchange_named, symbol_names, symbols_named
 from livermore.command import LivermoreCommand, UsageError
-from warmup.harness import ExchangeCheck
+from livermore.observing.redaction import redacted
+from warmup.harness import CheckReport, ExchangeCheck
+from warmup.harness.first_contact import FirstContact
 from warmup.harness.terminal import CheckProgress, print_check
+
+USUAL_MINUTES = 10
 
 
 class Command(LivermoreCommand):
@@ -24,6 +34,19 @@ class Command(LivermoreCommand):
         parser.add_argument(
             "--seconds", type=float, default=2.0, help="how long to listen (default: 2)"
         )
+        parser.add_argument(
+            "--report",
+            metavar="FILE",
+            help="ask too what nobody has seen of this exchange yet, and write what came of it, as "
+            "JSON into FILE and in words into FILE.txt, to be sent to whoever maintains this: "
+            "without keys, addresses and names of yours",
+        )
+        parser.add_argument(
+            "--minutes",
+            type=float,
+            default=USUAL_MINUTES,
+            help=f"how long --report listens to the stream (default: {USUAL_MINUTES})",
+        )
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, **options):
@@ -34,6 +57,7 @@ class Command(LivermoreCommand):
         redis = get_redis_connection("default")
         try:
             check = ExchangeCheck(redis, exchange, symbol, options["seconds"])
+            contact = _contact(redis, exchange, options)
         except ValueError as error:
             raise UsageError(f"--{error}") from error
         with CheckProgress(f"checking {name}", self.stderr) as show:
@@ -42,8 +66,41 @@ class Command(LivermoreCommand):
             self.stdout.write(json.dumps(report.as_json(), indent=2))
         else:
             print_check(report, self.stdout)
+            self._name_unseen(exchange, options["report"])
+        if contact:
+            self._write_report(contact, report, Path(options["report"]))
         if not report.passed:
             raise SystemExit(1)
+
+    def _name_unseen(self, exchange: Exchange, report: str | None) -> None:
+        venue = VENUES.get(exchange.venue)
+        if venue and not venue.seen_live and not report:
+            self.stdout.write(
+                f"note: nobody has tried {venue.label} itself with this yet: --report FILE asks "
+                "what is unsure of it, and writes what can be sent back\n"
+            )
+
+    def _write_report(self, contact: FirstContact, check: CheckReport, path: Path) -> None:
+        self.stderr.write(f"Asking {len(contact.facts)} things, which takes minutes")
+        found = contact.run(check, lambda each: self.stderr.write(f"{each.fact.name}: {each.text}"))
+        found.version = __version__
+        text = path.with_name(f"{path.name}.txt")
+        try:
+            path.write_text(redacted(json.dumps(found.as_json(), indent=2)) + "\n", "utf-8")
+            text.write_text(redacted(found.as_text()), "utf-8")
+        except OSError as error:
+            raise CommandError(f"the report can't be written: {error}") from error
+        self.stderr.write(
+            f"{len(found.findings)} answers, {len(found.surprises)} of them not as assumed: "
+            f"{path} and {text} can be sent to whoever maintains this"
+        )
+
+
+def _contact(redis: Redis, exchange: Exchange, options: dict[str, Any]) -> FirstContact | None:
+    """Return what asks what is unsure, None where nobody wants that. Raises ValueError."""
+    if not options["report"] or exchange.venue not in VENUES:
+        return None
+    return FirstContact(redis, exchange, options["minutes"])
 
 
 def _symbol_named(exchange: Exchange, text: str | None) -> str | None:

@@ -40,7 +40,8 @@ def contact(db, redis, sandbox):
         opened.append(rest)
         volumes = ask_volumes(redis, row, rest, names_of(row)).by_symbol
         listed = rest.list_symbols()
-        return Contact(rest, stream_of(row, names, {}), symbol, listed, volumes, minutes)
+        aliases = {each.symbol: each.alias for each in listed if each.alias}
+        return Contact(rest, stream_of(row, names, aliases), symbol, listed, volumes, minutes)
 
     yield contact
     for rest in opened:

@@ -31,7 +31,7 @@ def check_subscription(facts: Facts) -> Outcome:
     stream = facts.stream()
     topics = stream.topics([facts.symbol])
     received = Received(facts.symbol, streamed(stream, topics), facts.ahead_ms)
-    shares = by_address(stream, topics)
+    shares = stream.topics_by_address(topics)
     connections = [Connection(stream, share, address=at) for at, share in shares.items()]
     listener = Listener(connections, received)
     begun = time.monotonic()
@@ -53,14 +53,6 @@ def check_subscription(facts: Facts) -> Outcome:
         if received.lost
         else None,
     )
-
-
-def by_address(stream: VenueStream, topics: Iterable[Topic]) -> dict[str, list[Topic]]:
-    """Return the topics of each address."""
-    found: dict[str, list[Topic]] = {}
-    for topic in topics:
-        found.setdefault(stream.address_of(topic), []).append(topic)
-    return found
 
 
 def streamed(stream: VenueStream, topics: Mapping[Topic, Iterable[Pair]]) -> set[Timeframe]:
