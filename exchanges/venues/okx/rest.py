@@ -25,6 +25,7 @@ from exchanges.venues.okx.symbols import KINDS, is_swap, read_listing, rows_of
 from livermore.market.candle import check_time
 from livermore.market.timeframe import Timeframe
 
+HISTORY = "/api/v5/market/history-candles"
 BARS = {
     Timeframe.M1: "1m",
     Timeframe.M5: "5m",
@@ -79,7 +80,7 @@ class OkxRest(WindowRest):
         if window.start_ms is not None:
             params["before"] = window.start_ms - 1  # what is newer
         params["limit"] = window.limit
-        rows = rows_of(self._get_rows("/api/v5/market/history-candles", params, lane))
+        rows = rows_of(self._get_rows(HISTORY, params, lane))
         rows = self._without_unfinished(rows, timeframe)
         return [_in_base(row) for row in rows] if is_swap(native) else rows
 

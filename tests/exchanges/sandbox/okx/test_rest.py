@@ -160,3 +160,25 @@ def test_a_row_of_the_listing_can_lose_its_state(sandbox, instruments):
     sandbox.faults.add("listing", way="bad_row", listed="BTC-USDT-PERP")
     assert "state" not in instruments(sandbox, "SWAP")["BTC-USDT-SWAP"]
     assert "state" in instruments(sandbox, "SPOT")["BTC-USDT"]
+
+
+def test_what_ends_is_suspended_or_gone_or_has_another_name(start, instruments, history, get):
+    server = start()
+    for kind, symbol, more in (
+        ("halted", "ETH-USDT", {}),
+        ("delisted", "BTC-USDT-PERP", {}),
+        ("renamed", "BTC-USDT", {"to": "XBT-USDT"}),
+    ):
+        server.scenarios.add(kind, symbol=symbol, **more)
+    server.send_due()
+    server.clock.advance(3 * MINUTE_MS)
+    server.send_due()
+    spot = instruments(server, "SPOT")
+    assert spot["ETH-USDT"]["state"] == "suspend"
+    assert "XBT-USDT" in spot
+    assert "BTC-USDT" not in spot
+    assert "BTC-USDT-SWAP" not in instruments(server, "SWAP")
+    assert opens(history(server, "ETH-USDT", limit=1)) == [MINUTE]  # its last one
+    path = "/api/v5/market/history-candles"
+    gone = get(server, path, instId="BTC-USDT-SWAP", bar="1m").json()
+    assert gone["code"] == "51001"
