@@ -9,7 +9,7 @@ from exchanges.models import Exchange
 from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.symbols.monitoring import monitor
 from livermore.market import keys
-from livermore.market.timeframe import LONGEST_FIRST
+from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.runners import (
     MIDNIGHT_MS,
     MINUTE_MS,
@@ -24,10 +24,12 @@ from tests.warmup.runners import (
 )
 from warmup.harness import ExchangeCheck
 from warmup.harness.steps import network, subscription
+from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
 
 BTC, QUIET = "BTC-USDT-PERP", "DASH-USDT-PERP"
 SYMBOLS = [BTC, QUIET]
+M1, HALF_AN_HOUR_MS = Timeframe.M1, 1_860_000
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -107,20 +109,25 @@ def test_a_minute_without_a_trade_is_true_whether_or_not_a_frame_ends_it(
         assert truth.faults(since_ms=live_ms) == []
 
 
-def test_minutes_that_rest_has_no_row_of_are_no_candles_and_nowhere_taken_for_known(redis):
-    """Until they are told to be empty a second time, half an hour later."""
+def test_minutes_that_rest_has_no_row_of_are_known_once_they_were_told_empty_twice(redis):
     listings = chosen(["BTC-USDT", "DASH-USD"])
     with serve(listings=listings, usdm_fills=False, speed=0) as server:
         exchange = row_of(server)
         with closing(open_rest(exchange)) as rest:
             SmartWarmupService(redis, exchange.pk, rest).warmup([QUIET])
-        rows, coverage = stored(redis, exchange.pk, QUIET, LONGEST_FIRST[-1])
-        known = [time for start, end in coverage for time in range(start, end, MINUTE_MS)]
-        assert known == [row[0] for row in rows]
-        assert all(row[5] for row in rows)
-        truth = server.market.closed_rows(QUIET, LONGEST_FIRST[-1], known[0], known[-1] + 1)
-        assert rows == [row for row in truth if row[5]]
-        assert len(rows) < len(truth)
+            rows, coverage = stored(redis, exchange.pk, QUIET, M1)
+            known = [time for start, end in coverage for time in range(start, end, MINUTE_MS)]
+            assert known == [row[0] for row in rows]  # and not one minute more
+            truth = server.market.closed_rows(QUIET, M1, known[0], known[-1] + 1)
+            assert rows == [row for row in truth if row[5]]
+            assert len(rows) < len(truth)
+            server.clock.advance(HALF_AN_HOUR_MS)
+            rest.clock.forget()
+            CandleRepair(redis, exchange.pk, rest).repair([QUIET], [M1])
+        again, coverage = stored(redis, exchange.pk, QUIET, M1)
+        assert coverage[0][0] == known[0]
+        assert coverage[0][1] > known[-1]
+        assert again[: len(rows)] == rows
 
 
 def test_a_check_of_it_passes_and_tells_its_limits(redis, exchange, monkeypatch):
