@@ -7,6 +7,7 @@ from typing import Any
 from redis import Redis
 
 from exchanges.rest.base import VenueRest
+from livermore.market.coverage import subtract
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
@@ -121,13 +122,14 @@ def plan_warmup(
 
 def _count(plan: TimeframePlan, pair: Pair, state: PairState, rest: VenueRest, now_ms: int) -> None:
     timeframe, settled_ms, depth_rows = pair.timeframe, now_ms - rest.settle_ms, rest.depth_rows
-    plan.too_old += state.count > 0 and bool(too_old(state, timeframe, now_ms, depth_rows))
+    lost = too_old(state, timeframe, now_ms, depth_rows)
+    plan.too_old += state.count > 0 and bool(lost)
     is_short = state.count < MIN_CANDLE_THRESHOLD
     if is_short and not is_exhausted(state, timeframe, settled_ms, depth_rows):
         plan.short += 1
         plan.warmup_calls += rest.calls_for(DEFAULT_CANDLE_TARGET)
         return
-    ranges = missing_ranges(state, timeframe, settled_ms, depth_rows=depth_rows)
+    ranges = subtract(missing_ranges(state, timeframe, settled_ms), lost)
     asked = ranges_to_ask(state, timeframe, now_ms, settled_ms, depth_rows)
     plan.repair_calls += sum(rest.calls_for((end - start) // timeframe.ms) for start, end in asked)
     covered_until = state.coverage[-1][1] if state.coverage else 0

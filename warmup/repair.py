@@ -90,7 +90,8 @@ def ranges_to_ask(
     lacks = missing_ranges(state, timeframe, settled_ms, depth_rows=depth_rows)
     start_ms, end_ms = window(state, timeframe, settled_ms, depth_rows)
     looks = intersect(second_looks(state.unconfirmed, now_ms), ((start_ms, end_ms),))
-    return subtract(union([*lacks, *looks]), withheld(state.unconfirmed, now_ms))
+    gone = ((0, oldest_told_ms(timeframe, now_ms, depth_rows)),)
+    return subtract(union([*lacks, *looks]), [*withheld(state.unconfirmed, now_ms), *gone])
 
 
 @dataclass(frozen=True, slots=True)

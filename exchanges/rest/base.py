@@ -54,6 +54,7 @@ class VenueRest(ABC):
     settle_ms: int  # how long after its end a bar may still change in REST answers
     quiet_bars: QuietBars
     newest_first = False  # how rows stand in its answers
+    time_step_ms = 1  # in which `server_time_ms` goes: of what comes between it tells the beginning
     lag_ms: int  # how long after its end an answer may still lack a bar, or tell a part of it alone
 
     def __init__(
@@ -65,7 +66,7 @@ class VenueRest(ABC):
     ):
         self.exchange_id = exchange_id
         self.client = client
-        self.clock = ExchangeClock(self.server_time_ms, client.host)
+        self.clock = ExchangeClock(self.server_time_ms, client.host, self.time_step_ms)
         # Is told of each symbol that turns out to be unknown; in any thread.
         self.on_unknown_symbol: Callable[[str], object] = lambda symbol: None
         self._native_symbols = dict(native_symbols or {})

@@ -282,8 +282,11 @@ class RestClient:
             raise Unreachable(
                 f"{self.host} answered with something else than JSON: {what}"
             ) from None
-        if self._replies.errors_in_200 and (error := self._read_error(reply.status, answer)):
-            raise error
+        if self._replies.errors_in_200:
+            if (ban := self._replies.read_ban(reply.status, content)) is not None:
+                raise self.pacer.ban(ban)
+            if error := self._read_error(reply.status, answer):
+                raise error
         return answer
 
     def _exchange(

@@ -127,9 +127,13 @@ class ExchangeClock:
     at this machine's pace and at no such one.
     """
 
-    def __init__(self, ask_ms: Callable[[], int], name: str = "the exchange"):
-        """`ask_ms` asks the exchange; it may raise."""
+    def __init__(self, ask_ms: Callable[[], int], name: str = "the exchange", step_ms: int = 1):
+        """`ask_ms` asks the exchange; it may raise. The time that it tells goes in `step_ms`.
+
+        Of what lies between two steps REST tells the first: so much later than frames may it be.
+        """
         self.ask_ms = ask_ms
+        self._step_ms = step_ms - 1  # by which REST may be late, its way aside
         self.odd: str | None = None  # who is not believed now, and how far it is off
         self._name = name
         self._lock = threading.Lock()
@@ -169,7 +173,7 @@ class ExchangeClock:
     @property
     def apart_ms(self) -> int:
         """Return how far two that know the exchange's time may be apart."""
-        return int(NEAR_MS * self._scale)
+        return int(self._near_ms)
 
     def is_due(self) -> bool:
         """Tell whether the exchange should be asked for its time."""
@@ -213,7 +217,7 @@ class ExchangeClock:
         if belief is None:
             return
         ahead_ms = time_ms - belief.at(now)
-        if -NEAR_MS * self._scale <= ahead_ms <= 0:
+        if -self._near_ms <= ahead_ms <= 0:
             self._all_late_since = None
             if self._frames.follow_at_once(now):
                 return
@@ -223,14 +227,14 @@ class ExchangeClock:
                 self._confirmed = self._are_near(streamed, belief)
             if ahead_ms > 0:
                 self._note_ahead(now, time_ms, self._latest or belief)
-            elif ahead_ms < -NEAR_MS * self._scale:
+            elif ahead_ms < -self._near_ms:
                 self._note_late(now)
 
     def _note_ahead(self, now: float, time_ms: int, latest: Line) -> None:
         self._all_late_since = None
         if time_ms <= latest.at(now):
             self._belief = Line(now, time_ms, self._pace)
-        elif time_ms <= latest.at(now) + NEAR_MS * self._scale:
+        elif time_ms <= latest.at(now) + self._near_ms:
             self._ask_within(INEXACT_SECONDS)
         else:
             line = Line(now, time_ms, self._pace)
@@ -260,7 +264,7 @@ class ExchangeClock:
         self._answers.append(answer)
         is_settled = self._learn_pace()
         self._weigh(answer, self._voters(answer), is_settled)
-        if len(self._answers) == 2 and not _fits(_pace(*self._answers), 1.0):
+        if len(self._answers) == 2 and not _fits(self._pace_of(*self._answers), 1.0):
             self._unsettle()  # its time goes at another pace, or somebody's has leapt
 
     def _weigh(self, answer: Answer, voters: dict[str, Line], is_settled: bool) -> None:
@@ -320,12 +324,18 @@ class ExchangeClock:
     def _scale(self) -> float:
         return max(1.0, self._pace)
 
+    @property
+    def _near_ms(self) -> float:
+        """Return how far apart two may be that say the same."""
+        return NEAR_MS * self._scale + self._step_ms
+
     def _are_near(self, one: Line, other: Line) -> bool:
-        return abs(one.ahead_of(other)) <= NEAR_MS * self._scale
+        return abs(one.ahead_of(other)) <= self._near_ms
 
     def _believe(self, line: Line, answer: Answer) -> None:
         way_ms = min(1000 * (answer.received - answer.sent), NEAR_MS)
-        latest, before = line.later((way_ms + SLACK_MS) * self._scale), self._belief
+        latest_ms = (way_ms + SLACK_MS) * self._scale + self._step_ms
+        latest, before = line.later(latest_ms), self._belief
         latest = latest._replace(pace=self._most)
         if before and not self._are_near(line, before):
             moved_ms = line.ahead_of(before)
@@ -342,7 +352,7 @@ class ExchangeClock:
         offs = {name: voters[name].ahead_of(believed) for name in (REST, STREAM) if name in voters}
         if self._furthest:
             offs[FRAME], self._furthest = self._furthest.ahead_of(believed), None
-        odd = next((name for name in offs if abs(offs[name]) > NEAR_MS * self._scale), None)
+        odd = next((name for name in offs if abs(offs[name]) > self._near_ms), None)
         self._all_late_since, self._unsettled = None, False
         peace = PEACE_SECONDS if self._pace == self._most == 1.0 else INEXACT_SECONDS
         self._due_at = self._asked_at + (OUTVOTED_SECONDS if odd else peace)
@@ -354,12 +364,15 @@ class ExchangeClock:
         way = "ahead" if offs[odd] > 0 else "behind"
         self.odd = f"{odd} is {abs(offs[odd]) / 1000:.0f} s {way}"
 
+    def _pace_of(self, one: Answer, other: Answer) -> tuple[float, float]:
+        return _pace(one, other, ROUGH_MS + self._step_ms)
+
     def _learn_pace(self) -> bool:
         """Learn from the last three answers; return whether they fit together at some pace."""
         if len(self._answers) < 3:
             return False
         first, second, third = self._answers
-        paces = [_pace(first, second), _pace(second, third)]
+        paces = [self._pace_of(first, second), self._pace_of(second, third)]
         if all(_fits(each, 1.0) for each in paces):
             self._pace = self._most = 1.0
             return True
@@ -367,7 +380,7 @@ class ExchangeClock:
         unusual = all(least > UNUSUAL_PACE or most < 1 / UNUSUAL_PACE for least, most in paces)
         if not together or not unusual:
             return False
-        least, most = _pace(first, third)
+        least, most = self._pace_of(first, third)
         streamed = self._frames.paces()
         if streamed and _fits(streamed, 1.0) and (streamed[1] < least or most < streamed[0]):
             return False  # REST's answers leap, and by chance by as much each time
@@ -392,12 +405,12 @@ def _fits(paces: tuple[float, float], pace: float) -> bool:
     return paces[0] <= pace <= paces[1]
 
 
-def _pace(one: Answer, other: Answer) -> tuple[float, float]:
+def _pace(one: Answer, other: Answer, rough_ms: int = ROUGH_MS) -> tuple[float, float]:
     """Return between which paces the exchange's time went from one answer to the other."""
     longest = 1000 * max(other.received - one.sent, SHORTEST_SPAN_SECONDS)
     shortest = 1000 * max(other.sent - one.received, SHORTEST_SPAN_SECONDS)
     passed_ms = other.time_ms - one.time_ms
-    return (passed_ms - ROUGH_MS) / longest, (passed_ms + ROUGH_MS) / shortest
+    return (passed_ms - rough_ms) / longest, (passed_ms + rough_ms) / shortest
 
 
 def _pace_of_frames(one: Answer, other: Answer) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ FOLDERS = (
     "binance_usdm",
     "bybit",
     "coinbase",
+    "kraken",
     "okx",
 )
 

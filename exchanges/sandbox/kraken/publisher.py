@@ -62,6 +62,8 @@ class Publisher:
         for channel, payload in self._faults.overdue(now_ms):
             self._send(channel, frames.dated(payload, now_ms))
         for schedule in self._busy:
+            schedule.publish_ended(now_ms, self._publish)
+        for schedule in self._busy:
             schedule.publish_due(now_ms, now, self._publish)
         if self._subscribed and now >= self._heartbeat_due:
             self._heartbeat_due = max(self._heartbeat_due + HEARTBEAT_SECONDS, now)

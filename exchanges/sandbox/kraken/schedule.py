@@ -13,8 +13,8 @@ from exchanges.sandbox.market.open_bars import OpenBars
 from exchanges.sandbox.server.connection import Connection
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
-# Seconds of this machine between two updates: what a client must cope with doesn't speed up.
-EVERY = {OHLC: 0.25, TICKER: 1.0}
+# Seconds of this machine between two updates: each trade makes one of its bar, as soon as may be.
+EVERY = {OHLC: 0.0, TICKER: 1.0}
 SNAPSHOT_PERIODS = 20  # from which a snapshot has the bars that traded
 _LONGEST_LEAP_MS = Timeframe.D1.ms
 
@@ -41,8 +41,8 @@ class SymbolSchedule:
     """One symbol's channels.
 
     An update tells one bar. Of one that has ended since the update before, what it came to is told
-    once, first, if anything was traded in it meanwhile: that is the closing frame, though nothing
-    in it says so. What is told of a bar in time is not told again at its end.
+    once, first, if anything was traded in it meanwhile. The last one of a bar is its closing frame,
+    though nothing in it says so; it is not told again at its end.
     """
 
     def __init__(self, listing: Listing, market: Market):
@@ -76,6 +76,24 @@ class SymbolSchedule:
         bars = self._traded(timeframe, oldest_ms, newest_ms, now_ms)
         return frames.candles(frames.SNAPSHOT, self.listing, timeframe, bars, now_ms)
 
+    def publish_ended(self, now_ms: int, publish: Publish) -> None:
+        """Publish what bars came to that have ended since: before anything later of any symbol."""
+        for channel in self.channels.values():
+            timeframe = channel.timeframe
+            if timeframe is None or not channel.subscribers:
+                continue
+            open_ms = timeframe.floor(now_ms)
+            if not channel.told_ms < open_ms <= channel.told_ms + _LONGEST_LEAP_MS:
+                continue
+            first_ms = timeframe.floor(channel.told_ms)
+            for bar in self._traded(timeframe, first_ms, open_ms - 1, now_ms):
+                if bar.first_id + bar.trades > channel.told_id:
+                    sent_ms = bar.open_ms + timeframe.ms - 1
+                    told = frames.candles(frames.UPDATE, self.listing, timeframe, [bar], sent_ms)
+                    publish(channel, channel.last, told)
+                    channel.told_id = bar.first_id + bar.trades
+            channel.told_ms = open_ms
+
     def publish_due(self, now_ms: int, now: float, publish: Publish) -> None:
         """Publish what became due."""
         due = [one for one in self.channels.values() if one.subscribers and now >= one.due]
@@ -98,11 +116,18 @@ class SymbolSchedule:
                 publish(channel, channel.info, told)
             return
         open_ms = timeframe.floor(now_ms)
-        for bar in self._traded(timeframe, timeframe.floor(channel.told_ms), open_ms, now_ms):
-            if bar.first_id + bar.trades > channel.told_id:
-                info = channel.info if bar.open_ms == open_ms else channel.last
-                told = frames.candles(frames.UPDATE, self.listing, timeframe, [bar], now_ms)
-                publish(channel, info, told)
+        for bar in self._traded(timeframe, open_ms, open_ms, now_ms):
+            told = frames.candles(frames.UPDATE, self.listing, timeframe, [bar], now_ms)
+            is_last = self._is_last(timeframe, now_ms)
+            publish(channel, channel.last if is_last else channel.info, told)
+
+    def _is_last(self, timeframe: Timeframe, now_ms: int) -> bool:
+        """Tell whether nothing more will be traded in a bar: it ends with this minute."""
+        minute, minute_ms = self.open_bars.minute, Timeframe.M1.floor(now_ms)
+        if minute is None or (minute_ms + MINUTE_MS) % timeframe.ms:
+            return False
+        final = self.symbol_market.bars(Timeframe.M1, minute_ms, minute_ms + 1)
+        return bool(final) and final[0].trades == minute.trades
 
     def _traded(self, timeframe: Timeframe, first_ms: int, last_ms: int, now_ms: int) -> list[Bar]:
         bars = self.symbol_market.bars_at(timeframe, first_ms, last_ms, now_ms)

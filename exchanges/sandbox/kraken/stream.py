@@ -56,13 +56,13 @@ class KrakenStreams:
 
     def receive(self, connection: Connection, opcode: int, data: bytes, now: float) -> None:
         """Take one message or control frame from a client."""
-        in_this_second = connection.count_message(now)
         if opcode == PING:
+            connection.count_message(now)
             connection.pong(data)
         elif opcode != PONG:
             self._received[connection] = now
             self.counts.received(len(data))
-            self._handle(connection, data, in_this_second)
+            self._handle(connection, data, now)
 
     def leave(self, connection: Connection) -> None:
         for name in list(connection.streams):
@@ -85,8 +85,8 @@ class KrakenStreams:
 
     # What messages do
 
-    def _handle(self, connection: Connection, text: bytes, in_this_second: int) -> None:
-        now_ms = self._clock.now_ms()
+    def _handle(self, connection: Connection, text: bytes, now: float) -> None:
+        in_this_second, now_ms = connection.count_message(now), self._clock.now_ms()
         try:
             command = commands.read_command(text)
             if in_this_second > self._settings.kraken_messages_per_second:
@@ -96,6 +96,7 @@ class KrakenStreams:
             return
         if command.method == commands.PING:
             if connection.answers_pings:
+                self._publisher.send_due(now_ms, now)  # what was traded by then is told first
                 connection.send(commands.pong(command, now_ms))
         elif command.method == commands.SUBSCRIBE:
             self._subscribe_all(connection, command, now_ms)

@@ -18,7 +18,7 @@ WAY = 0.04  # seconds that a call takes, half of it each way
 class World:
     """An exchange, this machine, and what each of them says."""
 
-    def __init__(self, pace=1.0, wall_off_ms=10**10):
+    def __init__(self, pace=1.0, wall_off_ms=10**10, step_ms=1, known_step_ms=None):
         self.seconds = 1000.0
         self.pace = pace
         self.true_ms = self.wall_ms = float(START_MS)
@@ -26,7 +26,8 @@ class World:
         self.wall_off_ms = wall_off_ms  # no use, as where a sandbox has a time of its own
         self.asked = 0
         self.error = None
-        self.clock = ExchangeClock(self.answer)
+        self.step_ms = step_ms  # in which REST tells the time
+        self.clock = ExchangeClock(self.answer, step_ms=known_step_ms or step_ms)
 
     def monotonic(self):
         return self.seconds
@@ -52,7 +53,7 @@ class World:
         if self.error:
             raise self.error
         self.wait(WAY / 2)
-        said = int(self.true_ms) + self.rest_off_ms
+        said = int(self.true_ms) // self.step_ms * self.step_ms + self.rest_off_ms
         self.wait(WAY / 2)
         return said
 
@@ -495,3 +496,48 @@ def test_whichever_one_of_them_is_off_it_is_never_early(steps):
         played.rest_off_ms = 0
         played.live(40)
         assert close_to_the_truth(played)
+
+
+# REST tells whole seconds
+
+
+@pytest.mark.parametrize("part_ms", [0, 340, 999])
+def test_whole_seconds_are_late_by_one_at_the_most_and_never_ahead(world, part_ms):
+    made = world(step_ms=1000)
+    made.wait(part_ms / 1000)
+    made.clock.settle()
+    for _ in range(20):
+        made.wait(7.3)
+        made.look()
+        assert -1000 - 1000 * WAY <= made.off_ms <= 0
+
+
+def test_frames_tell_the_part_of_a_second_that_rest_leaves_out(world):
+    made = world(step_ms=1000)
+    made.wait(0.9)
+    made.clock.now_ms()
+    made.live(30)
+    assert -100 <= made.off_ms <= 0
+    assert made.asked <= 2
+    assert made.clock.odd is None
+
+
+def test_who_takes_whole_seconds_for_exact_ones_asks_again_and_again(world):
+    made = world(step_ms=1000, known_step_ms=1)
+    made.wait(0.9)
+    made.clock.now_ms()
+    made.live(30)
+    assert made.asked > 4
+
+
+def test_a_time_of_another_pace_is_learnt_from_whole_seconds(world):
+    made = world(step_ms=1000, pace=60.0)
+    for _ in range(6):
+        made.look()
+        made.live(6)
+    assert 50 < made.clock.pace <= 60.5
+    assert made.off_ms <= 0
+
+
+def test_two_who_know_the_time_may_be_a_second_further_apart(world):
+    assert world(step_ms=1000).clock.apart_ms == world().clock.apart_ms + 999

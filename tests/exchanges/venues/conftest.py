@@ -5,6 +5,7 @@ import pytest
 
 from exchanges.adapters import ExchangeAdapterFactory
 from exchanges.models import Exchange
+from exchanges.rest.base import LONGEST_LOOK_BACK
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import SandboxServer
@@ -22,7 +23,8 @@ class Place(NamedTuple):
     """What is to be known of a venue where the same is tried with all of them in a sandbox.
 
     `candles` and `listing` are endpoints there; `unit` is that of a row's time, `path` what of the
-    REST address follows the host. `lists_all`: what does not trade is listed too.
+    REST address follows the host. `lists_all`: what does not trade is listed too. `reaches_now`:
+    all answers do, as no end can be asked for. `ban_seconds` is how long a ban of a minute lasts.
     """
 
     venue: str
@@ -33,6 +35,8 @@ class Place(NamedTuple):
     unit: str = "milliseconds"
     path: str = ""
     lists_all: bool = True
+    reaches_now: bool = False
+    ban_seconds: int = 60
 
     def __str__(self):
         return self.venue if self.kind == SPOT else f"{self.venue}-{self.kind}"
@@ -58,6 +62,14 @@ PLACES = (
         unit="seconds",
         path="/api/v3/brokerage",
     ),
+    Place(
+        "kraken",
+        candles="candles",
+        listing="pairs",
+        unit="seconds",
+        reaches_now=True,
+        ban_seconds=900,
+    ),
     Place("okx", candles="candles", listing="instruments", listing_calls=2),
     Place("okx", PERPETUAL, candles="candles", listing="instruments", listing_calls=2),
 )
@@ -68,6 +80,7 @@ ROOMY = {
     "coinbase_rate": 10**9,
     "coinbase_private_rate": 10**9,
     "bybit_calls": 10**9,
+    "kraken_calls": 10**9,
     "okx_calls": 10**9,
 }
 
@@ -158,6 +171,11 @@ def payload():
     """Return a recorded reply, whole."""
     folder = Path(__file__).parent / "payloads"
     return lambda name: (folder / f"{name}.json").read_bytes()
+
+
+def told_of(rest):
+    """Return how many of the newest bars are looked through at the most."""
+    return min(LONGEST_LOOK_BACK, rest.depth_rows or LONGEST_LOOK_BACK)
 
 
 def values(candles):

@@ -99,13 +99,14 @@ def check_clock(facts: Facts) -> Outcome:
         if calls[-1][0] < GOOD_CALL_MS:
             break
     took_ms, ahead_ms = min(calls)
+    half_ms = took_ms / 2 + _half_step_ms(facts)
     facts.ahead_ms = ahead_ms
     way = "behind" if ahead_ms > 0 else "ahead of"
     text = (
         f"this machine's clock is {abs(ahead_ms) / 1000:.2f} s {way} the exchange's, "
-        f"± {took_ms / 2000:.2f} s"
+        f"± {half_ms / 1000:.2f} s"
     )
-    if abs(ahead_ms) - took_ms / 2 > LONGEST_SKEW_MS:
+    if abs(ahead_ms) - half_ms > LONGEST_SKEW_MS:
         raise Failed(
             text,
             "let this machine take the time from the network (`timedatectl set-ntp true`): signed "
@@ -119,4 +120,9 @@ def _ask_time(facts: Facts) -> tuple[float, float]:
     sent_ms, sent = time.time() * 1000, time.monotonic()
     theirs_ms = facts.ask(facts.rest.server_time_ms)
     took_ms = 1000 * (time.monotonic() - sent)
-    return took_ms, theirs_ms - sent_ms - took_ms / 2
+    return took_ms, theirs_ms + _half_step_ms(facts) - sent_ms - took_ms / 2
+
+
+def _half_step_ms(facts: Facts) -> float:
+    """Return how exact the time is that the exchange tells."""
+    return (facts.rest.time_step_ms - 1) / 2

@@ -1,0 +1,163 @@
+"""Kraken from listing to stream against the sandbox, with what is unsure of it both ways."""
+
+from contextlib import closing
+
+import pytest
+
+from exchanges.adapters import open_rest
+from exchanges.models import Exchange
+from exchanges.stream import connection
+from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.symbols.monitoring import monitor
+from livermore.market import keys
+from livermore.market.timeframe import LONGEST_FIRST, MINUTE_MS, Timeframe
+from tests.warmup.runners import (
+    MIDNIGHT_MS,
+    Comparison,
+    chosen,
+    events_of,
+    hurry,
+    running,
+    serve,
+    step_often,
+    stored,
+    wait_until,
+)
+from warmup.cache.candles import CandleCache
+from warmup.repair import CandleRepair
+from warmup.service import SmartWarmupService
+
+LIVELY, QUIET = "BTC-USD", "DASH-USD"
+SYMBOLS = [LIVELY, QUIET]
+LIMITS = {"kraken_calls": 10**6, "kraken_connects_per_10_minutes": 10**3}
+DEPTH = 720
+M1 = Timeframe.M1
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def speed():
+    return 120  # two minutes a second
+
+
+@pytest.fixture
+def server(speed):
+    with serve(listings=chosen(SYMBOLS), speed=speed, **LIMITS) as one:
+        yield one
+
+
+@pytest.fixture
+def exchange(redis, server):
+    """Return the row of the preset with the sandbox's addresses and two symbols monitored."""
+    row, _ = Exchange.objects.update_or_create(
+        name="kraken",
+        defaults={
+            "venue": "kraken",
+            "rest_url": server.url,
+            "ws_url": f"{server.ws_url}/v2",
+            "is_active": True,
+            "batch_size": 20,
+            "batch_delay_ms": 0,
+        },
+    )
+    fetch_listing(row)
+    row.symbols.update(is_monitored=False)
+    monitor(row, SYMBOLS)
+    return row
+
+
+def test_the_preset_waits_until_a_person_activates_it():
+    row = Exchange.objects.get(name="kraken")
+    row.full_clean()
+    assert (row.is_active, row.wanted, row.pacing) == (False, "stopped", "batch")
+    assert (row.batch_size, row.batch_delay_ms) == (1, 1112)  # a call a second, and some room
+    assert row.depth_rows == DEPTH
+
+
+@pytest.mark.parametrize("speed", [0])
+def test_all_is_warmed_from_nothing_by_a_call_each_and_then_by_none(redis, server, exchange):
+    for calls in (len(SYMBOLS) * len(LONGEST_FIRST), 0):
+        with closing(open_rest(exchange)) as rest:
+            SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
+            assert rest.candle_calls == calls
+    for symbol in SYMBOLS:
+        for timeframe in LONGEST_FIRST:
+            rows, coverage = stored(redis, exchange.pk, symbol, timeframe)
+            assert len(rows) == 100
+            truth = server.market.closed_candles(symbol, timeframe, *coverage[0])
+            assert rows == [list(each) for each in truth]
+
+
+@pytest.mark.parametrize("speed", [0])
+def test_after_a_day_away_what_has_gone_is_known_to_be_lost_and_asked_for_no_more(
+    redis, server, exchange
+):
+    cache = CandleCache(redis, exchange.pk)
+    with closing(open_rest(exchange)) as rest:
+        repair = CandleRepair(redis, exchange.pk, rest)
+        repair.repair([LIVELY], [M1])
+        [(_, left_ms)] = cache.coverage(LIVELY, M1)
+        server.clock.advance(800 * MINUTE_MS)
+        rest.clock.settle()
+        told_ms = M1.floor(server.clock.now_ms()) - DEPTH * MINUTE_MS
+        for calls in (1, 0):
+            before = rest.candle_calls
+            report = repair.repair([LIVELY], [M1])
+            assert rest.candle_calls - before == calls
+            assert [(each["from"], each["to"]) for each in report.too_old] == [(left_ms, told_ms)]
+        known = cache.coverage(LIVELY, M1)
+    assert [start for start, _ in known] == [known[0][0], told_ms]
+    assert cache.unconfirmed() == {}
+
+
+def test_all_is_streamed_beyond_midnight_by_minutes_alone(redis, server, exchange, monkeypatch):
+    step_often(monkeypatch)
+    truth = Comparison(redis, server, exchange, SYMBOLS)
+    with running(redis, exchange, SYMBOLS):
+        live_ms = server.clock.now_ms()
+        truth.wait(max(live_ms, MIDNIGHT_MS) + 4 * MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
+        wait_until(lambda: all(redis.get(keys.ticker(exchange.pk, one)) for one in SYMBOLS))
+        assert server.streams["kraken"].open == 1
+    events = events_of(redis, exchange.pk)
+    assert sum(not each["healed"] for each in events[LIVELY, "1m"]) >= 3
+    assert (LIVELY, "1d") in events
+
+
+@pytest.mark.parametrize("scenario", [
+    {"kind": "late_close", "delay": 20, "chance": 0.4},  # what a bar came to, after its end
+    {"kind": "malformed", "chance": 0.2},
+], ids=lambda one: one["kind"])  # fmt: skip
+def test_whatever_frames_come_or_not_the_cache_is_the_truth(
+    redis, server, exchange, monkeypatch, scenario
+):
+    step_often(monkeypatch)
+    happened = server.scenarios.add(**scenario, protocol="kraken")
+    truth = Comparison(redis, server, exchange, SYMBOLS)
+    with running(redis, exchange, SYMBOLS):
+        live_ms = server.clock.now_ms()
+        truth.wait(max(live_ms, MIDNIGHT_MS) + 3 * MINUTE_MS)
+        faults = truth.faults(since_ms=live_ms)
+        # A bar that was told to be closed, and is another one, is told once more.
+        assert [each for each in faults if "told twice" not in each] == []
+    assert happened.hits
+
+
+@pytest.mark.parametrize("scenario", [
+    {"kind": "drop", "every": 0.6, "times": 2},
+    {"kind": "silence", "every": 0.6, "times": 1, "seconds": 3, "sockets": "old"},
+    {"kind": "refuse_subscription", "symbol": QUIET},
+], ids=lambda one: one["kind"])  # fmt: skip
+def test_whatever_happens_to_connections_the_cache_is_the_truth(
+    redis, server, exchange, monkeypatch, scenario
+):
+    step_often(monkeypatch)
+    hurry(monkeypatch)
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 3)  # its heartbeats are a second apart
+    happened = server.scenarios.add(**scenario, protocol="kraken")
+    truth = Comparison(redis, server, exchange, SYMBOLS)
+    with running(redis, exchange, SYMBOLS):
+        live_ms = server.clock.now_ms()
+        truth.wait(max(live_ms, MIDNIGHT_MS) + 5 * MINUTE_MS)
+        assert truth.faults(since_ms=live_ms) == []
+    assert happened.hits
