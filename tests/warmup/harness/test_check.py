@@ -230,7 +230,7 @@ def test_a_row_that_was_deleted_meanwhile_is_told(row, checked):
 
 
 def test_every_step_is_explained_in_the_documents():
-    text = (ROOT / "docs/check-exchange.md").read_text()
+    text = (ROOT / "docs/check-exchange.md").read_text().partition("## First contact")[0]
     assert re.findall(r"^\| `([a-z]+)` \| .+ \| .+ \|$", text, re.M) == [
         each.name for each in KINDS
     ]

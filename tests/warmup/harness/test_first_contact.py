@@ -1,6 +1,7 @@
 """First contact: what is unsure is asked, and told so that it can be sent to others."""
 
 import json
+import re
 from dataclasses import replace
 from io import StringIO
 
@@ -12,6 +13,7 @@ from exchanges.contact import contact as contact_module
 from exchanges.contact.fact import Answer, UnsureFact
 from exchanges.errors import BadPayload, Banned
 from exchanges.venues import VENUES
+from tests.warmup.runners import ROOT
 from warmup.harness import first_contact
 from warmup.harness.contact_report import ContactReport, Finding
 from warmup.harness.first_contact import FirstContact
@@ -153,6 +155,12 @@ def test_a_report_that_can_not_be_written_is_one_line(redis, row, fast, monkeypa
     arguments = ["sandbox", "--seconds", "1", "--report", str(tmp_path / "none" / "x.json")]
     with pytest.raises(CommandError, match="the report can't be written: "):
         call_command("check_exchange", *arguments, stdout=StringIO(), stderr=StringIO())
+
+
+def test_every_usual_question_is_in_the_documents():
+    text = (ROOT / "docs/check-exchange.md").read_text().partition("## First contact")[2]
+    told = re.findall(r"^\| `([a-z_]+)` \| (.+\?) \| .+ \|$", text, re.M)
+    assert told == [(each.name, each.question) for each in usual.USUAL]
 
 
 def test_every_unsure_fact_of_a_venue_is_a_question_with_a_name_of_its_own():
