@@ -349,7 +349,7 @@ def test_every_field_of_the_status_is_in_the_document(transactional_db, redis):
 def test_the_numbers_of_the_presets_are_as_told(db):
     from exchanges.models import Exchange
 
-    told = re.search(r"of the four that `migrate` makes, (.*?)\.", TEXT, re.S)[1]
+    told = re.search(r"of those that `migrate` makes, (.*?)\.", TEXT, re.S)[1]
     numbers = dict(re.findall(r"`(\w+)` (?:is )?(\d+)", told))
     # The first of them has another number where other tests made exchanges before.
     rows = {each.name: each.pk for each in Exchange.objects.all()}
