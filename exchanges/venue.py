@@ -48,8 +48,8 @@ class Archive:
     """How a venue publishes candles in bulk: zips that hold one CSV each, without or with a header.
 
     `month` and `day` return the path of the zip of a pair below a row's archive address, given the
-    native symbol, the timeframe and the period as `2026-11` or `2026-11-29`. Beside each, with
-    `checksum_suffix`, lies a text that begins with its SHA-256.
+    `market_name` of its REST, the timeframe and the period as `2026-11` or `2026-11-29`. Beside
+    each, with `checksum_suffix`, lies a text that begins with its SHA-256.
     `columns` are those of the CSV, in order, named as `history.parquet.COLUMNS` and `close_time`;
     any other name is not read. Times are in ms or us, which their size tells.
     """

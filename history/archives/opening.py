@@ -18,6 +18,12 @@ def open_archives(
     archive, downloads = venue_of(exchange).archive, downloads_of(exchange)
     if archive is None or downloads is None:
         return None
-    native_symbols = dict(exchange.symbols.values_list("symbol", "native_symbol"))
     source = ArchiveSource(archive, downloads)
-    return ArchiveTaking(source, rest, native_symbols, stretch, always=always)
+    return ArchiveTaking(source, rest, market_names(exchange), stretch, always=always)
+
+
+def market_names(exchange: Exchange) -> dict[str, str]:
+    """Return by which names a venue's files are found: two symbols may share a native one."""
+    market_name = venue_of(exchange).rest.market_name
+    rows = exchange.symbols.values_list("symbol", "native_symbol", "kind")
+    return {symbol: market_name(native, kind) for symbol, native, kind in rows}

@@ -8,7 +8,10 @@ from django.urls import reverse
 
 from exchanges.forms import SymbolsField
 from exchanges.symbols.monitoring import monitor
+from exchanges.venues import VENUES
+from history.archives.opening import market_names
 from tests.exchanges.symbols.mixed import mixed_exchange, monitored
+from tests.exchanges.venues.toy import VENUE as TOY
 from tests.warmup.network.operators import person
 from warmup.network.actions.exchange import Actions
 from warmup.network.page.symbols import read_listing
@@ -104,3 +107,10 @@ def test_the_admin_lists_and_filters_by_kind(admin_client, row):
 
 def test_a_name_that_is_known_stays_as_it_is(row):
     assert monitor(row, ["kPEPE-USDT-PERP"]) == 1
+
+
+def test_bulk_files_are_found_by_names_of_markets_that_are_told_apart(row, monkeypatch):
+    monkeypatch.setitem(VENUES, "toy", TOY)
+    row.venue = "toy"
+    names = market_names(row)
+    assert (names["BTC-USDT"], names["BTC-USDT-PERP"]) == ("BTCUSDT", "swap:BTCUSDT")

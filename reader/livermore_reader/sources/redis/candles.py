@@ -48,8 +48,9 @@ class Question(NamedTuple):
         """Return a question. Raises BadRequest."""
         length_ms(asked.timeframe)
         base, parts = DERIVED.get(asked.timeframe, (asked.timeframe, 1))
-        # One that is not known may have been kept before.
-        symbol = exchange.canonical(asked.symbol) or asked.symbol
+        # One that is not known may have been kept before, under a name in capitals or as it stands.
+        unknown = asked.symbol.upper() if asked.symbol.islower() else asked.symbol
+        symbol = exchange.canonical(asked.symbol) or unknown
         return cls(asked, exchange, symbol, base, parts)
 
     @property
