@@ -16,6 +16,7 @@ from exchanges.rest.pacing.budget import Lane
 from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair, pairs_of
 from warmup.cache.candles import CandleCache
+from warmup.live.pairs.concluded import ConcludedBars
 from warmup.live.sink import CandleSink
 from warmup.repair import CandleRepair, PairHoles
 
@@ -33,8 +34,11 @@ class BackgroundRepair:
     One thread calls `keep_up`, often; what is to be fetched is, in a thread that ends again.
     What the stream's closes no longer wait for is fetched first. What was told once is asked again
     when it is due. What stays as it is is asked for ever more rarely. All candles are looked at in
-    turns: what somebody else put among them goes out, and is fetched.
+    turns: what somebody else put among them goes out, and is fetched. Bars that were `concluded`
+    are held against REST once in a while.
     """
+
+    concluded: ConcludedBars | None = None
 
     def __init__(
         self,
@@ -98,6 +102,7 @@ class BackgroundRepair:
         if now_ms >= self._next_round_ms:
             self._next_round_ms = now_ms + ROUND_MS
             self._repair(pairs_of(self._symbols()), Lane.BACKFILL, now_ms)
+            self._compare(now_ms)
 
     def _remove_invalid(self) -> None:
         """Look at the candles of the next few pairs; where one is none, repair that at once."""
@@ -115,6 +120,16 @@ class BackgroundRepair:
             holes = [each for each in repair.find_among(pairs) if self._is_due(each, now_ms)]
             if holes and not self._stopping.is_set():
                 repair.repair_holes(holes, lane=lane)
+        self._rest = None
+
+    def _compare(self, now_ms: int) -> None:
+        """Let bars be doubted that are other ones over REST than the stream showed them."""
+        symbols = self.concluded.due(self._symbols(), now_ms) if self.concluded else []
+        if not (self.concluded and symbols) or self._sink.is_away or self._stopping.is_set():
+            return
+        with closing(self._open_rest()) as self._rest:
+            for event in self.concluded.compare(self._rest, symbols, now_ms):
+                self._sink.revised_elsewhere(event)
         self._rest = None
 
     def _is_due(self, holes: PairHoles, now_ms: int) -> bool:

@@ -79,6 +79,7 @@ class CandleSink:
         self._revised = RevisedBars(pairs, cache)
         self._recovery = Recovery(writes, pairs, self.now_ms, lambda: self.on_loss())
         self._forgotten: deque[Pair] = deque()
+        self._doubted: deque[Revised] = deque()
         self._next_look_at = 0.0
         self._begun_ms = 0  # what opened by then has begun, as the clock said in the last round
         self.healed = 0
@@ -154,6 +155,10 @@ class CandleSink:
 
     def revised(self, event: Revised) -> None:
         self._revised.add(event)
+
+    def revised_elsewhere(self, event: Revised) -> None:
+        """Learn, in any other thread, that REST shows a bar as another one."""
+        self._doubted.append(event)
 
     def ticker(self, ticker: Ticker) -> None:
         self._writes.show_ticker(ticker)
@@ -245,6 +250,8 @@ class CandleSink:
                 self._healer.keep_time()
             return
         pairs.take_back(now)
+        while self._doubted:
+            self._revised.add(self._doubted.popleft())
         if not self._writes.pending:
             self._revised.take_back(now_ms)
         if pairs.unloaded:

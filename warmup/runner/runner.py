@@ -32,6 +32,7 @@ from livermore.market.pair import Pair, pairs_of
 from warmup.cache.candles import CandleCache
 from warmup.live.background_repair import BackgroundRepair
 from warmup.live.indicators import IndicatorFollower
+from warmup.live.pairs.concluded import ConcludedBars
 from warmup.live.redis_loss.written_lately import WrittenLately
 from warmup.live.sink import NOBODYS, CandleSink
 from warmup.live.stream_status import StreamStatus
@@ -422,6 +423,8 @@ class ExchangeRunner:
             lambda: monitored.fetched,
             self._give_back,
         )
+        if streamed.stream.concludes_bars:
+            background.concluded = ConcludedBars(looked_at)
         self._status, self._streamer = StreamStatus(streamer, sink), streamer
         self._monitored = monitored
         if short:

@@ -24,6 +24,7 @@ from tests.warmup.runners import (
     wait_until,
 )
 from warmup.cache.candles import CandleCache
+from warmup.live.pairs import concluded
 from warmup.repair import CandleRepair
 from warmup.service import SmartWarmupService
 
@@ -141,6 +142,26 @@ def test_whatever_frames_come_or_not_the_cache_is_the_truth(
         # A bar that was told to be closed, and is another one, is told once more.
         assert [each for each in faults if "told twice" not in each] == []
     assert happened.hits
+
+
+def test_what_the_stream_never_told_of_a_bar_is_found_by_holding_it_against_rest(
+    redis, server, exchange, monkeypatch
+):
+    step_often(monkeypatch)
+    monkeypatch.setattr(concluded, "CHECK_MS", 2 * MINUTE_MS)
+    monkeypatch.setattr(concluded, "FIRST_CHECK_MS", 2 * MINUTE_MS)
+    happened = server.scenarios.add("missing_close", chance=0.5, protocol="kraken")
+    truth = Comparison(redis, server, exchange, SYMBOLS)
+
+    def faults(since_ms):
+        return [each for each in truth.faults(since_ms=since_ms) if "told twice" not in each]
+
+    with running(redis, exchange, SYMBOLS):
+        live_ms = server.clock.now_ms()
+        truth.wait(max(live_ms, MIDNIGHT_MS) + 3 * MINUTE_MS)
+        wait_until(lambda: happened.hits)
+        server.scenarios.clear()
+        wait_until(lambda: not faults(live_ms), seconds=20)
 
 
 @pytest.mark.parametrize("scenario", [
