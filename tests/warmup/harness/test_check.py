@@ -47,7 +47,7 @@ def in_real_time():
         yield server
 
 
-@pytest.mark.parametrize("name", ["sandbox", "coinbase", "okx"])
+@pytest.mark.parametrize("name", ["sandbox", "coinbase", "kraken", "okx"])
 def test_all_is_well_on_both_protocols(redis, sandbox, checked, name):
     row = row_of(sandbox, name)
     report = checked(row)

@@ -10,6 +10,7 @@ from exchanges.stream import connection
 from exchanges.symbols.fetch_listing import fetch_listing
 from exchanges.symbols.monitoring import monitor
 from livermore.market import keys
+from livermore.market.pair import Pair
 from livermore.market.timeframe import LONGEST_FIRST, MINUTE_MS, Timeframe
 from tests.warmup.runners import (
     MIDNIGHT_MS,
@@ -109,6 +110,37 @@ def test_after_a_day_away_what_has_gone_is_known_to_be_lost_and_asked_for_no_mor
         known = cache.coverage(LIVELY, M1)
     assert [start for start, _ in known] == [known[0][0], told_ms]
     assert cache.unconfirmed() == {}
+
+
+def test_a_runner_that_was_away_for_longer_than_is_told_goes_on_and_asks_for_nothing_lost(
+    redis, server, exchange, monkeypatch
+):
+    step_often(monkeypatch)
+    cache, pair = CandleCache(redis, exchange.pk), Pair(LIVELY, M1)
+
+    def told_ms():
+        mark = cache.told([pair]).get(pair)
+        return mark.until_ms if mark and not mark.skipped else 0
+
+    def asked():
+        calls = server.requests.candles
+        return [each.start_ms for each in calls if (each.symbol, each.timeframe) == pair]
+
+    with running(redis, exchange, [LIVELY]):
+        wait_until(lambda: told_ms() > server.clock.now_ms() - 3 * MINUTE_MS)
+    left_ms = cache.coverage(LIVELY, M1)[-1][1]
+    server.clock.advance(900 * MINUTE_MS)
+    back_ms = server.clock.now_ms()
+    server.requests.reset()
+    with running(redis, exchange, [LIVELY]):
+        wait_until(lambda: told_ms() > back_ms + 3 * MINUTE_MS)
+        count = len(asked())
+        wait_until(lambda: told_ms() > back_ms + 8 * MINUTE_MS)
+        assert len(asked()) <= count + 1  # nobody goes on asking
+    (_, until_ms), (from_ms, _) = cache.coverage(LIVELY, M1)[-2:]
+    assert until_ms == left_ms
+    assert back_ms - (DEPTH + 1) * MINUTE_MS < from_ms <= back_ms - (DEPTH - 5) * MINUTE_MS
+    assert min(asked()) > back_ms - (DEPTH + 2) * MINUTE_MS
 
 
 def test_all_is_streamed_beyond_midnight_by_minutes_alone(redis, server, exchange, monkeypatch):
