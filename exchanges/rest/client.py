@@ -66,8 +66,8 @@ PHRASES = {each.value: each.phrase for each in HTTPStatus}
 BAN_SECONDS = 120  # the shortest that is known, for a ban that doesn't say how long it is
 
 # Makes an error of a reply with a status of 400 or more that only the venue understands, or of any
-# with 200 where it has `errors_in_200`: the status and the parsed body, None where it isn't JSON.
-# None leaves it to the general rules.
+# with 200 where it has `errors_in_200`: the status and the parsed body, None where it isn't JSON,
+# which with 200 is an empty one. None leaves it to the general rules.
 ErrorReader = Callable[[int, Any], LivermoreError | None]
 Params = Mapping[str, str | int | list[str]] | None
 Request = tuple[str, Params, bytes | None, bool, bool]  # the last ones: a body, signed, long
@@ -278,6 +278,9 @@ class RestClient:
         try:
             answer = parse(content)
         except ValueError:
+            is_error = not content and self._replies.errors_in_200
+            if is_error and (error := self._read_error(reply.status, None)):
+                raise error from None
             what = self._described(reply, content)
             raise Unreachable(
                 f"{self.host} answered with something else than JSON: {what}"

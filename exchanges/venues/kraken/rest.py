@@ -172,7 +172,12 @@ def _volume(row: Any) -> tuple[str, float]:
 
 
 def read_error(status: int, body: Any) -> LivermoreError | None:
-    """Return the error that Kraken's `{"error": [...]}` names, None where it names none."""
+    """Return the error that Kraken's `{"error": [...]}` names, None where it names none.
+
+    Who calls too fast may get nothing at all, with a status that says that all is well.
+    """
+    if body is None and status == 200:
+        return RateLimited("the exchange answers nothing, as to who sends too many requests")
     codes = _codes(body)
     if not codes:
         return None

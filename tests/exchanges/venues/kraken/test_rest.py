@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from exchanges.errors import BadPayload, Banned, RateLimited, UnknownSymbol, Unreachable
+from exchanges.rest import client
 from exchanges.venues.kraken.rest import read_ban, read_error
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 from tests.exchanges.venues.conftest import NOW_MS
@@ -126,7 +127,7 @@ def test_a_code_says_what_to_do(code, kind):
 
 
 @pytest.mark.parametrize(
-    "body", [{"error": []}, {"error": ["WGeneral:Something"], "result": {}}, {}, None, [], "x"]
+    "body", [{"error": []}, {"error": ["WGeneral:Something"], "result": {}}, {}, [], "x"]
 )
 def test_what_names_no_error_is_none(body):
     assert read_error(200, body) is None
@@ -149,8 +150,11 @@ def test_a_lockout_is_a_ban_of_a_quarter_of_an_hour(wired):
     assert read_ban(200, b'{"error":[],"result":"EGeneral:Temporary lockout"}') is None
 
 
-def test_an_empty_body_is_tried_again(wired):
+def test_an_empty_body_lets_all_pause_and_is_tried_again(wired, monkeypatch):
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.01)
     rest, wire = wired
     wire.answer((200, {}, b""), (200, {}, b""), (200, {}, recorded("time")))
     assert rest.server_time_ms() == 1_790_359_224_000
     assert len(wire.seen) == 3
+    assert isinstance(read_error(200, None), RateLimited)
+    assert read_error(502, None) is None
