@@ -37,6 +37,7 @@ BASES = ("BTC", "ETH", "AERO")
 NOT_REAL = "sandbox"
 LEAD_MS = 2 * MINUTE_MS
 LIVE_WITHIN_SECONDS, HEALS_WITHIN_SECONDS = 240, 120
+CUT_EVERY_SECONDS = 57  # of theirs: it falls upon every moment of a minute
 GOOD_LIFE_SECONDS = 1  # as they are cut so often, delays may begin anew so early
 
 
@@ -48,7 +49,7 @@ def run(redis, folder, minutes=60, names=None, speed=10):
             started += [Live(redis, sandbox, name) for name in names]
             for live in started:
                 faults += faults_of(live.name, live.begin)
-            cut = sandbox.scenarios.add("drop", every=60 / speed)
+            cut = sandbox.scenarios.add("drop", every=CUT_EVERY_SECONDS / speed)
             wait_for_time(sandbox, sandbox.clock.now_ms() + minutes * MINUTE_MS, 120 * minutes)
             numbers["cuts"] = cut.hits
             sandbox.scenarios.clear()
