@@ -153,7 +153,8 @@ class WindowRest(VenueRest):
         for row in rows:
             with suppress(*NO_CANDLE):
                 times.append(self._open_time(row))
-        return min((time for time in times if time >= start_ms), default=start_ms)
+        usable = (time for time in times if type(time) is int and time >= start_ms)
+        return min(usable, default=start_ms)
 
     def _rows(
         self, native: str, timeframe: Timeframe, window: Window, lane: Lane, looks: int

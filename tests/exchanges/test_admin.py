@@ -146,7 +146,7 @@ def test_an_exchange_is_added_and_its_address_tidied(post):
         ("name", "sandbox", "already exists"),
         ("batch_size", "0", "greater than or equal to 1"),
         ("batch_delay_ms", "999999999999", "less than or equal to 60000"),
-        ("venue", "kraken", "not one of the available choices"),
+        ("venue", "nasdaq", "not one of the available choices"),
     ],
 )
 def test_a_wrong_exchange_is_refused_with_a_line_that_says_why(post, field, value, message):

@@ -1,5 +1,7 @@
 """Bybit's frames: what they say, on whole ones and on broken ones."""
 
+import json
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -215,7 +217,7 @@ def test_the_timers_ping_is_no_answer_and_a_question_is():
 # Whatever comes
 
 
-@given(st.binary(max_size=60) | ANYTHING.map(lambda each: orjson.dumps(each)))
+@given(st.binary(max_size=60) | ANYTHING.map(lambda each: json.dumps(each).encode()))
 @settings(max_examples=100)
 def test_bytes_of_any_kind_are_refused_as_such(frame):
     for category in ("spot", "linear"):
