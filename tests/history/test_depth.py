@@ -92,3 +92,19 @@ def test_an_audit_compares_what_the_exchange_still_tells(redis, sandbox, row, fo
     report = Audit(row, CandleCache(redis, row.pk), store).run(100)
     assert (report.unknown, report.reason, report.differing) == (0, "", [])
     assert 0 < report.compared <= DEPTH
+
+
+def test_a_venue_that_has_such_a_depth_is_filled_as_far_as_that(redis, sandbox, folder):
+    row, said = make_row(sandbox, "kraken", [BTC], is_active=True), []
+    for extra in (["--plan"], [], []):
+        output = StringIO()
+        arguments = ["--since", "2024-01-01", "--timeframes", "1m", *extra]
+        call_command("history", row.name, *arguments, stdout=output, stderr=StringIO())
+        said.append(output.getvalue())
+    plan, first, again = said
+    assert "at most 1,440 candles, 2 calls" in plan
+    assert f"no history of 1m before 2026-11-18 12:07 UTC: {TOO_OLD}" in plan
+    assert f"no history of 1d before 2024-11-29 00:00 UTC: {TOO_OLD}" in plan
+    assert "1,439 candles fetched with 2 calls" in first  # but for the minute that has just ended
+    assert f"not to be had: {BTC} 1m 2024-01-01 00:00 UTC to 2026-11-18 12:07 UTC" in first
+    assert "0 candles fetched with 0 calls" in again

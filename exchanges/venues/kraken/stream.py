@@ -27,8 +27,8 @@ SUBSCRIBE, UNSUBSCRIBE, PING, PONG = "subscribe", "unsubscribe", "ping", "pong"
 QUIET_CHANNELS = ("status", "heartbeat")  # how it is, and that it is there: nothing to keep
 INTERVAL = 1  # minutes
 TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
-BEGINS, SYMBOL = b'"interval_begin":"', b'"symbol":"'
-MINUTE_LETTERS, LONGEST_SYMBOL, LONGEST_HEAD = len("2026-09-25T17:48"), 40, 40
+BEGINS, SYMBOL, TICKERS = b'"interval_begin":"', b'"symbol":"', b'{"channel":"ticker",'
+MINUTE_LETTERS, LONGEST_TEXT, LONGEST_HEAD = len("2026-09-25T17:48"), 40, 40
 MESSAGE_BYTES = 120  # of a message beside its symbols
 LONGEST_LIFE_SECONDS = 7 * 86_400  # no limit of theirs is known
 
@@ -144,15 +144,18 @@ class KrakenSession(StreamSession):
     def lost_frame(self) -> None:
         self._bars.lost()
 
+    def superseded_by(self, frame: bytes) -> bytes | None:
+        # Of tickers alone: the time would overtake bars that were replaced.
+        if not frame.startswith(TICKERS) or frame.count(SYMBOL) != 1:
+            return None
+        return TICKER.encode() + _text_after(SYMBOL, frame)
+
     def may_close(self, frame: bytes) -> bool:
         # The first trade of a later minute closes the one before.
         if frame.find(b'"ohlc"', 0, LONGEST_HEAD) < 0:
             return False
-        at, named_at = frame.rfind(BEGINS), frame.rfind(SYMBOL)
-        if at < 0 or named_at < 0:
-            return False
-        minute = frame[at + len(BEGINS) :][:MINUTE_LETTERS]
-        name = frame[named_at + len(SYMBOL) :][:LONGEST_SYMBOL].partition(b'"')[0]
+        minute = _text_after(BEGINS, frame)[:MINUTE_LETTERS]
+        name = _text_after(SYMBOL, frame)
         if name.decode("ascii", "replace") not in self._symbols:
             return False
         before = self._latest.get(name, minute)
@@ -271,6 +274,12 @@ class KrakenSession(StreamSession):
 
 def _channel_of(topic: Topic) -> str:
     return topic.partition(":")[0]
+
+
+def _text_after(key: bytes, frame: bytes) -> bytes:
+    """Return the text that a key has where it comes last, nothing where it doesn't come."""
+    at = frame.rfind(key)
+    return frame[at + len(key) :][:LONGEST_TEXT].partition(b'"')[0] if at >= 0 else b""
 
 
 def _candle(row: Mapping[str, Any]) -> Candle:

@@ -243,7 +243,15 @@ def test_only_what_may_close_a_bar_is_read_at_once():
     session = new_session()
     frames = [OHLC, update(0, 40), update(1), update(1, 40), TICKER, PONG]
     assert [session.may_close(frame) for frame in frames] == [False, False, True] + [False] * 3
-    assert session.superseded_by(OHLC) is None
+
+
+def test_of_tickers_alone_the_newest_will_do_and_of_bars_all_are_read():
+    session = new_session()
+    assert session.superseded_by(TICKER) == b"tickerBTC/USD"
+    two = orjson.loads(TICKER)
+    two["data"] *= 2
+    for frame in (OHLC, SNAPSHOT, SUBSCRIBED, PONG, orjson.dumps(two)):
+        assert session.superseded_by(frame) is None
 
 
 def test_a_ticker_tells_24_hours():
