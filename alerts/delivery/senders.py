@@ -37,7 +37,7 @@ class Senders:
 
     def step(self) -> None:
         """Begin what is missing. Raises DatabaseError."""
-        free_what_was_left(each.sender for each in self._threads.values() if each.is_alive())
+        free_what_was_left(each.in_hand for each in self._threads.values() if each.in_hand)
         due = Delivery.objects.filter(state=Delivery.State.WAITING, channel__is_active=True)
         for number in set(due.order_by().values_list("channel_id", flat=True)):
             sender = self._threads.get(number)
@@ -70,6 +70,7 @@ class ChannelSender(threading.Thread):
         super().__init__(name=f"alerts-{channel_id}", daemon=True)
         self._channel_id = channel_id
         self.sender = f"{os.getpid()}-{uuid.uuid4().hex}"
+        self.in_hand = 0  # the delivery that is sent, until it is noted what came of it
         self._stopping = threading.Event()
         self._due = threading.Event()
 
@@ -100,9 +101,13 @@ class ChannelSender(threading.Thread):
         delivery = self._claim() if channel else None
         if channel is None or delivery is None:
             return False
-        with alive(delivery):
-            outcome = send(channel, delivery)
-            self._note(delivery, outcome)
+        self.in_hand = delivery.pk
+        try:
+            with alive(delivery):
+                outcome = send(channel, delivery)
+                self._note(delivery, outcome)
+        finally:
+            self.in_hand = 0
         if not outcome.is_sent:  # the next one may fare better, and the receiver gets a rest
             self._stopping.wait(PAUSE_SECONDS)
         return True
@@ -183,14 +188,14 @@ def note(delivery: Delivery, outcome: Outcome) -> None:
     Delivery.objects.filter(pk=delivery.pk, sender=delivery.sender).update(**values)
 
 
-def free_what_was_left(apart_from: Iterable[str] = ()) -> None:
+def free_what_was_left(apart_from: Iterable[int] = ()) -> None:
     """Let be sent again what somebody was sending who is gone; it says that it may be known.
 
-    Those `apart_from` live, and only wait until they can note what came of it.
+    Who sends the deliveries `apart_from` lives, and may wait until it can note what came of it.
     """
     left = Delivery.objects.filter(
         state=Delivery.State.SENDING, changed_at__lt=timezone.now() - SURELY_OVER
-    ).exclude(sender__in=list(apart_from))
+    ).exclude(pk__in=list(apart_from))
     for delivery in left:
         Delivery.objects.filter(pk=delivery.pk, sender=delivery.sender).update(
             state=Delivery.State.WAITING,

@@ -137,6 +137,18 @@ def test_what_came_of_a_message_is_noted_when_the_database_is_back(
     assert receiver.messages == ["a", "b"]
 
 
+def test_what_a_living_sender_has_let_go_is_told_again(channel, receiver, sending):
+    """It marked it as being sent, and then the database was away."""
+    queue(channel, "a")
+    sending.step()
+    wait_until(lambda: state(state="delivered") == 1)
+    (thread,) = sending._threads.values()
+    long_ago = timezone.now() - timedelta(minutes=3)
+    queue(channel, "b", state="sending", sender=thread.sender, tries=1, changed_at=long_ago)
+    sending.step()
+    wait_until(lambda: receiver.messages == ["a", f"{AGAIN}b"])
+
+
 def test_what_was_not_answered_says_that_it_may_be_known(channel, receiver, sending, monkeypatch):
     monkeypatch.setattr(senders, "delay_after", lambda tries: 0)
     monkeypatch.setattr(senders, "PAUSE_SECONDS", 0.01)
