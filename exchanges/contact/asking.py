@@ -11,25 +11,26 @@ from livermore.market.timeframe import Timeframe
 
 Ask = Callable[[Contact], Answer]
 WORDS_SHOWN, FEW_FRAMES = 300, 4
-LISTEN_SECONDS = 5.0
+LISTEN_SECONDS, FRAMES_SECONDS = 5.0, 90.0
 UNKNOWN = "NOPE-NOPE"  # what no exchange lists
 
 
 def frames_that(
-    match: Callable[[bytes], bool], what: str, *, expected: bool | None, seconds: float = 90.0
+    match: Callable[[bytes], bool], what: str, *, expected: bool | None, seconds: float = 0.0
 ) -> Ask:
-    """Return what counts the frames of the lively symbol that match, in so many seconds.
+    """Return what counts the frames of the lively symbol that match, in so many seconds; 0: 90.
 
     `what` names them, in the plural. `expected`: whether we take it that there are any; None where
     the code is right either way.
     """
 
     def ask(contact: Contact) -> Answer:
-        listening = contact.listen(contact.stream.topics([contact.symbol]), seconds)
+        topics, length = contact.stream.topics([contact.symbol]), seconds or FRAMES_SECONDS
+        listening = contact.listen(topics, length)
         matching = sum(match(frame.content) for frame in listening.frames)
-        seen = {"frames": len(listening.frames), "matching": matching, "seconds": round(seconds)}
+        seen = {"frames": len(listening.frames), "matching": matching, "seconds": round(length)}
         is_as_assumed = None if expected is None else bool(matching) == expected
-        text = f"{matching} {what} among {len(listening.frames)} frames in {seconds:.0f} s"
+        text = f"{matching} {what} among {len(listening.frames)} frames in {length:.0f} s"
         return Answer(text, is_as_assumed, seen)
 
     return ask

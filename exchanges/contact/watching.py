@@ -86,7 +86,8 @@ def told_of_minutes(listening: Listening) -> dict[tuple[str, int], Told]:
                 told.volume = candle.volume
                 if event.closed:
                     told.closes += 1
-                    told.close_after_ms = max(sent_ms - candle.close_time_ms, 0)
+                    if sent_ms:  # some exchanges do not tell their time
+                        told.close_after_ms = max(sent_ms - candle.close_time_ms, 0)
     return found
 
 
