@@ -145,7 +145,8 @@ class VenueRest(ABC):
                 candles = self._newest(native, timeframe, end_ms, limit, lane)
             if len(candles) < limit:
                 wanted = ((end_ms - limit * timeframe.ms, end_ms),)
-                candles.too_old = intersect(wanted, ((0, oldest_ms),))
+                too_old = intersect(wanted, ((0, oldest_ms),))
+                candles.too_old = union([*too_old, *candles.too_old])
             candles.asked_at = asked_at
             return candles
         start_ms = timeframe.ceil(start_ms)

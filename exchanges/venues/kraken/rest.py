@@ -25,6 +25,7 @@ from exchanges.rest.reply import NO_CANDLE, CandleReply, Candles, QuietBars, Val
 from exchanges.symbols.listed import ListedSymbol
 from exchanges.venues.kraken.symbols import native_name, pairs_of, read_listing
 from livermore.market.candle import LATEST_MS, check_time
+from livermore.market.coverage import intersect
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
 COLUMNS, VOLUME = 8, 6  # open time in seconds, four prices, their average, volume, trades
@@ -71,12 +72,16 @@ class KrakenRest(VenueRest):
     ) -> Candles:
         reply, earliest_ms = self._reply(timeframe), self._earliest(timeframe, end_ms)
         start_ms = max(end_ms - count * timeframe.ms, earliest_ms)
-        self._add_page(reply, native, timeframe, start_ms, (), LOOKS, lane)
+        told_ms = self._add_page(reply, native, timeframe, start_ms, (), LOOKS, lane)
         closed = [time for time in reply.times() if time < end_ms]
         if len(closed) < count and (start_ms > earliest_ms or closed[:1] > [earliest_ms]):
             # All there is, from the oldest one on: what is before that is not there.
-            self._add_page(reply, native, timeframe, earliest_ms, closed[:1], LOOKS, lane)
+            known = closed[:1]
+            told_ms = self._add_page(reply, native, timeframe, earliest_ms, known, LOOKS, lane)
         found = self._newest_of(reply, timeframe, end_ms, count)
+        if gone := intersect(found.asked, ((0, told_ms),)):
+            runs_ahead, found = found.runs_ahead, self._result(reply, timeframe, told_ms, end_ms)
+            found.too_old, found.runs_ahead = gone, runs_ahead
         if end_ms < self._closed_ms(timeframe):
             found.open_candle = found.open_ms = None  # it was not asked for, and comes each time
         return found
@@ -125,7 +130,9 @@ class KrakenRest(VenueRest):
         told_ms = self._time_of(rows[0]) if len(rows) >= self.depth_rows else 0
         while rows and 0 < self._time_of(rows[0]) < start_ms:  # as if `since` were taken otherwise
             rows = rows[1:]
-        reply.add_page(rows, start_ms, LATEST_MS, [time for time in known if time >= told_ms])
+        # Of what is before the first row of a full answer it proves nothing.
+        known = [time for time in known if time >= told_ms]
+        reply.add_page(rows, max(start_ms, told_ms), LATEST_MS, known)
         return told_ms
 
     def _time_of(self, row: Any) -> int:

@@ -1,6 +1,7 @@
 """Bars that no frame marked as closed, held against REST once in a while."""
 
 from collections.abc import Iterable, Sequence
+from math import isclose
 
 from exchanges.rest.base import VenueRest
 from exchanges.rest.pacing.budget import Lane
@@ -14,6 +15,7 @@ from warmup.cache.candles import CandleCache
 M1 = Timeframe.M1
 # Of the exchange's time: between two looks at a symbol, each a call, and before the first one.
 CHECK_MS, FIRST_CHECK_MS = 3_600_000, 600_000
+ROUNDING = 1e-9
 AT_ONCE = 5  # symbols in a round, so that other calls come between
 
 
@@ -70,4 +72,7 @@ class ConcludedBars:
 
 
 def _are_same(told: Candle, kept: Candle | None) -> bool:
-    return kept is not None and told.values() == kept.values()
+    """Tell whether two are one bar: frames may round what REST writes out."""
+    return kept is not None and all(
+        isclose(a, b, rel_tol=ROUNDING) for a, b in zip(told.values(), kept.values(), strict=True)
+    )

@@ -90,6 +90,21 @@ def test_a_row_that_has_gone_since_is_too_old_and_not_empty(rest, sandbox):
     assert found.empty == ()
 
 
+def test_a_full_answer_proves_nothing_of_what_is_before_its_first_row(wired):
+    rest, wire = wired
+    open_ms = M1.floor(ROWS_MS)
+    rows = [
+        [open_ms // 1000 - 60 * at, "5", "5", "5", "5", "0.0", "0.00", 0] for at in range(DEPTH)
+    ][::-1]  # one fewer than we think that are told
+    time, page = good({"unixtime": ROWS_MS // 1000 + 30}), good({"BTC/USD": rows, "last": 1})
+    wire.answer(time, page, page)
+    found = rest.get_candles("BTC-USD", M1, limit=DEPTH)
+    first_ms = open_ms - (DEPTH - 1) * MINUTE_MS
+    assert (len(found), found[0].timestamp) == (DEPTH - 1, first_ms)
+    assert found.covered == found.asked == ((first_ms, open_ms),)
+    assert (found.empty, found.too_old) == ((), ((first_ms - MINUTE_MS, first_ms),))
+
+
 def test_whatever_since_does_rows_before_it_cost_nothing(wired):
     rest, wire = wired
     rows = [[ROWS_MS // 1000 + 60 * at, "5", "5", "5", "5", "0.0", "0.00", 0] for at in range(4)]

@@ -58,6 +58,11 @@ def test_the_first_bar_that_is_another_one_is_found(redis, concluded):
     assert concluded.compare(rest, [BTC], NOW) == [Revised(BTC, NOW - 3 * MINUTE_MS)]
 
 
+def test_a_bar_that_is_only_rounded_otherwise_is_no_other_one(redis, concluded):
+    keep(redis, [bar(4), bar(3)])
+    assert concluded.compare(Rest([bar(4, 100.0 + 1e-8), bar(3)]), [BTC], NOW) == []
+
+
 def test_what_is_the_same_is_compared_once(redis, concluded):
     keep(redis, [bar(4), bar(3), bar(2)])
     rest = Rest([bar(4), bar(3), bar(2)])
