@@ -25,6 +25,8 @@ SNAPSHOT, DELTA = "snapshot", "delta"
 SUBSCRIBE, UNSUBSCRIBE, PING, PONG = "subscribe", "unsubscribe", "ping", "pong"
 ALREADY = "already subscribed"
 OPEN, START, TOPIC = b'"confirm":false', b'"start":', b'"topic":"'
+KLINE_TOPIC, TICKER_TOPIC, SNAPSHOT_TYPE = b"kline.", b"tickers.", b'"type":"snapshot"'
+TICKER_KEYS = tuple(f'"{name}"'.encode() for name in TICKER_FIELDS)
 START_DIGITS, LONGEST_TOPIC = 13, 200
 
 
@@ -119,15 +121,22 @@ class BybitSession(StreamSession):
 
     def superseded_by(self, frame: bytes) -> bytes | None:
         # {"topic":"kline.1.BTCUSDT",…"data":[{"start":1790409720000,…,"confirm":false,…
-        # A frame may hold the bar behind a closed one as well.
-        if frame.count(START) != 1 or OPEN not in frame:
-            return None
-        topic, start = frame.find(TOPIC), frame.find(START) + len(START)
-        if topic < 0:
-            return None
-        begins = topic + len(TOPIC)
-        ends = frame.find(b'"', begins, begins + LONGEST_TOPIC)
-        return frame[begins:ends] + frame[start : start + START_DIGITS]
+        topic = _topic_in(frame)
+        if topic.startswith(KLINE_TOPIC):
+            # A frame may hold the bar behind a closed one as well.
+            if frame.count(START) != 1 or OPEN not in frame:
+                return None
+            begins = frame.find(START) + len(START)
+            return topic + frame[begins : begins + START_DIGITS]
+        if topic.startswith(TICKER_TOPIC) and self._is_whole(frame):
+            return topic
+        return None
+
+    def _is_whole(self, frame: bytes) -> bool:
+        """Tell of a ticker's frame whether the next one tells all that it does of what we keep."""
+        if self._category == CATEGORIES[SPOT]:
+            return SNAPSHOT_TYPE in frame
+        return SNAPSHOT_TYPE not in frame and not any(map(frame.__contains__, TICKER_KEYS))
 
     def parse(self, frame: bytes) -> list[Event]:
         try:
@@ -245,6 +254,15 @@ def _candle(
         raise TypeError("not a bar of its topic, or its flag is neither true nor false")
     # A frame that was sent before the bar's end does not know how it ends, whatever it says.
     return candle, closed and sent_ms >= candle.close_time_ms
+
+
+def _topic_in(frame: bytes) -> bytes:
+    """Return the topic that a frame begins with or holds; nothing where it has none."""
+    found = frame.find(TOPIC)
+    if found < 0:
+        return b""
+    begins = found + len(TOPIC)
+    return frame[begins : frame.find(b'"', begins, begins + LONGEST_TOPIC)]
 
 
 def _name_in(said: str, topic: Topic) -> bool:
