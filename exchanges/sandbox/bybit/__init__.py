@@ -1,7 +1,7 @@
 """Bybit's protocol as the sandbox speaks it: spot and linear perpetuals.
 
-It has no `auth`, as all calls are public, no `archive`: its bulk files hold no candles, and no
-`track`, which is another's alone.
+It has no `auth`, as all calls are public, no `archive`, as nothing that it publishes in bulk is
+read, and no `track`, which is another's alone.
 """
 
 from exchanges.sandbox.bybit.frames import close_early

@@ -41,7 +41,7 @@ class BybitRest:
 
     def __init__(self, market: Market, settings: BybitSettings):
         self._market = market
-        self._fills = settings.bybit_fills
+        self._fills = bool(settings.bybit_fills)
         self._listed = listed = Listed(market)
         self._limit = CallLimit(settings.bybit_calls, settings.bybit_ban_ms)
         tickers = Tickers(market, listed)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from exchanges.sandbox.protocol import option
+
 NAME = "bybit"
 
 
@@ -17,8 +19,8 @@ class BybitSettings:
 
     bybit_calls: int = 600
     bybit_ban_ms: int = 600_000
-    bybit_fills: bool = True
-    bybit_streams_quiet: bool = True
+    bybit_fills: int = option(1, "0: REST has no rows of bars without a trade")
+    bybit_streams_quiet: int = option(1, "0: streams have no frames of bars without a trade")
     bybit_connects_per_5_minutes: int = 500
     bybit_spot_args: int = 10  # topics that a message on a spot connection may name
     bybit_characters: int = 21_000  # of all topics of a connection

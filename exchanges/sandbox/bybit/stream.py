@@ -37,7 +37,8 @@ class BybitStreams:
     ):
         self.counts = counts
         self._settings, self._faults = settings, faults
-        self._publisher = Publisher(market, clock, faults, settings.bybit_streams_quiet)
+        tells_quiet = bool(settings.bybit_streams_quiet)
+        self._publisher = Publisher(market, clock, faults, tells_quiet)
         self._categories: dict[Connection, str] = {}
         self._pinged: dict[Connection, float] = {}  # when the client last did, by its own ping
 
