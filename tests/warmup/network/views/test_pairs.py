@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from exchanges.models import Exchange
+from exchanges.venues.binance.rest import BinanceRest
 from livermore.market import keys
 from livermore.market.timeframe import Timeframe
 from tests.warmup.network.operators import listed_exchange, person
@@ -33,6 +34,14 @@ def test_a_pairs_page_and_its_data(row, browser):
     data = browser.get(address, headers={"Accept": JSON}).json()
     assert (data["exchangeId"], data["symbol"], data["timeframe"]) == (row.pk, "BTC-USD", "1h")
     assert data["candles"] == []
+
+
+def test_the_page_says_where_what_is_missing_is_not_to_be_had(row, browser, monkeypatch):
+    address = url("pair", row, "BTC-USD", "1h")
+    assert "not to be had" not in browser.get(address).content.decode()
+    monkeypatch.setattr(BinanceRest, "depth_rows", 720)
+    text = browser.get(address).content.decode()
+    assert f"older than its newest 720 {row} tells nothing any more" in text
 
 
 def test_a_symbol_with_a_slash_has_a_page_too(row, browser):
