@@ -30,6 +30,7 @@ class _Minutes:
     told: dict[int, Candle] = field(default_factory=dict)
     parts: dict[Timeframe, Candle] = field(default_factory=dict)  # longer bars, from their start
     is_paused: bool = False
+    sure_ms: int = 0  # up to when what was told was shown again, and was the same
 
 
 class UnmarkedBars:
@@ -58,7 +59,8 @@ class UnmarkedBars:
         if candle.timestamp < minutes.next_ms:
             return self._compared(symbol, minutes, candle)
         found = self._close_until(symbol, minutes, candle.timestamp)
-        minutes.is_open, minutes.price = candle, candle.close
+        if minutes.is_open is None or candle.volume >= minutes.is_open.volume:  # else it is older
+            minutes.is_open, minutes.price = candle, candle.close
         self._note_due(minutes)
         return [*found, CandleUpdate(symbol, candle, closed=False)]
 
@@ -76,13 +78,22 @@ class UnmarkedBars:
             self._symbols[symbol] = minutes
             self._note_due(minutes)
             return [event for row in rows for event in self.shown(symbol, row)]
+        doubtful = [] if minutes is None else self._doubted(symbol, minutes)
         minute_ms = M1.floor(sent_ms)
         if rows[-1].timestamp >= minute_ms:
-            return self.shown(symbol, rows[-1])
+            return [*doubtful, *self.shown(symbol, rows[-1])]
         minutes = _Minutes(minute_ms + M1.ms, rows[-1].close)
         self._symbols[symbol] = minutes
         self._note_due(minutes)
-        return []
+        return doubtful
+
+    @staticmethod
+    def _doubted(symbol: str, minutes: _Minutes) -> list[Event]:
+        """Return what to doubt where much was traded that was not shown: all since it was."""
+        told = minutes.told
+        if not told or told[max(told)].volume:
+            return []
+        return [Revised(symbol, _shown_last(told, minutes.next_ms))]
 
     def pause(self, symbol: str) -> None:
         """Learn that a symbol is not subscribed, until a snapshot of it comes."""
@@ -116,14 +127,18 @@ class UnmarkedBars:
     def _compared(self, symbol: str, minutes: _Minutes, candle: Candle) -> list[Event]:
         """Hold a bar against what was told of it."""
         told = minutes.told.get(candle.timestamp)
-        if told is None or told == candle:
+        if told == candle:
+            minutes.sure_ms = max(minutes.sure_ms, candle.close_time_ms)
+        if told is None or told == candle or candle.volume < told.volume:  # as it was before
             return []
+        from_ms = max(_shown_last(minutes.told, candle.timestamp), minutes.sure_ms)
+        revised = Revised(symbol, min(from_ms, candle.timestamp))
         minutes.told[candle.timestamp] = candle  # once is enough
         minutes.parts.clear()
         later = [each for time, each in minutes.told.items() if time > candle.timestamp]
         if minutes.is_open is None and not any(each.volume for each in later):
             minutes.price = candle.close
-        return [Revised(symbol, candle.timestamp)]
+        return [revised]
 
     def _close_until(self, symbol: str, minutes: _Minutes, until_ms: int) -> list[Event]:
         found: list[Event] = []
@@ -136,6 +151,17 @@ class UnmarkedBars:
             found.append(Concluded(symbol, bar))
             found += [Concluded(symbol, longer) for longer in _longer(minutes.parts, bar)]
         return found
+
+
+def _shown_last(told: dict[int, Candle], time_ms: int) -> int:
+    """Return when the bar opened that was shown last before what is known to be wrong by now.
+
+    It may lack its last trades, and what lies between trades that nobody was told of.
+    """
+    if (bar := told.get(time_ms)) and bar.volume:
+        return time_ms
+    before = sorted((time for time in told if time < time_ms), reverse=True)
+    return next((time for time in before if told[time].volume), min(told))
 
 
 def _flat(open_ms: int, price: float) -> Candle:

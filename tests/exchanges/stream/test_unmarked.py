@@ -105,6 +105,27 @@ def test_a_bar_that_was_told_and_is_shown_as_another_one_is_revised(bars):
     assert bars.shown("BTC", bar(0, 12.0, 2.0)) == []
 
 
+def test_a_server_that_is_behind_changes_nothing(bars):
+    bars.shown("BTC", bar(0, 12.0, 2.0))
+    bars.shown("BTC", bar(0, 11.0, 1.8))  # as it was before
+    assert ended(bars.shown("BTC", bar(1))) == [bar(0, 12.0, 2.0)]
+    assert bars.shown("BTC", bar(0, 11.0, 1.8)) == []
+
+
+def test_what_was_concluded_since_it_was_shown_last_is_revised_with_it(bars):
+    bars.shown("BTC", bar(1))
+    bars.time(at(9) + GRACE_MS)  # nothing came, though it traded from the third minute on
+    bars.pause("BTC")
+    rows = [bar(0, 11.0), bar(1), bar(7, 12.0)]
+    assert Revised("BTC", at(2)) in bars.snapshot("BTC", rows, at(9))
+
+
+def test_where_more_was_traded_than_a_snapshot_tells_all_is_revised_since_it_was_shown(bars):
+    bars.time(at(9) + GRACE_MS)
+    bars.pause("BTC")
+    assert bars.snapshot("BTC", [bar(10), bar(20)], at(30)) == [Revised("BTC", at(0))]
+
+
 def test_a_subscription_made_anew_goes_on_where_nothing_was_missed(bars):
     bars.time(at(2) + GRACE_MS)
     bars.pause("BTC")
