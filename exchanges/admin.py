@@ -21,6 +21,7 @@ from exchanges.models import Exchange, Symbol, UserExchange
 from exchanges.redis.row_notifications import tell_row_changed
 from exchanges.symbols import monitoring
 from exchanges.symbols.fetch_listing import fetch_listing
+from exchanges.venues import VENUES
 
 logger = logging.getLogger(__name__)
 
@@ -97,17 +98,19 @@ class MonitoredSymbolInline(admin.TabularInline):
 @admin.register(Exchange)
 class ExchangeAdmin(admin.ModelAdmin):
     form = ExchangeForm
-    list_display = ("name", "display_name", "venue", "is_active", "pacing", "symbol_counts")
+    list_display = (
+        *("name", "display_name", "venue", "is_seen", "is_active", "pacing", "symbol_counts"),
+    )
     list_filter = ("is_active", "venue", "pacing")
     search_fields = ("name", "display_name", "rest_url", "ws_url")
     fieldsets = (
         (None, {"fields": ("name", "display_name", "is_active", "wanted")}),
-        ("Where", {"fields": ("venue", "rest_url", "ws_url", "archive_url", "proxy")}),
+        ("Where", {"fields": ("venue", "seen", "rest_url", "ws_url", "archive_url", "proxy")}),
         ("Key", {"fields": ("account", "account_seen")}),
         ("How fast", {"fields": ("pacing", "batch_size", "batch_delay_ms")}),
         ("What", {"fields": ("symbol_counts", "created_at", "updated_at")}),
     )
-    readonly_fields = ("symbol_counts", "created_at", "updated_at")
+    readonly_fields = ("seen", "symbol_counts", "created_at", "updated_at")
     inlines = (MonitoredSymbolInline,)
     actions = ("sync_symbols",)
 
@@ -145,6 +148,14 @@ class ExchangeAdmin(admin.ModelAdmin):
             .get_queryset(request)
             .annotate(symbols_monitored=monitored, symbols_known=Count("symbols"))
         )
+
+    @admin.display(description="seen live", boolean=True)
+    def is_seen(self, exchange):
+        return exchange.venue in VENUES and VENUES[exchange.venue].seen_live
+
+    @admin.display(description="seen live")
+    def seen(self, exchange):
+        return VENUES[exchange.venue].seen_in_words if exchange.venue in VENUES else "–"
 
     @admin.display(description="symbols")
     def symbol_counts(self, exchange):

@@ -111,6 +111,13 @@ class Venue:
         return f"{self.name.upper()}_"
 
     @property
+    def seen_in_words(self) -> str:
+        """Return whether anybody has tried this code with an exchange itself."""
+        if self.seen_live:
+            return "seen live"
+        return "not seen live yet: written from documents, tried with the sandbox alone"
+
+    @property
     def quiet_bars(self) -> QuietBars:
         """Return whether it has rows for bars without trades."""
         return self.rest.quiet_bars

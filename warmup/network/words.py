@@ -75,6 +75,11 @@ WORDS = {
         "Candles that are kept, asked for again at random, each night: do they agree?",
         "audit",
     ),
+    "venue": Word(
+        "Venue",
+        "The protocol that it speaks, and whether ours was ever tried with the exchange itself.",
+        "venue",
+    ),
     "key": Word(
         "Key",
         "The account whose key signs the calls, chosen in the exchange's row. Candles need none.",

@@ -14,6 +14,7 @@ from exchanges.forms import ExchangeForm
 from exchanges.lock.acquire import ExchangeLock
 from exchanges.models import Exchange
 from exchanges.redis.row_notifications import tell_row_changed
+from exchanges.venues import VENUES
 from livermore.arguments import exchange_named
 from livermore.command import LivermoreCommand, UsageError
 
@@ -76,11 +77,13 @@ class Command(LivermoreCommand):
             self.stdout.write(json.dumps([_as_json(row) for row in rows], indent=2))
             return
         table = Table()
-        for name in ("number", "name", "display name", "venue", "wanted", "active"):
+        for name in ("number", "name", "display name", "venue", "wanted", "active", "seen live"):
             table.add_column(name, justify="right" if name == "number" else "left")
         for row in rows:
             active = "yes" if row.is_active else "no"
-            table.add_row(str(row.pk), row.name, row.display_name, row.venue, row.wanted, active)
+            seen = "yes" if _is_seen(row) else "no"
+            names = (str(row.pk), row.name, row.display_name, row.venue)
+            table.add_row(*names, row.wanted, active, seen)
         Console(file=self.stdout, width=100, markup=False).print(table)
 
     def _show(self, exchange):
@@ -143,6 +146,11 @@ def _errors(form):
         yield f"{OPTION_OF.get(name, 'row')}: {' '.join(errors)}{more}"
 
 
+def _is_seen(exchange):
+    """Tell whether anybody has tried this code with exchanges of its venue."""
+    return exchange.venue in VENUES and VENUES[exchange.venue].seen_live
+
+
 def _as_json(exchange):
     return {
         "id": exchange.pk,
@@ -154,6 +162,7 @@ def _as_json(exchange):
         "archiveUrl": exchange.archive_url,
         "proxy": exchange.proxy,
         "isActive": exchange.is_active,
+        "seenLive": _is_seen(exchange),
         "wanted": exchange.wanted,
         "pacing": exchange.pacing,
         "batchSize": exchange.batch_size,

@@ -7,6 +7,7 @@ from typing import Any
 from exchanges.errors import clip
 from exchanges.models import AuditRun, Exchange
 from exchanges.rest.pacing.usage import Usage
+from exchanges.venues import VENUES
 from warmup.human_readable import count, duration, moment
 from warmup.network.page.cells import ASIDE, COLD, GONE, HALTED, HOLED, REPAIRING, WAITING
 from warmup.network.page.exchange_view import ExchangeRow, ExchangeView
@@ -40,6 +41,7 @@ def lines_of(
         "unreadable": _unreadable(view, details, grid),
         "weight": _weight(row.exchange, view.usage, now_ms) if view else UNKNOWN,
         "key": _key(row.exchange),
+        "venue": _venue(row.exchange),
         **audit_lines(row.audit),
         "action": f"{row.action.who}: {row.action.what}" if row.action else "",
     }
@@ -151,6 +153,12 @@ def _key(exchange: Exchange) -> str:
     if exchange.account is None:
         return "none is chosen: public candles only"
     return f"{exchange.account} of {exchange.account.user}"
+
+
+def _venue(exchange: Exchange) -> str:
+    """Return which protocol it speaks, and whether anybody has seen ours speak it."""
+    venue = VENUES.get(exchange.venue)
+    return f"{venue.label}, {venue.seen_in_words}" if venue else exchange.venue
 
 
 def _symbols(row: ExchangeRow, details: Mapping[str, Any]) -> str:

@@ -92,6 +92,7 @@ def test_a_live_exchange_as_it_is_read():
             "unreadable": "",
             "weight": "112 of 4,800 a minute",
             "key": "none is chosen: public candles only",
+            "venue": "",
             **NO_AUDIT,
             "action": "ada: Connect (new keys)",
             "trouble": "",
