@@ -1,0 +1,1 @@
+"""What is promised of exchanges that are live: whatever they send, and however many there are."""
