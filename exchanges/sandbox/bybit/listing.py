@@ -88,11 +88,11 @@ class Instruments:
     def _rows(self, category: str, status: str) -> Iterable[dict]:
         if status == PRE_LAUNCH:
             yield from (_contract(one, PRE_LAUNCH) for one in _PRE_LAUNCH if category == LINEAR)
-        if status != "Trading" or category not in KINDS:
+        if status != "Trading":
             return
         row: Callable[[Listing], dict] = _spot if category == SPOT else _contract
         yield from map(row, self._listed.trading(category))
-        yield from _ODD[category]
+        yield from _ODD.get(category, ())
 
 
 def category_of(call: Call, usual: str | None = None) -> str:
@@ -152,9 +152,11 @@ def _odd(row: dict, **values: object) -> dict:
 
 _BTC = Listing("BTC-USDT-PERP", "67055.19")
 _SHARE = Listing("AAPLX-USDT", "231.4100")
+_INVERSE = Listing("BTC-USD-PERP", "67055.1")
 _PRE_LAUNCH = (Listing("PRE02ZRO-USDT-PERP", "3.13700"),)
 # What is listed beside spot and perpetuals of coins: nobody is to take it for one of those.
 _ODD: dict[str, list[dict]] = {
+    INVERSE: [_odd(_contract(_INVERSE), contractType="InversePerpetual", settleCoin="BTC")],
     SPOT: [_odd(_spot(_SHARE), symbolType="xstocks", xstockMultiplier="1")],
     LINEAR: [
         _odd(

@@ -130,7 +130,10 @@ def test_what_is_listed_beside_coins_is_told_by_its_row(sandbox, instruments):
     early = instruments(sandbox, status="PreLaunch")["result"]["list"]
     assert [row["status"] for row in early] == ["PreLaunch"]
     assert "LUNAUSD" not in spot  # only what trades is told
-    assert instruments(sandbox, "inverse")["result"]["list"] == []
+    (inverse,) = instruments(sandbox, "inverse")["result"]["list"]
+    assert (inverse["symbol"], inverse["contractType"]) == ("BTCUSD", "InversePerpetual")
+    assert "BTCUSD" in spot  # one name more for two markets
+    assert instruments(sandbox, "option")["result"]["list"] == []
 
 
 def test_an_unknown_symbol_is_an_error_of_linear_alone(sandbox, instruments):
