@@ -18,6 +18,7 @@ M1 = Timeframe.M1
 LONGER = [each for each in Timeframe if each is not M1]
 GRACE_MS = 2_000  # how far behind frames of others an update of a bar may come
 KEPT = 30  # closed minutes of a symbol, to be compared with what is shown of them later
+MOST_CONCLUDED = 120  # minutes of a symbol at once: what lies further apart is left to REST
 
 
 @dataclass(slots=True)
@@ -58,6 +59,9 @@ class UnmarkedBars:
             return [CandleUpdate(symbol, candle, closed=False)]
         if candle.timestamp < minutes.next_ms:
             return self._compared(symbol, minutes, candle)
+        if _are_far_apart(minutes.next_ms, candle.timestamp):
+            del self._symbols[symbol]
+            return [CandleUpdate(symbol, candle, closed=False)]
         found = self._close_until(symbol, minutes, candle.timestamp)
         if minutes.is_open is None or candle.volume >= minutes.is_open.volume:  # else it is older
             minutes.is_open, minutes.price = candle, candle.close
@@ -115,8 +119,12 @@ class UnmarkedBars:
         until_ms = M1.floor(time_ms - self._grace_ms)
         self._next_due_ms = inf
         found: list[Event] = []
-        for symbol, minutes in self._symbols.items():
-            if not minutes.is_paused:
+        for symbol, minutes in list(self._symbols.items()):
+            if minutes.is_paused:
+                continue
+            if _are_far_apart(minutes.next_ms, until_ms):
+                del self._symbols[symbol]
+            else:
                 found += self._close_until(symbol, minutes, until_ms)
                 self._note_due(minutes)
         return found
@@ -151,6 +159,11 @@ class UnmarkedBars:
             found.append(Concluded(symbol, bar))
             found += [Concluded(symbol, longer) for longer in _longer(minutes.parts, bar)]
         return found
+
+
+def _are_far_apart(next_ms: int, until_ms: int) -> bool:
+    """Tell whether frames that come all the time can't lie so far apart: a time is wrong then."""
+    return until_ms - next_ms > MOST_CONCLUDED * M1.ms
 
 
 def _shown_last(told: dict[int, Candle], time_ms: int) -> int:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchanges.stream.events import CandleUpdate, Concluded, Revised
-from exchanges.stream.unmarked import GRACE_MS, UnmarkedBars
-from livermore.market.candle import Candle
+from exchanges.stream.unmarked import GRACE_MS, MOST_CONCLUDED, UnmarkedBars
+from livermore.market.candle import LATEST_MS, Candle
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
 M1, M5 = Timeframe.M1, Timeframe.M5
@@ -158,3 +158,15 @@ def test_where_a_frame_is_missing_nothing_is_concluded_of_what_was_open(bars):
     assert bars.time(at(9) + GRACE_MS) == []
     bars.shown("BTC", bar(9))
     assert ended(bars.time(at(10) + GRACE_MS)) == [bar(9)]
+
+
+def test_what_lies_further_apart_than_frames_can_is_left_to_rest(bars):
+    far = MOST_CONCLUDED + 2
+    assert bars.time(at(far) + GRACE_MS) == []
+    assert ended(bars.shown("BTC", bar(far))) == []
+    assert ended(bars.time(at(far + 1) + GRACE_MS)) == [bar(far)]
+
+
+def test_a_bar_of_a_time_that_has_not_come_closes_nothing_before_it(bars):
+    assert ended(bars.shown("BTC", bar(30_000_000))) == []
+    assert bars.time(LATEST_MS - 1) == []
