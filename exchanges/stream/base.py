@@ -59,24 +59,30 @@ class MessagePace:
         self._waiting: dict[object, None] = {}
         self._lock = threading.Lock()
 
-    def wait(self, who: object, now: float) -> float:
+    def wait(self, who: object, now: float, *, counts: bool = True) -> float:
         """Return 0 where `who` may send a message now, which is counted; else when to ask again.
 
-        That is in seconds. Who does not want to send any more says so by `leave`.
+        That is in seconds. Who does not want to send any more says so by `leave`. A message that
+        doesn't `count` is apart from others as they are, and is none of an hour's.
         """
         with self._lock:
             self._waiting.setdefault(who)
             ahead = list(self._waiting).index(who)
             seconds = self._next_at - now + ahead * self._seconds
-            if self._per_hour is not None and self._sent_lately(now) >= self._per_hour:
+            if counts and self._is_used_up(now):
                 seconds = max(seconds, self._sent_at[0] + HOUR_SECONDS - now)
             if ahead or seconds > 0:
                 return max(seconds, LEAST_WAIT_SECONDS)
             del self._waiting[who]
             self._next_at = now + self._seconds
-            if self._per_hour is not None:
+            if counts and self._per_hour is not None:
                 self._sent_at.append(now)
             return 0.0
+
+    def is_used_up(self, now: float) -> bool:
+        """Tell whether all was sent that an hour allows."""
+        with self._lock:
+            return self._is_used_up(now)
 
     def is_scarce(self, now: float) -> bool:
         """Tell whether half of what an hour allows was sent: the rest is for what has to be."""
@@ -88,6 +94,9 @@ class MessagePace:
         """Wait no more."""
         with self._lock:
             self._waiting.pop(who, None)
+
+    def _is_used_up(self, now: float) -> bool:
+        return self._per_hour is not None and self._sent_lately(now) >= self._per_hour
 
     def _sent_lately(self, now: float) -> int:
         while self._sent_at and self._sent_at[0] <= now - HOUR_SECONDS:

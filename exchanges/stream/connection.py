@@ -340,7 +340,7 @@ class Connection:
         if silence <= SILENCE_SECONDS:
             self._pinged_at = None
         elif self._pinged_at is None:
-            if not self._pace.wait(self, now):
+            if not self._pace.wait(self, now, counts=False):
                 websocket.ping()
                 self._pinged_at = now
         elif now - self._pinged_at > PONG_SECONDS:
@@ -349,13 +349,14 @@ class Connection:
     def _send(self, now: float) -> float:
         """Send what may be sent now; return in how many seconds there may be more."""
         has_message = self._subscriptions.has_message(now)
-        # First, as what is to be subscribed may be much; but not twice before that.
-        pings = now >= self._next_ping_at and not (has_message and self._has_just_pinged)
+        # First, as what is to be subscribed may be much; but not twice before that, if it may go.
+        gives_way = has_message and self._has_just_pinged and not self._pace.is_used_up(now)
+        pings = now >= self._next_ping_at and not gives_way
         if not (pings or has_message):
             self._pace.leave(self)
             # Or earlier, where `read` finds that there is one.
             return min(LOOK_SECONDS, self._next_ping_at - now)
-        if seconds := self._pace.wait(self, now):
+        if seconds := self._pace.wait(self, now, counts=not pings):
             return seconds
         if not self._sending.acquire(timeout=BUSY_SECONDS):
             return BUSY_SECONDS

@@ -52,6 +52,17 @@ def test_no_more_go_out_within_an_hour_than_are_allowed_and_half_of_them_are_for
     assert not pace.is_scarce(7201.0)
 
 
+def test_pings_are_apart_as_all_messages_are_and_count_for_no_hour():
+    pace = MessagePace(1.0, per_hour=1)
+    assert pace.wait("one", 0.0, counts=False) == 0.0
+    assert pace.wait("one", 0.5, counts=False) == 0.5
+    assert not pace.is_used_up(0.5)
+    assert pace.wait("one", 1.0) == 0.0
+    assert pace.is_used_up(1.0)
+    assert pace.wait("one", 2.0) == 3599.0
+    assert pace.wait("one", 2.0, counts=False) == 0.0
+
+
 def test_where_no_hour_is_counted_nothing_is_ever_scarce():
     pace = MessagePace(0.0)
     assert not any(pace.wait("one", 0.0) for _ in range(1000))

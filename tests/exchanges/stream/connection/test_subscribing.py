@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
+from exchanges.klines.stream import KlineSession
 from exchanges.stream.connection import Connection
 from exchanges.stream.events import CandleUpdate
 from exchanges.venues.binance.stream import BinanceStream
@@ -124,6 +125,20 @@ def test_what_fell_silent_is_left_where_an_hours_messages_run_out(serve, connect
     connection.add(["b@kline_1m"])
     eventually(lambda: len(received.messages) == 2)
     assert received.messages[1]["params"] == ["b@kline_1m"]
+
+
+def test_pings_go_on_where_an_hours_messages_are_used_up(serve, connect, monkeypatch):
+    few = replace(BinanceStream.limits, messages_per_hour=2, ping_seconds=0.05)
+    monkeypatch.setattr(BinanceStream, "limits", replace(few, seconds_between_messages=0.01))
+    monkeypatch.setattr(KlineSession, "ping", lambda session: '{"method": "ping", "id": null}')
+    received = Received(tick(1))
+    connection = connect(serve(received), ["a@kline_1m"])
+    read_until(connection, lambda _: connection.opened)
+    connection.add(["b@kline_1m"])
+    eventually(lambda: len(received.topics()) == 2)
+    connection.add(["c@kline_1m"])
+    read_until(connection, lambda _: len(received.messages) > 8)
+    assert received.topics() == ["a@kline_1m", "b@kline_1m"]
 
 
 def test_who_reads_late_gets_the_newest_state_of_an_open_bar(serve, connect):
