@@ -1,6 +1,7 @@
 """What Bybit lists, under which names: a market of each kind may have the same one."""
 
 from collections.abc import Callable, Iterable
+from urllib.parse import quote
 
 from exchanges.sandbox.bybit.errors import envelope, refused
 from exchanges.sandbox.bybit.settings import NAME
@@ -15,6 +16,7 @@ LINEAR, INVERSE = "linear", "inverse"
 KINDS = {SPOT: SPOT, LINEAR: PERPETUAL}  # by category
 CATEGORIES = (*KINDS, INVERSE, "option")
 USUAL_PAGE, LARGEST_PAGE = 500, 1000
+PAGE = "first"  # what a cursor names
 CLOSED, PRE_LAUNCH = "Closed", "PreLaunch"
 
 
@@ -107,8 +109,12 @@ def _page(rows: list[dict], call: Call) -> dict:
     limit = whole_number(call.params.get("limit", str(USUAL_PAGE)))
     if limit is None or not 0 < limit <= LARGEST_PAGE:
         raise refused("params error: limit invalid", call.now_ms)
-    start = whole_number(call.params.get("cursor", "0")) or 0
-    more = str(start + limit) if start + limit < len(rows) else ""
+    name, _, text = call.params.get("cursor", f"{PAGE}=0").partition("=")
+    start = whole_number(text)
+    if name != PAGE or start is None:
+        raise refused("params error: cursor invalid", call.now_ms)
+    # As Bybit's it is written for an address already: who does that again asks for no page.
+    more = quote(f"{PAGE}={start + limit}", safe="") if start + limit < len(rows) else ""
     return {"list": rows[start : start + limit], "nextPageCursor": more}
 
 

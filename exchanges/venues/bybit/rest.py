@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from exchanges.errors import (
     BadPayload,
@@ -73,7 +74,7 @@ class BybitRest(WindowRest):
                 break
             if not isinstance(cursor, str) or len(cursor) > LONGEST_CURSOR:
                 raise BadPayload(f"the listing names no next page: {shape_of(cursor)}")
-            params["cursor"] = cursor
+            params["cursor"] = unquote(cursor)  # it is written for an address already
         else:
             raise Excessive(f"{self.client.host} listed more than {MOST_PAGES} pages")
         if not rows:

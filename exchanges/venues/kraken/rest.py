@@ -34,6 +34,7 @@ TOO_FAST = {"EAPI:Rate limit exceeded", "EGeneral:Too many requests", "EService:
 LOCKED_OUT, LOCKED_SECONDS = "EGeneral:Temporary lockout", 900.0
 # Whatever else it says of itself passes, such as Unavailable and Busy.
 BUSY = re.compile("EService:.*|EGeneral:Internal error.*")
+CODE = re.compile("[EW][A-Za-z]+:")  # how one begins: who stands in front writes errors, too
 WARNING = "W"  # how a code begins that comes beside a good answer
 FEW_CODES = 3
 
@@ -187,7 +188,7 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
         return RateLimited("the exchange answers nothing, as to who sends too many requests")
     codes = _codes(body)
     if not codes:
-        return None
+        return None if status != 200 or _is_without_error(body) else _refused(shape_of(body))
     said = told(", ".join(codes[:FEW_CODES]))
     if UNKNOWN_PAIR & set(codes):
         return UnknownSymbol(f"the exchange does not know this symbol: {said}")
@@ -195,7 +196,18 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
         return RateLimited(f"the exchange says too many requests: {said}")
     if any(BUSY.fullmatch(code) for code in codes):
         return Unreachable(f"the exchange is busy: {said}")
+    return _refused(said)
+
+
+def _refused(said: str) -> BadPayload:
     return BadPayload(f"the exchange refused the request: {said}")
+
+
+def _is_without_error(body: Any) -> bool:
+    """Tell whether an answer says of nothing that it is wrong, or but warns."""
+    error = body.get("error") if isinstance(body, dict) else None
+    is_list = isinstance(error, list) and all(isinstance(each, str) for each in error)
+    return error is None or is_list
 
 
 def read_ban(status: int, content: bytes) -> float | None:
@@ -216,6 +228,8 @@ def is_own_error(body: Any) -> bool:
 def _codes(body: Any) -> list[str]:
     """Return what an answer says to be wrong, without warnings."""
     codes = body.get("error") if isinstance(body, dict) else None
+    if isinstance(codes, str) and CODE.match(codes):
+        codes = [codes]
     if not isinstance(codes, list):
         return []
     return [each for each in codes if isinstance(each, str) and not each.startswith(WARNING)]

@@ -137,7 +137,8 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
     """Return the error that OKX's `{"code","msg"}` names, None if none of ours."""
     if not is_own_error(body):
         return None
-    code, said = body["code"], f"{told(body['code'])} {clip(str(body.get('msg') or ''))}".strip()
+    code, said = told(body["code"]), clip(str(body.get("msg") or ""))
+    said = f"{code} {said}".strip()
     if code in UNKNOWN_INSTRUMENT:
         return UnknownSymbol(f"the exchange does not know this symbol: {said}")
     if code in TOO_FAST:
@@ -149,7 +150,7 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
 
 def is_own_error(body: Any) -> bool:
     """Tell whether OKX itself wrote a body, and that it is no good answer."""
-    return isinstance(body, dict) and isinstance(body.get("code"), str) and body["code"] != GOOD
+    return isinstance(body, dict) and "code" in body and told(body["code"]) != GOOD
 
 
 def elsewhere(host: str) -> str:

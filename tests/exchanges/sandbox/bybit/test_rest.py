@@ -1,3 +1,5 @@
+from urllib.parse import unquote
+
 import pytest
 
 from exchanges.sandbox.market.listings import Listing
@@ -107,9 +109,12 @@ def test_bad_requests_are_errors_with_status_200(sandbox, kline, params, message
 def test_linear_contracts_are_listed_in_pages_and_spot_is_not(sandbox, instruments):
     found, cursor, calls = [], "", 0
     while calls == 0 or cursor:
-        page = instruments(sandbox, limit=10, **({"cursor": cursor} if cursor else {}))["result"]
+        asked = {"cursor": unquote(cursor)} if cursor else {}
+        page = instruments(sandbox, limit=10, **asked)["result"]
         found, cursor, calls = found + page["list"], page["nextPageCursor"], calls + 1
     assert calls > 1
+    written_twice = instruments(sandbox, limit=10, cursor="first%3D10")
+    assert (written_twice["retCode"], cursor) == (10001, "")
     assert len({row["symbol"] for row in found}) == len(found)
     assert instruments(sandbox, limit=1001)["retCode"] == 10001
     spot = instruments(sandbox, "spot", limit=1)["result"]

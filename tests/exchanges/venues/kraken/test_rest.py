@@ -142,7 +142,25 @@ def test_a_code_says_what_to_do(code, kind):
 
 
 @pytest.mark.parametrize(
-    "body", [{"error": []}, {"error": ["WGeneral:Something"], "result": {}}, {}, [], "x"]
+    ("told", "kind"),
+    [
+        ("EGeneral:Too many requests", RateLimited),
+        (["WGeneral:Something", "EService:Busy"], Unreachable),
+        ([{"code": 7}], BadPayload),
+        ({"code": 7}, BadPayload),
+        (7, BadPayload),
+    ],
+)
+def test_an_error_in_another_form_is_no_good_answer(told, kind):
+    assert type(read_error(200, {"error": told, "result": {"BTC/USD": []}})) is kind
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({"error": []}, {"error": ["WGeneral:Something"], "result": {}}, {"error": None}),
+        *({}, [], "x"),
+    ],
 )
 def test_what_names_no_error_is_none(body):
     assert read_error(200, body) is None
@@ -161,6 +179,7 @@ def test_a_lockout_is_a_ban_of_a_quarter_of_an_hour(wired):
     with pytest.raises(Banned):
         rest.server_time_ms()
     assert read_ban(200, b'{"error":["EGeneral:Temporary lockout"]}') == 900
+    assert read_ban(200, b'{"error":"EGeneral:Temporary lockout"}') == 900
     assert read_ban(200, b"EGeneral:Temporary lockout") is None
     assert read_ban(200, b'{"error":[],"result":"EGeneral:Temporary lockout"}') is None
 

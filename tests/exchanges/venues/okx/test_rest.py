@@ -181,6 +181,18 @@ def test_a_code_means_the_same_whatever_the_status(status, name, kind):
     assert type(error) is kind
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(50011, RateLimited), (51001, UnknownSymbol), (7, BadPayload), (None, BadPayload)],
+)
+def test_a_code_that_is_no_text_is_no_good_answer(code, kind):
+    assert type(read_error(200, {"code": code, "msg": "", "data": []})) is kind
+
+
+def test_a_good_code_is_good_as_a_number_too():
+    assert read_error(200, {"code": 0, "data": []}) is None
+
+
 def test_other_codes_are_left_to_the_general_rules_where_the_status_says_it():
     assert read_error(400, json.loads(recorded("bad_parameter"))) is None
     assert read_error(200, json.loads(recorded("time"))) is None
