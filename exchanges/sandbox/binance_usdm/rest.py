@@ -38,7 +38,7 @@ class UsdmRest:
     def __init__(self, market: Market, settings: UsdmSettings):
         self._market = market
         self._listed = Listed(market)
-        self._fills = settings.usdm_fills
+        self._fills = bool(settings.usdm_fills)
         self._limit = WeightLimit(
             settings.usdm_weight_limit,
             settings.usdm_strikes,

@@ -20,7 +20,7 @@ class UsdmSettings:
     usdm_strikes: int = 5
     usdm_ban_ms: int = 120_000
     usdm_longest_ban_ms: int = 259_200_000
-    usdm_fills: bool = True
+    usdm_fills: int = option(1, "rows of USD-M futures' bars without a trade: 1, none: 0")
     usdm_messages_per_second: int = 10
     usdm_ping_seconds: float = 180
     usdm_pong_seconds: float = 600
