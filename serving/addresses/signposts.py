@@ -32,6 +32,8 @@ class Signposts:
         base, *others = _bases(exchange)
         word = next((each.word for each in exchange.symbols.values()), "BTCUSDT")
         its_own = f"; Coinbase's protocol is below {others[0]}" if others else ""
+        if exchange.perpetuals:
+            its_own += f"; perpetuals alone are below /{exchange.name}/fapi/v1/"
         return web.Response(
             text=f"{exchange.name} in Binance's protocol, as in "
             f"{base}klines?symbol={word}&interval=1h, {base}exchangeInfo and the WebSocket "

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.serving.conftest import ROW, FixedDirectory
+from tests.serving.test_kinds import MIXED
 
 OURS = "Livermore's own interface is below /v1/, as /v1/openapi.json describes it\n"
 
@@ -52,6 +53,11 @@ def test_its_addresses_are_none_of_an_exchange_that_there_is_not(ask):
     ((status, text),) = texts(ask, "/other/api/v3/")
     assert status == 404
     assert "There is no exchange 'other'; known: sandbox" in text
+
+
+def test_where_there_are_perpetuals_it_says_where_they_are_alone(ask):
+    ((_, text),) = texts(ask, "/sandbox/api/v3/", directory=FixedDirectory(MIXED))
+    assert "; perpetuals alone are below /sandbox/fapi/v1/; " in text
 
 
 def test_a_row_of_coinbase_says_where_its_own_protocol_is(ask):
