@@ -8,6 +8,8 @@ import pandas
 import pytest
 from django.core.management import call_command
 
+from exchanges.venues.binance.rest import BinanceRest
+from history.export.writers import utc
 from livermore.command import UsageError
 from tests.history.past import BTC, H1, KEPT, Past
 from tests.history.test_files import path_of
@@ -53,6 +55,13 @@ def test_what_is_missing_is_said(past):
     assert errors.startswith("missing: 2025-01-01T00:00:00Z to ")
     assert status == 1
     assert candles("--count", "300", "--strict")[1:] == ("", 0)
+
+
+def test_what_the_exchange_tells_of_no_more_is_said_to_be_lost(past, monkeypatch):
+    monkeypatch.setattr(BinanceRest, "depth_rows", 720)
+    _, errors, _ = candles("--since", "2025-01-01", "--csv")
+    told = utc(past.open_ms - 720 * H1.ms)
+    assert f"; not to be had before {told}: the exchange tells of nothing that old" in errors
 
 
 def test_an_open_candle_is_shown_to_those_alone_who_ask_for_it(past):

@@ -17,11 +17,13 @@ from history.export.writers import (
     into_file,
     utc,
 )
+from history.planning.report import TOO_OLD
 from history.reading import Reading, cached_in, open_store
 from livermore.arguments import add_exchange, exchange_named, moment_named, symbols_named
 from livermore.command import LivermoreCommand, UsageError
 from livermore.market.candle import LATEST_MS
-from livermore.market.derived import BY_TEXT
+from livermore.market.coverage import oldest_told_ms
+from livermore.market.derived import BY_TEXT, base_of
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
 from warmup.terminal import Verbatim
@@ -91,7 +93,8 @@ class Command(LivermoreCommand):
             writer.end(said | _told(chosen) | ({"open": open_rows[0]} if open_rows else {}))
 
         self._write(fill, " ".join(said.values()), options)
-        self._say_missing(chosen)
+        told_ms = oldest_told_ms(base_of(timeframe), now_ms, exchange.depth_rows)
+        self._say_missing(chosen, told_ms)
         if options["strict"] and chosen.missing:
             raise SystemExit(1)
 
@@ -109,10 +112,11 @@ class Command(LivermoreCommand):
         else:
             fill(TableWriter(Console(file=stream), title))
 
-    def _say_missing(self, chosen):
+    def _say_missing(self, chosen, told_ms):
         missing = chosen.missing
         for start_ms, end_ms in missing[:MISSING_SHOWN]:
-            self.stderr.write(f"missing: {utc(start_ms)} to {utc(end_ms)}")
+            lost = f"; not to be had before {utc(told_ms)}: {TOO_OLD}" * (start_ms < told_ms)
+            self.stderr.write(f"missing: {utc(start_ms)} to {utc(end_ms)}{lost}")
         if len(missing) > MISSING_SHOWN:
             self.stderr.write(f"… and {len(missing) - MISSING_SHOWN} more stretches")
         if not chosen.rows and not missing:
