@@ -7,7 +7,7 @@ makes more is refused for ten minutes. What nobody has seen of it is in `unsure`
 
 from exchanges.rest.pacing.budget import CallLimit
 from exchanges.venue import Preset, Venue
-from exchanges.venues.bybit.rest import BybitRest, is_own_error, read_ban, read_error
+from exchanges.venues.bybit.rest import BybitRest, elsewhere, is_own_error, read_ban, read_error
 from exchanges.venues.bybit.stream import BybitStream
 from exchanges.venues.bybit.symbols import read_listing
 from exchanges.venues.bybit.unsure import UNSURE
@@ -22,6 +22,7 @@ VENUE = Venue(
     is_own_error=is_own_error,
     errors_in_200=True,
     read_ban=read_ban,
+    elsewhere=elsewhere,
     calls=CallLimit(600, 5),
     seen_live=False,
     unsure=UNSURE,

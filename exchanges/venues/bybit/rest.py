@@ -37,6 +37,7 @@ ROWS_PER_PAGE, MOST_PAGES = 1000, 40  # of the listing, which has less than a pa
 LONGEST_CURSOR = 200
 BAD_PARAMETER, RESTRICTED = 10001, 10009
 UNKNOWN_SYMBOL, BUSY, TOO_FAST = {10029}, {10000, 10016}, {10006, 10018, 10429}
+MAIN_HOST = "api.bybit.com"
 # A ban is over after ten minutes at the least, and the exchange counts calls meanwhile.
 BANNED, BAN_SECONDS = b"access too frequent", 630
 
@@ -174,6 +175,16 @@ def read_error(status: int, body: Any) -> LivermoreError | None:
 def is_own_error(body: Any) -> bool:
     """Tell whether Bybit itself wrote the body of a refusal, and nobody in front of it."""
     return isinstance(body, dict) and "retCode" in body
+
+
+def elsewhere(host: str) -> str:
+    """Return where else candles of Bybit's are to be had than at `host`, "" for nowhere."""
+    if host != MAIN_HOST:
+        return ""
+    return (
+        "Where Bybit has a site of its own for a country its REST is at another host, such as "
+        "https://api.bybit.eu: put that into the row"
+    )
 
 
 def read_ban(status: int, content: bytes) -> float | None:

@@ -15,7 +15,13 @@ from exchanges.errors import (
 from exchanges.rest.base import Known
 from exchanges.sandbox.market.listings import Listing
 from exchanges.symbols.volumes import names_of
-from exchanges.venues.bybit.rest import BAN_SECONDS, BybitRest, read_ban, read_error
+from exchanges.venues.bybit.rest import (
+    BAN_SECONDS,
+    BybitRest,
+    elsewhere,
+    read_ban,
+    read_error,
+)
 from livermore.market.candle import Candle
 from livermore.market.coverage import missing
 from livermore.market.timeframe import Timeframe
@@ -274,6 +280,11 @@ def test_a_country_that_is_not_served_is_no_ban(on_wire):
         rest.get_candles("BTC-USDT", "1m", *span(0, 5))
     assert read_ban(403, COUNTRY_PAGE) is None
     assert read_ban(200, b"access too frequent") is None
+
+
+def test_who_is_not_served_learns_of_other_hosts_where_there_are_some():
+    assert "https://api.bybit.eu" in elsewhere("api.bybit.com")
+    assert elsewhere("api.bybit.eu") == ""
 
 
 def test_a_sandbox_that_bans_is_believed(row, adapters, start):
