@@ -41,6 +41,8 @@ class RevisedBars:
                 logger.warning("sink.not_revised pair=%s/%s error=%s", *pair, error)
                 continue
             del self._from_ms[pair]
+            if from_ms < bars.next_ms:  # whoever fetches it, it is told late
+                self._pairs.skipped.add(pair, (from_ms, bars.next_ms))
             bars.take_back(from_ms)
             if bars.streamed:
                 del self._pairs.bars[pair]

@@ -128,6 +128,8 @@ class CloseWriter:
         if written.aside:
             self._leave_out(written.aside)
         for pair, close in written.closes:
+            if pair in self._pairs.skipped.by_pair and close.how != SKIPPED:
+                self._pairs.skipped.repaired(pair)  # by what was told in turn, or waits for that
             if pair in self._pairs.bars and close.how in (TOLD, SKIPPED):
                 self._pairs.stored_until[pair] = close.covered[1]
             if close.candle and close.how:

@@ -4,6 +4,7 @@ from exchanges.stream.events import Revised
 from livermore.market.pair import Pair
 from tests.warmup.live.sink.played import BTC, M5, PAIR, REST, STREAM, at, bar, closed
 from tests.warmup.live.sink.seen import late, stored, tick_until, told
+from warmup.cache.told import Told
 
 
 def test_a_bar_that_is_another_one_is_forgotten_and_fetched(redis, sink, cache, rest):
@@ -36,3 +37,36 @@ def test_bars_of_longer_timeframes_that_hold_it_are_taken_back_if_they_were_told
     sink.tick()
     assert cache.coverage(*longer) == ()
     assert cache.coverage(*PAIR) == ((at(0), at(1)),)  # its third minute was not told yet
+
+
+def test_a_bar_that_is_taken_back_while_nothing_is_streamed_is_told_late_all_the_same(
+    redis, sink, cache, rest
+):
+    for number in range(3):
+        sink.candle(closed(number))
+    sink.tick()
+    sink.revised(Revised(BTC, at(2)))
+    sink.disconnected([PAIR])
+    sink.tick()
+    sink.connected([PAIR])
+    rest.time_ms = at(3) + 10_000
+    tick_until(sink, lambda: late(redis) == [2])
+    assert stored(cache) == [(0, STREAM), (1, STREAM), (2, REST)]
+    assert sink.skipped() == []
+    assert cache.told([PAIR])[PAIR] == Told(at(3))
+
+
+def test_a_bar_that_is_not_over_by_a_clock_that_is_behind_is_told_again_in_turn(
+    redis, sink, cache, rest
+):
+    for number in range(3):
+        sink.candle(closed(number))
+    sink.tick()
+    sink.revised(Revised(BTC, at(2)))
+    rest.time_ms = at(3) - 1
+    sink.tick()
+    rest.time_ms = at(3) + 10_000
+    tick_until(sink, lambda: told(redis)[3:] == [(2, True)])
+    tick_until(sink, lambda: sink.skipped() == [])
+    assert stored(cache) == [(0, STREAM), (1, STREAM), (2, REST)]
+    assert cache.told([PAIR])[PAIR] == Told(at(3))
