@@ -138,7 +138,8 @@ class WindowRest(VenueRest):
             asked = Window(start_ms, last_ms, self.candles_per_call)
             rows = self._rows(native, timeframe, asked, lane, 1 if is_young else LOOKS)
             first = self._first_time(rows, start_ms)
-            is_cut = self.gives_newest and first > timeframe.ceil(start_ms) and first != oldest
+            is_late = first > timeframe.ceil(start_ms)
+            is_cut = self.gives_newest and is_late and (oldest is None or first < oldest)
             here = [time for time in beside if time <= last_ms]
             if beside and oldest is not None:
                 here.append(oldest)

@@ -89,8 +89,7 @@ class Command(LivermoreCommand):
     def _show(self, exchange):
         table = Table(box=box.SIMPLE, show_header=False)
         for name, value in _as_json(exchange).items():
-            text = {True: "yes", False: "no"}.get(value, value) if value is not None else ""
-            table.add_row(name, str(text))
+            table.add_row(name, _as_text(value))
         Console(file=self.stdout, width=260, markup=False).print(table)
 
     def _what_happens(self, exchange, names):
@@ -149,6 +148,12 @@ def _errors(form):
 def _is_seen(exchange):
     """Tell whether anybody has tried this code with exchanges of its venue."""
     return exchange.venue in VENUES and VENUES[exchange.venue].seen_live
+
+
+def _as_text(value):
+    if isinstance(value, bool):  # asked first: 1 equals True
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 def _as_json(exchange):

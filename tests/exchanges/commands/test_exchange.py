@@ -47,6 +47,11 @@ def test_with_a_name_alone_it_shows_the_row_and_changes_nothing(row):
     assert row.updated_at == before
 
 
+def test_a_batch_of_one_is_shown_as_a_number(db, redis):
+    (line,) = (each for each in run("kraken")[0].splitlines() if "batchSize" in each)
+    assert line.split() == ["batchSize", "1"]
+
+
 def test_addresses_are_changed_together(row):
     out, err = run("binance_us", "--rest", US["rest"] + "/", "--ws", US["ws"])
     row.refresh_from_db()
