@@ -53,6 +53,7 @@ class Sink(Protocol):
     def ticker(self, ticker: Ticker) -> None: ...
     def traded(self, event: Traded) -> None: ...
     def quiet(self, event: Quiet) -> None: ...
+    def concluded(self, event: Concluded) -> None: ...
     def revised(self, event: Revised) -> None: ...
 
     def clock(self, time_ms: int) -> None:
@@ -243,7 +244,7 @@ class Lane:
                         self._sink.clock(time_ms)
                 case Concluded():  # nothing was received of it: it may be the silence of a fault
                     for ended in self._for_each(event):
-                        self._sink.candle(CandleUpdate(ended.symbol, ended.candle, closed=True))
+                        self._sink.concluded(ended)
                 case Revised():
                     for revised in self._for_each(event):
                         self._sink.revised(revised)

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from math import inf
 
 from exchanges.stream.events import CandleUpdate, Concluded, Event, Revised
-from livermore.market.aggregate import join
 from livermore.market.candle import Candle
 from livermore.market.timeframe import Timeframe
 
 M1 = Timeframe.M1
-LONGER = [each for each in Timeframe if each is not M1]
 GRACE_MS = 2_000  # how far behind frames of others an update of a bar may come
 KEPT = 30  # closed minutes of a symbol, to be compared with what is shown of them later
 MOST_CONCLUDED = 120  # minutes of a symbol at once: what lies further apart is left to REST
@@ -29,7 +27,6 @@ class _Minutes:
     price: float
     is_open: Candle | None = None  # the bar at `next_ms`, None where nothing was shown of it
     told: dict[int, Candle] = field(default_factory=dict)
-    parts: dict[Timeframe, Candle] = field(default_factory=dict)  # longer bars, from their start
     is_paused: bool = False
     sure_ms: int = 0  # up to when what was told was shown again, and was the same
 
@@ -38,8 +35,8 @@ class UnmarkedBars:
     """Closes the bars of one connection; a new connection has new ones.
 
     Candles given to it are of a minute, whole from its beginning as far as it has got, each in the
-    order in which it was sent. It tells longer bars that it saw from beginning to end, too. Frames
-    that come to it must not be superseded while they wait: `time` would overtake them.
+    order in which it was sent. Frames that come to it must not be superseded while they wait:
+    `time` would overtake them.
     """
 
     def __init__(self, grace_ms: int = GRACE_MS):
@@ -57,6 +54,8 @@ class UnmarkedBars:
             minutes = self._symbols[symbol] = _Minutes(candle.timestamp, candle.open)
         if minutes.is_paused:
             return [CandleUpdate(symbol, candle, closed=False)]
+        if _is_behind_all_told(minutes, candle):
+            minutes.next_ms = candle.timestamp  # a subscription began in it, and it is whole
         if candle.timestamp < minutes.next_ms:
             return self._compared(symbol, minutes, candle)
         if _are_far_apart(minutes.next_ms, candle.timestamp):
@@ -87,6 +86,7 @@ class UnmarkedBars:
         if rows[-1].timestamp >= minute_ms:
             return [*doubtful, *self.shown(symbol, rows[-1])]
         minutes = _Minutes(minute_ms + M1.ms, rows[-1].close)
+        minutes.told[rows[-1].timestamp] = rows[-1]  # its last trades may be shown yet
         self._symbols[symbol] = minutes
         self._note_due(minutes)
         return doubtful
@@ -142,7 +142,6 @@ class UnmarkedBars:
         from_ms = max(_shown_last(minutes.told, candle.timestamp), minutes.sure_ms)
         revised = Revised(symbol, min(from_ms, candle.timestamp))
         minutes.told[candle.timestamp] = candle  # once is enough
-        minutes.parts.clear()
         later = [each for time, each in minutes.told.items() if time > candle.timestamp]
         if minutes.is_open is None and not any(each.volume for each in later):
             minutes.price = candle.close
@@ -157,8 +156,13 @@ class UnmarkedBars:
             if len(minutes.told) > KEPT:
                 del minutes.told[next(iter(minutes.told))]
             found.append(Concluded(symbol, bar))
-            found += [Concluded(symbol, longer) for longer in _longer(minutes.parts, bar)]
         return found
+
+
+def _is_behind_all_told(minutes: _Minutes, candle: Candle) -> bool:
+    """Tell whether a bar that was passed over comes after those that are known."""
+    told = minutes.told
+    return bool(told) and max(told) < candle.timestamp < minutes.next_ms
 
 
 def _are_far_apart(next_ms: int, until_ms: int) -> bool:
@@ -180,17 +184,3 @@ def _shown_last(told: dict[int, Candle], time_ms: int) -> int:
 def _flat(open_ms: int, price: float) -> Candle:
     """Return the bar of a minute without trades: at the price of the last one before."""
     return Candle(open_ms, price, price, price, price, 0.0, M1)
-
-
-def _longer(parts: dict[Timeframe, Candle], bar: Candle) -> list[Candle]:
-    """Add a minute to the longer bars that hold it; return those that end with it."""
-    ended = []
-    for timeframe in LONGER:
-        opened = timeframe.floor(bar.timestamp)
-        if bar.timestamp == opened:
-            parts[timeframe] = join([bar], timeframe)
-        elif timeframe in parts:
-            parts[timeframe] = join([parts[timeframe], bar], timeframe)
-        if timeframe in parts and bar.close_time_ms == opened + timeframe.ms:
-            ended.append(parts.pop(timeframe))
-    return ended

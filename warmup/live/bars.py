@@ -100,6 +100,11 @@ class Bars:
             self.has_traded(time)
         return candle
 
+    def was_shown_wider(self, candle: Candle) -> bool:
+        """Tell whether more was shown of a bar: it may have been on another connection."""
+        seen = self._seen.get(candle.timestamp)
+        return seen is not None and _shows_less(candle, seen)
+
     def has_traded(self, time_ms: int) -> None:
         """Learn that something was traded at `time_ms`: the bar of that time is not empty."""
         opened = self.timeframe.floor(time_ms)

@@ -14,7 +14,6 @@ from warmup.cache.candles import CandleCache
 from warmup.cache.told import Told
 from warmup.live.bars import EVER, GRACE_MS, Bars
 from warmup.live.healing import Healer
-from warmup.live.pairs.rollup import Rollup
 from warmup.live.pairs.streamed_pairs import StreamedPairs
 from warmup.live.resuming import ResumePoint, resume
 from warmup.live.writing.close_writer import CloseWriter
@@ -151,7 +150,7 @@ class PairLoader:
         if pair.timeframe is known.rolls_up_from:
             start_ms = begin.coverage[-1][0] if begin.coverage else begin.known_until_ms
             closed = self._cache.between(*pair, start_ms, begin.known_until_ms)
-            known.rollups[pair.symbol] = Rollup(pair.timeframe, closed, start_ms)
+            known.roll_up(pair.symbol, closed, start_ms)
         bars = known.bars[pair] = Bars(pair.timeframe, begin.next_ms)  # all was read
         if why:
             self._writer.set_aside(pair, why)

@@ -9,7 +9,7 @@ from redis import Redis
 from exchanges.rest.base import VenueRest
 from exchanges.rest.clock import ExchangeClock, time_of
 from exchanges.rest.reply import QuietBars
-from exchanges.stream.events import CandleUpdate, Quiet, Revised, Traded
+from exchanges.stream.events import CandleUpdate, Concluded, Quiet, Revised, Traded
 from livermore.market.candle import Candle, Ticker
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -63,12 +63,13 @@ class CandleSink:
         self._rest = rest
         self._exchange_id = exchange_id
         # Where no row is left out the next one is there at once, so a lost frame needs no telling.
-        self._tells_losses = rest.quiet_bars is QuietBars.OMITS
+        has_a_row = rest.quiet_bars is QuietBars.FILLS
+        self._tells_losses = not has_a_row
         self._rolls_up_from = rolls_up_from
         self._longer = [each for each in Timeframe if rolls_up_from and each.ms > rolls_up_from.ms]
         self._cache = cache = CandleCache(redis, exchange_id, epoch)
         self._healer = healer = Healer(cache, rest)
-        self._pairs = pairs = StreamedPairs(cache, rolls_up_from, rest.depth_rows)
+        self._pairs = pairs = StreamedPairs(cache, rolls_up_from, rest.depth_rows, has_a_row)
         self._bars = pairs.bars
         self._writes = writes = WriteQueue(redis, exchange_id, epoch, may_write)
         writes.lately.skipped = pairs.skipped.by_pair
@@ -152,6 +153,12 @@ class CandleSink:
             return
         for pair, bars in self._pairs.of_symbol(event.symbol):
             self.writer.take(pair, bars.is_quiet(event.from_ms, min(event.to_ms, now_ms)))
+
+    def concluded(self, event: Concluded) -> None:
+        """Take a bar that others show to be closed; one of which more was shown is left to REST."""
+        bars = self._bars.get(Pair(event.symbol, event.candle.timeframe))
+        if bars and not bars.was_shown_wider(event.candle):
+            self.candle(CandleUpdate(event.symbol, event.candle, closed=True))
 
     def revised(self, event: Revised) -> None:
         self._revised.add(event)

@@ -1,15 +1,13 @@
 """Bars that nobody marks as closed: concluded from what else comes, and never from too little."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from exchanges.stream.events import CandleUpdate, Concluded, Revised
 from exchanges.stream.unmarked import GRACE_MS, MOST_CONCLUDED, UnmarkedBars
 from livermore.market.candle import LATEST_MS, Candle
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
-M1, M5 = Timeframe.M1, Timeframe.M5
+M1 = Timeframe.M1
 HOUR_MS = 1_790_002_800_000  # 2026-09-21 15:00 UTC
 
 
@@ -25,9 +23,8 @@ def flat(minute, price):
     return Candle(at(minute), price, price, price, price, 0.0, M1)
 
 
-def ended(events, timeframe=M1):
-    found = [each.candle for each in events if isinstance(each, Concluded)]
-    return [candle for candle in found if candle.timeframe is timeframe]
+def ended(events):
+    return [each.candle for each in events if isinstance(each, Concluded)]
 
 
 @pytest.fixture
@@ -59,25 +56,6 @@ def test_the_time_closes_bars_once_it_is_far_enough_beyond_them(bars):
         *(flat(1, 11.0), flat(2, 11.0)),
         *(flat(1, 10.0), flat(2, 10.0)),
     ]
-
-
-def test_longer_bars_are_told_where_all_of_them_was_seen(bars):
-    found = bars.time(at(15) + GRACE_MS)
-    assert ended(found, M5)[0] == Candle(HOUR_MS, 10.0, 11.0, 10.0, 11.0, 1.5, M5)
-    assert [each.timestamp for each in ended(found, M5)] == [at(0), at(5), at(10)]
-    assert [each.timestamp for each in ended(found, Timeframe.M15)] == [at(0)]
-    late = UnmarkedBars()
-    late.shown("BTC", bar(1))
-    assert [each.timestamp for each in ended(late.time(at(11) + GRACE_MS), M5)] == [at(5)]
-
-
-@given(st.lists(st.decimals("0", "99999.99999999", places=8), min_size=5, max_size=5))
-def test_the_volume_of_a_longer_bar_is_the_sum_that_the_exchange_makes(volumes):
-    bars = UnmarkedBars()
-    for number, volume in enumerate(volumes):
-        bars.shown("BTC", bar(number, volume=float(volume)))
-    (whole,) = ended(bars.time(at(5) + GRACE_MS), M5)
-    assert whole.volume == float(sum(volumes))
 
 
 def test_the_minute_in_which_a_subscription_began_is_left_to_rest_where_nothing_is_shown_of_it():
@@ -170,3 +148,17 @@ def test_what_lies_further_apart_than_frames_can_is_left_to_rest(bars):
 def test_a_bar_of_a_time_that_has_not_come_closes_nothing_before_it(bars):
     assert ended(bars.shown("BTC", bar(30_000_000))) == []
     assert bars.time(LATEST_MS - 1) == []
+
+
+def test_what_is_shown_of_the_minute_in_which_a_subscription_began_is_taken():
+    bars = UnmarkedBars()
+    bars.snapshot("BTC", [bar(0), bar(4, 12.0)], at(5) + 1)
+    assert bars.shown("BTC", bar(5, 13.0))[-1] == CandleUpdate("BTC", bar(5, 13.0), closed=False)
+    assert ended(bars.time(at(7) + GRACE_MS)) == [bar(5, 13.0), flat(6, 13.0)]
+
+
+def test_a_bar_that_is_shown_late_behind_the_snapshot_gives_its_price_to_what_follows():
+    bars = UnmarkedBars()
+    bars.snapshot("BTC", [bar(0), bar(4, 12.0)], at(5) + 1)
+    assert bars.shown("BTC", bar(4, 13.0, 2.0)) == [Revised("BTC", at(4))]
+    assert ended(bars.time(at(7) + GRACE_MS)) == [flat(6, 13.0)]

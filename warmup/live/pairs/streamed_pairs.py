@@ -1,7 +1,8 @@
 """The pairs of one exchange's stream: their bars, how far they are stored, what they lack."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from livermore.market.candle import Candle
 from livermore.market.coverage import oldest_told_ms
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -26,13 +27,16 @@ class StreamedPairs:
         cache: CandleCache,
         rolls_up_from: Timeframe | None,
         depth_rows: int | None = None,
+        has_a_row: bool = False,
     ):
-        """Longer open candles are made of those of `rolls_up_from`; None where all are streamed.
+        """Longer candles are made of those of `rolls_up_from`; None where all are streamed.
 
-        REST tells of the newest `depth_rows` bars, None for all.
+        REST tells of the newest `depth_rows` bars, None for all. Each bar `has_a_row` where those
+        without trades have one, too.
         """
         self.rolls_up_from = rolls_up_from
         self._depth_rows = depth_rows
+        self._has_a_row = has_a_row
         self.bars: dict[Pair, Bars] = {}
         self.unloaded: set[Pair] = set()
         self.stored_until: dict[Pair, int] = {}
@@ -45,6 +49,11 @@ class StreamedPairs:
         """Return when the oldest bar opened that is kept and can still be asked for."""
         kept_ms = timeframe.floor(now_ms) - CANDLES_KEPT * timeframe.ms
         return max(kept_ms, oldest_told_ms(timeframe, now_ms, self._depth_rows))
+
+    def roll_up(self, symbol: str, closed: Sequence[Candle], complete_from_ms: int) -> None:
+        """Make longer candles of a symbol's `closed` ones, all from some time on, oldest first."""
+        assert self.rolls_up_from
+        self.rollups[symbol] = Rollup(self.rolls_up_from, closed, complete_from_ms, self._has_a_row)
 
     def of_symbol(self, symbol: str) -> Iterator[tuple[Pair, Bars]]:
         """Yield those of a symbol that are loaded, with their bars."""

@@ -69,14 +69,26 @@ class CloseWriter:
                     pairs.skipped.add(pair, close.covered)
                 if pair.timeframe is pairs.rolls_up_from:
                     pairs.rollups[pair.symbol].lacks_before(close.covered[1])
-            if close.candle and close.how and pair.timeframe is pairs.rolls_up_from:
-                pairs.rollups[pair.symbol].close(close.candle)
+            if close.candle and close.how:
+                self._roll_up(pair, close.candle)
+
+    def _roll_up(self, pair: Pair, candle: Candle) -> None:
+        """Close the longer bars of which this was the last part."""
+        pairs = self._pairs
+        if pair.timeframe is not pairs.rolls_up_from:
+            return
+        for longer in pairs.rollups[pair.symbol].close(candle):
+            other = Pair(pair.symbol, longer.timeframe)
+            if bars := pairs.bars.get(other):
+                self.take(other, bars.update(longer))
 
     def take_late(self, now_ms: int) -> None:
         """Keep what was skipped and is known by now: it is told late. Forget what nobody keeps."""
         self._pairs.skipped.forget_old(now_ms)
         for pair, close in self._pairs.skipped.known():
             self._writes.closes.append((pair, self._writes.losses.marked(pair, close)))
+            if close.candle and pair in self._pairs.bars:
+                self._roll_up(pair, close.candle)
 
     def set_aside(self, pair: Pair, why: str) -> None:
         """Write and tell nothing of a pair until its keys are of the right type again.

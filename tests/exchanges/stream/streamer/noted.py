@@ -8,6 +8,7 @@ from contextlib import suppress
 import websockets.sync.server
 from websockets.exceptions import ConnectionClosed
 
+from exchanges.stream.events import CandleUpdate
 from livermore.market.pair import pairs_of
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
@@ -40,6 +41,9 @@ class Notes:
 
     def quiet(self, event):
         pass
+
+    def concluded(self, event):
+        self.candles.append(CandleUpdate(event.symbol, event.candle, closed=True))
 
     def revised(self, event):
         pass

@@ -83,3 +83,40 @@ def test_nothing_is_told_of_the_timeframe_it_is_made_of_or_shorter_ones():
     rollup = Rollup(H1, [], MIDNIGHT)
     hour = Candle(MIDNIGHT, 1.0, 1.0, 1.0, 1.0, 1.0, H1)
     assert [candle.timeframe for candle in rollup.open_candles(hour)] == [D1, Timeframe.H4]
+
+
+# -- Where each bar has a row
+
+
+def minutes(volumes):
+    times = (MIDNIGHT + number * Timeframe.M1.ms for number in range(len(volumes)))
+    pairs = zip(times, volumes, strict=True)
+    return [Candle(time, 10.0, 10.0, 10.0, 10.0, volume, Timeframe.M1) for time, volume in pairs]
+
+
+@given(
+    volumes=st.lists(st.decimals("0", "99999.99999999", places=8), min_size=15, max_size=15),
+    order=st.permutations(range(15)),
+)
+def test_in_whatever_order_parts_come_the_last_one_closes_the_longer_bar(volumes, order):
+    parts, rollup = minutes([float(each) for each in volumes]), Rollup(Timeframe.M1, [], 0, True)
+    found, come = [], set()
+    for number in order:
+        told = rollup.close(parts[number])
+        come.add(number)
+        first = number // 5 * 5
+        assert (M5 in [each.timeframe for each in told]) == come.issuperset(range(first, first + 5))
+        found += told
+    sums = {(each.timeframe, opened_at([each])[each.timeframe]): each.volume for each in found}
+    assert sums == {
+        (M15, 0): float(sum(volumes)),
+        **{(M5, number): float(sum(volumes[5 * number :][:5])) for number in range(3)},
+    }
+
+
+def test_a_day_closes_with_its_last_minute_and_is_forgotten_with_the_next():
+    rollup = Rollup(Timeframe.M1, minutes([1.0] * 1439), MIDNIGHT, True)
+    *_, last, first = minutes([1.0] * 1441)
+    assert [each.volume for each in rollup.close(last)] == [1440.0, 240.0, 60.0, 15.0, 5.0]
+    assert rollup.close(first) == []
+    assert rollup.close(last) == []

@@ -3,7 +3,7 @@
 import pytest
 from redis.exceptions import ConnectionError as RedisGone
 
-from exchanges.stream.events import CandleUpdate, Quiet, Traded
+from exchanges.stream.events import CandleUpdate, Concluded, Quiet, Traded
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.coverage import intersect, missing, subtract, union
@@ -304,3 +304,18 @@ def test_a_gap_in_memory_longer_than_what_is_kept_is_not_fetched_as_a_whole(make
     sink.connected([PAIR])
     tick_until(sink, lambda: rest.asked)
     assert rest.asked == [(BTC, M1, at(-CANDLES_KEPT), at(0))]
+
+
+def test_a_concluded_bar_of_which_more_was_shown_is_left_to_rest(redis, sink, cache):
+    sink.candle(still_open(0, volume=OPEN))
+    sink.clock(at(1))
+    sink.concluded(Concluded(BTC, bar(0, 0.0)))  # another connection has seen nothing of it
+    sink.tick()
+    assert stored(cache) == []
+    sink.clock(at(1) + GRACE_MS)
+    tick_until(sink, lambda: stored(cache) == [(0, REST)])
+    sink.candle(still_open(1, volume=OPEN))
+    sink.clock(at(2))
+    sink.concluded(Concluded(BTC, bar(1, STREAM)))
+    sink.tick()
+    assert stored(cache) == [(0, REST), (1, STREAM)]
