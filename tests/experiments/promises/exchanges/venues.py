@@ -14,7 +14,7 @@ import pytest
 
 from exchanges.lock.status import read_status
 from exchanges.presets import presets
-from exchanges.stream import lane
+from exchanges.stream import connection, lane
 from exchanges.venues import VENUES
 from livermore.market.timeframe import Timeframe
 from tests.experiments.outcome import Outcome, faults_of
@@ -38,6 +38,7 @@ NOT_REAL = "sandbox"
 LEAD_MS = 2 * MINUTE_MS
 LIVE_WITHIN_SECONDS, HEALS_WITHIN_SECONDS = 240, 120
 CUT_EVERY_SECONDS = 57  # of theirs: it falls upon every moment of a minute
+SILENCE_SECONDS = 5  # a heartbeat comes each second of ours
 GOOD_LIFE_SECONDS = 1  # as they are cut so often, delays may begin anew so early
 
 
@@ -70,6 +71,8 @@ def run(redis, folder, minutes=60, names=None, speed=10):
 def _served(patch, speed):
     hurry(patch)
     patch.setattr(lane, "GOOD_LIFE_SECONDS", GOOD_LIFE_SECONDS)
+    patch.setattr(lane, "LEAST_SILENCE_SECONDS", SILENCE_SECONDS)
+    patch.setattr(connection, "SILENCE_SECONDS", SILENCE_SECONDS)
     begins_ms = MIDNIGHT_MS - 20 * MINUTE_MS
     return serve(start_ms=begins_ms, speed=speed, listings=chosen(COINS))
 
