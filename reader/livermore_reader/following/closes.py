@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -98,7 +98,8 @@ class Following(Generic[Item]):
         if self._events is None:
             if self._symbols:
                 known = self._source.symbols(self.exchange)
-                self._symbols = [_symbol(each, self.exchange, known) for each in self._symbols]
+                names = names_of(known)
+                self._symbols = [_symbol(each, self.exchange, names) for each in self._symbols]
             self._events = self._events_behind(self.id)
         return self
 
@@ -253,8 +254,8 @@ def _names(names: "str | Sequence[str] | None") -> Sequence[str]:
     return [names] if isinstance(names, str) else list(names or ())
 
 
-def _symbol(name: str, exchange: str, known: Sequence[str]) -> str:
-    """Return the symbol of that name, or of that word if it is of one alone. Raises BadRequest."""
-    if found := spelled(str(name).strip().replace("/", "-"), names_of(known)):
+def _symbol(name: str, exchange: str, names: Mapping[str, str]) -> str:
+    """Return the symbol that is called so. Raises BadRequest."""
+    if found := spelled(str(name).strip().replace("/", "-"), names):
         return found
     raise BadRequest(f"{exchange} keeps no candles of {str(name)[:50]!r}")
