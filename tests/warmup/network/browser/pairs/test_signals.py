@@ -71,6 +71,15 @@ def order(page):
     return page.js(script)
 
 
+def test_a_perpetuals_name_stands_beside_its_exchanges(page, row):
+    Exchange.objects.filter(pk=row.pk).update(display_name="Binance USD-M")
+    row.symbols.filter(symbol="BTC-USD").update(symbol="BTC-USDT-PERP", kind="perpetual")
+    page.open(PAGE)
+    (name, *_) = page.js("return [...document.querySelectorAll('.signal-name')].map(each => "
+                         "[each.textContent, each.scrollWidth <= each.clientWidth])")  # fmt: skip
+    assert name == ["BTC-USDT-PERPBinance USD-M", True]
+
+
 def test_values_prices_and_what_they_are_worth_move_without_a_reload(page, redis, row):
     write(redis, row, "BTC-USD", 87.13, "rallying")
     write(redis, row, "ETH-USD", -180.0, "oversold", closes=3)
