@@ -55,7 +55,8 @@ def topics_on_a_connection(count: int) -> Ask:
         }
         end = f"; the connection ended: {clip(listening.ended)}" if listening.ended else ""
         text = f"{confirmed} of {len(topics)} topics on one connection were confirmed{end}"
-        return Answer(text, confirmed == len(topics) and not listening.ended, seen)
+        are_all = confirmed == len(topics) and not listening.ended
+        return Answer(text, None if are_all and len(topics) < count else are_all, seen)
 
     return ask
 

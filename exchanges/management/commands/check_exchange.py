@@ -100,6 +100,11 @@ def _contact(redis: Redis, exchange: Exchange, options: dict[str, Any]) -> First
     """Return what asks what is unsure, None where nobody wants that. Raises ValueError."""
     if not options["report"] or exchange.venue not in VENUES:
         return None
+    try:
+        with open(options["report"], "a"):  # it takes minutes until there is something to write
+            pass
+    except OSError as error:
+        raise ValueError(f"report can't be written: {error}") from error
     return FirstContact(redis, exchange, options["minutes"])
 
 

@@ -25,6 +25,13 @@ def test_many_topics_on_a_connection_are_confirmed(contact, name, monkeypatch):
     assert answer.seen["confirmed"] == answer.seen["asked"] == 20
 
 
+def test_fewer_topics_than_were_meant_decide_nothing(contact, monkeypatch):
+    monkeypatch.setattr(asking, "LISTEN_SECONDS", 0.3)
+    answer = asking.topics_on_a_connection(200)(contact("sandbox"))
+    assert answer.seen["confirmed"] == answer.seen["asked"] < 200
+    assert answer.as_assumed is None
+
+
 @pytest.mark.parametrize("name", ["sandbox", "coinbase"])
 def test_an_unknown_symbol_is_told_as_one(contact, name):
     answer = asking.unknown_symbol()(contact(name))

@@ -13,8 +13,9 @@ from exchanges.contact import contact as contact_module
 from exchanges.contact.fact import Answer, UnsureFact
 from exchanges.errors import BadPayload, Banned
 from exchanges.venues import VENUES
+from livermore.command import UsageError
 from tests.warmup.runners import ROOT
-from warmup.harness import first_contact
+from warmup.harness import ExchangeCheck, first_contact
 from warmup.harness.contact_report import ContactReport, Finding
 from warmup.harness.first_contact import FirstContact
 from warmup.harness.report import CheckReport, Result, Step
@@ -149,10 +150,32 @@ def test_a_check_of_what_nobody_has_tried_names_the_report(redis, row, fast):
     assert "note: nobody has tried Binance itself with this yet: --report FILE" in output.getvalue()
 
 
-def test_a_report_that_can_not_be_written_is_one_line(redis, row, fast, monkeypatch, tmp_path):
+def test_a_report_that_can_not_be_written_is_one_line_before_anything_is_asked(
+    redis, row, monkeypatch, tmp_path
+):
+    asked = []
+    monkeypatch.setattr(ExchangeCheck, "run", lambda *_: asked.append("a check"))
+    for path in (tmp_path / "none" / "x.json", tmp_path):
+        arguments = ["sandbox", "--seconds", "1", "--report", str(path)]
+        with pytest.raises(UsageError, match="--report can't be written: "):
+            call_command("check_exchange", *arguments, stdout=StringIO(), stderr=StringIO())
+    assert asked == []
+
+
+def test_a_report_whose_place_has_gone_meanwhile_is_one_line(
+    redis, row, fast, monkeypatch, tmp_path
+):
     found = ContactReport(row, VENUES["binance"], 1, CheckReport("sandbox", row.pk))
-    monkeypatch.setattr(FirstContact, "run", lambda *_: found)
-    arguments = ["sandbox", "--seconds", "1", "--report", str(tmp_path / "none" / "x.json")]
+    (folder := tmp_path / "some").mkdir()
+    path = folder / "x.json"
+
+    def run(*_):
+        path.unlink(missing_ok=True)
+        folder.rmdir()
+        return found
+
+    monkeypatch.setattr(FirstContact, "run", run)
+    arguments = ["sandbox", "--seconds", "1", "--report", str(path)]
     with pytest.raises(CommandError, match="the report can't be written: "):
         call_command("check_exchange", *arguments, stdout=StringIO(), stderr=StringIO())
 
