@@ -101,7 +101,7 @@ def _contact(redis: Redis, exchange: Exchange, options: dict[str, Any]) -> First
     if not options["report"] or exchange.venue not in VENUES:
         return None
     try:
-        with Path(options["report"]).open("a"):  # it takes minutes until there is something to write
+        with Path(options["report"]).open("a"):  # what to write comes minutes later
             pass
     except OSError as error:
         raise ValueError(f"report can't be written: {error}") from error
