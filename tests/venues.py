@@ -91,7 +91,8 @@ def _limit(venue: Venue) -> str:
         return "not known"
     unit = "second" if venue.calls.per_seconds == 1 else f"{venue.calls.per_seconds:g} s"
     said = "" if venue.calls.is_published else ", as it once said"
-    return f"{venue.calls.calls} calls in {unit.replace('second', 'a second')}{said}"
+    calls = "a call" if venue.calls.calls == 1 else f"{venue.calls.calls} calls"
+    return f"{calls} in {unit.replace('second', 'a second')}{said}"
 
 
 if __name__ == "__main__":

@@ -47,9 +47,8 @@ def _by_weight(facts: Facts, weight: RequestWeight) -> Outcome:
 def _by_calls(row: Exchange, limit: CallLimit) -> Outcome:
     most = calls_per_second(row)
     told = "published:" if limit.is_published else "none is published now; it used to be"
-    text = (
-        f"{told} {limit.per_second:g} calls a second, and the row's batches make {most:g} at most"
-    )
+    calls = "a call" if limit.per_second == 1 else f"{limit.per_second:g} calls"
+    text = f"{told} {calls} a second, and the row's batches make {most:.3g} at most"
     if most > limit.per_second:
         raise Failed(text, _slower(row, limit))
     return Outcome(f"{text}{_unlike_preset(row)}")

@@ -72,7 +72,7 @@ def test_an_explanation_stays_within_the_window(page, width):
             assert (left >= 0, right <= width) == (True, True), mark.get_attribute("popovertarget")
 
 
-@pytest.mark.parametrize("name", ["readme", "operations", "network"])
+@pytest.mark.parametrize("name", ["readme", "operations", "network", "venues"])
 def test_a_document_is_no_wider_than_a_phone(page, name):
     page.be_wide(400)
     page.open(f"/docs/{name}/", live=False)
@@ -83,3 +83,18 @@ def test_a_document_is_no_wider_than_a_phone(page, name):
         == 0
     )
     assert page.complaints() == []
+
+
+def test_words_in_a_wide_table_stay_whole(page):
+    page.be_wide(1280)
+    page.open("/docs/venues/", live=False)
+    lines = page.js(
+        "const lines = (cell) => {"
+        "  const range = document.createRange();"
+        "  range.selectNodeContents(cell);"
+        "  return range.getClientRects().length;"
+        "};"
+        "const heads = [...document.querySelectorAll('th')];"
+        "return heads.filter((th) => !/\\s/.test(th.textContent)).map(lines);"
+    )
+    assert lines == [1] * len(lines) != []
