@@ -154,6 +154,10 @@ class StreamSession(ABC):
         """
         return None
 
+    def go_on_from(self, before: "StreamSession") -> None:
+        """Learn what the connection before this one has told, which is gone."""
+        return
+
     def lost_frame(self) -> None:
         """Learn that a frame could not be read: something may have been said that is not known."""
         return

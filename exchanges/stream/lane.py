@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol, TypeVar
 
-from exchanges.stream.base import Topic, VenueStream
+from exchanges.stream.base import StreamSession, Topic, VenueStream
 from exchanges.stream.connection import QUIET_SECONDS, Connection
 from exchanges.stream.events import (
     CandleUpdate,
@@ -115,6 +115,7 @@ class Lane:
         self._connection = connection
         self._current: Connection | None = None
         self._successor: Connection | None = None
+        self._before: StreamSession | None = None  # of the last connection that was opened
         self.streamed: set[Pair] = set()  # as the sink was told
         self.polled: set[Pair] = set()  # as the sink was told
         self._announce_again = False
@@ -277,6 +278,8 @@ class Lane:
     def _connect(self, now: float) -> None:
         if self.topics and now >= self._next_try_at and self._may_connect():
             self._current = self._open()
+            if self._before:
+                self._current.session.go_on_from(self._before)
 
     def _open(self) -> Connection:
         refused = set(self._refused_topics.topics)
@@ -287,6 +290,7 @@ class Lane:
     def _disconnected(self, gone: Connection, now: float) -> None:
         self._read(gone, now)  # what came since it was read last, before it ended
         self._current = None
+        self._before = gone.session if gone.opened else self._before
         logger.warning("stream.disconnected url=%s reason=%s", self.address, gone.reason)
         self._ends_soon = False
         if self._successor:

@@ -32,7 +32,7 @@ class _Minutes:
 
 
 class UnmarkedBars:
-    """Closes the bars of one connection; a new connection has new ones.
+    """Closes the bars of one connection; a new connection has new ones, which `go_on_from` those.
 
     Candles given to it are of a minute, whole from its beginning as far as it has got, each in the
     order in which it was sent. Frames that come to it must not be superseded while they wait:
@@ -81,7 +81,7 @@ class UnmarkedBars:
             self._symbols[symbol] = minutes
             self._note_due(minutes)
             return [event for row in rows for event in self.shown(symbol, row)]
-        doubtful = [] if minutes is None else self._doubted(symbol, minutes)
+        doubtful = [] if minutes is None else self._doubted(symbol, minutes, rows[0].timestamp)
         minute_ms = M1.floor(sent_ms)
         if rows[-1].timestamp >= minute_ms:
             return [*doubtful, *self.shown(symbol, rows[-1])]
@@ -92,12 +92,21 @@ class UnmarkedBars:
         return doubtful
 
     @staticmethod
-    def _doubted(symbol: str, minutes: _Minutes) -> list[Event]:
-        """Return what to doubt where much was traded that was not shown: all since it was."""
+    def _doubted(symbol: str, minutes: _Minutes, shown_ms: int) -> list[Event]:
+        """Return what to doubt where much was traded that was not shown: all since it was.
+
+        Not where that was long ago: much is fetched by then, and may not be had again.
+        """
         told = minutes.told
-        if not told or told[max(told)].volume:
+        if not told or told[max(told)].volume or _are_far_apart(minutes.next_ms, shown_ms):
             return []
         return [Revised(symbol, _shown_last(told, minutes.next_ms))]
+
+    def go_on_from(self, before: "UnmarkedBars") -> None:
+        """Learn what a connection that is gone has told: snapshots are held against it."""
+        for symbol, minutes in before._symbols.items():
+            minutes.is_paused = True
+            self._symbols[symbol] = minutes
 
     def pause(self, symbol: str) -> None:
         """Learn that a symbol is not subscribed, until a snapshot of it comes."""

@@ -26,6 +26,8 @@ class RevisedBars:
         for pair, _ in self._pairs.of_symbol(event.symbol):
             opened_ms = pair.timeframe.floor(event.time_ms)
             self._from_ms[pair] = min(opened_ms, self._from_ms.get(pair, opened_ms))
+            if pair.timeframe is self._pairs.rolls_up_from:
+                self._pairs.rollups[pair.symbol].take_back(opened_ms)
 
     def take_back(self, now_ms: int) -> None:
         """Forget them, so that REST is asked; to be called when nothing waits to be written."""

@@ -141,6 +141,10 @@ class KrakenSession(StreamSession):
 
     # -- what comes
 
+    def go_on_from(self, before: StreamSession) -> None:
+        if isinstance(before, KrakenSession):
+            self._bars.go_on_from(before._bars)
+
     def lost_frame(self) -> None:
         self._bars.lost()
 

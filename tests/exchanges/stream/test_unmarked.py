@@ -162,3 +162,21 @@ def test_a_bar_that_is_shown_late_behind_the_snapshot_gives_its_price_to_what_fo
     bars.snapshot("BTC", [bar(0), bar(4, 12.0)], at(5) + 1)
     assert bars.shown("BTC", bar(4, 13.0, 2.0)) == [Revised("BTC", at(4))]
     assert ended(bars.time(at(7) + GRACE_MS)) == [flat(6, 13.0)]
+
+
+def test_what_a_connection_told_before_it_was_cut_is_held_against_the_next_ones_snapshot(bars):
+    bars.shown("BTC", bar(1))
+    bars.time(at(4) + GRACE_MS)  # nothing came, though it traded
+    next_one = UnmarkedBars()
+    next_one.go_on_from(bars)
+    assert next_one.time(at(6) + GRACE_MS) == []
+    events = next_one.snapshot("BTC", [bar(0, 11.0), bar(1), bar(3, 13.0), bar(6)], at(6) + 1)
+    assert [each for each in events if isinstance(each, Revised)] == [Revised("BTC", at(2))]
+    assert ended(events) == [flat(4, 13.0), flat(5, 13.0)]
+
+
+def test_what_was_told_long_ago_is_not_doubted(bars):
+    bars.time(at(9) + GRACE_MS)
+    bars.pause("BTC")
+    rows = [bar(MOST_CONCLUDED + 20), bar(MOST_CONCLUDED + 30)]
+    assert bars.snapshot("BTC", rows, at(MOST_CONCLUDED + 40)) == []

@@ -41,6 +41,10 @@ class Rollup:
             self._closed = {t: each for t, each in self._closed.items() if t >= today_ms}
         return self._whole(candle.timestamp) if self._has_a_row else []
 
+    def take_back(self, from_ms: int) -> None:
+        """Learn that what closed from `from_ms` on is doubtful: it will be taken once more."""
+        self._closed = {time: each for time, each in self._closed.items() if time < from_ms}
+
     def lacks_before(self, time_ms: int) -> None:
         """Learn that candles before this time are missing: what they belong to is not made."""
         self._complete_from_ms = max(self._complete_from_ms, time_ms)

@@ -215,3 +215,25 @@ def test_whatever_happens_to_connections_the_cache_is_the_truth(
         truth.wait(max(live_ms, MIDNIGHT_MS) + 5 * MINUTE_MS)
         assert truth.faults(since_ms=live_ms) == []
     assert happened.hits
+
+
+def test_what_a_deaf_connection_told_is_found_out_by_the_next_one(
+    redis, server, exchange, monkeypatch
+):
+    step_often(monkeypatch)
+    hurry(monkeypatch)
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 3)  # its heartbeats are a second apart
+    truth = Comparison(redis, server, exchange, SYMBOLS)
+    with running(redis, exchange, SYMBOLS):
+        live_ms = server.clock.now_ms()
+        truth.wait(max(live_ms, MIDNIGHT_MS) + 2 * MINUTE_MS)
+        # It answers pings with the time, and sends heartbeats: all seem to lie flat.
+        happened = server.scenarios.add("answers_only", sockets="old", protocol="kraken")
+        wait_until(lambda: happened.hits)
+        wait_until(lambda: server.streams["kraken"].connects > 1)
+        truth.wait(server.clock.now_ms() + 2 * MINUTE_MS)
+
+        def faults():
+            return [one for one in truth.faults(since_ms=live_ms) if "told twice" not in one]
+
+        wait_until(lambda: not faults(), seconds=10)
