@@ -6,6 +6,7 @@ from redis.exceptions import RedisError
 
 from exchanges.stream.events import Revised
 from livermore.market.pair import Pair
+from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
 from warmup.cache.set_aside import SetAside
 from warmup.live.pairs.streamed_pairs import StreamedPairs
@@ -23,17 +24,21 @@ class RevisedBars:
 
     def add(self, event: Revised) -> None:
         """Doubt the bars of all timeframes that hold its time, and what came after them."""
-        for pair, _ in self._pairs.of_symbol(event.symbol):
+        for timeframe in Timeframe:
+            pair = Pair(event.symbol, timeframe)
+            if pair not in self._pairs.bars and pair not in self._pairs.unloaded:
+                continue
             opened_ms = pair.timeframe.floor(event.time_ms)
             self._from_ms[pair] = min(opened_ms, self._from_ms.get(pair, opened_ms))
-            if pair.timeframe is self._pairs.rolls_up_from:
-                self._pairs.rollups[pair.symbol].take_back(opened_ms)
+            if rollup := self._pairs.rollups.get(pair.symbol):
+                rollup.take_back(event.time_ms)
 
     def take_back(self, now_ms: int) -> None:
         """Forget them, so that REST is asked; to be called when nothing waits to be written."""
         for pair, from_ms in list(self._from_ms.items()):
             if (bars := self._pairs.bars.get(pair)) is None:
-                del self._from_ms[pair]  # it is not streamed any more, or is to be loaded
+                if pair not in self._pairs.unloaded:
+                    del self._from_ms[pair]  # it is not streamed any more
                 continue
             try:
                 if from_ms < bars.next_ms:

@@ -28,6 +28,7 @@ from warmup.live.writing.write_queue import WriteQueue
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_WAITS = 0.02
 ROUNDING_MS = 100  # how long before its end, by the clock, a bar may be said to be closed
+SHADOWED_MS = 600_000  # what is doubted of bars before is left to who holds the exchange
 NOBODYS = 0  # an epoch that Redis lets write nothing
 
 
@@ -161,7 +162,7 @@ class CandleSink:
             self.candle(CandleUpdate(event.symbol, event.candle, closed=True))
 
     def revised(self, event: Revised) -> None:
-        self._revised.add(event)
+        self._doubted.append(event)
 
     def revised_elsewhere(self, event: Revised) -> None:
         """Learn, in any other thread, that REST shows a bar as another one."""
@@ -244,6 +245,9 @@ class CandleSink:
 
     def _load_again(self) -> None:
         """Load what could not be read before: beside another holder nothing else does."""
+        since_ms = self._begun_ms - SHADOWED_MS
+        while self._doubted and self._doubted[0].time_ms < since_ms:
+            self._doubted.popleft()  # the holder has seen that, too
         now = time.monotonic()
         if self._pairs.unloaded and now >= self._next_look_at:
             self._next_look_at = now + SECONDS_BETWEEN_LOOKS

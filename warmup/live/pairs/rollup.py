@@ -41,8 +41,9 @@ class Rollup:
             self._closed = {t: each for t, each in self._closed.items() if t >= today_ms}
         return self._whole(candle.timestamp) if self._has_a_row else []
 
-    def take_back(self, from_ms: int) -> None:
-        """Learn that what closed from `from_ms` on is doubtful: it will be taken once more."""
+    def take_back(self, time_ms: int) -> None:
+        """Learn that what closed from the bar of a time on is doubtful: it is taken once more."""
+        from_ms = self._base.floor(time_ms)
         self._closed = {time: each for time, each in self._closed.items() if time < from_ms}
 
     def lacks_before(self, time_ms: int) -> None:

@@ -125,6 +125,6 @@ def test_a_day_closes_with_its_last_minute_and_is_forgotten_with_the_next():
 def test_what_was_taken_back_has_to_be_closed_anew():
     parts = minutes([1.0, 2.0, 3.0, 4.0, 5.0])
     rollup = Rollup(Timeframe.M1, parts[:4], MIDNIGHT, True)
-    rollup.take_back(parts[2].timestamp)
+    rollup.take_back(parts[2].timestamp + 5)
     assert rollup.close(parts[4]) == rollup.close(parts[2]) == []
     assert [each.volume for each in rollup.close(parts[3])] == [15.0]

@@ -1,5 +1,7 @@
 """Bars that the stream shows as others than it told: taken back, fetched, told once more."""
 
+from redis.exceptions import ConnectionError
+
 from exchanges.stream.events import Revised
 from livermore.market.pair import Pair
 from tests.warmup.live.sink.played import BTC, M5, PAIR, REST, STREAM, at, bar, closed
@@ -70,3 +72,21 @@ def test_a_bar_that_is_not_over_by_a_clock_that_is_behind_is_told_again_in_turn(
     tick_until(sink, lambda: sink.skipped() == [])
     assert stored(cache) == [(0, STREAM), (1, STREAM), (2, REST)]
     assert cache.told([PAIR])[PAIR] == Told(at(3))
+
+
+def test_a_pair_that_is_to_be_loaded_is_taken_back_once_it_is(sink, cache, monkeypatch):
+    def fail(*_):
+        raise ConnectionError("gone")
+
+    sink.candle(closed(0))
+    sink.candle(closed(1))
+    sink.tick()
+    with monkeypatch.context() as patch:
+        patch.setattr(sink._cache, "told", fail)
+        sink.revised(Revised(BTC, at(1)))
+        sink.tick()
+        sink.revised(Revised(BTC, at(0)))  # while the first one is under way
+        sink.tick()
+    sink.tick()
+    sink.tick()
+    assert cache.coverage(*PAIR) == ()

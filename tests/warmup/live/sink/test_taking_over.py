@@ -3,9 +3,11 @@
 import pytest
 from redis.exceptions import ConnectionError
 
+from exchanges.stream.events import Revised
 from livermore.market import keys
 from livermore.market.pair import Pair
 from tests.warmup.live.sink.played import (
+    BTC,
     EPOCH,
     ETH,
     EXCHANGE,
@@ -154,3 +156,19 @@ def test_a_sink_that_cannot_read_what_was_told_loads_everything_again(
     shadow.candle(closed(2))
     shadow.tick()
     assert told(redis) == [(0, False), (1, False), (2, False)]
+
+
+def test_what_was_doubted_long_before_is_the_holders_to_take_back(redis, shadow, holder, cache):
+    def close(numbers):
+        for number in numbers:
+            for sink in (shadow, holder):
+                sink.candle(closed(number))
+        holder.tick()
+        shadow.tick()
+
+    close(range(1, 4))
+    shadow.revised(Revised(BTC, at(2)))
+    close(range(4, 30))
+    shadow.revised(Revised(BTC, at(28)))
+    take_over(redis, shadow)
+    assert cache.coverage(*PAIR) == ((at(0), at(28)),)
