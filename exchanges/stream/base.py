@@ -158,7 +158,7 @@ class StreamSession(ABC):
         """Learn what the connection before this one has told, which is gone."""
         return
 
-    def lost_frame(self) -> None:
+    def lost_frame(self, frame: bytes) -> None:
         """Learn that a frame could not be read: something may have been said that is not known."""
         return
 

@@ -172,7 +172,7 @@ class Connection:
                         raise BadPayload(f"a frame of {len(frame):,} bytes, which none has")
                     events += parse(frame)
                 except BadPayload as error:
-                    self.session.lost_frame()
+                    self.session.lost_frame(frame)
                     self.malformed += 1
                     self._refused[_reason(error)] += 1
                     self._complain("malformed", error)

@@ -5,7 +5,7 @@ its symbol comes, or the exchange's time is far enough beyond it; and a minute o
 had no trades, as long as the subscription was there from before its beginning to after its end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -113,13 +113,13 @@ class UnmarkedBars:
         if minutes := self._symbols.get(symbol):
             minutes.is_paused = True
 
-    def lost(self) -> None:
-        """Learn that a frame may be missing: what is open now is left to REST.
+    def lost(self, symbols: Iterable[str] | None = None) -> None:
+        """Learn that a frame of symbols, None: of any, is missing: what is open is left to REST.
 
         A symbol begins anew with what is shown of it next, which is whole again.
         """
-        self._symbols.clear()
-        self._next_due_ms = inf
+        for symbol in list(self._symbols) if symbols is None else symbols:
+            self._symbols.pop(symbol, None)
 
     def time(self, time_ms: int) -> list[Event]:
         """Learn the exchange's time when it sent a frame, of whatever; return what closed."""

@@ -145,8 +145,19 @@ class KrakenSession(StreamSession):
         if isinstance(before, KrakenSession):
             self._bars.go_on_from(before._bars)
 
-    def lost_frame(self) -> None:
-        self._bars.lost()
+    def lost_frame(self, frame: bytes) -> None:
+        self._bars.lost(self._told_of(frame))
+
+    def _told_of(self, frame: bytes) -> set[str] | None:
+        """Return of which symbols a frame that is not understood has bars, None: of any."""
+        try:
+            message = orjson.loads(frame)
+            if message["channel"] == TICKER:
+                return set()
+            names = [row["symbol"] for row in message["data"]]
+            return {self._symbols[name] for name in names} or None
+        except UNREADABLE:
+            return None
 
     def superseded_by(self, frame: bytes) -> bytes | None:
         # Of tickers alone: the time would overtake bars that were replaced.

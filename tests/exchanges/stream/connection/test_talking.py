@@ -240,6 +240,6 @@ def test_a_session_learns_of_frames_that_could_not_be_read(serve, connect):
         confirm_all(client)
 
     connection, lost = connect(serve(script)), []
-    connection.session.lost_frame = lambda: lost.append(1)
+    connection.session.lost_frame = lambda frame: lost.append(1)
     read_until(connection, lambda events: told(events) == [1, 2])
     assert lost == [1]

@@ -325,3 +325,18 @@ def test_any_bytes_are_read_or_a_bad_payload(frame):
 @given(mutated(FRAMES) | damaged(FRAMES))
 def test_a_spoiled_frame_never_gives_a_candle_that_is_not_in_it(frame):
     assert_honest(frame)
+
+
+@pytest.mark.parametrize(("frame", "left"), [
+    (changed(TICKER, last=None), ["BTC-USD", "ETH-USD"]),  # it says nothing of bars
+    (update(0, symbol="ETH/USD", high=0.1), ["BTC-USD"]),
+    (update(0, symbol="NOPE/USD", high=None), []),
+    (b'{"channel":"ohlc","data":[{"symbol":"BTC/', []),
+])  # fmt: skip
+def test_what_can_not_be_read_costs_the_bars_of_those_whom_it_may_be_about(frame, left):
+    session = new_session()
+    for name in NAMES.values():
+        session.parse(update(0, symbol=name))
+    session.lost_frame(frame)
+    events = session.parse(pong(MINUTE + MINUTE_MS + 2_000))
+    assert [each.symbol for each in events if isinstance(each, Concluded)] == left
