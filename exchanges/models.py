@@ -141,6 +141,9 @@ class Exchange(Timestamped):
         # Paths are appended to the base, and some exchanges answer 404 to a double slash.
         self.rest_url = self.rest_url.rstrip("/")
         self.ws_url = self.ws_url.rstrip("/")
+        if venue and venue.stream_paths and not self.ws_url.endswith(venue.stream_paths):
+            wanted = f"ends with {venue.stream_paths[0]}, as in {venue.presets[0].ws_url}."
+            raise ValidationError({"ws_url": f"The WebSocket address of {venue.label} {wanted}"})
         self.archive_url = self.archive_url.rstrip("/")
         self.proxy = self.proxy.rstrip("/")
         account = UserExchange.objects.filter(pk=self.account_id).first()

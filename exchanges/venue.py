@@ -93,6 +93,7 @@ class Venue:
     presets: tuple[Preset, ...]
     seen_live: bool  # whether this code has ever talked to the exchange itself
     api_path: str = ""  # what of a row's REST address follows the host
+    stream_paths: tuple[str, ...] = ()  # with one of which its WebSocket address has to end
     weight: RequestWeight | None = None  # None: it publishes none, so rows are paced by batches
     calls: CallLimit | None = None  # of all its REST, where it counts calls and no weight
     errors_in_200: bool = False  # what it refuses may come with HTTP 200: `read_error` sees it all

@@ -147,3 +147,27 @@ def test_the_native_name_of_what_is_gone_may_be_given_to_another(exchange, statu
     add_symbol(exchange, "OLD-USD", "XUSD", status=status)
     add_symbol(exchange, "NEW-USD", "XUSD")
     assert exchange.symbols.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "end"),
+    [
+        ("okx", "wss://ws.okx.com:8443/ws/v5/business", "/ws/v5"),
+        ("bybit", "wss://stream.bybit.com/v5/public/linear", "/v5/public"),
+        ("kraken", "wss://ws.kraken.com", "/v2"),
+    ],
+)
+def test_a_websocket_address_ends_as_its_venue_needs_it(name, address, end):
+    exchange = Exchange.objects.get(name=name)
+    exchange.full_clean()
+    exchange.ws_url = address
+    with pytest.raises(ValidationError) as refused:
+        exchange.full_clean()
+    (text,) = refused.value.message_dict["ws_url"]
+    assert text.endswith(f" ends with {end}, as in {Exchange.objects.get(name=name).ws_url}.")
+
+
+def test_krakens_streams_may_move_to_another_host_and_path():
+    exchange = Exchange.objects.get(name="kraken")
+    exchange.ws_url = "wss://uws.kraken.com/v2/public/"
+    exchange.full_clean()

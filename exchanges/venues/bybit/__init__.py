@@ -20,6 +20,7 @@ VENUE = Venue(
     read_listing=read_listing,
     read_error=read_error,
     is_own_error=is_own_error,
+    stream_paths=("/v5/public",),
     errors_in_200=True,
     read_ban=read_ban,
     elsewhere=elsewhere,

@@ -22,6 +22,7 @@ VENUE = Venue(
     read_error=read_error,
     is_own_error=is_own_error,
     read_ban=read_ban,
+    stream_paths=("/v2", "/v2/public"),  # of version 2, and at another host of newer documents
     errors_in_200=True,
     calls=CallLimit(1, per_seconds=1),
     seen_live=False,

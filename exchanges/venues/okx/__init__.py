@@ -21,6 +21,7 @@ VENUE = Venue(
     read_error=read_error,
     is_own_error=is_own_error,
     elsewhere=elsewhere,
+    stream_paths=("/ws/v5",),
     errors_in_200=True,
     calls=CallLimit(20, per_seconds=2),
     seen_live=False,
