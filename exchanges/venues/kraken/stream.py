@@ -180,6 +180,8 @@ class KrakenSession(StreamSession):
     def parse(self, frame: bytes) -> list[Event]:
         try:
             message = orjson.loads(frame)
+            if not isinstance(message, dict):  # who knows of what it was to tell
+                raise TypeError("not an object")
             if "channel" in message:
                 return self._read(message)
             if "method" in message or "error" in message:

@@ -340,3 +340,9 @@ def test_what_can_not_be_read_costs_the_bars_of_those_whom_it_may_be_about(frame
     session.lost_frame(frame)
     events = session.parse(pong(MINUTE + MINUTE_MS + 2_000))
     assert [each.symbol for each in events if isinstance(each, Concluded)] == left
+
+
+@pytest.mark.parametrize("frame", [b"[%s,null,7]" % OHLC, b"7", b'"channel"', b"null"])
+def test_what_is_no_object_may_have_told_of_a_trade_and_is_no_frame(frame):
+    with pytest.raises(BadPayload):
+        parse(frame)
