@@ -1,6 +1,6 @@
 """What scenarios do to the frames of one protocol."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from random import Random
 from typing import Generic, NamedTuple, TypeVar
 
@@ -79,6 +79,20 @@ class FrameFaults(Generic[StreamT]):
             else:
                 sent = _SIMPLE[scenario.kind](sent)
         return sent if after is None else [*sent, after]
+
+    def to_send(
+        self,
+        stream: StreamT,
+        info: FrameInfo,
+        payload: bytes,
+        now_ms: int,
+        dated: Callable[[bytes, int], bytes],
+    ) -> Iterator[bytes]:
+        """Yield the same without what gets lost; `dated` writes another time into a frame."""
+        for one in self.spoil(stream, info, payload, now_ms):
+            if one is not None:
+                off_ms = self.off_ms(info)
+                yield dated(one, now_ms + off_ms) if off_ms else one
 
     def overdue(self, now_ms: int) -> list[tuple[StreamT, bytes]]:
         """Return the closing frames that were held back until now, with their streams."""

@@ -81,10 +81,8 @@ class Publisher:
 
     def _publish(self, channel: Channel, info: FrameInfo, payload: bytes) -> None:
         now_ms = self._clock.now_ms()
-        for one in self._faults.spoil(channel, info, payload, now_ms):
-            if one is not None:
-                off_ms = self._faults.off_ms(info)
-                self._send(channel, frames.dated(one, now_ms + off_ms) if off_ms else one)
+        for one in self._faults.to_send(channel, info, payload, now_ms, frames.dated):
+            self._send(channel, one)
 
     def _send(self, channel: Channel, payload: bytes) -> None:
         built = frame(payload)

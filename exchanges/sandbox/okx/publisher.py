@@ -67,7 +67,5 @@ class Publisher:
 
     def _publish(self, stream: Stream, info: FrameInfo, payload: bytes) -> None:
         now_ms = self._clock.now_ms()
-        for one in self._faults.spoil(stream, info, payload, now_ms):
-            if one is not None:
-                off_ms = self._faults.off_ms(info)
-                stream.send(frames.dated(one, now_ms + off_ms) if off_ms else one)
+        for one in self._faults.to_send(stream, info, payload, now_ms, frames.dated):
+            stream.send(one)
