@@ -159,7 +159,10 @@ class StreamSession(ABC):
         return
 
     def lost_frame(self, frame: bytes) -> None:
-        """Learn that a frame could not be read: something may have been said that is not known."""
+        """Learn that a frame could not be read: something may have been said that is not known.
+
+        It is empty where frames may be missing, as none came for a while.
+        """
         return
 
     def unacknowledged(self) -> set[Topic]:

@@ -29,6 +29,7 @@ LOOK_SECONDS = 0.5  # between two looks at a connection's age, silence and the l
 BUSY_SECONDS = 0.02  # for whoever reads it, before others' sockets are seen to first
 SILENCE_SECONDS = 30  # without any frame it is pinged, without a heartbeat that is due it is dead
 PONG_SECONDS = 10
+STALL_SECONDS = 5  # without any frame, where some come each second: an exchange may leave some out
 ACK_SECONDS = 5
 QUIET_SECONDS = 10  # a confirmed subscription is taken for one although nothing came of it
 SECONDS_BETWEEN_COMPLAINTS = 60
@@ -93,6 +94,7 @@ class Connection:
         self._stopping = threading.Event()
         self._sending = threading.Lock()
         self._frame_at = self._data_at = time.monotonic()  # pings and pongs are frames, too
+        self._read_at, self._has_lost = inf, False  # when frames were read last
         self._pinged_at: float | None = None
         self._next_ping_at = inf  # of the exchange's own kind
         self._has_just_pinged = False  # and sent nothing else since
@@ -166,13 +168,16 @@ class Connection:
         parse = self.session.parse
         now, is_full, answered = time.monotonic(), self.inbox.is_full, self.session.answered
         with self._sending:  # the session is for one thread at a time
-            for frame in self.inbox.take_nameless() if nameless else self.inbox.take(most):
+            frames = self.inbox.take_nameless() if nameless else self.inbox.take(most)
+            if frames:
+                self._note_stall(now)
+            for frame in frames:
                 try:
                     if len(frame) > MOST_READ_BYTES:
                         raise BadPayload(f"a frame of {len(frame):,} bytes, which none has")
                     events += parse(frame)
                 except BadPayload as error:
-                    self.session.lost_frame(frame)
+                    self._lose(frame)
                     self.malformed += 1
                     self._refused[_reason(error)] += 1
                     self._complain("malformed", error)
@@ -190,6 +195,21 @@ class Connection:
         for refusal in refusals:
             self._complain("refused", refusal.reason)
         return events
+
+    def has_lost(self) -> bool:
+        """Tell whether frames could not be read, or may be missing, since the last call."""
+        lost, self._has_lost = self._has_lost, False
+        return lost
+
+    def _lose(self, frame: bytes) -> None:
+        self.session.lost_frame(frame)
+        self._has_lost = True
+
+    def _note_stall(self, now: float) -> None:
+        """Learn that frames came; after a while without any nobody knows whether all did."""
+        if now - self._read_at > STALL_SECONDS:
+            self._lose(b"")
+        self._read_at = now
 
     def _note_life(self, now: float, speaks: bool) -> None:
         if self.flowing:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import log2
 from typing import NamedTuple, Protocol, TypeVar
 
 from exchanges.stream.base import StreamSession, Topic, VenueStream
@@ -33,6 +34,7 @@ FRAMES_TOGETHER = 64  # a millisecond's work
 GOOD_LIFE_SECONDS = 60  # after so long a connection has proved itself, and delays begin anew
 SECONDS_BETWEEN_LISTENING = 5
 LEAST_SILENCE_SECONDS = 30
+SECONDS_BETWEEN_ANEW = 120  # between two times that all is asked for as frames can't be read
 TRIES_PER_SILENCE = 2  # then the pair is taken to be quiet, until it is received again
 
 
@@ -127,6 +129,7 @@ class Lane:
         self._ends_soon = False
         self._received_at: dict[tuple[str, Timeframe], float] = {}  # by what equals a pair
         self._asked_again: Counter[Topic] = Counter()
+        self._asks_anew, self._next_anew_at = False, 0.0
         self._next_listening_at = 0.0
         self._watch = SilenceWatch(LEAST_SILENCE_SECONDS, trades)
         self._symbols: set[str] = set()
@@ -231,6 +234,8 @@ class Lane:
         candles, tickers, told_ms = set(), False, 0
         events = connection.read(nameless=nameless, most=most)
         self.counters += connection.counted()
+        if connection.has_lost() and self._stream.concludes_bars:
+            self._asks_anew = True  # nothing is concluded of what is silent until it is shown
         for event in events:
             self._received_any_at = now
             match event:
@@ -393,6 +398,9 @@ class Lane:
     def _ask_the_silent(self, connection: Connection, now: float) -> None:
         """Subscribe anew what has not been received for two bars although it used to trade."""
         silent = []
+        if self._asks_anew and now >= self._next_anew_at:
+            self._asks_anew, self._next_anew_at = False, now + SECONDS_BETWEEN_ANEW
+            self._asked_again.clear()
         for topic, shortest in self._shortest.items():
             if topic in self._refused_topics.topics:
                 continue
@@ -401,7 +409,10 @@ class Lane:
             if silence <= longest:
                 self._asked_again.pop(topic, None)
             elif self._is_to_be_asked(silence, longest, self._asked_again[topic]):
+                # In a silence that is long already the next time is no sooner than where it grew.
                 self._asked_again[topic] += 1
+                if self._stream.concludes_bars:
+                    self._asked_again[topic] = 1 + int(log2(silence / longest))
                 silent.append(topic)
         if silent and connection.opened:
             logger.warning("stream.silent url=%s topics=%d", self.address, len(silent))

@@ -240,6 +240,32 @@ def test_a_session_learns_of_frames_that_could_not_be_read(serve, connect):
         confirm_all(client)
 
     connection, lost = connect(serve(script)), []
-    connection.session.lost_frame = lambda frame: lost.append(1)
+    connection.session.lost_frame = lost.append
     read_until(connection, lambda events: told(events) == [1, 2])
-    assert lost == [1]
+    assert lost == [b"{"]
+    assert connection.has_lost()
+    assert not connection.has_lost()
+
+
+def test_a_session_learns_that_frames_may_be_missing_before_it_reads_what_came_after(
+    serve, connect, monkeypatch
+):
+    monkeypatch.setattr(connection_module, "STALL_SECONDS", 0.3)
+    go_on, happened = threading.Event(), []
+
+    def script(client):
+        confirm(client, client.recv())
+        client.send(tick(1))
+        go_on.wait(10)
+        client.send(tick(2))
+        confirm_all(client)
+
+    connection = connect(serve(script))
+    read_until(connection, lambda events: told(events) == [1])
+    connection.session.lost_frame = happened.append
+    parse = connection.session.parse
+    connection.session.parse = lambda frame: happened.append("read") or parse(frame)
+    time.sleep(0.4)  # the stall itself
+    go_on.set()
+    read_until(connection, lambda events: told(events) == [2])
+    assert happened == [b"", "read"]

@@ -92,6 +92,15 @@ def test_where_silence_proves_bars_it_is_asked_about_ever_again(sandbox, stream,
         )
         asked.append(server.streams["binance"].messages - messages)
     assert asked[-1] == 6  # two minutes, four, eight: each time one to end and one to begin
+    # What can't be read may have been of any: those that are silent are shown anew, once.
+    [lane] = streamer._lanes
+    lane._current.inbox.put([b"no frame", b"nor this"])
+    eventually(lambda: server.streams["binance"].messages == messages + 8)
+    for _ in range(2):
+        clock.ahead += 1
+        seen = notes.ticks + 3
+        eventually(lambda seen=seen: notes.ticks > seen, later(server))
+    assert server.streams["binance"].messages == messages + 8
 
 
 def test_a_bar_that_is_only_concluded_is_told_and_is_no_sign_of_life():

@@ -208,6 +208,7 @@ def test_whatever_happens_to_connections_the_cache_is_the_truth(
     step_often(monkeypatch)
     hurry(monkeypatch)
     monkeypatch.setattr(connection, "SILENCE_SECONDS", 3)  # its heartbeats are a second apart
+    monkeypatch.setattr(connection, "STALL_SECONDS", 2)  # four minutes here
     happened = server.scenarios.add(**scenario, protocol="kraken")
     truth = Comparison(redis, server, exchange, SYMBOLS)
     with running(redis, exchange, SYMBOLS):
