@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from math import isclose
 
 from exchanges.contact.contact import CLOCK_SECONDS, Contact
 from exchanges.contact.fact import Answer
@@ -16,12 +17,22 @@ LATE_MS = 15_000  # so long after the last minute its frames and its row are wai
 
 @dataclass
 class Told:
-    """What the stream told of one minute: its frames, those that closed it, and how late."""
+    """What the stream told of one minute: its frames, those that closed it, and how late.
+
+    `row_volume` is what REST told of it later, None for nothing.
+    """
 
     frames: int = 0
     volume: float = 0.0
     closes: int = 0
     close_after_ms: int | None = None
+    row_volume: float | None = None
+
+    @property
+    def is_other(self) -> bool:
+        """Return whether the last frame told another volume than REST."""
+        row = self.row_volume
+        return bool(self.frames) and row is not None and not isclose(self.volume, row)
 
 
 @dataclass
@@ -104,6 +115,7 @@ def ask_closing(contact: Contact) -> Answer:
         "closed": len(closed),
         "closedTwice": sum(each.closes > 1 for each in closed),
         "latestCloseAfterMs": max(delays, default=None),
+        "toldOtherwise": sum(each.is_other for each in traded),
     }
     if not traded:
         return Answer("no minute with trades was watched", None, seen)
@@ -111,6 +123,10 @@ def ask_closing(contact: Contact) -> Answer:
     text = f"{len(closed)} of {len(traded)} minutes with trades were told to be closed{late}"
     # Where no flag is waited for, bars are closed by what comes after them, or by REST.
     is_so = len(closed) == len(traded) if contact.stream.marks_closed_bars else None
+    if contact.stream.concludes_bars:  # from the last frame of each, which has to tell it all
+        others = seen["toldOtherwise"]
+        is_so = not others
+        text = f"the last frames of {others} of {len(traded)} minutes told another volume than REST"
     return Answer(text, is_so, seen)
 
 
@@ -127,5 +143,6 @@ def ask_quiet_frames(contact: Contact) -> Answer:
 
 
 def _sort_in(watched: Watched, row: Candle | None, told: Told) -> None:
+    told.row_volume = row.volume if row else None
     has_trades = row.volume > 0 if row else told.volume > 0
     (watched.traded if has_trades else watched.quiet).append(told)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exchanges.contact.contact import Contact
 
 NOWHERE = "NOPE/USD"
-CALLS_AT_ONCE = 5
+CALLS = 5
 MORE_THAN_TOLD = 60  # bars
 LISTEN_SECONDS = 75.0
 
@@ -35,19 +35,19 @@ def rows_before_depth(contact: "Contact") -> Answer:
     return Answer(text, len(closed) == rest.depth_rows, seen)
 
 
-def calls_at_once(contact: "Contact") -> Answer:
-    """Make a few calls one right after the other, and look what becomes of them."""
+def calls_in_turn(contact: "Contact") -> Answer:
+    """Make a few calls as far apart as all of ours are, and look what becomes of them."""
     said = []
     began = time.monotonic()
-    for _ in range(CALLS_AT_ONCE):
+    for _ in range(CALLS):
         try:
             contact.rest.server_time_ms()
         except LivermoreError as error:
             said.append(clip(str(error)))
     seconds = time.monotonic() - began
-    seen = {"calls": CALLS_AT_ONCE, "seconds": round(seconds, 2), "failed": said}
-    text = f"{CALLS_AT_ONCE} calls in {seconds:.1f} s: {len(said)} failed"
-    return Answer(text, None, seen)
+    seen = {"calls": CALLS, "seconds": round(seconds, 2), "failed": said}
+    text = f"{CALLS} calls in {seconds:.1f} s: {len(said)} failed"
+    return Answer(text, not said, seen)
 
 
 def times_in_frames(contact: "Contact") -> Answer:
@@ -87,10 +87,10 @@ UNSURE = (
         ask=rows_before_depth,
     ),
     UnsureFact(
-        name="calls_at_once",
-        question="What becomes of five calls, one right after the other?",
-        assumed="They may be answered with an empty body: all are a second apart.",
-        ask=calls_at_once,
+        name="calls_in_turn",
+        question="Are calls that are a second apart all answered?",
+        assumed="They are, where five at once may be answered with empty bodies.",
+        ask=calls_in_turn,
     ),
     UnsureFact(
         name="times_in_frames",
