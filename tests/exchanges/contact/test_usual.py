@@ -91,7 +91,7 @@ def test_as_many_topics_as_we_give_are_taken(contact, name, monkeypatch):
 
 
 def test_minutes_are_told_closed_with_and_without_trades(contact):
-    one = contact("sandbox", minutes=3)
+    one = contact("sandbox", minutes=6)  # of three minutes of the quiet one two have no trade
     closing, quiet = ask_closing(one), ask_quiet_frames(one)
     assert closing.as_assumed, closing
     assert closing.seen["closed"] == closing.seen["minutes"] >= 3
