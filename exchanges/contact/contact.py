@@ -4,17 +4,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from exchanges.contact.listening import Listening, record
 from exchanges.errors import Permanent
 from exchanges.rest.base import VenueRest
 from exchanges.stream.base import Topic, VenueStream
-from exchanges.stream.connection import Connection
 from exchanges.symbols.listed import ListedSymbol
 from livermore.market.candle import Candle
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who asks loads sockets, who only knows the venues does not
+    from exchanges.contact.listening import Listening
     from exchanges.contact.watching import Watched
+    from exchanges.stream.connection import Connection
 
 LOOK_SECONDS = 0.05
 CLOCK_SECONDS = 1.0  # between two questions for the time, while it is waited for
@@ -97,13 +97,16 @@ class Contact:
         self,
         topics: Iterable[Topic],
         seconds: float,
-        until: Callable[[Listening], bool] = lambda listening: False,
-    ) -> Listening:
+        until: "Callable[[Listening], bool]" = lambda listening: False,
+    ) -> "Listening":
         """Subscribe `topics`, on one connection for each address, take what comes, and go.
 
         The seconds begin when all is confirmed or refused, or nothing more is to be waited for.
         They end earlier where `until` is true of what came.
         """
+        from exchanges.contact.listening import Listening, record
+        from exchanges.stream.connection import Connection
+
         shares = self.stream.topics_by_address(topics)
         connections = [Connection(self.stream, each, address=at) for at, each in shares.items()]
         listening = Listening()
@@ -133,15 +136,15 @@ class Contact:
         return 0 < traded < HOUR_MS // MINUTE_MS
 
 
-def _answered(connections: Iterable[Connection]) -> bool:
+def _answered(connections: "Iterable[Connection]") -> bool:
     return all(each.accepted.is_set() and not each.missing() for each in connections)
 
 
 def _take(
-    connections: Iterable[Connection],
-    listening: Listening,
+    connections: "Iterable[Connection]",
+    listening: "Listening",
     seconds: float,
-    until: Callable[[Listening], bool],
+    until: "Callable[[Listening], bool]",
 ) -> None:
     ends_at = time.monotonic() + seconds
     while True:

@@ -3,13 +3,16 @@
 import time
 from dataclasses import dataclass, field
 from math import isclose
+from typing import TYPE_CHECKING
 
 from exchanges.contact.contact import CLOCK_SECONDS, Contact
 from exchanges.contact.fact import Answer
-from exchanges.contact.listening import Listening
 from exchanges.stream.events import CandleUpdate, Clock
 from livermore.market.candle import Candle
 from livermore.market.timeframe import MINUTE_MS, Timeframe
+
+if TYPE_CHECKING:
+    from exchanges.contact.listening import Listening
 
 M1 = Timeframe.M1
 LATE_MS = 15_000  # so long after the last minute its frames and its row are waited for
@@ -65,7 +68,7 @@ def _watch(contact: Contact) -> Watched:
 
     looked_at = time.monotonic()
 
-    def over(_: Listening) -> bool:
+    def over(_: "Listening") -> bool:
         nonlocal looked_at
         if time.monotonic() < looked_at + CLOCK_SECONDS:
             return False
@@ -82,7 +85,7 @@ def _watch(contact: Contact) -> Watched:
     return watched
 
 
-def told_of_minutes(listening: Listening) -> dict[tuple[str, int], Told]:
+def told_of_minutes(listening: "Listening") -> dict[tuple[str, int], Told]:
     """Return what was told of each minute, by symbol and open time."""
     found: dict[tuple[str, int], Told] = {}
     sent_ms = 0

@@ -52,6 +52,8 @@ def test_on_a_narrow_screen_the_header_and_the_symbols_can_be_read(page, redis, 
     live(redis, row)
     page.be_wide(400)
     page.open()
+    page.wait(lambda: page.count("[role=rowheader]"))
+    page.js("document.querySelector('[role=rowheader]').scrollIntoView({block: 'center'})")
     page.wait_for("[role=rowheader]", "1000SATS-FDUSD")
     name, link = (
         page.js(f"return document.querySelector('{each}').getBoundingClientRect().toJSON()")
