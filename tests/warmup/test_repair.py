@@ -102,6 +102,8 @@ def test_a_stale_set_is_brought_up_to_date(warm, redis, exchange, sandbox, truth
 
 def test_a_stretch_without_trades_is_asked_for_once(redis, coinbase, open_rest, sandbox):
     rest = open_rest(coinbase)
+    now_ms = sandbox.clock.now_ms()
+    sandbox.clock.advance(M1.ceil(now_ms) + 20_000 - now_ms)  # no minute ends meanwhile
     sandbox.faults.add("holes", open_times=list(range(0, sandbox.clock.now_ms(), M1.ms)[-95:-5]))
     repair = CandleRepair(redis, coinbase.pk, rest)
     repair.repair(["BTC-USD"], ["1m"])

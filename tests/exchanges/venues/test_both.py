@@ -249,7 +249,7 @@ def test_the_open_candle_comes_apart(rest, sandbox, timeframe, named):
 @pytest.mark.parametrize("timeframe", Timeframe)
 def test_a_bar_that_closed_a_moment_ago_may_still_change(rest, truth, sandbox, timeframe, named):
     boundary_ms = timeframe.ceil(NOW_MS)
-    sandbox.clock.advance(boundary_ms + rest.settle_ms - 1 - NOW_MS)
+    sandbox.clock.advance(boundary_ms + rest.settle_ms // 2 - NOW_MS)
     got = rest.get_candles(named("BTC-USD"), timeframe, limit=2)
     assert got[-1].close_time_ms == got.covered[-1][1] == boundary_ms - timeframe.ms
     trades = sandbox.market.trades(named("BTC-USD"), boundary_ms)

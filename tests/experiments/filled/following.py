@@ -2,6 +2,7 @@
 
 import signal
 import time
+from functools import partial
 
 from exchanges.lock.status import State, read_status
 from history.models import KeptHistory
@@ -66,10 +67,13 @@ class Following:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         self.killed[name] += 1
-        held = {"start": keys.lock, "history": keys.history_turn}[name](self._row.pk)
+        held = self._held_by(name)
         if number % WAITS_EVERY != WAITS_EVERY - 1:
             self._redis.delete(held)
         wait_until(lambda: not self._redis.exists(held), SETTLES_WITHIN_SECONDS)
+
+    def _held_by(self, name):
+        return {"start": keys.lock, "history": keys.history_turn}[name](self._row.pk)
 
     def _faults_of_claims(self, comparison):
         """Yield what history claims at this moment and is not so, of a pair that is drawn."""
@@ -83,6 +87,8 @@ class Following:
         cache.wait(now_ms, SETTLES_WITHIN_SECONDS)
         wait_until(lambda: comparison.is_settled(now_ms), SETTLES_WITHIN_SECONDS)
         for name in ("start", "history"):
+            held = self._held_by(name)
+            wait_until(partial(self._redis.exists, held), SETTLES_WITHIN_SECONDS)
             running[name].terminate()
             _, error = running[name].communicate(timeout=20)
             if running[name].returncode:
