@@ -62,12 +62,13 @@ class Finding:
 
 @dataclass(slots=True)
 class ContactReport:
-    """All that was asked of an exchange, and what came of it."""
+    """All that was asked of an exchange, and what came of it; `questions` are to be asked."""
 
     exchange: Exchange
     venue: Venue
     minutes: float
     check: CheckReport
+    questions: int = 0
     findings: list[Finding] = field(default_factory=list)
     version: str = ""
 
@@ -87,6 +88,7 @@ class ContactReport:
             "minutes": self.minutes,
             "symbol": self.check.symbol,
             "check": {step.name: step.result for step in self.check.steps},
+            "questions": self.questions,
             "findings": [each.as_json() for each in self.findings],
         }
         return self._without_addresses(content)
@@ -100,6 +102,8 @@ class ContactReport:
             f"{told['symbol']}, {told['minutes']:g} minutes of the stream",
             "check: " + ", ".join(f"{name} {result}" for name, result in told["check"].items()),
         ]
+        if (asked := len(told["findings"])) < self.questions:
+            lines.append(f"only {asked} of {self.questions} questions were asked before it ended")
         for each in told["findings"]:
             lines += [
                 "",

@@ -44,13 +44,16 @@ class FirstContact:
         return (*USUAL, *self._venue.unsure)
 
     def run(
-        self, check: CheckReport, on_finding: Callable[[Finding], None] = lambda finding: None
+        self, check: CheckReport, on_finding: Callable[[ContactReport], None] = lambda report: None
     ) -> ContactReport:
-        """Return what was found, with what the steps of a `check` said of the exchange before."""
-        report = ContactReport(self._exchange, self._venue, self._minutes, check)
+        """Return what was found, with what the steps of a `check` said of the exchange before.
+
+        `on_finding` is given the report as far as it has got, after each question.
+        """
+        report = ContactReport(self._exchange, self._venue, self._minutes, check, len(self.facts))
         for finding in self._findings(check):
             report.findings.append(finding)
-            on_finding(finding)
+            on_finding(report)
         return report
 
     def _findings(self, check: CheckReport) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from livermore.arguments import add_exchange, exchange_named, symbol_names, symb
 from livermore.command import LivermoreCommand, UsageError
 from livermore.observing.redaction import redacted
 from warmup.harness import CheckReport, ExchangeCheck
+from warmup.harness.contact_report import ContactReport
 from warmup.harness.first_contact import FirstContact
 from warmup.harness.terminal import CheckProgress, print_check
 
@@ -81,19 +82,32 @@ class Command(LivermoreCommand):
             )
 
     def _write_report(self, contact: FirstContact, check: CheckReport, path: Path) -> None:
+        """Ask, and write after each answer what is known by then: whoever ends it keeps that."""
+
+        def note(report: ContactReport) -> None:
+            last = report.findings[-1]
+            self.stderr.write(f"{last.fact.name}: {last.text}")
+            _write(report, path)
+
         self.stderr.write(f"Asking {len(contact.facts)} things, which takes minutes")
-        found = contact.run(check, lambda each: self.stderr.write(f"{each.fact.name}: {each.text}"))
-        found.version = __version__
-        text = path.with_name(f"{path.name}.txt")
-        try:
-            path.write_text(redacted(json.dumps(found.as_json(), indent=2)) + "\n", "utf-8")
-            text.write_text(redacted(found.as_text()), "utf-8")
-        except OSError as error:
-            raise CommandError(f"the report can't be written: {error}") from error
+        found = contact.run(check, note)
+        text = _write(found, path)
         self.stderr.write(
             f"{len(found.findings)} answers, {len(found.surprises)} of them not as assumed: "
             f"{path} and {text} can be sent to whoever maintains this"
         )
+
+
+def _write(report: ContactReport, path: Path) -> Path:
+    """Write a report in both forms; return where it is in words. Raises CommandError."""
+    report.version = __version__
+    text = path.with_name(f"{path.name}.txt")
+    try:
+        path.write_text(redacted(json.dumps(report.as_json(), indent=2)) + "\n", "utf-8")
+        text.write_text(redacted(report.as_text()), "utf-8")
+    except OSError as error:
+        raise CommandError(f"the report can't be written: {error}") from error
+    return text
 
 
 def _contact(redis: Redis, exchange: Exchange, options: dict[str, Any]) -> FirstContact | None:

@@ -144,6 +144,21 @@ def test_a_command_writes_both_forms(redis, row, fast, tmp_path):
     assert "127.0.0.1" not in text + path.read_text()
 
 
+def test_who_ends_it_keeps_what_was_answered(redis, row, monkeypatch, tmp_path):
+    facts = fact(), fact("two", error=KeyboardInterrupt()), fact("three")
+    monkeypatch.setattr(first_contact, "USUAL", ())
+    monkeypatch.setitem(VENUES, row.venue, replace(VENUES[row.venue], unsure=facts))
+    check = CheckReport(row.name, row.pk, "BTC-USD")
+    check.steps.append(Step("symbol", "symbol", Result.PASS, 0.0, "found"))
+    monkeypatch.setattr(ExchangeCheck, "run", lambda *_: check)
+    path = tmp_path / "found.json"
+    with pytest.raises(KeyboardInterrupt):
+        call_command("check_exchange", "sandbox", "--report", str(path), stderr=StringIO())
+    told = json.loads(path.read_text())
+    assert ([each["name"] for each in told["findings"]], told["questions"]) == (["one"], 3)
+    assert "only 1 of 3 questions were asked" in (tmp_path / "found.json.txt").read_text()
+
+
 def test_a_check_of_what_nobody_has_tried_names_the_report(redis, row, fast):
     output = StringIO()
     call_command("check_exchange", "sandbox", "--seconds", "1", stdout=output)
