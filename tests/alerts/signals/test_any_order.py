@@ -17,6 +17,8 @@ PRICES = st.lists(
     st.sampled_from([84.0, 87.0, 90.0, 91.0, 99.5, 100.0, 108.0]), min_size=COUNT, max_size=COUNT
 )
 NUMBERS = st.sets(st.integers(1, COUNT - 1), max_size=5)
+# A pair is followed from its first close that comes in time: what came late before is not told.
+LATE = st.sets(st.integers(2, COUNT - 1), max_size=5)
 
 
 def told():
@@ -28,7 +30,7 @@ def told():
 
 
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(prices=PRICES, late=NUMBERS, restarts=NUMBERS, delay=st.integers(1, 4))
+@given(prices=PRICES, late=LATE, restarts=NUMBERS, delay=st.integers(1, 4))
 def test_it_comes_to_what_a_replay_shows(redis, no_rules, prices, late, restarts, delay):
     redis.flushdb()
     for model in (Alert, AlertProgress, AlertRule, SignalState):
