@@ -7,15 +7,17 @@ from redis import Redis
 
 from alerts.events.source import WHOLE, Look, Moment, Seen, readable
 from exchanges.lock.acquire import ABANDONED_SHARE, TTL_MS
-from exchanges.lock.status import ENDED, Holder, Status, read_status, read_status_age
+from exchanges.lock.status import ENDED, Holder, State, Status, read_status, read_status_age
 from exchanges.models import Exchange
 from exchanges.redis.json_types import parse_object
 from livermore.market import keys
 from warmup.runner.agents import read_agents
+from warmup.runner.hand_over import TTL_MS as COMMAND_TTL_MS
 
 LONGEST_GAP_MS = TTL_MS  # between looks, to know what happened in between
 SLACK_MS = 1000  # a lock lasts a little less than what its holder says it does
-SOONEST_MS = TTL_MS * ABANDONED_SHARE - SLACK_MS  # after its death somebody else has an exchange
+# After its holder's death somebody else has an exchange.
+SOONEST_MS = min(TTL_MS * ABANDONED_SHARE, COMMAND_TTL_MS) - SLACK_MS
 Known = dict[str, Any]
 
 
@@ -41,6 +43,8 @@ def _look(
 ) -> Iterator[Moment]:
     before = position.get(str(exchange.pk))
     now = _known(redis, exchange, now_ms)
+    if before and now["instance"] == before["instance"]:
+        now["alive"] = max(now["alive"], before["alive"])  # its status may be gone by now
     if before and now_ms - before["looked"] > LONGEST_GAP_MS:
         before = _after_gap(redis, before, now, now_ms)
     if before:
@@ -55,7 +59,7 @@ def _until_somebody_has_it(before: Known, now: Known, now_ms: int) -> Known:
     was_told = before.get("told_dead")
     return {
         **before,
-        "ended": before["ended"] or (now["ended"] and not was_told),
+        "ended": _ended(before, now, now_ms) and (before["ended"] or not was_told),
         "told_dead": was_told or _is_dead(before, now, now_ms),
         "looked": now_ms,
     }
@@ -87,21 +91,26 @@ def _hostname(known: Known) -> str:
 
 
 def _known(redis: Redis, exchange: Exchange, now_ms: int) -> Known:
-    """Return who has it, and whether that one said of itself that it ended."""
+    """Return who has it, whether that one said of itself that it ended, and who spoke before it."""
     text: Any = redis.get(keys.lock(exchange.pk))
     status, age_ms = read_status(redis, exchange.pk), read_status_age(redis, exchange.pk)
-    found: Known = {"instance": "", "where": "", "replaces": "", "looked": now_ms}
+    found: Known = {"instance": "", "where": "", "replaces": "", "last_word": {}, "looked": now_ms}
     try:
         holder = Holder.from_json(text) if text else None
         if holder:
+            taken = parse_object(text)
+            last_word = taken.get("before")
             found |= {
                 "instance": holder.instance_id,
                 "where": f"{holder.hostname} (process {holder.pid})",
-                "replaces": str(parse_object(text).get("replaces") or ""),
+                "replaces": str(taken.get("replaces") or ""),
+                "last_word": last_word if isinstance(last_word, dict) else {},
                 "since": holder.connected_since,
             }
     except ValueError:  # the card of the exchange tells of a lock that nobody can read
         pass
+    if not text and status.holder:
+        found["last_word"] = {"id": _instance(status), "state": status.state}
     is_own = not found["instance"] or _instance(status) == found["instance"]
     found["ended"] = is_own and status.state in ENDED
     found["alive"] = now_ms - age_ms if is_own and age_ms is not None else found.get("since", 0)
@@ -120,22 +129,46 @@ def _changes(exchange: Exchange, before: Known, now: Known, now_ms: int) -> Iter
             text = f"{before['where']} fell silent; nobody has the exchange yet"
             yield Moment("holder_died", exchange, WHOLE, text, now_ms)
         return
-    was_told = before["ended"] or before.get("told_dead")
-    is_ours = now["replaces"] == before["instance"]
     at_ms = now.get("since", now_ms)
     if now["where"] == before["where"]:  # whose new lock replaces its own, where it lost that
-        if not before["ended"]:
+        if not before["ended"] and _last_state(before, now) != State.STOPPED:
             text = f"{now['where']} lost its lock and took it again: what it missed is healed"
             yield Moment("lock_lost", exchange, WHOLE, text, at_ms)
         return
+    is_ours = now["replaces"] == before["instance"]
+    ended = _ended(before, now, at_ms)
+    was_told = ended or before.get("told_dead")
     if not was_told and not is_ours and at_ms - before["alive"] >= SOONEST_MS:
         yield Moment("holder_died", exchange, WHOLE, f"{before['where']} fell silent", at_ms)
-    if not before["ended"] or is_ours:
+    if not ended or is_ours:
         text = f"{now['where']} took it over from {before['where']}"
         yield Moment("take_over", exchange, WHOLE, text, at_ms)
 
 
+def _ended(before: Known, now: Known, at_ms: int) -> bool:
+    """Tell whether who had it gave it back in order, before somebody else had it at `at_ms`.
+
+    That one's last word says so, or that another one has had it in between, sooner than the lock of
+    a dead one is free: of a look long ago nobody knows that.
+    """
+    if before["ended"]:
+        return True
+    if not now["last_word"] or _is_last(before, now):
+        return _last_state(before, now) in ENDED
+    return 0 < at_ms - before["alive"] < SOONEST_MS
+
+
+def _is_last(before: Known, now: Known) -> bool:
+    """Tell whether nobody spoke since who had it before."""
+    return now["last_word"].get("id") == before["instance"]
+
+
+def _last_state(before: Known, now: Known) -> str:
+    """Return the state that who had it told last, "" where nobody knows that."""
+    return str(now["last_word"].get("state")) if _is_last(before, now) else ""
+
+
 def _is_dead(before: Known, now: Known, now_ms: int) -> bool:
     """Tell whether who had it ended without a word, and too long ago to be only slow."""
-    alive_ms = now["alive"] or before["alive"]
-    return not (before["ended"] or now["ended"]) and now_ms - alive_ms >= TTL_MS
+    alive_ms = now["alive"] if _is_last(before, now) else before["alive"]
+    return not _ended(before, now, now_ms) and now_ms - alive_ms >= TTL_MS

@@ -6,7 +6,8 @@
 -- `above` is of a holder that was replaced, and came back with a Redis that lost that.
 -- Called again with the same id, as a client does after a lost reply, it says the same. A lock that
 -- can't be read is somebody's until it is gone. An epoch that can't be counted on is left as it is,
--- and nobody begins.
+-- and nobody begins. The lock says in `before` who spoke last and what that was: a lock was given back
+-- in order where its holder had stopped.
 --
 -- KEYS
 --   1  lock: string, JSON
@@ -27,6 +28,14 @@ local function is_before(lock, epoch)
     return type(found) == 'number' and found < epoch
 end
 
+local function last_word(status)
+    local readable, found = pcall(cjson.decode, status)
+    if readable and type(found) == 'table'
+        and type(found.instanceId) == 'string' and type(found.state) == 'string' then
+        return {id = found.instanceId, state = found.state}
+    end
+end
+
 local above = tonumber(ARGV[4] or 0)
 local mine, lock = cjson.decode(ARGV[1]), lock_at(KEYS[1])
 if lock then
@@ -43,6 +52,7 @@ local time = redis.call('TIME')
 mine.connectedSince = time[1] * 1000 + math.floor(time[2] / 1000)
 local before = math.max(tonumber(epoch or mine.connectedSince), above)
 mine.epoch = math.max(before + 1, mine.connectedSince)
+mine.before = last_word(lock_at(KEYS[3]) or '')
 redis.call('SET', KEYS[2], string.format('%.0f', mine.epoch))
 lock = cjson.encode(mine)
 redis.call('SET', KEYS[1], lock, 'PX', ARGV[2])

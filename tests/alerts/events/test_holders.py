@@ -15,6 +15,8 @@ from warmup.runner.agents import Registration, register
 
 pytestmark = pytest.mark.django_db
 
+LONG_SECONDS = 11  # between two looks, at the most, so that they tell what happened in between
+
 
 @pytest.fixture
 def happened(seen):
@@ -53,7 +55,7 @@ def edit(redis, key, **values):
 
 def fall_silent(redis, row, seconds):
     """Let the holder have said nothing for so long, and its lock be gone after 12 s of that."""
-    redis.pexpire(keys.status(row.pk), STATUS_TTL_MS - 1000 * seconds)
+    redis.pexpire(keys.status(row.pk), STATUS_TTL_MS - int(1000 * seconds))
     if seconds >= 12:
         redis.delete(keys.lock(row.pk))
 
@@ -66,6 +68,73 @@ def test_one_that_ends_and_begins_again_is_no_news(happened, take):
     assert happened() == []
     take()
     assert happened() == []
+
+
+@pytest.mark.parametrize("hostname", ["a", "b"])
+def test_one_that_was_given_back_and_begun_again_within_a_look_is_no_news(
+    redis, row, happened, take, hostname
+):
+    """A planned restart, or an agent that waited for a command to end; it may take a while."""
+    first = take("a")
+    assert happened() == []
+    redis.pexpire(keys.status(row.pk), STATUS_TTL_MS - 1000 * LONG_SECONDS)
+    assert happened() == []
+    first.release()
+    take(hostname)
+    edit(redis, keys.lock(row.pk), pid=1)
+    assert happened() == []
+
+
+def test_one_that_ended_and_began_again_in_its_process_has_not_lost_its_lock(happened, take):
+    first = take("a")
+    assert happened() == []
+    first.release()
+    take("a")
+    assert happened() == []
+
+
+def test_one_that_lost_its_lock_by_itself_says_so_when_it_has_it_again(redis, row, happened, take):
+    """It stood still for longer than its lease, and found that out before anybody else had it."""
+    first = take("a")
+    assert happened() == []
+    redis.delete(keys.lock(row.pk))
+    first.report(State.ERROR, "stopped: it ended after 13.0 s without a renewal")
+    take("a")
+    assert happened() == ["lock_lost"]
+
+
+def test_one_whose_process_died_is_taken_over_within_a_look(redis, row, happened, take):
+    """Its agent knows that the process is gone, and gives its lock back at once."""
+    first = take("a")
+    assert happened() == []
+    ExchangeLock(redis, row.pk).give_back(first.holder.instance_id)
+    take("a")
+    edit(redis, keys.lock(row.pk), pid=1)
+    assert happened() == ["take_over"]
+
+
+def test_two_commands_in_turn_and_an_agent_within_a_look_are_no_news(redis, row, happened, take):
+    commands = [take("a")]
+    assert happened() == []
+    commands[0].release()
+    take("a").release()
+    take("b")
+    assert happened() == []
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_one_that_died_before_a_command_that_an_agent_waited_for(
+    redis, row, happened, take, is_seen
+):
+    take("a")
+    fall_silent(redis, row, 7)
+    assert happened() == []
+    redis.delete(keys.lock(row.pk))
+    take("a").release()
+    if is_seen:
+        assert happened() == []
+    take("b")
+    assert happened() == ["holder_died", "take_over"]
 
 
 def test_one_that_falls_silent_and_one_that_takes_over(redis, row, happened, take):
@@ -81,10 +150,11 @@ def test_one_that_falls_silent_and_one_that_takes_over(redis, row, happened, tak
     assert happened() == []
 
 
-def test_one_that_was_killed_and_is_taken_over_before_its_lock_ran_out(redis, row, happened, take):
-    """Who waits on this machine learns of the end of a process, and ends its lock after 7 s."""
+@pytest.mark.parametrize("seconds", [7, 5.9], ids=["ended as abandoned", "a command's"])
+def test_one_that_was_killed_and_is_taken_over_soon(redis, row, happened, take, seconds):
+    """Who waits on its machine ends a dead process's lock after 7 s; a command's lasts for 6."""
     take("a")
-    fall_silent(redis, row, 7)
+    fall_silent(redis, row, seconds)
     assert happened() == []
     redis.delete(keys.lock(row.pk))
     take("b")
@@ -158,10 +228,10 @@ def test_another_agent_of_a_machine_that_went_on_took_it_over_while_nobody_looke
     """It was there before: the machine was not begun again."""
     positions = {}
     look = Look(redis, 0, [row], [], positions)
-    first = take("a")
+    take("a")
     assert list(Holders().look(look)) == []
     agent = register(redis, Registration("other", "a", "127.0.0.1", 7, 0, 0))
-    first.release()
+    redis.delete(keys.lock(row.pk))  # it was killed
     take("a")
     edit(redis, keys.lock(row.pk), pid=1)
     look.position("holders")[str(row.pk)]["looked"] -= 60_000
@@ -173,10 +243,28 @@ def test_another_agent_of_a_machine_that_went_on_took_it_over_while_nobody_looke
         assert [each.kind for each in Holders().look(again)] == told
 
 
+@pytest.mark.parametrize("agent_began", ["before", "since"])
+def test_one_that_gave_it_back_while_nobody_looked_is_no_news(redis, row, take, agent_began):
+    """Be it that another agent of its machine went on, or that all began again."""
+    positions = {}
+    look = Look(redis, 0, [row], [], positions)
+    first = take("a")
+    assert list(Holders().look(look)) == []
+    agent = register(redis, Registration("other", "a", "127.0.0.1", 7, 0, 0))
+    if agent_began == "before":
+        started = orjson.dumps(agent.as_json() | {"startedAt": 1})
+        redis.hset(keys.agents(), "other", started)
+    first.release()
+    take("a")
+    edit(redis, keys.lock(row.pk), pid=1)
+    look.position("holders")[str(row.pk)]["looked"] -= 60_000
+    assert list(Holders().look(look)) == []
+
+
 @pytest.mark.parametrize(
     ("hostname", "is_wanted", "told"),
     [("a", False, []), ("a", True, ["take_over"]), ("b", False, ["take_over"])],
-    ids=["ended and begun again", "wanted", "elsewhere"],
+    ids=["all ended and began again", "wanted", "elsewhere"],
 )
 def test_what_happened_while_nobody_looked(redis, row, take, hostname, is_wanted, told):
     """A machine that is begun again begins its evaluator with it: that is no news."""
@@ -187,7 +275,7 @@ def test_what_happened_while_nobody_looked(redis, row, take, hostname, is_wanted
     if is_wanted:
         take(hostname, first.holder.instance_id)
     else:
-        first.release()
+        redis.delete(keys.lock(row.pk))
         take(hostname)
     edit(redis, keys.lock(row.pk), pid=1)
     look.position("holders")[str(row.pk)]["looked"] -= 60_000

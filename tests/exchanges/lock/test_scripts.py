@@ -85,7 +85,7 @@ def test_the_fence_lets_the_lock_s_holder_through(redis, lock):
     assert fenced_with_lock(redis, "7:mine") is None
 
 
-TAKEN = '{"instanceId":"theirs","epoch":7,"replaces":"mine"}'
+TAKEN = '{"instanceId":"theirs","epoch":7,"replaces":"mine","before":{"id":"mine"}}'
 
 
 @pytest.mark.parametrize("lock", [TAKEN, '{"instanceId":"theirs","epoch":7}', "no JSON", "hash"])
@@ -171,6 +171,22 @@ def test_a_free_lock_is_taken_with_the_time_as_the_first_epoch(redis):
     assert json.loads(redis.get("lock")) == lock
     assert 0 < redis.pttl("lock") <= 45_000
     assert not redis.exists("status")
+
+
+def test_a_lock_tells_who_spoke_last_before_it_and_in_which_state_that_was(redis):
+    redis.set("status", '{"instanceId":"theirs","state":"stopped","hostname":"a"}')
+    assert acquire(redis)[1]["before"] == {"id": "theirs", "state": "stopped"}
+
+
+@pytest.mark.parametrize(
+    "status", [*NO_LOCKS, '{"instanceId":"a"}', '{"instanceId":null,"state":"active"}', None, 5]
+)
+def test_a_lock_tells_nothing_of_who_said_nothing_that_can_be_read(redis, status):
+    if status == 5:
+        redis.rpush("status", status)
+    elif status:
+        redis.set("status", status)
+    assert "before" not in acquire(redis)[1]
 
 
 def test_an_epoch_that_is_ahead_of_the_time_goes_up_by_one(redis):
