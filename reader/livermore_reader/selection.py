@@ -72,13 +72,17 @@ def needed_of(times: Sequence[int], asked: Asked, found: Selection, now_ms: int)
 def _newest(times: Sequence[int], known: Stretches, asked: Asked, until_ms: int) -> Selection:
     """Return the newest candles of what is known without a gap."""
     last = bisect_left(times, until_ms)
-    reach_ms = next((start for start, end in reversed(known) if start < until_ms <= end), until_ms)
+    reach_ms = until_ms
+    for start, end in reversed(known):
+        if start < until_ms <= end:
+            reach_ms = start
+            break
     first, since_ms = bisect_left(times, reach_ms), reach_ms
     if asked.limit is not None:
         first = max(first, last - asked.limit)
-        since_ms = until_ms - asked.limit * length_ms(asked.timeframe)
         if last - first == asked.limit:
-            since_ms = times[first]
+            return Selection(first, last, until_ms, (), False, False)
+        since_ms = until_ms - asked.limit * length_ms(asked.timeframe)
     return Selection(first, last, until_ms, missing(known, since_ms, until_ms), False, False)
 
 

@@ -23,7 +23,7 @@ from livermore_reader.sources.files.months import HistoryFiles
 from livermore_reader.sources.redis.exchanges import KnownExchange
 from livermore_reader.sources.redis.installation import Installation
 from livermore_reader.sources.redis.origins import STREAM, Origins, joined
-from livermore_reader.sources.redis.pair import Pair, Stored, read_pair, read_rows
+from livermore_reader.sources.redis.pair import Pair, Stored, read_pairs, read_rows
 from livermore_reader.sources.redis.replies import sound
 from livermore_reader.sources.redis.status import Statuses, Told
 from livermore_reader.stretches import both, missing
@@ -139,11 +139,15 @@ class RedisCandles:
         live = iter(sound(next(replies)) if has_live else ())
         if not is_learnt:
             self._learn_anew(origins)
+        stored = list(map(Stored, before, members, after, unconfirmed))
+        for each, (_, rows, *_) in zip(questions, stored, strict=True):
+            if not rows and exchange.canonical(each.symbol) is None:
+                raise exchange.unknown(each.symbol)
+        steps_ms = [length_ms(each.base) for each in questions]
+        pairs = read_pairs(stored, steps_ms, exchange.lag_ms)
         return [
-            self._answer(
-                each, Stored(*stored), told, origins, next(live) if each.asked.live else None
-            )
-            for each, *stored in zip(questions, before, members, after, unconfirmed, strict=True)
+            self._answer(each, kept, told, origins, next(live) if each.asked.live else None)
+            for each, kept in zip(questions, pairs, strict=True)
         ]
 
     def _origins_of(self, exchange: KnownExchange) -> Origins:
@@ -158,16 +162,13 @@ class RedisCandles:
     def _answer(
         self,
         question: Question,
-        stored: Stored,
+        kept: Pair,
         told: Told,
         origins: Origins,
         live: "bytes | None",
     ) -> Candles:
         """Return what replies say about a pair. Raises BadRequest, Incomplete, Unavailable."""
         asked, exchange = question.asked, question.exchange
-        kept = read_pair(stored, length_ms(question.base), exchange.lag_ms)
-        if not stored.members and exchange.canonical(question.symbol) is None:
-            raise exchange.unknown(question.symbol)
         now_ms = _now_ms(question, kept, told)
         pair = kept
         if question.parts > 1:

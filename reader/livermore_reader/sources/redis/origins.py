@@ -126,4 +126,4 @@ class Origins:
 def joined(kinds: Iterable[str]) -> str | None:
     """Return them as text, None for none."""
     known = set(kinds)
-    return ", ".join(each for each in ORDER if each in known) or None
+    return ", ".join([each for each in ORDER if each in known]) or None
