@@ -241,7 +241,7 @@ class BinanceApi:
         try:
             answer = await self._answers.candles(exchange, symbol.symbol, timeframe, wanted)
         except OlderThanKept as older:
-            if exchange.venue == SPEAKS:
+            if exchange.venue == SPEAKS and isinstance(timeframe, Timeframe):
                 settled_ms = await self._answers.cached.now_ms(exchange) - exchange.lag_ms
                 is_past = _ends_before(wanted, timeframe, settled_ms)
                 return await self._pass_on(asked, PAST_SECONDS if is_past else None)

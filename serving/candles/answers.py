@@ -1,7 +1,7 @@
 """What is answered about candles: from the cache where that is complete, else fetched first."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
 from livermore.market.coverage import Coverage, intersect, oldest_told_ms, subtract, union
@@ -20,7 +20,7 @@ from serving.candles.answer import (
 from serving.candles.cached import Cached
 from serving.candles.history import History, Joined
 from serving.candles.older import OlderCandles
-from serving.candles.open_rows import OpenRow, OpenRows
+from serving.candles.open_rows import OpenRow, OpenRows, while_open, without_open
 from serving.candles.selection import (
     Selection,
     Wanted,
@@ -40,12 +40,11 @@ from serving.fetching.opened import OpenBar
 from serving.memory.views import view
 from serving.memory.windows import Window
 from serving.standing.cache_status import PARTIAL, cache_status
-from serving.standing.origins import HEADER, REST, source
+from serving.standing.origins import DERIVED, HEADER, REST, source
 
 UNREADABLE = Failure("what is stored there is no candle; repair takes it out")
 HISTORY_BEGINS = "X-Livermore-History-Begins"  # in ms: nothing older is to be had
 NEWEST_BARS = 3  # which history can't have yet where the cache does not
-MOST_LOOKS = 3  # for an answer whose open candle has not ended meanwhile
 
 
 class WithHistory(NamedTuple):
@@ -65,7 +64,7 @@ class Answers:
         self._history = history
         self._fetches = fetches
         self._open_rows = OpenRows(cached, fetches)
-        self.older = OlderCandles(cached, fetches.stretches)
+        self.older = OlderCandles(cached, fetches.stretches, self._open_rows)
 
     async def candles(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
@@ -74,15 +73,11 @@ class Answers:
 
         Raises Unavailable, and OlderThanKept: `older` gets those.
         """
-        for _ in range(MOST_LOOKS):
-            answer = await self._candles(exchange, symbol, timeframe, wanted)
-            if answer.open_row is None:
-                return answer
-            now_ms = await self.cached.now_ms(exchange)
-            if timeframe.floor(now_ms) <= timeframe.floor(answer.now_ms):
-                return answer
-        which = f"{exchange.name} {symbol} {timeframe}"
-        raise Unavailable(f"{which}: each open candle had ended before it could be told")
+
+        def look() -> Awaitable[CandleAnswer]:
+            return self._candles(exchange, symbol, timeframe, wanted)
+
+        return await while_open(self.cached, exchange, symbol, timeframe, look)
 
     async def _candles(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
@@ -112,7 +107,7 @@ class Answers:
         if found.takes_open:
             opened = await self._open_rows.get(exchange, symbol, timeframe, now_ms, open_bar)
             if opened is None:
-                found = _without_open(window, timeframe, wanted, now_ms, found)
+                found = without_open(window, timeframe, wanted, now_ms, found)
                 if found.first == found.last:
                     which = f"{exchange.name} {symbol} {timeframe}"
                     raise Unavailable(f"{which}: no open candle is known")
@@ -133,7 +128,7 @@ class Answers:
                 origins.add(opened.origin)
             headers |= source(origins | ({REST} if missing else set()))
         else:
-            headers[HEADER] = "derived"
+            headers[HEADER] = DERIVED
         row = opened and opened.row
         return CandleAnswer(window, found.first, found.last, row, headers, now_ms)
 
@@ -236,14 +231,6 @@ class Answers:
         )
 
 
-def _without_open(
-    window: Window, timeframe: AnyTimeframe, wanted: Wanted, now_ms: int, found: Selection
-) -> Selection:
-    """Return what answers a request where the open candle isn't known: one more, if that is."""
-    more = select(window.times, window.coverage, timeframe, wanted, now_ms, has_open=False)
-    return found if more.missing else more
-
-
 def _without_too_old(
     exchange: ServedExchange,
     symbol: str,
@@ -281,6 +268,6 @@ def _source_of(
 ) -> dict[str, str]:
     """Return the header that says how the candles came that were found."""
     if not isinstance(timeframe, Timeframe):
-        return {HEADER: "derived"}
+        return {HEADER: DERIVED}
     origins = window.origins.of(window.times[found.first : found.last])
     return source(origins | {opened.origin} if opened else origins)

@@ -1,6 +1,7 @@
 """Open candles as rows of an answer: as their stream told them, else as the exchange does."""
 
 from bisect import bisect_left
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from livermore.market.coverage import Coverage
@@ -8,14 +9,17 @@ from livermore.market.coverage import missing as missing_in
 from livermore.market.derived import AnyTimeframe, base_of, join
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
-from serving.candles.answer import NOT_TOLD, in_time
+from serving.candles.answer import NOT_TOLD, CandleAnswer, in_time
 from serving.candles.cached import Cached
-from serving.candles.selection import is_awaited
+from serving.candles.selection import Selection, Wanted, is_awaited, select
+from serving.candles.unavailable import Unavailable
 from serving.directory import ServedExchange
 from serving.fetching.fetches import Fetches, Outcome
 from serving.fetching.opened import LONGEST_OPEN_SECONDS, OpenBar, OpenCandle
 from serving.memory.windows import Window
 from serving.standing.origins import REST, STREAM
+
+MOST_LOOKS = 3  # for an answer whose open candle has not ended meanwhile
 
 
 class OpenRow(NamedTuple):
@@ -105,3 +109,30 @@ class OpenRows:
         if open_bar and open_bar.open_ms == open_ms:
             return OpenCandle(open_bar.candle, was_kept=False), REST
         return await self._fetches.open_candles.get(exchange, pair, open_ms, is_streamed), REST
+
+
+async def while_open(
+    cached: Cached,
+    exchange: ServedExchange,
+    symbol: str,
+    timeframe: AnyTimeframe,
+    look: Callable[[], Awaitable[CandleAnswer]],
+) -> CandleAnswer:
+    """Return an answer with the open candle only while that is open. Raises Unavailable."""
+    for _ in range(MOST_LOOKS):
+        answer = await look()
+        if answer.open_row is None:
+            return answer
+        now_ms = await cached.now_ms(exchange)
+        if timeframe.floor(now_ms) <= timeframe.floor(answer.now_ms):
+            return answer
+    which = f"{exchange.name} {symbol} {timeframe}"
+    raise Unavailable(f"{which}: each open candle had ended before it could be told")
+
+
+def without_open(
+    window: Window, timeframe: AnyTimeframe, wanted: Wanted, now_ms: int, found: Selection
+) -> Selection:
+    """Return what answers a request where the open candle isn't known: one more, if that is."""
+    more = select(window.times, window.coverage, timeframe, wanted, now_ms, has_open=False)
+    return found if more.missing else more

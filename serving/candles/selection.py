@@ -56,7 +56,7 @@ def select(
         return _oldest(times, coverage, timeframe, wanted, until_ms, takes_open)
     count = wanted.limit - takes_open
     last = bisect_left(times, until_ms)
-    reach_ms = _reach(coverage, until_ms)
+    reach_ms = reach(coverage, until_ms)
     first = max(last - count, bisect_left(times, reach_ms), 0)
     needed_ms = until_ms - count * step
     if last - first == count:
@@ -92,6 +92,11 @@ def until_of(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> int:
     if wanted.end_ms is not None:
         until_ms = min(timeframe.floor(wanted.end_ms) + timeframe.ms, until_ms)
     return until_ms
+
+
+def takes_newest(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> bool:
+    """Tell whether a request goes up to now: none of its end, or an end in the open bar."""
+    return wanted.end_ms is None or wanted.end_ms >= timeframe.floor(now_ms)
 
 
 def stretch_of(timeframe: AnyTimeframe, wanted: Wanted, now_ms: int) -> Interval:
@@ -141,7 +146,7 @@ def _oldest(
     return Selection(first, last, takes_open, missing(coverage, start_ms, until_ms))
 
 
-def _reach(coverage: Coverage, until_ms: int) -> int:
+def reach(coverage: Coverage, until_ms: int) -> int:
     """Return from when on everything up to a time is known, that time itself where it isn't."""
     for start_ms, end_ms in reversed(coverage):
         if start_ms < until_ms <= end_ms:

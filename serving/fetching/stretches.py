@@ -32,13 +32,14 @@ FIRST_TRADES_MS = 1_262_304_000_000  # 2010-01-01: before that no coin was trade
 class Told(NamedTuple):
     """Candles as an exchange told them, as rows are kept, and when these are all it has.
 
-    `was_kept`: it told them a moment ago, for another request.
+    `was_kept`: it was not asked for any of them now. `some_was_kept`: not for some.
     """
 
     times: list[int]
     rows: list[list[Any]]
     coverage: Coverage
     was_kept: bool = False
+    some_was_kept: bool = False
 
     def followed_by(self, later: "Told") -> "Told":
         """Return it with what was told of a later stretch."""
@@ -47,6 +48,7 @@ class Told(NamedTuple):
             [*self.rows, *later.rows],
             union([*self.coverage, *later.coverage]),
             self.was_kept and later.was_kept,
+            any((self.was_kept, self.some_was_kept, later.was_kept, later.some_was_kept)),
         )
 
 

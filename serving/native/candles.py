@@ -80,8 +80,8 @@ class NativeCandles:
     ) -> CandleAnswer:
         """Return the answer to the first of some requests that there is one to.
 
-        Where there is none the last is answered by the exchange. While a bar that has just ended is
-        awaited the open one is not told, and one more of the others is asked for than may be kept.
+        Where there is none the exchange is asked. While a bar that has just ended is awaited the
+        open one is not told, and one more of the others is asked for than may be kept.
         """
         for wanted in tries:
             try:
@@ -91,7 +91,7 @@ class NativeCandles:
             except Unavailable as error:  # for want of the open one, without which there are others
                 if error.missing or wanted is tries[-1]:
                     raise
-        return await self._answers.older.get(exchange, symbol, timeframe, tries[-1], missing)
+        return await self._answers.older.get(exchange, symbol, timeframe, tries[0], missing)
 
 
 def ten(row: list[Any]) -> list[Any]:

@@ -19,6 +19,7 @@ from livermore.market.timeframe import parse_timeframe
 
 HEADER = "X-Livermore-Source"
 STREAM, HEALED, REST = "stream", "healed", "rest"
+DERIVED = "derived"  # in place of these: made of shorter ones
 ORDER = (STREAM, HEALED, REST)
 MOST_EVENTS = 10_000  # that are read at first: 30 ms
 AT_ONCE = 5_000
