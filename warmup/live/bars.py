@@ -246,6 +246,19 @@ class Bars:
         self._ahead.clear()
         self._known = ()
 
+    def has_closed(self, from_ms: int) -> bool:
+        """Tell whether anything is final of what opened from a time on, be it told or not."""
+        return from_ms < self.next_ms or any(end > from_ms for _, end in self._known)
+
+    def forget_shown(self, from_ms: int, whole_from_ms: int) -> None:
+        """Learn that what the stream showed of bars from a time on may be wrong.
+
+        It shows every trade of those alone that open from `whole_from_ms` on.
+        """
+        self._seen = {time: each for time, each in self._seen.items() if time < from_ms}
+        self._traded = {time for time in self._traded if time < from_ms}
+        self.whole_from_ms = max(self.whole_from_ms, whole_from_ms)
+
     @property
     def traded(self) -> Coverage:
         """Return the bars in which the stream showed a trade, and which are not closed."""

@@ -9,6 +9,7 @@ from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.candles import CandleCache
 from warmup.cache.set_aside import SetAside
+from warmup.live.bars import GRACE_MS, Bars
 from warmup.live.pairs.streamed_pairs import StreamedPairs
 
 logger = logging.getLogger(__name__)
@@ -40,17 +41,24 @@ class RevisedBars:
                 if pair not in self._pairs.unloaded:
                     del self._from_ms[pair]  # it is not streamed any more
                 continue
-            try:
-                if from_ms < bars.next_ms:
-                    logger.warning("sink.revised pair=%s/%s from=%d", *pair, from_ms)
-                    self._cache.cut_back(pair, from_ms, now_ms)
-            except (RedisError, SetAside) as error:
-                logger.warning("sink.not_revised pair=%s/%s error=%s", *pair, error)
+            if not bars.has_closed(from_ms):
+                bars.forget_shown(from_ms, now_ms + GRACE_MS)  # it may have shown as much wrongly
+            elif not self._cut_back(pair, bars, from_ms, now_ms):
                 continue
             del self._from_ms[pair]
-            if from_ms < bars.next_ms:  # whoever fetches it, it is told late
-                self._pairs.skipped.add(pair, (from_ms, bars.next_ms))
-            bars.take_back(from_ms)
-            if bars.streamed:
-                del self._pairs.bars[pair]
-                self._pairs.unloaded.add(pair)
+
+    def _cut_back(self, pair: Pair, bars: Bars, from_ms: int, now_ms: int) -> bool:
+        """Forget what closed of a pair from a time on; tell whether that could be done."""
+        logger.warning("sink.revised pair=%s/%s from=%d", *pair, from_ms)
+        try:
+            self._cache.cut_back(pair, from_ms, now_ms)
+        except (RedisError, SetAside) as error:
+            logger.warning("sink.not_revised pair=%s/%s error=%s", *pair, error)
+            return False
+        if from_ms < bars.next_ms:  # whoever fetches it, it is told late
+            self._pairs.skipped.add(pair, (from_ms, bars.next_ms))
+        bars.take_back(from_ms)
+        if bars.streamed:
+            del self._pairs.bars[pair]
+            self._pairs.unloaded.add(pair)
+        return True

@@ -3,8 +3,22 @@
 from redis.exceptions import ConnectionError
 
 from exchanges.stream.events import Revised
+from livermore.market import keys
 from livermore.market.pair import Pair
-from tests.warmup.live.sink.played import BTC, M5, PAIR, REST, STREAM, at, bar, closed
+from tests.warmup.live.sink.played import (
+    BTC,
+    EXCHANGE,
+    H1,
+    M5,
+    M15,
+    PAIR,
+    REST,
+    STREAM,
+    at,
+    bar,
+    closed,
+    still_open,
+)
 from tests.warmup.live.sink.seen import late, stored, tick_until, told
 from warmup.cache.told import Told
 
@@ -39,6 +53,41 @@ def test_bars_of_longer_timeframes_that_hold_it_are_taken_back_if_they_were_told
     sink.tick()
     assert cache.coverage(*longer) == ()
     assert cache.coverage(*PAIR) == ((at(0), at(1)),)  # its third minute was not told yet
+
+
+def test_a_pair_of_which_nothing_was_told_since_stays_as_it_is(redis, make, cache):
+    """Its open bar is shown as it is now, and nothing of it is read again."""
+    sink, longer = make(), [Pair(BTC, each) for each in (M5, M15, H1)]
+    sink.connected([PAIR, *longer])
+    for number in range(3):
+        sink.candle(closed(number))
+    for pair in longer:
+        sink.candle(still_open(0, timeframe=pair.timeframe, volume=3.0))
+    sink.tick()
+    for pair in longer:
+        redis.rpush(keys.coverage(EXCHANGE, *pair), "who reads that sets its pair aside")
+    sink.revised(Revised(BTC, at(2)))
+    sink.tick()
+    assert sink.aside() == {}
+    for pair in longer:
+        sink.candle(still_open(0, timeframe=pair.timeframe, volume=2.5))
+    sink.tick()
+    assert {cache.live(*pair).volume for pair in longer} == {2.5}
+
+
+def test_a_bar_that_waits_for_those_before_it_is_forgotten_too(redis, sink, cache, rest):
+    rest.traded = [1, 2]
+    rest.may_answer.clear()
+    sink.candle(closed(0))
+    sink.candle(closed(2))
+    sink.tick()
+    assert stored(cache) == [(0, STREAM), (2, STREAM)]
+    sink.revised(Revised(BTC, at(2)))
+    sink.tick()
+    assert cache.coverage(*PAIR) == ((at(0), at(1)),)
+    rest.may_answer.set()
+    tick_until(sink, lambda: told(redis) == [(0, False), (1, True), (2, True)])
+    assert stored(cache) == [(0, STREAM), (1, REST), (2, REST)]
 
 
 def test_a_bar_that_is_taken_back_while_nothing_is_streamed_is_told_late_all_the_same(
