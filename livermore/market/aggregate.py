@@ -3,34 +3,55 @@
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import groupby
+from math import inf
 
 from livermore.market.candle import Candle
-from livermore.market.columns import Columns, sum_columns
+from livermore.market.columns import ColumnSums, exact
 from livermore.market.coverage import Coverage
 from livermore.market.timeframe import Timeframe
 
 
+class Joined:
+    """A bar of `timeframe` in the making, of parts that come ascending: each is added up once."""
+
+    __slots__ = ("_columns", "_first", "_high", "_low", "_volume", "count", "timeframe")
+
+    def __init__(self, timeframe: Timeframe):
+        self.timeframe = timeframe
+        self.count = 0
+        self._first: Candle | None = None
+        self._high, self._low = 0.0, inf
+        self._volume = Decimal(0)
+        self._columns = ColumnSums()
+
+    def add(self, part: Candle) -> None:
+        self.count += 1
+        self._first = self._first or part
+        self._high, self._low = max(self._high, part.high), min(self._low, part.low)
+        self._volume += exact(part.volume)
+        self._columns.add(part.columns)
+
+    def with_last(self, part: Candle) -> Candle:
+        """Return the bar with one part more. It has the four columns where all parts have."""
+        first = self._first or part
+        return Candle(
+            self.timeframe.floor(first.timestamp),
+            first.open,
+            max(self._high, part.high),
+            min(self._low, part.low),
+            part.close,
+            float(self._volume + exact(part.volume)),
+            self.timeframe,
+            self._columns.with_last(part.columns),
+        )
+
+
 def join(candles: Sequence[Candle], timeframe: Timeframe) -> Candle:
-    """Return the bar of `timeframe` that `candles`, ascending and not empty, make up together.
-
-    It has the four columns where all of them have.
-    """
-    return Candle(
-        timeframe.floor(candles[0].timestamp),
-        candles[0].open,
-        max(candle.high for candle in candles),
-        min(candle.low for candle in candles),
-        candles[-1].close,
-        float(sum(Decimal(repr(candle.volume)) for candle in candles)),  # 0.1 + 0.2 is 0.3
-        timeframe,
-        _columns(candles),
-    )
-
-
-def _columns(candles: Sequence[Candle]) -> Columns | None:
-    if any(candle.columns is None for candle in candles):
-        return None
-    return sum_columns([candle.columns for candle in candles])
+    """Return the bar of `timeframe` that `candles`, ascending and not empty, make up together."""
+    joined = Joined(timeframe)
+    for candle in candles[:-1]:
+        joined.add(candle)
+    return joined.with_last(candles[-1])
 
 
 def aggregate(candles: Iterable[Candle], coverage: Coverage, timeframe: Timeframe) -> list[Candle]:

@@ -12,6 +12,7 @@ COLUMNS = ("quoteVolume", "trades", "takerBase", "takerQuote")
 MOST_TRADES = 2**53
 
 Columns = tuple[float, int, float, float]
+ExactColumns = tuple[Decimal, int, Decimal, Decimal]
 
 
 def read_columns(told: Sequence[Any]) -> Columns | None:
@@ -39,17 +40,45 @@ def known_columns(quote: float, trades: Any, taken: float, paid: float) -> Colum
     return None
 
 
+class ColumnSums:
+    """The columns of a bar that is made of parts, exactly: 0.1 and 0.2 are 0.3."""
+
+    __slots__ = ("_sums",)
+
+    def __init__(self) -> None:
+        self._sums: ExactColumns | None = (Decimal(0), 0, Decimal(0), Decimal(0))
+
+    def add(self, part: Columns | None) -> None:
+        self._sums = self._with(part)
+
+    def with_last(self, part: Columns | None) -> Columns | None:
+        """Return those of the bar with one part more; None where one of them has none."""
+        if (sums := self._with(part)) is None:
+            return None
+        quote, trades, taken, paid = sums
+        return float(quote), trades, float(taken), float(paid)
+
+    def _with(self, part: Columns | None) -> ExactColumns | None:
+        if part is None or self._sums is None:
+            return None
+        quote, trades, taken, paid = self._sums
+        more, count, took, gave = part
+        return quote + exact(more), trades + count, taken + exact(took), paid + exact(gave)
+
+
 def sum_columns(parts: Sequence[Columns | None]) -> Columns | None:
     """Return those of a bar that is made of `parts`; None where one of them has none."""
-    known = [part for part in parts if part is not None]
-    if not known or len(known) < len(parts):
+    if not parts:
         return None
-    quotes, trades, taken, paid = zip(*known, strict=True)
-    return _sum(quotes), sum(trades), _sum(taken), _sum(paid)
+    sums = ColumnSums()
+    for part in parts[:-1]:
+        sums.add(part)
+    return sums.with_last(parts[-1])
 
 
-def _sum(numbers: Sequence[float]) -> float:
-    return float(sum(Decimal(repr(each)) for each in numbers))  # 0.1 + 0.2 is 0.3
+def exact(number: float) -> Decimal:
+    """Return a number as it is written, so that sums are exact."""
+    return Decimal(repr(number))
 
 
 def _check_numbers(*stored: Any) -> None:

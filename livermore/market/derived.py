@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from livermore.market.columns import read_columns, sum_columns
+from livermore.market.columns import exact, read_columns, sum_columns
 from livermore.market.coverage import Coverage, union
 from livermore.market.timeframe import Timeframe
 
@@ -66,7 +65,7 @@ def join(rows: Sequence[Sequence[Any]], opened: int) -> list[Any]:
         max(row[2] for row in rows),
         min(row[3] for row in rows),
         rows[-1][4],
-        float(sum(Decimal(repr(row[5])) for row in rows)),
+        float(sum(exact(row[5]) for row in rows)),
         *(columns or ()),
     ]
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livermore.market.aggregate import join
 from livermore.market.candle import Candle
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from warmup.live.pairs.rollup import Rollup
@@ -52,6 +53,33 @@ def test_longer_bars_hold_all_their_parts_or_are_not_told(seen, complete_from, l
         assert candle.high == max(part.high for part in held)
         assert candle.low == min(part.low for part in held)
         assert candle.volume == pytest.approx(sum(part.volume for part in held))
+
+
+@given(
+    has_a_row=st.booleans(),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["close", "show", "take back"]), st.integers(0, 20)), max_size=15
+    ),
+)
+def test_whatever_was_shown_before_a_longer_bar_is_joined_from_what_closed(has_a_row, steps):
+    """Closed bars come in any order, again as others, and are taken back."""
+    rollup, closed = Rollup(M5, [], MIDNIGHT, has_a_row), {}
+    for step, (what, number) in enumerate(steps):
+        part = bar(number, 1.0 + step, 2.0 + step, 0.1 * (1 + step))
+        if what == "close":
+            closed[number] = part
+            rollup.close(part)
+        elif what == "take back":
+            closed = {each: part for each, part in closed.items() if each < number}
+            rollup.take_back(part.timestamp)
+        else:
+            told = {candle.timeframe: candle for candle in rollup.open_candles(part)}
+            for timeframe in LONGER:
+                first = (timeframe.floor(part.timestamp) - MIDNIGHT) // M5.ms
+                parts = [closed[each] for each in range(first, number) if each in closed]
+                is_whole = len(parts) == number - first or not has_a_row
+                expected = join([*parts, part], timeframe) if is_whole else None
+                assert told.get(timeframe) == expected
 
 
 def test_the_open_bar_counts_as_it_stands_now():
