@@ -1,15 +1,17 @@
 """What a caller wrote, as a source is asked it: wrong input is one clear line. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date
+from operator import index
 
 from livermore_reader.candles import SIX, TEN, Asked
 from livermore_reader.errors import BadRequest
 from livermore_reader.times import DERIVED, KEPT, length_ms, milliseconds
 
 COUNT, MOST_KEPT = 500, 1000
+MOST = 20_000_000  # 38 years of minutes
 PERPETUAL = "-PERP"  # how its symbol ends
-When = str | int | datetime | None
+When = str | int | date | None
 Names = str | Sequence[str] | None  # of symbols, or of timeframes; None for all
 
 
@@ -24,15 +26,33 @@ def asked_of(
 ) -> Asked:
     """Return the question. Raises BadRequest."""
     length_ms(timeframe)
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise BadRequest(f"count is a number of candles, 1 or more, not {count!r}")
+    if count is not None:
+        count = count_of(count)
     start_ms = None if start is None else milliseconds(start)
     end_ms = None if end is None else milliseconds(end)
     if start_ms is not None and end_ms is not None and start_ms >= end_ms:
         raise BadRequest("start has to be before end, which is not included itself")
     if count is None and start_ms is None:
         count = min(COUNT, most_of(timeframe))
-    return Asked(exchange, symbol_of(symbol), timeframe, start_ms, end_ms, count, live)
+    return Asked(exchange_of(exchange), symbol_of(symbol), timeframe, start_ms, end_ms, count, live)
+
+
+def count_of(wanted: int) -> int:
+    """Return a number of candles. Raises BadRequest."""
+    try:
+        found = 0 if isinstance(wanted, bool) else index(wanted)  # numpy has integers of its own
+    except TypeError:
+        found = 0
+    if not 1 <= found <= MOST:
+        raise BadRequest(f"count is a number of candles, 1 or more, not {str(wanted)[:40]!r}")
+    return found
+
+
+def exchange_of(name: str) -> str:
+    """Return an exchange's name. Raises BadRequest for what is no name at all."""
+    if not isinstance(name, str) or not name:
+        raise BadRequest(f"{name!r} is no exchange's name, such as 'binance'")
+    return name
 
 
 def most_of(timeframe: str) -> int:
@@ -88,16 +108,29 @@ def names_of(symbols: Sequence[str]) -> Mapping[str, str]:
     return {**of_one, **{each: each for each in symbols}}
 
 
+def listed(names: Names, what: str) -> list[str]:
+    """Return names that are given as one or as several, each once; none for None.
+
+    Raises BadRequest.
+    """
+    try:
+        each = [names] if isinstance(names, str) else list(() if names is None else names)
+    except TypeError:
+        each = [names]
+    for name in each:
+        if not isinstance(name, str):
+            raise BadRequest(f"{what} are names, or a list of these, not {name!r}")
+    return list(dict.fromkeys(map(str, each)))
+
+
 def symbols_of(names: Names) -> list[str]:
     """Return several, each once; none for all. Raises BadRequest."""
-    if names is None:
-        return []
-    return list(dict.fromkeys(map(symbol_of, [names] if isinstance(names, str) else names)))
+    return list(dict.fromkeys(map(symbol_of, listed(names, "symbols"))))
 
 
 def timeframes_of(names: Names) -> list[str]:
     """Return several, each once; those of which something is kept for None. Raises BadRequest."""
-    wanted = [names] if isinstance(names, str) else list(dict.fromkeys(names or KEPT))
+    wanted = listed(names, "timeframes") or list(KEPT)
     for each in wanted:
         length_ms(each)
     return wanted
@@ -105,7 +138,7 @@ def timeframes_of(names: Names) -> list[str]:
 
 def kept_timeframes(names: Names) -> list[str]:
     """Return those of which something is kept, all of them for None. Raises BadRequest."""
-    wanted = [names] if isinstance(names, str) else list(names or KEPT)
+    wanted = listed(names, "timeframes") or list(KEPT)
     for each in wanted:
         if each not in KEPT:
             raise BadRequest(f"of {each!r} nothing is kept; there are {' '.join(KEPT)}")

@@ -10,6 +10,7 @@ from livermore_reader.asking import (
     asked_of,
     column_of,
     columns_of,
+    exchange_of,
     kept_timeframes,
     symbol_of,
     symbols_of,
@@ -159,7 +160,7 @@ class Reader:
         what. Asked in one round trip where that can be.
         """
         at = column_of(column)
-        names = symbols_of(symbols) or list(self.source.symbols(exchange))
+        names = symbols_of(symbols) or list(self.source.symbols(exchange_of(exchange)))
         if not names:
             raise BadRequest(f"{exchange} keeps no candles of any symbol")
         asked = [asked_of(exchange, each, timeframe, count, start, end) for each in names]
@@ -177,7 +178,7 @@ class Reader:
         Timeframes that are made of kept ones may be among them. Each says by itself whether
         it is stale and what of it is missing. Asked in one round trip where that can be.
         """
-        names = symbols_of(symbols) or self.source.symbols(exchange)
+        names = symbols_of(symbols) or self.source.symbols(exchange_of(exchange))
         return list(
             self.source.candles(
                 [
@@ -196,7 +197,7 @@ class Reader:
         A value that is not current is an old one; where there is none nothing is beside these.
         """
         chosen = kept_timeframes(timeframes)
-        return list(self.source.macd_v(exchange, symbols_of(symbols), chosen))
+        return list(self.source.macd_v(exchange_of(exchange), symbols_of(symbols), chosen))
 
     def macd_v(
         self, exchange: str, symbols: Names = None, timeframes: Names = None
@@ -209,14 +210,15 @@ class Reader:
 
     def pairs(self, exchange: str) -> list[tuple[str, str]]:
         """Return what is kept: each symbol in each timeframe."""
-        return [(symbol, each) for symbol in self.source.symbols(exchange) for each in KEPT]
+        symbols = self.source.symbols(exchange_of(exchange))
+        return [(symbol, each) for symbol in symbols for each in KEPT]
 
     def status(self, exchange: str) -> Status:
-        return self.source.status(exchange)
+        return self.source.status(exchange_of(exchange))
 
     def ticker(self, exchange: str, symbol: str) -> dict[str, Any] | None:
         """Return the last ticker, None where none is known."""
-        return self.source.ticker(exchange, symbol_of(symbol))
+        return self.source.ticker(exchange_of(exchange), symbol_of(symbol))
 
     @overload
     def follow(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from livermore_reader.candles import Asked
 from livermore_reader.stretches import Stretches, missing
-from livermore_reader.times import length_ms
+from livermore_reader.times import EARLIEST_MS, length_ms
 
 GRACE_MS = 5_000  # after its end a bar may be on its way that long
 MOST_BEHIND_MS = 60_000  # a candle that is further ahead than that says nothing of the time
@@ -43,7 +43,7 @@ def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) ->
         return found
     since_ms = 0 if asked.start_ms is None else _ceil(asked.start_ms, step)
     if asked.limit is not None and asked.start_ms is None:
-        since_ms = until_ms - asked.limit * step
+        since_ms = max(EARLIEST_MS, until_ms - asked.limit * step)
     elif asked.limit is not None:
         until_ms = min(until_ms, since_ms + asked.limit * step)
     gone = missing(known, since_ms, until_ms)
@@ -82,7 +82,7 @@ def _newest(times: Sequence[int], known: Stretches, asked: Asked, until_ms: int)
         first = max(first, last - asked.limit)
         if last - first == asked.limit:
             return Selection(first, last, until_ms, (), False, False)
-        since_ms = until_ms - asked.limit * length_ms(asked.timeframe)
+        since_ms = max(EARLIEST_MS, until_ms - asked.limit * length_ms(asked.timeframe))
     return Selection(first, last, until_ms, missing(known, since_ms, until_ms), False, False)
 
 

@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 
 import livermore_reader
+import numpy
+import pandas
 import pytest
 from livermore_reader import BadRequest, ReaderError
 
@@ -194,6 +197,60 @@ WRONG = [
     ("sandbox", "BTC-USD", "7m"),
     ("sandbox", "BTC-USD", "1h", 0),
 ]
+
+
+ODD = [
+    {"count": 10**20}, {"count": numpy.float64(5)}, {"count": "5"}, {"start": 1_795_046_400},
+    {"start": -5}, {"end": 1000}, {"end": 10**20}, {"start": pandas.NaT}, {"start": datetime.min},
+    {"start": datetime.max}, {"end": 1.5}, {"timeframe": ["1h"]}, {"timeframe": None},
+    {"exchange": None}, {"exchange": 4}, {"exchange": ["sandbox"]}, {"exchange": ""},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_what_is_no_count_time_or_name_is_refused_in_one_line_alike(redis, both, odd):
+    Filled(redis)
+    asked = {"exchange": "sandbox", "symbol": "BTC-USD", "timeframe": "1h"} | odd
+    assert both(lambda lm: refusal(lambda: lm.read(**asked))) == (BadRequest, ())
+    exchange = asked["exchange"]
+    if exchange != "sandbox":
+        for ask in (
+            lambda lm: lm.pairs(exchange), lambda lm: lm.status(exchange),
+            lambda lm: lm.ticker(exchange, "BTC-USD"), lambda lm: lm.read_macd_v(exchange),
+            lambda lm: lm.newest(exchange), lambda lm: lm.follow(exchange),
+        ):  # fmt: skip
+            assert both(lambda lm, ask=ask: refusal(lambda: ask(lm))) == (BadRequest, ())
+
+
+def test_times_and_counts_are_taken_in_all_their_forms_alike(redis, both):
+    past = Filled(redis)
+    begin = datetime.fromtimestamp((past.open_ms - 30 * HOUR) / 1000, UTC)
+    day = pandas.Timestamp(begin.date(), tz="UTC")
+    for start, count in ((begin.date(), numpy.int64(3)), (str(begin.date()), 3), (day, 3)):
+        found = both.read("sandbox", "BTC-USD", "1h", count, start=start)
+        assert [row[0] for row in found["rows"]] == [
+            day.value // 10**6 + n * HOUR for n in range(3)
+        ]
+    stamp = numpy.int64(past.open_ms - 2 * HOUR)
+    assert len(both.read("sandbox", "BTC-USD", "1h", start=stamp)["rows"]) == 2
+
+
+def test_names_are_taken_one_or_many_alike(redis, both):
+    Filled(redis)
+    two = ["BTC-USD", "ETH-USD"]
+    for names in (pandas.Index(two), numpy.array(two), tuple(two), iter(two), dict.fromkeys(two)):
+        assert len(both.readers[0].read_macd_v("sandbox", names, pandas.Index(["1h"]))) == 2
+    assert len(both(lambda lm: lm.read_macd_v("sandbox", "BTC-USD", ["1h", "1h"]))) == 1
+    for wrong in (5, [None], [["BTC-USD"]], b"BTC-USD"):
+        for ask in (
+            lambda lm, wrong=wrong: lm.panel("sandbox", wrong, "1h"),
+            lambda lm, wrong=wrong: lm.newest("sandbox", None, wrong),
+            lambda lm, wrong=wrong: lm.read_macd_v("sandbox", wrong),
+            lambda lm, wrong=wrong: lm.read_macd_v("sandbox", None, wrong),
+            lambda lm, wrong=wrong: lm.follow("sandbox", wrong),
+            lambda lm, wrong=wrong: lm.follow("sandbox", None, wrong),
+        ):
+            assert both(lambda lm, ask=ask: refusal(lambda: ask(lm))) == (BadRequest, ())
 
 
 @pytest.mark.parametrize("what", WRONG)

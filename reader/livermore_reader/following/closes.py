@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from livermore_reader.asking import names_of, spelled
+from livermore_reader.asking import exchange_of, listed, names_of, spelled, symbols_of
 from livermore_reader.errors import BadRequest, Gap, ReaderError, Unavailable
 from livermore_reader.following.filling import Filling, Pair
 from livermore_reader.following.told import Told
@@ -68,9 +68,10 @@ class Following(Generic[Item]):
         if heartbeat is not None and not _is_positive(heartbeat):
             raise BadRequest(f"heartbeat={heartbeat!r} is no number of seconds")
         self.id = id_to_begin_at(since)  # where to go on: all up to it was handed out
-        self.exchange = exchange
+        self.exchange = exchange_of(exchange)
         self._source = source
-        self._symbols, self._timeframes = _names(symbols), _names(timeframes)
+        self._symbols: Sequence[str] = symbols_of(symbols)
+        self._timeframes = listed(timeframes, "timeframes")
         Wanted.of((), self._timeframes)
         self._on_gap = on_gap
         self._heartbeat = heartbeat
@@ -250,12 +251,8 @@ def _is_positive(seconds: Any) -> bool:
     return is_number and 0 < seconds < float("inf")
 
 
-def _names(names: "str | Sequence[str] | None") -> Sequence[str]:
-    return [names] if isinstance(names, str) else list(names or ())
-
-
 def _symbol(name: str, exchange: str, names: Mapping[str, str]) -> str:
     """Return the symbol that is called so. Raises BadRequest."""
-    if found := spelled(str(name).strip().replace("/", "-"), names):
+    if found := spelled(name, names):
         return found
-    raise BadRequest(f"{exchange} keeps no candles of {str(name)[:50]!r}")
+    raise BadRequest(f"{exchange} keeps no candles of {name[:50]!r}")

@@ -7,7 +7,7 @@ from livermore_reader.errors import Gap, MissingCandles, Unavailable
 from livermore_reader.following.told import Told
 from livermore_reader.sources.event_messages import BEGINNING, order
 from livermore_reader.sources.source import Close, Source, Status
-from livermore_reader.times import KEPT, length_ms, utc
+from livermore_reader.times import EARLIEST_MS, KEPT, length_ms, utc
 
 MARGIN_MS = 3_600_000  # what is healed may be told so long after its end
 CANDLES_KEPT = 1000  # of a pair
@@ -36,6 +36,8 @@ class Filling:
         self._after_ms = _at_the_exchange(order(after)[0], status)
         self._told = told
         names = symbols or sorted({*source.symbols(exchange), *(name for name, _ in told)})
+        if self._after_ms < EARLIEST_MS:
+            raise self._gap("no close was ever told that early")
         if not names:
             raise Unavailable(f"which symbols of {exchange} are kept isn't known now")
         self._pairs = [(name, each) for name in names for each in timeframes or KEPT]

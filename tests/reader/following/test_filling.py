@@ -77,6 +77,14 @@ def minutes(redis):
     return Minutes(redis)
 
 
+def test_an_id_before_all_that_there_was_is_a_gap_even_where_it_is_to_be_filled(redis, lm, minutes):
+    minutes.keep(0, 300)
+    for number in (298, 299):
+        minutes.close(number)
+    with pytest.raises(Gap, match="no close was ever told that early"):
+        next(lm.follow("sandbox", **PAIR, since="1-1", on_gap="fill"))
+
+
 def test_what_closed_meanwhile_is_filled_and_then_goes_on(redis, lm, minutes):
     with lm.follow("sandbox", **PAIR, since="0-0", on_gap="fill") as closes:
         ids = [minutes.close(number) for number in range(10, 12)]

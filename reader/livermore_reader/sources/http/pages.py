@@ -6,10 +6,9 @@ from typing import Any
 from livermore_reader.candles import Asked, Candles
 from livermore_reader.selection import GRACE_MS
 from livermore_reader.stretches import Stretches, union
-from livermore_reader.times import length_ms
+from livermore_reader.times import EARLIEST_MS, length_ms
 
 MOST_ROWS = 1000  # of a page
-EARLIEST_MS = 946_684_800_000  # 2000-01-01: there were none before
 HISTORY = "history"
 ORDER = ("stream", "healed", "rest")
 
