@@ -95,6 +95,14 @@ class Chosen:
         return "+".join(sorted(self._sources)) or None
 
     @property
+    def opens_after(self) -> bool:
+        """Tell whether the open bar is asked for too, and follows on what was found."""
+        start_ms, end_ms, count = self._wanted
+        if start_ms is not None and (start_ms > self._open_ms or self.rows == count):
+            return False
+        return self._end_ms == self._open_ms and (end_ms is None or end_ms > self._open_ms)
+
+    @property
     def missing(self) -> Coverage:
         """Return what of the bars is not known; one that has ended just now is awaited."""
         start_ms, end_ms = self.stretch

@@ -109,7 +109,14 @@ class TableWriter:
 
 
 def into_file(path: Path, make: Callable[[Path], Any], fill: Callable[[Any], None]) -> None:
-    """Let a file be written beside its place, and put there once it is whole."""
+    """Let a file be written beside its place, and put there once it is whole.
+
+    What is no file, as a pipe or a device, is written to. Raises OSError.
+    """
+    path = path.resolve() if path.is_file() else path  # and not the link to it
+    if path.exists() and not path.is_file():
+        fill(make(path))
+        return
     draft = path.with_name(f".{path.name}.part")
     try:
         fill(make(draft))

@@ -1,15 +1,18 @@
 """`candles`: what the cache and history hold of a pair, together, in every form."""
 
 import csv
+import errno
 import json
+import os
+import subprocess
 from io import StringIO
 
 import pandas
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from exchanges.venues.binance.rest import BinanceRest
-from history.export.writers import utc
+from history.export.writers import CsvWriter, ParquetWriter, utc
 from livermore.command import UsageError
 from tests.history.past import BTC, H1, KEPT, Past
 from tests.history.test_files import path_of
@@ -103,17 +106,70 @@ def test_a_table_shows_the_newest(past):
     )
 
 
+def test_an_open_candle_is_shown_where_it_follows_alone(past):
+    begin, newest = utc(past.first_ms), utc(past.open_ms - H1.ms)
+    for outside in (
+        ["--until", newest, "--count", "2"], ["--since", begin, "--count", "2"],
+        ["--since", begin, "--until", newest], ["--until", utc(past.open_ms)],
+    ):  # fmt: skip
+        told = as_json("--live", *outside)
+        assert told["candles"][-1][0] < past.open_ms
+        assert "open" not in told
+    for inside in (["--since", newest], ["--until", utc(past.open_ms + 1000), "--count", "2"]):
+        assert as_json("--live", *inside)["open"][:6] == past.open_candle.row()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--since", "yesterday"], "--since is a time"),
         (["--since", "2024-01-02", "--until", "2024-01-01"], "is not after"),
-        (["--count", "0"], "1 or more"),
+        (["--count", "0"], "--count is 1 to"),
         (["--csv", "a", "--json"], "one of them"),
         (["--live", "--parquet", "a"], "closed candles alone"),
+        (["--csv", ""], "--csv names no file"),
+        (["--parquet", ""], "--parquet names no file"),
+        (["--csv", "/"], "--csv: / is a folder"),
+        (["--csv", "/nowhere/a.csv"], "there is no folder /nowhere"),
+        (["--parquet", "/nowhere/a.parquet"], "there is no folder /nowhere"),
+        (["--count", str(10**20)], "1 to "),
+        (["--until", "0001-01-01", "--count", "2"], "before there was anything to trade"),
+        (["--since", "9999-12-31"], "--since 9999-12-31 is not of this century"),
     ],
 )
 def test_what_is_typed_wrong_gets_one_line(past, arguments, said):
     with pytest.raises(UsageError, match=said) as error:
         candles(*arguments)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_no_file_is_written_to_and_never_replaced(past, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    assert candles("--csv", str(pipe), "--count", "2") == ("", "", 0)
+    assert len(reader.communicate(timeout=10)[0].splitlines()) == 3
+    assert pipe.is_fifo()
+    link, target = tmp_path / "link.csv", tmp_path / "target.csv"
+    link.symlink_to(target)
+    target.write_text("older")
+    candles("--csv", str(link), "--count", "2")
+    assert link.is_symlink()
+    assert len(target.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("option", ["--csv", "--parquet"])
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(past, tmp_path, monkeypatch, option):
+    there = tmp_path / "there"
+    there.write_text("older")
+    monkeypatch.setattr(CsvWriter, "write", full)
+    monkeypatch.setattr(ParquetWriter, "write", full)
+    with pytest.raises(CommandError, match="there can't be written: No space left") as error:
+        candles(option, str(there))
+    assert "\n" not in str(error.value)
+    assert there.read_text() == "older"
+    assert list(tmp_path.glob(".*")) == []
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

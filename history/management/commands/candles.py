@@ -1,7 +1,9 @@
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
+from django.core.management import CommandError
 from django_redis import get_redis_connection
 from rich.console import Console
 
@@ -21,7 +23,7 @@ from history.planning.report import TOO_OLD
 from history.reading import Reading, cached_in, open_store
 from livermore.arguments import add_exchange, exchange_named, moment_named, symbols_named
 from livermore.command import LivermoreCommand, UsageError
-from livermore.market.candle import LATEST_MS
+from livermore.market.candle import EARLIEST_MS, LATEST_MS
 from livermore.market.coverage import oldest_told_ms
 from livermore.market.derived import BY_TEXT, base_of
 from livermore.market.timeframe import Timeframe
@@ -30,6 +32,7 @@ from warmup.terminal import Verbatim
 
 STDOUT = "-"
 COUNT = 20  # rows of a table where nothing is said
+MOST_COUNT = 20_000_000  # 38 years of minutes
 MISSING_SHOWN = 5
 
 
@@ -79,16 +82,16 @@ class Command(LivermoreCommand):
         reading = Reading(open_store(exchange), symbol, cached_in(cache, symbol, lag_ms))
         now_ms = read_exchange_time(redis, exchange.pk) or int(time.time() * 1000)
         chosen = Chosen(reading, timeframe, wanted, now_ms)
-        open_rows = []
-        if options["live"]:
-            candle = cache.live(symbol, timeframe)
-            if candle and candle.timestamp == timeframe.floor(now_ms):
-                open_rows = [candle.row()]
         said = {"exchange": exchange.name, "symbol": symbol, "timeframe": str(timeframe)}
 
         def fill(writer):
             for rows in chosen.pages():
                 writer.write(rows)
+            open_rows = []
+            if options["live"] and chosen.opens_after:
+                candle = cache.live(symbol, timeframe)
+                if candle and candle.timestamp == timeframe.floor(now_ms):
+                    open_rows = [candle.row()]
             writer.write(open_rows)
             writer.end(said | _told(chosen) | ({"open": open_rows[0]} if open_rows else {}))
 
@@ -102,9 +105,11 @@ class Command(LivermoreCommand):
         stream = cast(TextIO, Verbatim(self.stdout))
         if options["parquet"]:
             parquet.library()
-            into_file(Path(options["parquet"]), ParquetWriter, fill)
+            with writing(options["parquet"]) as path:
+                into_file(path, ParquetWriter, fill)
         elif options["csv"] and options["csv"] != STDOUT:
-            with_stream(Path(options["csv"]), fill)
+            with writing(options["csv"]) as path:
+                with_stream(path, fill)
         elif options["csv"]:
             fill(CsvWriter(stream))
         elif options["json"]:
@@ -121,6 +126,26 @@ class Command(LivermoreCommand):
             self.stderr.write(f"… and {len(missing) - MISSING_SHOWN} more stretches")
         if not chosen.rows and not missing:
             self.stderr.write("there are none")
+
+
+@contextmanager
+def writing(text):
+    """Give the path of a file; one line where it can't be written."""
+    path = Path(text)
+    try:
+        yield path
+    except OSError as error:
+        raise CommandError(f"{text} can't be written: {error.strerror or error}") from error
+
+
+def _check_file(text, option):
+    path = Path(text)
+    if not text:
+        raise UsageError(f"{option} names no file")
+    if path.is_dir():
+        raise UsageError(f"{option}: {text} is a folder: name a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option}: there is no folder {path.parent}")
 
 
 def with_stream(path, fill):
@@ -157,15 +182,27 @@ def _timeframe(options):
     return found
 
 
+def _moment(text, option):
+    found_ms = moment_named(text, option)
+    if found_ms is not None and found_ms < EARLIEST_MS:
+        raise UsageError(f"{option} {text} is before there was anything to trade")
+    if found_ms is not None and found_ms >= LATEST_MS:
+        raise UsageError(f"{option} {text} is not of this century")
+    return found_ms
+
+
 def _wanted(options):
+    for name in ("csv", "parquet"):
+        if options[name] not in (None, STDOUT):
+            _check_file(options[name], f"--{name}")
     if sum(bool(options[name]) for name in ("csv", "parquet", "json")) > 1:
         raise UsageError("--csv, --parquet and --json: one of them at a time")
-    start_ms, end_ms = (moment_named(options[name], f"--{name}") for name in ("since", "until"))
+    start_ms, end_ms = (_moment(options[name], f"--{name}") for name in ("since", "until"))
     if start_ms is not None and end_ms is not None and start_ms >= end_ms:
         raise UsageError(f"--until {options['until']} is not after --since {options['since']}")
     count = options["count"]
-    if count is not None and count < 1:
-        raise UsageError(f"--count is 1 or more, not {count}")
+    if count is not None and not 1 <= count <= MOST_COUNT:
+        raise UsageError(f"--count is 1 to {MOST_COUNT:,}, not {count}")
     is_table = not (options["csv"] or options["parquet"] or options["json"])
     if count is None and start_ms is None and is_table:
         count = COUNT
