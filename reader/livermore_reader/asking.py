@@ -116,7 +116,7 @@ def listed(names: Names, what: str) -> list[str]:
     try:
         each = [names] if isinstance(names, str) else list(() if names is None else names)
     except TypeError:
-        each = [names]
+        each = [names]  # type: ignore[list-item]
     for name in each:
         if not isinstance(name, str):
             raise BadRequest(f"{what} are names, or a list of these, not {name!r}")

@@ -47,6 +47,9 @@ def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) ->
     elif asked.limit is not None:
         until_ms = min(until_ms, since_ms + asked.limit * step)
     gone = missing(known, since_ms, until_ms)
+    if not gone:  # so many bars were quiet in part, and whether others follow nobody knows
+        gone = found.missing[:1]
+        until_ms = gone[0][0]
     first, last = bisect_left(times, since_ms), bisect_left(times, until_ms)
     is_stale = bool(gone) and gone[-1][1] == due_ms
     return Selection(first, max(first, last), until_ms, gone, is_stale, False)

@@ -168,6 +168,23 @@ def test_quiet_bars_are_told_alike(redis, both):
         assert found["complete"], (timeframe, question)
 
 
+def test_quiet_bars_at_the_beginning_are_not_taken_for_all_alike(redis, both):
+    past = Filled(redis)
+    quiet_ms = past.open_ms - 600 * HOUR
+    redis.zremrangebyscore(keys.candles(4, "BTC-USD", "1h"), quiet_ms, quiet_ms + 20 * HOUR - 1)
+    asked = {"start": quiet_ms, "count": 5}
+    found = both.read("sandbox", "BTC-USD", "1h", **asked)
+    assert [row[0] for row in found["rows"]] == [quiet_ms + (20 + n) * HOUR for n in range(5)]
+    assert found["complete"]
+    hole = quiet_ms + 22 * HOUR, quiet_ms + 23 * HOUR
+    redis.zremrangebyscore(keys.candles(4, "BTC-USD", "1h"), hole[0], hole[0])
+    known(redis, [past.first_ms, hole[0]], [hole[1], past.open_ms])
+    found = both.read("sandbox", "BTC-USD", "1h", **asked)
+    assert [row[0] for row in found["rows"]] == [quiet_ms + 20 * HOUR, quiet_ms + 21 * HOUR]
+    assert (found["missing"], found["stale"]) == ((hole,), False)
+    assert both.read("sandbox", "BTC-USD", "1h", start=quiet_ms, count=2)["complete"]
+
+
 def test_columns_and_the_open_candle_are_told_alike(redis, both):
     past = Filled(redis)
     columns = (60.5, 17, 0.0625, 30.25)

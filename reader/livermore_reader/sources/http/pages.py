@@ -9,6 +9,7 @@ from livermore_reader.stretches import Stretches, union
 from livermore_reader.times import EARLIEST_MS, length_ms
 
 MOST_ROWS = 1000  # of a page
+MOST_FURTHER = 50  # pages behind as many bars as candles are wanted: those were quiet
 HISTORY = "history"
 ORDER = ("stream", "healed", "rest")
 
@@ -21,15 +22,14 @@ def next_question(asked: Asked, pages: Sequence[Page]) -> dict[str, Any] | None:
     With a start the oldest page comes first, without it the newest.
     """
     start, end, left = asked.start_ms, asked.end_ms, asked.limit
-    if pages:
-        left = left and left - MOST_ROWS * len(pages)
-        if left is not None and left <= 0:
+    if pages and start is not None:
+        start = pages[-1]["next"]
+        left = _left(asked, pages)
+        if start is None or left == 0:
             return None
-        if start is not None:
-            start = pages[-1]["next"]
-        elif left:
-            end = _begin(asked, pages)
-        if start is None and (asked.start_ms is not None or not left or (end or 0) < EARLIEST_MS):
+    elif pages:
+        left, end = (left or 0) - MOST_ROWS * len(pages), _begin(asked, pages)
+        if left <= 0 or end < EARLIEST_MS:
             return None
     return {
         "exchange": asked.exchange,
@@ -41,6 +41,27 @@ def next_question(asked: Asked, pages: Sequence[Page]) -> dict[str, Any] | None:
         "open": int(asked.live),
         "partial": 1,
     }
+
+
+def _left(asked: Asked, pages: Sequence[Page]) -> "int | None":
+    """Return how many bars the next page may have, None for any number, 0 where there is none.
+
+    Pages go on behind quiet bars, but where something is missing: so many bars are all then.
+    """
+    if asked.limit is None or pages[-1]["next"] is None:
+        return None
+    left = asked.limit - sum(len(page["candles"]) for page in pages)
+    bars_left = (_window_end(asked) - pages[-1]["next"]) // length_ms(asked.timeframe)
+    if bars_left > 0:
+        return max(0, min(left, bars_left))
+    is_over = left <= 0 or any(page["missing"] for page in pages)
+    return 0 if is_over or len(pages) > asked.limit // MOST_ROWS + MOST_FURTHER else MOST_ROWS
+
+
+def _window_end(asked: Asked) -> int:
+    """Return where so many bars from the start on end."""
+    step = length_ms(asked.timeframe)
+    return -(-(asked.start_ms or 0) // step) * step + (asked.limit or 0) * step
 
 
 def _begin(asked: Asked, pages: Sequence[Page]) -> int:
@@ -60,18 +81,29 @@ def candles_of(asked: Asked, pages: Sequence[Page]) -> Candles:
         pages = pages[::-1]
     newest = pages[-1]
     missing = union((start, end) for page in pages for start, end in page["missing"])
+    rows = [row for page in pages for row in page["candles"]]
     now_ms, newest_close_ms = newest["time"], newest["newestClose"]
+    open_row = newest.get("open")
+    if asked.start_ms is not None and asked.limit is not None:
+        next_ms, window_end = newest["next"], _window_end(asked)
+        if not missing and len(rows) < asked.limit and next_ms is not None:
+            missing = ((next_ms, now_ms if asked.end_ms is None else min(asked.end_ms, now_ms)),)
+        if missing and missing[0][0] >= window_end:  # behind bars that were quiet
+            rows, open_row = [row for row in rows if row[0] < missing[0][0]], None
+            missing = missing[: len(rows) < asked.limit]
+        if len(rows) >= asked.limit:
+            rows, open_row = rows[: asked.limit], None
     return Candles(
         newest["exchange"],
         newest["symbol"],
         newest["timeframe"],
-        [row for page in pages for row in page["candles"]],
+        rows,
         missing,
         _is_stale(missing, newest_close_ms, now_ms - GRACE_MS, length_ms(asked.timeframe)),
         newest_close_ms,
         now_ms,
         _joined(page["source"] for page in pages),
-        newest.get("open"),
+        open_row,
     )
 
 
