@@ -1,8 +1,11 @@
 """The rooms and who may enter them, read from the source."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.rules import for_each
 
@@ -362,6 +365,18 @@ def test_no_constructor_takes_more_than_can_be_told_apart(path):
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
             named = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
             assert len(named) - 1 <= MOST_ARGUMENTS, f"{path}:{node.lineno}: group them"
+
+
+PACKED = {".whl", ".egg", ".zip", ".gz", ".xz", ".bz2", ".zst", ".tar", ".so", ".pyc"}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git says what belongs to the project")
+def test_nothing_that_others_have_packed_is_kept_here():
+    kept = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout.split("\0")
+    assert "tests/test_architecture.py" in kept
+    assert not [each for each in kept if Path(each).suffix in PACKED]
 
 
 def test_these_checks_would_notice():
