@@ -5,6 +5,7 @@ LivermoreError
 │   ├── RateLimited        .retry_after_seconds
 │   │   └── Paused         for too long to sit it out; stop, and come back then
 │   ├── Banned             .until_ms; stop every request to this host
+│   ├── KeptWaiting        by our own pacing: others of us had the turns
 │   ├── TurnedAway         by a firewall's page, HTTP 403; waited out for minutes
 │   ├── Excessive          more bytes or seconds than an answer may take; not at once again
 │   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
@@ -111,6 +112,16 @@ class Banned(Temporary):
         )
         self.host = host
         self.until_ms = until_ms
+
+
+class KeptWaiting(Temporary):
+    """Our own pacing had no turn for a call in time: nothing was sent, and nothing is known."""
+
+    def __init__(self, host: str, seconds: float):
+        super().__init__(
+            f"{host} was not asked for {seconds:g} s: other calls of ours had its turns, as our "
+            "pacing lets no more go out"
+        )
 
 
 class TurnedAway(Temporary):

@@ -14,6 +14,7 @@ from exchanges.errors import (
     BadCredentials,
     Banned,
     Blocked,
+    KeptWaiting,
     LivermoreError,
     Misconfigured,
     RateLimited,
@@ -41,7 +42,8 @@ logger = logging.getLogger(__name__)
 LEAST_SECONDS, MOST_SECONDS = 1, 300
 # Whatever is asked next over REST, it would meet the same.
 SPOIL_REST = (
-    RateLimited, Banned, TurnedAway, Unreachable, Blocked, BadCredentials, Misconfigured,
+    RateLimited, Banned, TurnedAway, KeptWaiting, Unreachable, Blocked, BadCredentials,
+    Misconfigured,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from redis import Redis
 
 from exchanges.adapters import rest_of, stream_of
 from exchanges.daemon_threads import NoAnswer, within
-from exchanges.errors import RateLimited, TurnedAway, Unreachable
+from exchanges.errors import KeptWaiting, RateLimited, TurnedAway, Unreachable
 from exchanges.models import Exchange
 from exchanges.rest.base import VenueRest
 from exchanges.rest.pacing.host import host_of
@@ -69,11 +69,12 @@ class Facts:
     def ask(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
         """Return what a REST call returns.
 
-        RateLimited, TurnedAway or Unreachable when it takes too long.
+        RateLimited, TurnedAway, KeptWaiting or Unreachable when it takes too long.
         """
         try:
             return within(ANSWER_SECONDS, work, *arguments)
         except NoAnswer as error:
+            was_sent = not (self._rest and self._rest.client.pacer.keeps_waiting)
             self.close()  # else its next tries would go on behind our back
             host = host_of(self.exchange.rest_url)
             usage = read_usage(self.redis, host)
@@ -85,6 +86,8 @@ class Facts:
                     f"{host} asked for a pause (HTTP 429), of which {seconds:.0f} s are left",
                     seconds,
                 ) from error
+            if not was_sent:
+                raise KeptWaiting(host, ANSWER_SECONDS) from error
             raise Unreachable(f"{host} gave no answer within {ANSWER_SECONDS:g} s") from error
 
     def is_banned(self) -> bool:

@@ -16,6 +16,7 @@ from exchanges.errors import (
     Banned,
     Blocked,
     Excessive,
+    KeptWaiting,
     LivermoreError,
     Misconfigured,
     Misled,
@@ -44,6 +45,8 @@ def remedy_for(error: LivermoreError, exchange: Exchange) -> str:
             return "end what else calls it from this address, and run this after that time"
         case RateLimited():
             return "end what else calls it from this address, wait a minute, run this again"
+        case KeptWaiting():
+            return "let what else of ours calls it end (a warmup, a repair), and run this again"
         case TurnedAway():
             return "leave it alone for some minutes and run this again; end what else calls it here"
         case Held():

@@ -85,6 +85,7 @@ class Pacer(ABC):
         self._restore = self._script(RESTORE)
         self._turned_away = False
         self._memory = memory or HostMemory()
+        self._waiting: set[int] = set()  # threads
 
     def wait_turn(self, weight: int, lane: Lane | None) -> int:
         """Wait until a call of `weight` may go out, and count it as gone.
@@ -96,6 +97,17 @@ class Pacer(ABC):
         TurnedAway where a firewall's page was waited out for minutes, Temporary once the pacer is
         closed.
         """
+        try:
+            return self._wait_turn(weight, lane)
+        finally:
+            self._waiting.discard(threading.get_ident())
+
+    @property
+    def keeps_waiting(self) -> bool:
+        """Tell whether a call has no turn yet, and waits for nothing else."""
+        return bool(self._waiting)
+
+    def _wait_turn(self, weight: int, lane: Lane | None) -> int:
         delay = 0.0
         while True:
             self.sleep(delay)
@@ -115,8 +127,10 @@ class Pacer(ABC):
                 raise TurnedAway(self.host, turn.sat_out_ms / 1000)
             delay = turn.wait_ms / 1000 + random.uniform(0, 0.02)
             if self.ask_limits and lane and not turn.held_ms and not self.limits_known():
+                self._waiting.discard(threading.get_ident())
                 self.ask_limits()
                 delay = min(delay, SECONDS_BETWEEN_LOOKS)
+            self._waiting.add(threading.get_ident())
 
     @abstractmethod
     def take_back(self, counted_ms: int, weight: int) -> None:

@@ -51,6 +51,18 @@ def test_limits_that_make_no_sense_are_replaced_by_cautious_ones(sandbox, row, c
     assert failures(report) == ["limits"]
 
 
+def test_a_call_that_our_own_pacing_keeps_waiting_is_no_fault_of_the_exchange(
+    sandbox, row, checked, monkeypatch
+):
+    monkeypatch.setattr("warmup.harness.facts.ANSWER_SECONDS", 0.5)
+    report = checked(move(row, pacing="batch", batch_size=1, batch_delay_ms=60_000))
+    (failed,) = failures(report)
+    step = step_of(report, failed)
+    assert "was not asked for 0.5 s: other calls of ours had its turns" in step.detail
+    assert "let what else of ours calls it end" in step.remedy
+    assert results(report)["limits"] == "SKIP"
+
+
 def test_limits_are_told_as_they_are_published(sandbox, row, checked):
     step = step_of(checked(row), "limits")
     assert "published: 6000 weight in a minute, 300000 requests in five" in step.detail
