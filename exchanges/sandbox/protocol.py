@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from exchanges.sandbox.faults.faults import Fault
+from exchanges.sandbox.faults.fault import Fault
 from exchanges.sandbox.faults.frames import FrameFaults
 from exchanges.sandbox.faults.listings import ListingRows
 from exchanges.sandbox.faults.rows import CandleRows

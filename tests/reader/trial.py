@@ -13,7 +13,7 @@ from livermore_reader import ReaderError
 
 from exchanges.models import Exchange, UserExchange
 from exchanges.redis.directory import publish_exchanges
-from exchanges.sandbox.faults.faults import KINDS as REST_FAULTS
+from exchanges.sandbox.faults.fault import KINDS as REST_FAULTS
 from exchanges.sandbox.faults.listings import BAD_LISTINGS
 from exchanges.sandbox.faults.rows import BAD_ROWS
 from exchanges.sandbox.faults.scenario import KINDS as SCENARIOS

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
-from exchanges.sandbox.faults.parsing import parse_scenarios
 from exchanges.sandbox.faults.scenario import KINDS
 from exchanges.sandbox.protocols import PROTOCOLS
 from exchanges.sandbox.server.config import SandboxConfig
 from exchanges.sandbox.server.server import run_in_foreground
 from exchanges.sandbox.symbols import CHEAP, listings
+from exchanges.sandbox.written_scenarios import parse_scenarios
 from livermore.command import LivermoreCommand
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from exchanges.sandbox.faults import archives
-from exchanges.sandbox.faults.faults import Fault
+from exchanges.sandbox.faults.fault import Fault
 from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
 from exchanges.sandbox.market.listings import Listing
 from exchanges.sandbox.market.market import Market

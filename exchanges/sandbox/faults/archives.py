@@ -4,13 +4,10 @@ import io
 import zipfile
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from zlib import crc32
 
-if TYPE_CHECKING:
-    from exchanges.sandbox.faults.faults import Fault
+from exchanges.sandbox.faults.fault import ARCHIVE, Fault
 
-KIND = "archive"
 DAY_MS = 86_400_000
 MISSING_DAY = 11  # of its month
 USUAL_SHARE = 0.01  # of missing rows
@@ -21,38 +18,38 @@ OF_THE_CHECKSUM = ("wrong_checksum", "missing_checksum")
 Lines = list[str]  # of a CSV, beginning with their time in milliseconds
 
 
-def _missing_rows(lines: Lines, fault: "Fault") -> Lines:
+def _missing_rows(lines: Lines, fault: Fault) -> Lines:
     return [line for line in lines if not _hit(line, fault.chance or USUAL_SHARE)]
 
 
-def _missing_day(lines: Lines, fault: "Fault") -> Lines:
+def _missing_day(lines: Lines, fault: Fault) -> Lines:
     return [line for line in lines if day_of(time_of(line)) != MISSING_DAY]
 
 
-def _off_grid(lines: Lines, fault: "Fault") -> Lines:
+def _off_grid(lines: Lines, fault: Fault) -> Lines:
     return _changed(lines, fault, len(lines) // 2, lambda fields: [_off(fields[0]), *fields[1:]])
 
 
-def _differs(lines: Lines, fault: "Fault") -> Lines:
+def _differs(lines: Lines, fault: Fault) -> Lines:
     """Tell another volume, as where an exchange has corrected itself."""
     return _changed(
         lines, fault, len(lines) - 1, lambda fields: [*fields[:5], f"{fields[5]}1", *fields[6:]]
     )
 
 
-def _bad_row(lines: Lines, fault: "Fault") -> Lines:
+def _bad_row(lines: Lines, fault: Fault) -> Lines:
     """Let a row's low be above its high."""
     return _changed(
         lines, fault, len(lines) // 2, lambda fields: [*fields[:3], f"9{fields[2]}", *fields[4:]]
     )
 
 
-def _twice(lines: Lines, fault: "Fault") -> Lines:
+def _twice(lines: Lines, fault: Fault) -> Lines:
     at = len(lines) // 2
     return [*lines[: at + 1], *lines[at:]]
 
 
-ROWS: dict[str, Callable[[Lines, "Fault"], Lines]] = {
+ROWS: dict[str, Callable[[Lines, Fault], Lines]] = {
     "missing_rows": _missing_rows,
     "missing_day": _missing_day,
     "off_grid": _off_grid,
@@ -64,7 +61,7 @@ ZIPS = ("truncated", "bomb")
 WAYS = ("header", *TIMES, *ROWS, *MISSING[:2], *OF_THE_CHECKSUM, *ZIPS)
 
 
-def spoil_lines(lines: Lines, faults: Iterable["Fault"]) -> Lines:
+def spoil_lines(lines: Lines, faults: Iterable[Fault]) -> Lines:
     """Return the rows of a file as the faults want them."""
     for fault in faults:
         if lines and fault.way in ROWS:
@@ -72,7 +69,7 @@ def spoil_lines(lines: Lines, faults: Iterable["Fault"]) -> Lines:
     return lines
 
 
-def is_missing(faults: Iterable["Fault"], start_ms: int, *, monthly: bool) -> bool:
+def is_missing(faults: Iterable[Fault], start_ms: int, *, monthly: bool) -> bool:
     """Tell whether a file that begins at a time is not there."""
     ways = {fault.way for fault in faults}
     if monthly:
@@ -80,7 +77,7 @@ def is_missing(faults: Iterable["Fault"], start_ms: int, *, monthly: bool) -> bo
     return "missing_file" in ways or ("missing_day" in ways and day_of(start_ms) == MISSING_DAY)
 
 
-def packed(name: str, text: str, faults: Iterable["Fault"]) -> bytes:
+def packed(name: str, text: str, faults: Iterable[Fault]) -> bytes:
     """Return a zip of one file, or what the faults make of it."""
     ways = {fault.way for fault in faults}
     content = "0" * BOMB_BYTES if "bomb" in ways else text
@@ -92,12 +89,12 @@ def packed(name: str, text: str, faults: Iterable["Fault"]) -> bytes:
     return found[: len(found) // 2] if "truncated" in ways else found
 
 
-def concerning(faults: Iterable["Fault"], start_ms: int, end_ms: int) -> list["Fault"]:
+def concerning(faults: Iterable[Fault], start_ms: int, end_ms: int) -> list[Fault]:
     """Return those for a file: where times are given, one of them lies in it."""
     return [
         fault
         for fault in faults
-        if fault.kind == KIND
+        if fault.kind == ARCHIVE
         and (not fault.open_times or any(start_ms <= each < end_ms for each in fault.open_times))
     ]
 
@@ -111,7 +108,7 @@ def day_of(time_ms: int) -> int:
 
 
 def _changed(
-    lines: Lines, fault: "Fault", at: int, change: Callable[[list[str]], list[str]]
+    lines: Lines, fault: Fault, at: int, change: Callable[[list[str]], list[str]]
 ) -> Lines:
     """Change a `chance` share of the rows, or row number `at` alone."""
     return [

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from exchanges.sandbox.faults.connections import ConnectionFaults
-from exchanges.sandbox.faults.faults import Fault, Faults
+from exchanges.sandbox.faults.fault import Fault
+from exchanges.sandbox.faults.faults import Faults
 from exchanges.sandbox.faults.scenario import Scenario
 from exchanges.sandbox.faults.scenarios import Scenarios
 from exchanges.sandbox.faults.symbols import SymbolFaults

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import orjson
 
-from exchanges.sandbox.faults.faults import Fault
+from exchanges.sandbox.faults.fault import Fault
 from exchanges.sandbox.faults.listings import spoil_listing
 from exchanges.sandbox.faults.rows import CandleRows, leave_out, spoil
 from exchanges.sandbox.protocol import Endpoint, Protocol, Rest

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from exchanges.sandbox.faults.faults import Fault, Faults
+from exchanges.sandbox.faults.fault import Fault
+from exchanges.sandbox.faults.faults import Faults
 from exchanges.sandbox.faults.replies import at_its_time, spoilt
 from exchanges.sandbox.market.clock import SandboxClock
 from exchanges.sandbox.protocol import Endpoint, Protocol, Rest

@@ -5,8 +5,8 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from exchanges.sandbox.faults.parsing import parse_scenarios
 from exchanges.sandbox.faults.scenario import KINDS
+from exchanges.sandbox.written_scenarios import parse_scenarios
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 from tests.exchanges.sandbox.conftest import NOW_MS
 from tests.exchanges.sandbox.server.test_server import command

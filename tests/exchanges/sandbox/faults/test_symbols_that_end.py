@@ -2,7 +2,7 @@
 
 import pytest
 
-from exchanges.sandbox.faults.parsing import parse_scenarios
+from exchanges.sandbox.written_scenarios import parse_scenarios
 from livermore.market.timeframe import MINUTE_MS, Timeframe
 from tests.exchanges.sandbox.conftest import NOW_MS
 
