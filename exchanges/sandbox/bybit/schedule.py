@@ -30,6 +30,12 @@ class Stream:
     def __bool__(self) -> bool:
         return bool(self.subscribers)
 
+    def join(self, connection: Connection) -> None:
+        self.subscribers.add(connection)
+
+    def leave(self, connection: Connection) -> None:
+        self.subscribers.discard(connection)
+
     def send(self, payload: bytes) -> None:
         if self.subscribers:
             built = frame(payload)

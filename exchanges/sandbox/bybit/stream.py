@@ -108,14 +108,14 @@ class BybitStreams:
         for topic in new:
             connection.streams[topic] = None
             self.counts.subscribed(f"{category}:{topic}", len(connection.streams))
-            self._publisher.join(connection, category, topic)
+            self._publisher.join(connection, (category, topic))
 
     def _checked(self, connection: Connection, command: Command) -> list[str] | None:
         """Return what of a message is to be subscribed, None where nobody says a word of it."""
         category, topics = self._categories[connection], command.topics
         if category == SPOT and len(topics) > self._settings.bybit_spot_args:
             raise BadCommand(f"args size >{self._settings.bybit_spot_args}")
-        infos = {topic: self._publisher.info(category, topic) for topic in topics}
+        infos = {topic: self._publisher.info((category, topic)) for topic in topics}
         way, refused = self._faults.refusal(infos)
         if way == "silent":
             return None
@@ -137,7 +137,7 @@ class BybitStreams:
             if topic in connection.streams:
                 del connection.streams[topic]
                 self.counts.unsubscribed(f"{category}:{topic}")
-                self._publisher.leave(connection, category, topic)
+                self._publisher.leave(connection, (category, topic))
 
     def _answer(
         self, connection: Connection, success: bool, message: str, request: str, operation: str
