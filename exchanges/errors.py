@@ -11,6 +11,7 @@ LivermoreError
 │   └── Unreachable        timeout, refused, reset, HTTP 5xx, a reply cut short
 │       └── ProxyFailed    the row's proxy did not lead there
 └── Permanent              do not retry
+    ├── NotDone            by somebody else who was asked to; .retry_after_seconds
     ├── BadCredentials     tell a person
     │   └── Unauthorized   HTTP 401: a good key, too, is refused now and then
     ├── Misconfigured      a setting or row that can't be used; tell a person
@@ -20,6 +21,8 @@ LivermoreError
     └── BadPayload         count it, skip it; keeps a clipped copy of the text
 """
 
+import math
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -173,6 +176,17 @@ class Permanent(LivermoreError):
     """Trying again will not help."""
 
 
+class NotDone(Permanent):
+    """Somebody else could not do it, who was asked to.
+
+    `retry_after_seconds` is when it may be asked again, None where that is not known.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: int | None = None):
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class BadCredentials(Permanent):
     """The exchange does not accept the key."""
 
@@ -219,3 +233,13 @@ class BadPayload(Permanent):
     def __init__(self, message: str, text: str | bytes = ""):
         message = clip(message, CLIP_OURS)
         super().__init__(f"{message}: {clip(text)}" if text else message)
+
+
+def seconds_to_wait(error: Exception) -> int | None:
+    """Return in how many seconds to ask again after an error, None where nobody knows."""
+    match error:
+        case Banned():
+            return max(1, error.until_ms // 1000 - int(time.time()))
+        case RateLimited() | NotDone():
+            return math.ceil(error.retry_after_seconds or 0) or None
+    return None

@@ -5,7 +5,7 @@ step: a reader that died in between leaves it to the next one, and none is done 
 Every entry is `kind` (command or reply) and `message`, a JSON object:
 
     command   {"requestId", "command", "arguments", "who"}
-    reply     {"requestId", "final", "ok", "result", "error"}
+    reply     {"requestId", "final", "ok", "result", "error", "retryAfterSeconds"}
 """
 
 from dataclasses import dataclass
@@ -46,13 +46,17 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: progress so far where not `final`; `error` is one line where not `ok`."""
+    """An answer: progress so far where not `final`; `error` is one line where not `ok`.
+
+    `retry_after_seconds` is when to try again then, None where nobody knows.
+    """
 
     request_id: str
     final: bool
     ok: bool
     result: Any = None
     error: str | None = None
+    retry_after_seconds: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that is stored."""
@@ -62,6 +66,7 @@ class Reply:
             "ok": self.ok,
             "result": self.result,
             "error": self.error,
+            "retryAfterSeconds": self.retry_after_seconds,
         }
 
 
@@ -89,12 +94,14 @@ def parse_reply(fields: dict[bytes, bytes]) -> Reply | None:
         request_id = text_in(found, "requestId")
     except BadPayload:
         return None
+    seconds = found.get("retryAfterSeconds")  # a runner of another version may tell none
     return Reply(
         request_id,
         bool(found.get("final")),
         bool(found.get("ok")),
         found.get("result"),
         found.get("error"),
+        seconds if isinstance(seconds, int) else None,
     )
 
 

@@ -96,9 +96,10 @@ class ControlReader:
         """Give the final reply to a command that was done; it never comes again."""
         self._finish(command.entry_id, Reply(command.request_id, True, True, result))
 
-    def fail(self, command: Command, error: str) -> None:
+    def fail(self, command: Command, error: str, retry_after_seconds: int | None = None) -> None:
         """Give the final reply to a command that could not be done; it never comes again."""
-        self._finish(command.entry_id, _refusal(command.request_id, error))
+        reply = _refusal(command.request_id, error, retry_after_seconds)
+        self._finish(command.entry_id, reply)
 
     def close(self) -> None:
         """Close the connections; what is pending waits for the next reader."""
@@ -189,8 +190,8 @@ class ControlReader:
         self._progress.pop(entry_id, None)
 
 
-def _refusal(request_id: str, error: str) -> Reply:
-    return Reply(request_id, True, False, None, clip(error))
+def _refusal(request_id: str, error: str, retry_after_seconds: int | None = None) -> Reply:
+    return Reply(request_id, True, False, None, clip(error), retry_after_seconds)
 
 
 def _pairs(flat: list[bytes] | None) -> dict[bytes, bytes]:

@@ -1,6 +1,5 @@
 """Why an exchange has told nothing, and when to ask it again."""
 
-import math
 import time
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
-from exchanges.errors import Banned, LivermoreError, RateLimited
+from exchanges.errors import LivermoreError, seconds_to_wait
 from serving.candles.unavailable import RETRY_SECONDS, Unavailable
 from serving.together.answers import NONE, Answer
 
@@ -31,13 +30,3 @@ def untold(error: Exception) -> Answer:
     seconds = seconds_to_wait(error)
     holds_seconds = min(seconds or RETRY_SECONDS, LONGEST_PAUSE_SECONDS)
     return Answer(NONE, str(error).encode(), time.time(), holds_seconds, seconds)
-
-
-def seconds_to_wait(error: Exception) -> int | None:
-    """Return in how many seconds to ask again after an error, None where nobody knows."""
-    match error:
-        case Banned():
-            return max(1, error.until_ms // 1000 - int(time.time()))
-        case RateLimited():
-            return math.ceil(error.retry_after_seconds or 0) or None
-    return None

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from redis import Redis
 
+from exchanges.errors import seconds_to_wait
 from livermore.market.coverage import Coverage, subtract, union
 from livermore.market.pair import Pair
 from serving.candles.unavailable import RETRY_SECONDS
 from serving.counting.asked import for_all, note_waiting
 from serving.directory import ServedExchange
 from serving.fetching.calls import Calls
-from serving.fetching.failures import FAILURES, LONGEST_PAUSE_SECONDS, Failure, seconds_to_wait
+from serving.fetching.failures import FAILURES, LONGEST_PAUSE_SECONDS, Failure
 from serving.fetching.holes import Fetched, fetch_holes
 from serving.fetching.opened import OpenBar, OpenCandles
 from serving.fetching.stretches import Stretches

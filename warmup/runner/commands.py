@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from exchanges.daemon_threads import Workers
-from exchanges.errors import LivermoreError
+from exchanges.errors import LivermoreError, seconds_to_wait
 from exchanges.lock.control import Command
 from exchanges.lock.control_reader import ControlReader
 from exchanges.lock.fencing import Fenced
@@ -131,7 +131,7 @@ class RunnerCommands:
             if not isinstance(error, LivermoreError | ValueError | TypeError | DatabaseError):
                 logger.exception("commands.died exchange=%s", self._exchange.name)
             if not self._stopping.is_set():  # else it is pending, and the next holder does it
-                self._reader.fail(command, str(error))
+                self._reader.fail(command, str(error), seconds_to_wait(error))
                 if noted:
                     noted.failed(error)
         else:

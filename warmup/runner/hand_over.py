@@ -6,7 +6,7 @@ from typing import Any
 
 from redis import Redis
 
-from exchanges.errors import Permanent
+from exchanges.errors import NotDone
 from exchanges.lock.acquire import TTL_MS as LONGEST_TTL_MS
 from exchanges.lock.acquire import ExchangeLock, Held
 from exchanges.lock.control import Reply
@@ -46,7 +46,7 @@ def under_lock(
     runner is sent `command` with `arguments`, and `show` is told of its progress. A holder that
     does something else is waited for, as `say` is told; so is the lock of one that died. `who` is
     written down with the command: who types here where it is None, and nothing for "". Raises Held
-    where that holder goes on, Permanent with what a runner said if it could not do it.
+    where that holder goes on, NotDone with what a runner said if it could not do it.
     """
     who = operator() if who is None else who
     lock = ExchangeLock(redis, exchange.pk, ttl_ms=TTL_MS, renew_ms=RENEW_MS)
@@ -131,5 +131,6 @@ def _ask_holder(
                 raise
         else:
             if not reply.ok:
-                raise Permanent(f"the runner of {exchange.name} could not do it: {reply.error}")
+                text = f"the runner of {exchange.name} could not do it: {reply.error}"
+                raise NotDone(text, reply.retry_after_seconds)
             return reply.result

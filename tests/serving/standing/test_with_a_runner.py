@@ -58,3 +58,14 @@ def test_before_the_first_trade_that_is_streamed_the_open_candle_is_there(redis)
     assert until_ms < MIDNIGHT_MS
     for answer, timeframe in answers:
         assert answer.json()[-1][0] == timeframe.floor(until_ms), answer.headers
+
+
+def test_while_a_runner_is_banned_it_is_said_for_how_long(redis):
+    with serve(speed=1) as sandbox:
+        row = make_row(sandbox)
+        with running(redis, row), served(redis) as url:
+            sandbox.faults.add("status", status=418, retry_after=300)
+            refused = klines(url, limit=900)
+    assert refused.status_code == 503
+    assert "banned this address until" in refused.json()["msg"]
+    assert 200 < int(refused.headers["Retry-After"]) <= 300
