@@ -42,7 +42,7 @@ class BinanceRest:
         info = ExchangeInfo(market, self._listed, settings)
         tickers = Tickers(market, self._listed)
         bulk = BinanceArchive(market, self._listed)
-        day, price = worded(tickers.day), worded(tickers.price)
+        day, price, book = (worded(each) for each in (tickers.day, tickers.price, tickers.book))
         self.endpoints: tuple[Endpoint, ...] = (
             Endpoint("ping", f"{PREFIX}/ping", lambda call: as_json({})),
             Endpoint("time", f"{PREFIX}/time", lambda call: as_json({"serverTime": call.now_ms})),
@@ -57,6 +57,7 @@ class BinanceRest:
             Endpoint("klines", f"{PREFIX}/klines", worded(self.klines), lambda call: 2, self.asked),
             Endpoint("ticker24hr", f"{PREFIX}/ticker/24hr", day, tickers.day_weight),
             Endpoint("price", f"{PREFIX}/ticker/price", price, tickers.price_weight),
+            Endpoint("book", f"{PREFIX}/ticker/bookTicker", book, tickers.price_weight),
             Endpoint(archive.NAME, archive.PATH, bulk.answer, about=bulk.about, spoilt=bulk.spoilt),
         )
 

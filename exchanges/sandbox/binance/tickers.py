@@ -1,6 +1,7 @@
-"""Binance's tickers over REST: 24 hours, and the last price."""
+"""Binance's tickers over REST: 24 hours, the last price, and the best bid and ask."""
 
 import json
+from collections.abc import Callable
 
 from exchanges.sandbox.binance.listing import Listed, native_name
 from exchanges.sandbox.market.bars import VOLUME_DECIMALS, Bar
@@ -16,7 +17,7 @@ DAY_MS = Timeframe.D1.ms
 
 
 class Tickers:
-    """Answers `ticker/24hr` and `ticker/price`, and says what they weigh."""
+    """Answers `ticker/24hr`, `ticker/price` and `ticker/bookTicker`; says what they weigh."""
 
     def __init__(self, market: Market, listed: Listed):
         self._market, self._listed = market, listed
@@ -38,16 +39,21 @@ class Tickers:
         return 2 if count <= 20 else 40
 
     def price(self, call: Call) -> Reply:
+        def price(listing: Listing, bar: Bar) -> dict:
+            return {"symbol": native_name(listing), "price": eight(bar.close, listing.decimals)}
+
+        return self._of_last_bar(call, price)
+
+    def book(self, call: Call) -> Reply:
+        return self._of_last_bar(call, best_prices)
+
+    def _of_last_bar(self, call: Call, write: Callable[[Listing, Bar], dict]) -> Reply:
         sent = Parameters(call.params)
         names, status = sent.symbols(), sent.status()
         sent.finish()
         chosen = self._listed.of_status(names, status, is_one="symbol" in call.params)
-        prices = [
-            {"symbol": native_name(listing), "price": eight(bar.close, listing.decimals)}
-            for listing in chosen
-            if (bar := self._bar(listing, call.now_ms))
-        ]
-        return _one_or_all(call, prices)
+        bars = [(listing, self._bar(listing, call.now_ms)) for listing in chosen]
+        return _one_or_all(call, [write(listing, bar) for listing, bar in bars if bar])
 
     def price_weight(self, call: Call) -> int:
         return 2 if "symbol" in call.params else 4
@@ -91,9 +97,21 @@ def day_ticker(listing: Listing, bar: Bar, now_ms: int, mini: bool) -> dict:
         "weightedAvgPrice": price(average),
         "prevClosePrice": price(bar.open),
         "lastQty": lot,
-        "bidPrice": price(bar.close - 1),
+        **_best(listing, bar),
+    }
+
+
+def best_prices(listing: Listing, bar: Bar) -> dict:
+    """Write the best bid and ask, which lie a tick around the last price."""
+    return {"symbol": native_name(listing), **_best(listing, bar)}
+
+
+def _best(listing: Listing, bar: Bar) -> dict:
+    lot = eight(listing.lot, VOLUME_DECIMALS)
+    return {
+        "bidPrice": eight(bar.close - 1, listing.decimals),
         "bidQty": lot,
-        "askPrice": price(bar.close + 1),
+        "askPrice": eight(bar.close + 1, listing.decimals),
         "askQty": lot,
     }
 

@@ -183,6 +183,15 @@ def test_the_day_ticker_is_the_last_24_hours(sandbox, get):
     assert price == {"symbol": "BTCUSD", "price": ticker["lastPrice"]}
 
 
+def test_the_best_prices_lie_around_the_last_one(sandbox, get):
+    price = float(get(sandbox, "/api/v3/ticker/price", symbol="BTCUSD").json()["price"])
+    one = get(sandbox, "/api/v3/ticker/bookTicker", symbol="BTCUSD").json()
+    assert one.keys() == {"symbol", "bidPrice", "bidQty", "askPrice", "askQty"}
+    assert float(one["bidPrice"]) < price < float(one["askPrice"])
+    assert get(sandbox, "/api/v3/ticker/bookTicker", symbols='["BTCUSD"]').json() == [one]
+    assert get(sandbox, "/api/v3/ticker/bookTicker", symbol="NOPE").json()["code"] == -1121
+
+
 def test_ping_and_time(sandbox, get):
     assert get(sandbox, "/api/v3/ping").json() == {}
     assert get(sandbox, "/api/v3/time").json() == {"serverTime": NOW_MS}
@@ -201,6 +210,8 @@ def test_ping_and_time(sandbox, get):
         ("ticker/24hr", {}, 80),
         ("ticker/price", {"symbol": "BTCUSD"}, 2),
         ("ticker/price", {}, 4),
+        ("ticker/bookTicker", {"symbol": "BTCUSD"}, 2),
+        ("ticker/bookTicker", {}, 4),
     ],
 )
 def test_every_reply_tells_the_weight_used(sandbox, get, path, params, weight):
