@@ -21,7 +21,7 @@ from livermore.market.timeframe import Timeframe
 from serving.binance import checks
 from serving.binance.info import exchange_info, status_of
 from serving.binance.klines import body
-from serving.binance.replies import BUSY, UNSUPPORTED, as_json, refusal, unserved
+from serving.binance.replies import BUSY, UNSUPPORTED, as_json, refusal, said, unserved
 from serving.binance.tickers import day, mini_day, price
 from serving.binance.time_unit import HEADER, is_microsecond, klines_in_microseconds
 from serving.binance.weights import WEIGHTS
@@ -110,7 +110,7 @@ class BinanceApi:
             asked = Asked(exchange, path, query, wait, is_microsecond(headers.get(HEADER)))
             return await self._by_path.get(path, self._checked)(asked)
         except ApiError as error:
-            return web.json_response(error.content, status=400)
+            return said(error.content, status=400)
         except NoHistory as error:
             return refusal(400, UNSUPPORTED, str(error))
         except Unavailable as error:
@@ -155,7 +155,7 @@ class BinanceApi:
             symbols = [each for each in symbols if each.kind == SPOT and "SPOT" in permissions]
         told = [each for each in symbols if status in (None, status_of(each))]
         time = _time_of(now_ms, asked)
-        return web.json_response(exchange_info(told, time, shows_sets=shows_sets))
+        return said(exchange_info(told, time, shows_sets=shows_sets))
 
     async def _day(self, asked: Asked) -> web.Response:
         """Answer with 24 hours; the exchange itself where it can: the stream tells less of them."""
@@ -204,16 +204,16 @@ class BinanceApi:
         if oldest_ms is not None:
             age_ms = await self._answers.cached.now_ms(exchange) - oldest_ms
             headers["Age"] = str(max(0, age_ms // 1000))
-        return web.json_response(rows[0] if is_one else rows, headers=headers)
+        return said(rows[0] if is_one else rows, headers)
 
     async def _ping(self, asked: Asked) -> web.Response:
         Parameters(asked.query).finish()
-        return web.json_response({})
+        return said({})
 
     async def _time(self, asked: Asked) -> web.Response:
         Parameters(asked.query).finish()
         now_ms = await self._answers.cached.now_ms(asked.exchange)
-        return web.json_response({"serverTime": _time_of(now_ms, asked)})
+        return said({"serverTime": _time_of(now_ms, asked)})
 
     async def _klines(self, asked: Asked) -> web.Response:
         exchange, sent = asked.exchange, Parameters(asked.query)
