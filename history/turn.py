@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from redis import Redis
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 LASTS_SECONDS = 30.0
 RENEWED_SECONDS = 5.0
+LOOK_SECONDS = 0.2  # between looks, whether who has it gives a sign of life
 
 
 class TurnTaken(Temporary):
@@ -25,24 +27,28 @@ class TurnTaken(Temporary):
 class Turn:
     """The right to write an exchange's history, as long as this is entered.
 
-    It lasts 30 s beyond the death of who has it. Raises TurnTaken where somebody else has it.
+    It lasts 30 s beyond the death of who has it. Raises TurnTaken where somebody else has it; with
+    `on_wait`, which is told so, only if they give a sign of life: who was killed is waited for.
     """
 
-    def __init__(self, redis: Redis, exchange: Exchange):
+    def __init__(
+        self, redis: Redis, exchange: Exchange, on_wait: "Callable[[str], None] | None" = None
+    ):
         self._exchange = exchange
-        name = keys.history_turn(exchange.pk)
-        self._lock = redis.lock(name, timeout=LASTS_SECONDS, thread_local=False)
+        self._redis = redis
+        self._name = keys.history_turn(exchange.pk)
+        self._on_wait = on_wait
+        self._lock = redis.lock(self._name, timeout=LASTS_SECONDS, thread_local=False)
         self._ending = threading.Event()
         self._lost = False
         self._lasts_until = 0.0  # monotonic, as far as is known
 
     def __enter__(self) -> "Turn":
-        began = time.monotonic()
-        if not self._lock.acquire(blocking=False):
+        began = self._acquire()
+        if began is None:
             raise TurnTaken(
                 f"another process writes the history of {self._exchange.name} now: `--follow` "
-                "fills what is kept by itself; else wait for it, or end it and try again after "
-                f"{LASTS_SECONDS:.0f} s"
+                "fills what is kept by itself; else wait for it, or end it and try again"
             )
         self._lasts_until = began + LASTS_SECONDS
         self._thread = threading.Thread(target=self._renew, name="history-turn", daemon=True)
@@ -64,6 +70,24 @@ class Turn:
             self._lost = self._lost or not self._lock.owned()
         if self._lost or time.monotonic() >= self._lasts_until:
             raise Temporary(f"the turn to write the history of {self._exchange.name} was lost")
+
+    def _acquire(self) -> float | None:
+        """Return when it was given, None where somebody else has it."""
+        left_ms = float("inf")
+        while True:
+            began = time.monotonic()
+            if self._lock.acquire(blocking=False):
+                return began
+            lasts_ms = self._redis.pttl(self._name)
+            if self._on_wait is None or lasts_ms > left_ms:  # it was renewed
+                return None
+            if left_ms == float("inf"):
+                self._on_wait(
+                    f"another process has the history of {self._exchange.name}: waiting for up to "
+                    f"{LASTS_SECONDS:.0f} s, in case it was killed"
+                )
+            left_ms = lasts_ms
+            time.sleep(LOOK_SECONDS)
 
     def _renew(self) -> None:
         while not self._ending.wait(RENEWED_SECONDS):

@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from history.places.place import configured_place
 from history.store import HistoryStore
+from history.turn import Turn, TurnTaken
 from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
@@ -67,8 +68,8 @@ def test_a_writer_that_stood_still_is_found_out(redis, settings, monkeypatch):
         row = make_row(sandbox, "sandbox", ["BTC-USD"])
         slow = start("--since", "2026-11-18", *FILL, code=STALLED)
         assert slow.stdout.readline() == "stalled\n"
-        with pytest.raises(Exception, match="another process"):
-            run("--since", SINCE, *FILL)
+        with pytest.raises(TurnTaken, match="another process"):
+            Turn(redis, row).__enter__()
         redis.delete(keys.history_turn(row.pk))  # as it ends 30 s after the last sign of life
         assert run("--since", SINCE, *FILL)[0] == 0
         assert run("--verify", "--json")[1]["differences"] == []

@@ -86,7 +86,7 @@ class Command(LivermoreCommand):
                 candles += json.loads(output.getvalue())["candles"]
             if lost := forget(Manifest(place.id(), exchange), report.differing):
                 progress = RepairProgress(exchange.name, self.stderr)
-                with Turn(redis, exchange) as turn, progress as show:
+                with Turn(redis, exchange, self.stderr.write) as turn, progress as show:
                     repair = HistoryRepair(place, exchange, turn.check)
                     repair.fetch(rest, lost, show)
                     candles += repair.report.candles

@@ -125,7 +125,7 @@ class Command(LivermoreCommand):
         chosen = _timeframes(options, kept)
         wanted = with_days(chosen)
         redis = get_redis_connection("default")
-        turn = Turn(redis, exchange)
+        turn = Turn(redis, exchange, self.stderr.write)
         decoded = Decoded(DECODED_BYTES)
         store = HistoryStore(configured_place(), exchange, decoded, may_write=turn.check)
         with closing(open_rest(exchange)) as rest, ExitStack() as opened:
@@ -157,7 +157,9 @@ class Command(LivermoreCommand):
 
     def _verify(self, exchange: Exchange, options) -> None:
         narrowed = ("symbols", "timeframes", "since", "until", "plan")
-        if given := [f"--{name}" for name in narrowed if options[name]]:
+        given = [f"--{name}" for name in narrowed if options[name]]
+        given += ["--archives"] if options["archives"] != ARCHIVES[0] else []
+        if given:
             raise UsageError(f"--verify reads all of an exchange's history: leave {given[0]} out")
         place = configured_place()
         with VerifyProgress(exchange.name, self.stderr) as show:
@@ -178,7 +180,7 @@ class Command(LivermoreCommand):
 
     def _repair(self, place: Place, exchange: Exchange, found: VerifyReport) -> RepairReport:
         redis = get_redis_connection("default")
-        with Turn(redis, exchange) as turn:
+        with Turn(redis, exchange, self.stderr.write) as turn:
             repair = HistoryRepair(place, exchange, turn.check)
             if lost := repair.settle(found.differences):
                 Announcer(redis).step()

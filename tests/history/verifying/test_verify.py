@@ -208,5 +208,7 @@ def test_what_a_dead_writer_left_half_written_is_no_difference_and_is_cleared(ro
 
 
 def test_verifying_a_part_is_refused(row):
+    with pytest.raises(Exception, match="leave --archives out"):
+        run(row, "--verify", "--archives", "no")
     with pytest.raises(Exception, match="leave --since out"):
         run(row, "--verify", "--since", str(timedelta(0)))
