@@ -22,12 +22,11 @@ from exchanges.symbols.listed import canonical
 from exchanges.venues import VENUES
 from exchanges.venues.binance.rest import elsewhere
 from livermore.market.coverage import missing
-from livermore.market.timeframe import Timeframe
+from livermore.market.timeframe import MINUTE_MS, Timeframe
 from tests.exchanges.venues.conftest import NEW, NOW_MS, PLACES, TODAY_MS, told_of, values
+from tests.exchanges.venues.minutes import AGO_MS, NOW_MINUTE_MS
 
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-NOW_MINUTE_MS = Timeframe.M1.floor(NOW_MS)
-AGO_MS = NOW_MINUTE_MS - 600 * MINUTE_MS
+HOUR_MS = Timeframe.H1.ms
 SLACK_MS = 250  # our idea of their time goes on while theirs stands still
 
 

@@ -5,18 +5,19 @@ from contextlib import closing
 import pytest
 
 from exchanges.adapters import open_rest
-from exchanges.models import Exchange
 from exchanges.symbols.fetch_listing import fetch_listing
-from exchanges.symbols.monitoring import monitor
 from livermore.market import keys
-from livermore.market.timeframe import LONGEST_FIRST, Timeframe
+from livermore.market.timeframe import Timeframe
+from tests.exchanges.venues.kept_live import (
+    connected,
+    live_beyond_midnight,
+    preset_that_waits,
+    warm_twice,
+)
 from tests.warmup.runners import (
-    MIDNIGHT_MS,
     MINUTE_MS,
-    Comparison,
     chosen,
     hurry,
-    running,
     serve,
     step_often,
     stored,
@@ -33,15 +34,8 @@ M1, HALF_AN_HOUR_MS = Timeframe.M1, 1_860_000
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def row_of(server, **values):
-    """Return the row of the preset with the sandbox's addresses and two symbols monitored."""
-    moved = {"rest_url": server.url, "ws_url": server.ws_url, "archive_url": "", "is_active": True}
-    Exchange.objects.filter(name="binance_usdm").update(**moved | values)
-    row = Exchange.objects.get(name="binance_usdm")
-    fetch_listing(row)
-    row.symbols.update(is_monitored=False)
-    monitor(row, SYMBOLS)
-    return row
+def row_of(server):
+    return connected("binance_usdm", server, SYMBOLS, archive_url="")
 
 
 @pytest.fixture
@@ -57,9 +51,7 @@ def exchange(redis, server):
 
 
 def test_the_preset_waits_until_a_person_activates_it():
-    row = Exchange.objects.get(name="binance_usdm")
-    row.full_clean()
-    assert (row.is_active, row.wanted, row.pacing) == (False, "stopped", "weight")
+    assert preset_that_waits("binance_usdm").pacing == "weight"
 
 
 def test_the_first_sync_monitors_what_the_preset_names_and_lists_perpetuals_alone(server, exchange):
@@ -71,25 +63,14 @@ def test_the_first_sync_monitors_what_the_preset_names_and_lists_perpetuals_alon
 
 @pytest.mark.parametrize("server", [{"speed": 0}], indirect=True, ids=["at rest"])
 def test_all_is_warmed_from_nothing_and_then_costs_no_call(redis, server, exchange):
-    for calls in (len(SYMBOLS) * len(LONGEST_FIRST), 0):
-        with closing(open_rest(exchange)) as rest:
-            SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
-            assert rest.candle_calls == calls
-    for symbol in SYMBOLS:
-        for timeframe in LONGEST_FIRST:
-            rows, coverage = stored(redis, exchange.pk, symbol, timeframe)
-            assert len(rows) >= 99
-            assert rows == server.market.closed_rows(symbol, timeframe, *coverage[0])
+    warm_twice(redis, server, exchange, SYMBOLS)
 
 
 def test_all_is_streamed_beyond_midnight_through_cuts(redis, server, exchange, monkeypatch):
     hurry(monkeypatch)
     happened = server.scenarios.add("drop", protocol="binance_usdm", every=0.6, times=2)
-    truth = Comparison(redis, server, exchange, SYMBOLS)
-    with running(redis, exchange, SYMBOLS):
-        live_ms = server.clock.now_ms()
-        truth.wait(max(live_ms, MIDNIGHT_MS) + 5 * MINUTE_MS)
-        assert truth.faults(since_ms=live_ms) == []
+    with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=5) as faults:
+        assert faults == []
         wait_until(lambda: redis.get(keys.ticker(exchange.pk, BTC)))
     assert happened.hits
     assert redis.get(keys.ticker(exchange.pk, "BTCUSD_PERP")) is None
@@ -102,11 +83,8 @@ def test_a_minute_without_a_trade_is_true_whether_or_not_a_frame_ends_it(
     step_often(monkeypatch)
     if not frames:
         server.scenarios.add("no_untraded_close", protocol="binance_usdm")
-    truth = Comparison(redis, server, exchange, [QUIET])
-    with running(redis, exchange, [QUIET]):
-        live_ms = server.clock.now_ms()
-        truth.wait(max(live_ms, MIDNIGHT_MS) + 3 * MINUTE_MS)
-        assert truth.faults(since_ms=live_ms) == []
+    with live_beyond_midnight(redis, server, exchange, [QUIET], minutes=3) as faults:
+        assert faults == []
 
 
 def test_minutes_that_rest_has_no_row_of_are_known_once_they_were_told_empty_twice(redis):

@@ -24,14 +24,12 @@ from exchanges.venues.bybit.rest import (
 )
 from livermore.market.candle import Candle
 from livermore.market.coverage import missing
-from livermore.market.timeframe import Timeframe
+from livermore.market.timeframe import MINUTE_MS, Timeframe
 from tests.exchanges.venues.bybit.payloads import content_of, recorded
 from tests.exchanges.venues.conftest import NOW_MS, values
+from tests.exchanges.venues.minutes import AGO_MS, minutes, span, told_newest_first
 from warmup.cache.unconfirmed import SECOND_LOOK_MS, Rules, learn
 
-MINUTE_MS = 60_000
-NOW_MINUTE_MS = Timeframe.M1.floor(NOW_MS)
-AGO_MS = NOW_MINUTE_MS - 600 * MINUTE_MS
 TIME = (200, {}, recorded("http_time"))
 RULES = Rules(BybitRest.quiet_bars, BybitRest.lag_ms)
 QUIET = Listing("DASH-USDT", "31.2900", lot=9_000_000, quiet=True)
@@ -46,21 +44,9 @@ def answer(**result):
     return 200, {}, orjson.dumps(body)
 
 
-def rows_at(*minutes):
+def rows_at(*numbers):
     """Return an answer with a row for each minute from AGO_MS on, newest first."""
-    rows = [
-        [str(AGO_MS + n * MINUTE_MS), "2", "3", "1", "2", "5", "10"]
-        for n in sorted(minutes, reverse=True)
-    ]
-    return answer(list=rows)
-
-
-def minutes(candles):
-    return [(candle.timestamp - AGO_MS) // MINUTE_MS for candle in candles]
-
-
-def span(first, end):
-    return AGO_MS + first * MINUTE_MS, AGO_MS + end * MINUTE_MS
+    return answer(list=told_newest_first(numbers))
 
 
 @pytest.fixture

@@ -5,13 +5,16 @@ from contextlib import closing
 import pytest
 
 from exchanges.adapters import open_rest
-from exchanges.models import Exchange
 from exchanges.stream import connection
-from exchanges.symbols.fetch_listing import fetch_listing
-from exchanges.symbols.monitoring import monitor
 from livermore.market import keys
 from livermore.market.pair import Pair
-from livermore.market.timeframe import LONGEST_FIRST, MINUTE_MS, Timeframe
+from livermore.market.timeframe import MINUTE_MS, Timeframe
+from tests.exchanges.venues.kept_live import (
+    connected,
+    live_beyond_midnight,
+    preset_that_waits,
+    warm_twice,
+)
 from tests.warmup.runners import (
     MIDNIGHT_MS,
     Comparison,
@@ -21,13 +24,11 @@ from tests.warmup.runners import (
     running,
     serve,
     step_often,
-    stored,
     wait_until,
 )
 from warmup.cache.candles import CandleCache
 from warmup.live.pairs import concluded
 from warmup.repair import CandleRepair
-from warmup.service import SmartWarmupService
 
 LIVELY, QUIET = "BTC-USD", "DASH-USD"
 SYMBOLS = [LIVELY, QUIET]
@@ -50,44 +51,19 @@ def server(speed):
 
 @pytest.fixture
 def exchange(redis, server):
-    """Return the row of the preset with the sandbox's addresses and two symbols monitored."""
-    row, _ = Exchange.objects.update_or_create(
-        name="kraken",
-        defaults={
-            "venue": "kraken",
-            "rest_url": server.url,
-            "ws_url": f"{server.ws_url}/v2",
-            "is_active": True,
-            "batch_size": 20,
-            "batch_delay_ms": 0,
-        },
-    )
-    fetch_listing(row)
-    row.symbols.update(is_monitored=False)
-    monitor(row, SYMBOLS)
-    return row
+    return connected("kraken", server, SYMBOLS, "/v2", batch_size=20, batch_delay_ms=0)
 
 
 def test_the_preset_waits_until_a_person_activates_it():
-    row = Exchange.objects.get(name="kraken")
-    row.full_clean()
-    assert (row.is_active, row.wanted, row.pacing) == (False, "stopped", "batch")
+    row = preset_that_waits("kraken")
+    assert row.pacing == "batch"
     assert (row.batch_size, row.batch_delay_ms) == (1, 1112)  # a call a second, and some room
     assert row.depth_rows == DEPTH
 
 
 @pytest.mark.parametrize("speed", [0])
 def test_all_is_warmed_from_nothing_by_a_call_each_and_then_by_none(redis, server, exchange):
-    for calls in (len(SYMBOLS) * len(LONGEST_FIRST), 0):
-        with closing(open_rest(exchange)) as rest:
-            SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
-            assert rest.candle_calls == calls
-    for symbol in SYMBOLS:
-        for timeframe in LONGEST_FIRST:
-            rows, coverage = stored(redis, exchange.pk, symbol, timeframe)
-            assert len(rows) == 100
-            truth = server.market.closed_candles(symbol, timeframe, *coverage[0])
-            assert rows == [list(each) for each in truth]
+    warm_twice(redis, server, exchange, SYMBOLS, least_rows=100)
 
 
 @pytest.mark.parametrize("speed", [0])
@@ -146,11 +122,8 @@ def test_a_runner_that_was_away_for_longer_than_is_told_goes_on_and_asks_for_not
 
 def test_all_is_streamed_beyond_midnight_by_minutes_alone(redis, server, exchange, monkeypatch):
     step_often(monkeypatch)
-    truth = Comparison(redis, server, exchange, SYMBOLS)
-    with running(redis, exchange, SYMBOLS):
-        live_ms = server.clock.now_ms()
-        truth.wait(max(live_ms, MIDNIGHT_MS) + 4 * MINUTE_MS)
-        assert truth.faults(since_ms=live_ms) == []
+    with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=4) as faults:
+        assert faults == []
         wait_until(lambda: all(redis.get(keys.ticker(exchange.pk, one)) for one in SYMBOLS))
         assert server.streams["kraken"].open == 1
     events = events_of(redis, exchange.pk)
@@ -167,11 +140,7 @@ def test_whatever_frames_come_or_not_the_cache_is_the_truth(
 ):
     step_often(monkeypatch)
     happened = server.scenarios.add(**scenario, protocol="kraken")
-    truth = Comparison(redis, server, exchange, SYMBOLS)
-    with running(redis, exchange, SYMBOLS):
-        live_ms = server.clock.now_ms()
-        truth.wait(max(live_ms, MIDNIGHT_MS) + 3 * MINUTE_MS)
-        faults = truth.faults(since_ms=live_ms)
+    with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=3) as faults:
         # A bar that was told to be closed, and is another one, is told once more.
         assert [each for each in faults if "told twice" not in each] == []
     assert happened.hits
@@ -210,11 +179,8 @@ def test_whatever_happens_to_connections_the_cache_is_the_truth(
     monkeypatch.setattr(connection, "SILENCE_SECONDS", 3)  # its heartbeats are a second apart
     monkeypatch.setattr(connection, "STALL_SECONDS", 2)  # four minutes here
     happened = server.scenarios.add(**scenario, protocol="kraken")
-    truth = Comparison(redis, server, exchange, SYMBOLS)
-    with running(redis, exchange, SYMBOLS):
-        live_ms = server.clock.now_ms()
-        truth.wait(max(live_ms, MIDNIGHT_MS) + 5 * MINUTE_MS)
-        assert truth.faults(since_ms=live_ms) == []
+    with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=5) as faults:
+        assert faults == []
     assert happened.hits
 
 

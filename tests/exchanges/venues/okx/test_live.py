@@ -1,29 +1,17 @@
 """OKX from listing to stream against the sandbox, with all that is unsure of it both ways."""
 
-from contextlib import closing
-
 import pytest
 
-from exchanges.adapters import open_rest
 from exchanges.models import Exchange
 from exchanges.symbols.fetch_listing import fetch_listing
-from exchanges.symbols.monitoring import monitor
 from livermore.market import keys
-from livermore.market.timeframe import LONGEST_FIRST
-from tests.warmup.runners import (
-    MIDNIGHT_MS,
-    MINUTE_MS,
-    Comparison,
-    chosen,
-    events_of,
-    hurry,
-    running,
-    serve,
-    step_often,
-    stored,
-    wait_until,
+from tests.exchanges.venues.kept_live import (
+    connected,
+    live_beyond_midnight,
+    preset_that_waits,
+    warm_twice,
 )
-from warmup.service import SmartWarmupService
+from tests.warmup.runners import chosen, events_of, hurry, serve, step_often, wait_until
 
 SPOT, PERP, QUIET = "BTC-USDT", "BTC-USDT-PERP", "DASH-USD"
 SYMBOLS = [SPOT, PERP, QUIET]
@@ -44,27 +32,11 @@ def server(speed):
 
 @pytest.fixture
 def exchange(redis, server):
-    """Return the row of the preset with the sandbox's addresses and three symbols monitored."""
-    row, _ = Exchange.objects.update_or_create(
-        name="okx",
-        defaults={
-            "venue": "okx",
-            "rest_url": server.url,
-            "ws_url": f"{server.ws_url}/ws/v5",
-            "is_active": True,
-            "batch_delay_ms": 0,
-        },
-    )
-    fetch_listing(row)
-    row.symbols.update(is_monitored=False)
-    monitor(row, SYMBOLS)
-    return row
+    return connected("okx", server, SYMBOLS, "/ws/v5", batch_delay_ms=0)
 
 
 def test_the_preset_waits_until_a_person_activates_it():
-    row = Exchange.objects.get(name="okx")
-    row.full_clean()
-    assert (row.is_active, row.wanted, row.pacing) == (False, "stopped", "batch")
+    assert preset_that_waits("okx").pacing == "batch"
 
 
 def test_the_first_sync_monitors_what_the_preset_names(redis, server, exchange):
@@ -79,29 +51,15 @@ def test_the_first_sync_monitors_what_the_preset_names(redis, server, exchange):
 
 @pytest.mark.parametrize("speed", [0])
 def test_spot_and_swaps_are_warmed_from_nothing_and_then_cost_no_call(redis, server, exchange):
-    with closing(open_rest(exchange)) as rest:
-        SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
-        assert rest.candle_calls == len(SYMBOLS) * len(LONGEST_FIRST)
-    for symbol in SYMBOLS:
-        for timeframe in LONGEST_FIRST:
-            rows, coverage = stored(redis, exchange.pk, symbol, timeframe)
-            assert len(rows) >= 99
-            truth = server.market.closed_candles(symbol, timeframe, *coverage[0])
-            assert rows == [list(each) for each in truth]
-    with closing(open_rest(exchange)) as rest:
-        SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
-        assert rest.candle_calls == 0
+    warm_twice(redis, server, exchange, SYMBOLS)
 
 
 def test_all_is_streamed_beyond_midnight_candles_and_tickers_at_two_addresses(
     redis, server, exchange, monkeypatch
 ):
     step_often(monkeypatch)
-    truth = Comparison(redis, server, exchange, SYMBOLS)
-    with running(redis, exchange, SYMBOLS):
-        live_ms = server.clock.now_ms()
-        truth.wait(max(live_ms, MIDNIGHT_MS) + 4 * MINUTE_MS)
-        assert truth.faults(since_ms=live_ms) == []
+    with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=4) as faults:
+        assert faults == []
         wait_until(lambda: all(redis.get(keys.ticker(exchange.pk, one)) for one in (SPOT, PERP)))
         assert server.streams["okx"].open == 2
     events = events_of(redis, exchange.pk)
@@ -121,11 +79,8 @@ def test_whatever_frames_come_or_not_the_cache_is_the_truth(
 ):
     step_often(monkeypatch)
     happened = server.scenarios.add(**scenario, protocol="okx")
-    truth = Comparison(redis, server, exchange, SYMBOLS)
-    with running(redis, exchange, SYMBOLS):
-        live_ms = server.clock.now_ms()
-        truth.wait(max(live_ms, MIDNIGHT_MS) + 3 * MINUTE_MS)
-        assert truth.faults(since_ms=live_ms) == []
+    with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=3) as faults:
+        assert faults == []
     assert happened.hits
 
 
@@ -141,9 +96,6 @@ def test_whatever_happens_to_connections_the_cache_is_the_truth(
     step_often(monkeypatch)
     hurry(monkeypatch)
     happened = server.scenarios.add(**scenario, protocol="okx")
-    truth = Comparison(redis, server, exchange, SYMBOLS)
-    with running(redis, exchange, SYMBOLS):
-        live_ms = server.clock.now_ms()
-        truth.wait(max(live_ms, MIDNIGHT_MS) + 5 * MINUTE_MS)
-        assert truth.faults(since_ms=live_ms) == []
+    with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=5) as faults:
+        assert faults == []
     assert happened.hits

@@ -8,34 +8,20 @@ from exchanges.rest.base import LOOKS, Known
 from exchanges.venues import VENUES
 from exchanges.venues.okx.rest import read_error
 from livermore.market.candle import Candle
-from livermore.market.timeframe import Timeframe
+from livermore.market.timeframe import MINUTE_MS, Timeframe
 from tests.exchanges.venues.conftest import NOW_MS, values
+from tests.exchanges.venues.minutes import AGO_MS, minutes, span, told_newest_first
 from tests.exchanges.venues.okx.payloads import recorded
-
-MINUTE_MS = 60_000
-NOW_MINUTE_MS = Timeframe.M1.floor(NOW_MS)
-AGO_MS = NOW_MINUTE_MS - 600 * MINUTE_MS
 
 
 def time_at(time_ms):
     return 200, {}, b'{"code":"0","msg":"","data":[{"ts":"%d"}]}' % time_ms
 
 
-def rows_at(*minutes, confirm="1"):
+def rows_at(*numbers, confirm="1"):
     """Return an answer with a row for each minute from AGO_MS on, newest first."""
-    rows = [
-        [str(AGO_MS + n * MINUTE_MS), "2", "3", "1", "2", "5", "10", "10", confirm]
-        for n in sorted(minutes, reverse=True)
-    ]
+    rows = told_newest_first(numbers, "10", confirm)
     return 200, {}, orjson.dumps({"code": "0", "msg": "", "data": rows})
-
-
-def minutes(candles):
-    return [(candle.timestamp - AGO_MS) // MINUTE_MS for candle in candles]
-
-
-def span(first, end):
-    return AGO_MS + first * MINUTE_MS, AGO_MS + end * MINUTE_MS
 
 
 @pytest.fixture
