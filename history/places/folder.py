@@ -40,12 +40,14 @@ class Folder:
         return found.strip()
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's content, None where there is none."""
+        """Return a file's content, None where there is none; nothing is in what is a folder."""
         with self._faults():
             try:
                 return (self._path / path).read_bytes()
             except FileNotFoundError:
                 return None
+            except IsADirectoryError:
+                return b""
 
     def write(self, path: str, content: bytes) -> None:
         """Put a file in place of what is there; who reads meanwhile has the one or the other."""

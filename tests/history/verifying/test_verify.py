@@ -77,6 +77,16 @@ def test_what_was_written_differs_in_nothing(row):
     assert told["rows"] == 3 * 24 + 3
 
 
+def test_a_folder_in_the_place_of_a_file_is_set_aside_and_fetched_again(row, folder, sandbox):
+    path = folder._path / PATH
+    path.unlink()
+    path.mkdir()
+    assert kinds(run(row, "--verify")[1]) == ["altered"]
+    assert run(row, "--repair")[0] == 0
+    assert is_true(row, folder, sandbox)
+    assert (folder._path / "damaged" / PATH).is_dir()
+
+
 def test_a_file_that_is_gone_is_named_and_fetched_again(row, folder, sandbox):
     folder.move(PATH, "elsewhere")
     status, told = run(row, "--verify")
