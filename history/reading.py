@@ -151,6 +151,8 @@ class Reading:
             has_hole = bool(missing(page.covered, *span))
             if rows >= count or (has_hole and span[0] <= needed_ms):
                 break
+        else:
+            found.append(Found([], ((0, begin_ms),), ((0, begin_ms),), ()))
         return joined([NOTHING, *found])
 
     def held(self, timeframe: AnyTimeframe) -> Interval | None:

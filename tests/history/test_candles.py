@@ -13,7 +13,9 @@ from django.core.management import CommandError, call_command
 
 from exchanges.venues.binance.rest import BinanceRest
 from history.export.writers import CsvWriter, ParquetWriter, utc
+from history.reading import FIRST_TRADE_MS
 from livermore.command import UsageError
+from livermore.market.pair import Pair
 from tests.history.past import BTC, H1, KEPT, Past
 from tests.history.test_files import path_of
 
@@ -94,6 +96,12 @@ def test_longer_timeframes_are_made_of_what_is_there(past):
     days = as_json("--count", "30", timeframe="1d")
     assert len(days["candles"]) == 30
     assert days["source"] == "cache+history"
+
+
+def test_nothing_is_missing_of_days_on_which_there_was_nothing_to_trade(past):
+    past.store.write(Pair(BTC, H1), [], ((FIRST_TRADE_MS, past.first_ms),))
+    _, errors, status = candles("--count", "8000", "--strict", timeframe="1d")  # since 2005
+    assert (errors, status) == ("", 0)
 
 
 def test_a_table_shows_the_newest(past):

@@ -98,6 +98,14 @@ def by_files(past, tmp_path, monkeypatch):
         yield reader
 
 
+def test_nothing_is_missing_of_days_on_which_there_was_nothing_to_trade(past, by_files):
+    past.store.write(Pair(BTC, H1), [], ((FIRST_TRADE_MS, past.first_ms),))
+    end = past.open_ms - 100 * HOUR
+    for count in (8000, 20_000):  # since 2005, and since before this century
+        found = by_files.read("sandbox", BTC, "1d", count, end=end, strict=True)
+        assert (found.source, 110 < len(found.rows) < 130) == ("history", True)
+
+
 def test_a_file_that_was_written_anew_is_read_anew(past, by_files):
     start = past.first_ms
     assert by_files.read("sandbox", BTC, "1h", 1, start=start).rows[0][1] == 100.5

@@ -63,7 +63,8 @@ class Joining:
     def newest(self, timeframe: str, end_ms: int, count: int) -> Joined:
         """Return what is known before a time: so many rows, but for a hole."""
         step, more = length_ms(timeframe), count + MORE_BARS
-        spans = list(self._spans(timeframe, _ceil(FIRST_TRADE_MS, step), end_ms, more))
+        begin_ms = _ceil(FIRST_TRADE_MS, step)
+        spans = list(self._spans(timeframe, begin_ms, end_ms, more))
         found, rows = [], 0
         for span in reversed(spans):
             found.append(self._page(timeframe, *span))
@@ -71,6 +72,9 @@ class Joining:
             is_holed = bool(missing(found[-1].known, *span))
             if rows >= more or (is_holed and span[0] <= end_ms - more * step):
                 break
+        else:
+            before = ((0, begin_ms),)
+            found.append(Joined((), before, before, ()))
         return _united(found)
 
     def _spans(
