@@ -4,6 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import close_old_connections
 
@@ -14,6 +15,7 @@ from exchanges.venues import VENUES
 from livermore.market.candle import LATEST_MS
 
 SECONDS_BETWEEN_READS = 5.0
+SECONDS_AHEAD = 1.0  # before these are over they are read anew, and nobody waits for that
 SECONDS_BETWEEN_LOOKS = 1.0  # for a name that isn't known yet
 
 
@@ -67,6 +69,11 @@ class Rows(ABC):
         age = time.monotonic() - self._read_at
         return age > (SECONDS_BETWEEN_READS if self.knows(name) else SECONDS_BETWEEN_LOOKS)
 
+    def is_due_soon(self, name: str) -> bool:
+        """Tell whether to read now, so that who asks about this one later does not wait."""
+        age = time.monotonic() - self._read_at
+        return age > SECONDS_BETWEEN_READS - SECONDS_AHEAD and self.knows(name)
+
     def read(self) -> None:
         """Read them in this thread. Raises django.db.Error."""
         close_old_connections()
@@ -88,21 +95,40 @@ class Directory(Rows):
     def __init__(self) -> None:
         super().__init__()
         self.exchanges: Mapping[str, ServedExchange] = {}
+        # What each was made of: what has not changed is not made anew.
+        self._made: dict[int, tuple[Exchange, list[list[Any]], ServedExchange]] = {}
 
     def knows(self, name: str) -> bool:
         return name in self.exchanges
 
     def load(self) -> None:
-        by_exchange: dict[int, list[ServedSymbol]] = {}
+        listed: dict[int, list[list[Any]]] = {}
         fields = ("exchange_id", "symbol", "base", "quote", "status", "is_monitored", "kind")
-        for row in Symbol.objects.listed().values_list(*fields):
-            number, symbol, base, quote, status, *rest = row
-            trading = status == Symbol.Status.TRADING
-            found = ServedSymbol(symbol, (base + quote).upper(), base, quote, trading, *rest)
-            by_exchange.setdefault(number, []).append(found)
-        self.exchanges = {
-            row.name: _served(row, by_exchange.get(row.pk, [])) for row in Exchange.objects.all()
-        }
+        for number, *symbol in Symbol.objects.listed().values_list(*fields):
+            listed.setdefault(number, []).append(symbol)
+        rows = list(Exchange.objects.all())
+        made = {row.pk: self._served(row, listed.get(row.pk, [])) for row in rows}
+        self._made, self.exchanges = made, {row.name: made[row.pk][2] for row in rows}
+
+    def _served(
+        self, row: Exchange, listed: list[list[Any]]
+    ) -> tuple[Exchange, list[list[Any]], ServedExchange]:
+        """Return an exchange behind what it is made of: as before where that is the same."""
+        before = self._made.get(row.pk)
+        if before and before[1] == listed and _values(before[0]) == _values(row):
+            return before
+        return row, listed, _served(row, [_symbol(*each) for each in listed])
+
+
+def _values(row: Exchange) -> dict[str, object]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
+def _symbol(
+    symbol: str, base: str, quote: str, status: str, is_monitored: bool, kind: str
+) -> ServedSymbol:
+    is_trading = status == Symbol.Status.TRADING
+    return ServedSymbol(symbol, (base + quote).upper(), base, quote, is_trading, is_monitored, kind)
 
 
 def numbered(directory: Directory, exchange_id: int) -> ServedExchange | None:

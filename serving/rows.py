@@ -44,6 +44,8 @@ class RowReader:
                 is_late = True
             except DatabaseError:
                 pass
+        elif rows.is_due_soon(name):
+            self.read_now(rows)
         if not rows.knows(name) and (is_late or rows in self._failed):
             text = "The database can't be read, which knows what is served to whom"
             raise Refused(503, DISCONNECTED, text, {"Retry-After": str(RETRY_SECONDS)})

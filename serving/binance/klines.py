@@ -1,6 +1,7 @@
 """Rows of candles as Binance writes them (rest-api.md, "Kline/Candlestick data")."""
 
 import re
+from collections.abc import Sequence
 
 import orjson
 
@@ -8,15 +9,18 @@ from livermore.market.columns import read_columns
 from livermore.market.decimal_text import plain
 from livermore.market.derived import AnyTimeframe
 from serving.memory.rendered import Rendered
+from serving.memory.stored import StoredRows
 from serving.memory.windows import Window
 
 FORM = "binance"
 DECIMALS = 8  # of every price and volume
 UNKNOWN = "null"  # of a column that the venue doesn't tell
 # A row as nearly all are stored: its numbers lack nothing but zeros at their ends.
-NUMBER = rb",(\d{1,40}\.\d{1,40})"
-USUAL = re.compile(rb"\[(\d{1,15})%b(?:%b,(\d{1,15})%b)?\]" % (NUMBER * 5, NUMBER, NUMBER * 2))
-ZEROS = {DECIMALS + 1 - count: b"0" * count for count in range(DECIMALS)}
+NUMBER = rb",(\d{1,40}+)\.(\d{1,40}+)"
+USUAL = re.compile(rb"\[(\d{1,15}+)%b(?:%b,(\d{1,15}+)%b)?+\]" % (NUMBER * 5, NUMBER, NUMBER * 2))
+ZERO = b"0"
+SIX = b'[%b,"%b.%b","%b.%b","%b.%b","%b.%b","%b.%b",%d,null,null,null,null,"0"]'
+TEN = SIX.replace(b"null,null,null,null", b'"%b.%b",%b,"%b.%b","%b.%b"')
 
 
 def decimal(value: float) -> str:
@@ -37,26 +41,36 @@ def row(values: list, timeframe: AnyTimeframe) -> bytes:
     return f'[{opened},{texts},{end_ms},{others},"0"]'.encode()
 
 
+def rows_of(rows: StoredRows, first: int, last: int, timeframe: AnyTimeframe) -> list[bytes]:
+    """Write the rows `[first, last)` of their JSON: at once where all are as nearly all are."""
+    usual = USUAL.findall(rows.json(first, last))
+    if len(usual) == last - first:
+        return [_written(each, timeframe.ms) for each in usual]
+    return [row_of(each, timeframe) for each in rows.texts(first, last)]
+
+
 def row_of(stored: bytes, timeframe: AnyTimeframe) -> bytes:
     """Write a row of its JSON, a fifth of the work where no number has to be read for that."""
     usual = USUAL.fullmatch(stored)
     if usual is None:
         return row(orjson.loads(stored), timeframe)
-    opened, first, high, low, last, volume, quote, trades, taken, paid = usual.groups()
-    end_ms = int(opened) + timeframe.ms - 1
-    texts = (_padded(first), _padded(high), _padded(low), _padded(last), _padded(volume))
-    if quote is None:
-        return b'[%b,"%b","%b","%b","%b","%b",%d,null,null,null,null,"0"]' % (
-            *(opened, *texts, end_ms),
-        )
-    others = _padded(quote), trades, _padded(taken), _padded(paid)
-    return b'[%b,"%b","%b","%b","%b","%b",%d,"%b",%b,"%b","%b","0"]' % (
-        *(opened, *texts, end_ms, *others),
-    )
+    return _written(usual.groups(b""), timeframe.ms)
 
 
-def _padded(number: bytes) -> bytes:
-    return number + ZEROS.get(len(number) - number.index(b"."), b"")
+def _written(parts: Sequence[bytes], length_ms: int) -> bytes:
+    """Write a row of its numbers, those with decimals cut at their point.
+
+    These are `a` to `e` up to the volume, and `f` to `h` of the other columns, "" where none has
+    those.
+    """
+    opened, a, a_, b, b_, c, c_, d, d_, e, e_, f, f_, trades, g, g_, h, h_ = parts
+    end_ms = int(opened) + length_ms - 1
+    a_, b_, c_ = a_.ljust(DECIMALS, ZERO), b_.ljust(DECIMALS, ZERO), c_.ljust(DECIMALS, ZERO)
+    d_, e_ = d_.ljust(DECIMALS, ZERO), e_.ljust(DECIMALS, ZERO)
+    if not f:
+        return SIX % (opened, a, a_, b, b_, c, c_, d, d_, e, e_, end_ms)
+    f_, g_, h_ = f_.ljust(DECIMALS, ZERO), g_.ljust(DECIMALS, ZERO), h_.ljust(DECIMALS, ZERO)
+    return TEN % (opened, a, a_, b, b_, c, c_, d, d_, e, e_, end_ms, f, f_, trades, g, g_, h, h_)
 
 
 def body(
@@ -69,7 +83,7 @@ def body(
     known = window.rendered.get(FORM) or Rendered.of(first, [])
 
     def write(start: int, end: int) -> list[bytes]:
-        return [row_of(each, timeframe) for each in window.rows.texts(start, end)]
+        return rows_of(window.rows, start, end, timeframe)
 
     known = window.rendered[FORM] = known.covering(first, last, write)
     closed = known.between(first, last)

@@ -31,6 +31,7 @@ class Cached:
         self._clocks = clocks
         self._reader = reader
         self._waits = Waits()
+        self._ahead: dict[int, asyncio.Task[Candle | None]] = {}  # of open candles, by exchange
         self._ending = False
 
     async def now_ms(self, exchange: ServedExchange) -> int:
@@ -117,11 +118,25 @@ class Cached:
         return await self._reader.read(self._windows.read, exchange, pair)
 
     async def live(self, exchange: ServedExchange, pair: Pair) -> Candle | None:
-        """Return the open candle that its stream told last, None where none did."""
-        was_read, candle = self._windows.kept_live(exchange.exchange_id, pair)
+        """Return the open candle that its stream told last, None where none did.
+
+        While it is asked for again and again it is read ahead, and nobody waits. Raises
+        Unavailable.
+        """
+        number = exchange.exchange_id
+        was_read, candle = self._windows.kept_live(number, pair)
         if not was_read:
-            candle = await self._reader.read(self._windows.read_live, exchange.exchange_id, pair)
+            return await self._reader.read(self._windows.read_live, number, pair)
+        if number not in self._ahead and self._windows.is_live_due(number, pair):
+            reading = self._reader.read(self._windows.read_live, number, pair)
+            self._ahead[number] = task = asyncio.create_task(reading)
+            task.add_done_callback(lambda done: self._end_reading_ahead(number, done))
         return candle
+
+    def _end_reading_ahead(self, number: int, done: asyncio.Task[Candle | None]) -> None:
+        del self._ahead[number]
+        if not done.cancelled():
+            done.exception()  # who asks once it is too old is told why
 
 
 def _by_closes(now_ms: int, window: Window, timeframe: Timeframe) -> int:

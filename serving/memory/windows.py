@@ -31,6 +31,7 @@ from warmup.cache.unconfirmed import Stretches, settled_empty
 logger = logging.getLogger(__name__)
 
 LIVE_SECONDS = 0.25  # for which an open candle is shown again: exchanges tell it every two seconds
+AHEAD_SECONDS = 0.05  # before that is over it is read anew, and nobody waits for that
 SECONDS_ASKED = 1.0  # for which an open candle is read with others, once it was asked for
 MOST_TOGETHER = 500
 MOST_BYTES = 120_000_000
@@ -174,22 +175,27 @@ class Windows:
             return True, found[1]
         return False, None
 
+    def is_live_due(self, exchange_id: int, pair: Pair) -> bool:
+        """Tell whether an open candle was not read, or is soon too old to be shown."""
+        found = self._live.get((exchange_id, pair))
+        return found is None or time.monotonic() - found[0] >= LIVE_SECONDS - AHEAD_SECONDS
+
     def read_live(self, exchange_id: int, pair: Pair) -> Candle | None:
         """Return the open candle, None where there is none. Raises RedisError.
 
-        Those that were asked for lately are read with it.
+        Those that were asked for lately are read with it, if that is due.
         """
         with self._reading[exchange_id]:
-            was_read, candle = self.kept_live(exchange_id, pair)
-            if was_read:  # while this thread waited
-                return candle
+            if not self.is_live_due(exchange_id, pair):  # it was read while this thread waited
+                return self._live[exchange_id, pair][1]
             now = time.monotonic()
             asked = self._asked[exchange_id] = {
                 each: at
                 for each, at in self._asked[exchange_id].copy().items()
                 if now - at < SECONDS_ASKED
             }
-            pairs = [pair, *(each for each in asked if each != pair)][:MOST_TOGETHER]
+            due = (each for each in asked if each != pair and self.is_live_due(exchange_id, each))
+            pairs = [pair, *due][:MOST_TOGETHER]
             found = CandleCache(self._redis, exchange_id).lives(pairs)
             self._live.update(
                 {(exchange_id, each): (now, live) for each, live in zip(pairs, found, strict=True)}

@@ -1,5 +1,6 @@
 """Who listens to which stream, and frames that are made once and written to all of them."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import NamedTuple, Protocol
 
@@ -44,6 +45,7 @@ class Hub:
         """`wanted` is told of each topic with a listener, `unwanted` when it has none any more."""
         self._wanted, self._unwanted = wanted, unwanted
         self._listeners: dict[Topic, dict[tuple[Listener, str], Form]] = {}
+        self._by_form: dict[Topic, dict[Form, list[Listener]]] = {}  # the same, until that changes
 
     async def join(self, listener: Listener, topic: Topic, name: str, form: Form) -> None:
         """Send a topic to a client, which calls it by `name`, in this form from now on.
@@ -51,11 +53,13 @@ class Hub:
         Nothing is missed that is told after this returns.
         """
         self._listeners.setdefault(topic, {})[listener, name] = form
+        self._by_form.pop(topic, None)
         await self._wanted(topic)
 
     def leave(self, listener: Listener, topic: Topic, name: str) -> None:
         """Undo `join`."""
         listeners = self._listeners.get(topic, {})
+        self._by_form.pop(topic, None)
         if listeners.pop((listener, name), None) is not None and not listeners:
             del self._listeners[topic]
             self._unwanted(topic)
@@ -66,18 +70,26 @@ class Hub:
 
     def publish(self, batch: Iterable[tuple[Topic, bytes]]) -> None:
         """Write a batch, each a topic and its payload, in one go a client."""
-        pending: dict[Listener, list[bytes]] = {}
+        pending: defaultdict[Listener, list[bytes]] = defaultdict(list)
         for topic, payload in batch:
-            made: dict[Form, bytes] = {}  # a frame for each form in which it is wanted
-            for (listener, _), form in self._listeners.get(topic, {}).items():
-                if form not in made:
-                    made[form] = text_frame(form.write(payload))
-                pending.setdefault(listener, []).append(made[form])
+            for form, listeners in self._who_listens(topic).items():
+                frame = text_frame(form.write(payload))
+                for listener in listeners:
+                    pending[listener].append(frame)
         for listener, frames in pending.items():
             if listener.is_slow():
                 listener.drop("too slow: read what is sent to you")
             else:
                 listener.write(b"".join(frames))
+
+    def _who_listens(self, topic: Topic) -> dict[Form, list[Listener]]:
+        """Return the listeners of a topic by how they want it."""
+        found = self._by_form.get(topic)
+        if found is None and topic in self._listeners:
+            found = self._by_form[topic] = {}
+            for (listener, _), form in self._listeners[topic].items():
+                found.setdefault(form, []).append(listener)
+        return found or {}
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -39,6 +39,9 @@ class FixedDirectory:
     def is_due(self, name):
         return False
 
+    def is_due_soon(self, name):
+        return False
+
     def knows(self, name):
         return name in self.exchanges
 

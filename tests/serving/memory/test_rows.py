@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livermore.market.timeframe import Timeframe
-from serving.binance.klines import body, row, row_of
+from serving.binance.klines import body, row, row_of, rows_of
 from serving.memory.rendered import Rendered
 from serving.memory.stored import StoredRows
 from serving.memory.windows import Window
@@ -57,6 +57,25 @@ def test_what_is_behind_rows_that_were_looked_at_is_looked_at_alone():
                 assert not StoredRows([*stored[:at], odd, *stored[at:]]).are_usual(looked_at)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_usual"),
+    [
+        (b"[1,1.5,2.0,1.0,1.25,0.5]", True),
+        (b"[1,0.5,2.0,1.0,1.25,10.5,20.5,3,0.5,1.5]", True),
+        (b"[1,1,2,0,1e-05,-0.5]", True),
+        (b"[1,00.5,2.0,1.0,1.25,0.5]", False),
+        (b"[1,1.5,2.0,1.0,1.25,0.5,20.5]", False),
+        (b"[1,1.5,2.0,1.0,1.25,0.5,20.5,3.0,0.5,1.5]", False),
+        (b"[1,1.5,2.0,1.0,1.25,.5]", False),
+        (b"[1,1.5,2.0,1.0,1.25,0.5],", False),
+    ],
+)
+def test_a_usual_row_is_one_of_six_or_ten_numbers(text, is_usual):
+    usual = orjson.dumps(ROWS[0])
+    for members in ([text], [usual, text], [text, usual], [usual, text, usual]):
+        assert StoredRows(members).are_usual() is is_usual
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=5), st.integers(0, 9))
 def test_rows_that_were_written_are_the_same_in_whatever_order_they_are_asked_for(asked, gone):
     rows = [f"row{at}".encode() for at in range(9)]
@@ -82,11 +101,14 @@ def test_a_row_that_was_written_is_not_written_again_when_the_next_one_closes(mo
     after.take_over(before)
     written = []
     monkeypatch.setattr(
-        "serving.binance.klines.row_of", lambda each, _: written.append(each) or row_of(each, M1)
+        "serving.binance.klines.rows_of",
+        lambda rows, first, last, _: (
+            written.extend(rows[first:last]) or rows_of(rows, first, last, M1)
+        ),
     )
     expected = b"[%b]" % b",".join(row(each, M1) for each in ROWS[2:8])
     assert body(after, 0, 6, None, M1) == expected
-    assert [orjson.loads(each) for each in written] == ROWS[6:8]
+    assert written == ROWS[6:8]
     assert orjson.loads(whole)[2:] == orjson.loads(expected)[:4]
 
 
@@ -110,6 +132,14 @@ FOUR = st.tuples(NUMBERS, st.integers(0, 2**60), NUMBERS, NUMBERS)
 def test_a_row_is_written_of_its_text_as_of_its_numbers(numbers, columns):
     values = [1_795_046_400_000, *numbers, *columns]
     assert row_of(orjson.dumps(values), M1) == row(values, M1)
+
+
+@given(st.lists(st.tuples(*[NUMBERS] * 5), max_size=4), FOUR | st.just(()), st.integers(0, 3))
+def test_rows_are_written_together_as_one_by_one(rows, columns, first):
+    values = [[1_795_046_400_000, *each, *columns] for each in rows]
+    stored = StoredRows.of(values)
+    found = rows_of(stored, min(first, len(rows)), len(rows), M1)
+    assert found == [row(each, M1) for each in values[first:]]
 
 
 @pytest.mark.parametrize(

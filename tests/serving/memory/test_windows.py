@@ -1,5 +1,6 @@
 """What counts as known of a pair."""
 
+import asyncio
 import time
 from dataclasses import replace
 
@@ -8,7 +9,10 @@ import pytest
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
+from serving.candles.cached import Cached
+from serving.candles.clocks import Clocks
 from serving.memory.windows import Windows
+from serving.reading import CacheReader
 from tests.serving.conftest import ROW
 from tests.warmup.runners import wait_until
 from warmup.cache.candles import CandleCache
@@ -47,6 +51,7 @@ class Several:
     """Pairs of an exchange in Redis, and windows of them."""
 
     def __init__(self, redis):
+        self.redis = redis
         self.cache = CandleCache(redis, ROW.exchange_id)
         self.pairs = [Pair(f"{base}-USD", M1) for base in "ABC"]
         for pair in self.pairs:
@@ -120,3 +125,34 @@ def test_open_candles_that_were_asked_for_lately_are_read_together(several):
     assert was_read
     assert candle.volume == 1.5
     assert several.windows.kept_live(ROW.exchange_id, third) == (False, None)
+
+
+def test_what_is_still_new_enough_is_not_read_with_others(several, monkeypatch):
+    monkeypatch.setattr("serving.memory.windows.LIVE_SECONDS", 60.0)
+    first, second, _ = several.pairs
+    several.show(first, 1.5)
+    several.windows.kept_live(ROW.exchange_id, first)
+    several.windows.read_live(ROW.exchange_id, first)
+    several.show(first, 2.5)
+    several.windows.read_live(ROW.exchange_id, second)
+    assert several.windows.kept_live(ROW.exchange_id, first)[1].volume == 1.5
+
+
+def test_an_open_candle_that_is_soon_too_old_is_read_while_it_is_still_shown(several, monkeypatch):
+    monkeypatch.setattr("serving.memory.windows.LIVE_SECONDS", 60.0)
+    monkeypatch.setattr("serving.memory.windows.AHEAD_SECONDS", 60.0)
+    first, *_ = several.pairs
+    several.show(first, 1.5)
+
+    async def read():
+        cached = Cached(several.windows, Clocks(several.redis), CacheReader())
+        found = [(await cached.live(ROW, first)).volume]
+        several.show(first, 2.5)
+        while found[-1] == 1.5 and len(found) < 500:
+            found.append((await cached.live(ROW, first)).volume)
+            await asyncio.sleep(0.01)
+        return found
+
+    found = asyncio.run(read())
+    assert found[:2] == [1.5, 1.5]
+    assert found[-1] == 2.5
