@@ -26,6 +26,7 @@ class Asked(NamedTuple):
     end_ms: int | None = None
     limit: int | None = 500
     live: bool = False  # the open candle too, apart from the others
+    width: int = len(TEN)  # how many columns are looked at; rows may have more
 
 
 @dataclass(frozen=True, slots=True)

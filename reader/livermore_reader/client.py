@@ -16,7 +16,7 @@ from livermore_reader.asking import (
     symbols_of,
     timeframes_of,
 )
-from livermore_reader.candles import Candles
+from livermore_reader.candles import Asked, Candles
 from livermore_reader.errors import BadRequest
 from livermore_reader.following.closes import Following, Heartbeat
 from livermore_reader.panels import level, told_of
@@ -55,8 +55,7 @@ class Reader:
         Unavailable, and where `strict` Stale or Incomplete for what can't be trusted.
         """
         asked = asked_of(exchange, symbol, timeframe, count, start, end, live)
-        (found,) = self.source.candles([asked])
-        return found.require() if strict else found
+        return self._found(asked, strict)
 
     def candles(
         self,
@@ -77,9 +76,8 @@ class Reader:
         where that is known, which `attrs` then say; columns="all" are ten.
         """
         wanted = columns_of(columns)
-        found = self.read(
-            exchange, symbol, timeframe, count, start=start, end=end, live=live, strict=strict
-        )
+        asked = asked_of(exchange, symbol, timeframe, count, start, end, live)
+        found = self._found(asked._replace(width=len(wanted)), strict)
         return frames.pandas(found, wanted)
 
     def rows(
@@ -97,9 +95,8 @@ class Reader:
     ) -> list[list[Any]]:
         """Return the same as `[timestamp, open, high, low, close, volume]` each, as ccxt has it."""
         wanted = columns_of(columns)
-        found = self.read(
-            exchange, symbol, timeframe, count, start=start, end=end, live=live, strict=strict
-        )
+        asked = asked_of(exchange, symbol, timeframe, count, start, end, live)
+        found = self._found(asked._replace(width=len(wanted)), strict)
         return [row[: len(wanted)] for row in frames.shown(found)]
 
     def polars(
@@ -117,9 +114,8 @@ class Reader:
     ) -> "polars.DataFrame":
         """Return the same as a frame of polars, which has no place for what it stands on."""
         wanted = columns_of(columns)
-        found = self.read(
-            exchange, symbol, timeframe, count, start=start, end=end, live=live, strict=strict
-        )
+        asked = asked_of(exchange, symbol, timeframe, count, start, end, live)
+        found = self._found(asked._replace(width=len(wanted)), strict)
         return frames.polars(found, wanted)
 
     def arrow(
@@ -137,9 +133,8 @@ class Reader:
     ) -> "pyarrow.Table":
         """Return the same as a table; `schema.metadata[b"livermore"]` is what it stands on."""
         wanted = columns_of(columns)
-        found = self.read(
-            exchange, symbol, timeframe, count, start=start, end=end, live=live, strict=strict
-        )
+        asked = asked_of(exchange, symbol, timeframe, count, start, end, live)
+        found = self._found(asked._replace(width=len(wanted)), strict)
         return frames.arrow(found, wanted)
 
     def panel(
@@ -302,6 +297,10 @@ class Reader:
 
     def close(self) -> None:
         self.source.close()
+
+    def _found(self, asked: Asked, strict: bool) -> Candles:
+        (found,) = self.source.candles([asked])
+        return found.require() if strict else found
 
     def __enter__(self) -> "Reader":
         return self

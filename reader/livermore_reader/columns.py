@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, overload
@@ -12,10 +12,10 @@ from livermore_reader.errors import Missing
 
 
 class Columns(Sequence[Row]):
-    """Rows of ten columns, ascending. A slice of them copies nothing."""
+    """Rows of ten columns, or of the first of these, ascending. A slice of them copies nothing."""
 
     def __init__(self, table: Any):
-        """`table` is one of `schema`, as `checked` returns it."""
+        """`table` is one of a `schema`, as `checked` returns it."""
         self.table = table
 
     @classmethod
@@ -29,7 +29,7 @@ class Columns(Sequence[Row]):
         ]
         return cls(checked(arrow.Table.from_arrays(arrays, schema=fields)))
 
-    @property
+    @cached_property
     def times(self) -> Sequence[int]:
         """When they opened; where the table is whole nothing is copied."""
         return _numbers(self.table.column(0).combine_chunks()) if len(self) else ()
@@ -44,8 +44,14 @@ class Columns(Sequence[Row]):
 
     def between(self, start_ms: int, end_ms: int) -> "Columns":
         """Return those that opened in `[start_ms, end_ms)`."""
+        if len(self) and start_ms <= self.first_ms and self.last_ms < end_ms:
+            return self
         times = self.times
         return self[bisect_left(times, start_ms) : bisect_left(times, end_ms)]
+
+    def narrowed(self, width: int) -> "Columns":
+        """Return the first columns of them alone."""
+        return self if self.table.num_columns == width else Columns(self.table.select(TEN[:width]))
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -57,6 +63,8 @@ class Columns(Sequence[Row]):
     def __getitem__(self, at: "int | slice") -> "Row | Columns":
         if isinstance(at, slice):
             first, last, step = at.indices(len(self))
+            if (first, last, step) == (0, len(self), 1):
+                return self
             if step != 1:
                 return Columns(self.table.take(list(range(first, last, step))))
             return Columns(self.table.slice(first, max(0, last - first)))
@@ -85,19 +93,22 @@ def united(parts: Iterable[Columns]) -> "Columns | tuple[()]":
     return Columns(table if are_apart else table.sort_by(TEN[0]))
 
 
-@lru_cache(maxsize=1)
-def schema() -> Any:
-    """Return what a table of them holds. Raises Missing."""
+@lru_cache(maxsize=len(TEN))
+def schema(width: int = len(TEN)) -> Any:
+    """Return what a table of so many columns holds. Raises Missing."""
     arrow = library("pyarrow")
     kinds = {"timestamp": arrow.timestamp("ms", tz="UTC"), "trades": arrow.int64()}
-    return arrow.schema([arrow.field(name, kinds.get(name, arrow.float64())) for name in TEN])
+    return arrow.schema(
+        [arrow.field(name, kinds.get(name, arrow.float64())) for name in TEN[:width]]
+    )
 
 
 def checked(table: Any) -> Any:
-    """Return a table of the ten columns as it is to be. Raises ValueError where it can't be."""
+    """Return a table of columns as it is to be. Raises ValueError where it can't be."""
     if any(table.column(name).null_count for name in SIX):
         raise ValueError("a candle lacks a number")
-    return table.replace_schema_metadata().cast(schema())
+    wanted, told = schema(table.num_columns), table.replace_schema_metadata()
+    return told if told.schema.equals(wanted) else told.cast(wanted)
 
 
 def library(name: str) -> Any:

@@ -9,6 +9,7 @@ from livermore_reader.candles import Candles, Row
 from livermore_reader.columns import Columns, united
 from livermore_reader.errors import Missing
 
+NS_PER_MS = 1_000_000
 EXTRAS = {"numpy": "pandas", "pandas": "pandas", "polars": "polars", "pyarrow": "arrow"}
 
 
@@ -18,7 +19,8 @@ def shown(candles: Candles) -> Sequence[Row]:
     if not candles.open_row:
         return rows
     if isinstance(rows, Columns):
-        return united([rows, Columns.of([candles.open_row])])
+        newest = Columns.of([candles.open_row]).narrowed(rows.table.num_columns)
+        return united([rows, newest])
     return [*rows, candles.open_row]
 
 
@@ -31,7 +33,8 @@ def pandas(candles: Candles, columns: Sequence[str]) -> Any:
     """Return a DataFrame by `timestamp`."""
     library, rows = _library("pandas"), shown(candles)
     times, values = _times(rows), _matrix(rows, 1, len(columns))
-    frame = library.DataFrame(values, index=_index(library, times), columns=list(columns[1:]))
+    index, names = _index(library, times), list(columns[1:])
+    frame = library.DataFrame(values, index=index, columns=names, copy=False)
     frame.attrs["livermore"] = attrs(candles)
     return frame
 
@@ -87,7 +90,7 @@ def arrow(candles: Candles, columns: Sequence[str]) -> Any:
 
 def _times(rows: Sequence[Row]) -> Any:
     times = rows.times if isinstance(rows, Columns) else [row[0] for row in rows]
-    return _library("numpy").array(times, dtype="int64")
+    return _library("numpy").asarray(times, dtype="int64")
 
 
 def _matrix(rows: Sequence[Row], first: int, last: int) -> Any:
@@ -106,8 +109,8 @@ def _matrix(rows: Sequence[Row], first: int, last: int) -> Any:
 
 
 def _index(library: Any, times: Any) -> Any:
-    index = library.DatetimeIndex(times.view("datetime64[ms]"), name="timestamp")
-    return index.as_unit("ns").tz_localize("UTC")
+    since_1970 = (times * NS_PER_MS).view("datetime64[ns]")
+    return library.DatetimeIndex(since_1970, name="timestamp", tz="UTC")
 
 
 def _library(name: str) -> Any:

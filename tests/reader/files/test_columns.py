@@ -81,6 +81,6 @@ def test_parts_that_lie_in_each_other_are_put_in_order():
 
 def test_of_what_is_no_candle_nothing_is_known(tmp_path):
     kept = Pair([row(0), [*row(1)[:4], None, *row(1)[5:]]], ((START, START + 2 * HOUR),))
-    joining = Joining(HistoryFiles(tmp_path), "sandbox", "BTC-USD", "1h", kept)
+    joining = Joining(HistoryFiles(tmp_path), ("sandbox", "BTC-USD"), "1h", kept)
     found = joining.oldest("1h", START, START + 2 * HOUR, None)
     assert (found.rows, found.known) == ((), ())

@@ -8,7 +8,7 @@ import livermore_reader
 import pyarrow.parquet
 import pytest
 from livermore_reader import BadRequest, Incomplete, frames
-from livermore_reader.candles import TEN
+from livermore_reader.candles import SIX, TEN
 from livermore_reader.sources.files.months import HistoryFiles
 
 from exchanges.redis.directory import publish_exchanges
@@ -117,13 +117,29 @@ def test_a_file_that_was_written_anew_is_read_anew(past, by_files):
 def test_a_frame_of_files_is_that_of_its_rows(past, by_files):
     what = ("sandbox", BTC, "1h", 2950)
     found = by_files.read(*what, live=True)
-    frame = by_files.candles(*what, live=True, strict=True, columns="all")
-    by_rows = frames.pandas(replace(found, rows=list(found.rows)), TEN)
-    assert frame.equals(by_rows)
-    assert frame.attrs["livermore"]["source"] == "cache+history"
+    for columns, names in ((None, SIX), ("all", TEN)):
+        frame = by_files.candles(*what, live=True, strict=True, columns=columns)
+        assert frame.equals(frames.pandas(replace(found, rows=list(found.rows)), names))
+        assert frame.attrs["livermore"]["source"] == "cache+history"
     assert [list(each) for each in found.rows] == [
         [*each, *[None] * 4] for each in past.rows(KEPT - 2950)
     ]
+
+
+def test_longer_bars_of_files_are_those_of_their_rows(past, by_files):
+    what = ("sandbox", BTC, "6h", 400)
+    found = by_files.read(*what, live=True)
+    frame = by_files.candles(*what, live=True, strict=True)
+    assert frame.equals(frames.pandas(replace(found, rows=list(found.rows)), SIX))
+
+
+def test_of_a_file_no_more_columns_are_read_than_are_looked_at(past, by_files):
+    by_files.candles("sandbox", BTC, "1h", 2000)
+    with_six = {*by_files.source._candles._history._contents}
+    by_files.candles("sandbox", BTC, "1h", 2000, columns="all")
+    with_ten = {*by_files.source._candles._history._contents} - with_six
+    assert {width for _, width in with_six} == {len(SIX)}
+    assert {width for _, width in with_ten} == {len(TEN)}
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "of another pair", "silent"])

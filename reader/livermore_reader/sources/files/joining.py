@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from livermore_reader.candles import TEN
 from livermore_reader.columns import Columns, united
 from livermore_reader.derived import derive
-from livermore_reader.sources.files.months import HistoryFiles
+from livermore_reader.sources.files.months import HistoryFiles, Month
 from livermore_reader.sources.redis.pair import Pair
 from livermore_reader.stretches import Stretches, both, missing, union
 from livermore_reader.times import KEPT, length_ms
@@ -32,12 +33,25 @@ class Joined(NamedTuple):
 
 
 class Joining:
-    """Joins what is asked of one symbol; `kept` is what Redis has of it in the timeframe `base`."""
+    """Joins what is asked of one symbol: the first `width` columns of it.
 
-    def __init__(self, files: HistoryFiles, exchange: str, symbol: str, base: str, kept: Pair):
+    `kept` is what Redis has of it in the timeframe `base`. For one question.
+    """
+
+    def __init__(
+        self,
+        files: HistoryFiles,
+        which: tuple[str, str],
+        base: str,
+        kept: Pair,
+        width: int = len(TEN),
+    ):
+        """`which` are an exchange and a symbol."""
         self._files = files
-        self._which = exchange, symbol
+        self._which = which
         self._base = base
+        self._width = width
+        self._months: dict[str, list[Month]] = {}  # of each timeframe, as they were once
         try:
             self._rows, self._known = Columns.of(kept.rows), kept.known
         except (TypeError, ValueError, OverflowError):  # what is no candle, nobody knows
@@ -86,7 +100,7 @@ class Joining:
         months = [
             (month.start_ms, month.end_ms)
             for base in _bases(timeframe)
-            for month in self._files.months(*self._which, base)
+            for month in self._months_of(base)
         ]
         held = union([*months, *self._known])
         cuts = {each for stretch in [*held, *months] for each in stretch}
@@ -110,25 +124,32 @@ class Joining:
         return found
 
     def _of_base(self, timeframe: str, base: str, start_ms: int, end_ms: int) -> Joined:
-        parts = self._of_both(base, start_ms, end_ms)
         if base == timeframe:
-            return parts
+            return self._of_both(base, start_ms, end_ms, self._width)
+        parts = self._of_both(base, start_ms, end_ms, len(TEN))
         step = length_ms(timeframe)
         rows, known = derive(parts.rows, parts.known, timeframe)
         of_history, of_cache = (
             both(union((a - a % step, _ceil(b, step)) for a, b in each), known)
             for each in (parts.of_history, parts.of_cache)
         )
-        return Joined(Columns.of(rows), known, of_history, of_cache)
+        return Joined(Columns.of(rows).narrowed(self._width), known, of_history, of_cache)
 
-    def _of_both(self, base: str, start_ms: int, end_ms: int) -> Joined:
+    def _of_both(self, base: str, start_ms: int, end_ms: int, width: int) -> Joined:
         kept = self._known if base == self._base else ()
         known = both(kept, ((start_ms, end_ms),))
-        found = [Joined(self._rows.between(*each), (each,), (), (each,)) for each in known]
+        rows = self._rows.narrowed(width)
+        found = [Joined(rows.between(*each), (each,), (), (each,)) for each in known]
+        pair = dict(zip(("exchange", "symbol", "timeframe"), (*self._which, base), strict=True))
         for stretch in missing(known, start_ms, end_ms):
-            older = self._files.read(*self._which, base, *stretch)
+            older = self._files.read(pair, self._months_of(base), width, stretch)
             found.append(Joined(older.rows, older.known, older.known, ()))
         return _united(found)
+
+    def _months_of(self, timeframe: str) -> list[Month]:
+        if timeframe not in self._months:
+            self._months[timeframe] = self._files.months(*self._which, timeframe)
+        return self._months[timeframe]
 
 
 def _bases(timeframe: str) -> list[str]:

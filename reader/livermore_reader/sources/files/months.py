@@ -3,9 +3,10 @@
 import json
 import os
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from livermore_reader.candles import TEN
@@ -47,7 +48,7 @@ class HistoryFiles:
     def __init__(self, where: "str | os.PathLike[str]"):
         """Raises BadRequest for what is no place's name."""
         self._place = place_at(where)
-        self._contents: dict[str, Content] = {}
+        self._contents: dict[tuple[str, int], Content] = {}
         self._lock = threading.Lock()
 
     def __str__(self) -> str:
@@ -68,39 +69,44 @@ class HistoryFiles:
         names = [(name, _stretch_of(name)) for name in self._place.names(folder)]
         return [Month(*stretch, f"{folder}/{name}") for name, stretch in names if stretch]
 
-    def read(self, exchange: str, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> Part:
-        """Return the candles that opened in `[start_ms, end_ms)`, and when all are known.
+    def read(
+        self, pair: "dict[str, str]", months: Sequence[Month], width: int, stretch: Stretch
+    ) -> Part:
+        """Return candles of a pair that opened in a stretch, and when all are known.
 
-        What can't be read, or does not say what it is all of, is not known. Raises Missing.
+        `pair` names what `months` was asked for, of which these are all; of the columns the first
+        `width` are read. What can't be read, or does not say what it is all of, is not known.
+        Raises Missing.
         """
         parts: list[Columns] = []
         known: list[Stretch] = []
-        pair = {"exchange": exchange, "symbol": symbol, "timeframe": timeframe}
-        for at, month in enumerate(self.months(exchange, symbol, timeframe)):
+        start_ms, end_ms = stretch
+        for at, month in enumerate(months):
             since_ms = month.start_ms if at else 0  # the first one says what was before it
             if since_ms >= end_ms or month.end_ms <= start_ms:
                 continue
-            content = self._content(month.path, pair)
-            stretch = (max(since_ms, start_ms), min(month.end_ms, end_ms))
+            content = self._content(month.path, pair, width)
+            own = (max(since_ms, start_ms), min(month.end_ms, end_ms))
             if content.rows is not None:
-                part = both(content.known, (stretch,))
+                part = both(content.known, (own,))
                 parts += [content.rows.between(*each) for each in part]
                 known += part
         return Part(united(parts), union(known))
 
-    def _content(self, path: str, pair: dict[str, str]) -> Content:
+    def _content(self, path: str, pair: "dict[str, str]", width: int) -> Content:
         state = self._place.state(path)
-        kept = self._contents.get(path)
+        kept = self._contents.get((path, width))
         if kept is not None and kept.state == state:
             return kept
-        content = self._place.read(path) if state else None  # newer at most, which shows next time
-        if state is None or content is None:  # it was taken away, or can't be read
+        file = self._place.opened(path) if state else None  # newer at most, which shows next time
+        if state is None or file is None:  # it was taken away, or can't be read
             return Content((), None, ())
-        decoded = _decoded(content, pair, state)
+        with file:
+            decoded = _decoded(file, pair, state, width)
         with self._lock:
             while len(self._contents) >= FILES_KEPT:
                 del self._contents[next(iter(self._contents))]
-            self._contents[path] = decoded
+            self._contents[path, width] = decoded
         return decoded
 
 
@@ -108,16 +114,16 @@ def _folder_of(exchange: str, symbol: str) -> str:
     return f"exchange={exchange}/symbol={quote(symbol, safe='')}"
 
 
-def _decoded(content: bytes, pair: dict[str, str], state: State) -> Content:
+def _decoded(opened: Any, pair: "dict[str, str]", state: State, width: int) -> Content:
     arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
     try:
-        file = parquet.ParquetFile(arrow.BufferReader(content), page_checksum_verification=True)
+        file = parquet.ParquetFile(opened, page_checksum_verification=True, pre_buffer=False)
         said = json.loads((file.schema_arrow.metadata or {}).get(METADATA, b"{}"))
         if said.get("pair") != pair:
             return Content(state, None, ())
-        table = file.read(list(TEN), use_threads=False)  # which cost more than they bring
-        rows = Columns(checked(table.combine_chunks()))
-        return Content(state, rows, union(map(tuple, said["coverage"])))
+        # Threads cost more than they bring.
+        table = file.read(list(TEN[:width]), use_threads=False)
+        return Content(state, Columns(checked(table)), union(map(tuple, said["coverage"])))
     except (arrow.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError):
         return Content(state, None, ())
 

@@ -40,8 +40,8 @@ class Place(Protocol):
     def state(self, path: str) -> "State | None":
         """Return the state of a file, None where there is none."""
 
-    def read(self, path: str) -> "bytes | None":
-        """Return what a file holds, None where there is none."""
+    def opened(self, path: str) -> Any:
+        """Return a file to be read by pyarrow, None where there is none. Raises Missing."""
 
 
 def place_at(where: "str | os.PathLike[str]") -> Place:
@@ -89,9 +89,9 @@ class Folder:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
 
-    def read(self, path: str) -> "bytes | None":
+    def opened(self, path: str) -> Any:
         try:
-            return (self._path / path).read_bytes()
+            return library("pyarrow").OSFile(str(self._path / path))
         except OSError:
             return None
 
@@ -130,11 +130,11 @@ class Bucket:
         found = self._info(path)
         return (found.mtime_ns, found.size) if found.is_file else None
 
-    def read(self, path: str) -> "bytes | None":
+    def opened(self, path: str) -> Any:
+        """Return all of it, fetched at once."""
         try:
             with self._files.open_input_file(self._at(path)) as opened:
-                content: bytes = opened.read()
-                return content
+                return library("pyarrow").BufferReader(opened.read_buffer())
         except FileNotFoundError:
             return None
         except OSError as error:

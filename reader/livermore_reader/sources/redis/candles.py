@@ -219,7 +219,7 @@ class RedisCandles:
             return None
         if len(kept.rows) >= question.rows_wanted:  # there may be older ones in Redis too
             kept = Pair(kept.rows, both(kept.known, ((kept.rows[0][0], now_ms),)))
-        joining = Joining(self._history, *which, question.base, kept)
+        joining = Joining(self._history, which, question.base, kept, asked.width)
         until_ms = until_of(asked, now_ms)
         if asked.start_ms is not None:
             return joining.oldest(asked.timeframe, asked.start_ms, until_ms, asked.limit)

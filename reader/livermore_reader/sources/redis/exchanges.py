@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 from livermore_reader.asking import names_of, spelled
@@ -14,7 +15,7 @@ from livermore_reader.sources.redis.names import Names
 SHOWN = 3  # similar names
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KnownExchange:
     """An exchange. A bar that it told without a row `lag_ms` after its end had no trade."""
 
@@ -24,7 +25,11 @@ class KnownExchange:
     venue: str
     lag_ms: int
     symbols: tuple[str, ...]  # whose candles are kept, in alphabetical order
-    names: Mapping[str, str]  # of symbols: all that they may be called, as `names_of` returns it
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """All that symbols may be called, as `names_of` returns it: most are never asked for."""
+        return names_of(self.symbols)
 
     def canonical(self, symbol: str) -> str | None:
         """Return a symbol's own name, None where no candles of it are kept."""
@@ -51,6 +56,6 @@ def _read(name: str, text: bytes) -> KnownExchange | None:
         symbols = tuple(sorted(map(str, told.get("symbols", ()))))
         number, lag_ms = int(told["id"]), int(told["lagMs"])
         display_name, venue = str(told["displayName"]) or name, str(told["venue"])
-        return KnownExchange(number, name, display_name, venue, lag_ms, symbols, names_of(symbols))
+        return KnownExchange(number, name, display_name, venue, lag_ms, symbols)
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
