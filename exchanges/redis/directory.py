@@ -45,6 +45,10 @@ def _rows() -> dict[bytes, bytes]:
         apps.get_model("exchanges", name) for name in ("Exchange", "Symbol")
     )
     symbols: dict[int, list[str]] = {}
+    kinds: dict[int, list[str]] = {}
+    listed = symbol_rows.objects.listed().order_by("kind")
+    for number, kind in listed.values_list("exchange_id", "kind").distinct():
+        kinds.setdefault(number, []).append(kind)
     monitored = symbol_rows.objects.listed().monitored().order_by("symbol")
     for number, symbol in monitored.values_list("exchange_id", "symbol"):
         symbols.setdefault(number, []).append(symbol)
@@ -56,6 +60,8 @@ def _rows() -> dict[bytes, bytes]:
                 "venue": row.venue,
                 "lagMs": VENUES[row.venue].lag_ms if row.venue in VENUES else LATEST_MS,
                 "symbols": symbols.get(row.pk, []),
+                "kinds": kinds.get(row.pk, []),
+                "depthRows": row.depth_rows,
             }
         )
         for row in exchange_rows.objects.all()

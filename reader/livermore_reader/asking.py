@@ -1,6 +1,6 @@
 """What a caller wrote, as a source is asked it: wrong input is one clear line. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from operator import index
 
@@ -10,7 +10,8 @@ from livermore_reader.times import DERIVED, KEPT, length_ms, milliseconds
 
 COUNT, MOST_KEPT = 500, 1000
 MOST = 20_000_000  # 38 years of minutes
-PERPETUAL = "-PERP"  # how its symbol ends
+PERPETUAL, PERPETUAL_WORD = "-PERP", "_PERP"  # how its symbol ends, and its word
+ONLY_PERPETUALS = "perpetual"  # the kind of all that such an exchange lists
 When = str | int | date | None
 Names = str | Sequence[str] | None  # of symbols, or of timeframes; None for all
 
@@ -91,17 +92,21 @@ def spelled(name: str, names: Mapping[str, str]) -> str | None:
     return names.get(name) or names.get(name.upper())
 
 
-def names_of(symbols: Sequence[str]) -> Mapping[str, str]:
-    """Return the symbols by all that they may be called: their names, and these as one word.
+def names_of(symbols: Sequence[str], kinds: Collection[str] = ()) -> Mapping[str, str]:
+    """Return the symbols by all that they may be called, as `serve` does: names and words.
 
-    Each in capitals too; what two are called is neither's.
+    All in capitals. A perpetual is `BTCUSDT_PERP`, and `BTCUSDT` too where `kinds`, those of all
+    markets that the exchange lists, are perpetuals alone. What two are called is neither's.
     """
     found: dict[str, set[str]] = {}
+    has_spot = {*kinds} != {ONLY_PERPETUALS}
     for symbol in symbols:
-        word = symbol.replace("-", "")
-        names = {word, symbol.upper(), word.upper()}
-        if symbol.count("-") > 1 and symbol.endswith(PERPETUAL):  # as `serve` calls it, too
-            names.add(symbol.removesuffix(PERPETUAL).replace("-", "").upper() + "_PERP")
+        is_perpetual = symbol.count("-") > 1 and symbol.endswith(PERPETUAL)
+        market = symbol.removesuffix(PERPETUAL) if is_perpetual else symbol
+        word = market.replace("-", "").upper()
+        names = {symbol.upper(), word + PERPETUAL_WORD if is_perpetual else word}
+        if is_perpetual and not has_spot:
+            names.add(word)
         for name in names:
             found.setdefault(name, set()).add(symbol)
     of_one = {name: min(those) for name, those in found.items() if len(those) == 1}

@@ -26,11 +26,14 @@ class Selection(NamedTuple):
     is_full: bool
 
 
-def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) -> Selection:
+def select(
+    times: Sequence[int], known: Stretches, asked: Asked, now_ms: int, told_ms: int = 0
+) -> Selection:
     """Return what of the closed candles that opened at `times` answers, all of which `known` tells.
 
     A bar that has ended just now and isn't there is left out, and not missing. Where something is
-    missing a limit is of bars by time, whether they had trades or not.
+    missing a limit is of bars by time, whether they had trades or not. What opened before `told_ms`
+    nobody tells any more: of the newest there are fewer then, if there are any.
     """
     step = length_ms(asked.timeframe)
     open_ms = now_ms - now_ms % step
@@ -41,6 +44,9 @@ def select(times: Sequence[int], known: Stretches, asked: Asked, now_ms: int) ->
     found = (_newest if asked.start_ms is None else _oldest)(times, known, asked, until_ms)
     if not found.missing:
         return found
+    is_older = asked.start_ms is None and found.missing[-1][1] <= told_ms
+    if is_older and found.first < found.last:
+        return found._replace(missing=())
     since_ms = 0 if asked.start_ms is None else _ceil(asked.start_ms, step)
     if asked.limit is not None and asked.start_ms is None:
         since_ms = max(EARLIEST_MS, until_ms - asked.limit * step)

@@ -200,4 +200,5 @@ def _described(exchange: ServedExchange) -> dict[str, Any]:
         "venue": exchange.venue,
         "active": exchange.is_active,
         "monitored": [each.symbol for each in symbols_of(exchange) if each.is_monitored],
+        "kinds": sorted({each.kind for each in exchange.symbols.values()}),
     }

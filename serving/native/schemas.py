@@ -231,6 +231,9 @@ EXCHANGES = whole(
                     "venue": text("the protocol that it speaks"),
                     "active": truth("it may be asked for anything"),
                     "monitored": array(text("a symbol"), "Symbols whose candles are kept."),
+                    "kinds": array(
+                        one_of(KINDS, "a kind of market"), "Of which kinds all are that it lists."
+                    ),
                 },
             ),
             "By name.",

@@ -41,6 +41,8 @@ def test_an_exchange_is_told_by_name_with_its_number_and_symbols(redis):
         "venue": "binance",
         "lagMs": VENUES["binance"].lag_ms,
         "symbols": ["BTC-USD", "ETH-USD"],
+        "kinds": ["spot"],
+        "depthRows": None,
     }
     assert set(told(redis)) == set(Exchange.objects.values_list("name", flat=True))
 

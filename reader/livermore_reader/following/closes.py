@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from livermore_reader.asking import exchange_of, listed, names_of, spelled, symbols_of
+from livermore_reader.asking import exchange_of, listed, spelled, symbols_of
 from livermore_reader.errors import BadRequest, Gap, ReaderError, Unavailable
 from livermore_reader.following.filling import Filling, Pair
 from livermore_reader.following.told import Told
@@ -98,8 +98,7 @@ class Following(Generic[Item]):
         """
         if self._events is None:
             if self._symbols:
-                known = self._source.symbols(self.exchange)
-                names = names_of(known)
+                names = self._source.names(self.exchange)
                 self._symbols = [_symbol(each, self.exchange, names) for each in self._symbols]
             self._events = self._events_behind(self.id)
         return self

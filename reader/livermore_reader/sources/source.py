@@ -1,6 +1,6 @@
 """What each way of reading can do. All times are UTC epoch milliseconds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,6 +83,9 @@ class Source(Protocol):
 
     def symbols(self, exchange: str) -> Sequence[str]:
         """Return the symbols whose candles are kept, in alphabetical order."""
+
+    def names(self, exchange: str) -> Mapping[str, str]:
+        """Return these symbols by all that they may be called."""
 
     def candles(self, asked: Sequence[Asked]) -> Sequence[Candles]:
         """Return what there is of each, in one round trip where that can be."""

@@ -45,7 +45,7 @@ def test_exchanges_say_what_there_is(ask):
         "exchanges": [
             {
                 "name": "sandbox", "id": 4, "displayName": "sandbox", "venue": "binance",
-                "active": True, "monitored": ["BTC-USD"],
+                "active": True, "monitored": ["BTC-USD"], "kinds": ["spot"],
             }
         ]
     }  # fmt: skip

@@ -1,9 +1,10 @@
 """Reading from `serve`, as docs/api.md says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from livermore_reader.asking import names_of
 from livermore_reader.candles import Asked, Candles
 from livermore_reader.errors import BadRequest, Unavailable
 from livermore_reader.sources.event_messages import Wanted
@@ -33,14 +34,10 @@ class HttpSource:
         return self._read(read, "exchanges")
 
     def symbols(self, exchange: str) -> Sequence[str]:
-        monitored = self._read(
-            lambda told: {each["name"]: each["monitored"] for each in told["exchanges"]},
-            "exchanges",
-        )
-        if exchange not in monitored:
-            known = ", ".join(sorted(monitored)) or "none"
-            raise BadRequest(f"there is no exchange {exchange[:50]!r}; known: {known}")
-        return sorted(monitored[exchange])
+        return self._kept(exchange)[0]
+
+    def names(self, exchange: str) -> Mapping[str, str]:
+        return names_of(*self._kept(exchange))
 
     def candles(self, asked: Sequence[Asked]) -> Sequence[Candles]:
         if len(asked) < 2:
@@ -99,6 +96,21 @@ class HttpSource:
 
     def close(self) -> None:
         self._client.close()
+
+    def _kept(self, exchange: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the symbols whose candles are kept, and of which kinds all are that it lists."""
+
+        def read(told: Any) -> dict[str, tuple[Sequence[str], Sequence[str]]]:
+            return {
+                each["name"]: (sorted(each["monitored"]), each.get("kinds", ()))
+                for each in told["exchanges"]
+            }
+
+        kept = self._read(read, "exchanges")
+        if exchange not in kept:
+            known = ", ".join(sorted(kept)) or "none"
+            raise BadRequest(f"there is no exchange {exchange[:50]!r}; known: {known}")
+        return kept[exchange]
 
     def _candles(self, asked: Asked) -> Candles:
         pages: list[Page] = []

@@ -170,9 +170,7 @@ class RedisCandles:
         """Return what replies say about a pair. Raises BadRequest, Incomplete, Unavailable."""
         asked, exchange = question.asked, question.exchange
         now_ms = _now_ms(question, kept, told)
-        pair = kept
-        if question.parts > 1:
-            pair = Pair(*derive(kept.rows, kept.known, asked.timeframe))
+        pair = _longer(question, kept)
         times: Sequence[int] = [row[0] for row in pair.rows]
         newest_close_ms = times[-1] + length_ms(asked.timeframe) if times else None
         found = select(times, pair.known, asked, now_ms)
@@ -186,7 +184,11 @@ class RedisCandles:
                 newest_close_ms = newest_close_ms or (
                     times[-1] + length_ms(asked.timeframe) if times else None
                 )
-            if found.missing:
+            begun = _since_it_is_told(question, kept, now_ms) if found.missing else None
+            if begun:
+                joined = None
+                pair, times, found = begun
+            elif found.missing:
                 _check_kept(question, found.missing[0][0], now_ms, self._history)
         open_row = None
         if live and told.is_streamed:
@@ -252,6 +254,28 @@ def _now_ms(question: Question, kept: Pair, told: Told) -> int:
             "whether it is fresh can't be told"
         )
     return now_ms
+
+
+def _since_it_is_told(
+    question: Question, kept: Pair, now_ms: int
+) -> "tuple[Pair, Sequence[int], Selection] | None":
+    """Return the newest of Redis where all older ones are such as the exchange tells no more."""
+    asked, depth_rows = question.asked, question.exchange.depth_rows
+    if depth_rows is None or (asked.limit or 0) > CANDLES_KEPT:
+        return None
+    base_step, step = length_ms(question.base), length_ms(asked.timeframe)
+    oldest_ms = now_ms - now_ms % base_step - depth_rows * base_step
+    pair = _longer(question, kept)
+    times = [row[0] for row in pair.rows]
+    found = select(times, pair.known, asked, now_ms, told_ms=-(-oldest_ms // step) * step)
+    return None if found.missing else (pair, times, found)
+
+
+def _longer(question: Question, kept: Pair) -> Pair:
+    """Return the bars that are asked for of those that are kept."""
+    if question.parts == 1:
+        return kept
+    return Pair(*derive(kept.rows, kept.known, question.asked.timeframe))
 
 
 def _check_kept(

@@ -25,11 +25,13 @@ class KnownExchange:
     venue: str
     lag_ms: int
     symbols: tuple[str, ...]  # whose candles are kept, in alphabetical order
+    kinds: tuple[str, ...]  # of all markets that it lists; none where nobody tells
+    depth_rows: int | None  # of how many of its newest bars it tells, None for all
 
     @cached_property
     def names(self) -> Mapping[str, str]:
         """All that symbols may be called, as `names_of` returns it: most are never asked for."""
-        return names_of(self.symbols)
+        return names_of(self.symbols, self.kinds)
 
     def canonical(self, symbol: str) -> str | None:
         """Return a symbol's own name, None where no candles of it are kept."""
@@ -56,6 +58,8 @@ def _read(name: str, text: bytes) -> KnownExchange | None:
         symbols = tuple(sorted(map(str, told.get("symbols", ()))))
         number, lag_ms = int(told["id"]), int(told["lagMs"])
         display_name, venue = str(told["displayName"]) or name, str(told["venue"])
-        return KnownExchange(number, name, display_name, venue, lag_ms, symbols)
+        kinds = tuple(map(str, told.get("kinds", ())))
+        depth_rows = None if told.get("depthRows") is None else int(told["depthRows"])
+        return KnownExchange(number, name, display_name, venue, lag_ms, symbols, kinds, depth_rows)
     except (ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -1,7 +1,7 @@
 """All that is read of one Redis."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from livermore_reader.address import Address
@@ -43,6 +43,10 @@ class RedisSource:
     def symbols(self, exchange: str) -> Sequence[str]:
         with as_unavailable(self.address):
             return self._installation.exchange(exchange).symbols
+
+    def names(self, exchange: str) -> Mapping[str, str]:
+        with as_unavailable(self.address):
+            return self._installation.exchange(exchange).names
 
     def candles(self, asked: Sequence[Asked]) -> Sequence[Candles]:
         with as_unavailable(self.address):
