@@ -24,7 +24,9 @@ from livermore_reader.errors import BadRequest, Unavailable
 
 CONNECT_SECONDS, ANSWER_SECONDS, SENTINEL_SECONDS = 2.0, 5.0, 1.0
 # Its own name and version a client would look up, a millisecond, and tell in two round trips.
-UNNAMED = {"driver_info": None} if "driver_info" in signature(Redis).parameters else {}
+UNNAMED: dict[str, Any] = (
+    {"driver_info": None} if "driver_info" in signature(Redis).parameters else {}
+)
 LINES = re.compile(r"\s+")
 
 # What has redis-py's commands: of a Cluster it is another class than of all others.
