@@ -123,16 +123,16 @@ def test_with_none_all_run_in_the_agents_own(redis, rows, agent, live):
     assert set(live().values()) == {process.pid}
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_process_that_dies_costs_its_own_exchange_alone(redis, rows, agent, live, how):
+def test_a_process_that_dies_costs_its_own_exchange_alone(redis, rows, agent, live):
     agent(3)
-    before, holders = live(), held(redis, rows)
-    os.kill(before["coinbase"], how)
-    after = live(but=[before["coinbase"]])
-    assert {name for name in NAMES if after[name] != before[name]} == {"coinbase"}
-    others = held(redis, rows)
-    assert others.pop("coinbase").epoch > holders.pop("coinbase").epoch
-    assert others == holders
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        before, holders = live(), held(redis, rows)
+        os.kill(before["coinbase"], how)
+        after = live(but=[before["coinbase"]])
+        assert {name for name in NAMES if after[name] != before[name]} == {"coinbase"}, how
+        others = held(redis, rows)
+        assert others.pop("coinbase").epoch > holders.pop("coinbase").epoch
+        assert others == holders
 
 
 def test_nothing_is_left_of_an_agent_that_is_killed(redis, rows, agent, live):

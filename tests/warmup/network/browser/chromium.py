@@ -191,20 +191,23 @@ class Page:
         self._command("Page.setBypassCSP", enabled=ignored)
 
     def reset(self):
-        """Leave the page, and with it its socket; be again as the browser began."""
+        """Leave the page, and with it its socket; be again as the browser began.
+
+        It is left first: what is small is soon laid out anew.
+        """
+        first, *others = self.driver.window_handles
+        for other in others:
+            self.driver.switch_to.window(other)
+            self.driver.close()
+        self.driver.switch_to.window(first)
+        self._leave()
         self.disable_scripts(False)
         self.ignore_policy(False)
         for identifier in self._prepared:
             self._command("Page.removeScriptToEvaluateOnNewDocument", identifier=identifier)
         self._command("Emulation.clearDeviceMetricsOverride")
         self._command("Emulation.setEmulatedMedia", features=[])
-        first, *others = self.driver.window_handles
-        for other in others:
-            self.driver.switch_to.window(other)
-            self.driver.close()
-        self.driver.switch_to.window(first)
         self._command("Network.clearBrowserCookies")
-        self._leave()
         self.driver.get_log("browser")
 
     def _leave(self):

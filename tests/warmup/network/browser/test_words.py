@@ -10,6 +10,13 @@ from tests.warmup.network.operators import held_by, listed_exchange, person
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OPEN = "return [...document.querySelectorAll(':popover-open.word')].map((each) => each.id)"
+# Opens what explains a mark, and tells where it begins and ends.
+EXPLAINED = """
+arguments[0].scrollIntoView({block: "center"});
+arguments[0].click();
+const {left, right} = document.querySelector(":popover-open.word").getBoundingClientRect();
+return [left, right];
+"""
 
 
 @pytest.fixture
@@ -58,31 +65,25 @@ def test_in_a_dialog_it_opens_too(page):
     page.wait(lambda: page.js(OPEN) == ["what-undo-here"])
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_an_explanation_stays_within_the_window(page, width):
-    page.be_wide(width)
+def test_an_explanation_stays_within_the_window(page):
     page.open()
-    for mark in page.all("#network .what"):
-        if mark.is_displayed():
-            page.js("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", mark)
-            left, right = page.js(
-                "const box = document.querySelector(':popover-open.word').getBoundingClientRect();"
-                "return [box.left, box.right]"
-            )
-            assert (left >= 0, right <= width) == (True, True), mark.get_attribute("popovertarget")
+    for width in (1280, 400):
+        page.be_wide(width)
+        for mark in page.all("#network .what"):
+            if mark.is_displayed():
+                left, right = page.js(EXPLAINED, mark)
+                which = width, mark.get_attribute("popovertarget")
+                assert (left >= 0, right <= width) == (True, True), which
 
 
-@pytest.mark.parametrize("name", ["readme", "operations", "network", "venues"])
-def test_a_document_is_no_wider_than_a_phone(page, name):
+def test_a_document_is_no_wider_than_a_phone(page):
     page.be_wide(400)
-    page.open(f"/docs/{name}/", live=False)
-    assert (
-        page.js(
+    for name in ("readme", "operations", "network", "venues"):
+        page.open(f"/docs/{name}/", live=False)
+        more = page.js(
             "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
-        == 0
-    )
-    assert page.complaints() == []
+        assert (name, more, page.complaints()) == (name, 0, [])
 
 
 def test_words_in_a_wide_table_stay_whole(page):
