@@ -19,7 +19,7 @@ from exchanges.accounts import deactivate, save_account
 from exchanges.models import Exchange, UserExchange
 from exchanges.venues.coinbase import key as key_module
 from tests.exchanges.transport.tap import tapped
-from tests.security.test_secrets import Canaries, collecting_logs, private_key
+from tests.security.canaries import Canaries, canary, collecting_logs, private_key
 from tests.warmup.runners import hurry, let_calls_end, make_row, running, serve, wait_until
 from warmup.harness import ExchangeCheck
 
@@ -27,10 +27,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SYMBOL = "BTC-USD"
 PATHS = {"sandbox": "", "coinbase": "/api/v3/brokerage"}
-
-
-def canary(name):
-    return f"{name}-{secrets.token_hex(24)}"
 
 
 @pytest.fixture
