@@ -38,7 +38,7 @@ def milliseconds(when: "str | int | date") -> int:
     if found == 0:
         return EARLIEST_MS
     if not EARLIEST_MS <= found < LATEST_MS:
-        raise BadRequest(f"{str(when)[:40]} is no time in epoch milliseconds of this century")
+        raise BadRequest(f"{str(when)[:40]} is no time of this century, or not in milliseconds")
     return found
 
 

@@ -13,7 +13,7 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "truth": {"type": "boolean"},
     "names": {"type": "array", "items": {"type": "string"}},
 }
-EXAMPLES = {"text": "a text", "number": "a whole number", "truth": "true or false"}
+EXAMPLES = {"text": "a text", "number": "a whole number, 1 or more", "truth": "true or false"}
 EXAMPLES["names"] = "a list of names"
 
 

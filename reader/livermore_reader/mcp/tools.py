@@ -18,6 +18,7 @@ EXCHANGE = Parameter("text", "the exchange's name, as `pairs` lists it", require
 SYMBOL = Parameter("text", "such as BTC-USDT, as `pairs` lists it", required=True)
 SYMBOLS = Parameter("names", "symbols, such as BTC-USDT; all without it")
 TIMEFRAMES = Parameter("names", f"of {' '.join(KEPT)}; all without it")
+NOTHING = "NOTHING IS KNOWN: no pair of that is kept."
 NOT_LOOKED_AT = "Completeness: not looked at here; ask `missing`, or `candles` of one pair."
 
 
@@ -79,6 +80,8 @@ def macd_v(
             f"INCOMPLETE: {len(values) - len(good)} of {len(values)} values are NOT current, not "
             "there, or stand on a window with holes; do not rely on these: the columns say which."
         )
+    if not values:
+        verdict = NOTHING
     lines = [
         verdict,
         f"Age: beside each value; by the exchange's clock it is {utc(now_ms)}.",
@@ -110,7 +113,7 @@ def missing(
             f"{sum(each.is_stale for each in lacking)} of them are STALE."
         )
     if not found:
-        verdict = "NOTHING IS KNOWN: no pair of that is kept."
+        verdict = NOTHING
     shown = [
         f"{each.symbol} {each.timeframe}: {'STALE, ' if each.is_stale else ''}missing "
         f"{words.stretches(each.missing, each.timeframe)}"
@@ -140,6 +143,8 @@ def _freshness(reader: Reader, exchange: str) -> str:
         found = reader.newest(exchange, count=NEWEST)
     except Unavailable as error:
         return f"UNKNOWN WHETHER COMPLETE, DO NOT RELY ON IT: {error}."
+    if not found:
+        return NOTHING
     stale = [f"{each.symbol} {each.timeframe}" for each in found if each.is_stale]
     verdict = f"COMPLETE: all {len(found)} pairs have their newest closed candle."
     if stale:

@@ -208,12 +208,19 @@ def test_pairs_tell_all_exchanges_and_that_nothing_was_looked_at(ask: Ask) -> No
     assert "2 symbols: BTC-USD ETH-USD" in said
 
 
+def test_nothing_is_called_complete_where_nothing_is_kept(ask: Ask, kept: Redis) -> None:
+    told = {"id": 5, "displayName": "Other", "venue": "binance", "lagMs": 0, "symbols": []}
+    kept.hset("exchanges", "other", json.dumps(told))
+    for tool in ("status", "macd_v", "missing"):
+        assert ask(tool, exchange="other").startswith("NOTHING IS KNOWN: no pair of that is kept.")
+
+
 WRONG: "list[tuple[str, dict[str, Any], str]]" = [
     ("candles", {**ONE, "symbol": "BTC-USDD"}, "similar are BTC-USD"),
     ("candles", {**ONE, "timeframe": "7m"}, "'7m' is no timeframe"),
     ("candles", {**ONE, "exchange": "sandbocks"}, "known: sandbox"),
     ("candles", {**ONE, "start": "yesterday"}, "'yesterday' is no time"),
-    ("candles", {**ONE, "count": "many"}, "count has to be a whole number, not 'many'"),
+    ("candles", {**ONE, "count": "many"}, "count has to be a whole number, 1 or more, not 'many'"),
     ("candles", {**ONE, "cuont": 5}, "there is no argument 'cuont'; did you mean count?"),
     ("candles", {"exchange": "sandbox"}, "symbol is missing"),
     ("missing", {"exchange": "sandbox", "count": 5000}, "count is at most 1000"),
