@@ -39,7 +39,7 @@ __all__ = [
 
 
 def connect(
-    url: str | None = None,
+    url: "str | os.PathLike[str] | None" = None,
     token: str | None = None,
     prefix: str | None = None,
     history: "str | os.PathLike[str] | None" = None,
@@ -52,7 +52,10 @@ def connect(
     LIVERMORE_HISTORY, else there is none. `serve` reads it itself. Nothing is asked yet. Raises
     BadRequest.
     """
-    where = url if url is not None else usual()
+    where = usual() if url is None else _text_of("url", os.fspath(url) if _is_path(url) else url)
+    for name, given in (("token", token), ("prefix", prefix)):
+        if given is not None:
+            _text_of(name, given)
     if is_http(where):
         if history is not None:
             raise BadRequest("history is for who reads a Redis: `serve` reads its own")
@@ -64,7 +67,7 @@ def connect(
 
     files: HistoryFiles | None = None
     if history is not None:
-        files = HistoryFiles(history)
+        files = HistoryFiles(history if _is_path(history) else _text_of("history", history))
         if not files.is_there:
             raise BadRequest(f"history: there is no folder {files}")
     else:  # a folder may come later, and a bucket may be meant for others, who have its keys
@@ -72,3 +75,14 @@ def connect(
         if named and ("://" not in named or is_readable_bucket(named)):
             files = HistoryFiles(named)
     return Reader(RedisSource(parse(where), prefix, files))
+
+
+def _is_path(given: object) -> bool:
+    return isinstance(given, os.PathLike)
+
+
+def _text_of(name: str, given: object) -> str:
+    """Return what was given as a text, which is not repeated. Raises BadRequest."""
+    if not isinstance(given, str) or (name == "history" and not given.strip()):
+        raise BadRequest(f"{name} has to be a text that is not empty, or is to be left out")
+    return given

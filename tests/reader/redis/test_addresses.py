@@ -3,7 +3,9 @@
 import socket
 
 import pytest
-from livermore_reader import BadRequest, address, connect
+from livermore_reader import BadRequest, Unavailable, address, connect
+
+from tests.fixtures.ports import free_port
 
 
 def test_a_server():
@@ -21,6 +23,24 @@ def test_a_socket():
     for url in ("/run/redis.sock", "run/redis.sock", "unix:///run/redis.sock?db=2"):
         assert address.parse(url).options["unix_socket_path"].endswith("run/redis.sock")
     assert address.parse("unix:///run/redis.sock?db=2").options["db"] == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"url": 5}, {"url": b"redis://host"}, {"token": 5}, {"prefix": 5}, {"history": 5},
+     {"history": ""}],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_text_is_one_line(wrong):
+    with pytest.raises(BadRequest, match="has to be a text") as caught:
+        connect(**{"url": "redis://host"} | wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_sentinels_that_are_away_are_told_in_a_few_words():
+    with pytest.raises(Unavailable) as caught:
+        connect(f"redis+sentinel://:secret@127.0.0.1:{free_port()}/mymaster").exchanges()
+    assert str(caught.value).endswith("no Sentinel there tells of a master 'mymaster'")
 
 
 def test_sentinels():

@@ -49,7 +49,7 @@ def six(rows):
 def test_a_socket_by_its_path_or_address(redis):
     written = fill(SERVER.url)
     path = redis.connection_pool.connection_kwargs["path"]
-    for url in (path, f"unix://{path}", f"unix://{path}?db=0", SERVER.url):
+    for url in (path, Path(path), f"unix://{path}", f"unix://{path}?db=0", SERVER.url):
         assert six(read(url)) == written[-50:]
 
 

@@ -17,7 +17,7 @@ from redis.exceptions import (
     RedisError,
 )
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from livermore_reader.address import Address
 from livermore_reader.errors import BadRequest, Unavailable
@@ -27,6 +27,7 @@ CONNECT_SECONDS, ANSWER_SECONDS, SENTINEL_SECONDS = 2.0, 5.0, 1.0
 UNNAMED: dict[str, Any] = (
     {"driver_info": None} if "driver_info" in signature(Redis).parameters else {}
 )
+LONGEST_TEXT = 500
 LINES = re.compile(r"\s+")
 
 # What has redis-py's commands: of a Cluster it is another class than of all others.
@@ -75,7 +76,9 @@ def as_unavailable(address: Address) -> Iterator[None]:
     try:
         yield
     except (RedisError, RedisClusterException, OSError) as error:
-        said = LINES.sub(" ", str(error)).strip() or type(error).__name__
+        said = LINES.sub(" ", str(error)).strip()[:LONGEST_TEXT] or type(error).__name__
+        if isinstance(error, MasterNotFoundError):  # says all that redis-py knows of its clients
+            said = f"no Sentinel there tells of a master {address.service!r}"
         hint = ""
         if isinstance(error, AuthenticationError):
             hint = ": the address needs its user and password"
