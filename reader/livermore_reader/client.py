@@ -159,7 +159,8 @@ class Reader:
         if not names:
             raise BadRequest(f"{exchange} keeps no candles of any symbol")
         asked = [asked_of(exchange, each, timeframe, count, start, end) for each in names]
-        found = level(self.source.candles(asked), asked[0].limit)
+        once = {each.symbol: each for each in self.source.candles(asked)}  # by all its names
+        found = level(list(once.values()), asked[0].limit)
         if strict:
             for each in found:
                 each.require()
@@ -174,15 +175,13 @@ class Reader:
         it is stale and what of it is missing. Asked in one round trip where that can be.
         """
         names = symbols_of(symbols) or self.source.symbols(exchange_of(exchange))
-        return list(
-            self.source.candles(
-                [
-                    asked_of(exchange, symbol, timeframe, count, None, None)
-                    for symbol in names
-                    for timeframe in timeframes_of(timeframes)
-                ]
-            )
-        )
+        asked = [
+            asked_of(exchange, symbol, timeframe, count, None, None)
+            for symbol in names
+            for timeframe in timeframes_of(timeframes)
+        ]
+        found = self.source.candles(asked)
+        return list({(each.symbol, each.timeframe): each for each in found}.values())
 
     def read_macd_v(
         self, exchange: str, symbols: Names = None, timeframes: Names = None

@@ -315,6 +315,14 @@ def test_the_newest_of_many_pairs_are_told_alike(redis, both):
     assert both(lambda lm: refusal(lambda: lm.newest("sandbox", None, "7m"))) == (BadRequest, ())
 
 
+def test_a_symbol_comes_once_by_whatever_names_alike(redis, both):
+    Filled(redis)
+    names = ["BTC-USD", "btc/usd", "BTCUSD"]
+    assert both(lambda lm: list(lm.panel("sandbox", names, "1h", 3).columns)) == ["BTC-USD"]
+    assert both(lambda lm: len(lm.newest("sandbox", names, ["1h", "2h"]))) == 2
+    assert both(lambda lm: len(lm.read_macd_v("sandbox", names, "1h"))) == 1
+
+
 def test_whether_it_is_streamed_is_told_alike(redis, both):
     def told(lm):
         found = lm.status("sandbox")
