@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
+from weakref import WeakSet
 
 from livermore_reader import frames
 from livermore_reader.asking import (
@@ -36,6 +37,7 @@ class Reader:
 
     def __init__(self, source: Source):
         self.source = source
+        self._followings: WeakSet[Following[Any]] = WeakSet()
 
     def read(
         self,
@@ -252,10 +254,8 @@ class Reader:
         many quiet seconds a Heartbeat comes. Over cuts and restarts it goes on by itself. Raises
         BadRequest, Unavailable.
         """
-        following: Following[Any] = Following(
-            self.source, exchange, symbols, timeframes, since, on_gap, heartbeat
-        )
-        return following.begin()
+        how = (symbols, timeframes, since, on_gap, heartbeat)
+        return self._following(exchange, *how).begin()
 
     @overload
     def afollow(
@@ -290,11 +290,18 @@ class Reader:
         """Return the same for `async for`; it begins when it is first asked."""
         from livermore_reader.following.asynchronous import AsyncFollowing  # it takes a while
 
-        return AsyncFollowing(
-            Following(self.source, exchange, symbols, timeframes, since, on_gap, heartbeat)
-        )
+        how = (symbols, timeframes, since, on_gap, heartbeat)
+        return AsyncFollowing(self._following(exchange, *how))
+
+    def _following(self, *what: Any) -> Following[Any]:
+        following: Following[Any] = Following(self.source, *what)
+        self._followings.add(following)
+        return following
 
     def close(self) -> None:
+        """End what follows, too, in whichever thread that waits."""
+        for each in list(self._followings):
+            each.close()
         self.source.close()
 
     def _found(self, asked: Asked, strict: bool) -> Candles:

@@ -139,6 +139,8 @@ class Following(Generic[Item]):
         except Unavailable as error:
             self._wait(error)
         except Exception as error:
+            if self.is_closed:  # its connection was taken away while it read
+                return
             if isinstance(error, BadRequest) and self._is_filling:
                 self._wait(error)  # a Redis that lost all doesn't know its exchanges for a while
                 return
@@ -225,7 +227,7 @@ class Following(Generic[Item]):
         return self._quiet_since + self._heartbeat - time.monotonic()
 
     def _wait(self, error: ReaderError) -> None:
-        if not self._trouble:
+        if not self._trouble and not self.is_closed:
             logger.warning("follow.cut_off exchange=%s error=%s", self.exchange, error)
         self._trouble, self._streamed = str(error), None
         self._closed.wait(max(0, min(next(self._delays), self._quiet_seconds())))

@@ -230,6 +230,22 @@ def test_it_ends_where_another_thread_closes_it(redis, lm):
     assert list(closes) == []
 
 
+def test_it_ends_where_its_reader_is_closed(redis, lm, caplog):
+    ends = []
+    closes = [lm.follow("sandbox", heartbeat=0.1), lm.follow("sandbox", "BTC-USD")]
+    threads = [
+        threading.Thread(target=lambda each=each: ends.append(list(each))) for each in closes
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)  # they wait by then
+    lm.close()
+    for thread in threads:
+        thread.join(5)
+    assert len(ends) == 2
+    assert "follow.cut_off" not in caplog.text
+
+
 def test_it_is_ended_where_nobody_holds_it_any_more(redis, lm):
     closes = lm.follow("sandbox", since="0-0")
     tell(redis, 0)
