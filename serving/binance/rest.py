@@ -1,6 +1,7 @@
 """Binance's REST over any exchange: its parameters, defaults, bounds, codes (rest-api.md)."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -22,18 +23,20 @@ from serving.binance import checks
 from serving.binance.info import exchange_info, status_of
 from serving.binance.klines import body
 from serving.binance.replies import BUSY, UNSUPPORTED, as_json, refusal, said, unserved
-from serving.binance.tickers import day, mini_day, price
+from serving.binance.tickers import day, last_price, mini_day, price
 from serving.binance.time_unit import HEADER, is_microsecond, klines_in_microseconds
 from serving.binance.weights import WEIGHTS
 from serving.candles.answer import OlderThanKept
 from serving.candles.answers import Answers
+from serving.candles.open_rows import OpenRow
 from serving.candles.selection import Wanted
 from serving.candles.tickers import Tickers
 from serving.candles.unavailable import NoHistory, Unavailable
 from serving.candles.weights import UsedWeights
 from serving.directory import ServedExchange, ServedSymbol
 from serving.fetching.passing import Passing
-from serving.standing.cache_status import HIT
+from serving.standing.cache_status import cache_status
+from serving.standing.origins import STREAM, source
 
 DEFAULT_ROWS, MAX_ROWS = 500, 1000
 KLINES = ("klines", "uiKlines")
@@ -45,6 +48,7 @@ PASSED_INTERVALS = ("1s", "3d", "1w", "1M")
 LISTING_SECONDS, PAST_SECONDS, MOMENT_SECONDS = 60.0, 60.0, 1.0
 WEIGHT_A_SECOND = 8  # that one request for tickers uses up, however many programs send it
 DAYS = {"FULL": day, "MINI": mini_day}
+MOST_ASKED = 20  # prices that no stream tells, for one answer
 FULL = ("type", "FULL")  # of tickers, as they are where none is named: it is the same request
 TIMELESS = ("depth", "ticker/price", "ticker/bookTicker", "executionRules")  # they tell no times
 
@@ -194,17 +198,35 @@ class BinanceApi:
         lacking = [each.symbol for each in wanted if each.symbol not in found]
         if lacking and speaks:
             return await self._pass_on(asked)
-        if lacking:
-            raise Unavailable(f"{exchange.name} has told no ticker of {lacking[0]} lately")
-        rows = [write(found[each.symbol], each.word) for each in wanted]
+        is_price = write is price and len(lacking) <= MOST_ASKED
+        opened = await self._days(exchange, lacking) if is_price else {}
+        if unknown := [each for each in lacking if each not in opened]:
+            raise Unavailable(f"{exchange.name} has told no ticker of {unknown[0]} lately")
+        rows = [
+            last_price(opened[each.symbol].row, each.word)
+            if each.symbol in opened
+            else write(found[each.symbol], each.word)
+            for each in wanted
+        ]
         if asked.in_microseconds:
             rows = [_times_in_microseconds(each) for each in rows]
         oldest_ms = min((each.timestamp for each in found.values()), default=None)
-        headers = {"Cache-Status": HIT, "X-Livermore-Source": "stream"}
+        asked_for = opened.values()
+        kept = bool(found) or not opened or any(each.kept for each in asked_for)
+        fetched = any(each.fetched for each in asked_for)
+        origins = {each.origin for each in asked_for} | ({STREAM} if found or not opened else set())
+        headers = {"Cache-Status": cache_status(kept=kept, fetched=fetched)} | source(origins)
         if oldest_ms is not None:
             age_ms = await self._answers.cached.now_ms(exchange) - oldest_ms
             headers["Age"] = str(max(0, age_ms // 1000))
+        elif fetched and not kept:
+            headers["Age"] = "0"
         return said(rows[0] if is_one else rows, headers)
+
+    async def _days(self, exchange: ServedExchange, symbols: Sequence[str]) -> dict[str, OpenRow]:
+        """Return the open candle of a day of each symbol of which one is known."""
+        days = await asyncio.gather(*(self._answers.day(exchange, each) for each in symbols))
+        return {symbol: day for symbol, day in zip(symbols, days, strict=True) if day}
 
     async def _ping(self, asked: Asked) -> web.Response:
         Parameters(asked.query).finish()

@@ -1,5 +1,7 @@
 """Tickers as Binance's REST writes them; what the stream doesn't tell is null (rest-api.md)."""
 
+from typing import Any
+
 from livermore.market.candle import Ticker
 from livermore.market.timeframe import Timeframe
 from serving.binance.klines import decimal
@@ -36,6 +38,11 @@ def mini_day(told: Ticker, word: str) -> dict:
         "lastId": None,
         "count": None,
     }
+
+
+def last_price(row: list[Any], word: str) -> dict:
+    """Write the price at which a candle closes, of its row."""
+    return {"symbol": word, "price": decimal(row[4])}
 
 
 def price(told: Ticker, word: str) -> dict:

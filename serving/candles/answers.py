@@ -79,6 +79,11 @@ class Answers:
 
         return await while_open(self.cached, exchange, symbol, timeframe, look)
 
+    async def day(self, exchange: ServedExchange, symbol: str) -> OpenRow | None:
+        """Return the open candle of a day, which closes at the last price; None if not known."""
+        now_ms = await self.cached.now_ms(exchange)
+        return await self._open_rows.get(exchange, symbol, Timeframe.D1, now_ms)
+
     async def _candles(
         self, exchange: ServedExchange, symbol: str, timeframe: AnyTimeframe, wanted: Wanted
     ) -> CandleAnswer:
