@@ -142,49 +142,49 @@ def test_a_window_that_lies_ahead_is_empty(sandbox, ask):
     assert (found.status_code, found.json()) == (200, {"candles": []})
 
 
-@pytest.mark.parametrize(
-    ("path", "params", "status", "why"),
-    [
-        (CANDLES, {}, 400, "granularity is not supported"),
-        (CANDLES, HOURS, 400, "start is required and must be a whole number"),
-        (CANDLES, HOURS | {"start": 9, "end": 7}, 400, "start must not be after end"),
-        (CANDLES, HOURS | {"start": 0, "end": 3600 * 400}, 400, "number of candles requested"),
-        (CANDLES, HOURS | {"start": 0, "end": 0, "limit": 351}, 400, "number of candles requested"),
-        (CANDLES, HOURS | {"start": 0, "end": 3600 * 350}, 400, "number of candles requested"),
-        (CANDLES, HOURS | {"start": 1}, 400, "end is required and must be a whole number"),
-        (CANDLES, HOURS | {"start": "yesterday", "end": 7}, 400, "start is required and must be"),
-        (CANDLES, HOURS | {"start": 1, "end": "7.5"}, 400, "end is required and must be"),
-        (CANDLES, HOURS | {"start": -1, "end": 7}, 400, "start is required and must be"),
-        (CANDLES, HOURS | {"start": 0, "end": 10**11}, 400, "end is required and must be"),
-        (CANDLES, HOURS | {"start": 0, "end": 0, "limit": "x"}, 400, "limit is required and must"),
-        (CANDLES, {"granularity": "1h", "start": 0, "end": 0}, 400, "granularity is not supported"),
-        (CANDLES, {"granularity": "FIVE_MINUTES", "start": 0, "end": 0}, 400, "granularity is not"),
-        (CANDLES, {"granularity": "UNKNOWN_GRANULARITY"}, 400, "granularity is not supported"),
-        (PRODUCTS, {"limit": "x"}, 400, "limit argument is invalid"),
-        (PRODUCTS, {"limit": -1}, 400, "limit argument is invalid"),
-        (PRODUCTS, {"offset": "1.5"}, 400, "offset argument is invalid"),
-        (PRODUCTS, {"product_type": "spot&x=1"}, 400, "product_type argument is invalid"),
-        (PRODUCTS, {"product_ids": ["BTC-USD", "../x"]}, 400, "product_ids argument is invalid"),
-        (PRODUCTS, {"get_all_products": "maybe"}, 400, "get_all_products argument is invalid"),
-        (f"{PRODUCTS}/NO-PE", {}, 404, "Product NO-PE not supported"),
-        (f"{PRODUCTS}/NO-PE/ticker", {"limit": 1}, 404, "Product NO-PE not supported"),
-        (f"{PRODUCTS}/BTC-USD/ticker", {"limit": "many"}, 400, "limit argument is invalid"),
-        (f"{PRODUCTS}/BTC-USD/ticker", {"limit": 1001}, 400, "limit argument is invalid"),
-        ("market/product_book", {"product_id": "NO-PE"}, 404, "Product NO-PE not supported"),
-        ("market/product_book", {}, 404, "Product  not supported"),
-        ("products", {}, 404, "Public market data is served here"),
-        ("market/products/NO-PE/candles", HOURS, 404, "Product NO-PE not supported"),
-        ("accounts", {}, 404, "Public market data is served here"),
-        ("orders/historical/batch", {}, 404, "Public market data is served here"),
-    ],
-)
-def test_what_is_wrong_is_refused_in_its_form(sandbox, ask, path, params, status, why):
+WRONG = [
+    (CANDLES, {}, 400, "granularity is not supported"),
+    (CANDLES, HOURS, 400, "start is required and must be a whole number"),
+    (CANDLES, HOURS | {"start": 9, "end": 7}, 400, "start must not be after end"),
+    (CANDLES, HOURS | {"start": 0, "end": 3600 * 400}, 400, "number of candles requested"),
+    (CANDLES, HOURS | {"start": 0, "end": 0, "limit": 351}, 400, "number of candles requested"),
+    (CANDLES, HOURS | {"start": 0, "end": 3600 * 350}, 400, "number of candles requested"),
+    (CANDLES, HOURS | {"start": 1}, 400, "end is required and must be a whole number"),
+    (CANDLES, HOURS | {"start": "yesterday", "end": 7}, 400, "start is required and must be"),
+    (CANDLES, HOURS | {"start": 1, "end": "7.5"}, 400, "end is required and must be"),
+    (CANDLES, HOURS | {"start": -1, "end": 7}, 400, "start is required and must be"),
+    (CANDLES, HOURS | {"start": 0, "end": 10**11}, 400, "end is required and must be"),
+    (CANDLES, HOURS | {"start": 0, "end": 0, "limit": "x"}, 400, "limit is required and must"),
+    (CANDLES, {"granularity": "1h", "start": 0, "end": 0}, 400, "granularity is not supported"),
+    (CANDLES, {"granularity": "FIVE_MINUTES", "start": 0, "end": 0}, 400, "granularity is not"),
+    (CANDLES, {"granularity": "UNKNOWN_GRANULARITY"}, 400, "granularity is not supported"),
+    (PRODUCTS, {"limit": "x"}, 400, "limit argument is invalid"),
+    (PRODUCTS, {"limit": -1}, 400, "limit argument is invalid"),
+    (PRODUCTS, {"offset": "1.5"}, 400, "offset argument is invalid"),
+    (PRODUCTS, {"product_type": "spot&x=1"}, 400, "product_type argument is invalid"),
+    (PRODUCTS, {"product_ids": ["BTC-USD", "../x"]}, 400, "product_ids argument is invalid"),
+    (PRODUCTS, {"get_all_products": "maybe"}, 400, "get_all_products argument is invalid"),
+    (f"{PRODUCTS}/NO-PE", {}, 404, "Product NO-PE not supported"),
+    (f"{PRODUCTS}/NO-PE/ticker", {"limit": 1}, 404, "Product NO-PE not supported"),
+    (f"{PRODUCTS}/BTC-USD/ticker", {"limit": "many"}, 400, "limit argument is invalid"),
+    (f"{PRODUCTS}/BTC-USD/ticker", {"limit": 1001}, 400, "limit argument is invalid"),
+    ("market/product_book", {"product_id": "NO-PE"}, 404, "Product NO-PE not supported"),
+    ("market/product_book", {}, 404, "Product  not supported"),
+    ("products", {}, 404, "Public market data is served here"),
+    ("market/products/NO-PE/candles", HOURS, 404, "Product NO-PE not supported"),
+    ("accounts", {}, 404, "Public market data is served here"),
+    ("orders/historical/batch", {}, 404, "Public market data is served here"),
+]
+
+
+def test_what_is_wrong_is_refused_in_its_form(sandbox, ask):
     before = sum(sandbox.requests.counts.values())
-    found = ask(path, **params)
-    assert found.status_code == status
-    assert found.json()["error"] == {400: "INVALID_ARGUMENT", 404: "NOT_FOUND"}[status]
-    assert sum(sandbox.requests.counts.values()) == before
-    assert found.json()["message"].startswith(why)
+    for path, params, status, why in WRONG:
+        found = ask(path, **params)
+        assert found.status_code == status, (path, params)
+        assert found.json()["error"] == {400: "INVALID_ARGUMENT", 404: "NOT_FOUND"}[status]
+        assert sum(sandbox.requests.counts.values()) == before, (path, params)
+        assert found.json()["message"].startswith(why), (path, params)
 
 
 def test_the_time_is_the_exchanges_and_no_other_row_speaks_so(sandbox, ask):

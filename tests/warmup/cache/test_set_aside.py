@@ -1,6 +1,7 @@
 """A pair with a key that isn't ours is set aside and named; all others go on; it comes back."""
 
 import logging
+from itertools import product
 
 import orjson
 import pytest
@@ -192,34 +193,34 @@ def looks_at(redis, exchange, rest, client, score):
     assert (page.status_code, name in page.content.decode()) == (200, True)
 
 
-@pytest.mark.parametrize("score", NO_OPEN_TIMES)
-def test_a_member_at_no_open_time_costs_its_pair_alone(redis, exchange, rest, client, score):
+@pytest.fixture
+def seen(redis, exchange, rest, client):
+    """Return an exchange that is warm, and that somebody looks at."""
     client.force_login(person("ada", "view_exchange"))
     fetch_listing(exchange)
     exchange.symbols.exclude(symbol__in=SYMBOLS).update(is_monitored=False)
     exchange.symbols.filter(symbol__in=SYMBOLS).update(is_monitored=True)
     SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
-    name = keys.candles(exchange.pk, *PAIR)
-    redis.zadd(name, {"[1,2,3]": score})
-    looks_at(redis, exchange, rest, client, shown(redis, name))
-    redis.zrem(name, "[1,2,3]")
-    assert letters(redis, exchange, rest.clock.now_ms())[0]["BTC-USD"] == "cccccc"
+    return exchange
 
 
-@pytest.mark.parametrize("shift", OFF_THE_GRID)
-@pytest.mark.parametrize("end", [0, -1])
-def test_a_candle_that_was_moved_off_the_grid_costs_its_pair_alone(
-    redis, exchange, rest, client, shift, end
-):
-    client.force_login(person("ada", "view_exchange"))
-    fetch_listing(exchange)
-    exchange.symbols.exclude(symbol__in=SYMBOLS).update(is_monitored=False)
-    exchange.symbols.filter(symbol__in=SYMBOLS).update(is_monitored=True)
-    SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
-    name = keys.candles(exchange.pk, *PAIR)
-    [(member, score)] = redis.zrange(name, end, end, withscores=True)
-    redis.zadd(name, {member: score + shift})
-    looks_at(redis, exchange, rest, client, shown(redis, name, member))
+def test_a_member_at_no_open_time_costs_its_pair_alone(redis, seen, rest, client):
+    name = keys.candles(seen.pk, *PAIR)
+    for score in NO_OPEN_TIMES:
+        redis.zadd(name, {"[1,2,3]": score})
+        looks_at(redis, seen, rest, client, shown(redis, name))
+        redis.zrem(name, "[1,2,3]")
+        assert letters(redis, seen, rest.clock.now_ms())[0]["BTC-USD"] == "cccccc", score
+
+
+def test_a_candle_that_was_moved_off_the_grid_costs_its_pair_alone(redis, seen, rest, client):
+    name = keys.candles(seen.pk, *PAIR)
+    for shift, end in product(OFF_THE_GRID, [0, -1]):
+        [(member, score)] = redis.zrange(name, end, end, withscores=True)
+        redis.zadd(name, {member: score + shift})
+        looks_at(redis, seen, rest, client, shown(redis, name, member))
+        redis.zadd(name, {member: score})
+        assert letters(redis, seen, rest.clock.now_ms())[0]["BTC-USD"] == "cccccc", (shift, end)
 
 
 def shown(redis, name, member="[1,2,3]"):
@@ -278,20 +279,22 @@ NO_CANDLES = [
 ]
 
 
-@pytest.mark.parametrize("what", NO_CANDLES, ids=lambda what: repr(what)[:30])
-def test_what_is_no_candle_is_fetched_again_by_a_repair(redis, exchange, rest, caplog, what):
+def test_what_is_no_candle_is_fetched_again_by_a_repair(redis, exchange, rest, caplog):
     SmartWarmupService(redis, exchange.pk, rest).warmup(SYMBOLS)
     name = keys.candles(exchange.pk, *PAIR)
     before = redis.zrange(name, 0, -1, withscores=True)
-    bars = among(redis, name, what)
-    report = CandleRepair(redis, exchange.pk, rest).repair(SYMBOLS)
-    assert (report.pairs, report.failures) == (1, [])
-    assert redis.zrange(name, 0, -1, withscores=True) == before
     cache = CandleCache(redis, exchange.pk)
-    assert all(subtract(((bar, bar + MINUTE_MS),), cache.coverage(*PAIR)) == () for bar in bars)
-    assert f"cache.invalid_removed key={name} removed=" in caplog.text
-    again = CandleRepair(redis, exchange.pk, rest).repair(SYMBOLS)
-    assert again.pairs == 0
+    for what in NO_CANDLES:
+        caplog.clear()
+        bars = among(redis, name, what)
+        report = CandleRepair(redis, exchange.pk, rest).repair(SYMBOLS)
+        assert (report.pairs, report.failures) == (1, []), what
+        assert redis.zrange(name, 0, -1, withscores=True) == before, what
+        known = cache.coverage(*PAIR)
+        assert all(subtract(((bar, bar + MINUTE_MS),), known) == () for bar in bars), what
+        assert f"cache.invalid_removed key={name} removed=" in caplog.text
+        again = CandleRepair(redis, exchange.pk, rest).repair(SYMBOLS)
+        assert again.pairs == 0, what
 
 
 def test_nobody_sifts_an_exchange_that_somebody_else_holds(redis, exchange, rest):

@@ -130,34 +130,26 @@ def test_an_unknown_symbol_is_an_error_that_names_it_and_changes_nothing(
         assert subscribed(sandbox, "ethusd") == 1
 
 
-@pytest.mark.parametrize(
-    ("command", "arguments"),
-    [
-        ("add-symbol", {}),
-        ("add-symbol", {"symbol": 5}),
-        ("bulk-add-symbols", {"symbols": ["BTC-USD", None]}),
-        ("remove-symbol", {"symbols": {"BTC-USD": 1}}),
-        ("force-backfill", {"timeframes": ["2h"]}),
-        ("force-backfill", {"timeframes": 5}),
-        ("force-backfill", {"count": "many"}),
-        ("force-backfill", {"count": 0}),
-        ("force-backfill", {"count": None}),
-        ("repair", {"timeframes": [["1h"]]}),
-        ("warmup", {"symbols": "BTC-USD", "timeframes": [{}]}),
-    ],
-    ids=str,
-)
-def test_arguments_without_sense_are_an_error_and_the_next_command_is_done(
-    live_for_all, command, arguments
-):
-    assert not live_for_all(command, **arguments).ok
-    assert live_for_all("repair", symbols=["BTC-USD"], timeframes=["1d"]).ok
+WITHOUT_SENSE = [
+    ("add-symbol", {}),
+    ("add-symbol", {"symbol": 5}),
+    ("bulk-add-symbols", {"symbols": ["BTC-USD", None]}),
+    ("remove-symbol", {"symbols": {"BTC-USD": 1}}),
+    ("force-backfill", {"timeframes": ["2h"]}),
+    ("force-backfill", {"timeframes": 5}),
+    ("force-backfill", {"count": "many"}),
+    ("force-backfill", {"count": 0}),
+    ("force-backfill", {"count": None}),
+    ("repair", {"timeframes": [["1h"]]}),
+    ("warmup", {"symbols": "BTC-USD", "timeframes": [{}]}),
+]
 
 
-@pytest.fixture
-def live_for_all(redis, sandbox, row, ask):
+def test_arguments_without_sense_are_an_error_and_the_next_command_is_done(redis, row, ask):
     with running(redis, row):
-        yield ask
+        for command, arguments in WITHOUT_SENSE:
+            assert not ask(command, **arguments).ok, (command, arguments)
+            assert ask("repair", symbols=["BTC-USD"], timeframes=["1d"]).ok
 
 
 def test_backfills_while_live_neither_swallow_nor_double_a_close(redis, sandbox, row, ask):

@@ -214,20 +214,20 @@ def test_a_symbol_that_comes_back_is_complete_and_what_closed_meanwhile_was_told
         assert truth.faults(since_ms=live_ms) == []
 
 
-@pytest.mark.parametrize("times", [1, 5])
-def test_gone_and_back_in_a_moment_nothing_is_lost(redis, sandbox, row, ask, times):
+def test_gone_and_back_in_a_moment_nothing_is_lost(redis, sandbox, row, ask):
     monitor(row, ETH)
     truth = Comparison(redis, sandbox, row, [BTC, ETH])
     with running(redis, row, [BTC, ETH]):
         truth.wait(sandbox.clock.now_ms())
         live_ms = sandbox.clock.now_ms()
         client = ControlClient(redis, row.pk)
-        for _ in range(times):
-            client.send("remove-symbol", symbol=ETH)
-            last = client.send("add-symbol", symbol=ETH)
-        assert client.wait(last, 20).ok
-        truth.wait(sandbox.clock.now_ms() + 2 * MINUTE_MS)
-        assert truth.faults(since_ms=live_ms) == []
+        for times in (1, 5):
+            for _ in range(times):
+                client.send("remove-symbol", symbol=ETH)
+                last = client.send("add-symbol", symbol=ETH)
+            assert client.wait(last, 20).ok
+            truth.wait(sandbox.clock.now_ms() + 2 * MINUTE_MS)
+            assert truth.faults(since_ms=live_ms) == [], times
 
 
 def test_gone_and_back_while_nothing_is_connected_nothing_is_lost(
@@ -399,15 +399,15 @@ def test_a_halted_symbol_that_somebody_adds_is_streamed_once_it_trades(redis, sa
         wait_until(lambda: told(redis, row, ETH))
 
 
-@pytest.mark.parametrize("command", ["repair", "force-backfill", "warmup"])
-def test_no_command_asks_for_what_does_not_trade(redis, sandbox, row, ask, command):
+def test_no_command_asks_for_what_does_not_trade(redis, sandbox, row, ask):
     row.symbols.filter(symbol=ETH).update(status="halted")
     with running(redis, row, [BTC]):
         sandbox.requests.reset()
-        assert ask(command, symbols=[BTC, ETH], timeframes=["1d"]).ok
-        reply = ask(command, symbols=[ETH], timeframes=["1d"])
-        assert "nothing that does not trade: ETH-USD (halted)" in reply.error
-        assert not [call for call in sandbox.requests.candles if call.symbol == ETH]
+        for command in ("repair", "force-backfill", "warmup"):
+            assert ask(command, symbols=[BTC, ETH], timeframes=["1d"]).ok
+            reply = ask(command, symbols=[ETH], timeframes=["1d"])
+            assert "nothing that does not trade: ETH-USD (halted)" in reply.error
+            assert not [call for call in sandbox.requests.candles if call.symbol == ETH], command
 
 
 def test_a_halted_symbol_comes_back_by_itself_and_what_it_missed_is_fetched_and_told(
