@@ -45,6 +45,7 @@ def test_an_exchange_is_told_by_name_with_its_number_and_symbols(redis):
         "depthRows": None,
     }
     assert set(told(redis)) == set(Exchange.objects.values_list("name", flat=True))
+    assert told(redis)["kraken"]["depthRows"] == VENUES["kraken"].depth_rows == 720
 
 
 @pytest.mark.django_db
