@@ -10,6 +10,7 @@ from livermore_reader.stretches import Stretches, both, union
 
 EMPTY = "empty"  # told without a row
 NOTHING = b"[]"
+MOST_TOGETHER = 5_000  # rows: more of them leave the processor's cache before they are looked at
 UNKNOWN: Row = [None] * 4
 
 
@@ -65,7 +66,8 @@ def _pair(stored: Stored, rows: Sequence[Row], known: Stretches, step_ms: int, l
 
 
 def _rows_of_each(members: Sequence[Sequence[bytes]]) -> list[list[Row]]:
-    found = _read_together([_row_text(each) for each in members])
+    is_few = sum(map(len, members)) <= MOST_TOGETHER
+    found = _read_together([_row_text(each) for each in members]) if is_few else None
     if found is None:
         return [read_rows(each) for each in members]
     return [_rows_of(rows, len(each)) for rows, each in zip(found, members, strict=True)]
