@@ -14,7 +14,7 @@ from history.archives.jobs import MonthJob
 from history.archives.taking import ArchiveTaking, Taken
 from history.planning.jobs import BarCount, Job, due, together
 from history.planning.report import TOO_OLD, FillReport
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.coverage import Coverage, Interval, intersect, missing, span, subtract, union
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import Timeframe

@@ -6,7 +6,8 @@ Several processes may settle the same file: each step looks at the row as it is 
 import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from urllib.parse import unquote
+from typing import Any
+from urllib.parse import quote, unquote
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -51,6 +52,23 @@ def read_path(path: str) -> tuple[Pair, Month]:
     return Pair(symbol, timeframe), Month.named(parts[3].removesuffix(ENDING))
 
 
+def path_of(exchange: Exchange, pair: Pair, month: Month) -> str:
+    """Return where a pair's file of a month lies."""
+    symbol = quote(pair.symbol, safe="")
+    folder = f"{folder_of(exchange)}/{SYMBOL}{symbol}/{TIMEFRAME}{pair.timeframe}"
+    return f"{folder}/{month}{ENDING}"
+
+
+def pair_key(store_id: str, exchange: Exchange, pair: Pair) -> dict[str, Any]:
+    """Return by which fields the row of a pair is found, in the place with this id."""
+    return {
+        "store": store_id,
+        "exchange": exchange,
+        "symbol": pair.symbol,
+        "timeframe": str(pair.timeframe),
+    }
+
+
 class Manifest:
     """What is said of the files of one exchange in the place with this id."""
 
@@ -68,7 +86,7 @@ class Manifest:
 
     def coverage(self, pair: Pair) -> Coverage:
         """Return the stretches of which all candles are known."""
-        found = PairHistory.objects.filter(**self._key(pair)).first()
+        found = PairHistory.objects.filter(**pair_key(self._id, self._exchange, pair)).first()
         return coverage_of(found.coverage) if found else ()
 
     def announce(self, files: Sequence[HistoryFile]) -> None:
@@ -144,7 +162,9 @@ class Manifest:
     def uncover(self, pair: Pair, stretches: Coverage) -> None:
         """Know nothing of some stretches any more; their rows stay until they are fetched again."""
         with transaction.atomic():
-            rows = PairHistory.objects.select_for_update().filter(**self._key(pair))
+            rows = PairHistory.objects.select_for_update().filter(
+                **pair_key(self._id, self._exchange, pair)
+            )
             for found in rows:
                 found.coverage = subtract(coverage_of(found.coverage), stretches)
                 found.save(update_fields=["coverage"])
@@ -153,7 +173,7 @@ class Manifest:
         """Know a file that is there, which has all rows of `covered`."""
         pair, month = read_path(path)
         with transaction.atomic():
-            found, _ = PairHistory.objects.get_or_create(**self._key(pair))
+            found, _ = PairHistory.objects.get_or_create(**pair_key(self._id, self._exchange, pair))
             values = {"path": path, "digest": digest_of(content), "size": len(content)}
             values |= {"rows": rows, "next_digest": "", "next_coverage": []}
             HistoryFile.objects.update_or_create(pair=found, month=str(month), defaults=values)
@@ -170,14 +190,6 @@ class Manifest:
     def _locked(self, file: HistoryFile) -> HistoryFile:
         rows = HistoryFile.objects.select_for_update().select_related("pair")
         return rows.get(pk=file.pk)
-
-    def _key(self, pair: Pair) -> dict:
-        return {
-            "store": self._id,
-            "exchange": self._exchange,
-            "symbol": pair.symbol,
-            "timeframe": str(pair.timeframe),
-        }
 
 
 def _overtaken(file: HistoryFile) -> Temporary:

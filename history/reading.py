@@ -17,7 +17,8 @@ from history.models import PairHistory
 from history.months import Month, months_in
 from history.parquet import Row
 from history.places.place import configured_place
-from history.store import HistoryStore, Stretch
+from history.store.reading import Stretch
+from history.store.store import HistoryStore
 from livermore.market.candle import Candle
 from livermore.market.coverage import Coverage, Interval, intersect, missing, union
 from livermore.market.derived import AnyTimeframe, derive

@@ -16,7 +16,7 @@ from exchanges.models import Exchange
 from exchanges.rest.pacing.budget import Lane
 from history.filling import HistoryFilling
 from history.places.folder import Folder
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.timeframe import Timeframe
 
 HEALS = 30

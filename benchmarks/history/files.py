@@ -24,7 +24,7 @@ from history import parquet
 from history.models import HistoryFile
 from history.months import Month
 from history.places.folder import Folder
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.candle import Candle
 
 BYTES_A_CANDLE, MONTH_MS, TWO_YEARS_MS = 30, 15, 400

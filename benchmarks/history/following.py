@@ -15,7 +15,7 @@ from history.manifest import digest_of
 from history.models import HistoryFile, KeptHistory, PairHistory
 from history.months import Month
 from history.places.folder import Folder
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.pair import pairs_of

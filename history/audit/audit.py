@@ -20,7 +20,7 @@ from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import Candles
 from history.audit.comparison import Differing, Row, beyond, compare
 from history.audit.sampling import Kept, Source, Window, choose, on_grid
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.coverage import Coverage, intersect, subtract
 from livermore.market.pair import pairs_of
 from warmup.cache.candles import CandleCache

@@ -7,7 +7,7 @@ from exchanges.models import Exchange
 from history import parquet
 from history.models import PairHistory
 from history.places.place import configured_place
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 
 
 def store_of(exchange: Exchange) -> HistoryStore | None:

@@ -10,7 +10,7 @@ from redis import Redis
 from exchanges.lock.status import read_exchange_time
 from history.following.kept import Kept
 from history.following.news import News
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.coverage import Coverage, believable, subtract
 from livermore.market.pair import Pair
 from warmup.cache.candles import CandleCache

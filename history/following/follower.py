@@ -24,7 +24,7 @@ from history.following.news import EventNews
 from history.models import KeptHistory
 from history.places.place import configured_place
 from history.planning.jobs import due
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from history.turn import Turn, TurnTaken
 from livermore.market.coverage import missing, oldest_told_ms
 from livermore.market.pair import pairs_of

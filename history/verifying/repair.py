@@ -12,7 +12,7 @@ from history.filling import HistoryFilling
 from history.manifest import Manifest, coverage_of, digest_of, folder_of, read_path
 from history.models import HistoryFile
 from history.places.place import Place, set_aside
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from history.verifying import contents
 from history.verifying.difference import Difference, Kind
 from livermore.market.coverage import Coverage, Interval, intersect, union

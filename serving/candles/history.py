@@ -15,7 +15,8 @@ from exchanges.redis.unreadable import OnceAnHour
 from history.decoded import Decoded
 from history.parquet import Row
 from history.reading import CACHE, HISTORY, Found, Reading, open_store
-from history.store import HistoryStore, Stretch
+from history.store.reading import Stretch
+from history.store.store import HistoryStore
 from livermore.market.coverage import Coverage, Interval, intersect
 from livermore.market.derived import AnyTimeframe, base_of
 from livermore.market.timeframe import Timeframe

@@ -3,7 +3,7 @@
 import time
 
 from exchanges.models import Exchange
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe

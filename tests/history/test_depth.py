@@ -12,7 +12,7 @@ from history.following.follower import HistoryFollower
 from history.following.metrics import count
 from history.models import KeptHistory
 from history.planning.report import TOO_OLD
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from tests.history.test_fill import SINCE_MS, fill

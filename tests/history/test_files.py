@@ -13,7 +13,7 @@ from history.decoded import Decoded, size_of
 from history.models import HistoryFile, PairHistory
 from history.months import Month
 from history.places.folder import Folder
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe

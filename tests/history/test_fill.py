@@ -12,7 +12,7 @@ from django.core.management import call_command
 from history.following import follower as follower_module
 from history.following.follower import HistoryFollower
 from history.models import HistoryFile
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe
 from tests.warmup.runners import MIDNIGHT_MS, chosen, make_row, serve, true_rows

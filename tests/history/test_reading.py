@@ -5,7 +5,8 @@ import pytest
 from exchanges.models import Exchange
 from history.months import Month
 from history.reading import FIRST_TRADE_MS, Reading, cached_in
-from history.store import HistoryStore, Stretch
+from history.store.reading import Stretch
+from history.store.store import HistoryStore
 from livermore.market.candle import Candle
 from livermore.market.coverage import missing, union
 from livermore.market.derived import DERIVED

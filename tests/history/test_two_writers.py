@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 
 from history.places.place import configured_place
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from history.turn import Turn, TurnTaken
 from livermore.market import keys
 from livermore.market.pair import Pair

@@ -11,7 +11,7 @@ from livermore_reader.asking import names_of, spelled
 from exchanges.models import Exchange
 from exchanges.redis.directory import publish_exchanges
 from history.places.folder import Folder
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market import keys
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe

@@ -27,7 +27,7 @@ from history.models import KeptHistory
 from history.places.place import Place, configured_place
 from history.planning.plan import FillPlan, plan
 from history.planning.report import FillReport
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from history.terminal import FillProgress, print_fill, print_fill_plan
 from history.turn import Turn
 from history.verifying.repair import HistoryRepair, RepairReport, remaining

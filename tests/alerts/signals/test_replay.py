@@ -9,7 +9,7 @@ from django.core.management import call_command
 from alerts.models import Alert, AlertRule, Delivery
 from exchanges.models import Exchange
 from history.places.folder import Folder
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.command import UsageError
 from tests.alerts.signals.market import BTC, Market, candles, closes_of_drop
 from tests.alerts.signals.test_source import NewEvaluator, bars

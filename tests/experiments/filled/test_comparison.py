@@ -8,7 +8,7 @@ import pytest
 from history.manifest import coverage_of
 from history.models import PairHistory
 from history.months import Month
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.candle import Candle
 from livermore.market.pair import Pair, pairs_of
 from livermore.market.timeframe import LONGEST_FIRST, Timeframe

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.command import UsageError
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe

@@ -20,7 +20,7 @@ from history.following.service import HistoryService
 from history.manifest import Manifest
 from history.models import HistoryFile, KeptHistory
 from history.places.folder import Folder
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from history.turn import Turn, TurnTaken
 from livermore.command import UsageError
 from livermore.market import keys

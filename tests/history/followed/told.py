@@ -6,7 +6,7 @@ from history.following.copying import CacheCopying
 from history.following.kept import kept_of
 from history.following.news import EventNews
 from history.models import KeptHistory
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market import keys
 from livermore.market.candle import Candle
 from livermore.market.columns import COLUMNS

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from history import parquet
 from history.manifest import digest_of
 from history.models import HistoryFile, PairHistory
-from history.store import HistoryStore
+from history.store.store import HistoryStore
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from tests.warmup.runners import MIDNIGHT_MS, make_row, serve, true_rows
