@@ -11,7 +11,7 @@ from rich.table import Table
 from benchmarks import isolated_run
 from benchmarks.command_line import make_parser, run_named
 from benchmarks.measurement import Measurement
-from benchmarks.registry import BENCHMARKS
+from benchmarks.registry import BENCHMARKS, PARTS
 from livermore.running.embedded_redis import EmbeddedRedisError
 
 COLUMNS = ("benchmark", "measured", "measurement", "note", "target", "holds")
@@ -21,7 +21,8 @@ PIPED_WIDTH = 160
 def main(arguments: Sequence[str]) -> int:
     """Return the exit status: 0 all targets hold, 1 one does not, 2 wrong usage, 130 Ctrl-C."""
     options = _parser().parse_args(arguments)
-    return run_named(options, BENCHMARKS, lambda names: _run(names, options.thorough))
+    run = lambda names: _run(names, options.thorough)  # noqa: E731
+    return run_named(options, BENCHMARKS, run, PARTS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +42,7 @@ def _run(names: Sequence[str], thorough: bool) -> int:
     found: dict[str, list[Measurement]] = {}
     failures: dict[str, Exception] = {}
     for name in names:
-        print(f"{name}: {BENCHMARKS[name]} …", file=sys.stderr, flush=True)
+        print(f"{name}: {(BENCHMARKS | PARTS)[name]} …", file=sys.stderr, flush=True)
         try:
             found[name] = isolated_run.run(name, thorough)
         except (isolated_run.BenchmarkError, EmbeddedRedisError) as error:

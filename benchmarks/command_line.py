@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from livermore.command import ending_signals_raise
 
@@ -16,19 +17,23 @@ def make_parser(command: str, description: str) -> argparse.ArgumentParser:
 
 
 def run_named(
-    options: argparse.Namespace, known: Mapping[str, str], run: Callable[[list[str]], int]
+    options: argparse.Namespace,
+    known: Mapping[str, str],
+    run: Callable[[list[str]], int],
+    parts: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Run or list what `options` name of what is `known`; return the exit status.
 
     It is that of `run`, which is given the names, or 2 for a name that nobody knows, 130 after
-    Ctrl-C.
+    Ctrl-C. Where none is given all run but `parts`, which are of others.
     """
+    named = {**known, **parts}
     if options.list:
-        for name, about in known.items():
+        for name, about in named.items():
             print(f"{name:10} {about}")
         return 0
-    if unknown := [name for name in options.names if name not in known]:
-        print(f"unknown: {' '.join(unknown)}; known are: {' '.join(known)}", file=sys.stderr)
+    if unknown := [name for name in options.names if name not in named]:
+        print(f"unknown: {' '.join(unknown)}; known are: {' '.join(named)}", file=sys.stderr)
         return 2
     try:
         with ending_signals_raise():

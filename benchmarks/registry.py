@@ -1,4 +1,4 @@
-"""Which benchmarks there are.
+"""Which benchmarks there are, and which parts of them may be run alone.
 
 Adding one is a line here and a module of that name below `benchmarks/measured/`, whose
 `measure(bench)` yields measurements: see `benchmarks.fixtures.bench` for what it is given and
@@ -25,6 +25,11 @@ BENCHMARKS = {
     "reader": "candles as DataFrames by the reader, beside what one writes without it",
     "history": "files, bulk files and following of history, heals beside a fill (four minutes)",
     "exchanges": "10 exchanges x 100 symbols, in one process and spread over many (five minutes)",
+}
+
+# These run with the benchmark that they are of, or where they are named.
+PARTS = {
+    "bulk": "of history: a year of minutes of 100 symbols from bulk files, and verifying it",
 }
 
 

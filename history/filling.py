@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,8 +9,9 @@ from exchanges.rest.base import Known, VenueRest
 from exchanges.rest.pacing.budget import Lane
 from exchanges.rest.reply import Candles
 from history import parquet
+from history.archives.filling import ArchiveFilling
 from history.archives.jobs import MonthJob
-from history.archives.taking import ArchiveTaking, Taken
+from history.archives.taking import ArchiveTaking
 from history.planning.jobs import BarCount, Job, due, together
 from history.planning.report import TOO_OLD, FillReport
 from history.store.store import HistoryStore
@@ -24,8 +24,6 @@ from warmup.fetching import failure, run_all
 logger = logging.getLogger(__name__)
 
 CALLS_PER_JOB = 20  # whose candles are written together, and lost where a process is killed
-MONTHS_AT_ONCE = 4  # of bulk files that are got and read
-MONTHS_TOGETHER = 2  # of a pair are written together, and lost where a process is killed
 
 
 class HistoryFilling:
@@ -136,14 +134,25 @@ class HistoryFilling:
         It is today where there is none, and the first of all as long as days were not asked for.
         """
         if symbol not in self._first_days:
-            start_ms, end_ms = self._stretch
             days, today_ms = Pair(symbol, Timeframe.D1), Timeframe.D1.floor(now_ms)
-            known = self._store.read(days, start_ms, end_ms)
-            first_ms = int(known.rows[0][0]) if known.rows else today_ms
+            found_ms, _ = self._first_row(days)
+            first_ms = today_ms if found_ms is None else found_ms
             if not self._days_were_asked and intersect(self.missing(days), ((0, first_ms),)):
-                first_ms = start_ms
+                first_ms = self._stretch[0]
             self._first_days[symbol] = min(first_ms, today_ms)
         return self._first_days[symbol]
+
+    def _first_row(self, pair: Pair) -> tuple[int | None, Coverage]:
+        """Return when the first candle opened, None without any, and what is known up to there.
+
+        No more files are read than that takes.
+        """
+        covered: list[Interval] = []
+        for part in self._store.parts(pair, *self._stretch):
+            covered += part.covered
+            if part.table.num_rows:
+                return parquet.times_of(part.table)[0], union(covered)
+        return None, union(covered)
 
     def fill(self, on_job: Callable[[int, int, FillReport], None]) -> FillReport:
         """Fetch what is missing; `on_job` is told how many bars are done, of how many at the most.
@@ -191,32 +200,14 @@ class HistoryFilling:
         """Take what bulk files have; what came of none of it REST is asked for afterwards."""
         if self._archives is None:
             return
-        jobs = self.month_jobs(timeframe)
-        left = Counter(job.pair for job in jobs)
-        answers: dict[Pair, list[Candles]] = defaultdict(list)
-        waiting: dict[Pair, list[Taken]] = defaultdict(list)
-        for job, taken, _error in run_all(
-            self._rest, jobs, self._archives.take, at_once=MONTHS_AT_ONCE
-        ):
-            left[job.pair] -= 1
+        months = ArchiveFilling(self._store, self._rest, self._archives)
+        for job, taken, answers in months.fill(self.month_jobs(timeframe)):
             if taken is not None:
                 candles = span(taken.covered) // timeframe.ms
-                waiting[job.pair].append(taken)
-                answers[job.pair] += taken.answers
                 report.candles += candles
                 report.archives.add(taken, candles)
                 tell(candles)
-            if not left[job.pair] or len(waiting[job.pair]) == MONTHS_TOGETHER:
-                self._add_months(job.pair, waiting.pop(job.pair, []))
-            if not left[job.pair]:  # what REST said lies in two months each time
-                for answer in answers.pop(job.pair, ()):
-                    report.candles += self._add(job, answer)
-
-    def _add_months(self, pair: Pair, months: Sequence[Taken]) -> None:
-        found = [each.table for each in months if each.table is not None]
-        if found:
-            covered = union(stretch for each in months for stretch in each.covered)
-            self._store.add(pair, parquet.in_order(found), covered)
+            report.candles += self._add_answers(job, answers)
 
     def _fill_by_rest(
         self, timeframe: Timeframe, report: FillReport, tell: Callable[[int], None]
@@ -239,12 +230,15 @@ class HistoryFilling:
             known=job.known, lane=Lane.BACKFILL,
         )  # fmt: skip
 
-    def _add(self, job: MonthJob, answer: Candles) -> int:
-        """Write of an answer what history has not, and return how many candles that is."""
-        news = subtract(answer.covered, self._store.coverage(job.pair))
-        if news:
-            self._write(job, answer)
-        return span(news) // job.timeframe.ms
+    def _add_answers(self, job: MonthJob, answers: Sequence[Candles]) -> int:
+        """Write of answers what history has not, and return how many candles that is."""
+        added, known = 0, self._store.coverage(job.pair)
+        for answer in answers:
+            if news := subtract(answer.covered, known):
+                self._write(job, answer)
+                added += span(news) // job.timeframe.ms
+                known = self._store.coverage(job.pair)
+        return added
 
     def _write(self, job: Job | MonthJob, answer: Candles) -> None:
         if answer.refused:
@@ -267,12 +261,11 @@ class HistoryFilling:
         """Where days are proven to be empty before the first, so are the other timeframes."""
         if timeframe is Timeframe.D1:
             return
-        start_ms, end_ms = self._stretch
         for symbol in self._symbols:
-            days = self._store.read(Pair(symbol, Timeframe.D1), start_ms, end_ms)
-            if not days.rows or not days.covered:
+            first_ms, covered = self._first_row(Pair(symbol, Timeframe.D1))
+            if first_ms is None:
                 continue
-            empty = intersect(days.covered, ((start_ms, int(days.rows[0][0])),))
+            empty = intersect(covered, ((self._stretch[0], first_ms),))
             pair = Pair(symbol, timeframe)
             if subtract(empty, self._store.coverage(pair)):
                 self._store.write(pair, [], empty)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from exchanges.errors import Temporary
@@ -96,15 +97,14 @@ class Manifest:
         """
         try:
             with transaction.atomic():
-                for file in files:
+                known = [file for file in files if file.pk is not None]
+                HistoryFile.objects.bulk_create(file for file in files if file.pk is None)
+                for file in known:
                     self._announce(file)
         except IntegrityError as error:
             raise _overtaken(files[0]) from error
 
     def _announce(self, file: HistoryFile) -> None:
-        if file.pk is None:
-            file.save()
-            return
         values = {name: getattr(file, name) for name in NEXT}
         rows = HistoryFile.objects.filter(pk=file.pk, digest=file.digest)
         if not rows.update(**values, changed_at=timezone.now()):
@@ -121,18 +121,27 @@ class Manifest:
             pair = PairHistory.objects.select_for_update().get(pk=files[0].pair_id)
             locked = HistoryFile.objects.select_for_update().in_bulk([file.pk for file in files])
             covered: list[Interval] = []
+            ready: list[int] = []
             for file in files:
                 row = locked[file.pk]
                 if row.next_digest == file.next_digest:
                     covered += coverage_of(row.next_coverage)
                     row.digest, row.rows, row.size = row.next_digest, row.next_rows, row.next_size
                     row.next_digest, row.next_coverage = "", []
-                    row.save()
+                    ready.append(row.pk)
                 elif row.digest != file.next_digest or row.next_digest:
                     overtaken = file
                     continue
                 for name in ("digest", "rows", "size", *NEXT):
                     setattr(file, name, getattr(row, name))
+            HistoryFile.objects.filter(pk__in=ready).update(
+                digest=F("next_digest"),
+                rows=F("next_rows"),
+                size=F("next_size"),
+                next_digest="",
+                next_coverage=[],
+                changed_at=timezone.now(),
+            )
             if covered:
                 self._cover(pair, covered)
         if overtaken is not None:

@@ -8,11 +8,12 @@ without the manifest: `pair`, and `coverage`, the stretches of which these are a
 """
 
 import json
+from array import array
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from exchanges.errors import BadPayload, Misconfigured
 from livermore.market.coverage import Coverage
@@ -26,6 +27,14 @@ COLUMNS = (
 )  # fmt: skip
 ROWS_PER_GROUP = 7 * 24 * 60
 COMPRESSION, LEVEL = "zstd", 2  # 3 takes a sixth more time, and 4 % less room
+# What was traded in the quote currency has hardly two numbers alike. Their bytes, the first of all
+# and then the second ones, take less room, and half the time.
+IN_BYTES, LEVEL_IN_BYTES = ("quote_volume", "taker_quote"), -1
+ENCODINGS = {
+    "timestamp": "DELTA_BINARY_PACKED",
+    "trades": "DELTA_BINARY_PACKED",
+    **dict.fromkeys(IN_BYTES, "BYTE_STREAM_SPLIT"),
+}
 METADATA = b"livermore"
 
 Row = list[int | float]  # six numbers, or ten, as `livermore.market.candle.Candle.row` tells them
@@ -64,10 +73,19 @@ def table_of(rows: Sequence[Row]) -> "pyarrow.Table":
     arrow = library()
     full = [row if len(row) == len(COLUMNS) else [*row[:6], *[None] * 4] for row in rows]
     values = list(zip(*full, strict=True)) or [()] * len(COLUMNS)
-    arrays = [
-        arrow.array(column, type=field.type) for column, field in zip(values, schema(), strict=True)
-    ]
+    arrays = [_array(column, field.type) for column, field in zip(values, schema(), strict=True)]
     return arrow.Table.from_arrays(arrays, schema=schema())
+
+
+def _array(values: Sequence[int | float | None], kind: "pyarrow.DataType") -> "pyarrow.Array":
+    """Return numbers as an array. What pyarrow makes of a list loads pandas, where that is."""
+    arrow = library()
+    if None not in values:
+        numbers: Any = array("d" if kind == arrow.float64() else "q", cast(Any, values))
+        return arrow.Array.from_buffers(kind, len(values), [None, arrow.py_buffer(numbers)])
+    if all(each is None for each in values):
+        return arrow.nulls(len(values), kind)
+    return arrow.array(values, type=kind)
 
 
 def rows_of(table: "pyarrow.Table") -> list[Row]:
@@ -109,12 +127,6 @@ def within(table: "pyarrow.Table", coverage: Coverage) -> "pyarrow.Table":
     return parts[0] if len(parts) == 1 else library().concat_tables(parts)
 
 
-def in_order(tables: Sequence["pyarrow.Table"]) -> "pyarrow.Table":
-    """Return the rows of tables with rows that are of stretches apart from each other."""
-    ordered = sorted(tables, key=lambda each: times_of(each)[0])
-    return library().concat_tables(ordered)
-
-
 def joined(table: "pyarrow.Table", other: "pyarrow.Table") -> "pyarrow.Table":
     """Return the rows of two tables that have none in common, in the order of time."""
     if not table.num_rows or not other.num_rows:
@@ -134,9 +146,9 @@ def dump(table: "pyarrow.Table", said: Mapping[str, Any] | None = None) -> bytes
         write_page_checksum=True,
         row_group_size=ROWS_PER_GROUP,
         use_dictionary=False,  # of prices they save no room once it is compressed
-        column_encoding={"timestamp": "DELTA_BINARY_PACKED", "trades": "DELTA_BINARY_PACKED"},
+        column_encoding=ENCODINGS,
         compression=COMPRESSION,
-        compression_level=LEVEL,
+        compression_level={name: LEVEL_IN_BYTES if name in IN_BYTES else LEVEL for name in COLUMNS},
         write_page_index=True,
         sorting_columns=[arrow.parquet.SortingColumn(0)],
     )

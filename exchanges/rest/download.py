@@ -88,7 +88,7 @@ class Downloads:
     def _content(self, reply: Any, allowed: ResponseBudget) -> bytes | None:
         found = bytearray()
         if reply.status == 200:
-            allowed.read(reply, found)
+            allowed.read(reply, found, is_json=False)
             return bytes(found)
         allowed.expect_refusal()
         try:

@@ -99,10 +99,11 @@ class ResponseBudget:
         self._most_bytes = min(self._most_bytes, ERROR_BYTES)
         self._ends_at = min(self._ends_at, time.monotonic() + ERROR_SECONDS)
 
-    def read(self, reply: Any, found: bytearray) -> None:
+    def read(self, reply: Any, found: bytearray, *, is_json: bool = True) -> None:
         """Add the body of an answer of urllib3, unpacked, to `found`; free its connection.
 
-        Raises Excessive; UnreadableEncoding where it can't be unpacked; what the connection says.
+        Raises Excessive, also for JSON of far more values than its length is worth;
+        UnreadableEncoding where it can't be unpacked; what the connection says.
         """
         self._limit = f"was longer than {_size(self._most_bytes)}"
         self._socket_bytes += self._most_bytes
@@ -121,7 +122,7 @@ class ResponseBudget:
         finally:
             reply.close()  # the connection too, but for one whose answer was read to its end
             reply.release_conn()
-        if is_dense(found, self._most_bytes):
+        if is_json and is_dense(found, self._most_bytes):
             raise self.refusal("held far too many values of JSON")
 
     def refusal(self, what: str) -> Excessive:

@@ -150,10 +150,13 @@ class WindowRest(VenueRest):
 
     def _first_time(self, rows: list, start_ms: int) -> int:
         """Return when the first of these rows opened, not before a start; that without rows."""
-        times = []
-        for row in rows:
-            with suppress(*NO_CANDLE):
-                times.append(self._open_time(row))
+        try:
+            times = list(map(self._open_time, rows))
+        except NO_CANDLE:  # of one at least
+            times = []
+            for row in rows:
+                with suppress(*NO_CANDLE):
+                    times.append(self._open_time(row))
         usable = (time for time in times if type(time) is int and time >= start_ms)
         return min(usable, default=start_ms)
 

@@ -3,8 +3,10 @@
 Columns are checked all at once: a month of minutes takes some ten milliseconds.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exchanges.errors import BadPayload
@@ -40,7 +42,9 @@ def parse(
     that tell the same bar all are. Raises BadPayload for what is no CSV of such columns.
     """
     read = _read(content, columns)
-    table = _sorted(_in_ms(read, timeframe, start_ms, end_ms))
+    table = _whole(read, timeframe, start_ms, end_ms)
+    if table is None:
+        table = _sorted(_in_ms(read, timeframe, start_ms, end_ms))
     return Rows(table, read.num_rows - table.num_rows)
 
 
@@ -78,6 +82,73 @@ def _read(content: bytes, columns: Sequence[str]) -> "pyarrow.Table":
         ).combine_chunks()
     except arrow.ArrowException as error:
         raise BadPayload(f"it is no CSV of {len(columns)} columns of numbers") from error
+
+
+def _whole(
+    read: "pyarrow.Table", timeframe: Timeframe, start_ms: int, end_ms: int
+) -> "pyarrow.Table | None":
+    """Return the rows in history's columns where all are candles, one after the other, else None.
+
+    They nearly always are, and to find that out takes a quarter of the time.
+    """
+    if not read.num_rows:
+        return None
+    column = {name: read.column(name).chunk(0) for name in read.column_names}
+    opened = _opened(column["timestamp"], column["close_time"], timeframe, start_ms, end_ms)
+    if opened is None or not _all_sound(column):
+        return None
+    schema = parquet.schema()
+    found = [column[name] for name in schema.names[1:]]
+    return parquet.library().Table.from_arrays([opened, *found], schema=schema)
+
+
+def _opened(time: Any, close: Any, timeframe: Timeframe, start_ms: int, end_ms: int) -> Any:
+    """Return when bars opened, where each follows the one before it; None where one does not.
+
+    Each has to end where the next one begins.
+    """
+    from pyarrow import compute as pc
+
+    first, last = time[0].as_py(), time[-1].as_py()
+    unit = US if first >= FIRST_US else 1
+    step = timeframe.ms * unit
+    if first % step or first < start_ms * unit or last >= end_ms * unit:
+        return None
+    if last - first != (len(time) - 1) * step:
+        return None
+    if not _are_between(pc.subtract(time[1:], time[:-1]), step, step):
+        return None
+    lasting = (timeframe.ms - 1) * unit
+    if not _are_between(pc.subtract(close, time), lasting, lasting + unit - 1):
+        return None
+    told = parquet.library().timestamp("us" if unit == US else "ms", tz="UTC")
+    return time.view(told).cast(parquet.schema().field(0).type)
+
+
+def _all_sound(column: Mapping[str, Any]) -> bool:
+    """Tell whether all numbers of a file make candles."""
+    from pyarrow import compute as pc
+
+    low, high = column["low"], column["high"]
+    prices = [(low, column["open"]), (low, column["close"])]
+    prices += [(column["open"], high), (column["close"], high)]
+    if not all(pc.all(pc.less_equal(*each)).as_py() for each in prices):  # false for NaN
+        return False
+    if pc.min(low).as_py() <= 0 or not isfinite(pc.max(high).as_py()):
+        return False  # with a number that is compared to a column pyarrow loads pandas
+    amounts = [column[name] for name in ("volume", *TOLD_TOGETHER) if name != "trades"]
+    return _are_between(column["trades"], 0, MOST_TRADES) and all(
+        _are_between(each, 0.0, sys.float_info.max) and not pc.any(pc.is_nan(each)).as_py()
+        for each in amounts
+    )
+
+
+def _are_between(numbers: Any, least: float, most: float) -> bool:
+    """Tell whether all numbers are between two, both inclusive; of NaN that says nothing."""
+    from pyarrow import compute as pc
+
+    found = pc.min_max(numbers).as_py()
+    return found["min"] is None or (found["min"] >= least and found["max"] <= most)
 
 
 def _in_ms(

@@ -16,6 +16,7 @@ from exchanges.errors import (
 from exchanges.rest.base import VenueRest
 from exchanges.rest.reply import Candles
 from history import parquet
+from history.archives.comparing import compare
 from history.archives.edges import Edges
 from history.archives.jobs import MonthJob, month_jobs, name_of_day
 from history.archives.parse import Rows, covered
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 MOST_DIFFERENT = 5  # bars of a month, of those that were compared; with more it is not believed
 ABSENT_DAYS = 3  # in a row: further ones are not looked for
 FAILURES_IN_A_ROW = 3  # of the host, after which it is left alone
-SIX = 6  # numbers that each row has
 
 
 @dataclass(slots=True)
@@ -176,20 +176,13 @@ class ArchiveTaking:
 
     def _compare(self, job: MonthJob, table: "pyarrow.Table", taken: Taken) -> None:
         times = parquet.times_of(table)
-        first_ms, end_ms = times[0], times[-1] + job.timeframe.ms
-        told: dict[int, Row] = {}
-        for border_ms in (first_ms, end_ms):
-            answer, is_news = self._edges.around(job.pair, border_ms)
+        told = []
+        for border_ms in (times[0], times[-1] + job.timeframe.ms):
+            edge, is_news = self._edges.around(job.pair, border_ms)
             if is_news:
-                taken.answers.append(answer)
-            told |= {each.timestamp: each.row() for each in answer}
-        compared, different = 0, []
-        for start_ms, stop_ms in _around(told, job):
-            for row in parquet.rows_of(parquet.between(table, start_ms, stop_ms)):
-                if other := told.get(int(row[0])):
-                    compared += 1
-                    if not _are_same(row, other):
-                        different.append((row, other))
+                taken.answers.append(edge.answer)
+            told.append(edge.table)
+        compared, different = compare(table, told, job.timeframe)
         self._say_what_differs(job, compared, different, taken)
         if not compared or len(different) > MOST_DIFFERENT:
             reason = f"{len(different)} of {compared} bars that were compared differ from REST's"
@@ -219,24 +212,6 @@ class ArchiveTaking:
                 *(self._rest.exchange_id, *job.pair, job.month, compared, len(different)),
                 different[0][0][0],
             )
-
-
-def _around(told: Mapping[int, Row], job: MonthJob) -> list[Interval]:
-    """Return the stretches in which REST's rows lie: one at each border, or one over both."""
-    found: list[Interval] = []
-    length = job.timeframe.ms
-    for time in sorted(told):
-        if found and time - found[-1][1] <= length * MOST_DIFFERENT:
-            found[-1] = found[-1][0], time + length
-        else:
-            found.append((time, time + length))
-    return found
-
-
-def _are_same(row: Row, other: Row) -> bool:
-    """Tell whether two rows are of one bar; columns that one of them lacks say nothing."""
-    length = SIX if SIX in (len(row), len(other)) else len(row)
-    return row[:length] == other[:length]
 
 
 def _joined(days: list[Rows]) -> Rows | None:

@@ -26,7 +26,8 @@ class PairRows:
 
     def find(self, pair: Pair) -> PairHistory | None:
         """Return a pair's row, None where it has no history."""
-        return PairHistory.objects.filter(**pair_key(self._id, self._exchange, pair)).first()
+        rows = PairHistory.objects.filter(**pair_key(self._id, self._exchange, pair))
+        return rows.order_by("pk").first()  # by its exchange's name it would be joined with that
 
     def find_or_make(self, pair: Pair) -> PairHistory:
         """Return a pair's row, made where there is none."""
@@ -53,9 +54,10 @@ class PairRows:
 
 
 def files_of(found: PairHistory, covered: Coverage) -> dict[str, HistoryFile]:
-    """Return the rows of a pair's files in some stretches, by month."""
+    """Return the rows of a pair's files in some stretches that were written, by month."""
     months = [str(month) for month, _ in months_in(covered)]
-    return {file.month: file for file in found.files.filter(month__in=months)}
+    written = found.files.filter(month__in=months).exclude(digest="", next_digest="")
+    return {file.month: file for file in written}
 
 
 def unconfirmed_of(stored: Iterable[Sequence]) -> Stretches:

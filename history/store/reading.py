@@ -62,8 +62,7 @@ class Files:
         nothing = parquet.table_of([])
         for month, covered in months_in(known):
             file = files.get(str(month))
-            is_there = file is not None and (file.digest or file.next_digest)
-            table = self._table(file) if is_there else nothing
+            table = nothing if file is None else self._table(file)
             if table is not None:
                 yield Part(parquet.within(table, covered), covered)
 

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from exchanges.models import Exchange
-from history import parquet
 from history.decoded import Decoded
 from history.manifest import coverage_of
 from history.months import Month
 from history.parquet import Row
 from history.places.place import Place
+from history.store.encoded import Encoded, encode, said_of
 from history.store.pairs import PairRows, unconfirmed_of
 from history.store.reading import Files, Part, Stretch
 from history.store.writing import Writing
 from livermore.market.candle import Candle
-from livermore.market.coverage import Coverage
+from livermore.market.coverage import Coverage, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 from warmup.cache.unconfirmed import Stretches
@@ -118,10 +118,31 @@ class HistoryStore:
             found.unconfirmed = [list(each) for each in unconfirmed]
             found.save(update_fields=["unconfirmed"])
 
-    def add(self, pair: Pair, table: "pyarrow.Table", covered: Coverage) -> None:
-        """Let the rows of a table, in the order of time, be all candles there are in `covered`."""
+    def encode(
+        self,
+        pair: Pair,
+        month: Month,
+        table: "pyarrow.Table",
+        covered: Coverage,
+        known: Coverage,
+        *,
+        is_first: bool,
+    ) -> Encoded:
+        """Return what `add` takes: rows of a month, which are all candles there are in `covered`.
+
+        Any thread may call it. `known` is what is covered of the pair so far, and `is_first` where
+        it has no file of an earlier month: where that is wrong `add` encodes it again.
+        """
+        both = union([*known, *covered])
+        said = said_of(self._exchange.name, pair, month, both, is_first=is_first)
+        return encode(table, month, covered, said)
+
+    def add(self, pair: Pair, months: Sequence[Encoded]) -> None:
+        """Let the rows of months, each of them another one, be all that there are as they say."""
         found = self._pairs.find_or_make(pair)
-        self._writing.write(found, covered, lambda month, part: parquet.within(table, part))
+        by_month = {each.month: each for each in months}
+        covered = union(stretch for each in months for stretch in each.covered)
+        self._writing.write(found, covered, lambda month, _: by_month[month])
 
 
 def _holds(coverage: Coverage, time_ms: int | float) -> bool:

@@ -1,18 +1,18 @@
 """Writing months of a pair: the manifest is told before and after, and each file is there whole."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exchanges.models import Exchange
 from history import parquet
-from history.manifest import Manifest, coverage_of, digest_of, path_of
+from history.manifest import Manifest, coverage_of, path_of
 from history.models import HistoryFile, PairHistory
 from history.months import Month, months_in
 from history.parquet import Row
 from history.places.place import Place
-from history.store.pairs import files_of
+from history.store.encoded import Encoded, encode, said_of
 from history.store.settling import Settling
-from livermore.market.coverage import Coverage, intersect, missing, subtract, union
+from livermore.market.coverage import Coverage, missing, subtract, union
 from livermore.market.pair import Pair
 from livermore.market.timeframe import Timeframe
 
@@ -30,8 +30,9 @@ class Draft(NamedTuple):
     content: bytes
 
 
+Files = dict[str, HistoryFile]  # of a pair, by month
 # What is new of a month in some stretches of it.
-News = Callable[[Month, Coverage], "list[Row] | pyarrow.Table"]
+News = Callable[[Month, Coverage], list[Row] | Encoded]
 
 
 class Writing:
@@ -56,10 +57,10 @@ class Writing:
 
     def write(self, found: PairHistory, covered: Coverage, news: News) -> None:
         """Write the months of which `news` has any; those before one that fails are told."""
-        files = files_of(found, covered)
+        files: Files = {file.month: file for file in found.files.all()}
         drafts: list[Draft] = []
         for month, part in months_in(covered):
-            draft = self._draft(found, files, month, news(month, part), part)
+            draft = self._draft(found, files, news(month, part), month, part)
             if draft is not None:
                 files[str(month)] = draft.file
                 drafts.append(draft)
@@ -71,59 +72,54 @@ class Writing:
     def _draft(
         self,
         found: PairHistory,
-        files: dict[str, HistoryFile],
+        files: Files,
+        news: list[Row] | Encoded,
         month: Month,
-        news: "list[Row] | pyarrow.Table",
         covered: Coverage,
-    ) -> "Draft | None":
-        """Return what is to be written of a month; of rows columns may be known already."""
+    ) -> Draft | None:
+        """Return what is to be written of a month, None where that is nothing."""
         file = files.get(str(month)) or self._settling.take_up(found, month)
+        if file is None and isinstance(news, Encoded):
+            return self._announced(found, None, self._as_said(found, files, news))
         if file is not None:
             files[str(month)] = file
         table = self._settling.table_before(found, file)
         before = parquet.within(table, covered)
-        if isinstance(news, list):
-            rows = parquet.table_of(_with_columns(parquet.rows_of(before), news))
-        else:
-            rows = news
+        rows = _table_of(news, before)
         if rows.equals(before) and not subtract(covered, coverage_of(found.coverage)):
             return None
-        first = self._first_month(found, files.values())
+        first = _first(files)
         if not rows.num_rows and (first is None or str(month) < first):  # proven empty
             self._cover(found, covered)
             return None
         kept = parquet.within(table, missing(covered, *month.interval))
-        table = parquet.joined(kept, rows)
-        content = parquet.dump(table, self._said(found, month, covered, first))
-        file = file or self._new_file(found, month)
-        file.next_digest, file.next_coverage = digest_of(content), covered
-        file.next_rows, file.next_size = len(table), len(content)
-        return Draft(file, content)
+        said = self._said(found, files, month, covered)
+        encoded = encode(parquet.joined(kept, rows), month, covered, said)
+        return self._announced(found, file, encoded)
 
-    def _new_file(self, found: PairHistory, month: Month) -> HistoryFile:
-        path = path_of(self._exchange, _pair_of(found), month)
-        return HistoryFile(pair=found, month=str(month), path=path)
+    def _as_said(self, found: PairHistory, files: Files, news: Encoded) -> Encoded:
+        """Return a month as the only rows of its file, made again where it has to say more."""
+        said = self._said(found, files, news.month, news.covered)
+        if said == news.said:
+            return news
+        return encode(parquet.load(news.content), news.month, news.covered, said)
 
-    def _first_month(self, found: PairHistory, files: Iterable[HistoryFile]) -> str | None:
-        """Return the first month of which there is a file, or will be one of these."""
-        known = [file.month for file in files if file.digest or file.next_digest]
-        others = found.files.exclude(digest="", next_digest="")
-        known += others.values_list("month", flat=True).order_by("month")[:1]
-        return min(known, default=None)
-
-    def _said(self, found: PairHistory, month: Month, covered: Coverage, first: str | None) -> dict:
-        """Return what a file says of itself: the first one of a pair also what lies before it."""
-        start_ms, end_ms = month.interval
-        is_first = first is None or str(month) <= first
+    def _said(
+        self, found: PairHistory, files: Files, month: Month, covered: Coverage
+    ) -> dict[str, Any]:
+        first = _first(files)
         known = union([*coverage_of(found.coverage), *covered])
-        return {
-            "pair": {
-                "exchange": self._exchange.name,
-                "symbol": found.symbol,
-                "timeframe": found.timeframe,
-            },
-            "coverage": intersect(known, ((0 if is_first else start_ms, end_ms),)),
-        }
+        is_first = first is None or str(month) <= first
+        return said_of(self._exchange.name, _pair_of(found), month, known, is_first=is_first)
+
+    def _announced(self, found: PairHistory, file: HistoryFile | None, encoded: Encoded) -> Draft:
+        """Return a month with its row, which says what is to be written."""
+        if file is None:
+            path = path_of(self._exchange, _pair_of(found), encoded.month)
+            file = HistoryFile(pair=found, month=str(encoded.month), path=path)
+        file.next_digest, file.next_coverage = encoded.digest, encoded.covered
+        file.next_rows, file.next_size = encoded.rows, len(encoded.content)
+        return Draft(file, encoded.content)
 
     def _write_drafts(self, found: PairHistory, drafts: Sequence[Draft]) -> None:
         written: list[HistoryFile] = []
@@ -146,6 +142,19 @@ class Writing:
 
 def _pair_of(found: PairHistory) -> Pair:
     return Pair(found.symbol, Timeframe(found.timeframe))
+
+
+def _first(files: Files) -> str | None:
+    """Return the first month of which there is a file, or will be one."""
+    known = (month for month, file in files.items() if file.digest or file.next_digest)
+    return min(known, default=None)
+
+
+def _table_of(news: list[Row] | Encoded, before: "pyarrow.Table") -> "pyarrow.Table":
+    """Return what is new as a table; columns that rows lack may be known already."""
+    if isinstance(news, Encoded):
+        return parquet.load(news.content)
+    return parquet.table_of(_with_columns(parquet.rows_of(before), news))
 
 
 def _with_columns(before: Sequence[Row], rows: Sequence[Row]) -> list[Row]:

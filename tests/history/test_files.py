@@ -69,6 +69,43 @@ def test_the_first_file_says_what_was_before_it_and_others_what_is_in_their_mont
     assert HistoryFile.objects.count() == 2  # none of the months before the first candle
 
 
+def encoded(store, month, count, *, known=(), is_first=True):
+    """Return a month of so many candles as bulk files bring it."""
+    covered = ((month.start_ms, month.start_ms + count * H1.ms),)
+    table = parquet.table_of([each.row() for each in candles(month.start_ms, count)])
+    return store.encode(PAIR, month, table, covered, known, is_first=is_first)
+
+
+def test_months_that_were_encoded_before_are_written_as_they_are(store, folder):
+    months = [encoded(store, JULY, 3), encoded(store, AUGUST, 2, is_first=False)]
+    store.add(PAIR, months)
+    for each in months:
+        assert Path(path_of(folder, each.month)).read_bytes() == each.content
+    assert store.coverage(PAIR) == months[0].covered + months[1].covered
+    assert [file.rows for file in HistoryFile.objects.order_by("month")] == [3, 2]
+
+
+def test_a_month_that_says_too_little_of_what_lies_before_it_is_encoded_again(store, folder):
+    start = JULY.start_ms
+    before = start - 400 * 24 * H1.ms
+    store.write(PAIR, [], ((before, start),))
+    store.add(PAIR, [encoded(store, JULY, 3, is_first=False)])
+    assert said(folder, JULY)["coverage"] == [[before, start + 3 * H1.ms]]
+    assert len(store.read(PAIR, start, JULY.next.start_ms).rows) == 3
+
+
+def test_a_month_of_which_there_is_a_file_keeps_what_else_lies_there(store, folder):
+    later = JULY.start_ms + 3 * H1.ms
+    store.write(PAIR, candles(later, 2), ((later, later + 2 * H1.ms),))
+    store.add(PAIR, [encoded(store, JULY, 3)])
+    found = store.read(PAIR, JULY.start_ms, JULY.next.start_ms)
+    assert found.rows == [each.row() for each in [*candles(JULY.start_ms, 3), *candles(later, 2)]]
+    assert said(folder, JULY)["coverage"] == [list(each) for each in found.covered]
+    written = HistoryFile.objects.get().changed_at
+    store.add(PAIR, [encoded(store, JULY, 3)])  # nothing new
+    assert HistoryFile.objects.get().changed_at == written
+
+
 def test_what_was_read_is_read_again_where_it_has_changed(store, folder):
     start = JULY.start_ms
     store.write(PAIR, candles(start, 3), ((start, start + 3 * H1.ms),))
@@ -77,6 +114,15 @@ def test_what_was_read_is_read_again_where_it_has_changed(store, folder):
     found = store.read(PAIR, start + H1.ms, JULY.next.start_ms)
     assert found.rows == [each.row() for each in candles(start, 5)[1:]]
     assert found.covered == ((start + H1.ms, start + 5 * H1.ms),)
+
+
+def test_rows_with_columns_and_without_become_a_table():
+    rows = [[1, 4.0, 5.0, 3.0, 4.5, 7.0, 8.0, 9, 1.0, 2.0], [2, 4.0, 5.0, 3.0, 4.5, 7.0]]
+    for some in (rows, rows[:1], rows[1:], []):
+        table = parquet.table_of(some)
+        assert table.schema == parquet.schema()
+        assert parquet.rows_of(table) == some
+        assert parquet.load(parquet.dump(table)).equals(table)
 
 
 def test_tables_that_were_read_take_no_more_room_than_they_may():

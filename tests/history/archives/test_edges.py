@@ -70,5 +70,5 @@ def test_of_what_nobody_wanted_again_little_is_kept(rest):
     edges = Edges(rest, (0, 10**12))
     for number in range(KEPT + 1):
         edges.around(PAIR, BORDER_MS + number * 60_000)
-    assert edges.around(PAIR, BORDER_MS) == ([], True)
-    assert edges.around(PAIR, BORDER_MS + KEPT * 60_000) == ([], False)
+    assert edges.around(PAIR, BORDER_MS)[1]
+    assert not edges.around(PAIR, BORDER_MS + KEPT * 60_000)[1]

@@ -5,6 +5,7 @@ import pytest
 from exchanges.errors import BadPayload
 from exchanges.venues.binance.archive import ARCHIVE
 from history import parquet
+from history.archives import parse as parsing
 from history.archives.parse import covered, parse
 from livermore.market.timeframe import Timeframe
 
@@ -41,6 +42,20 @@ def test_rows_in_either_unit_are_candles_with_a_header_or_without(units, header)
         *(START_MS, 4.15, 4.16, 4.14, 4.155, 539.23, 2240.398609, 13, 401.82, 1669.981213)
     ]
     assert covered(rows.table, Timeframe.H1) == ((START_MS, START_MS + 2 * HOUR_MS),)
+
+
+def test_a_file_with_nothing_wrong_is_looked_at_whole(monkeypatch):
+    monkeypatch.setattr(parsing, "_in_ms", None)  # what looks at each row
+    for units in (1, 1000):
+        rows = read(*(line(number, units=units) for number in range(24)))
+        assert (rows.refused, numbers(rows)) == (0, list(range(24)))
+
+
+def test_what_is_read_whole_is_what_is_read_by_its_rows(monkeypatch):
+    lines = [line(number, volume=number / 8, trades=number) for number in range(24)]
+    whole = read(*lines)
+    monkeypatch.setattr(parsing, "_whole", lambda *_: None)
+    assert read(*lines).table.equals(whole.table)
 
 
 BAD = {

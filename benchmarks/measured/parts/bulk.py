@@ -1,0 +1,3 @@
+from benchmarks.history.archives import measure
+
+__all__ = ["measure"]
