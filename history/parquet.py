@@ -12,7 +12,6 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cache
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
 from exchanges.errors import BadPayload, Misconfigured
@@ -137,7 +136,8 @@ def joined(table: "pyarrow.Table", other: "pyarrow.Table") -> "pyarrow.Table":
 
 def dump(table: "pyarrow.Table", said: Mapping[str, Any] | None = None) -> bytes:
     """Return a table as the content of a file, with what is said of it in its metadata."""
-    arrow, content = library(), BytesIO()
+    arrow = library()
+    content = arrow.BufferOutputStream()  # a file of Python's would want its lock again and again
     if said is not None:
         table = table.replace_schema_metadata({METADATA: json.dumps(said)})
     arrow.parquet.write_table(
@@ -152,7 +152,7 @@ def dump(table: "pyarrow.Table", said: Mapping[str, Any] | None = None) -> bytes
         write_page_index=True,
         sorting_columns=[arrow.parquet.SortingColumn(0)],
     )
-    return content.getvalue()
+    return content.getvalue().to_pybytes()
 
 
 def load(content: bytes) -> "pyarrow.Table":

@@ -25,6 +25,7 @@ from exchanges.transport.dialing import Route
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
+PIECE_BYTES = 262_144  # of a file, that are asked for at a time
 SECONDS = 120.0  # for one file, however slowly it comes
 LONGEST_PAUSE_SECONDS = 60.0  # that the host may ask for
 NOT_THERE = (404, 410)
@@ -88,7 +89,7 @@ class Downloads:
     def _content(self, reply: Any, allowed: ResponseBudget) -> bytes | None:
         found = bytearray()
         if reply.status == 200:
-            allowed.read(reply, found, is_json=False)
+            allowed.read(reply, found, is_json=False, piece_bytes=PIECE_BYTES)
             return bytes(found)
         allowed.expect_refusal()
         try:

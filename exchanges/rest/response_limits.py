@@ -99,7 +99,14 @@ class ResponseBudget:
         self._most_bytes = min(self._most_bytes, ERROR_BYTES)
         self._ends_at = min(self._ends_at, time.monotonic() + ERROR_SECONDS)
 
-    def read(self, reply: Any, found: bytearray, *, is_json: bool = True) -> None:
+    def read(
+        self,
+        reply: Any,
+        found: bytearray,
+        *,
+        is_json: bool = True,
+        piece_bytes: int = PIECE_BYTES,
+    ) -> None:
         """Add the body of an answer of urllib3, unpacked, to `found`; free its connection.
 
         Raises Excessive, also for JSON of far more values than its length is worth;
@@ -108,7 +115,7 @@ class ResponseBudget:
         self._limit = f"was longer than {_size(self._most_bytes)}"
         self._socket_bytes += self._most_bytes
         try:
-            for piece in _unpacked(self._pieces(reply), reply.headers):
+            for piece in _unpacked(self._pieces(reply, piece_bytes), reply.headers):
                 found += piece
                 if len(found) > self._most_bytes:
                     raise self.refusal(self._limit)
@@ -129,8 +136,8 @@ class ResponseBudget:
         """Return what is raised where an answer `what`."""
         return Excessive(f"{self._what}: the answer {what}, and was not read on")
 
-    def _pieces(self, reply: Any) -> Iterator[bytes]:
-        while piece := reply.read(PIECE_BYTES, decode_content=False):
+    def _pieces(self, reply: Any, octets: int) -> Iterator[bytes]:
+        while piece := reply.read(octets, decode_content=False):
             self.seconds_left()
             yield piece
 
