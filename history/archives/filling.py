@@ -17,7 +17,7 @@ from livermore.market.pair import Pair
 from warmup.fetching import run_all
 
 AT_ONCE = 6  # months that are got and read, or wait to be written
-TOGETHER = 6  # months of a pair that are written together, and lost where a process is killed
+TOGETHER = 4  # months of a pair that are written together, and lost where a process is killed
 
 
 class Before(NamedTuple):
