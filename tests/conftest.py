@@ -5,10 +5,13 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from copy import copy
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,8 @@ gc.disable()  # until all is collected: nothing of that is garbage
 DURATION = "livermore/seconds-of-all-tests"  # in pytest's cache
 WORKER_MINUTES = 86  # of all tests, as six workers on two processors took
 STARTED_AT = time.monotonic()
+COMPILED = ("alerts", "exchanges", "history", "livermore", "serving", "tests", "warmup")
+READ_BY_PYTEST = r"/(test_\w+|conftest)\.py$"
 
 
 def pytest_configure(config):
@@ -55,10 +60,35 @@ def pytest_configure(config):
     """
     if getattr(config.option, "numprocesses", None):
         gc.enable()  # the workers collect
+        _compile(config.rootpath)  # for each of them
         return  # and are asked themselves
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+def _compile(root):
+    """Compile all modules but those that pytest writes anew: each worker would do it."""
+    folders = [root / name for name in COMPILED]
+    command = [sys.executable, "-m", "compileall", "-qq", "-j", "0", "-x", READ_BY_PYTEST]
+    subprocess.run([*command, *folders], check=False)  # what is wrong with one its tests will say
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session):
+    """Let each worker begin to read the tests elsewhere, and find what the others compiled."""
+    if not (worker := getattr(session.config, "workerinput", None)):
+        return
+    root = session.config.rootpath
+    chosen = [root / each for each in session.config.args if Path(each).parts[:1] == ("tests",)]
+    files = [path for folder in chosen for path in sorted(folder.rglob("test_*.py"))]
+    names = [".".join(path.relative_to(root).with_suffix("").parts) for path in files]
+    number = int(worker["workerid"].removeprefix("gw"))
+    first = number * len(names) // worker["workercount"]
+    for name in names[first:] + names[:first]:
+        # What is wrong with one is told when it is collected.
+        with suppress(Exception, pytest.skip.Exception):
+            import_module(name)
 
 
 # What the tests of a file, or of a folder, share because it takes a while to start: no sandbox.
