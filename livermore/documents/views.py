@@ -107,9 +107,10 @@ def _rendered(path: Path, _written_ns: int) -> Document:
     tokens = markdown.parse(path.read_text(encoding="utf-8"))
     headings = tuple(_anchored(tokens))
     folder = path.parent.relative_to(settings.BASE_DIR).as_posix()
+    addresses = _addresses()
     for token in tokens:
         for child in token.children or ():
-            _lead(child, folder)
+            _lead(child, folder, addresses)
     _wrap_tables(tokens)
     html = markdown.renderer.render(tokens, markdown.options, {})
     title = headings[0].text if headings else path.name
@@ -131,7 +132,7 @@ def _anchored(tokens: list[Token]) -> Iterator[Heading]:
         yield Heading(int(token.tag[1:]), text, anchor)
 
 
-def _lead(token: Token, folder: str) -> None:
+def _lead(token: Token, folder: str, addresses: dict[str, str]) -> None:
     """Let a link or an image lead to where it is served."""
     if token.type == "link_open":
         target = str(token.attrGet("href") or "")
@@ -139,26 +140,23 @@ def _lead(token: Token, folder: str) -> None:
             token.attrSet("rel", "noreferrer noopener")
         elif not target.startswith("#"):
             path, _, anchor = target.partition("#")
-            address = _address(posixpath.normpath(posixpath.join(folder, path)))
-            if address:
+            if address := addresses.get(posixpath.normpath(posixpath.join(folder, path))):
                 token.attrSet("href", f"{address}#{anchor}" if anchor else address)
             else:  # a folder or a file of the source: it is not served
                 token.attrs.pop("href", None)
                 token.attrSet("title", f"{path} in the source")
     elif token.type == "image":
         target = posixpath.normpath(posixpath.join(folder, str(token.attrGet("src") or "")))
-        name = posixpath.basename(target)
-        if target == f"{IMAGES}/{name}" and name in _images():
-            token.attrSet("src", reverse("docs:image", args=[name]))
-        else:
-            token.attrSet("src", "")
+        token.attrSet("src", addresses.get(target, ""))
 
 
-def _address(path: str) -> str:
-    for name, each in documents().items():
-        if each.relative_to(settings.BASE_DIR).as_posix() == path:
-            return reverse("docs:document", args=[name])
-    return ""
+def _addresses() -> dict[str, str]:
+    """Return where documents and images are served, by their paths below the project's folder."""
+    found = {f"{IMAGES}/{name}": reverse("docs:image", args=[name]) for name in _images()}
+    for name, path in documents().items():
+        at = path.relative_to(settings.BASE_DIR).as_posix()
+        found[at] = reverse("docs:document", args=[name])
+    return found
 
 
 def _wrap_tables(tokens: list[Token]) -> None:

@@ -15,21 +15,26 @@ pytestmark = pytest.mark.django_db
 NAMES = sorted(documents())
 
 
-class Links(HTMLParser):
-    """Collects what a page leads to, what it loads, and its anchors."""
+class Page(HTMLParser):
+    """A page's text, what it leads to, what its document loads, and its anchors."""
 
     def __init__(self, text):
         super().__init__()
-        self.links, self.loaded, self.anchors = [], [], set()
+        self.text, self.links, self.loaded, self.anchors = text, [], [], set()
+        self._is_document = False
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
         self.anchors.add(found.get("id"))
+        self._is_document |= found.get("class") == "documents"
         if tag == "a" and found.get("href"):
             self.links.append(found["href"])
-        if tag in ("img", "script", "iframe"):
+        if tag in ("img", "script", "iframe") and self._is_document:
             self.loaded.append(found.get("src"))
+
+    def handle_endtag(self, tag):
+        self._is_document &= tag != "article"
 
 
 @pytest.fixture
@@ -40,18 +45,26 @@ def reader(client):
 
 @pytest.fixture(scope="module")
 def seen():
-    """Keep what was seen of pages that one test after the other leads to, by their addresses."""
+    """Keep the pages that one test after the other looks at, by their addresses."""
     return {}
+
+
+@pytest.fixture
+def look(reader, seen):
+    """Return a page as it was shown first."""
+
+    def look(address):
+        if address not in seen:
+            seen[address] = Page(text_of(reader, address))
+        return seen[address]
+
+    return look
 
 
 def text_of(reader, address):
     response = reader.get(address)
     assert response.status_code == 200, address
     return response.content.decode()
-
-
-def article(text):
-    return text[text.index('<div class="documents">') : text.index("</article>")]
 
 
 def address_of(name):
@@ -63,34 +76,31 @@ def test_every_document_of_the_project_is_there():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_link_and_every_image_of_a_document_leads_somewhere(reader, seen, name):
-    text = text_of(reader, address_of(name))
-    page = Links(text)
+def test_every_link_and_every_image_of_a_document_leads_somewhere(reader, look, name):
+    page = look(address_of(name))
     assert page.links
     for link in page.links:
         path, anchor = urldefrag(urljoin(address_of(name), link))
         if not path.startswith("/docs/"):
             assert path.startswith(("https://", "http://127.0.0.1:", "/")), link
             continue
-        if path not in seen:
-            seen[path] = Links(text_of(reader, path)).anchors
+        led = look(path)
         if anchor:
-            assert anchor in seen[path], link
-    shown = Links(article(text))
-    for source in shown.loaded:
+            assert anchor in led.anchors, link
+    for source in page.loaded:
         response = reader.get(source)
         assert (response.status_code, response["Content-Type"]) == (200, "image/png"), source
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_loaded_from_elsewhere(reader, name):
-    text = text_of(reader, address_of(name))
+def test_nothing_is_loaded_from_elsewhere(look, name):
+    text = look(address_of(name)).text
     assert not re.search(r'(?:src|srcset)="(?:https?:)?//', text)
     assert not re.search(r'<link[^>]+href="(?:https?:)?//', text)
 
 
-def test_the_contents_lead_to_every_document_and_its_parts(reader):
-    page = Links(text_of(reader, reverse("docs:contents")))
+def test_the_contents_lead_to_every_document_and_its_parts(look):
+    page = look(reverse("docs:contents"))
     assert {address_of(name) for name in NAMES} <= set(page.links)
     assert f"{address_of('operations')}#symbols-that-end" in page.links
 
