@@ -20,6 +20,7 @@ import pytest
 import redis as redis_client
 import yaml
 
+from livermore.command_line import CommandLine
 from livermore.running.embedded_redis import socket_url
 from tests.fixtures.ports import free_port
 
@@ -30,24 +31,45 @@ SANDBOX = "Sandbox exchange: "  # when all ports are chosen, and the web server 
 OWN_SETTINGS = ("REDIS_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")
 
 
-@pytest.fixture
-def checkout(tmp_path):
-    """A copy of this checkout that never ran, in a folder with a space, its packages installed.
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A copy of this checkout's files, to be linked to.
 
-    What Python has compiled is copied too: each copy would compile it anew.
+    What Python has compiled is copied too: each checkout would compile it anew.
     """
-    folder = tmp_path / "a copy"
-    shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
-    (folder / ".venv").symlink_to(sys.prefix)
-    return folder
+    return shutil.copytree(ROOT, tmp_path_factory.mktemp("files") / "all", ignore=LEFT_OUT)
 
 
 @pytest.fixture
-def up(checkout):
-    """Return what starts it, and waits until it has said `until`."""
+def checkout(files, tmp_path):
+    """A checkout that never ran, in a folder with a space, its packages installed."""
+    return make_checkout(files, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def used(files, tmp_path_factory):
+    """One that may have run before, as nobody begins anew each time."""
+    return make_checkout(files, tmp_path_factory.mktemp("used"))
+
+
+def make_checkout(files, folder):
+    found = shutil.copytree(files, folder / "a copy", copy_function=os.link)
+    (found / ".venv").symlink_to(sys.prefix)
+    return found
+
+
+def rewrite(path, text):
+    """Let a checkout have a file of its own in place of one that others have too."""
+    path.unlink()
+    path.write_text(text)
+
+
+@pytest.fixture
+def up():
+    """Return what starts a checkout, and waits until it has said `until`."""
     started = []
 
-    def start(*arguments, until=READY):
+    def start(checkout, *arguments, until=READY):
         ports = () if "--serve-port" in arguments else ("--serve-port", str(free_port()))
         process = run(checkout, "up", *ports, *arguments, start_new_session=True)
         started.append(process)
@@ -173,7 +195,7 @@ def assert_candles_are_served(port, said):
 
 def assert_others_tell_where_it_is(checkout, web):
     """Start others beside the one that runs, which install nothing and change nothing."""
-    (checkout / "livermore/running/install.py").write_text("raise SystemExit('it installs')")
+    rewrite(checkout / "livermore/running/install.py", "raise SystemExit('it installs')")
     for others in ([], ["--port", "1"], ["up"]):
         status, said = finish(run(checkout, *others))
         assert status == 1
@@ -188,7 +210,7 @@ def test_the_first_run_warms_and_serves_and_the_second_asks_for_nothing(checkout
     web, sandbox, serve = free_port(), free_port(), free_port()
 
     ports = ("--port", web, "--sandbox-port", sandbox, "--serve-port", serve)
-    process, said = up(*map(str, ports))
+    process, said = up(checkout, *map(str, ports))
     assert f"http://127.0.0.1:{web}/" in said
     assert_candles_are_served(serve, said)
     password = re.search(r"password (\S+) \(kept", said)[1]
@@ -206,7 +228,7 @@ def test_the_first_run_warms_and_serves_and_the_second_asks_for_nothing(checkout
     assert process.wait(30) == 0
     assert_nothing_is_left(checkout, web, sandbox)
 
-    process, said = up("--port", str(web))
+    process, said = up(checkout, "--port", str(web))
     assert password not in said
     assert "var/admin-password" in said
     assert candle_calls(sandbox) == 0
@@ -217,13 +239,13 @@ def test_the_first_run_warms_and_serves_and_the_second_asks_for_nothing(checkout
     assert_nothing_is_left(checkout, web, sandbox)
 
 
-def test_nothing_outlives_a_run_that_was_killed(checkout, up):
+def test_nothing_outlives_a_run_that_was_killed(used, up):
     web, sandbox = free_port(), free_port()
-    process, _ = up("--port", str(web), "--sandbox-port", str(sandbox))
-    kill_redis_and_wait_for_the_next(checkout)
+    process, _ = up(used, "--port", str(web), "--sandbox-port", str(sandbox))
+    kill_redis_and_wait_for_the_next(used)
     process.kill()
     process.wait()
-    assert_nothing_is_left(checkout, web, sandbox)
+    assert_nothing_is_left(used, web, sandbox)
 
 
 def test_a_second_run_beside_one_that_starts_says_that(checkout):
@@ -298,16 +320,30 @@ def test_a_wrong_call_is_said_first_whether_one_runs_or_not(checkout, arguments,
     ("arguments", "told"),
     [
         (["exchang"], "unknown command 'exchang'; similar are: exchange"),
-        (["tests"], "similar are: test"),
-        (["help", "warmupp"], "unknown command 'warmupp'; similar are: warmup"),
-        (["nosuch"], "check_exchange"),
         (["help", "nosuch"], "check_exchange"),
         (["exchange", "--bogus"], "--bogus; `./run help exchange` tells"),
-        (["warmup"], "exchange; `./run help warmup` tells"),
     ],
 )
 def test_a_wrong_call_of_a_command_is_one_line_and_2(checkout, arguments, told):
-    status, said = finish(run(checkout, *arguments))
+    assert_one_line(*finish(run(checkout, *arguments)), told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["tests"], "similar are: test"),
+        (["help", "warmupp"], "unknown command 'warmupp'; similar are: warmup"),
+        (["nosuch"], "check_exchange"),
+        (["warmup"], "exchange; `./run help warmup` tells"),
+    ],
+)
+def test_the_program_that_run_passes_it_to_says_so(capsys, arguments, told):
+    with pytest.raises(SystemExit) as ended:
+        CommandLine(["manage.py", *arguments]).execute()
+    assert_one_line(ended.value.code, "".join(capsys.readouterr()), told)
+
+
+def assert_one_line(status, said, told):
     assert status == 2
     assert told in said and "./run help" in said and "manage.py" not in said
     assert said.count("\n") == 1
@@ -315,7 +351,7 @@ def test_a_wrong_call_of_a_command_is_one_line_and_2(checkout, arguments, told):
 
 def test_both_ports_move_by_themselves_where_they_are_taken(checkout, up):
     with taken(8000), taken(8899):
-        process, said = up()
+        process, said = up(checkout)
         (line,) = re.findall(r"^Port 8000 .*$", said, re.M)
         moved = re.fullmatch(
             r"Port 8000 is taken: the page goes to (\d+)\. "
@@ -328,21 +364,12 @@ def test_both_ports_move_by_themselves_where_they_are_taken(checkout, up):
         assert candle_calls(sandbox) > 0
         process.terminate()
         assert process.wait(30) == 0
-    _, said = up("--port", str(free_port()), until=SANDBOX)
-    assert f"{SANDBOX}http://127.0.0.1:{sandbox}\n" in said
-    assert (checkout / "var/sandbox-port").read_text() == f"{sandbox}\n"
-
-
-def test_nothing_moves_where_one_of_both_can_not_be_had(checkout, up):
-    web, sandbox = free_port(), free_port()
-    process, _ = up("--port", str(web), "--sandbox-port", str(sandbox), until=SANDBOX)
-    process.terminate()
-    process.wait(30)
-    with taken(web), taken(sandbox):
+    with taken(web), taken(sandbox):  # nothing moves where one of both can not be had
         status, _ = finish(run(checkout, "--port", str(web)))
     assert status == 1
-    _, said = up("--port", str(web), until=SANDBOX)
+    _, said = up(checkout, "--port", str(web), until=SANDBOX)
     assert f"{SANDBOX}http://127.0.0.1:{sandbox}\n" in said
+    assert (checkout / "var/sandbox-port").read_text() == f"{sandbox}\n"
 
 
 @contextlib.contextmanager
@@ -355,12 +382,12 @@ def taken(port):
 
 
 @pytest.mark.parametrize("streams", ["< /dev/null > said 2>&1", "<&- > said 2>&1", "<&- >&- 2>&-"])
-def test_it_runs_in_the_background_until_it_is_told_to_end(checkout, streams):
+def test_it_runs_in_the_background_until_it_is_told_to_end(used, streams):
     web, sandbox = free_port(), free_port()
     options = f"--port {web} --sandbox-port {sandbox}"
     shell = subprocess.Popen(
         ["sh", "-c", f'nohup ./run {options} {streams} & echo $!; wait $!; echo "status $?"'],
-        cwd=checkout,
+        cwd=used,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -375,13 +402,13 @@ def test_it_runs_in_the_background_until_it_is_told_to_end(checkout, streams):
             os.kill(process, signal.SIGHUP)
             if "said" in streams:
                 end = f"kill {process} ends everything."
-                wait_until(lambda: end in (checkout / "said").read_text())
+                wait_until(lambda: end in (used / "said").read_text())
             assert is_live(web)
         finally:
             os.kill(process, signal.SIGTERM)
         # One that says nothing may be told to end while it still warms.
         assert shell.stdout.read() in ("status 0\n", "status 143\n")
-    assert_nothing_is_left(checkout, web, sandbox)
+    assert_nothing_is_left(used, web, sandbox)
 
 
 def test_it_works_through_a_link_from_elsewhere_and_passes_the_status_on(checkout, tmp_path):
@@ -420,13 +447,13 @@ def test_help_needs_nothing_installed(checkout):
 
 
 def test_lint_fails_where_a_type_is_wrong(checkout):
-    (checkout / "livermore/running/install.py").write_text("")  # nothing is to be installed
+    rewrite(checkout / "livermore/running/install.py", "")  # nothing is to be installed
     (checkout / "warmup/wrong.py").write_text('SECONDS: int = "1"\n')
     read = re.compile(r"^files = .*livermore/market.*exchanges.*warmup.*$", re.M)
     config = (checkout / "pyproject.toml").read_text()
     assert read.search(config) and "ignore_errors" not in config
     one = read.sub('files = ["warmup/wrong.py"]', config)  # what the others import takes seconds
-    (checkout / "pyproject.toml").write_text(one)
+    rewrite(checkout / "pyproject.toml", one)
     status, said = finish(run(checkout, "lint"))
     assert status == 1
     assert "warmup/wrong.py:1: error: Incompatible types" in said
