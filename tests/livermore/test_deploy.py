@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.settings import settings_of
+
 ROOT = Path(__file__).parent.parent.parent
 PRODUCTION = {
     "LIVERMORE_SECRET_KEY": "0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQ",
@@ -64,21 +66,23 @@ def test_how_long_browsers_remember_is_a_number_above_zero(seconds, said):
     assert "Traceback" not in done.stderr
 
 
-SHOW = """
-from django.conf import settings as s
-print(s.SECURE_SSL_REDIRECT, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.SECURE_HSTS_SECONDS)
-print(s.SECURE_PROXY_SSL_HEADER, s.CSRF_TRUSTED_ORIGINS)
-"""
+SECURE = (
+    *("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_HSTS_SECONDS"),
+    *("SECURE_PROXY_SSL_HEADER", "CSRF_TRUSTED_ORIGINS"),
+)
 
 
 def shown(**changes):
-    return manage("shell", "--no-imports", "--command", SHOW, **changes).stdout.splitlines()
+    ours = [name for name in os.environ if name.startswith("LIVERMORE_")]
+    found = settings_of(**dict.fromkeys(ours) | PRODUCTION | changes)
+    return [found[name] for name in SECURE]
 
 
 def test_https_and_the_proxy_are_asked_for_one_by_one():
+    forwarded = ("HTTP_X_FORWARDED_PROTO", "https")
     assert shown(LIVERMORE_HSTS_SECONDS="31536000") == [
-        "True True True 31536000",
-        "('HTTP_X_FORWARDED_PROTO', 'https') ['https://livermore.example.org']",
+        *(True, True, True, 31536000),
+        *(forwarded, ["https://livermore.example.org"]),
     ]
     plain = {name: None for name in PRODUCTION if name.startswith("LIVERMORE_")}
-    assert shown(**plain) == ["False False False 0", "None []"]
+    assert shown(**plain) == [False, False, False, 0, None, []]

@@ -1,16 +1,18 @@
 """Which settings make which names, and which are refused."""
 
 import os
-import runpy
 import subprocess
 import sys
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from livermore.market import keys
+from livermore.market.naming import Naming, name_as
+from tests.fixtures.settings import settings_of
 from tests.warmup.runners import ROOT
 
-NAMES = """
+PROCESS = """
 import django; django.setup()
 from django.conf import settings
 from livermore.market import keys
@@ -20,9 +22,22 @@ print(keys.lock(7), keys.pacing("h"), settings.CACHES["default"]["KEY_PREFIX"],
 
 
 def names(**variables):
+    """Return what an installation with these settings calls things."""
+    found = settings_of(**variables)
+    of_ours = ("LIVERMORE_KEY_PREFIX", "LIVERMORE_KEY_TAGS", "LIVERMORE_PACING_PREFIX")
+    before = name_as(Naming(*(found[name] for name in of_ours)))
+    try:
+        caches, layers = found["CACHES"]["default"], found["CHANNEL_LAYERS"]["default"]
+        of_django = caches["KEY_PREFIX"], layers["CONFIG"]["prefix"]
+        return [keys.lock(7), keys.pacing("h"), *of_django]
+    finally:
+        name_as(before)
+
+
+def process(**variables):
     """Return what a process with these settings calls things, or the last line that it says."""
     done = subprocess.run(
-        [sys.executable, "-c", NAMES],
+        [sys.executable, "-c", PROCESS],
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "livermore.settings"} | variables,
         cwd=ROOT,
         capture_output=True,
@@ -52,18 +67,23 @@ def test_the_settings_make_the_names(variables, expected):
     assert names(**variables) == expected.split()
 
 
+def test_a_process_has_the_names_of_all_of_its_settings():
+    prefixes = {"LIVERMORE_KEY_PREFIX": "lm:", "LIVERMORE_PACING_PREFIX": "all:"}
+    expected = "lm:exchange:{7}:lock all:pacing:h lm:django lm:asgi"
+    assert process(**prefixes, LIVERMORE_KEY_TAGS="1") == expected.split()
+
+
 REFUSED = "{} is up to 64 of A-Z a-z 0-9 . _ : / -, as in livermore:"
 
 
 @pytest.mark.parametrize("prefix", ["a{b}", "a*", "a b", "ü", "a" * 65, "a\n"])
 @pytest.mark.parametrize("name", ["LIVERMORE_KEY_PREFIX", "LIVERMORE_PACING_PREFIX"])
-def test_a_prefix_that_is_none_is_refused(name, prefix, monkeypatch):
-    monkeypatch.setenv(name, prefix)
+def test_a_prefix_that_is_none_is_refused(name, prefix):
     with pytest.raises(ImproperlyConfigured) as refused:
-        runpy.run_path(str(ROOT / "livermore/settings.py"))
+        settings_of(**{name: prefix})
     assert str(refused.value) == REFUSED.format(name)
 
 
 @pytest.mark.parametrize("name", ["LIVERMORE_KEY_PREFIX", "LIVERMORE_PACING_PREFIX"])
 def test_no_process_begins_with_it(name):
-    assert names(**{name: "a{b}"}).endswith(REFUSED.format(name))
+    assert process(**{name: "a{b}"}).endswith(REFUSED.format(name))

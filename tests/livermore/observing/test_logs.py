@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.exceptions import DisallowedHost, PermissionDenied
+from django.core.exceptions import DisallowedHost, ImproperlyConfigured, PermissionDenied
 from django.db import OperationalError
 from redis.exceptions import ConnectionError
 
 from livermore.observing.logs import BriefTracebacks, JsonFormatter, TextFormatter
+from tests.fixtures.settings import settings_of
 
 ROOT = Path(__file__).parents[3]
 SECRET = "a secret of an account"
@@ -201,13 +202,14 @@ def test_any_other_error_keeps_its_traceback(written):
 
 @pytest.mark.parametrize("name", ["HTTPS", "DEBUG", "BEHIND_PROXY"])
 def test_what_says_neither_yes_nor_no_is_refused(name):
-    done = check(**{f"LIVERMORE_{name}": "ja"})
-    assert done.returncode != 0
-    assert done.stderr.strip().endswith(f"LIVERMORE_{name} is one of true, false")
+    with pytest.raises(ImproperlyConfigured) as refused:
+        settings_of(**{f"LIVERMORE_{name}": "ja"})
+    assert str(refused.value) == f"LIVERMORE_{name} is one of true, false"
 
 
 def test_an_unknown_format_is_refused():
     done = check(LIVERMORE_LOG_FORMAT="xml")
+    assert done.returncode != 0
     assert done.stderr.strip().endswith("LIVERMORE_LOG_FORMAT is one of text, json")
 
 
