@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from daphne import server
 from daphne.http_protocol import HTTPFactory, WebRequest
-from twisted.internet import reactor
+from twisted.internet import reactor, tcp
+from twisted.internet.error import ConnectionAborted
+from twisted.python.failure import Failure
 from twisted.web import http
 
 from livermore.web.limits.answers import AnswerProducer, UnreadConnections
@@ -342,7 +344,7 @@ class LimitedHTTPFactory(HTTPFactory):
             self._complain()
             longest = next(iter(self._waiting))
             self.forget(longest)
-            longest.abortConnection()
+            _close(longest)
 
     def note(self, channel, *, waits):
         """Learn that a connection began something else."""
@@ -376,6 +378,17 @@ def raised_descriptors() -> int:
 def connections_allowed(descriptors: int) -> int:
     """Return how many connections leave enough descriptors for all else."""
     return max(descriptors - SPARE_DESCRIPTORS, descriptors // 2)
+
+
+def _close(transport) -> None:
+    """Close a connection before the next one is taken in.
+
+    What is only aborted keeps its descriptor until the reactor comes to it, and hundreds of others
+    may be accepted before: those that found no descriptor then were closed, the newest ones.
+    """
+    transport.abortConnection()
+    if isinstance(transport, tcp.Connection):
+        transport.connectionLost(Failure(ConnectionAborted()))  # a second time it does nothing
 
 
 def _answer(status: int) -> bytes:

@@ -31,6 +31,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LOGIN = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\n"
 MEGABYTE = b"x" * 2**20
 GROWTH = 100  # MB
+FEW = 128  # descriptors, half of them for connections
+WAITING = 45  # fewer than a listening socket lets wait, more than there are descriptors for
 
 
 @pytest.fixture(scope="module")
@@ -359,35 +361,66 @@ def test_a_refused_client_who_goes_on_is_cut_off(web):
 # -- How many
 
 
-@pytest.mark.parametrize("limits", [(1024, 1024), (1024, 4096)], ids=["hard", "soft"])
-def test_1100_idle_connections_leave_it_answering(limits):
+@pytest.mark.parametrize(
+    ("limits", "number"),
+    [((1024, 1024), signal.SIGTERM), ((1024, 4096), signal.SIGHUP)],
+    ids=["hard", "soft"],
+)
+def test_1100_idle_connections_leave_it_answering_and_to_end_in_peace(limits, number):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < limits[1]:
         pytest.skip("this process may not open so many files")
     with web_server(descriptors=limits) as web, contextlib.ExitStack() as clients:
-        for number in range(1100):
+        for each in range(1100):
             client = clients.enter_context(web.connect())
-            if number % 2:
+            if each % 2:
                 with contextlib.suppress(ConnectionError):
                     client.sendall(b"GET / HTTP/1.1\r\n")
         for _ in range(10):
             assert status(web.get("/health/")) == 200
             assert status(web.get("/admin/login/")) == 200
+        half = clients.enter_context(web.connect())
+        half.sendall(LOGIN + b"Content-Length: 10\r\n\r\nx")
+        assert web.end(number) == 0
         assert "Traceback" not in web.words()
 
 
-def test_connections_that_ended_are_not_counted():
-    with web_server(descriptors=(400, 400)) as web:
-        for _ in range(300):
-            with web.connect() as client:
-                client.shutdown(socket.SHUT_WR)
-                assert read_all(client) == b""
-        websocket = b"GET /ws/network/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-        key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-        for _ in range(300):
-            assert status(web.ask(websocket + b"Connection: Upgrade\r\n" + key + b"\r\n")) == 403
-        wait_until(lambda: status(web.get("/health/live/")) == 200)
-        assert "web.crowded" not in web.words()
+@pytest.fixture(scope="module")
+def small(django_db_setup):
+    """One that may open few files."""
+    with web_server(descriptors=(FEW, FEW)) as server:
+        yield server
+
+
+def test_connections_that_ended_are_not_counted(small):
+    for _ in range(300):
+        with small.connect() as client:
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(client) == b""
+    websocket = b"GET /ws/network/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+    key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    for _ in range(300):
+        assert status(small.ask(websocket + b"Connection: Upgrade\r\n" + key + b"\r\n")) == 403
+    wait_until(lambda: status(small.get("/health/live/")) == 200)
+    assert "web.crowded" not in small.words()
+
+
+def test_of_many_that_come_at_once_the_newest_is_answered(small):
+    with contextlib.ExitStack() as clients:
+        for _ in range(connections_allowed(FEW)):
+            clients.enter_context(small.connect())
+        assert status(small.get("/health/live/")) == 200  # it has taken them all in
+        small.process.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(WAITING):
+                clients.enter_context(small.connect())
+            newest = clients.enter_context(small.connect())
+            newest.sendall(
+                b"GET /health/live/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
+        finally:
+            small.process.send_signal(signal.SIGCONT)
+        assert status(read_all(newest)) == 200
 
 
 def test_some_descriptors_are_left_for_all_else():
@@ -396,15 +429,6 @@ def test_some_descriptors_are_left_for_all_else():
 
 
 # -- Its end
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_it_ends_in_peace_whoever_is_there(number):
-    with web_server() as web, web.connect() as idle, web.connect() as half:
-        half.sendall(LOGIN + b"Content-Length: 10\r\n\r\nx")
-        idle.settimeout(20)
-        assert web.end(number) == 0
-        assert "Traceback" not in web.words()
 
 
 def test_a_port_that_is_taken_ends_it_with_a_line(web):
