@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LOGIN = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\n"
 MEGABYTE = b"x" * 2**20
 GROWTH = 100  # MB
-FEW = 128  # descriptors, half of them for connections
+FEW = 96  # descriptors, half of them for connections
 WAITING = 45  # fewer than a listening socket lets wait, more than there are descriptors for
 
 
