@@ -22,9 +22,9 @@ def experiments(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_the_list_names_each():
-    status, said, _ = experiments("--list")
-    assert status == 0
+def test_the_list_names_each(capsys):
+    assert not main(["--list"])
+    said = capsys.readouterr().out
     assert [line.split()[0] for line in said.splitlines()] == list(EXPERIMENTS)
 
 
@@ -52,10 +52,11 @@ def test_what_cannot_be_done_is_said_before_anything_is_tried(capsys, arguments,
     assert says in said.err.splitlines()[-1]
 
 
-def test_one_is_run_and_written_down(tmp_path):
+def test_one_is_run_and_written_down(capsys, tmp_path):
     document = tmp_path / "experiments.md"
     name = IN_PROCESS_OF_ITS_OWN
-    status, said, error = experiments(name, "--quick", "--document", str(document))
+    status = main([name, "--quick", "--document", str(document)])
+    said, error = capsys.readouterr()
     assert status == 0, said + error
     assert said.startswith(f"{name}: holds (")
     text = document.read_text()

@@ -73,20 +73,22 @@ def raising(error):
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "line"),
+    ("error", "status", "line"),
     [
-        ("raise Unreachable('api.x.com did not answer')", 1, "Error: api.x.com did not answer\n"),
-        ("raise UsageError('unknown: XX')", 2, "Error: unknown: XX\n"),
-        ("raise CommandError('no')", 1, "Error: no\n"),
+        (Unreachable("api.x.com did not answer"), 1, "Error: api.x.com did not answer\n"),
+        (UsageError("unknown: XX"), 2, "Error: unknown: XX\n"),
+        (CommandError("no"), 1, "Error: no\n"),
     ],
 )
-def test_an_error_is_one_line_and_a_status(body, status, line):
-    assert finish(start(body)) == (status, "cleaned up\n", line)
+def test_an_error_is_one_line_and_a_status(capsys, error, status, line):
+    with pytest.raises(SystemExit) as ended:
+        raising(error).run_from_argv(["manage.py", "try"])
+    assert (ended.value.code, *capsys.readouterr()) == (status, "", line)
 
 
 def test_traceback_shows_where_it_came_from():
-    status, _, err = finish(start("raise Unreachable('far')", "--traceback"))
-    assert status == 1
+    status, said, err = finish(start("raise Unreachable('far')", "--traceback"))
+    assert (status, said) == (1, "cleaned up\n")
     assert "Traceback" in err
 
 
