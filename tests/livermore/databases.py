@@ -15,6 +15,9 @@ import pytest
 from tests.warmup.runners import ROOT
 
 FILL = """
+import django; django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
 from django.contrib.auth import get_user_model
 from django.test import Client
 ada = get_user_model().objects.create_superuser("ada", password="correct horse")
@@ -47,8 +50,8 @@ class Database:
     url = ""
 
     def fill(self, key):
-        assert manage(self.url, "migrate").returncode == 0
-        done = manage(self.url, "shell", "--no-imports", "-c", FILL, LIVERMORE_SECRET_KEY=key)
+        own = {"DJANGO_SETTINGS_MODULE": "livermore.settings", "LIVERMORE_SECRET_KEY": key}
+        done = run_python(self.url, "-c", FILL, **own)
         assert done.returncode == 0, done.stderr
         self.session, self.exchange_id = done.stdout.split()[-2:]
         return self
