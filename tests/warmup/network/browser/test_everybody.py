@@ -133,23 +133,16 @@ def test_contrast_is_measured_as_the_standard_says():
     assert contrast("rgb(118, 118, 118)", "rgb(255, 255, 255)") == pytest.approx(4.54, abs=0.01)
 
 
-def in_each_theme(page):
-    for theme in ("light", "dark"):
-        page.look(theme)
-        assert page.js(f"return matchMedia('(prefers-color-scheme: {theme})').matches")
-        yield theme
-
-
-def test_every_text_can_be_read(page, redis, row, two_accounts):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_can_be_read(page, redis, row, two_accounts, theme):
     held_by(redis, row, state="active", phase="streaming")
+    page.look(theme)
     page.open()
-    for theme in in_each_theme(page):
-        for state in [*State, "stale"]:
-            page.js("document.querySelector('.card').dataset.state = arguments[0]", state)
-            assert (theme, state, weak(page)) == (theme, state, [])
-        for code in "crqhk":
-            page.js("document.querySelector('.pairs a').dataset.code = arguments[0]", code)
-            assert (theme, code, weak(page)) == (theme, code, [])
+    for state in [*State, "stale"]:
+        page.js("document.querySelector('.card').dataset.state = arguments[0]", state)
+        assert (state, weak(page)) == (state, [])
+    for code in "crqhk":
+        page.js("document.querySelector('.pairs a').dataset.code = arguments[0]", code)
+        assert (code, weak(page)) == (code, [])
     page.open(f"{browsers.NETWORK}{row.pk}/pairs/BTC-USD/1h/")
-    for theme in in_each_theme(page):
-        assert (theme, weak(page)) == (theme, [])
+    assert weak(page) == []

@@ -73,16 +73,16 @@ def test_a_card_leads_there_and_keys_lead_from_day_to_day(page, row, night):
     assert page.complaints() == []
 
 
-def test_it_fits_a_phone_in_both_themes(page, row, night):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_a_phone_in_both_themes(page, row, night, theme):
+    page.look(theme)
     page.be_wide(NARROW)
     page.open(f"{browsers.NETWORK}{row.pk}/past/", live=False)
     page.wait_for("h1", "Past of Sandbox")
-    for theme in ("light", "dark"):
-        page.look(theme)
-        assert page.js("return document.documentElement.scrollWidth") <= NARROW
-        assert page.js("return document.querySelector('#episodes').scrollWidth") < NARROW
-        colors = page.js(
-            "return ['good', 'bad'].map((tone) => getComputedStyle("
-            "document.querySelector(`rect.tone-${tone}`)).fill)"
-        )
-        assert len(set(colors)) == 2, theme
+    assert page.js("return document.documentElement.scrollWidth") <= NARROW
+    assert page.js("return document.querySelector('#episodes').scrollWidth") < NARROW
+    colors = page.js(
+        "return ['good', 'bad'].map((tone) => getComputedStyle("
+        "document.querySelector(`rect.tone-${tone}`)).fill)"
+    )
+    assert len(set(colors)) == 2
