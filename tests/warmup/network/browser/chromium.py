@@ -175,8 +175,10 @@ class Page:
         self._command("Emulation.setEmulatedMedia", features=[_feature(theme)])
 
     def be_wide(self, width, height=1000):
+        """Have a window of this size, which a page that is open may be told of a little later."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._command("Emulation.setDeviceMetricsOverride", **metrics)
+        self.wait(lambda: self.js("return [innerWidth, innerHeight]") == [width, height])
 
     def prepare(self, script):
         """Run a script before those of the pages that are opened from now on."""
