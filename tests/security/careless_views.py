@@ -14,13 +14,7 @@ from exchanges.adapters import open_rest
 from exchanges.credentials import find_credentials
 from exchanges.models import Exchange
 from exchanges.venues.coinbase.signing import Signer
-from tests.security.canaries import (
-    DECODED,
-    KEY,
-    PASSPHRASE,
-    REDIS_USER,
-    SECRET,
-)
+from tests.security.canaries import DECODED, KEY, PASSPHRASE, REDIS_USER, SECRET
 
 
 def careless(request):

@@ -10,12 +10,7 @@ from django.utils import timezone
 
 from alerts.models import Alert, AlertChannel, Delivery
 from tests.alerts.receiver import Receiver
-from tests.security.canaries import (
-    CHANNEL,
-    channel_address,
-    fetch,
-    start,
-)
+from tests.security.canaries import CHANNEL, channel_address, fetch, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

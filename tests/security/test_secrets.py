@@ -21,16 +21,7 @@ from exchanges.models import Exchange
 from exchanges.venues.coinbase.signing import Signer
 from tests.exchanges.transport.proxy import Proxy
 from tests.fixtures.ports import free_port
-from tests.security.canaries import (
-    KEY,
-    PROXY,
-    SECRET,
-    cut,
-    postgres,
-    private_key,
-    redis_url,
-    start,
-)
+from tests.security.canaries import KEY, PROXY, SECRET, cut, postgres, private_key, redis_url, start
 from tests.warmup.runners import Running, running, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,15 +14,7 @@ from tests.exchanges.venues.kept_live import (
     preset_that_waits,
     warm_twice,
 )
-from tests.warmup.runners import (
-    MINUTE_MS,
-    chosen,
-    hurry,
-    serve,
-    step_often,
-    stored,
-    wait_until,
-)
+from tests.warmup.runners import MINUTE_MS, chosen, hurry, serve, step_often, stored, wait_until
 from warmup.harness import ExchangeCheck
 from warmup.harness.steps import network, subscription
 from warmup.repair import CandleRepair
