@@ -49,9 +49,9 @@ def warm_twice(redis, server, row, symbols, least_rows=99):
 
 @contextmanager
 def live_beyond_midnight(redis, server, row, symbols, minutes):
-    """Keep these live until so long after midnight; yield what is wrong then, as it goes on."""
+    """Keep these live until so long after midnight; yield what says what is wrong by now."""
     truth = Comparison(redis, server, row, symbols)
     with running(redis, row, symbols):
         live_ms = server.clock.now_ms()
         truth.wait(max(live_ms, MIDNIGHT_MS) + minutes * MINUTE_MS)
-        yield truth.faults(since_ms=live_ms)
+        yield lambda: truth.faults(since_ms=live_ms)

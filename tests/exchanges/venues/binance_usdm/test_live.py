@@ -62,7 +62,7 @@ def test_all_is_streamed_beyond_midnight_through_cuts(redis, server, exchange, m
     hurry(monkeypatch)
     happened = server.scenarios.add("drop", protocol="binance_usdm", every=0.6, times=2)
     with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=5) as faults:
-        assert faults == []
+        assert faults() == []
         wait_until(lambda: redis.get(keys.ticker(exchange.pk, BTC)))
     assert happened.hits
     assert redis.get(keys.ticker(exchange.pk, "BTCUSD_PERP")) is None
@@ -76,7 +76,7 @@ def test_a_minute_without_a_trade_is_true_whether_or_not_a_frame_ends_it(
     if not frames:
         server.scenarios.add("no_untraded_close", protocol="binance_usdm")
     with live_beyond_midnight(redis, server, exchange, [QUIET], minutes=3) as faults:
-        assert faults == []
+        assert faults() == []
 
 
 def test_minutes_that_rest_has_no_row_of_are_known_once_they_were_told_empty_twice(redis):

@@ -59,7 +59,7 @@ def test_all_is_streamed_beyond_midnight_candles_and_tickers_at_two_addresses(
 ):
     step_often(monkeypatch)
     with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=4) as faults:
-        assert faults == []
+        assert faults() == []
         wait_until(lambda: all(redis.get(keys.ticker(exchange.pk, one)) for one in (SPOT, PERP)))
         assert server.streams["okx"].open == 2
     events = events_of(redis, exchange.pk)
@@ -80,7 +80,7 @@ def test_whatever_frames_come_or_not_the_cache_is_the_truth(
     step_often(monkeypatch)
     happened = server.scenarios.add(**scenario, protocol="okx")
     with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=3) as faults:
-        assert faults == []
+        assert faults() == []
     assert happened.hits
 
 
@@ -97,5 +97,5 @@ def test_whatever_happens_to_connections_the_cache_is_the_truth(
     hurry(monkeypatch)
     happened = server.scenarios.add(**scenario, protocol="okx")
     with live_beyond_midnight(redis, server, exchange, SYMBOLS, minutes=5) as faults:
-        assert faults == []
+        assert faults() == []
     assert happened.hits
