@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from benchmarks.registry import BENCHMARKS, MEASURED, module_of
+from benchmarks.registry import BENCHMARKS, MEASURED, PARTS, module_of
 from benchmarks.serving import load, streams
 from benchmarks.serving.exchange import ServedExchange
 from livermore.market.timeframe import Timeframe
@@ -21,8 +21,8 @@ SYMBOLS = [ServedSymbol(f"{base}-USD", f"{base}USD", base, "USD", True, True) fo
 
 def test_each_benchmark_is_a_module_and_each_module_is_one():
     paths = [each for each in MEASURED.rglob("*.py") if each.stem != "__init__"]
-    assert sorted(each.stem for each in paths) == sorted(BENCHMARKS)
-    for name in BENCHMARKS:
+    assert sorted(each.stem for each in paths) == sorted([*BENCHMARKS, *PARTS])
+    for name in (*BENCHMARKS, *PARTS):
         assert find_spec(module_of(name)), name
 
 

@@ -20,6 +20,7 @@ from history.following.service import HistoryService
 from history.manifest import Manifest
 from history.models import HistoryFile, KeptHistory
 from history.places.folder import Folder
+from history.store.settling import Settling
 from history.store.store import HistoryStore
 from history.turn import Turn, TurnTaken
 from livermore.command import UsageError
@@ -164,7 +165,7 @@ def test_who_lost_the_turn_writes_no_more(told, redis, folder):
 
 
 POINTS = [  # of what which method is called, the how-manieth time, and is it killed before it
-    (Folder, "write", 1, False), (Folder, "write", 5, False), (HistoryStore, "_confirm", 3, False),
+    (Folder, "write", 1, False), (Folder, "write", 5, False), (Settling, "confirm", 3, False),
     (Folder, "write", 4, True), (EventNews, "read", 1, False), (EventNews, "acknowledge", 1, True),
     (HistoryFilling, "_write", 1, True), (HistoryFilling, "_write", 2, True),
     (Manifest, "_cover", 2, True), (Folder, "write", 8, False),
@@ -173,11 +174,11 @@ POINTS = [  # of what which method is called, the how-manieth time, and is it ki
 
 def killed_at(owner, name, number, before, work):
     """Let a process do some work that ends by SIGKILL at a call; return the signal, 0 for none."""
+    original, left = getattr(owner, name), number
     connections.close_all()
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    original, left = getattr(owner, name), number
 
     def method(*arguments):
         nonlocal left

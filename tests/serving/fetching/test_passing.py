@@ -85,7 +85,7 @@ def test_tickers_come_from_the_stream_where_it_has_told_them(redis, sandbox):
     with served(redis) as url:
         price = get(url, "ticker/price", "coinbase", symbol="BTCUSD")
         day = get(url, "ticker/24hr", "coinbase", symbol="BTCUSD").json()
-        unknown = get(url, "ticker/price", "coinbase", symbol="ETHUSD")
+        unknown = get(url, "ticker/24hr", "coinbase", symbol="ETHUSD")
         wrong = get(url, "ticker/price", "coinbase", symbol="NOPE")
     assert price.json() == {"symbol": "BTCUSD", "price": "100.50000000"}
     assert (day["openPrice"], day["priceChangePercent"]) == ("98.00000000", "2.550")
