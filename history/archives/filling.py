@@ -16,7 +16,7 @@ from livermore.market.coverage import Coverage
 from livermore.market.pair import Pair
 from warmup.fetching import run_all
 
-AT_ONCE = 6  # months that are got and read, or wait to be written
+AT_ONCE = 5  # months that are got and read, or wait to be written
 TOGETHER = 4  # months of a pair that are written together, and lost where a process is killed
 
 
