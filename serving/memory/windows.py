@@ -194,7 +194,8 @@ class Windows:
                 for each, at in self._asked[exchange_id].copy().items()
                 if now - at < SECONDS_ASKED
             }
-            due = (each for each in asked if each != pair and self.is_live_due(exchange_id, each))
+            others = tuple(asked)  # whoever asks meanwhile adds to these
+            due = (each for each in others if each != pair and self.is_live_due(exchange_id, each))
             pairs = [pair, *due][:MOST_TOGETHER]
             found = CandleCache(self._redis, exchange_id).lives(pairs)
             self._live.update(

@@ -156,3 +156,19 @@ def test_an_open_candle_that_is_soon_too_old_is_read_while_it_is_still_shown(sev
     found = asyncio.run(read())
     assert found[:2] == [1.5, 1.5]
     assert found[-1] == 2.5
+
+
+def test_who_asks_for_an_open_candle_while_others_are_read_disturbs_nobody(several, monkeypatch):
+    first, second, third = several.pairs
+    several.show(first, 1.5)
+    for pair in (first, second):
+        several.windows.kept_live(ROW.exchange_id, pair)
+    is_due = several.windows.is_live_due
+
+    def asked_meanwhile(number, pair):
+        if pair == second:
+            several.windows.kept_live(number, third)
+        return is_due(number, pair)
+
+    monkeypatch.setattr(several.windows, "is_live_due", asked_meanwhile)
+    assert several.windows.read_live(ROW.exchange_id, first).volume == 1.5
