@@ -23,7 +23,6 @@ from serving.transport.connections import connections_allowed
 from warmup.processes.fork_server import ForkServerDied
 
 MOST_WORKERS = 64
-SWITCH_SECONDS = 0.0005  # so long another thread of the process may keep an answer waiting
 
 
 class Command(LivermoreCommand):
@@ -120,7 +119,6 @@ class Command(LivermoreCommand):
 
 
 def make_server(is_open, server_id):
-    sys.setswitchinterval(SWITCH_SECONDS)
     token = settings.LIVERMORE_METRICS_TOKEN
     return Server(
         get_redis_connection("default"),
