@@ -47,7 +47,7 @@ hypothesis_settings.load_profile("livermore")
 gc.disable()  # until all is collected: nothing of that is garbage
 
 DURATION = "livermore/seconds-of-all-tests"  # in pytest's cache
-WORKER_MINUTES = 86  # of all tests, as six workers on two processors took
+WORKER_MINUTES = 108  # of all tests, as six workers on two processors took
 STARTED_AT = time.monotonic()
 COMPILED = ("alerts", "exchanges", "history", "livermore", "serving", "tests", "warmup")
 READ_BY_PYTEST = r"/(test_\w+|conftest)\.py$"
